@@ -1,0 +1,56 @@
+# `make` lists what there is to do. All that a target needs it sets up itself, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A second session of make finds the environment as the first one left it.
+BASE := $(VENV)/.base
+TEST := $(VENV)/.test
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint format docs bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "dsbuild needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE): setup.cfg pyproject.toml | $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(TEST): $(BASE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, inspect them
+	@rm -rf demo
+	$(BIN)/python -m tests.fakes demo
+	$(BIN)/dsbuild voc demo demo/tfrecord --shards 4
+	$(BIN)/dsbuild inspect demo/tfrecord
+
+test: $(TEST) ## Run the tests (but for the slow ones)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(TEST) ## Run all tests
+	$(BIN)/python -m pytest
+
+lint: $(TEST) ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(TEST) ## Mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(TEST) ## Write docs/cli.md anew from --help
+	$(BIN)/python -m tests.test_docs
+
+bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python bench/build.py
+
+clean: ## Remove the environment and all that was made
+	rm -rf $(VENV) build dist demo *.egg-info

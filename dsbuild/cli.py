@@ -1,0 +1,276 @@
+"""The command line: one command a layout, made from the layout, and inspect.
+
+Knows Click and nothing else; each command is one library call. What is heavy is
+imported by the command that needs it, so that `--help` answers at once.
+"""
+
+import contextlib
+import dataclasses
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from dsbuild import __version__
+from dsbuild.errors import DsbuildError
+from dsbuild.layouts import LAYOUTS, Layout
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+
+
+class Bytes(click.ParamType):
+    """A size such as `128MB`, in powers of 1000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", value.strip().lower())
+        size = int(float(match[1]) * UNITS[match[2]]) if match else 0
+        if size < 1:
+            self.fail(f"found {value!r}, expected a size such as 128MB or 1GB", param, ctx)
+        return size
+
+
+@contextlib.contextmanager
+def _errors() -> Iterator[None]:
+    """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback."""
+    try:
+        yield
+    except DsbuildError as error:
+        click.secho(f"error: {error}", fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.secho(
+            "interrupted: finished shards are kept; run the same command again to resume",
+            fg="yellow",
+            err=True,
+        )
+        sys.exit(130)
+
+
+def _note(line: str) -> None:
+    click.secho(f"note: {line}", fg="yellow", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dsbuild")
+def main() -> None:
+    """Segmentation data sets as published, to sharded TFRecords that can be trusted.
+
+    \b
+    Example:
+      dsbuild voc --shards 4
+      dsbuild inspect
+    """
+
+
+BUILD_OPTIONS = (
+    click.argument("source", required=False),
+    click.argument("out", default="tfrecord"),
+    click.option(
+        "--split",
+        "splits",
+        multiple=True,
+        help="Build this split only; repeatable. Default: all.",
+    ),
+    click.option("--shards", type=click.IntRange(1, 99999), help="Shards a split."),
+    click.option(
+        "--shard-size",
+        type=Bytes(),
+        default="128MB",
+        show_default=True,
+        help="About how large a shard shall be, where --shards does not say how many.",
+    ),
+    click.option(
+        "--order",
+        type=click.Choice(["listed", "shuffled"]),
+        default="listed",
+        show_default=True,
+        help="listed: the order of the list. shuffled: by a hash of seed and key.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of --order shuffled."),
+    click.option(
+        "--extra",
+        "extras",
+        multiple=True,
+        metavar="NAME[:FORM]",
+        help="Also store a derived feature; repeatable. laplacian (int64 list), "
+        "laplacian:png16, laplacian:raw16.",
+    ),
+    click.option(
+        "--verify",
+        type=click.Choice(["full", "header"]),
+        default="full",
+        show_default=True,
+        help="full: decode every image and label. header: trust what headers say.",
+    ),
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="At a bad sample: stop, or leave it out and list it in rejects.jsonl.",
+    ),
+    click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
+    click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
+    click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
+    click.option("--overwrite", is_flag=True, help="Start anew; keep no finished shard."),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Audit the sources, print the plan, write nothing.",
+    ),
+    click.option("--quiet", is_flag=True, help="Print errors only."),
+    click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+)
+
+
+def _layout_option(field: dataclasses.Field) -> Callable:
+    """Return the option that a layout's field describes."""
+    choices = field.metadata.get("choices")
+    return click.option(
+        f"--{field.name.replace('_', '-')}",
+        type=click.Choice(choices) if choices else None,
+        default=field.default,
+        show_default=True,
+        help=field.metadata["help"],
+    )
+
+
+def build_command(layout: type[Layout]) -> click.Command:
+    """Return the command that builds a layout, its options made from its fields."""
+    fields = dataclasses.fields(layout)
+
+    def command(source: str | None, out: str, **options: Any) -> None:
+        with _errors():
+            chosen = layout(**{field.name: options.pop(field.name) for field in fields})
+            _build(chosen, source, out, **options)
+
+    command.__doc__ = (
+        f"Build TFRecords from {layout.title}.\n\n"
+        f"SOURCE is {layout.source}; without it, it is looked for in . and ./data. "
+        "OUT is the folder to write, ./tfrecord by default. A build that was broken off is "
+        "finished by the same command.\n\n"
+        f"\b\nExample:\n  dsbuild {layout.name} --shards 4\n"
+        f"  dsbuild {layout.name} data/{layout.name} out --split train --workers 8"
+    )
+    options = [*BUILD_OPTIONS[:2], *map(_layout_option, fields), *BUILD_OPTIONS[2:]]
+    for option in reversed(options):
+        command = option(command)
+    return click.command(layout.name)(command)
+
+
+def _build(
+    layout: Layout,
+    source: str | None,
+    out: str,
+    *,
+    extras: tuple[str, ...],
+    verify: str,
+    workers: int | None,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **request: Any,
+) -> None:
+    from dsbuild import job, report, storage, tables
+
+    out = storage.local(out)
+    root = layout.find(None if source is None else storage.local(source))
+    workers = workers or job.cores()
+    if workers > 1 and not dry_run:
+        job.warm()
+    from dsbuild.audit import Request, audit, warnings
+    from dsbuild.build import build
+    from dsbuild.recipe import Recipe
+
+    asked = Request(
+        recipe=Recipe(layout=layout, extras=extras, verify=verify),
+        root=root,
+        out=out,
+        **request,
+    )
+    begin = time.monotonic()
+    audits = audit(asked)
+    plan = report.plan_document(audits, root)
+    talks = not (quiet or as_json)
+    if talks:
+        click.echo(tables.plan_text(plan))
+    for line in () if quiet else warnings(audits, layout.title):
+        _note(line)
+    if dry_run:
+        _end_dry_run(plan, as_json, talks)
+        return
+    summary = build(asked, audits, workers, quiet=not talks, note=_silent if quiet else _note)
+    document = report.summary_document(summary, out, time.monotonic() - begin)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+    if talks:
+        click.echo("\n" + tables.summary_text(document))
+    if summary.rejects and not quiet:
+        first = summary.rejects[0]
+        _note(
+            f"left out {len(summary.rejects):,} samples, listed in {out}/rejects.jsonl; the first: "
+            f"sample {first.key}: {first.file}: {first.reason}"
+        )
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _end_dry_run(plan: dict[str, Any], as_json: bool, talks: bool) -> None:
+    missing = [line for split in plan["splits"].values() for line in split["missing"]]
+    if as_json:
+        click.echo(json.dumps(plan, indent=2))
+    for line in missing:
+        click.secho(f"missing: {line}", fg="red", err=True)
+    if talks:
+        click.echo(f"\n{len(missing):,} files missing; nothing was written, this was a dry run")
+    if missing:
+        sys.exit(1)
+
+
+for _layout in LAYOUTS.values():
+    main.add_command(build_command(_layout))
+
+
+@main.command()
+@click.argument("path", default="tfrecord")
+@click.option("--record", "number", type=click.IntRange(0), help="Show this record in full.")
+@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(path: str, number: int | None, workers: int | None, as_json: bool) -> None:
+    """Show what TFRecords hold: splits, shards, features, classes.
+
+    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
+    ./tfrecord by default. Exit code 1 if a file is damaged.
+
+    \b
+    Example:
+      dsbuild inspect
+      dsbuild inspect tfrecord --record 17
+      dsbuild inspect other/train-00000-of-00004.tfrecord --json
+    """
+    with _errors():
+        from dsbuild import job, report, storage, tables
+
+        path = storage.local(path)
+        if number is not None:
+            document = report.record(path, number)
+            text, problems = tables.record_text(document), []
+        else:
+            document = report.inspect(path, workers or job.cores(), quiet=as_json)
+            text, problems = tables.inspection_text(document), report.problems(document)
+        click.echo(json.dumps(document, indent=2) if as_json else text)
+        for problem in problems:
+            click.secho(f"problem: {problem}", fg="red", err=True)
+        if problems:
+            sys.exit(1)

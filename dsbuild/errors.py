@@ -1,0 +1,38 @@
+"""What can go wrong, as one small tree.
+
+Every message says where (sample key, file, record), what was found, what was
+expected and what to do. Each error takes that message as its only argument, so
+that it survives pickling on its way out of a worker process.
+"""
+
+
+class DsbuildError(Exception):
+    """Base of every error that a user, not a maintainer, can mend."""
+
+
+class StorageError(DsbuildError):
+    """A file or folder cannot be listed, read, written or locked."""
+
+
+class ImageError(DsbuildError):
+    """Bytes are not an image, or not one that every reader decodes alike."""
+
+
+class LayoutError(DsbuildError):
+    """A folder is not the published layout that it was taken for."""
+
+
+class SampleError(DsbuildError):
+    """One sample cannot become a record; the message starts with its key."""
+
+
+class SchemaError(DsbuildError):
+    """A schema, or a record held against it, does not fit."""
+
+
+class ShardError(DsbuildError):
+    """A TFRecord file is damaged; the message names file, record and offset."""
+
+
+class PlanError(DsbuildError):
+    """A build that was asked for contradicts itself or the output folder."""

@@ -1,0 +1,165 @@
+"""Images from bytes: header, admission, checked decode, class plane.
+
+The format is what the bytes say, never what a file name says. An image is admitted
+only if TensorFlow, OpenCV and Pillow all decode it, and to the same pixels.
+"""
+
+import io
+import warnings
+
+import numpy as np
+from PIL import Image
+
+from dsbuild.errors import ImageError
+from dsbuild.images import jpeg, png
+from dsbuild.images.base import Header
+
+PNG = png.SIGNATURE
+
+__all__ = [
+    "PNG",
+    "Header",
+    "check",
+    "decode",
+    "grey",
+    "header",
+    "histogram",
+    "plane",
+    "refusal",
+    "write_png",
+]
+
+_FORMATS = {"jpeg": jpeg, "png": png}
+# TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}); three a pixel.
+_TOO_MANY_BYTES = 1 << 29
+_OTHERS = {
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"RIFF": "a WebP",
+    b"\0\5\x16\7": "an AppleDouble side file of macOS",
+    b"\x89HDF": "an HDF5 file",
+    b"MATLAB": "a MATLAB file",
+    b"<": "text (HTML or XML: often an error page that was saved as a file)",
+    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
+}
+
+# The limit on pixels is this module's own, and an error; Pillow's is a warning.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+write_png = png.write
+
+
+def header(data: bytes) -> Header:
+    """Return the header of a JPEG or PNG; raise ImageError for anything else."""
+    for form in _FORMATS.values():
+        if data.startswith(form.SIGNATURE):
+            return form.header(data)
+    if not data:
+        raise ImageError("found an empty file, expected a JPEG or PNG; fetch it again")
+    found = next((name for magic, name in _OTHERS.items() if data.startswith(magic)), None)
+    found = found or "bytes that start with " + data[:8].hex(" ")
+    raise ImageError(f"found {found}, expected a JPEG or PNG")
+
+
+def refusal(head: Header) -> str | None:
+    """Return why an image may not be stored as it is, or None where it may.
+
+    What TensorFlow cannot decode, or decodes otherwise than others do, is refused.
+    """
+    found = None
+    if head.height < 1 or head.width < 1:
+        found = f"an image of {head.width} x {head.height} pixels"
+    elif head.height * head.width * 3 >= _TOO_MANY_BYTES:
+        return (
+            f"found {head.width:,} x {head.height:,} pixels, expected fewer than "
+            f"{_TOO_MANY_BYTES // 3:,}: a decompression bomb, or too large for TensorFlow; "
+            "cut it into tiles"
+        )
+    elif head.model not in ("grey", "grey+alpha", "rgb", "rgba", "palette"):
+        found = f"a JPEG of {head.model.upper()}" if head.model == "cmyk" else head.model
+    elif head.coding in ("arithmetic", "lossless"):
+        found = f"a JPEG with {head.coding} coding"
+    elif head.bits > 8:
+        found = f"{head.bits} bits a channel"
+    elif head.frames > 1:
+        found = f"an animated PNG of {head.frames} frames"
+    if found is None:
+        return None
+    return (
+        f"found {found}, expected a baseline or progressive JPEG or a still PNG of 8 bits in grey "
+        "or RGB; convert it"
+    )
+
+
+def check(data: bytes, head: Header) -> None:
+    """Decode an image far enough to notice what a full decode notices.
+
+    A JPEG is decoded at one eighth of its size and in grey: all of its entropy-coded
+    data is read, hardly any of the inverse transform is computed. Raises ImageError.
+    """
+    _load(data, head, draft=True)
+
+
+def decode(data: bytes, head: Header) -> np.ndarray:
+    """Decode an image wholly: uint8 (h, w, 3) RGB, alpha dropped, EXIF not applied.
+
+    The pixels equal TensorFlow's `decode_image(channels=3)`, for JPEG with
+    `dct_method="INTEGER_ACCURATE"`. Raises ImageError.
+    """
+    image = _load(data, head)
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))
+
+
+def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
+    reason = refusal(head)
+    if reason:
+        raise ImageError(reason)
+    if head.format == "png":
+        return png.load(data)
+    try:
+        image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        if draft:
+            image.draft("L", (max(head.width // 8, 1), max(head.height // 8, 1)))
+        image.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(
+            f"found a damaged JPEG: {error}; fetch or export the file again"
+        ) from error
+    return image
+
+
+def grey(data: bytes, head: Header) -> bytes | None:
+    """Return a label PNG losslessly as grey class indices, or None: see `png.grey`."""
+    return png.grey(data, head) if head.format == "png" else None
+
+
+def plane(data: bytes, head: Header | None = None) -> np.ndarray:
+    """Return the class indices of a label PNG: uint8 (h, w).
+
+    Grey or palette, 1, 2, 4 or 8 bits, interlaced or not. Raises ImageError for
+    anything else: colours and lossy pixels are not classes.
+    """
+    head = head or header(data)
+    if head.format == "jpeg":
+        raise ImageError(
+            "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
+            "neighbouring classes; export the masks as PNG"
+        )
+    if head.model not in ("grey", "palette"):
+        raise ImageError(
+            f"found an {head.model.upper()} label, expected one channel of class indices: map its "
+            "colours to indices first"
+        )
+    reason = refusal(head)
+    if reason:
+        raise ImageError(f"label: {reason}")
+    return png.indices(data, head)
+
+
+def histogram(plane: np.ndarray) -> list[int]:
+    """Return how often each of the 256 values occurs in a plane uint8 (h, w)."""
+    return Image.fromarray(np.ascontiguousarray(plane)).histogram()

@@ -1,0 +1,75 @@
+"""JPEG: the header from the markers, without decoding.
+
+Source: ITU-T T.81 (markers, B.1; frame header, B.2.2), T.872 (Adobe APP14).
+"""
+
+import re
+
+from dsbuild.errors import ImageError
+from dsbuild.images.base import Header, cut, exif_orientation
+
+SIGNATURE = b"\xff\xd8\xff"
+
+_CODINGS = {
+    **dict.fromkeys((0xC0, 0xC1), "baseline"),
+    0xC2: "progressive",
+    **dict.fromkeys((0xC3, 0xC5, 0xC6, 0xC7), "lossless"),
+    **dict.fromkeys((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF), "arithmetic"),
+}
+_MODELS = {1: "grey", 3: "rgb", 4: "cmyk"}
+_EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+# Within a scan 0xFF is followed by 0x00 (stuffing), D0..D7 (restart) or 0xFF (fill).
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def header(data: bytes) -> Header:
+    """Return the header of a JPEG.
+
+    Walks all markers up to the end of the image. Raises ImageError where the walk
+    does not end in an EOI marker: TensorFlow refuses such a file, whereas other
+    decoders fill up with grey.
+    """
+    frame = None
+    orientation = 1
+    at = 2
+    while True:
+        # Junk between segments is skipped, as every decoder does.
+        at = data.find(b"\xff", at)
+        while 0 <= at < len(data) and data[at] == 0xFF:
+            at += 1
+        if at < 0 or at >= len(data):
+            raise cut("JPEG", f"its {len(data):,} bytes hold no end-of-image marker")
+        marker = data[at]
+        at += 1
+        if marker == _EOI:
+            break
+        if marker == 0x00 or marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            continue  # these stand alone, without a length
+        length = int.from_bytes(data[at : at + 2], "big")
+        body = data[at + 2 : at + length]
+        if length < 2 or at + length > len(data):
+            raise cut("JPEG", f"segment FF{marker:02X} at byte {at - 2:,} ends past the file")
+        if marker in _CODINGS and frame is None:
+            if len(body) < 6:
+                raise ImageError(f"found a JPEG with a frame header of {len(body)} bytes")
+            frame = (_CODINGS[marker], body)
+        elif marker == _APP1 and body[:6] == b"Exif\0\0" and orientation == 1:
+            orientation = exif_orientation(body[6:])
+        at += length
+        if marker == _SOS:
+            after = _AFTER_SCAN.search(data, at)
+            at = after.start() if after else len(data)
+    if frame is None:
+        raise ImageError("found a JPEG without a frame header, so without an image")
+    coding, body = frame
+    components = body[5]
+    return Header(
+        format="jpeg",
+        height=int.from_bytes(body[1:3], "big"),
+        width=int.from_bytes(body[3:5], "big"),
+        channels=components,
+        bits=body[0],
+        model=_MODELS.get(components, f"{components} components"),
+        coding=coding,
+        orientation=orientation,
+    )

@@ -1,0 +1,181 @@
+"""A job: work mapped over tasks on local processes, with progress, stoppable at once."""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from tqdm import tqdm
+
+from dsbuild.errors import DsbuildError, PlanError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Advance = Callable[[int, int], None]  # (samples, bytes) done since the last call
+
+
+class Stopped(Exception):
+    """Raised inside work when the job was asked to stop."""
+
+
+@dataclass(frozen=True)
+class Job(Generic[Task, Result]):
+    """Work over tasks: `work(task, advance)` runs in any process, in any order.
+
+    Attributes:
+      tasks: picklable, as is work.
+      work: calls advance(samples, bytes) as it goes; that raises Stopped at a stop.
+      samples: how many samples all tasks have, for the progress bar.
+      title: what the bar says.
+      unit: what the bar calls samples.
+    """
+
+    tasks: Sequence[Task]
+    work: Callable[[Task, Advance], Result]
+    samples: int
+    title: str
+    unit: str = "samples"
+
+    def run(self, workers: int = 1, quiet: bool = True) -> list[Result]:
+        """Return the results in the order of the tasks.
+
+        The first error stops all workers at their next sample and is raised again, as
+        is Ctrl-C. With one worker all runs in this process.
+        """
+        if workers < 1:
+            raise PlanError(f"--workers {workers}: expected at least 1")
+        workers = min(workers, len(self.tasks))
+        with _Bar(self.samples, self.title, self.unit, quiet) as bar:
+            if workers <= 1:
+                tune()
+                return [self.work(task, bar.advance) for task in self.tasks]
+            return self._spread(workers, bar)
+
+    def _spread(self, workers: int, bar: "_Bar") -> list[Result]:
+        context = multiprocessing.get_context(_method())
+        meter = context.Array("Q", 3)  # samples, bytes, stop
+        results: dict[int, Result] = {}
+        tasks = iter(enumerate(self.tasks))
+        running = {}
+        with ProcessPoolExecutor(workers, context, _start, (meter,)) as pool:
+            try:
+                while True:
+                    # A few tasks more than workers, so that none waits for its next one.
+                    while len(running) < workers + 2 and (task := next(tasks, None)):
+                        running[pool.submit(_call, self.work, task[1])] = task[0]
+                    if not running:
+                        return [results[i] for i in range(len(self.tasks))]
+                    done, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+                    bar.show(meter[0], meter[1])
+                    for future in done:
+                        results[running.pop(future)] = future.result()
+            except BrokenProcessPool as error:
+                raise DsbuildError(
+                    "a worker process died; the system may have killed it for want of memory: run "
+                    "the same command again with fewer --workers, finished shards are kept"
+                ) from error
+            except BaseException:
+                meter[2] = 1
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+
+def _method() -> str:
+    """Return how processes start: from a clean server that never held threads or locks."""
+    methods = multiprocessing.get_all_start_methods()
+    return "forkserver" if "forkserver" in methods else "spawn"
+
+
+def warm() -> None:
+    """Start importing what workers need, so that it overlaps with planning."""
+    context = multiprocessing.get_context(_method())
+    if _method() == "forkserver":
+        context.set_forkserver_preload(["dsbuild.shard"])
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
+_meter = None  # of this worker process
+
+
+def _start(meter) -> None:
+    """Prepare a worker process: the parent alone hears Ctrl-C, and no worker outlives it."""
+    global _meter
+    _meter = meter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    # Read by OpenCV when it is first imported: the cores have their own workers already.
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
+    tune()
+
+
+def _call(work: Callable[[Task, Advance], Result], task: Task) -> Result:
+    return work(task, _advance)
+
+
+def _advance(samples: int, size: int) -> None:
+    with _meter.get_lock():
+        _meter[0] += samples
+        _meter[1] += size
+        stop = _meter[2]
+    if stop:
+        raise Stopped
+
+
+def tune() -> None:
+    """Keep image-sized allocations in the heap of a glibc process.
+
+    By default each one is a fresh mapping, whose page faults cost more than decoding
+    an image: the table in bench/README.md says what this buys.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 1 << 28)  # M_MMAP_THRESHOLD
+        libc.mallopt(-1, 1 << 29)  # M_TRIM_THRESHOLD
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Bar(contextlib.AbstractContextManager):
+    """A progress bar over samples, with MB/s of what was written."""
+
+    def __init__(self, samples: int, title: str, unit: str, quiet: bool):
+        tqdm.monitor_interval = 0  # its thread would only redraw a bar that stands still
+        self._bar = tqdm(
+            total=samples,
+            desc=title,
+            unit=f" {unit}",
+            disable=quiet,
+            leave=False,
+            delay=0.2,
+        )
+        self._samples = self._bytes = 0
+
+    def __exit__(self, *error) -> None:
+        self._bar.close()
+
+    def advance(self, samples: int, size: int) -> None:
+        """Count what was done since the last call, in this process."""
+        self.show(self._samples + samples, self._bytes + size)
+
+    def show(self, samples: int, size: int) -> None:
+        """Show what was done in all."""
+        step, self._samples, self._bytes = samples - self._samples, samples, size
+        seconds = self._bar.format_dict["elapsed"]
+        if seconds:
+            self._bar.set_postfix_str(f"{size / 1e6 / seconds:.1f} MB/s", refresh=False)
+        self._bar.update(step)

@@ -1,0 +1,206 @@
+"""What an output folder says of itself: receipts of its shards, and the manifest.
+
+    manifest.json             written last: present means complete
+    schema.json               the features that its records have
+    index/<shard>.idx         offset and size of every record
+    rejects.jsonl             samples that were left out: key, file, reason
+    .dsbuild/                 lock, recipe, plans, receipts
+
+Nothing in them depends on when, where or by how many workers they were written, but
+for the stamps of the sources in the receipts.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dsbuild import storage
+from dsbuild.errors import ShardError
+
+NAME = "manifest.json"
+SCHEMA = "schema.json"
+REJECTS = "rejects.jsonl"
+STATE = ".dsbuild"
+INDEX = "index"
+VALUES = 256  # what a label's 8 bits can say
+
+
+def dump(document: Any, indent: int | None = None) -> str:
+    """Return the one JSON text of a document: keys as they stand, no stray spaces."""
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(document, indent=indent, separators=separators, ensure_ascii=False)
+
+
+def parse(text: bytes, path: str) -> Any:
+    """Return a file's parsed JSON; raise ShardError naming the file where it is damaged."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ShardError(
+            f"{path}: found damaged JSON ({error}); remove the file and build again"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What was counted over records; statistics of two parts add up.
+
+    Attributes:
+      pixels: label value -> pixels; empty where labels were not decoded.
+      images: label value -> records in which it occurs, likewise.
+      heights, widths: smallest and largest in pixels.
+      formats: records an image format.
+      rotated: records whose image has an EXIF orientation other than 1.
+      labels: records with a label.
+    """
+
+    pixels: Mapping[int, int] = field(default_factory=dict)
+    images: Mapping[int, int] = field(default_factory=dict)
+    heights: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
+    formats: Mapping[str, int] = field(default_factory=dict)
+    rotated: int = 0
+    labels: int = 0
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        return Statistics(
+            pixels=_sum(self.pixels, other.pixels),
+            images=_sum(self.images, other.images),
+            heights=_range(self.heights + other.heights),
+            widths=_range(self.widths + other.widths),
+            formats=_sum(self.formats, other.formats),
+            rotated=self.rotated + other.rotated,
+            labels=self.labels + other.labels,
+        )
+
+
+def _sum(one: Mapping, other: Mapping) -> dict:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in sorted({*one, *other})}
+
+
+def _range(values: tuple[int, ...]) -> tuple[int, ...]:
+    return (min(values), max(values)) if values else ()
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A sample that was left out: its key and split, the file at fault, and why."""
+
+    split: str
+    key: str
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ShardReceipt:
+    """What came of a shard's plan.
+
+    Attributes:
+      name: the shard's file name.
+      plan: digest of the plan that it was written from.
+      records, bytes, sha256: of the file.
+      rejects: samples that were left out.
+      statistics: of its records.
+      sources: a sample a row, in the plan's order: size, mtime in ns and crc32c of image
+        and label; nulls where there was no file.
+      versions: libraries that decide bytes, as they were.
+    """
+
+    name: str
+    plan: str
+    records: int
+    bytes: int
+    sha256: str
+    rejects: tuple[Reject, ...]
+    statistics: Statistics
+    sources: tuple[tuple[int | None, ...], ...]
+    versions: Mapping[str, str]
+
+    def save(self, out: str) -> None:
+        """Write the receipt into an output folder."""
+        storage.write(receipt_path(out, self.name), dump(asdict(self)).encode())
+
+
+def receipt_path(out: str, name: str) -> str:
+    """Return where the receipt of a shard lies."""
+    return storage.join(out, STATE, "receipts", f"{name}.json")
+
+
+def index_path(out: str, name: str) -> str:
+    """Return where the index of a shard lies."""
+    return storage.join(out, INDEX, f"{name}.idx")
+
+
+def load_receipt(out: str, name: str) -> ShardReceipt | None:
+    """Return a shard's receipt, or None where there is none that can be read."""
+    path = receipt_path(out, name)
+    if storage.stamp(path) is None:
+        return None
+    try:
+        document = parse(storage.read(path)[0], path)
+        counted = document.pop("statistics")
+        for name in ("pixels", "images"):
+            counted[name] = {int(value): count for value, count in counted[name].items()}
+        for name in ("heights", "widths"):
+            counted[name] = tuple(counted[name])
+        return ShardReceipt(
+            statistics=Statistics(**counted),
+            rejects=tuple(Reject(**reject) for reject in document.pop("rejects")),
+            sources=tuple(map(tuple, document.pop("sources"))),
+            **document,
+        )
+    except (ShardError, TypeError, KeyError, AttributeError, ValueError):
+        return None  # its shard is written again, which is what a lost receipt means
+
+
+def _counts(total: Statistics, value: int) -> dict:
+    return {"pixels": total.pixels.get(value, 0), "images": total.images.get(value, 0)}
+
+
+def split_entry(
+    receipts: Iterable[ShardReceipt],
+    classes: tuple[str, ...],
+    ignore: int | None,
+    digest: str,
+) -> dict:
+    """Return what the manifest says of one split, from the receipts of its shards in order.
+
+    `digest` is that of the split's plan.
+    """
+    receipts = list(receipts)
+    total = sum((receipt.statistics for receipt in receipts), Statistics())
+    counted = {}
+    if total.pixels:
+        counted = {
+            "classes": [{"name": name, **_counts(total, i)} for i, name in enumerate(classes)],
+            "ignore": None if ignore is None else _counts(total, ignore),
+        }
+    return {
+        "plan": digest,
+        "records": sum(receipt.records for receipt in receipts),
+        "bytes": sum(receipt.bytes for receipt in receipts),
+        "rejects": sum(len(receipt.rejects) for receipt in receipts),
+        "labels": total.labels,
+        "heights": list(total.heights),
+        "widths": list(total.widths),
+        "formats": dict(total.formats),
+        "rotated": total.rotated,
+        **counted,
+        "shards": [
+            {"name": r.name, "records": r.records, "bytes": r.bytes, "sha256": r.sha256}
+            for r in receipts
+        ],
+    }
+
+
+def load(out: str) -> dict | None:
+    """Return the manifest of a folder, or None where it has none."""
+    path = storage.join(out, NAME)
+    if storage.stamp(path) is None:
+        return None
+    document = parse(storage.read(path)[0], path)
+    if not isinstance(document, dict) or "splits" not in document:
+        raise ShardError(f"{path}: found no manifest of dsbuild; remove the file and build again")
+    return document

@@ -1,0 +1,210 @@
+"""What a folder holds, what a plan is and what a build came to, as JSON documents."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dsbuild import images, manifest, scan, storage, wire
+from dsbuild.audit import Audit
+from dsbuild.build import Summary
+from dsbuild.errors import DsbuildError
+from dsbuild.manifest import Statistics
+
+
+def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
+    """Return what a folder or a TFRecord file holds, as one JSON document.
+
+    A folder with a manifest is described by it and by the first record of each split;
+    all others are read whole.
+    """
+    known = manifest.load(path) if storage.is_folder(path) else None
+    if known is not None:
+        return _inspect_known(path, known)
+    label = scan.schema_of(path)["label"].name
+    found = scan.scan_all(scan.files(path), label, workers, quiet)
+    splits = {}
+    for name in dict.fromkeys(file.split for file in found):
+        mine = [file for file in found if file.split == name]
+        total = sum((file.statistics for file in mine), Statistics())
+        splits[name] = {
+            "records": sum(file.records for file in mine),
+            "bytes": sum(file.bytes for file in mine),
+            "labels": total.labels,
+            "classes": [
+                {
+                    "value": value,
+                    "name": None,
+                    "pixels": pixels,
+                    "images": total.images[value],
+                }
+                for value, pixels in total.pixels.items()
+            ],
+            "shards": [
+                {
+                    "name": f.name,
+                    "records": f.records,
+                    "bytes": f.bytes,
+                    "problem": f.problem,
+                }
+                for f in mine
+            ],
+        }
+    unfinished = storage.is_folder(storage.join(path, manifest.STATE))
+    return {
+        "path": path,
+        "title": None,
+        "complete": False if unfinished else None,
+        "splits": splits,
+        "features": _features(found),
+    }
+
+
+def _inspect_known(path: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    splits, found = {}, []
+    for name, entry in known["splits"].items():
+        values = [*known["classes"]]
+        classes = [
+            {"value": value, "name": values[value], **_count(row)}
+            for value, row in enumerate(entry.get("classes", ()))
+        ]
+        if entry.get("ignore"):
+            classes.append(
+                {
+                    "value": known["ignore"],
+                    "name": "(ignore)",
+                    **_count(entry["ignore"]),
+                }
+            )
+        shards = [{**shard, "problem": _changed(path, shard)} for shard in entry["shards"]]
+        whole = [s["name"] for s in shards if s["records"] and not s["problem"]]
+        found += [scan.scan(storage.join(path, shard), limit=1) for shard in whole[:1]]
+        splits[name] = {**entry, "classes": classes, "shards": shards}
+    return {
+        "path": path,
+        "title": known["title"],
+        "complete": True,
+        "recipe": known["recipe"],
+        "splits": splits,
+        "features": _features(found),
+    }
+
+
+def _count(row: Mapping[str, Any]) -> dict[str, int]:
+    return {"pixels": row["pixels"], "images": row["images"]}
+
+
+def _changed(path: str, shard: Mapping[str, Any]) -> str | None:
+    """Return how a shard differs in size from what the manifest says, or None."""
+    full = storage.join(path, shard["name"])
+    stamp = storage.stamp(full)
+    if stamp is None:
+        return f"{full}: the manifest lists this shard, and it is missing; build again"
+    if stamp.size != shard["bytes"]:
+        return (
+            f"{full}: found {stamp.size:,} bytes, expected {shard['bytes']:,} by the manifest; "
+            "build again"
+        )
+    return None
+
+
+def _features(found: Sequence[scan.FileScan]) -> list[dict[str, Any]]:
+    total: dict[str, scan.FeatureScan] = {}
+    for file in found:
+        for name, feature in file.features.items():
+            total[name] = total[name] + feature if name in total else feature
+    records = sum(file.records for file in found)
+    return [
+        {
+            "name": name,
+            "kind": feature.kind,
+            "values": list(feature.values),
+            "bytes": list(feature.bytes),
+            "always": feature.records == records,
+        }
+        for name, feature in sorted(total.items())
+    ]
+
+
+def record(path: str, number: int) -> dict[str, Any]:
+    """Return one record in full, as a JSON document."""
+    name, found = scan.record(path, number)
+    values = wire.parse(found.data)
+    folder = path if storage.is_folder(path) else os.path.dirname(path)
+    known = (manifest.load(folder) if storage.is_folder(folder) else None) or {}
+    label = values.get(scan.schema_of(folder)["label"].name)
+    return {
+        "file": name,
+        "record": found.number,
+        "byte": found.offset,
+        "bytes": len(found.data),
+        "features": {
+            key: {"kind": scan.kind(value), "value": scan.describe(value)}
+            for key, value in sorted(values.items())
+        },
+        "classes": _record_classes(label, known),
+    }
+
+
+def _record_classes(label: Any, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not isinstance(label, list) or len(label) != 1:
+        return []
+    try:
+        counts = images.histogram(images.plane(label[0]))
+    except DsbuildError:
+        return []
+    names = dict(enumerate(known.get("classes", ())))
+    if known.get("ignore") is not None:
+        names[known["ignore"]] = "(ignore)"
+    return [
+        {"value": value, "name": names.get(value), "pixels": count}
+        for value, count in enumerate(counts)
+        if count
+    ]
+
+
+def problems(document: Mapping[str, Any]) -> list[str]:
+    """Return the problems that an inspection met."""
+    return [
+        shard["problem"]
+        for split in document["splits"].values()
+        for shard in split["shards"]
+        if shard.get("problem")
+    ]
+
+
+def plan_document(audits: Sequence[Audit], root: str) -> dict[str, Any]:
+    """Return what is going to be built, as a JSON document."""
+    return {
+        "root": root,
+        "splits": {
+            found.split: {
+                "samples": found.samples,
+                "listed": found.listed,
+                "published": found.published,
+                "labels": found.labels,
+                "bytes": found.bytes,
+                "missing": list(found.missing),
+                "shards": [
+                    {
+                        "name": shard.name,
+                        "records": len(shard.samples),
+                        "plan": shard.digest,
+                    }
+                    for shard in found.plans
+                ],
+            }
+            for found in audits
+        },
+    }
+
+
+def summary_document(summary: Summary, out: str, seconds: float) -> dict[str, Any]:
+    """Return what a build came to, as a JSON document."""
+    return {
+        "out": out,
+        "written": summary.written,
+        "kept": summary.kept,
+        "rejects": [vars(reject) for reject in summary.rejects],
+        "seconds": round(seconds, 3),
+        "manifest": summary.manifest,
+    }

@@ -1,0 +1,211 @@
+"""What TFRecord files hold, read without any knowledge of who wrote them."""
+
+import functools
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from dsbuild import images, manifest, schema, storage, tfrecord, wire
+from dsbuild.errors import DsbuildError, SchemaError, ShardError
+from dsbuild.job import Advance, Job
+from dsbuild.manifest import Statistics
+
+# DeepLab's and TFDS's shard names, and the endings that people give to single files.
+_SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}(\..+)?")
+_ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+
+
+@dataclass(frozen=True)
+class FeatureScan:
+    """One feature over many records: its kind, in how many it is, and its extent.
+
+    Attributes:
+      kind: `bytes`, `int64`, `float32`; several joined by `|`; `none` for an empty one.
+      records: in how many it occurs.
+      values: smallest and largest number of values a record.
+      bytes: smallest and largest length of a value, for bytes.
+    """
+
+    kind: str
+    records: int
+    values: tuple[int, int]
+    bytes: tuple[int, int]
+
+    def __add__(self, other: "FeatureScan") -> "FeatureScan":
+        kinds = dict.fromkeys([*self.kind.split("|"), *other.kind.split("|")])
+        return FeatureScan(
+            "|".join(kinds),
+            self.records + other.records,
+            _span(self.values, other.values),
+            _span(self.bytes, other.bytes),
+        )
+
+
+def _span(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+@dataclass(frozen=True)
+class FileScan:
+    """One file: records, size in bytes, features by name, label counts, first problem."""
+
+    name: str
+    split: str
+    records: int
+    bytes: int
+    features: Mapping[str, FeatureScan] = field(default_factory=dict)
+    statistics: Statistics = field(default_factory=Statistics)
+    problem: str | None = None
+
+
+def files(path: str) -> list[str]:
+    """Return the TFRecord files that path is or holds; raise ShardError where there is none."""
+    if not storage.is_folder(path):
+        if storage.stamp(path) is None:
+            raise ShardError(f"{path}: there is no such file or folder; name what a build wrote")
+        return [path]
+    found = [
+        storage.join(path, name)
+        for name in storage.names(path)
+        if not name.startswith(".") and (_SHARD.fullmatch(name) or name.endswith(_ENDINGS))
+    ]
+    if not found:
+        raise ShardError(
+            f"{path}: found no TFRecord file, expected names such as train-00000-of-00004.tfrecord"
+        )
+    return found
+
+
+def split_of(path: str) -> str:
+    """Return the split that a file's name tells, or `-`."""
+    match = _SHARD.fullmatch(os.path.basename(path))
+    return match["split"] if match else "-"
+
+
+def schema_of(folder: str) -> schema.Schema:
+    """Return the schema that travels with the data, else DeepLab's keys."""
+    path = storage.join(folder, manifest.SCHEMA)
+    if storage.stamp(path) is None:
+        return schema.load("segmentation")
+    return schema.parse(manifest.parse(storage.read(path)[0], path), path)
+
+
+def scan(path: str, limit: int | None = None, label: str | None = None) -> FileScan:
+    """Read a file's records, all or the first `limit`; count the classes of its labels.
+
+    `label` names the feature of encoded label images. A damaged file does not raise:
+    what was read up to there is returned with the problem.
+    """
+    found = FileScan(os.path.basename(path), split_of(path), 0, storage.stamp(path).size)
+    features: dict[str, FeatureScan] = {}
+    statistics = Statistics()
+    number, problem = 0, None
+    try:
+        for record in tfrecord.read(path):
+            if number == limit:
+                break
+            try:
+                values = wire.parse(record.data)
+            except ShardError as error:
+                where = f"{path}: record {record.number} at byte {record.offset}"
+                raise ShardError(f"{where}: {error}") from error
+            for name, value in values.items():
+                seen = _feature(value)
+                features[name] = features[name] + seen if name in features else seen
+            statistics += _labels(values.get(label))
+            number += 1
+    except DsbuildError as error:
+        problem = str(error)
+    return replace(found, records=number, features=features, statistics=statistics, problem=problem)
+
+
+def kind(value: wire.Parsed) -> str:
+    """Return what a parsed feature is: `bytes`, `int64`, `float32`, or `none`."""
+    if value is None:
+        return "none"
+    return str(value.dtype) if isinstance(value, np.ndarray) else "bytes"
+
+
+def _feature(value: wire.Parsed) -> FeatureScan:
+    count = 0 if value is None else len(value)
+    lengths = [len(item) for item in value] if kind(value) == "bytes" and count else [0]
+    return FeatureScan(kind(value), 1, (count,) * 2, (min(lengths), max(lengths)))
+
+
+def _labels(value: wire.Parsed) -> Statistics:
+    """Count the pixels of an encoded label; one that is none counts as no label."""
+    if not isinstance(value, list) or len(value) != 1:
+        return Statistics()
+    try:
+        counts = images.histogram(images.plane(value[0]))
+    except DsbuildError:
+        return Statistics()
+    present = {value: count for value, count in enumerate(counts) if count}
+    return Statistics(pixels=present, images=dict.fromkeys(present, 1), labels=1)
+
+
+def _scan_task(path: str, advance: Advance, *, label: str) -> FileScan:
+    found = scan(path, label=label)
+    advance(1, found.bytes)
+    return found
+
+
+def scan_all(paths: Sequence[str], label: str, workers: int, quiet: bool) -> list[FileScan]:
+    """Scan whole files on several processes."""
+    work = functools.partial(_scan_task, label=label)
+    return Job(paths, work, len(paths), "reading", unit="files").run(workers, quiet)
+
+
+def record(path: str, number: int) -> tuple[str, tfrecord.Record]:
+    """Return the file and the record of this number over all files of path, from 0."""
+    left = number
+    for name in files(path):
+        count = 0
+        for count, found in enumerate(tfrecord.read(name), 1):
+            if count > left:
+                return name, found
+        left -= count
+    raise SchemaError(f"{path}: found {number - left:,} records, so none of number {number:,}")
+
+
+def describe(value: wire.Parsed) -> Any:
+    """Return a feature's value as something to show: short, and JSON."""
+    if value is None:
+        return None
+    if isinstance(value, np.ndarray):
+        if len(value) <= 8:
+            return value.tolist()[0] if len(value) == 1 else value.tolist()
+        return {
+            "values": len(value),
+            "min": value.min().item(),
+            "max": value.max().item(),
+        }
+    shown = [_describe_bytes(item) for item in value]
+    return shown[0] if len(shown) == 1 else shown
+
+
+def _describe_bytes(item: bytes) -> Any:
+    try:
+        head = images.header(item)
+    except DsbuildError:
+        head = None
+    if head is not None:
+        return {
+            "format": head.format,
+            "width": head.width,
+            "height": head.height,
+            "model": head.model,
+            "bits": head.bits,
+            "bytes": len(item),
+        }
+    try:
+        text = item.decode()
+    except UnicodeDecodeError:
+        text = None
+    if text is not None and text.isprintable() and len(text) <= 200:
+        return text
+    return {"bytes": len(item), "starts": item[:16].hex(" ")}

@@ -1,0 +1,112 @@
+"""One shard: written from its plan, or found to stand as planned. The unit of work."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from dsbuild import example, manifest, storage, tfrecord
+from dsbuild.job import Advance
+from dsbuild.layouts import Sample
+from dsbuild.manifest import Reject, ShardReceipt, Statistics
+from dsbuild.plan import ShardPlan
+from dsbuild.recipe import Recipe
+
+
+def write_shard(
+    shard: ShardPlan, advance: Advance, *, out: str, on_error: str = "stop"
+) -> ShardReceipt:
+    """Write one shard with its index and receipt; a pure, idempotent function of its plan.
+
+    The receipt comes last, so a shard with a receipt is whole. Raises the first
+    sample's error, leaving nothing behind, or with `skip` notes it in the receipt.
+    """
+    rejects, sources = [], []
+    statistics = Statistics()
+    with storage.writing(storage.join(out, shard.name)) as file:
+        writer = tfrecord.Writer(file)
+        for sample in shard.samples:
+            try:
+                encoded = example.encode(sample, shard.root, shard.recipe)
+            except example.Rejected as error:
+                if on_error != "skip":
+                    raise
+                rejects.append(Reject(shard.split, error.key, error.file, error.reason))
+                sources.append(error.sources)
+                advance(1, 0)
+                continue
+            writer.write(encoded.record)
+            statistics += encoded.statistics
+            sources.append(encoded.sources)
+            advance(1, len(encoded.record))
+    index = tfrecord.index_text(writer.index).encode()
+    storage.write(manifest.index_path(out, shard.name), index)
+    receipt = ShardReceipt(
+        name=shard.name,
+        plan=shard.digest,
+        records=len(writer.index),
+        bytes=writer.size,
+        sha256=writer.sha256.hexdigest(),
+        rejects=tuple(rejects),
+        statistics=statistics,
+        sources=tuple(sources),
+        versions=versions(shard.recipe),
+    )
+    receipt.save(out)
+    return receipt
+
+
+def versions(recipe: Recipe) -> dict[str, str]:
+    """Return the versions of the libraries that decide bytes: PNG writer, extras."""
+    names = ["pillow", *(["opencv-python-headless"] if recipe.extras else [])]
+    return {name: version(name) for name in names}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a shard may be kept: its receipt if so, else None and why not."""
+
+    receipt: ShardReceipt | None
+    reason: str = ""
+
+
+def check_shard(
+    shard: ShardPlan, advance: Advance, *, out: str, on_error: str, rehash: bool
+) -> Standing:
+    """Tell whether a shard stands as planned: plan, bytes and sources all unchanged."""
+    advance(len(shard.samples), 0)
+    receipt = manifest.load_receipt(out, shard.name)
+    path = storage.join(out, shard.name)
+    if receipt is None or storage.stamp(path) is None:
+        return Standing(None, "it is missing")
+    if receipt.plan != shard.digest:
+        return Standing(None, "its recipe or its samples changed")
+    if receipt.rejects and on_error != "skip":
+        return Standing(None, f"{len(receipt.rejects)} of its samples were left out")
+    with storage.reading(path) as (file, size):
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if (size, sha256) != (receipt.bytes, receipt.sha256):
+        return Standing(None, "its bytes changed since it was written")
+    if storage.stamp(manifest.index_path(out, shard.name)) is None:
+        return Standing(None, "its index is missing")
+    for sample, noted in zip(shard.samples, receipt.sources, strict=True):
+        changed = _changed(sample, shard.root, noted, rehash)
+        if changed:
+            return Standing(None, f"its source {changed} changed")
+    return Standing(receipt)
+
+
+def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: bool) -> str | None:
+    """Return the path of the sample's first source that is not as noted, or None."""
+    for path, (size, mtime, crc) in (
+        (sample.image, noted[:3]),
+        (sample.label, noted[3:]),
+    ):
+        if not isinstance(path, str):
+            continue
+        full = storage.join(root, path)
+        stamp = storage.stamp(full)
+        if stamp != (None if size is None else (size, mtime)):
+            return path
+        if rehash and stamp is not None and example.checksum(storage.read(full)[0]) != crc:
+            return path
+    return None

@@ -1,0 +1,185 @@
+"""The one door to files: list, read, write whole, lock.
+
+Paths are local. Every file appears by rename from a temporary name in its own
+folder after fsync, so that no half-written file ever bears a final name.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from dsbuild.errors import StorageError
+
+TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
+
+
+class Stamp(NamedTuple):
+    """What tells cheaply whether a file changed: size in bytes, mtime in ns."""
+
+    size: int
+    mtime_ns: int
+
+
+def local(path: str | os.PathLike) -> str:
+    """Return path as a string, or raise StorageError where it is a URL."""
+    path = os.fspath(path)
+    if "://" in path:
+        raise StorageError(
+            f"{path}: found a URL, expected a local path: this version reads and "
+            "writes local files only; mount the bucket or copy it first"
+        )
+    return path
+
+
+def join(root: str, *names: str) -> str:
+    """Return the path of names, relative and with forward slashes, below root."""
+    return os.path.join(root, *names)
+
+
+def stamp(path: str) -> Stamp | None:
+    """Return the file's stamp, or None where there is no such file."""
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be examined: {error.strerror}") from error
+    return Stamp(status.st_size, status.st_mtime_ns)
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether path is a folder."""
+    return os.path.isdir(path)
+
+
+def names(folder: str) -> list[str]:
+    """List the names in a folder, sorted; a missing folder has none."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be listed: {error.strerror}") from error
+
+
+def read(path: str) -> tuple[bytes, Stamp]:
+    """Return a whole file and the stamp that it had when it was read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            return file.readall(), Stamp(status.st_size, status.st_mtime_ns)
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file for reading in order; give it and its size in bytes."""
+    try:
+        file = open(path, "rb", buffering=1 << 20)  # noqa: SIM115
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+    with file:
+        yield file, os.fstat(file.fileno()).st_size
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name whole, or not at all.
+
+    The file is synced, renamed, and its folder synced when the block ends; a
+    block that raises leaves nothing behind. An OSError of the system (disk full,
+    no permission) becomes a StorageError that names the path.
+    """
+    folder, name = os.path.split(path)
+    temporary = None
+    try:
+        os.makedirs(folder or ".", exist_ok=True)
+        unique = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{secrets.token_hex(4)}")
+        with open(unique, "xb", buffering=1 << 20) as file:
+            temporary = unique
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(folder or ".")
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written: {error.strerror}; nothing was left under this name; "
+            "make room or choose another folder, and run the same command again"
+        ) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a small file whole, or not at all."""
+    with writing(path) as file:
+        file.write(data)
+
+
+def remove(path: str) -> None:
+    """Remove a file; one that is not there is no error."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
+
+
+def sweep(folder: str) -> None:
+    """Remove what a killed process left half-written in a folder."""
+    for name in names(folder):
+        if name.startswith(TEMPORARY):
+            remove(join(folder, name))
+
+
+def inside(path: str, folder: str) -> bool:
+    """Tell whether path is the folder or lies anywhere below it, links resolved."""
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+@contextlib.contextmanager
+def lock(path: str) -> Iterator[None]:
+    """Hold a lock file; raise StorageError at once where another process holds it.
+
+    The kernel frees the lock when its process ends, however it ends.
+    """
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written: {error.strerror}; choose a folder that can be written"
+        ) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StorageError(
+                f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is building into this "
+                "folder; wait for it to end, or choose another folder"
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

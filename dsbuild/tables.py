@@ -1,0 +1,196 @@
+"""The documents of `report` as text for people: aligned tables, sizes, shares."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def table(rows: Sequence[Sequence[str]], right: str) -> list[str]:
+    """Return rows as aligned lines; `right` marks each column `>` or `<`."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(right))]
+    return [
+        "  "
+        + "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(row, right, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people, in powers of 1000.
+
+    >>> size(1234567)
+    '1.2 MB'
+    """
+    if count < 1000:
+        return f"{count} bytes"
+    units = ["kB", "MB", "GB", "TB"]
+    power = min(int(math.log10(count) // 3), len(units))
+    return f"{count / 1000**power:,.1f} {units[power - 1]}"
+
+
+def share(part: int, whole: int) -> str:
+    """Return a percentage; what is there but below 0.1 % does not read as nothing."""
+    if part and 1000 * part < whole:
+        return "<0.1 %"
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def inspection_text(document: Mapping[str, Any]) -> str:
+    """Return an inspection for people."""
+    splits = document["splits"]
+    records = sum(split["records"] for split in splits.values())
+    total = sum(split["bytes"] for split in splits.values())
+    head = f"{document['path']}: {records:,} records, {size(total)}"
+    if document["title"]:
+        recipe = document["recipe"]
+        extras = f", extras {', '.join(recipe['extras'])}" if recipe["extras"] else ""
+        head += f"; {document['title']}, verified {recipe['verify']}{extras}"
+    lines = [head]
+    if document["complete"] is False:
+        lines.append("This build is unfinished; run the command that began it again.")
+    lines += ["", *_split_table(splits), "", *_feature_table(document["features"])]
+    lines += ["", *_class_table(splits)]
+    return "\n".join(lines)
+
+
+def _split_table(splits: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            "split",
+            "records",
+            "shards",
+            "records a shard",
+            "size",
+            "image sizes",
+            "left out",
+        ]
+    ]
+    for name, split in splits.items():
+        sizes = "-"
+        if split.get("heights"):
+            (low, high), (narrow, wide) = split["heights"], split["widths"]
+            sizes = f"{narrow} x {low} .. {wide} x {high}"
+        left = f"{split['rejects']:,}" if "rejects" in split else "-"
+        rows.append(
+            [
+                name,
+                f"{split['records']:,}",
+                str(len(split["shards"])),
+                _span([shard["records"] for shard in split["shards"]]),
+                size(split["bytes"]),
+                sizes,
+                left,
+            ]
+        )
+    return table(rows, "<>>>><>")
+
+
+def _feature_table(features: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not features:
+        return ["  no records, so no features"]
+    rows = [["feature", "kind", "values a record", "bytes a value", ""]]
+    for feature in features:
+        rows.append(
+            [
+                feature["name"],
+                feature["kind"],
+                _span(feature["values"]),
+                _span(feature["bytes"]) if feature["kind"] == "bytes" else "",
+                "" if feature["always"] else "not in every record",
+            ]
+        )
+    return table(rows, "<<>><")
+
+
+def _class_table(splits: Mapping[str, Any]) -> list[str]:
+    """Return a row a class: its share of each split's pixels, and in how many images it is."""
+    counted = {name: split for name, split in splits.items() if split["classes"]}
+    names = {row["value"]: row["name"] or "" for s in counted.values() for row in s["classes"]}
+    rows = [["class", ""], *([str(value), names[value]] for value in sorted(names))]
+    for name, split in counted.items():
+        pixels = sum(row["pixels"] for row in split["classes"])
+        cells = {row["value"]: (row["pixels"], row["images"]) for row in split["classes"]}
+        rows[0] += [name, "images"]
+        for row, value in zip(rows[1:], sorted(names), strict=True):
+            part, images = cells.get(value, (0, 0))
+            row += [share(part, pixels), f"{images:,}"]
+    lines = table(rows, "><" + ">>" * len(counted)) if counted else []
+    for name in splits.keys() - counted.keys():
+        why = "its labels were not decoded" if splits[name]["labels"] else "it has no labels"
+        lines.append(f"  classes of {name} are not counted: {why}")
+    return lines
+
+
+def record_text(document: Mapping[str, Any]) -> str:
+    """Return one record for people."""
+    head = f"{document['file']}: record {document['record']:,} at byte {document['byte']:,}"
+    lines = [f"{head}, {document['bytes']:,} bytes", ""]
+    rows = [
+        [name, feature["kind"], _value_text(feature["value"])]
+        for name, feature in document["features"].items()
+    ]
+    lines += table(rows, "<<<") if rows else ["  no features"]
+    if document["classes"]:
+        whole = sum(row["pixels"] for row in document["classes"])
+        rows = [["class", "", "pixels", "share"]]
+        rows += [
+            [
+                str(r["value"]),
+                r["name"] or "",
+                f"{r['pixels']:,}",
+                share(r["pixels"], whole),
+            ]
+            for r in document["classes"]
+        ]
+        lines += ["", *table(rows, "><>>")]
+    return "\n".join(lines)
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, Mapping) and "format" in value:
+        return (
+            f"{value['format'].upper()} {value['width']} x {value['height']}, {value['model']}, "
+            f"{value['bits']} bits, {value['bytes']:,} bytes"
+        )
+    if isinstance(value, Mapping) and "values" in value:
+        return f"{value['values']:,} values, {value['min']} .. {value['max']}"
+    if isinstance(value, Mapping):
+        return f"{value['bytes']:,} bytes: {value['starts']} ..."
+    return repr(value)
+
+
+def plan_text(document: Mapping[str, Any]) -> str:
+    """Return what is going to be built, for people."""
+    rows = [["split", "samples", "labels from", "shards", "records a shard", "sources"]]
+    for name, split in document["splits"].items():
+        rows.append(
+            [
+                name,
+                f"{split['samples']:,}",
+                split["labels"] or "none",
+                str(len(split["shards"])),
+                _span([shard["records"] for shard in split["shards"]]),
+                size(split["bytes"]),
+            ]
+        )
+    return "\n".join([document["root"], "", *table(rows, "<><>>>")])
+
+
+def summary_text(document: Mapping[str, Any]) -> str:
+    """Return what a build came to, for people."""
+    splits = document["manifest"]["splits"].values()
+    records = sum(split["records"] for split in splits)
+    total = sum(split["bytes"] for split in splits)
+    shards = sum(len(split["shards"]) for split in splits)
+    what = f"{records:,} records in {shards:,} shards, {size(total)}"
+    if not document["written"]:
+        return f"{document['out']} is complete: {what}; nothing to do"
+    kept = f", {document['kept']:,} shards kept" if document["kept"] else ""
+    return f"{document['out']}: {what}{kept}, in {document['seconds']:.1f} s"
+
+
+def _span(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,}..{high:,}"

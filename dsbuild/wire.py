@@ -1,0 +1,201 @@
+"""The tf.train.Example message in protobuf's wire format, without TensorFlow.
+
+    Example  { Features features = 1; }
+    Features { map<string, Feature> feature = 1; }
+    Feature  { oneof { BytesList = 1; FloatList = 2; Int64List = 3; } }
+    each list { repeated value = 1; }          floats and integers packed
+
+Source: tensorflow/core/example/{example,feature}.proto; protobuf.dev, Encoding.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from dsbuild.errors import ShardError
+
+Value = bytes | int | float | Sequence[bytes] | np.ndarray
+Parsed = list[bytes] | np.ndarray | None
+
+_BYTES, _FLOAT, _INT64 = 1, 2, 3  # field numbers of Feature's oneof
+
+
+def serialize(features: Mapping[str, Value]) -> bytes:
+    """Return the Example of features, names sorted.
+
+    A value is bytes, an int or a float (lists of one), a sequence of bytes, or a
+    1-D array: integers become an Int64List, floating numbers a FloatList. The
+    result equals `tf.train.Example.SerializeToString(deterministic=True)`, so equal
+    features are equal bytes in every process.
+    """
+    entries = []
+    # UTF-8 keeps the order of code points, so names may be sorted as text.
+    for name in sorted(features):
+        key = name.encode()
+        feature = _feature(features[name])
+        entries.append(_field(1, _field(1, key) + _field(2, feature)))
+    return _field(1, b"".join(entries))
+
+
+def _feature(value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return _field(_BYTES, _field(1, value))
+    if isinstance(value, int):
+        value = np.array([value], np.int64)
+    elif isinstance(value, float):
+        value = np.array([value], np.float32)
+    if isinstance(value, np.ndarray):
+        if value.ndim != 1 or value.dtype.kind not in "iuf":
+            raise TypeError(f"expected a 1-D array of numbers, found {value.dtype} {value.shape}")
+        if value.dtype.kind == "f":
+            kind, packed = _FLOAT, value.astype("<f4").tobytes()
+        else:
+            kind, packed = _INT64, pack_varints(value)
+        return _field(kind, _field(1, packed) if packed else b"")
+    return _field(_BYTES, b"".join(_field(1, item) for item in value))
+
+
+def _field(number: int, data: bytes) -> bytes:
+    return bytes((number << 3 | 2,)) + _varint(len(data)) + data
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def pack_varints(values: np.ndarray) -> bytes:
+    """Return integers (n,) as varints; a negative one takes ten bytes."""
+    if len(values) == 1:
+        return _varint(int(values[0]) & 0xFFFFFFFFFFFFFFFF)
+    values = values.astype(np.int64).view(np.uint64)
+    groups = values[:, None] >> np.arange(0, 70, 7, dtype=np.uint64).clip(max=63)
+    groups[:, 9] = values >> np.uint64(63)
+    more = np.empty((len(values), 10), bool)  # does another group follow this one?
+    more[:, :9] = groups[:, 1:] != 0
+    more[:, 9] = False
+    octets = (groups & np.uint64(0x7F)).astype(np.uint8) | (more.astype(np.uint8) << 7)
+    keep = np.ones_like(more)
+    keep[:, 1:] = more[:, :9]
+    return octets[keep].tobytes()
+
+
+def parse(data: bytes) -> dict[str, Parsed]:
+    """Return the features of an Example.
+
+    Bytes lists become lists of bytes, the others arrays (n,) of int64 or float32; a
+    feature with no list is None. Raises ShardError where data is no Example.
+    """
+    features: dict[str, Parsed] = {}
+    try:
+        for number, content in _fields(memoryview(data)):
+            if number == 1:
+                for entry_number, entry in _fields(_submessage(content)):
+                    if entry_number == 1:
+                        name, value = _entry(_submessage(entry))
+                        features[name] = value
+    except (ValueError, struct.error, IndexError) as error:
+        raise ShardError(f"found bytes that are no tf.train.Example: {error}") from error
+    return features
+
+
+def _submessage(content: int | memoryview) -> memoryview:
+    if isinstance(content, int):
+        raise ValueError("a number stands where a message belongs")
+    return content
+
+
+def _entry(view: memoryview) -> tuple[str, Parsed]:
+    name, value = "", None
+    for number, content in _fields(view):
+        if number == 1:
+            name = bytes(_submessage(content)).decode()
+        elif number == 2:
+            value = _parse_feature(_submessage(content))
+    return name, value
+
+
+def _parse_feature(view: memoryview) -> Parsed:
+    value: Parsed = None
+    for number, content in _fields(view):
+        if number == _BYTES:
+            value = [bytes(_submessage(v)) for n, v in _fields(_submessage(content)) if n == 1]
+        elif number in (_FLOAT, _INT64):
+            value = _numbers(_submessage(content), number)
+    return value
+
+
+def _numbers(view: memoryview, kind: int) -> np.ndarray:
+    parts = []
+    for number, content in _fields(view):
+        if number != 1:
+            continue
+        if kind == _FLOAT:
+            octets = content.to_bytes(4, "little") if isinstance(content, int) else content
+            parts.append(np.frombuffer(octets, "<f4"))
+        elif isinstance(content, int):
+            parts.append(np.array([content], np.uint64).view(np.int64))
+        else:
+            parts.append(unpack_varints(content))
+    dtype = np.float32 if kind == _FLOAT else np.int64
+    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
+
+
+def unpack_varints(view: memoryview | bytes) -> np.ndarray:
+    """Return packed varints as int64 (n,); raise ValueError where one is cut or too long."""
+    octets = np.frombuffer(view, np.uint8)
+    if not len(octets):
+        return np.empty(0, np.int64)
+    if octets[-1] & 0x80:
+        raise ValueError("the last varint is cut")
+    ends = np.flatnonzero(octets < 0x80)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    lengths = ends - starts + 1
+    if lengths.max() > 10:
+        raise ValueError("a varint is longer than ten bytes")
+    place = np.arange(len(octets)) - np.repeat(starts, lengths)
+    groups = (octets & 0x7F).astype(np.uint64) << (7 * place).astype(np.uint64)
+    return np.bitwise_or.reduceat(groups, starts).view(np.int64)
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Yield (field number, content) of a message; content is a view, or an int."""
+    at, end = 0, len(view)
+    while at < end:
+        tag, at = _read_varint(view, at)
+        kind = tag & 7
+        if kind == 2:
+            length, at = _read_varint(view, at)
+            if length > end - at:
+                raise ValueError(f"a field of {length} bytes stands in a message of {end}")
+            yield tag >> 3, view[at : at + length]
+            at += length
+        elif kind == 0:
+            value, at = _read_varint(view, at)
+            yield tag >> 3, value
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+            if size > end - at:
+                raise ValueError("a fixed-size field is cut")
+            yield tag >> 3, int.from_bytes(view[at : at + size], "little")
+            at += size
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+
+
+def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        octet = view[at]
+        at += 1
+        value |= (octet & 0x7F) << shift
+        if octet < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a varint is longer than ten bytes")

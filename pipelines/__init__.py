@@ -1,0 +1,1 @@
+"""Apache Beam pipelines, installed as `dsbuild.pipelines`: the room for engines on Beam."""

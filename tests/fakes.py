@@ -1,0 +1,83 @@
+"""Draw tiny data sets as they are published. `python -m tests.fakes FOLDER` draws a VOC tree.
+
+Photos are smooth with some noise, so that they compress like photos; masks are ellipses
+of a class with a void border, as VOC's annotators drew them.
+"""
+
+import argparse
+import os
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from dsbuild.layouts.voc import Voc
+
+
+def photo(rng: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Draw a smooth RGB picture with noise."""
+    coarse = rng.integers(0, 256, (4, 5, 3), np.uint8)
+    smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    noise = rng.normal(0, 6, (height, width, 3))
+    return Image.fromarray((np.asarray(smooth) + noise).clip(0, 255).astype(np.uint8))
+
+
+def mask(
+    rng: np.random.Generator, width: int, height: int, classes: int = 21, border: int = 255
+) -> Image.Image:
+    """Draw a plane of class indices, mode L, with one to three objects."""
+    image = Image.new("L", (width, height), 0)
+    draw = ImageDraw.Draw(image)
+    for _ in range(rng.integers(1, 4)):
+        x, y = rng.integers(0, width), rng.integers(0, height)
+        a, b = rng.integers(width // 8 + 2, width // 3 + 3), rng.integers(3, height // 3 + 4)
+        box = [int(x - a), int(y - b), int(x + a), int(y + b)]
+        draw.ellipse(box, fill=int(rng.integers(1, classes)), outline=border, width=2)
+    return image
+
+
+def with_palette(plane: Image.Image) -> Image.Image:
+    """Return a plane as a palette image in VOC's colours."""
+    image = plane.copy()
+    image.putpalette([channel for colour in Voc.palette for channel in colour])
+    return image
+
+
+def voc(
+    folder: str | os.PathLike,
+    train: int = 12,
+    val: int = 6,
+    width: int = 60,
+    height: int = 44,
+    seed: int = 0,
+) -> str:
+    """Draw a VOCdevkit with lists train, val and trainval; return the folder VOC2012."""
+    root = os.path.join(folder, "VOCdevkit", "VOC2012")
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        os.makedirs(os.path.join(root, name), exist_ok=True)
+    rng = np.random.default_rng(seed)
+    keys = [f"2007_{i:06d}" for i in range(train + val)]
+    for i, key in enumerate(keys):
+        # Every third picture stands upright, as in the original.
+        size = (height, width) if i % 3 == 2 else (width, height)
+        photo(rng, *size).save(os.path.join(root, "JPEGImages", f"{key}.jpg"), quality=90)
+        label = with_palette(mask(rng, *size))
+        label.save(os.path.join(root, "SegmentationClass", f"{key}.png"))
+    for split, names in {"train": keys[:train], "val": keys[train:], "trainval": keys}.items():
+        write_list(root, split, names)
+    return root
+
+
+def write_list(root: str, split: str, lines: list[str]) -> None:
+    """Write a list of a VOC tree, one line an entry."""
+    with open(os.path.join(root, "ImageSets", "Segmentation", f"{split}.txt"), "w") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--samples", type=int, default=60)
+    parser.add_argument("--size", type=int, nargs=2, default=(500, 375))
+    options = parser.parse_args()
+    count = options.samples
+    print(voc(options.folder, count * 2 // 3, count - count * 2 // 3, *options.size))
