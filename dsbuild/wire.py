@@ -29,13 +29,15 @@ def serialize(features: Mapping[str, Value]) -> bytes:
     result equals `tf.train.Example.SerializeToString(deterministic=True)`, so equal
     features are equal bytes in every process.
     """
-    entries = []
-    # UTF-8 keeps the order of code points, so names may be sorted as text.
-    for name in sorted(features):
-        key = name.encode()
-        feature = _feature(features[name])
-        entries.append(_field(1, _field(1, key) + _field(2, feature)))
+    named = sorted(((name.encode(), value) for name, value in features.items()), key=_rank)
+    entries = (_field(1, _field(1, name) + _field(2, _feature(value))) for name, value in named)
     return _field(1, b"".join(entries))
+
+
+def _rank(item: tuple[bytes, Value]) -> bytes:
+    # protobuf's upb sorts names by their bytes, but a name after those that begin with
+    # it: `a/b` before `a`. 0xFF is in no UTF-8 text and so stands for that end.
+    return item[0] + b"\xff"
 
 
 def _feature(value: Value) -> bytes:

@@ -30,6 +30,7 @@ def header(data: bytes) -> Header:
     decoders fill up with grey.
     """
     frame = None
+    scans = []
     orientation = 1
     at = 2
     while True:
@@ -57,12 +58,20 @@ def header(data: bytes) -> Header:
             orientation = exif_orientation(body[6:])
         at += length
         if marker == _SOS:
-            after = _AFTER_SCAN.search(data, at)
-            at = after.start() if after else len(data)
+            scans.append(body)
+            if frame and frame[0] == "baseline" and body[:1] == frame[1][5:6]:
+                # One scan holds all components. What is left is the end, found from there.
+                at = data.rfind(b"\xff\xd9", at)
+                at = len(data) if at < 0 else at
+            else:
+                after = _AFTER_SCAN.search(data, at)
+                at = after.start() if after else len(data)
     if frame is None:
         raise ImageError("found a JPEG without a frame header, so without an image")
     coding, body = frame
     components = body[5]
+    if coding in ("baseline", "progressive"):
+        _check_scans(body, scans)
     return Header(
         format="jpeg",
         height=int.from_bytes(body[1:3], "big"),
@@ -73,3 +82,24 @@ def header(data: bytes) -> Header:
         coding=coding,
         orientation=orientation,
     )
+
+
+def _check_scans(frame: bytes, scans: list[bytes]) -> None:
+    """Raise ImageError where the scans leave a coefficient of a component out, or imprecise.
+
+    Decoders guess what is missing, each in its own way. T.81, B.2.3 and G.1.1.1.
+    """
+    # Bits that each of 64 coefficients still lacks; None before its first scan.
+    lacks = {frame[6 + 3 * i]: [None] * 64 for i in range(min(frame[5], (len(frame) - 6) // 3))}
+    for scan in scans:
+        count = scan[0] if scan else 0
+        if len(scan) != 4 + 2 * count:
+            raise ImageError(f"found a JPEG with a scan header of {len(scan)} bytes")
+        first, last, bits = scan[-3:]
+        for component in scan[1:-3:2]:
+            before = lacks.get(component, [])[first : last + 1]
+            if {bit or 0 for bit in before} != {bits >> 4}:
+                raise ImageError("found a damaged JPEG: its scans contradict one another")
+            lacks[component][first : last + 1] = [bits & 15] * len(before)
+    if any(set(component) != {0} for component in lacks.values()):
+        raise cut("JPEG", "its scans leave coefficients out")

@@ -131,7 +131,7 @@ def indices(data: bytes, head: Header) -> np.ndarray:
             return plane
     plane = np.asarray(load(data), np.uint8)
     if head.model == "grey" and head.bits in (2, 4):
-        plane //= 255 // ((1 << head.bits) - 1)  # Pillow scales these to 0..255
+        plane = plane // (255 // ((1 << head.bits) - 1))  # Pillow scales these to 0..255
     return plane
 
 

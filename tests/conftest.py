@@ -1,0 +1,67 @@
+import os
+import pathlib
+
+import pytest
+from click.testing import CliRunner
+
+from dsbuild.audit import Request, audit
+from dsbuild.build import build
+from dsbuild.cli import main
+from dsbuild.layouts.voc import Voc
+from dsbuild.recipe import Recipe
+from tests import fakes
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items):
+    if SHARED.is_dir():
+        return
+    skip = pytest.mark.skip(reason="there is no folder ../shared with real data")
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def shared():
+    return SHARED
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A drawn VOC2012 folder: 12 train, 6 val."""
+    return fakes.voc(tmp_path)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return str(tmp_path / "out")
+
+
+@pytest.fixture
+def run():
+    """Call dsbuild as a user does; returns Click's result."""
+
+    def call(*args):
+        return CliRunner().invoke(main, [str(arg) for arg in args])
+
+    return call
+
+
+def make(root, out, workers=1, note=lambda _: None, *, layout=None, extras=(), verify="full", **asked):
+    """Build a VOC tree by the library; returns the summary."""
+    recipe = Recipe(layout=layout or Voc(), extras=tuple(extras), verify=verify)
+    request = Request(recipe=recipe, root=str(root), out=str(out), **asked)
+    return build(request, audit(request), workers, note=note)
+
+
+def content(out):
+    """Return file -> bytes of all that a build wrote, but for stamps of the sources."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(pathlib.Path(out).rglob("*"))
+        if path.is_file() and "receipts" not in path.parts and path.name != "lock"
+    }
