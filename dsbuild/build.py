@@ -69,7 +69,7 @@ def _build(
         folder.forget(out, [*stale, *(shard.name for shard in todo)])
         folder.save_recipe(out, recipe)
         for found in audits:
-            with storage.writing(folder.state(out, f"plan-{found.split}.jsonl")) as file:
+            with storage.writing(folder.plan_path(out, found.split)) as file:
                 file.writelines(shard.line().encode() for shard in found.plans)
     work = functools.partial(write_shard, out=out, on_error=request.on_error)
     samples = sum(len(shard.samples) for shard in todo)

@@ -4,7 +4,6 @@ The one place that reads a sample's files, and that adds its key to an error.
 """
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import google_crc32c
@@ -15,7 +14,6 @@ from dsbuild.layouts import Layout, Sample
 from dsbuild.manifest import VALUES, Statistics
 from dsbuild.recipe import Recipe
 
-Read = Callable[[str], tuple[bytes, storage.Stamp]]
 NOTHING = (None, None, None)
 
 
@@ -66,6 +64,11 @@ def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
     except (ImageError, StorageError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         message = f"sample {sample.key}: {path}: {reason}"
+        for at, unread in ((0, sample.image), (3, sample.label)):
+            # What was not read is stamped too, so that a mended file is noticed.
+            if sources[at] is None and isinstance(unread, str):
+                stamp = storage.stamp(storage.join(root, unread))
+                sources[at : at + 2] = stamp or NOTHING[:2]
         raise Rejected(message, sample.key, path, reason, tuple(sources)) from error
     values["key"] = sample.key.encode()
     record = wire.serialize(recipe.schema.named(values))

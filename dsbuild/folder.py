@@ -4,6 +4,7 @@ A folder with a manifest is complete. Work on it begins by taking the manifest a
 and ends by writing it, so that a reader never meets old and new shards together.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from dsbuild.recipe import Recipe
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
+_PLAN = re.compile(r"plan-(.+)\.jsonl")
+_SHARD = re.compile(r".+-\d{5}-of-\d{5}\.tfrecord")
 
 
 def state(out: str, *names: str) -> str:
@@ -21,10 +24,25 @@ def state(out: str, *names: str) -> str:
     return storage.join(out, manifest.STATE, *names)
 
 
+def plan_path(out: str, split: str) -> str:
+    """Return where the plan of a split lies; it is there before any of its shards."""
+    return state(out, f"plan-{split}.jsonl")
+
+
 def shards(out: str) -> list[str]:
-    """Return the names of all shards that dsbuild wrote here."""
-    receipts = storage.names(state(out, "receipts"))
-    return [name.removesuffix(".json") for name in receipts if name.endswith(".json")]
+    """Return the names of all shards that dsbuild wrote here, sorted.
+
+    Those with a receipt, and those of a planned split: a process that was killed
+    between a shard and its receipt leaves one without.
+    """
+    planned = {match[1] for name in storage.names(state(out)) if (match := _PLAN.fullmatch(name))}
+    receipts = {
+        name.removesuffix(".json")
+        for name in storage.names(state(out, "receipts"))
+        if name.endswith(".json")
+    }
+    files = {name for name in storage.names(out) if _SHARD.fullmatch(name)}
+    return sorted(receipts | {name for name in files if split_of(name) in planned})
 
 
 def split_of(name: str) -> str:
@@ -60,8 +78,9 @@ def clear(out: str) -> None:
     forget(out, shards(out))
     for name in _descriptions():
         storage.remove(storage.join(out, name))
-    storage.remove(state(out, _PREVIOUS))
-    storage.remove(state(out, _RECIPE))
+    for name in storage.names(state(out)):
+        if name in (_PREVIOUS, _RECIPE) or _PLAN.fullmatch(name):
+            storage.remove(state(out, name))
 
 
 def _descriptions() -> tuple[str, ...]:

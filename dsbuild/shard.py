@@ -107,6 +107,6 @@ def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: b
         stamp = storage.stamp(full)
         if stamp != (None if size is None else (size, mtime)):
             return path
-        if rehash and stamp is not None and example.checksum(storage.read(full)[0]) != crc:
+        if rehash and crc is not None and example.checksum(storage.read(full)[0]) != crc:
             return path
     return None

@@ -51,7 +51,9 @@ def run():
     return call
 
 
-def make(root, out, workers=1, note=lambda _: None, *, layout=None, extras=(), verify="full", **asked):
+def make(
+    root, out, workers=1, note=lambda _: None, *, layout=None, extras=(), verify="full", **asked
+):
     """Build a VOC tree by the library; returns the summary."""
     recipe = Recipe(layout=layout or Voc(), extras=tuple(extras), verify=verify)
     request = Request(recipe=recipe, root=str(root), out=str(out), **asked)

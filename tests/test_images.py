@@ -93,7 +93,15 @@ def by_tensorflow(data):
 )
 def test_header(image, kind, options, expected):
     head = images.header(save(image, kind, **options))
-    found = (head.format, head.height, head.width, head.channels, head.bits, head.model, head.coding)
+    found = (
+        head.format,
+        head.height,
+        head.width,
+        head.channels,
+        head.bits,
+        head.model,
+        head.coding,
+    )
     assert found == expected
     assert (head.orientation, head.frames, head.interlaced) == (1, 1, False)
 
@@ -110,7 +118,11 @@ def test_orientation(kind, orientation):
 
 def test_a_damaged_exif_block_has_no_orientation():
     data = save(PHOTO, "JPEG")
-    for block in (b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"):
+    for block in (
+        b"Exif\0\0",
+        b"Exif\0\0II*\0\xff\xff\xff\xff",
+        b"Exif\0\0MM\0*\0\0\0\x08\xff\xff",
+    ):
         segment = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
         assert images.header(data[:2] + segment + data[2:]).orientation == 1
 

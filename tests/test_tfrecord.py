@@ -89,7 +89,9 @@ def test_every_flipped_bit_is_found_and_located(tmp_path):
 
 def test_a_hostile_length_allocates_nothing(tmp_path):
     length = struct.pack("<Q", 1 << 62)
-    (tmp_path / "big").write_bytes(length + struct.pack("<I", tfrecord.masked_crc(length)) + bytes(50))
+    (tmp_path / "big").write_bytes(
+        length + struct.pack("<I", tfrecord.masked_crc(length)) + bytes(50)
+    )
     with pytest.raises(ShardError, match=r"4,611,686,018,427,387,904 bytes, but only 46 are left"):
         list(tfrecord.read(str(tmp_path / "big")))
 

@@ -1,0 +1,103 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsbuild import plan
+from dsbuild.errors import PlanError
+from dsbuild.layouts import Sample
+from dsbuild.layouts.voc import Voc
+from dsbuild.recipe import Recipe
+
+RECIPE = Recipe(layout=Voc())
+
+
+def samples(*names):
+    return [Sample(name, f"{name}.jpg", f"{name}.png") for name in names]
+
+
+def names(found):
+    return [sample.key for sample in found]
+
+
+@given(st.integers(0, 5000), st.integers(1, 300))
+def test_even_split_is_balanced_and_covers_all(total, parts):
+    found = plan.even_split(total, parts)
+    assert len(found) == parts
+    assert [i for part in found for i in part] == list(range(total))
+    sizes = {len(part) for part in found}
+    assert max(sizes) - min(sizes) <= 1
+    assert total < parts or 0 not in sizes
+
+
+def test_shards_are_dealt_in_order():
+    shards = plan.shards("train", "root", samples(*"abcde"), 4, RECIPE)
+    assert [names(shard.samples) for shard in shards] == [["a", "b"], ["c"], ["d"], ["e"]]
+    assert shards[0].name == "train-00000-of-00004.tfrecord"
+    assert shards[3].name == "train-00003-of-00004.tfrecord"
+
+
+@given(st.lists(st.text(min_size=1), unique=True, min_size=1), st.integers(0, 9), st.randoms())
+def test_a_shuffle_does_not_depend_on_the_listing(keys, seed, rng):
+    listing = samples(*keys)
+    before = plan.order(listing, "shuffled", seed)
+    rng.shuffle(listing)
+    assert plan.order(listing, "shuffled", seed) == before
+    assert sorted(names(before)) == sorted(keys)
+    # Samples keep their order when others are added.
+    more = plan.order([*listing, Sample("new" * 50, "", "")], "shuffled", seed)
+    assert [s for s in more if s.key != "new" * 50] == before
+    assert plan.order(listing, "shuffled", seed, limit=2) == before[:2]
+
+
+def test_a_shuffle_depends_on_the_seed():
+    listing = samples(*map(str, range(50)))
+    assert plan.order(listing, "shuffled", 0) != plan.order(listing, "shuffled", 1)
+    assert plan.order(listing, "listed") == listing
+    assert plan.order(listing, "listed", limit=3) == listing[:3]
+
+
+def test_digest_covers_what_decides_bytes_and_nothing_else():
+    def digest(split="train", root="root", keys="ab", count=1, recipe=RECIPE):
+        return plan.digest(plan.shards(split, root, samples(*keys), count, recipe))
+
+    same = digest()
+    assert digest(root="elsewhere") == same
+    others = [
+        digest(split="val"),
+        digest(keys="ba"),
+        digest(keys="abc"),
+        digest(count=2),
+        digest(recipe=Recipe(layout=Voc(labels="aug"))),
+        digest(recipe=Recipe(layout=Voc(), extras=("laplacian",))),
+        digest(recipe=Recipe(layout=Voc(), extras=("laplacian:raw16",))),
+        digest(recipe=Recipe(layout=Voc(), verify="header")),
+    ]
+    assert len({same, *others}) == len(others) + 1
+
+
+def test_an_extra_and_its_default_form_are_one_recipe():
+    one, other = (Recipe(layout=Voc(), extras=(e,)) for e in ("laplacian", "laplacian:int64"))
+    assert one.document() == other.document()
+
+
+def test_digest_is_stable():
+    """The digest of a plan may change only together with recipe.FORMAT."""
+    shard = plan.shards("train", "root", samples("a"), 1, RECIPE)[0]
+    assert shard.digest == "DIGEST"
+
+
+@pytest.mark.parametrize(
+    ("size", "samples", "count"),
+    [(0, 5, 1), (10, 5, 1), (1000, 5, 5), (1000, 50, 10), (149, 9, 1), (151, 9, 2)],
+)
+def test_shard_count(size, samples, count):
+    assert plan.shard_count(size, 100, samples) == count
+
+
+def test_wrong_requests_are_named():
+    with pytest.raises(PlanError, match="at least 1"):
+        plan.even_split(3, 0)
+    with pytest.raises(PlanError, match="--shard-size 0"):
+        plan.shard_count(1, 0, 1)
+    with pytest.raises(PlanError, match="'random'"):
+        plan.order([], "random")

@@ -1,0 +1,217 @@
+import os
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsbuild.errors import ImageError, LayoutError
+from dsbuild.layouts.voc import FOLDERS, Voc
+from tests import fakes
+
+
+def keys(root, split, **options):
+    return [sample.key for sample in Voc(**options).samples(root, split)]
+
+
+def put(root, split, text):
+    path = pathlib.Path(root, "ImageSets/Segmentation", f"{split}.txt")
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def copy_labels(root, kind):
+    """Copy SegmentationClass to another kind's folder as grey PNGs."""
+    folder = pathlib.Path(root, FOLDERS[kind][0])
+    folder.mkdir()
+    for path in pathlib.Path(root, "SegmentationClass").iterdir():
+        Image.fromarray(np.asarray(Image.open(path))).save(folder / path.name)
+    return folder
+
+
+def test_a_layout_is_a_value():
+    assert Voc(labels="aug") == Voc(labels="aug") != Voc()
+    assert pickle.loads(pickle.dumps(Voc(labels="raw"))) == Voc(labels="raw")
+    assert len(Voc.classes) == 21
+    assert Voc.palette[:4] == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
+    assert Voc.palette[255] == (224, 224, 192)
+
+
+@pytest.mark.parametrize("source", ["", "VOCdevkit", "VOCdevkit/VOC2012"])
+def test_find_takes_three_folders(voc, tmp_path, source):
+    assert os.path.samefile(Voc().find(str(tmp_path / source)), voc)
+
+
+@pytest.mark.parametrize("below", [".", "data"])
+def test_find_looks_around_without_a_source(tmp_path, monkeypatch, below):
+    root = fakes.voc(tmp_path / below, train=1, val=1)
+    monkeypatch.chdir(tmp_path)
+    assert os.path.samefile(Voc().find(None), root)
+
+
+def test_find_takes_the_latest_edition(voc, tmp_path):
+    fakes.voc(tmp_path / "old", train=1, val=1)
+    (tmp_path / "old/VOCdevkit/VOC2012").rename(tmp_path / "VOCdevkit/VOC2007")
+    assert Voc().find(str(tmp_path)).endswith("VOC2012")
+    assert Voc().find(str(tmp_path / "VOCdevkit/VOC2007")).endswith("VOC2007")
+
+
+def test_find_says_what_it_expected(tmp_path):
+    with pytest.raises(LayoutError, match=r"found no VOC2012.*dsbuild voc SOURCE"):
+        Voc().find(str(tmp_path))
+    with pytest.raises(LayoutError, match=r"nowhere: there is no such folder"):
+        Voc().find(str(tmp_path / "nowhere"))
+
+
+def test_splits_are_the_lists(voc):
+    put(voc, "minival", "2007_000000\n")
+    put(voc, "train_aug", "2007_000000\n")
+    assert Voc().splits(voc) == ("train", "train_aug", "val", "trainval", "minival")
+
+
+def test_no_list_at_all(voc):
+    for path in pathlib.Path(voc, "ImageSets/Segmentation").iterdir():
+        path.unlink()
+    with pytest.raises(LayoutError, match=r"ImageSets/Segmentation: found no list"):
+        Voc().splits(voc)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2007_000001\n2007_000000\n",
+        "2007_000001\r\n2007_000000\r\n",
+        "\ufeff2007_000001\n2007_000000",
+        "\n\n2007_000001\n  2007_000000  \n\n",
+        "/JPEGImages/2007_000001.jpg /SegmentationClass/2007_000001.png\n"
+        "/JPEGImages/2007_000000.jpg /SegmentationClass/2007_000000.png",
+        "JPEGImages/2007_000001.jpg SegmentationClass/2007_000001.png\n"
+        "JPEGImages/2007_000000.jpg SegmentationClass/2007_000000.png\n",
+    ],
+    ids=["plain", "crlf", "bom, no final newline", "blanks", "paths", "relative paths"],
+)
+def test_lists_in_the_wild(voc, text):
+    put(voc, "train", text)
+    found = list(Voc().samples(voc, "train"))
+    assert [s.key for s in found] == ["2007_000001", "2007_000000"]
+    assert [s.image for s in found] == [f"JPEGImages/{s.key}.jpg" for s in found]
+    assert [s.label for s in found] == [f"SegmentationClass/{s.key}.png" for s in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the list is empty"),
+        ("\n\r\n \n", "the list is empty"),
+        (
+            "2007_000001\n2007_000002\n2007_000001\n",
+            r"line 3: found '2007_000001' again, which line 1",
+        ),
+        ("../../etc/passwd\n", "line 1: .* leads out of the data set"),
+        ("/etc/passwd\n", "leads out of the data set"),
+        ("a\\..\n", None),
+        ("JPEGImages/../../x.jpg SegmentationClass/x.png\n", "leads out of the data set"),
+        ("/JPEGImages/x.jpg /../x.png\n", "leads out of the data set"),
+        ("2007_000001 -1\n", "line 1: found '2007_000001 -1', expected an id"),
+        ("a b c\n", "expected an id"),
+        (b"\xff\xfe2\x000\x00", "no text"),
+    ],
+)
+def test_bad_lists_are_named(voc, text, message):
+    put(voc, "train", text)
+    if message is None:
+        assert keys(voc, "train", labels="class") == ["a\\.."]
+        return
+    with pytest.raises(LayoutError, match=message):
+        keys(voc, "train")
+
+
+def test_pairs_are_made_by_key_not_by_position(voc):
+    put(voc, "train", "2007_000003\n2007_000001\n")
+    os.remove(os.path.join(voc, "SegmentationClass/2007_000000.png"))
+    found = list(Voc().samples(voc, "train"))
+    assert [(s.image[-8:], s.label[-8:]) for s in found] == [
+        ("0003.jpg", "0003.png"),
+        ("0001.jpg", "0001.png"),
+    ]
+
+
+def test_auto_takes_the_first_folder_that_has_every_label(voc):
+    copy_labels(voc, "aug")
+    copy_labels(voc, "raw")
+    assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClass/")
+    os.remove(os.path.join(voc, "SegmentationClass/2007_000003.png"))
+    assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClassRaw/")
+    os.remove(os.path.join(voc, "SegmentationClassRaw/2007_000003.png"))
+    assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClassAug/")
+    assert next(Voc().samples(voc, "val")).label.startswith("SegmentationClass/")
+
+
+def test_auto_without_any_label_says_where_it_looked(voc):
+    put(voc, "train", "nothing\n")
+    with pytest.raises(LayoutError, match=r"found no label.*SegmentationClassAug"):
+        keys(voc, "train")
+
+
+@pytest.mark.parametrize("kind", ["class", "raw", "aug"])
+def test_labels_by_name(voc, kind):
+    assert next(Voc(labels=kind).samples(voc, "val")).label.startswith(FOLDERS[kind][0] + "/")
+
+
+def test_a_test_split_has_no_labels(voc):
+    put(voc, "test", "2007_000000\n/JPEGImages/2007_000001.jpg\n")
+    found = list(Voc().samples(voc, "test"))
+    assert [(s.key, s.label) for s in found] == [("2007_000000", None), ("2007_000001", None)]
+
+
+def test_published_counts_are_those_of_2012(voc, tmp_path):
+    assert Voc().published(voc) == {
+        "train": 1464,
+        "val": 1449,
+        "trainval": 2913,
+        "train_aug": 10582,
+        "trainaug": 10582,
+        "aug": 10582,
+    }
+    assert Voc().published(str(tmp_path / "VOC2007")) == {}
+
+
+# SBD
+
+
+def mat(path, plane):
+    from scipy.io import savemat
+
+    savemat(path, {"GTcls": {"Segmentation": plane, "Boundaries": 0}})
+
+
+def test_sbd_labels(voc, tmp_path):
+    plane = np.array([[0, 15, 255], [1, 2, 20]], np.uint8)
+    mat(tmp_path / "x.mat", plane)
+    found = Voc().plane((tmp_path / "x.mat").read_bytes())
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, plane)
+
+
+@pytest.mark.parametrize("where", ["cls", "../../benchmark_RELEASE/dataset/cls"])
+def test_sbd_labels_are_found(voc, where):
+    os.makedirs(os.path.join(voc, where))
+    assert next(Voc(labels="sbd").samples(voc, "val")).label == f"{where}/2007_000012.mat"
+
+
+def test_damaged_sbd_labels_are_named(tmp_path):
+    from scipy.io import savemat
+
+    savemat(tmp_path / "other.mat", {"x": 1})
+    with pytest.raises(ImageError, match="without GTcls"):
+        Voc().plane((tmp_path / "other.mat").read_bytes())
+    mat(tmp_path / "big.mat", np.array([[0, 300]], np.int32))
+    with pytest.raises(ImageError, match="values up to 300"):
+        Voc().plane((tmp_path / "big.mat").read_bytes())
+    mat(tmp_path / "float.mat", np.array([[0.5]]))
+    with pytest.raises(ImageError, match="float64"):
+        Voc().plane((tmp_path / "float.mat").read_bytes())
+    whole = (tmp_path / "big.mat").read_bytes()
+    for end in range(6, len(whole), 7):
+        with pytest.raises(ImageError):
+            Voc().plane(whole[:end])
