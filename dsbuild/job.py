@@ -151,7 +151,7 @@ def cores() -> int:
 
 
 class _Bar(contextlib.AbstractContextManager):
-    """A progress bar over samples, with MB/s of what was written."""
+    """A progress bar over samples, with MB/s of what was written; on a terminal only."""
 
     def __init__(self, samples: int, title: str, unit: str, quiet: bool):
         tqdm.monitor_interval = 0  # its thread would only redraw a bar that stands still
@@ -159,7 +159,7 @@ class _Bar(contextlib.AbstractContextManager):
             total=samples,
             desc=title,
             unit=f" {unit}",
-            disable=quiet,
+            disable=quiet or None,
             leave=False,
             delay=0.2,
         )
@@ -174,6 +174,8 @@ class _Bar(contextlib.AbstractContextManager):
 
     def show(self, samples: int, size: int) -> None:
         """Show what was done in all."""
+        if self._bar.disable:
+            return
         step, self._samples, self._bytes = samples - self._samples, samples, size
         seconds = self._bar.format_dict["elapsed"]
         if seconds:

@@ -1,0 +1,85 @@
+import os
+
+import pytest
+
+from dsbuild import storage
+from dsbuild.errors import StorageError
+
+
+def test_writing_publishes_whole_files(tmp_path):
+    path = str(tmp_path / "new" / "file")
+    storage.write(path, b"one")
+    with storage.writing(path) as file:
+        file.write(b"two")
+        file.flush()
+        assert (tmp_path / "new" / "file").read_bytes() == b"one"
+        assert len(os.listdir(tmp_path / "new")) == 2
+    assert (tmp_path / "new" / "file").read_bytes() == b"two"
+    assert os.listdir(tmp_path / "new") == ["file"]
+
+
+def test_a_block_that_raises_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), storage.writing(str(tmp_path / "file")) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == []
+
+
+def test_written_files_have_the_usual_rights(tmp_path):
+    storage.write(str(tmp_path / "ours"), b"")
+    (tmp_path / "usual").touch()
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_sweep_removes_only_what_was_left_half_written(tmp_path):
+    (tmp_path / f"{storage.TEMPORARY}x-1-abcd").touch()
+    (tmp_path / "x").touch()
+    storage.sweep(str(tmp_path))
+    assert os.listdir(tmp_path) == ["x"]
+    storage.sweep(str(tmp_path / "nowhere"))
+
+
+def test_read_gives_bytes_and_stamp(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    data, stamp = storage.read(str(tmp_path / "x"))
+    assert data == b"abc"
+    assert stamp == storage.stamp(str(tmp_path / "x"))
+    assert stamp.size == 3
+    assert storage.stamp(str(tmp_path / "y")) is None
+    assert storage.stamp(str(tmp_path / "x" / "y")) is None
+
+
+def test_errors_name_the_path(tmp_path):
+    for call in (
+        lambda: storage.read(str(tmp_path / "x")),
+        lambda: storage.read(str(tmp_path)),
+        lambda: storage.local("gs://bucket/x"),
+        lambda: storage.write(os.devnull + "/x", b""),
+        lambda: storage.remove(str(tmp_path)),
+    ):
+        with pytest.raises(StorageError, match=rf"^({tmp_path}|gs://bucket|{os.devnull})"):
+            call()
+
+
+def test_names_are_sorted_and_a_missing_folder_has_none(tmp_path):
+    for name in "cab":
+        (tmp_path / name).touch()
+    assert storage.names(str(tmp_path)) == ["a", "b", "c"]
+    assert storage.names(str(tmp_path / "nowhere")) == []
+
+
+def test_inside_resolves_links(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert storage.inside(str(tmp_path / "link" / "b"), str(tmp_path / "a"))
+    assert storage.inside(str(tmp_path / "a"), str(tmp_path / "a"))
+    assert not storage.inside(str(tmp_path / "ab"), str(tmp_path / "a"))
+
+
+def test_a_lock_is_held_once_and_freed(tmp_path):
+    path = str(tmp_path / "out" / ".dsbuild" / "lock")
+    with storage.lock(path):
+        with pytest.raises(StorageError, match="out: another dsbuild"), storage.lock(path):
+            pass
+    with storage.lock(path):
+        pass
