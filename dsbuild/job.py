@@ -3,9 +3,10 @@
 import contextlib
 import ctypes
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
-import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -111,11 +112,17 @@ def _start(meter) -> None:
     global _meter
     _meter = meter
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Read by OpenCV when it is first imported: the cores have their own workers already.
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
     tune()
+
+
+def _end_with_parent() -> None:
+    # A worker whose parent was killed would wait for its next task for ever, since all
+    # workers hold both ends of the queue's pipe.
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _call(work: Callable[[Task, Advance], Result], task: Task) -> Result:

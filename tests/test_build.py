@@ -324,16 +324,31 @@ def test_kept_shards_of_other_library_versions_are_named(voc, out):
 # crashes
 
 
+def gone(group):
+    """Return whether all processes of a group end within ten seconds."""
+    for _ in range(1000):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def kill_at_random(voc, out, rng, options, longest):
     """Start a build, kill it with SIGKILL at a random moment; return whether it ended before."""
     process = subprocess.Popen(
-        [*CLI, "voc", voc, out, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*CLI, "voc", voc, out, *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         process.wait(rng.uniform(0.0, longest))
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.wait()
+        assert gone(process.pid), "a worker outlived its parent"
         return False
     return process.returncode == 0
 
@@ -361,7 +376,6 @@ def test_killed_at_random_moments_and_resumed(tmp_path, workers):
         for receipt in pathlib.Path(out, ".dsbuild/receipts").glob("*.json"):
             name = receipt.name.removesuffix(".json")
             assert pathlib.Path(out, name).read_bytes() == expected[name]
-    # Workers do not outlive their parent, so none writes into the next build.
     subprocess.run([*CLI, "voc", voc, out, *options], check=True)
     assert content(out) == expected
 
