@@ -79,6 +79,15 @@ EXTRAS = {
 }
 
 
+def versions(chosen: tuple[str, ...]) -> dict[str, str]:
+    """Return the versions of the libraries that compute the chosen extras."""
+    if not chosen:
+        return {}
+    import cv2
+
+    return {"opencv": cv2.__version__}
+
+
 def parse(text: str) -> tuple[str, str]:
     """Return (name, form) of `name` or `name:form`; raise PlanError where there is none such."""
     name, _, form = text.partition(":")

@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsbuild import images, manifest, scan, storage, wire
+from dsbuild import images, manifest, scan, storage, tfrecord, wire
 from dsbuild.audit import Audit
 from dsbuild.build import Summary
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.manifest import Statistics
 
 
@@ -126,11 +126,11 @@ def _features(found: Sequence[scan.FileScan]) -> list[dict[str, Any]]:
 
 
 def record(path: str, number: int) -> dict[str, Any]:
-    """Return one record in full, as a JSON document."""
-    name, found = scan.record(path, number)
-    values = wire.parse(found.data)
+    """Return one record in full, as a JSON document; `number` counts over all files of path."""
     folder = path if storage.is_folder(path) else os.path.dirname(path)
-    known = (manifest.load(folder) if storage.is_folder(folder) else None) or {}
+    known = (manifest.load(path) if storage.is_folder(path) else None) or {}
+    name, found = _find(path, known, number)
+    values = wire.parse(found.data)
     label = values.get(scan.schema_of(folder)["label"].name)
     return {
         "file": name,
@@ -143,6 +143,26 @@ def record(path: str, number: int) -> dict[str, Any]:
         },
         "classes": _record_classes(label, known),
     }
+
+
+def _find(path: str, known: Mapping[str, Any], number: int) -> tuple[str, tfrecord.Record]:
+    """Return the file and the record of a number; files that the manifest counts are skipped."""
+    counts = {
+        shard["name"]: shard["records"]
+        for split in known.get("splits", {}).values()
+        for shard in split["shards"]
+    }
+    left = number
+    for name in scan.files(path):
+        count = counts.get(os.path.basename(name))
+        if count is None or left < count:
+            count = 0
+            for found in tfrecord.read(name):
+                if found.number == left:
+                    return name, found
+                count += 1
+        left -= count
+    raise ShardError(f"{path}: found {number - left:,} records, so none of number {number:,}")
 
 
 def _record_classes(label: Any, known: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsbuild import images, manifest, schema, storage, tfrecord, wire
-from dsbuild.errors import DsbuildError, SchemaError, ShardError
+from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
 
@@ -158,18 +158,6 @@ def scan_all(paths: Sequence[str], label: str, workers: int, quiet: bool) -> lis
     """Scan whole files on several processes."""
     work = functools.partial(_scan_task, label=label)
     return Job(paths, work, len(paths), "reading", unit="files").run(workers, quiet)
-
-
-def record(path: str, number: int) -> tuple[str, tfrecord.Record]:
-    """Return the file and the record of this number over all files of path, from 0."""
-    left = number
-    for name in files(path):
-        count = 0
-        for count, found in enumerate(tfrecord.read(name), 1):
-            if count > left:
-                return name, found
-        left -= count
-    raise SchemaError(f"{path}: found {number - left:,} records, so none of number {number:,}")
 
 
 def describe(value: wire.Parsed) -> Any:

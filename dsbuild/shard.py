@@ -2,9 +2,8 @@
 
 import hashlib
 from dataclasses import dataclass
-from importlib.metadata import version
 
-from dsbuild import example, manifest, storage, tfrecord
+from dsbuild import example, extras, images, manifest, storage, tfrecord
 from dsbuild.job import Advance
 from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject, ShardReceipt, Statistics
@@ -57,8 +56,7 @@ def write_shard(
 
 def versions(recipe: Recipe) -> dict[str, str]:
     """Return the versions of the libraries that decide bytes: PNG writer, extras."""
-    names = ["pillow", *(["opencv-python-headless"] if recipe.extras else [])]
-    return {name: version(name) for name in names}
+    return images.VERSIONS | extras.versions(recipe.extras)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import io
 import warnings
 
 import numpy as np
+import PIL
 from PIL import Image
 
 from dsbuild.errors import ImageError
@@ -15,9 +16,11 @@ from dsbuild.images import jpeg, png
 from dsbuild.images.base import Header
 
 PNG = png.SIGNATURE
+VERSIONS = {"pillow": PIL.__version__}  # of what writes images
 
 __all__ = [
     "PNG",
+    "VERSIONS",
     "Header",
     "check",
     "decode",
