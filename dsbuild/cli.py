@@ -181,16 +181,12 @@ def _build(
     **request: Any,
 ) -> None:
     from dsbuild import job, report, storage, tables
-
-    out = storage.local(out)
-    root = layout.find(None if source is None else storage.local(source))
-    workers = workers or job.cores()
-    if workers > 1 and not dry_run:
-        job.warm()
     from dsbuild.audit import Request, audit, warnings
     from dsbuild.build import build
     from dsbuild.recipe import Recipe
 
+    out = storage.local(out)
+    root = layout.find(None if source is None else storage.local(source))
     asked = Request(
         recipe=Recipe(layout=layout, extras=extras, verify=verify),
         root=root,
@@ -208,7 +204,9 @@ def _build(
     if dry_run:
         _end_dry_run(plan, as_json, talks)
         return
-    summary = build(asked, audits, workers, quiet=not talks, note=_silent if quiet else _note)
+    summary = build(
+        asked, audits, workers or job.cores(), quiet=not talks, note=_silent if quiet else _note
+    )
     document = report.summary_document(summary, out, time.monotonic() - begin)
     if as_json:
         click.echo(json.dumps(document, indent=2))

@@ -11,7 +11,7 @@ import google_crc32c
 from dsbuild import extras, images, storage, wire
 from dsbuild.errors import ImageError, SampleError, StorageError
 from dsbuild.layouts import Layout, Sample
-from dsbuild.manifest import VALUES, Statistics
+from dsbuild.manifest import Statistics
 from dsbuild.recipe import Recipe
 
 NOTHING = (None, None, None)
@@ -49,18 +49,11 @@ def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
         image = _read(path, sources, 0)
         head = images.header(image)
         values = _image(image, head, recipe)
-        statistics = Statistics(
-            heights=(head.height,) * 2,
-            widths=(head.width,) * 2,
-            formats={head.format: 1},
-            rotated=int(head.orientation != 1),
-            labels=int(sample.label is not None),
-        )
+        counts = {}
         if sample.label is not None:
             path = storage.join(root, sample.label)
             label, counts = _label(_read(path, sources, 3), head, layout, recipe.verify)
             values |= {"label": label, "label.format": b"png"}
-            statistics += counts
     except (ImageError, StorageError) as error:
         reason = str(error).removeprefix(f"{path}: ")
         message = f"sample {sample.key}: {path}: {reason}"
@@ -71,6 +64,15 @@ def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
                 sources[at : at + 2] = stamp or NOTHING[:2]
         raise Rejected(message, sample.key, path, reason, tuple(sources)) from error
     values["key"] = sample.key.encode()
+    statistics = Statistics(
+        pixels=counts,
+        images=dict.fromkeys(counts, 1),
+        heights=(head.height, head.height),
+        widths=(head.width, head.width),
+        formats={head.format: 1},
+        rotated=int(head.orientation != 1),
+        labels=int(sample.label is not None),
+    )
     record = wire.serialize(recipe.schema.named(values))
     return Encoded(record, statistics, tuple(sources))
 
@@ -108,15 +110,15 @@ def _image(data: bytes, head: images.Header, recipe: Recipe) -> dict:
 
 def _label(
     data: bytes, image: images.Header, layout: Layout, verify: str
-) -> tuple[bytes, Statistics]:
-    """Return the label as a grey PNG, and its counts where it was decoded."""
+) -> tuple[bytes, dict[int, int]]:
+    """Return the label as a grey PNG, and its histogram where it was to be decoded."""
     stored, size = None, None
     if layout.indexed and data.startswith(images.PNG):
         head = images.header(data)
         stored, size = images.grey(data, head), (head.height, head.width)
         _same_size(size, image)
     if stored is not None and verify == "header":
-        return stored, Statistics()
+        return stored, {}
     plane = layout.plane(data)
     _same_size(plane.shape, image)
     counts = images.histogram(plane)
@@ -125,10 +127,7 @@ def _label(
         raise ImageError(refused)
     if stored is None:
         stored = images.write_png(plane)
-    if verify == "header":
-        return stored, Statistics()
-    present = {value: count for value, count in enumerate(counts) if count}
-    return stored, Statistics(pixels=present, images=dict.fromkeys(present, 1))
+    return stored, {} if verify == "header" else counts
 
 
 def _same_size(label: tuple[int, ...], image: images.Header) -> None:
@@ -145,21 +144,17 @@ def _same_size(label: tuple[int, ...], image: images.Header) -> None:
     raise ImageError(f"{found}, {expected}; is it the label of another image?")
 
 
-def refused_values(counts: list[int], layout: Layout) -> str | None:
+def refused_values(counts: dict[int, int], layout: Layout) -> str | None:
     """Return why a label with these counts of values is wrong, or None where it is right.
 
     Every value must be a class index or the ignore value. A palette that was decoded to
     its luma is told from other damage by the set of its values.
     """
-    found = {value for value in range(VALUES) if counts[value]}
-    legal = {
-        *range(len(layout.classes)),
-        *([layout.ignore] if layout.ignore is not None else []),
-    }
-    wrong = sorted(found - legal)
+    classes, found = len(layout.classes), counts.keys()
+    wrong = sorted(value for value in found if value >= classes and value != layout.ignore)
     if not wrong:
         return None
-    expected = f"expected classes 0 to {len(layout.classes) - 1}"
+    expected = f"expected classes 0 to {classes - 1}"
     if layout.ignore is not None:
         expected += f" and {layout.ignore} for ignore"
     listed = ", ".join(f"{value} ({counts[value]:,} pixels)" for value in wrong[:5])

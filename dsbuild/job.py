@@ -6,14 +6,14 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-
-from tqdm import tqdm
 
 from dsbuild.errors import DsbuildError, PlanError
 
@@ -65,7 +65,12 @@ class Job(Generic[Task, Result]):
         results: dict[int, Result] = {}
         tasks = iter(enumerate(self.tasks))
         running = {}
-        with ProcessPoolExecutor(workers, context, _start, (meter,)) as pool:
+        with (
+            warnings.catch_warnings(),
+            ProcessPoolExecutor(workers, context, _start, (meter,)) as pool,
+        ):
+            # Threads that are not Python's are those of NumPy's BLAS, which knows of forks.
+            warnings.filterwarnings("ignore", "(?s).*multi-threaded", DeprecationWarning)
             try:
                 while True:
                     # A few tasks more than workers, so that none waits for its next one.
@@ -89,19 +94,9 @@ class Job(Generic[Task, Result]):
 
 
 def _method() -> str:
-    """Return how processes start: from a clean server that never held threads or locks."""
-    methods = multiprocessing.get_all_start_methods()
-    return "forkserver" if "forkserver" in methods else "spawn"
-
-
-def warm() -> None:
-    """Start importing what workers need, so that it overlaps with planning."""
-    context = multiprocessing.get_context(_method())
-    if _method() == "forkserver":
-        context.set_forkserver_preload(["dsbuild.shard"])
-        from multiprocessing import forkserver
-
-        forkserver.ensure_running()
+    """Return how workers start: by fork, which is soonest, where no thread can be cut in two."""
+    alone = sys.platform == "linux" and threading.active_count() == 1
+    return "fork" if alone else "spawn"
 
 
 _meter = None  # of this worker process
@@ -113,8 +108,10 @@ def _start(meter) -> None:
     _meter = meter
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Read by OpenCV when it is first imported: the cores have their own workers already.
+    # The cores have their workers already. OpenCV reads this when it is first imported.
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(1)
     tune()
 
 
@@ -161,19 +158,18 @@ class _Bar(contextlib.AbstractContextManager):
     """A progress bar over samples, with MB/s of what was written; on a terminal only."""
 
     def __init__(self, samples: int, title: str, unit: str, quiet: bool):
-        tqdm.monitor_interval = 0  # its thread would only redraw a bar that stands still
-        self._bar = tqdm(
-            total=samples,
-            desc=title,
-            unit=f" {unit}",
-            disable=quiet or None,
-            leave=False,
-            delay=0.2,
-        )
+        self._bar = None
         self._samples = self._bytes = 0
+        if quiet or not sys.stderr.isatty():
+            return
+        from tqdm import tqdm  # here, since it takes longer to import than many builds to plan
+
+        tqdm.monitor_interval = 0  # its thread would only redraw a bar that stands still
+        self._bar = tqdm(total=samples, desc=title, unit=f" {unit}", leave=False, delay=0.2)
 
     def __exit__(self, *error) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def advance(self, samples: int, size: int) -> None:
         """Count what was done since the last call, in this process."""
@@ -181,7 +177,7 @@ class _Bar(contextlib.AbstractContextManager):
 
     def show(self, samples: int, size: int) -> None:
         """Show what was done in all."""
-        if self._bar.disable:
+        if self._bar is None:
             return
         step, self._samples, self._bytes = samples - self._samples, samples, size
         seconds = self._bar.format_dict["elapsed"]

@@ -12,7 +12,7 @@ for the stamps of the sources in the receipts.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from dsbuild import storage
@@ -23,7 +23,6 @@ SCHEMA = "schema.json"
 REJECTS = "rejects.jsonl"
 STATE = ".dsbuild"
 INDEX = "index"
-VALUES = 256  # what a label's 8 bits can say
 
 
 def dump(document: Any, indent: int | None = None) -> str:
@@ -76,7 +75,10 @@ class Statistics:
 
 
 def _sum(one: Mapping, other: Mapping) -> dict:
-    return {key: one.get(key, 0) + other.get(key, 0) for key in sorted({*one, *other})}
+    total = dict(one)
+    for key, count in other.items():
+        total[key] = total.get(key, 0) + count
+    return total
 
 
 def _range(values: tuple[int, ...]) -> tuple[int, ...]:
@@ -120,7 +122,8 @@ class ShardReceipt:
 
     def save(self, out: str) -> None:
         """Write the receipt into an output folder."""
-        storage.write(receipt_path(out, self.name), dump(asdict(self)).encode())
+        parts = {"rejects": [vars(r) for r in self.rejects], "statistics": vars(self.statistics)}
+        storage.write(receipt_path(out, self.name), dump(vars(self) | parts).encode())
 
 
 def receipt_path(out: str, name: str) -> str:
@@ -185,7 +188,7 @@ def split_entry(
         "labels": total.labels,
         "heights": list(total.heights),
         "widths": list(total.widths),
-        "formats": dict(total.formats),
+        "formats": dict(sorted(total.formats.items())),
         "rotated": total.rotated,
         **counted,
         "shards": [

@@ -37,7 +37,7 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
                     "pixels": pixels,
                     "images": total.images[value],
                 }
-                for value, pixels in total.pixels.items()
+                for value, pixels in sorted(total.pixels.items())
             ],
             "shards": [
                 {
@@ -177,8 +177,7 @@ def _record_classes(label: Any, known: Mapping[str, Any]) -> list[dict[str, Any]
         names[known["ignore"]] = "(ignore)"
     return [
         {"value": value, "name": names.get(value), "pixels": count}
-        for value, count in enumerate(counts)
-        if count
+        for value, count in counts.items()
     ]
 
 

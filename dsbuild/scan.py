@@ -144,8 +144,7 @@ def _labels(value: wire.Parsed) -> Statistics:
         counts = images.histogram(images.plane(value[0]))
     except DsbuildError:
         return Statistics()
-    present = {value: count for value, count in enumerate(counts) if count}
-    return Statistics(pixels=present, images=dict.fromkeys(present, 1), labels=1)
+    return Statistics(pixels=counts, images=dict.fromkeys(counts, 1), labels=1)
 
 
 def _scan_task(path: str, advance: Advance, *, label: str) -> FileScan:

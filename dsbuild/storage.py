@@ -103,7 +103,8 @@ def writing(path: str) -> Iterator[BinaryIO]:
     try:
         os.makedirs(folder or ".", exist_ok=True)
         unique = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{secrets.token_hex(4)}")
-        with open(unique, "xb", buffering=1 << 20) as file:
+        # Larger parts, such as records, go past the buffer uncopied.
+        with open(unique, "xb", buffering=1 << 14) as file:
             temporary = unique
             yield file
             file.flush()

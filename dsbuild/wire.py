@@ -8,6 +8,7 @@
 Source: tensorflow/core/example/{example,feature}.proto; protobuf.dev, Encoding.
 """
 
+import functools
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,6 +19,7 @@ from dsbuild.errors import ShardError
 Value = bytes | int | float | Sequence[bytes] | np.ndarray
 Parsed = list[bytes] | np.ndarray | None
 
+_UNSIGNED = (1 << 64) - 1
 _BYTES, _FLOAT, _INT64 = 1, 2, 3  # field numbers of Feature's oneof
 
 
@@ -29,23 +31,27 @@ def serialize(features: Mapping[str, Value]) -> bytes:
     result equals `tf.train.Example.SerializeToString(deterministic=True)`, so equal
     features are equal bytes in every process.
     """
-    named = sorted(((name.encode(), value) for name, value in features.items()), key=_rank)
-    entries = (_field(1, _field(1, name) + _field(2, _feature(value))) for name, value in named)
-    return _field(1, b"".join(entries))
+    entries = []
+    for name, key in _ranked(tuple(features)):
+        entries += _wrap(1, [key, *_wrap(2, _feature(features[name]))])
+    return b"".join(_wrap(1, entries))
 
 
-def _rank(item: tuple[bytes, Value]) -> bytes:
+@functools.lru_cache(1024)
+def _ranked(names: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
+    """Return names in the order of the map's entries, each with its encoded key."""
     # protobuf's upb sorts names by their bytes, but a name after those that begin with
     # it: `a/b` before `a`. 0xFF is in no UTF-8 text and so stands for that end.
-    return item[0] + b"\xff"
+    ranked = sorted(names, key=lambda name: name.encode() + b"\xff")
+    return tuple((name, b"".join(_wrap(1, [name.encode()]))) for name in ranked)
 
 
-def _feature(value: Value) -> bytes:
+def _feature(value: Value) -> list[bytes]:
     if isinstance(value, bytes):
-        return _field(_BYTES, _field(1, value))
+        return _wrap(_BYTES, _wrap(1, [value]))
     if isinstance(value, int):
-        value = np.array([value], np.int64)
-    elif isinstance(value, float):
+        return _wrap(_INT64, _wrap(1, [_varint(value & _UNSIGNED)]))
+    if isinstance(value, float):
         value = np.array([value], np.float32)
     if isinstance(value, np.ndarray):
         if value.ndim != 1 or value.dtype.kind not in "iuf":
@@ -54,12 +60,13 @@ def _feature(value: Value) -> bytes:
             kind, packed = _FLOAT, value.astype("<f4").tobytes()
         else:
             kind, packed = _INT64, pack_varints(value)
-        return _field(kind, _field(1, packed) if packed else b"")
-    return _field(_BYTES, b"".join(_field(1, item) for item in value))
+        return _wrap(kind, _wrap(1, [packed]) if packed else [])
+    return _wrap(_BYTES, [part for item in value for part in _wrap(1, [item])])
 
 
-def _field(number: int, data: bytes) -> bytes:
-    return bytes((number << 3 | 2,)) + _varint(len(data)) + data
+def _wrap(number: int, parts: list[bytes]) -> list[bytes]:
+    """Return a length-delimited field as parts: joined once, an image is copied once."""
+    return [bytes((number << 3 | 2,)) + _varint(sum(map(len, parts))), *parts]
 
 
 def _varint(value: int) -> bytes:
@@ -74,7 +81,7 @@ def _varint(value: int) -> bytes:
 def pack_varints(values: np.ndarray) -> bytes:
     """Return integers (n,) as varints; a negative one takes ten bytes."""
     if len(values) == 1:
-        return _varint(int(values[0]) & 0xFFFFFFFFFFFFFFFF)
+        return _varint(int(values[0]) & _UNSIGNED)
     values = values.astype(np.int64).view(np.uint64)
     groups = values[:, None] >> np.arange(0, 70, 7, dtype=np.uint64).clip(max=63)
     groups[:, 9] = values >> np.uint64(63)
@@ -197,7 +204,7 @@ def _read_varint(view: memoryview, at: int) -> tuple[int, int]:
         at += 1
         value |= (octet & 0x7F) << shift
         if octet < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, at
+            return value & _UNSIGNED, at
         shift += 7
         if shift > 63:
             raise ValueError("a varint is longer than ten bytes")

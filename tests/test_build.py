@@ -511,5 +511,6 @@ def test_limit_and_order(voc, out):
 
 
 def test_labels_by_option(voc, out):
+    os.makedirs(os.path.join(voc, "SegmentationClassAug"))
     with pytest.raises(Exception, match=r"SegmentationClassAug/2007_000000\.png"):
         make(voc, out, layout=Voc(labels="aug"))

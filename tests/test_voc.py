@@ -155,7 +155,13 @@ def test_auto_without_any_label_says_where_it_looked(voc):
 
 @pytest.mark.parametrize("kind", ["class", "raw", "aug"])
 def test_labels_by_name(voc, kind):
+    os.makedirs(os.path.join(voc, FOLDERS[kind][0]), exist_ok=True)
     assert next(Voc(labels=kind).samples(voc, "val")).label.startswith(FOLDERS[kind][0] + "/")
+
+
+def test_labels_by_a_name_that_is_not_there(voc):
+    with pytest.raises(LayoutError, match=r"--labels raw asks for; there are SegmentationClass$"):
+        next(Voc(labels="raw").samples(voc, "val"))
 
 
 def test_a_test_split_has_no_labels(voc):

@@ -163,6 +163,7 @@ def plane(data: bytes, head: Header | None = None) -> np.ndarray:
     return png.indices(data, head)
 
 
-def histogram(plane: np.ndarray) -> list[int]:
-    """Return how often each of the 256 values occurs in a plane uint8 (h, w)."""
-    return Image.fromarray(np.ascontiguousarray(plane)).histogram()
+def histogram(plane: np.ndarray) -> dict[int, int]:
+    """Return value -> pixels of the values that occur in a plane uint8 (h, w), sorted."""
+    counts = Image.fromarray(np.ascontiguousarray(plane)).histogram()
+    return {value: count for value, count in enumerate(counts) if count}

@@ -124,7 +124,14 @@ class Voc(Layout):
     def _folder(self, root: str, keys: list[str]) -> tuple[str, str]:
         """Return the folder of labels and their extension for these keys."""
         if self.labels != "auto":
-            return self._place(root, self.labels)
+            folder, extension = self._place(root, self.labels)
+            if not storage.is_folder(storage.join(root, folder)):
+                there = [f for f, _ in FOLDERS.values() if storage.is_folder(storage.join(root, f))]
+                raise LayoutError(
+                    f"{storage.join(root, folder)}: there is no such folder, which --labels "
+                    f"{self.labels} asks for; there are {', '.join(there) or 'no labels at all'}"
+                )
+            return folder, extension
         have = {}
         for kind in FOLDERS:
             folder, extension = self._place(root, kind)

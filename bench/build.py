@@ -1,0 +1,389 @@
+"""Measure dsbuild beside the limits of its machine and beside a TensorFlow builder.
+
+    python bench/build.py --samples 2000 --rounds 3 --source VOCdevkit/VOC2012
+
+Each measured thing runs as a whole fresh process on real copies of VOC pairs in a temporary
+folder (TMPDIR says where). What is compared takes turns (A B C A B C ...) after a round that
+does not count. Tables hold medians in seconds; "inside" leaves out a process's start and
+imports, but not those of dsbuild's workers. full and header are `dsbuild voc --verify ...`.
+"""
+
+import argparse
+import contextlib
+import functools
+import itertools
+import json
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+
+SHARDS = 8
+DRAWN = 60  # distinct pairs that are drawn where there is no source
+CHILD = "_child"  # the hidden subcommand, which measures one thing and prints JSON
+DSBUILD = os.path.join(sysconfig.get_path("scripts"), "dsbuild")
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def pair_of(root: str, key: str) -> tuple[str, str]:
+    """Return the paths of a sample's image and mask."""
+    return f"{root}/JPEGImages/{key}.jpg", f"{root}/SegmentationClass/{key}.png"
+
+
+def pairs_of(root: str) -> list[tuple[str, str]]:
+    """Return all pairs of a VOC tree."""
+    return [pair_of(root, name[:-4]) for name in sorted(os.listdir(f"{root}/SegmentationClass"))]
+
+
+def make_tree(folder: str, samples: int, source: str | None, link: bool = False) -> str:
+    """Make a VOC tree that repeats the source's pairs, as copies or as links to the first ones."""
+    if source is None:
+        draw = [sys.executable, "-m", "tests.fakes", f"{folder}/drawn", "--samples", str(DRAWN)]
+        source = run(draw, cwd=REPOSITORY).strip()
+    base, root = pairs_of(source), f"{folder}/VOC2012"
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        os.makedirs(f"{root}/{name}")
+    keys = [f"{i:06d}" for i in range(samples)]
+    for i, key in enumerate(keys):
+        repeats = i >= len(base)
+        sources = pair_of(root, keys[i - len(base)]) if repeats else base[i]
+        for old, new in zip(sources, pair_of(root, key), strict=True):
+            (os.link if link and repeats else shutil.copyfile)(old, new)
+    with open(f"{root}/ImageSets/Segmentation/train.txt", "w") as file:
+        file.writelines(f"{key}\n" for key in keys)
+    return root
+
+
+def read(path: str) -> bytes:
+    """Return a file's bytes."""
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
+
+
+def split(items: Sequence, count: int) -> list[Sequence]:
+    """Return items in `count` consecutive parts of about equal length."""
+    bounds = [len(items) * i // count for i in range(count + 1)]
+    return [items[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def spread(work: Callable, items: Sequence, processes: int) -> None:
+    """Do the work on equal parts in as many processes; with one, in this process."""
+    if processes == 1:
+        work(items)
+        return
+    with multiprocessing.Pool(processes) as pool:
+        pool.map(work, split(items, processes), chunksize=1)
+
+
+# What children measure: each imports what it needs, and returns the work that is timed.
+
+
+def bare_limit(root: str, processes: int, tuned: bool = True) -> Callable:
+    """Read all files, decode all images wholly, inflate all masks, and nothing else."""
+    import cv2  # noqa: F401
+
+    decode = functools.partial(_decode, tuned=tuned)
+    return lambda: spread(decode, pairs_of(root), processes)
+
+
+def _decode(pairs: Sequence[tuple[str, str]], tuned: bool) -> None:
+    import zlib
+
+    import cv2
+    import numpy as np
+
+    from dsbuild import job
+    from dsbuild.images.png import chunks
+
+    if tuned:
+        job.tune()
+    cv2.setNumThreads(1)
+    for image, mask in pairs:
+        data = np.frombuffer(read(image), np.uint8)
+        cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        zlib.decompress(b"".join(body for kind, body, _ in chunks(read(mask)) if kind == b"IDAT"))
+
+
+def plain_copy(root: str, out: str, processes: int) -> Callable:
+    """Append all files to as many files as there are shards, and sync each."""
+    os.makedirs(out)
+    shards = [(f"{out}/{i}", part) for i, part in enumerate(split(pairs_of(root), SHARDS))]
+    return lambda: spread(_copy, shards, processes)
+
+
+def _copy(shards: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+    for path, pairs in shards:
+        with open(path, "wb", buffering=1 << 20) as file:
+            for name in itertools.chain.from_iterable(pairs):
+                file.write(read(name))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def tensorflow_builder(root: str, out: str) -> Callable:
+    """Build shards with eager decoding, tf.train.Example and TFRecordWriter, as guides do."""
+    import tensorflow as tf
+
+    def feature(value: bytes | int) -> tf.train.Feature:
+        if isinstance(value, int):
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def record(image: str, mask: str) -> bytes:
+        encoded, label = tf.io.read_file(image), tf.io.read_file(mask)
+        height, width, channels = tf.io.decode_jpeg(encoded, channels=3).shape
+        if tf.io.decode_png(label, channels=1).shape[:2] != (height, width):
+            raise ValueError(f"{mask}: found another size than its image's")
+        values = {
+            "image/encoded": encoded.numpy(),
+            "image/filename": os.path.basename(image).encode(),
+            "image/format": b"jpeg",
+            "image/height": height,
+            "image/width": width,
+            "image/channels": channels,
+            "image/segmentation/class/encoded": label.numpy(),
+            "image/segmentation/class/format": b"png",
+        }
+        features = tf.train.Features(feature={k: feature(v) for k, v in values.items()})
+        return tf.train.Example(features=features).SerializeToString()
+
+    def work() -> None:
+        os.makedirs(out)
+        for i, part in enumerate(split(pairs_of(root), SHARDS)):
+            with tf.io.TFRecordWriter(f"{out}/train-{i:05d}-of-{SHARDS:05d}.tfrecord") as writer:
+                for pair in part:
+                    writer.write(record(*pair))
+
+    return work
+
+
+def laplacians(root: str) -> Callable[[], dict[str, list[float]]]:
+    """Store and read back the Laplacian in each form: bytes, ms to store, ms to read."""
+    import cv2
+    import numpy as np
+
+    from dsbuild import extras, images, job, wire
+
+    def values(form: str, parsed: dict) -> np.ndarray:
+        if form == "int64":
+            return parsed["laplacian"]
+        if form == "raw16":
+            return np.frombuffer(parsed["laplacian.encoded"][0], "<i2")
+        data = np.frombuffer(parsed["laplacian.encoded"][0], np.uint8)
+        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED).astype(np.int32) - extras.OFFSET
+
+    def work() -> dict[str, list[float]]:
+        job.tune()
+        cv2.setNumThreads(1)
+        costs = {name: [] for name in ("not stored", *extras.FORMS)}
+        for data in [read(path) for path, _ in pairs_of(root)[:DRAWN]]:
+            image = images.decode(data, images.header(data))
+            begin = time.perf_counter()
+            expected = extras.laplacian(image)
+            costs["not stored"].append((0, 0, time.perf_counter() - begin))
+            for form in extras.FORMS:
+                begin = time.perf_counter()
+                record = wire.serialize(extras.features((f"laplacian:{form}",), image))
+                stored = time.perf_counter()
+                found = values(form, wire.parse(record))
+                costs[form].append((len(record), stored - begin, time.perf_counter() - stored))
+                if not np.array_equal(found.ravel(), expected.ravel()):
+                    raise ValueError(f"{form}: found other values than were stored")
+        return {form: (np.mean(c, axis=0) * (1, 1e3, 1e3)).tolist() for form, c in costs.items()}
+
+    return work
+
+
+CHILDREN = (bare_limit, plain_copy, tensorflow_builder, laplacians)
+
+
+def run_child(name: str, arguments: str) -> None:
+    """Print as JSON what the named work took inside this process, and its result."""
+    work = {child.__name__: child for child in CHILDREN}[name](**json.loads(arguments))
+    before, begin = os.times(), time.perf_counter()
+    result = work()
+    seconds, after = time.perf_counter() - begin, os.times()
+    taken = {"seconds": seconds, "user": after[0] - before[0], "system": after[1] - before[1]}
+    print(json.dumps(taken | {"result": result}))
+
+
+# Measuring and showing.
+
+
+def child(work: Callable, **arguments: object) -> list[str]:
+    """Return the command that measures a work in a fresh process."""
+    return [sys.executable, os.path.abspath(__file__), CHILD, work.__name__, json.dumps(arguments)]
+
+
+def command(root: str, out: str, workers: int, verify: str) -> list[str]:
+    """Return dsbuild's command line."""
+    words = f"--shards {SHARDS} --workers {workers} --verify {verify} --quiet --json"
+    return [DSBUILD, "voc", root, out, *words.split()]
+
+
+def run(words: list[str], **options: object) -> str:
+    """Run a command and return what it prints; end with its errors where it fails."""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, **options)
+    if done.returncode:
+        sys.exit(f"{' '.join(words)}\n{done.stderr}")
+    return done.stdout
+
+
+def measure(rows: dict[str, list[str]], rounds: int, out: str) -> dict[str, dict[str, float]]:
+    """Run the rows' commands in turn; return medians of what they took, and their `best`."""
+    taken = {name: [] for name in rows}
+    for number, (name, words) in itertools.product(range(rounds + 1), rows.items()):
+        shutil.rmtree(out, ignore_errors=True)
+        os.sync()
+        begin = time.perf_counter()
+        printed = run(words)
+        found = {"whole": time.perf_counter() - begin}
+        if printed.startswith("{"):  # these tell what they took inside
+            told = json.loads(printed)
+            found |= {key: told[key] for key in ("seconds", "user", "system") if key in told}
+        if number:  # the first round only warms the page cache
+            taken[name].append(found)
+    shutil.rmtree(out, ignore_errors=True)
+    for name, all in taken.items():
+        taken[name] = {key: median(found[key] for found in all) for key in all[0]}
+        taken[name]["best"] = min(found["whole"] for found in all)
+    return taken
+
+
+def show(title: str, head: str, rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table; head holds its columns, divided by bars."""
+    print(f"\n### {title}\n\n| {head} |\n|---|{'--:|' * head.count('|')}")
+    for row in rows:
+        cells = (f"{cell:,.3f}" if isinstance(cell, float) else str(cell) for cell in row)
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def show_build(bench: argparse.Namespace) -> None:
+    """Show how fast dsbuild builds beside its limits and TensorFlow, and the targets."""
+    root, out, most = bench.root, f"{bench.folder}/out", bench.workers
+    rows, goals = {}, []
+    for n in sorted({1, most}):
+        rows[f"full {n}"] = command(root, out, n, "full")
+        rows[f"bare limit {n}"] = child(bare_limit, root=root, processes=n)
+        rows[f"header {n}"] = command(root, out, n, "header")
+        rows[f"plain copy {n}"] = child(plain_copy, root=root, out=out, processes=n)
+        goals += [(f"full {n}", f"bare limit {n}", "at most", 1.1)]
+        goals += [(f"header {n}", f"plain copy {n}", "at most", 2)]
+    rows["TensorFlow builder 1"] = child(tensorflow_builder, root=root, out=out)
+    goals += [("TensorFlow builder 1", f"full {most}", "at least", 3)]
+    goals += [("TensorFlow builder 1", f"header {most}", "at least", 10)]
+    goals += [("full 1", f"full {most}", "at least", 1.8)] if most > 1 else []
+    found = measure(rows, bench.rounds, out)
+    columns = [[row[key] for key in ("whole", "best", "seconds")] for row in found.values()]
+    show(
+        f"Build of {bench.samples:,} samples into {SHARDS} shards",
+        "what, processes | whole process | best | inside | samples/s",
+        [(n, *c, round(bench.samples / c[0])) for n, c in zip(found, columns, strict=True)],
+    )
+    lines = []
+    for a, b, bound, goal in goals:
+        whole, inside = (found[a][key] / found[b][key] for key in ("whole", "seconds"))
+        met = whole <= goal if bound == "at most" else whole >= goal
+        lines.append((f"{a} / {b}", f"{bound} {goal}", whole, inside, "yes" if met else "no"))
+    show("Ratios", "ratio | target | measured | inside | met", lines)
+
+
+def show_extras(bench: argparse.Namespace) -> None:
+    """Show what each form of the Laplacian costs."""
+    words = child(laplacians, root=bench.root)
+    rounds = [json.loads(run(words))["result"] for _ in range(bench.rounds)]
+    rows = [(form, *(median(r[form][i] for r in rounds) for i in range(3))) for form in rounds[0]]
+    show(
+        "Laplacian, means a record (not stored: its reader computes it)",
+        "form | bytes | ms to store | ms to read back",
+        [(form, round(size), *ms) for form, size, *ms in rows],
+    )
+
+
+def show_memory(bench: argparse.Namespace) -> None:
+    """Show the largest memory of any worker and of the parent, for few and many samples."""
+    rows = []
+    for samples in (1_000, 20_000):
+        with tempfile.TemporaryDirectory(dir=bench.folder) as place:
+            root = make_tree(place, samples, bench.source, link=True)
+            sizes = peaks(command(root, f"{place}/out", bench.workers, "full"))
+            rows.append((f"{samples:,}", *(round(size / 1e6) for size in sizes)))
+    title = f"Peak memory in MB, full, {bench.workers} workers (target: at most 150 a worker)"
+    show(title, "samples | worker's RSS | worker's USS | parent's RSS", rows)
+
+
+def peaks(words: list[str]) -> tuple[int, int, int]:
+    """Return the largest RSS and USS of any process below a command's, and its own RSS."""
+    import psutil
+
+    rss = uss = parent = 0
+    with psutil.Popen(words, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                parent = max(parent, process.memory_info().rss)
+                for below in process.children(recursive=True):
+                    found = below.memory_full_info()
+                    rss, uss = max(rss, found.rss), max(uss, found.uss)
+            time.sleep(0.02)
+    if process.returncode:
+        sys.exit(f"{' '.join(words)}: exit code {process.returncode}")
+    return rss, uss, parent
+
+
+def show_startup(bench: argparse.Namespace) -> None:
+    """Show how soon the command line answers, and which heavy modules it imports."""
+    rows = {"python -c pass": [sys.executable, "-c", "pass"]}
+    rows |= {f"dsbuild {rest}": [DSBUILD, *rest.split()] for rest in ("--help", "voc --help")}
+    found = measure(rows, 10, f"{bench.folder}/out")
+    lines = [(name, row["best"], row["whole"]) for name, row in found.items()]
+    show("Startup, best and median of 10", "command | best | median", lines)
+    heavy = ("tensorflow", "apache_beam", "cv2", "numpy")
+    code = f"import dsbuild.cli, sys; print([m for m in {heavy} if m in sys.modules])"
+    print(f"\nOf {', '.join(heavy)} it imports {run([sys.executable, '-c', code])}")
+
+
+def show_tune(bench: argparse.Namespace) -> None:
+    """Show what keeping image-sized allocations in the heap buys the bare limit."""
+    names = {"tuned": True, "as malloc comes": False}
+    rows = {k: child(bare_limit, root=bench.root, processes=1, tuned=v) for k, v in names.items()}
+    found = measure(rows, bench.rounds, f"{bench.folder}/out")
+    keys, least = ("whole", "seconds", "user", "system"), found["tuned"]["seconds"]
+    show(
+        "Bare limit in one process, with and without dsbuild.job.tune()",
+        "malloc | whole process | inside | user | system | inside, to tuned",
+        [(k, *(row[key] for key in keys), row["seconds"] / least) for k, row in found.items()],
+    )
+
+
+def main() -> None:
+    """Show the chosen tables."""
+    tables = (show_build, show_extras, show_memory, show_startup, show_tune)
+    names = {table.__name__.removeprefix("show_"): table for table in tables}
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--table", choices=[*names, "all"], default="all")
+    parser.add_argument("--source", help="a folder VOC2012; without it, pairs are drawn")
+    bench = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as bench.folder:
+        bench.root = make_tree(bench.folder, bench.samples, bench.source)
+        size = sum(os.path.getsize(path) for pair in pairs_of(bench.root) for path in pair) / 1e6
+        origin = "real" if bench.source else "drawn"
+        print(f"{os.cpu_count()} cores; {bench.samples:,} {origin} pairs, {size:.0f} MB")
+        for name in names if bench.table == "all" else [bench.table]:
+            names[name](bench)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [CHILD]:
+        run_child(*sys.argv[2:])
+    else:
+        main()
