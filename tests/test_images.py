@@ -363,8 +363,18 @@ def test_written_pngs_read_back():
         images.plane(images.write_png(np.zeros((2, 2), np.uint16)))
 
 
-def test_histogram():
-    plane = PLANE % 5 * 63
+@pytest.mark.parametrize(
+    "plane",
+    [
+        PLANE % 5 * 63,
+        np.repeat(PLANE * 15, 40, axis=1),
+        np.full((40, 30), 255, np.uint8),
+        np.zeros((1, 1), np.uint8),
+        np.arange(256, dtype=np.uint8)[None],
+        np.repeat(PLANE, 99, axis=0)[:, 1:-1],
+    ],
+)
+def test_histogram(plane):
     values, counts = np.unique(plane, return_counts=True)
     assert images.histogram(plane) == dict(zip(values.tolist(), counts.tolist(), strict=True))
 

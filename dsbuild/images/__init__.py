@@ -165,5 +165,12 @@ def plane(data: bytes, head: Header | None = None) -> np.ndarray:
 
 def histogram(plane: np.ndarray) -> dict[int, int]:
     """Return value -> pixels of the values that occur in a plane uint8 (h, w), sorted."""
-    counts = Image.fromarray(np.ascontiguousarray(plane)).histogram()
+    flat = np.ascontiguousarray(plane).reshape(-1)
+    ends = np.flatnonzero(flat[1:] != flat[:-1])
+    if len(ends) < flat.size // 16:  # as in every mask: long runs of equal pixels are counted whole
+        starts = np.concatenate(([0], ends + 1))
+        lengths = np.diff(starts, append=flat.size)
+        counts = np.bincount(flat[starts], lengths).astype(np.int64).tolist()
+    else:
+        counts = Image.fromarray(flat[None]).histogram()
     return {value: count for value, count in enumerate(counts) if count}
