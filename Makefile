@@ -15,7 +15,7 @@ help: ## List the targets
 $(VENV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "dsbuild needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(BASE): setup.cfg pyproject.toml | $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .

@@ -89,7 +89,14 @@ def audit(request: Request) -> list[Audit]:
             raise LayoutError(
                 f"{root}: found no split {split!r}, expected one of {', '.join(there)}"
             )
-    return [_audit(request, split) for split in dict.fromkeys(request.splits or there)]
+    chosen = tuple(dict.fromkeys(request.splits or there))
+    for split in chosen:
+        if not split.isprintable() or not split.isascii():
+            raise LayoutError(
+                f"{root}: found a list named {split!a}, expected a name in plain ASCII, since "
+                "shards are called after it; rename it"
+            )
+    return [_audit(request, split) for split in chosen]
 
 
 def _audit(request: Request, split: str) -> Audit:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import folder, manifest, plan, storage
+from dsbuild import example, folder, manifest, plan, storage
 from dsbuild.audit import Audit, Request, refuse_missing
+from dsbuild.errors import StorageError
 from dsbuild.job import Job
 from dsbuild.manifest import Reject, ShardReceipt
 from dsbuild.plan import ShardPlan
@@ -39,9 +40,12 @@ def build(
     """
     if request.on_error == "stop":
         refuse_missing(audits)
+    if storage.stamp(request.out) and not storage.is_folder(request.out):
+        raise StorageError(f"{request.out}: found a file, expected a folder; name another OUT")
     with storage.lock(folder.state(request.out, "lock")):
         folder.sweep(request.out)
         if request.overwrite:
+            note(f"removing all {len(folder.shards(request.out))} shards that dsbuild wrote here")
             folder.clear(request.out)
         return _build(request, audits, workers, quiet, note)
 
@@ -53,6 +57,7 @@ def _build(
     splits = [found.split for found in audits]
     plans = [shard for found in audits for shard in found.plans]
     others = folder.other_splits(out, splits, recipe)
+    folder.refuse_ambiguous([*splits, *others])
     folder.refuse_strangers(out, splits)
     standing = _standing(request, plans, workers, quiet, note)
     todo = [shard for shard, stands in zip(plans, standing, strict=True) if not stands.receipt]
@@ -60,11 +65,11 @@ def _build(
     stale = [
         name
         for name in folder.shards(out)
-        if name not in planned and folder.split_of(name) not in others
+        if name not in planned and manifest.split_of(name) not in others
     ]
     if stale:
         note(f"removing {len(stale)} shards of an earlier plan, such as {stale[0]}")
-    if todo or stale or manifest.load(out) is None:
+    if todo or stale or manifest.load(out) is None or not folder.planned_splits(out) >= {*splits}:
         folder.open_for_work(out)
         folder.forget(out, [*stale, *(shard.name for shard in todo)])
         folder.save_recipe(out, recipe)
@@ -78,8 +83,13 @@ def _build(
     made |= {stands.receipt.name: stands.receipt for stands in standing if stands.receipt}
     document = _manifest(request, audits, made, others)
     rejects = _rejects(out, [made[shard.name] for shard in plans], others)
-    if document != manifest.load(out):
+    if not folder.is_closed(out, document):
         folder.close(out, recipe, document, rejects)
+    if any(example.LUMA in reject.reason for reject in rejects):
+        note(
+            f"some labels were left out, since {example.LUMA}; labels from the same place that "
+            "passed, by classes whose numbers are lumas too, are as wrong: get the originals"
+        )
     return Summary(document, len(todo), len(plans) - len(todo), rejects)
 
 
@@ -107,7 +117,9 @@ def _standing(
     if kept and len(kept) < len(plans):
         note(f"resuming: {len(kept)} of {len(plans)} shards stand and are kept")
     now = versions(recipe)
-    drifted = {f"{k} {v}" for receipt in kept for k, v in receipt.versions.items() if now[k] != v}
+    drifted = {
+        f"{k} {v}" for receipt in kept for k, v in receipt.versions.items() if now.get(k, v) != v
+    }
     if drifted:
         note(f"kept shards were written with {', '.join(sorted(drifted))}; --overwrite renews them")
     return standing

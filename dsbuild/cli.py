@@ -19,11 +19,11 @@ from dsbuild import __version__
 from dsbuild.errors import DsbuildError
 from dsbuild.layouts import LAYOUTS, Layout
 
-UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+UNITS = ("", "k", "m", "g", "t")
 
 
 class Bytes(click.ParamType):
-    """A size such as `128MB`, in powers of 1000."""
+    """A size such as `128MB`, in powers of 1000, or `128MiB`, in powers of 1024."""
 
     name = "size"
 
@@ -31,8 +31,9 @@ class Bytes(click.ParamType):
         """Return the number of bytes."""
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", value.strip().lower())
-        size = int(float(match[1]) * UNITS[match[2]]) if match else 0
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)b?", value.strip().lower())
+        base = 1024 if match and match[3] else 1000
+        size = int(float(match[1]) * base ** UNITS.index(match[2])) if match else 0
         if size < 1:
             self.fail(f"found {value!r}, expected a size such as 128MB or 1GB", param, ctx)
         return size
@@ -121,7 +122,9 @@ BUILD_OPTIONS = (
     click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
     click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
     click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
-    click.option("--overwrite", is_flag=True, help="Start anew; keep no finished shard."),
+    click.option(
+        "--overwrite", is_flag=True, help="Start anew: remove all that dsbuild wrote to OUT."
+    ),
     click.option(
         "--dry-run",
         is_flag=True,
@@ -202,7 +205,7 @@ def _build(
     for line in () if quiet else warnings(audits, layout.title):
         _note(line)
     if dry_run:
-        _end_dry_run(plan, as_json, talks)
+        _end_dry_run(plan, as_json, talks, fails=request["on_error"] == "stop")
         return
     summary = build(
         asked, audits, workers or job.cores(), quiet=not talks, note=_silent if quiet else _note
@@ -224,7 +227,7 @@ def _silent(line: str) -> None:
     pass
 
 
-def _end_dry_run(plan: dict[str, Any], as_json: bool, talks: bool) -> None:
+def _end_dry_run(plan: dict[str, Any], as_json: bool, talks: bool, fails: bool) -> None:
     missing = [line for split in plan["splits"].values() for line in split["missing"]]
     if as_json:
         click.echo(json.dumps(plan, indent=2))
@@ -232,7 +235,7 @@ def _end_dry_run(plan: dict[str, Any], as_json: bool, talks: bool) -> None:
         click.secho(f"missing: {line}", fg="red", err=True)
     if talks:
         click.echo(f"\n{len(missing):,} files missing; nothing was written, this was a dry run")
-    if missing:
+    if missing and fails:
         sys.exit(1)
 
 

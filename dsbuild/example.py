@@ -14,6 +14,7 @@ from dsbuild.layouts import Layout, Sample
 from dsbuild.manifest import Statistics
 from dsbuild.recipe import Recipe
 
+LUMA = "these are the luma of the palette's colours"
 NOTHING = (None, None, None)
 
 
@@ -28,7 +29,7 @@ class Encoded(NamedTuple):
 class Rejected(SampleError):
     """A sample that is no record: the message, and beside it the parts of a reject.
 
-    Attributes: `key`, `file`, `reason`, and `sources` as in Encoded.
+    Attributes: `key`; `file`, relative to the root; `reason`; `sources` as in Encoded.
     """
 
     def __init__(self, message: str, key="", file="", reason="", sources=NOTHING * 2):
@@ -44,17 +45,20 @@ def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
     """
     layout = recipe.layout
     sources: list[int | None] = [*NOTHING, *NOTHING]
-    path = storage.join(root, sample.image)
+    file = sample.image
     try:
-        image = _read(path, sources, 0)
+        image = _read(storage.join(root, file), sources, 0)
         head = images.header(image)
         values = _image(image, head, recipe)
         counts = {}
         if sample.label is not None:
-            path = storage.join(root, sample.label)
-            label, counts = _label(_read(path, sources, 3), head, layout, recipe.verify)
+            file = sample.label
+            label, counts = _label(
+                _read(storage.join(root, file), sources, 3), head, layout, recipe.verify
+            )
             values |= {"label": label, "label.format": b"png"}
     except (ImageError, StorageError) as error:
+        path = storage.join(root, file)
         reason = str(error).removeprefix(f"{path}: ")
         message = f"sample {sample.key}: {path}: {reason}"
         for at, unread in ((0, sample.image), (3, sample.label)):
@@ -62,7 +66,7 @@ def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
             if sources[at] is None and isinstance(unread, str):
                 stamp = storage.stamp(storage.join(root, unread))
                 sources[at : at + 2] = stamp or NOTHING[:2]
-        raise Rejected(message, sample.key, path, reason, tuple(sources)) from error
+        raise Rejected(message, sample.key, file, reason, tuple(sources)) from error
     values["key"] = sample.key.encode()
     statistics = Statistics(
         pixels=counts,
@@ -162,9 +166,8 @@ def refused_values(counts: dict[int, int], layout: Layout) -> str | None:
         listed += f" and {len(wrong) - 5} more"
     if found <= _lumas(layout):
         return (
-            f"found label values {listed}, {expected}: these are the luma of the palette's "
-            "colours, so the palette PNG was decoded to grey on its way here and classes were "
-            "lost; use the original palette PNGs"
+            f"found label values {listed}, {expected}: {LUMA}, so the palette PNG was decoded to "
+            "grey on its way here and classes were lost; use the original palette PNGs"
         )
     return f"found label values {listed}, {expected}; map the label's values to class indices"
 

@@ -15,8 +15,7 @@ from dsbuild.recipe import Recipe
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
-_PLAN = re.compile(r"plan-(.+)\.jsonl")
-_SHARD = re.compile(r".+-\d{5}-of-\d{5}\.tfrecord")
+_PLAN = re.compile(r"plan-(.+)\.jsonl", re.DOTALL)
 
 
 def state(out: str, *names: str) -> str:
@@ -32,26 +31,29 @@ def plan_path(out: str, split: str) -> str:
 def shards(out: str) -> list[str]:
     """Return the names of all shards that dsbuild wrote here, sorted.
 
-    Those with a receipt, and those of a planned split: a process that was killed
-    between a shard and its receipt leaves one without.
+    Those with a receipt, and those that a plan names: a process that was killed between
+    a shard and its receipt leaves one without.
     """
-    planned = {match[1] for name in storage.names(state(out)) if (match := _PLAN.fullmatch(name))}
-    receipts = {
+    ours = {
         name.removesuffix(".json")
         for name in storage.names(state(out, "receipts"))
         if name.endswith(".json")
     }
-    files = {name for name in storage.names(out) if _SHARD.fullmatch(name)}
-    return sorted(receipts | {name for name in files if split_of(name) in planned})
+    rest = [name for name in storage.names(out) if name not in ours]
+    for split in planned_splits(out) & {manifest.split_of(name) for name in rest}:
+        names = _planned_shards(out, split)
+        ours.update(name for name in rest if name in names)
+    return sorted(ours)
 
 
-def split_of(name: str) -> str:
-    """Return the split of a shard's name.
+def planned_splits(out: str) -> set[str]:
+    """Return the splits that were planned here, finished or not."""
+    return {match[1] for name in storage.names(state(out)) if (match := _PLAN.fullmatch(name))}
 
-    >>> split_of("train_aug-00000-of-00004.tfrecord")
-    'train_aug'
-    """
-    return name.rsplit("-", 3)[0]
+
+def _planned_shards(out: str, split: str) -> set[str]:
+    with storage.reading(plan_path(out, split)) as (file, _):
+        return {manifest.parse(line, plan_path(out, split))["name"] for line in file}
 
 
 def sweep(out: str) -> None:
@@ -79,7 +81,7 @@ def clear(out: str) -> None:
     for name in _descriptions():
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
-        if name in (_PREVIOUS, _RECIPE) or _PLAN.fullmatch(name):
+        if name == _PREVIOUS or _PLAN.fullmatch(name):  # the recipe marks the folder as ours
             storage.remove(state(out, name))
 
 
@@ -89,37 +91,76 @@ def _descriptions() -> tuple[str, ...]:
 
 
 def refuse_strangers(out: str, splits: Iterable[str]) -> None:
-    """Raise PlanError where files that dsbuild did not write would be read as our shards."""
-    ours = set(shards(out))
-    for name in storage.names(out):
+    """Raise PlanError where files that dsbuild did not write would be taken for ours, or lost."""
+    ours, there = set(shards(out)), storage.names(out)
+    for name in there:
         for split in splits:
             if name.startswith(f"{split}-") and name not in ours:
                 raise PlanError(
                     f"{storage.join(out, name)}: dsbuild did not write this file, and readers of "
                     f"{split}-* would take it for a shard; move it, or choose another OUT"
                 )
+    if storage.stamp(state(out, _RECIPE)) is None:
+        for name in there:
+            if name in (*_descriptions(), manifest.INDEX):
+                raise PlanError(
+                    f"{storage.join(out, name)}: dsbuild did not write this, and would write its "
+                    "own in its place; move it, or choose another OUT"
+                )
 
 
-def other_splits(out: str, splits: Sequence[str], recipe: Recipe) -> dict[str, Any]:
+def refuse_ambiguous(splits: Iterable[str]) -> None:
+    """Raise PlanError where one split's name and a dash begin another's: `a-*` reads both."""
+    splits = sorted(splits)
+    for one in splits:
+        for other in splits:
+            if other.startswith(f"{one}-"):
+                raise PlanError(
+                    f"split {other}: readers of {one}-* would read it too; rename its list, or "
+                    "build it into another OUT"
+                )
+
+
+def other_splits(out: str, splits: Iterable[str], recipe: Recipe) -> dict[str, Any]:
     """Return the manifest's entries of finished splits that a build of `splits` leaves alone.
 
     Raises PlanError where they are unfinished or of another recipe: one folder is one
     data set, and nothing of it is dropped in silence.
     """
-    names = {split_of(name) for name in shards(out)} - set(splits)
-    if not names:
-        return {}
     document = manifest.load(out) or _load(state(out, _PREVIOUS))
-    others = {k: v for k, v in document.get("splits", {}).items() if k in names}
-    listed = ", ".join(sorted(names))
-    together = " ".join(f"--split {name}" for name in [*sorted(names), *splits])
-    remedy = f"build all splits together ({together}), start anew with --overwrite, or choose "
-    remedy += "another OUT"
-    if set(others) != names:
-        raise PlanError(f"{out}: holds an unfinished build of split {listed}; {remedy}")
-    if document["recipe"] != recipe.document():
-        raise PlanError(f"{out}: holds split {listed}, built by another recipe; {remedy}")
-    return others
+    entries = document.get("splits", {})
+    found = {manifest.split_of(name) for name in shards(out)} | planned_splits(out)
+    names = sorted((found | entries.keys()) - set(splits))
+    remedy = (
+        "build all splits together (without --split), start anew with --overwrite, or choose "
+        "another OUT"
+    )
+    for name in names:
+        if name not in entries or not all(_stands(out, s) for s in entries[name]["shards"]):
+            raise PlanError(f"{out}: holds an unfinished build of split {name}; {remedy}")
+        if document["recipe"] != recipe.document():
+            raise PlanError(f"{out}: holds split {name}, built by another recipe; {remedy}")
+    return {name: entries[name] for name in names}
+
+
+def _stands(out: str, shard: Mapping[str, Any]) -> bool:
+    """Tell whether a shard is what the manifest says, by its receipt and its size."""
+    receipt = manifest.load_receipt(out, shard["name"])
+    stamp = storage.stamp(storage.join(out, shard["name"]))
+    said = (shard["bytes"], shard["sha256"])
+    return (
+        receipt is not None
+        and stamp is not None
+        and (receipt.bytes, receipt.sha256) == said
+        and stamp.size == receipt.bytes
+    )
+
+
+def is_closed(out: str, document: Mapping[str, Any]) -> bool:
+    """Tell whether the folder is described whole, and by this manifest."""
+    names = (manifest.SCHEMA, *interop.FILES)
+    there = all(storage.stamp(storage.join(out, name)) for name in names)
+    return there and manifest.load(out) == document
 
 
 def open_for_work(out: str) -> None:

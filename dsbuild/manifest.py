@@ -7,10 +7,11 @@
     .dsbuild/                 lock, recipe, plans, receipts
 
 Nothing in them depends on when, where or by how many workers they were written, but
-for the stamps of the sources in the receipts.
+for the stamps of the sources in the receipts. Paths are relative to the layout's root.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,12 +24,33 @@ SCHEMA = "schema.json"
 REJECTS = "rejects.jsonl"
 STATE = ".dsbuild"
 INDEX = "index"
+# DeepLab's and TFDS's names of shards.
+SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}(\..+)?", re.DOTALL)
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """Return a shard's file name.
+
+    >>> shard_name("train", 0, 4)
+    'train-00000-of-00004.tfrecord'
+    """
+    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a shard's file name tells, or None.
+
+    >>> split_of("train_aug-00000-of-00004.tfrecord")
+    'train_aug'
+    """
+    match = SHARD.fullmatch(name)
+    return match["split"] if match else None
 
 
 def dump(document: Any, indent: int | None = None) -> str:
     """Return the one JSON text of a document: keys as they stand, no stray spaces."""
     separators = (",", ":") if indent is None else (",", ": ")
-    return json.dumps(document, indent=indent, separators=separators, ensure_ascii=False)
+    return json.dumps(document, indent=indent, separators=separators, ensure_ascii=True)
 
 
 def parse(text: bytes, path: str) -> Any:
@@ -102,7 +124,7 @@ class ShardReceipt:
     Attributes:
       name: the shard's file name.
       plan: digest of the plan that it was written from.
-      records, bytes, sha256: of the file.
+      records, bytes, sha256: of the file; index_bytes: the size of its index.
       rejects: samples that were left out.
       statistics: of its records.
       sources: a sample a row, in the plan's order: size, mtime in ns and crc32c of image
@@ -115,6 +137,7 @@ class ShardReceipt:
     records: int
     bytes: int
     sha256: str
+    index_bytes: int
     rejects: tuple[Reject, ...]
     statistics: Statistics
     sources: tuple[tuple[int | None, ...], ...]
@@ -204,6 +227,26 @@ def load(out: str) -> dict | None:
     if storage.stamp(path) is None:
         return None
     document = parse(storage.read(path)[0], path)
-    if not isinstance(document, dict) or "splits" not in document:
+    if not _is_manifest(document):
         raise ShardError(f"{path}: found no manifest of dsbuild; remove the file and build again")
     return document
+
+
+def _is_manifest(document: Any) -> bool:
+    """Tell whether a document has what readers of a manifest rely on."""
+    kinds = {"title": str, "classes": list, "recipe": dict, "splits": dict}
+    if not isinstance(document, dict) or not all(
+        isinstance(document.get(key), kind) for key, kind in kinds.items()
+    ):
+        return False
+    numbers = {"records", "bytes", "labels"}
+    for entry in document["splits"].values():
+        if not isinstance(entry, dict) or not numbers <= entry.keys():
+            return False
+        shards = entry.get("shards")
+        if not isinstance(shards, list) or not all(
+            isinstance(shard, dict) and {"name", "records", "bytes", "sha256"} <= shard.keys()
+            for shard in shards
+        ):
+            return False
+    return True

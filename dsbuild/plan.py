@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dsbuild.errors import PlanError
 from dsbuild.layouts import Sample
-from dsbuild.manifest import dump
+from dsbuild.manifest import dump, shard_name
 from dsbuild.recipe import Recipe
 
 ORDERS = ("listed", "shuffled")
@@ -53,15 +53,6 @@ class ShardPlan:
         """Return the plan's line in the plan file of its split."""
         samples = [[s.key, s.image, s.label] for s in self.samples]
         return dump({"name": self.name, "digest": self.digest, "samples": samples}) + "\n"
-
-
-def shard_name(split: str, index: int, count: int) -> str:
-    """Return a shard's file name.
-
-    >>> shard_name("train", 0, 4)
-    'train-00000-of-00004.tfrecord'
-    """
-    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
 
 
 def even_split(total: int, parts: int) -> list[range]:

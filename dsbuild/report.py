@@ -20,7 +20,7 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
     known = manifest.load(path) if storage.is_folder(path) else None
     if known is not None:
         return _inspect_known(path, known)
-    label = scan.schema_of(path)["label"].name
+    label = scan.label_of(path)
     found = scan.scan_all(scan.files(path), label, workers, quiet)
     splits = {}
     for name in dict.fromkeys(file.split for file in found):
@@ -131,7 +131,7 @@ def record(path: str, number: int) -> dict[str, Any]:
     known = (manifest.load(path) if storage.is_folder(path) else None) or {}
     name, found = _find(path, known, number)
     values = wire.parse(found.data)
-    label = values.get(scan.schema_of(folder)["label"].name)
+    label = values.get(scan.label_of(folder))
     return {
         "file": name,
         "record": found.number,

@@ -1,8 +1,8 @@
 """What TFRecord files hold, read without any knowledge of who wrote them."""
 
 import functools
+import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from dsbuild import images, manifest, schema, storage, tfrecord, wire
-from dsbuild.errors import DsbuildError, ShardError
+from dsbuild.errors import DsbuildError, SchemaError, ShardError
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
 
-# DeepLab's and TFDS's shard names, and the endings that people give to single files.
-_SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}(\..+)?")
+# The endings that people give to single files; shards are known by their names.
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
 
@@ -71,7 +70,7 @@ def files(path: str) -> list[str]:
     found = [
         storage.join(path, name)
         for name in storage.names(path)
-        if not name.startswith(".") and (_SHARD.fullmatch(name) or name.endswith(_ENDINGS))
+        if not name.startswith(".") and (manifest.SHARD.fullmatch(name) or name.endswith(_ENDINGS))
     ]
     if not found:
         raise ShardError(
@@ -82,8 +81,7 @@ def files(path: str) -> list[str]:
 
 def split_of(path: str) -> str:
     """Return the split that a file's name tells, or `-`."""
-    match = _SHARD.fullmatch(os.path.basename(path))
-    return match["split"] if match else "-"
+    return manifest.split_of(os.path.basename(path)) or "-"
 
 
 def schema_of(folder: str) -> schema.Schema:
@@ -94,13 +92,22 @@ def schema_of(folder: str) -> schema.Schema:
     return schema.parse(manifest.parse(storage.read(path)[0], path), path)
 
 
+def label_of(folder: str) -> str:
+    """Return the name of the feature that holds labels, DeepLab's where the data have none."""
+    for found in (schema_of(folder), schema.load("segmentation")):
+        if "label" in found.roles:
+            return found["label"].name
+    raise SchemaError(f"{folder}: found no feature with the role 'label'")
+
+
 def scan(path: str, limit: int | None = None, label: str | None = None) -> FileScan:
     """Read a file's records, all or the first `limit`; count the classes of its labels.
 
     `label` names the feature of encoded label images. A damaged file does not raise:
     what was read up to there is returned with the problem.
     """
-    found = FileScan(os.path.basename(path), split_of(path), 0, storage.stamp(path).size)
+    stamp = storage.stamp(path)  # none for a link that leads nowhere
+    found = FileScan(os.path.basename(path), split_of(path), 0, stamp.size if stamp else 0)
     features: dict[str, FeatureScan] = {}
     statistics = Statistics()
     number, problem = 0, None
@@ -164,13 +171,12 @@ def describe(value: wire.Parsed) -> Any:
     if value is None:
         return None
     if isinstance(value, np.ndarray):
-        if len(value) <= 8:
-            return value.tolist()[0] if len(value) == 1 else value.tolist()
-        return {
-            "values": len(value),
-            "min": value.min().item(),
-            "max": value.max().item(),
-        }
+        # JSON has neither NaN nor infinity.
+        numbers = value.tolist() if len(value) <= 8 else [value.min().item(), value.max().item()]
+        numbers = [number if math.isfinite(number) else str(number) for number in numbers]
+        if len(value) > 8:
+            return {"values": len(value), "min": numbers[0], "max": numbers[1]}
+        return numbers[0] if len(numbers) == 1 else numbers
     shown = [_describe_bytes(item) for item in value]
     return shown[0] if len(shown) == 1 else shown
 

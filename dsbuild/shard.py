@@ -45,6 +45,7 @@ def write_shard(
         records=len(writer.index),
         bytes=writer.size,
         sha256=writer.sha256.hexdigest(),
+        index_bytes=len(index),
         rejects=tuple(rejects),
         statistics=statistics,
         sources=tuple(sources),
@@ -84,8 +85,11 @@ def check_shard(
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     if (size, sha256) != (receipt.bytes, receipt.sha256):
         return Standing(None, "its bytes changed since it was written")
-    if storage.stamp(manifest.index_path(out, shard.name)) is None:
-        return Standing(None, "its index is missing")
+    index = storage.stamp(manifest.index_path(out, shard.name))
+    if index is None or index.size != receipt.index_bytes:
+        return Standing(None, "its index is missing or cut")
+    if len(receipt.sources) != len(shard.samples):
+        return Standing(None, "its receipt is damaged")
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         changed = _changed(sample, shard.root, noted, rehash)
         if changed:

@@ -5,6 +5,7 @@ folder after fsync, so that no half-written file ever bears a final name.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -13,6 +14,8 @@ from typing import BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
 
+# A path that leads to no file: missing, below a file, a link to itself, too long a name.
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 
 
@@ -43,9 +46,9 @@ def stamp(path: str) -> Stamp | None:
     """Return the file's stamp, or None where there is no such file."""
     try:
         status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except OSError as error:
+        if error.errno in _NOWHERE:
+            return None
         raise StorageError(f"{path}: cannot be examined: {error.strerror}") from error
     return Stamp(status.st_size, status.st_mtime_ns)
 
@@ -172,6 +175,11 @@ def lock(path: str) -> Iterator[None]:
             raise StorageError(
                 f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is building into this "
                 "folder; wait for it to end, or choose another folder"
+            ) from error
+        except OSError as error:
+            raise StorageError(
+                f"{path}: cannot be locked: {error.strerror}; choose a folder on a file "
+                "system that has locks"
             ) from error
         yield
     finally:

@@ -50,7 +50,12 @@ def inspection_text(document: Mapping[str, Any]) -> str:
     lines = [head]
     if document["complete"] is False:
         lines.append("This build is unfinished; run the command that began it again.")
-    lines += ["", *_split_table(splits), "", *_feature_table(document["features"])]
+    lines += [
+        "",
+        *_split_table(splits),
+        "",
+        *_feature_table(document["features"], document["complete"] is True),
+    ]
     lines += ["", *_class_table(splits)]
     return "\n".join(lines)
 
@@ -87,10 +92,10 @@ def _split_table(splits: Mapping[str, Any]) -> list[str]:
     return table(rows, "<>>>><>")
 
 
-def _feature_table(features: Sequence[Mapping[str, Any]]) -> list[str]:
+def _feature_table(features: Sequence[Mapping[str, Any]], first: bool) -> list[str]:
     if not features:
         return ["  no records, so no features"]
-    rows = [["feature", "kind", "values a record", "bytes a value", ""]]
+    rows = [["feature of first records" if first else "feature", "kind", "values", "bytes", ""]]
     for feature in features:
         rows.append(
             [
@@ -117,8 +122,8 @@ def _class_table(splits: Mapping[str, Any]) -> list[str]:
             part, images = cells.get(value, (0, 0))
             row += [share(part, pixels), f"{images:,}"]
     lines = table(rows, "><" + ">>" * len(counted)) if counted else []
-    for name in splits.keys() - counted.keys():
-        why = "its labels were not decoded" if splits[name]["labels"] else "it has no labels"
+    for name in [name for name in splits if name not in counted]:
+        why = "its labels were not decoded" if splits[name]["labels"] else "no label was found"
         lines.append(f"  classes of {name} are not counted: {why}")
     return lines
 

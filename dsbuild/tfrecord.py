@@ -84,6 +84,8 @@ def read(path: str) -> Iterator[Record]:
                     "the file is cut; build or fetch it again"
                 )
             length, crc = struct.unpack("<QI", head)
+            if head.startswith(b"\x1f\x8b\x08"):
+                raise ShardError(f"{where}: found gzip; unpack the file first (gunzip)")
             if masked_crc(head[:8]) != crc:
                 raise ShardError(
                     f"{where}: the checksum of the record's length is wrong: this is no "

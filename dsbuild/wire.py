@@ -9,7 +9,6 @@ Source: tensorflow/core/example/{example,feature}.proto; protobuf.dev, Encoding.
 """
 
 import functools
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -108,7 +107,7 @@ def parse(data: bytes) -> dict[str, Parsed]:
                     if entry_number == 1:
                         name, value = _entry(_submessage(entry))
                         features[name] = value
-    except (ValueError, struct.error, IndexError) as error:
+    except (ValueError, OverflowError, IndexError) as error:
         raise ShardError(f"found bytes that are no tf.train.Example: {error}") from error
     return features
 

@@ -94,7 +94,7 @@ def test_options_reach_the_build(voc, out, run):
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("128MB", 128e6), ("1gb", 1e9), ("1.5 k", 1500), ("7", 7), ("2MiB", 2e6)]
+    ("text", "size"), [("128MB", 128e6), ("1gb", 1e9), ("1.5 k", 1500), ("7", 7), ("2MiB", 2 << 20)]
 )
 def test_sizes(text, size):
     from dsbuild.cli import Bytes

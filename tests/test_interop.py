@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -108,7 +109,9 @@ def test_tfds_opens_the_folder(voc, out, form):
 def test_tfds_opens_a_folder_with_an_unlabelled_split(voc, out):
     import tensorflow_datasets as tfds
 
-    fakes.write_list(voc, "test", ["2007_000000", "2007_000001"])
+    for name in ("a", "b"):
+        shutil.copy(f"{voc}/JPEGImages/2007_000000.jpg", f"{voc}/JPEGImages/{name}.jpg")
+    fakes.write_list(voc, "test", ["a", "b"])
     make(voc, out)
     assert set(tfds.builder_from_directory(out).info.splits) == {"train", "val", "trainval"}
     found = scan.schema_of(out)

@@ -112,6 +112,8 @@ def test_lists_in_the_wild(voc, text):
         ("a\\..\n", None),
         ("JPEGImages/../../x.jpg SegmentationClass/x.png\n", "leads out of the data set"),
         ("/JPEGImages/x.jpg /../x.png\n", "leads out of the data set"),
+        ("/JPEGImages/a.jpg /SegmentationClass/b.png\n", "expected one of the same name"),
+        ("a\x07b\n", "control characters"),
         ("2007_000001 -1\n", "line 1: found '2007_000001 -1', expected an id"),
         ("a b c\n", "expected an id"),
         (b"\xff\xfe2\x000\x00", "no text"),
@@ -124,6 +126,34 @@ def test_bad_lists_are_named(voc, text, message):
         return
     with pytest.raises(LayoutError, match=message):
         keys(voc, "train")
+
+
+def test_a_mixed_list_follows_the_labels_that_it_names(voc):
+    copy_labels(voc, "aug")
+    put(
+        voc,
+        "train",
+        "2007_000001\n/JPEGImages/2007_000002.jpg /SegmentationClassAug/2007_000002.png\n",
+    )
+    found = [sample.label for sample in Voc().samples(voc, "train")]
+    assert found == ["SegmentationClass/2007_000001.png", "SegmentationClassAug/2007_000002.png"]
+    found = [sample.label for sample in Voc(labels="aug").samples(voc, "train")]
+    assert found == [f"SegmentationClassAug/2007_00000{i}.png" for i in (1, 2)]
+
+
+def test_ids_in_folders_find_their_labels(voc):
+    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
+        os.makedirs(os.path.join(voc, folder, "sub"))
+        pathlib.Path(voc, folder, f"2007_000001.{ending}").rename(
+            pathlib.Path(voc, folder, "sub", f"x.{ending}")
+        )
+    put(voc, "train", "sub/x\n")
+    assert next(Voc().samples(voc, "train")).label == "SegmentationClass/sub/x.png"
+
+
+def test_side_files_of_macos_are_no_lists(voc):
+    put(voc, "._train", b"\0\5\x16\7")
+    assert "._train" not in Voc().splits(voc)
 
 
 def test_pairs_are_made_by_key_not_by_position(voc):
@@ -164,10 +194,18 @@ def test_labels_by_a_name_that_is_not_there(voc):
         next(Voc(labels="raw").samples(voc, "val"))
 
 
-def test_a_test_split_has_no_labels(voc):
+def test_a_test_split_without_labels(voc):
+    for i in range(2):
+        os.remove(os.path.join(voc, f"SegmentationClass/2007_{i:06d}.png"))
     put(voc, "test", "2007_000000\n/JPEGImages/2007_000001.jpg\n")
     found = list(Voc().samples(voc, "test"))
     assert [(s.key, s.label) for s in found] == [("2007_000000", None), ("2007_000001", None)]
+
+
+def test_a_test_split_with_labels_keeps_them(voc):
+    """VOC 2007 publishes the labels of its test split."""
+    put(voc, "test", "2007_000000\n")
+    assert next(Voc().samples(voc, "test")).label == "SegmentationClass/2007_000000.png"
 
 
 def test_published_counts_are_those_of_2012(voc, tmp_path):

@@ -122,7 +122,7 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
     if reason:
         raise ImageError(reason)
     if head.format == "png":
-        return png.load(data)
+        return png.load(data, head)
     try:
         image = Image.open(io.BytesIO(data), formats=("JPEG",))
         if draft:

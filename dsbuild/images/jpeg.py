@@ -71,7 +71,7 @@ def header(data: bytes) -> Header:
     coding, body = frame
     components = body[5]
     if coding in ("baseline", "progressive"):
-        _check_scans(body, scans)
+        _check_scans(coding, body, scans)
     return Header(
         format="jpeg",
         height=int.from_bytes(body[1:3], "big"),
@@ -84,7 +84,7 @@ def header(data: bytes) -> Header:
     )
 
 
-def _check_scans(frame: bytes, scans: list[bytes]) -> None:
+def _check_scans(coding: str, frame: bytes, scans: list[bytes]) -> None:
     """Raise ImageError where the scans leave a coefficient of a component out, or imprecise.
 
     Decoders guess what is missing, each in its own way. T.81, B.2.3 and G.1.1.1.
@@ -95,7 +95,8 @@ def _check_scans(frame: bytes, scans: list[bytes]) -> None:
         count = scan[0] if scan else 0
         if len(scan) != 4 + 2 * count:
             raise ImageError(f"found a JPEG with a scan header of {len(scan)} bytes")
-        first, last, bits = scan[-3:]
+        # A baseline scan holds all coefficients, whatever its header says of them.
+        first, last, bits = scan[-3:] if coding == "progressive" else (0, 63, 0)
         for component in scan[1:-3:2]:
             before = lacks.get(component, [])[first : last + 1]
             if {bit or 0 for bit in before} != {bits >> 4}:

@@ -5,6 +5,7 @@ Source: W3C PNG Specification, third edition (chunks, 5; IHDR, 11.2.1; filters, 
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,9 +15,9 @@ from dsbuild.errors import ImageError
 from dsbuild.images.base import Header, cut, exif_orientation
 
 try:
-    from zlib_ng import zlib_ng as zlib  # inflates masks several times as fast
+    from zlib_ng import zlib_ng as inflating  # masks several times as fast
 except ImportError:
-    import zlib
+    inflating = zlib
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -24,7 +25,8 @@ _MODELS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgba"}
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 # Chunks whose form depends on the colour type: a grey PNG may not keep a palette's.
-_OF_PALETTE = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT")
+_OF_PALETTE = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"iCCP")
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
@@ -67,6 +69,10 @@ def header(data: bytes) -> Header:
             frames = int.from_bytes(body[:4], "big")
         elif kind == b"tRNS":
             transparent = True
+        elif kind == b"PLTE" and len(body) % 3:
+            raise ImageError(f"found a PNG whose palette has {len(body)} bytes, not three a colour")
+        elif kind[:1].isupper() and kind not in _CRITICAL:
+            raise ImageError(f"found a PNG with the critical chunk {kind!r}, which no reader knows")
         seen.add(kind)
     kind, body = first
     if kind != b"IHDR" or len(body) != 13:
@@ -133,7 +139,7 @@ def indices(data: bytes, head: Header) -> np.ndarray:
         plane = _unfiltered(data, head)
         if plane is not None:
             return plane
-    plane = np.asarray(load(data), np.uint8)
+    plane = np.asarray(load(data, head), np.uint8)
     if head.model == "grey" and head.bits in (2, 4):
         plane = plane // (255 // ((1 << head.bits) - 1))  # Pillow scales these to 0..255
     return plane
@@ -141,21 +147,35 @@ def indices(data: bytes, head: Header) -> np.ndarray:
 
 def _unfiltered(data: bytes, head: Header) -> np.ndarray | None:
     """Return the plane where no row is filtered, as in most palette PNGs; else None."""
-    compressed = b"".join(body for kind, body, _ in chunks(data) if kind == b"IDAT")
     expected = head.height * (head.width + 1)
-    inflater = zlib.decompressobj()
-    try:
-        rows = inflater.decompress(compressed, expected + 1)
-    except zlib.error as error:
-        raise ImageError(f"found a damaged PNG: its pixels do not inflate ({error})") from error
-    if len(rows) != expected or not inflater.eof:
+    rows = _inflate(data, expected + 1)
+    if len(rows) != expected:
         raise cut("PNG", f"its pixels inflate to {len(rows):,} bytes, expected {expected:,}")
     rows = np.frombuffer(rows, np.uint8).reshape(head.height, head.width + 1)
     return None if rows[:, 0].any() else rows[:, 1:]
 
 
-def load(data: bytes) -> Image.Image:
+def _inflate(data: bytes, most: int) -> bytes:
+    """Return the inflated pixels; raise ImageError where their stream does not end well.
+
+    `most` bounds them: a stream that holds more ends there. Pillow ignores a missing end,
+    which TensorFlow refuses.
+    """
+    inflater = inflating.decompressobj()
+    try:
+        compressed = b"".join(body for kind, body, _ in chunks(data) if kind == b"IDAT")
+        pixels = inflater.decompress(compressed, most)
+    except (zlib.error, inflating.error) as error:
+        raise ImageError(f"found a damaged PNG: its pixels do not inflate ({error})") from error
+    if not inflater.eof and len(pixels) < most:
+        raise cut("PNG", f"its pixels end after {len(pixels):,} bytes")
+    return pixels
+
+
+def load(data: bytes, head: Header) -> Image.Image:
     """Decode a PNG with Pillow; raise ImageError where it is cut or damaged."""
+    # Four channels of 8 bits, and a filter byte a row of each of Adam7's seven passes.
+    _inflate(data, head.height * (4 * head.width + 8) + 8)
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG",))
         image.load()

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, LayoutError
+from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.layouts.base import RGB, Layout, Sample
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Voc(Layout):
         metadata={
             "choices": ("auto", *FOLDERS),
             "help": "Where the labels come from: SegmentationClass, SegmentationClassRaw, "
-            "SegmentationClassAug, or SBD's cls/*.mat. auto: the first of these, in this order, "
-            "that has a label for every sample of the split.",
+            "SegmentationClassAug, or SBD's cls/*.mat. auto: the one that has labels for most "
+            "samples of the split; of equals the first.",
         },
     )
 
@@ -97,7 +97,11 @@ class Voc(Layout):
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the names of all lists: train, augmented, val, trainval, test, then others."""
         known = ("train", *AUGMENTED, "val", "trainval", *UNLABELLED)
-        names = [n[:-4] for n in storage.names(storage.join(root, LISTS)) if n.endswith(".txt")]
+        names = [
+            n[:-4]
+            for n in storage.names(storage.join(root, LISTS))
+            if n.endswith(".txt") and n[0] != "."
+        ]
         if not names:
             raise LayoutError(
                 f"{storage.join(root, LISTS)}: found no list, expected train.txt, val.txt or the "
@@ -111,18 +115,24 @@ class Voc(Layout):
         entries = list(_entries(path))
         if not entries:
             raise LayoutError(f"{path}: the list is empty, expected one id a line")
-        listed = [entry for entry in entries if entry.label is not None]
-        if split in UNLABELLED and not listed:
-            yield from entries
-        elif self.labels == "auto" and len(listed) == len(entries):
-            yield from listed
-        else:
-            folder, extension = self._folder(root, [entry.key for entry in entries])
-            for entry in entries:
-                yield Sample(entry.key, entry.image, f"{folder}/{entry.key}{extension}")
+        auto = self.labels == "auto"
+        bare = [entry.key for entry in entries if not auto or entry.label is None]
+        place = self._folder(root, path, bare, split in UNLABELLED) if bare else None
+        for entry in entries:
+            if auto and entry.label is not None:
+                yield entry
+            elif place is None:
+                yield Sample(entry.key, entry.image, None)
+            else:
+                yield Sample(entry.key, entry.image, f"{place[0]}/{entry.key}{place[1]}")
 
-    def _folder(self, root: str, keys: list[str]) -> tuple[str, str]:
-        """Return the folder of labels and their extension for these keys."""
+    def _folder(
+        self, root: str, path: str, keys: list[str], unlabelled: bool
+    ) -> tuple[str, str] | None:
+        """Return the folder of labels and their extension for the keys of a list.
+
+        None where the list may be unlabelled, and no label was found.
+        """
         if self.labels != "auto":
             folder, extension = self._place(root, self.labels)
             if not storage.is_folder(storage.join(root, folder)):
@@ -136,12 +146,20 @@ class Voc(Layout):
         for kind in FOLDERS:
             folder, extension = self._place(root, kind)
             names = set(storage.names(storage.join(root, folder)))
-            have[folder, extension] = sum(f"{key}{extension}" in names for key in keys)
+            have[folder, extension] = sum(
+                bool(storage.stamp(storage.join(root, folder, key + extension)))
+                if "/" in key
+                else f"{key}{extension}" in names
+                for key in keys
+            )
         best = max(have, key=have.get)  # the first of equals: the order of FOLDERS
+        if not have[best] and unlabelled:
+            return None
         if not have[best]:
             raise LayoutError(
-                f"{root}: found no label for any listed id, expected them in one of "
-                f"{', '.join(folder for folder, _ in have)}; --labels names the folder"
+                f"{path}: found no label for any listed id, expected {keys[0]}.png in one of "
+                f"{', '.join(folder for folder, _ in have)} of {root}; is the list one of ids, and "
+                "are the labels there?"
             )
         return best
 
@@ -172,8 +190,9 @@ class Voc(Layout):
         try:
             from scipy.io import loadmat
         except ImportError as error:
-            raise ImageError(
-                "found an SBD label (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
+            # No fault of the sample, so none that may be skipped.
+            raise PlanError(
+                "found SBD labels (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
             ) from error
         try:
             plane = loadmat(io.BytesIO(data))["GTcls"][0, 0]["Segmentation"]
@@ -210,13 +229,18 @@ def _entries(path: str) -> Iterator[Sample]:
         if "/" in image and os.path.splitext(image)[1]:
             image, label = image.lstrip("/"), [name.lstrip("/") for name in label]
             key = os.path.splitext(os.path.basename(image))[0]
+            if label and os.path.splitext(os.path.basename(label[0]))[0] != key:
+                raise LayoutError(
+                    f"{where}: found the label {label[0]!r} beside the image {image!r}, expected "
+                    "one of the same name"
+                )
         else:
             key, image = image, f"{IMAGES}/{image}.jpg"
         for name in (key, image, *label):
-            if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+            if name.startswith("/") or ".." in name.split("/") or not name.isprintable():
                 raise LayoutError(
                     f"{where}: found {line.strip()!r}, which leads out of the data set; expected "
-                    "ids without '..' and without a leading '/'"
+                    "plain ids, without '..', a leading '/' or control characters"
                 )
         if key in seen:
             raise LayoutError(
