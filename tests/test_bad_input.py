@@ -197,6 +197,34 @@ def test_skip_lists_the_sample_and_keeps_all_others(voc, out, run, defect):
     assert run(*arguments[:-2]).exit_code == 1
 
 
+def test_skipping_luma_labels_says_that_the_others_are_suspect(voc, out, run):
+    luma_label(voc)
+    result = run("voc", voc, out, "--split", "train", "--on-error", "skip")
+    assert "labels from the same place that passed" in result.stderr
+
+
+def test_rejects_do_not_say_where_the_sources_lay(voc, out, run, tmp_path, monkeypatch):
+    truncated_jpeg(voc)
+    monkeypatch.chdir(tmp_path)
+    for source, folder in ((voc, "one"), ("VOCdevkit", "two")):
+        assert run("voc", source, folder, "--on-error", "skip", "--quiet").exit_code == 0
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_a_link_to_itself_is_a_missing_file(voc, out, run):
+    missing_image(voc)
+    image_path(voc).symlink_to(image_path(voc))
+    assert f"sample {KEY}" in run("voc", voc, out).stderr
+    assert run("voc", voc, out, "--on-error", "skip").exit_code == 0
+
+
+def test_dry_run_with_skip_fails_at_nothing(voc, out, run):
+    missing_image(voc)
+    result = run("voc", voc, out, "--dry-run", "--on-error", "skip")
+    assert result.exit_code == 0
+    assert "missing: " in result.stderr
+
+
 def test_a_mended_source_is_taken_in(voc, out, run):
     whole = image_path(voc).read_bytes()
     truncated_jpeg(voc)

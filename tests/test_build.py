@@ -288,6 +288,98 @@ def test_an_unfinished_split_is_not_dropped(voc, out):
     assert set(manifest.load(out)["splits"]) == {"train", "val"}
 
 
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_split_whose_rebuild_failed_is_not_taken_for_finished(voc, out, shards):
+    make(voc, out, splits=("train", "val"), shards=2)
+    path = pathlib.Path(voc, "JPEGImages/2007_000012.jpg")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500])
+    with pytest.raises(shard.example.Rejected, match="2007_000012"):
+        make(voc, out, splits=("train", "val"), shards=2)
+    for _ in range(2):
+        with pytest.raises(PlanError, match="unfinished build of split val"):
+            make(voc, out, splits=("train",), shards=shards)
+    path.write_bytes(whole)
+    make(voc, out, splits=("train", "val"), shards=2)
+    fresh = out + "-fresh"
+    make(voc, fresh, splits=("train", "val"), shards=2)
+    assert content(out) == content(fresh)
+
+
+def test_a_failed_rebuild_by_another_recipe_is_not_mixed_in(voc, out):
+    make(voc, out, splits=("train", "val"), shards=2)
+    path = pathlib.Path(voc, "JPEGImages/2007_000017.jpg")
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(shard.example.Rejected):
+        make(voc, out, splits=("train", "val"), shards=2, extras=("laplacian:raw16",))
+    with pytest.raises(PlanError, match="unfinished build of split val"):
+        make(voc, out, splits=("train",), shards=2)
+
+
+@pytest.mark.parametrize(
+    "name", ["schema.json", "features.json", "dataset_info.json", "rejects.jsonl", "index"]
+)
+def test_files_of_others_are_not_replaced(voc, out, name):
+    os.makedirs(out)
+    pathlib.Path(out, name).write_text("mine")
+    with pytest.raises(PlanError, match=f"{name}: dsbuild did not write this"):
+        make(voc, out)
+    assert pathlib.Path(out, name).read_text() == "mine"
+
+
+def test_a_shard_that_no_plan_names_is_not_ours(voc, out):
+    make(voc, out, shards=2, splits=("val",))
+    mine = pathlib.Path(out, "val-00000-of-00010.tfrecord")
+    mine.write_bytes(b"mine")
+    with pytest.raises(PlanError, match="dsbuild did not write this file"):
+        make(voc, out, shards=2, splits=("val",))
+    assert mine.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", ["schema.json", "features.json", "dataset_info.json"])
+def test_a_description_lost_beside_its_manifest_is_written_again(voc, out, name):
+    make(voc, out, shards=2, splits=("val",))
+    expected = content(out)
+    os.remove(os.path.join(out, name))
+    make(voc, out, shards=2, splits=("val",))
+    assert content(out) == expected
+
+
+def test_a_cut_index_is_written_again(voc, out):
+    make(voc, out, shards=2, splits=("val",))
+    expected = content(out)
+    pathlib.Path(out, "index/val-00001-of-00002.tfrecord.idx").write_bytes(b"")
+    assert make(voc, out, shards=2, splits=("val",)).written == 1
+    assert content(out) == expected
+
+
+def test_receipts_of_another_shape_are_no_receipts(voc, out):
+    make(voc, out, shards=2, splits=("val",))
+    expected = content(out)
+    path = pathlib.Path(out, ".dsbuild/receipts/val-00000-of-00002.tfrecord.json")
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "sources": document["sources"][:1]}))
+    assert make(voc, out, shards=2, splits=("val",)).written == 1
+    assert content(out) == expected
+    path.write_text(json.dumps({**document, "versions": {"other": "1"}}))
+    assert make(voc, out, shards=2, splits=("val",)).written == 0
+
+
+def test_splits_whose_files_would_be_read_as_anothers_are_refused(voc, out):
+    fakes.write_list(voc, "train-extra", ["2007_000001"])
+    with pytest.raises(PlanError, match=r"train-extra: readers of train-\* would read it too"):
+        make(voc, out)
+    make(voc, out, splits=("train-extra",))
+    with pytest.raises(PlanError, match="split train-extra: readers"):
+        make(voc, out, splits=("train",))
+
+
+def test_out_that_is_a_file(voc, tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="found a file, expected a folder"):
+        make(voc, tmp_path / "file")
+
+
 def test_rejects_of_other_splits_stay_listed(voc, out):
     os.remove(os.path.join(voc, "JPEGImages/2007_000001.jpg"))
     make(voc, out, splits=("train",), on_error="skip")

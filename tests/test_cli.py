@@ -1,5 +1,6 @@
 """Whole commands, whole outputs."""
 
+import gzip
 import json
 import os
 import pathlib
@@ -8,9 +9,10 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from dsbuild import __version__, tfrecord
+from dsbuild import __version__, tfrecord, wire
 from tests import fakes
 from tests.conftest import content
 
@@ -220,6 +222,41 @@ def test_inspect_records_that_are_no_examples(tmp_path, run):
     result = run("inspect", tmp_path)
     assert result.exit_code == 1
     assert "record 0 at byte 0: found bytes that are no tf.train.Example" in result.stderr
+
+
+def test_inspect_records_without_labels(voc, out, tmp_path, run):
+    shutil.copy(f"{voc}/JPEGImages/2007_000000.jpg", f"{voc}/JPEGImages/a.jpg")
+    fakes.write_list(voc, "test", ["a"])
+    run("voc", voc, out, "--split", "test", "--quiet")
+    assert "'a'" in run("inspect", out, "--record", 0).stdout
+    assert "classes of test are not counted: no label was found" in run("inspect", out).stdout
+    os.remove(os.path.join(out, "manifest.json"))
+    assert run("inspect", out).exit_code == 0
+
+
+@pytest.mark.parametrize("text", ["[]", '{"splits": {}}', '{"splits": [], "classes": []}', "1"])
+def test_inspect_beside_what_is_no_manifest(tmp_path, run, text):
+    (tmp_path / "manifest.json").write_text(text)
+    result = run("inspect", tmp_path)
+    assert result.exit_code == 1
+    assert "found no manifest of dsbuild" in result.stderr
+
+
+def test_inspect_links_that_lead_nowhere_and_gzip(tmp_path, run):
+    (tmp_path / "a.tfrecord").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b.tfrecord").write_bytes(gzip.compress(b"x" * 100))
+    result = run("inspect", tmp_path)
+    assert result.exit_code == 1
+    assert "a.tfrecord: there is no such file" in result.stderr
+    assert "found gzip" in result.stderr
+
+
+def test_inspect_floats_that_json_has_not(tmp_path, run):
+    record = wire.serialize({"x": np.array([np.nan, np.inf, 1.5], np.float32)})
+    with open(tmp_path / "x.tfrecord", "wb") as file:
+        tfrecord.Writer(file).write(record)
+    shown = json.loads(run("inspect", tmp_path, "--record", 0, "--json").stdout)
+    assert shown["features"]["x"]["value"] == ["nan", "inf", 1.5]
 
 
 def test_inspect_nothing(tmp_path, run):

@@ -127,6 +127,43 @@ def test_a_damaged_exif_block_has_no_orientation():
         assert images.header(data[:2] + segment + data[2:]).orientation == 1
 
 
+def with_chunk(data, kind, body):
+    """Insert a chunk after a PNG's header."""
+    return data[:33] + png._chunk(kind, body) + data[33:]
+
+
+def without_adler(data):
+    """Cut the last four bytes, the checksum, off a PNG's compressed pixels."""
+    out = [png.SIGNATURE]
+    for kind, body, _ in png.chunks(data):
+        out.append(png._chunk(kind, body[:-4] if kind == b"IDAT" else body))
+    return b"".join(out)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_chunk(save(PHOTO), b"ABCD", b"x"),
+        with_chunk(save(PHOTO.convert("P")), b"PLTE", bytes(4)),
+        without_adler(save(PHOTO)),
+        without_adler(save(PHOTO.convert("P"))),
+    ],
+)
+def test_pngs_that_pillow_loads_and_tensorflow_refuses(data):
+    import tensorflow as tf
+
+    assert admitted(data) is None
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.io.decode_png(data, channels=3)
+
+
+def test_a_baseline_scan_holds_all_coefficients_whatever_it_says():
+    data = bytearray(save(PHOTO, "JPEG"))
+    at = data.index(b"\xff\xda")
+    data[at + 12] = 0  # Se
+    np.testing.assert_array_equal(admitted(bytes(data)), by_tensorflow(bytes(data)))
+
+
 def test_an_animated_png_counts_its_frames():
     data = save(PHOTO, save_all=True, append_images=[PHOTO.rotate(5)])
     head = images.header(data)
@@ -304,13 +341,15 @@ def test_a_palette_is_dropped_losslessly():
     import tensorflow as tf
 
     colours = fakes.with_palette(Image.fromarray(PLANE))
-    data = save(colours, transparency=0, bits=8)
+    data = save(colours, transparency=0, bits=8, icc_profile=b"of RGB")
+    assert b"iCCP" in data
     assert b"PLTE" in data
     assert b"tRNS" in data
     head = images.header(data)
     grey = images.grey(data, head)
     assert b"PLTE" not in grey
     assert b"tRNS" not in grey
+    assert b"iCCP" not in grey
     assert images.header(grey).model == "grey"
     np.testing.assert_array_equal(tf.io.decode_png(grey, channels=1).numpy()[..., 0], PLANE)
     np.testing.assert_array_equal(images.plane(grey), PLANE)
