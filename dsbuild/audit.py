@@ -1,5 +1,6 @@
 """What is to be built, and what listing the sources shows before a pixel is read."""
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,7 +59,8 @@ class Audit:
       published: how many were published, or None where that is not known.
       missing: one line for every file that is not there.
       bytes: size of its sources.
-      labels: the folder of its labels; None where it has none.
+      labels: where its labels come from, as a pattern; None where it has none.
+      remark: what the layout says of its labels, or None.
     """
 
     split: str
@@ -68,6 +70,7 @@ class Audit:
     missing: tuple[str, ...]
     bytes: int
     labels: str | None
+    remark: str | None
 
     @property
     def samples(self) -> int:
@@ -117,7 +120,6 @@ def _audit(request: Request, split: str) -> Audit:
     if count is None:
         total = size + _extra_size(request.recipe, root, samples)
         count = plan.shard_count(total, request.shard_size, len(samples))
-    label = samples[0].label
     return Audit(
         split=split,
         plans=tuple(plan.shards(split, root, samples, count, request.recipe)),
@@ -125,8 +127,17 @@ def _audit(request: Request, split: str) -> Audit:
         published=layout.published(root).get(split),
         missing=tuple(missing),
         bytes=size,
-        labels=label.rpartition("/")[0] if isinstance(label, str) else None,
+        labels=_pattern(samples[0], samples[-1]),
+        remark=layout.remark(samples[0]),
     )
+
+
+def _pattern(first: Sample, last: Sample) -> str | None:
+    """Return where labels lie: their common folder, and a name with a star for the key."""
+    if not isinstance(first.label, str) or not isinstance(last.label, str):
+        return None
+    folder = posixpath.commonpath([posixpath.dirname(s.label) for s in (first, last)])
+    return f"{folder}/{posixpath.basename(first.label).replace(first.key, '*')}"
 
 
 def _extra_size(recipe: Recipe, root: str, samples: Sequence[Sample]) -> int:
@@ -146,8 +157,9 @@ def _extra_size(recipe: Recipe, root: str, samples: Sequence[Sample]) -> int:
 
 
 def warnings(audits: Sequence[Audit], title: str) -> list[str]:
-    """Return a line for every split whose list has not the published length."""
-    return [
+    """Return a line for every split whose list has not the published length, and all remarks."""
+    remarks = [f"split {found.split}: {found.remark}" for found in audits if found.remark]
+    return remarks + [
         f"split {found.split} lists {found.listed:,} samples; {title} was published with "
         f"{found.published:,}"
         for found in audits

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import example, folder, manifest, plan, storage
+from dsbuild import folder, manifest, plan, storage
 from dsbuild.audit import Audit, Request, refuse_missing
 from dsbuild.errors import StorageError
 from dsbuild.job import Job
+from dsbuild.layouts.base import LUMA
 from dsbuild.manifest import Reject, ShardReceipt
 from dsbuild.plan import ShardPlan
 from dsbuild.shard import Standing, check_shard, versions, write_shard
@@ -85,9 +86,9 @@ def _build(
     rejects = _rejects(out, [made[shard.name] for shard in plans], others)
     if not folder.is_closed(out, document):
         folder.close(out, recipe, document, rejects)
-    if any(example.LUMA in reject.reason for reject in rejects):
+    if any(LUMA in reject.reason for reject in rejects):
         note(
-            f"some labels were left out, since {example.LUMA}; labels from the same place that "
+            f"some labels were left out, since {LUMA}; labels from the same place that "
             "passed, by classes whose numbers are lumas too, are as wrong: get the originals"
         )
     return Summary(document, len(todo), len(plans) - len(todo), rejects)

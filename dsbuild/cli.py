@@ -139,7 +139,8 @@ def _layout_option(field: dataclasses.Field) -> Callable:
     """Return the option that a layout's field describes."""
     choices = field.metadata.get("choices")
     return click.option(
-        f"--{field.name.replace('_', '-')}",
+        field.metadata.get("option", f"--{field.name.replace('_', '-')}"),
+        field.name,
         type=click.Choice(choices) if choices else None,
         default=field.default,
         show_default=True,

@@ -3,7 +3,6 @@
 The one place that reads a sample's files, and that adds its key to an error.
 """
 
-import functools
 from typing import NamedTuple
 
 import google_crc32c
@@ -14,7 +13,6 @@ from dsbuild.layouts import Layout, Sample
 from dsbuild.manifest import Statistics
 from dsbuild.recipe import Recipe
 
-LUMA = "these are the luma of the palette's colours"
 NOTHING = (None, None, None)
 
 
@@ -53,9 +51,8 @@ def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
         counts = {}
         if sample.label is not None:
             file = sample.label
-            label, counts = _label(
-                _read(storage.join(root, file), sources, 3), head, layout, recipe.verify
-            )
+            data = _read(storage.join(root, file), sources, 3)
+            label, counts = _label(data, file, head, layout, recipe.verify)
             values |= {"label": label, "label.format": b"png"}
     except (ImageError, StorageError) as error:
         path = storage.join(root, file)
@@ -113,17 +110,17 @@ def _image(data: bytes, head: images.Header, recipe: Recipe) -> dict:
 
 
 def _label(
-    data: bytes, image: images.Header, layout: Layout, verify: str
+    data: bytes, path: str, image: images.Header, layout: Layout, verify: str
 ) -> tuple[bytes, dict[int, int]]:
     """Return the label as a grey PNG, and its histogram where it was to be decoded."""
     stored, size = None, None
-    if layout.indexed and data.startswith(images.PNG):
+    if layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)
         stored, size = images.grey(data, head), (head.height, head.width)
         _same_size(size, image)
     if stored is not None and verify == "header":
         return stored, {}
-    plane = layout.plane(data)
+    plane = layout.plane(data, path)
     _same_size(plane.shape, image)
     counts = images.histogram(plane)
     refused = refused_values(counts, layout)
@@ -151,8 +148,8 @@ def _same_size(label: tuple[int, ...], image: images.Header) -> None:
 def refused_values(counts: dict[int, int], layout: Layout) -> str | None:
     """Return why a label with these counts of values is wrong, or None where it is right.
 
-    Every value must be a class index or the ignore value. A palette that was decoded to
-    its luma is told from other damage by the set of its values.
+    Every value must be a class index or the ignore value. The layout names mistakes that
+    it knows by their values.
     """
     classes, found = len(layout.classes), counts.keys()
     wrong = sorted(value for value in found if value >= classes and value != layout.ignore)
@@ -164,18 +161,7 @@ def refused_values(counts: dict[int, int], layout: Layout) -> str | None:
     listed = ", ".join(f"{value} ({counts[value]:,} pixels)" for value in wrong[:5])
     if len(wrong) > 5:
         listed += f" and {len(wrong) - 5} more"
-    if found <= _lumas(layout):
-        return (
-            f"found label values {listed}, {expected}: {LUMA}, so the palette PNG was decoded to "
-            "grey on its way here and classes were lost; use the original palette PNGs"
-        )
+    mistake = layout.mistake(found)
+    if mistake:
+        return f"found label values {listed}, {expected}: {mistake}"
     return f"found label values {listed}, {expected}; map the label's values to class indices"
-
-
-@functools.cache
-def _lumas(layout: Layout) -> frozenset[int]:
-    """Return the BT.601 luma of the colours of classes and ignore, give or take 1."""
-    used = [*range(len(layout.classes)), layout.ignore]
-    colours = [layout.palette[i] for i in used if i is not None and i < len(layout.palette)]
-    lumas = [(299 * r + 587 * g + 114 * b) // 1000 for r, g, b in colours]
-    return frozenset(luma + d for luma in lumas for d in (-1, 0, 1))

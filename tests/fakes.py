@@ -5,6 +5,7 @@ of a class with a void border, as VOC's annotators drew them.
 """
 
 import argparse
+import json
 import os
 
 import numpy as np
@@ -65,6 +66,40 @@ def voc(
     for split, names in {"train": keys[:train], "val": keys[train:], "trainval": keys}.items():
         write_list(root, split, names)
     return root
+
+
+def cityscapes(
+    folder: str | os.PathLike, train: int = 4, val: int = 2, test: int = 1, seed: int = 0
+) -> str:
+    """Draw a Cityscapes tree of small pictures with polygons; return its root."""
+    root = os.path.join(folder, "cityscapes")
+    rng = np.random.default_rng(seed)
+    for split, count in {"train": train, "val": val, "test": test}.items():
+        for i in range(count):
+            city = ("zurich", "aachen")[i % 2]
+            key = f"{city}_{i:06d}_000019"
+            for part in ("leftImg8bit", "gtFine"):
+                os.makedirs(os.path.join(root, part, split, city), exist_ok=True)
+            image = os.path.join(root, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
+            photo(rng, 64, 32).save(image)
+            path = os.path.join(root, "gtFine", split, city, f"{key}_gtFine_polygons.json")
+            with open(path, "w") as file:
+                json.dump(annotation(rng, 64, 32), file)
+    return root
+
+
+def annotation(rng: np.random.Generator, width: int, height: int) -> dict:
+    """Draw up an annotation with polygons of every kind, also over the border."""
+    names = ["road", "car", "cargroup", "polegroup", "license plate", "sky", "person", "caravan"]
+    names += ["persongroup", "out of roi", "rider", "unlabeled"]
+    shapes = []
+    for name in rng.permutation(names).tolist():
+        corners = rng.integers(1, 9) + 2
+        points = rng.integers((-9, -9), (width + 9, height + 9), (corners, 2)).tolist()
+        shapes.append({"label": name, "polygon": points})
+        if name == "sky":
+            shapes[-1]["deleted"] = 1
+    return {"imgHeight": height, "imgWidth": width, "objects": shapes}
 
 
 def write_list(root: str, split: str, lines: list[str]) -> None:

@@ -30,8 +30,8 @@ def test_voc_shows_plan_and_result(voc, out, run):
     lines = plain(result.stdout).splitlines()
     assert lines[0] == voc
     assert lines[2].split() == "split samples labels from shards records a shard sources".split()
-    assert lines[3].split()[:5] == ["train", "12", "SegmentationClass", "4", "3"]
-    assert lines[4].split()[:5] == ["val", "6", "SegmentationClass", "4", "1..2"]
+    assert lines[3].split()[:5] == ["train", "12", "SegmentationClass/*.png", "4", "3"]
+    assert lines[4].split()[:5] == ["val", "6", "SegmentationClass/*.png", "4", "1..2"]
     assert re.fullmatch(rf"{out}: 18 records in 8 shards, [\d.]+ kB, in S s", lines[-1])
     assert result.stderr.splitlines() == [
         "note: split train lists 12 samples; Pascal VOC was published with 1,464",

@@ -232,7 +232,7 @@ def mat(path, plane):
 def test_sbd_labels(voc, tmp_path):
     plane = np.array([[0, 15, 255], [1, 2, 20]], np.uint8)
     mat(tmp_path / "x.mat", plane)
-    found = Voc().plane((tmp_path / "x.mat").read_bytes())
+    found = Voc().plane((tmp_path / "x.mat").read_bytes(), "x.mat")
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, plane)
 
@@ -248,14 +248,14 @@ def test_damaged_sbd_labels_are_named(tmp_path):
 
     savemat(tmp_path / "other.mat", {"x": 1})
     with pytest.raises(ImageError, match="without GTcls"):
-        Voc().plane((tmp_path / "other.mat").read_bytes())
+        Voc().plane((tmp_path / "other.mat").read_bytes(), "x.mat")
     mat(tmp_path / "big.mat", np.array([[0, 300]], np.int32))
     with pytest.raises(ImageError, match="values up to 300"):
-        Voc().plane((tmp_path / "big.mat").read_bytes())
+        Voc().plane((tmp_path / "big.mat").read_bytes(), "x.mat")
     mat(tmp_path / "float.mat", np.array([[0.5]]))
     with pytest.raises(ImageError, match="float64"):
-        Voc().plane((tmp_path / "float.mat").read_bytes())
+        Voc().plane((tmp_path / "float.mat").read_bytes(), "x.mat")
     whole = (tmp_path / "big.mat").read_bytes()
     for end in range(6, len(whole), 7):
         with pytest.raises(ImageError):
-            Voc().plane(whole[:end])
+            Voc().plane(whole[:end], "x.mat")

@@ -6,10 +6,11 @@ only if TensorFlow, OpenCV and Pillow all decode it, and to the same pixels.
 
 import io
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import PIL
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dsbuild.errors import ImageError
 from dsbuild.images import jpeg, png
@@ -24,6 +25,7 @@ __all__ = [
     "Header",
     "check",
     "decode",
+    "draw",
     "grey",
     "header",
     "histogram",
@@ -174,3 +176,23 @@ def histogram(plane: np.ndarray) -> dict[int, int]:
     else:
         counts = Image.fromarray(flat[None]).histogram()
     return {value: count for value, count in enumerate(counts) if count}
+
+
+def draw(
+    size: tuple[int, int], polygons: Sequence[tuple[Sequence[tuple], int]], background: int
+) -> np.ndarray:
+    """Return filled polygons, later over earlier, on a background: uint8 (h, w).
+
+    `size` is (width, height), a polygon its points (x, y) and its value. Raises
+    ImageError for a size or points that cannot be drawn.
+    """
+    try:
+        if not 0 < size[0] * size[1] * 3 < _TOO_MANY_BYTES:
+            raise ValueError(f"an image of {size[0]} x {size[1]} pixels")
+        image = Image.new("L", size, background)
+        pen = ImageDraw.Draw(image)
+        for points, value in polygons:
+            pen.polygon(points, fill=value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ImageError(f"found polygons that cannot be drawn: {error}") from error
+    return np.asarray(image)

@@ -1,10 +1,12 @@
 """The layouts that dsbuild reads, by name. One published layout a file."""
 
 from dsbuild.layouts.base import Layout, Sample
+from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.voc import Voc
 
 __all__ = ["LAYOUTS", "Layout", "Sample"]
 
 LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
+    Cityscapes.name: Cityscapes,
 }

@@ -5,7 +5,8 @@ image library until a label is read, so that `dsbuild --help` stays instant.
 """
 
 import abc
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 RGB = tuple[int, int, int]
+LUMA = "these are the luma of the palette's colours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,6 @@ class Layout(abc.ABC):
       classes: names of the classes, by index.
       ignore: the label value that is no class, or None.
       palette: RGB colours by label value; further values have none.
-      indexed: whether a label PNG's stored values are the class indices themselves.
     """
 
     name: ClassVar[str]
@@ -55,7 +56,6 @@ class Layout(abc.ABC):
     classes: ClassVar[tuple[str, ...]]
     ignore: ClassVar[int | None] = 255
     palette: ClassVar[tuple[RGB, ...]] = ()
-    indexed: ClassVar[bool] = True
 
     @abc.abstractmethod
     def find(self, source: str | None) -> str:
@@ -73,9 +73,39 @@ class Layout(abc.ABC):
         """Return the published number of samples by split, where it is known."""
         return {}
 
-    def plane(self, data: bytes) -> "np.ndarray":
+    def remark(self, sample: Sample) -> str | None:
+        """Return what a user should know of the labels of a split that starts with this sample."""
+        return None
+
+    def indexed(self, path: str) -> bool:
+        """Tell whether the stored values of a label PNG are the class indices themselves."""
+        return True
+
+    def mistake(self, values: Collection[int]) -> str | None:
+        """Return the name of the mistake that these label values betray, and its remedy.
+
+        Called where some of them are neither a class nor the ignore value. Here: a
+        palette that was decoded to its luma, told by the set of its values.
+        """
+        if set(values) <= _lumas(self):
+            return (
+                f"{LUMA}, so the palette PNG was decoded to grey on its way here and classes were "
+                "lost; use the original palette PNGs"
+            )
+        return None
+
+    def plane(self, data: bytes, path: str) -> "np.ndarray":
         """Return the class indices of a label file's bytes: uint8 (h, w)."""
         # Imported here, since layouts are listed by `--help` and images are not.
         from dsbuild import images
 
         return images.plane(data)
+
+
+@functools.cache
+def _lumas(layout: Layout) -> frozenset[int]:
+    """Return the BT.601 luma of the colours of classes and ignore, give or take 1."""
+    used = [*range(len(layout.classes)), layout.ignore]
+    colours = [layout.palette[i] for i in used if i is not None and i < len(layout.palette)]
+    lumas = [(299 * r + 587 * g + 114 * b) // 1000 for r, g, b in colours]
+    return frozenset(luma + d for luma in lumas for d in (-1, 0, 1))

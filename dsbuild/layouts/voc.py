@@ -183,10 +183,10 @@ class Voc(Layout):
             **dict.fromkeys(AUGMENTED, 10582),
         }
 
-    def plane(self, data: bytes) -> "np.ndarray":
+    def plane(self, data: bytes, path: str) -> "np.ndarray":
         """Return the class indices of a label PNG, or of SBD's MATLAB file: uint8 (h, w)."""
         if not data.startswith(b"MATLAB"):
-            return super().plane(data)
+            return super().plane(data, path)
         try:
             from scipy.io import loadmat
         except ImportError as error:

@@ -1,0 +1,264 @@
+"""Cityscapes: street scenes, labelled by polygons.
+
+    leftImg8bit/<split>/<city>/<key>_leftImg8bit.png        2048 x 1024
+    gtFine/<split>/<city>/<key>_gtFine_polygons.json
+    gtFine/<split>/<city>/<key>_gtFine_labelIds.png         values 0..33
+    gtFine/<split>/<city>/<key>_gtFine_labelTrainIds.png    0..18 and 255; made by its users
+    gtCoarse/{train,train_extra,val}/...
+
+A key is `<city>_<sequence>_<frame>`, which is what DeepLab writes as image/filename.
+
+Sources: Cordts et al., The Cityscapes Dataset, CVPR 2016; cityscapesScripts 2.2
+(helpers/labels.py, preparation/json2labelImg.py).
+"""
+
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.layouts.base import RGB, Layout, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# Name, trainId or 255 for none, colour; a label's place is its id.
+LABELS: tuple[tuple[str, int, RGB], ...] = (
+    ("unlabeled", 255, (0, 0, 0)),
+    ("ego vehicle", 255, (0, 0, 0)),
+    ("rectification border", 255, (0, 0, 0)),
+    ("out of roi", 255, (0, 0, 0)),
+    ("static", 255, (0, 0, 0)),
+    ("dynamic", 255, (111, 74, 0)),
+    ("ground", 255, (81, 0, 81)),
+    ("road", 0, (128, 64, 128)),
+    ("sidewalk", 1, (244, 35, 232)),
+    ("parking", 255, (250, 170, 160)),
+    ("rail track", 255, (230, 150, 140)),
+    ("building", 2, (70, 70, 70)),
+    ("wall", 3, (102, 102, 156)),
+    ("fence", 4, (190, 153, 153)),
+    ("guard rail", 255, (180, 165, 180)),
+    ("bridge", 255, (150, 100, 100)),
+    ("tunnel", 255, (150, 120, 90)),
+    ("pole", 5, (153, 153, 153)),
+    ("polegroup", 255, (153, 153, 153)),
+    ("traffic light", 6, (250, 170, 30)),
+    ("traffic sign", 7, (220, 220, 0)),
+    ("vegetation", 8, (107, 142, 35)),
+    ("terrain", 9, (152, 251, 152)),
+    ("sky", 10, (70, 130, 180)),
+    ("person", 11, (220, 20, 60)),
+    ("rider", 12, (255, 0, 0)),
+    ("car", 13, (0, 0, 142)),
+    ("truck", 14, (0, 0, 70)),
+    ("bus", 15, (0, 60, 100)),
+    ("caravan", 255, (0, 0, 90)),
+    ("trailer", 255, (0, 0, 110)),
+    ("train", 16, (0, 80, 100)),
+    ("motorcycle", 17, (0, 0, 230)),
+    ("bicycle", 18, (119, 11, 32)),
+)
+UNDRAWN = "license plate"  # its id is -1: the polygon is left out
+IDS = {name: i for i, (name, _, _) in enumerate(LABELS)}
+TRAIN_IDS = {name: train for name, train, _ in LABELS}
+TRAINED = tuple(row for row in LABELS if row[1] != 255)  # in the order of their trainIds
+SPLITS = ("train", "train_extra", "val", "test")
+UNLABELLED = ("test",)
+IMAGES, IMAGE = "leftImg8bit", "_leftImg8bit.png"
+KINDS = {"trainids": "labelTrainIds.png", "polygons": "polygons.json", "ids": "labelIds.png"}
+# What --labels auto looks for, in this order, for each kind of classes.
+PREFERRED = {"trainids": ("trainids", "polygons", "ids"), "ids": ("ids", "polygons")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cityscapes(Layout):
+    """Cityscapes; its 19 trainIds, or all 34 ids."""
+
+    name: ClassVar[str] = "cityscapes"
+    title: ClassVar[str] = "Cityscapes"
+    source: ClassVar[str] = "the folder that holds leftImg8bit and gtFine or gtCoarse"
+
+    annotations: str = field(
+        default="fine",
+        metadata={"choices": ("fine", "coarse"), "help": "gtFine, or gtCoarse."},
+    )
+    labels: str = field(
+        default="auto",
+        metadata={
+            "choices": ("auto", *KINDS),
+            "help": "labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these "
+            "that a split has for most of its images.",
+        },
+    )
+    encoding: str = field(
+        default="trainids",
+        metadata={
+            "option": "--classes",
+            "choices": tuple(PREFERRED),
+            "help": "The 19 classes that are trained, 255 for all others; or all 34 ids.",
+        },
+    )
+
+    def __post_init__(self):
+        if self.labels not in ("auto", *PREFERRED[self.encoding]):
+            raise PlanError(
+                f"--labels {self.labels}: these files do not hold all 34 ids, which --classes ids "
+                "asks for; use polygons or ids"
+            )
+
+    @property
+    def _rows(self) -> tuple[tuple[str, int, RGB], ...]:
+        return LABELS if self.encoding == "ids" else TRAINED
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by class index."""
+        return tuple(name for name, _, _ in self._rows)
+
+    @property
+    def palette(self) -> tuple[RGB, ...]:
+        """Colours by class index."""
+        return tuple(colour for _, _, colour in self._rows)
+
+    @property
+    def ignore(self) -> int | None:
+        """255, or none among all ids: there `unlabeled` is a class."""
+        return 255 if self.encoding == "trainids" else None
+
+    @property
+    def _truth(self) -> str:
+        return "gtCoarse" if self.annotations == "coarse" else "gtFine"
+
+    def find(self, source: str | None) -> str:
+        """Return the folder that holds leftImg8bit."""
+        for start in [source] if source is not None else [".", "data", "data/cityscapes"]:
+            for folder in (start, storage.join(start, "cityscapes")):
+                if storage.is_folder(storage.join(folder, IMAGES)):
+                    return os.path.normpath(folder)
+        raise LayoutError(
+            f"{source or '. and ./data'}: found no {IMAGES}; name {self.source}: "
+            "dsbuild cityscapes SOURCE"
+        )
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return the splits that have images, and annotations where they are labelled."""
+        found = [
+            split
+            for split in SPLITS
+            if storage.is_folder(storage.join(root, IMAGES, split))
+            and (split in UNLABELLED or storage.is_folder(storage.join(root, self._truth, split)))
+        ]
+        if not found:
+            raise LayoutError(
+                f"{root}: found no split with {IMAGES} and {self._truth}, expected one of "
+                f"{', '.join(SPLITS)} in both"
+            )
+        return tuple(found)
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the images of a split by city and name; the labels of test are dummies."""
+        keys = [
+            f"{city}/{name.removesuffix(IMAGE)}"
+            for city in storage.names(storage.join(root, IMAGES, split))
+            for name in storage.names(storage.join(root, IMAGES, split, city))
+            if name.endswith(IMAGE) and name[0] != "."
+        ]
+        if not keys:
+            raise LayoutError(
+                f"{storage.join(root, IMAGES, split)}: found no image, expected them as "
+                f"<city>/<key>{IMAGE}"
+            )
+        ending = None if split in UNLABELLED else self._ending(root, split, keys)
+        for key in keys:
+            label = None if ending is None else f"{self._truth}/{split}/{key}{ending}"
+            yield Sample(key.partition("/")[2], f"{IMAGES}/{split}/{key}{IMAGE}", label)
+
+    def _ending(self, root: str, split: str, keys: list[str]) -> str:
+        """Return how the label files of a split end."""
+        folder = storage.join(root, self._truth, split)
+        there = {
+            f"{city}/{name}"
+            for city in storage.names(folder)
+            for name in storage.names(storage.join(folder, city))
+        }
+        kinds = PREFERRED[self.encoding] if self.labels == "auto" else (self.labels,)
+        endings = [f"_{self._truth}_{KINDS[kind]}" for kind in kinds]
+        return max(endings, key=lambda ending: sum(key + ending in there for key in keys))
+
+    def published(self, root: str) -> Mapping[str, int]:
+        """Return the published number of finely labelled images, and of images to test on."""
+        return {"train": 2975, "val": 500, "test": 1525}
+
+    def remark(self, sample: Sample) -> str | None:
+        """Say so where trainIds are made of labelIds, which were drawn otherwise."""
+        if self.encoding == "trainids" and str(sample.label).endswith(KINDS["ids"]):
+            return (
+                "trainIds are mapped from labelIds.png; along boundaries they differ from those "
+                "that cityscapesScripts draws of polygons.json"
+            )
+        return None
+
+    def indexed(self, path: str) -> bool:
+        """Tell whether a file holds the indices: trainIds, or ids where these are asked for."""
+        return path.endswith(KINDS[self.encoding])
+
+    def mistake(self, values: Collection[int]) -> str | None:
+        """Name labelIds that stand where trainIds belong."""
+        others = {value for value in values if value != 255}
+        if self.encoding == "trainids" and others and max(others) < len(LABELS):
+            return (
+                "these are labelIds, of 34 classes, where the 19 trainIds belong; use --labels "
+                "polygons or ids, or make labelTrainIds.png by cityscapesScripts"
+            )
+        return super().mistake(values)
+
+    def plane(self, data: bytes, path: str) -> "np.ndarray":
+        """Return class indices of polygons, labelIds or labelTrainIds: uint8 (h, w)."""
+        import numpy as np
+
+        if path.endswith(".json"):
+            return rasterise(data, IDS if self.encoding == "ids" else TRAIN_IDS)
+        plane = super().plane(data, path)
+        if self.indexed(path):
+            return plane
+        if plane.max(initial=0) >= len(LABELS):
+            raise ImageError(f"found the value {plane.max()}, expected labelIds 0 to 33")
+        return np.array(list(TRAIN_IDS.values()), np.uint8)[plane]
+
+
+def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":
+    """Draw the polygons of an annotation, later ones over earlier ones: uint8 (h, w).
+
+    As json2labelImg.py draws them, with Pillow: unknown `*group` labels fall back to
+    their class, deleted polygons and licence plates are left out, what no polygon
+    covers is `unlabeled`. Raises ImageError for unknown labels.
+    """
+    from dsbuild import images
+
+    try:
+        annotation = json.loads(data)
+        size = (annotation["imgWidth"], annotation["imgHeight"])
+        shapes = [
+            (shape["label"], [tuple(point) for point in shape["polygon"]])
+            for shape in annotation["objects"]
+            if not shape.get("deleted")
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ImageError(
+            f"found no annotation of Cityscapes ({error!r}), expected imgWidth, imgHeight, objects"
+        ) from error
+    drawn = []
+    for label, polygon in shapes:
+        name = label
+        if name not in values and name != UNDRAWN and name.endswith("group"):
+            name = name.removesuffix("group")
+        if name == UNDRAWN:
+            continue
+        if name not in values:
+            raise ImageError(f"found the label {label!r}, which Cityscapes does not have")
+        drawn.append((polygon, values[name]))
+    return images.draw(size, drawn, values["unlabeled"])
