@@ -60,7 +60,7 @@ class Audit:
       missing: one line for every file that is not there.
       bytes: size of its sources.
       labels: where its labels come from, as a pattern; None where it has none.
-      remark: what the layout says of its labels, or None.
+      remarks: what the layout says of it.
     """
 
     split: str
@@ -70,7 +70,7 @@ class Audit:
     missing: tuple[str, ...]
     bytes: int
     labels: str | None
-    remark: str | None
+    remarks: tuple[str, ...]
 
     @property
     def samples(self) -> int:
@@ -128,7 +128,7 @@ def _audit(request: Request, split: str) -> Audit:
         missing=tuple(missing),
         bytes=size,
         labels=_pattern(samples[0], samples[-1]),
-        remark=layout.remark(samples[0]),
+        remarks=tuple(layout.remarks(root, split, samples)),
     )
 
 
@@ -158,7 +158,7 @@ def _extra_size(recipe: Recipe, root: str, samples: Sequence[Sample]) -> int:
 
 def warnings(audits: Sequence[Audit], title: str) -> list[str]:
     """Return a line for every split whose list has not the published length, and all remarks."""
-    remarks = [f"split {found.split}: {found.remark}" for found in audits if found.remark]
+    remarks = [f"split {found.split}: {text}" for found in audits for text in found.remarks]
     return remarks + [
         f"split {found.split} lists {found.listed:,} samples; {title} was published with "
         f"{found.published:,}"

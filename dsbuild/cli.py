@@ -141,7 +141,7 @@ def _layout_option(field: dataclasses.Field) -> Callable:
     return click.option(
         field.metadata.get("option", f"--{field.name.replace('_', '-')}"),
         field.name,
-        type=click.Choice(choices) if choices else None,
+        type=click.Choice(choices) if choices else type(field.default),
         default=field.default,
         show_default=True,
         help=field.metadata["help"],

@@ -102,6 +102,32 @@ def annotation(rng: np.random.Generator, width: int, height: int) -> dict:
     return {"imgHeight": height, "imgWidth": width, "objects": shapes}
 
 
+def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: int = 0) -> str:
+    """Draw a tree like aisegment's, with its stray files; return its root."""
+    root = os.path.join(folder, "matting_human_half")
+    rng = np.random.default_rng(seed)
+    for group in (str(1803151818 + i) for i in range(groups)):
+        photo_folder = os.path.join(root, "clip_img", group, "clip_00000000")
+        matte_folder = os.path.join(root, "matting", group, "matting_00000000")
+        os.makedirs(photo_folder)
+        os.makedirs(matte_folder)
+        for i in range(photos):
+            name = f"{group}-{i:08d}"
+            image = photo(rng, 30, 40)
+            image.save(os.path.join(photo_folder, f"{name}.jpg"))
+            ramp = rng.integers(0, 256, (5, 4), np.uint8)
+            alpha = Image.fromarray(ramp).resize((30, 40), Image.Resampling.BICUBIC)
+            cut_out = Image.composite(image, Image.new("RGB", image.size), alpha)
+            cut_out.putalpha(alpha)
+            cut_out.save(os.path.join(matte_folder, f"{name}.png"))
+    for stray in (f"{photo_folder}/._{name}.jpg", f"{root}/matting/{group}/._matting_00000000"):
+        with open(stray, "wb") as file:
+            file.write(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    with open(os.path.join(root, "clip_img", ".DS_Store"), "wb") as file:
+        file.write(b"\0\0\0\1Bud1")
+    return root
+
+
 def write_list(root: str, split: str, lines: list[str]) -> None:
     """Write a list of a VOC tree, one line an entry."""
     with open(os.path.join(root, "ImageSets", "Segmentation", f"{split}.txt"), "w") as file:

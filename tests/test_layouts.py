@@ -12,7 +12,7 @@ from dsbuild.layouts import LAYOUTS
 from tests import fakes
 from tests.conftest import content, make
 
-DRAWN = {"voc": fakes.voc, "cityscapes": fakes.cityscapes}
+DRAWN = {"voc": fakes.voc, "cityscapes": fakes.cityscapes, "matting": fakes.matting}
 
 
 @pytest.fixture(params=sorted(LAYOUTS))

@@ -30,6 +30,7 @@ def test_the_readme_opens_with_exactly_two_commands():
 def test_every_command_runs(page, tmp_path, run, monkeypatch):
     fakes.voc(tmp_path / "data")
     fakes.cityscapes(tmp_path / "data")
+    fakes.matting(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     if page.name != "README.md":  # a page may begin in the middle
         assert run("voc", "--quiet").exit_code == 0

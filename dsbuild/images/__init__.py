@@ -23,6 +23,7 @@ __all__ = [
     "PNG",
     "VERSIONS",
     "Header",
+    "alpha",
     "check",
     "decode",
     "draw",
@@ -196,3 +197,19 @@ def draw(
     except (ValueError, TypeError, OverflowError) as error:
         raise ImageError(f"found polygons that cannot be drawn: {error}") from error
     return np.asarray(image)
+
+
+def alpha(data: bytes) -> np.ndarray:
+    """Return the alpha of a matte: uint8 (h, w), 0 transparent to 255 opaque.
+
+    The last channel of RGBA or of grey with alpha, or a grey PNG itself; never the luma
+    of RGB. Raises ImageError for anything else.
+    """
+    head = header(data)
+    if head.format == "jpeg" or head.model in ("rgb", "palette"):
+        raise ImageError(
+            f"found a {head.format.upper()} matte in {head.model.upper()} without alpha, expected "
+            "RGBA or grey PNG: its colours are the cut-out, not the alpha; export the alpha channel"
+        )
+    image = _load(data, head)
+    return np.asarray(image.convert("L") if head.model == "grey" else image.getchannel("A"))

@@ -2,6 +2,7 @@
 
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
+from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.voc import Voc
 
 __all__ = ["LAYOUTS", "Layout", "Sample"]
@@ -9,4 +10,5 @@ __all__ = ["LAYOUTS", "Layout", "Sample"]
 LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
     Cityscapes.name: Cityscapes,
+    Matting.name: Matting,
 }

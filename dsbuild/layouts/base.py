@@ -6,7 +6,7 @@ image library until a label is read, so that `dsbuild --help` stays instant.
 
 import abc
 import functools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -73,9 +73,9 @@ class Layout(abc.ABC):
         """Return the published number of samples by split, where it is known."""
         return {}
 
-    def remark(self, sample: Sample) -> str | None:
-        """Return what a user should know of the labels of a split that starts with this sample."""
-        return None
+    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
+        """Return what a user should know of a split, beside its missing files."""
+        return []
 
     def indexed(self, path: str) -> bool:
         """Tell whether the stored values of a label PNG are the class indices themselves."""

@@ -14,7 +14,7 @@ Sources: Cordts et al., The Cityscapes Dataset, CVPR 2016; cityscapesScripts 2.2
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -193,14 +193,14 @@ class Cityscapes(Layout):
         """Return the published number of finely labelled images, and of images to test on."""
         return {"train": 2975, "val": 500, "test": 1525}
 
-    def remark(self, sample: Sample) -> str | None:
+    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
         """Say so where trainIds are made of labelIds, which were drawn otherwise."""
-        if self.encoding == "trainids" and str(sample.label).endswith(KINDS["ids"]):
-            return (
+        if self.encoding == "trainids" and str(samples[0].label).endswith(KINDS["ids"]):
+            return [
                 "trainIds are mapped from labelIds.png; along boundaries they differ from those "
                 "that cityscapesScripts draws of polygons.json"
-            )
-        return None
+            ]
+        return []
 
     def indexed(self, path: str) -> bool:
         """Tell whether a file holds the indices: trainIds, or ids where these are asked for."""

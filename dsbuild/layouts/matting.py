@@ -1,0 +1,210 @@
+"""Human matting: photos with a soft alpha, of which a threshold makes two classes.
+
+    clip_img/<group>/clip_<8 digits>/<group>-<8 digits>.jpg      aisegment, 600 x 800
+    matting/<group>/matting_<8 digits>/<group>-<8 digits>.png    RGBA: alpha is the matte
+
+or lists `<split>.txt` of lines `image@rgba@alpha@mask`, four paths relative to SOURCE; or
+two folders whose files pair by stem (`--images`, `--alphas`).
+
+Source: the data set `matting_human_half` of aisegment.com, and the lists of the PyTorch
+projects that train on it.
+"""
+
+import hashlib
+import os
+import posixpath
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from dsbuild import storage
+from dsbuild.errors import LayoutError, PlanError
+from dsbuild.layouts.base import RGB, Layout, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PHOTOS, MATTES = "clip_img", "matting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matting(Layout):
+    """Photos and mattes; the mask is alpha > threshold."""
+
+    name: ClassVar[str] = "matting"
+    title: ClassVar[str] = "human matting"
+    source: ClassVar[str] = (
+        "the folder that holds clip_img and matting, or lists of image@rgba@alpha@mask, or the "
+        "folders that --images and --alphas name"
+    )
+    classes: ClassVar[tuple[str, ...]] = ("background", "human")
+    ignore: ClassVar[int | None] = None
+    palette: ClassVar[tuple[RGB, ...]] = ((0, 0, 0), (192, 128, 128))
+
+    alpha_threshold: int = field(
+        default=50,
+        metadata={"help": "A pixel is human where its alpha is greater than this, 0 to 254."},
+    )
+    images: str = field(default="", metadata={"help": "Folder of photos, relative to SOURCE."})
+    alphas: str = field(
+        default="", metadata={"help": "Folder of mattes, whose files have the photos' stems."}
+    )
+    val_fraction: float = field(
+        default=0.2,
+        metadata={"help": "Share of val, where no list decides; 0 puts all into train."},
+    )
+    split_by: str = field(
+        default="group",
+        metadata={
+            "choices": ("group", "sample"),
+            "help": "What stays together: all photos of a folder, or each for itself.",
+        },
+    )
+    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
+
+    def __post_init__(self):
+        if not 0 <= self.alpha_threshold <= 254:
+            raise PlanError(
+                f"--alpha-threshold {self.alpha_threshold}: expected 0 to 254, since an alpha of 0 "
+                "to 255 has to be greater"
+            )
+        if not 0 <= self.val_fraction < 1:
+            raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
+        if bool(self.images) != bool(self.alphas):
+            raise PlanError("--images and --alphas: found one of them, expected both or none")
+
+    @property
+    def _folders(self) -> tuple[str, str]:
+        return (self.images or PHOTOS, self.alphas or MATTES)
+
+    def find(self, source: str | None) -> str:
+        """Return the folder that holds photos and mattes, or lists of them."""
+        for start in [source] if source is not None else [".", "data"]:
+            for below in ("", "matting_human_half"):
+                folder = os.path.normpath(storage.join(start, below))
+                photos = storage.join(folder, self._folders[0])
+                if storage.is_folder(photos) or self._lists(folder):
+                    return folder
+        raise LayoutError(
+            f"{source or '. and ./data'}: found neither {self._folders[0]} nor lists; name "
+            f"{self.source}: dsbuild matting SOURCE"
+        )
+
+    def _lists(self, root: str) -> list[str]:
+        """Return the splits of which root has lists."""
+        if self.images:
+            return []
+        names = [n for n in storage.names(root) if n.endswith(".txt") and n[0] != "."]
+        paths = {name[:-4]: storage.join(root, name) for name in names}
+        return [split for split, path in paths.items() if b"@" in storage.read(path)[0][:4096]]
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return those of the lists, else train and val as far as they have samples."""
+        lists = self._lists(root)
+        if lists:
+            return tuple(lists)
+        there = {self._split(path) for path in self._photos(root)}
+        if not there:
+            raise LayoutError(
+                f"{storage.join(root, self._folders[0])}: found no photo, expected .jpg or .png"
+            )
+        return tuple(split for split in ("train", "val") if split in there)
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the samples of a list in its order, else those of the folders by name."""
+        seen: dict[str, str] = {}
+        for image, alpha in self._pairs(root, split):
+            key = posixpath.splitext(posixpath.basename(image))[0]
+            if key in seen:
+                raise LayoutError(
+                    f"{root}: found {image!r} and {seen[key]!r}, expected photos of different "
+                    "names, since records are called after them"
+                )
+            seen[key] = image
+            yield Sample(key, image, alpha)
+
+    def _pairs(self, root: str, split: str) -> Iterator[tuple[str, str]]:
+        if split in self._lists(root):
+            yield from _listed(storage.join(root, f"{split}.txt"))
+            return
+        mattes = {_key(path, self._folders[1]): path for path in _walk(root, self._folders[1])}
+        for path in self._photos(root):
+            if self._split(path) == split:
+                expected = posixpath.join(self._folders[1], _key(path, self._folders[0]) + ".png")
+                yield path, mattes.get(_key(path, self._folders[0]), expected)
+
+    def _photos(self, root: str) -> list[str]:
+        return [path for path in _walk(root, self._folders[0]) if _is_picture(path)]
+
+    def _split(self, photo: str) -> str:
+        """Return the split of a photo: by a hash, so that it never depends on other photos."""
+        inner = photo.removeprefix(self._folders[0] + "/")
+        unit = inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
+        digest = hashlib.sha256(f"{self.split_seed}\0{unit}".encode()).digest()
+        return "val" if int.from_bytes(digest[:8]) < self.val_fraction * 2**64 else "train"
+
+    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
+        """Count stray files and mattes without a photo; once, with the first split."""
+        if self._lists(root) or split != self.splits(root)[0]:
+            return []
+        photos, mattes = (list(_walk(root, folder, strays=True)) for folder in self._folders)
+        strays = [path for path in [*photos, *mattes] if not _is_picture(path)]
+        have = {_key(path, self._folders[0]) for path in photos if _is_picture(path)}
+        alone = [
+            path
+            for path in mattes
+            if _is_picture(path) and _key(path, self._folders[1]) not in have
+        ]
+        found = []
+        if strays:
+            found.append(f"left out {len(strays):,} stray files, such as {strays[0]}")
+        if alone:
+            found.append(f"found {len(alone):,} mattes without a photo, such as {alone[0]}")
+        return found
+
+    def indexed(self, path: str) -> bool:
+        """Return False: a matte's values are no classes."""
+        return False
+
+    def plane(self, data: bytes, path: str) -> "np.ndarray":
+        """Return 1 where alpha is greater than the threshold, else 0: uint8 (h, w)."""
+        from dsbuild import images
+
+        return (images.alpha(data) > self.alpha_threshold).astype("uint8")
+
+
+def _walk(root: str, folder: str, strays: bool = False) -> Iterator[str]:
+    """Yield the files below a folder by name, relative to root; pictures only, or all."""
+    for name in storage.names(storage.join(root, folder)):
+        path = f"{folder}/{name}"
+        if storage.is_folder(storage.join(root, path)):
+            yield from _walk(root, path, strays)
+        elif strays or _is_picture(path):
+            yield path
+
+
+def _is_picture(path: str) -> bool:
+    name = posixpath.basename(path)
+    return name[0] != "." and name.lower().endswith((".jpg", ".jpeg", ".png"))
+
+
+def _key(path: str, folder: str) -> str:
+    """Return what a photo and its matte have in common: groups and stem."""
+    inner = posixpath.splitext(path.removeprefix(folder + "/"))[0]
+    *groups, stem = inner.split("/")
+    return "/".join([*(g.removeprefix("clip_").removeprefix("matting_") for g in groups), stem])
+
+
+def _listed(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (image, alpha) of a list's lines `image@rgba@alpha@mask`."""
+    text = storage.read(path)[0].decode("utf-8-sig", "surrogateescape")
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        parts = [part.strip().lstrip("/") for part in line.split("@")]
+        if len(parts) != 4 or any(".." in part.split("/") or not part for part in parts):
+            raise LayoutError(
+                f"{path}, line {number}: found {line.strip()!r}, expected image@rgba@alpha@mask, "
+                "four paths below SOURCE"
+            )
+        yield parts[0], parts[2]
