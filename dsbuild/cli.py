@@ -138,6 +138,10 @@ BUILD_OPTIONS = (
 def _layout_option(field: dataclasses.Field) -> Callable:
     """Return the option that a layout's field describes."""
     choices = field.metadata.get("choices")
+    if "read" in field.metadata:
+        return click.option(
+            field.metadata["option"], field.name, metavar="FILE", help=field.metadata["help"]
+        )
     return click.option(
         field.metadata.get("option", f"--{field.name.replace('_', '-')}"),
         field.name,
@@ -148,13 +152,22 @@ def _layout_option(field: dataclasses.Field) -> Callable:
     )
 
 
+def _value(field: dataclasses.Field, given: Any) -> Any:
+    """Return a field's value; what is given as a file is read, so that its content counts."""
+    if "read" not in field.metadata:
+        return given
+    return field.default if given is None else field.metadata["read"](given)
+
+
 def build_command(layout: type[Layout]) -> click.Command:
     """Return the command that builds a layout, its options made from its fields."""
     fields = dataclasses.fields(layout)
 
     def command(source: str | None, out: str, **options: Any) -> None:
         with _errors():
-            chosen = layout(**{field.name: options.pop(field.name) for field in fields})
+            chosen = layout(
+                **{field.name: _value(field, options.pop(field.name)) for field in fields}
+            )
             _build(chosen, source, out, **options)
 
     command.__doc__ = (
@@ -162,8 +175,8 @@ def build_command(layout: type[Layout]) -> click.Command:
         f"SOURCE is {layout.source}; without it, it is looked for in . and ./data. "
         "OUT is the folder to write, ./tfrecord by default. A build that was broken off is "
         "finished by the same command.\n\n"
-        f"\b\nExample:\n  dsbuild {layout.name} --shards 4\n"
-        f"  dsbuild {layout.name} data/{layout.name} out --split train --workers 8"
+        f"\b\nExample:\n  dsbuild {layout.name}{layout.example} --shards 4\n"
+        f"  dsbuild {layout.name} data/{layout.name} out{layout.example} --split train"
     )
     options = [*BUILD_OPTIONS[:2], *map(_layout_option, fields), *BUILD_OPTIONS[2:]]
     for option in reversed(options):

@@ -128,6 +128,20 @@ def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: i
     return root
 
 
+def pairs(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
+    """Draw folders images and labels, one below the other, of three classes and 255."""
+    root = os.path.join(folder, "pairs")
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        name = f"{'ab'[i % 2]}/{i:03d}"
+        for part in ("images", "labels"):
+            os.makedirs(os.path.join(root, part, name[0]), exist_ok=True)
+        ending = "png" if i % 3 else "jpg"
+        photo(rng, 40, 30).save(os.path.join(root, "images", f"{name}.{ending}"))
+        mask(rng, 40, 30, classes=3).save(os.path.join(root, "labels", f"{name}.png"))
+    return root
+
+
 def write_list(root: str, split: str, lines: list[str]) -> None:
     """Write a list of a VOC tree, one line an entry."""
     with open(os.path.join(root, "ImageSets", "Segmentation", f"{split}.txt"), "w") as file:

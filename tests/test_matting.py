@@ -103,7 +103,7 @@ def test_stray_files_are_left_out_and_counted(root, out, run):
     result = run("matting", root, out)
     assert result.exit_code == 0
     assert "split train: left out 3 stray files, such as clip_img/.DS_Store" in result.stderr
-    assert "found 1 mattes without a photo, such as matting/1803151818/" in result.stderr
+    assert "found 1 labels without an image, such as matting/1803151818/" in result.stderr
     assert "16 records" in result.stdout
 
 

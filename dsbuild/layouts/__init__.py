@@ -3,6 +3,7 @@
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.matting import Matting
+from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 
 __all__ = ["LAYOUTS", "Layout", "Sample"]
@@ -11,4 +12,5 @@ LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
     Cityscapes.name: Cityscapes,
     Matting.name: Matting,
+    Pairs.name: Pairs,
 }

@@ -43,6 +43,7 @@ class Layout(abc.ABC):
       name: the command, such as `voc`.
       title: what people call the data set.
       source: what a user may name as its source.
+      example: options that its command needs in any case, with a leading space.
       schema: name of the schema of its records.
       classes: names of the classes, by index.
       ignore: the label value that is no class, or None.
@@ -52,6 +53,7 @@ class Layout(abc.ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
+    example: ClassVar[str] = ""
     schema: ClassVar[str] = "segmentation"
     classes: ClassVar[tuple[str, ...]]
     ignore: ClassVar[int | None] = 255

@@ -10,7 +10,6 @@ Source: the data set `matting_human_half` of aisegment.com, and the lists of the
 projects that train on it.
 """
 
-import hashlib
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.trees import in_val, leftovers, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,40 +127,26 @@ class Matting(Layout):
         if split in self._lists(root):
             yield from _listed(storage.join(root, f"{split}.txt"))
             return
-        mattes = {_key(path, self._folders[1]): path for path in _walk(root, self._folders[1])}
+        mattes = {_key(path, self._folders[1]): path for path in pictures(root, self._folders[1])}
         for path in self._photos(root):
             if self._split(path) == split:
                 expected = posixpath.join(self._folders[1], _key(path, self._folders[0]) + ".png")
                 yield path, mattes.get(_key(path, self._folders[0]), expected)
 
     def _photos(self, root: str) -> list[str]:
-        return [path for path in _walk(root, self._folders[0]) if _is_picture(path)]
+        return pictures(root, self._folders[0])
 
     def _split(self, photo: str) -> str:
         """Return the split of a photo: by a hash, so that it never depends on other photos."""
         inner = photo.removeprefix(self._folders[0] + "/")
         unit = inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
-        digest = hashlib.sha256(f"{self.split_seed}\0{unit}".encode()).digest()
-        return "val" if int.from_bytes(digest[:8]) < self.val_fraction * 2**64 else "train"
+        return "val" if in_val(unit, self.val_fraction, self.split_seed) else "train"
 
     def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
-        """Count stray files and mattes without a photo; once, with the first split."""
+        """Count stray files and mattes without a photo, with the first split."""
         if self._lists(root) or split != self.splits(root)[0]:
             return []
-        photos, mattes = (list(_walk(root, folder, strays=True)) for folder in self._folders)
-        strays = [path for path in [*photos, *mattes] if not _is_picture(path)]
-        have = {_key(path, self._folders[0]) for path in photos if _is_picture(path)}
-        alone = [
-            path
-            for path in mattes
-            if _is_picture(path) and _key(path, self._folders[1]) not in have
-        ]
-        found = []
-        if strays:
-            found.append(f"left out {len(strays):,} stray files, such as {strays[0]}")
-        if alone:
-            found.append(f"found {len(alone):,} mattes without a photo, such as {alone[0]}")
-        return found
+        return leftovers(root, *self._folders, _key)
 
     def indexed(self, path: str) -> bool:
         """Return False: a matte's values are no classes."""
@@ -173,26 +159,10 @@ class Matting(Layout):
         return (images.alpha(data) > self.alpha_threshold).astype("uint8")
 
 
-def _walk(root: str, folder: str, strays: bool = False) -> Iterator[str]:
-    """Yield the files below a folder by name, relative to root; pictures only, or all."""
-    for name in storage.names(storage.join(root, folder)):
-        path = f"{folder}/{name}"
-        if storage.is_folder(storage.join(root, path)):
-            yield from _walk(root, path, strays)
-        elif strays or _is_picture(path):
-            yield path
-
-
-def _is_picture(path: str) -> bool:
-    name = posixpath.basename(path)
-    return name[0] != "." and name.lower().endswith((".jpg", ".jpeg", ".png"))
-
-
 def _key(path: str, folder: str) -> str:
     """Return what a photo and its matte have in common: groups and stem."""
-    inner = posixpath.splitext(path.removeprefix(folder + "/"))[0]
-    *groups, stem = inner.split("/")
-    return "/".join([*(g.removeprefix("clip_").removeprefix("matting_") for g in groups), stem])
+    *groups, name = stem(path, folder).split("/")
+    return "/".join([*(g.removeprefix("clip_").removeprefix("matting_") for g in groups), name])
 
 
 def _listed(path: str) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,220 @@
+"""Pairs: a folder of images and a folder of labels, whose files pair by stem.
+
+    <images>/.../<stem>.jpg          <labels>/.../<stem><suffix>.png
+    <split>/<images>/...             <split>/<labels>/...          a folder a split
+    <split>.txt                      lists of stems, one a line
+
+What the labels hold is said by options: class indices (grey or palette), colours, or two
+values that a threshold divides.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.trees import in_val, leftovers, pictures, stem
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def read_names(path: str) -> tuple[str, ...]:
+    """Return the class names of a file, one a line, in the order of their indices."""
+    names = tuple(line.strip() for line in _lines(path))
+    if len(set(names)) != len(names) or not 0 < len(names) <= 256:
+        raise PlanError(f"{path}: found {len(names)} names, expected 1 to 256, all different")
+    return names
+
+
+def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
+    """Return the colours of a file with lines `name, r, g, b`, in the order of their indices."""
+    colours = []
+    for line in _lines(path):
+        name, *rgb = (part.strip() for part in line.split(","))
+        if len(rgb) != 3 or not all(part.isdecimal() and int(part) < 256 for part in rgb):
+            raise PlanError(f"{path}: found {line!r}, expected lines such as: road, 128, 64, 128")
+        colours.append((name, *map(int, rgb)))
+    if not 0 < len(colours) == len({rgb for _, *rgb in colours for rgb in [tuple(rgb)]}) <= 256:
+        raise PlanError(f"{path}: found {len(colours)} colours, expected 1 to 256, all different")
+    return tuple(colours)
+
+
+def _lines(path: str) -> list[str]:
+    text = storage.read(path)[0].decode("utf-8-sig", "replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Layout):
+    """Images and labels in two folders."""
+
+    name: ClassVar[str] = "pairs"
+    title: ClassVar[str] = "folders of images and labels"
+    source: ClassVar[str] = "the folder that --images and --labels are relative to"
+
+    example: ClassVar[str] = " --classes names.txt"
+
+    images: str = field(default="images", metadata={"help": "Folder of images below SOURCE."})
+    labels: str = field(default="labels", metadata={"help": "Folder of labels below SOURCE."})
+    suffix: str = field(
+        default="", metadata={"help": "What a label's stem has beyond its image's, such as _mask."}
+    )
+    names: tuple[str, ...] = field(
+        default=(),
+        metadata={"option": "--classes", "read": read_names, "help": "File of names, one a line."},
+    )
+    colours: tuple[tuple[str, int, int, int], ...] = field(
+        default=(),
+        metadata={
+            "option": "--colormap",
+            "read": read_colours,
+            "help": "Labels hold colours: file of lines `name, r, g, b`, by class index.",
+        },
+    )
+    binary: int = field(
+        default=-1,
+        metadata={
+            "help": "Labels hold two classes: 1 where a value is above this, as in --binary 127."
+        },
+    )
+    ignore_value: int = field(
+        default=255,
+        metadata={"option": "--ignore", "help": "Label value that is no class; -1 for none."},
+    )
+    val_fraction: float = field(
+        default=0.0, metadata={"help": "Share of val, where neither folders nor lists decide."}
+    )
+    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
+
+    def __post_init__(self):
+        if not self.names and not self.colours and self.binary < 0:
+            raise PlanError(
+                "found nothing that says what the labels mean, expected --classes FILE for class "
+                "indices, --colormap FILE for colours, or --binary T for two values"
+            )
+        if self.colours and self.binary >= 0:
+            raise PlanError("--colormap and --binary: found both, expected one of them")
+        if not -1 <= self.binary <= 254:
+            raise PlanError(f"--binary {self.binary}: expected 0 to 254")
+        if not 0 <= self.val_fraction < 1:
+            raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names by class index."""
+        if self.colours:
+            return tuple(name for name, *_ in self.colours)
+        return self.names or ("background", "foreground")
+
+    @property
+    def palette(self) -> tuple[RGB, ...]:
+        """Colours by class index, where the labels have some."""
+        return tuple((r, g, b) for _, r, g, b in self.colours)
+
+    @property
+    def ignore(self) -> int | None:
+        """The label value that is no class; none where the labels are colours or two values."""
+        indices = not self.colours and self.binary < 0
+        return self.ignore_value if indices and self.ignore_value >= 0 else None
+
+    def find(self, source: str | None) -> str:
+        """Return SOURCE itself, or `.`, where it has the folders."""
+        root = os.path.normpath(source or ".")
+        if not storage.is_folder(storage.join(root, self.images)) and not self._folders(root):
+            raise LayoutError(
+                f"{root}: found no folder {self.images}, nor one in a folder of a split; name "
+                f"{self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
+            )
+        return root
+
+    def _folders(self, root: str) -> list[str]:
+        """Return the splits that are folders with images of their own."""
+        if storage.is_folder(storage.join(root, self.images)):
+            return []
+        names = storage.names(root)
+        return [name for name in names if storage.is_folder(storage.join(root, name, self.images))]
+
+    def _lists(self, root: str) -> list[str]:
+        known = {stem(path, self.images) for path in pictures(root, self.images)}
+        lists = [n[:-4] for n in storage.names(root) if n.endswith(".txt") and n[0] != "."]
+        return [n for n in lists if known & set(_lines(storage.join(root, f"{n}.txt")))]
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return the splits of folders or of lists, else train, and val for a fraction."""
+        found = self._folders(root) or self._lists(root)
+        if found:
+            return tuple(found)
+        keys = [stem(path, self.images) for path in pictures(root, self.images)]
+        if not keys:
+            raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
+        there = {self._divide(key) for key in keys}
+        return tuple(split for split in ("train", "val") if split in there)
+
+    def _divide(self, key: str) -> str:
+        return "val" if in_val(key, self.val_fraction, self.split_seed) else "train"
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the samples of a split: by name, or in the order of its list."""
+        above = f"{split}/" if split in self._folders(root) else ""
+        images, labels = above + self.images, above + self.labels
+        found = {stem(path, images): path for path in pictures(root, images)}
+        masks = {stem(path, labels): path for path in pictures(root, labels)}
+        lists = self._lists(root)
+        keys = _lines(storage.join(root, f"{split}.txt")) if split in lists else sorted(found)
+        for key in keys:
+            if not above and not lists and self._divide(key) != split:
+                continue
+            label = key + self.suffix
+            yield Sample(
+                key,
+                found.get(key, f"{images}/{key}.jpg"),
+                masks.get(label, f"{labels}/{label}.png"),
+            )
+
+    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
+        """Count stray files and labels without an image, with the first split they concern."""
+        above = f"{split}/" if split in self._folders(root) else ""
+        if not above and split != self.splits(root)[0]:
+            return []
+
+        def key(path: str, folder: str) -> str:
+            whole = stem(path, folder)
+            return whole.removesuffix(self.suffix) if folder == above + self.labels else whole
+
+        return leftovers(root, above + self.images, above + self.labels, key)
+
+    def indexed(self, path: str) -> bool:
+        """Tell whether the labels hold class indices."""
+        return not self.colours and self.binary < 0
+
+    def plane(self, data: bytes, path: str) -> "np.ndarray":
+        """Return class indices of indices, colours, or two values: uint8 (h, w)."""
+        from dsbuild import images
+
+        if self.colours:
+            return _by_colour(images.decode(data, images.header(data)), self.palette)
+        plane = super().plane(data, path)
+        return (plane > self.binary).astype("uint8") if self.binary >= 0 else plane
+
+
+def _by_colour(pixels: "np.ndarray", palette: Sequence[RGB]) -> "np.ndarray":
+    """Return the index of every pixel's colour (h, w, 3) in the palette: uint8 (h, w)."""
+    import numpy as np
+
+    weights = np.array([1 << 16, 1 << 8, 1])
+    codes, wanted = pixels @ weights, np.array(palette) @ weights
+    ranked = np.argsort(wanted)
+    place = np.searchsorted(wanted[ranked], codes).clip(max=len(wanted) - 1)
+    plane = ranked[place]
+    wrong = wanted[plane] != codes
+    if wrong.any():
+        colour = tuple(pixels[wrong][0].tolist())
+        raise ImageError(
+            f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels that the colormap "
+            "does not have; add it, or export the masks without blur and compression"
+        )
+    return plane.astype(np.uint8)

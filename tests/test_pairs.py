@@ -1,0 +1,211 @@
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsbuild import images, manifest
+from dsbuild.errors import ImageError, LayoutError, PlanError, StorageError
+from dsbuild.layouts.pairs import Pairs, read_colours, read_names
+from tests import fakes
+from tests.conftest import make
+from tests.test_images import save
+from tests.test_matting import masks
+
+NAMES = ("sky", "road", "tree")
+COLOURS = (("sky", 70, 130, 180), ("road", 128, 64, 128), ("tree", 0, 0, 1))
+PLANE = np.random.default_rng(2).integers(0, 3, (30, 40), np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return fakes.pairs(tmp_path)
+
+
+def keys(layout, root):
+    return {s: [x.key for x in layout.samples(root, s)] for s in layout.splits(root)}
+
+
+def single(folder, label, name="x.png", **folders):
+    """Write one pair; return its root."""
+    for part in ("images", "labels"):
+        os.makedirs(folder / folders.get(part, part), exist_ok=True)
+    fakes.photo(np.random.default_rng(1), 40, 30).save(folder / "images" / "x.jpg")
+    (folder / "labels" / name).write_bytes(label)
+    return str(folder)
+
+
+def test_labels_pair_by_stem_at_any_depth(root, out):
+    make(root, out, layout=Pairs(names=NAMES))
+    found = masks(out)
+    assert sorted(found) == sorted(f"{'ab'[i % 2]}/{i:03d}" for i in range(12))
+    for key, mask in found.items():
+        expected = np.asarray(Image.open(os.path.join(root, "labels", f"{key}.png")))
+        np.testing.assert_array_equal(mask, expected)
+    assert manifest.load(out)["classes"] == list(NAMES)
+
+
+def test_a_suffix_of_labels(tmp_path, out):
+    root = single(tmp_path / "s", save(Image.fromarray(PLANE)), "x_mask.png")
+    make(root, out, layout=Pairs(names=NAMES, suffix="_mask"))
+    np.testing.assert_array_equal(masks(out)["x"], PLANE)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_labels_by_colour(tmp_path, out, mode):
+    palette = np.array([rgb for _, *rgb in COLOURS], np.uint8)
+    image = Image.fromarray(palette[PLANE])
+    image = image.quantize(3) if mode == "P" else image.convert(mode)
+    root = single(tmp_path / "c", save(image))
+    make(root, out, layout=Pairs(colours=COLOURS))
+    np.testing.assert_array_equal(masks(out)["x"], PLANE)
+    document = manifest.load(out)
+    assert document["classes"] == ["sky", "road", "tree"]
+    assert document["palette"]["1"] == [128, 64, 128]
+    assert document["ignore"] is None
+
+
+def test_a_colour_that_the_colormap_lacks_is_named():
+    pixels = np.array([rgb for _, *rgb in COLOURS], np.uint8)[PLANE].copy()
+    pixels[3, 4] = (9, 8, 7)
+    with pytest.raises(ImageError, match=r"colour \(9, 8, 7\) among 1 pixels"):
+        Pairs(colours=COLOURS).plane(save(Image.fromarray(pixels)), "x.png")
+
+
+@pytest.mark.parametrize("threshold", [0, 127, 254])
+def test_labels_of_two_values(tmp_path, out, threshold):
+    grey = (PLANE * 127).astype(np.uint8)
+    root = single(tmp_path / "b", save(Image.fromarray(grey)))
+    make(root, out, layout=Pairs(binary=threshold))
+    np.testing.assert_array_equal(masks(out)["x"], grey > threshold)
+    assert manifest.load(out)["classes"] == ["background", "foreground"]
+
+
+@pytest.mark.parametrize(("ignore", "good"), [(255, False), (3, True), (-1, False)])
+def test_the_ignore_value_is_the_users(tmp_path, out, ignore, good):
+    plane = PLANE.copy()
+    plane[0] = 3
+    root = single(tmp_path / "i", save(Image.fromarray(plane)))
+    layout = Pairs(names=NAMES, ignore_value=ignore)
+    if good:
+        make(root, out, layout=layout)
+        assert manifest.load(out)["splits"]["train"]["ignore"]["pixels"] == 40
+    else:
+        with pytest.raises(Exception, match=r"found label values 3 \(40 pixels\)"):
+            make(root, out, layout=layout)
+
+
+def test_splits_from_folders(tmp_path, out):
+    for split in ("train", "val"):
+        for part, image in (("src", fakes.photo), ("label", fakes.mask)):
+            (tmp_path / "f" / split / part).mkdir(parents=True)
+            for i in range(2):
+                drawn = image(np.random.default_rng(i), 20, 10)
+                drawn.save(tmp_path / "f" / split / part / f"{split}{i}.png")
+    layout = Pairs(names=tuple(map(str, range(21))), images="src", labels="label")
+    root = layout.find(str(tmp_path / "f"))
+    assert keys(layout, root) == {"train": ["train0", "train1"], "val": ["val0", "val1"]}
+    make(root, out, layout=layout)
+    assert set(masks(out)) == {"train0", "train1", "val0", "val1"}
+
+
+def test_splits_from_lists(root):
+    pathlib.Path(root, "small.txt").write_text("b/001\r\na/000\n")
+    pathlib.Path(root, "readme.txt").write_text("some words\n")
+    assert keys(Pairs(names=NAMES), root) == {"small": ["b/001", "a/000"]}
+
+
+def test_splits_by_a_fraction(root, tmp_path):
+    assert keys(Pairs(names=NAMES), root).keys() == {"train"}
+    few = keys(Pairs(names=NAMES, val_fraction=0.5), root)
+    many = keys(Pairs(names=NAMES, val_fraction=0.5), fakes.pairs(tmp_path / "more", count=40))
+    for split, names in few.items():
+        assert set(names) <= set(many[split])
+
+
+def test_what_has_no_partner_is_said(root, out, run, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("sky\nroad\ntree\n")
+    os.remove(os.path.join(root, "images/a/000.jpg"))
+    pathlib.Path(root, "labels/.DS_Store").touch()
+    result = run("pairs", root, out, "--classes", names)
+    assert result.exit_code == 0
+    assert "left out 1 stray files, such as labels/.DS_Store" in result.stderr
+    assert "found 1 labels without an image, such as labels/a/000.png" in result.stderr
+    os.remove(os.path.join(root, "labels/b/001.png"))
+    result = run("pairs", root, out, "--classes", names)
+    assert result.exit_code == 1
+    assert f"sample b/001: {root}/labels/b/001.png: there is no such file" in result.stderr
+
+
+def test_files_of_names_and_colours(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("\ufeffsky\r\n\r\nroad \n")
+    assert read_names(str(path)) == ("sky", "road")
+    path.write_text("sky, 70,130,180\nroad,128, 64,128\n\ntree,0,0,1")
+    assert read_colours(str(path)) == COLOURS
+    for text in ("sky 1 2 3", "sky, 1, 2", "sky, 1, 2, 256", "a,1,2,3\nb,1,2,3", ""):
+        path.write_text(text)
+        with pytest.raises(PlanError, match="file: found"):
+            read_colours(str(path))
+    for text in ("", "a\na\n"):
+        path.write_text(text)
+        with pytest.raises(PlanError, match="file: found"):
+            read_names(str(path))
+    with pytest.raises(StorageError, match="no such file"):
+        read_names(str(tmp_path / "nowhere"))
+
+
+def test_the_content_of_a_file_belongs_to_the_recipe_and_not_its_name(root, out, run, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("sky\nroad\ntree\n")
+    assert run("pairs", root, out, "--classes", tmp_path / "one").exit_code == 0
+    assert "nothing to do" in run("pairs", root, out, "--classes", tmp_path / "two").stdout
+    (tmp_path / "two").write_text("sky\nroad\nbush\n")
+    result = run("pairs", root, out, "--classes", tmp_path / "two")
+    assert "the recipe changed: options" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "--classes FILE for class indices, --colormap FILE for colours, or --binary T"),
+        ({"binary": 255}, "--binary 255"),
+        ({"binary": 1, "colours": COLOURS}, "found both"),
+        ({"names": NAMES, "val_fraction": 1.5}, "--val-fraction 1.5"),
+    ],
+)
+def test_options_that_contradict_are_refused(options, message):
+    with pytest.raises(PlanError, match=message):
+        Pairs(**options)
+
+
+def test_folders_that_are_not_there(tmp_path):
+    with pytest.raises(LayoutError, match="found no folder images"):
+        Pairs(names=NAMES).find(str(tmp_path))
+    (tmp_path / "images").mkdir()
+    with pytest.raises(LayoutError, match="found no image"):
+        Pairs(names=NAMES).splits(str(tmp_path))
+
+
+def test_bits_of_binary_labels_are_stored_values():
+    data = save(Image.fromarray(PLANE > 0))
+    assert images.header(data).bits == 1
+    np.testing.assert_array_equal(Pairs(binary=0).plane(data, "x.png"), PLANE > 0)
+
+
+@pytest.mark.shared
+def test_camvid(shared, out):
+    """Eleven classes; 11 is void, not 255."""
+    layout = Pairs(
+        names=tuple(f"c{i}" for i in range(11)), images="src", labels="label", ignore_value=11
+    )
+    root = shared / "pairs" / "camvid"
+    make(root, out, layout=layout)
+    found = masks(out)
+    assert len(found) == 8
+    for key, mask in found.items():
+        np.testing.assert_array_equal(mask, np.asarray(Image.open(root / f"label/{key}.png")))
+    with pytest.raises(Exception, match="found label values 11"):
+        make(root, out, layout=Pairs(names=layout.names, images="src", labels="label"))
