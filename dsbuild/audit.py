@@ -105,6 +105,7 @@ def audit(request: Request) -> list[Audit]:
 def _audit(request: Request, split: str) -> Audit:
     layout, root = request.recipe.layout, request.root
     listed = list(layout.samples(root, split))
+    _check_keys(root, split, listed)
     samples = plan.order(listed, request.order, request.seed, request.limit)
     size, missing = 0, []
     for sample in samples:
@@ -130,6 +131,20 @@ def _audit(request: Request, split: str) -> Audit:
         labels=_pattern(samples[0], samples[-1]),
         remarks=tuple(layout.remarks(root, split, samples)),
     )
+
+
+def _check_keys(root: str, split: str, samples: Sequence[Sample]) -> None:
+    """Raise LayoutError where a key occurs twice in a split, or leads out of the data set."""
+    seen: set[str] = set()
+    for key in (sample.key for sample in samples):
+        if key in seen:
+            raise LayoutError(f"{root}: split {split} lists {key!r} twice; list it once")
+        if key.startswith("/") or ".." in key.split("/") or not key.isprintable():
+            raise LayoutError(
+                f"{root}: split {split} lists {key!r}, expected a plain name, without '..', a "
+                "leading '/' or control characters"
+            )
+        seen.add(key)
 
 
 def _pattern(first: Sample, last: Sample) -> str | None:

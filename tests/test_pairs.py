@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dsbuild import images, manifest
-from dsbuild.errors import ImageError, LayoutError, PlanError, StorageError
+from dsbuild.errors import DsbuildError, ImageError, LayoutError, PlanError, StorageError
 from dsbuild.layouts.pairs import Pairs, read_colours, read_names
 from tests import fakes
 from tests.conftest import make
@@ -114,6 +114,29 @@ def test_splits_from_lists(root):
     pathlib.Path(root, "small.txt").write_text("b/001\r\na/000\n")
     pathlib.Path(root, "readme.txt").write_text("some words\n")
     assert keys(Pairs(names=NAMES), root) == {"small": ["b/001", "a/000"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a/000\na/000\n", "split small lists 'a/000' twice"),
+        ("a/000\n../images/a/002\n", "expected a plain name"),
+        ("a/000\n/a/002\n", "expected a plain name"),
+        ("a/000\nnothing\n", "nothing.jpg: there is no such file"),
+    ],
+)
+def test_bad_lists(root, out, text, message):
+    pathlib.Path(root, "small.txt").write_text(text)
+    with pytest.raises(DsbuildError, match=message):
+        make(root, out, layout=Pairs(names=NAMES))
+
+
+@pytest.mark.parametrize("folder", ["images", "labels"])
+def test_two_pictures_of_one_name_are_not_chosen_from(root, folder):
+    for ending in ("jpg", "png"):
+        pathlib.Path(root, folder, f"a/000.{ending}").touch()
+    with pytest.raises(LayoutError, match=r"a/000.png: found .*a/000.jpg of the same name"):
+        keys(Pairs(names=NAMES), root)
 
 
 def test_splits_by_a_fraction(root, tmp_path):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import in_val, leftovers, pictures, stem
+from dsbuild.layouts.trees import by_key, in_val, leftovers, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +127,7 @@ class Matting(Layout):
         if split in self._lists(root):
             yield from _listed(storage.join(root, f"{split}.txt"))
             return
-        mattes = {_key(path, self._folders[1]): path for path in pictures(root, self._folders[1])}
+        mattes = by_key(root, self._folders[1], _key)
         for path in self._photos(root):
             if self._split(path) == split:
                 expected = posixpath.join(self._folders[1], _key(path, self._folders[0]) + ".png")

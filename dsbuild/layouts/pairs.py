@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import in_val, leftovers, pictures, stem
+from dsbuild.layouts.trees import by_key, in_val, leftovers, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,8 +161,7 @@ class Pairs(Layout):
         """Yield the samples of a split: by name, or in the order of its list."""
         above = f"{split}/" if split in self._folders(root) else ""
         images, labels = above + self.images, above + self.labels
-        found = {stem(path, images): path for path in pictures(root, images)}
-        masks = {stem(path, labels): path for path in pictures(root, labels)}
+        found, masks = by_key(root, images), by_key(root, labels)
         lists = self._lists(root)
         keys = _lines(storage.join(root, f"{split}.txt")) if split in lists else sorted(found)
         for key in keys:

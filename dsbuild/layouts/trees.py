@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 
 from dsbuild import storage
+from dsbuild.errors import LayoutError
 
 
 def walk(root: str, folder: str) -> Iterator[str]:
@@ -35,6 +36,23 @@ def stem(path: str, folder: str) -> str:
     'a/b'
     """
     return posixpath.splitext(path.removeprefix(folder + "/"))[0]
+
+
+def by_key(root: str, folder: str, key: Callable[[str, str], str] = stem) -> dict[str, str]:
+    """Return key -> path of the pictures below a folder, by name.
+
+    Raises LayoutError where two have one key: which of them is meant is not known.
+    """
+    found: dict[str, str] = {}
+    for path in pictures(root, folder):
+        name = key(path, folder)
+        if name in found:
+            raise LayoutError(
+                f"{storage.join(root, path)}: found {found[name]} of the same name, expected one "
+                "picture a name; remove one of them"
+            )
+        found[name] = path
+    return found
 
 
 def in_val(unit: str, fraction: float, seed: int) -> bool:
