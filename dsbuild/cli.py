@@ -172,7 +172,7 @@ def build_command(layout: type[Layout]) -> click.Command:
 
     command.__doc__ = (
         f"Build TFRecords from {layout.title}.\n\n"
-        f"SOURCE is {layout.source}; without it, it is looked for in . and ./data. "
+        f"SOURCE is {layout.source}; without it, {layout.default}. "
         "OUT is the folder to write, ./tfrecord by default. A build that was broken off is "
         "finished by the same command.\n\n"
         f"\b\nExample:\n  dsbuild {layout.name}{layout.example} --shards 4\n"

@@ -45,14 +45,17 @@ class ShardPlan:
         document = {
             "recipe": self.recipe.document(),
             "name": self.name,
-            "samples": [[s.key, s.image, s.label] for s in self.samples],
+            "samples": self._rows(),
         }
         return hashlib.sha256(dump(document).encode()).hexdigest()
 
     def line(self) -> str:
         """Return the plan's line in the plan file of its split."""
-        samples = [[s.key, s.image, s.label] for s in self.samples]
-        return dump({"name": self.name, "digest": self.digest, "samples": samples}) + "\n"
+        document = {"name": self.name, "digest": self.digest, "samples": self._rows()}
+        return dump(document) + "\n"
+
+    def _rows(self) -> list[list[str | int | None]]:
+        return [[sample.key, sample.image, sample.label] for sample in self.samples]
 
 
 def even_split(total: int, parts: int) -> list[range]:

@@ -4,11 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsbuild import images, manifest, scan, storage, tfrecord, wire
+from dsbuild import manifest, scan, storage, tfrecord, wire
 from dsbuild.audit import Audit
 from dsbuild.build import Summary
-from dsbuild.errors import DsbuildError, ShardError
+from dsbuild.errors import ShardError
 from dsbuild.manifest import Statistics
+
+_IGNORE = "(ignore)"  # the name of the value that is no class
 
 
 def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
@@ -62,19 +64,9 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
 def _inspect_known(path: str, known: Mapping[str, Any]) -> dict[str, Any]:
     splits, found = {}, []
     for name, entry in known["splits"].items():
-        values = [*known["classes"]]
-        classes = [
-            {"value": value, "name": values[value], **_count(row)}
-            for value, row in enumerate(entry.get("classes", ()))
-        ]
+        classes = [{"value": i, **row} for i, row in enumerate(entry.get("classes", ()))]
         if entry.get("ignore"):
-            classes.append(
-                {
-                    "value": known["ignore"],
-                    "name": "(ignore)",
-                    **_count(entry["ignore"]),
-                }
-            )
+            classes.append({"value": known["ignore"], "name": _IGNORE, **entry["ignore"]})
         shards = [{**shard, "problem": _changed(path, shard)} for shard in entry["shards"]]
         whole = [s["name"] for s in shards if s["records"] and not s["problem"]]
         found += [scan.scan(storage.join(path, shard), limit=1) for shard in whole[:1]]
@@ -87,10 +79,6 @@ def _inspect_known(path: str, known: Mapping[str, Any]) -> dict[str, Any]:
         "splits": splits,
         "features": _features(found),
     }
-
-
-def _count(row: Mapping[str, Any]) -> dict[str, int]:
-    return {"pixels": row["pixels"], "images": row["images"]}
 
 
 def _changed(path: str, shard: Mapping[str, Any]) -> str | None:
@@ -131,7 +119,7 @@ def record(path: str, number: int) -> dict[str, Any]:
     known = (manifest.load(path) if storage.is_folder(path) else None) or {}
     name, found = _find(path, known, number)
     values = wire.parse(found.data)
-    label = values.get(scan.label_of(folder))
+    counts = scan.label_counts(values.get(scan.label_of(folder)))
     return {
         "file": name,
         "record": found.number,
@@ -141,7 +129,7 @@ def record(path: str, number: int) -> dict[str, Any]:
             key: {"kind": scan.kind(value), "value": scan.describe(value)}
             for key, value in sorted(values.items())
         },
-        "classes": _record_classes(label, known),
+        "classes": _record_classes(counts, known),
     }
 
 
@@ -165,16 +153,8 @@ def _find(path: str, known: Mapping[str, Any], number: int) -> tuple[str, tfreco
     raise ShardError(f"{path}: found {number - left:,} records, so none of number {number:,}")
 
 
-def _record_classes(label: Any, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if not isinstance(label, list) or len(label) != 1:
-        return []
-    try:
-        counts = images.histogram(images.plane(label[0]))
-    except DsbuildError:
-        return []
-    names = dict(enumerate(known.get("classes", ())))
-    if known.get("ignore") is not None:
-        names[known["ignore"]] = "(ignore)"
+def _record_classes(counts: Mapping[int, int], known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): _IGNORE}
     return [
         {"value": value, "name": names.get(value), "pixels": count}
         for value, count in counts.items()

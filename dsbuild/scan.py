@@ -123,7 +123,8 @@ def scan(path: str, limit: int | None = None, label: str | None = None) -> FileS
             for name, value in values.items():
                 seen = _feature(value)
                 features[name] = features[name] + seen if name in features else seen
-            statistics += _labels(values.get(label))
+            counts = label_counts(values.get(label))
+            statistics += Statistics(counts, dict.fromkeys(counts, 1), labels=int(bool(counts)))
             number += 1
     except DsbuildError as error:
         problem = str(error)
@@ -143,15 +144,14 @@ def _feature(value: wire.Parsed) -> FeatureScan:
     return FeatureScan(kind(value), 1, (count,) * 2, (min(lengths), max(lengths)))
 
 
-def _labels(value: wire.Parsed) -> Statistics:
-    """Count the pixels of an encoded label; one that is none counts as no label."""
+def label_counts(value: wire.Parsed) -> dict[int, int]:
+    """Return value -> pixels of an encoded label; nothing where it is none."""
     if not isinstance(value, list) or len(value) != 1:
-        return Statistics()
+        return {}
     try:
-        counts = images.histogram(images.plane(value[0]))
+        return images.histogram(images.plane(value[0]))
     except DsbuildError:
-        return Statistics()
-    return Statistics(pixels=counts, images=dict.fromkeys(counts, 1), labels=1)
+        return {}
 
 
 def _scan_task(path: str, advance: Advance, *, label: str) -> FileScan:

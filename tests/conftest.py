@@ -1,5 +1,6 @@
 import os
 import pathlib
+import random
 
 import pytest
 from click.testing import CliRunner
@@ -39,6 +40,23 @@ def voc(tmp_path):
 @pytest.fixture
 def out(tmp_path):
     return str(tmp_path / "out")
+
+
+@pytest.fixture
+def shuffled_listing(monkeypatch):
+    """Make the file system list its names in another order, from where this is called."""
+
+    def shuffle():
+        plain = os.listdir
+
+        def listdir(folder):
+            found = plain(folder)
+            random.Random(5).shuffle(found)
+            return found
+
+        monkeypatch.setattr(os, "listdir", listdir)
+
+    return shuffle
 
 
 @pytest.fixture

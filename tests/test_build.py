@@ -99,21 +99,13 @@ def test_fewer_samples_than_shards_leave_empty_shards(voc, out):
     assert [size > 0 for size in sizes] == [True] * 6 + [False] * 2
 
 
-def test_same_bytes_for_any_worker_count_listing_and_process(voc, tmp_path, monkeypatch):
+def test_same_bytes_for_any_worker_count_listing_and_process(voc, tmp_path, shuffled_listing):
     options = {"shards": 3, "extras": ("laplacian:raw16",)}
     make(voc, tmp_path / "one", **options)
     expected = content(tmp_path / "one")
     make(voc, tmp_path / "two", workers=2, **options)
     assert content(tmp_path / "two") == expected
-    # Another listing order of the file system.
-    plain = os.listdir
-
-    def shuffled(folder):
-        found = plain(folder)
-        random.Random(5).shuffle(found)
-        return found
-
-    monkeypatch.setattr(os, "listdir", shuffled)
+    shuffled_listing()
     make(voc, tmp_path / "three", **options)
     assert content(tmp_path / "three") == expected
     for name, seed in (("four", "1"), ("five", "2")):

@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import pickle
-import random
 
 import numpy as np
 import pytest
@@ -102,16 +101,9 @@ def test_records_hold_the_sources(layout, root, out):
             }
 
 
-def test_same_bytes_for_any_listing_order_and_workers(layout, root, tmp_path, monkeypatch):
+def test_same_bytes_for_any_listing_order_and_workers(layout, root, tmp_path, shuffled_listing):
     make(root, tmp_path / "one", layout=layout, shards=2)
-    plain = os.listdir
-
-    def shuffled(folder):
-        found = plain(folder)
-        random.Random(3).shuffle(found)
-        return found
-
-    monkeypatch.setattr(os, "listdir", shuffled)
+    shuffled_listing()
     make(root, tmp_path / "two", layout=layout, shards=2, workers=2)
     assert content(tmp_path / "one") == content(tmp_path / "two")
 

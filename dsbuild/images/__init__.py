@@ -143,13 +143,13 @@ def grey(data: bytes, head: Header) -> bytes | None:
     return png.grey(data, head) if head.format == "png" else None
 
 
-def plane(data: bytes, head: Header | None = None) -> np.ndarray:
+def plane(data: bytes) -> np.ndarray:
     """Return the class indices of a label PNG: uint8 (h, w).
 
     Grey or palette, 1, 2, 4 or 8 bits, interlaced or not. Raises ImageError for
     anything else: colours and lossy pixels are not classes.
     """
-    head = head or header(data)
+    head = header(data)
     if head.format == "jpeg":
         raise ImageError(
             "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "

@@ -37,12 +37,14 @@ class Layout(abc.ABC):
     """A published layout with its options, as a value: picklable, comparable, printable.
 
     A subclass is a frozen dataclass whose fields are its options. A field's metadata
-    (`help`, `choices`) makes it an option of the command of this name.
+    makes it an option of the command of this name: `help`, `choices`, `option` (another
+    name), `read` (a function that turns the path that was given into the value).
 
     Attributes:
       name: the command, such as `voc`.
       title: what people call the data set.
       source: what a user may name as its source.
+      default: what is done where no source is named.
       example: options that its command needs in any case, with a leading space.
       schema: name of the schema of its records.
       classes: names of the classes, by index.
@@ -53,6 +55,7 @@ class Layout(abc.ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     source: ClassVar[str]
+    default: ClassVar[str] = "it is looked for in . and ./data"
     example: ClassVar[str] = ""
     schema: ClassVar[str] = "segmentation"
     classes: ClassVar[tuple[str, ...]]

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import by_key, in_val, leftovers, pictures, stem
+from dsbuild.layouts.trees import (
+    by_key,
+    check_fraction,
+    divide,
+    divided,
+    leftovers,
+    lists,
+    pictures,
+    stem,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,8 +77,7 @@ class Matting(Layout):
                 f"--alpha-threshold {self.alpha_threshold}: expected 0 to 254, since an alpha of 0 "
                 "to 255 has to be greater"
             )
-        if not 0 <= self.val_fraction < 1:
-            raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
+        check_fraction(self.val_fraction)
         if bool(self.images) != bool(self.alphas):
             raise PlanError("--images and --alphas: found one of them, expected both or none")
 
@@ -94,21 +102,20 @@ class Matting(Layout):
         """Return the splits of which root has lists."""
         if self.images:
             return []
-        names = [n for n in storage.names(root) if n.endswith(".txt") and n[0] != "."]
-        paths = {name[:-4]: storage.join(root, name) for name in names}
+        paths = {split: storage.join(root, f"{split}.txt") for split in lists(root)}
         return [split for split, path in paths.items() if b"@" in storage.read(path)[0][:4096]]
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return those of the lists, else train and val as far as they have samples."""
-        lists = self._lists(root)
-        if lists:
-            return tuple(lists)
-        there = {self._split(path) for path in self._photos(root)}
-        if not there:
+        listed = self._lists(root)
+        if listed:
+            return tuple(listed)
+        found = divided(map(self._split, self._photos(root)))
+        if not found:
             raise LayoutError(
                 f"{storage.join(root, self._folders[0])}: found no photo, expected .jpg or .png"
             )
-        return tuple(split for split in ("train", "val") if split in there)
+        return found
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a list in its order, else those of the folders by name."""
@@ -140,7 +147,7 @@ class Matting(Layout):
         """Return the split of a photo: by a hash, so that it never depends on other photos."""
         inner = photo.removeprefix(self._folders[0] + "/")
         unit = inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
-        return "val" if in_val(unit, self.val_fraction, self.split_seed) else "train"
+        return divide(unit, self.val_fraction, self.split_seed)
 
     def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
         """Count stray files and mattes without a photo, with the first split."""

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import by_key, in_val, leftovers, pictures, stem
+from dsbuild.layouts.trees import (
+    by_key,
+    check_fraction,
+    divide,
+    divided,
+    leftovers,
+    lists,
+    pictures,
+    stem,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
 
 def read_names(path: str) -> tuple[str, ...]:
     """Return the class names of a file, one a line, in the order of their indices."""
-    names = tuple(line.strip() for line in _lines(path))
+    names = tuple(_lines(path))
     if len(set(names)) != len(names) or not 0 < len(names) <= 256:
         raise PlanError(f"{path}: found {len(names)} names, expected 1 to 256, all different")
     return names
@@ -38,7 +47,7 @@ def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
         if len(rgb) != 3 or not all(part.isdecimal() and int(part) < 256 for part in rgb):
             raise PlanError(f"{path}: found {line!r}, expected lines such as: road, 128, 64, 128")
         colours.append((name, *map(int, rgb)))
-    if not 0 < len(colours) == len({rgb for _, *rgb in colours for rgb in [tuple(rgb)]}) <= 256:
+    if not 0 < len(colours) == len({colour[1:] for colour in colours}) <= 256:
         raise PlanError(f"{path}: found {len(colours)} colours, expected 1 to 256, all different")
     return tuple(colours)
 
@@ -55,7 +64,7 @@ class Pairs(Layout):
     name: ClassVar[str] = "pairs"
     title: ClassVar[str] = "folders of images and labels"
     source: ClassVar[str] = "the folder that --images and --labels are relative to"
-
+    default: ClassVar[str] = "it is the current folder"
     example: ClassVar[str] = " --classes names.txt"
 
     images: str = field(default="images", metadata={"help": "Folder of images below SOURCE."})
@@ -100,8 +109,7 @@ class Pairs(Layout):
             raise PlanError("--colormap and --binary: found both, expected one of them")
         if not -1 <= self.binary <= 254:
             raise PlanError(f"--binary {self.binary}: expected 0 to 254")
-        if not 0 <= self.val_fraction < 1:
-            raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
+        check_fraction(self.val_fraction)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -139,9 +147,11 @@ class Pairs(Layout):
         return [name for name in names if storage.is_folder(storage.join(root, name, self.images))]
 
     def _lists(self, root: str) -> list[str]:
-        known = {stem(path, self.images) for path in pictures(root, self.images)}
-        lists = [n[:-4] for n in storage.names(root) if n.endswith(".txt") and n[0] != "."]
-        return [n for n in lists if known & set(_lines(storage.join(root, f"{n}.txt")))]
+        found = lists(root)
+        known = (
+            {stem(path, self.images) for path in pictures(root, self.images)} if found else set()
+        )
+        return [n for n in found if known & set(_lines(storage.join(root, f"{n}.txt")))]
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or of lists, else train, and val for a fraction."""
@@ -151,21 +161,20 @@ class Pairs(Layout):
         keys = [stem(path, self.images) for path in pictures(root, self.images)]
         if not keys:
             raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
-        there = {self._divide(key) for key in keys}
-        return tuple(split for split in ("train", "val") if split in there)
+        return divided(map(self._divide, keys))
 
     def _divide(self, key: str) -> str:
-        return "val" if in_val(key, self.val_fraction, self.split_seed) else "train"
+        return divide(key, self.val_fraction, self.split_seed)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split: by name, or in the order of its list."""
         above = f"{split}/" if split in self._folders(root) else ""
         images, labels = above + self.images, above + self.labels
         found, masks = by_key(root, images), by_key(root, labels)
-        lists = self._lists(root)
-        keys = _lines(storage.join(root, f"{split}.txt")) if split in lists else sorted(found)
+        listed = self._lists(root)
+        keys = _lines(storage.join(root, f"{split}.txt")) if split in listed else sorted(found)
         for key in keys:
-            if not above and not lists and self._divide(key) != split:
+            if not above and not listed and self._divide(key) != split:
                 continue
             label = key + self.suffix
             yield Sample(

@@ -2,10 +2,10 @@
 
 import hashlib
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dsbuild import storage
-from dsbuild.errors import LayoutError
+from dsbuild.errors import LayoutError, PlanError
 
 
 def walk(root: str, folder: str) -> Iterator[str]:
@@ -55,10 +55,28 @@ def by_key(root: str, folder: str, key: Callable[[str, str], str] = stem) -> dic
     return found
 
 
-def in_val(unit: str, fraction: float, seed: int) -> bool:
-    """Tell whether a unit goes into val: by a hash, so never by what else there is."""
+def lists(folder: str) -> list[str]:
+    """Return the names of the lists in a folder, `.txt` taken off."""
+    names = storage.names(folder)
+    return [name[:-4] for name in names if name.endswith(".txt") and name[0] != "."]
+
+
+def check_fraction(fraction: float) -> None:
+    """Raise PlanError where a share of val is none."""
+    if not 0 <= fraction < 1:
+        raise PlanError(f"--val-fraction {fraction}: expected 0 or more, below 1")
+
+
+def divide(unit: str, fraction: float, seed: int) -> str:
+    """Return the split of a unit, train or val: by a hash, so never by what else there is."""
     digest = hashlib.sha256(f"{seed}\0{unit}".encode(errors="surrogateescape")).digest()
-    return int.from_bytes(digest[:8]) < fraction * 2**64
+    return "val" if int.from_bytes(digest[:8]) < fraction * 2**64 else "train"
+
+
+def divided(splits: Iterable[str]) -> tuple[str, ...]:
+    """Return train and val, as far as they occur."""
+    there = set(splits)
+    return tuple(split for split in ("train", "val") if split in there)
 
 
 def leftovers(root: str, images: str, labels: str, key: Callable[[str, str], str]) -> list[str]:
@@ -66,10 +84,11 @@ def leftovers(root: str, images: str, labels: str, key: Callable[[str, str], str
 
     `key(path, folder)` is what an image and its label have in common.
     """
-    files = [*walk(root, images), *walk(root, labels)]
-    strays = [path for path in files if not is_picture(path)]
-    have = {key(path, images) for path in pictures(root, images)}
-    alone = [path for path in pictures(root, labels) if key(path, labels) not in have]
+    files = {folder: list(walk(root, folder)) for folder in (images, labels)}
+    strays = [path for paths in files.values() for path in paths if not is_picture(path)]
+    have = {key(path, images) for path in files[images] if is_picture(path)}
+    masks = [path for path in files[labels] if is_picture(path)]
+    alone = [path for path in masks if key(path, labels) not in have]
     found = []
     if strays:
         found.append(f"left out {len(strays):,} stray files, such as {strays[0]}")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.trees import lists
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,11 +98,7 @@ class Voc(Layout):
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the names of all lists: train, augmented, val, trainval, test, then others."""
         known = ("train", *AUGMENTED, "val", "trainval", *UNLABELLED)
-        names = [
-            n[:-4]
-            for n in storage.names(storage.join(root, LISTS))
-            if n.endswith(".txt") and n[0] != "."
-        ]
+        names = lists(storage.join(root, LISTS))
         if not names:
             raise LayoutError(
                 f"{storage.join(root, LISTS)}: found no list, expected train.txt, val.txt or the "
