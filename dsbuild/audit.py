@@ -1,13 +1,14 @@
 """What is to be built, and what listing the sources shows before a pixel is read."""
 
+import itertools
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dsbuild import images, plan, storage
 from dsbuild.errors import DsbuildError, LayoutError, PlanError, SampleError
-from dsbuild.extras import FORMS, parse
-from dsbuild.layouts import Sample
+from dsbuild.findings import KINDS, Finding
+from dsbuild.layouts import Layout, Sample
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
 
@@ -49,37 +50,56 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Audit:
-    """A split as planned, and what its listing already shows.
+class Planned:
+    """A split as planned.
 
     Attributes:
       split: its name.
       plans: its shards.
       listed: how many samples it lists, before any limit.
       published: how many were published, or None where that is not known.
-      missing: one line for every file that is not there.
       bytes: size of its sources.
       labels: where its labels come from, as a pattern; None where it has none.
-      remarks: what the layout says of it.
     """
 
     split: str
     plans: tuple[ShardPlan, ...]
     listed: int
     published: int | None
-    missing: tuple[str, ...]
     bytes: int
     labels: str | None
-    remarks: tuple[str, ...]
 
     @property
-    def samples(self) -> int:
-        """How many samples are planned."""
-        return sum(len(shard.samples) for shard in self.plans)
+    def samples(self) -> list[Sample]:
+        """The samples that are planned, in order."""
+        return [sample for shard in self.plans for sample in shard.samples]
 
 
-def audit(request: Request) -> list[Audit]:
-    """Plan every split of a request, and look for each listed file."""
+@dataclass(frozen=True)
+class Audit:
+    """What a request comes to before a pixel is written: splits as planned, and findings."""
+
+    splits: tuple[Planned, ...]
+    findings: tuple[Finding, ...]
+
+    def refuse(self, strict: bool = False) -> None:
+        """Raise SampleError for the first finding that is fatal; with `strict` for any."""
+        found = [one for one in self.findings if one.fatal or strict]
+        if not found:
+            return
+        more = f" (and {len(found) - 1:,} findings more)" if len(found) > 1 else ""
+        remedy = (
+            "--dry-run examines every sample, and lists all findings with --json; leave bad "
+            "samples out with --on-error skip"
+        )
+        if not found[0].fatal:
+            remedy = "--strict makes this an error"
+        kind = KINDS[found[0].kind]
+        raise SampleError(f"{found[0].text}{more}; {kind}: {remedy}")
+
+
+def audit(request: Request) -> Audit:
+    """Plan every split of a request, and find what its listing shows."""
     layout, root, out = request.recipe.layout, request.root, request.out
     if storage.inside(out, root):
         raise PlanError(
@@ -99,38 +119,70 @@ def audit(request: Request) -> list[Audit]:
                 f"{root}: found a list named {split!a}, expected a name in plain ASCII, since "
                 "shards are called after it; rename it"
             )
-    return [_audit(request, split) for split in chosen]
+    splits, findings, keys = [], [], {}
+    for split in chosen:
+        listed = list(layout.samples(root, split))
+        _check_keys(root, split, listed)
+        keys[split] = {sample.key for sample in listed}
+        planned, missing = _plan(request, split, listed)
+        splits.append(planned)
+        findings += [*missing, *_of_case(split, keys[split])]
+        if planned.published not in (None, len(listed)):
+            text = f"{len(listed):,} samples, where {planned.published:,} were published"
+            findings.append(Finding("published", split, text))
+        findings += layout.findings(root, split, listed)
+    return Audit(tuple(splits), (*findings, *_in_two(keys, layout)))
 
 
-def _audit(request: Request, split: str) -> Audit:
-    layout, root = request.recipe.layout, request.root
-    listed = list(layout.samples(root, split))
-    _check_keys(root, split, listed)
+def _plan(request: Request, split: str, listed: Sequence[Sample]) -> tuple[Planned, list[Finding]]:
+    """Return a split as planned, and its files that are not there."""
+    root = request.root
     samples = plan.order(listed, request.order, request.seed, request.limit)
     size, missing = 0, []
     for sample in samples:
-        for path in (sample.image, sample.label):
-            if isinstance(path, str):
-                stamp = storage.stamp(storage.join(root, path))
-                size += stamp.size if stamp else 0
-                if stamp is None:
-                    missing.append(
-                        f"sample {sample.key}: {storage.join(root, path)}: there is no such file"
-                    )
+        for kind, path in (("image-missing", sample.image), ("label-missing", sample.label)):
+            if not isinstance(path, str):
+                continue
+            stamp = storage.stamp(storage.join(root, path))
+            size += stamp.size if stamp else 0
+            if stamp is None:
+                text = f"sample {sample.key}: {storage.join(root, path)}: there is no such file"
+                missing.append(Finding(kind, split, text, fatal=True))
     count = request.shards
     if count is None:
         total = size + _extra_size(request.recipe, root, samples)
         count = plan.shard_count(total, request.shard_size, len(samples))
-    return Audit(
+    planned = Planned(
         split=split,
         plans=tuple(plan.shards(split, root, samples, count, request.recipe)),
         listed=len(listed),
-        published=layout.published(root).get(split),
-        missing=tuple(missing),
+        published=request.recipe.layout.published(root).get(split),
         bytes=size,
         labels=_pattern(samples[0], samples[-1]),
-        remarks=tuple(layout.remarks(root, split, samples)),
     )
+    return planned, missing
+
+
+def _of_case(split: str, keys: Collection[str]) -> list[Finding]:
+    """Find keys that differ only in case, which are one file on macOS and Windows."""
+    seen: dict[str, str] = {}
+    found = []
+    for key in sorted(keys):
+        first = seen.setdefault(key.casefold(), key)
+        if first != key:
+            found.append(Finding("case", split, f"{first} and {key}"))
+    return found
+
+
+def _in_two(keys: Mapping[str, set[str]], layout: Layout) -> list[Finding]:
+    """Find keys that are in two splits, but for splits that share a part by design."""
+    parts = {split: layout.unions.get(split, {split}) for split in keys}
+    return [
+        Finding("two-splits", other, f"sample {key} is in {one}, too")
+        for one, other in itertools.combinations(keys, 2)
+        if not parts[one] & parts[other]
+        for key in sorted(keys[one] & keys[other])
+    ]
 
 
 def _check_keys(root: str, split: str, samples: Sequence[Sample]) -> None:
@@ -157,8 +209,8 @@ def _pattern(first: Sample, last: Sample) -> str | None:
 
 def _extra_size(recipe: Recipe, root: str, samples: Sequence[Sample]) -> int:
     """Return about how many bytes the extras will take, from some samples' headers."""
-    forms = [FORMS[form] for _, form in map(parse, recipe.extras)]
-    if not forms or not samples:
+    per_pixel = sum(one.bytes_per_pixel for one in recipe.chosen)
+    if not per_pixel or not samples:
         return 0
     pixels = []
     for sample in samples[:: max(1, len(samples) // 64)]:
@@ -168,26 +220,4 @@ def _extra_size(recipe: Recipe, root: str, samples: Sequence[Sample]) -> int:
             continue  # this is an estimate; the build itself names every bad file
         pixels.append(head.height * head.width)
     mean = sum(pixels) / max(len(pixels), 1)
-    return int(mean * len(samples) * sum(form.bytes_per_pixel for form in forms))
-
-
-def warnings(audits: Sequence[Audit], title: str) -> list[str]:
-    """Return a line for every split whose list has not the published length, and all remarks."""
-    remarks = [f"split {found.split}: {text}" for found in audits for text in found.remarks]
-    return remarks + [
-        f"split {found.split} lists {found.listed:,} samples; {title} was published with "
-        f"{found.published:,}"
-        for found in audits
-        if found.published not in (None, found.listed)
-    ]
-
-
-def refuse_missing(audits: Sequence[Audit]) -> None:
-    """Raise SampleError for the first file that is not there, with the number of all."""
-    missing = [line for found in audits for line in found.missing]
-    if missing:
-        more = f" (and {len(missing) - 1:,} files more)" if len(missing) > 1 else ""
-        raise SampleError(
-            f"{missing[0]}{more}; expected every listed sample to have its files: fetch them, "
-            "correct the list, or leave such samples out with --on-error skip"
-        )
+    return int(mean * len(samples) * per_pixel)

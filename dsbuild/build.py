@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsbuild import folder, manifest, plan, storage
-from dsbuild.audit import Audit, Request, refuse_missing
+from dsbuild.audit import Audit, Planned, Request
 from dsbuild.errors import StorageError
 from dsbuild.job import Job
-from dsbuild.layouts.base import LUMA
 from dsbuild.manifest import Reject, ShardReceipt
 from dsbuild.plan import ShardPlan
 from dsbuild.shard import Standing, check_shard, versions, write_shard
@@ -29,18 +28,18 @@ class Summary:
 
 def build(
     request: Request,
-    audits: Sequence[Audit],
+    audit: Audit,
     workers: int = 1,
     quiet: bool = True,
     note: Note = lambda _: None,
 ) -> Summary:
-    """Build or finish an output folder by its audits (`audit(request)`); return what came of it.
+    """Build or finish an output folder by its audit (`audit(request)`); return what came of it.
 
     Shards that stand as planned are kept. Raises a DsbuildError, which leaves a folder
     without manifest but with all finished shards; the same call then finishes it.
     """
     if request.on_error == "stop":
-        refuse_missing(audits)
+        audit.refuse()
     if storage.stamp(request.out) and not storage.is_folder(request.out):
         raise StorageError(f"{request.out}: found a file, expected a folder; name another OUT")
     with storage.lock(folder.state(request.out, "lock")):
@@ -48,25 +47,25 @@ def build(
         if request.overwrite:
             note(f"removing all {len(folder.shards(request.out))} shards that dsbuild wrote here")
             folder.clear(request.out)
-        return _build(request, audits, workers, quiet, note)
+        return _build(request, audit.splits, workers, quiet, note)
 
 
 def _build(
-    request: Request, audits: Sequence[Audit], workers: int, quiet: bool, note: Note
+    request: Request, planned: Sequence[Planned], workers: int, quiet: bool, note: Note
 ) -> Summary:
     out, recipe = request.out, request.recipe
-    splits = [found.split for found in audits]
-    plans = [shard for found in audits for shard in found.plans]
+    splits = [found.split for found in planned]
+    plans = [shard for found in planned for shard in found.plans]
     others = folder.other_splits(out, splits, recipe)
     folder.refuse_ambiguous([*splits, *others])
     folder.refuse_strangers(out, splits)
     standing = _standing(request, plans, workers, quiet, note)
     todo = [shard for shard, stands in zip(plans, standing, strict=True) if not stands.receipt]
-    planned = {shard.name for shard in plans}
+    names = {shard.name for shard in plans}
     stale = [
         name
         for name in folder.shards(out)
-        if name not in planned and manifest.split_of(name) not in others
+        if name not in names and manifest.split_of(name) not in others
     ]
     if stale:
         note(f"removing {len(stale)} shards of an earlier plan, such as {stale[0]}")
@@ -74,7 +73,7 @@ def _build(
         folder.open_for_work(out)
         folder.forget(out, [*stale, *(shard.name for shard in todo)])
         folder.save_recipe(out, recipe)
-        for found in audits:
+        for found in planned:
             with storage.writing(folder.plan_path(out, found.split)) as file:
                 file.writelines(shard.line().encode() for shard in found.plans)
     work = functools.partial(write_shard, out=out, on_error=request.on_error)
@@ -82,14 +81,15 @@ def _build(
     written = Job(todo, work, samples, "building " + ", ".join(splits)).run(workers, quiet)
     made = {receipt.name: receipt for receipt in written}
     made |= {stands.receipt.name: stands.receipt for stands in standing if stands.receipt}
-    document = _manifest(request, audits, made, others)
+    document = _manifest(request, planned, made, others)
     rejects = _rejects(out, [made[shard.name] for shard in plans], others)
     if not folder.is_closed(out, document):
         folder.close(out, recipe, document, rejects)
-    if any(LUMA in reject.reason for reject in rejects):
+    if any(reject.kind == "luma" for reject in rejects):
         note(
-            f"some labels were left out, since {LUMA}; labels from the same place that "
-            "passed, by classes whose numbers are lumas too, are as wrong: get the originals"
+            "some labels were left out, since they are the luma of the palette's colours; labels "
+            "from the same place that passed, by classes whose numbers are lumas too, are as "
+            "wrong: get the originals"
         )
     return Summary(document, len(todo), len(plans) - len(todo), rejects)
 
@@ -137,18 +137,22 @@ def _rejects(
 
 def _manifest(
     request: Request,
-    audits: Sequence[Audit],
+    planned: Sequence[Planned],
     receipts: Mapping[str, ShardReceipt],
     others: Mapping[str, Any],
 ) -> dict[str, Any]:
     from dsbuild import __version__
 
     layout = request.recipe.layout
+    weights = [one for one in request.recipe.chosen if one.name == "weights"]
+    beta = dict(weights[0].parameters)["beta"] if weights else None
     splits = dict(others)
-    for found in audits:
+    for found in planned:
         mine = [receipts[shard.name] for shard in found.plans]
         digest = plan.digest(found.plans)
-        splits[found.split] = manifest.split_entry(mine, layout.classes, layout.ignore, digest)
+        splits[found.split] = manifest.split_entry(
+            mine, layout.classes, layout.ignore, digest, beta
+        )
     values = [
         *range(len(layout.classes)),
         *([] if layout.ignore is None else [layout.ignore]),

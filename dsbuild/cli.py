@@ -101,9 +101,9 @@ BUILD_OPTIONS = (
         "--extra",
         "extras",
         multiple=True,
-        metavar="NAME[:FORM]",
-        help="Also store a derived feature; repeatable. laplacian (int64 list), "
-        "laplacian:png16, laplacian:raw16.",
+        metavar="NAME[:FORM][:KEY=N]",
+        help="Also store a derived feature; repeatable: laplacian, laplacian:png16, sobel, canny, "
+        "edges:width=2, distance, alpha, trimap, weights. docs/extras.md has all of them.",
     ),
     click.option(
         "--verify",
@@ -119,6 +119,33 @@ BUILD_OPTIONS = (
         show_default=True,
         help="At a bad sample: stop, or leave it out and list it in rejects.jsonl.",
     ),
+    click.option(
+        "--exif",
+        type=click.Choice(["keep", "apply", "reject"]),
+        default="keep",
+        show_default=True,
+        help="EXIF orientation: keep: bytes as they are, which is what TensorFlow sees. apply: "
+        "turn the pixels.",
+    ),
+    click.option(
+        "--unreadable",
+        type=click.Choice(["reject", "reencode"]),
+        default="reject",
+        show_default=True,
+        help="Images that TensorFlow cannot read (CMYK, 16 bits, TIFF, WebP, BMP, ...).",
+    ),
+    click.option(
+        "--max-side",
+        type=click.IntRange(1),
+        help="Shrink larger images to this longer side, by area; labels by nearest.",
+    ),
+    click.option(
+        "--jpeg-quality",
+        type=click.IntRange(1, 100),
+        help="Of images that are encoded anew. Default: PNG, which loses nothing.",
+    ),
+    click.option("--check-duplicates", is_flag=True, help="Audit: find images of equal content."),
+    click.option("--strict", is_flag=True, help="Audit: whatever is found is an error."),
     click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
     click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
     click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
@@ -128,10 +155,12 @@ BUILD_OPTIONS = (
     click.option(
         "--dry-run",
         is_flag=True,
-        help="Audit the sources, print the plan, write nothing.",
+        help="Audit every sample, print plan and findings, write nothing.",
     ),
     click.option("--quiet", is_flag=True, help="Print errors only."),
-    click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+    click.option(
+        "--json", "as_json", is_flag=True, help="Print the summary and all findings as JSON."
+    ),
 )
 
 
@@ -142,6 +171,9 @@ def _layout_option(field: dataclasses.Field) -> Callable:
         return click.option(
             field.metadata["option"], field.name, metavar="FILE", help=field.metadata["help"]
         )
+    if isinstance(field.default, bool):
+        name = f"--{field.name.replace('_', '-')}"
+        return click.option(name, field.name, is_flag=True, help=field.metadata["help"])
     return click.option(
         field.metadata.get("option", f"--{field.name.replace('_', '-')}"),
         field.name,
@@ -192,39 +224,47 @@ def _build(
     extras: tuple[str, ...],
     verify: str,
     workers: int | None,
+    check_duplicates: bool,
+    strict: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
     **request: Any,
 ) -> None:
-    from dsbuild import job, report, storage, tables
-    from dsbuild.audit import Request, audit, warnings
+    from dsbuild import examine, job, report, storage, tables
+    from dsbuild.audit import Request, audit
     from dsbuild.build import build
+    from dsbuild.policy import Policy
     from dsbuild.recipe import Recipe
 
     out = storage.local(out)
     root = layout.find(None if source is None else storage.local(source))
-    asked = Request(
-        recipe=Recipe(layout=layout, extras=extras, verify=verify),
-        root=root,
-        out=out,
-        **request,
-    )
+    policy = Policy(**{field.name: request.pop(field.name) for field in dataclasses.fields(Policy)})
+    recipe = Recipe(layout=layout.bind(root), extras=extras, verify=verify, policy=policy)
+    asked = Request(recipe=recipe, root=root, out=out, **request)
     begin = time.monotonic()
-    audits = audit(asked)
-    plan = report.plan_document(audits, root)
+    workers = workers or job.cores()
     talks = not (quiet or as_json)
+    found = audit(asked)
     if talks:
-        click.echo(tables.plan_text(plan))
-    for line in () if quiet else warnings(audits, layout.title):
-        _note(line)
+        click.echo(tables.plan_text(report.plan_document(found, root)))
+    every = dry_run or strict
+    found = examine.examine(asked, found, workers, every=every, quiet=not talks)
+    if check_duplicates:
+        found = examine.duplicates(asked, found, workers, quiet=not talks)
+    document = report.plan_document(found, root)
+    if found.findings and talks:
+        click.secho("\n" + tables.findings_text(document["findings"]), fg="yellow", err=True)
+    if dry_run and as_json:
+        click.echo(json.dumps(document, indent=2))
+    if dry_run and talks:
+        click.echo(f"\n{len(found.findings):,} findings; nothing was written, this was a dry run")
+    if strict or asked.on_error == "stop":
+        found.refuse(strict)
     if dry_run:
-        _end_dry_run(plan, as_json, talks, fails=request["on_error"] == "stop")
         return
-    summary = build(
-        asked, audits, workers or job.cores(), quiet=not talks, note=_silent if quiet else _note
-    )
-    document = report.summary_document(summary, out, time.monotonic() - begin)
+    summary = build(asked, found, workers, quiet=not talks, note=_silent if quiet else _note)
+    document = report.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
         click.echo(json.dumps(document, indent=2))
     if talks:
@@ -239,18 +279,6 @@ def _build(
 
 def _silent(line: str) -> None:
     pass
-
-
-def _end_dry_run(plan: dict[str, Any], as_json: bool, talks: bool, fails: bool) -> None:
-    missing = [line for split in plan["splits"].values() for line in split["missing"]]
-    if as_json:
-        click.echo(json.dumps(plan, indent=2))
-    for line in missing:
-        click.secho(f"missing: {line}", fg="red", err=True)
-    if talks:
-        click.echo(f"\n{len(missing):,} files missing; nothing was written, this was a dry run")
-    if missing and fails:
-        sys.exit(1)
 
 
 for _layout in LAYOUTS.values():

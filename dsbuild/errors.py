@@ -1,8 +1,8 @@
 """What can go wrong, as one small tree.
 
 Every message says where (sample key, file, record), what was found, what was
-expected and what to do. Each error takes that message as its only argument, so
-that it survives pickling on its way out of a worker process.
+expected and what to do. Each error takes that message as its first argument, and needs
+no other, so that it survives pickling on its way out of a worker process.
 """
 
 
@@ -15,7 +15,14 @@ class StorageError(DsbuildError):
 
 
 class ImageError(DsbuildError):
-    """Bytes are not an image, or not one that every reader decodes alike."""
+    """Bytes are not an image, or not one that every reader decodes alike.
+
+    `kind` is the name under which the audit counts it, one of `findings.KINDS`.
+    """
+
+    def __init__(self, message: str, kind: str = "unreadable"):
+        super().__init__(message)
+        self.kind = kind
 
 
 class LayoutError(DsbuildError):

@@ -3,17 +3,40 @@
 The one place that reads a sample's files, and that adds its key to an error.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import google_crc32c
+import numpy as np
 
-from dsbuild import extras, images, storage, wire
+from dsbuild import extras, images, mistakes, storage, wire
 from dsbuild.errors import ImageError, SampleError, StorageError
-from dsbuild.layouts import Layout, Sample
+from dsbuild.layouts import Sample
 from dsbuild.manifest import Statistics
+from dsbuild.policy import Admitted, admit
 from dsbuild.recipe import Recipe
 
 NOTHING = (None, None, None)
+
+
+class Loaded(NamedTuple):
+    """A sample that may become a record.
+
+    Attributes:
+      image: as it is stored.
+      pixels: of the image, RGB uint8 (h, w, 3), where an extra needs them.
+      label: role -> value of the label; nothing in an unlabelled split.
+      planes: `label` and `alpha`, uint8 (h, w), as far as they were decoded.
+      counts: value -> pixels of the label, likewise.
+      sources: size, mtime and crc32c of image and label.
+    """
+
+    image: Admitted
+    pixels: np.ndarray | None
+    label: Mapping[str, bytes | int]
+    planes: Mapping[str, np.ndarray]
+    counts: Mapping[int, int]
+    sources: tuple[int | None, ...]
 
 
 class Encoded(NamedTuple):
@@ -27,55 +50,78 @@ class Encoded(NamedTuple):
 class Rejected(SampleError):
     """A sample that is no record: the message, and beside it the parts of a reject.
 
-    Attributes: `key`; `file`, relative to the root; `reason`; `sources` as in Encoded.
+    Attributes: `key`; `file`, relative to the root; `kind`, of `findings.KINDS`; `reason`;
+    `sources` as in Encoded.
     """
 
-    def __init__(self, message: str, key="", file="", reason="", sources=NOTHING * 2):
+    def __init__(self, message: str, key="", file="", kind="", reason="", sources=NOTHING * 2):
         super().__init__(message)
-        self.key, self.file, self.reason, self.sources = key, file, reason, sources
+        self.key, self.file, self.kind, self.reason = key, file, kind, reason
+        self.sources = sources
 
 
-def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
-    """Read a sample's files and return its record.
+def load(sample: Sample, root: str, recipe: Recipe) -> Loaded:
+    """Read and check a sample's files.
 
     Raises Rejected, which names the sample, the file, what was found, what was
     expected and what to do.
     """
-    layout = recipe.layout
     sources: list[int | None] = [*NOTHING, *NOTHING]
     file = sample.image
     try:
-        image = _read(storage.join(root, file), sources, 0)
-        head = images.header(image)
-        values = _image(image, head, recipe)
-        counts = {}
-        if sample.label is not None:
+        image = admit(_read(storage.join(root, file), sources, 0), recipe.policy)
+        pixels = _pixels(image, recipe)
+        label, planes, counts = {}, {}, {}
+        if isinstance(sample.label, str):
             file = sample.label
             data = _read(storage.join(root, file), sources, 3)
-            label, counts = _label(data, file, head, layout, recipe.verify)
-            values |= {"label": label, "label.format": b"png"}
+            label, planes, counts = _label(data, file, image, recipe)
+        elif sample.label is not None:
+            name = recipe.layout.classes[sample.label]
+            label = {"class": sample.label, "class.text": name.encode()}
     except (ImageError, StorageError) as error:
         path = storage.join(root, file)
         reason = str(error).removeprefix(f"{path}: ")
+        missing = "image-missing" if file == sample.image else "label-missing"
+        kind = error.kind if isinstance(error, ImageError) else missing
         message = f"sample {sample.key}: {path}: {reason}"
         for at, unread in ((0, sample.image), (3, sample.label)):
             # What was not read is stamped too, so that a mended file is noticed.
             if sources[at] is None and isinstance(unread, str):
                 stamp = storage.stamp(storage.join(root, unread))
                 sources[at : at + 2] = stamp or NOTHING[:2]
-        raise Rejected(message, sample.key, file, reason, tuple(sources)) from error
-    values["key"] = sample.key.encode()
+        raise Rejected(message, sample.key, file, kind, reason, tuple(sources)) from error
+    return Loaded(image, pixels, label, planes, counts, tuple(sources))
+
+
+def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
+    """Read a sample's files and return its record; raise Rejected as `load` does."""
+    loaded = load(sample, root, recipe)
+    head = loaded.image.head
+    values = {
+        "key": sample.key.encode(),
+        "image": loaded.image.data,
+        "format": head.format.encode(),
+        "height": head.height,
+        "width": head.width,
+        "channels": head.channels,
+        **loaded.label,
+        **extras.features(recipe.chosen, {"image": loaded.pixels, **loaded.planes}),
+    }
+    counts, ignore = loaded.counts, recipe.layout.ignore
+    values_there = [sample.label] if isinstance(sample.label, int) else counts
     statistics = Statistics(
         pixels=counts,
-        images=dict.fromkeys(counts, 1),
+        images=dict.fromkeys(values_there, 1),
+        around=dict.fromkeys(counts, sum(counts.values()) - counts.get(ignore, 0)),
         heights=(head.height, head.height),
         widths=(head.width, head.width),
         formats={head.format: 1},
         rotated=int(head.orientation != 1),
         labels=int(sample.label is not None),
+        changes=dict.fromkeys(loaded.image.changes, 1),
     )
-    record = wire.serialize(recipe.schema.named(values))
-    return Encoded(record, statistics, tuple(sources))
+    return Encoded(wire.serialize(recipe.schema.named(values)), statistics, loaded.sources)
 
 
 def checksum(data: bytes) -> int:
@@ -89,79 +135,61 @@ def _read(path: str, sources: list[int | None], at: int) -> bytes:
     return data
 
 
-def _image(data: bytes, head: images.Header, recipe: Recipe) -> dict:
-    """Return role -> value of what the image alone decides."""
-    reason = images.refusal(head)
-    if reason:
-        raise ImageError(reason)
-    derived = {}
-    if recipe.extras:
-        derived = extras.features(recipe.extras, images.decode(data, head))
-    elif recipe.verify == "full":
-        images.check(data, head)
-    return {
-        "image": data,
-        "format": head.format.encode(),
-        "height": head.height,
-        "width": head.width,
-        "channels": head.channels,
-        **derived,
-    }
+def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
+    """Return the pixels of an image where an extra needs them; else check that it decodes."""
+    if recipe.roles("image"):
+        return images.decode(image.data, image.head)
+    if recipe.verify == "full" and not image.changes:
+        images.check(image.data, image.head)
+    return None
 
 
 def _label(
-    data: bytes, path: str, image: images.Header, layout: Layout, verify: str
-) -> tuple[bytes, dict[int, int]]:
-    """Return the label as a grey PNG, and its histogram where it was to be decoded."""
-    stored, size = None, None
+    data: bytes, path: str, image: Admitted, recipe: Recipe
+) -> tuple[dict, dict[str, np.ndarray], dict[int, int]]:
+    """Return role -> value of a label, its planes, and its histogram, where it is decoded."""
+    layout, header_only = recipe.layout, recipe.verify == "header"
+    stored = None
     if layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)
-        stored, size = images.grey(data, head), (head.height, head.width)
-        _same_size(size, image)
-    if stored is not None and verify == "header":
-        return stored, {}
-    plane = layout.plane(data, path)
-    _same_size(plane.shape, image)
-    counts = images.histogram(plane)
-    refused = refused_values(counts, layout)
-    if refused:
-        raise ImageError(refused)
+        _same_size((head.height, head.width), image)
+        if "shrunk" not in image.changes:
+            stored = images.grey(data, head)
+    planes, counts = {}, {}
+    if stored is None or not header_only or recipe.roles("label", "alpha"):
+        plane = layout.plane(data, path)
+        _same_size(plane.shape, image)
+        counts = images.histogram(plane)
+        refused = mistakes.refusal(counts, plane, layout)
+        if refused:
+            raise refused
+        planes["label"] = image.fit(plane)
+        if planes["label"] is not plane:
+            counts = images.histogram(planes["label"])
+        if recipe.roles("alpha"):
+            planes["alpha"] = image.fit(layout.alpha(data, path), soft=True)
     if stored is None:
-        stored = images.write_png(plane)
-    return stored, {} if verify == "header" else counts
+        stored = images.encode(planes["label"])
+    return {"label": stored, "label.format": b"png"}, planes, {} if header_only else counts
 
 
-def _same_size(label: tuple[int, ...], image: images.Header) -> None:
-    if label == (image.height, image.width):
+def _same_size(label: tuple[int, ...], image: Admitted) -> None:
+    if label == image.size:
         return
+    height, width = image.size
     found = f"found a label of {label[1]} x {label[0]} pixels"
-    expected = f"expected the image's {image.width} x {image.height}"
-    if label == (image.width, image.height) and image.orientation >= 5:
+    expected = f"expected the image's {width} x {height}"
+    if label == (width, height) and image.head.orientation >= 5:
         raise ImageError(
             f"{found}, {expected} as stored: the image carries EXIF orientation "
-            f"{image.orientation}, and the label was drawn on the rotated view; rotate the image's "
-            "pixels and drop its orientation, or rotate the label back"
+            f"{image.head.orientation}, and the label was drawn on the rotated view; build with "
+            "--exif apply, or rotate the label back",
+            kind="size",
         )
-    raise ImageError(f"{found}, {expected}; is it the label of another image?")
-
-
-def refused_values(counts: dict[int, int], layout: Layout) -> str | None:
-    """Return why a label with these counts of values is wrong, or None where it is right.
-
-    Every value must be a class index or the ignore value. The layout names mistakes that
-    it knows by their values.
-    """
-    classes, found = len(layout.classes), counts.keys()
-    wrong = sorted(value for value in found if value >= classes and value != layout.ignore)
-    if not wrong:
-        return None
-    expected = f"expected classes 0 to {classes - 1}"
-    if layout.ignore is not None:
-        expected += f" and {layout.ignore} for ignore"
-    listed = ", ".join(f"{value} ({counts[value]:,} pixels)" for value in wrong[:5])
-    if len(wrong) > 5:
-        listed += f" and {len(wrong) - 5} more"
-    mistake = layout.mistake(found)
-    if mistake:
-        return f"found label values {listed}, {expected}: {mistake}"
-    return f"found label values {listed}, {expected}; map the label's values to class indices"
+    if label == (width, height) and "turned" in image.changes:
+        raise ImageError(
+            f"{found}, {expected} after its EXIF orientation is applied: the label was drawn on "
+            "the pixels as stored; build with --exif keep, or rotate the label",
+            kind="size",
+        )
+    raise ImageError(f"{found}, {expected}; is it the label of another image?", kind="size")

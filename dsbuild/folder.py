@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dsbuild import extras, interop, manifest, storage
+from dsbuild import interop, manifest, storage
 from dsbuild.errors import PlanError
 from dsbuild.manifest import Reject
 from dsbuild.recipe import Recipe
@@ -198,10 +198,9 @@ def close(out: str, recipe: Recipe, document: Mapping[str, Any], rejects: Sequen
     splits = document["splits"].values()
     records = sum(split["records"] for split in splits)
     labels = sum(split["labels"] for split in splits)
-    roles = extras.roles(recipe.extras)
-    with_labels = ("label", "label.format")
+    with_labels = ("label", "label.format", *recipe.roles("label", "alpha"))
     schema = recipe.schema.select(
-        always=(*roles, *(with_labels if labels == records else ())),
+        always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
         sometimes=with_labels if labels else (),
     )
     storage.write(storage.join(out, manifest.SCHEMA), schema.text().encode())

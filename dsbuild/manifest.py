@@ -18,6 +18,7 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.errors import ShardError
+from dsbuild.weights import weights
 
 NAME = "manifest.json"
 SCHEMA = "schema.json"
@@ -70,29 +71,35 @@ class Statistics:
     Attributes:
       pixels: label value -> pixels; empty where labels were not decoded.
       images: label value -> records in which it occurs, likewise.
+      around: label value -> labelled pixels (those of any class) of these records.
       heights, widths: smallest and largest in pixels.
       formats: records an image format.
       rotated: records whose image has an EXIF orientation other than 1.
       labels: records with a label.
+      changes: images that were converted, turned or shrunk, by what was done.
     """
 
     pixels: Mapping[int, int] = field(default_factory=dict)
     images: Mapping[int, int] = field(default_factory=dict)
+    around: Mapping[int, int] = field(default_factory=dict)
     heights: tuple[int, ...] = ()
     widths: tuple[int, ...] = ()
     formats: Mapping[str, int] = field(default_factory=dict)
     rotated: int = 0
     labels: int = 0
+    changes: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: "Statistics") -> "Statistics":
         return Statistics(
             pixels=_sum(self.pixels, other.pixels),
             images=_sum(self.images, other.images),
+            around=_sum(self.around, other.around),
             heights=_range(self.heights + other.heights),
             widths=_range(self.widths + other.widths),
             formats=_sum(self.formats, other.formats),
             rotated=self.rotated + other.rotated,
             labels=self.labels + other.labels,
+            changes=_sum(self.changes, other.changes),
         )
 
 
@@ -109,11 +116,15 @@ def _range(values: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Reject:
-    """A sample that was left out: its key and split, the file at fault, and why."""
+    """A sample that was left out: its key and split, the file at fault, and why.
+
+    `kind` is the name of the fault, as the audit has it.
+    """
 
     split: str
     key: str
     file: str
+    kind: str
     reason: str
 
 
@@ -167,7 +178,7 @@ def load_receipt(out: str, name: str) -> ShardReceipt | None:
     try:
         document = parse(storage.read(path)[0], path)
         counted = document.pop("statistics")
-        for name in ("pixels", "images"):
+        for name in ("pixels", "images", "around"):
             counted[name] = {int(value): count for value, count in counted[name].items()}
         for name in ("heights", "widths"):
             counted[name] = tuple(counted[name])
@@ -190,19 +201,28 @@ def split_entry(
     classes: tuple[str, ...],
     ignore: int | None,
     digest: str,
+    beta: float | None = None,
 ) -> dict:
     """Return what the manifest says of one split, from the receipts of its shards in order.
 
-    `digest` is that of the split's plan.
+    `digest` is that of the split's plan, `beta` that of the weights of classes, None for
+    no weights.
     """
     receipts = list(receipts)
     total = sum((receipt.statistics for receipt in receipts), Statistics())
     counted = {}
-    if total.pixels:
+    if total.images:
         counted = {
             "classes": [{"name": name, **_counts(total, i)} for i, name in enumerate(classes)],
             "ignore": None if ignore is None else _counts(total, ignore),
         }
+        if beta is not None:
+            records = sum(receipt.records for receipt in receipts)
+            counts = (total.pixels, total.around, total.images)
+            if not total.pixels:  # where a label is one class, records are counted
+                counts = (total.images, dict.fromkeys(total.images, records), total.images)
+            by_class = [[count.get(i, 0) for i in range(len(classes))] for count in counts]
+            counted["weights"] = weights(*by_class, beta)
     return {
         "plan": digest,
         "records": sum(receipt.records for receipt in receipts),
@@ -213,6 +233,7 @@ def split_entry(
         "widths": list(total.widths),
         "formats": dict(sorted(total.formats.items())),
         "rotated": total.rotated,
+        "changes": dict(sorted(total.changes.items())),
         **counted,
         "shards": [
             {"name": r.name, "records": r.records, "bytes": r.bytes, "sha256": r.sha256}

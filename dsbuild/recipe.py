@@ -1,11 +1,14 @@
 """The recipe: everything that decides the bytes of a record, as one value."""
 
 import dataclasses
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field
 
-from dsbuild import extras, schema
+from dsbuild import schema
 from dsbuild.errors import PlanError
+from dsbuild.extras import Chosen, parse
 from dsbuild.layouts import Layout
+from dsbuild.policy import Policy
 
 FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
 VERIFY = ("full", "header")
@@ -13,7 +16,7 @@ VERIFY = ("full", "header")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Layout with its options, extras, and how much of every file is decoded.
+    """Layout with its options, extras, image policy, and how much of every file is decoded.
 
     `verify` belongs to it, since which samples pass decides what a shard holds.
     """
@@ -21,21 +24,46 @@ class Recipe:
     layout: Layout
     extras: tuple[str, ...] = ()
     verify: str = "full"
+    policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self):
         if self.verify not in VERIFY:
             raise PlanError(f"--verify {self.verify}: found {self.verify!r}, expected {VERIFY}")
-        names = [extras.parse(text)[0] for text in self.extras]
-        for name in names:
-            if names.count(name) > 1:
+        names = [one.name for one in self.chosen]
+        for one in self.chosen:
+            if names.count(one.name) > 1:
                 raise PlanError(
-                    f"--extra {name}: found twice, expected once: its stored forms share one key"
+                    f"--extra {one.name}: found twice, expected once: its stored forms share one "
+                    "key"
                 )
+            self._check(one)
+
+    def _check(self, one: Chosen) -> None:
+        layout = self.layout
+        if one.extra.of == "counts" and self.verify == "header":
+            raise PlanError(
+                f"--extra {one.name}: it counts the labels, which --verify header leaves undecoded"
+            )
+        missing = [role for role in one.roles if role not in self.schema.roles]
+        if missing or (one.extra.of == "alpha" and not layout.has_alpha):
+            raise PlanError(
+                f"--extra {one.name}: it is made of the {one.extra.of} of a sample, which "
+                f"{layout.title} does not have"
+            )
+
+    @functools.cached_property
+    def chosen(self) -> tuple[Chosen, ...]:
+        """The extras that were asked for, by themselves or by options of the layout."""
+        return tuple(map(parse, (*self.extras, *self.layout.extras)))
 
     @property
     def schema(self) -> schema.Schema:
         """The schema of the layout's records, with all that they may have."""
         return schema.load(self.layout.schema)
+
+    def roles(self, *of: str) -> tuple[str, ...]:
+        """Return the roles that records have by the extras of these kinds of pixels."""
+        return tuple(role for one in self.chosen if one.extra.of in of for role in one.roles)
 
     def document(self) -> dict:
         """Return the recipe's one JSON form, from which the digests of plans are made."""
@@ -45,7 +73,8 @@ class Recipe:
             "options": dataclasses.asdict(self.layout),
             "classes": list(self.layout.classes),
             "ignore": self.layout.ignore,
-            "extras": [":".join(extras.parse(text)) for text in self.extras],
+            "extras": [str(one) for one in self.chosen if one.form],
+            "images": dataclasses.asdict(self.policy),
             "verify": self.verify,
             "features": {f.role: f.name for f in self.schema.features},
         }

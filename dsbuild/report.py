@@ -171,36 +171,37 @@ def problems(document: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def plan_document(audits: Sequence[Audit], root: str) -> dict[str, Any]:
-    """Return what is going to be built, as a JSON document."""
+def plan_document(audit: Audit, root: str) -> dict[str, Any]:
+    """Return what is going to be built and what was found, as a JSON document."""
     return {
         "root": root,
         "splits": {
-            found.split: {
-                "samples": found.samples,
-                "listed": found.listed,
-                "published": found.published,
-                "labels": found.labels,
-                "bytes": found.bytes,
-                "missing": list(found.missing),
+            planned.split: {
+                "samples": len(planned.samples),
+                "listed": planned.listed,
+                "published": planned.published,
+                "labels": planned.labels,
+                "bytes": planned.bytes,
                 "shards": [
                     {
                         "name": shard.name,
                         "records": len(shard.samples),
                         "plan": shard.digest,
                     }
-                    for shard in found.plans
+                    for shard in planned.plans
                 ],
             }
-            for found in audits
+            for planned in audit.splits
         },
+        "findings": [vars(finding) for finding in audit.findings],
     }
 
 
-def summary_document(summary: Summary, out: str, seconds: float) -> dict[str, Any]:
+def summary_document(summary: Summary, audit: Audit, out: str, seconds: float) -> dict[str, Any]:
     """Return what a build came to, as a JSON document."""
     return {
         "out": out,
+        "findings": [vars(finding) for finding in audit.findings],
         "written": summary.written,
         "kept": summary.kept,
         "rejects": [vars(reject) for reject in summary.rejects],

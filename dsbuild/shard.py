@@ -29,7 +29,7 @@ def write_shard(
             except example.Rejected as error:
                 if on_error != "skip":
                     raise
-                rejects.append(Reject(shard.split, error.key, error.file, error.reason))
+                rejects.append(Reject(shard.split, error.key, error.file, error.kind, error.reason))
                 sources.append(error.sources)
                 advance(1, 0)
                 continue
@@ -57,7 +57,7 @@ def write_shard(
 
 def versions(recipe: Recipe) -> dict[str, str]:
     """Return the versions of the libraries that decide bytes: PNG writer, extras."""
-    return images.VERSIONS | extras.versions(recipe.extras)
+    return images.VERSIONS | extras.versions(recipe.chosen)
 
 
 @dataclass(frozen=True)

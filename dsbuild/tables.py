@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsbuild.findings import KINDS
+
 
 def table(rows: Sequence[Sequence[str]], right: str) -> list[str]:
     """Return rows as aligned lines; `right` marks each column `>` or `<`."""
@@ -181,6 +183,19 @@ def plan_text(document: Mapping[str, Any]) -> str:
             ]
         )
     return "\n".join([document["root"], "", *table(rows, "<><>>>")])
+
+
+def findings_text(findings: Sequence[Mapping[str, Any]]) -> str:
+    """Return what an audit found, for people: a row a kind and split, with the first of it."""
+    rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for kind in KINDS:
+        for finding in findings:
+            if finding["kind"] == kind:
+                rows.setdefault((kind, finding["split"]), []).append(finding)
+    lines = [["found", "split", "count", "the first"]]
+    for (kind, split), found in rows.items():
+        lines.append([KINDS[kind], split, f"{len(found):,}", found[0]["text"]])
+    return "\n".join(table(lines, "<<><"))
 
 
 def summary_text(document: Mapping[str, Any]) -> str:

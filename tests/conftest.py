@@ -9,6 +9,7 @@ from dsbuild.audit import Request, audit
 from dsbuild.build import build
 from dsbuild.cli import main
 from dsbuild.layouts.voc import Voc
+from dsbuild.policy import Policy
 from dsbuild.recipe import Recipe
 from tests import fakes
 
@@ -70,10 +71,20 @@ def run():
 
 
 def make(
-    root, out, workers=1, note=lambda _: None, *, layout=None, extras=(), verify="full", **asked
+    root,
+    out,
+    workers=1,
+    note=lambda _: None,
+    *,
+    layout=None,
+    extras=(),
+    verify="full",
+    policy=None,
+    **asked,
 ):
     """Build a VOC tree by the library; returns the summary."""
-    recipe = Recipe(layout=layout or Voc(), extras=tuple(extras), verify=verify)
+    layout = (layout or Voc()).bind(str(root))
+    recipe = Recipe(layout=layout, extras=tuple(extras), verify=verify, policy=policy or Policy())
     request = Request(recipe=recipe, root=str(root), out=str(out), **asked)
     return build(request, audit(request), workers, note=note)
 

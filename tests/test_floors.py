@@ -12,14 +12,14 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     9: ["__main__"],
     8: ["cli"],
-    7: ["report", "tables"],
-    6: ["build", "pipelines"],
+    7: ["report"],
+    6: ["build", "examine", "pipelines"],
     5: ["audit", "folder", "shard"],
     4: ["example", "plan"],
-    3: ["interop", "recipe", "scan"],
-    2: ["extras", "layouts", "manifest", "tfrecord"],
-    1: ["images", "job", "schema", "storage", "wire"],
-    0: ["errors"],
+    3: ["interop", "mistakes", "recipe", "scan"],
+    2: ["extras", "layouts", "manifest", "policy", "tfrecord"],
+    1: ["images", "job", "schema", "storage", "tables", "weights", "wire"],
+    0: ["errors", "findings"],
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOMS = {

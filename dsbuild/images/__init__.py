@@ -13,8 +13,9 @@ import PIL
 from PIL import Image, ImageDraw
 
 from dsbuild.errors import ImageError
-from dsbuild.images import jpeg, png
+from dsbuild.images import jpeg, pixels, png
 from dsbuild.images.base import Header
+from dsbuild.images.pixels import encode, pick, shrink, turn
 
 PNG = png.SIGNATURE
 VERSIONS = {"pillow": PIL.__version__}  # of what writes images
@@ -25,25 +26,36 @@ __all__ = [
     "Header",
     "alpha",
     "check",
+    "convert",
     "decode",
     "draw",
+    "encode",
+    "foreign",
     "grey",
     "header",
     "histogram",
+    "own",
+    "pick",
     "plane",
     "refusal",
-    "write_png",
+    "shrink",
+    "turn",
 ]
 
 _FORMATS = {"jpeg": jpeg, "png": png}
 # TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}); three a pixel.
 _TOO_MANY_BYTES = 1 << 29
-_OTHERS = {
+_FOREIGN = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
     b"II*\0": "a TIFF",
     b"MM\0*": "a TIFF",
+    b"II+\0": "a TIFF",
+    b"MM\0+": "a TIFF",
     b"RIFF": "a WebP",
+}
+_OTHERS = {
+    **_FOREIGN,
     b"\0\5\x16\7": "an AppleDouble side file of macOS",
     b"\x89HDF": "an HDF5 file",
     b"MATLAB": "a MATLAB file",
@@ -53,8 +65,6 @@ _OTHERS = {
 
 # The limit on pixels is this module's own, and an error; Pillow's is a warning.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-write_png = png.write
 
 
 def header(data: bytes) -> Header:
@@ -66,7 +76,13 @@ def header(data: bytes) -> Header:
         raise ImageError("found an empty file, expected a JPEG or PNG; fetch it again")
     found = next((name for magic, name in _OTHERS.items() if data.startswith(magic)), None)
     found = found or "bytes that start with " + data[:8].hex(" ")
-    raise ImageError(f"found {found}, expected a JPEG or PNG")
+    remedy = "; convert it, or let --unreadable reencode do so" if foreign(data) else ""
+    raise ImageError(f"found {found}, expected a JPEG or PNG{remedy}")
+
+
+def foreign(data: bytes) -> bool:
+    """Tell whether bytes are an image of a format that is not stored, but can be converted."""
+    return data.startswith(tuple(_FOREIGN))
 
 
 def refusal(head: Header) -> str | None:
@@ -95,7 +111,7 @@ def refusal(head: Header) -> str | None:
         return None
     return (
         f"found {found}, expected a baseline or progressive JPEG or a still PNG of 8 bits in grey "
-        "or RGB; convert it"
+        "or RGB; convert it, or let --unreadable reencode do so"
     )
 
 
@@ -118,6 +134,19 @@ def decode(data: bytes, head: Header) -> np.ndarray:
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return np.asarray(image.convert("RGB"))
+
+
+def own(data: bytes, head: Header) -> np.ndarray:
+    """Decode an image wholly in its own channels: uint8 (h, w) or (h, w, c); raise ImageError."""
+    return pixels.of(_load(data, head))
+
+
+def convert(data: bytes) -> tuple[np.ndarray, int]:
+    """Return the pixels of an image of any common format, and its EXIF orientation.
+
+    See `pixels.convert`. Raises ImageError.
+    """
+    return pixels.convert(data, _TOO_MANY_BYTES // 3)
 
 
 def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
@@ -153,12 +182,14 @@ def plane(data: bytes) -> np.ndarray:
     if head.format == "jpeg":
         raise ImageError(
             "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
-            "neighbouring classes; export the masks as PNG"
+            "neighbouring classes; export the masks as PNG",
+            kind="jpeg",
         )
     if head.model not in ("grey", "palette"):
         raise ImageError(
             f"found an {head.model.upper()} label, expected one channel of class indices: map its "
-            "colours to indices first"
+            "colours to indices first",
+            kind="colours",
         )
     reason = refusal(head)
     if reason:
@@ -209,7 +240,8 @@ def alpha(data: bytes) -> np.ndarray:
     if head.format == "jpeg" or head.model in ("rgb", "palette"):
         raise ImageError(
             f"found a {head.format.upper()} matte in {head.model.upper()} without alpha, expected "
-            "RGBA or grey PNG: its colours are the cut-out, not the alpha; export the alpha channel"
+            "RGBA or grey PNG: its colours are the cut-out, not the alpha; export the alpha",
+            kind="no-alpha",
         )
     image = _load(data, head)
     return np.asarray(image.convert("L") if head.model == "grey" else image.getchannel("A"))

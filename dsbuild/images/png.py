@@ -1,4 +1,4 @@
-"""PNG: header, checked chunks, palette indices, and lossless writing.
+"""PNG: header, checked chunks, palette indices.
 
 Source: W3C PNG Specification, third edition (chunks, 5; IHDR, 11.2.1; filters, 9).
 """
@@ -190,10 +190,3 @@ def load(data: bytes, head: Header) -> Image.Image:
     ) as error:
         raise ImageError(f"found a damaged PNG: {error}; fetch or export the file again") from error
     return image
-
-
-def write(pixels: np.ndarray, level: int = 6) -> bytes:
-    """Return pixels (h, w), uint8 or uint16, as a grey PNG; level is zlib's, 0 to 9."""
-    out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG", compress_level=level)
-    return out.getvalue()

@@ -10,11 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from dsbuild.findings import Finding
+
 if TYPE_CHECKING:
     import numpy as np
 
 RGB = tuple[int, int, int]
-LUMA = "these are the luma of the palette's colours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class Layout(abc.ABC):
       classes: names of the classes, by index.
       ignore: the label value that is no class, or None.
       palette: RGB colours by label value; further values have none.
+      extras: further features that its options ask for, as `--extra` would.
+      has_alpha: whether its labels hold a soft alpha, which `alpha` returns.
+      unions: splits that are made of others, such as trainval: name -> their parts.
     """
 
     name: ClassVar[str]
@@ -61,6 +65,9 @@ class Layout(abc.ABC):
     classes: ClassVar[tuple[str, ...]]
     ignore: ClassVar[int | None] = 255
     palette: ClassVar[tuple[RGB, ...]] = ()
+    extras: ClassVar[tuple[str, ...]] = ()
+    has_alpha: ClassVar[bool] = False
+    unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
 
     @abc.abstractmethod
     def find(self, source: str | None) -> str:
@@ -74,28 +81,33 @@ class Layout(abc.ABC):
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split in the order in which it was published."""
 
+    def bind(self, root: str) -> "Layout":
+        """Return the layout with what only its root can tell, such as the names of classes."""
+        return self
+
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of samples by split, where it is known."""
         return {}
 
-    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
-        """Return what a user should know of a split, beside its missing files."""
+    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+        """Return what a user should know of a split, beside what every split is audited for."""
         return []
 
     def indexed(self, path: str) -> bool:
         """Tell whether the stored values of a label PNG are the class indices themselves."""
         return True
 
-    def mistake(self, values: Collection[int]) -> str | None:
-        """Return the name of the mistake that these label values betray, and its remedy.
+    def mistake(self, values: Collection[int]) -> tuple[str, str] | None:
+        """Return the kind of mistake that these label values betray, and its remedy.
 
         Called where some of them are neither a class nor the ignore value. Here: a
         palette that was decoded to its luma, told by the set of its values.
         """
         if set(values) <= _lumas(self):
             return (
-                f"{LUMA}, so the palette PNG was decoded to grey on its way here and classes were "
-                "lost; use the original palette PNGs"
+                "luma",
+                "these are the luma of the palette's colours, so the palette PNG was decoded to "
+                "grey on its way here and classes were lost; use the original palette PNGs",
             )
         return None
 
@@ -105,6 +117,10 @@ class Layout(abc.ABC):
         from dsbuild import images
 
         return images.plane(data)
+
+    def alpha(self, data: bytes, path: str) -> "np.ndarray":
+        """Return the soft alpha that a label file holds: uint8 (h, w)."""
+        raise NotImplementedError
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
 
 if TYPE_CHECKING:
@@ -179,12 +180,7 @@ class Cityscapes(Layout):
 
     def _ending(self, root: str, split: str, keys: list[str]) -> str:
         """Return how the label files of a split end."""
-        folder = storage.join(root, self._truth, split)
-        there = {
-            f"{city}/{name}"
-            for city in storage.names(folder)
-            for name in storage.names(storage.join(folder, city))
-        }
+        there = set(self._annotations(root, split))
         kinds = PREFERRED[self.encoding] if self.labels == "auto" else (self.labels,)
         endings = [f"_{self._truth}_{KINDS[kind]}" for kind in kinds]
         return max(endings, key=lambda ending: sum(key + ending in there for key in keys))
@@ -193,26 +189,46 @@ class Cityscapes(Layout):
         """Return the published number of finely labelled images, and of images to test on."""
         return {"train": 2975, "val": 500, "test": 1525}
 
-    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
-        """Say so where trainIds are made of labelIds, which were drawn otherwise."""
+    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+        """Find annotations without an image; say where trainIds are made of labelIds."""
+        found = []
         if self.encoding == "trainids" and str(samples[0].label).endswith(KINDS["ids"]):
-            return [
+            text = (
                 "trainIds are mapped from labelIds.png; along boundaries they differ from those "
                 "that cityscapesScripts draws of polygons.json"
-            ]
-        return []
+            )
+            found.append(Finding("source", split, text))
+        have = {sample.image.removesuffix(IMAGE).partition("/")[2] for sample in samples}
+        for name in self._annotations(root, split) if split not in UNLABELLED else ():
+            key = name.partition(f"_{self._truth}_")[0]
+            if f"{split}/{key}" not in have:
+                path = f"{self._truth}/{split}/{name}"
+                found.append(Finding("label-alone", split, f"{storage.join(root, path)}"))
+                have.add(f"{split}/{key}")
+        return found
+
+    def _annotations(self, root: str, split: str) -> list[str]:
+        """Return the files of a split's annotations, as <city>/<name>."""
+        folder = storage.join(root, self._truth, split)
+        return [
+            f"{city}/{name}"
+            for city in storage.names(folder)
+            for name in storage.names(storage.join(folder, city))
+            if name[0] != "."
+        ]
 
     def indexed(self, path: str) -> bool:
         """Tell whether a file holds the indices: trainIds, or ids where these are asked for."""
         return path.endswith(KINDS[self.encoding])
 
-    def mistake(self, values: Collection[int]) -> str | None:
+    def mistake(self, values: Collection[int]) -> tuple[str, str] | None:
         """Name labelIds that stand where trainIds belong."""
         others = {value for value in values if value != 255}
         if self.encoding == "trainids" and others and max(others) < len(LABELS):
             return (
+                "label-ids",
                 "these are labelIds, of 34 classes, where the 19 trainIds belong; use --labels "
-                "polygons or ids, or make labelTrainIds.png by cityscapesScripts"
+                "polygons or ids, or make labelTrainIds.png by cityscapesScripts",
             )
         return super().mistake(values)
 

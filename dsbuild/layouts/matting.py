@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
+from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.trees import (
     by_key,
@@ -49,6 +50,7 @@ class Matting(Layout):
     classes: ClassVar[tuple[str, ...]] = ("background", "human")
     ignore: ClassVar[int | None] = None
     palette: ClassVar[tuple[RGB, ...]] = ((0, 0, 0), (192, 128, 128))
+    has_alpha: ClassVar[bool] = True
 
     alpha_threshold: int = field(
         default=50,
@@ -70,6 +72,16 @@ class Matting(Layout):
         },
     )
     split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
+    keep_alpha: bool = field(
+        default=False, metadata={"help": "Also store the soft alpha, as --extra alpha does."}
+    )
+    trimap: int = field(
+        default=-1,
+        metadata={
+            "help": "Also store a trimap, unknown for this many pixels around soft ones, as "
+            "--extra trimap:width=W does; -1 for none."
+        },
+    )
 
     def __post_init__(self):
         if not 0 <= self.alpha_threshold <= 254:
@@ -80,6 +92,14 @@ class Matting(Layout):
         check_fraction(self.val_fraction)
         if bool(self.images) != bool(self.alphas):
             raise PlanError("--images and --alphas: found one of them, expected both or none")
+        if not -1 <= self.trimap <= 255:
+            raise PlanError(f"--trimap {self.trimap}: expected 0 to 255 pixels, or -1 for none")
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Alpha and trimap, where they were asked for."""
+        trimap = (f"trimap:width={self.trimap}",) if self.trimap >= 0 else ()
+        return (*(("alpha",) if self.keep_alpha else ()), *trimap)
 
     @property
     def _folders(self) -> tuple[str, str]:
@@ -149,11 +169,11 @@ class Matting(Layout):
         unit = inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
         return divide(unit, self.val_fraction, self.split_seed)
 
-    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
-        """Count stray files and mattes without a photo, with the first split."""
+    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+        """Find stray files and mattes without a photo, with the first split."""
         if self._lists(root) or split != self.splits(root)[0]:
             return []
-        return leftovers(root, *self._folders, _key)
+        return leftovers(root, split, *self._folders, _key)
 
     def indexed(self, path: str) -> bool:
         """Return False: a matte's values are no classes."""
@@ -161,9 +181,13 @@ class Matting(Layout):
 
     def plane(self, data: bytes, path: str) -> "np.ndarray":
         """Return 1 where alpha is greater than the threshold, else 0: uint8 (h, w)."""
+        return (self.alpha(data, path) > self.alpha_threshold).astype("uint8")
+
+    def alpha(self, data: bytes, path: str) -> "np.ndarray":
+        """Return the alpha of a matte: uint8 (h, w), 0 transparent to 255 opaque."""
         from dsbuild import images
 
-        return (images.alpha(data) > self.alpha_threshold).astype("uint8")
+        return images.alpha(data)
 
 
 def _key(path: str, folder: str) -> str:

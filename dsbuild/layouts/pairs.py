@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.trees import (
     by_key,
@@ -183,8 +184,8 @@ class Pairs(Layout):
                 masks.get(label, f"{labels}/{label}.png"),
             )
 
-    def remarks(self, root: str, split: str, samples: Sequence[Sample]) -> list[str]:
-        """Count stray files and labels without an image, with the first split they concern."""
+    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+        """Find stray files and labels without an image, with the first split they concern."""
         above = f"{split}/" if split in self._folders(root) else ""
         if not above and split != self.splits(root)[0]:
             return []
@@ -193,7 +194,7 @@ class Pairs(Layout):
             whole = stem(path, folder)
             return whole.removesuffix(self.suffix) if folder == above + self.labels else whole
 
-        return leftovers(root, above + self.images, above + self.labels, key)
+        return leftovers(root, split, above + self.images, above + self.labels, key)
 
     def indexed(self, path: str) -> bool:
         """Tell whether the labels hold class indices."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
+from dsbuild.findings import Finding
 
 
 def walk(root: str, folder: str) -> Iterator[str]:
@@ -79,19 +80,20 @@ def divided(splits: Iterable[str]) -> tuple[str, ...]:
     return tuple(split for split in ("train", "val") if split in there)
 
 
-def leftovers(root: str, images: str, labels: str, key: Callable[[str, str], str]) -> list[str]:
-    """Say which files below two folders are strays, and which labels have no image.
+def leftovers(
+    root: str, split: str, images: str, labels: str, key: Callable[[str, str], str]
+) -> list[Finding]:
+    """Find files below two folders that are strays, and labels that have no image.
 
     `key(path, folder)` is what an image and its label have in common.
     """
     files = {folder: list(walk(root, folder)) for folder in (images, labels)}
-    strays = [path for paths in files.values() for path in paths if not is_picture(path)]
     have = {key(path, images) for path in files[images] if is_picture(path)}
-    masks = [path for path in files[labels] if is_picture(path)]
-    alone = [path for path in masks if key(path, labels) not in have]
     found = []
-    if strays:
-        found.append(f"left out {len(strays):,} stray files, such as {strays[0]}")
-    if alone:
-        found.append(f"found {len(alone):,} labels without an image, such as {alone[0]}")
+    for folder, paths in files.items():
+        for path in paths:
+            if not is_picture(path):
+                found.append(Finding("stray", split, storage.join(root, path)))
+            elif folder == labels and key(path, labels) not in have:
+                found.append(Finding("label-alone", split, storage.join(root, path)))
     return found

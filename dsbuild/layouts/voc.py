@@ -64,6 +64,10 @@ class Voc(Layout):
         "horse motorbike person pottedplant sheep sofa train tvmonitor".split()
     )
     palette: ClassVar[tuple[RGB, ...]] = _palette()
+    unions: ClassVar[Mapping[str, frozenset[str]]] = {
+        **Layout.unions,
+        **dict.fromkeys(AUGMENTED, frozenset({"train", "SBD"})),
+    }
 
     labels: str = field(
         default="auto",

@@ -1,0 +1,156 @@
+"""Open samples before they are built, and find the mistakes that their labels are known for.
+
+Nothing is written. A build opens a few samples of every split, since most mistakes are in
+all of them; `every` opens all, as a dry run does.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dsbuild import images, mistakes, storage
+from dsbuild.audit import Audit, Request
+from dsbuild.errors import DsbuildError, StorageError
+from dsbuild.example import Loaded, Rejected, load
+from dsbuild.findings import Finding
+from dsbuild.job import Advance, Job
+from dsbuild.layouts import Layout, Sample
+from dsbuild.mistakes import Mistake
+from dsbuild.recipe import Recipe
+
+FEW = 16  # samples of a split that every build opens first
+_CHUNK = 64  # samples that a worker takes at once
+
+
+class Task(NamedTuple):
+    """Samples of a split that one worker opens."""
+
+    split: str
+    samples: Sequence[Sample]
+
+
+class Seen(NamedTuple):
+    """What opening some samples showed: findings, and the values of each label."""
+
+    findings: list[Finding]
+    labels: list[frozenset[int]]
+
+
+def examine(
+    request: Request, audit: Audit, workers: int = 1, *, every: bool = False, quiet: bool = True
+) -> Audit:
+    """Return an audit with what opening samples adds to it: a few of each split, or `every` one.
+
+    Samples are opened as a build opens them, so what a build would refuse is found.
+    """
+    recipe = dataclasses.replace(request.recipe, verify="full", extras=())
+    missing = {one.text for one in audit.findings if one.kind in ("image-missing", "label-missing")}
+    tasks = []
+    for planned in audit.splits:
+        samples = planned.samples
+        chosen = samples if every else samples[:: max(1, len(samples) // FEW)][:FEW]
+        tasks += [
+            Task(planned.split, chosen[at : at + _CHUNK]) for at in range(0, len(chosen), _CHUNK)
+        ]
+    work = functools.partial(_open, root=request.root, recipe=recipe)
+    count = sum(len(task.samples) for task in tasks)
+    results = Job(tasks, work, count, "examining").run(workers if every else 1, quiet)
+    found = list(audit.findings)
+    for planned in audit.splits:
+        seen = [
+            one for task, one in zip(tasks, results, strict=True) if task.split == planned.split
+        ]
+        found += [one for part in seen for one in part.findings if one.text not in missing]
+        labels = [values for part in seen for values in part.labels]
+        mistake = mistakes.of_split(labels, recipe.layout)
+        if mistake:
+            found.append(Finding(mistake.kind, planned.split, mistake.text))
+    return dataclasses.replace(audit, findings=tuple(found))
+
+
+def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
+    seen = Seen([], [])
+    for sample in task.samples:
+        try:
+            loaded = load(sample, root, recipe)
+        except Rejected as error:
+            seen.findings.append(_refused(sample, task.split, root, recipe.layout, error))
+        else:
+            if loaded.counts:
+                seen.labels.append(frozenset(loaded.counts))
+            for mistake in _mistakes(sample, root, recipe.layout, loaded):
+                path = storage.join(root, str(sample.label))
+                text = f"sample {sample.key}: {path}: {mistake.text}"
+                seen.findings.append(Finding(mistake.kind, task.split, text))
+        advance(1, 0)
+    return seen
+
+
+def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejected) -> Finding:
+    """Return the finding of a sample that cannot be built, under the name of its mistake."""
+    if error.file == sample.label:
+        mistake = mistakes.swapped(
+            storage.read(storage.join(root, sample.image))[0], sample.image, layout
+        )
+        if mistake:
+            text = f"{error!s}: {mistake.text}"
+            return Finding(mistake.kind, split, text, fatal=True)
+    return Finding(error.kind, split, str(error), fatal=True)
+
+
+def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list[Mistake]:
+    """Return the mistakes of a sample that would be built."""
+    if not isinstance(sample.label, str):
+        return []
+    found = [mistakes.of_constant(loaded.counts, layout)]
+    if layout.indexed(sample.label):
+        found.append(mistakes.of_plane(loaded.planes["label"]))
+    else:
+        found.append(_of_alpha(sample, root))
+    return [mistake for mistake in found if mistake]
+
+
+def _of_alpha(sample: Sample, root: str) -> Mistake | None:
+    """Return the mistake of a grey label that is the brightness of its image, or None."""
+    label = storage.read(storage.join(root, sample.label))[0]
+    image = storage.read(storage.join(root, sample.image))[0]
+    try:
+        if not label.startswith(images.PNG) or images.header(label).model != "grey":
+            return None
+        return mistakes.of_alpha(images.plane(label), images.decode(image, images.header(image)))
+    except DsbuildError:
+        return None  # an image that only the policy makes readable
+
+
+def duplicates(request: Request, audit: Audit, workers: int = 1, quiet: bool = True) -> Audit:
+    """Return an audit with the images whose content is that of another one, by sha256."""
+    places = [(planned.split, sample) for planned in audit.splits for sample in planned.samples]
+    paths = list(dict.fromkeys(sample.image for _, sample in places))
+    tasks = [paths[at : at + _CHUNK] for at in range(0, len(paths), _CHUNK)]
+    work = functools.partial(_digests, root=request.root)
+    results = Job(tasks, work, len(paths), "comparing").run(workers, quiet)
+    digests = dict(zip(paths, [one for part in results for one in part], strict=True))
+    first: dict[str, tuple[str, Sample]] = {}
+    found = []
+    for split, sample in places:
+        digest = digests[sample.image]
+        if digest is None:
+            continue
+        other, twin = first.setdefault(digest, (split, sample))
+        if twin.image != sample.image:
+            text = f"sample {sample.key} is the image of {twin.key} in {other}"
+            found.append(Finding("same-content", split, text))
+    return dataclasses.replace(audit, findings=(*audit.findings, *found))
+
+
+def _digests(paths: Sequence[str], advance: Advance, *, root: str) -> list[str | None]:
+    digests = []
+    for path in paths:
+        try:
+            digests.append(hashlib.sha256(storage.read(storage.join(root, path))[0]).hexdigest())
+        except StorageError:
+            digests.append(None)  # it is found missing
+        advance(1, 0)
+    return digests

@@ -1,0 +1,57 @@
+"""The forms in which pixels of extra features are stored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsbuild import images
+
+OFFSET = 32768  # of 16-bit PNGs, which hold no negative values
+
+
+def _values(name: str, pixels: np.ndarray) -> dict:
+    return {name: pixels.ravel()}
+
+
+def _png(name: str, pixels: np.ndarray) -> dict:
+    return {f"{name}.encoded": images.encode(pixels), f"{name}.format": b"png"}
+
+
+def _png16(name: str, pixels: np.ndarray) -> dict:
+    shifted = (pixels.astype(np.int32) + OFFSET).astype(np.uint16)
+    return {
+        f"{name}.encoded": images.encode(shifted, level=1),
+        f"{name}.format": b"png16",
+    }
+
+
+def _raw16(name: str, pixels: np.ndarray) -> dict:
+    return {
+        f"{name}.encoded": pixels.astype("<i2").tobytes(),
+        f"{name}.format": b"raw16",
+    }
+
+
+@dataclass(frozen=True)
+class Form:
+    """How pixels are stored.
+
+    Attributes:
+      store: (name, pixels) -> role -> value.
+      roles: what follows the extra's name in these roles.
+      bytes_per_pixel: about what they take.
+    """
+
+    store: Callable[[str, np.ndarray], dict]
+    roles: tuple[str, ...]
+    bytes_per_pixel: float
+
+
+_ENCODED = (".encoded", ".format")
+FORMS = {
+    "int64": Form(_values, ("",), 4.9),
+    "png": Form(_png, _ENCODED, 0.05),
+    "png16": Form(_png16, _ENCODED, 1.1),
+    "raw16": Form(_raw16, _ENCODED, 2.0),
+}

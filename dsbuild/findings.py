@@ -1,0 +1,51 @@
+"""What an audit may find: findings, and the kinds that they are counted by."""
+
+from dataclasses import dataclass
+
+# Kind -> what it is, in the order in which they are shown. Of a kind that makes a sample
+# no record the finding is fatal; the others only warn.
+KINDS = {
+    "image-missing": "images that are listed and not there",
+    "label-missing": "images without a label",
+    "label-alone": "labels without an image",
+    "stray": "files that belong to no pair",
+    "case": "ids that differ only in case",
+    "two-splits": "ids in two splits",
+    "same-content": "images of equal content",
+    "published": "another length than published",
+    "classes": "classes that are not everywhere",
+    "source": "what the labels are made of",
+    "unreadable": "files that cannot be stored",
+    "exif": "images with an EXIF orientation",
+    "size": "labels of another size than their image",
+    "swapped": "image and label are swapped",
+    "luma": "palette read as luma",
+    "label-ids": "labelIds where trainIds belong",
+    "colours": "colours where class indices belong",
+    "jpeg": "masks compressed as JPEG",
+    "interpolated": "masks resized with interpolation",
+    "binary-255": "masks of 0 and 255 read as class indices",
+    "one-based": "classes counted from 1",
+    "no-alpha": "mattes without alpha",
+    "alpha-luma": "luma of the cut-out read as alpha",
+    "values": "label values that are no class",
+    "all-background": "labels that are all background",
+    "all-ignore": "labels that are all ignore",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about a split that its user should know before it is built.
+
+    Attributes:
+      kind: a key of `KINDS`.
+      split: where it was found.
+      text: sample or file, what was found, what was expected, what to do.
+      fatal: whether it keeps a sample from becoming a record.
+    """
+
+    kind: str
+    split: str
+    text: str
+    fatal: bool = False

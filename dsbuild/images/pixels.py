@@ -1,0 +1,91 @@
+"""Images that are changed before they are stored: convert, turn, shrink, encode anew.
+
+Pixels here keep the channels of their image: uint8 (h, w) grey, or (h, w, c) with 2 grey
+and alpha, 3 RGB, 4 RGBA.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from dsbuild.errors import ImageError
+
+# What Pillow reads and TensorFlow does not, or not alike.
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+_MODES = {
+    **{mode: mode for mode in ("L", "LA", "RGB", "RGBA")},
+    **dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB"),
+    **dict.fromkeys(("PA", "RGBa"), "RGBA"),
+    "1": "L",
+    "La": "LA",
+}
+
+
+def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
+    """Return the pixels of an image of any common format, and its EXIF orientation.
+
+    Of 16 bits the upper 8, as TensorFlow takes them; of CMYK what Pillow makes of it; of
+    several frames or pages the first. `most` is the number of pixels from which an image
+    is refused. Raises ImageError.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        if image.height * image.width >= most:
+            raise ImageError(
+                f"found {image.width:,} x {image.height:,} pixels, too many to convert"
+            )
+        image.load()
+        return of(image), image.getexif().get(0x0112, 1)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's many readers raise many kinds for damaged files
+        raise ImageError(
+            f"found an image that cannot be converted: {error}; fetch or export the file again"
+        ) from error
+
+
+def of(image: Image.Image) -> np.ndarray:
+    """Return the pixels of a Pillow image in their own channels, 8 bits each."""
+    if image.mode.startswith("I;16"):
+        return (np.asarray(image) >> 8).astype(np.uint8)
+    mode = _MODES.get(image.mode)
+    if image.mode == "P":
+        mode = "RGBA" if "transparency" in image.info else "RGB"
+    if mode is None:
+        raise ImageError(f"found pixels of mode {image.mode}, whose range is not known; convert it")
+    return np.asarray(image.convert(mode))
+
+
+def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Return pixels as viewers show them by their EXIF orientation, 1 to 8 (EXIF 2.32, 4.6.4)."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::rows, ::columns])
+
+
+def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return pixels averaged over areas to (height, width); colours weighted by their alpha."""
+    return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BOX))
+
+
+def pick(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a plane of classes at (height, width): of every area the value at its centre."""
+    return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
+
+
+def encode(pixels: np.ndarray, jpeg_quality: int | None = None, level: int = 6) -> bytes:
+    """Return pixels as a PNG, or as a JPEG of a quality, which has no alpha.
+
+    Also uint16 (h, w) as a PNG of 16 bits; `level` is zlib's, 0 to 9.
+    """
+    out = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if jpeg_quality is None:
+        image.save(out, "PNG", compress_level=level)
+    else:
+        image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
+        image.save(out, "JPEG", quality=jpeg_quality)
+    return out.getvalue()

@@ -1,0 +1,181 @@
+"""The mistakes that labels are known for, recognised by their signature.
+
+Each is told by what it leaves in the values of a label, or in how they lie; its text names
+the remedy. Kinds are those of `findings.KINDS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dsbuild import images
+from dsbuild.errors import ImageError
+from dsbuild.layouts import Layout
+
+# Of all changes from pixel to pixel, the share that goes on in the same direction. In clean
+# masks, also such as were resized by nearest, it was at most 0.03 (Pascal VOC, SBD,
+# Cityscapes, CamVid); in masks resized by bilinear or bicubic at least 0.3, in masks that
+# were JPEGs of quality 50 to 95 at least 0.13.
+_SMOOTH = 0.12
+# Blocks of 8 x 8 pixels that are not constant: shifted by half a block over aligned. JPEG
+# spreads noise up to the edges of its blocks: 1.33 at least, without it 1.28 at most.
+_BLOCKS = 1.3
+
+
+class Mistake(NamedTuple):
+    """A mistake: its kind, and what to do about it."""
+
+    kind: str
+    text: str
+
+
+def refusal(counts: Mapping[int, int], plane: np.ndarray, layout: Layout) -> ImageError | None:
+    """Return why a label with these counts of values is wrong, or None where it is right.
+
+    Every value must be a class index or the ignore value.
+    """
+    classes = len(layout.classes)
+    wrong = sorted(value for value in counts if value >= classes and value != layout.ignore)
+    if not wrong:
+        return None
+    expected = f"expected classes 0 to {classes - 1}"
+    if layout.ignore is not None:
+        expected += f" and {layout.ignore} for ignore"
+    listed = ", ".join(f"{value} ({counts[value]:,} pixels)" for value in wrong[:5])
+    if len(wrong) > 5:
+        listed += f" and {len(wrong) - 5} more"
+    mistake = _of_values(counts, wrong, layout) or of_plane(plane)
+    kind, text = mistake or Mistake("values", "map the label's values to class indices")
+    return ImageError(f"found label values {listed}, {expected}: {text}", kind)
+
+
+def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) -> Mistake | None:
+    known = layout.mistake(counts.keys())
+    if known:
+        return Mistake(*known)
+    if counts.keys() <= {0, 255}:
+        return Mistake(
+            "binary-255",
+            "this is a mask of two values, not of class indices; map 255 to 1, or build it by "
+            "dsbuild pairs --binary 127",
+        )
+    if wrong == [len(layout.classes)]:
+        return Mistake(
+            "one-based",
+            "classes seem to be counted from 1; subtract 1, or where 0 is no class but has a name, "
+            "list that name first",
+        )
+    return None
+
+
+def of_plane(plane: np.ndarray) -> Mistake | None:
+    """Return the mistake that the lie of a label's values betrays, or None.
+
+    `plane` holds class indices, uint8 (h, w). Values that lie between those of their
+    neighbours come of interpolation, or of JPEG.
+    """
+    changes = rising = turning = 0
+    for rows in (plane, plane.T):
+        steps = np.sign(np.diff(rows.astype(np.int16), axis=1))
+        pairs = steps[:, :-1] * steps[:, 1:]
+        changes += np.count_nonzero(steps)
+        rising += np.count_nonzero(pairs > 0)
+        turning += np.count_nonzero(pairs < 0)
+    if rising < 30 or rising < _SMOOTH * changes:
+        return None
+    if turning > rising or _in_blocks(plane):
+        return Mistake(
+            "jpeg",
+            "their values ripple around edges, so the mask was a JPEG on its way here; export it "
+            "anew, as PNG all the way",
+        )
+    return Mistake(
+        "interpolated",
+        "values between classes lie along edges, so the mask was resized with interpolation; "
+        "resize the original by nearest neighbour",
+    )
+
+
+def _in_blocks(plane: np.ndarray) -> bool:
+    if min(plane.shape) < 128:
+        return False
+    aligned, shifted = (_uneven(plane[at:, at:]) for at in (0, 4))
+    return shifted > _BLOCKS * aligned
+
+
+def _uneven(plane: np.ndarray) -> float:
+    """Return the share of blocks of 8 x 8 pixels that are not of one value."""
+    height, width = (side // 8 for side in plane.shape)
+    blocks = plane[: height * 8, : width * 8].reshape(height, 8, width, 8)
+    return float((blocks.max((1, 3)) != blocks.min((1, 3))).mean())
+
+
+def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
+    """Return the mistake of a label of one value, background or ignore, or None."""
+    if counts.keys() == {0}:
+        return Mistake("all-background", f"found nothing but {layout.classes[0]} (0) in it")
+    if layout.ignore is not None and counts.keys() == {layout.ignore}:
+        return Mistake("all-ignore", f"found nothing but the ignore value {layout.ignore} in it")
+    return None
+
+
+def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None:
+    """Return the mistake that the values of a split's labels betray together, or None.
+
+    Each label alone has legal values.
+    """
+    mixed = [values for values in labels if len(values) > 1]
+    binary = sum(values == {0, layout.ignore} for values in mixed)
+    if binary and 2 * binary >= len(mixed):
+        return Mistake(
+            "binary-255",
+            f"{binary} of {len(labels)} labels hold 0 and {layout.ignore} alone, and "
+            f"{layout.ignore} is ignored, so their objects are no class; map {layout.ignore} to 1, "
+            "or build them by dsbuild pairs --binary 127",
+        )
+    background = layout.classes[0].lower() in ("background", "unlabeled", "unlabelled", "void")
+    if len(mixed) > 2 and background and not any(0 in values for values in labels):
+        return Mistake(
+            "one-based",
+            f"none of {len(labels)} labels holds {layout.classes[0]} (0), so classes seem to be "
+            "counted from 1; subtract 1",
+        )
+    return None
+
+
+def of_alpha(alpha: np.ndarray, image: np.ndarray) -> Mistake | None:
+    """Return the mistake of an alpha that is the luma of its image (h, w, 3), or None."""
+    there = alpha > 0
+    if alpha.shape != image.shape[:2] or there.sum() < max(100, alpha.size // 100):
+        return None
+    luma = image[there].astype(np.float64) @ (0.299, 0.587, 0.114)
+    found = alpha[there].astype(np.float64)
+    if min(found.std(), luma.std()) < 4 or np.mean(np.abs(found - luma) <= 12) < 0.6:
+        return None
+    if np.corrcoef(found, luma)[0, 1] < 0.9:
+        return None
+    return Mistake(
+        "alpha-luma",
+        "its values are the brightness of the photo, so the colours of the cut-out were read in "
+        "place of its alpha; export the alpha channel",
+    )
+
+
+def swapped(image: bytes, path: str, layout: Layout) -> Mistake | None:
+    """Return the mistake of an image that is a good label of the layout, whose label is none."""
+    try:
+        if images.header(image).model in ("grey", "palette"):
+            values = images.histogram(images.plane(image))
+            if len(values) > 64:
+                return None
+        plane = layout.plane(image, path)
+    except ImageError:
+        return None
+    if refusal(images.histogram(plane), plane, layout):
+        return None
+    return Mistake(
+        "swapped",
+        "the image is a mask and the label a picture; name the folders, or the columns of the "
+        "list, the other way round",
+    )

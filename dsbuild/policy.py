@@ -1,0 +1,113 @@
+"""The image policy: what may be done to an image before it is stored. By default nothing."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dsbuild import images
+from dsbuild.errors import ImageError, PlanError
+
+EXIF = ("keep", "apply", "reject")
+UNREADABLE = ("reject", "reencode")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What may be done to images; whatever is not asked for stays byte-exact.
+
+    Attributes:
+      exif: `keep` an EXIF orientation as it is, sizes as stored, which is what TensorFlow
+        sees; `apply` it to the pixels; or `reject` images that have one.
+      unreadable: `reject` what TensorFlow cannot read, or `reencode` it.
+      max_side: larger images are shrunk by area to this longer side, labels by nearest.
+      jpeg_quality: what is encoded anew becomes a JPEG of this quality; else a PNG, which
+        loses nothing.
+    """
+
+    exif: str = "keep"
+    unreadable: str = "reject"
+    max_side: int | None = None
+    jpeg_quality: int | None = None
+
+    def __post_init__(self):
+        for name, value, known in (
+            ("exif", self.exif, EXIF),
+            ("unreadable", self.unreadable, UNREADABLE),
+        ):
+            if value not in known:
+                raise PlanError(f"--{name} {value}: expected one of {', '.join(known)}")
+        if self.max_side is not None and self.max_side < 1:
+            raise PlanError(f"--max-side {self.max_side}: expected at least 1 pixel")
+        if self.jpeg_quality is None:
+            return
+        if not 1 <= self.jpeg_quality <= 100:
+            raise PlanError(f"--jpeg-quality {self.jpeg_quality}: expected 1 to 100")
+        if self.exif != "apply" and self.unreadable != "reencode" and self.max_side is None:
+            raise PlanError(
+                f"--jpeg-quality {self.jpeg_quality}: found nothing that encodes an image anew, "
+                "expected --exif apply, --unreadable reencode or --max-side N beside it"
+            )
+
+
+class Admitted(NamedTuple):
+    """An image as it is stored.
+
+    Attributes:
+      data, head: its bytes and what they say.
+      size: (height, width) that its label has to have, which is before shrinking.
+      changes: what was done to it: `converted`, `turned`, `shrunk`.
+    """
+
+    data: bytes
+    head: images.Header
+    size: tuple[int, int]
+    changes: tuple[str, ...] = ()
+
+    def fit(self, plane: np.ndarray, soft: bool = False) -> np.ndarray:
+        """Return a plane of the label at the stored size: classes by nearest, `soft` by area."""
+        size = (self.head.height, self.head.width)
+        if plane.shape == size:
+            return plane
+        return images.shrink(plane, size) if soft else images.pick(plane, size)
+
+
+def admit(data: bytes, policy: Policy) -> Admitted:
+    """Return an image as a policy has it stored; raise ImageError where it may not be."""
+    pixels, changes = None, []
+    reason = None
+    if policy.unreadable == "reject" or not images.foreign(data):
+        head = images.header(data)
+        orientation, size = head.orientation, (head.height, head.width)
+        reason = images.refusal(head)
+        if reason and policy.unreadable == "reject":
+            raise ImageError(reason)
+    if reason or (policy.unreadable == "reencode" and images.foreign(data)):
+        pixels, orientation = images.convert(data)
+        size = pixels.shape[:2]
+        changes.append("converted")
+    if orientation != 1 and policy.exif == "reject":
+        raise ImageError(
+            f"found an image with EXIF orientation {orientation}, expected none by --exif reject: "
+            "viewers turn it and TensorFlow does not; turn its pixels, or use --exif keep or apply",
+            kind="exif",
+        )
+    turned = orientation != 1 and policy.exif == "apply"
+    if turned:
+        pixels = images.turn(images.own(data, head) if pixels is None else pixels, orientation)
+        size = pixels.shape[:2]
+        changes.append("turned")
+    if policy.max_side is not None and max(size) > policy.max_side:
+        pixels = images.own(data, head) if pixels is None else pixels
+        pixels = images.shrink(pixels, _within(size, policy.max_side))
+        changes.append("shrunk")
+    if pixels is not None:
+        data = images.encode(pixels, policy.jpeg_quality)
+        head = images.header(data)
+    return Admitted(data, head, size, tuple(changes))
+
+
+def _within(size: tuple[int, int], most: int) -> tuple[int, int]:
+    """Return a size whose longer side is `most`, its ratio kept, rounded, at least 1."""
+    longer = max(size)
+    return tuple(max(1, (2 * side * most + longer) // (2 * longer)) for side in size)
