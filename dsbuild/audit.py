@@ -87,15 +87,17 @@ class Audit:
         found = [one for one in self.findings if one.fatal or strict]
         if not found:
             return
+        first = found[0]
         more = f" (and {len(found) - 1:,} findings more)" if len(found) > 1 else ""
-        remedy = (
-            "--dry-run examines every sample, and lists all findings with --json; leave bad "
-            "samples out with --on-error skip"
-        )
-        if not found[0].fatal:
-            remedy = "--strict makes this an error"
-        kind = KINDS[found[0].kind]
-        raise SampleError(f"{found[0].text}{more}; {kind}: {remedy}")
+        remedy = ""
+        if not first.fatal:
+            remedy = f": {KINDS[first.kind]}; --strict makes whatever is found an error"
+        elif first.kind in ("image-missing", "label-missing"):
+            remedy = (
+                "; expected every listed sample to have its files: fetch them, correct the list, "
+                "or leave such samples out with --on-error skip"
+            )
+        raise SampleError(f"{first.text}{more}{remedy}")
 
 
 def audit(request: Request) -> Audit:

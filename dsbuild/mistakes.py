@@ -145,15 +145,17 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
 
 
 def of_alpha(alpha: np.ndarray, image: np.ndarray) -> Mistake | None:
-    """Return the mistake of an alpha that is the luma of its image (h, w, 3), or None."""
+    """Return the mistake of an alpha that is the luma of its image (h, w, 3), or None.
+
+    Of real mattes at most 0.04 of what is not transparent is as bright as the image, and
+    most of it is wholly opaque; of such as were made of the cut-out at least 0.75.
+    """
     there = alpha > 0
     if alpha.shape != image.shape[:2] or there.sum() < max(100, alpha.size // 100):
         return None
     luma = image[there].astype(np.float64) @ (0.299, 0.587, 0.114)
     found = alpha[there].astype(np.float64)
-    if min(found.std(), luma.std()) < 4 or np.mean(np.abs(found - luma) <= 12) < 0.6:
-        return None
-    if np.corrcoef(found, luma)[0, 1] < 0.9:
+    if np.mean(np.abs(found - luma) <= 12) < 0.6 or np.mean(found == 255) > 0.5:
         return None
     return Mistake(
         "alpha-luma",

@@ -32,6 +32,15 @@ def size(count: int) -> str:
     return f"{count / 1000**power:,.1f} {units[power - 1]}"
 
 
+def count(number: int, what: str) -> str:
+    """Return a number of things for people.
+
+    >>> count(1, "finding"), count(1200, "finding")
+    ('1 finding', '1,200 findings')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def share(part: int, whole: int) -> str:
     """Return a percentage; what is there but below 0.1 % does not read as nothing."""
     if part and 1000 * part < whole:

@@ -74,10 +74,12 @@ def cityscapes(
     """Draw a Cityscapes tree of small pictures with polygons; return its root."""
     root = os.path.join(folder, "cityscapes")
     rng = np.random.default_rng(seed)
+    number = 0
     for split, count in {"train": train, "val": val, "test": test}.items():
         for i in range(count):
             city = ("zurich", "aachen")[i % 2]
-            key = f"{city}_{i:06d}_000019"
+            key = f"{city}_{number:06d}_000019"
+            number += 1
             for part in ("leftImg8bit", "gtFine"):
                 os.makedirs(os.path.join(root, part, split, city), exist_ok=True)
             image = os.path.join(root, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
@@ -115,8 +117,10 @@ def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: i
             name = f"{group}-{i:08d}"
             image = photo(rng, 30, 40)
             image.save(os.path.join(photo_folder, f"{name}.jpg"))
+            # Most pixels are wholly opaque or wholly transparent, as in the original.
             ramp = rng.integers(0, 256, (5, 4), np.uint8)
-            alpha = Image.fromarray(ramp).resize((30, 40), Image.Resampling.BICUBIC)
+            soft = Image.fromarray(ramp).resize((30, 40), Image.Resampling.BICUBIC)
+            alpha = soft.point(lambda value: 6 * (value - 128) + 128)
             cut_out = Image.composite(image, Image.new("RGB", image.size), alpha)
             cut_out.putalpha(alpha)
             cut_out.save(os.path.join(matte_folder, f"{name}.png"))

@@ -33,9 +33,11 @@ def test_voc_shows_plan_and_result(voc, out, run):
     assert lines[3].split()[:5] == ["train", "12", "SegmentationClass/*.png", "4", "3"]
     assert lines[4].split()[:5] == ["val", "6", "SegmentationClass/*.png", "4", "1..2"]
     assert re.fullmatch(rf"{out}: 18 records in 8 shards, [\d.]+ kB, in S s", lines[-1])
-    assert result.stderr.splitlines() == [
-        "note: split train lists 12 samples; Pascal VOC was published with 1,464",
-        "note: split val lists 6 samples; Pascal VOC was published with 1,449",
+    rows = [re.split(r"\s\s+", line.strip()) for line in result.stderr.splitlines() if line]
+    assert rows == [
+        ["found", "split", "count", "the first"],
+        ["another length than published", "train", "1", "12 samples, where 1,464 were published"],
+        ["another length than published", "val", "1", "6 samples, where 1,449 were published"],
     ]
 
 
@@ -68,15 +70,19 @@ def test_json_is_the_summary(voc, out, run):
 def test_dry_run_writes_nothing(voc, out, run):
     result = run("voc", voc, out, "--dry-run", "--split", "train")
     assert result.exit_code == 0
-    assert "0 files missing; nothing was written, this was a dry run" in result.stdout
+    assert "1 finding; nothing was written, this was a dry run" in result.stdout
     assert not os.path.exists(out)
     os.remove(os.path.join(voc, "JPEGImages/2007_000004.jpg"))
     result = run("voc", voc, out, "--dry-run", "--split", "train", "--json")
     assert result.exit_code == 1
-    plan = json.loads(result.stdout)["splits"]["train"]
+    document = json.loads(result.stdout)
+    plan = document["splits"]["train"]
     assert (plan["samples"], plan["published"]) == (12, 1464)
-    assert len(plan["missing"]) == 1
-    assert "missing: sample 2007_000004: " in result.stderr
+    missing, published = document["findings"]
+    assert missing["text"].startswith("sample 2007_000004: ")
+    assert (missing["kind"], missing["split"]) == ("image-missing", "train")
+    assert (missing["fatal"], published["fatal"]) == (True, False)
+    assert "error: sample 2007_000004: " in result.stderr
     assert not os.path.exists(out)
 
 
@@ -99,7 +105,7 @@ def test_options_reach_the_build(voc, out, run):
     ("text", "size"), [("128MB", 128e6), ("1gb", 1e9), ("1.5 k", 1500), ("7", 7), ("2MiB", 2 << 20)]
 )
 def test_sizes(text, size):
-    from dsbuild.cli import Bytes
+    from dsbuild.cli.base import Bytes
 
     assert Bytes().convert(text, None, None) == size
 

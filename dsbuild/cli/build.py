@@ -1,76 +1,15 @@
-"""The command line: one command a layout, made from the layout, and inspect.
+"""One command a layout, its options made from the layout's fields."""
 
-Knows Click and nothing else; each command is one library call. What is heavy is
-imported by the command that needs it, so that `--help` answers at once.
-"""
-
-import contextlib
 import dataclasses
 import json
-import re
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from dsbuild import __version__
-from dsbuild.errors import DsbuildError
-from dsbuild.layouts import LAYOUTS, Layout
-
-UNITS = ("", "k", "m", "g", "t")
-
-
-class Bytes(click.ParamType):
-    """A size such as `128MB`, in powers of 1000, or `128MiB`, in powers of 1024."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return the number of bytes."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)b?", value.strip().lower())
-        base = 1024 if match and match[3] else 1000
-        size = int(float(match[1]) * base ** UNITS.index(match[2])) if match else 0
-        if size < 1:
-            self.fail(f"found {value!r}, expected a size such as 128MB or 1GB", param, ctx)
-        return size
-
-
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback."""
-    try:
-        yield
-    except DsbuildError as error:
-        click.secho(f"error: {error}", fg="red", err=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        click.secho(
-            "interrupted: finished shards are kept; run the same command again to resume",
-            fg="yellow",
-            err=True,
-        )
-        sys.exit(130)
-
-
-def _note(line: str) -> None:
-    click.secho(f"note: {line}", fg="yellow", err=True)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="dsbuild")
-def main() -> None:
-    """Segmentation data sets as published, to sharded TFRecords that can be trusted.
-
-    \b
-    Example:
-      dsbuild voc --shards 4
-      dsbuild inspect
-    """
-
+from dsbuild.cli.base import Bytes, errors, note
+from dsbuild.layouts import Layout
 
 BUILD_OPTIONS = (
     click.argument("source", required=False),
@@ -196,7 +135,7 @@ def build_command(layout: type[Layout]) -> click.Command:
     fields = dataclasses.fields(layout)
 
     def command(source: str | None, out: str, **options: Any) -> None:
-        with _errors():
+        with errors():
             chosen = layout(
                 **{field.name: _value(field, options.pop(field.name)) for field in fields}
             )
@@ -258,12 +197,13 @@ def _build(
     if dry_run and as_json:
         click.echo(json.dumps(document, indent=2))
     if dry_run and talks:
-        click.echo(f"\n{len(found.findings):,} findings; nothing was written, this was a dry run")
+        count = tables.count(len(found.findings), "finding")
+        click.echo(f"\n{count}; nothing was written, this was a dry run")
     if strict or asked.on_error == "stop":
         found.refuse(strict)
     if dry_run:
         return
-    summary = build(asked, found, workers, quiet=not talks, note=_silent if quiet else _note)
+    summary = build(asked, found, workers, quiet=not talks, note=_silent if quiet else note)
     document = report.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -271,7 +211,7 @@ def _build(
         click.echo("\n" + tables.summary_text(document))
     if summary.rejects and not quiet:
         first = summary.rejects[0]
-        _note(
+        note(
             f"left out {len(summary.rejects):,} samples, listed in {out}/rejects.jsonl; the first: "
             f"sample {first.key}: {first.file}: {first.reason}"
         )
@@ -279,41 +219,3 @@ def _build(
 
 def _silent(line: str) -> None:
     pass
-
-
-for _layout in LAYOUTS.values():
-    main.add_command(build_command(_layout))
-
-
-@main.command()
-@click.argument("path", default="tfrecord")
-@click.option("--record", "number", type=click.IntRange(0), help="Show this record in full.")
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(path: str, number: int | None, workers: int | None, as_json: bool) -> None:
-    """Show what TFRecords hold: splits, shards, features, classes.
-
-    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
-    ./tfrecord by default. Exit code 1 if a file is damaged.
-
-    \b
-    Example:
-      dsbuild inspect
-      dsbuild inspect tfrecord --record 17
-      dsbuild inspect other/train-00000-of-00004.tfrecord --json
-    """
-    with _errors():
-        from dsbuild import job, report, storage, tables
-
-        path = storage.local(path)
-        if number is not None:
-            document = report.record(path, number)
-            text, problems = tables.record_text(document), []
-        else:
-            document = report.inspect(path, workers or job.cores(), quiet=as_json)
-            text, problems = tables.inspection_text(document), report.problems(document)
-        click.echo(json.dumps(document, indent=2) if as_json else text)
-        for problem in problems:
-            click.secho(f"problem: {problem}", fg="red", err=True)
-        if problems:
-            sys.exit(1)

@@ -1,0 +1,29 @@
+"""The command line: one command a layout, made from the layout, and inspect.
+
+Knows Click and nothing else; each command is one library call. What is heavy is
+imported by the command that needs it, so that `--help` answers at once.
+"""
+
+import click
+
+from dsbuild import __version__
+from dsbuild.cli.build import build_command
+from dsbuild.cli.inspect import inspect
+from dsbuild.layouts import LAYOUTS
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dsbuild")
+def main() -> None:
+    """Segmentation data sets as published, to sharded TFRecords that can be trusted.
+
+    \b
+    Example:
+      dsbuild voc --shards 4
+      dsbuild inspect
+    """
+
+
+for _layout in LAYOUTS.values():
+    main.add_command(build_command(_layout))
+main.add_command(inspect)
