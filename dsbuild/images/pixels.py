@@ -67,7 +67,10 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return pixels averaged over areas to (height, width); colours weighted by their alpha."""
+    """Return pixels averaged over areas to (height, width); colours weighted by their alpha.
+
+    Means are rounded first along rows, then along columns.
+    """
     return np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BOX))
 
 
