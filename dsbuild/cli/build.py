@@ -41,8 +41,9 @@ BUILD_OPTIONS = (
         "extras",
         multiple=True,
         metavar="NAME[:FORM][:KEY=N]",
-        help="Also store a derived feature; repeatable: laplacian, laplacian:png16, sobel, canny, "
-        "edges:width=2, distance, alpha, trimap, weights. docs/extras.md has all of them.",
+        help="Also store a derived feature; repeatable: laplacian, laplacian:png16, "
+        "laplacian:raw16, sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; "
+        "with parameters as in edges:width=2.",
     ),
     click.option(
         "--verify",
