@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsbuild import images, mistakes, storage
+from dsbuild import images, manifest, mistakes, plan, storage
 from dsbuild.audit import Audit, Request
 from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.example import Loaded, Rejected, load
@@ -20,8 +20,9 @@ from dsbuild.layouts import Layout, Sample
 from dsbuild.mistakes import Mistake
 from dsbuild.recipe import Recipe
 
-FEW = 16  # samples of a split that every build opens first
+FEW = 16  # samples of a split that a build opens first
 _CHUNK = 64  # samples that a worker takes at once
+_HEAVY = 1 << 24  # bytes from which it pays to start workers for a few samples
 
 
 class Task(NamedTuple):
@@ -46,18 +47,24 @@ def examine(
     Samples are opened as a build opens them, so what a build would refuse is found.
     """
     recipe = dataclasses.replace(request.recipe, verify="full", extras=())
-    missing = {one.text for one in audit.findings if one.kind in ("image-missing", "label-missing")}
-    tasks = []
+    known = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
+    tasks, size = [], 0
     for planned in audit.splits:
-        samples = planned.samples
-        chosen = samples if every else samples[:: max(1, len(samples) // FEW)][:FEW]
+        samples, chunk = planned.samples, _CHUNK
+        if not every:
+            if known.get(planned.split, {}).get("plan") == plan.digest(planned.plans):
+                continue  # its samples were opened when it was built
+            size += planned.bytes * FEW // len(samples)
+            samples, chunk = samples[:: max(1, len(samples) // FEW)][:FEW], FEW // 4
         tasks += [
-            Task(planned.split, chosen[at : at + _CHUNK]) for at in range(0, len(chosen), _CHUNK)
+            Task(planned.split, samples[at : at + chunk]) for at in range(0, len(samples), chunk)
         ]
     work = functools.partial(_open, root=request.root, recipe=recipe)
     count = sum(len(task.samples) for task in tasks)
-    results = Job(tasks, work, count, "examining").run(workers if every else 1, quiet)
+    workers = workers if every or size > _HEAVY else 1
+    results = Job(tasks, work, count, "examining").run(workers, quiet)
     found = list(audit.findings)
+    missing = {one.text for one in found}  # by the listing already
     for planned in audit.splits:
         seen = [
             one for task, one in zip(tasks, results, strict=True) if task.split == planned.split
