@@ -149,7 +149,7 @@ def _plan(request: Request, split: str, listed: Sequence[Sample]) -> tuple[Plann
             size += stamp.size if stamp else 0
             if stamp is None:
                 text = f"sample {sample.key}: {storage.join(root, path)}: there is no such file"
-                missing.append(Finding(kind, split, text, fatal=True))
+                missing.append(Finding(kind, split, text, fatal=True, key=sample.key))
     count = request.shards
     if count is None:
         total = size + _extra_size(request.recipe, root, samples)

@@ -90,7 +90,7 @@ def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
             for mistake in _mistakes(sample, root, recipe.layout, loaded):
                 path = storage.join(root, str(sample.label))
                 text = f"sample {sample.key}: {path}: {mistake.text}"
-                seen.findings.append(Finding(mistake.kind, task.split, text))
+                seen.findings.append(Finding(mistake.kind, task.split, text, key=sample.key))
         advance(1, 0)
     return seen
 
@@ -103,8 +103,8 @@ def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejec
         )
         if mistake:
             text = f"{error!s}: {mistake.text}"
-            return Finding(mistake.kind, split, text, fatal=True)
-    return Finding(error.kind, split, str(error), fatal=True)
+            return Finding(mistake.kind, split, text, fatal=True, key=sample.key)
+    return Finding(error.kind, split, str(error), fatal=True, key=sample.key)
 
 
 def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list[Mistake]:

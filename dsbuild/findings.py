@@ -43,9 +43,11 @@ class Finding:
       split: where it was found.
       text: sample or file, what was found, what was expected, what to do.
       fatal: whether it keeps a sample from becoming a record.
+      key: of the sample that it is about; empty where it is about none.
     """
 
     kind: str
     split: str
     text: str
     fatal: bool = False
+    key: str = ""

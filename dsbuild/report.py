@@ -197,6 +197,15 @@ def plan_document(audit: Audit, root: str) -> dict[str, Any]:
     }
 
 
+def remedies(audit: Audit) -> list[str]:
+    """Return for each kind of mistake that does not stop a build what to do about the first."""
+    first = {}
+    for finding in audit.findings:
+        if finding.key and not finding.fatal:
+            first.setdefault(finding.kind, f"split {finding.split}: {finding.text}")
+    return list(first.values())
+
+
 def summary_document(summary: Summary, audit: Audit, out: str, seconds: float) -> dict[str, Any]:
     """Return what a build came to, as a JSON document."""
     return {

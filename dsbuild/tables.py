@@ -203,7 +203,7 @@ def findings_text(findings: Sequence[Mapping[str, Any]]) -> str:
                 rows.setdefault((kind, finding["split"]), []).append(finding)
     lines = [["found", "split", "count", "the first"]]
     for (kind, split), found in rows.items():
-        lines.append([KINDS[kind], split, f"{len(found):,}", found[0]["text"]])
+        lines.append([KINDS[kind], split, f"{len(found):,}", found[0]["key"] or found[0]["text"]])
     return "\n".join(table(lines, "<<><"))
 
 

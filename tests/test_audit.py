@@ -168,6 +168,7 @@ def test_the_list_of_findings_is_json(voc, out, run):
         "split": "val",
         "text": colours["text"],
         "fatal": True,
+        "key": "2007_000014",
     }
     assert colours["text"].startswith(f"sample 2007_000014: {path}: found an RGB label")
     rejects = pathlib.Path(out, "rejects.jsonl").read_text().splitlines()

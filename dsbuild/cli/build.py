@@ -119,7 +119,7 @@ def _layout_option(field: dataclasses.Field) -> Callable:
         field.name,
         type=click.Choice(choices) if choices else type(field.default),
         default=field.default,
-        show_default=True,
+        show_default=field.default != "",
         help=field.metadata["help"],
     )
 
@@ -195,6 +195,8 @@ def _build(
     document = report.plan_document(found, root)
     if found.findings and talks:
         click.secho("\n" + tables.findings_text(document["findings"]), fg="yellow", err=True)
+        for line in report.remedies(found):
+            note(line)
     if dry_run and as_json:
         click.echo(json.dumps(document, indent=2))
     if dry_run and talks:
