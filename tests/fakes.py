@@ -142,6 +142,27 @@ def pairs(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
     return root
 
 
+def classes(
+    folder: str | os.PathLike,
+    counts: dict[str, int] | None = None,
+    splits: tuple[str, ...] = (),
+    seed: int = 0,
+) -> str:
+    """Draw a folder a class, in folders of splits or without any; return what holds them.
+
+    Every third picture is a PNG, every other one lies a folder deeper.
+    """
+    root = os.path.join(folder, "animals")
+    rng = np.random.default_rng(seed)
+    for split in splits or ("",):
+        for name, count in (counts or {"cat": 6, "dog": 4, "horse": 3}).items():
+            os.makedirs(os.path.join(root, split, name, "deeper"), exist_ok=True)
+            for i in range(count):
+                path = f"{'deeper/' if i % 2 else ''}{split[:1]}{i:03d}.{'jpg' if i % 3 else 'png'}"
+                photo(rng, 30 + i, 24).save(os.path.join(root, split, name, path))
+    return root
+
+
 def write_list(root: str, split: str, lines: list[str]) -> None:
     """Write a list of a VOC tree, one line an entry."""
     with open(os.path.join(root, "ImageSets", "Segmentation", f"{split}.txt"), "w") as file:

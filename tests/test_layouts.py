@@ -10,6 +10,7 @@ import pytest
 from dsbuild import images, tfrecord, wire
 from dsbuild.layouts import LAYOUTS
 from dsbuild.layouts.cityscapes import Cityscapes
+from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
@@ -23,17 +24,29 @@ DRAWN = {
     Matting(): fakes.matting,
     Pairs(names=("a", "b", "c"), val_fraction=0.4): fakes.pairs,
     Pairs(binary=1, val_fraction=0.4, split_seed=5): fakes.pairs,
+    Classes(val_fraction=0.4): fakes.classes,
+    Classes(names=("horse", "dog", "cat"), val_fraction=0.4): fakes.classes,
 }
 
 
 @pytest.fixture(params=DRAWN, ids=repr)
-def layout(request):
+def given(request):
+    """A layout as its options say it, not yet bound to a root."""
     return request.param
 
 
 @pytest.fixture
-def root(layout, tmp_path):
-    return DRAWN[layout](tmp_path)
+def root(given, tmp_path):
+    return DRAWN[given](tmp_path)
+
+
+@pytest.fixture
+def layout(given, root):
+    return given.bind(root)
+
+
+def is_file(root, path):
+    return os.path.isfile(os.path.join(root, path))
 
 
 def test_every_layout_is_drawn():
@@ -49,8 +62,11 @@ def test_it_is_a_value(layout):
 
 
 def test_it_is_found_from_above(layout, root, tmp_path, monkeypatch):
-    below = root if layout.name == "pairs" else tmp_path
+    below = root if layout.name in ("pairs", "classes") else tmp_path
     assert os.path.samefile(layout.find(str(below)), root)
+    if layout.name == "classes":
+        below = tmp_path
+        os.rename(root, root := os.path.join(tmp_path, "data"))
     monkeypatch.chdir(below)
     assert os.path.samefile(layout.find(None), root)
 
@@ -65,8 +81,11 @@ def test_samples_are_whole(layout, root):
         assert listed
         assert len(set(keys)) == len(keys)
         for sample in listed:
-            assert os.path.isfile(os.path.join(root, sample.image))
-            assert sample.label is None or os.path.isfile(os.path.join(root, sample.label))
+            assert is_file(root, sample.image)
+            if isinstance(sample.label, int):
+                assert sample.label in range(len(layout.classes))
+            else:
+                assert sample.label is None or is_file(root, sample.label)
             assert not os.path.isabs(sample.key)
             assert str(root) not in sample.key
         seen[split] = {sample.image for sample in listed}
@@ -87,7 +106,12 @@ def test_records_hold_the_sources(layout, root, out):
             assert record["image/filename"] == [sample.key.encode()]
             with open(os.path.join(root, sample.image), "rb") as file:
                 assert record["image/encoded"] == [file.read()]
-            if sample.label is None:
+            if isinstance(sample.label, int):
+                assert record["image/class/label"].tolist() == [sample.label]
+                name = layout.classes[sample.label]
+                assert record["image/class/text"] == [name.encode()]
+                assert name in os.path.dirname(sample.image).split("/")
+            if not isinstance(sample.label, str):
                 continue
             with open(os.path.join(root, sample.label), "rb") as file:
                 expected = layout.plane(file.read(), sample.label)
