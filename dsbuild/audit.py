@@ -202,7 +202,12 @@ def _check_keys(root: str, split: str, samples: Sequence[Sample]) -> None:
 
 
 def _pattern(first: Sample, last: Sample) -> str | None:
-    """Return where labels lie: their common folder, and a name with a star for the key."""
+    """Return where labels lie: their common folder, and a name with a star for the key.
+
+    A class index is told by the image's folder.
+    """
+    if isinstance(first.label, int):
+        return "folders"
     if not isinstance(first.label, str) or not isinstance(last.label, str):
         return None
     folder = posixpath.commonpath([posixpath.dirname(s.label) for s in (first, last)])

@@ -8,7 +8,7 @@ KINDS = {
     "image-missing": "images that are listed and not there",
     "label-missing": "images without a label",
     "label-alone": "labels without an image",
-    "stray": "files that belong to no pair",
+    "stray": "files that belong to no sample",
     "case": "ids that differ only in case",
     "two-splits": "ids in two splits",
     "same-content": "images of equal content",

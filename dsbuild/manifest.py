@@ -69,9 +69,9 @@ class Statistics:
     """What was counted over records; statistics of two parts add up.
 
     Attributes:
-      pixels: label value -> pixels; empty where labels were not decoded.
-      images: label value -> records in which it occurs, likewise.
-      around: label value -> labelled pixels (those of any class) of these records.
+      pixels: label value -> pixels; empty where labels were not decoded, or are one class.
+      images: label value -> records in which it occurs; empty where nothing was counted.
+      around: label value -> labelled pixels (those of any class) of the records with it.
       heights, widths: smallest and largest in pixels.
       formats: records an image format.
       rotated: records whose image has an EXIF orientation other than 1.
@@ -192,8 +192,10 @@ def load_receipt(out: str, name: str) -> ShardReceipt | None:
         return None  # its shard is written again, which is what a lost receipt means
 
 
-def _counts(total: Statistics, value: int) -> dict:
-    return {"pixels": total.pixels.get(value, 0), "images": total.images.get(value, 0)}
+def value_counts(total: Statistics, value: int) -> dict:
+    """Return pixels and images of a value; images alone where a label is one class."""
+    pixels = {"pixels": total.pixels.get(value, 0)} if total.pixels else {}
+    return {**pixels, "images": total.images.get(value, 0)}
 
 
 def split_entry(
@@ -213,8 +215,8 @@ def split_entry(
     counted = {}
     if total.images:
         counted = {
-            "classes": [{"name": name, **_counts(total, i)} for i, name in enumerate(classes)],
-            "ignore": None if ignore is None else _counts(total, ignore),
+            "classes": [{"name": name, **value_counts(total, i)} for i, name in enumerate(classes)],
+            "ignore": None if ignore is None else value_counts(total, ignore),
         }
         if beta is not None:
             records = sum(receipt.records for receipt in receipts)

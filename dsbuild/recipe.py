@@ -40,15 +40,16 @@ class Recipe:
 
     def _check(self, one: Chosen) -> None:
         layout = self.layout
-        if one.extra.of == "counts" and self.verify == "header":
+        decodes = "label" in self.schema.roles  # else a label is one class, known by its folder
+        if one.extra.of == "counts" and self.verify == "header" and decodes:
             raise PlanError(
                 f"--extra {one.name}: it counts the labels, which --verify header leaves undecoded"
             )
         missing = [role for role in one.roles if role not in self.schema.roles]
         if missing or (one.extra.of == "alpha" and not layout.has_alpha):
             raise PlanError(
-                f"--extra {one.name}: it is made of the {one.extra.of} of a sample, which "
-                f"{layout.title} does not have"
+                f"--extra {one.name}: it is made of the pixels of a sample's {one.extra.of}, and "
+                f"samples of dsbuild {layout.name} have none"
             )
 
     @functools.cached_property

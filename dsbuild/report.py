@@ -22,8 +22,7 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
     known = manifest.load(path) if storage.is_folder(path) else None
     if known is not None:
         return _inspect_known(path, known)
-    label = scan.label_of(path)
-    found = scan.scan_all(scan.files(path), label, workers, quiet)
+    found = scan.scan_all(scan.files(path), scan.labels_of(path), workers, quiet)
     splits = {}
     for name in dict.fromkeys(file.split for file in found):
         mine = [file for file in found if file.split == name]
@@ -33,13 +32,8 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
             "bytes": sum(file.bytes for file in mine),
             "labels": total.labels,
             "classes": [
-                {
-                    "value": value,
-                    "name": None,
-                    "pixels": pixels,
-                    "images": total.images[value],
-                }
-                for value, pixels in sorted(total.pixels.items())
+                {"value": value, "name": None, **manifest.value_counts(total, value)}
+                for value in sorted(total.images)
             ],
             "shards": [
                 {
@@ -119,7 +113,6 @@ def record(path: str, number: int) -> dict[str, Any]:
     known = (manifest.load(path) if storage.is_folder(path) else None) or {}
     name, found = _find(path, known, number)
     values = wire.parse(found.data)
-    counts = scan.label_counts(values.get(scan.label_of(folder)))
     return {
         "file": name,
         "record": found.number,
@@ -129,7 +122,7 @@ def record(path: str, number: int) -> dict[str, Any]:
             key: {"kind": scan.kind(value), "value": scan.describe(value)}
             for key, value in sorted(values.items())
         },
-        "classes": _record_classes(counts, known),
+        "classes": _record_classes(scan.count(values, scan.labels_of(folder)), known),
     }
 
 
@@ -153,11 +146,15 @@ def _find(path: str, known: Mapping[str, Any], number: int) -> tuple[str, tfreco
     raise ShardError(f"{path}: found {number - left:,} records, so none of number {number:,}")
 
 
-def _record_classes(counts: Mapping[int, int], known: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _record_classes(found: Statistics, known: Mapping[str, Any]) -> list[dict[str, Any]]:
     names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): _IGNORE}
     return [
-        {"value": value, "name": names.get(value), "pixels": count}
-        for value, count in counts.items()
+        {
+            "value": value,
+            "name": names.get(value),
+            **({"pixels": found.pixels[value]} if found.pixels else {}),
+        }
+        for value in found.images
     ]
 
 

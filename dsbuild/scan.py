@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsbuild import images, manifest, schema, storage, tfrecord, wire
-from dsbuild.errors import DsbuildError, SchemaError, ShardError
+from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
 
@@ -92,19 +92,21 @@ def schema_of(folder: str) -> schema.Schema:
     return schema.parse(manifest.parse(storage.read(path)[0], path), path)
 
 
-def label_of(folder: str) -> str:
-    """Return the name of the feature that holds labels, DeepLab's where the data have none."""
-    for found in (schema_of(folder), schema.load("segmentation")):
-        if "label" in found.roles:
-            return found["label"].name
-    raise SchemaError(f"{folder}: found no feature with the role 'label'")
+def labels_of(folder: str) -> tuple[str, ...]:
+    """Return the names of the features that may hold a label: an image of classes, or a class.
+
+    First that of the schema that travels with the data, then DeepLab's and TF-slim's.
+    """
+    schemas = (schema_of(folder), schema.load("segmentation"), schema.load("classification"))
+    roles = [(one, role) for one in schemas for role in ("label", "class") if role in one.roles]
+    return tuple(dict.fromkeys(one[role].name for one, role in roles))
 
 
-def scan(path: str, limit: int | None = None, label: str | None = None) -> FileScan:
+def scan(path: str, limit: int | None = None, labels: Sequence[str] = ()) -> FileScan:
     """Read a file's records, all or the first `limit`; count the classes of its labels.
 
-    `label` names the feature of encoded label images. A damaged file does not raise:
-    what was read up to there is returned with the problem.
+    `labels` are the names of features as `labels_of` gives them. A damaged file does not
+    raise: what was read up to there is returned with the problem.
     """
     stamp = storage.stamp(path)  # none for a link that leads nowhere
     found = FileScan(os.path.basename(path), split_of(path), 0, stamp.size if stamp else 0)
@@ -123,8 +125,7 @@ def scan(path: str, limit: int | None = None, label: str | None = None) -> FileS
             for name, value in values.items():
                 seen = _feature(value)
                 features[name] = features[name] + seen if name in features else seen
-            counts = label_counts(values.get(label))
-            statistics += Statistics(counts, dict.fromkeys(counts, 1), labels=int(bool(counts)))
+            statistics += count(values, labels)
             number += 1
     except DsbuildError as error:
         problem = str(error)
@@ -144,25 +145,38 @@ def _feature(value: wire.Parsed) -> FeatureScan:
     return FeatureScan(kind(value), 1, (count,) * 2, (min(lengths), max(lengths)))
 
 
-def label_counts(value: wire.Parsed) -> dict[int, int]:
+def count(values: Mapping[str, wire.Parsed], labels: Sequence[str]) -> Statistics:
+    """Return what the first of a record's features `labels` shows: pixels by value, or a class."""
+    for value in map(values.get, labels):
+        if isinstance(value, np.ndarray):
+            if len(value) == 1 and value.dtype == np.int64:
+                return Statistics(images={int(value[0]): 1}, labels=1)
+        elif value is not None and len(value) == 1:
+            pixels = _pixels(value[0])
+            if pixels:
+                return Statistics(pixels, dict.fromkeys(pixels, 1), labels=1)
+    return Statistics()
+
+
+def _pixels(data: bytes) -> dict[int, int]:
     """Return value -> pixels of an encoded label; nothing where it is none."""
-    if not isinstance(value, list) or len(value) != 1:
-        return {}
     try:
-        return images.histogram(images.plane(value[0]))
+        return images.histogram(images.plane(data))
     except DsbuildError:
         return {}
 
 
-def _scan_task(path: str, advance: Advance, *, label: str) -> FileScan:
-    found = scan(path, label=label)
+def _scan_task(path: str, advance: Advance, *, labels: Sequence[str]) -> FileScan:
+    found = scan(path, labels=labels)
     advance(1, found.bytes)
     return found
 
 
-def scan_all(paths: Sequence[str], label: str, workers: int, quiet: bool) -> list[FileScan]:
+def scan_all(
+    paths: Sequence[str], labels: Sequence[str], workers: int, quiet: bool
+) -> list[FileScan]:
     """Scan whole files on several processes."""
-    work = functools.partial(_scan_task, label=label)
+    work = functools.partial(_scan_task, labels=labels)
     return Job(paths, work, len(paths), "reading", unit="files").run(workers, quiet)
 
 

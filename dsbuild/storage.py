@@ -60,8 +60,14 @@ def is_folder(path: str) -> bool:
 
 def names(folder: str) -> list[str]:
     """List the names in a folder, sorted; a missing folder has none."""
+    return [name for name, _ in entries(folder)]
+
+
+def entries(folder: str) -> list[tuple[str, bool]]:
+    """List the names in a folder, sorted, each with whether it is a folder itself."""
     try:
-        return sorted(os.listdir(folder))
+        with os.scandir(folder) as found:
+            return sorted((entry.name, entry.is_dir()) for entry in found)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

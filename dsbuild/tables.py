@@ -121,17 +121,23 @@ def _feature_table(features: Sequence[Mapping[str, Any]], first: bool) -> list[s
 
 
 def _class_table(splits: Mapping[str, Any]) -> list[str]:
-    """Return a row a class: its share of each split's pixels, and in how many images it is."""
+    """Return a row a class: its share of each split's pixels, and in how many images it is.
+
+    Where a label is one class its share is that of images.
+    """
     counted = {name: split for name, split in splits.items() if split["classes"]}
     names = {row["value"]: row["name"] or "" for s in counted.values() for row in s["classes"]}
     rows = [["class", ""], *([str(value), names[value]] for value in sorted(names))]
     for name, split in counted.items():
-        pixels = sum(row["pixels"] for row in split["classes"])
-        cells = {row["value"]: (row["pixels"], row["images"]) for row in split["classes"]}
+        cells = {
+            row["value"]: (row.get("pixels", row["images"]), row["images"])
+            for row in split["classes"]
+        }
+        whole = sum(part for part, _ in cells.values())
         rows[0] += [name, "images"]
         for row, value in zip(rows[1:], sorted(names), strict=True):
             part, images = cells.get(value, (0, 0))
-            row += [share(part, pixels), f"{images:,}"]
+            row += [share(part, whole), f"{images:,}"]
     lines = table(rows, "><" + ">>" * len(counted)) if counted else []
     for name in [name for name in splits if name not in counted]:
         why = "its labels were not decoded" if splits[name]["labels"] else "no label was found"
@@ -149,18 +155,13 @@ def record_text(document: Mapping[str, Any]) -> str:
     ]
     lines += table(rows, "<<<") if rows else ["  no features"]
     if document["classes"]:
-        whole = sum(row["pixels"] for row in document["classes"])
-        rows = [["class", "", "pixels", "share"]]
-        rows += [
-            [
-                str(r["value"]),
-                r["name"] or "",
-                f"{r['pixels']:,}",
-                share(r["pixels"], whole),
-            ]
-            for r in document["classes"]
-        ]
-        lines += ["", *table(rows, "><>>")]
+        counted = [row for row in document["classes"] if "pixels" in row]  # or it is one class
+        whole = sum(row["pixels"] for row in counted)
+        rows = [["class", "", *(["pixels", "share"] if counted else [])]]
+        for row in document["classes"]:
+            cells = [f"{row['pixels']:,}", share(row["pixels"], whole)] if counted else []
+            rows.append([str(row["value"]), row["name"] or "", *cells])
+        lines += ["", *table(rows, "><>>"[: len(rows[0])])]
     return "\n".join(lines)
 
 

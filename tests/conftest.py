@@ -1,3 +1,4 @@
+import contextlib
 import os
 import pathlib
 import random
@@ -48,14 +49,16 @@ def shuffled_listing(monkeypatch):
     """Make the file system list its names in another order, from where this is called."""
 
     def shuffle():
-        plain = os.listdir
+        plain = os.scandir
 
-        def listdir(folder):
-            found = plain(folder)
-            random.Random(5).shuffle(found)
-            return found
+        @contextlib.contextmanager
+        def scandir(folder):
+            with plain(folder) as found:
+                entries = list(found)
+            random.Random(5).shuffle(entries)
+            yield iter(entries)
 
-        monkeypatch.setattr(os, "listdir", listdir)
+        monkeypatch.setattr(os, "scandir", scandir)
 
     return shuffle
 

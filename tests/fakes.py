@@ -68,6 +68,32 @@ def voc(
     return root
 
 
+def sbd(folder: str | os.PathLike, train: list[str], val: list[str], seed: int = 0) -> str:
+    """Draw SBD's folder beside a VOC tree, which gets images that it lacks; return it.
+
+    Its labels have no void border, as its annotators drew them.
+    """
+    from scipy.io import savemat
+
+    root = os.path.join(folder, "benchmark_RELEASE", "dataset")
+    os.makedirs(os.path.join(root, "cls"))
+    rng = np.random.default_rng(seed)
+    for split, keys in {"train": train, "val": val}.items():
+        with open(os.path.join(root, f"{split}.txt"), "w") as file:
+            file.writelines(f"{key}\n" for key in keys)
+        for key in keys:
+            image = os.path.join(folder, "VOCdevkit", "VOC2012", "JPEGImages", f"{key}.jpg")
+            if not os.path.exists(image):
+                photo(rng, 60, 44).save(image, quality=90)
+            with Image.open(image) as opened:
+                plane = np.asarray(mask(rng, *opened.size, border=0))
+            savemat(
+                os.path.join(root, "cls", f"{key}.mat"),
+                {"GTcls": {"Segmentation": plane, "Boundaries": 0}},
+            )
+    return root
+
+
 def cityscapes(
     folder: str | os.PathLike, train: int = 4, val: int = 2, test: int = 1, seed: int = 0
 ) -> str:
@@ -143,6 +169,27 @@ def pairs(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
         ending = "png" if i % 3 else "jpg"
         photo(rng, 40, 30).save(os.path.join(root, "images", f"{name}.{ending}"))
         mask(rng, 40, 30, classes=3).save(os.path.join(root, "labels", f"{name}.png"))
+    return root
+
+
+def classes(
+    folder: str | os.PathLike,
+    counts: dict[str, int] | None = None,
+    splits: tuple[str, ...] = (),
+    seed: int = 0,
+) -> str:
+    """Draw a folder a class, in folders of splits or without any; return what holds them.
+
+    Every third picture is a PNG, every other one lies a folder deeper.
+    """
+    root = os.path.join(folder, "animals")
+    rng = np.random.default_rng(seed)
+    for split in splits or ("",):
+        for name, count in (counts or {"cat": 6, "dog": 4, "horse": 3}).items():
+            os.makedirs(os.path.join(root, split, name, "deeper"), exist_ok=True)
+            for i in range(count):
+                path = f"{'deeper/' if i % 2 else ''}{split[:1]}{i:03d}.{'jpg' if i % 3 else 'png'}"
+                photo(rng, 30 + i, 24).save(os.path.join(root, split, name, path))
     return root
 
 

@@ -1,39 +1,79 @@
 """What holds for every layout: it is listed, converted and read back."""
 
 import dataclasses
+import itertools
 import os
 import pickle
 
 import numpy as np
 import pytest
+from cityscapesscripts.helpers.annotation import Annotation
+from cityscapesscripts.preparation.json2labelImg import createLabelImage
+from PIL import Image
 
 from dsbuild import images, tfrecord, wire
 from dsbuild.layouts import LAYOUTS
 from dsbuild.layouts.cityscapes import Cityscapes
+from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests import fakes
 from tests.conftest import content, make
 
+
+def stored(path):
+    """Decode a label by Pillow alone: its stored values."""
+    return np.asarray(Image.open(path))
+
+
+def drawn(encoding):
+    """Return a decoder of polygons by cityscapesScripts."""
+
+    def decode(path):
+        annotation = Annotation()
+        annotation.fromJsonFile(path)
+        return np.asarray(createLabelImage(annotation, encoding))
+
+    return decode
+
+
+# Layout -> how it is drawn, and how a label is decoded without dsbuild.
 DRAWN = {
-    Voc(): fakes.voc,
-    Cityscapes(): fakes.cityscapes,
-    Cityscapes(encoding="ids"): fakes.cityscapes,
-    Matting(): fakes.matting,
-    Pairs(names=("a", "b", "c"), val_fraction=0.4): fakes.pairs,
-    Pairs(binary=1, val_fraction=0.4, split_seed=5): fakes.pairs,
+    Voc(): (fakes.voc, stored),
+    Cityscapes(): (fakes.cityscapes, drawn("trainIds")),
+    Cityscapes(encoding="ids"): (fakes.cityscapes, drawn("ids")),
+    Matting(): (fakes.matting, lambda path: stored(path)[..., 3] > 50),
+    Pairs(names=("a", "b", "c"), val_fraction=0.4): (fakes.pairs, stored),
+    Pairs(binary=1, val_fraction=0.4, split_seed=5): (fakes.pairs, lambda path: stored(path) > 1),
+    Classes(val_fraction=0.4): (fakes.classes, None),
+    Classes(names=("horse", "dog", "cat"), val_fraction=0.4): (fakes.classes, None),
 }
 
 
 @pytest.fixture(params=DRAWN, ids=repr)
-def layout(request):
+def given(request):
+    """A layout as its options say it, not yet bound to a root."""
     return request.param
 
 
 @pytest.fixture
-def root(layout, tmp_path):
-    return DRAWN[layout](tmp_path)
+def root(given, tmp_path):
+    return DRAWN[given][0](tmp_path)
+
+
+@pytest.fixture
+def decode(given):
+    return DRAWN[given][1]
+
+
+@pytest.fixture
+def layout(given, root):
+    return given.bind(root)
+
+
+def is_file(root, path):
+    return os.path.isfile(os.path.join(root, path))
 
 
 def test_every_layout_is_drawn():
@@ -49,15 +89,18 @@ def test_it_is_a_value(layout):
 
 
 def test_it_is_found_from_above(layout, root, tmp_path, monkeypatch):
-    below = root if layout.name == "pairs" else tmp_path
+    below = root if layout.name in ("pairs", "classes") else tmp_path
     assert os.path.samefile(layout.find(str(below)), root)
+    if layout.name == "classes":
+        below = tmp_path
+        os.rename(root, root := os.path.join(tmp_path, "data"))
     monkeypatch.chdir(below)
     assert os.path.samefile(layout.find(None), root)
 
 
 def test_samples_are_whole(layout, root):
     splits = layout.splits(root)
-    assert {"train", "val"} <= set(splits)
+    assert len(set(splits)) == len(splits) > 1
     seen = {}
     for split in splits:
         listed = list(layout.samples(root, split))
@@ -65,15 +108,20 @@ def test_samples_are_whole(layout, root):
         assert listed
         assert len(set(keys)) == len(keys)
         for sample in listed:
-            assert os.path.isfile(os.path.join(root, sample.image))
-            assert sample.label is None or os.path.isfile(os.path.join(root, sample.label))
+            assert is_file(root, sample.image)
+            if isinstance(sample.label, int):
+                assert sample.label in range(len(layout.classes))
+            else:
+                assert sample.label is None or is_file(root, sample.label)
             assert not os.path.isabs(sample.key)
             assert str(root) not in sample.key
         seen[split] = {sample.image for sample in listed}
-    assert not seen["train"] & seen["val"]
+    for one, other in itertools.combinations(splits, 2):
+        parts = [layout.unions.get(split, {split}) for split in (one, other)]
+        assert parts[0] & parts[1] or not seen[one] & seen[other]
 
 
-def test_records_hold_the_sources(layout, root, out):
+def test_records_hold_the_sources(layout, root, out, decode):
     make(root, out, layout=layout, shards=2)
     for split in layout.splits(root):
         records = [
@@ -87,15 +135,19 @@ def test_records_hold_the_sources(layout, root, out):
             assert record["image/filename"] == [sample.key.encode()]
             with open(os.path.join(root, sample.image), "rb") as file:
                 assert record["image/encoded"] == [file.read()]
-            if sample.label is None:
+            if isinstance(sample.label, int):
+                assert record["image/class/label"].tolist() == [sample.label]
+                name = layout.classes[sample.label]
+                assert record["image/class/text"] == [name.encode()]
+                assert name in os.path.dirname(sample.image).split("/")
+            if not isinstance(sample.label, str):
                 continue
-            with open(os.path.join(root, sample.label), "rb") as file:
-                expected = layout.plane(file.read(), sample.label)
-            stored = images.plane(record["image/segmentation/class/encoded"][0])
-            np.testing.assert_array_equal(stored, expected)
+            expected = decode(os.path.join(root, sample.label))
+            found = images.plane(record["image/segmentation/class/encoded"][0])
+            np.testing.assert_array_equal(found, expected)
             size = (record["image/height"][0], record["image/width"][0])
-            assert stored.shape == size
-            assert set(np.unique(stored).tolist()) <= {
+            assert found.shape == size
+            assert set(np.unique(found).tolist()) <= {
                 *range(len(layout.classes)),
                 layout.ignore,
             }

@@ -32,6 +32,7 @@ def test_every_command_runs(page, tmp_path, run, monkeypatch):
     fakes.cityscapes(tmp_path / "data")
     fakes.matting(tmp_path / "data")
     fakes.pairs(tmp_path)
+    fakes.classes(tmp_path)
     (tmp_path / "names.txt").write_text("sky\nroad\ntree\n")
     monkeypatch.chdir(tmp_path)
     if page.name != "README.md":  # a page may begin in the middle

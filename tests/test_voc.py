@@ -1,6 +1,8 @@
+import json
 import os
 import pathlib
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from PIL import Image
 from dsbuild.errors import ImageError, LayoutError
 from dsbuild.layouts.voc import FOLDERS, Voc
 from tests import fakes
+from tests.conftest import make
+from tests.test_matting import masks
 
 
 def keys(root, split, **options):
@@ -259,3 +263,139 @@ def test_damaged_sbd_labels_are_named(tmp_path):
     for end in range(6, len(whole), 7):
         with pytest.raises(ImageError):
             Voc().plane(whole[:end], "x.mat")
+
+
+# The augmented list where there is none
+
+# SBD has three ids of its own, ten of VOC's twelve in train, and two of its six in val.
+OWN = ["2008_000003", "2008_000001", "2009_000007"]
+BOTH = [f"2007_{i:06d}" for i in range(10)]
+EXPECTED = [
+    *("2007_000000 2007_000001 2007_000002 2007_000003 2007_000004 2007_000005".split()),
+    *("2007_000006 2007_000007 2007_000008 2007_000009 2007_000010 2007_000011".split()),
+    *("2008_000001 2008_000003 2009_000007".split()),
+]
+CLS = "../../benchmark_RELEASE/dataset/cls"
+
+
+@pytest.fixture
+def sbd(voc, tmp_path):
+    """SBD beside the VOC tree; VOC's val is in both of its lists."""
+    train, val = [OWN[0], "2007_000013", *BOTH[4:], OWN[1]], ["2007_000017", OWN[2], *BOTH[:4]]
+    return pathlib.Path(fakes.sbd(tmp_path, train, val))
+
+
+def test_train_aug_is_made_of_the_lists(voc, sbd):
+    assert Voc().splits(voc) == ("train", "train_aug", "val", "trainval")
+    assert keys(voc, "train_aug") == EXPECTED
+    assert not set(EXPECTED) & set(keys(voc, "val"))
+
+
+def test_train_aug_has_images_and_labels_of_their_own(voc, sbd, out):
+    """SBD lacks two of VOC's train, whose labels are VOC's."""
+    from scipy.io import loadmat
+
+    make(voc, out, splits=("train_aug",))
+    stored = masks(out)
+    assert sorted(stored) == EXPECTED
+    for sample in Voc().samples(voc, "train_aug"):
+        assert sample.image == f"JPEGImages/{sample.key}.jpg"
+        if sample.key in ("2007_000010", "2007_000011"):
+            assert sample.label == f"SegmentationClass/{sample.key}.png"
+            expected = np.asarray(Image.open(os.path.join(voc, sample.label)))
+        else:
+            assert sample.label == f"{CLS}/{sample.key}.mat"
+            expected = loadmat(sbd / f"cls/{sample.key}.mat")["GTcls"][0, 0]["Segmentation"]
+        np.testing.assert_array_equal(stored[sample.key], expected)
+
+
+def test_train_aug_says_what_it_is(voc, sbd, run, out):
+    (finding,) = Voc().findings(voc, "train_aug", list(Voc().samples(voc, "train_aug")))
+    assert (finding.kind, finding.split) == ("source", "train_aug")
+    assert finding.text == f"2 labels are of SegmentationClass, since {CLS} has none"
+    assert Voc().findings(voc, "train", list(Voc().samples(voc, "train"))) == []
+    result = run("voc", voc, out, "--split", "train_aug", "--dry-run", "--json")
+    (split,) = json.loads(result.stdout)["splits"].values()
+    assert (split["listed"], split["published"]) == (15, 10582)
+    found = {(one["kind"], one["text"]) for one in json.loads(result.stdout)["findings"]}
+    assert ("published", "15 samples, where 10,582 were published") in found
+
+
+def test_train_aug_by_name_of_the_labels(voc, sbd):
+    found = {sample.label for sample in Voc(labels="sbd").samples(voc, "train_aug")}
+    assert found == {f"{CLS}/{key}.mat" for key in EXPECTED}
+
+
+@pytest.mark.parametrize("name", ["train_aug", "trainaug", "aug"])
+def test_a_list_goes_before_what_could_be_made(voc, sbd, name):
+    put(voc, name, "2007_000004\n2007_000001\n")
+    assert Voc().splits(voc) == ("train", name, "val", "trainval")
+    assert keys(voc, name) == ["2007_000004", "2007_000001"]
+
+
+def test_train_aug_of_sbd_within_voc(voc, sbd):
+    for name in ("cls", "train.txt", "val.txt"):
+        (sbd / name).rename(pathlib.Path(voc, name))
+    assert keys(voc, "train_aug") == EXPECTED
+    labels = {sample.label for sample in Voc().samples(voc, "train_aug")}
+    assert f"cls/{OWN[0]}.mat" in labels
+
+
+@pytest.mark.parametrize("name", ["train.txt", "val.txt"])
+def test_train_aug_of_the_labels_of_sbd(voc, sbd, name):
+    (sbd / name).unlink()
+    assert keys(voc, "train_aug") == EXPECTED
+
+
+def test_train_aug_of_augmented_labels(voc):
+    folder = copy_labels(voc, "aug")
+    for key in OWN:
+        shutil.copy(folder / "2007_000000.png", folder / f"{key}.png")
+    (folder / "._2008_000009.png").touch()
+    assert keys(voc, "train_aug") == EXPECTED
+    labels = [sample.label for sample in Voc().samples(voc, "train_aug")]
+    assert labels == [f"SegmentationClassAug/{key}.png" for key in EXPECTED]
+
+
+def test_images_that_only_sbd_has(voc, sbd):
+    (sbd / "img").mkdir()
+    for key in (OWN[0], BOTH[0]):
+        shutil.copy(os.path.join(voc, f"JPEGImages/{key}.jpg"), sbd / "img")
+    os.remove(os.path.join(voc, f"JPEGImages/{OWN[0]}.jpg"))
+    images = {sample.key: sample.image for sample in Voc().samples(voc, "train_aug")}
+    expected = {key: f"JPEGImages/{key}.jpg" for key in EXPECTED}
+    assert images == expected | {OWN[0]: f"../../benchmark_RELEASE/dataset/img/{OWN[0]}.jpg"}
+
+
+@pytest.mark.parametrize("name", ["train", "val"])
+def test_train_aug_needs_the_lists_of_voc(voc, sbd, name):
+    os.remove(os.path.join(voc, f"ImageSets/Segmentation/{name}.txt"))
+    assert "train_aug" not in Voc().splits(voc)
+
+
+def test_train_aug_needs_sbd(voc, run, out):
+    assert "train_aug" not in Voc().splits(voc)
+    result = run("voc", voc, out, "--split", "train_aug")
+    assert "found no split 'train_aug', expected one of train, val, trainval" in result.stderr
+
+
+def test_train_aug_is_of_the_edition_that_sbd_has_the_images_of(voc, sbd):
+    other = voc.replace("VOC2012", "VOC2007")
+    os.rename(voc, other)
+    assert Voc().splits(other) == ("train", "val", "trainval")
+
+
+@pytest.mark.shared
+def test_train_aug_without_its_list_on_real_data(shared, tmp_path):
+    real, root = shared / "voc/VOCdevkit/VOC2012", tmp_path / "VOC2012"
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    for name in ("JPEGImages", "SegmentationClass", "SegmentationClassAug"):
+        (root / name).symlink_to(real / name)
+    for path in (real / "ImageSets/Segmentation").iterdir():
+        if path.name != "train_aug.txt":
+            (root / "ImageSets/Segmentation" / path.name).symlink_to(path)
+    listed = (real / "ImageSets/Segmentation/train_aug.txt").read_text().split()
+    assert len(listed) == 36
+    assert keys(root, "train_aug") == sorted(listed)
+    labels = [sample.label for sample in Voc().samples(root, "train_aug")]
+    assert labels == [f"SegmentationClassAug/{key}.png" for key in sorted(listed)]

@@ -2,6 +2,7 @@
 
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
+from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
@@ -13,4 +14,5 @@ LAYOUTS: dict[str, type[Layout]] = {
     Cityscapes.name: Cityscapes,
     Matting.name: Matting,
     Pairs.name: Pairs,
+    Classes.name: Classes,
 }

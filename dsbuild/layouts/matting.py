@@ -20,16 +20,7 @@ from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import (
-    by_key,
-    check_fraction,
-    divide,
-    divided,
-    leftovers,
-    lists,
-    pictures,
-    stem,
-)
+from dsbuild.layouts.trees import VAL_HELP, Divided, by_key, leftovers, lists, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +29,7 @@ PHOTOS, MATTES = "clip_img", "matting"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matting(Layout):
+class Matting(Divided, Layout):
     """Photos and mattes; the mask is alpha > threshold."""
 
     name: ClassVar[str] = "matting"
@@ -60,10 +51,7 @@ class Matting(Layout):
     alphas: str = field(
         default="", metadata={"help": "Folder of mattes, whose files have the photos' stems."}
     )
-    val_fraction: float = field(
-        default=0.2,
-        metadata={"help": "Share of val, where no list decides; 0 puts all into train."},
-    )
+    val_fraction: float = field(default=0.2, metadata=VAL_HELP)
     split_by: str = field(
         default="group",
         metadata={
@@ -71,7 +59,6 @@ class Matting(Layout):
             "help": "What stays together: all photos of a folder, or each for itself.",
         },
     )
-    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
     keep_alpha: bool = field(
         default=False, metadata={"help": "Also store the soft alpha, as --extra alpha does."}
     )
@@ -84,12 +71,12 @@ class Matting(Layout):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         if not 0 <= self.alpha_threshold <= 254:
             raise PlanError(
                 f"--alpha-threshold {self.alpha_threshold}: expected 0 to 254, since an alpha of 0 "
                 "to 255 has to be greater"
             )
-        check_fraction(self.val_fraction)
         if bool(self.images) != bool(self.alphas):
             raise PlanError("--images and --alphas: found one of them, expected both or none")
         if not -1 <= self.trimap <= 255:
@@ -130,7 +117,7 @@ class Matting(Layout):
         listed = self._lists(root)
         if listed:
             return tuple(listed)
-        found = divided(map(self._split, self._photos(root)))
+        found = self.division(map(self._unit, self._photos(root)))
         if not found:
             raise LayoutError(
                 f"{storage.join(root, self._folders[0])}: found no photo, expected .jpg or .png"
@@ -156,18 +143,17 @@ class Matting(Layout):
             return
         mattes = by_key(root, self._folders[1], _key)
         for path in self._photos(root):
-            if self._split(path) == split:
+            if self.divide(self._unit(path)) == split:
                 expected = posixpath.join(self._folders[1], _key(path, self._folders[0]) + ".png")
                 yield path, mattes.get(_key(path, self._folders[0]), expected)
 
     def _photos(self, root: str) -> list[str]:
         return pictures(root, self._folders[0])
 
-    def _split(self, photo: str) -> str:
-        """Return the split of a photo: by a hash, so that it never depends on other photos."""
+    def _unit(self, photo: str) -> str:
+        """Return what stays together with a photo."""
         inner = photo.removeprefix(self._folders[0] + "/")
-        unit = inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
-        return divide(unit, self.val_fraction, self.split_seed)
+        return inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
 
     def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
         """Find stray files and mattes without a photo, with the first split."""

@@ -18,13 +18,13 @@ from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.trees import (
+    Divided,
     by_key,
-    check_fraction,
-    divide,
-    divided,
     leftovers,
+    lines,
     lists,
     pictures,
+    read_names,
     stem,
 )
 
@@ -32,18 +32,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def read_names(path: str) -> tuple[str, ...]:
-    """Return the class names of a file, one a line, in the order of their indices."""
-    names = tuple(_lines(path))
-    if len(set(names)) != len(names) or not 0 < len(names) <= 256:
-        raise PlanError(f"{path}: found {len(names)} names, expected 1 to 256, all different")
-    return names
-
-
 def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
     """Return the colours of a file with lines `name, r, g, b`, in the order of their indices."""
     colours = []
-    for line in _lines(path):
+    for line in lines(path):
         name, *rgb = (part.strip() for part in line.split(","))
         if len(rgb) != 3 or not all(part.isdecimal() and int(part) < 256 for part in rgb):
             raise PlanError(f"{path}: found {line!r}, expected lines such as: road, 128, 64, 128")
@@ -53,13 +45,8 @@ def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
     return tuple(colours)
 
 
-def _lines(path: str) -> list[str]:
-    text = storage.read(path)[0].decode("utf-8-sig", "replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 @dataclass(frozen=True, kw_only=True)
-class Pairs(Layout):
+class Pairs(Divided, Layout):
     """Images and labels in two folders."""
 
     name: ClassVar[str] = "pairs"
@@ -95,12 +82,9 @@ class Pairs(Layout):
         default=255,
         metadata={"option": "--ignore", "help": "Label value that is no class; -1 for none."},
     )
-    val_fraction: float = field(
-        default=0.0, metadata={"help": "Share of val, where neither folders nor lists decide."}
-    )
-    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
 
     def __post_init__(self):
+        super().__post_init__()
         if not self.names and not self.colours and self.binary < 0:
             raise PlanError(
                 "found nothing that says what the labels mean, expected --classes FILE for class "
@@ -110,7 +94,11 @@ class Pairs(Layout):
             raise PlanError("--colormap and --binary: found both, expected one of them")
         if not -1 <= self.binary <= 254:
             raise PlanError(f"--binary {self.binary}: expected 0 to 254")
-        check_fraction(self.val_fraction)
+        if len(self.names) > 256:
+            raise PlanError(
+                f"--classes: found {len(self.names)} names, expected 256 at most, since labels "
+                "have 8 bits"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -152,7 +140,7 @@ class Pairs(Layout):
         known = (
             {stem(path, self.images) for path in pictures(root, self.images)} if found else set()
         )
-        return [n for n in found if known & set(_lines(storage.join(root, f"{n}.txt")))]
+        return [n for n in found if known & set(lines(storage.join(root, f"{n}.txt")))]
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or of lists, else train, and val for a fraction."""
@@ -162,10 +150,7 @@ class Pairs(Layout):
         keys = [stem(path, self.images) for path in pictures(root, self.images)]
         if not keys:
             raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
-        return divided(map(self._divide, keys))
-
-    def _divide(self, key: str) -> str:
-        return divide(key, self.val_fraction, self.split_seed)
+        return self.division(keys)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split: by name, or in the order of its list."""
@@ -173,9 +158,9 @@ class Pairs(Layout):
         images, labels = above + self.images, above + self.labels
         found, masks = by_key(root, images), by_key(root, labels)
         listed = self._lists(root)
-        keys = _lines(storage.join(root, f"{split}.txt")) if split in listed else sorted(found)
+        keys = lines(storage.join(root, f"{split}.txt")) if split in listed else sorted(found)
         for key in keys:
-            if not above and not listed and self._divide(key) != split:
+            if not above and not listed and self.divide(key) != split:
                 continue
             label = key + self.suffix
             yield Sample(

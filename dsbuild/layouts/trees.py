@@ -3,6 +3,7 @@
 import hashlib
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
@@ -10,19 +11,26 @@ from dsbuild.findings import Finding
 
 
 def walk(root: str, folder: str) -> Iterator[str]:
-    """Yield all files below a folder, by name, as paths relative to root."""
-    for name in storage.names(storage.join(root, folder)):
+    """Yield all files below a folder, by name, as paths relative to root.
+
+    Hidden folders are left out: what editors keep there are copies.
+    """
+    for name, is_folder in storage.entries(storage.join(root, folder)):
         path = f"{folder}/{name}"
-        if storage.is_folder(storage.join(root, path)):
-            yield from walk(root, path)
-        else:
+        if not is_folder:
             yield path
+        elif name[0] != ".":
+            yield from walk(root, path)
+
+
+# The last ones can be converted; as they are they are refused by name, not overlooked.
+_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 
 
 def is_picture(path: str) -> bool:
     """Tell by its name whether a file is a picture: not AppleDouble, not .DS_Store."""
     name = posixpath.basename(path)
-    return name[0] != "." and name.lower().endswith((".jpg", ".jpeg", ".png"))
+    return name[0] != "." and name.lower().endswith(_ENDINGS)
 
 
 def pictures(root: str, folder: str) -> list[str]:
@@ -62,22 +70,47 @@ def lists(folder: str) -> list[str]:
     return [name[:-4] for name in names if name.endswith(".txt") and name[0] != "."]
 
 
-def check_fraction(fraction: float) -> None:
-    """Raise PlanError where a share of val is none."""
-    if not 0 <= fraction < 1:
-        raise PlanError(f"--val-fraction {fraction}: expected 0 or more, below 1")
+def lines(path: str) -> list[str]:
+    """Return a text file's lines without blanks around them, empty ones left out."""
+    text = storage.read(path)[0].decode("utf-8-sig", "replace")
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def divide(unit: str, fraction: float, seed: int) -> str:
-    """Return the split of a unit, train or val: by a hash, so never by what else there is."""
-    digest = hashlib.sha256(f"{seed}\0{unit}".encode(errors="surrogateescape")).digest()
-    return "val" if int.from_bytes(digest[:8]) < fraction * 2**64 else "train"
+def read_names(path: str) -> tuple[str, ...]:
+    """Return the class names of a file, one a line, in the order of their indices."""
+    names = tuple(lines(path))
+    if not 0 < len(set(names)) == len(names):
+        raise PlanError(
+            f"{path}: found {len(names)} names, {len(set(names))} of them different, expected one "
+            "or more, one a line, all different"
+        )
+    return names
 
 
-def divided(splits: Iterable[str]) -> tuple[str, ...]:
-    """Return train and val, as far as they occur."""
-    there = set(splits)
-    return tuple(split for split in ("train", "val") if split in there)
+VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divided:
+    """The options of layouts that may have to divide samples into train and val themselves."""
+
+    val_fraction: float = field(default=0.0, metadata=VAL_HELP)
+    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
+
+    def __post_init__(self):
+        if not 0 <= self.val_fraction < 1:
+            raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
+
+    def divide(self, unit: str) -> str:
+        """Return the split of a unit: by a hash, so never by what else there is."""
+        seeded = f"{self.split_seed}\0{unit}".encode(errors="surrogateescape")
+        place = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
+        return "val" if place < self.val_fraction * 2**64 else "train"
+
+    def division(self, units: Iterable[str]) -> tuple[str, ...]:
+        """Return train and val, as far as some of the units are in them."""
+        there = {self.divide(unit) for unit in units}
+        return tuple(split for split in ("train", "val") if split in there)
 
 
 def leftovers(

@@ -5,37 +5,40 @@
       SegmentationClass/<id>.png       palette PNG: index 0..20, 255 is the void border
       SegmentationClassRaw/<id>.png    DeepLab's copy without the palette
       SegmentationClassAug/<id>.png    made from SBD; grey, in some copies palette
-      cls/<id>.mat                     SBD itself (also benchmark_RELEASE/dataset/cls)
+      cls/<id>.mat                     SBD itself (or beside it, see `sbd`)
       ImageSets/Segmentation/<split>.txt
 
 Sources: Everingham et al., The Pascal VOC Challenge, IJCV 2010, and its development
 kit; Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011 (SBD).
 """
 
-import io
+import collections
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.errors import LayoutError
+from dsbuild.findings import Finding
+from dsbuild.layouts import sbd
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.trees import lists
+from dsbuild.layouts.voclists import IMAGES, entries
 
 if TYPE_CHECKING:
     import numpy as np
 
 LISTS = "ImageSets/Segmentation"
-IMAGES = "JPEGImages"
 # Where each kind of label lies, in the order in which `auto` prefers them, and as what.
 FOLDERS = {
     "class": ("SegmentationClass", ".png"),
     "raw": ("SegmentationClassRaw", ".png"),
     "aug": ("SegmentationClassAug", ".png"),
-    "sbd": ("cls", ".mat"),
+    "sbd": sbd.LABELS,
 }
-# One list under its three names in the wild.
+EDITION = "VOC2012"
+# One list under its three names in the wild; made under the first where there is none.
 AUGMENTED = ("train_aug", "trainaug", "aug")
 UNLABELLED = ("test",)
 
@@ -100,7 +103,10 @@ class Voc(Layout):
         return [folder, *(storage.join(folder, year) for year in reversed(years))]
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return the names of all lists: train, augmented, val, trainval, test, then others."""
+        """Return the names of all lists: train, augmented, val, trainval, test, then others.
+
+        train_aug is one of them also where it has no list but can be made.
+        """
         known = ("train", *AUGMENTED, "val", "trainval", *UNLABELLED)
         names = lists(storage.join(root, LISTS))
         if not names:
@@ -108,18 +114,24 @@ class Voc(Layout):
                 f"{storage.join(root, LISTS)}: found no list, expected train.txt, val.txt or the "
                 "like, with one id a line"
             )
+        if self._augmented(root):
+            names.append(AUGMENTED[0])
         return tuple(sorted(names, key=lambda n: (known.index(n) if n in known else 99, n)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a list; raise LayoutError with file and line where it is wrong."""
+        made = self._augmented(root) if split == AUGMENTED[0] else []
+        if made:
+            yield from self._made(root, made)
+            return
         path = storage.join(root, LISTS, f"{split}.txt")
-        entries = list(_entries(path))
-        if not entries:
+        listed = list(entries(path))
+        if not listed:
             raise LayoutError(f"{path}: the list is empty, expected one id a line")
         auto = self.labels == "auto"
-        bare = [entry.key for entry in entries if not auto or entry.label is None]
+        bare = [entry.key for entry in listed if not auto or entry.label is None]
         place = self._folder(root, path, bare, split in UNLABELLED) if bare else None
-        for entry in entries:
+        for entry in listed:
             if auto and entry.label is not None:
                 yield entry
             elif place is None:
@@ -143,17 +155,8 @@ class Voc(Layout):
                     f"{self.labels} asks for; there are {', '.join(there) or 'no labels at all'}"
                 )
             return folder, extension
-        have = {}
-        for kind in FOLDERS:
-            folder, extension = self._place(root, kind)
-            names = set(storage.names(storage.join(root, folder)))
-            have[folder, extension] = sum(
-                bool(storage.stamp(storage.join(root, folder, key + extension)))
-                if "/" in key
-                else f"{key}{extension}" in names
-                for key in keys
-            )
-        best = max(have, key=have.get)  # the first of equals: the order of FOLDERS
+        have = self._have(root, keys)
+        best = max(have, key=lambda place: len(have[place]))  # of equals the first of FOLDERS
         if not have[best] and unlabelled:
             return None
         if not have[best]:
@@ -164,18 +167,78 @@ class Voc(Layout):
             )
         return best
 
+    def _have(self, root: str, keys: list[str]) -> dict[tuple[str, str], set[str]]:
+        """Return which of some keys have labels, by folder and extension."""
+        have = {}
+        for folder, extension in (self._place(root, kind) for kind in FOLDERS):
+            names = set(storage.names(storage.join(root, folder)))
+            have[folder, extension] = {
+                key
+                for key in keys
+                if (
+                    storage.stamp(storage.join(root, folder, key + extension))
+                    if "/" in key
+                    else f"{key}{extension}" in names
+                )
+            }
+        return have
+
     def _place(self, root: str, kind: str) -> tuple[str, str]:
         folder, extension = FOLDERS[kind]
-        if kind == "sbd" and not storage.is_folder(storage.join(root, folder)):
-            for above in ("..", "../.."):
-                candidate = f"{above}/benchmark_RELEASE/dataset/{folder}"
-                if storage.is_folder(storage.join(root, candidate)):
-                    return candidate, extension
-        return folder, extension
+        return (sbd.place(root, folder) if kind == "sbd" else folder), extension
+
+    def _augmented(self, root: str) -> list[str]:
+        """Return the ids of train_aug where it has no list and can be made, else none.
+
+        They are VOC's train and all of SBD without VOC's val, sorted. What SBD has is said by
+        its lists, else by the labels that are there.
+        """
+        there, edition = lists(storage.join(root, LISTS)), os.path.basename(os.path.abspath(root))
+        if not {"train", "val"} <= {*there} or not {*AUGMENTED}.isdisjoint(there):
+            return []
+        if edition.startswith("VOC20") and edition != EDITION:  # SBD has the images of 2012
+            return []
+        added = sbd.listed(root)
+        for kind in ("aug", "sbd"):
+            folder, extension = self._place(root, kind)
+            added = added or sbd.stems(storage.join(root, folder), extension)
+        if not added:
+            return []
+        paths = [storage.join(root, LISTS, f"{split}.txt") for split in ("train", "val")]
+        train, val = ({entry.key for entry in entries(path)} for path in paths)
+        return sorted((train | added) - val)
+
+    def _made(self, root: str, keys: list[str]) -> Iterator[Sample]:
+        """Yield the samples of train_aug without a list.
+
+        SBD lacks labels of some of VOC's train, so `auto` takes each from where it is; an
+        image that VOC lacks is SBD's.
+        """
+        best = self._folder(root, storage.join(root, LISTS), keys, False)
+        have = self._have(root, keys) if self.labels == "auto" else {}
+        theirs, ending = sbd.place(root, sbd.IMAGES[0]), sbd.IMAGES[1]
+        lent = sbd.stems(storage.join(root, theirs), ending)
+        lent -= sbd.stems(storage.join(root, IMAGES), ending)
+        for key in keys:
+            places = (place for place in (best, *have) if key in have.get(place, ()))
+            folder, extension = next(places, best)
+            image = f"{theirs if key in lent else IMAGES}/{key}{ending}"
+            yield Sample(key, image, f"{folder}/{key}{extension}")
+
+    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+        """Say where the labels of a train_aug without a list are of several folders."""
+        if split in lists(storage.join(root, LISTS)):
+            return []
+        counts = collections.Counter(os.path.dirname(str(sample.label)) for sample in samples)
+        (most, _), *others = counts.most_common()
+        return [
+            Finding("source", split, f"{count:,} labels are of {folder}, since {most} has none")
+            for folder, count in others
+        ]
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published list lengths of VOC 2012 and of the augmented list."""
-        if os.path.basename(os.path.abspath(root)) != "VOC2012":
+        if os.path.basename(os.path.abspath(root)) != EDITION:
             return {}
         return {
             "train": 1464,
@@ -188,64 +251,4 @@ class Voc(Layout):
         """Return the class indices of a label PNG, or of SBD's MATLAB file: uint8 (h, w)."""
         if not data.startswith(b"MATLAB"):
             return super().plane(data, path)
-        try:
-            from scipy.io import loadmat
-        except ImportError as error:
-            # No fault of the sample, so none that may be skipped.
-            raise PlanError(
-                "found SBD labels (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
-            ) from error
-        try:
-            plane = loadmat(io.BytesIO(data))["GTcls"][0, 0]["Segmentation"]
-        except Exception as error:  # scipy raises many kinds for damaged files
-            raise ImageError(
-                f"found a MATLAB file without GTcls(1).Segmentation ({error})"
-            ) from error
-        if plane.ndim != 2 or plane.dtype.kind not in "ui" or plane.size == 0:
-            raise ImageError(
-                f"found an SBD label of {plane.dtype} {plane.shape}, expected (h, w) integers"
-            )
-        if plane.min() < 0 or plane.max() > 255:
-            raise ImageError(f"found SBD label values up to {plane.max()}, expected 0 to 255")
-        return plane.astype("uint8")
-
-
-def _entries(path: str) -> Iterator[Sample]:
-    """Yield a list's lines: an id, or `/JPEGImages/x.jpg /SegmentationClassAug/x.png`."""
-    try:
-        lines = storage.read(path)[0].decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise LayoutError(f"{path}: found bytes that are no text (UTF-8)") from error
-    seen: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words:
-            continue
-        where = f"{path}, line {number}"
-        image, *label = words
-        if len(label) > 1 or (label and "/" not in label[0]):
-            raise LayoutError(
-                f"{where}: found {line.strip()!r}, expected an id, or the paths of image and label"
-            )
-        if "/" in image and os.path.splitext(image)[1]:
-            image, label = image.lstrip("/"), [name.lstrip("/") for name in label]
-            key = os.path.splitext(os.path.basename(image))[0]
-            if label and os.path.splitext(os.path.basename(label[0]))[0] != key:
-                raise LayoutError(
-                    f"{where}: found the label {label[0]!r} beside the image {image!r}, expected "
-                    "one of the same name"
-                )
-        else:
-            key, image = image, f"{IMAGES}/{image}.jpg"
-        for name in (key, image, *label):
-            if name.startswith("/") or ".." in name.split("/") or not name.isprintable():
-                raise LayoutError(
-                    f"{where}: found {line.strip()!r}, which leads out of the data set; expected "
-                    "plain ids, without '..', a leading '/' or control characters"
-                )
-        if key in seen:
-            raise LayoutError(
-                f"{where}: found {key!r} again, which line {seen[key]} lists already; remove one"
-            )
-        seen[key] = number
-        yield Sample(key, image, label[0] if label else None)
+        return sbd.plane(data)

@@ -1,0 +1,70 @@
+"""SBD beside a VOC tree: its labels as MATLAB files, its lists, its images.
+
+    cls/<id>.mat                 GTcls(1).Segmentation: the class indices
+    train.txt val.txt            lists of ids; not those of VOC: many of VOC's val are in train
+    img/<id>.jpg                 VOC's own images
+
+They lie in VOC2012 itself, or in benchmark_RELEASE/dataset beside VOC2012 or VOCdevkit.
+
+Source: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011.
+"""
+
+import io
+import posixpath
+from typing import TYPE_CHECKING
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, PlanError
+from dsbuild.layouts.trees import lines
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LABELS = ("cls", ".mat")
+IMAGES = ("img", ".jpg")
+LISTS = ("train.txt", "val.txt")
+
+
+def place(root: str, name: str = "") -> str:
+    """Return where SBD's file or folder of this name lies, relative to root: beside cls."""
+    for above in ("", "../benchmark_RELEASE/dataset", "../../benchmark_RELEASE/dataset"):
+        if storage.is_folder(storage.join(root, above, LABELS[0])):
+            return posixpath.join(above, name)
+    return name
+
+
+def stems(folder: str, extension: str) -> set[str]:
+    """Return the names of a folder's files of one kind, without the extension."""
+    names = (name for name in storage.names(folder) if name[0] != ".")
+    return {name.removesuffix(extension) for name in names if name.endswith(extension)}
+
+
+def listed(root: str) -> set[str]:
+    """Return the ids of SBD's two lists; none where one of them is missing, or SBD is not there."""
+    paths = [storage.join(root, place(root, name)) for name in LISTS]
+    there = storage.is_folder(storage.join(root, place(root, LABELS[0])))
+    if not there or not all(map(storage.stamp, paths)):
+        return set()
+    return {key for path in paths for key in lines(path)}
+
+
+def plane(data: bytes) -> "np.ndarray":
+    """Return the class indices of SBD's MATLAB file: uint8 (h, w)."""
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        # No fault of the sample, so none that may be skipped.
+        raise PlanError(
+            "found SBD labels (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
+        ) from error
+    try:
+        plane = loadmat(io.BytesIO(data))["GTcls"][0, 0]["Segmentation"]
+    except Exception as error:  # scipy raises many kinds for damaged files
+        raise ImageError(f"found a MATLAB file without GTcls(1).Segmentation ({error})") from error
+    if plane.ndim != 2 or plane.dtype.kind not in "ui" or plane.size == 0:
+        raise ImageError(
+            f"found an SBD label of {plane.dtype} {plane.shape}, expected (h, w) integers"
+        )
+    if plane.min() < 0 or plane.max() > 255:
+        raise ImageError(f"found SBD label values up to {plane.max()}, expected 0 to 255")
+    return plane.astype("uint8")
