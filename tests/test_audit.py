@@ -104,6 +104,18 @@ def test_stray_files_and_labels_without_an_image(tmp_path):
     assert ("train", f"{root}/clip_img/.DS_Store") in strays
 
 
+def test_labels_without_an_image_in_voc(voc):
+    shutil.copy(f"{voc}/SegmentationClass/2007_000000.png", f"{voc}/SegmentationClass/alone.png")
+    pathlib.Path(voc, "SegmentationClass/._2007_000000.png").touch()
+    pathlib.Path(voc, "SegmentationClass/Thumbs.db").touch()
+    asked = request(voc, splits=("train", "val"))
+    assert found(asked, "label-alone") == [("train", f"{voc}/SegmentationClass/alone.png")]
+    assert [os.path.basename(text) for _, text in found(asked, "stray")] == [
+        "._2007_000000.png",
+        "Thumbs.db",
+    ]
+
+
 def test_every_kind_is_described():
     """Kinds in the code are those of the registry."""
     folder = pathlib.Path(__file__).parents[1] / "dsbuild"

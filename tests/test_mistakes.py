@@ -294,7 +294,7 @@ def test_real_folders_swapped(tmp_path, shared, kinds):
 # what is right
 
 
-@pytest.mark.parametrize("name", ["voc", "cityscapes", "matting", "pairs"])
+@pytest.mark.parametrize("name", ["voc", "cityscapes", "matting", "pairs", "classes"])
 @pytest.mark.parametrize("seed", range(5))
 def test_drawn_data_have_no_mistake(name, seed, tmp_path, kinds, names):
     root = getattr(fakes, name)(tmp_path, seed=seed)
@@ -318,6 +318,7 @@ def test_drawn_data_have_no_mistake(name, seed, tmp_path, kinds, names):
         "matting matting/p3m --images original --alphas color_rgba",
         "pairs pairs/camvid --images src --labels label --classes NAMES --ignore 11",
         "pairs pairs/camvid --images src --labels label --binary 5",
+        "classes classification/animals",
     ],
 )
 def test_real_data_have_no_mistake(arguments, shared, tmp_path, kinds):

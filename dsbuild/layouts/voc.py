@@ -226,15 +226,32 @@ class Voc(Layout):
             yield Sample(key, image, f"{folder}/{key}{extension}")
 
     def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
-        """Say where the labels of a train_aug without a list are of several folders."""
+        """Find labels without an image; say where labels of a made train_aug are of two folders."""
         if split in lists(storage.join(root, LISTS)):
-            return []
+            return self._alone(root, split, samples) if split == self.splits(root)[0] else []
         counts = collections.Counter(os.path.dirname(str(sample.label)) for sample in samples)
         (most, _), *others = counts.most_common()
         return [
             Finding("source", split, f"{count:,} labels are of {folder}, since {most} has none")
             for folder, count in others
         ]
+
+    def _alone(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+        """Find what in the folder of a split's labels has no image, or is no label."""
+        folder, name = os.path.split(str(samples[0].label))
+        ending = os.path.splitext(name)[1]
+        photos = [storage.join(root, IMAGES), storage.join(root, sbd.place(root, sbd.IMAGES[0]))]
+        there = {key for place in photos for key in sbd.stems(place, sbd.IMAGES[1])}
+        there |= {sample.key for sample in samples}  # whose images are found missing
+        alone = sbd.stems(storage.join(root, folder), ending) - there
+        found = []
+        for name in storage.names(storage.join(root, folder)):
+            path = storage.join(root, folder, name)
+            if name[0] == "." or not name.endswith(ending):
+                found.append(Finding("stray", split, path))
+            elif name.removesuffix(ending) in alone:
+                found.append(Finding("label-alone", split, path))
+        return found
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published list lengths of VOC 2012 and of the augmented list."""
