@@ -56,6 +56,22 @@ def _planned_shards(out: str, split: str) -> set[str]:
         return {manifest.parse(line, plan_path(out, split))["name"] for line in file}
 
 
+def planned_keys(out: str, split: str) -> dict[str, tuple[str, ...]]:
+    """Return shard -> keys of its records in order, as the plan and the receipts have them."""
+    path = plan_path(out, split)
+    if storage.stamp(path) is None:
+        return {}
+    found = {}
+    with storage.reading(path) as (file, _):
+        for line in file:
+            shard = manifest.parse(line, path)
+            receipt = manifest.load_receipt(out, shard["name"])
+            left = {reject.key for reject in receipt.rejects} if receipt else set()
+            keys = (row[0] for row in shard["samples"])
+            found[shard["name"]] = tuple(key for key in keys if key not in left)
+    return found
+
+
 def sweep(out: str) -> None:
     """Remove what killed processes left half-written."""
     for place in (

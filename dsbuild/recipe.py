@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from dsbuild import schema
 from dsbuild.errors import PlanError
 from dsbuild.extras import Chosen, parse
-from dsbuild.layouts import Layout
+from dsbuild.layouts import LAYOUTS, Layout
 from dsbuild.policy import Policy
 
 FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
@@ -79,3 +81,34 @@ class Recipe:
             "verify": self.verify,
             "features": {f.role: f.name for f in self.schema.features},
         }
+
+
+def load(document: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a document as `Recipe.document` gives it; raise PlanError otherwise."""
+    try:
+        layout = LAYOUTS[document["layout"]](**_frozen(document["options"]))
+        recipe = Recipe(
+            layout=layout,
+            extras=tuple(
+                text for text in document["extras"] if parse(text).name not in _implied(layout)
+            ),
+            verify=document["verify"],
+            policy=Policy(**document["images"]),
+        )
+        same = recipe.document() == document
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PlanError(f"found a recipe that this version does not know ({error!r})") from error
+    if not same:
+        raise PlanError("found a recipe of another version of dsbuild; build the folder again")
+    return recipe
+
+
+def _implied(layout: Layout) -> set[str]:
+    return {parse(text).name for text in layout.extras}
+
+
+def _frozen(value: Any) -> Any:
+    """Return a value of JSON as it is in a frozen dataclass: lists become tuples."""
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return {key: _frozen(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -27,6 +27,7 @@ class Feature:
       required: whether every record has it.
       scalar: whether it holds exactly one value.
       domain: the values a bytes feature may have; empty where any will do.
+      bounds: the smallest and largest number it may hold, None where any will do.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Feature:
     required: bool
     scalar: bool
     domain: tuple[str, ...] = ()
+    bounds: tuple[int | None, int | None] = (None, None)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def parse(document: Mapping[str, Any], where: str) -> Schema:
 def _feature(entry: Mapping[str, Any]) -> Feature:
     tags = entry.get("annotation", {}).get("tag", [])
     roles = [tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)]
+    bounds = entry.get("intDomain", {})
     return Feature(
         name=entry["name"],
         role=roles[0] if roles else entry["name"],
@@ -111,4 +114,5 @@ def _feature(entry: Mapping[str, Any]) -> Feature:
         required=entry.get("presence", {}).get("minFraction", 0) == 1,
         scalar="shape" in entry,
         domain=tuple(entry.get("stringDomain", {}).get("value", ())),
+        bounds=tuple(None if end is None else int(end) for end in map(bounds.get, ("min", "max"))),
     )

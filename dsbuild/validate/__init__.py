@@ -1,0 +1,207 @@
+"""Validate TFRecords: a folder that dsbuild wrote, any other, or one file. Nothing is changed."""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dsbuild import folder, manifest, plan, recipe, scan, storage, tfrecord
+from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.job import Job
+from dsbuild.problems import Problem
+from dsbuild.recipe import Recipe
+from dsbuild.validate.pixels import Expected
+from dsbuild.validate.shards import LEVELS, Checked, Rules, Task, check, same
+
+__all__ = ["LEVELS", "Validation", "validate"]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found: problems; notes, also on what could not be checked; its extent."""
+
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    files: int
+    records: int
+    bytes: int
+
+
+def validate(path: str, level: str = "pixels", workers: int = 1, quiet: bool = True) -> Validation:
+    """Check a folder or a file as deep as a level of `LEVELS` says.
+
+    `frames`: lengths and checksums; `records`: also that each is an Example that fits the
+    schema, and the files' sha256; `pixels`: also that images and labels decode, fit their
+    features, and hold classes. Raises ShardError where there is no TFRecord at all.
+    """
+    if level not in LEVELS:
+        raise PlanError(f"--level {level}: expected one of {', '.join(LEVELS)}")
+    whole = storage.is_folder(path)
+    home = path if whole else os.path.dirname(path)
+    problems, notes = [], []
+    known = _manifest(path, problems) if whole else None
+    rules = _rules(home, level, known, notes)
+    paths = scan.files(path)
+    tasks = _tasks(home, paths, known)
+    size = sum(stamp.size for stamp in map(storage.stamp, paths) if stamp)
+    work = functools.partial(check, rules=rules)
+    job = Job(tasks, work, size, "validating", unit="bytes")
+    checked = job.run(workers, quiet)
+    if known is not None:
+        problems += _against_manifest(path, known, checked)
+    elif whole and storage.is_folder(storage.join(path, manifest.STATE)):
+        text = "found no manifest.json, so this build is unfinished; run its command again"
+        problems.append(Problem("unfinished", path, text))
+    for one in checked:
+        problems += one.problems
+        problems += _index(home, one)
+        if one.more:
+            notes.append(f"{one.path}: {one.more:,} problems more")
+    if level != "frames":
+        problems += _duplicates(checked, notes)
+        notes += _classes(checked, known)
+    return Validation(
+        tuple(problems),
+        tuple(notes),
+        len(checked),
+        sum(one.records for one in checked),
+        sum(one.bytes for one in checked),
+    )
+
+
+def _manifest(path: str, problems: list[Problem]) -> Mapping[str, Any] | None:
+    try:
+        return manifest.load(path)
+    except DsbuildError as error:
+        name = storage.join(path, manifest.NAME)
+        problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
+        return None
+
+
+def _rules(home: str, level: str, known: Mapping[str, Any] | None, notes: list[str]) -> Rules:
+    if known is None:
+        if level in ("pixels", "source"):
+            notes.append("there is no manifest: label values, counts, sha256 were not checked")
+        return Rules(level, scan.schema_of(home))
+    expected = Expected(len(known["classes"]), known.get("ignore"), _extras(known, notes))
+    return Rules(level, scan.schema_of(home), closed=True, expected=expected)
+
+
+def _extras(known: Mapping[str, Any], notes: list[str]) -> tuple:
+    try:
+        chosen = recipe.load(known["recipe"]).chosen
+    except DsbuildError as error:
+        notes.append(f"extras were not computed again: {error}")
+        return ()
+    if any(one.extra.of == "alpha" for one in chosen):
+        notes.append("alpha and trimap are made of their source, and were not computed again")
+    return tuple(one for one in chosen if one.extra.of in ("image", "label"))
+
+
+def _tasks(home: str, paths: Sequence[str], known: Mapping[str, Any] | None) -> list[Task]:
+    planned = {}
+    for split in (known or {}).get("splits", {}):
+        planned |= folder.planned_keys(home, split)
+    return [Task(name, planned.get(os.path.basename(name)), _offsets(home, name)) for name in paths]
+
+
+def _offsets(home: str, path: str) -> tuple[int, ...]:
+    """Return the offsets that a file's index gives; none where there is no good one."""
+    name = manifest.index_path(home, os.path.basename(path))
+    if storage.stamp(name) is None:
+        return ()
+    try:
+        words = [line.split() for line in storage.read(name)[0].decode("ascii").splitlines()]
+        return tuple(int(offset) for offset, _ in words)
+    except (ValueError, DsbuildError):
+        return ()
+
+
+def _against_manifest(
+    path: str, known: Mapping[str, Any], checked: Sequence[Checked]
+) -> list[Problem]:
+    """Return missing and extra shards, and such as have other records or bytes than were written."""
+    listed = {s["name"]: s for split in known["splits"].values() for s in split["shards"]}
+    found = {os.path.basename(one.path): one for one in checked}
+    problems = []
+    for name, shard in listed.items():
+        full = storage.join(path, name)
+        one = found.get(name)
+        if one is None:
+            twins = [n for n, other in found.items() if other.sha256 == shard["sha256"]]
+            twins = [name for name in twins if name not in listed]
+            text = f"; {twins[0]} has its bytes: rename it" if twins else "; build it again"
+            problems.append(Problem("missing", full, f"the manifest lists this shard{text}"))
+            continue
+        if one.records != shard["records"]:
+            text = f"found {one.records:,} whole records, expected {shard['records']:,}"
+            problems.append(Problem("count", full, f"{text} by the manifest; build it again"))
+        changed = one.bytes != shard["bytes"] or (one.sha256 or shard["sha256"]) != shard["sha256"]
+        if changed:
+            text = f"found {one.bytes:,} bytes of another content than the manifest says, expected"
+            problems.append(Problem("changed", full, f"{text} {shard['bytes']:,}; build it again"))
+    for name, one in found.items():
+        if name not in listed:
+            twins = [n for n, shard in listed.items() if one.sha256 == shard["sha256"]]
+            text = f" (its bytes are those of {twins[0]})" if twins and one.sha256 else ""
+            problems.append(
+                Problem("extra", one.path, f"the manifest does not list it{text}; move it away")
+            )
+    return problems
+
+
+def _index(home: str, one: Checked) -> list[Problem]:
+    """Return how the index of a file differs from its records."""
+    path = manifest.index_path(home, os.path.basename(one.path))
+    if storage.stamp(path) is None or any(p.kind == "frame" for p in one.problems):
+        return []
+    if storage.read(path)[0] == tfrecord.index_text(one.index.tolist()).encode():
+        return []
+    text = f"found other offsets than {one.path} has; build it again"
+    return [Problem("index", path, text)]
+
+
+def _duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
+    """Return keys that occur twice in a split; note those and images that two splits share."""
+    problems = []
+    splits = [scan.split_of(one.path) for one in checked]
+    for kind, digests in (
+        ("key", [c.keys for c in checked]),
+        ("image", [c.images for c in checked]),
+    ):
+        shared: dict[tuple[str, str], int] = {}
+        for group in same(digests):
+            (first, number), *others = group
+            for other, record in others:
+                if splits[other] != splits[first]:
+                    pair = (splits[first], splits[other])
+                    shared[pair] = shared.get(pair, 0) + 1
+                elif kind == "key":
+                    one = checked[other]
+                    offset = int(one.index[record, 0])
+                    text = (
+                        f"found the key of record {number} of {checked[first].path}, expected keys "
+                        "that differ; build it again"
+                    )
+                    problems.append(Problem("duplicate-key", one.path, text, record, offset))
+        for (one, other), count in shared.items():
+            notes.append(f"splits {one} and {other} share {count:,} {kind}s")
+    return problems
+
+
+def _classes(checked: Sequence[Checked], known: Mapping[str, Any] | None) -> list[str]:
+    """Note the classes that occur in some splits and not in others."""
+    values: dict[str, set[int]] = {}
+    for one in checked:
+        values.setdefault(scan.split_of(one.path), set()).update(one.values)
+    names = dict(enumerate((known or {}).get("classes", ())))
+    everywhere = set().union(*values.values())
+    notes = []
+    for split, found in values.items():
+        missing = [str(names.get(value, value)) for value in sorted(everywhere - found)]
+        if found and missing:
+            notes.append(f"split {split} has no pixel of {', '.join(missing)}")
+    return notes

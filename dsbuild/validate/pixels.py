@@ -1,0 +1,136 @@
+"""One record's image, label and extras, decoded and held against its other features."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsbuild import extras, images
+from dsbuild.errors import ImageError
+from dsbuild.extras import Chosen
+from dsbuild.wire import Parsed
+
+_FORMATS = {"jpg": "jpeg"}  # as some write it
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a folder's records.
+
+    Attributes:
+      classes: how many there are, None where that is not known.
+      ignore: the label value that is no class, or None.
+      extras: those that can be computed again from image and label.
+    """
+
+    classes: int | None = None
+    ignore: int | None = None
+    extras: tuple[Chosen, ...] = ()
+
+
+def problems(
+    values: Mapping[str, Parsed], expected: Expected, found: set[int], again: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield the kind and text of what is wrong with a record's values by role.
+
+    Adds the label values that occur to `found`; computes extras `again` where asked.
+    """
+    data = _bytes(values, "image")
+    size = None
+    if data is not None:
+        try:
+            head = images.header(data)
+            size = (head.height, head.width)
+            images.check(data, head)
+        except ImageError as error:
+            yield "image", str(error)
+        else:
+            yield from (("header", text) for text in _of_header(values, head))
+    number = _number(values, "class")
+    if number is not None:
+        found.add(number)
+        if expected.classes is not None and not 0 <= number < expected.classes:
+            yield "values", f"found class {number}, expected 0 to {expected.classes - 1}"
+    label = _bytes(values, "label")
+    if label is None:
+        return
+    try:
+        plane = _plane(label)
+    except ImageError as error:
+        yield "label", str(error)
+        return
+    if size is not None and plane.shape != size:
+        yield (
+            "label",
+            (
+                f"found a label of {plane.shape[1]} x {plane.shape[0]} pixels, expected the image's "
+                f"{size[1]} x {size[0]}"
+            ),
+        )
+    counts = images.histogram(plane)
+    found |= counts.keys()
+    yield from _of_values(counts, expected)
+    if again and size is not None:
+        yield from _of_extras(values, data, plane, expected.extras)
+
+
+def _bytes(values: Mapping[str, Parsed], role: str) -> bytes | None:
+    value = values.get(role)
+    return value[0] if isinstance(value, list) and len(value) == 1 else None
+
+
+def _number(values: Mapping[str, Parsed], role: str) -> int | None:
+    value = values.get(role)
+    return int(value[0]) if isinstance(value, np.ndarray) and len(value) == 1 else None
+
+
+def _of_header(values: Mapping[str, Parsed], head: images.Header) -> Iterator[str]:
+    stored = _bytes(values, "format")
+    if stored is not None:
+        text = stored.decode(errors="replace").lower()
+        if _FORMATS.get(text, text) != head.format:
+            yield f"found format {text!r}, and the image is a {head.format.upper()}"
+    for role in ("height", "width", "channels"):
+        number = _number(values, role)
+        if number is not None and number != getattr(head, role):
+            yield f"found {role} {number}, and the image has {getattr(head, role)}"
+
+
+def _plane(data: bytes) -> np.ndarray:
+    """Return the class indices of a stored label as every reader sees them."""
+    plane = images.plane(data)
+    head = images.header(data)
+    if head.model != "grey" or head.bits != 8:
+        raise ImageError(
+            f"found a label PNG of {head.bits} bits in {head.model}, expected 8 bits in grey: "
+            "TensorFlow decodes it to other values than its class indices; build it again"
+        )
+    return plane
+
+
+def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[str, str]]:
+    if expected.classes is None:
+        return
+    wrong = [v for v in counts if v >= expected.classes and v != expected.ignore]
+    if wrong:
+        listed = ", ".join(f"{value} ({counts[value]:,} pixels)" for value in wrong[:5])
+        ignore = "" if expected.ignore is None else f" and {expected.ignore} for ignore"
+        yield (
+            "values",
+            f"found label values {listed}, expected classes 0 to {expected.classes - 1}{ignore}",
+        )
+
+
+def _of_extras(
+    values: Mapping[str, Parsed], image: bytes, label: np.ndarray, chosen: Sequence[Chosen]
+) -> Iterator[tuple[str, str]]:
+    pixels = images.decode(image, images.header(image))
+    computed = extras.features(chosen, {"image": pixels, "label": label})
+    for role, value in computed.items():
+        stored = values.get(role)
+        if isinstance(value, bytes):
+            same = stored == [value]
+        else:
+            same = isinstance(stored, np.ndarray) and np.array_equal(stored, value)
+        if not same:
+            yield "extra-feature", f"the feature of role {role!r} differs from a new computation"
