@@ -25,7 +25,8 @@ class Request:
       shards: how many a split; None for as many as `shard_size` bytes each take.
       order, seed, limit: as in `plan.order`.
       on_error: `stop` at the first bad sample, or `skip` it into rejects.jsonl.
-      rehash: compare sources by content where size and mtime are unchanged.
+      sources: how a resume finds that they changed: by `stamp` (size and mtime), by
+        `content` too, or not at all (`ignore`).
       overwrite: forget what the folder holds.
     """
 
@@ -39,12 +40,14 @@ class Request:
     seed: int = 0
     limit: int | None = None
     on_error: str = "stop"
-    rehash: bool = False
+    sources: str = "stamp"
     overwrite: bool = False
 
     def __post_init__(self):
         if self.limit is not None and self.limit < 1:
             raise PlanError(f"--limit {self.limit}: expected at least 1 sample")
+        if self.sources not in ("stamp", "content", "ignore"):
+            raise PlanError(f"sources {self.sources!r}: expected stamp, content or ignore")
         if self.on_error not in ("stop", "skip"):
             raise PlanError(f"--on-error {self.on_error}: expected 'stop' or 'skip'")
 

@@ -102,7 +102,9 @@ def _standing(
     before = set(folder.shards(out))
     if not before:
         return [Standing(None)] * len(plans)
-    work = functools.partial(check_shard, out=out, on_error=request.on_error, rehash=request.rehash)
+    work = functools.partial(
+        check_shard, out=out, on_error=request.on_error, compare=request.sources
+    )
     samples = sum(len(shard.samples) for shard in plans)
     standing = Job(plans, work, samples, "checking").run(workers, quiet)
     for line in folder.differences(out, recipe):

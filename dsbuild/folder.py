@@ -4,14 +4,16 @@ A folder with a manifest is complete. Work on it begins by taking the manifest a
 and ends by writing it, so that a reader never meets old and new shards together.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import interop, manifest, storage
 from dsbuild.errors import PlanError
+from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject
-from dsbuild.recipe import Recipe
+from dsbuild.recipe import Recipe, load
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
@@ -41,7 +43,7 @@ def shards(out: str) -> list[str]:
     }
     rest = [name for name in storage.names(out) if name not in ours]
     for split in planned_splits(out) & {manifest.split_of(name) for name in rest}:
-        names = _planned_shards(out, split)
+        names = planned(out, split)
         ours.update(name for name in rest if name in names)
     return sorted(ours)
 
@@ -51,25 +53,14 @@ def planned_splits(out: str) -> set[str]:
     return {match[1] for name in storage.names(state(out)) if (match := _PLAN.fullmatch(name))}
 
 
-def _planned_shards(out: str, split: str) -> set[str]:
-    with storage.reading(plan_path(out, split)) as (file, _):
-        return {manifest.parse(line, plan_path(out, split))["name"] for line in file}
-
-
-def planned_keys(out: str, split: str) -> dict[str, tuple[str, ...]]:
-    """Return shard -> keys of its records in order, as the plan and the receipts have them."""
+def planned(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
+    """Return shard -> its samples in order, as the plan of a split has them; none without one."""
     path = plan_path(out, split)
     if storage.stamp(path) is None:
         return {}
-    found = {}
     with storage.reading(path) as (file, _):
-        for line in file:
-            shard = manifest.parse(line, path)
-            receipt = manifest.load_receipt(out, shard["name"])
-            left = {reject.key for reject in receipt.rejects} if receipt else set()
-            keys = (row[0] for row in shard["samples"])
-            found[shard["name"]] = tuple(key for key in keys if key not in left)
-    return found
+        lines = [manifest.parse(line, path) for line in file]
+    return {line["name"]: tuple(Sample(*row) for row in line["samples"]) for line in lines}
 
 
 def sweep(out: str) -> None:
@@ -201,6 +192,14 @@ def differences(out: str, recipe: Recipe) -> list[str]:
 def save_recipe(out: str, recipe: Recipe) -> None:
     """Write the recipe that the folder's shards are being built by."""
     storage.write(state(out, _RECIPE), manifest.dump(recipe.document(), 2).encode())
+
+
+def load_recipe(out: str) -> Recipe:
+    """Return the recipe that the folder's shards were built by, class weights included."""
+    made = load(_load(state(out, _RECIPE)))
+    entries = (manifest.load(out) or _load(state(out, _PREVIOUS))).get("splits", {}).values()
+    betas = {entry["weights"]["beta"] for entry in entries if "weights" in entry}
+    return dataclasses.replace(made, extras=(*made.extras, *(f"weights:beta={b}" for b in betas)))
 
 
 def _load(path: str) -> dict[str, Any]:

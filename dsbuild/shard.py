@@ -69,9 +69,12 @@ class Standing:
 
 
 def check_shard(
-    shard: ShardPlan, advance: Advance, *, out: str, on_error: str, rehash: bool
+    shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str
 ) -> Standing:
-    """Tell whether a shard stands as planned: plan, bytes and sources all unchanged."""
+    """Tell whether a shard stands as planned: plan, bytes and sources all unchanged.
+
+    `compare` is `Request.sources`.
+    """
     advance(len(shard.samples), 0)
     receipt = manifest.load_receipt(out, shard.name)
     path = storage.join(out, shard.name)
@@ -91,7 +94,9 @@ def check_shard(
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
-        changed = _changed(sample, shard.root, noted, rehash)
+        if compare == "ignore":
+            break
+        changed = _changed(sample, shard.root, noted, compare == "content")
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(receipt)

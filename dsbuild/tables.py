@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsbuild.findings import KINDS
+from dsbuild.problems import KINDS as PROBLEMS
 
 
 def table(rows: Sequence[Sequence[str]], right: str) -> list[str]:
@@ -224,3 +225,18 @@ def summary_text(document: Mapping[str, Any]) -> str:
 def _span(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
+
+
+def validation_text(document: Mapping[str, Any]) -> str:
+    """Return what a validation found, for people: a row a kind, with the number and the first."""
+    extent = f"{count(document['records'], 'record')} in {count(document['files'], 'file')}"
+    head = f"{document['path']}: {extent}, {size(document['bytes'])}, checked {document['level']}"
+    if not document["problems"]:
+        return f"{head}: no problem found"
+    rows = [["problem", "count", "the first"]]
+    for kind, what in PROBLEMS.items():
+        found = [problem for problem in document["problems"] if problem["kind"] == kind]
+        if found:
+            rows.append([what, f"{len(found):,}", found[0]["text"]])
+    number = count(len(document["problems"]), "problem")
+    return "\n".join([f"{head}: {number} found", "", *table(rows, "<><")])

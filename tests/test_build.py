@@ -206,10 +206,10 @@ def test_rehash_notices_what_size_and_mtime_hide(voc, out):
     touch(label, changed, mtime)
     assert make(voc, out, shards=3, splits=("train",)).written == 0
     with pytest.raises(Exception, match=r"SegmentationClass/2007_000000\.png"):
-        make(voc, out, shards=3, splits=("train",), rehash=True)
+        make(voc, out, shards=3, splits=("train",), sources="content")
     touch(label, data, mtime)
-    assert make(voc, out, shards=3, splits=("train",), rehash=True).written == 1
-    assert make(voc, out, shards=3, splits=("train",), rehash=True).written == 0
+    assert make(voc, out, shards=3, splits=("train",), sources="content").written == 1
+    assert make(voc, out, shards=3, splits=("train",), sources="content").written == 0
 
 
 def test_another_recipe_says_what_differs(voc, out):

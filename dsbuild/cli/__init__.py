@@ -8,6 +8,7 @@ import click
 
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
+from dsbuild.cli.check import repair, validate
 from dsbuild.cli.inspect import inspect
 from dsbuild.layouts import LAYOUTS
 
@@ -27,3 +28,5 @@ def main() -> None:
 for _layout in LAYOUTS.values():
     main.add_command(build_command(_layout))
 main.add_command(inspect)
+main.add_command(validate)
+main.add_command(repair)

@@ -166,6 +166,7 @@ def _build(
     workers: int | None,
     check_duplicates: bool,
     strict: bool,
+    rehash: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -181,7 +182,8 @@ def _build(
     root = layout.find(None if source is None else storage.local(source))
     policy = Policy(**{field.name: request.pop(field.name) for field in dataclasses.fields(Policy)})
     recipe = Recipe(layout=layout.bind(root), extras=extras, verify=verify, policy=policy)
-    asked = Request(recipe=recipe, root=root, out=out, **request)
+    sources = "content" if rehash else "stamp"
+    asked = Request(recipe=recipe, root=root, out=out, sources=sources, **request)
     begin = time.monotonic()
     workers = workers or job.cores()
     talks = not (quiet or as_json)

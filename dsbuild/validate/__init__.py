@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from dsbuild import folder, manifest, plan, recipe, scan, storage, tfrecord
+from dsbuild import folder, manifest, recipe, scan, storage, tfrecord
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.job import Job
 from dsbuild.problems import Problem
-from dsbuild.recipe import Recipe
 from dsbuild.validate.pixels import Expected
 from dsbuild.validate.shards import LEVELS, Checked, Rules, Task, check, same
 
@@ -30,12 +27,19 @@ class Validation:
     bytes: int
 
 
-def validate(path: str, level: str = "pixels", workers: int = 1, quiet: bool = True) -> Validation:
+def validate(
+    path: str,
+    level: str = "pixels",
+    source: str | None = None,
+    workers: int = 1,
+    quiet: bool = True,
+) -> Validation:
     """Check a folder or a file as deep as a level of `LEVELS` says.
 
     `frames`: lengths and checksums; `records`: also that each is an Example that fits the
     schema, and the files' sha256; `pixels`: also that images and labels decode, fit their
-    features, and hold classes. Raises ShardError where there is no TFRecord at all.
+    features, and hold classes; `source`: also that every record is what `source`, the
+    data set, gives now. Raises ShardError where there is no TFRecord at all.
     """
     if level not in LEVELS:
         raise PlanError(f"--level {level}: expected one of {', '.join(LEVELS)}")
@@ -43,7 +47,7 @@ def validate(path: str, level: str = "pixels", workers: int = 1, quiet: bool = T
     home = path if whole else os.path.dirname(path)
     problems, notes = [], []
     known = _manifest(path, problems) if whole else None
-    rules = _rules(home, level, known, notes)
+    rules = _rules(home, level, source, known, notes)
     paths = scan.files(path)
     tasks = _tasks(home, paths, known)
     size = sum(stamp.size for stamp in map(storage.stamp, paths) if stamp)
@@ -81,31 +85,49 @@ def _manifest(path: str, problems: list[Problem]) -> Mapping[str, Any] | None:
         return None
 
 
-def _rules(home: str, level: str, known: Mapping[str, Any] | None, notes: list[str]) -> Rules:
+def _rules(
+    home: str,
+    level: str,
+    source: str | None,
+    known: Mapping[str, Any] | None,
+    notes: list[str],
+) -> Rules:
     if known is None:
-        if level in ("pixels", "source"):
+        if level == "source":
+            raise PlanError(f"{home}: found no manifest, so records have no source; name a level")
+        if level == "pixels":
             notes.append("there is no manifest: label values, counts, sha256 were not checked")
         return Rules(level, scan.schema_of(home))
-    expected = Expected(len(known["classes"]), known.get("ignore"), _extras(known, notes))
-    return Rules(level, scan.schema_of(home), closed=True, expected=expected)
-
-
-def _extras(known: Mapping[str, Any], notes: list[str]) -> tuple:
     try:
-        chosen = recipe.load(known["recipe"]).chosen
+        made = recipe.load(known["recipe"])
     except DsbuildError as error:
+        if level == "source":
+            raise
         notes.append(f"extras were not computed again: {error}")
-        return ()
-    if any(one.extra.of == "alpha" for one in chosen):
+        made = None
+    chosen = made.chosen if made else ()
+    if any(one.extra.of == "alpha" for one in chosen) and level == "pixels":
         notes.append("alpha and trimap are made of their source, and were not computed again")
-    return tuple(one for one in chosen if one.extra.of in ("image", "label"))
+    again = tuple(one for one in chosen if one.extra.of in ("image", "label"))
+    expected = Expected(len(known["classes"]), known.get("ignore"), again)
+    roots = (made.layout.find(source), made) if level == "source" else None
+    return Rules(level, scan.schema_of(home), True, expected, roots)
 
 
 def _tasks(home: str, paths: Sequence[str], known: Mapping[str, Any] | None) -> list[Task]:
     planned = {}
     for split in (known or {}).get("splits", {}):
-        planned |= folder.planned_keys(home, split)
-    return [Task(name, planned.get(os.path.basename(name)), _offsets(home, name)) for name in paths]
+        planned |= folder.planned(home, split)
+    tasks = []
+    for path in paths:
+        name = os.path.basename(path)
+        samples = planned.get(name)
+        receipt = manifest.load_receipt(home, name) if samples else None
+        if samples and receipt:
+            left = {reject.key for reject in receipt.rejects}
+            samples = tuple(sample for sample in samples if sample.key not in left)
+        tasks.append(Task(path, samples, _offsets(home, path)))
+    return tasks
 
 
 def _offsets(home: str, path: str) -> tuple[int, ...]:
@@ -123,7 +145,7 @@ def _offsets(home: str, path: str) -> tuple[int, ...]:
 def _against_manifest(
     path: str, known: Mapping[str, Any], checked: Sequence[Checked]
 ) -> list[Problem]:
-    """Return missing and extra shards, and such as have other records or bytes than were written."""
+    """Return missing and extra shards, and those of other records or bytes than were written."""
     listed = {s["name"]: s for split in known["splits"].values() for s in split["shards"]}
     found = {os.path.basename(one.path): one for one in checked}
     problems = []

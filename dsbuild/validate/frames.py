@@ -31,14 +31,14 @@ def frames(file: BinaryIO, size: int, offsets: Sequence[int] = ()) -> Iterator[F
     while offset < size:
         frame, end = _frame(file, size, offset, number)
         yield frame
+        number += 1
         if end is None:
-            later = [at for at in offsets if offset < at < size]
+            later = [(n, at) for n, at in enumerate(offsets) if offset < at < size]
             if not later:
                 return
-            end = later[0]
+            number, end = later[0]
             file.seek(end)
         offset = end
-        number += 1
 
 
 def _frame(file: BinaryIO, size: int, offset: int, number: int) -> tuple[Frame, int | None]:

@@ -59,14 +59,10 @@ def problems(
     except ImageError as error:
         yield "label", str(error)
         return
-    if size is not None and plane.shape != size:
-        yield (
-            "label",
-            (
-                f"found a label of {plane.shape[1]} x {plane.shape[0]} pixels, expected the image's "
-                f"{size[1]} x {size[0]}"
-            ),
-        )
+    if size not in (None, plane.shape):
+        there, expected_size = (f"{width} x {height}" for height, width in (plane.shape, size))
+        text = f"found a label of {there} pixels, expected the image's {expected_size}"
+        yield "label", text
     counts = images.histogram(plane)
     found |= counts.keys()
     yield from _of_values(counts, expected)

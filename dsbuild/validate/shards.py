@@ -1,15 +1,18 @@
 """One TFRecord file, read once and checked as deep as asked."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dsbuild import storage, wire
 from dsbuild.errors import DsbuildError, ShardError
+from dsbuild.example import Rejected, encode
 from dsbuild.job import Advance
+from dsbuild.layouts import Sample
 from dsbuild.problems import Problem
+from dsbuild.recipe import Recipe
 from dsbuild.schema import Schema
 from dsbuild.validate import pixels, records
 from dsbuild.validate.frames import Frame, frames
@@ -25,12 +28,12 @@ class Task:
 
     Attributes:
       path: of the file.
-      keys: of its records in order, where a plan says so.
+      samples: of its records in order, where a plan says so.
       offsets: of its records, where an index says so.
     """
 
     path: str
-    keys: tuple[str, ...] | None = None
+    samples: tuple[Sample, ...] | None = None
     offsets: tuple[int, ...] = ()
 
 
@@ -43,14 +46,14 @@ class Rules:
       schema: of the records.
       closed: whether features that the schema does not know are wrong.
       expected: what is known of pixels.
-      source: key -> the record that it ought to be; where the level is `source`.
+      source: root and recipe, where records are held against their sources.
     """
 
     level: str
     schema: Schema
     closed: bool = False
-    expected: pixels.Expected = pixels.Expected()
-    source: Callable[[str, str], bytes] | None = None
+    expected: pixels.Expected = field(default_factory=pixels.Expected)
+    source: tuple[str, Recipe] | None = None
 
 
 @dataclass
@@ -130,17 +133,38 @@ def _record(frame: Frame, task: Task, rules: Rules, checked: Checked) -> tuple[s
     key = _first(values.get("key")).decode(errors="surrogateescape")
     for text in records.problems(named, rules.schema, rules.closed):
         checked.add("feature", text, frame, key)
-    if task.keys is not None:
-        place = checked.records - 1
-        planned = task.keys[place] if place < len(task.keys) else None
-        if planned != key:
-            text = "nothing" if planned is None else repr(planned)
+    if task.samples is not None:
+        known = frame.number < len(task.samples)
+        planned = task.samples[frame.number] if known else None
+        if planned is None or planned.key != key:
+            text = "nothing" if planned is None else repr(planned.key)
             checked.add("order", f"found {key!r}, expected {text} by the plan", frame, key)
+        elif rules.source:
+            for text in _of_source(planned, frame.data, named, *rules.source):
+                checked.add("source", text, frame, key)
     if rules.level in ("pixels", "source"):
         again = frame.number % _AGAIN == 0
         for kind, text in pixels.problems(values, rules.expected, checked.values, again):
             checked.add(kind, text, frame, key)
     return key, _first(values.get("image"))
+
+
+def _of_source(
+    sample: Sample, record: bytes, named: Mapping[str, wire.Parsed], root: str, recipe: Recipe
+) -> Iterator[str]:
+    """Yield how a record differs from what its sources give now."""
+    try:
+        again = encode(sample, root, recipe).record
+    except Rejected as error:
+        yield f"its sources can no longer be built: {error}"
+        return
+    if again == record:
+        return
+    others = wire.parse(again)
+    for name in sorted({*named, *others}):
+        one, other = named.get(name), others.get(name)
+        if not np.array_equal(one, other) if isinstance(one, np.ndarray) else one != other:
+            yield f"feature {name!r} differs from what its sources in {root} give"
 
 
 def _first(value: wire.Parsed) -> bytes:

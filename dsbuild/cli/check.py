@@ -1,0 +1,74 @@
+"""`dsbuild validate` and `dsbuild repair`."""
+
+import json
+import sys
+
+import click
+
+from dsbuild.cli.base import errors, note
+
+
+@click.command()
+@click.argument("path", default="tfrecord")
+@click.argument("source", required=False)
+@click.option(
+    "--level",
+    type=click.Choice(["frames", "records", "pixels", "source"]),
+    default="pixels",
+    show_default=True,
+    help="frames: lengths and checksums. records: also the schema and sha256. pixels: also decode "
+    "images and labels. source: also compare with SOURCE, byte for byte.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate(path: str, source: str | None, level: str, workers: int | None, as_json: bool) -> None:
+    """Check TFRecords, and change nothing. Exit code 1 if there is any problem.
+
+    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
+    ./tfrecord by default. SOURCE is the data set that it was built from, for --level source.
+
+    \b
+    Example:
+      dsbuild validate
+      dsbuild validate tfrecord --level frames
+      dsbuild validate tfrecord data --level source
+    """
+    with errors():
+        from dsbuild import job, report, storage, tables
+        from dsbuild.validate import validate
+
+        found = validate(storage.local(path), level, source, workers or job.cores(), quiet=as_json)
+        document = report.validation_document(found, path, level)
+        click.echo(json.dumps(document, indent=2) if as_json else tables.validation_text(document))
+        for line in () if as_json else found.notes:
+            note(line)
+        if found.problems:
+            sys.exit(1)
+
+
+@click.command()
+@click.argument("path", default="tfrecord")
+@click.argument("source", required=False)
+@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def repair(path: str, source: str | None, workers: int | None, quiet: bool) -> None:
+    """Write again what is missing or damaged in a folder that dsbuild wrote.
+
+    PATH is the folder, ./tfrecord by default; SOURCE the data set that it was built from.
+    Shards that stand are kept; the folder ends with the bytes of a fresh build.
+
+    \b
+    Example:
+      dsbuild repair tfrecord data
+    """
+    with errors():
+        from dsbuild import job, report, storage, tables
+        from dsbuild.audit import Audit
+        from dsbuild.repair import repair
+
+        path = storage.local(path)
+        summary = repair(path, source, workers or job.cores(), quiet, note=note)
+        if not quiet:
+            click.echo(
+                tables.summary_text(report.summary_document(summary, Audit((), ()), path, 0))
+            )

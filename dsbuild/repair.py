@@ -1,0 +1,56 @@
+"""Write again what is damaged in an output folder, by the plan and the recipe that it holds."""
+
+from collections.abc import Callable
+
+from dsbuild import folder, manifest
+from dsbuild.audit import Audit, Planned, Request
+from dsbuild.build import Summary, build
+from dsbuild.errors import PlanError
+from dsbuild.plan import ShardPlan
+
+
+def repair(
+    out: str,
+    source: str | None = None,
+    workers: int = 1,
+    quiet: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+) -> Summary:
+    """Rebuild the shards and indexes that are missing or not as they were written.
+
+    Shards that stand are kept, whatever became of their sources; the folder ends with the
+    bytes of a fresh build. Raises PlanError where the folder has no plan of dsbuild.
+    """
+    request, audit = _request(out, source)
+    return build(request, audit, workers, quiet, note)
+
+
+def _request(out: str, source: str | None) -> tuple[Request, Audit]:
+    splits = sorted(folder.planned_splits(out))
+    if not splits:
+        raise PlanError(
+            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it anew"
+        )
+    made = folder.load_recipe(out)
+    root = made.layout.find(source)
+    planned = []
+    skipped = False
+    for split in splits:
+        shards = folder.planned(out, split)
+        plans = tuple(
+            ShardPlan(split, i, len(shards), root, samples, made)
+            for i, samples in enumerate(shards.values())
+        )
+        receipts = [manifest.load_receipt(out, shard.name) for shard in plans]
+        skipped |= any(receipt and receipt.rejects for receipt in receipts)
+        samples = sum(len(shard.samples) for shard in plans)
+        planned.append(Planned(split, plans, samples, None, 0, None))
+    request = Request(
+        recipe=made,
+        root=root,
+        out=out,
+        splits=tuple(splits),
+        sources="ignore",
+        on_error="skip" if skipped else "stop",
+    )
+    return request, Audit(tuple(planned), ())
