@@ -26,7 +26,7 @@ REJECTS = "rejects.jsonl"
 STATE = ".dsbuild"
 INDEX = "index"
 # DeepLab's and TFDS's names of shards.
-SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-\d{5}(\..+)?", re.DOTALL)
+SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-(?P<count>\d{5})(?P<ending>\..+)?", re.DOTALL)
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -46,6 +46,19 @@ def split_of(name: str) -> str | None:
     """
     match = SHARD.fullmatch(name)
     return match["split"] if match else None
+
+
+def siblings(name: str) -> list[str]:
+    """Return the names of all shards of the set that a shard's name tells; none where it is none.
+
+    >>> siblings("val-00001-of-00002.tfrecord")
+    ['val-00000-of-00002.tfrecord', 'val-00001-of-00002.tfrecord']
+    """
+    match = SHARD.fullmatch(name)
+    if match is None:
+        return []
+    count, ending = int(match["count"]), match["ending"] or ""
+    return [f"{match['split']}-{i:05d}-of-{count:05d}{ending}" for i in range(count)]
 
 
 def dump(document: Any, indent: int | None = None) -> str:

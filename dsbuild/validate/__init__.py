@@ -56,7 +56,9 @@ def validate(
     checked = job.run(workers, quiet)
     if known is not None:
         problems += _against_manifest(path, known, checked)
-    elif whole and storage.is_folder(storage.join(path, manifest.STATE)):
+    elif whole:
+        problems += _unnumbered(path, paths)
+    if known is None and whole and storage.is_folder(storage.join(path, manifest.STATE)):
         text = "found no manifest.json, so this build is unfinished; run its command again"
         problems.append(Problem("unfinished", path, text))
     for one in checked:
@@ -64,6 +66,9 @@ def validate(
         problems += _index(home, one)
         if one.more:
             notes.append(f"{one.path}: {one.more:,} problems more")
+    empty = [os.path.basename(one.path) for one in checked if not one.bytes]
+    if empty:
+        notes.append(f"{len(empty):,} files have no record, such as {empty[0]}")
     if level != "frames":
         problems += _duplicates(checked, notes)
         notes += _classes(checked, known)
@@ -173,6 +178,14 @@ def _against_manifest(
                 Problem("extra", one.path, f"the manifest does not list it{text}; move it away")
             )
     return problems
+
+
+def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
+    """Return the shards that lack by the numbers in the names of others."""
+    there = {os.path.basename(name) for name in paths}
+    expected = {name for one in there for name in manifest.siblings(one)}
+    text = "other shards say by their names that there is this one; fetch or build it again"
+    return [Problem("missing", storage.join(path, name), text) for name in sorted(expected - there)]
 
 
 def _index(home: str, one: Checked) -> list[Problem]:
