@@ -401,7 +401,7 @@ def test_shards_that_somebody_published(shared):
     assert not found.problems
     assert (found.files, found.records) == (12, 10)
     assert "splits trainval and val share 4 keys" in found.notes
-    assert "4 files have no record, such as train-00000-of-00004.tfrecord" in found.notes
+    assert "4 files have no record, such as train-00001-of-00004.tfrecord" in found.notes
 
 
 def test_numbers_that_lack_without_a_manifest(clean, tmp_path):
