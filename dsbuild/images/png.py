@@ -35,10 +35,11 @@ _ADAM7 += ((0, 1, 1, 2),)
 _DAMAGES = (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error, zlib.error)
 
 
-def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
+def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, int]]:
     """Yield (type, body, byte offset) of every chunk up to IEND, checksums checked.
 
-    Raises ImageError where the file ends before IEND or a checksum is wrong.
+    Whoever has the header has them `checked` already. Raises ImageError where the file
+    ends before IEND or a checksum is wrong.
     """
     at = len(SIGNATURE)
     while True:
@@ -49,7 +50,8 @@ def chunks(data: bytes) -> Iterator[tuple[bytes, bytes, int]]:
         if end > len(data):
             raise cut("PNG", f"chunk {kind!r} at byte {at:,} ends past the file")
         body = data[at + 8 : end - 4]
-        if zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+        crc = int.from_bytes(data[end - 4 : end], "big")
+        if not checked and zlib.crc32(data[at + 4 : end - 4]) != crc:
             raise ImageError(
                 f"found a damaged PNG: the checksum of chunk {kind!r} at byte {at:,} is wrong; "
                 "fetch or export the file again"
@@ -126,7 +128,7 @@ def grey(data: bytes, head: Header) -> bytes | None:
     if head.model == "grey":
         return data
     out = [SIGNATURE]
-    for kind, body, _ in chunks(data):
+    for kind, body, _ in chunks(data, checked=True):
         if kind in _OF_PALETTE:
             continue
         if kind == b"IHDR":
@@ -193,7 +195,7 @@ def check(data: bytes, head: Header) -> None:
 
     All that stands beside the pixels is read by Pillow around a single pixel.
     """
-    if head.interlaced or any(kind == b"acTL" for kind, _, _ in chunks(data)):
+    if head.interlaced or any(kind == b"acTL" for kind, _, _ in chunks(data, checked=True)):
         load(data, head)
         return
     if _rows(data, head)[:, 0].max() > 4:
@@ -211,7 +213,7 @@ def load(data: bytes, head: Header) -> Image.Image:
 def _open(data: bytes, pixels: bytes) -> Image.Image:
     """Decode a PNG whose inflated pixels are given, stored for Pillow, not to inflate twice."""
     out = [SIGNATURE]
-    for kind, body, _ in chunks(data):
+    for kind, body, _ in chunks(data, checked=True):
         if kind != b"IDAT":
             out.append(_chunk(kind, body))
         elif pixels is not None:
@@ -247,7 +249,9 @@ def _inflate(data: bytes, head: Header) -> bytes:
             expected += height * (1 + (width * _SAMPLES[head.model] * head.bits + 7) // 8)
     inflater = inflating.decompressobj()
     try:
-        compressed = b"".join(body for kind, body, _ in chunks(data) if kind == b"IDAT")
+        compressed = b"".join(
+            body for kind, body, _ in chunks(data, checked=True) if kind == b"IDAT"
+        )
         pixels = inflater.decompress(compressed, expected + 1)
     except (zlib.error, inflating.error) as error:
         raise ImageError(f"found a damaged PNG: its pixels do not inflate ({error})") from error
