@@ -178,7 +178,7 @@ def test_an_extra_twice_is_refused(names):
 
 @pytest.mark.parametrize("name", ["alpha", "trimap:width=3"])
 def test_alpha_is_of_mattes_alone(name):
-    with pytest.raises(PlanError, match="which Pascal VOC does not have"):
+    with pytest.raises(PlanError, match="samples of dsbuild voc have none"):
         Recipe(layout=Voc(), extras=(name,))
 
 
