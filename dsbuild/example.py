@@ -169,7 +169,7 @@ def _label(
         if recipe.roles("alpha"):
             planes["alpha"] = image.fit(layout.alpha(data, path), soft=True)
     if stored is None:
-        stored = images.encode(planes["label"])
+        stored = images.write(planes["label"])
     return {"label": stored, "label.format": b"png"}, planes, {} if header_only else counts
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -67,6 +67,7 @@ class Job(Generic[Task, Result]):
         running = {}
         with (
             warnings.catch_warnings(),
+            _without_threads_of_opencv(),
             ProcessPoolExecutor(workers, context, _start, (meter,)) as pool,
         ):
             # Threads that are not Python's are those of NumPy's BLAS, which knows of forks.
@@ -97,6 +98,20 @@ def _method() -> str:
     """Return how workers start: by fork, which is soonest, where no thread can be cut in two."""
     alone = sys.platform == "linux" and threading.active_count() == 1
     return "fork" if alone else "spawn"
+
+
+@contextlib.contextmanager
+def _without_threads_of_opencv() -> Iterator[None]:
+    """End OpenCV's threads for a while: a forked process would wait for its copies for ever."""
+    cv2 = sys.modules.get("cv2")
+    before = cv2.getNumThreads() if cv2 else 0
+    if cv2:
+        cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        if cv2:
+            cv2.setNumThreads(before)
 
 
 _meter = None  # of this worker process

@@ -67,11 +67,20 @@ def entries(folder: str) -> list[tuple[str, bool]]:
     """List the names in a folder, sorted, each with whether it is a folder itself."""
     try:
         with os.scandir(folder) as found:
-            return sorted((entry.name, entry.is_dir()) for entry in found)
+            return sorted((entry.name, _leads_to_folder(entry)) for entry in found)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise StorageError(f"{folder}: cannot be listed: {error.strerror}") from error
+
+
+def _leads_to_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            return False  # a link to itself: no folder, and no file that can be read
+        raise
 
 
 def read(path: str) -> tuple[bytes, Stamp]:

@@ -6,8 +6,8 @@ from statistics import median
 
 def weights(
     pixels: Sequence[int], around: Sequence[int], images: Sequence[int], beta: float
-) -> dict[str, list[float]]:
-    """Return frequencies and weights by class index; a class that never occurs has weight 0.
+) -> dict[str, float | list[float]]:
+    """Return `beta`, and frequencies and weights by class index; 0 where a class never occurs.
 
     `pixels` of each class; `around`, the labelled pixels of all images in which it occurs;
     `images`, their number.
@@ -25,6 +25,7 @@ def weights(
     there = sum(1 for n in images if n)
     scale = there / sum(effective) if there else 0.0
     return {
+        "beta": beta,
         "frequency": [p / whole if whole else 0.0 for p in pixels],
         "median_frequency": [
             middle * a / p if p else 0.0 for p, a in zip(pixels, around, strict=True)

@@ -289,10 +289,10 @@ def test_what_is_admitted_decodes_in_tensorflow_to_the_same_pixels():
 
 
 def full_decode(data):
-    """Return whether Pillow decodes a whole JPEG."""
+    """Return whether Pillow decodes a whole image."""
     try:
         Image.open(io.BytesIO(data)).load()
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, LookupError):
         return False
     return True
 

@@ -4,6 +4,7 @@
 laplacian:png16` another form, `--extra edges:width=2` other parameters.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Extra:
       forms: in which it may be stored, the default one first; see `FORMS`.
       parameters: name -> (default, smallest, largest); whole numbers where the default is.
       help: one line for `--help`.
+      rising: parameters of which none may be less than the one before it.
     """
 
     of: str
@@ -36,6 +38,7 @@ class Extra:
     forms: tuple[str, ...]
     parameters: Mapping[str, tuple[float, float, float]]
     help: str
+    rising: tuple[str, ...] = ()
 
 
 EXTRAS = {
@@ -47,6 +50,7 @@ EXTRAS = {
         ("png",),
         {"low": (100, 0, 65535), "high": (200, 0, 65535)},
         "edges of the grey image, 0 or 1",
+        rising=("low", "high"),
     ),
     "edges": Extra(
         "label", edges, ("png",), {"width": (1, 1, 255)}, "class boundaries of the label, 0 or 1"
@@ -102,20 +106,32 @@ def parse(text: str) -> Chosen:
     if name not in EXTRAS:
         raise PlanError(f"--extra {text}: found no such extra; there are {', '.join(EXTRAS)}")
     extra = EXTRAS[name]
-    form, parameters = "", {key: default for key, (default, _, _) in extra.parameters.items()}
+    forms, given = [], {}
     for word in words:
         key, equals, value = word.partition("=")
+        known = extra.parameters if equals else extra.forms
+        if key not in known:
+            kind = "parameter" if equals else "form"
+            raise PlanError(
+                f"--extra {text}: {name} has no {kind} {key!r}; there are "
+                f"{', '.join(known) or 'none'}"
+            )
+        if key in given or (forms and not equals):
+            raise PlanError(
+                f"--extra {text}: found {word!r} beside another, expected one of a kind"
+            )
         if equals:
-            if key not in parameters:
-                known = ", ".join(parameters) or "none"
-                raise PlanError(f"--extra {text}: {name} has no {key!r}; there are {known}")
-            parameters[key] = _number(value, extra.parameters[key], f"--extra {text}: {key}")
-        elif word in extra.forms and not form:
-            form = word
+            given[key] = _number(value, extra.parameters[key], f"--extra {text}: {key}")
         else:
-            known = ", ".join(extra.forms) or "none"
-            raise PlanError(f"--extra {text}: {name} has no form {word!r}; there are {known}")
-    return Chosen(name, form or (extra.forms or ("",))[0], tuple(parameters.items()))
+            forms.append(word)
+    parameters = {key: given.get(key, default) for key, (default, _, _) in extra.parameters.items()}
+    for one, other in itertools.pairwise(extra.rising):
+        if parameters[one] > parameters[other]:
+            raise PlanError(
+                f"--extra {text}: found {one}={parameters[one]} above {other}={parameters[other]}, "
+                f"expected {one} to be at most {other}"
+            )
+    return Chosen(name, (forms or extra.forms or ("",))[0], tuple(parameters.items()))
 
 
 def _number(text: str, bounds: tuple[float, float, float], where: str) -> float:

@@ -26,7 +26,7 @@ def laplacian(image: np.ndarray) -> np.ndarray:
 
 
 def sobel(image: np.ndarray) -> np.ndarray:
-    """Return the gradient's magnitude of the grey image: int16 (h, w), 0..1442.
+    """Return the gradient's magnitude of the grey image: int16 (h, w), 0..1140.
 
     The root of gx^2 + gy^2, rounded, of Sobel's 3 x 3 kernels (-1 0 1; -2 0 2; -1 0 1),
     borders reflected without repeating the edge.

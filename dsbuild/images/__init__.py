@@ -16,6 +16,7 @@ from dsbuild.errors import ImageError
 from dsbuild.images import jpeg, pixels, png
 from dsbuild.images.base import Header
 from dsbuild.images.pixels import encode, pick, shrink, turn
+from dsbuild.images.png import write
 
 PNG = png.SIGNATURE
 VERSIONS = {"pillow": PIL.__version__}  # of what writes images
@@ -40,6 +41,7 @@ __all__ = [
     "refusal",
     "shrink",
     "turn",
+    "write",
 ]
 
 _FORMATS = {"jpeg": jpeg, "png": png}
@@ -119,9 +121,13 @@ def check(data: bytes, head: Header) -> None:
     """Decode an image far enough to notice what a full decode notices.
 
     A JPEG is decoded at one eighth of its size and in grey: all of its entropy-coded
-    data is read, hardly any of the inverse transform is computed. Raises ImageError.
+    data is read, hardly any of the inverse transform is computed. The rows of a PNG stay
+    filtered. Raises ImageError.
     """
-    _load(data, head, draft=True)
+    if head.format == "png" and not refusal(head):
+        png.check(data, head)
+    else:
+        _load(data, head, draft=True)
 
 
 def decode(data: bytes, head: Header) -> np.ndarray:
@@ -243,5 +249,6 @@ def alpha(data: bytes) -> np.ndarray:
             "RGBA or grey PNG: its colours are the cut-out, not the alpha; export the alpha",
             kind="no-alpha",
         )
-    image = _load(data, head)
-    return np.asarray(image.convert("L") if head.model == "grey" else image.getchannel("A"))
+    if head.model in ("grey+alpha", "rgba") and not refusal(head):
+        return png.alpha(data, head)
+    return np.asarray(_load(data, head).convert("L"))
