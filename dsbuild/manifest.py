@@ -237,7 +237,7 @@ def split_entry(
             if not total.pixels:  # where a label is one class, records are counted
                 counts = (total.images, dict.fromkeys(total.images, records), total.images)
             by_class = [[count.get(i, 0) for i in range(len(classes))] for count in counts]
-            counted["weights"] = {"beta": beta, **weights(*by_class, beta)}
+            counted["weights"] = weights(*by_class, beta)
     return {
         "plan": digest,
         "records": sum(receipt.records for receipt in receipts),
