@@ -148,7 +148,7 @@ class ShardReceipt:
     Attributes:
       name: the shard's file name.
       plan: digest of the plan that it was written from.
-      records, bytes, sha256: of the file; index_bytes: the size of its index.
+      records, bytes, sha256: of the file; index: the sha256 of its index.
       rejects: samples that were left out.
       statistics: of its records.
       sources: a sample a row, in the plan's order: size, mtime in ns and crc32c of image
@@ -161,7 +161,7 @@ class ShardReceipt:
     records: int
     bytes: int
     sha256: str
-    index_bytes: int
+    index: str
     rejects: tuple[Reject, ...]
     statistics: Statistics
     sources: tuple[tuple[int | None, ...], ...]

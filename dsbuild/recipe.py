@@ -95,7 +95,7 @@ def load(document: Mapping[str, Any]) -> Recipe:
             verify=document["verify"],
             policy=Policy(**document["images"]),
         )
-        same = recipe.document() == document
+        same = _frozen(recipe.document()) == _frozen(document)
     except (KeyError, TypeError, AttributeError) as error:
         raise PlanError(f"found a recipe that this version does not know ({error!r})") from error
     if not same:

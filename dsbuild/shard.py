@@ -45,7 +45,7 @@ def write_shard(
         records=len(writer.index),
         bytes=writer.size,
         sha256=writer.sha256.hexdigest(),
-        index_bytes=len(index),
+        index=hashlib.sha256(index).hexdigest(),
         rejects=tuple(rejects),
         statistics=statistics,
         sources=tuple(sources),
@@ -84,13 +84,11 @@ def check_shard(
         return Standing(None, "its recipe or its samples changed")
     if receipt.rejects and on_error != "skip":
         return Standing(None, f"{len(receipt.rejects)} of its samples were left out")
-    with storage.reading(path) as (file, size):
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if (size, sha256) != (receipt.bytes, receipt.sha256):
+    if _sha256(path) != (receipt.sha256, receipt.bytes):
         return Standing(None, "its bytes changed since it was written")
-    index = storage.stamp(manifest.index_path(out, shard.name))
-    if index is None or index.size != receipt.index_bytes:
-        return Standing(None, "its index is missing or cut")
+    index = manifest.index_path(out, shard.name)
+    if not storage.stamp(index) or _sha256(index)[0] != receipt.index:
+        return Standing(None, "its index is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
@@ -100,6 +98,12 @@ def check_shard(
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(receipt)
+
+
+def _sha256(path: str) -> tuple[str, int]:
+    """Return the sha256 of a file, and its size."""
+    with storage.reading(path) as (file, size):
+        return hashlib.file_digest(file, "sha256").hexdigest(), size
 
 
 def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: bool) -> str | None:

@@ -63,7 +63,7 @@ def validate(
         problems.append(Problem("unfinished", path, text))
     for one in checked:
         problems += one.problems
-        problems += _index(home, one)
+        problems += _index(home, one, known is not None)
         if one.more:
             notes.append(f"{one.path}: {one.more:,} problems more")
     empty = [os.path.basename(one.path) for one in checked if not one.bytes]
@@ -188,11 +188,13 @@ def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
     return [Problem("missing", storage.join(path, name), text) for name in sorted(expected - there)]
 
 
-def _index(home: str, one: Checked) -> list[Problem]:
+def _index(home: str, one: Checked, known: bool) -> list[Problem]:
     """Return how the index of a file differs from its records."""
     path = manifest.index_path(home, os.path.basename(one.path))
-    if storage.stamp(path) is None or any(p.kind == "frame" for p in one.problems):
+    if any(p.kind in ("frame", "missing") for p in one.problems):
         return []
+    if storage.stamp(path) is None:
+        return [Problem("index", path, "there is no such index; build it again")] if known else []
     if storage.read(path)[0] == tfrecord.index_text(one.index.tolist()).encode():
         return []
     text = f"found other offsets than {one.path} has; build it again"

@@ -1,0 +1,124 @@
+"""A repaired folder holds the bytes of a fresh build, and what stood is kept."""
+
+import os
+import pathlib
+import random
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsbuild.errors import PlanError, ShardError
+from dsbuild.policy import Policy
+from dsbuild.repair import repair
+from dsbuild.validate import validate
+from tests.conftest import content, make
+from tests.test_layouts import DRAWN
+from tests.test_validate import blank, cut, cut_out, flip, insert
+
+
+def damage(out, rng):
+    """Damage a file of a folder, or remove one; return its path."""
+    path = rng.choice(sorted([*out.glob("*.tfrecord"), *out.glob("index/*.idx")]))
+    if rng.randrange(4) == 0:
+        path.unlink()
+        return path
+    data = bytearray(path.read_bytes())
+    rng.choice([flip, cut, cut_out, insert, blank][: 3 if path.suffix == ".idx" else 5])(data, rng)
+    path.write_bytes(data)
+    return path
+
+
+def test_any_damage_is_repaired(voc, tmp_path):
+    out = tmp_path / "out"
+    make(voc, out, shards=3, extras=("edges", "weights:beta=0.9"))
+    fresh = content(out)
+    rng = random.Random(1)
+    for _ in range(40):
+        for _ in range(rng.randrange(1, 4)):
+            damage(out, rng)
+        assert validate(str(out)).problems
+        summary = repair(str(out), voc)
+        assert summary.written
+        assert content(out) == fresh
+        assert not validate(str(out)).problems
+
+
+@pytest.mark.parametrize("given", DRAWN, ids=repr)
+def test_every_layout_is_repaired(given, tmp_path):
+    root = DRAWN[given][0](tmp_path)
+    out = tmp_path / "out"
+    make(root, out, layout=given, shards=2, policy=Policy(max_side=20))
+    fresh = content(out)
+    assert repair(str(out), root).written == 0
+    (first, *_) = sorted(out.glob("*.tfrecord"))
+    first.write_bytes(first.read_bytes()[:-1])
+    assert repair(str(out), root).written == 1
+    assert content(out) == fresh
+
+
+def test_what_stands_is_kept_whatever_became_of_its_sources(voc, tmp_path):
+    out = tmp_path / "out"
+    make(voc, out, shards=3, splits=("train",))
+    fresh = content(out)
+    moved = tmp_path / "moved"
+    shutil.copytree(voc, moved)
+    for path in moved.rglob("*"):
+        os.utime(path)
+    os.remove(moved / "JPEGImages/2007_000000.jpg")  # of the first shard
+    os.remove(out / "train-00001-of-00003.tfrecord")
+    summary = repair(str(out), str(moved))
+    assert (summary.written, summary.kept) == (1, 2)
+    assert content(out) == fresh
+
+
+def test_an_unfinished_build_is_finished(voc, tmp_path):
+    out = tmp_path / "out"
+    make(voc, out, shards=3, order="shuffled", seed=4, limit=7)
+    fresh = content(out)
+    os.remove(out / "manifest.json")
+    os.remove(out / "val-00002-of-00003.tfrecord")
+    repair(str(out), voc)
+    assert content(out) == fresh
+
+
+def test_rejects_stay_rejected(voc, tmp_path):
+    path = pathlib.Path(voc, "SegmentationClass/2007_000004.png")
+    Image.fromarray(np.full((9, 9), 3, np.uint8)).save(path)
+    out = tmp_path / "out"
+    make(voc, out, shards=3, on_error="skip")
+    fresh = content(out)
+    os.remove(out / "train-00000-of-00003.tfrecord")
+    os.remove(out / "train-00001-of-00003.tfrecord")
+    assert repair(str(out), voc).written == 2
+    assert content(out) == fresh
+
+
+def test_what_cannot_be_repaired(voc, tmp_path, run):
+    with pytest.raises(PlanError, match="found no plan of dsbuild"):
+        repair(str(tmp_path))
+    out = tmp_path / "out"
+    make(voc, out, splits=("train",))
+    (out / ".dsbuild" / "recipe.json").write_text("{}")
+    with pytest.raises(PlanError, match="found a recipe that this version does not know"):
+        repair(str(out), voc)
+    (out / ".dsbuild" / "recipe.json").write_text("{")
+    with pytest.raises(ShardError, match="damaged JSON"):
+        repair(str(out), voc)
+    result = run("repair", tmp_path)
+    assert result.exit_code == 1
+    assert "found no plan of dsbuild" in result.stderr
+
+
+def test_command(voc, out, run):
+    assert run("voc", voc, out, "--shards", 2, "--quiet").exit_code == 0
+    fresh = content(out)
+    result = run("repair", out, voc)
+    assert result.exit_code == 0
+    assert "is complete: 36 records in 6 shards" in result.stdout
+    os.remove(f"{out}/val-00001-of-00002.tfrecord")
+    result = run("repair", out, voc)
+    assert "36 records in 6 shards" in result.stdout
+    assert "5 shards kept" in result.stdout
+    assert content(out) == fresh
