@@ -240,3 +240,43 @@ def validation_text(document: Mapping[str, Any]) -> str:
             rows.append([what, f"{len(found):,}", found[0]["text"]])
     number = count(len(document["problems"]), "problem")
     return "\n".join([f"{head}: {number} found", "", *table(rows, "<><")])
+
+
+# What `diff` tells of the samples of a split, for people.
+_CHANGES = {
+    "removed": "are only in A",
+    "added": "are only in B",
+    "image": "have another image",
+    "label": "have another label",
+    "features": "have other features",
+    "moved": "are in another shard",
+}
+
+
+def diff_text(document: Mapping[str, Any]) -> str:
+    """Return how two builds differ, for people."""
+    lines = [f"A {document['a']}", f"B {document['b']}", ""]
+    if document["same"]:
+        return "\n".join([*lines, "  the same recipe, samples and bytes"])
+    for change in document["recipe"]:
+        lines.append(f"  recipe: {change['what']} was {change['was']} and is {change['is']}")
+    for split, (was, now) in document["extent"].items():
+        lines += ["", f"  {split}: {count(was['records'], 'record')} and {now['records']:,}"]
+        for what, text in _CHANGES.items():
+            keys = document["splits"][split][what]
+            if keys:
+                more = f", {keys[1]}, ..." if len(keys) > 2 else f", {keys[1]}" if keys[1:] else ""
+                lines.append(f"    {len(keys):,} {text}: {keys[0]}{more}")
+        for side in ("heights", "widths"):
+            if was[side] != now[side] and was[side] and now[side]:
+                spans = [f"{low}..{high}" for low, high in (was[side], now[side])]
+                lines.append(f"    {side} were {spans[0]} and are {spans[1]} pixels")
+    moved = [row for row in document["classes"] if row["was"] != row["is"]]
+    if moved:
+        rows = [["split", "class", "", "A", "B", "moves by"]]
+        for row in moved:
+            change = f"{100 * (row['is'] - row['was']):+.2f} %"
+            cells = [f"{100 * row[end]:.2f} %" for end in ("was", "is")]
+            rows.append([row["split"], str(row["value"]), row["name"] or "", *cells, change])
+        lines += ["", *table(rows, "<><>>>")]
+    return "\n".join(lines)

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     9: ["__main__"],
     8: ["cli"],
-    7: ["repair", "report"],
+    7: ["diff", "repair", "report"],
     6: ["build", "examine", "pipelines", "validate"],
     5: ["audit", "folder", "shard"],
     4: ["example", "plan"],

@@ -9,6 +9,7 @@ import click
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
 from dsbuild.cli.check import repair, validate
+from dsbuild.cli.diff import diff
 from dsbuild.cli.inspect import inspect
 from dsbuild.layouts import LAYOUTS
 
@@ -30,3 +31,4 @@ for _layout in LAYOUTS.values():
 main.add_command(inspect)
 main.add_command(validate)
 main.add_command(repair)
+main.add_command(diff)

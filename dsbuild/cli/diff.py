@@ -1,0 +1,52 @@
+"""`dsbuild diff`."""
+
+import json
+import sys
+
+import click
+
+from dsbuild.cli.base import errors
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option(
+    "--drift",
+    "most",
+    type=click.FloatRange(0, 1),
+    help="Fail only where the share of a class moves by more than this, as in 0.01.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every key.")
+def diff(a: str, b: str, most: float | None, workers: int | None, as_json: bool) -> None:
+    """Compare two builds. Exit code 1 if they differ.
+
+    A and B are folders of TFRecords, or files: their recipes, the samples that were
+    added, removed, changed or moved to another shard, image sizes and classes.
+
+    \b
+    Example:
+      dsbuild diff tfrecord other
+      dsbuild diff tfrecord other --drift 0.01
+    """
+    with errors():
+        from dsbuild import diff, job, storage, tables
+
+        workers = workers or job.cores()
+        sides = [diff.read(storage.local(path), workers, quiet=as_json) for path in (a, b)]
+        document = diff.diff(*sides)
+        click.echo(json.dumps(document, indent=2) if as_json else tables.diff_text(document))
+        if most is None:
+            sys.exit(0 if document["same"] else 1)
+        row = diff.drift(document)
+        moved = abs(row["is"] - row["was"]) if row else 0
+        if moved > most:
+            name = row["name"] or row["value"]
+            click.secho(
+                f"drift: split {row['split']}: the share of {name} moves from {row['was']:.2%} to "
+                f"{row['is']:.2%}, expected at most {most:.2%}",
+                fg="red",
+                err=True,
+            )
+            sys.exit(1)

@@ -1,0 +1,186 @@
+"""Compare two builds: recipes, samples, shards, classes, image sizes."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from dsbuild import images, manifest, scan, storage, tfrecord, wire
+from dsbuild.errors import ImageError
+from dsbuild.job import Advance, Job
+from dsbuild.manifest import Statistics
+
+
+class Item(NamedTuple):
+    """One sample as it is stored: its file, and digests of its image, label and whole record."""
+
+    file: str
+    image: bytes
+    label: bytes
+    record: bytes
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two builds.
+
+    Attributes:
+      path: of the folder or file.
+      recipe: the document of its recipe, empty where it has none.
+      names: of its classes, by value.
+      samples: split -> key -> item.
+      counted: split -> what was counted over its records.
+    """
+
+    path: str
+    recipe: Mapping[str, Any]
+    names: Mapping[int, str]
+    samples: Mapping[str, Mapping[str, Item]]
+    counted: Mapping[str, Statistics]
+
+
+def read(path: str, workers: int = 1, quiet: bool = True) -> Side:
+    """Read a build; raise ShardError where a file of it is damaged."""
+    whole = storage.is_folder(path)
+    known = (manifest.load(path) if whole else None) or {}
+    home = path if whole else os.path.dirname(path)
+    paths = scan.files(path)
+    found = scan.schema_of(home)
+    roles = {role: found[role].name for role in ("key", "image") if role in found.roles}
+    sizes = [found[role].name for role in ("height", "width") if role in found.roles]
+    work = functools.partial(_read, roles=roles, sizes=sizes, labels=scan.labels_of(home))
+    results = Job(paths, work, len(paths), "comparing", unit="files").run(workers, quiet)
+    samples: dict[str, dict[str, Item]] = {}
+    counted: dict[str, Statistics] = {}
+    for name, (items, statistics) in zip(paths, results, strict=True):
+        split = scan.split_of(name)
+        samples.setdefault(split, {}).update(items)
+        counted[split] = counted.get(split, Statistics()) + statistics
+    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): "(ignore)"}
+    return Side(path, known.get("recipe", {}), names, samples, counted)
+
+
+def _read(
+    path: str,
+    advance: Advance,
+    *,
+    roles: Mapping[str, str],
+    sizes: Sequence[str],
+    labels: Sequence[str],
+) -> tuple[dict[str, Item], Statistics]:
+    items = {}
+    total = Statistics()
+    for record in tfrecord.read(path):
+        values = wire.parse(record.data)
+        key = _first(values.get(roles.get("key", ""))).decode(errors="surrogateescape")
+        label, statistics = _label(values, labels)
+        items[key or f"record {record.number}"] = Item(
+            os.path.basename(path),
+            _digest(_first(values.get(roles.get("image", "")))),
+            label,
+            _digest(record.data),
+        )
+        ends = [int(values[name][0]) for name in sizes if len(values.get(name, ())) == 1]
+        if len(ends) == 2:
+            statistics = dataclasses.replace(
+                statistics, heights=(ends[0],) * 2, widths=(ends[1],) * 2
+            )
+        total += statistics
+    advance(1, 0)
+    return items, total
+
+
+def _label(values: Mapping[str, wire.Parsed], labels: Sequence[str]) -> tuple[bytes, Statistics]:
+    """Return a digest of a record's label, by its classes and not by how they are encoded."""
+    label = next((values[name] for name in labels if values.get(name) is not None), None)
+    try:
+        plane = images.plane(_first(label))
+    except ImageError:
+        return _digest(repr(label).encode()), scan.count(values, labels)
+    counts = images.histogram(plane)
+    statistics = Statistics(counts, dict.fromkeys(counts, 1), labels=1)
+    return _digest(repr(plane.shape).encode() + plane.tobytes()), statistics
+
+
+def _first(value: wire.Parsed) -> bytes:
+    return value[0] if isinstance(value, list) and value else b""
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def diff(one: Side, other: Side) -> dict[str, Any]:
+    """Return how two builds differ, as a JSON document; `same` tells whether they do not."""
+    splits = {
+        split: _of_split(one.samples.get(split, {}), other.samples.get(split, {}))
+        for split in sorted({*one.samples, *other.samples})
+    }
+    recipe = [
+        {"what": key, "was": one.recipe.get(key), "is": other.recipe.get(key)}
+        for key in sorted({*one.recipe, *other.recipe})
+        if one.recipe.get(key) != other.recipe.get(key)
+    ]
+    return {
+        "a": one.path,
+        "b": other.path,
+        "same": not recipe and not any(any(found.values()) for found in splits.values()),
+        "recipe": recipe,
+        "splits": splits,
+        "extent": {split: [_extent(side, split) for side in (one, other)] for split in splits},
+        "classes": [row for split in splits for row in _classes(one, other, split)],
+    }
+
+
+def _of_split(one: Mapping[str, Item], other: Mapping[str, Item]) -> dict[str, list[str]]:
+    both = [key for key in one if key in other]
+    return {
+        "removed": [key for key in one if key not in other],
+        "added": [key for key in other if key not in one],
+        "image": [key for key in both if one[key].image != other[key].image],
+        "label": [key for key in both if one[key].label != other[key].label],
+        "features": [
+            key
+            for key in both
+            if one[key].record != other[key].record and one[key][1:3] == other[key][1:3]
+        ],
+        "moved": [key for key in both if one[key].file != other[key].file],
+    }
+
+
+def _extent(side: Side, split: str) -> dict[str, Any]:
+    counted = side.counted.get(split, Statistics())
+    return {
+        "records": len(side.samples.get(split, ())),
+        "heights": list(counted.heights),
+        "widths": list(counted.widths),
+    }
+
+
+def _classes(one: Side, other: Side, split: str) -> list[dict[str, Any]]:
+    """Return the share of each class in both builds, of pixels, or of images without pixels."""
+    shares = []
+    for side in (one, other):
+        counted = side.counted.get(split, Statistics())
+        counts = counted.pixels or counted.images
+        whole = sum(counts.values())
+        shares.append({value: count / whole for value, count in counts.items()})
+    return [
+        {
+            "split": split,
+            "value": value,
+            "name": other.names.get(value, one.names.get(value)),
+            "was": shares[0].get(value, 0.0),
+            "is": shares[1].get(value, 0.0),
+        }
+        for value in sorted({*shares[0], *shares[1]})
+    ]
+
+
+def drift(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the class whose share moves most, of a document of `diff`; None without classes."""
+    rows = document["classes"]
+    return max(rows, key=lambda row: abs(row["is"] - row["was"]), default=None)
