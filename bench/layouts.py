@@ -237,7 +237,7 @@ def show_layouts(bench: argparse.Namespace) -> None:
 def show_extras(bench: argparse.Namespace) -> None:
     """Show what each extra costs, and whole builds with it beside bare decoding with it."""
     rows = []
-    for extra in EXTRAS:
+    for extra in bench.extra or EXTRAS:
         kind = "matting" if extra in ("alpha", "trimap") else "voc"
         arguments = {"root": getattr(bench, kind), "kind": kind, "out": bench.out, "extra": extra}
         costs = taken(extra_costs, **arguments)["result"]
@@ -258,6 +258,7 @@ def main() -> None:
     parser.add_argument("--cityscapes", help="a real tree with polygons and labelTrainIds")
     parser.add_argument("--matting", help="a real tree like aisegment's")
     parser.add_argument("--voc", help="a real folder VOC2012, whose pairs are repeated")
+    parser.add_argument("--extra", action="append", choices=EXTRAS, help="only these extras")
     bench = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as folder:
         bench.out = f"{folder}/out"
