@@ -139,7 +139,7 @@ def decode(data: bytes, head: Header) -> np.ndarray:
     image = _load(data, head)
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def own(data: bytes, head: Header) -> np.ndarray:
