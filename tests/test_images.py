@@ -453,3 +453,19 @@ def test_palette_masks_equal_deeplab(shared):
         expected = np.asarray(Image.open(raw / path.name))
         np.testing.assert_array_equal(images.plane(data), expected)
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(grey))), expected)
+
+
+@pytest.mark.parametrize("read", [images.plane, images.alpha])
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (save(Image.new("I;16", (4, 3))), "16 bits a channel, expected"),
+        (save(Image.new("L", (4, 3)), "TIFF"), "a TIFF as label, expected a PNG; save it"),
+        (save(Image.new("L", (4, 3)), "BMP"), "a BMP as label"),
+    ],
+)
+def test_labels_are_never_said_to_be_converted(read, data, found):
+    """What --unreadable reencode does for images it does not do for labels."""
+    with pytest.raises(ImageError, match=found) as raised:
+        read(data)
+    assert "--unreadable" not in str(raised.value)

@@ -190,7 +190,7 @@ class Pairs(Divided, Layout):
         from dsbuild import images
 
         if self.colours:
-            return _by_colour(images.decode(data, images.header(data)), self.palette)
+            return _by_colour(images.decode(data, images.label_header(data)), self.palette)
         plane = super().plane(data, path)
         return (plane > self.binary).astype("uint8") if self.binary >= 0 else plane
 
