@@ -51,6 +51,7 @@ docs: $(TEST) ## Write docs/cli.md anew from --help
 bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python bench/build.py
+	$(BIN)/python bench/layouts.py
 
 clean: ## Remove the environment and all that was made
 	rm -rf $(VENV) build dist demo *.egg-info

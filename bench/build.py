@@ -163,44 +163,7 @@ def tensorflow_builder(root: str, out: str) -> Callable:
     return work
 
 
-def laplacians(root: str) -> Callable[[], dict[str, list[float]]]:
-    """Store and read back the Laplacian in each form: bytes, ms to store, ms to read."""
-    import cv2
-    import numpy as np
-
-    from dsbuild import extras, images, job, wire
-
-    def values(form: str, parsed: dict) -> np.ndarray:
-        if form == "int64":
-            return parsed["laplacian"]
-        if form == "raw16":
-            return np.frombuffer(parsed["laplacian.encoded"][0], "<i2")
-        data = np.frombuffer(parsed["laplacian.encoded"][0], np.uint8)
-        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED).astype(np.int32) - extras.OFFSET
-
-    def work() -> dict[str, list[float]]:
-        job.tune()
-        cv2.setNumThreads(1)
-        costs = {name: [] for name in ("not stored", *extras.FORMS)}
-        for data in [read(path) for path, _ in pairs_of(root)[:DRAWN]]:
-            image = images.decode(data, images.header(data))
-            begin = time.perf_counter()
-            expected = extras.laplacian(image)
-            costs["not stored"].append((0, 0, time.perf_counter() - begin))
-            for form in extras.FORMS:
-                begin = time.perf_counter()
-                record = wire.serialize(extras.features((f"laplacian:{form}",), image))
-                stored = time.perf_counter()
-                found = values(form, wire.parse(record))
-                costs[form].append((len(record), stored - begin, time.perf_counter() - stored))
-                if not np.array_equal(found.ravel(), expected.ravel()):
-                    raise ValueError(f"{form}: found other values than were stored")
-        return {form: (np.mean(c, axis=0) * (1, 1e3, 1e3)).tolist() for form, c in costs.items()}
-
-    return work
-
-
-CHILDREN = (bare_limit, plain_copy, tensorflow_builder, laplacians)
+CHILDREN = (bare_limit, plain_copy, tensorflow_builder)
 
 
 def run_child(name: str, arguments: str) -> None:
@@ -295,18 +258,6 @@ def show_build(bench: argparse.Namespace) -> None:
     show("Ratios", "ratio | target | measured | inside | met", lines)
 
 
-def show_extras(bench: argparse.Namespace) -> None:
-    """Show what each form of the Laplacian costs."""
-    words = child(laplacians, root=bench.root)
-    rounds = [json.loads(run(words))["result"] for _ in range(bench.rounds)]
-    rows = [(form, *(median(r[form][i] for r in rounds) for i in range(3))) for form in rounds[0]]
-    show(
-        "Laplacian, means a record (not stored: its reader computes it)",
-        "form | bytes | ms to store | ms to read back",
-        [(form, round(size), *ms) for form, size, *ms in rows],
-    )
-
-
 def show_memory(bench: argparse.Namespace) -> None:
     """Show the largest memory of any worker and of the parent, for few and many samples."""
     rows = []
@@ -364,7 +315,7 @@ def show_tune(bench: argparse.Namespace) -> None:
 
 def main() -> None:
     """Show the chosen tables."""
-    tables = (show_build, show_extras, show_memory, show_startup, show_tune)
+    tables = (show_build, show_memory, show_startup, show_tune)
     names = {table.__name__.removeprefix("show_"): table for table in tables}
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--samples", type=int, default=2000)

@@ -66,8 +66,3 @@ def matting(folder: str, count: int, width: int = 600, height: int = 800) -> str
         cut_out.putalpha(alpha)
         cut_out.save(f"{mattes}/1-{i:08d}.png")
     return root
-
-
-def voc(folder: str, count: int) -> str:
-    """Draw VOC pairs of 500 x 375; return the folder VOC2012."""
-    return fakes.voc(folder, count - 1, 1, 500, 375)

@@ -72,7 +72,7 @@ def bare(root: str, kind: str, extra: str = "", **_: str) -> None:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from dsbuild import extras
+    from dsbuild import extras, wire
     from dsbuild.images.png import chunks, inflating
     from dsbuild.layouts.cityscapes import TRAIN_IDS
 
@@ -111,7 +111,8 @@ def bare(root: str, kind: str, extra: str = "", **_: str) -> None:
         pixels = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
         plane = label_of(read(label))
         if chosen:
-            extras.features([chosen], {"image": pixels, "label": plane, "alpha": plane})
+            made = extras.features([chosen], {"image": pixels, "label": plane, "alpha": plane})
+            wire.serialize(made)
 
 
 def rasterise(root: str, kind: str, **_: str) -> float:
@@ -236,7 +237,7 @@ def show_layouts(bench: argparse.Namespace) -> None:
 def show_extras(bench: argparse.Namespace) -> None:
     """Show what each extra costs, and whole builds with it beside bare decoding with it."""
     rows = []
-    for extra in EXTRAS:
+    for extra in bench.extra or EXTRAS:
         kind = "matting" if extra in ("alpha", "trimap") else "voc"
         arguments = {"root": getattr(bench, kind), "kind": kind, "out": bench.out, "extra": extra}
         costs = taken(extra_costs, **arguments)["result"]
@@ -248,20 +249,22 @@ def show_extras(bench: argparse.Namespace) -> None:
 
 def main() -> None:
     """Show the tables."""
-    from bench.draw import cityscapes, matting, voc
+    from bench.build import make_tree
+    from bench.draw import cityscapes, matting
 
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--table", choices=("layouts", "extras", "all"), default="all")
     parser.add_argument("--cityscapes", help="a real tree with polygons and labelTrainIds")
     parser.add_argument("--matting", help="a real tree like aisegment's")
-    parser.add_argument("--voc", help="a real folder VOC2012")
+    parser.add_argument("--voc", help="a real folder VOC2012, whose pairs are repeated")
+    parser.add_argument("--extra", action="append", choices=EXTRAS, help="only these extras")
     bench = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as folder:
         bench.out = f"{folder}/out"
         bench.cityscapes = bench.cityscapes or cityscapes(folder, 12)
-        bench.matting = bench.matting or matting(folder, 40)
-        bench.voc = bench.voc or voc(folder, 60)
+        bench.matting = bench.matting or matting(folder, 60)
+        bench.voc = make_tree(folder, 160, bench.voc, link=True)  # enough to forget fixed costs
         if bench.table != "extras":
             show_layouts(bench)
         if bench.table != "layouts":

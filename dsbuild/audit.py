@@ -127,6 +127,11 @@ def audit(request: Request) -> Audit:
     splits, findings, keys = [], [], {}
     for split in chosen:
         listed = list(layout.samples(root, split))
+        if not listed:
+            raise LayoutError(
+                f"{root}: split {split} has no sample, expected images in it; remove it, or name "
+                "the others with --split"
+            )
         _check_keys(root, split, listed)
         keys[split] = {sample.key for sample in listed}
         planned, missing = _plan(request, split, listed)
@@ -214,7 +219,8 @@ def _pattern(first: Sample, last: Sample) -> str | None:
     if not isinstance(first.label, str) or not isinstance(last.label, str):
         return None
     folder = posixpath.commonpath([posixpath.dirname(s.label) for s in (first, last)])
-    return f"{folder}/{posixpath.basename(first.label).replace(first.key, '*')}"
+    name = posixpath.basename(first.label).replace(posixpath.basename(first.key), "*")
+    return posixpath.join(folder, name)
 
 
 def _extra_size(recipe: Recipe, root: str, samples: Sequence[Sample]) -> int:

@@ -44,9 +44,11 @@ def examine(
 ) -> Audit:
     """Return an audit with what opening samples adds to it: a few of each split, or `every` one.
 
-    Samples are opened as a build opens them, so what a build would refuse is found.
+    Samples are opened as a build opens them, so what a build would refuse is found; but labels
+    are looked at as they are, before they are shrunk.
     """
-    recipe = dataclasses.replace(request.recipe, verify="full", extras=())
+    policy = dataclasses.replace(request.recipe.policy, max_side=None, jpeg_quality=None)
+    recipe = dataclasses.replace(request.recipe, verify="full", extras=(), policy=policy)
     known = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
     tasks, size = [], 0
     for planned in audit.splits:
@@ -64,12 +66,13 @@ def examine(
     workers = workers if every or size > _HEAVY else 1
     results = Job(tasks, work, count, "examining").run(workers, quiet)
     found = list(audit.findings)
-    missing = {one.text for one in found}  # by the listing already
+    missing = {(one.kind, one.split, one.key) for one in found}  # by the listing already
     for planned in audit.splits:
         seen = [
             one for task, one in zip(tasks, results, strict=True) if task.split == planned.split
         ]
-        found += [one for part in seen for one in part.findings if one.text not in missing]
+        opened = [one for part in seen for one in part.findings]
+        found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
         labels = [values for part in seen for values in part.labels]
         mistake = mistakes.of_split(labels, recipe.layout)
         if mistake:
@@ -97,10 +100,11 @@ def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
 
 def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejected) -> Finding:
     """Return the finding of a sample that cannot be built, under the name of its mistake."""
-    if error.file == sample.label:
-        mistake = mistakes.swapped(
-            storage.read(storage.join(root, sample.image))[0], sample.image, layout
+    if error.file == sample.label and error.kind not in ("label-missing", "size"):
+        image, label = (
+            storage.read(storage.join(root, path))[0] for path in (sample.image, sample.label)
         )
+        mistake = mistakes.swapped(image, label, sample.image, layout)
         if mistake:
             text = f"{error!s}: {mistake.text}"
             return Finding(mistake.kind, split, text, fatal=True, key=sample.key)

@@ -21,6 +21,14 @@ _SMOOTH = 0.12
 # Blocks of 8 x 8 pixels that are not constant: shifted by half a block over aligned. JPEG
 # spreads noise up to the edges of its blocks: 1.33 at least, without it 1.28 at most.
 _BLOCKS = 1.3
+# Changes a pixel, rows and columns together, above which a plane is noise, where every third
+# change goes on by chance. In masks that were JPEGs there were 0.3 at most.
+_NOISE = 0.9
+# Classes that are layers, one pixel of each: nearly all that goes on climbs by steps of 1.
+_LAYERS = 0.9
+
+
+_FEW = 64  # values that a mask may have, and a picture has more
 
 
 class Mistake(NamedTuple):
@@ -64,7 +72,8 @@ def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) 
         return Mistake(
             "one-based",
             "classes seem to be counted from 1; subtract 1, or where 0 is no class but has a name, "
-            "list that name first",
+            f"list that name first; where {wrong[0]} is no class it is the ignore value, which "
+            "dsbuild pairs takes as --ignore",
         )
     return None
 
@@ -84,6 +93,8 @@ def of_plane(plane: np.ndarray) -> Mistake | None:
         turning += np.count_nonzero(pairs < 0)
     if rising < 30 or rising < _SMOOTH * changes:
         return None
+    if changes > _NOISE * plane.size if turning > rising else _in_layers(plane):
+        return None
     if turning > rising or _in_blocks(plane):
         return Mistake(
             "jpeg",
@@ -95,6 +106,25 @@ def of_plane(plane: np.ndarray) -> Mistake | None:
         "values between classes lie along edges, so the mask was resized with interpolation; "
         "resize the original by nearest neighbour",
     )
+
+
+def _in_layers(plane: np.ndarray) -> bool:
+    """Tell whether classes lie upon one another in their order, as a border around its inside.
+
+    Of few classes a resized mask looks alike, but for classes that also lie elsewhere.
+    """
+    by_one = rising = 0
+    thin = np.zeros(plane.shape, bool)
+    for rows, middles in ((plane, thin), (plane.T, thin.T)):
+        steps = np.diff(rows.astype(np.int16), axis=1)
+        goes_on = steps[:, :-1] * steps[:, 1:] > 0
+        by_one += np.count_nonzero(goes_on & (np.abs(steps[:, :-1]) + np.abs(steps[:, 1:]) == 2))
+        rising += np.count_nonzero(goes_on)
+        middles[:, 1:-1] |= goes_on
+    if by_one < _LAYERS * rising:
+        return False
+    between = np.unique(plane[thin])
+    return len(between) > 2 or 2 * np.count_nonzero(thin) > np.isin(plane, between).sum()
 
 
 def _in_blocks(plane: np.ndarray) -> bool:
@@ -134,7 +164,7 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
             f"{layout.ignore} is ignored, so their objects are no class; map {layout.ignore} to 1, "
             "or build them by dsbuild pairs --binary 127",
         )
-    background = layout.classes[0].lower() in ("background", "unlabeled", "unlabelled", "void")
+    background = layout.classes[0].lower() == "background"  # `void` may well be nowhere
     if len(mixed) > 2 and background and not any(0 in values for values in labels):
         return Mistake(
             "one-based",
@@ -153,6 +183,8 @@ def of_alpha(alpha: np.ndarray, image: np.ndarray) -> Mistake | None:
     there = alpha > 0
     if alpha.shape != image.shape[:2] or there.sum() < max(100, alpha.size // 100):
         return None
+    if len(images.histogram(alpha)) <= _FEW:
+        return None  # classes, whose numbers a dark picture is near to
     luma = image[there].astype(np.float64) @ (0.299, 0.587, 0.114)
     found = alpha[there].astype(np.float64)
     if np.mean(np.abs(found - luma) <= 12) < 0.6 or np.mean(found == 255) > 0.5:
@@ -164,13 +196,19 @@ def of_alpha(alpha: np.ndarray, image: np.ndarray) -> Mistake | None:
     )
 
 
-def swapped(image: bytes, path: str, layout: Layout) -> Mistake | None:
-    """Return the mistake of an image that is a good label of the layout, whose label is none."""
+def swapped(image: bytes, label: bytes, path: str, layout: Layout) -> Mistake | None:
+    """Return the mistake of an image that is a good label of the layout, where its label is none.
+
+    That label has to be a picture: a mask that is damaged is no more than that.
+    """
     try:
         if images.header(image).model in ("grey", "palette"):
             values = images.histogram(images.plane(image))
-            if len(values) > 64:
+            if len(values) > _FEW:
                 return None
+        greens = images.decode(label, images.header(label))[..., 1]
+        if len(images.histogram(greens)) <= _FEW:
+            return None
         plane = layout.plane(image, path)
     except ImageError:
         return None

@@ -205,7 +205,9 @@ def findings_text(findings: Sequence[Mapping[str, Any]]) -> str:
                 rows.setdefault((kind, finding["split"]), []).append(finding)
     lines = [["found", "split", "count", "the first"]]
     for (kind, split), found in rows.items():
-        lines.append([KINDS[kind], split, f"{len(found):,}", found[0]["key"] or found[0]["text"]])
+        first = found[0]["key"] or found[0]["text"]
+        first = first if first.isprintable() else repr(first)[1:-1]  # a name may hold a line's end
+        lines.append([KINDS[kind], split, f"{len(found):,}", first])
     return "\n".join(table(lines, "<<><"))
 
 

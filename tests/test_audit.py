@@ -199,3 +199,13 @@ def test_the_audit_is_the_same_for_any_workers(tmp_path, workers):
         *(("train", f"sample 2007_{number:06d}") for number in (3, 77, 140)),
         ("val", "sample 2007_000151"),
     ]
+
+
+def test_a_strange_name_takes_one_row(tmp_path, run):
+    root = fakes.pairs(tmp_path)
+    (tmp_path / "names.txt").write_text("background\ncat\ndog")
+    for name in (b"new\nline.txt", b"\xff.txt"):
+        open(os.fsencode(root) + b"/labels/" + name, "w").close()
+    result = run("pairs", root, tmp_path / "out", "--classes", tmp_path / "names.txt")
+    assert result.exit_code == 0
+    assert f"{root}/labels/new\\nline.txt\n" in result.stderr

@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -203,3 +204,15 @@ def test_real_annotations_equal_the_oracle(shared, out):
             expected = np.asarray(Image.open(oracle / f"{key}_gtFine_{kind}.png"))
             # 0 with the Pillow that drew the oracle, 13.0; other versions differ by some pixels.
             assert np.count_nonzero(plane != expected) <= 5
+
+
+def test_what_is_no_image_of_a_city_is_found(tmp_path, run):
+    root = pathlib.Path(fakes.cityscapes(tmp_path))
+    image = next(root.glob("leftImg8bit/val/*/*.png"))
+    strays = [image.parents[1] / image.name, image.parent / "other.jpg"]
+    for path in strays:
+        shutil.copy(image, path)
+    result = run("cityscapes", root, tmp_path / "out", "--split", "val", "--json")
+    found = json.loads(result.stdout)["findings"]
+    texts = {one["text"] for one in found if one["kind"] == "stray"}
+    assert texts == {*map(str, strays)}

@@ -373,3 +373,24 @@ def test_animals(shared, out, run):
         np.testing.assert_array_equal(image, np.asarray(Image.open(root / f"{key}.jpeg")))
     for key, values in records(out).items():
         assert values["image/encoded"] == [(root / f"{key}.jpeg").read_bytes()]
+
+
+def test_pictures_in_folders_of_splits_are_an_error(tmp_path, run):
+    animals = fakes.classes(tmp_path)
+    for split in ("train", "val"):
+        shutil.copytree(animals, tmp_path / "s" / split)
+        shutil.copy(tmp_path / "animals/cat/000.png", tmp_path / "s" / split)
+    result = run("classes", tmp_path / "s", tmp_path / "out")
+    assert "found pictures in train itself, which is the name of a split" in result.stderr
+
+
+def test_links(tmp_path, run):
+    root = pathlib.Path(fakes.classes(tmp_path))
+    (root / "gone").symlink_to("nowhere")
+    (root / "kitten").symlink_to("cat")
+    result = run("classes", root, tmp_path / "out")
+    assert f"{root}/gone" in result.stderr
+    assert "19 records" in result.stdout
+    (root / "cat/loop").symlink_to("..")
+    result = run("classes", root, tmp_path / "out")
+    assert "cat/loop: found a link to a folder above it" in result.stderr

@@ -453,3 +453,33 @@ def test_palette_masks_equal_deeplab(shared):
         expected = np.asarray(Image.open(raw / path.name))
         np.testing.assert_array_equal(images.plane(data), expected)
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(grey))), expected)
+
+
+@pytest.mark.parametrize("read", [images.plane, images.alpha])
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (save(Image.new("I;16", (4, 3))), "16 bits a channel, expected"),
+        (save(Image.new("L", (4, 3)), "TIFF"), "a TIFF as label, expected a PNG; save it"),
+        (save(Image.new("L", (4, 3)), "BMP"), "a BMP as label"),
+    ],
+)
+def test_labels_are_never_said_to_be_converted(read, data, found):
+    """What --unreadable reencode does for images it does not do for labels."""
+    with pytest.raises(ImageError, match=found) as raised:
+        read(data)
+    assert "--unreadable" not in str(raised.value)
+
+
+def test_a_marker_in_the_pixels_of_a_jpeg_that_leads_past_its_end():
+    """TensorFlow follows it and refuses the file, whereas Pillow has all rows by then."""
+    import tensorflow as tf
+
+    data = save(PHOTO.crop((0, 0, 16, 1)), "JPEG")
+    assert by_tensorflow(data).shape == (1, 16, 3)
+    start = data.index(b"\xff\xda") + 20
+    damaged = data[:start] + b"\xff\xe2\x55\x55" + data[start:]
+    with pytest.raises(ImageError, match=r"segment FFE2 at byte \d+ ends past the file"):
+        images.header(damaged)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.io.decode_jpeg(damaged)

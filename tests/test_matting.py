@@ -205,3 +205,9 @@ def test_real_flat_folders_by_grey_and_by_rgba(shared, out):
         expected = np.asarray(Image.open(root / f"alpha/{key}.png").convert("L"))
         np.testing.assert_array_equal(mask, expected > 50)
         assert not (mask & ~found[1][key] & 1).any()
+
+
+def test_a_text_with_an_address_is_no_list(tmp_path, run):
+    root = fakes.matting(tmp_path)
+    pathlib.Path(root, "README.txt").write_text("Mail to me@example.org.\nOr you@example.org.\n")
+    assert run("matting", root, tmp_path / "out").exit_code == 0

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dsbuild import mistakes
+from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests import fakes
 from tests.test_images import save
@@ -346,3 +347,78 @@ def test_an_overexposed_matte_is_no_luma():
     alpha[10:50, 10:50] = 255
     image = np.full((60, 60, 3), 250, np.uint8)
     assert mistakes.of_alpha(alpha, image) is None
+
+
+def nested(width, layers):
+    """Return a disc in a ring of one pixel for each of some layers."""
+    rows, columns = np.mgrid[:width, :width] - width // 2
+    return np.clip(width / 3 - np.hypot(rows, columns), 0, layers).astype(np.uint8)
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4, 7])
+def test_layers_of_one_pixel_are_no_interpolation(layers):
+    """Cells with a border around their inside, layers of tissue: each between its neighbours."""
+    assert mistakes.of_plane(nested(200, layers)) is None
+
+
+@pytest.mark.parametrize("levels", [16, 64, 100])
+def test_ordinal_classes_are_no_interpolation(levels):
+    rng = np.random.default_rng(0)
+    depth = Image.fromarray(rng.random((2, 3), np.float32)).resize((300, 200), 2)
+    depth = np.asarray(depth).clip(0, 0.999)
+    assert mistakes.of_plane((depth * levels).astype(np.uint8)) is None
+
+
+@pytest.mark.parametrize("classes", [3, 8, 21, 60])
+def test_noise_is_no_jpeg(classes):
+    """Land cover that was classified pixel by pixel, and what a test draws in a hurry."""
+    rng = np.random.default_rng(0)
+    assert mistakes.of_plane(rng.integers(0, classes, (90, 120), np.uint8)) is None
+    assert mistakes.of_plane((np.indices((90, 120)).sum(0) % 3).astype(np.uint8)) is None
+
+
+def test_classes_of_a_dark_picture_are_no_luma():
+    ids = np.random.default_rng(0).integers(0, 34, (8, 8), np.uint8).repeat(9, 0).repeat(9, 1)
+    assert mistakes.of_alpha(ids, np.full((72, 72, 3), 15, np.uint8)) is None
+
+
+def test_void_may_be_nowhere():
+    layout = Pairs(names=("void", "sky", "road", "car"))
+    assert mistakes.of_split([frozenset({1, 2})] * 9, layout) is None
+
+
+def test_what_is_no_class_may_be_the_ignore_value(tmp_path, kinds, names):
+    root = fakes.pairs(tmp_path)
+    each(root, "labels/*/*.png", planes(lambda p: np.where(p == 255, 3, p).astype(np.uint8)))
+    found = kinds("pairs", root, "--classes", names)
+    assert "where 3 is no class it is the ignore value" in found["one-based"][0]
+    assert not kinds("pairs", root, "--classes", names, "--ignore", 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("unreadable", lambda image: save(image)[:-20]),
+        ("size", lambda image: image.resize((9, 9), 0)),
+        ("values", planes(lambda p: p + 99)),
+    ],
+)
+def test_a_bad_label_of_a_scan_is_not_swapped(kind, change, tmp_path, kinds, names):
+    """Images of two values, as of pages, may be taken for masks."""
+    root = fakes.pairs(tmp_path)
+    each(root, "images/*/*.png", lambda image: image.convert("1"))
+    each(root, "labels/*/*.png", change)
+    assert kinds("pairs", root, "--classes", names).keys() == {kind}
+
+
+def test_labels_are_looked_at_before_they_are_shrunk(tmp_path, kinds):
+    root = fakes.voc(tmp_path)
+    assert not kinds("voc", root, "--max-side", 1, "--jpeg-quality", 5)
+
+
+def test_a_dead_link_is_found_once(tmp_path, kinds):
+    root = fakes.classes(tmp_path)
+    (tmp_path / "animals/cat/x.jpg").symlink_to("x.jpg")
+    assert {kind: len(texts) for kind, texts in kinds("classes", root).items()} == {
+        "image-missing": 1
+    }

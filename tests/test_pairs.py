@@ -1,5 +1,7 @@
+import json
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -233,3 +235,80 @@ def test_camvid(shared, out):
         np.testing.assert_array_equal(mask, np.asarray(Image.open(root / f"label/{key}.png")))
     with pytest.raises(Exception, match="found label values 11"):
         make(root, out, layout=Pairs(names=layout.names, images="src", labels="label"))
+
+
+@pytest.fixture
+def names(tmp_path):
+    (tmp_path / "names.txt").write_text("background\ncat\ndog")
+    return tmp_path / "names.txt"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"names": ("a", "b"), "ignore_value": 300}, "--ignore 300: expected 0 to 255"),
+        ({"names": ("a", "b"), "ignore_value": -5}, "--ignore -5: expected 0 to 255"),
+        ({"binary": 4, "names": ("a",)}, "found 1 names in --classes, expected 2"),
+        ({"binary": 4, "ignore_value": 7}, "leave nothing to ignore"),
+        ({"colours": (("a", 0, 0, 0),), "ignore_value": 7}, "leave nothing to ignore"),
+        ({"colours": (("a", 0, 0, 0),), "names": ("a",)}, "--colormap and --classes"),
+    ],
+)
+def test_options_that_contradict(options, message):
+    with pytest.raises(PlanError, match=message):
+        Pairs(**options)
+
+
+def test_names_of_colours_differ(tmp_path):
+    (tmp_path / "map").write_text("a,0,0,0\na,1,0,0\n")
+    with pytest.raises(PlanError, match="found a name twice"):
+        read_colours(str(tmp_path / "map"))
+
+
+def test_folders_of_splits_within_the_images_are_an_error(tmp_path, run, names):
+    root = fakes.pairs(tmp_path)
+    for part in ("images", "labels"):
+        for name, split in {"a": "train", "b": "val"}.items():
+            pathlib.Path(root, part, name).rename(pathlib.Path(root, part, split))
+    result = run("pairs", root, tmp_path / "out", "--classes", names)
+    assert "found train and val in it, names of splits" in result.stderr
+    for split in ("train", "val"):
+        stems = sorted(path.stem for path in pathlib.Path(root, "images", split).iterdir())
+        pathlib.Path(root, f"{split}.txt").write_text("".join(f"{split}/{n}\n" for n in stems))
+    assert run("pairs", root, tmp_path / "out", "--classes", names, "--strict").exit_code == 0
+
+
+def test_nothing_is_left_out_in_silence(tmp_path, run, names):
+    root = pathlib.Path(fakes.pairs(tmp_path))
+    (root / "train.txt").write_text("a/000.jpg\n")
+    (root / "val.txt").write_text("a/002\n")
+    (root / "README.txt").write_text("about\n")
+    result = run("pairs", root, tmp_path / "out", "--classes", names, "--json")
+    texts = [finding["text"] for finding in json.loads(result.stdout)["findings"]]
+    assert texts[0] == f"{root}/train.txt: expected stems of images, without extension, one a line"
+    assert texts[1] == f"{root}/images/a/000.jpg: no list has it"
+    assert len(texts) == 12
+    for name in ("train.txt", "val.txt"):
+        (root / name).unlink()
+    for split, inner in {"train": "images", "val": "pictures"}.items():
+        shutil.copytree(root / "images", tmp_path / "s" / split / inner)
+        shutil.copytree(root / "labels", tmp_path / "s" / split / "labels")
+    result = run("pairs", tmp_path / "s", tmp_path / "out2", "--classes", names)
+    assert f"{tmp_path}/s/val: expected images in it" in result.stderr
+
+
+def test_a_split_without_images_is_an_error(tmp_path, run, names):
+    shutil.copytree(fakes.pairs(tmp_path), tmp_path / "s/train")
+    (tmp_path / "s/val/images").mkdir(parents=True)
+    result = run("pairs", tmp_path / "s", tmp_path / "out", "--classes", names)
+    assert "split val has no sample, expected images in it" in result.stderr
+    options = ("--classes", names, "--split", "train")
+    assert run("pairs", tmp_path / "s", tmp_path / "out", *options).exit_code == 0
+    assert "labels/*.png" in run("pairs", tmp_path / "s", tmp_path / "out", *options).stdout
+
+
+def test_a_link_to_a_folder_above_is_an_error(tmp_path, run, names):
+    root = pathlib.Path(fakes.pairs(tmp_path))
+    (root / "images/a/loop").symlink_to("..")
+    result = run("pairs", root, tmp_path / "out", "--classes", names)
+    assert "images/a/loop: found a link to a folder above it" in result.stderr

@@ -223,6 +223,30 @@ def test_policies_that_cannot_be(options, message):
         Policy(**options)
 
 
+@pytest.mark.parametrize("form", ["WEBP", "TIFF", "JPEG"])
+@pytest.mark.parametrize("value", [0, 9, 65535])
+def test_an_orientation_that_there_is_not_is_none(value, form):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    data = save(PHOTO.convert("CMYK" if form == "JPEG" else "RGB"), form, exif=exif)
+    for how in ("apply", "reject"):
+        assert admit(data, Policy(exif=how, unreadable="reencode")).changes == ("converted",)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(unreadable="reencode", jpeg_quality=90),
+        Policy(unreadable="reencode", max_side=65501, jpeg_quality=90),
+    ],
+)
+def test_what_is_too_long_for_a_jpeg_is_an_error(policy):
+    data = save(Image.new("RGB", (65501, 1)), "TIFF")
+    with pytest.raises(ImageError, match="65,501 x 1 pixels to encode, expected at most 65,500"):
+        admit(data, policy)
+    assert admit(data, Policy(unreadable="reencode")).head.width == 65501
+
+
 # whole builds
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -274,3 +275,23 @@ def test_extras_in_two_processes_are_the_same_bytes(voc, tmp_path):
     for name, workers in (("one", 1), ("two", 2)):
         make(voc, str(tmp_path / name), workers, shards=3, extras=names)
     assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_the_page_reads_them_back(voc, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    names = ("edges", "laplacian:raw16", "sobel", "weights")
+    make(voc, str(tmp_path / "tfrecord"), splits=("train",), shards=1, extras=names)
+    page = pathlib.Path(__file__).parents[1] / "docs" / "extras.md"
+    code = page.read_text().partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(code, found)
+    assert len(found["weights"]) == 21
+    file = tmp_path / "tfrecord" / "train-00000-of-00001.tfrecord"
+    for raw, record in zip(tf.data.TFRecordDataset(str(file)), records(file.parent), strict=True):
+        image = images.decode(record["image"][0], images.header(record["image"][0]))
+        label = images.plane(record["label"][0])
+        expected = (planes.edges(label, 1), planes.sobel(image), planes.laplacian(image))
+        for one, other in zip(found["planes"](raw), expected, strict=True):
+            np.testing.assert_array_equal(one[..., 0], other)

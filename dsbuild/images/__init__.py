@@ -35,6 +35,7 @@ __all__ = [
     "grey",
     "header",
     "histogram",
+    "label_header",
     "own",
     "pick",
     "plane",
@@ -139,7 +140,7 @@ def decode(data: bytes, head: Header) -> np.ndarray:
     image = _load(data, head)
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def own(data: bytes, head: Header) -> np.ndarray:
@@ -184,7 +185,7 @@ def plane(data: bytes) -> np.ndarray:
     Grey or palette, 1, 2, 4 or 8 bits, interlaced or not. Raises ImageError for
     anything else: colours and lossy pixels are not classes.
     """
-    head = header(data)
+    head = label_header(data)
     if head.format == "jpeg":
         raise ImageError(
             "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
@@ -197,10 +198,28 @@ def plane(data: bytes) -> np.ndarray:
             "colours to indices first",
             kind="colours",
         )
+    _refuse_label(head)
+    return png.indices(data, head)
+
+
+def label_header(data: bytes) -> Header:
+    """Return the header of a label, which is never converted; raise ImageError as `header` does."""
+    if foreign(data):
+        name = next(name for magic, name in _FOREIGN.items() if data.startswith(magic))
+        raise ImageError(f"found {name} as label, expected a PNG; save it as one, its values kept")
+    return header(data)
+
+
+def _refuse_label(head: Header) -> None:
+    found = f"{head.bits} bits a channel" if head.bits > 8 else f"{head.frames} frames"
+    if head.bits > 8 or head.frames > 1:
+        raise ImageError(
+            f"found a label of {found}, expected a still PNG of 8 bits; save it as one, its values "
+            "mapped to class indices"
+        )
     reason = refusal(head)
     if reason:
         raise ImageError(f"label: {reason}")
-    return png.indices(data, head)
 
 
 def histogram(plane: np.ndarray) -> dict[int, int]:
@@ -242,12 +261,16 @@ def alpha(data: bytes) -> np.ndarray:
     The last channel of RGBA or of grey with alpha, or a grey PNG itself; never the luma
     of RGB. Raises ImageError for anything else.
     """
-    head = header(data)
+    head = label_header(data)
     if head.format == "jpeg" or head.model in ("rgb", "palette"):
         raise ImageError(
             f"found a {head.format.upper()} matte in {head.model.upper()} without alpha, expected "
             "RGBA or grey PNG: its colours are the cut-out, not the alpha; export the alpha",
             kind="no-alpha",
+        )
+    if head.bits > 8:
+        raise ImageError(
+            f"found a matte of {head.bits} bits a channel, expected 8; save it as a PNG of 8 bits"
         )
     if head.model in ("grey+alpha", "rgba") and not refusal(head):
         return png.alpha(data, head)

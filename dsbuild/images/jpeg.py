@@ -59,13 +59,8 @@ def header(data: bytes) -> Header:
         at += length
         if marker == _SOS:
             scans.append(body)
-            if frame and frame[0] == "baseline" and body[:1] == frame[1][5:6]:
-                # One scan holds all components. What is left is the end, found from there.
-                at = data.rfind(b"\xff\xd9", at)
-                at = len(data) if at < 0 else at
-            else:
-                after = _AFTER_SCAN.search(data, at)
-                at = after.start() if after else len(data)
+            after = _AFTER_SCAN.search(data, at)
+            at = after.start() if after else len(data)
     if frame is None:
         raise ImageError("found a JPEG without a frame header, so without an image")
     coding, body = frame

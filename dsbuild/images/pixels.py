@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from dsbuild.errors import ImageError
+from dsbuild.images.base import exif_orientation
 
 # What Pillow reads and TensorFlow does not, or not alike.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+_JPEG_SIDE = 65500  # libjpeg's limit
 _MODES = {
     **{mode: mode for mode in ("L", "LA", "RGB", "RGBA")},
     **dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB"),
@@ -36,7 +38,9 @@ def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
                 f"found {image.width:,} x {image.height:,} pixels, too many to convert"
             )
         image.load()
-        return of(image), image.getexif().get(0x0112, 1)
+        exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+        # Pillow turns a TIFF by itself.
+        return of(image), 1 if image.format == "TIFF" else exif_orientation(exif)
     except ImageError:
         raise
     except Exception as error:  # Pillow's many readers raise many kinds for damaged files
@@ -89,6 +93,12 @@ def encode(pixels: np.ndarray, jpeg_quality: int | None = None, level: int = 6) 
     if jpeg_quality is None:
         image.save(out, "PNG", compress_level=level)
     else:
+        if max(image.size) > _JPEG_SIDE:
+            raise ImageError(
+                f"found {image.width:,} x {image.height:,} pixels to encode, expected at most "
+                f"{_JPEG_SIDE:,} a side for JPEG; use --max-side {_JPEG_SIDE} or less, or leave "
+                "--jpeg-quality out"
+            )
         image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
         image.save(out, "JPEG", quality=jpeg_quality)
     return out.getvalue()

@@ -198,6 +198,14 @@ class Cityscapes(Layout):
                 "that cityscapesScripts draws of polygons.json"
             )
             found.append(Finding("source", split, text))
+        images = storage.join(root, IMAGES, split)
+        listed = {storage.join(root, sample.image) for sample in samples}
+        for name, is_folder in storage.entries(images):
+            city = storage.join(images, name)
+            paths = (
+                [storage.join(city, one) for one in storage.names(city)] if is_folder else [city]
+            )
+            found += [Finding("stray", split, path) for path in paths if path not in listed]
         have = {sample.image.removesuffix(IMAGE).partition("/")[2] for sample in samples}
         for name in self._annotations(root, split) if split not in UNLABELLED else ():
             key = name.partition(f"_{self._truth}_")[0]

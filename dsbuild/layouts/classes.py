@@ -18,9 +18,16 @@ from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.findings import Finding
 from dsbuild.layouts.base import Layout, Sample
-from dsbuild.layouts.trees import Divided, by_key, is_picture, read_names, stem, walk
-
-SPLITS = {"train", "val", "valid", "validation", "test"}  # names that no class has
+from dsbuild.layouts.trees import (
+    SPLITS,
+    Divided,
+    by_key,
+    check_link,
+    is_picture,
+    read_names,
+    stem,
+    walk,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +105,12 @@ class Classes(Divided, Layout):
         ]
         first = split == self.splits(root)[0]
         # Beside folders of classes a picture is one that lost its class; other files may be.
-        stray = [name for name in storage.names(root) if is_picture(name)] if first else []
+        # So is a link to a folder that is gone.
+        stray = [
+            name
+            for name in (storage.names(root) if first else ())
+            if is_picture(name) or storage.stamp(storage.join(root, name)) is None
+        ]
         for folder in tree.get(split) or (tree[""] if first else []):
             stray += [path for path in walk(root, folder) if not is_picture(path)]
         return [*found, *(Finding("stray", split, storage.join(root, path)) for path in stray)]
@@ -118,13 +130,19 @@ def _tree(root: str) -> dict[str, list[str]]:
                 f"{root}: found {name} without pictures of its own beside {classes[0]}, which has "
                 "some, expected either splits or classes; move pictures into folders of classes"
             )
+    if classes and {*classes} <= SPLITS:
+        raise LayoutError(
+            f"{root}: found pictures in {classes[0]} itself, which is the name of a split, "
+            "expected them in folders of classes; move them there, or out of SOURCE"
+        )
     tree = {"": top} if classes else {name: _folders(root, name) for name in top}
     full = {
         split: [folder for folder in folders if any(map(is_picture, walk(root, folder)))]
         for split, folders in tree.items()
     }
     empty = [split for split in full if not full[split]]
-    empty += [f for fs in tree.values() for f in fs if posixpath.basename(f) not in _names(full)]
+    names = {*_names(full)}
+    empty += [f for fs in tree.values() for f in fs if posixpath.basename(f) not in names]
     if empty:
         raise LayoutError(
             f"{storage.join(root, empty[0])}: found no picture below this folder, expected .jpg or "
@@ -135,11 +153,11 @@ def _tree(root: str) -> dict[str, list[str]]:
 
 def _folders(root: str, above: str = "") -> list[str]:
     """Return the folders in a folder but for hidden ones, relative to root."""
-    return [
-        posixpath.join(above, name)
-        for name, is_folder in storage.entries(storage.join(root, above))
-        if is_folder and name[0] != "."
-    ]
+    folder = storage.join(root, above) if above else root
+    names = [name for name, is_folder in storage.entries(folder) if is_folder and name[0] != "."]
+    for name in names:
+        check_link(folder, name)
+    return [posixpath.join(above, name) for name in names]
 
 
 def _names(tree: dict[str, list[str]]) -> list[str]:

@@ -110,7 +110,8 @@ class Matting(Divided, Layout):
         if self.images:
             return []
         paths = {split: storage.join(root, f"{split}.txt") for split in lists(root)}
-        return [split for split, path in paths.items() if b"@" in storage.read(path)[0][:4096]]
+        firsts = {split: storage.read(path)[0].lstrip()[:4096] for split, path in paths.items()}
+        return [split for split, text in firsts.items() if text.split(b"\n")[0].count(b"@") > 1]
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return those of the lists, else train and val as far as they have samples."""

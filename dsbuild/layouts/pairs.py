@@ -18,6 +18,7 @@ from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.trees import (
+    SPLITS,
     Divided,
     by_key,
     leftovers,
@@ -42,6 +43,8 @@ def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
         colours.append((name, *map(int, rgb)))
     if not 0 < len(colours) == len({colour[1:] for colour in colours}) <= 256:
         raise PlanError(f"{path}: found {len(colours)} colours, expected 1 to 256, all different")
+    if len({colour[0] for colour in colours}) < len(colours):
+        raise PlanError(f"{path}: found a name twice, expected one colour a name")
     return tuple(colours)
 
 
@@ -94,6 +97,19 @@ class Pairs(Divided, Layout):
             raise PlanError("--colormap and --binary: found both, expected one of them")
         if not -1 <= self.binary <= 254:
             raise PlanError(f"--binary {self.binary}: expected 0 to 254")
+        if self.colours and self.names:
+            raise PlanError("--colormap and --classes: found both, expected one: each has names")
+        if self.binary >= 0 and len(self.names) not in (0, 2):
+            raise PlanError(
+                f"--binary {self.binary}: found {len(self.names)} names in --classes, expected 2"
+            )
+        if not -1 <= self.ignore_value <= 255:
+            raise PlanError(f"--ignore {self.ignore_value}: expected 0 to 255, or -1 for none")
+        if self.ignore_value not in (-1, 255) and (self.colours or self.binary >= 0):
+            raise PlanError(
+                f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore, "
+                "expected it beside --classes alone"
+            )
         if len(self.names) > 256:
             raise PlanError(
                 f"--classes: found {len(self.names)} names, expected 256 at most, since labels "
@@ -150,6 +166,14 @@ class Pairs(Divided, Layout):
         keys = [stem(path, self.images) for path in pictures(root, self.images)]
         if not keys:
             raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
+        inner = {key.partition("/")[0] for key in keys if "/" in key}
+        if len(inner) > 1 and inner <= SPLITS:
+            names = " and ".join(sorted(inner))
+            raise LayoutError(
+                f"{storage.join(root, self.images)}: found {names} in it, names of splits, which "
+                f"would all be train, expected <split>/{self.images}, or lists of stems such as "
+                "train.txt; move them, or write lists with lines such as train/7"
+            )
         return self.division(keys)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
@@ -179,7 +203,25 @@ class Pairs(Divided, Layout):
             whole = stem(path, folder)
             return whole.removesuffix(self.suffix) if folder == above + self.labels else whole
 
-        return leftovers(root, split, above + self.images, above + self.labels, key)
+        found = leftovers(root, split, above + self.images, above + self.labels, key)
+        if split == self.splits(root)[0]:
+            found += [Finding("stray", split, text) for text in self._unread(root)]
+        return found
+
+    def _unread(self, root: str) -> Iterator[str]:
+        """Yield what looks as if it were of a split, and is of none."""
+        folders, listed = self._folders(root), self._lists(root)
+        for name, is_folder in storage.entries(root):
+            path = storage.join(root, name)
+            if is_folder and name in SPLITS and name not in folders:
+                place = f"{self.images} in it" if folders else f"no {self.images} beside it"
+                yield f"{path}: expected {place}"
+            elif not is_folder and name.removesuffix(".txt") in SPLITS - {*listed}:
+                yield f"{path}: expected stems of {self.images}, without extension, one a line"
+        keys = {key for name in listed for key in lines(storage.join(root, f"{name}.txt"))}
+        for path in pictures(root, self.images) if listed else ():
+            if stem(path, self.images) not in keys:
+                yield f"{storage.join(root, path)}: no list has it"
 
     def indexed(self, path: str) -> bool:
         """Tell whether the labels hold class indices."""
@@ -190,7 +232,7 @@ class Pairs(Divided, Layout):
         from dsbuild import images
 
         if self.colours:
-            return _by_colour(images.decode(data, images.header(data)), self.palette)
+            return _by_colour(images.decode(data, images.label_header(data)), self.palette)
         plane = super().plane(data, path)
         return (plane > self.binary).astype("uint8") if self.binary >= 0 else plane
 

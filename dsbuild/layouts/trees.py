@@ -20,7 +20,15 @@ def walk(root: str, folder: str) -> Iterator[str]:
         if not is_folder:
             yield path
         elif name[0] != ".":
+            check_link(storage.join(root, folder), name)
             yield from walk(root, path)
+
+
+def check_link(folder: str, name: str) -> None:
+    """Raise LayoutError where a folder in a folder is a link to one above: it has no end."""
+    path = storage.join(folder, name)
+    if storage.inside(folder, path):
+        raise LayoutError(f"{path}: found a link to a folder above it, which has no end; remove it")
 
 
 # The last ones can be converted; as they are they are refused by name, not overlooked.
@@ -87,6 +95,7 @@ def read_names(path: str) -> tuple[str, ...]:
     return names
 
 
+SPLITS = {"train", "val", "valid", "validation", "test"}  # names that folders of splits have
 VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
 
 
