@@ -149,7 +149,7 @@ DEFECTS = [
     (twelve_bits, IMAGE, "found 12 bits a channel", "convert it"),
     (arithmetic, IMAGE, "found a JPEG with arithmetic coding", "convert it"),
     (sixteen_bits, IMAGE, "found 16 bits a channel", "convert it"),
-    (sixteen_bit_label, LABEL, "found 16 bits a channel", "convert it"),
+    (sixteen_bit_label, LABEL, "found a label of 16 bits a channel", "save it as one"),
     (animated, IMAGE, "found an animated PNG of 4 frames", "convert it"),
     (bomb, IMAGE, "found 65,000 x 65,000 pixels", "decompression bomb"),
     (rotated_label, LABEL, "found a label of 44 x 60 pixels", "EXIF orientation 6"),
