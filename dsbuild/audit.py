@@ -1,6 +1,7 @@
 """What is to be built, and what listing the sources shows before a pixel is read."""
 
 import itertools
+import os
 import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,11 +107,7 @@ class Audit:
 def audit(request: Request) -> Audit:
     """Plan every split of a request, and find what its listing shows."""
     layout, root, out = request.recipe.layout, request.root, request.out
-    if storage.inside(out, root):
-        raise PlanError(
-            f"{out}: the output folder lies inside the data set {root}, where its shards would be "
-            "taken for part of it; name another OUT"
-        )
+    _check_place(root, out, layout)
     there = layout.splits(root)
     for split in request.splits:
         if split not in there:
@@ -133,6 +130,8 @@ def audit(request: Request) -> Audit:
                 "the others with --split"
             )
         _check_keys(root, split, listed)
+        tops = {path.partition("/")[0] + "/" for s in listed for path in (s.image, str(s.label))}
+        _check_place(root, out, layout, tops)
         keys[split] = {sample.key for sample in listed}
         planned, missing = _plan(request, split, listed)
         splits.append(planned)
@@ -142,6 +141,19 @@ def audit(request: Request) -> Audit:
             findings.append(Finding("published", split, text))
         findings += layout.findings(root, split, listed)
     return Audit(tuple(splits), (*findings, *_in_two(keys, layout)))
+
+
+def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = ()) -> None:
+    """Raise PlanError where the output folder lies where the layout reads: `paths` are read."""
+    if not storage.inside(out, root):
+        return
+    below = os.path.relpath(os.path.realpath(out), os.path.realpath(root))
+    first = below.split(os.sep)[0]
+    if layout.reads_all or below == "." or any(path.startswith(f"{first}/") for path in paths):
+        raise PlanError(
+            f"{out}: the output folder lies inside the data set {root}, where its shards would be "
+            "taken for part of it; name another OUT"
+        )
 
 
 def _plan(request: Request, split: str, listed: Sequence[Sample]) -> tuple[Planned, list[Finding]]:

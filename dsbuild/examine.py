@@ -48,7 +48,7 @@ def examine(
     are looked at as they are, before they are shrunk.
     """
     policy = dataclasses.replace(request.recipe.policy, max_side=None, jpeg_quality=None)
-    recipe = dataclasses.replace(request.recipe, verify="full", extras=(), policy=policy)
+    recipe = dataclasses.replace(request.recipe, extras=(), policy=policy)
     known = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
     tasks, size = [], 0
     for planned in audit.splits:
@@ -82,11 +82,15 @@ def examine(
 
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
     seen = Seen([], [])
+    full = dataclasses.replace(recipe, verify="full")
     for sample in task.samples:
         try:
-            loaded = load(sample, root, recipe)
+            loaded = load(sample, root, full)
         except Rejected as error:
-            seen.findings.append(_refused(sample, task.split, root, recipe.layout, error))
+            found = _refused(sample, task.split, root, recipe.layout, error)
+            if recipe.verify == "header" and _passes(sample, root, recipe):
+                found = dataclasses.replace(found, fatal=False)
+            seen.findings.append(found)
         else:
             if loaded.counts:
                 seen.labels.append(frozenset(loaded.counts))
@@ -96,6 +100,15 @@ def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
                 seen.findings.append(Finding(mistake.kind, task.split, text, key=sample.key))
         advance(1, 0)
     return seen
+
+
+def _passes(sample: Sample, root: str, recipe: Recipe) -> bool:
+    """Tell whether a build takes a sample, whatever a full check has against it."""
+    try:
+        load(sample, root, recipe)
+    except Rejected:
+        return False
+    return True
 
 
 def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejected) -> Finding:

@@ -69,11 +69,12 @@ def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) 
             "dsbuild pairs --binary 127",
         )
     if wrong == [len(layout.classes)]:
+        void = f"where {wrong[0]} is no class it is the ignore value: dsbuild pairs --ignore"
+        if 0 in counts:
+            first = "where 0 is no class but has a name, list that name first"
+            return Mistake("values", f"{first}; {void} {wrong[0]}")
         return Mistake(
-            "one-based",
-            "classes seem to be counted from 1; subtract 1, or where 0 is no class but has a name, "
-            f"list that name first; where {wrong[0]} is no class it is the ignore value, which "
-            "dsbuild pairs takes as --ignore",
+            "one-based", f"classes seem to be counted from 1: subtract 1; {void} {wrong[0]}"
         )
     return None
 

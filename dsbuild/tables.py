@@ -196,8 +196,11 @@ def plan_text(document: Mapping[str, Any]) -> str:
     return "\n".join([document["root"], "", *table(rows, "<><>>>")])
 
 
-def findings_text(findings: Sequence[Mapping[str, Any]]) -> str:
-    """Return what an audit found, for people: a row a kind and split, with the first of it."""
+def findings_text(findings: Sequence[Mapping[str, Any]], few: int | None = None) -> str:
+    """Return what an audit found, for people: a row a kind and split, with the first of it.
+
+    `few` is how many samples of a split were opened, None for all.
+    """
     rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for kind in KINDS:
         for finding in findings:
@@ -208,7 +211,10 @@ def findings_text(findings: Sequence[Mapping[str, Any]]) -> str:
         first = found[0]["key"] or found[0]["text"]
         first = first if first.isprintable() else repr(first)[1:-1]  # a name may hold a line's end
         lines.append([KINDS[kind], split, f"{len(found):,}", first])
-    return "\n".join(table(lines, "<<><"))
+    text = "\n".join(table(lines, "<<><"))
+    if few and any(finding["key"] for finding in findings):
+        text += f"\n  {few} samples of each split were opened; --dry-run opens all"
+    return text
 
 
 def summary_text(document: Mapping[str, Any]) -> str:

@@ -154,6 +154,17 @@ def test_a_build_opens_a_few_samples_and_a_dry_run_all(tmp_path, run, out):
     assert not os.path.exists(out)
 
 
+def test_what_a_header_check_passes_is_no_reason_to_stop(voc, out, run):
+    path = pathlib.Path(voc, "SegmentationClass/2007_000013.png")
+    Image.new("L", (60, 44), 77).save(path)
+    arguments = ("voc", voc, out, "--split", "val", "--json")
+    assert run(*arguments).exit_code == 1
+    result = run(*arguments, "--verify", "header")
+    assert result.exit_code == 0
+    (finding,) = [f for f in json.loads(result.stdout)["findings"] if f["kind"] == "values"]
+    assert (finding["key"], finding["fatal"]) == ("2007_000013", False)
+
+
 def test_strict_makes_any_finding_an_error(voc, out, run):
     arguments = ("voc", voc, out, "--split", "val")
     result = run(*arguments, "--strict")

@@ -312,7 +312,7 @@ def test_out_that_cannot_be_written(voc, tmp_path, run):
     assert "choose a folder that can be written" in result.stderr
 
 
-@pytest.mark.parametrize("below", ["", "tfrecord", "JPEGImages/a/b"])
+@pytest.mark.parametrize("below", ["", "JPEGImages/a/b", "SegmentationClass"])
 def test_out_inside_source(voc, run, below):
     result = run("voc", voc, os.path.join(voc, below))
     assert result.exit_code == 1
@@ -327,6 +327,20 @@ def test_out_with_strangers(voc, out, run):
     assert result.exit_code == 1
     assert "dsbuild did not write this file" in result.stderr
     assert pathlib.Path(out, "train-00000-of-00001.tfrecord").read_bytes() == b"mine"
+
+
+def test_out_beside_what_is_read(voc, run, tmp_path, monkeypatch):
+    assert run("voc", voc, os.path.join(voc, "tfrecord")).exit_code == 0
+    root = fakes.pairs(tmp_path)
+    names = tmp_path / "names"
+    names.write_text("a\nb\nc\n")
+    monkeypatch.chdir(root)
+    for _ in range(2):
+        assert run("pairs", "--classes", names).exit_code == 0  # SOURCE is ., OUT ./tfrecord
+    monkeypatch.chdir(fakes.classes(tmp_path))
+    result = run("classes", ".")
+    assert result.exit_code == 1
+    assert "lies inside the data set" in result.stderr
 
 
 @pytest.mark.parametrize("path", ["gs://bucket/voc", "s3://bucket/voc"])

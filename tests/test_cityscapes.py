@@ -162,6 +162,11 @@ def test_mapping_labelids_says_that_boundaries_differ(root, out, run):
     [
         (b"", "no annotation"),
         (b"[]", "no annotation"),
+        (b"[" * 100_000, "no annotation"),
+        (
+            b'{"imgWidth": 3, "imgHeight": 2, "objects": [{"label": 5, "polygon": [[1, 2]]}]}',
+            "label '5'",
+        ),
         (b'{"imgWidth": 3, "imgHeight": 2}', "no annotation"),
         (b'{"imgWidth": 0, "imgHeight": 2, "objects": []}', "cannot be drawn: an image of 0 x 2"),
         (b'{"imgWidth": 1e9, "imgHeight": 1e9, "objects": []}', "cannot be drawn"),

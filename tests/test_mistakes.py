@@ -391,7 +391,7 @@ def test_what_is_no_class_may_be_the_ignore_value(tmp_path, kinds, names):
     root = fakes.pairs(tmp_path)
     each(root, "labels/*/*.png", planes(lambda p: np.where(p == 255, 3, p).astype(np.uint8)))
     found = kinds("pairs", root, "--classes", names)
-    assert "where 3 is no class it is the ignore value" in found["one-based"][0]
+    assert "where 3 is no class it is the ignore value" in found["values"][0]
     assert not kinds("pairs", root, "--classes", names, "--ignore", 3)
 
 

@@ -93,6 +93,49 @@ def test_pixels_that_other_chunks_interrupt_are_refused():
     assert not full_decode(data)
 
 
+def doubled(which):
+    return lambda kind, body: [(kind, body)] * (1 + (kind == which))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        again(save(PHOTO), change=doubled(b"IHDR")),
+        again(save(PHOTO.convert("P")), change=doubled(b"PLTE")),
+        again(
+            save(PHOTO.convert("P")),
+            change=lambda kind, body: [(kind, b"" if kind == b"PLTE" else body)],
+        ),
+        again(
+            save(PHOTO),
+            change=lambda kind, body: [
+                (kind, body),
+                *([(b"aB4D", b"")] if kind == b"IHDR" else []),
+            ],
+        ),
+        again(  # more rows than the image has, and no end behind them
+            save(PHOTO),
+            change=lambda kind, body: [
+                (kind, zlib.compress(inflated(save(PHOTO)) + bytes(99))[:-5])
+                if kind == b"IDAT"
+                else (kind, body)
+            ],
+        ),
+    ],
+)
+def test_what_tensorflow_refuses_is_refused(data):
+    import tensorflow as tf
+
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.io.decode_png(data, channels=3)
+    assert admitted(data) is None
+
+
+def test_more_rows_than_the_image_has_are_left_out():
+    data = again(save(PHOTO), inflated(save(PHOTO)) + bytes(99))
+    np.testing.assert_array_equal(admitted(data), by_tensorflow(data))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 30),

@@ -195,8 +195,9 @@ def _build(
     if check_duplicates:
         found = examine.duplicates(asked, found, workers, quiet=not talks)
     document = report.plan_document(found, root)
+    few = None if every else examine.FEW
     if found.findings and talks:
-        click.secho("\n" + tables.findings_text(document["findings"]), fg="yellow", err=True)
+        click.secho("\n" + tables.findings_text(document["findings"], few), fg="yellow", err=True)
         for line in report.remedies(found):
             note(line)
     if dry_run and as_json:

@@ -31,6 +31,7 @@ _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 # First column and row of each pass, and the steps between its columns and rows.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _ADAM7 += ((0, 1, 1, 2),)
+_BEYOND = 1 << 26  # bytes behind the last row, which all decoders leave out, that are read at most
 # What Pillow's reader raises for damaged files.
 _DAMAGES = (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error, zlib.error)
 
@@ -56,6 +57,11 @@ def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, i
                 f"found a damaged PNG: the checksum of chunk {kind!r} at byte {at:,} is wrong; "
                 "fetch or export the file again"
             )
+        if not kind.isalpha():
+            raise ImageError(
+                f"found a damaged PNG: the chunk at byte {at:,} is called {kind!r}, expected four "
+                "letters; fetch or export the file again"
+            )
         yield kind, body, at
         if kind == b"IEND":
             return
@@ -78,12 +84,16 @@ def header(data: bytes) -> Header:
             frames = int.from_bytes(body[:4], "big")
         elif kind == b"tRNS":
             transparent = True
-        elif kind == b"PLTE" and len(body) % 3:
-            raise ImageError(f"found a PNG whose palette has {len(body)} bytes, not three a colour")
+        elif kind == b"PLTE" and (len(body) % 3 or not 0 < len(body) <= 768):
+            raise ImageError(
+                f"found a PNG whose palette has {len(body)} bytes, expected three a colour"
+            )
         elif kind[:1].isupper() and kind not in _CRITICAL:
             raise ImageError(f"found a PNG with the critical chunk {kind!r}, which no reader knows")
         elif kind == b"IDAT" != before and kind in seen:
             raise ImageError("found a PNG whose pixels (IDAT) other chunks interrupt")
+        if kind in (b"IHDR", b"PLTE") and kind in seen:
+            raise ImageError(f"found a PNG with two chunks {kind!r}, expected one")
         seen.add(kind)
         before = kind
     kind, body = first
@@ -253,10 +263,13 @@ def _inflate(data: bytes, head: Header) -> bytes:
             body for kind, body, _ in chunks(data, checked=True) if kind == b"IDAT"
         )
         pixels = inflater.decompress(compressed, expected + 1)
+        beyond = len(pixels) - expected
+        while 0 < beyond < _BEYOND and not inflater.eof and inflater.unconsumed_tail:
+            beyond += len(inflater.decompress(inflater.unconsumed_tail, 1 << 20))
     except (zlib.error, inflating.error) as error:
         raise ImageError(f"found a damaged PNG: its pixels do not inflate ({error})") from error
     if len(pixels) < expected:
         raise cut("PNG", f"its pixels inflate to {len(pixels):,} bytes, expected {expected:,}")
-    if len(pixels) == expected and not inflater.eof:
-        raise cut("PNG", "the checksum of its pixels is missing")
+    if not inflater.eof:
+        raise cut("PNG", "the stream of its pixels has no end")
     return pixels if len(pixels) == expected else pixels[:expected]

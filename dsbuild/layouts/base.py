@@ -53,6 +53,7 @@ class Layout(abc.ABC):
       palette: RGB colours by label value; further values have none.
       extras: further features that its options ask for, as `--extra` would.
       has_alpha: whether its labels hold a soft alpha, which `alpha` returns.
+      reads_all: whether any folder below the root is part of the data set.
       unions: splits that are made of others, such as trainval: name -> their parts.
     """
 
@@ -67,6 +68,7 @@ class Layout(abc.ABC):
     palette: ClassVar[tuple[RGB, ...]] = ()
     extras: ClassVar[tuple[str, ...]] = ()
     has_alpha: ClassVar[bool] = False
+    reads_all: ClassVar[bool] = False
     unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
 
     @abc.abstractmethod

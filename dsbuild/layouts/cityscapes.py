@@ -267,11 +267,11 @@ def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":
         annotation = json.loads(data)
         size = (annotation["imgWidth"], annotation["imgHeight"])
         shapes = [
-            (shape["label"], [tuple(point) for point in shape["polygon"]])
+            (str(shape["label"]), [tuple(point) for point in shape["polygon"]])
             for shape in annotation["objects"]
             if not shape.get("deleted")
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ImageError(
             f"found no annotation of Cityscapes ({error!r}), expected imgWidth, imgHeight, objects"
         ) from error

@@ -40,6 +40,7 @@ class Classes(Divided, Layout):
     default: ClassVar[str] = "it is ./data"
     schema: ClassVar[str] = "classification"
     ignore: ClassVar[int | None] = None
+    reads_all: ClassVar[bool] = True
 
     names: tuple[str, ...] = field(
         default=(),

@@ -41,8 +41,15 @@ def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
         if len(rgb) != 3 or not all(part.isdecimal() and int(part) < 256 for part in rgb):
             raise PlanError(f"{path}: found {line!r}, expected lines such as: road, 128, 64, 128")
         colours.append((name, *map(int, rgb)))
-    if not 0 < len(colours) == len({colour[1:] for colour in colours}) <= 256:
-        raise PlanError(f"{path}: found {len(colours)} colours, expected 1 to 256, all different")
+    if not 0 < len(colours) <= 256:
+        raise PlanError(f"{path}: found {len(colours)} colours, expected 1 to 256")
+    seen: dict[tuple[int, ...], str] = {}
+    for name, *rgb in colours:
+        if seen.setdefault(tuple(rgb), name) != name:
+            raise PlanError(
+                f"{path}: found {tuple(rgb)} for {seen[tuple(rgb)]} and {name}, expected colours "
+                "that differ"
+            )
     if len({colour[0] for colour in colours}) < len(colours):
         raise PlanError(f"{path}: found a name twice, expected one colour a name")
     return tuple(colours)
