@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 TEST := $(VENV)/.test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs bench clean
+.PHONY: help demo test test-all lint format docs bench fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,7 +51,13 @@ docs: $(TEST) ## Write docs/cli.md anew from --help
 bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python bench/build.py
+	$(BIN)/python bench/validate.py
 	$(BIN)/python bench/layouts.py
+
+fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	@mkdir -p build/fuzz
+	$(BIN)/python tests/fuzz/fuzz_validate.py build/fuzz -max_total_time=60
 
 clean: ## Remove the environment and all that was made
 	rm -rf $(VENV) build dist demo *.egg-info

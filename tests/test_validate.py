@@ -220,6 +220,14 @@ def test_an_unfinished_build(clean, tmp_path):
     assert problem.file == str(out / "manifest.json")
 
 
+def test_a_damaged_schema(clean, tmp_path):
+    out, _ = damaged(clean, tmp_path)
+    for text in ("{", "{}", "[]"):
+        (out / "schema.json").write_text(text)
+        found = validate(str(out))
+        assert any(p.file == str(out / "schema.json") for p in found.problems), text
+
+
 # one record
 
 

@@ -10,6 +10,7 @@ from dsbuild import folder, manifest, recipe, scan, storage, tfrecord
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.job import Job
 from dsbuild.problems import Problem
+from dsbuild.schema import Schema, load
 from dsbuild.validate.pixels import Expected
 from dsbuild.validate.shards import LEVELS, Checked, Rules, Task, check, same
 
@@ -47,7 +48,8 @@ def validate(
     home = path if whole else os.path.dirname(path)
     problems, notes = [], []
     known = _manifest(path, problems) if whole else None
-    rules = _rules(home, level, source, known, notes)
+    schema = _schema(home, problems)
+    rules = _rules(home, level, source, known, schema, notes)
     paths = scan.files(path)
     tasks = _tasks(home, paths, known)
     size = sum(stamp.size for stamp in map(storage.stamp, paths) if stamp)
@@ -90,11 +92,22 @@ def _manifest(path: str, problems: list[Problem]) -> Mapping[str, Any] | None:
         return None
 
 
+def _schema(home: str, problems: list[Problem]) -> Schema:
+    """Return the schema that travels with the data; DeepLab's keys where it is damaged."""
+    try:
+        return scan.schema_of(home)
+    except DsbuildError as error:
+        name = storage.join(home, manifest.SCHEMA)
+        problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
+        return load("segmentation")
+
+
 def _rules(
     home: str,
     level: str,
     source: str | None,
     known: Mapping[str, Any] | None,
+    schema: Schema,
     notes: list[str],
 ) -> Rules:
     if known is None:
@@ -102,7 +115,7 @@ def _rules(
             raise PlanError(f"{home}: found no manifest, so records have no source; name a level")
         if level == "pixels":
             notes.append("there is no manifest: label values, counts, sha256 were not checked")
-        return Rules(level, scan.schema_of(home))
+        return Rules(level, schema)
     try:
         made = recipe.load(known["recipe"])
     except DsbuildError as error:
@@ -116,7 +129,7 @@ def _rules(
     again = tuple(one for one in chosen if one.extra.of in ("image", "label"))
     expected = Expected(len(known["classes"]), known.get("ignore"), again)
     roots = (made.layout.find(source), made) if level == "source" else None
-    return Rules(level, scan.schema_of(home), True, expected, roots)
+    return Rules(level, schema, True, expected, roots)
 
 
 def _tasks(home: str, paths: Sequence[str], known: Mapping[str, Any] | None) -> list[Task]:

@@ -111,7 +111,7 @@ def check(task: Task, advance: Advance, *, rules: Rules) -> Checked:
                     key, image = _record(frame, task, rules, checked)
                     keys.append(digest(key.encode(errors="surrogateescape")))
                     hashes.append(digest(image))
-                advance(1, len(frame.data))
+                advance(len(frame.data), len(frame.data))
             if rules.level != "frames":
                 file.seek(0)
                 checked.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
