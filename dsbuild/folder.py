@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import interop, manifest, storage
-from dsbuild.errors import PlanError
+from dsbuild.documents import fits
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject
 from dsbuild.recipe import Recipe, load
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
+_PLANNED = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
 _PLAN = re.compile(r"plan-(.+)\.jsonl", re.DOTALL)
 
 
@@ -60,6 +62,8 @@ def planned(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
         return {}
     with storage.reading(path) as (file, _):
         lines = [manifest.parse(line, path) for line in file]
+    if not fits(lines, [_PLANNED]):
+        raise ShardError(f"{path}: found no plan of dsbuild; build the folder again")
     return {line["name"]: tuple(Sample(*row) for row in line["samples"]) for line in lines}
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsbuild import storage
+from dsbuild.documents import fits, fits_values
 from dsbuild.errors import ShardError
 from dsbuild.weights import weights
 
@@ -268,21 +269,23 @@ def load(out: str) -> dict | None:
     return document
 
 
+# What readers of a manifest rely on.
+_SHARD = {"name": str, "records": int, "bytes": int, "sha256": str}
+_SPLIT = {
+    "plan": str,
+    "records": int,
+    "bytes": int,
+    "rejects": int,
+    "labels": int,
+    "heights": [int],
+    "widths": [int],
+    "classes?": [{"name": str, "images": int, "pixels?": int}],
+    "ignore?": dict | None,
+    "weights?": {"beta": float},
+    "shards": [_SHARD],
+}
+_MANIFEST = {"title": str, "classes": [str], "recipe": dict, "ignore": int | None}
+
+
 def _is_manifest(document: Any) -> bool:
-    """Tell whether a document has what readers of a manifest rely on."""
-    kinds = {"title": str, "classes": list, "recipe": dict, "splits": dict}
-    if not isinstance(document, dict) or not all(
-        isinstance(document.get(key), kind) for key, kind in kinds.items()
-    ):
-        return False
-    numbers = {"records", "bytes", "labels"}
-    for entry in document["splits"].values():
-        if not isinstance(entry, dict) or not numbers <= entry.keys():
-            return False
-        shards = entry.get("shards")
-        if not isinstance(shards, list) or not all(
-            isinstance(shard, dict) and {"name", "records", "bytes", "sha256"} <= shard.keys()
-            for shard in shards
-        ):
-            return False
-    return True
+    return fits(document, _MANIFEST) and fits_values(document.get("splits"), _SPLIT)

@@ -96,7 +96,7 @@ def parse(document: Mapping[str, Any], where: str) -> Schema:
     """Return the schema of a parsed JSON document; raise SchemaError naming `where`."""
     try:
         features = tuple(_feature(entry) for entry in document["feature"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SchemaError(
             f"{where}: found no tensorflow.metadata Schema in JSON form ({error!r})"
         ) from error

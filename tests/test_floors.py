@@ -19,7 +19,7 @@ FLOORS = {
     3: ["interop", "mistakes", "recipe", "scan"],
     2: ["extras", "layouts", "manifest", "policy", "tfrecord"],
     1: ["images", "job", "schema", "storage", "tables", "weights", "wire"],
-    0: ["errors", "findings", "problems"],
+    0: ["documents", "errors", "findings", "problems"],
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOMS = {

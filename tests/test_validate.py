@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dsbuild import images, manifest, tfrecord, wire
-from dsbuild.errors import PlanError, ShardError
+from dsbuild.errors import DsbuildError, PlanError, ShardError
 from dsbuild.policy import Policy
+from dsbuild.repair import repair
 from dsbuild.validate import validate
 from tests import fakes
 from tests.conftest import make
@@ -427,3 +428,49 @@ def test_shards_of_deeplab_itself(shared):
     found = validate(str(shared / "oracle/voc_deeplab/tfrecord"))
     assert not found.problems
     assert found.records == 48
+
+
+# what stands beside the shards
+
+
+def nodes(document, path=()):
+    """Yield the paths of all values in a JSON document."""
+    yield path
+    items = document.items() if isinstance(document, dict) else ()
+    items = enumerate(document) if isinstance(document, list) else items
+    for key, value in items:
+        yield from nodes(value, (*path, key))
+
+
+def with_value(document, path, value):
+    if not path:
+        return value
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy[path[0]] = with_value(document[path[0]], path[1:], value)
+    return copy
+
+
+STRANGE = [None, 5, -1, "", "x", [], {}, [5], {"a": 5}, True, 1e300, "../x", "\0"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "schema.json", "plan", "receipt"])
+def test_nothing_beside_the_shards_raises(clean, tmp_path, name):
+    """600 documents of which one value is another one: an error that is named, or a problem."""
+    out, _ = damaged(clean, tmp_path)
+    path = {
+        "plan": out / ".dsbuild/plan-train.jsonl",
+        "receipt": out / ".dsbuild/receipts/train-00000-of-00002.tfrecord.json",
+    }.get(name, out / name)
+    whole = path.read_text()
+    lines = whole.splitlines() if name == "plan" else [whole]
+    rng = random.Random(name + "3")
+    places = list(nodes(json.loads(lines[0])))
+    for _ in range(600):
+        changed = with_value(json.loads(lines[0]), rng.choice(places), rng.choice(STRANGE))
+        path.write_text("\n".join([json.dumps(changed), *lines[1:]]))
+        for check in (lambda: validate(str(out), "frames"), lambda: repair(str(out), "nowhere")):
+            try:
+                check()
+            except DsbuildError as error:
+                assert str(error)
+    path.write_text(whole)
