@@ -25,10 +25,11 @@ $(TEST): $(BASE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, inspect them
+demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, check and inspect them
 	@rm -rf demo
 	$(BIN)/python -m tests.fakes demo
 	$(BIN)/dsbuild voc demo demo/tfrecord --shards 4
+	$(BIN)/dsbuild validate demo/tfrecord
 	$(BIN)/dsbuild inspect demo/tfrecord
 
 test: $(TEST) ## Run the tests (but for the slow ones)
