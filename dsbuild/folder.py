@@ -88,13 +88,14 @@ def clear(out: str) -> None:
     for name in _descriptions():
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
-        if name == _PREVIOUS or _PLAN.fullmatch(name):  # the recipe marks the folder as ours
+        # The recipe stays: it marks the folder as ours.
+        if name in (_PREVIOUS, interop.TERMS) or _PLAN.fullmatch(name):
             storage.remove(state(out, name))
 
 
 def _descriptions() -> tuple[str, ...]:
     # The manifest goes first and comes last.
-    return (manifest.NAME, manifest.SCHEMA, manifest.REJECTS, *interop.FILES)
+    return (manifest.NAME, manifest.SCHEMA, manifest.REJECTS, *interop.names())
 
 
 def refuse_strangers(out: str, splits: Iterable[str]) -> None:
@@ -163,9 +164,23 @@ def _stands(out: str, shard: Mapping[str, Any]) -> bool:
     )
 
 
-def is_closed(out: str, document: Mapping[str, Any]) -> bool:
+def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return name -> bytes of what stands beside the manifest: schema, files for other tools."""
+    splits = document["splits"].values()
+    records = sum(split["records"] for split in splits)
+    labels = sum(split["labels"] for split in splits)
+    with_labels = ("label", "label.format", *recipe.roles("label", "alpha"))
+    schema = recipe.schema.select(
+        always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
+        sometimes=with_labels if labels else (),
+    )
+    found = interop.side_files(schema, document, interop.load(out))
+    return {manifest.SCHEMA: schema.text().encode()} | found
+
+
+def is_closed(out: str, recipe: Recipe, document: Mapping[str, Any]) -> bool:
     """Tell whether the folder is described whole, and by this manifest."""
-    names = (manifest.SCHEMA, *interop.FILES)
+    names = side_files(out, recipe, document)
     there = all(storage.stamp(storage.join(out, name)) for name in names)
     return there and manifest.load(out) == document
 
@@ -210,16 +225,8 @@ def _load(path: str) -> dict[str, Any]:
 
 def close(out: str, recipe: Recipe, document: Mapping[str, Any], rejects: Sequence[Reject]) -> None:
     """Write all that describes the folder, the manifest last."""
-    splits = document["splits"].values()
-    records = sum(split["records"] for split in splits)
-    labels = sum(split["labels"] for split in splits)
-    with_labels = ("label", "label.format", *recipe.roles("label", "alpha"))
-    schema = recipe.schema.select(
-        always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
-        sometimes=with_labels if labels else (),
-    )
-    storage.write(storage.join(out, manifest.SCHEMA), schema.text().encode())
-    interop.write(out, recipe.layout.name, schema, document)
+    for name, data in side_files(out, recipe, document).items():
+        storage.write(storage.join(out, name), data)
     if rejects:
         lines = "".join(manifest.dump(vars(reject)) + "\n" for reject in rejects)
         storage.write(storage.join(out, manifest.REJECTS), lines.encode())

@@ -49,6 +49,8 @@ def test_what_a_build_leaves(voc, out):
             "schema.json",
             "dataset_info.json",
             "features.json",
+            "image-segmentation-class-encoded.labels.txt",
+            "croissant.json",
         ]
     )
     # Nothing but shards matches what DeepLab globs.

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import scan, schema, tfrecord, wire
+from dsbuild import interop, manifest, scan, schema, tfrecord, wire
+from dsbuild.layouts.classes import Classes
+from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.voc import Voc
+from dsbuild.recipe import Recipe
 from tests import fakes
 from tests.conftest import make
 
@@ -104,6 +108,69 @@ def test_tfds_opens_the_folder(voc, out, form):
             )
         elif form is not None:
             assert example["gradient"]["format"].numpy() == form.encode()
+
+
+def test_tfds_knows_the_classes_of_masks(voc, out):
+    import tensorflow_datasets as tfds
+
+    make(voc, out, shards=3)
+    builder = tfds.builder_from_directory(out)
+    label = builder.info.features["image"]["segmentation"]["class"]["encoded"]
+    assert isinstance(label, tfds.features.LabeledImage)
+    assert (label.num_classes, label.names) == (21, list(Voc.classes))
+    read = tfds.ReadConfig(interleave_cycle_length=1)
+    found = list(builder.as_dataset(split="train[:50%]", read_config=read))
+    keys = [example["image"]["filename"].numpy().decode() for example in found]
+    assert keys == [f"2007_{i:06d}" for i in range(6)]
+    for key, example in zip(keys, found, strict=True):
+        plane = example["image"]["segmentation"]["class"]["encoded"].numpy()
+        assert plane.dtype == np.uint8
+        np.testing.assert_array_equal(plane[..., 0], sources(voc, key)[1])
+
+
+def test_tfds_knows_the_classes_of_images(tmp_path, out):
+    import tensorflow_datasets as tfds
+
+    make(fakes.classes(tmp_path), out, layout=Classes())
+    builder = tfds.builder_from_directory(out)
+    label = builder.info.features["image"]["class"]["label"]
+    assert isinstance(label, tfds.features.ClassLabel)
+    assert label.names == ["cat", "dog", "horse"]
+    found = list(builder.as_dataset(split="train[:50%]"))
+    assert len(found) in (6, 7)
+    for example in found:
+        name = example["image"]["filename"].numpy().decode().split("/")[0]
+        assert label.int2str(example["image"]["class"]["label"]) == name
+        assert example["image"]["class"]["text"].numpy().decode() == name
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a", " b"), ("a", ""), ("a", "b\nc")])
+def test_tfds_gets_no_names_that_it_would_change(names):
+    found = interop.side_files(schema.load("segmentation"), _document(names), interop.Terms())
+    assert not [name for name in found if name.endswith(".labels.txt")]
+
+
+def test_no_side_file_is_read_as_a_shard():
+    for split in ("image", "image-segmentation", "dataset_info", "README", "croissant", "schema"):
+        document = _document(("a", "b"), split)
+        found = interop.side_files(schema.load("segmentation"), document, interop.Terms())
+        assert not [name for name in found if name.startswith(f"{split}-")]
+
+
+def _document(classes, split="train"):
+    """Return a manifest of one split without records."""
+    layout = Pairs(names=classes)
+    entry = manifest.split_entry([], classes, 255, "")
+    return {
+        "dsbuild": "0",
+        "title": layout.title,
+        "classes": list(classes),
+        "ignore": 255,
+        "palette": {},
+        "recipe": Recipe(layout=layout).document(),
+        "versions": {},
+        "splits": {split: entry},
+    }
 
 
 def test_tfds_opens_a_folder_with_an_unlabelled_split(voc, out):
