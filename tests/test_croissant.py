@@ -10,6 +10,8 @@ from dsbuild.layouts.classes import Classes
 from tests import fakes
 from tests.conftest import make
 
+# rdflib, by which mlcroissant parses, warns of its own classes.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 mlc = pytest.importorskip("mlcroissant")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -24,8 +25,8 @@ def sources(root, key):
     return image, label
 
 
-def deeplab(path):
-    """Parse and decode a shard as DeepLab's data_generator does."""
+def deeplab(pattern):
+    """Parse and decode what a pattern matches as DeepLab's datasets/data_generator.py does."""
     import tensorflow as tf
 
     features = {
@@ -39,10 +40,22 @@ def deeplab(path):
             (), tf.string, default_value="png"
         ),
     }
-    for record in tf.data.TFRecordDataset(path):
+
+    def decoded(content, form, channels):
+        # data_generator.py decodes by cond on the format; libjpeg's accurate IDCT is Pillow's.
+        return tf.cond(
+            tf.equal(form, "jpeg"),
+            lambda: tf.io.decode_jpeg(content, channels, dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_png(content, channels),
+        )
+
+    files = sorted(tf.io.gfile.glob(pattern))
+    for record in tf.data.TFRecordDataset(files):
         found = tf.io.parse_single_example(record, features)
-        image = tf.io.decode_jpeg(found["image/encoded"], 3, dct_method="INTEGER_ACCURATE")
-        label = tf.io.decode_png(found["image/segmentation/class/encoded"], channels=1)
+        image = decoded(found["image/encoded"], found["image/format"], 3)
+        label = decoded(
+            found["image/segmentation/class/encoded"], found["image/segmentation/class/format"], 1
+        )
         assert (found["image/height"], found["image/width"]) == image.shape[:2]
         yield found["image/filename"].numpy().decode(), image.numpy(), label.numpy()[..., 0]
 
@@ -51,13 +64,25 @@ def deeplab(path):
 def test_deeplab_reads_the_pixels_of_the_sources(voc, out, verify):
     make(voc, out, shards=2, splits=("train",), verify=verify)
     keys = []
-    for index in range(2):
-        for key, image, label in deeplab(f"{out}/train-{index:05d}-of-00002.tfrecord"):
-            keys.append(key)
-            expected_image, expected_label = sources(voc, key)
-            np.testing.assert_array_equal(image, expected_image)
-            np.testing.assert_array_equal(label, expected_label)
+    for key, image, label in deeplab(f"{out}/train-*"):
+        keys.append(key)
+        expected_image, expected_label = sources(voc, key)
+        np.testing.assert_array_equal(image, expected_image)
+        np.testing.assert_array_equal(label, expected_label)
     assert keys == [f"2007_{i:06d}" for i in range(12)]
+
+
+def test_deeplab_decodes_by_the_format(tmp_path, out):
+    root = fakes.pairs(tmp_path)
+    make(root, out, layout=Pairs(names=("a", "b", "c")), shards=2)
+    formats = set()
+    for key, image, label in deeplab(f"{out}/train-*"):
+        (path,) = pathlib.Path(root, "images").glob(f"{key}.*")
+        formats.add(path.suffix)
+        np.testing.assert_array_equal(image, np.asarray(Image.open(path)))
+        expected = np.asarray(Image.open(f"{root}/labels/{key}.png"))
+        np.testing.assert_array_equal(label, expected)
+    assert formats == {".jpg", ".png"}
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
