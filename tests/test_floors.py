@@ -13,7 +13,7 @@ FLOORS = {
     9: ["__main__"],
     8: ["cli"],
     7: ["diff", "repair", "report"],
-    6: ["build", "examine", "pipelines", "validate"],
+    6: ["build", "describe", "examine", "export", "pipelines", "validate"],
     5: ["audit", "folder", "shard"],
     4: ["example", "plan"],
     3: ["interop", "mistakes", "recipe", "scan"],
