@@ -24,12 +24,14 @@ FLOORS = {
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOMS = {
     "PIL": {"images"},
+    "array_record": {"export"},
     "apache_beam": {"pipelines"},
     "click": {"cli"},
     "cv2": {"extras"},
     "google_crc32c": {"tfrecord", "example"},
     "keras": {"train"},
     "matplotlib": set(),
+    "pyarrow": {"export"},
     "scipy": {"layouts"},
     "tensorflow": {"decode", "train"},
     "torch": {"torch"},

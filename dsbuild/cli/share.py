@@ -40,3 +40,43 @@ def interop(
         for name in describe(path, Terms(license, citation, description), pbtxt):
             if not quiet:
                 click.echo(storage.join(path, name))
+
+
+@click.command()
+@click.argument("path")
+@click.argument("out")
+@click.option(
+    "--to",
+    "target",
+    type=click.Choice(["webdataset", "parquet", "array_record"]),
+    required=True,
+    help="webdataset: a tar a shard. parquet: for Hugging Face datasets. array_record: for Grain.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def export(path: str, out: str, target: str, workers: int | None, quiet: bool) -> None:
+    """Write TFRecords in the format of another loader, from the records alone.
+
+    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file; OUT is a
+    folder. The bytes of images and masks stay. Files whose shard is unchanged are kept.
+
+    \b
+    Example:
+      dsbuild export tfrecord tars --to webdataset
+      dsbuild export tfrecord parquet --to parquet --workers 2
+    """
+    with errors():
+        from dsbuild import export as exporting
+        from dsbuild import job, storage
+
+        path, out = storage.local(path), storage.local(out)
+        found = exporting.export(path, out, target, workers or job.cores(), quiet)
+        if not quiet:
+            kept = sum(one.kept for one in found)
+            records, size = (
+                sum(getattr(one, key) for one in found) for key in ("records", "bytes")
+            )
+            click.echo(
+                f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
+                + (f"; {kept} stood and were kept" if kept else "")
+            )
