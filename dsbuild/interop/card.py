@@ -130,13 +130,14 @@ def _cell(value: Any) -> str:
 
 def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Iterable[str]:
     labelled = [k for k, v in document["splits"].items() if v["labels"] == v["records"] and label]
+    splits = labelled or list(document["splits"])
     names = {
         "image": schema["image"].name,
         "label": schema[label].name if labelled else None,
-        "split": next(iter(labelled or document["splits"]), "train"),
+        "split": "train" if "train" in splits else next(iter(splits), "train"),
     }
     for tool, template in _TEMPLATES.items():
-        lines = template.format(**{key: repr(name) for key, name in names.items()}).splitlines()
+        lines = template.format(**{key: _literal(name) for key, name in names.items()}).splitlines()
         # Lines of one kind of label end with its role; those of other kinds go.
         ends = {role: f" #: {role}" for role in ("label", "class", "none")}
         mine = ends[label if labelled else "none"]
@@ -144,6 +145,11 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
             x.removesuffix(mine) for x in lines if not x.endswith(tuple({*ends.values()} - {mine}))
         ]
         yield f"{tool}:\n\n```python\n" + "\n".join(kept) + "\n```"
+
+
+def _literal(text: str | None) -> str:
+    """Return text as Python writes it, in double quotes where it is plain."""
+    return dump(text) if text and text.isascii() else repr(text)
 
 
 _TEMPLATES = {
@@ -202,7 +208,8 @@ class Records:  # torch.utils.data.DataLoader takes it as it is
             features = Example.FromString(file.read(size - 16)).features.feature
         image = features[{image}].bytes_list.value[0]
         image = np.array(Image.open(io.BytesIO(image)).convert("RGB"))
-        label = np.array(Image.open(io.BytesIO(features[{label}].bytes_list.value[0]))) #: label
+        label = features[{label}].bytes_list.value[0] #: label
+        label = np.array(Image.open(io.BytesIO(label))) #: label
         return image, label #: label
         return image, features[{label}].int64_list.value[0] #: class
         return image #: none
