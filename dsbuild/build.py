@@ -83,7 +83,7 @@ def _build(
     made |= {stands.receipt.name: stands.receipt for stands in standing if stands.receipt}
     document = _manifest(request, planned, made, others)
     rejects = _rejects(out, [made[shard.name] for shard in plans], others)
-    if not folder.is_closed(out, document):
+    if not folder.is_closed(out, recipe, document):
         folder.close(out, recipe, document, rejects)
     if any(reject.kind == "luma" for reject in rejects):
         note(

@@ -19,6 +19,9 @@ from dsbuild.recipe import Recipe, load
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
 _PLANNED = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
+_SIDE = "side.json"  # the names of the side files that dsbuild wrote
+# Side files that dsbuild wrote before it noted which.
+_ALWAYS = ("dataset_info.json", "features.json")
 _PLAN = re.compile(r"plan-(.+)\.jsonl", re.DOTALL)
 
 
@@ -89,16 +92,45 @@ def forget(out: str, names: Iterable[str]) -> None:
 def clear(out: str) -> None:
     """Remove all that dsbuild wrote here, and nothing else."""
     forget(out, shards(out))
-    for name in _descriptions():
+    for name in _descriptions(out):
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
-        if name == _PREVIOUS or _PLAN.fullmatch(name):  # the recipe marks the folder as ours
+        # The recipe stays: it marks the folder as ours.
+        if name in (_PREVIOUS, _SIDE, interop.TERMS) or _PLAN.fullmatch(name):
             storage.remove(state(out, name))
 
 
-def _descriptions() -> tuple[str, ...]:
+def _descriptions(out: str) -> tuple[str, ...]:
     # The manifest goes first and comes last.
-    return (manifest.NAME, manifest.SCHEMA, manifest.REJECTS, *interop.FILES)
+    return (manifest.NAME, manifest.SCHEMA, manifest.REJECTS, *sorted(_side(out)))
+
+
+def _side(out: str) -> set[str]:
+    """Return the names of the side files that dsbuild wrote here."""
+    noted = _load(state(out, _SIDE)) or []
+    return {name for name in interop.names() if name in noted or name in _ALWAYS}
+
+
+def write_side_files(out: str, found: Mapping[str, bytes]) -> None:
+    """Write side files, and note before that they are ours."""
+    noted = manifest.dump(sorted(_side(out) | set(found)))
+    storage.write(state(out, _SIDE), noted.encode())
+    for name, data in found.items():
+        storage.write(storage.join(out, name), data)
+
+
+def refuse_foreign_side_files(out: str) -> None:
+    """Raise PlanError where a file that dsbuild did not write has the name of a side file."""
+    for name in sorted({*interop.names()} - _side(out)):
+        if storage.stamp(storage.join(out, name)):
+            raise PlanError(_foreign(out, name))
+
+
+def _foreign(out: str, name: str) -> str:
+    return (
+        f"{storage.join(out, name)}: dsbuild did not write this, and would write its own in its "
+        "place; move it, or choose another OUT"
+    )
 
 
 def refuse_strangers(out: str, splits: Iterable[str]) -> None:
@@ -113,11 +145,9 @@ def refuse_strangers(out: str, splits: Iterable[str]) -> None:
                 )
     if storage.stamp(state(out, _RECIPE)) is None:
         for name in there:
-            if name in (*_descriptions(), manifest.INDEX):
-                raise PlanError(
-                    f"{storage.join(out, name)}: dsbuild did not write this, and would write its "
-                    "own in its place; move it, or choose another OUT"
-                )
+            if name in (*_descriptions(out), manifest.INDEX):
+                raise PlanError(_foreign(out, name))
+    refuse_foreign_side_files(out)
 
 
 def refuse_ambiguous(splits: Iterable[str]) -> None:
@@ -167,9 +197,23 @@ def _stands(out: str, shard: Mapping[str, Any]) -> bool:
     )
 
 
-def is_closed(out: str, document: Mapping[str, Any]) -> bool:
+def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return name -> bytes of what stands beside the manifest: schema, files for other tools."""
+    splits = document["splits"].values()
+    records = sum(split["records"] for split in splits)
+    labels = sum(split["labels"] for split in splits)
+    with_labels = ("label", "label.format", *recipe.roles("label", "alpha"))
+    schema = recipe.schema.select(
+        always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
+        sometimes=with_labels if labels else (),
+    )
+    found = interop.side_files(schema, document, interop.load(out))
+    return {manifest.SCHEMA: schema.text().encode()} | found
+
+
+def is_closed(out: str, recipe: Recipe, document: Mapping[str, Any]) -> bool:
     """Tell whether the folder is described whole, and by this manifest."""
-    names = (manifest.SCHEMA, *interop.FILES)
+    names = side_files(out, recipe, document)
     there = all(storage.stamp(storage.join(out, name)) for name in names)
     return there and manifest.load(out) == document
 
@@ -179,8 +223,9 @@ def open_for_work(out: str) -> None:
     document = manifest.load(out)
     if document is not None:
         storage.write(state(out, _PREVIOUS), manifest.dump(document, 2).encode())
-    for name in _descriptions():
+    for name in _descriptions(out):
         storage.remove(storage.join(out, name))
+    storage.remove(state(out, _SIDE))
 
 
 def differences(out: str, recipe: Recipe) -> list[str]:
@@ -206,7 +251,7 @@ def load_recipe(out: str) -> Recipe:
     return dataclasses.replace(made, extras=(*made.extras, *(f"weights:beta={b}" for b in betas)))
 
 
-def _load(path: str) -> dict[str, Any]:
+def _load(path: str) -> Any:
     if storage.stamp(path) is None:
         return {}
     return manifest.parse(storage.read(path)[0], path)
@@ -214,16 +259,9 @@ def _load(path: str) -> dict[str, Any]:
 
 def close(out: str, recipe: Recipe, document: Mapping[str, Any], rejects: Sequence[Reject]) -> None:
     """Write all that describes the folder, the manifest last."""
-    splits = document["splits"].values()
-    records = sum(split["records"] for split in splits)
-    labels = sum(split["labels"] for split in splits)
-    with_labels = ("label", "label.format", *recipe.roles("label", "alpha"))
-    schema = recipe.schema.select(
-        always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
-        sometimes=with_labels if labels else (),
-    )
-    storage.write(storage.join(out, manifest.SCHEMA), schema.text().encode())
-    interop.write(out, recipe.layout.name, schema, document)
+    found = side_files(out, recipe, document)
+    storage.write(storage.join(out, manifest.SCHEMA), found.pop(manifest.SCHEMA))
+    write_side_files(out, found)
     if rejects:
         lines = "".join(manifest.dump(vars(reject)) + "\n" for reject in rejects)
         storage.write(storage.join(out, manifest.REJECTS), lines.encode())

@@ -28,6 +28,7 @@ class Feature:
       scalar: whether it holds exactly one value.
       domain: the values a bytes feature may have; empty where any will do.
       bounds: the smallest and largest number it may hold, None where any will do.
+      comment: what the schema says of it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Feature:
     scalar: bool
     domain: tuple[str, ...] = ()
     bounds: tuple[int | None, int | None] = (None, None)
+    comment: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,4 +117,5 @@ def _feature(entry: Mapping[str, Any]) -> Feature:
         scalar="shape" in entry,
         domain=tuple(entry.get("stringDomain", {}).get("value", ())),
         bounds=tuple(None if end is None else int(end) for end in map(bounds.get, ("min", "max"))),
+        comment=" ".join(entry.get("annotation", {}).get("comment", [])),
     )

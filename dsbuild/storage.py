@@ -116,20 +116,24 @@ def writing(path: str) -> Iterator[BinaryIO]:
     block that raises leaves nothing behind. An OSError of the system (disk full,
     no permission) becomes a StorageError that names the path.
     """
+    # Larger parts, such as records, go past the buffer uncopied.
+    with placing(path) as temporary, open(temporary, "xb", buffering=1 << 14) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def placing(path: str) -> Iterator[str]:
+    """Give a temporary name to a writer that opens files itself; else as `writing`."""
     folder, name = os.path.split(path)
     temporary = None
     try:
         os.makedirs(folder or ".", exist_ok=True)
-        unique = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{secrets.token_hex(4)}")
-        # Larger parts, such as records, go past the buffer uncopied.
-        with open(unique, "xb", buffering=1 << 14) as file:
-            temporary = unique
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        temporary = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{secrets.token_hex(4)}")
+        yield temporary
+        _sync(temporary)
         os.replace(temporary, path)
         temporary = None
-        _sync_folder(folder or ".")
+        _sync(folder or ".")
     except OSError as error:
         raise StorageError(
             f"{path}: cannot be written: {error.strerror}; nothing was left under this name; "
@@ -137,7 +141,7 @@ def writing(path: str) -> Iterator[BinaryIO]:
         ) from error
     finally:
         if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 os.unlink(temporary)
 
 
@@ -201,8 +205,8 @@ def lock(path: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _sync_folder(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -39,7 +39,8 @@ def touch(path, data=None, mtime=None):
 def test_what_a_build_leaves(voc, out):
     make(voc, out, shards=2, splits=("train", "val"))
     shards = [f"{s}-{i:05d}-of-00002.tfrecord" for s in ("train", "val") for i in range(2)]
-    state = [".dsbuild/plan-train.jsonl", ".dsbuild/plan-val.jsonl", ".dsbuild/recipe.json"]
+    state = [".dsbuild/plan-train.jsonl", ".dsbuild/plan-val.jsonl"]
+    state += [".dsbuild/recipe.json", ".dsbuild/side.json"]
     assert sorted(content(out)) == sorted(
         [
             *shards,
@@ -49,6 +50,9 @@ def test_what_a_build_leaves(voc, out):
             "schema.json",
             "dataset_info.json",
             "features.json",
+            "image-segmentation-class-encoded.labels.txt",
+            "croissant.json",
+            "README.md",
         ]
     )
     # Nothing but shards matches what DeepLab globs.
@@ -309,7 +313,8 @@ def test_a_failed_rebuild_by_another_recipe_is_not_mixed_in(voc, out):
 
 
 @pytest.mark.parametrize(
-    "name", ["schema.json", "features.json", "dataset_info.json", "rejects.jsonl", "index"]
+    "name",
+    ["schema.json", "features.json", "dataset_info.json", "rejects.jsonl", "index", "README.md"],
 )
 def test_files_of_others_are_not_replaced(voc, out, name):
     os.makedirs(out)
@@ -328,7 +333,7 @@ def test_a_shard_that_no_plan_names_is_not_ours(voc, out):
     assert mine.read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name", ["schema.json", "features.json", "dataset_info.json"])
+@pytest.mark.parametrize("name", ["schema.json", "features.json", "README.md"])
 def test_a_description_lost_beside_its_manifest_is_written_again(voc, out, name):
     make(voc, out, shards=2, splits=("val",))
     expected = content(out)

@@ -13,7 +13,7 @@ FLOORS = {
     9: ["__main__"],
     8: ["cli"],
     7: ["diff", "repair", "report"],
-    6: ["build", "examine", "pipelines", "validate"],
+    6: ["build", "describe", "examine", "export", "pipelines", "validate"],
     5: ["audit", "folder", "shard"],
     4: ["example", "plan"],
     3: ["interop", "mistakes", "recipe", "scan"],
@@ -24,12 +24,14 @@ FLOORS = {
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOMS = {
     "PIL": {"images"},
+    "array_record": {"export"},
     "apache_beam": {"pipelines"},
     "click": {"cli"},
     "cv2": {"extras"},
     "google_crc32c": {"tfrecord", "example"},
     "keras": {"train"},
     "matplotlib": set(),
+    "pyarrow": {"export"},
     "scipy": {"layouts"},
     "tensorflow": {"decode", "train"},
     "torch": {"torch"},

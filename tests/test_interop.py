@@ -2,13 +2,18 @@
 
 import json
 import os
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import scan, schema, tfrecord, wire
+from dsbuild import interop, manifest, scan, schema, tfrecord, wire
+from dsbuild.layouts.classes import Classes
+from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.voc import Voc
+from dsbuild.recipe import Recipe
 from tests import fakes
 from tests.conftest import make
 
@@ -20,8 +25,8 @@ def sources(root, key):
     return image, label
 
 
-def deeplab(path):
-    """Parse and decode a shard as DeepLab's data_generator does."""
+def deeplab(pattern):
+    """Parse and decode what a pattern matches as DeepLab's datasets/data_generator.py does."""
     import tensorflow as tf
 
     features = {
@@ -35,10 +40,22 @@ def deeplab(path):
             (), tf.string, default_value="png"
         ),
     }
-    for record in tf.data.TFRecordDataset(path):
+
+    def decoded(content, form, channels):
+        # data_generator.py decodes by cond on the format; libjpeg's accurate IDCT is Pillow's.
+        return tf.cond(
+            tf.equal(form, "jpeg"),
+            lambda: tf.io.decode_jpeg(content, channels, dct_method="INTEGER_ACCURATE"),
+            lambda: tf.io.decode_png(content, channels),
+        )
+
+    files = sorted(tf.io.gfile.glob(pattern))
+    for record in tf.data.TFRecordDataset(files):
         found = tf.io.parse_single_example(record, features)
-        image = tf.io.decode_jpeg(found["image/encoded"], 3, dct_method="INTEGER_ACCURATE")
-        label = tf.io.decode_png(found["image/segmentation/class/encoded"], channels=1)
+        image = decoded(found["image/encoded"], found["image/format"], 3)
+        label = decoded(
+            found["image/segmentation/class/encoded"], found["image/segmentation/class/format"], 1
+        )
         assert (found["image/height"], found["image/width"]) == image.shape[:2]
         yield found["image/filename"].numpy().decode(), image.numpy(), label.numpy()[..., 0]
 
@@ -47,13 +64,25 @@ def deeplab(path):
 def test_deeplab_reads_the_pixels_of_the_sources(voc, out, verify):
     make(voc, out, shards=2, splits=("train",), verify=verify)
     keys = []
-    for index in range(2):
-        for key, image, label in deeplab(f"{out}/train-{index:05d}-of-00002.tfrecord"):
-            keys.append(key)
-            expected_image, expected_label = sources(voc, key)
-            np.testing.assert_array_equal(image, expected_image)
-            np.testing.assert_array_equal(label, expected_label)
+    for key, image, label in deeplab(f"{out}/train-*"):
+        keys.append(key)
+        expected_image, expected_label = sources(voc, key)
+        np.testing.assert_array_equal(image, expected_image)
+        np.testing.assert_array_equal(label, expected_label)
     assert keys == [f"2007_{i:06d}" for i in range(12)]
+
+
+def test_deeplab_decodes_by_the_format(tmp_path, out):
+    root = fakes.pairs(tmp_path)
+    make(root, out, layout=Pairs(names=("a", "b", "c")), shards=2)
+    formats = set()
+    for key, image, label in deeplab(f"{out}/train-*"):
+        (path,) = pathlib.Path(root, "images").glob(f"{key}.*")
+        formats.add(path.suffix)
+        np.testing.assert_array_equal(image, np.asarray(Image.open(path)))
+        expected = np.asarray(Image.open(f"{root}/labels/{key}.png"))
+        np.testing.assert_array_equal(label, expected)
+    assert formats == {".jpg", ".png"}
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
@@ -104,6 +133,69 @@ def test_tfds_opens_the_folder(voc, out, form):
             )
         elif form is not None:
             assert example["gradient"]["format"].numpy() == form.encode()
+
+
+def test_tfds_knows_the_classes_of_masks(voc, out):
+    import tensorflow_datasets as tfds
+
+    make(voc, out, shards=3)
+    builder = tfds.builder_from_directory(out)
+    label = builder.info.features["image"]["segmentation"]["class"]["encoded"]
+    assert isinstance(label, tfds.features.LabeledImage)
+    assert (label.num_classes, label.names) == (21, list(Voc.classes))
+    read = tfds.ReadConfig(interleave_cycle_length=1)
+    found = list(builder.as_dataset(split="train[:50%]", read_config=read))
+    keys = [example["image"]["filename"].numpy().decode() for example in found]
+    assert keys == [f"2007_{i:06d}" for i in range(6)]
+    for key, example in zip(keys, found, strict=True):
+        plane = example["image"]["segmentation"]["class"]["encoded"].numpy()
+        assert plane.dtype == np.uint8
+        np.testing.assert_array_equal(plane[..., 0], sources(voc, key)[1])
+
+
+def test_tfds_knows_the_classes_of_images(tmp_path, out):
+    import tensorflow_datasets as tfds
+
+    make(fakes.classes(tmp_path), out, layout=Classes())
+    builder = tfds.builder_from_directory(out)
+    label = builder.info.features["image"]["class"]["label"]
+    assert isinstance(label, tfds.features.ClassLabel)
+    assert label.names == ["cat", "dog", "horse"]
+    found = list(builder.as_dataset(split="train[:50%]"))
+    assert len(found) in (6, 7)
+    for example in found:
+        name = example["image"]["filename"].numpy().decode().split("/")[0]
+        assert label.int2str(example["image"]["class"]["label"]) == name
+        assert example["image"]["class"]["text"].numpy().decode() == name
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("a", " b"), ("a", ""), ("a", "b\nc")])
+def test_tfds_gets_no_names_that_it_would_change(names):
+    found = interop.side_files(schema.load("segmentation"), _document(names), interop.Terms())
+    assert not [name for name in found if name.endswith(".labels.txt")]
+
+
+def test_no_side_file_is_read_as_a_shard():
+    for split in ("image", "image-segmentation", "dataset_info", "README", "croissant", "schema"):
+        document = _document(("a", "b"), split)
+        found = interop.side_files(schema.load("segmentation"), document, interop.Terms())
+        assert not [name for name in found if name.startswith(f"{split}-")]
+
+
+def _document(classes, split="train"):
+    """Return a manifest of one split without records."""
+    layout = Pairs(names=classes)
+    entry = manifest.split_entry([], classes, 255, "")
+    return {
+        "dsbuild": "0",
+        "title": layout.title,
+        "classes": list(classes),
+        "ignore": 255,
+        "palette": {},
+        "recipe": Recipe(layout=layout).document(),
+        "versions": {},
+        "splits": {split: entry},
+    }
 
 
 def test_tfds_opens_a_folder_with_an_unlabelled_split(voc, out):

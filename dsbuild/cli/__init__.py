@@ -11,6 +11,7 @@ from dsbuild.cli.build import build_command
 from dsbuild.cli.check import repair, validate
 from dsbuild.cli.diff import diff
 from dsbuild.cli.inspect import inspect
+from dsbuild.cli.share import export, interop
 from dsbuild.layouts import LAYOUTS
 
 
@@ -32,3 +33,5 @@ main.add_command(inspect)
 main.add_command(validate)
 main.add_command(repair)
 main.add_command(diff)
+main.add_command(interop)
+main.add_command(export)

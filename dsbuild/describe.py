@@ -1,0 +1,29 @@
+"""Write the side files of a finished folder anew, with what only people know of it."""
+
+from dsbuild import folder, interop, manifest, scan, storage
+from dsbuild.errors import PlanError
+
+
+def describe(out: str, terms: interop.Terms, pbtxt: bool = False) -> list[str]:
+    """Write the files by which other tools open a finished folder; return their names.
+
+    What `terms` tells is kept for later builds, beside what earlier ones told. Works for
+    folders of earlier versions; shards, schema and manifest stay as they are. Raises
+    PlanError where the folder is not finished, or holds files of others by these names.
+    """
+    path = storage.join(out, manifest.NAME)
+    if storage.stamp(path) is None:
+        raise PlanError(
+            f"{path}: there is no such file, so dsbuild finished no build here; build the folder, "
+            "or name another PATH"
+        )
+    if storage.stamp(storage.join(out, manifest.SCHEMA)) is None:
+        raise PlanError(f"{out}: found no {manifest.SCHEMA}; run the build again, it is written")
+    with storage.lock(folder.state(out, "lock")):
+        document = manifest.load(out)
+        terms = interop.load(out) | terms
+        found = interop.side_files(scan.schema_of(out), document, terms, pbtxt)
+        folder.refuse_foreign_side_files(out)
+        terms.save(out)
+        folder.write_side_files(out, found)
+    return sorted(found)

@@ -1,0 +1,229 @@
+"""Finished TFRecords to the formats of other loaders, from the records alone.
+
+    OUT/<shard>.tar|parquet|array_record      a shard each, under the shard's name
+    OUT/.dsbuild/exported/<name>.json         what it was made of
+
+Works for folders that others wrote, too. A file that was made of the same bytes is kept.
+"""
+
+import functools
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from dsbuild import manifest, scan, schema, storage, tfrecord
+from dsbuild.errors import DsbuildError, PlanError, ShardError
+from dsbuild.export import arrays, parquet, webdataset
+from dsbuild.export.sample import Keys, Sample, keys, sample
+from dsbuild.job import Advance, Job
+
+TARGETS = ("webdataset", "parquet", "array_record")
+_MODULES = {"webdataset": webdataset, "parquet": parquet, "array_record": arrays}
+_NEEDS = {"parquet": "pyarrow", "array_record": "array_record"}
+FORMAT = 1  # of what is written; raised when the same records give other files
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file to write, and what its bytes depend on beside its records."""
+
+    source: str
+    name: str
+    target: str
+    keys: Keys
+    rest: tuple[tuple[str, tuple[str, bool]], ...]
+    label: str | None
+    classes: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that decides bytes beside the records."""
+        said = {**asdict(self), "source": os.path.basename(self.source), "format": FORMAT}
+        return hashlib.sha256(manifest.dump(said).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of a shard: its records and bytes, and whether it was kept as it stood."""
+
+    name: str
+    records: int
+    bytes: int
+    kept: bool
+
+
+def export(
+    path: str, out: str, target: str, workers: int = 1, quiet: bool = True
+) -> list[Exported]:
+    """Write the shards of a folder, or one file, in another format; return what came of them.
+
+    Files whose source and settings are unchanged are kept; those of an earlier export that
+    are no longer asked for are removed. Raises PlanError where OUT holds files of others
+    that readers would take for its shards.
+    """
+    _check(path, out, target)
+    shards = plan(path, target)
+    names = [shard.name for shard in shards]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PlanError(f"{path}: holds several files that would become {twice[0]}; rename them")
+    with storage.lock(storage.join(out, manifest.STATE, "lock")):
+        for place in (out, storage.join(out, manifest.STATE, "exported")):
+            storage.sweep(place)
+        _clear(out, shards)
+        work = functools.partial(write_shard, out=out)
+        return Job(shards, work, len(shards), f"exporting to {target}", "files").run(workers, quiet)
+
+
+def _check(path: str, out: str, target: str) -> None:
+    if target not in TARGETS:
+        raise PlanError(f"--to {target}: expected one of {', '.join(TARGETS)}")
+    need = _NEEDS.get(target)
+    if need and importlib.util.find_spec(need) is None:
+        raise PlanError(f"--to {target}: needs {need}; pip install 'dsbuild[export]'")
+    there = storage.names(out)
+    if manifest.NAME in there or (storage.is_folder(path) and storage.inside(out, path)):
+        raise PlanError(
+            f"{out}: holds TFRecords, and their readers would take other files for shards; name "
+            "another OUT"
+        )
+
+
+def plan(path: str, target: str) -> list[Shard]:
+    """Return what is to be written for a folder, or one file."""
+    folder = path if storage.is_folder(path) else os.path.dirname(path)
+    document = manifest.load(folder) or {}
+    own = scan.schema_of(folder)
+    schemas = (own, schema.load("segmentation"), schema.load("classification"))
+    names = keys(schemas)
+    sources = scan.files(path)
+    label = None if target == "array_record" else _label(sources, names)
+    used = {names.image, names.key, *names.labels}
+    known = storage.stamp(storage.join(folder, manifest.SCHEMA)) is not None
+    rest = [one for one in own.features if one.name not in used and (known or one.required)]
+    columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
+    return [
+        Shard(
+            source=source,
+            name=f"{_stem(source)}.{_MODULES[target].ENDING}",
+            target=target,
+            keys=names,
+            rest=tuple(columns.items()),
+            label=label,
+            classes=tuple(document.get("classes", ())) if label == "class" else (),
+        )
+        for source in sources
+    ]
+
+
+def _shared(names: Keys) -> str:
+    folder, slash, _ = names.image.rpartition("/")
+    return folder + slash
+
+
+def _stem(source: str) -> str:
+    name = os.path.basename(source)
+    match = manifest.SHARD.fullmatch(name)
+    ending = match["ending"] if match else os.path.splitext(name)[1]
+    return name.removesuffix(ending) if ending else name
+
+
+def _label(sources: Sequence[str], names: Keys) -> str | None:
+    """Return of what kind the labels are, by the first record that has one, one a file."""
+    for source in sources:
+        for record in tfrecord.read(source):
+            found = _sample(source, record, names).label
+            if found is not None:
+                return "mask" if isinstance(found, bytes) else "class"
+            break
+    return None
+
+
+def _sample(source: str, record: tfrecord.Record, names: Keys) -> Sample:
+    try:
+        return sample(record.data, names, f"{_stem(source)}-{record.number:06d}")
+    except ShardError as error:
+        where = f"{source}: record {record.number} at byte {record.offset}"
+        raise ShardError(f"{where}: {error}") from error
+
+
+def _clear(out: str, shards: Sequence[Shard]) -> None:
+    """Remove what an earlier export left and this one does not write; refuse what is no one's."""
+    names = {shard.name for shard in shards}
+    place = storage.join(out, manifest.STATE, "exported")
+    ours = {name.removesuffix(".json") for name in storage.names(place)}
+    splits = {manifest.split_of(os.path.basename(shard.source)) for shard in shards} - {None}
+    for name in storage.names(out):
+        stranger = name not in ours and (
+            name in names or any(name.startswith(f"{split}-") for split in splits)
+        )
+        if stranger:
+            raise PlanError(
+                f"{storage.join(out, name)}: this export did not write it, and readers would take "
+                "it for a shard; move it, or choose another OUT"
+            )
+    for name in ours - names:
+        storage.remove(storage.join(out, name))
+        storage.remove(_note(out, name))
+
+
+def _note(out: str, name: str) -> str:
+    return storage.join(out, manifest.STATE, "exported", f"{name}.json")
+
+
+def write_shard(shard: Shard, advance: Advance, *, out: str) -> Exported:
+    """Write one shard, or keep it where it stands; the note of what it was made of comes last."""
+    path, note = storage.join(out, shard.name), _note(out, shard.name)
+    made_of = {"source": _sha256(shard.source), "settings": shard.digest}
+    before = _noted(note)
+    kept = {key: before.get(key) for key in made_of} == made_of
+    if kept and storage.stamp(path) and before.get("sha256") == _sha256(path):
+        advance(1, 0)
+        return Exported(shard.name, before["records"], storage.stamp(path).size, True)
+    # A file that is there before its note is still known as ours.
+    storage.write(note, manifest.dump({}).encode())
+    count = _write(shard, path, advance)
+    size = storage.stamp(path).size
+    made = {**made_of, "sha256": _sha256(path), "records": count}
+    storage.write(note, manifest.dump(made, 2).encode())
+    advance(1, size)
+    return Exported(shard.name, count, size, False)
+
+
+def _write(shard: Shard, path: str, advance: Advance) -> int:
+    if shard.target == "array_record":
+        with storage.placing(path) as temporary:
+            return arrays.write(_records(shard, advance), temporary)
+    samples = (_sample(shard.source, record, shard.keys) for record in _read(shard, advance))
+    with storage.writing(path) as file:
+        if shard.target == "webdataset":
+            return webdataset.write(samples, file)
+        return parquet.write(samples, file, dict(shard.rest), shard.label, shard.classes)
+
+
+def _records(shard: Shard, advance: Advance) -> Iterator[bytes]:
+    return (record.data for record in _read(shard, advance))
+
+
+def _read(shard: Shard, advance: Advance) -> Iterator[tfrecord.Record]:
+    for record in tfrecord.read(shard.source):
+        advance(0, 0)  # a stop is heard here
+        yield record
+
+
+def _sha256(path: str) -> str:
+    with storage.reading(path) as (file, _):
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _noted(path: str) -> dict:
+    """Return the note of a file; an empty one where there is none that can be read."""
+    if storage.stamp(path) is None:
+        return {}
+    try:
+        found = manifest.parse(storage.read(path)[0], path)
+    except DsbuildError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,220 @@
+"""README.md: the folder's card, for people and, in its front matter, for Hugging Face.
+
+Source of the front matter: huggingface.co/docs/hub/datasets-cards.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dsbuild.interop.terms import Terms
+from dsbuild.manifest import dump
+from dsbuild.schema import Schema
+
+NAME = "README.md"
+# Of the names that Hugging Face knows, those of data sets; others are `other` with a name.
+_LICENSES = (
+    "apache-2.0 mit cc0-1.0 cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-4.0 "
+    "cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-nc-nd-4.0 odbl odc-by pddl gpl-3.0"
+).split()
+_SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
+
+
+def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str, bytes]:
+    """Return README.md for the schema and the manifest of a folder."""
+    label = next((role for role in ("label", "class") if role in schema.roles), None)
+    parts = [
+        _front(document, terms, label),
+        f"# {document['title']}",
+        terms.description or f"{document['title']}, as sharded TFRecords, built by dsbuild.",
+        "## Splits",
+        _table(
+            ("split", "records", "with label", "shards", "MB"),
+            (
+                (name, e["records"], e["labels"], len(e["shards"]), f"{e['bytes'] / 1e6:.1f}")
+                for name, e in document["splits"].items()
+            ),
+        ),
+        "Each split is `<split>-<i>-of-<n>.tfrecord`; their sha256 stand in `manifest.json`, "
+        "offset and size of every record in `index/`.",
+        "## Records",
+        "Every record is a `tf.train.Example`:",
+        _table(
+            ("key", "kind", "what it is"),
+            (
+                (f"`{f.name}`", f.type.lower() + ("" if f.scalar else " list"), f.comment)
+                for f in schema.features
+            ),
+        ),
+        *_classes(document, label),
+        "## Load it",
+        "Run in this folder.",
+        *_code(schema, document, label),
+        "## How it was made",
+        f"By dsbuild {document.get('dsbuild', '')}"
+        + "".join(f", {k} {v}" for k, v in document.get("versions", {}).items())
+        + ", by this recipe:",
+        f"```json\n{dump(_recipe(document), 2)}\n```",
+        "The same sources and the same recipe give the same bytes.",
+        *_terms(terms),
+    ]
+    return {NAME: ("\n\n".join(parts) + "\n").encode()}
+
+
+def _front(document: Mapping[str, Any], terms: Terms, label: str | None) -> str:
+    total = sum(entry["records"] for entry in document["splits"].values())
+    size = _NAMES[sum(total >= size for size in _SIZES)]
+    task = {"label": "image-segmentation", "class": "image-classification"}.get(label)
+    lines = [f"pretty_name: {dump(document['title'])}", f"size_categories: [{dump(size)}]"]
+    lines += [f"task_categories: [{task}]"] if task else []
+    lines += ["tags: [tfrecord, croissant]", "viewer: false"]
+    if terms.license and terms.license.lower() in _LICENSES:
+        lines.append(f"license: {terms.license.lower()}")
+    elif terms.license:
+        kind = "link" if "://" in terms.license else "name"
+        lines += ["license: other", f"license_{kind}: {dump(terms.license)}"]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _classes(document: Mapping[str, Any], label: str | None) -> Iterable[str]:
+    counted = {k: v for k, v in document["splits"].items() if "classes" in v}
+    if not document["classes"] or label is None:
+        return []
+    palette = document.get("palette", {})
+    rows = [
+        (i, name, *_colour(palette, i), *(v["classes"][i]["images"] for v in counted.values()))
+        for i, name in enumerate(document["classes"])
+    ]
+    ignore = document.get("ignore")
+    if ignore is not None:
+        counts = ((v.get("ignore") or {}).get("images", "") for v in counted.values())
+        rows.append((ignore, "(no class: ignore)", *_colour(palette, ignore), *counts))
+    colour = ("colour",) if palette else ()
+    heads = ("value", "name", *colour, *(f"images in {name}" for name in counted))
+    return ["## Classes", _table(heads, rows)]
+
+
+def _colour(palette: Mapping[str, Sequence[int]], value: int) -> tuple[str, ...]:
+    found = palette.get(str(value))
+    return (("#{:02x}{:02x}{:02x}".format(*found) if found else ""),) if palette else ()
+
+
+def _recipe(document: Mapping[str, Any]) -> dict:
+    # Classes and features have tables of their own.
+    return {k: v for k, v in document["recipe"].items() if k not in ("classes", "features")}
+
+
+def _terms(terms: Terms) -> Iterable[str]:
+    yield "## Licence and citation"
+    yield (
+        f"Licence: {terms.license}"
+        if terms.license
+        else (
+            "The terms of the data set that these records were made of hold for them too. "
+            "`dsbuild interop --license NAME` writes them here."
+        )
+    )
+    if terms.citation:
+        yield f"```\n{terms.citation.strip()}\n```"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return re.sub(r"\s+", " ", str(value)).replace("|", "\\|")
+
+
+def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Iterable[str]:
+    labelled = [k for k, v in document["splits"].items() if v["labels"] == v["records"] and label]
+    splits = labelled or list(document["splits"])
+    names = {
+        "image": schema["image"].name,
+        "label": schema[label].name if labelled else None,
+        "split": "train" if "train" in splits else next(iter(splits), "train"),
+    }
+    for tool, template in _TEMPLATES.items():
+        lines = template.format(**{key: _literal(name) for key, name in names.items()}).splitlines()
+        # Lines of one kind of label end with its role; those of other kinds go.
+        ends = {role: f" #: {role}" for role in ("label", "class", "none")}
+        mine = ends[label if labelled else "none"]
+        kept = [
+            x.removesuffix(mine) for x in lines if not x.endswith(tuple({*ends.values()} - {mine}))
+        ]
+        yield f"{tool}:\n\n```python\n" + "\n".join(kept) + "\n```"
+
+
+def _literal(text: str | None) -> str:
+    """Return text as Python writes it, in double quotes where it is plain."""
+    return dump(text) if text and text.isascii() else repr(text)
+
+
+_TEMPLATES = {
+    "TensorFlow": """\
+import tensorflow as tf
+
+features = {{
+    {image}: tf.io.FixedLenFeature((), tf.string),
+    {label}: tf.io.FixedLenFeature((), tf.string), #: label
+    {label}: tf.io.FixedLenFeature((), tf.int64), #: class
+}}
+
+
+def parse(record):
+    found = tf.io.parse_single_example(record, features)
+    image = tf.io.decode_image(found[{image}], channels=3, expand_animations=False)
+    label = tf.io.decode_png(found[{label}], channels=1) #: label
+    return image, label #: label
+    return image, found[{label}] #: class
+    return image #: none
+
+
+files = sorted(tf.io.gfile.glob({split} + "-*"))
+data = tf.data.TFRecordDataset(files).map(parse)
+""",
+    "TFDS (it decodes image and label, and knows the names of the classes)": """\
+import tensorflow_datasets as tfds
+
+builder = tfds.builder_from_directory(".")
+data = builder.as_dataset(split={split})
+""",
+    "PyTorch, by the index; messages by `pip install tfrecord` (not beside TensorFlow in one "
+    "process: both register the same messages)": """\
+import io
+import pathlib
+
+import numpy as np
+from PIL import Image
+from tfrecord.example_pb2 import Example
+
+
+class Records:  # torch.utils.data.DataLoader takes it as it is
+    def __init__(self, folder, split):
+        self.rows = []
+        for path in sorted(pathlib.Path(folder).glob(f"{{split}}-*")):
+            lines = (path.parent / "index" / f"{{path.name}}.idx").read_text().splitlines()
+            self.rows += [(path, *map(int, line.split())) for line in lines]
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, number):
+        path, offset, size = self.rows[number]
+        with open(path, "rb") as file:
+            file.seek(offset + 12)
+            features = Example.FromString(file.read(size - 16)).features.feature
+        image = features[{image}].bytes_list.value[0]
+        image = np.array(Image.open(io.BytesIO(image)).convert("RGB"))
+        label = features[{label}].bytes_list.value[0] #: label
+        label = np.array(Image.open(io.BytesIO(label))) #: label
+        return image, label #: label
+        return image, features[{label}].int64_list.value[0] #: class
+        return image #: none
+
+
+data = Records(".", {split})
+""",
+}

@@ -1,0 +1,141 @@
+"""Side files by which TFDS opens an output folder, names of classes included.
+
+    dataset_info.json               splits with their shards
+    features.json                   what a record holds, and how it is decoded
+    image-...-label.labels.txt      names of classes, one a line
+
+Source: tensorflow_datasets 4.9, core/proto/{dataset_info,feature}.proto, and for the
+names core/features/{class_label_feature,features_dict}.py: the path of the feature
+with dashes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dsbuild.interop.terms import Terms
+from dsbuild.manifest import dump
+from dsbuild.schema import Feature, Schema
+
+INFO, FEATURES = "dataset_info.json", "features.json"
+_LABELS = ("label", "class")  # roles of features that hold classes
+# Channels of the images that TFDS decodes; other encoded features stay bytes.
+_DECODED = {"image": 3, "label": 1}
+_PACKAGE = "tensorflow_datasets.core.features"
+
+
+def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str, bytes]:
+    """Return name -> bytes of TFDS's files for the schema and the manifest of a folder.
+
+    TFDS knows one set of features for all splits, so those without labels are left out
+    where others have them.
+    """
+    splits, classes = document["splits"], document["classes"]
+    labelled = {k: v for k, v in splits.items() if v["labels"] == v["records"]}
+    schema = schema.select(schema.roles if labelled else ())
+    info = dataset_info(document, labelled or splits, terms)
+    found = {
+        FEATURES: dump(features(schema, len(classes)), 2).encode(),
+        INFO: dump(info, 2).encode(),
+    }
+    for feature in schema.features:
+        name = names_file(feature)
+        # A reader of `<split>-*` would take the names of classes for a shard.
+        clear = not any(name.startswith(f"{split}-") for split in splits)
+        if feature.role in _LABELS and clear and _can_be_named(classes):
+            found[name] = "".join(f"{one}\n" for one in classes).encode()
+    return found
+
+
+def names_file(feature: Feature) -> str:
+    """Return the name of the file in which TFDS looks for the names of a feature's classes."""
+    return feature.name.replace("/", "-") + ".labels.txt"
+
+
+def names_files(schema: Schema) -> tuple[str, ...]:
+    """Return the names of all such files that folders of a schema may have."""
+    return tuple(names_file(feature) for feature in schema.features if feature.role in _LABELS)
+
+
+def _can_be_named(classes: Sequence[str]) -> bool:
+    """Tell whether names come back from a file as they are: TFDS strips them, one a line."""
+    whole = all(name and name == name.strip() and "\n" not in name for name in classes)
+    return bool(classes) and whole and len(set(classes)) == len(classes)
+
+
+def dataset_info(
+    document: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]], terms: Terms
+) -> dict:
+    """Return TFDS's dataset_info.json for splits as the manifest holds them."""
+    return {
+        "name": document["recipe"]["layout"],
+        "version": "1.0.0",
+        "description": terms.description or f"{document['title']}, built by dsbuild",
+        **({"citation": terms.citation} if terms.citation else {}),
+        **({"redistributionInfo": {"license": terms.license}} if terms.license else {}),
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": split,
+                "filepathTemplate": "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
+                "shardLengths": [str(shard["records"]) for shard in entry["shards"]],
+                "numBytes": str(entry["bytes"]),
+            }
+            for split, entry in splits.items()
+        ],
+    }
+
+
+def features(schema: Schema, classes: int) -> dict:
+    """Return TFDS's features.json: keys on disk become nested dictionaries at each slash.
+
+    Labels are a LabeledImage or a ClassLabel of so many classes.
+    """
+    tree: dict[str, Any] = {}
+    for feature in schema.features:
+        *folders, leaf = feature.name.split("/")
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[leaf] = _leaf(feature, classes)
+    return {
+        "type": f"{_PACKAGE}.features_dict.FeaturesDict",
+        "content": _nest(tree)["featuresDict"],
+        "proto_cls": "tensorflow_datasets.FeaturesDict",
+    }
+
+
+def _nest(tree: Mapping[str, Any]) -> dict:
+    nodes = {
+        name: node if "pythonClassName" in node else _nest(node) for name, node in tree.items()
+    }
+    return {
+        "pythonClassName": f"{_PACKAGE}.features_dict.FeaturesDict",
+        "featuresDict": {"features": nodes},
+    }
+
+
+def _leaf(feature: Feature, classes: int) -> dict:
+    if feature.role in _DECODED:
+        shape = {"dimensions": ["-1", "-1", str(_DECODED[feature.role])]}
+        image = {"shape": shape, "dtype": "uint8", "encodingFormat": "png"}
+        if feature.role in _LABELS and classes:
+            image["label"] = {"numClasses": str(classes)}
+            return {"pythonClassName": f"{_PACKAGE}.labeled_image.LabeledImage", "image": image}
+        return {"pythonClassName": f"{_PACKAGE}.image_feature.Image", "image": image}
+    if feature.role in _LABELS and classes:
+        name = f"{_PACKAGE}.class_label_feature.ClassLabel"
+        return {"pythonClassName": name, "classLabel": {"numClasses": str(classes)}}
+    if feature.type == "BYTES" and (feature.domain or feature.role == "key"):
+        return {"pythonClassName": f"{_PACKAGE}.text_feature.Text", "text": {}}
+    dtype = {"INT": "int64", "FLOAT": "float32", "BYTES": "string"}[feature.type]
+    if feature.scalar and feature.type != "BYTES":
+        kind, shape = "scalar.Scalar", {}
+    else:
+        kind, shape = (
+            "tensor_feature.Tensor",
+            {} if feature.scalar else {"dimensions": ["-1"]},
+        )
+    return {
+        "pythonClassName": f"{_PACKAGE}.{kind}",
+        "tensor": {"shape": shape, "dtype": dtype, "encoding": "none"},
+    }
