@@ -89,7 +89,7 @@ def classes(
     for split, rows in splits.items():
         labels = document["splits"][split]["labels"]
         if not rows:
-            parts.append(f"<h3>{escape(split)}</h3><p>No label was counted.</p>")
+            parts.append(_folded(split, "<p>No label was counted.</p>", not parts))
             continue
         counted = document["splits"][split]["classes"]
         note = "" if counted else _note(census, seed)
@@ -110,8 +110,13 @@ def classes(
             lines.append(line)
         head = ["", "class", *(["of the pixels"] if whole else []), "of the records", "records"]
         made = charts.table(head, lines, "><<<>" if whole else "><<>", "classes")
-        parts.append(f"<h3>{escape(split)}</h3>{note}{made}")
+        parts.append(_folded(split, note + made, not parts))
     return "".join(parts)
+
+
+def _folded(name: str, body: str, opened: bool) -> str:
+    attribute = " open" if opened else ""
+    return f"<details{attribute}><summary>{escape(name)}</summary>{body}</details>"
 
 
 def _note(census: Census, seed: int) -> str:
@@ -169,7 +174,7 @@ def shards(document: Mapping[str, Any]) -> str:
     made = charts.table(["file", "records", "size", ""], rows, "<><<", "shards")
     if len(rows) <= 12:
         return made
-    return f"<details><summary>{len(rows):,} files</summary>{made}</details>"
+    return _folded(f"{len(rows):,} files", made, opened=False)
 
 
 def features(document: Mapping[str, Any]) -> str:
@@ -184,4 +189,7 @@ def features(document: Mapping[str, Any]) -> str:
         ]
         for feature in document["features"]
     ]
-    return charts.table(["feature", "kind", "values", "bytes", ""], rows, "<<>><") if rows else ""
+    first = "<p>Of the first record of each split.</p>" if document["complete"] else ""
+    if not rows:
+        return ""
+    return first + charts.table(["feature", "kind", "values", "bytes", ""], rows, "<<>><")
