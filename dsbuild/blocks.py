@@ -35,8 +35,7 @@ def decorator(colours: np.ndarray) -> Callable[[int, float, str], str]:
     """Return what puts a class's colour before its line of a table, and its bar behind."""
 
     def decorate(value: int, part: float, line: str) -> str:
-        colour = colours[value] if 0 <= value < len(colours) else (128, 128, 128)
-        return f"{swatch(colour)} {line[2:]}  \x1b[2m{bar(part)}{_RESET}"
+        return f"{swatch(colours[value % len(colours)])} {line[2:]}  \x1b[2m{bar(part)}{_RESET}"
 
     return decorate
 

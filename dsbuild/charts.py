@@ -19,11 +19,15 @@ def css(colour: RGB) -> str:
 
 
 def bar(part: float, colour: RGB | None = None) -> str:
-    """Return a bar whose length is a share of what holds it, in the accent's colour by default."""
+    """Return a bar whose length is a share of what holds it.
+
+    Without a colour it stands before its whole; with one it is to be compared with others.
+    """
     part = min(max(part, 0), 1)
     fill = f' style="fill:{css(colour)}"' if colour is not None else ""
+    room = '<rect class="room" width="100%" height="100%"/>' if colour is None else ""
     return (
-        '<svg class="bar" aria-hidden="true"><rect class="room" width="100%" height="100%"/>'
+        f'<svg class="bar" aria-hidden="true">{room}'
         f'<rect class="part" width="{100 * part:.2f}%" height="100%"{fill}/></svg>'
     )
 

@@ -38,7 +38,9 @@ def page(
     values = sorted(names)
     data = {
         "cards": cards,
-        "classes": [[value, names[value], charts.css(colours[value])] for value in values],
+        "classes": [
+            [value, names[value], charts.css(colours[value % len(colours)])] for value in values
+        ],
         "splits": list(splits),
     }
     title = document["title"] or "TFRecords"

@@ -34,7 +34,7 @@ def names(splits: Mapping[str, Sequence[Mapping]], census: Census) -> dict[int, 
     names = {row["value"]: row["name"] for rows in splits.values() for row in rows}
     for row in census.rows:
         names |= {value: None for value in row.counts if value not in names}
-    return {value: names[value] or str(value) for value in sorted(names) if 0 <= value < 256}
+    return {value: names[value] or str(value) for value in sorted(names)}
 
 
 def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]) -> str:
@@ -100,7 +100,7 @@ def classes(
         lines = []
         for row in rows:
             value, held = row["value"], row["images"]
-            colour = colours[value] if 0 <= value < 256 else (128, 128, 128)
+            colour = colours[value % len(colours)]
             line = [str(value), charts.named(names.get(value, str(value)), colour)]
             if whole:
                 drawn = charts.bar(row["pixels"] / most, colour)
