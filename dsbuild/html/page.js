@@ -169,7 +169,8 @@
   data.splits.forEach(function (split) { option(at("split"), split, split); });
   data.classes.forEach(function (one) {
     option(at("class"), String(one[0]), one[1]);
-    if (data.classes.length > 100) return; // too many to look through
+    // More are too many to look through.
+    if (data.classes.length > 100) return;
     var button = chip("button", one, one[1]);
     button.type = "button";
     button.dataset.value = String(one[0]);
