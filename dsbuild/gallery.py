@@ -12,7 +12,7 @@ import numpy as np
 
 from dsbuild import blocks, census, extras, images, manifest, storage, tfrecord, wire
 from dsbuild.census import Row
-from dsbuild.errors import DsbuildError, PlanError, StorageError
+from dsbuild.errors import DsbuildError, ImageError, PlanError, StorageError
 from dsbuild.images import colour
 from dsbuild.job import Advance, Job
 
@@ -95,10 +95,8 @@ def pictures(values: Mapping[str, wire.Parsed], names: Mapping[str, tuple[str, .
     grey = {}
     for name in extras.EXTRAS:
         try:
-            found = _extra(
-                name, values, names, size or (plane.shape if plane is not None else None)
-            )
-        except (DsbuildError, OSError, ValueError, SyntaxError) as error:
+            found = _extra(name, values, names, size or (None if plane is None else plane.shape))
+        except (DsbuildError, ValueError, OverflowError) as error:
             problems.append(f"{name}: {error}")
         else:
             if found is not None:
@@ -117,12 +115,16 @@ def _extra(
     if not isinstance(data, list):
         return None
     form = census.value(values, names, f"{name}.format")
-    if form == [b"raw16"] and size:
-        return colour.grey_of(np.frombuffer(data[0], "<i2").astype(np.int32).reshape(size))
+    if form == [b"raw16"]:
+        values16 = np.frombuffer(data[0], "<i2").astype(np.int32)
+        return colour.grey_of(values16.reshape(size)) if size else None
+    head = images.header(data[0])
+    if size not in (None, (head.height, head.width)):
+        raise ImageError(
+            f"found {head.width} x {head.height} pixels, expected the image's {size[1]} x {size[0]}"
+        )
     if form == [b"png16"]:
         return colour.grey_of(colour.sixteen(data[0]) - extras.OFFSET)
-    if form == [b"raw16"]:
-        return None
     plane = images.plane(data[0])
     return plane * 255 if name in _BINARY and plane.max() <= 1 else plane
 

@@ -129,6 +129,18 @@ def test_it_fits_the_window(opened, width, scheme):
     assert box["x"] + box["width"] <= width
 
 
+def test_images_by_class(opened, tmp_path, run):
+    root = fakes.classes(tmp_path)
+    assert run("classes", root, tmp_path / "made", "--quiet").exit_code == 0
+    tab = opened(tmp_path / "made")
+    assert tab.locator("#mix").count() == 0
+    assert tab.locator("#view option").all_inner_texts() == ["image"]
+    tab.select_option("#class", label="dog")
+    assert tab.locator(".card").count() == 4
+    tab.locator(".card").first.click()
+    assert tab.locator("#large-classes").inner_text() == "dog"
+
+
 def test_markup_in_keys_is_text(opened, tmp_path, run):
     root = pathlib.Path(fakes.pairs(tmp_path))
     evil = '<img src=x onerror=alert(1)>"'

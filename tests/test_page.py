@@ -2,6 +2,7 @@ import base64
 import html.parser
 import io
 import json
+import math
 import os
 import pathlib
 import random
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import charts, manifest, page
+from dsbuild import charts, manifest, page, tfrecord, wire
 from dsbuild.layouts.voc import Voc
 from tests import fakes
 from tests.test_gallery import counts
@@ -209,6 +210,40 @@ def test_no_key_or_name_is_markup(evil, tmp_path, run, show):
         assert "src" not in attributes
     data = text.partition('id="data">')[2].partition("</script>")[0]
     assert not set("<>&") & set(data)
+
+
+def test_no_file_name_is_markup(built, tmp_path, show):
+    (tmp_path / "other").mkdir()
+    name = "<img src=x onerror=alert(1)>-00000-of-00001.tfrecord"
+    shutil.copy(os.path.join(built, "val-00000-of-00002.tfrecord"), tmp_path / "other" / name)
+    text, seen = show(tmp_path / "other")
+    assert {tag for tag, _ in seen.tags}.isdisjoint({"img", "iframe"})
+    assert seen.data["splits"] == ["<img src=x onerror=alert(1)>"]
+    assert "<img" not in text
+
+
+def test_records_of_any_kind_make_a_page(tmp_path, show, voc):
+    """Whatever features hold: no traceback, and what can be shown is."""
+    image = pathlib.Path(f"{voc}/JPEGImages/2007_000000.jpg").read_bytes()
+    label = pathlib.Path(f"{voc}/SegmentationClass/2007_000000.png").read_bytes()
+    names = ["filename", "encoded", "segmentation/class/encoded", "class/label", "gradient"]
+    names += ["gradient/encoded", "gradient/format", "sobel/encoded", "sobel/format"]
+    names += ["canny/encoded", "alpha/encoded", "height"]
+    some = [b"", b"raw16", b"png16", b"png", b"\xff\xfe", image, label, image[:99], label[:99]]
+    some += [[], [image, image], 7, -3, 1 << 40, 0.5, math.inf, math.nan]
+    some += [np.zeros(60 * 44), np.full(60 * 44, np.inf), np.arange(60 * 44), np.zeros(0, int)]
+    rng = random.Random(0)
+    with open(tmp_path / "any.tfrecord", "wb") as file:
+        writer = tfrecord.Writer(file)
+        for _ in range(300):
+            features = {f"image/{name}": rng.choice(some) for name in rng.sample(names, 7)}
+            writer.write(wire.serialize(features))
+    _, seen = show(tmp_path / "any.tfrecord", "--samples", 300)
+    cards = seen.data["cards"]
+    assert len(cards) == 300
+    assert sum(card["image"] is not None for card in cards) > 5
+    assert sum(card["mask"] is not None for card in cards) > 5
+    assert any(card["problems"] for card in cards)
 
 
 def test_the_page_needs_nothing_else(built, show):

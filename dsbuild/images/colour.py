@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from dsbuild.errors import ImageError
 from dsbuild.images.pixels import pick, shrink
 
 _MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
@@ -111,5 +112,11 @@ def is_marked(data: bytes) -> bool:
 
 
 def sixteen(data: bytes) -> np.ndarray:
-    """Return the values of a grey PNG of 16 bits: int32 (h, w)."""
-    return np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))).astype(np.int32)
+    """Return the values of a grey PNG of 16 bits: int32 (h, w); raise ImageError."""
+    try:
+        image = np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))).astype(np.int32)
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise ImageError(f"found a damaged PNG: {error}; build again") from error
+    if image.ndim != 2:
+        raise ImageError("found a PNG of colours, expected 16 bits in grey; build again")
+    return image
