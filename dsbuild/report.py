@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsbuild import manifest, scan, storage, tfrecord, wire
+from dsbuild import census, manifest, scan, storage, tfrecord, wire
 from dsbuild.audit import Audit
 from dsbuild.build import Summary
 from dsbuild.errors import ShardError
@@ -108,11 +108,17 @@ def _features(found: Sequence[scan.FileScan]) -> list[dict[str, Any]]:
     ]
 
 
-def record(path: str, number: int) -> dict[str, Any]:
-    """Return one record in full, as a JSON document; `number` counts over all files of path."""
+def record(path: str, number: int | str) -> dict[str, Any]:
+    """Return one record in full, as a JSON document.
+
+    `number` counts over all files of path; a text is the record's key.
+    """
     folder = path if storage.is_folder(path) else os.path.dirname(path)
     known = (manifest.load(path) if storage.is_folder(path) else None) or {}
-    name, found = _find(path, known, number)
+    if isinstance(number, str):
+        name, found = _find_key(path, number)
+    else:
+        name, found = _find(path, known, number)
     values = wire.parse(found.data)
     return {
         "file": name,
@@ -145,6 +151,17 @@ def _find(path: str, known: Mapping[str, Any], number: int) -> tuple[str, tfreco
                 count += 1
         left -= count
     raise ShardError(f"{path}: found {number - left:,} records, so none of number {number:,}")
+
+
+def _find_key(path: str, key: str) -> tuple[str, tfrecord.Record]:
+    """Return the file and the record of a key, the first where several have it."""
+    names, count = census.names_of(path), 0
+    for name in scan.files(path):
+        for found in tfrecord.read(name):
+            if census.key(wire.parse(found.data), names) == key:
+                return name, found
+            count += 1
+    raise ShardError(f"{path}: found {count:,} records, and none of key {key!r}")
 
 
 def _record_classes(found: Statistics, known: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -49,136 +49,6 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
-def inspection_text(document: Mapping[str, Any]) -> str:
-    """Return an inspection for people."""
-    splits = document["splits"]
-    records = sum(split["records"] for split in splits.values())
-    total = sum(split["bytes"] for split in splits.values())
-    head = f"{document['path']}: {records:,} records, {size(total)}"
-    if document["title"]:
-        recipe = document["recipe"]
-        extras = f", extras {', '.join(recipe['extras'])}" if recipe["extras"] else ""
-        head += f"; {document['title']}, verified {recipe['verify']}{extras}"
-    lines = [head]
-    if document["complete"] is False:
-        lines.append("This build is unfinished; run the command that began it again.")
-    lines += [
-        "",
-        *_split_table(splits),
-        "",
-        *_feature_table(document["features"], document["complete"] is True),
-    ]
-    lines += ["", *_class_table(splits)]
-    return "\n".join(lines)
-
-
-def _split_table(splits: Mapping[str, Any]) -> list[str]:
-    rows = [
-        [
-            "split",
-            "records",
-            "shards",
-            "records a shard",
-            "size",
-            "image sizes",
-            "left out",
-        ]
-    ]
-    for name, split in splits.items():
-        sizes = "-"
-        if split.get("heights"):
-            (low, high), (narrow, wide) = split["heights"], split["widths"]
-            sizes = f"{narrow} x {low} .. {wide} x {high}"
-        left = f"{split['rejects']:,}" if "rejects" in split else "-"
-        rows.append(
-            [
-                name,
-                f"{split['records']:,}",
-                str(len(split["shards"])),
-                _span([shard["records"] for shard in split["shards"]]),
-                size(split["bytes"]),
-                sizes,
-                left,
-            ]
-        )
-    return table(rows, "<>>>><>")
-
-
-def _feature_table(features: Sequence[Mapping[str, Any]], first: bool) -> list[str]:
-    if not features:
-        return ["  no records, so no features"]
-    rows = [["feature of first records" if first else "feature", "kind", "values", "bytes", ""]]
-    for feature in features:
-        rows.append(
-            [
-                feature["name"],
-                feature["kind"],
-                _span(feature["values"]),
-                _span(feature["bytes"]) if feature["kind"] == "bytes" else "",
-                "" if feature["always"] else "not in every record",
-            ]
-        )
-    return table(rows, "<<>><")
-
-
-def _class_table(splits: Mapping[str, Any]) -> list[str]:
-    """Return a row a class: its share of each split's pixels, and in how many images it is.
-
-    Where a label is one class its share is that of images.
-    """
-    counted = {name: split for name, split in splits.items() if split["classes"]}
-    names = {row["value"]: row["name"] or "" for s in counted.values() for row in s["classes"]}
-    rows = [["class", ""], *([str(value), names[value]] for value in sorted(names))]
-    for name, split in counted.items():
-        cells = {
-            row["value"]: (row.get("pixels", row["images"]), row["images"])
-            for row in split["classes"]
-        }
-        whole = sum(part for part, _ in cells.values())
-        rows[0] += [name, "images"]
-        for row, value in zip(rows[1:], sorted(names), strict=True):
-            part, images = cells.get(value, (0, 0))
-            row += [share(part, whole), f"{images:,}"]
-    lines = table(rows, "><" + ">>" * len(counted)) if counted else []
-    for name in [name for name in splits if name not in counted]:
-        why = "its labels were not decoded" if splits[name]["labels"] else "no label was found"
-        lines.append(f"  classes of {name} are not counted: {why}")
-    return lines
-
-
-def record_text(document: Mapping[str, Any]) -> str:
-    """Return one record for people."""
-    head = f"{document['file']}: record {document['record']:,} at byte {document['byte']:,}"
-    lines = [f"{head}, {document['bytes']:,} bytes", ""]
-    rows = [
-        [name, feature["kind"], _value_text(feature["value"])]
-        for name, feature in document["features"].items()
-    ]
-    lines += table(rows, "<<<") if rows else ["  no features"]
-    if document["classes"]:
-        counted = [row for row in document["classes"] if "pixels" in row]  # or it is one class
-        whole = sum(row["pixels"] for row in counted)
-        rows = [["class", "", *(["pixels", "share"] if counted else [])]]
-        for row in document["classes"]:
-            cells = [f"{row['pixels']:,}", share(row["pixels"], whole)] if counted else []
-            rows.append([str(row["value"]), row["name"] or "", *cells])
-        lines += ["", *table(rows, "><>>"[: len(rows[0])])]
-    return "\n".join(lines)
-
-
-def _value_text(value: Any) -> str:
-    if isinstance(value, Mapping) and "format" in value:
-        return (
-            f"{value['format'].upper()} {value['width']} x {value['height']}, {value['model']}, "
-            f"{value['bits']} bits, {value['bytes']:,} bytes"
-        )
-    if isinstance(value, Mapping) and "values" in value:
-        return f"{value['values']:,} values, {value['min']} .. {value['max']}"
-    if isinstance(value, Mapping):
-        return f"{value['bytes']:,} bytes: {value['starts']} ..."
-    return repr(value)
-
-
 def plan_text(document: Mapping[str, Any]) -> str:
     """Return what is going to be built, for people."""
     rows = [["split", "samples", "labels from", "shards", "records a shard", "sources"]]
@@ -189,7 +59,7 @@ def plan_text(document: Mapping[str, Any]) -> str:
                 f"{split['samples']:,}",
                 split["labels"] or "none",
                 str(len(split["shards"])),
-                _span([shard["records"] for shard in split["shards"]]),
+                span([shard["records"] for shard in split["shards"]]),
                 size(split["bytes"]),
             ]
         )
@@ -230,7 +100,8 @@ def summary_text(document: Mapping[str, Any]) -> str:
     return f"{document['out']}: {what}{kept}, in {document['seconds']:.1f} s"
 
 
-def _span(counts: Sequence[int]) -> str:
+def span(counts: Sequence[int]) -> str:
+    """Return the smallest and the largest of some numbers for people."""
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
 

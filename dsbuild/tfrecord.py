@@ -8,7 +8,7 @@ Source: tensorflow/core/lib/io/record_writer.cc.
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import google_crc32c
@@ -76,36 +76,52 @@ def read(path: str) -> Iterator[Record]:
     with storage.reading(path) as (file, size):
         offset = number = 0
         while offset < size:
-            where = f"{path}: record {number} at byte {offset}"
-            head = file.read(12)
-            if len(head) < 12:
-                raise ShardError(
-                    f"{where}: found {len(head)} bytes, expected a frame's 12-byte header: "
-                    "the file is cut; build or fetch it again"
-                )
-            length, crc = struct.unpack("<QI", head)
-            if head.startswith(b"\x1f\x8b\x08"):
-                raise ShardError(f"{where}: found gzip; unpack the file first (gunzip)")
-            if masked_crc(head[:8]) != crc:
-                raise ShardError(
-                    f"{where}: the checksum of the record's length is wrong: this is no "
-                    "TFRecord file, or it is damaged here; build or fetch it again"
-                )
-            if length + FRAMING > size - offset:
-                raise ShardError(
-                    f"{where}: found a record of {length:,} bytes, but only "
-                    f"{max(size - offset - FRAMING, 0):,} are left: the file is cut; "
-                    "build or fetch it again"
-                )
-            data = file.read(length)
-            tail = file.read(4)
-            if len(data) + len(tail) < length + 4:
-                raise ShardError(f"{where}: the file shrank while it was read")
-            if masked_crc(data) != struct.unpack("<I", tail)[0]:
-                raise ShardError(
-                    f"{where}: the checksum of the record's {length:,} bytes is wrong: the file "
-                    "is damaged here; build or fetch it again"
-                )
-            yield Record(number, offset, data)
-            offset += length + FRAMING
+            yield Record(number, offset, _frame(file, path, number, offset, size))
+            offset = file.tell()
             number += 1
+
+
+def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
+    """Yield the records at (number, byte offset) of a file, both checksums of each checked.
+
+    Raises ShardError as `read` does.
+    """
+    with storage.reading(path) as (file, size):
+        for number, offset in places:
+            file.seek(offset)
+            yield Record(number, offset, _frame(file, path, number, offset, size))
+
+
+def _frame(file: BinaryIO, path: str, number: int, offset: int, size: int) -> bytes:
+    """Return the data of the frame that begins where the file stands."""
+    where = f"{path}: record {number} at byte {offset}"
+    head = file.read(12)
+    if len(head) < 12:
+        raise ShardError(
+            f"{where}: found {len(head)} bytes, expected a frame's 12-byte header: "
+            "the file is cut; build or fetch it again"
+        )
+    length, crc = struct.unpack("<QI", head)
+    if head.startswith(b"\x1f\x8b\x08"):
+        raise ShardError(f"{where}: found gzip; unpack the file first (gunzip)")
+    if masked_crc(head[:8]) != crc:
+        raise ShardError(
+            f"{where}: the checksum of the record's length is wrong: this is no "
+            "TFRecord file, or it is damaged here; build or fetch it again"
+        )
+    if length + FRAMING > size - offset:
+        raise ShardError(
+            f"{where}: found a record of {length:,} bytes, but only "
+            f"{max(size - offset - FRAMING, 0):,} are left: the file is cut; "
+            "build or fetch it again"
+        )
+    data = file.read(length)
+    tail = file.read(4)
+    if len(data) + len(tail) < length + 4:
+        raise ShardError(f"{where}: the file shrank while it was read")
+    if masked_crc(data) != struct.unpack("<I", tail)[0]:
+        raise ShardError(
+            f"{where}: the checksum of the record's {length:,} bytes is wrong: the file "
+            "is damaged here; build or fetch it again"
+        )
+    return data

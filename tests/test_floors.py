@@ -12,13 +12,13 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     9: ["__main__"],
     8: ["cli"],
-    7: ["diff", "repair", "report"],
-    6: ["build", "describe", "examine", "export", "pipelines", "validate"],
-    5: ["audit", "folder", "shard"],
-    4: ["example", "plan"],
+    7: ["diff", "page", "repair", "report"],
+    6: ["build", "describe", "examine", "export", "pipelines", "sections", "validate"],
+    5: ["audit", "folder", "gallery", "shard"],
+    4: ["census", "example", "plan"],
     3: ["interop", "mistakes", "recipe", "scan"],
-    2: ["extras", "layouts", "manifest", "policy", "tfrecord"],
-    1: ["images", "job", "schema", "storage", "tables", "weights", "wire"],
+    2: ["extras", "layouts", "manifest", "policy", "shown", "tfrecord"],
+    1: ["blocks", "charts", "images", "job", "schema", "storage", "tables", "weights", "wire"],
     0: ["documents", "errors", "findings", "problems"],
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

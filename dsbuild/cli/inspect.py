@@ -1,7 +1,11 @@
 """`dsbuild inspect`."""
 
 import json
+import os
+import shutil
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -11,10 +15,21 @@ from dsbuild.cli.base import errors
 @click.command()
 @click.argument("path", default="tfrecord")
 @click.option("--record", "number", type=click.IntRange(0), help="Show this record in full.")
+@click.option("--key", help="Show the record of this key in full.")
+@click.option("--draw", is_flag=True, help="Draw a record's pictures also where no terminal is.")
+@click.option("--save", metavar="DIR", help="Write a record's pictures here, as PNG files.")
+@click.option("--html", "page", metavar="FILE", help="Write a page with charts and a gallery.")
+@click.option(
+    "--samples", type=click.IntRange(0), default=48, show_default=True, help="In the gallery."
+)
+@click.option("--seed", default=0, show_default=True, help="By which samples are taken.")
+@click.option("--class", "with", metavar="NAME", help="Gallery: samples with this class.")
+@click.option("--most", metavar="NAME", help="Gallery: samples with the most of this class.")
+@click.option("--least", metavar="NAME", help="Gallery: those with the least of it, but some.")
 @click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(path: str, number: int | None, workers: int | None, as_json: bool) -> None:
-    """Show what TFRecords hold: splits, shards, features, classes.
+def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> None:
+    """Show what TFRecords hold: splits, shards, features, classes, pictures.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
     ./tfrecord by default. Exit code 1 if a file is damaged.
@@ -23,20 +38,84 @@ def inspect(path: str, number: int | None, workers: int | None, as_json: bool) -
     Example:
       dsbuild inspect
       dsbuild inspect tfrecord --record 17
+      dsbuild inspect tfrecord --key 2007_000032 --save pictures
+      dsbuild inspect tfrecord --html tfrecord.html --most person
       dsbuild inspect other/train-00000-of-00004.tfrecord --json
     """
+    wanted = number if key is None else key
+    how = {name: asked[name] for name in ("with", "most", "least") if asked[name] is not None}
+    if number is not None and key is not None:
+        raise click.UsageError("found --record and --key, expected one of them")
+    if wanted is None and (asked["save"] or asked["draw"]):
+        raise click.UsageError("--save and --draw are of one record: name it by --record or --key")
+    if wanted is not None and asked["page"]:
+        raise click.UsageError("found --html and one record, expected one of them")
+    if len(how) > 1 or (how and not asked["page"]):
+        raise click.UsageError("--class, --most and --least choose for --html, one of them")
     with errors():
-        from dsbuild import job, report, storage, tables
+        from dsbuild import storage
 
         path = storage.local(path)
-        if number is not None:
-            document = report.record(path, number)
-            text, problems = tables.record_text(document), []
+        if wanted is not None:
+            _record(path, wanted, asked)
         else:
-            document = report.inspect(path, workers or job.cores(), quiet=as_json)
-            text, problems = tables.inspection_text(document), report.problems(document)
-        click.echo(json.dumps(document, indent=2) if as_json else text)
-        for problem in problems:
-            click.secho(f"problem: {problem}", fg="red", err=True)
-        if problems:
-            sys.exit(1)
+            _folder(path, how, asked)
+
+
+def _coloured() -> bool:
+    """Tell whether colours are seen: on a terminal, where NO_COLOR (no-color.org) is unset."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
+    from dsbuild import blocks, gallery, report, shown
+
+    document = report.record(path, wanted)
+    colours = gallery.colours(path)
+    if asked["as_json"]:
+        click.echo(json.dumps(document, indent=2))
+    else:
+        click.echo(shown.record_text(document, blocks.decorator(colours) if _coloured() else None))
+    draws = (asked["draw"] or _coloured()) and not asked["as_json"]
+    if not draws and not asked["save"]:
+        return
+    seen, key = gallery.load(path, document)
+    if draws:
+        columns, rows = shutil.get_terminal_size()
+        lines = gallery.drawing(seen, colours, columns, max(rows - 2, 12))
+        click.echo("\n".join(["", *lines]), color=asked["draw"] or None)
+    if asked["save"]:
+        for path in gallery.save(asked["save"], gallery.files(seen, key, colours)):
+            click.echo(path, err=asked["as_json"])
+    if asked["draw"] or asked["save"]:  # else the picture is a gift, and its lack no failure
+        _fail(seen.problems)
+
+
+def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
+    from dsbuild import blocks, gallery, job, report, shown
+
+    workers, quiet = asked["workers"] or job.cores(), asked["as_json"]
+    document = report.inspect(path, workers, quiet)
+    if asked["page"]:
+        from dsbuild import page
+
+        ((kind, name),) = how.items() or (("any", ""),)
+        options = {"samples": asked["samples"], "seed": asked["seed"], "how": kind, "name": name}
+        page.write(
+            asked["page"], page.make(path, document, **options, workers=workers, quiet=quiet)
+        )
+    if asked["as_json"]:
+        click.echo(json.dumps(document, indent=2))
+    elif asked["page"]:
+        click.echo(asked["page"])
+    else:
+        decorate = blocks.decorator(gallery.colours(path)) if _coloured() else None
+        click.echo(shown.inspection_text(document, decorate))
+    _fail(report.problems(document))
+
+
+def _fail(problems: Sequence[str]) -> None:
+    for problem in problems:
+        click.secho(f"problem: {problem}", fg="red", err=True)
+    if problems:
+        sys.exit(1)

@@ -1,0 +1,203 @@
+"use strict";
+(function () {
+  var data = JSON.parse(document.getElementById("data").textContent);
+  var byValue = {}, shown = [], current = 0;
+  var large = at("large");
+  data.classes.forEach(function (one) { byValue[one[0]] = one; });
+
+  function at(id) { return document.getElementById(id); }
+
+  // Texts of the data set enter the page as text only, never as markup.
+  function make(kind, classes, text) {
+    var node = document.createElement(kind);
+    if (classes) node.className = classes;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  }
+
+  function option(select, value, text) {
+    var node = make("option", "", text);
+    node.value = value;
+    select.appendChild(node);
+  }
+
+  function picture(source, classes, text) {
+    var node = make("img", classes);
+    node.src = source;
+    node.alt = text;
+    node.loading = "lazy";
+    node.decoding = "async";
+    return node;
+  }
+
+  // What one record is shown as; where it has no such picture, its image.
+  function fill(stack, card, view) {
+    stack.textContent = "";
+    stack.className = "stack";
+    if (card.extras[view]) {
+      stack.classList.add("extra");
+      stack.appendChild(picture(card.extras[view], "", view + " of " + card.key));
+    } else if (view === "mask" && card.mask) {
+      stack.classList.add("mask-only");
+      stack.appendChild(picture(card.mask, "mask", "mask of " + card.key));
+    } else {
+      if (card.image) stack.appendChild(picture(card.image, "image", card.key));
+      else stack.appendChild(make("p", "", "no picture"));
+      if (view === "overlay" && card.mask) {
+        stack.classList.add("overlay");
+        stack.appendChild(picture(card.mask, "mask", ""));
+      }
+    }
+  }
+
+  function chip(kind, one, text) {
+    var node = make(kind), patch = make("i", "swatch");
+    patch.style.background = one[2];
+    node.appendChild(patch);
+    node.appendChild(document.createTextNode(text));
+    return node;
+  }
+
+  function draw() {
+    var split = at("split").value, wanted = at("class").value, grid = at("cards");
+    shown = data.cards.filter(function (card) {
+      return (!split || card.split === split) && (!wanted || card.classes.some(function (pair) {
+        return String(pair[0]) === wanted;
+      }));
+    });
+    grid.textContent = "";
+    shown.forEach(function (card, i) {
+      var button = make("button", "card"), stack = make("span", "stack");
+      var name = card.key || card.file + " " + card.record;
+      button.type = "button";
+      button.title = name;
+      fill(stack, card, at("view").value);
+      button.appendChild(stack);
+      button.appendChild(make("span", "", name));
+      button.addEventListener("click", function () { open(i); });
+      grid.appendChild(button);
+    });
+    at("count").textContent = shown.length + " of " + data.cards.length;
+    Array.prototype.forEach.call(at("legend").children, function (node) {
+      node.setAttribute("aria-pressed", String(node.dataset.value === wanted));
+    });
+  }
+
+  function views(cards) {
+    var names = [];
+    if (cards.some(function (card) { return card.mask; })) names.push("overlay");
+    names.push("image");
+    if (names.length > 1) names.push("mask");
+    cards.forEach(function (card) {
+      Object.keys(card.extras).forEach(function (name) {
+        if (names.indexOf(name) < 0) names.push(name);
+      });
+    });
+    return names;
+  }
+
+  function setView(view) {
+    at("view").value = view;
+    draw();
+    if (large.open) show();
+  }
+
+  function setMix(value) {
+    document.documentElement.style.setProperty("--mix", value / 100);
+    Array.prototype.forEach.call(document.querySelectorAll("input[type=range]"), function (node) {
+      node.value = value;
+    });
+  }
+
+  function slider() {
+    var label = make("label", "", "Mask "), input = make("input");
+    input.type = "range";
+    input.min = 0;
+    input.max = 100;
+    input.value = at("mix").value;
+    input.addEventListener("input", function () { setMix(input.value); });
+    label.appendChild(input);
+    return label;
+  }
+
+  function open(i) {
+    current = i;
+    if (!large.open) large.showModal();
+    show();
+  }
+
+  function step(by) {
+    if (shown.length) open((current + by + shown.length) % shown.length);
+  }
+
+  function show() {
+    var card = shown[current], view = at("view").value, tools = at("large-tools");
+    var move = make("span", "push"), whole = 0;
+    at("large-key").textContent = card.key || "record " + card.record;
+    fill(at("large-stack"), card, view);
+    tools.textContent = "";
+    views([card]).forEach(function (name) {
+      var button = make("button", "", name);
+      button.type = "button";
+      button.setAttribute("aria-pressed", String(name === view));
+      button.addEventListener("click", function () { setView(name); });
+      tools.appendChild(button);
+    });
+    if (card.mask && view === "overlay") tools.appendChild(slider());
+    [["←", -1, "previous"], ["→", 1, "next"]].forEach(function (one) {
+      var button = make("button", "", one[0]);
+      button.type = "button";
+      button.setAttribute("aria-label", one[2]);
+      button.addEventListener("click", function () { step(one[1]); });
+      move.appendChild(button);
+    });
+    tools.appendChild(move);
+    at("large-text").textContent = [
+      (current + 1) + " of " + shown.length + " · " + card.split + " · " + card.file + ", record "
+        + card.record + " · " + card.size.join(" × ")
+    ].concat(card.problems).join("\n");
+    card.classes.forEach(function (pair) { whole += pair[1]; });
+    at("large-classes").textContent = "";
+    card.classes.slice().sort(function (a, b) { return b[1] - a[1]; }).forEach(function (pair) {
+      var one = byValue[pair[0]] || [pair[0], String(pair[0]), "#808080"];
+      var part = 100 * pair[1] / whole;
+      var text = card.mask ? " " + (part < 0.1 ? "<0.1" : part.toFixed(1)) + " %" : "";
+      at("large-classes").appendChild(chip("span", one, one[1] + text));
+    });
+  }
+
+  data.splits.forEach(function (split) { option(at("split"), split, split); });
+  data.classes.forEach(function (one) {
+    option(at("class"), String(one[0]), one[1]);
+    // More are too many to look through.
+    if (data.classes.length > 100) return;
+    var button = chip("button", one, one[1]);
+    button.type = "button";
+    button.dataset.value = String(one[0]);
+    button.addEventListener("click", function () {
+      at("class").value = at("class").value === button.dataset.value ? "" : button.dataset.value;
+      draw();
+    });
+    at("legend").appendChild(button);
+  });
+  views(data.cards).forEach(function (view) { option(at("view"), view, view); });
+  if (!data.cards.some(function (card) { return card.mask; })) at("mix-label").remove();
+  else at("mix").addEventListener("input", function () { setMix(at("mix").value); });
+  at("split").addEventListener("change", draw);
+  at("class").addEventListener("change", draw);
+  at("view").addEventListener("change", draw);
+  // On the document: a redrawn button takes the focus out of the dialog with it.
+  document.addEventListener("keydown", function (event) {
+    if (!large.open) return;
+    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+      event.preventDefault();
+      step(event.key === "ArrowLeft" ? -1 : 1);
+    }
+  });
+  large.addEventListener("click", function (event) { if (event.target === large) large.close(); });
+  large.addEventListener("close", function () {
+    var cards = at("cards").children;
+    if (cards[current]) cards[current].focus();
+  });
+  draw();
+}());

@@ -1,0 +1,122 @@
+"""Pictures to look at: planes in colours, overlays, thumbnails, as files and as data URIs.
+
+Colours are a table uint8 (256, 3), one of RGB for every value that a plane may hold.
+Black, the colour of the background, is clear in an overlay.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from dsbuild.errors import ImageError
+from dsbuild.images.pixels import pick, shrink
+
+_MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
+_QUALITY = 78  # of thumbnails in JPEG: no artefact shows at this size
+
+
+def dealt() -> np.ndarray:
+    """Return VOC's colours of all values: their bits dealt to red, green and blue in turn.
+
+    Source: VOCdevkit, VOClabelcolormap.m.
+    """
+    values = np.arange(256)
+    channels = [
+        sum((values >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
+        for channel in range(3)
+    ]
+    return np.stack(channels, 1).astype(np.uint8)
+
+
+def table(palette: Mapping[str, Sequence[int]] | None) -> np.ndarray:
+    """Return the colours of a manifest's palette (value -> RGB); VOC's for all other values."""
+    colours = dealt()
+    for value, colour in (palette or {}).items():
+        colours[int(value)] = colour
+    return colours
+
+
+def paint(plane: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return a plane of values in their colours: uint8 (h, w, 3)."""
+    return colours[plane]
+
+
+def overlay(pixels: np.ndarray, plane: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Return the mean of an image and its plane in colours; where that is black, the image."""
+    painted = paint(plane, colours)
+    mixed = ((pixels.astype(np.uint16) + painted + 1) // 2).astype(np.uint8)
+    return np.where(painted.any(2, keepdims=True), mixed, pixels)
+
+
+def grey_of(values: np.ndarray) -> np.ndarray:
+    """Return any numbers (h, w) as a grey picture: uint8, the largest magnitude is white.
+
+    Signed numbers have 0 in the middle, at 128.
+    """
+    most = max(int(values.max()), -int(values.min()), 1)
+    if values.min() < 0:
+        return (128 + values * (127 / most)).round().astype(np.uint8)
+    return (values * (255 / most)).round().astype(np.uint8)
+
+
+def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return (height, width) shrunk so that the longer one is at most `side`.
+
+    >>> fit((375, 500), 320)
+    (240, 320)
+    """
+    longer = max(size)
+    if longer <= side:
+        return size
+    height, width = (max(1, round(length * side / longer)) for length in size)
+    return height, width
+
+
+def photo_uri(pixels: np.ndarray, side: int) -> str:
+    """Return an image or a grey picture as a data URI: a JPEG, its longer side at most `side`."""
+    out = io.BytesIO()
+    small = shrink(np.ascontiguousarray(pixels), fit(pixels.shape[:2], side))
+    Image.fromarray(small).save(out, "JPEG", quality=_QUALITY)
+    return _uri("jpeg", out.getvalue())
+
+
+def plane_uri(plane: np.ndarray, colours: np.ndarray, side: int) -> str:
+    """Return a plane in its colours as a data URI: a palette PNG in which black is clear."""
+    out = io.BytesIO()
+    image = Image.fromarray(pick(np.ascontiguousarray(plane), fit(plane.shape, side)))
+    image.putpalette(colours.tobytes())
+    clear = bytes(255 if colour.any() else 0 for colour in colours)
+    image.save(out, "PNG", transparency=clear, optimize=True)
+    return _uri("png", out.getvalue())
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def marked_png(pixels: np.ndarray) -> bytes:
+    """Return pixels as a PNG that says that dsbuild wrote it to be looked at."""
+    out = io.BytesIO()
+    mark = PngImagePlugin.PngInfo()
+    mark.add_text("Software", "dsbuild inspect")
+    Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG", pnginfo=mark)
+    return out.getvalue()
+
+
+def is_marked(data: bytes) -> bool:
+    """Tell whether a file begins as `marked_png` writes it."""
+    return data.startswith(b"\x89PNG") and _MARK in data[:4096]
+
+
+def sixteen(data: bytes) -> np.ndarray:
+    """Return the values of a grey PNG of 16 bits: int32 (h, w); raise ImageError."""
+    try:
+        image = np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))).astype(np.int32)
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise ImageError(f"found a damaged PNG: {error}; build again") from error
+    if image.ndim != 2:
+        raise ImageError("found a PNG of colours, expected 16 bits in grey; build again")
+    return image

@@ -1,0 +1,195 @@
+"""The parts of the page that are made of numbers: charts and tables, as markup."""
+
+import collections
+import itertools
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from dsbuild import charts, tables
+from dsbuild.census import Census
+
+_MOST = 40  # classes in the co-occurrence; more cannot be read
+_IGNORE = "(ignore)"
+
+
+def rows(split: Mapping[str, Any], name: str, census: Census) -> list[dict[str, Any]]:
+    """Return the classes of a split as the inspection has them, else as the census saw them."""
+    if split["classes"] or not split["labels"]:
+        return list(split["classes"])
+    pixels: collections.Counter[int] = collections.Counter()
+    held: collections.Counter[int] = collections.Counter()
+    for row in census.rows:
+        if row.split == name:
+            pixels.update(row.counts)
+            held.update(row.counts.keys())
+    return [
+        {"value": value, "name": None, "pixels": pixels[value], "images": held[value]}
+        for value in sorted(pixels)
+    ]
+
+
+def names(splits: Mapping[str, Sequence[Mapping]], census: Census) -> dict[int, str]:
+    """Return the names of all label values that occur or are known, by value."""
+    names = {row["value"]: row["name"] for rows in splits.values() for row in rows}
+    for row in census.rows:
+        names |= {value: None for value in row.counts if value not in names}
+    return {value: names[value] or str(value) for value in sorted(names)}
+
+
+def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]) -> str:
+    """Return the numbers that say most, and a table of the splits."""
+    entries = document["splits"]
+    shards = sum(len(entry["shards"]) for entry in entries.values())
+    tiles = [
+        ("records", f"{sum(entry['records'] for entry in entries.values()):,}"),
+        ("size", tables.size(sum(entry["bytes"] for entry in entries.values()))),
+        ("shards", f"{shards:,}"),
+    ]
+    classes = {row["value"] for rows in splits.values() for row in rows if row["name"] != _IGNORE}
+    if classes:
+        tiles.append(("classes", f"{len(classes):,}"))
+    for name, rows in splits.items():
+        ignored = [row for row in rows if row["name"] == _IGNORE and "pixels" in row]
+        for row in ignored:
+            whole = sum(other["pixels"] for other in rows)
+            tiles.append((f"ignored in {name}", tables.share(row["pixels"], whole)))
+    left = sum(entry.get("rejects", 0) for entry in entries.values())
+    if left:
+        tiles.append(("left out", f"{left:,}"))
+    made = "".join(
+        f"<div><b>{escape(text)}</b><span>{escape(what)}</span></div>" for what, text in tiles
+    )
+    if document["complete"] is False:
+        made += "<p>This build is unfinished.</p>"
+    rows = [
+        [
+            escape(name),
+            f"{entry['records']:,}",
+            f"{entry['labels']:,}",
+            f"{len(entry['shards']):,}",
+            tables.size(entry["bytes"]),
+        ]
+        for name, entry in entries.items()
+    ]
+    head = ["split", "records", "with label", "shards", "size"]
+    return f'<div class="tiles">{made}</div>' + charts.table(head, rows, "<>>>>")
+
+
+def classes(
+    document: Mapping[str, Any],
+    splits: Mapping[str, Sequence[Mapping]],
+    names: Mapping[int, str],
+    colours: Sequence[Sequence[int]],
+    census: Census,
+    seed: int,
+) -> str:
+    """Return a table a split: of every class its share of pixels and of labelled records."""
+    parts = []
+    for split, rows in splits.items():
+        labels = document["splits"][split]["labels"]
+        if not rows:
+            parts.append(_folded(split, "<p>No label was counted.</p>", not parts))
+            continue
+        counted = document["splits"][split]["classes"]
+        note = "" if counted else _note(census, seed)
+        if not counted:
+            labels = sum(row.split == split and bool(row.counts) for row in census.rows)
+        whole = sum(row.get("pixels", 0) for row in rows)
+        most = max([row.get("pixels", 0) for row in rows])
+        lines = []
+        for row in rows:
+            value, held = row["value"], row["images"]
+            colour = colours[value % len(colours)]
+            line = [str(value), charts.named(names.get(value, str(value)), colour)]
+            if whole:
+                drawn = charts.bar(row["pixels"] / most, colour)
+                line += [f"{drawn}<span>{tables.share(row['pixels'], whole)}</span>"]
+            drawn = charts.bar(held / max(labels, 1))
+            line += [f"{drawn}<span>{tables.share(held, labels)}</span>", f"{held:,}"]
+            lines.append(line)
+        head = ["", "class", *(["of the pixels"] if whole else []), "of the records", "records"]
+        made = charts.table(head, lines, "><<<>" if whole else "><<>", "classes")
+        parts.append(_folded(split, note + made, not parts))
+    return "".join(parts)
+
+
+def _folded(name: str, body: str, opened: bool) -> str:
+    attribute = " open" if opened else ""
+    return f"<details{attribute}><summary>{escape(name)}</summary>{body}</details>"
+
+
+def _note(census: Census, seed: int) -> str:
+    """Return from how many records numbers are, where these are not all."""
+    if census.whole:
+        return ""
+    return (
+        f'<p class="note">From a sample of {len(census.rows):,} of {census.total:,} records, '
+        f"seed {seed}.</p>"
+    )
+
+
+def sizes(census: Census, seed: int) -> str:
+    """Return the sizes of the images, as a chart where there are several."""
+    counts = collections.Counter((row.width, row.height) for row in census.rows if row.width)
+    if len(counts) == 1:
+        ((width, height),) = counts
+        return f"{_note(census, seed)}<p>All images have {width:,} x {height:,} pixels.</p>"
+    return _note(census, seed) + charts.sizes(counts)
+
+
+def together(
+    census: Census, names: Mapping[int, str], colours: Sequence[Sequence[int]], seed: int
+) -> str:
+    """Return the co-occurrence of classes; nothing where a record has one class."""
+    pairs: collections.Counter[tuple[int, int]] = collections.Counter()
+    for row in census.rows:
+        if row.plane:
+            pairs.update(itertools.product(row.counts, repeat=2))
+    kept = [value for value in names if pairs[value, value] and names[value] != _IGNORE]
+    if len(kept) < 2:
+        return ""
+    note = _note(census, seed)
+    if len(kept) > _MOST:
+        note += f'<p class="note">The {_MOST} classes that most records have.</p>'
+        kept = sorted(sorted(kept, key=lambda value: -pairs[value, value])[:_MOST])
+    made = charts.together(pairs, {value: names[value] for value in kept}, colours)
+    told = "Of the records with a row's class, how many in a hundred have a column's."
+    return f"{note}<p>{told}</p>{made}"
+
+
+def shards(document: Mapping[str, Any]) -> str:
+    """Return a table of the files with what is wrong with them."""
+    files = [shard for entry in document["splits"].values() for shard in entry["shards"]]
+    most = max((shard["bytes"] for shard in files), default=0) or 1
+    rows = [
+        [
+            escape(shard["name"]),
+            f"{shard['records']:,}",
+            f"{charts.bar(shard['bytes'] / most)}<span>{tables.size(shard['bytes'])}</span>",
+            f'<span class="bad">{escape(shard["problem"] or "")}</span>',
+        ]
+        for shard in files
+    ]
+    made = charts.table(["file", "records", "size", ""], rows, "<><<", "shards")
+    if len(rows) <= 12:
+        return made
+    return _folded(f"{len(rows):,} files", made, opened=False)
+
+
+def features(document: Mapping[str, Any]) -> str:
+    """Return a table of the records' features."""
+    rows = [
+        [
+            escape(feature["name"]),
+            escape(feature["kind"]),
+            tables.span(feature["values"]),
+            tables.span(feature["bytes"]) if feature["kind"] == "bytes" else "",
+            "" if feature["always"] else "not in every record",
+        ]
+        for feature in document["features"]
+    ]
+    first = "<p>Of the first record of each split.</p>" if document["complete"] else ""
+    if not rows:
+        return ""
+    return first + charts.table(["feature", "kind", "values", "bytes", ""], rows, "<<>><")

@@ -1,0 +1,161 @@
+"""An inspection and one record as text for people, plain or with colours of classes."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dsbuild.tables import share, size, span, table
+
+# (label value, share, line of a table) -> the line in colours
+Decorate = Callable[[int, float, str], str]
+
+
+def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
+    """Return an inspection for people; `decorate` may colour the lines of classes."""
+    splits = document["splits"]
+    records = sum(split["records"] for split in splits.values())
+    total = sum(split["bytes"] for split in splits.values())
+    head = f"{document['path']}: {records:,} records, {size(total)}"
+    if document["title"]:
+        recipe = document["recipe"]
+        extras = f", extras {', '.join(recipe['extras'])}" if recipe["extras"] else ""
+        head += f"; {document['title']}, verified {recipe['verify']}{extras}"
+    lines = [head]
+    if document["complete"] is False:
+        lines.append("This build is unfinished; run the command that began it again.")
+    lines += [
+        "",
+        *_split_table(splits),
+        "",
+        *_feature_table(document["features"], document["complete"] is True),
+    ]
+    lines += ["", *_class_table(splits, decorate)]
+    return "\n".join(lines)
+
+
+def _split_table(splits: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            "split",
+            "records",
+            "shards",
+            "records a shard",
+            "size",
+            "image sizes",
+            "left out",
+        ]
+    ]
+    for name, split in splits.items():
+        sizes = "-"
+        if split.get("heights"):
+            (low, high), (narrow, wide) = split["heights"], split["widths"]
+            sizes = f"{narrow} x {low} .. {wide} x {high}"
+        left = f"{split['rejects']:,}" if "rejects" in split else "-"
+        rows.append(
+            [
+                name,
+                f"{split['records']:,}",
+                str(len(split["shards"])),
+                span([shard["records"] for shard in split["shards"]]),
+                size(split["bytes"]),
+                sizes,
+                left,
+            ]
+        )
+    return table(rows, "<>>>><>")
+
+
+def _feature_table(features: Sequence[Mapping[str, Any]], first: bool) -> list[str]:
+    if not features:
+        return ["  no records, so no features"]
+    rows = [["feature of first records" if first else "feature", "kind", "values", "bytes", ""]]
+    for feature in features:
+        rows.append(
+            [
+                feature["name"],
+                feature["kind"],
+                span(feature["values"]),
+                span(feature["bytes"]) if feature["kind"] == "bytes" else "",
+                "" if feature["always"] else "not in every record",
+            ]
+        )
+    return table(rows, "<<>><")
+
+
+def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[str]:
+    """Return a row a class: its share of each split's pixels, and in how many images it is.
+
+    Where a label is one class its share is that of images.
+    """
+    counted = {name: split for name, split in splits.items() if split["classes"]}
+    names = {row["value"]: row["name"] or "" for s in counted.values() for row in s["classes"]}
+    rows = [["class", ""], *([str(value), names[value]] for value in sorted(names))]
+    for name, split in counted.items():
+        cells = {
+            row["value"]: (row.get("pixels", row["images"]), row["images"])
+            for row in split["classes"]
+        }
+        whole = sum(part for part, _ in cells.values())
+        rows[0] += [name, "images"]
+        for row, value in zip(rows[1:], sorted(names), strict=True):
+            part, images = cells.get(value, (0, 0))
+            row += [share(part, whole), f"{images:,}"]
+    lines = table(rows, "><" + ">>" * len(counted)) if counted else []
+    if decorate and counted:
+        parts = Counter()
+        for split in counted.values():
+            parts.update(
+                {row["value"]: row.get("pixels", row["images"]) for row in split["classes"]}
+            )
+        lines = _decorated(lines, sorted(names), parts, decorate)
+    for name in [name for name in splits if name not in counted]:
+        why = "its labels were not decoded" if splits[name]["labels"] else "no label was found"
+        lines.append(f"  classes of {name} are not counted: {why}")
+    return lines
+
+
+def _decorated(
+    lines: Sequence[str], values: Sequence[int], parts: Mapping[int, int], decorate: Decorate
+) -> list[str]:
+    """Return a table's lines, each with its class's colour and a bar next to the longest."""
+    width, most = max(map(len, lines)), max(parts.values(), default=0) or 1
+    rows = zip(values, lines[1:], strict=True)
+    made = [decorate(value, parts.get(value, 0) / most, f"{line:{width}}") for value, line in rows]
+    return [f" {lines[0]}", *made]
+
+
+def record_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
+    """Return one record for people; `decorate` may colour the lines of classes."""
+    head = f"{document['file']}: record {document['record']:,} at byte {document['byte']:,}"
+    lines = [f"{head}, {document['bytes']:,} bytes", ""]
+    rows = [
+        [name, feature["kind"], _value_text(feature["value"])]
+        for name, feature in document["features"].items()
+    ]
+    lines += table(rows, "<<<") if rows else ["  no features"]
+    if document["classes"]:
+        counted = [row for row in document["classes"] if "pixels" in row]  # or it is one class
+        whole = sum(row["pixels"] for row in counted)
+        rows = [["class", "", *(["pixels", "share"] if counted else [])]]
+        for row in document["classes"]:
+            cells = [f"{row['pixels']:,}", share(row["pixels"], whole)] if counted else []
+            rows.append([str(row["value"]), row["name"] or "", *cells])
+        made = table(rows, "><>>"[: len(rows[0])])
+        if decorate:
+            parts = {row["value"]: row.get("pixels", 1) for row in document["classes"]}
+            made = _decorated(made, list(parts), parts, decorate)
+        lines += ["", *made]
+    return "\n".join(lines)
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, Mapping) and "format" in value:
+        return (
+            f"{value['format'].upper()} {value['width']} x {value['height']}, {value['model']}, "
+            f"{value['bits']} bits, {value['bytes']:,} bytes"
+        )
+    if isinstance(value, Mapping) and "values" in value:
+        return f"{value['values']:,} values, {value['min']} .. {value['max']}"
+    if isinstance(value, Mapping):
+        return f"{value['bytes']:,} bytes: {value['starts']} ..."
+    return repr(value)
