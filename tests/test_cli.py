@@ -119,7 +119,7 @@ def test_completion_knows_the_commands():
     }
     command = [sys.executable, "-c", "from dsbuild.cli import main; main(prog_name='dsbuild')"]
     shown = subprocess.run(command, env=environment, capture_output=True, text=True).stdout
-    assert shown == "plain,voc\n"
+    assert shown == "plain,validate\nplain,voc\n"
 
 
 def test_version(run):
