@@ -34,3 +34,41 @@ def fits(document: Any, form: Form) -> bool:
 def fits_values(document: Any, form: Form) -> bool:
     """Tell whether a document is a dictionary whose values all have a form."""
     return isinstance(document, dict) and all(fits(value, form) for value in document.values())
+
+
+_SHARD = {"name": str, "records": int, "bytes": int, "sha256": str}
+_SPLIT = {
+    "plan": str,
+    "records": int,
+    "bytes": int,
+    "rejects": int,
+    "labels": int,
+    "heights": [int],
+    "widths": [int],
+    "classes?": [{"name": str, "images": int, "pixels?": int}],
+    "ignore?": dict | None,
+    "weights?": {"beta": float},
+    "shards": [_SHARD],
+}
+_MANIFEST = {
+    "dsbuild": str,
+    "title": str,
+    "classes": [str],
+    "recipe": {"layout": str},
+    "ignore": int | None,
+    "versions": dict,
+}
+
+
+def is_manifest(document: Any) -> bool:
+    """Tell whether a document has what readers of a manifest rely on."""
+    return (
+        fits(document, _MANIFEST)
+        and fits_values(document.get("palette"), (int, int, int))
+        and fits_values(document.get("splits"), _SPLIT)
+        and all(
+            len(split.get("classes", document["classes"])) == len(document["classes"])
+            and (split.get("ignore") is None or fits(split["ignore"], {"images": int}))
+            for split in document["splits"].values()
+        )
+    )

@@ -213,9 +213,20 @@ def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[st
 
 def is_closed(out: str, recipe: Recipe, document: Mapping[str, Any]) -> bool:
     """Tell whether the folder is described whole, and by this manifest."""
-    names = side_files(out, recipe, document)
-    there = all(storage.stamp(storage.join(out, name)) for name in names)
-    return there and manifest.load(out) == document
+    return not unlike(out, recipe, document) and manifest.load(out) == document
+
+
+def unlike(out: str, recipe: Recipe, document: Mapping[str, Any]) -> list[str]:
+    """Return the side files that are missing, or not as they would be written now.
+
+    The text of the card is anybody's to edit.
+    """
+    found = []
+    for name, data in side_files(out, recipe, document).items():
+        path = storage.join(out, name)
+        if not storage.stamp(path) or (name != interop.card.NAME and storage.read(path)[0] != data):
+            found.append(name)
+    return found
 
 
 def open_for_work(out: str) -> None:

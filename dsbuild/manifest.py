@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsbuild import storage
-from dsbuild.documents import fits, fits_values
+from dsbuild.documents import is_manifest
 from dsbuild.errors import ShardError
 from dsbuild.weights import weights
 
@@ -264,28 +264,6 @@ def load(out: str) -> dict | None:
     if storage.stamp(path) is None:
         return None
     document = parse(storage.read(path)[0], path)
-    if not _is_manifest(document):
+    if not is_manifest(document):
         raise ShardError(f"{path}: found no manifest of dsbuild; remove the file and build again")
     return document
-
-
-# What readers of a manifest rely on.
-_SHARD = {"name": str, "records": int, "bytes": int, "sha256": str}
-_SPLIT = {
-    "plan": str,
-    "records": int,
-    "bytes": int,
-    "rejects": int,
-    "labels": int,
-    "heights": [int],
-    "widths": [int],
-    "classes?": [{"name": str, "images": int, "pixels?": int}],
-    "ignore?": dict | None,
-    "weights?": {"beta": float},
-    "shards": [_SHARD],
-}
-_MANIFEST = {"title": str, "classes": [str], "recipe": dict, "ignore": int | None}
-
-
-def _is_manifest(document: Any) -> bool:
-    return fits(document, _MANIFEST) and fits_values(document.get("splits"), _SPLIT)

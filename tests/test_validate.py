@@ -221,6 +221,22 @@ def test_an_unfinished_build(clean, tmp_path):
     assert problem.file == str(out / "manifest.json")
 
 
+@pytest.mark.parametrize(
+    "name", ["schema.json", "dataset_info.json", "features.json", "croissant.json"]
+)
+def test_files_beside_the_shards(clean, tmp_path, name):
+    out, _ = damaged(clean, tmp_path)
+    whole = (out / name).read_bytes()
+    (out / name).write_bytes(whole.replace(b"a", b"b", 1))
+    assert str(out / name) in {p.file for p in validate(str(out), "frames").problems}
+    os.remove(out / name)
+    (problem,) = validate(str(out), "frames").problems
+    assert (problem.kind, problem.file) == ("changed", str(out / name))
+    repair(str(out), str(clean.parent))
+    assert (out / name).read_bytes() == whole
+    assert not validate(str(out)).problems
+
+
 def test_a_damaged_schema(clean, tmp_path):
     out, _ = damaged(clean, tmp_path)
     for text in ("{", "{}", "[]"):
@@ -463,7 +479,7 @@ def test_nothing_beside_the_shards_raises(clean, tmp_path, name):
     }.get(name, out / name)
     whole = path.read_text()
     lines = whole.splitlines() if name == "plan" else [whole]
-    rng = random.Random(name + "3")
+    rng = random.Random(name + "s7")
     places = list(nodes(json.loads(lines[0])))
     for _ in range(600):
         changed = with_value(json.loads(lines[0]), rng.choice(places), rng.choice(STRANGE))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import folder, manifest, recipe, scan, storage, tfrecord
+from dsbuild import __version__, folder, manifest, recipe, scan, storage, tfrecord
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.job import Job
 from dsbuild.problems import Problem
@@ -58,6 +58,7 @@ def validate(
     checked = job.run(workers, quiet)
     if known is not None:
         problems += _against_manifest(path, known, checked)
+        problems += _side_files(path, known, notes)
     elif whole:
         problems += _unnumbered(path, paths)
     if known is None and whole and storage.is_folder(storage.join(path, manifest.STATE)):
@@ -191,6 +192,19 @@ def _against_manifest(
                 Problem("extra", one.path, f"the manifest does not list it{text}; move it away")
             )
     return problems
+
+
+def _side_files(path: str, known: Mapping[str, Any], notes: list[str]) -> list[Problem]:
+    """Return the files beside the manifest that are missing, or not as they were written."""
+    try:
+        if known.get("dsbuild") != __version__:
+            raise PlanError(f"dsbuild {known.get('dsbuild')} wrote the folder")
+        unlike = folder.unlike(path, recipe.load(known["recipe"]), known)
+    except DsbuildError as error:
+        notes.append(f"files beside the shards were not compared: {error}")
+        return []
+    text = "found another content than was written, or no such file; dsbuild repair writes it again"
+    return [Problem("changed", storage.join(path, name), text) for name in unlike]
 
 
 def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
