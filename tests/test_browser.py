@@ -110,8 +110,7 @@ def test_keyboard(opened):
     assert tab.locator("#large-text").inner_text().startswith("3 of 18 · train · ")
     tab.keyboard.press("Escape")
     assert not large.is_visible()
-    focused = tab.evaluate("document.activeElement.title")
-    assert focused == keys[2]
+    tab.wait_for_function("key => document.activeElement.title === key", arg=keys[2])
     tab.keyboard.press("ArrowRight")
     assert not large.is_visible()
 
