@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsbuild import images, manifest, scan, schema, storage, tfrecord, wire
+from dsbuild import images, manifest, scan, storage, tfrecord, wire
 from dsbuild.errors import DsbuildError
 from dsbuild.job import Advance, Job
 
@@ -62,14 +62,8 @@ class Census:
 
 def names_of(path: str) -> dict[str, tuple[str, ...]]:
     """Return role -> names of the features that may play it, the folder's own first."""
-    folder = path if storage.is_folder(path) else os.path.dirname(path)
-    schemas = (
-        scan.schema_of(folder),
-        schema.load("segmentation"),
-        schema.load("classification"),
-    )
     names: dict[str, tuple[str, ...]] = {}
-    for feature in (feature for one in schemas for feature in one.features):
+    for feature in (f for one in scan.schemas_of(scan.home(path)) for f in one.features):
         known = names.get(feature.role, ())
         names[feature.role] = tuple(dict.fromkeys((*known, feature.name)))
     return names
@@ -101,7 +95,7 @@ def take(
     chosen = range(total)
     if most is not None and most < total:
         chosen = sorted(random.Random(seed).sample(chosen, most))
-    folder = path if storage.is_folder(path) else os.path.dirname(path)
+    folder = scan.home(path)
     tasks, start, taken = [], 0, np.array(chosen, np.int64)
     for name, count in counts.items():
         low, high = np.searchsorted(taken, (start, start + count))
@@ -109,8 +103,8 @@ def take(
         start += count
         if not numbers:
             continue
-        offsets = _offsets(folder, name, count)
-        if offsets is None:
+        offsets = manifest.offsets(folder, name)
+        if len(offsets) != count:
             tasks.append((storage.join(folder, name), tuple((n, None) for n in numbers)))
             continue
         places = tuple((number, offsets[number]) for number in numbers)
@@ -121,18 +115,6 @@ def take(
     work = functools.partial(_rows, names=names_of(path), labels=scan.labels_of(folder))
     found = Job(tasks, work, len(chosen), "looking", unit="records").run(workers, quiet)
     return Census(tuple(row for rows in found for row in rows), total)
-
-
-def _offsets(folder: str, name: str, count: int) -> list[int] | None:
-    """Return where a shard's records begin, by its index; None where it has none that fits."""
-    path = manifest.index_path(folder, name)
-    if storage.stamp(path) is None:
-        return None
-    try:
-        offsets = [int(line.split()[0]) for line in storage.read(path)[0].splitlines()]
-    except (DsbuildError, ValueError, IndexError):
-        return None
-    return offsets if len(offsets) == count else None
 
 
 def _rows(

@@ -46,7 +46,7 @@ def read(path: str, workers: int = 1, quiet: bool = True) -> Side:
     """Read a build; raise ShardError where a file of it is damaged."""
     whole = storage.is_folder(path)
     known = (manifest.load(path) if whole else None) or {}
-    home = path if whole else os.path.dirname(path)
+    home = scan.home(path)
     paths = scan.files(path)
     found = scan.schema_of(home)
     roles = {role: found[role].name for role in ("key", "image") if role in found.roles}

@@ -1,7 +1,6 @@
 """Records to look at: which ones, their pictures, and these as thumbnails and as files."""
 
 import functools
-import os
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dsbuild import blocks, census, extras, images, manifest, storage, tfrecord, wire
+from dsbuild import blocks, census, extras, images, manifest, scan, storage, tfrecord, wire
 from dsbuild.census import Row
 from dsbuild.errors import DsbuildError, ImageError, PlanError, StorageError
 from dsbuild.images import colour
@@ -40,7 +39,7 @@ class Pictures:
 
 def known(path: str) -> Mapping[str, Any]:
     """Return the manifest of a folder or of the one that a file lies in; empty without one."""
-    folder = path if storage.is_folder(path) else os.path.dirname(path)
+    folder = scan.home(path)
     return manifest.load(folder) or {}
 
 
@@ -162,7 +161,7 @@ def cards(
 ) -> list[dict[str, Any]]:
     """Return the rows as JSON documents with thumbnails as data URIs, in the same order."""
     tasks = [tuple(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
-    folder = path if storage.is_folder(path) else os.path.dirname(path)
+    folder = scan.home(path)
     work = functools.partial(_cards, folder=folder, names=census.names_of(path), colours=colours)
     found = Job(tasks, work, len(rows), "drawing", unit="records").run(workers, quiet)
     return [card for some in found for card in some]

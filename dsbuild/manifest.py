@@ -18,7 +18,7 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.documents import is_manifest
-from dsbuild.errors import ShardError
+from dsbuild.errors import ShardError, StorageError
 from dsbuild.weights import weights
 
 NAME = "manifest.json"
@@ -182,6 +182,18 @@ def receipt_path(out: str, name: str) -> str:
 def index_path(out: str, name: str) -> str:
     """Return where the index of a shard lies."""
     return storage.join(out, INDEX, f"{name}.idx")
+
+
+def offsets(out: str, name: str) -> tuple[int, ...]:
+    """Return where a shard's records begin, by its index; none where there is no good one."""
+    path = index_path(out, name)
+    if storage.stamp(path) is None:
+        return ()
+    try:
+        lines = storage.read(path)[0].decode("ascii").splitlines()
+        return tuple(int(offset) for offset, _ in map(str.split, lines))
+    except (ValueError, StorageError):
+        return ()
 
 
 def load_receipt(out: str, name: str) -> ShardReceipt | None:

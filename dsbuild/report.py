@@ -113,7 +113,7 @@ def record(path: str, number: int | str) -> dict[str, Any]:
 
     `number` counts over all files of path; a text is the record's key.
     """
-    folder = path if storage.is_folder(path) else os.path.dirname(path)
+    folder = scan.home(path)
     known = (manifest.load(path) if storage.is_folder(path) else None) or {}
     if isinstance(number, str):
         name, found = _find_key(path, number)

@@ -84,6 +84,11 @@ def split_of(path: str) -> str:
     return manifest.split_of(os.path.basename(path)) or "-"
 
 
+def home(path: str) -> str:
+    """Return the folder that a path is, or that its file lies in."""
+    return path if storage.is_folder(path) else os.path.dirname(path)
+
+
 def schema_of(folder: str) -> schema.Schema:
     """Return the schema that travels with the data, else DeepLab's keys."""
     path = storage.join(folder, manifest.SCHEMA)
@@ -92,12 +97,17 @@ def schema_of(folder: str) -> schema.Schema:
     return schema.parse(manifest.parse(storage.read(path)[0], path), path)
 
 
+def schemas_of(folder: str) -> tuple[schema.Schema, ...]:
+    """Return the schema that travels with the data, then DeepLab's and TF-slim's."""
+    return schema_of(folder), schema.load("segmentation"), schema.load("classification")
+
+
 def labels_of(folder: str) -> tuple[str, ...]:
     """Return the names of the features that may hold a label: an image of classes, or a class.
 
-    First that of the schema that travels with the data, then DeepLab's and TF-slim's.
+    They stand in the order of `schemas_of`.
     """
-    schemas = (schema_of(folder), schema.load("segmentation"), schema.load("classification"))
+    schemas = schemas_of(folder)
     roles = [(one, role) for one in schemas for role in ("label", "class") if role in one.roles]
     return tuple(dict.fromkeys(one[role].name for one, role in roles))
 

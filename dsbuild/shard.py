@@ -84,10 +84,10 @@ def check_shard(
         return Standing(None, "its recipe or its samples changed")
     if receipt.rejects and on_error != "skip":
         return Standing(None, f"{len(receipt.rejects)} of its samples were left out")
-    if _sha256(path) != (receipt.sha256, receipt.bytes):
+    if storage.sha256(path) != (receipt.sha256, receipt.bytes):
         return Standing(None, "its bytes changed since it was written")
     index = manifest.index_path(out, shard.name)
-    if not storage.stamp(index) or _sha256(index)[0] != receipt.index:
+    if not storage.stamp(index) or storage.sha256(index)[0] != receipt.index:
         return Standing(None, "its index is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
@@ -98,12 +98,6 @@ def check_shard(
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(receipt)
-
-
-def _sha256(path: str) -> tuple[str, int]:
-    """Return the sha256 of a file, and its size."""
-    with storage.reading(path) as (file, size):
-        return hashlib.file_digest(file, "sha256").hexdigest(), size
 
 
 def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: bool) -> str | None:

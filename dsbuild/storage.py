@@ -7,6 +7,7 @@ folder after fsync, so that no half-written file ever bears a final name.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
@@ -106,6 +107,12 @@ def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
         raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
     with file:
         yield file, os.fstat(file.fileno()).st_size
+
+
+def sha256(path: str) -> tuple[str, int]:
+    """Return the sha256 of a whole file, and its size in bytes."""
+    with reading(path) as (file, size):
+        return hashlib.file_digest(file, "sha256").hexdigest(), size
 
 
 @contextlib.contextmanager

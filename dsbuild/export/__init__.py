@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from dsbuild import manifest, scan, schema, storage, tfrecord
+from dsbuild import manifest, scan, storage, tfrecord
 from dsbuild.errors import DsbuildError, PlanError, ShardError
 from dsbuild.export import arrays, parquet, webdataset
-from dsbuild.export.sample import Keys, Sample, keys, sample
+from dsbuild.export.sample import Keys, Sample, sample
 from dsbuild.job import Advance, Job
 
 TARGETS = ("webdataset", "parquet", "array_record")
@@ -93,11 +93,10 @@ def _check(path: str, out: str, target: str) -> None:
 
 def plan(path: str, target: str) -> list[Shard]:
     """Return what is to be written for a folder, or one file."""
-    folder = path if storage.is_folder(path) else os.path.dirname(path)
+    folder = scan.home(path)
     document = manifest.load(folder) or {}
     own = scan.schema_of(folder)
-    schemas = (own, schema.load("segmentation"), schema.load("classification"))
-    names = keys(schemas)
+    names = Keys(own["image"].name, own["key"].name, scan.labels_of(folder))
     sources = scan.files(path)
     label = None if target == "array_record" else _label(sources, names)
     used = {names.image, names.key, *names.labels}
@@ -176,17 +175,17 @@ def _note(out: str, name: str) -> str:
 def write_shard(shard: Shard, advance: Advance, *, out: str) -> Exported:
     """Write one shard, or keep it where it stands; the note of what it was made of comes last."""
     path, note = storage.join(out, shard.name), _note(out, shard.name)
-    made_of = {"source": _sha256(shard.source), "settings": shard.digest}
+    made_of = {"source": storage.sha256(shard.source)[0], "settings": shard.digest}
     before = _noted(note)
     kept = {key: before.get(key) for key in made_of} == made_of
-    if kept and storage.stamp(path) and before.get("sha256") == _sha256(path):
+    if kept and storage.stamp(path) and before.get("sha256") == storage.sha256(path)[0]:
         advance(1, 0)
         return Exported(shard.name, before["records"], storage.stamp(path).size, True)
     # A file that is there before its note is still known as ours.
     storage.write(note, manifest.dump({}).encode())
     count = _write(shard, path, advance)
     size = storage.stamp(path).size
-    made = {**made_of, "sha256": _sha256(path), "records": count}
+    made = {**made_of, "sha256": storage.sha256(path)[0], "records": count}
     storage.write(note, manifest.dump(made, 2).encode())
     advance(1, size)
     return Exported(shard.name, count, size, False)
@@ -211,11 +210,6 @@ def _read(shard: Shard, advance: Advance) -> Iterator[tfrecord.Record]:
     for record in tfrecord.read(shard.source):
         advance(0, 0)  # a stop is heard here
         yield record
-
-
-def _sha256(path: str) -> str:
-    with storage.reading(path) as (file, _):
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _noted(path: str) -> dict:

@@ -1,6 +1,6 @@
 """One record as a sample that other formats can hold: key, image, label, and the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from dsbuild import wire
 from dsbuild.errors import ShardError
-from dsbuild.schema import Schema
 
 # Image formats by their first bytes, as endings of files.
 _MAGIC = {
@@ -47,13 +46,6 @@ class Sample:
     image: bytes
     label: bytes | int | None
     rest: Mapping[str, Any] = field(default_factory=dict)
-
-
-def keys(schemas: Sequence[Schema]) -> Keys:
-    """Return the names of features by their roles: those of the first schema go before others."""
-    roles = [(one, role) for one in schemas for role in ("label", "class") if role in one.roles]
-    labels = tuple(dict.fromkeys(one[role].name for one, role in roles))
-    return Keys(schemas[0]["image"].name, schemas[0]["key"].name, labels)
 
 
 def sample(data: bytes, keys: Keys, number: str) -> Sample:

@@ -45,7 +45,7 @@ def validate(
     if level not in LEVELS:
         raise PlanError(f"--level {level}: expected one of {', '.join(LEVELS)}")
     whole = storage.is_folder(path)
-    home = path if whole else os.path.dirname(path)
+    home = scan.home(path)
     problems, notes = [], []
     known = _manifest(path, problems) if whole else None
     schema = _schema(home, problems)
@@ -145,20 +145,8 @@ def _tasks(home: str, paths: Sequence[str], known: Mapping[str, Any] | None) -> 
         if samples and receipt:
             left = {reject.key for reject in receipt.rejects}
             samples = tuple(sample for sample in samples if sample.key not in left)
-        tasks.append(Task(path, samples, _offsets(home, path)))
+        tasks.append(Task(path, samples, manifest.offsets(home, name)))
     return tasks
-
-
-def _offsets(home: str, path: str) -> tuple[int, ...]:
-    """Return the offsets that a file's index gives; none where there is no good one."""
-    name = manifest.index_path(home, os.path.basename(path))
-    if storage.stamp(name) is None:
-        return ()
-    try:
-        words = [line.split() for line in storage.read(name)[0].decode("ascii").splitlines()]
-        return tuple(int(offset) for offset, _ in words)
-    except (ValueError, DsbuildError):
-        return ()
 
 
 def _against_manifest(

@@ -112,9 +112,8 @@ def check(task: Task, advance: Advance, *, rules: Rules) -> Checked:
                     keys.append(digest(key.encode(errors="surrogateescape")))
                     hashes.append(digest(image))
                 advance(len(frame.data), len(frame.data))
-            if rules.level != "frames":
-                file.seek(0)
-                checked.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if rules.level != "frames":
+            checked.sha256, _ = storage.sha256(task.path)
     except DsbuildError as error:
         checked.add("missing", str(error).removeprefix(f"{task.path}: "))
     checked.index = np.array(index, np.int64).reshape(-1, 2)
