@@ -157,7 +157,7 @@ def _label(
             stored = images.grey(data, head)
     planes, counts = {}, {}
     if stored is None or not header_only or recipe.roles("label", "alpha"):
-        plane = layout.plane(data, path)
+        plane, alpha = layout.planes(data, path)
         _same_size(plane.shape, image)
         counts = images.histogram(plane)
         refused = mistakes.refusal(counts, plane, layout)
@@ -167,7 +167,7 @@ def _label(
         if planes["label"] is not plane:
             counts = images.histogram(planes["label"])
         if recipe.roles("alpha"):
-            planes["alpha"] = image.fit(layout.alpha(data, path), soft=True)
+            planes["alpha"] = image.fit(alpha, soft=True)
     if stored is None:
         stored = images.write(planes["label"])
     return {"label": stored, "label.format": b"png"}, planes, {} if header_only else counts

@@ -15,13 +15,11 @@ KINDS = {
     "order": "records that are not where the plan has them",
     "count": "shards with another number of records",
     "duplicate-key": "keys that occur twice",
-    "duplicate-image": "equal images in two splits",
     "image": "images that do not decode",
     "header": "features that contradict their image",
     "label": "labels that do not decode, or of another size",
     "values": "label values that are no class",
     "extra-feature": "extra features that differ from a new computation",
-    "class": "classes that occur in one split and not in another",
     "source": "records that differ from their sources",
 }
 

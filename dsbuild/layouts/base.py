@@ -52,7 +52,7 @@ class Layout(abc.ABC):
       ignore: the label value that is no class, or None.
       palette: RGB colours by label value; further values have none.
       extras: further features that its options ask for, as `--extra` would.
-      has_alpha: whether its labels hold a soft alpha, which `alpha` returns.
+      has_alpha: whether its labels hold a soft alpha, which `planes` returns.
       reads_all: whether any folder below the root is part of the data set.
       unions: splits that are made of others, such as trainval: name -> their parts.
     """
@@ -120,9 +120,9 @@ class Layout(abc.ABC):
 
         return images.plane(data)
 
-    def alpha(self, data: bytes, path: str) -> "np.ndarray":
-        """Return the soft alpha that a label file holds: uint8 (h, w)."""
-        raise NotImplementedError
+    def planes(self, data: bytes, path: str) -> "tuple[np.ndarray, np.ndarray | None]":
+        """Return class indices and, of layouts that have one, the soft alpha: uint8 (h, w)."""
+        return self.plane(data, path), None
 
 
 @functools.cache

@@ -168,13 +168,14 @@ class Matting(Divided, Layout):
 
     def plane(self, data: bytes, path: str) -> "np.ndarray":
         """Return 1 where alpha is greater than the threshold, else 0: uint8 (h, w)."""
-        return (self.alpha(data, path) > self.alpha_threshold).astype("uint8")
+        return self.planes(data, path)[0]
 
-    def alpha(self, data: bytes, path: str) -> "np.ndarray":
-        """Return the alpha of a matte: uint8 (h, w), 0 transparent to 255 opaque."""
+    def planes(self, data: bytes, path: str) -> "tuple[np.ndarray, np.ndarray]":
+        """Return the mask, and the alpha of which it is made, 0 transparent to 255 opaque."""
         from dsbuild import images
 
-        return images.alpha(data)
+        alpha = images.alpha(data)
+        return (alpha > self.alpha_threshold).astype("uint8"), alpha
 
 
 def _key(path: str, folder: str) -> str:
