@@ -1,17 +1,20 @@
 """What is to be built, and what listing the sources shows before a pixel is read."""
 
+import functools
 import itertools
 import os
 import posixpath
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from dsbuild import images, plan, storage
+from dsbuild import images, listing, plan, storage
 from dsbuild.errors import DsbuildError, LayoutError, PlanError, SampleError
 from dsbuild.findings import KINDS, Finding
 from dsbuild.layouts import Layout, Sample
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
+from dsbuild.spool import Spool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,30 +56,53 @@ class Request:
             raise PlanError(f"--on-error {self.on_error}: expected 'stop' or 'skip'")
 
 
+class Entry(NamedTuple):
+    """A shard as the audit shows it: name, records, digest of its plan."""
+
+    name: str
+    records: int
+    digest: str
+
+
 @dataclass(frozen=True)
 class Planned:
-    """A split as planned.
+    """A split as planned; its samples are read as often as they are asked for.
 
     Attributes:
       split: its name.
-      plans: its shards.
-      listed: how many samples it lists, before any limit.
+      samples: those that are planned, in the order of their records.
+      count: how many shards.
+      root, recipe: as in Request.
+      listed: how many samples the split lists, before any limit.
       published: how many were published, or None where that is not known.
       bytes: size of its sources.
       labels: where its labels come from, as a pattern; None where it has none.
     """
 
     split: str
-    plans: tuple[ShardPlan, ...]
+    samples: Spool[Sample]
+    count: int
+    root: str
+    recipe: Recipe
     listed: int
-    published: int | None
-    bytes: int
-    labels: str | None
+    published: int | None = None
+    bytes: int = 0
+    labels: str | None = None
+
+    def plans(self) -> Iterator[ShardPlan]:
+        """Yield the plans of the shards, one at a time."""
+        total = len(self.samples)
+        return plan.shards(self.split, self.root, self.samples, total, self.count, self.recipe)
+
+    @functools.cached_property
+    def shards(self) -> tuple[Entry, ...]:
+        """What every shard is, without its samples."""
+        return tuple(Entry(one.name, len(one.samples), one.digest) for one in self.plans())
 
     @property
-    def samples(self) -> list[Sample]:
-        """The samples that are planned, in order."""
-        return [sample for shard in self.plans for sample in shard.samples]
+    def digest(self) -> str:
+        """The digest of the split's plan."""
+        return plan.digest(shard.digest for shard in self.shards)
 
 
 @dataclass(frozen=True)
@@ -121,26 +147,19 @@ def audit(request: Request) -> Audit:
                 f"{root}: found a list named {split!a}, expected a name in plain ASCII, since "
                 "shards are called after it; rename it"
             )
-    splits, findings, keys = [], [], {}
+    splits, findings, listings = [], [], {}
     for split in chosen:
-        listed = list(layout.samples(root, split))
-        if not listed:
-            raise LayoutError(
-                f"{root}: split {split} has no sample, expected images in it; remove it, or name "
-                "the others with --split"
-            )
-        _check_keys(root, split, listed)
-        tops = {path.partition("/")[0] + "/" for s in listed for path in (s.image, str(s.label))}
-        _check_place(root, out, layout, tops)
-        keys[split] = {sample.key for sample in listed}
-        planned, missing = _plan(request, split, listed)
+        found = listing.read(root, split, layout)
+        listings[split] = found.samples
+        _check_place(root, out, layout, found.tops)
+        planned, missing = _plan(request, split, found.samples)
         splits.append(planned)
-        findings += [*missing, *_of_case(split, keys[split])]
-        if planned.published not in (None, len(listed)):
-            text = f"{len(listed):,} samples, where {planned.published:,} were published"
+        findings += missing
+        if planned.published not in (None, planned.listed):
+            text = f"{planned.listed:,} samples, where {planned.published:,} were published"
             findings.append(Finding("published", split, text))
-        findings += layout.findings(root, split, listed)
-    return Audit(tuple(splits), (*findings, *_in_two(keys, layout)))
+        findings += layout.findings(root, split, found.samples)
+    return Audit(tuple(splits), (*findings, *listing.compare(listings, root, layout)))
 
 
 def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = ()) -> None:
@@ -156,10 +175,12 @@ def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = (
         )
 
 
-def _plan(request: Request, split: str, listed: Sequence[Sample]) -> tuple[Planned, list[Finding]]:
+def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned, list[Finding]]:
     """Return a split as planned, and its files that are not there."""
-    root = request.root
-    samples = plan.order(listed, request.order, request.seed, request.limit)
+    root, recipe = request.root, request.recipe
+    samples = listed
+    if request.order != "listed" or request.limit is not None:
+        samples = Spool(plan.order(listed, request.order, request.seed, request.limit))
     size, missing = 0, []
     for sample in samples:
         for kind, path in (("image-missing", sample.image), ("label-missing", sample.label)):
@@ -170,55 +191,28 @@ def _plan(request: Request, split: str, listed: Sequence[Sample]) -> tuple[Plann
             if stamp is None:
                 text = f"sample {sample.key}: {storage.join(root, path)}: there is no such file"
                 missing.append(Finding(kind, split, text, fatal=True, key=sample.key))
+    some = spaced(samples, 64)
     count = request.shards
     if count is None:
-        total = size + _extra_size(request.recipe, root, samples)
+        total = size + _extra_size(recipe, root, some, len(samples))
         count = plan.shard_count(total, request.shard_size, len(samples))
     planned = Planned(
         split=split,
-        plans=tuple(plan.shards(split, root, samples, count, request.recipe)),
+        samples=samples,
+        count=count,
+        root=root,
+        recipe=recipe,
         listed=len(listed),
-        published=request.recipe.layout.published(root).get(split),
+        published=recipe.layout.published(root).get(split),
         bytes=size,
-        labels=_pattern(samples[0], samples[-1]),
+        labels=_pattern(some[0], some[-1]),
     )
     return planned, missing
 
 
-def _of_case(split: str, keys: Collection[str]) -> list[Finding]:
-    """Find keys that differ only in case, which are one file on macOS and Windows."""
-    seen: dict[str, str] = {}
-    found = []
-    for key in sorted(keys):
-        first = seen.setdefault(key.casefold(), key)
-        if first != key:
-            found.append(Finding("case", split, f"{first} and {key}"))
-    return found
-
-
-def _in_two(keys: Mapping[str, set[str]], layout: Layout) -> list[Finding]:
-    """Find keys that are in two splits, but for splits that share a part by design."""
-    parts = {split: layout.unions.get(split, {split}) for split in keys}
-    return [
-        Finding("two-splits", other, f"sample {key} is in {one}, too")
-        for one, other in itertools.combinations(keys, 2)
-        if not parts[one] & parts[other]
-        for key in sorted(keys[one] & keys[other])
-    ]
-
-
-def _check_keys(root: str, split: str, samples: Sequence[Sample]) -> None:
-    """Raise LayoutError where a key occurs twice in a split, or leads out of the data set."""
-    seen: set[str] = set()
-    for key in (sample.key for sample in samples):
-        if key in seen:
-            raise LayoutError(f"{root}: split {split} lists {key!r} twice; list it once")
-        if key.startswith("/") or ".." in key.split("/") or not key.isprintable():
-            raise LayoutError(
-                f"{root}: split {split} lists {key!r}, expected a plain name, without '..', a "
-                "leading '/' or control characters"
-            )
-        seen.add(key)
+def spaced(samples: Spool[Sample], count: int) -> list[Sample]:
+    """Return about `count` samples, evenly spaced from the first on."""
+    return list(itertools.islice(samples, 0, None, max(1, len(samples) // count)))
 
 
 def _pattern(first: Sample, last: Sample) -> str | None:
@@ -235,17 +229,16 @@ def _pattern(first: Sample, last: Sample) -> str | None:
     return posixpath.join(folder, name)
 
 
-def _extra_size(recipe: Recipe, root: str, samples: Sequence[Sample]) -> int:
-    """Return about how many bytes the extras will take, from some samples' headers."""
+def _extra_size(recipe: Recipe, root: str, some: Sequence[Sample], total: int) -> int:
+    """Return about how many bytes the extras of all samples take, by the headers of some."""
     per_pixel = sum(one.bytes_per_pixel for one in recipe.chosen)
-    if not per_pixel or not samples:
+    if not per_pixel:
         return 0
     pixels = []
-    for sample in samples[:: max(1, len(samples) // 64)]:
+    for sample in some:
         try:
             head = images.header(storage.read(storage.join(root, sample.image))[0])
         except DsbuildError:
             continue  # this is an estimate; the build itself names every bad file
         pixels.append(head.height * head.width)
-    mean = sum(pixels) / max(len(pixels), 1)
-    return int(mean * len(samples) * per_pixel)
+    return int(sum(pixels) / max(len(pixels), 1) * total * per_pixel)

@@ -1,7 +1,8 @@
 """Build an output folder: plan, resume, write shards, manifest last."""
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from dsbuild.audit import Audit, Planned, Request
 from dsbuild.errors import StorageError
 from dsbuild.job import Job
 from dsbuild.manifest import Reject, ShardReceipt
-from dsbuild.plan import ShardPlan
+from dsbuild.recipe import Recipe
 from dsbuild.shard import Standing, check_shard, versions, write_shard
 
 Note = Callable[[str], None]
@@ -38,30 +39,57 @@ def build(
     Shards that stand as planned are kept. Raises a DsbuildError, which leaves a folder
     without manifest but with all finished shards; the same call then finishes it.
     """
+    with opened(request, audit, note) as others:
+        out, planned = request.out, audit.splits
+        standing = _standing(request, planned, workers, quiet, note)
+        entries = [shard for found in planned for shard in found.shards]
+        todo = {shard.name for shard in entries if not standing[shard.name].receipt}
+        stale = surplus(out, planned, others, note)
+        splits = {found.split for found in planned}
+        if todo or stale or manifest.load(out) is None or not folder.planned_splits(out) >= splits:
+            folder.open_for_work(out)
+            folder.forget(out, [*stale, *sorted(todo)])
+            publish(request, planned)
+        work = functools.partial(write_shard, out=out, on_error=request.on_error)
+        shards = (one for found in planned for one in found.plans() if one.name in todo)
+        samples = sum(shard.records for shard in entries if shard.name in todo)
+        title = "building " + ", ".join(found.split for found in planned)
+        made = Job(shards, work, samples, title).run(workers, quiet)
+        kept = [stands.receipt for stands in standing.values() if stands.receipt]
+        names = [found.split for found in planned]
+        document, rejects = finish(out, request.recipe, names, [*made, *kept], others)
+        tell(rejects, note)
+        return Summary(document, len(made), len(kept), rejects)
+
+
+@contextlib.contextmanager
+def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, Any]]:
+    """Hold an output folder for a build; give the manifest's entries of splits left alone.
+
+    Raises a DsbuildError where the audit or the folder forbids the build.
+    """
+    out, recipe = request.out, request.recipe
     if request.on_error == "stop":
         audit.refuse()
-    if storage.stamp(request.out) and not storage.is_folder(request.out):
-        raise StorageError(f"{request.out}: found a file, expected a folder; name another OUT")
-    with storage.lock(folder.state(request.out, "lock")):
-        folder.sweep(request.out)
+    if storage.stamp(out) and not storage.is_folder(out):
+        raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
+    with storage.lock(folder.state(out, "lock")):
+        folder.sweep(out)
         if request.overwrite:
-            note(f"removing all {len(folder.shards(request.out))} shards that dsbuild wrote here")
-            folder.clear(request.out)
-        return _build(request, audit.splits, workers, quiet, note)
+            note(f"removing all {len(folder.shards(out))} shards that dsbuild wrote here")
+            folder.clear(out)
+        splits = [found.split for found in audit.splits]
+        others = folder.other_splits(out, splits, recipe)
+        folder.refuse_ambiguous([*splits, *others])
+        folder.refuse_strangers(out, splits)
+        yield others
 
 
-def _build(
-    request: Request, planned: Sequence[Planned], workers: int, quiet: bool, note: Note
-) -> Summary:
-    out, recipe = request.out, request.recipe
-    splits = [found.split for found in planned]
-    plans = [shard for found in planned for shard in found.plans]
-    others = folder.other_splits(out, splits, recipe)
-    folder.refuse_ambiguous([*splits, *others])
-    folder.refuse_strangers(out, splits)
-    standing = _standing(request, plans, workers, quiet, note)
-    todo = [shard for shard, stands in zip(plans, standing, strict=True) if not stands.receipt]
-    names = {shard.name for shard in plans}
+def surplus(
+    out: str, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
+) -> list[str]:
+    """Return the shards of an earlier plan that neither this one nor another split has."""
+    names = {shard.name for found in planned for shard in found.shards}
     stale = [
         name
         for name in folder.shards(out)
@@ -69,56 +97,45 @@ def _build(
     ]
     if stale:
         note(f"removing {len(stale)} shards of an earlier plan, such as {stale[0]}")
-    if todo or stale or manifest.load(out) is None or not folder.planned_splits(out) >= {*splits}:
-        folder.open_for_work(out)
-        folder.forget(out, [*stale, *(shard.name for shard in todo)])
-        folder.save_recipe(out, recipe)
-        for found in planned:
-            with storage.writing(folder.plan_path(out, found.split)) as file:
-                file.writelines(shard.line().encode() for shard in found.plans)
-    work = functools.partial(write_shard, out=out, on_error=request.on_error)
-    samples = sum(len(shard.samples) for shard in todo)
-    written = Job(todo, work, samples, "building " + ", ".join(splits)).run(workers, quiet)
-    made = {receipt.name: receipt for receipt in written}
-    made |= {stands.receipt.name: stands.receipt for stands in standing if stands.receipt}
-    document = _manifest(request, planned, made, others)
-    rejects = _rejects(out, [made[shard.name] for shard in plans], others)
-    if not folder.is_closed(out, recipe, document):
-        folder.close(out, recipe, document, rejects)
-    if any(reject.kind == "luma" for reject in rejects):
-        note(
-            "some labels were left out, since they are the luma of the palette's colours; labels "
-            "from the same place that passed, by classes whose numbers are lumas too, are as "
-            "wrong: get the originals"
-        )
-    return Summary(document, len(todo), len(plans) - len(todo), rejects)
+    return stale
+
+
+def publish(request: Request, planned: Iterable[Planned]) -> None:
+    """Write recipe and plans into the folder, before any shard of theirs."""
+    folder.save_recipe(request.out, request.recipe)
+    for found in planned:
+        with storage.writing(folder.plan_path(request.out, found.split)) as file:
+            file.writelines(shard.line().encode() for shard in found.plans())
 
 
 def _standing(
-    request: Request, plans: Sequence[ShardPlan], workers: int, quiet: bool, note: Note
-) -> list[Standing]:
+    request: Request, planned: Sequence[Planned], workers: int, quiet: bool, note: Note
+) -> dict[str, Standing]:
     """Return for every shard whether it may be kept, and say what may not and why."""
     out, recipe = request.out, request.recipe
+    names = [shard.name for found in planned for shard in found.shards]
     before = set(folder.shards(out))
     if not before:
-        return [Standing(None)] * len(plans)
+        return dict.fromkeys(names, Standing(None))
     work = functools.partial(
         check_shard, out=out, on_error=request.on_error, compare=request.sources
     )
-    samples = sum(len(shard.samples) for shard in plans)
-    standing = Job(plans, work, samples, "checking").run(workers, quiet)
+    samples = sum(len(found.samples) for found in planned)
+    shards = (shard for found in planned for shard in found.plans())
+    found = Job(shards, work, samples, "checking").run(workers, quiet)
+    standing = dict(zip(names, found, strict=True))
     for line in folder.differences(out, recipe):
         note(f"the recipe changed: {line}")
     again: dict[str, list[str]] = {}
-    for shard, stands in zip(plans, standing, strict=True):
-        if stands.receipt is None and shard.name in before:
-            again.setdefault(stands.reason, []).append(shard.name)
-    for reason, names in again.items():
-        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        note(f"writing {names[0]}{more} again: {reason}")
-    kept = [stands.receipt for stands in standing if stands.receipt]
-    if kept and len(kept) < len(plans):
-        note(f"resuming: {len(kept)} of {len(plans)} shards stand and are kept")
+    for name, stands in standing.items():
+        if stands.receipt is None and name in before:
+            again.setdefault(stands.reason, []).append(name)
+    for reason, missed in again.items():
+        more = f" and {len(missed) - 1} more" if len(missed) > 1 else ""
+        note(f"writing {missed[0]}{more} again: {reason}")
+    kept = [stands.receipt for stands in found if stands.receipt]
+    if kept and len(kept) < len(names):
+        note(f"resuming: {len(kept)} of {len(names)} shards stand and are kept")
     now = versions(recipe)
     drifted = {
         f"{k} {v}" for receipt in kept for k, v in receipt.versions.items() if now.get(k, v) != v
@@ -128,44 +145,67 @@ def _standing(
     return standing
 
 
-def _rejects(
-    out: str, receipts: Sequence[ShardReceipt], others: Mapping[str, Any]
-) -> tuple[Reject, ...]:
-    """Return all rejects of the folder, those of splits that were left alone included."""
+def finish(
+    out: str,
+    recipe: Recipe,
+    splits: Sequence[str],
+    receipts: Iterable[ShardReceipt],
+    others: Mapping[str, Any],
+) -> tuple[dict[str, Any], tuple[Reject, ...]]:
+    """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
+
+    `receipts` are those of all shards of `splits`, in any order.
+    """
+    mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
+    for receipt in sorted(receipts, key=lambda receipt: receipt.name):
+        mine[manifest.split_of(receipt.name)].append(receipt)
+    document = _manifest(recipe, mine, others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
     kept = [receipt for name in names if (receipt := manifest.load_receipt(out, name))]
-    return tuple(reject for receipt in [*receipts, *kept] for reject in receipt.rejects)
+    rejects = tuple(
+        reject
+        for receipt in [*(one for found in mine.values() for one in found), *kept]
+        for reject in receipt.rejects
+    )
+    if not folder.is_closed(out, recipe, document):
+        folder.close(out, recipe, document, rejects)
+    return document, rejects
+
+
+def tell(rejects: Iterable[Reject], note: Note) -> None:
+    """Note what rejects betray of samples that passed."""
+    if any(reject.kind == "luma" for reject in rejects):
+        note(
+            "some labels were left out, since they are the luma of the palette's colours; labels "
+            "from the same place that passed, by classes whose numbers are lumas too, are as "
+            "wrong: get the originals"
+        )
 
 
 def _manifest(
-    request: Request,
-    planned: Sequence[Planned],
-    receipts: Mapping[str, ShardReceipt],
-    others: Mapping[str, Any],
+    recipe: Recipe, receipts: Mapping[str, Sequence[ShardReceipt]], others: Mapping[str, Any]
 ) -> dict[str, Any]:
     from dsbuild import __version__
 
-    layout = request.recipe.layout
-    weights = [one for one in request.recipe.chosen if one.name == "weights"]
+    layout = recipe.layout
+    weights = [one for one in recipe.chosen if one.name == "weights"]
     beta = dict(weights[0].parameters)["beta"] if weights else None
     splits = dict(others)
-    for found in planned:
-        mine = [receipts[shard.name] for shard in found.plans]
-        digest = plan.digest(found.plans)
-        splits[found.split] = manifest.split_entry(
-            mine, layout.classes, layout.ignore, digest, beta
-        )
+    for split, mine in receipts.items():
+        digest = plan.digest(receipt.plan for receipt in mine)
+        splits[split] = manifest.split_entry(mine, layout.classes, layout.ignore, digest, beta)
     values = [
         *range(len(layout.classes)),
         *([] if layout.ignore is None else [layout.ignore]),
     ]
+    made = [receipt for mine in receipts.values() for receipt in mine]
     return {
         "dsbuild": __version__,
         "title": layout.title,
         "classes": list(layout.classes),
         "ignore": layout.ignore,
         "palette": {str(i): list(layout.palette[i]) for i in values if i < len(layout.palette)},
-        "recipe": request.recipe.document(),
-        "versions": {k: v for receipt in receipts.values() for k, v in receipt.versions.items()},
+        "recipe": recipe.document(),
+        "versions": {k: v for receipt in made for k, v in receipt.versions.items()},
         "splits": dict(sorted(splits.items())),
     }

@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dsbuild import images, manifest, mistakes, plan, storage
-from dsbuild.audit import Audit, Request
+from dsbuild import images, manifest, mistakes, storage
+from dsbuild.audit import Audit, Request, spaced
 from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.example import Loaded, Rejected, load
 from dsbuild.findings import Finding
@@ -19,6 +19,7 @@ from dsbuild.job import Advance, Job
 from dsbuild.layouts import Layout, Sample
 from dsbuild.mistakes import Mistake
 from dsbuild.recipe import Recipe
+from dsbuild.spool import batches
 
 FEW = 16  # samples of a split that a build opens first
 _CHUNK = 64  # samples that a worker takes at once
@@ -33,8 +34,9 @@ class Task(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What opening some samples showed: findings, and the values of each label."""
+    """What opening some samples of a split showed: findings, and the values of each label."""
 
+    split: str
     findings: list[Finding]
     labels: list[frozenset[int]]
 
@@ -50,27 +52,31 @@ def examine(
     policy = dataclasses.replace(request.recipe.policy, max_side=None, jpeg_quality=None)
     recipe = dataclasses.replace(request.recipe, extras=(), policy=policy)
     known = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
-    tasks, size = [], 0
+    few, count, size = {}, 0, 0
     for planned in audit.splits:
-        samples, chunk = planned.samples, _CHUNK
-        if not every:
-            if known.get(planned.split, {}).get("plan") == plan.digest(planned.plans):
-                continue  # its samples were opened when it was built
-            size += planned.bytes * FEW // len(samples)
-            samples, chunk = samples[:: max(1, len(samples) // FEW)][:FEW], FEW // 4
-        tasks += [
-            Task(planned.split, samples[at : at + chunk]) for at in range(0, len(samples), chunk)
-        ]
+        if every:
+            count += len(planned.samples)
+        elif known.get(planned.split, {}).get("plan") != planned.digest:
+            few[planned.split] = spaced(planned.samples, FEW)[:FEW]
+            count += len(few[planned.split])
+            size += planned.bytes * FEW // len(planned.samples)
+        # else its samples were opened when it was built
+    tasks = (
+        Task(planned.split, chunk)
+        for planned in audit.splits
+        for chunk in (
+            batches(planned.samples, _CHUNK)
+            if every
+            else batches(few.get(planned.split, ()), FEW // 4)
+        )
+    )
     work = functools.partial(_open, root=request.root, recipe=recipe)
-    count = sum(len(task.samples) for task in tasks)
     workers = workers if every or size > _HEAVY else 1
     results = Job(tasks, work, count, "examining").run(workers, quiet)
     found = list(audit.findings)
     missing = {(one.kind, one.split, one.key) for one in found}  # by the listing already
     for planned in audit.splits:
-        seen = [
-            one for task, one in zip(tasks, results, strict=True) if task.split == planned.split
-        ]
+        seen = [one for one in results if one.split == planned.split]
         opened = [one for part in seen for one in part.findings]
         found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
         labels = [values for part in seen for values in part.labels]
@@ -81,7 +87,7 @@ def examine(
 
 
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
-    seen = Seen([], [])
+    seen = Seen(task.split, [], [])
     full = dataclasses.replace(recipe, verify="full")
     for sample in task.samples:
         try:
@@ -152,9 +158,8 @@ def duplicates(request: Request, audit: Audit, workers: int = 1, quiet: bool = T
     """Return an audit with the images whose content is that of another one, by sha256."""
     places = [(planned.split, sample) for planned in audit.splits for sample in planned.samples]
     paths = list(dict.fromkeys(sample.image for _, sample in places))
-    tasks = [paths[at : at + _CHUNK] for at in range(0, len(paths), _CHUNK)]
     work = functools.partial(_digests, root=request.root)
-    results = Job(tasks, work, len(paths), "comparing").run(workers, quiet)
+    results = Job(batches(paths, _CHUNK), work, len(paths), "comparing").run(workers, quiet)
     digests = dict(zip(paths, [one for part in results for one in part], strict=True))
     first: dict[str, tuple[str, Sample]] = {}
     found = []

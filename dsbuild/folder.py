@@ -9,16 +9,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dsbuild import interop, manifest, storage
-from dsbuild.documents import fits
-from dsbuild.errors import PlanError, ShardError
+from dsbuild import interop, manifest, plan, storage
+from dsbuild.errors import PlanError
 from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject
 from dsbuild.recipe import Recipe, load
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
-_PLANNED = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
 _SIDE = "side.json"  # the names of the side files that dsbuild wrote
 # Side files that dsbuild wrote before it noted which.
 _ALWAYS = ("dataset_info.json", "features.json")
@@ -64,10 +62,7 @@ def planned(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
     if storage.stamp(path) is None:
         return {}
     with storage.reading(path) as (file, _):
-        lines = [manifest.parse(line, path) for line in file]
-    if not fits(lines, [_PLANNED]):
-        raise ShardError(f"{path}: found no plan of dsbuild; build the folder again")
-    return {line["name"]: tuple(Sample(*row) for row in line["samples"]) for line in lines}
+        return dict(plan.read_line(line, path) for line in file)
 
 
 def sweep(out: str) -> None:

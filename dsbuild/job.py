@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -9,7 +10,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -31,14 +32,14 @@ class Job(Generic[Task, Result]):
     """Work over tasks: `work(task, advance)` runs in any process, in any order.
 
     Attributes:
-      tasks: picklable, as is work.
+      tasks: picklable, as is work; may be a stream, of which a few are held at a time.
       work: calls advance(samples, bytes) as it goes; that raises Stopped at a stop.
       samples: how many samples all tasks have, for the progress bar.
       title: what the bar says.
       unit: what the bar calls samples.
     """
 
-    tasks: Sequence[Task]
+    tasks: Iterable[Task]
     work: Callable[[Task, Advance], Result]
     samples: int
     title: str
@@ -52,18 +53,20 @@ class Job(Generic[Task, Result]):
         """
         if workers < 1:
             raise PlanError(f"--workers {workers}: expected at least 1")
-        workers = min(workers, len(self.tasks))
+        tasks = iter(self.tasks)
+        first = list(itertools.islice(tasks, workers))  # no more workers than tasks
+        workers, tasks = len(first), itertools.chain(first, tasks)
         with _Bar(self.samples, self.title, self.unit, quiet) as bar:
             if workers <= 1:
                 tune()
-                return [self.work(task, bar.advance) for task in self.tasks]
-            return self._spread(workers, bar)
+                return [self.work(task, bar.advance) for task in tasks]
+            return self._spread(tasks, workers, bar)
 
-    def _spread(self, workers: int, bar: "_Bar") -> list[Result]:
+    def _spread(self, tasks: Iterator[Task], workers: int, bar: "_Bar") -> list[Result]:
         context = multiprocessing.get_context(_method())
         meter = context.Array("Q", 3)  # samples, bytes, stop
         results: dict[int, Result] = {}
-        tasks = iter(enumerate(self.tasks))
+        numbered = enumerate(tasks)
         running = {}
         with (
             warnings.catch_warnings(),
@@ -75,10 +78,10 @@ class Job(Generic[Task, Result]):
             try:
                 while True:
                     # A few tasks more than workers, so that none waits for its next one.
-                    while len(running) < workers + 2 and (task := next(tasks, None)):
+                    while len(running) < workers + 2 and (task := next(numbered, None)):
                         running[pool.submit(_call, self.work, task[1])] = task[0]
                     if not running:
-                        return [results[i] for i in range(len(self.tasks))]
+                        return [results[i] for i in range(len(results))]
                     done, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
                     bar.show(meter[0], meter[1])
                     for future in done:

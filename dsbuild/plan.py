@@ -1,19 +1,22 @@
-"""Samples to shards: order, balance, digests. Pure arithmetic; reads no file."""
+"""Samples to shards: order, balance, digests. Pure arithmetic over streams; reads no source."""
 
 import functools
 import hashlib
-import heapq
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
-from dsbuild.errors import PlanError
+from dsbuild import spool
+from dsbuild.documents import fits
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.layouts import Sample
-from dsbuild.manifest import dump, shard_name
+from dsbuild.manifest import SHARD, dump, parse, shard_name, split_of
 from dsbuild.recipe import Recipe
 
 ORDERS = ("listed", "shuffled")
 SHARD_SIZE = 128 * 10**6
+_LINE = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
 
 
 @dataclass(frozen=True)
@@ -21,23 +24,21 @@ class ShardPlan:
     """One output file: its samples in order, and the recipe they are encoded by.
 
     Attributes:
-      split, index, count: which of a split's shards this is.
+      name: of the file, DeepLab's.
       root: folder that the samples' paths are relative to; not part of the digest.
       samples: in the order of the records.
       recipe: what decides the bytes of a record.
     """
 
-    split: str
-    index: int
-    count: int
+    name: str
     root: str
     samples: tuple[Sample, ...]
     recipe: Recipe
 
     @property
-    def name(self) -> str:
-        """The shard's file name, DeepLab's."""
-        return shard_name(self.split, self.index, self.count)
+    def split(self) -> str:
+        """The split that the shard is of."""
+        return split_of(self.name)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -58,6 +59,17 @@ class ShardPlan:
         return [[sample.key, sample.image, sample.label] for sample in self.samples]
 
 
+def read_line(line: bytes, path: str) -> tuple[str, tuple[Sample, ...]]:
+    """Return a shard's name and its samples from a line of the plan file `path`.
+
+    Raises ShardError where it is none.
+    """
+    document = parse(line, path)
+    if not fits(document, _LINE) or not SHARD.fullmatch(document["name"]):
+        raise ShardError(f"{path}: found no plan of dsbuild; build the folder again")
+    return document["name"], tuple(Sample(*row) for row in document["samples"])
+
+
 def even_split(total: int, parts: int) -> list[range]:
     """Return `parts` consecutive ranges over `total`, whose lengths differ by one at most.
 
@@ -76,20 +88,18 @@ def order(
     how: str = "listed",
     seed: int = 0,
     limit: int | None = None,
-) -> list[Sample]:
-    """Return samples in the order of their records, at most `limit` of them.
+) -> Iterator[Sample]:
+    """Yield samples in the order of their records, at most `limit` of them.
 
     `listed` keeps their order. `shuffled` sorts by a hash of seed and key, so the order
     does not depend on the listing, and two samples keep theirs when others are added.
     """
     if how not in ORDERS:
         raise PlanError(f"--order {how}: found {how!r}, expected one of {ORDERS}")
-    samples = list(samples)
-    if how == "listed":
-        return samples[:limit]
-    ranked = ((hashlib.sha256(f"{seed}\0{s.key}".encode()).digest(), s) for s in samples)
-    first = heapq.nsmallest(len(samples) if limit is None else limit, ranked, key=lambda r: r[0])
-    return [sample for _, sample in first]
+    if how == "shuffled":
+        ranked = ((hashlib.sha256(f"{seed}\0{s.key}".encode()).digest(), s) for s in samples)
+        samples = (sample for _, sample in spool.ordered(ranked, key=itemgetter(0)))
+    return itertools.islice(samples, limit)
 
 
 def shard_count(size: int, shard_size: int, samples: int) -> int:
@@ -100,18 +110,18 @@ def shard_count(size: int, shard_size: int, samples: int) -> int:
 
 
 def shards(
-    split: str, root: str, samples: Sequence[Sample], count: int, recipe: Recipe
-) -> list[ShardPlan]:
-    """Deal a split's ordered samples to `count` shards, balanced to within one record.
+    split: str, root: str, samples: Iterable[Sample], total: int, count: int, recipe: Recipe
+) -> Iterator[ShardPlan]:
+    """Deal a split's `total` ordered samples to `count` shards, balanced to within one record.
 
     With fewer samples than shards the last ones are empty, which is a valid TFRecord.
     """
-    return [
-        ShardPlan(split, i, count, root, tuple(samples[part.start : part.stop]), recipe)
-        for i, part in enumerate(even_split(len(samples), count))
-    ]
+    samples = iter(samples)
+    for i, part in enumerate(even_split(total, count)):
+        mine = tuple(itertools.islice(samples, len(part)))
+        yield ShardPlan(shard_name(split, i, count), root, mine, recipe)
 
 
-def digest(plans: Iterable[ShardPlan]) -> str:
-    """Return the digest of several plans in order."""
-    return hashlib.sha256("".join(plan.digest for plan in plans).encode()).hexdigest()
+def digest(digests: Iterable[str]) -> str:
+    """Return the digest of a split's plan, by those of its shards in order."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

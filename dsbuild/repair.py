@@ -1,12 +1,13 @@
 """Write again what is damaged in an output folder, by the plan and the recipe that it holds."""
 
+import itertools
 from collections.abc import Callable
 
 from dsbuild import folder, manifest
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.build import Summary, build
 from dsbuild.errors import PlanError
-from dsbuild.plan import ShardPlan
+from dsbuild.spool import Spool
 
 
 def repair(
@@ -37,14 +38,10 @@ def _request(out: str, source: str | None) -> tuple[Request, Audit]:
     skipped = False
     for split in splits:
         shards = folder.planned(out, split)
-        plans = tuple(
-            ShardPlan(split, i, len(shards), root, samples, made)
-            for i, samples in enumerate(shards.values())
-        )
-        receipts = [manifest.load_receipt(out, shard.name) for shard in plans]
+        receipts = (manifest.load_receipt(out, name) for name in shards)
         skipped |= any(receipt and receipt.rejects for receipt in receipts)
-        samples = sum(len(shard.samples) for shard in plans)
-        planned.append(Planned(split, plans, samples, None, 0, None))
+        samples = Spool(itertools.chain.from_iterable(shards.values()))
+        planned.append(Planned(split, samples, len(shards), root, made, len(samples)))
     request = Request(
         recipe=made,
         root=root,

@@ -198,12 +198,8 @@ def plan_document(audit: Audit, root: str) -> dict[str, Any]:
                 "labels": planned.labels,
                 "bytes": planned.bytes,
                 "shards": [
-                    {
-                        "name": shard.name,
-                        "records": len(shard.samples),
-                        "plan": shard.digest,
-                    }
-                    for shard in planned.plans
+                    {"name": shard.name, "records": shard.records, "plan": shard.digest}
+                    for shard in planned.shards
                 ],
             }
             for planned in audit.splits

@@ -1,5 +1,6 @@
 """One shard: written from its plan, or found to stand as planned. The unit of work."""
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ def write_shard(
     """Write one shard with its index and receipt; a pure, idempotent function of its plan.
 
     The receipt comes last, so a shard with a receipt is whole. Raises the first
-    sample's error, leaving nothing behind, or with `skip` notes it in the receipt.
+    sample's error, leaving nothing behind, or with `skip` notes it in the receipt. What is
+    returned is the receipt without its sources, since many are held together.
     """
     rejects, sources = [], []
     statistics = Statistics()
@@ -52,7 +54,7 @@ def write_shard(
         versions=versions(shard.recipe),
     )
     receipt.save(out)
-    return receipt
+    return dataclasses.replace(receipt, sources=())
 
 
 def versions(recipe: Recipe) -> dict[str, str]:
@@ -62,7 +64,7 @@ def versions(recipe: Recipe) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether a shard may be kept: its receipt if so, else None and why not."""
+    """Whether a shard may be kept: its receipt without sources if so, else None and why not."""
 
     receipt: ShardReceipt | None
     reason: str = ""
@@ -97,7 +99,7 @@ def check_shard(
         changed = _changed(sample, shard.root, noted, compare == "content")
         if changed:
             return Standing(None, f"its source {changed} changed")
-    return Standing(receipt)
+    return Standing(dataclasses.replace(receipt, sources=()))
 
 
 def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: bool) -> str | None:

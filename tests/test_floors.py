@@ -16,9 +16,20 @@ FLOORS = {
     6: ["build", "describe", "examine", "export", "pipelines", "sections", "validate"],
     5: ["audit", "folder", "gallery", "shard"],
     4: ["census", "example", "plan"],
-    3: ["interop", "mistakes", "recipe", "scan"],
+    3: ["interop", "listing", "mistakes", "recipe", "scan"],
     2: ["extras", "layouts", "manifest", "policy", "shown", "tfrecord"],
-    1: ["blocks", "charts", "images", "job", "schema", "storage", "tables", "weights", "wire"],
+    1: [
+        "blocks",
+        "charts",
+        "images",
+        "job",
+        "schema",
+        "spool",
+        "storage",
+        "tables",
+        "weights",
+        "wire",
+    ],
     0: ["documents", "errors", "findings", "problems"],
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

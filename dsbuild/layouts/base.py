@@ -6,7 +6,7 @@ image library until a label is read, so that `dsbuild --help` stays instant.
 
 import abc
 import functools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -91,8 +91,11 @@ class Layout(abc.ABC):
         """Return the published number of samples by split, where it is known."""
         return {}
 
-    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
-        """Return what a user should know of a split, beside what every split is audited for."""
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
+        """Return what a user should know of a split, beside what every split is audited for.
+
+        `samples`, one at least, may be read more than once.
+        """
         return []
 
     def indexed(self, path: str) -> bool:

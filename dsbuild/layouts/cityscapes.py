@@ -14,7 +14,7 @@ Sources: Cordts et al., The Cityscapes Dataset, CVPR 2016; cityscapesScripts 2.2
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -189,10 +189,10 @@ class Cityscapes(Layout):
         """Return the published number of finely labelled images, and of images to test on."""
         return {"train": 2975, "val": 500, "test": 1525}
 
-    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find annotations without an image; say where trainIds are made of labelIds."""
         found = []
-        if self.encoding == "trainids" and str(samples[0].label).endswith(KINDS["ids"]):
+        if self.encoding == "trainids" and str(next(iter(samples)).label).endswith(KINDS["ids"]):
             text = (
                 "trainIds are mapped from labelIds.png; along boundaries they differ from those "
                 "that cityscapesScripts draws of polygons.json"

@@ -10,7 +10,7 @@ torchvision's ImageFolder and Keras' image_dataset_from_directory read the same 
 import dataclasses
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -89,7 +89,7 @@ class Classes(Divided, Layout):
                 if split in tree or self.divide(key) == split:
                     yield Sample(key, path, label)
 
-    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find classes that a split lacks, and stray files, with the first split they concern."""
         tree, there = _tree(root), {sample.label for sample in samples}
         missing = [name for i, name in enumerate(self.bind(root).names) if i not in there]

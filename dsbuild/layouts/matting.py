@@ -12,7 +12,7 @@ projects that train on it.
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -156,7 +156,7 @@ class Matting(Divided, Layout):
         inner = photo.removeprefix(self._folders[0] + "/")
         return inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
 
-    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find stray files and mattes without a photo, with the first split."""
         if self._lists(root) or split != self.splits(root)[0]:
             return []

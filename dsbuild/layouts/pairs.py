@@ -9,7 +9,7 @@ values that a threshold divides.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -200,7 +200,7 @@ class Pairs(Divided, Layout):
                 masks.get(label, f"{labels}/{label}.png"),
             )
 
-    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find stray files and labels without an image, with the first split they concern."""
         above = f"{split}/" if split in self._folders(root) else ""
         if not above and split != self.splits(root)[0]:

@@ -14,7 +14,7 @@ kit; Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011 (SBD)
 
 import collections
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -225,7 +225,7 @@ class Voc(Layout):
             image = f"{theirs if key in lent else IMAGES}/{key}{ending}"
             yield Sample(key, image, f"{folder}/{key}{extension}")
 
-    def findings(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find labels without an image; say where labels of a made train_aug are of two folders."""
         if split in lists(storage.join(root, LISTS)):
             return self._alone(root, split, samples) if split == self.splits(root)[0] else []
@@ -236,9 +236,9 @@ class Voc(Layout):
             for folder, count in others
         ]
 
-    def _alone(self, root: str, split: str, samples: Sequence[Sample]) -> list[Finding]:
+    def _alone(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find what in the folder of a split's labels has no image, or is no label."""
-        folder, name = os.path.split(str(samples[0].label))
+        folder, name = os.path.split(str(next(iter(samples)).label))
         ending = os.path.splitext(name)[1]
         photos = [storage.join(root, IMAGES), storage.join(root, sbd.place(root, sbd.IMAGES[0]))]
         there = {key for place in photos for key in sbd.stems(place, sbd.IMAGES[1])}

@@ -1,0 +1,66 @@
+"""More values than memory holds, in order: kept in a temporary file, and sorted there."""
+
+import heapq
+import itertools
+import pickle
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+Value = TypeVar("Value")
+
+_BATCH = 1 << 10  # values that are pickled together
+_RUN = 1 << 17  # values that are sorted in memory
+_MEMORY = 1 << 24  # bytes from which a spool leaves memory for a file
+
+
+class Spool(Generic[Value]):
+    """Picklable values in order, written once, read any number of times.
+
+    The file has no name, so nothing is left of it when the process ends, however it ends.
+    """
+
+    def __init__(self, values: Iterable[Value]):
+        self._count = 0
+        self._file = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
+        for batch in batches(values, _BATCH):
+            self._count += len(batch)
+            pickle.dump(batch, self._file, pickle.HIGHEST_PROTOCOL)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Value]:
+        place, left = 0, self._count
+        while left:
+            # Another iterator may have moved the file's position since the last batch.
+            self._file.seek(place)
+            batch = pickle.load(self._file)
+            place = self._file.tell()
+            left -= len(batch)
+            yield from batch
+
+
+def batches(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
+    """Yield values in lists of `size`; the last one may be shorter."""
+    values = iter(values)
+    while batch := list(itertools.islice(values, size)):
+        yield batch
+
+
+def ordered(
+    values: Iterable[Value], key: Callable[[Value], Any], run: int = _RUN
+) -> Iterator[Value]:
+    """Yield values sorted by key, equals in their order; at most `run` of them are in memory.
+
+    Sorted runs are spooled and merged (Knuth, The Art of Computer Programming 3, 5.4).
+    """
+    runs: list[Iterable[Value]] = []
+    for batch in batches(values, run):
+        batch.sort(key=key)
+        if len(batch) < run and not runs:
+            return iter(batch)
+        runs.append(Spool(batch))
+    return heapq.merge(*runs, key=key)
