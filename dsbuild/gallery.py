@@ -1,6 +1,8 @@
 """Records to look at: which ones, their pictures, and these as thumbnails and as files."""
 
 import functools
+import hashlib
+import os
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from dsbuild.job import Advance, Job
 
 SIDE = 320  # of a thumbnail, its longer one, in pixels
 _CHUNK = 4  # thumbnails a task
+_LONGEST = 180  # bytes of a key in a file's name, of which systems take 255
 _BINARY = ("canny", "edges")
 
 
@@ -49,10 +52,14 @@ def colours(path: str) -> np.ndarray:
 
 
 def load(path: str, place: Mapping[str, Any]) -> tuple[Pictures, str]:
-    """Return the pictures of the record that `report.record` describes, and its key."""
+    """Return the pictures of the record that `report.record` describes, and a name for them.
+
+    That is its key; of a record without one its file and number.
+    """
     (record,) = tfrecord.at(place["file"], [(place["record"], place["byte"])])
     values, names = wire.parse(record.data), census.names_of(path)
-    return pictures(values, names), census.key(values, names)
+    name = census.key(values, names) or f"{os.path.basename(place['file'])}-{place['record']}"
+    return pictures(values, names), name
 
 
 def drawing(seen: Pictures, table: np.ndarray, columns: int, rows: int) -> list[str]:
@@ -197,12 +204,8 @@ def _cards(
 def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
     """Return file name -> PNG of a record's pictures in full size.
 
-    Slashes, colons and what no file name may hold become `-` in the key.
-
-    >>> files(Pictures(), "a/b", colour.dealt())
-    {}
+    No two keys have a name in common: see `stem`.
     """
-    stem = re.sub(r"[/\\:\x00-\x1f\x7f]", "-", key).encode()[:180].decode(errors="ignore") or "-"
     made = {}
     if seen.image is not None:
         made["image"] = seen.image
@@ -211,7 +214,24 @@ def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
         if seen.image is not None:
             made["overlay"] = colour.overlay(seen.image, seen.plane, colours)
     made |= seen.extras
-    return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
+    return {f"{stem(key)}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
+
+
+def stem(key: str) -> str:
+    """Return a key as the beginning of a file's name, another one for every key.
+
+    What some system takes in no name is written as in a URL; of a key too long for a name
+    its beginning and a part of its sha256 stay.
+
+    >>> stem("a/b"), stem("a-b")
+    ('a%2Fb', 'a-b')
+    """
+    name = re.sub(r'[%/\\:*?"<>|\x00-\x1f\x7f]', lambda found: f"%{ord(found[0]):02X}", key)
+    data = name.encode()
+    if len(data) <= _LONGEST:
+        return name
+    # A % is followed by two digits in all other names.
+    return f"{data[:_LONGEST].decode(errors='ignore')}%~{hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def save(folder: str, made: Mapping[str, bytes]) -> list[str]:
