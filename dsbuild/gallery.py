@@ -5,7 +5,7 @@ import hashlib
 import os
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,10 +16,12 @@ from dsbuild.census import Row
 from dsbuild.errors import DsbuildError, ImageError, PlanError, StorageError
 from dsbuild.images import colour
 from dsbuild.job import Advance, Job
+from dsbuild.problems import Problem
 
 SIDE = 320  # of a thumbnail, its longer one, in pixels
-_CHUNK = 4  # thumbnails a task
+_CHUNK = 4  # records a task
 _LONGEST = 180  # bytes of a key in a file's name, of which systems take 255
+Where = tuple[str, int, int]  # a record's file name, number and first byte
 _BINARY = ("canny", "edges")
 
 
@@ -163,6 +165,26 @@ def choose(
     return [rows[i] for i in sorted(chosen)]
 
 
+def faulty(problems: Iterable[Problem]) -> dict[Where, list[Problem]]:
+    """Return the records with problems, in order, each with what is wrong with it."""
+    found: dict[Where, list[Problem]] = {}
+    for problem in problems:
+        if problem.record is not None:
+            place = (os.path.basename(problem.file), problem.record, problem.offset)
+            found.setdefault(place, []).append(problem)
+    return found
+
+
+def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
+    """Return `count` of the records with problems, the first of every kind among them."""
+    first: dict[str, Where] = {}
+    for place, problems in found.items():
+        for problem in problems:
+            first.setdefault(problem.kind, place)
+    kept = set(list(dict.fromkeys([*first.values(), *found]))[:count])
+    return [place for place in found if place in kept]
+
+
 def cards(
     path: str, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
 ) -> list[dict[str, Any]]:
@@ -179,8 +201,7 @@ def _cards(
 ) -> list[dict[str, Any]]:
     found = []
     for row in rows:
-        (record,) = tfrecord.at(storage.join(folder, row.file), [(row.number, row.offset)])
-        seen = pictures(wire.parse(record.data), names)
+        seen = _seen(storage.join(folder, row.file), row, names)
         found.append(
             {
                 "key": row.key,
@@ -199,6 +220,18 @@ def _cards(
         )
         advance(1, 0)
     return found
+
+
+def _seen(path: str, row: Row, names: Mapping[str, tuple[str, ...]]) -> Pictures:
+    """Return the pictures of a row's record; that it cannot be read is a problem."""
+    try:
+        (record,) = tfrecord.at(path, [(row.number, row.offset)])
+    except DsbuildError as error:
+        return Pictures(problems=(f"frame: {error}",))
+    try:
+        return pictures(wire.parse(record.data), names)
+    except DsbuildError as error:
+        return Pictures(problems=(f"example: {error}",))
 
 
 def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:

@@ -70,10 +70,11 @@
       var button = make("button", "card"), stack = make("span", "stack");
       var name = card.key || card.file + " " + card.record;
       button.type = "button";
-      button.title = name;
+      button.title = [name].concat(card.problems).join("\n");
       fill(stack, card, at("view").value);
       button.appendChild(stack);
-      button.appendChild(make("span", "", name));
+      button.appendChild(make("span", "name", name));
+      card.problems.forEach(function (text) { button.appendChild(make("span", "why bad", text)); });
       button.addEventListener("click", function () { open(i); });
       grid.appendChild(button);
     });
@@ -152,10 +153,9 @@
       move.appendChild(button);
     });
     tools.appendChild(move);
-    at("large-text").textContent = [
-      (current + 1) + " of " + shown.length + " · " + card.split + " · " + card.file + ", record "
-        + card.record + " · " + card.size.join(" × ")
-    ].concat(card.problems).join("\n");
+    at("large-text").textContent = (current + 1) + " of " + shown.length + " · " + card.split + " · "
+      + card.file + ", record " + card.record + (card.size[0] ? " · " + card.size.join(" × ") : "");
+    at("large-why").textContent = card.problems.join("\n");
     card.classes.forEach(function (pair) { whole += pair[1]; });
     at("large-classes").textContent = "";
     card.classes.slice().sort(function (a, b) { return b[1] - a[1]; }).forEach(function (pair) {
