@@ -1,4 +1,4 @@
-"""Records to look at: which ones, their pictures, and these as thumbnails and as files."""
+"""Records to look at: which ones, their pictures, and these for a page and as files."""
 
 import functools
 import hashlib
@@ -18,7 +18,7 @@ from dsbuild.images import colour
 from dsbuild.job import Advance, Job
 from dsbuild.problems import Problem
 
-SIDE = 320  # of a thumbnail, its longer one, in pixels
+SIDE = 800  # of a picture on the page, its longer one, in pixels
 _CHUNK = 4  # records a task
 _LONGEST = 180  # bytes of a key in a file's name, of which systems take 255
 Where = tuple[str, int, int]  # a record's file name, number and first byte
@@ -188,7 +188,7 @@ def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
 def cards(
     path: str, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
 ) -> list[dict[str, Any]]:
-    """Return the rows as JSON documents with thumbnails as data URIs, in the same order."""
+    """Return the rows as JSON documents with pictures as data URIs, in the same order."""
     tasks = [tuple(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
     folder = scan.home(path)
     work = functools.partial(_cards, folder=folder, names=census.names_of(path), colours=colours)

@@ -155,7 +155,7 @@ def _told(how: str, name: str, chosen: int, total: int, seed: int, faulty: int) 
     """Return which records the gallery shows."""
     few = f"{chosen:,} of {total:,} records"
     return {
-        "problems": f"{few}: of {faulty:,} with problems, the first of every kind among them",
+        "problems": f"{few}; {faulty:,} have problems, and the first of every kind is here",
         "any": f"{few}, seed {seed}",
         "with": f"{few}: with {name}, seed {seed}",
         "most": f"{few}: those with the most {name}",

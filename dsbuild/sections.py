@@ -112,7 +112,8 @@ def classes(
             lines.append(line + [texts.get(value, "") for texts in weighted.values()])
         head = ["", "class", *(["of the pixels"] if whole else []), "of the records", "records"]
         sides = ("><<<>" if whole else "><<>") + ">" * len(weighted)
-        made = charts.table([*head, *weighted], lines, sides, "classes")
+        kind = "classes weighed" if weighted else "classes"
+        made = charts.table([*head, *weighted], lines, sides, kind)
         parts.append(_folded(split, note + made, not parts))
     return "".join(parts)
 

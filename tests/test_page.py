@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from dsbuild import charts, images, manifest, page, tfrecord, wire
+from dsbuild.extras import planes
 from dsbuild.layouts.voc import Voc
 from tests import fakes
 from tests.test_gallery import counts
@@ -122,13 +123,21 @@ def test_equal_bytes_for_a_seed(built, show):
     assert one != show(built, "--samples", 9, "--seed", 1)[0]
 
 
-def test_large_pictures_become_thumbnails(tmp_path, run, show):
-    root = fakes.voc(tmp_path / "large", 2, 1, 700, 500)
-    run("voc", root, tmp_path / "made", "--split", "train", "--quiet")
+def test_large_pictures_are_shrunk(tmp_path, run, show):
+    root = fakes.voc(tmp_path / "large", 2, 1, 1000, 600)
+    run("voc", root, tmp_path / "made", "--split", "train", "--extra", "edges", "--quiet")
     for card in show(tmp_path / "made")[1].data["cards"]:
-        assert picture(card["image"])[1].shape[:2] == (229, 320)
-        assert picture(card["mask"])[1].shape[:2] == (229, 320)
-        assert card["size"] == [700, 500]
+        for uri in (card["image"], card["mask"], card["extras"]["edges"]):
+            assert picture(uri)[1].shape[:2] == (480, 800)
+        assert card["size"] == [1000, 600]
+
+
+def test_pictures_of_black_and_white_are_exact(built, show, voc):
+    for card in show(built, "--samples", 5)[1].data["cards"]:
+        with Image.open(f"{voc}/SegmentationClass/{card['key']}.png") as image:
+            form, shown = picture(card["extras"]["edges"])
+            assert form == "PNG"
+            assert np.array_equal(shown[..., 0] > 0, planes.edges(np.asarray(image), width=1) > 0)
 
 
 def test_a_gallery_of_a_class(built, show):
@@ -339,7 +348,7 @@ def test_a_gallery_of_problems(built, show):
     assert shown[3]["problems"][0].startswith("values: found label values 77 (2,640 pixels)")
     assert shown[0]["key"] == shown[0]["key"].strip() != ""
     assert EVIL[:9] in " ".join(shown[4]["problems"])
-    assert "7 of 36 records: of 7 with problems" in text
+    assert "7 of 36 records; 7 have problems" in text
     assert "<img" not in text
     body = re.search('<section id="problems">.*?</section>', text, re.DOTALL)[0]
     rows = [re.findall(r"<td.*?>(.*?)</td>", row) for row in body.split("<tr>")[2:]]
