@@ -127,7 +127,8 @@ def test_problems(opened, voc, tmp_path, run, width):
     for i, kinds in enumerate(wrong.values()):
         words = cards.nth(i).locator(".why").all_inner_texts()
         assert list(dict.fromkeys(text.partition(":")[0] for text in words)) == kinds
-    assert cards.first.locator(".stack").inner_text() == "no picture"
+    assert cards.first.locator(".mask-only img").count() == 1
+    assert cards.nth(5).locator(".stack").inner_text() == "no picture"
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     cards.nth(4).click()
     assert "<img src=x" in tab.locator("#large-why").inner_text()

@@ -253,6 +253,10 @@ def test_records_of_any_kind_make_a_page(tmp_path, show, voc):
     assert sum(card["image"] is not None for card in cards) > 5
     assert sum(card["mask"] is not None for card in cards) > 5
     assert any(card["problems"] for card in cards)
+    _, seen = show(tmp_path / "any.tfrecord", "--problems", "--samples", 300)
+    cards = seen.data["cards"]
+    assert len(cards) > 200
+    assert all(card["problems"] for card in cards)
 
 
 def test_the_page_needs_nothing_else(built, show):
@@ -360,6 +364,24 @@ def test_a_gallery_of_problems(built, show):
     assert {(card["file"], card["record"]) for card in few} == wrong.keys() - {
         ("train-00000-of-00002.tfrecord", 2)
     }
+
+
+@pytest.mark.parametrize("length", [0, 1, 20, -1])
+@pytest.mark.parametrize(
+    "name",
+    ["val-00000-of-00002.tfrecord", "index/val-00000-of-00002.tfrecord.idx", "schema.json"],
+)
+def test_files_that_are_cut_or_gone(built, show, name, length):
+    """A page of what is left, or an error that names the file."""
+    path = pathlib.Path(built, name)
+    data = path.read_bytes()[:length]
+    path.unlink()
+    if length >= 0:
+        path.write_bytes(data)
+    if name != "schema.json" or length < 0:
+        text, seen = show(built, "--problems", exit_code=int(name.startswith("val")))
+        assert "No problem was found" not in text
+        assert all(card["problems"] for card in seen.data["cards"])
 
 
 def test_no_problems(built, show):

@@ -30,14 +30,14 @@
     return node;
   }
 
-  // What one record is shown as; where it has no such picture, its image.
+  // What one record is shown as; where it has no such picture, its image, or else its mask.
   function fill(stack, card, view) {
     stack.textContent = "";
     stack.className = "stack";
     if (card.extras[view]) {
       stack.classList.add("extra");
       stack.appendChild(picture(card.extras[view], "", view + " of " + card.key));
-    } else if (view === "mask" && card.mask) {
+    } else if (card.mask && (view === "mask" || (view === "overlay" && !card.image))) {
       stack.classList.add("mask-only");
       stack.appendChild(picture(card.mask, "mask", "mask of " + card.key));
     } else {
