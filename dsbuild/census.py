@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsbuild import images, manifest, scan, storage, tfrecord, wire
-from dsbuild.errors import DsbuildError, ShardError
+from dsbuild.errors import DsbuildError, ShardError, StorageError
 from dsbuild.job import Advance, Job
 
 _CHUNK = 200  # records a task, where each can be found at once
@@ -136,8 +136,11 @@ def _index(folder: str, name: str, count: int) -> list[Place]:
         return []
     places = list(zip(range(count), offsets, (*offsets[1:], stamp.size), strict=True))
     tiled = offsets[0] == 0 and all(begin < end for _, begin, end in places)
-    # An index of other records is most unlikely to lead to the last one.
-    return places if tiled and any(_at(path, places[-1:])) else []
+    try:
+        # An index of other records is most unlikely to lead to the last one.
+        return places if tiled and any(_at(path, places[-1:])) else []
+    except StorageError:
+        return []  # the inspection names what cannot be read
 
 
 def _at(path: str, places: Sequence[Place]) -> Iterator[tfrecord.Record]:

@@ -49,8 +49,8 @@ _SPLIT = {
     "ignore?": dict | None,
     "weights?": {
         "beta": float,
-        "median_frequency?": [float | int],
-        "effective_number?": [float | int],
+        "median_frequency?": [float],
+        "effective_number?": [float],
     },
     "shards": [_SHARD],
 }

@@ -140,7 +140,7 @@ def make(
     for row, card in zip(chosen, cards, strict=True):
         found = faulty.get((row.file, row.number, row.offset), ())
         card["problems"] = _captions(found, card["problems"])
-    told = _told(how, name, len(chosen), taken.total, seed, len(faulty))
+    told = _told(how, name, len(chosen), len(faulty) if checked else taken.total, seed)
     return page(document, taken, cards, colours.tolist(), told, seed, checked)
 
 
@@ -151,11 +151,11 @@ def _captions(found: Sequence[Problem], others: Sequence[str]) -> list[str]:
     return [*(f"{problem.kind}: {problem.text}" for problem in found), *others]
 
 
-def _told(how: str, name: str, chosen: int, total: int, seed: int, faulty: int) -> str:
+def _told(how: str, name: str, chosen: int, total: int, seed: int) -> str:
     """Return which records the gallery shows."""
     few = f"{chosen:,} of {total:,} records"
     return {
-        "problems": f"{few}; {faulty:,} have problems, and the first of every kind is here",
+        "problems": f"{few} with problems",
         "any": f"{few}, seed {seed}",
         "with": f"{few}: with {name}, seed {seed}",
         "most": f"{few}: those with the most {name}",

@@ -127,6 +127,13 @@ def test_a_wrong_index_loses_no_record(built, change):
     assert census.take(built, counts(built), 9, 0, 1, True).rows == few
 
 
+def test_a_folder_in_a_files_place(built):
+    name = next(iter(counts(built)))
+    os.remove(os.path.join(built, name))
+    os.mkdir(os.path.join(built, name))
+    assert len(census.take(built, counts(built), None, 0, 1, True).rows) == 30
+
+
 def test_an_index_leads_past_damage(built):
     whole = census.take(built, counts(built), None, 0, 1, True).rows
     path = pathlib.Path(built, whole[0].file)

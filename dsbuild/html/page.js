@@ -74,7 +74,9 @@
       fill(stack, card, at("view").value);
       button.appendChild(stack);
       button.appendChild(make("span", "name", name));
-      card.problems.forEach(function (text) { button.appendChild(make("span", "why bad", text)); });
+      card.problems.slice(0, 3).forEach(function (text) {
+        button.appendChild(make("span", "why bad", text));
+      });
       button.addEventListener("click", function () { open(i); });
       grid.appendChild(button);
     });
