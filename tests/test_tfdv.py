@@ -1,8 +1,10 @@
 """Statistics that TensorFlow Data Validation makes of shards, held against schema.pbtxt.
 
-It cannot be in one environment with what the other tests need; make one for it, Python 3.11:
+It cannot be in one environment with what the other tests need; make one for it, of Python 3.11.
+Where the versions of its neighbours are not said, pip looks for them for more than four minutes:
 
-    pip install --editable . pytest-xdist tensorflow-data-validation==1.16.1
+    pip install --editable . pytest-xdist tensorflow-data-validation==1.16.1 \\
+        'tensorflow==2.16.*' 'apache-beam==2.65.*' 'opencv-python-headless<4.12'
     pytest tests/test_tfdv.py
 """
 
