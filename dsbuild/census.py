@@ -1,22 +1,23 @@
 """Records one by one, without their pixels: where they lie, key, size, classes.
 
 Of a large folder a sample is taken, by a seed; its records are found by the indexes
-where the folder has them.
+where these fit their files, and else by walking frames.
 """
 
 import functools
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dsbuild import images, manifest, scan, storage, tfrecord, wire
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DsbuildError, ShardError, StorageError
 from dsbuild.job import Advance, Job
 
 _CHUNK = 200  # records a task, where each can be found at once
+Place = tuple[int, int, int]  # of a record: its number, its first byte, the byte behind it
 
 
 @dataclass(frozen=True)
@@ -103,42 +104,92 @@ def take(
         start += count
         if not numbers:
             continue
-        offsets = manifest.offsets(folder, name)
-        if len(offsets) != count:
-            tasks.append((storage.join(folder, name), tuple((n, None) for n in numbers)))
-            continue
-        places = tuple((number, offsets[number]) for number in numbers)
-        tasks += [
-            (storage.join(folder, name), places[i : i + _CHUNK])
-            for i in range(0, len(places), _CHUNK)
-        ]
+        full = storage.join(folder, name)
+        places = _index(folder, name, count)
+        size = _CHUNK if places else len(numbers)
+        for some in (numbers[i : i + size] for i in range(0, len(numbers), size)):
+            tasks.append((full, some, [places[number] for number in some if places]))
     work = functools.partial(_rows, names=names_of(path), labels=scan.labels_of(folder))
     found = Job(tasks, work, len(chosen), "looking", unit="records").run(workers, quiet)
     return Census(tuple(row for rows in found for row in rows), total)
 
 
-def _rows(
-    task: tuple[str, tuple], advance: Advance, *, names: Mapping, labels: Sequence[str]
-) -> list[Row]:
-    path, places = task
-    rows = []
-    numbers = {number for number, _ in places}
-    last = places[-1][0]
-    try:
-        found = tfrecord.read(path) if places[0][1] is None else tfrecord.at(path, places)
-        for record in found:
-            if record.number in numbers:
-                rows.append(_row(path, record, names, labels))
-                advance(1, 0)
-            if record.number == last:
-                break
-    except DsbuildError:
-        pass  # the inspection names the problem
+def at(path: str, places: Sequence[tuple[str, int, int]]) -> list[Row]:
+    """Return the rows of the records at (file name, number, offset), empty ones of damaged ones."""
+    folder, names = scan.home(path), names_of(path)
+    labels, rows = scan.labels_of(folder), []
+    for name, *place in places:
+        full = storage.join(folder, name)
+        try:
+            (record,) = tfrecord.at(full, [tuple(place)])
+        except DsbuildError:
+            record = tfrecord.Record(*place, b"")
+        rows.append(_row(full, record, names, labels))
     return rows
 
 
+def _index(folder: str, name: str, count: int) -> list[Place]:
+    """Return where the records of a file lie, by its index; nothing where that does not fit it."""
+    path = storage.join(folder, name)
+    offsets, stamp = manifest.offsets(folder, name), storage.stamp(path)
+    if stamp is None or len(offsets) != count:
+        return []
+    places = list(zip(range(count), offsets, (*offsets[1:], stamp.size), strict=True))
+    tiled = offsets[0] == 0 and all(begin < end for _, begin, end in places)
+    try:
+        # An index of other records is most unlikely to lead to the last one.
+        return places if tiled and any(_at(path, places[-1:])) else []
+    except StorageError:
+        return []  # the inspection names what cannot be read
+
+
+def _at(path: str, places: Sequence[Place]) -> Iterator[tfrecord.Record]:
+    """Yield the records that fill their places, past those that do not."""
+    ends = {begin: end for _, begin, end in places}
+    left = iter([place[:2] for place in places])
+    more = True
+    while more:
+        try:
+            for record in tfrecord.at(path, left):
+                if record.offset + len(record.data) + tfrecord.FRAMING == ends[record.offset]:
+                    yield record
+            more = False
+        except ShardError:
+            pass  # `left` stands behind it
+
+
+def _records(
+    path: str, numbers: Sequence[int], places: Sequence[Place]
+) -> Iterator[tfrecord.Record]:
+    """Yield the records of some numbers: those in their places, then what walking finds."""
+    left = set(numbers)
+    for record in _at(path, places):
+        left.remove(record.number)
+        yield record
+    last = max(left, default=-1)
+    for record in tfrecord.read(path) if left else ():
+        if record.number in left:
+            yield record
+        if record.number == last:
+            return
+
+
+def _rows(task: tuple, advance: Advance, *, names: Mapping, labels: Sequence[str]) -> list[Row]:
+    path, rows = task[0], []
+    try:
+        for record in _records(*task):
+            rows.append(_row(path, record, names, labels))
+            advance(1, 0)
+    except DsbuildError:
+        pass  # the inspection names the problem
+    return sorted(rows, key=lambda row: row.number)
+
+
 def _row(path: str, record: tfrecord.Record, names: Mapping, labels: Sequence[str]) -> Row:
-    values = wire.parse(record.data)
+    try:
+        values = wire.parse(record.data)
+    except ShardError:
+        values = {}  # no Example, and still a record
     height = width = 0
     image = value(values, names, "image")
     if isinstance(image, list):

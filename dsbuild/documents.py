@@ -47,7 +47,11 @@ _SPLIT = {
     "widths": [int],
     "classes?": [{"name": str, "images": int, "pixels?": int}],
     "ignore?": dict | None,
-    "weights?": {"beta": float},
+    "weights?": {
+        "beta": float,
+        "median_frequency?": [float],
+        "effective_number?": [float],
+    },
     "shards": [_SHARD],
 }
 _MANIFEST = {

@@ -1,9 +1,11 @@
-"""Records to look at: which ones, their pictures, and these as thumbnails and as files."""
+"""Records to look at: which ones, their pictures, and these for a page and as files."""
 
 import functools
+import hashlib
+import os
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +16,12 @@ from dsbuild.census import Row
 from dsbuild.errors import DsbuildError, ImageError, PlanError, StorageError
 from dsbuild.images import colour
 from dsbuild.job import Advance, Job
+from dsbuild.problems import Problem
 
-SIDE = 320  # of a thumbnail, its longer one, in pixels
-_CHUNK = 4  # thumbnails a task
+SIDE = 800  # of a picture on the page, its longer one, in pixels
+_CHUNK = 4  # records a task
+_LONGEST = 180  # bytes of a key in a file's name, of which systems take 255
+Where = tuple[str, int, int]  # a record's file name, number and first byte
 _BINARY = ("canny", "edges")
 
 
@@ -49,10 +54,14 @@ def colours(path: str) -> np.ndarray:
 
 
 def load(path: str, place: Mapping[str, Any]) -> tuple[Pictures, str]:
-    """Return the pictures of the record that `report.record` describes, and its key."""
+    """Return the pictures of the record that `report.record` describes, and a name for them.
+
+    That is its key; of a record without one its file and number.
+    """
     (record,) = tfrecord.at(place["file"], [(place["record"], place["byte"])])
     values, names = wire.parse(record.data), census.names_of(path)
-    return pictures(values, names), census.key(values, names)
+    name = census.key(values, names) or f"{os.path.basename(place['file'])}-{place['record']}"
+    return pictures(values, names), name
 
 
 def drawing(seen: Pictures, table: np.ndarray, columns: int, rows: int) -> list[str]:
@@ -156,10 +165,30 @@ def choose(
     return [rows[i] for i in sorted(chosen)]
 
 
+def faulty(problems: Iterable[Problem]) -> dict[Where, list[Problem]]:
+    """Return the records with problems, in order, each with what is wrong with it."""
+    found: dict[Where, list[Problem]] = {}
+    for problem in problems:
+        if problem.record is not None:
+            place = (os.path.basename(problem.file), problem.record, problem.offset)
+            found.setdefault(place, []).append(problem)
+    return found
+
+
+def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
+    """Return `count` of the records with problems, the first of every kind among them."""
+    first: dict[str, Where] = {}
+    for place, problems in found.items():
+        for problem in problems:
+            first.setdefault(problem.kind, place)
+    kept = set(list(dict.fromkeys([*first.values(), *found]))[:count])
+    return [place for place in found if place in kept]
+
+
 def cards(
     path: str, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
 ) -> list[dict[str, Any]]:
-    """Return the rows as JSON documents with thumbnails as data URIs, in the same order."""
+    """Return the rows as JSON documents with pictures as data URIs, in the same order."""
     tasks = [tuple(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
     folder = scan.home(path)
     work = functools.partial(_cards, folder=folder, names=census.names_of(path), colours=colours)
@@ -172,8 +201,7 @@ def _cards(
 ) -> list[dict[str, Any]]:
     found = []
     for row in rows:
-        (record,) = tfrecord.at(storage.join(folder, row.file), [(row.number, row.offset)])
-        seen = pictures(wire.parse(record.data), names)
+        seen = _seen(storage.join(folder, row.file), row, names)
         found.append(
             {
                 "key": row.key,
@@ -194,15 +222,23 @@ def _cards(
     return found
 
 
+def _seen(path: str, row: Row, names: Mapping[str, tuple[str, ...]]) -> Pictures:
+    """Return the pictures of a row's record; that it cannot be read is a problem."""
+    try:
+        (record,) = tfrecord.at(path, [(row.number, row.offset)])
+    except DsbuildError as error:
+        return Pictures(problems=(f"frame: {error}",))
+    try:
+        return pictures(wire.parse(record.data), names)
+    except DsbuildError as error:
+        return Pictures(problems=(f"example: {error}",))
+
+
 def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
     """Return file name -> PNG of a record's pictures in full size.
 
-    Slashes, colons and what no file name may hold become `-` in the key.
-
-    >>> files(Pictures(), "a/b", colour.dealt())
-    {}
+    No two keys have a name in common: see `stem`.
     """
-    stem = re.sub(r"[/\\:\x00-\x1f\x7f]", "-", key).encode()[:180].decode(errors="ignore") or "-"
     made = {}
     if seen.image is not None:
         made["image"] = seen.image
@@ -211,7 +247,24 @@ def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
         if seen.image is not None:
             made["overlay"] = colour.overlay(seen.image, seen.plane, colours)
     made |= seen.extras
-    return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
+    return {f"{stem(key)}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
+
+
+def stem(key: str) -> str:
+    """Return a key as the beginning of a file's name, another one for every key.
+
+    What some system takes in no name is written as in a URL; of a key too long for a name
+    its beginning and a part of its sha256 stay.
+
+    >>> stem("a/b"), stem("a-b")
+    ('a%2Fb', 'a-b')
+    """
+    name = re.sub(r'[%/\\:*?"<>|\x00-\x1f\x7f]', lambda found: f"%{ord(found[0]):02X}", key)
+    data = name.encode()
+    if len(data) <= _LONGEST:
+        return name
+    # A % is followed by two digits in all other names.
+    return f"{data[:_LONGEST].decode(errors='ignore')}%~{hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def save(folder: str, made: Mapping[str, bytes]) -> list[str]:

@@ -16,6 +16,8 @@ from typing import Any
 from dsbuild import census, charts, gallery, sections, storage
 from dsbuild.census import Census
 from dsbuild.errors import StorageError
+from dsbuild.problems import Problem
+from dsbuild.validate import Validation, validate
 
 _MARK = b'<meta name="generator" content="dsbuild inspect">'
 _SAMPLE = 2000  # records for what no manifest counts: sizes, classes together
@@ -28,10 +30,12 @@ def page(
     colours: Sequence[Sequence[int]],
     how: str,
     seed: int,
+    checked: Validation | None = None,
 ) -> str:
     """Return the page of an inspection (`report.inspect`), a census and a gallery.
 
-    `colours` are RGB by label value; `how` says which records the gallery shows.
+    `colours` are RGB by label value; `how` says which records the gallery shows; what was
+    `checked` is shown where it was.
     """
     splits = {name: sections.rows(split, name, seen) for name, split in document["splits"].items()}
     names = sections.names(splits, seen)
@@ -48,6 +52,11 @@ def page(
     parts = [
         ("summary", "Summary", sections.summary(document, splits)),
         ("classes", "Classes", sections.classes(document, splits, names, colours, seen, seed)),
+        (
+            "problems",
+            "Problems",
+            sections.problems(checked.problems, checked.notes) if checked else "",
+        ),
         ("gallery", "Gallery", f"<p>{escape(how)}.</p>" + _file("gallery.html")),
         ("sizes", "Image sizes", sections.sizes(seen, seed)),
         ("together", "Classes together", sections.together(seen, names, colours, seed)),
@@ -109,29 +118,44 @@ def make(
     """Return the page of a folder or file and its inspection.
 
     `how` and the class `name` choose the gallery as `gallery.choose` has it; for a class
-    all records are read, otherwise a sample.
+    all records are read, otherwise a sample. By `problems` all are validated.
     """
     counts = {
         shard["name"]: shard["records"]
         for split in document["splits"].values()
         for shard in split["shards"]
     }
-    most = _SAMPLE if how == "any" else None
+    most = _SAMPLE if how in ("any", "problems") else None
     taken = census.take(path, counts, max(most, samples) if most else None, seed, workers, quiet)
-    known = gallery.known(path)
-    value = gallery.find(name, known.get("classes", ()), taken.rows) if how != "any" else -1
-    chosen = gallery.choose(taken.rows, samples, seed, how, value)
+    checked = validate(path, workers=workers, quiet=quiet) if how == "problems" else None
+    faulty = gallery.faulty(checked.problems if checked else ())
+    if checked:
+        chosen = census.at(path, gallery.varied(faulty, samples))
+    else:
+        classes = gallery.known(path).get("classes", ())
+        value = gallery.find(name, classes, taken.rows) if how != "any" else -1
+        chosen = gallery.choose(taken.rows, samples, seed, how, value)
     colours = gallery.colours(path)
     cards = gallery.cards(path, chosen, colours, workers, quiet)
-    return page(
-        document, taken, cards, colours.tolist(), _told(how, name, chosen, taken, seed), seed
-    )
+    for row, card in zip(chosen, cards, strict=True):
+        found = faulty.get((row.file, row.number, row.offset), ())
+        card["problems"] = _captions(found, card["problems"])
+    told = _told(how, name, len(chosen), len(faulty) if checked else taken.total, seed)
+    return page(document, taken, cards, colours.tolist(), told, seed, checked)
 
 
-def _told(how: str, name: str, chosen: Sequence, taken: Census, seed: int) -> str:
+def _captions(found: Sequence[Problem], others: Sequence[str]) -> list[str]:
+    """Return what is wrong with a record; of one kind only what was `found` by validation."""
+    kinds = {problem.kind for problem in found}
+    others = [text for text in others if text.partition(":")[0] not in kinds]
+    return [*(f"{problem.kind}: {problem.text}" for problem in found), *others]
+
+
+def _told(how: str, name: str, chosen: int, total: int, seed: int) -> str:
     """Return which records the gallery shows."""
-    few = f"{len(chosen):,} of {taken.total:,} records"
+    few = f"{chosen:,} of {total:,} records"
     return {
+        "problems": f"{few} with problems",
         "any": f"{few}, seed {seed}",
         "with": f"{few}: with {name}, seed {seed}",
         "most": f"{few}: those with the most {name}",

@@ -8,6 +8,7 @@ from typing import Any
 
 from dsbuild import charts, tables
 from dsbuild.census import Census
+from dsbuild.problems import KINDS, Problem
 
 _MOST = 40  # classes in the co-occurrence; more cannot be read
 _IGNORE = "(ignore)"
@@ -84,7 +85,7 @@ def classes(
     census: Census,
     seed: int,
 ) -> str:
-    """Return a table a split: of every class its share of pixels and of labelled records."""
+    """Return a table a split: of every class its share of pixels and of records, and weights."""
     parts = []
     for split, rows in splits.items():
         labels = document["splits"][split]["labels"]
@@ -97,6 +98,7 @@ def classes(
             labels = sum(row.split == split and bool(row.counts) for row in census.rows)
         whole = sum(row.get("pixels", 0) for row in rows)
         most = max([row.get("pixels", 0) for row in rows])
+        weighted = tables.weights(document["splits"][split])
         lines = []
         for row in rows:
             value, held = row["value"], row["images"]
@@ -107,9 +109,11 @@ def classes(
                 line += [f"{drawn}<span>{tables.share(row['pixels'], whole)}</span>"]
             drawn = charts.bar(held / max(labels, 1))
             line += [f"{drawn}<span>{tables.share(held, labels)}</span>", f"{held:,}"]
-            lines.append(line)
+            lines.append(line + [texts.get(value, "") for texts in weighted.values()])
         head = ["", "class", *(["of the pixels"] if whole else []), "of the records", "records"]
-        made = charts.table(head, lines, "><<<>" if whole else "><<>", "classes")
+        sides = ("><<<>" if whole else "><<>") + ">" * len(weighted)
+        kind = "classes weighed" if weighted else "classes"
+        made = charts.table([*head, *weighted], lines, sides, kind)
         parts.append(_folded(split, note + made, not parts))
     return "".join(parts)
 
@@ -127,6 +131,27 @@ def _note(census: Census, seed: int) -> str:
         f'<p class="note">From a sample of {len(census.rows):,} of {census.total:,} records, '
         f"seed {seed}.</p>"
     )
+
+
+def problems(found: Sequence[Problem], notes: Sequence[str]) -> str:
+    """Return a table of the kinds of problems, each with its first, and notes."""
+    first: dict[str, Problem] = {}
+    for problem in found:
+        first.setdefault(problem.kind, problem)
+    counts = collections.Counter(problem.kind for problem in found)
+    rows = [
+        [
+            kind,
+            escape(what),
+            f"{counts[kind]:,}",
+            f'<span class="bad">{escape(str(first[kind]))}</span>',
+        ]
+        for kind, what in KINDS.items()
+        if kind in first
+    ]
+    made = charts.table(["kind", "", "problems", "the first"], rows, "<<><", "problems")
+    told = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return (made if rows else "<p>No problem was found.</p>") + told
 
 
 def sizes(census: Census, seed: int) -> str:

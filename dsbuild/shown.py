@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dsbuild.tables import share, size, span, table
+from dsbuild.tables import share, size, span, table, weights
 
 # (label value, share, line of a table) -> the line in colours
 Decorate = Callable[[int, float, str], str]
@@ -83,7 +83,7 @@ def _feature_table(features: Sequence[Mapping[str, Any]], first: bool) -> list[s
 
 
 def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[str]:
-    """Return a row a class: its share of each split's pixels, and in how many images it is.
+    """Return a row a class: its share of each split's pixels, in how many images it is, weights.
 
     Where a label is one class its share is that of images.
     """
@@ -96,11 +96,13 @@ def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[s
             for row in split["classes"]
         }
         whole = sum(part for part, _ in cells.values())
-        rows[0] += [name, "images"]
+        weighted = weights(split)
+        rows[0] += [name, "images", *(title.split()[0] for title in weighted)]
         for row, value in zip(rows[1:], sorted(names), strict=True):
             part, images = cells.get(value, (0, 0))
             row += [share(part, whole), f"{images:,}"]
-    lines = table(rows, "><" + ">>" * len(counted)) if counted else []
+            row += [texts.get(value, "") for texts in weighted.values()]
+    lines = table(rows, "><" + ">" * (len(rows[0]) - 2)) if counted else []
     if decorate and counted:
         parts = Counter()
         for split in counted.values():

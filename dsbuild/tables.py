@@ -100,6 +100,16 @@ def summary_text(document: Mapping[str, Any]) -> str:
     return f"{document['out']}: {what}{kept}, in {document['seconds']:.1f} s"
 
 
+def weights(split: Mapping[str, Any]) -> dict[str, dict[int, str]]:
+    """Return what a split's classes weigh for people, by the weights' title and by class."""
+    known = split.get("weights", {})
+    return {
+        name.replace("_", " "): {i: f"{weight:.3g}" for i, weight in enumerate(known[name])}
+        for name in ("median_frequency", "effective_number")
+        if name in known
+    }
+
+
 def span(counts: Sequence[int]) -> str:
     """Return the smallest and the largest of some numbers for people."""
     low, high = min(counts), max(counts)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from tests import fakes
+from tests.test_page import damage
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is missing: pip install playwright"
@@ -31,9 +32,9 @@ def opened(voc, out, run, tmp_path, browser):
     extras = ["--extra", "laplacian", "--quiet"]
     assert run("voc", voc, out, "--split", "train", "--split", "val", *extras).exit_code == 0
 
-    def call(path=out, **options):
+    def call(path=out, *words, exit_code=0, **options):
         file = tmp_path / "page.html"
-        assert run("inspect", path, "--html", file).exit_code == 0
+        assert run("inspect", path, "--html", file, *words).exit_code == exit_code
         tab = browser.new_page(**options)
         pages.append(tab)
         tab.on("console", lambda message: said.append(message.text))
@@ -88,7 +89,7 @@ def test_views_and_slider(opened):
 
 def test_keyboard(opened):
     tab = opened()
-    keys = tab.locator(".card span:last-child").all_inner_texts()
+    keys = tab.locator(".card .name").all_inner_texts()
     tab.locator(".card").first.focus()
     tab.keyboard.press("Enter")
     large, shown = tab.locator("#large"), tab.locator("#large-key")
@@ -113,6 +114,27 @@ def test_keyboard(opened):
     tab.wait_for_function("key => document.activeElement.title === key", arg=keys[2])
     tab.keyboard.press("ArrowRight")
     assert not large.is_visible()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_problems(opened, voc, tmp_path, run, width):
+    made = tmp_path / "damaged"
+    assert run("voc", voc, made, "--shards", 2, "--quiet").exit_code == 0
+    wrong = damage(made)
+    tab = opened(made, "--problems", exit_code=1, viewport={"width": width, "height": 800})
+    cards = tab.locator(".card")
+    assert cards.count() == len(wrong)
+    for i, kinds in enumerate(wrong.values()):
+        words = cards.nth(i).locator(".why").all_inner_texts()
+        assert list(dict.fromkeys(text.partition(":")[0] for text in words)) == kinds
+    assert cards.first.locator(".mask-only img").count() == 1
+    assert cards.nth(5).locator(".stack").inner_text() == "no picture"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    cards.nth(4).click()
+    assert "<img src=x" in tab.locator("#large-why").inner_text()
+    assert tab.locator("img[src=x]").count() == 0
+    tab.keyboard.press("ArrowRight")
+    assert tab.locator("#large-why").inner_text().startswith("example: found bytes that are no")
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -6,6 +6,7 @@ import pathlib
 import pty
 import subprocess
 import sys
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -98,10 +99,61 @@ def test_a_sample_is_the_seeds(built):
     assert all(row in whole for row in one)
 
 
-def test_a_wrong_index_is_not_used(built):
+def indexed(built, change):
+    """Write the index of the first shard anew as `change` has its lines."""
+    path = pathlib.Path(manifest.index_path(built, next(iter(counts(built)))))
+    path.write_text("".join(f"{line}\n" for line in change(path.read_text().splitlines())))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[:1],
+        lambda lines: [f"{int(line.split()[0]) + 9} 12" for line in lines],
+        lambda lines: [f"-{line}" for line in lines],
+        lambda lines: [f"{1 << 70} 12" for line in lines],
+        lambda lines: lines[::-1],
+        lambda lines: [*lines[1:], lines[0]],
+        lambda lines: [lines[0], lines[0], *lines[2:]],
+        lambda lines: [lines[0], "7 12", *lines[2:]],
+        lambda lines: [lines[0], *lines[2:], f"{10**9} 12"],
+    ],
+)
+def test_a_wrong_index_loses_no_record(built, change):
+    whole = census.take(built, counts(built), None, 0, 1, True).rows
+    few = census.take(built, counts(built), 9, 0, 1, True).rows
+    indexed(built, change)
+    assert census.take(built, counts(built), None, 0, 1, True).rows == whole
+    assert census.take(built, counts(built), 9, 0, 1, True).rows == few
+
+
+def test_a_folder_in_a_files_place(built):
     name = next(iter(counts(built)))
-    pathlib.Path(manifest.index_path(built, name)).write_text("0 12\n")
-    assert len(census.take(built, counts(built), None, 0, 1, True).rows) == 36
+    os.remove(os.path.join(built, name))
+    os.mkdir(os.path.join(built, name))
+    assert len(census.take(built, counts(built), None, 0, 1, True).rows) == 30
+
+
+def test_an_index_leads_past_damage(built):
+    whole = census.take(built, counts(built), None, 0, 1, True).rows
+    path = pathlib.Path(built, whole[0].file)
+    data = bytearray(path.read_bytes())
+    data[whole[1].offset + 40] ^= 1
+    path.write_bytes(data)
+    assert census.take(built, counts(built), None, 0, 1, True).rows == (whole[0], *whole[2:])
+
+
+def test_what_is_no_example_hides_no_other(built):
+    whole = census.take(built, counts(built), None, 0, 1, True).rows
+    path = pathlib.Path(built, whole[0].file)
+    found = [record.data for record in tfrecord.read(str(path))]
+    with open(path, "wb") as file:
+        writer = tfrecord.Writer(file)
+        for data in [found[0], b"no example", *found[2:]]:
+            writer.write(data)
+    taken = census.take(built, counts(built), None, 0, 1, True).rows
+    assert [row.key for row in taken] == [whole[0].key, "", *(row.key for row in whole[2:])]
+    assert (taken[1].counts, taken[1].width) == ({}, 0)
 
 
 # which records
@@ -210,6 +262,31 @@ def test_no_key_leads_out_of_the_folder(key, tmp_path):
     (path,) = gallery.save(str(tmp_path / "saved"), made)
     assert [str(p) for p in (tmp_path / "saved").iterdir()] == [path]
     assert path.endswith("-image.png")
+
+
+def test_no_two_keys_share_a_name():
+    long = "x" * 180
+    keys = ["a/b", "a-b", "a\\b", "a:b", "a%2Fb", "a%b", "", "-", "a", "a-mask", "é", "e\u0301"]
+    keys += [long, long + "y", long + "z", long[:-1], "é" * 90, "é" * 91, "é" * 92]
+    stems = [gallery.stem(key) for key in keys]
+    assert len(set(stems)) == len(keys)
+    seen = gallery.Pictures(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), np.uint8))
+    made = [name for key in keys for name in gallery.files(seen, key, colour.dealt())]
+    assert len(set(made)) == 3 * len(keys)
+    assert max(len(name.encode()) for name in made) <= 255
+    assert [unquote(stem) for stem in stems[:6]] == keys[:6]
+
+
+def test_records_without_a_key_are_saved_apart(tmp_path, run):
+    image = colour.marked_png(np.zeros((2, 2, 3), np.uint8))
+    with open(tmp_path / "some.tfrecord", "wb") as file:
+        writer = tfrecord.Writer(file)
+        for _ in range(2):
+            writer.write(wire.serialize({"image/encoded": image}))
+    for number in (0, 1):
+        run("inspect", tmp_path / "some.tfrecord", "--record", number, "--save", tmp_path / "made")
+    names = sorted(path.name for path in (tmp_path / "made").iterdir())
+    assert names == ["some.tfrecord-0-image.png", "some.tfrecord-1-image.png"]
 
 
 def test_a_folder_in_the_way_is_left_alone(tmp_path):

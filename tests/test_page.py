@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import charts, manifest, page, tfrecord, wire
+from dsbuild import charts, images, manifest, page, tfrecord, wire
+from dsbuild.extras import planes
 from dsbuild.layouts.voc import Voc
 from tests import fakes
 from tests.test_gallery import counts
@@ -122,13 +123,21 @@ def test_equal_bytes_for_a_seed(built, show):
     assert one != show(built, "--samples", 9, "--seed", 1)[0]
 
 
-def test_large_pictures_become_thumbnails(tmp_path, run, show):
-    root = fakes.voc(tmp_path / "large", 2, 1, 700, 500)
-    run("voc", root, tmp_path / "made", "--split", "train", "--quiet")
+def test_large_pictures_are_shrunk(tmp_path, run, show):
+    root = fakes.voc(tmp_path / "large", 2, 1, 1000, 600)
+    run("voc", root, tmp_path / "made", "--split", "train", "--extra", "edges", "--quiet")
     for card in show(tmp_path / "made")[1].data["cards"]:
-        assert picture(card["image"])[1].shape[:2] == (229, 320)
-        assert picture(card["mask"])[1].shape[:2] == (229, 320)
-        assert card["size"] == [700, 500]
+        for uri in (card["image"], card["mask"], card["extras"]["edges"]):
+            assert picture(uri)[1].shape[:2] == (480, 800)
+        assert card["size"] == [1000, 600]
+
+
+def test_pictures_of_black_and_white_are_exact(built, show, voc):
+    for card in show(built, "--samples", 5)[1].data["cards"]:
+        with Image.open(f"{voc}/SegmentationClass/{card['key']}.png") as image:
+            form, shown = picture(card["extras"]["edges"])
+            assert form == "PNG"
+            assert np.array_equal(shown[..., 0] > 0, planes.edges(np.asarray(image), width=1) > 0)
 
 
 def test_a_gallery_of_a_class(built, show):
@@ -244,6 +253,10 @@ def test_records_of_any_kind_make_a_page(tmp_path, show, voc):
     assert sum(card["image"] is not None for card in cards) > 5
     assert sum(card["mask"] is not None for card in cards) > 5
     assert any(card["problems"] for card in cards)
+    _, seen = show(tmp_path / "any.tfrecord", "--problems", "--samples", 300)
+    cards = seen.data["cards"]
+    assert len(cards) > 200
+    assert all(card["problems"] for card in cards)
 
 
 def test_the_page_needs_nothing_else(built, show):
@@ -294,6 +307,112 @@ def test_damage_is_on_the_page(built, show):
     assert "expected" in re.search(r'class="bad">([^<]+)<', text)[1]
     path.unlink()
     assert "it is missing" in show(built, exit_code=1)[0]
+
+
+def damage(built):
+    """Damage records of a built VOC; return (file name, record) -> kinds of problems."""
+
+    def label(plane):
+        return [images.encode(np.asarray(plane, np.uint8))]
+
+    image, mask, form = (
+        f"image/{name}" for name in ("encoded", "segmentation/class/encoded", "format")
+    )
+    first, other = "train-00000-of-00002.tfrecord", "val-00001-of-00002.tfrecord"
+    path = pathlib.Path(built, first)
+    records = [wire.parse(record.data) for record in tfrecord.read(str(path))]
+    records[0][image] = [records[0][image][0][:700]]
+    records[1][mask] = [b"<b>no label</b>"]
+    records[2][mask] = label(np.zeros((2, 3)))
+    records[3][mask] = label(np.full(images.plane(records[3][mask][0]).shape, 77))
+    records[4][form] = [EVIL.encode()]
+    with open(path, "wb") as file:
+        writer = tfrecord.Writer(file)
+        for values in records[:5]:
+            writer.write(wire.serialize(values))
+        writer.write(b"no example")
+    data = bytearray(pathlib.Path(built, other).read_bytes())
+    data[300] ^= 1
+    pathlib.Path(built, other).write_bytes(data)
+    kinds = [["image"], ["label"], ["label"], ["values"], ["feature", "header"], ["example"]]
+    return {**{(first, i): found for i, found in enumerate(kinds)}, (other, 0): ["frame"]}
+
+
+def test_a_gallery_of_problems(built, show):
+    wrong = damage(built)
+    text, seen = show(built, "--problems", exit_code=1)
+    cards = {(card["file"], card["record"]): card for card in seen.data["cards"]}
+    assert cards.keys() == wrong.keys()
+    for place, card in cards.items():
+        assert list(dict.fromkeys(t.partition(":")[0] for t in card["problems"])) == wrong[place]
+    shown = {place[1]: card for place, card in cards.items() if place[0].startswith("train")}
+    assert [number for number, card in shown.items() if card["image"] is None] == [0, 5]
+    assert [number for number, card in shown.items() if card["mask"] is None] == [1, 2, 5]
+    assert shown[1]["problems"][0].startswith("label: found text (HTML or XML")
+    assert shown[3]["problems"][0].startswith("values: found label values 77 (2,640 pixels)")
+    assert shown[0]["key"] == shown[0]["key"].strip() != ""
+    assert EVIL[:9] in " ".join(shown[4]["problems"])
+    assert "7 of 7 records with problems." in text
+    assert "<img" not in text
+    body = re.search('<section id="problems">.*?</section>', text, re.DOTALL)[0]
+    rows = [re.findall(r"<td.*?>(.*?)</td>", row) for row in body.split("<tr>")[2:]]
+    counts = {row[0]: int(row[2]) for row in rows}
+    assert counts["label"] == 2
+    assert counts["index"] == counts["changed"] - 1 == 1
+    # Of few every kind is among them; the second of a kind is not.
+    few = show(built, "--problems", "--samples", 6, exit_code=1)[1].data["cards"]
+    assert {(card["file"], card["record"]) for card in few} == wrong.keys() - {
+        ("train-00000-of-00002.tfrecord", 2)
+    }
+
+
+@pytest.mark.parametrize("length", [0, 1, 20, -1])
+@pytest.mark.parametrize(
+    "name",
+    ["val-00000-of-00002.tfrecord", "index/val-00000-of-00002.tfrecord.idx", "schema.json"],
+)
+def test_files_that_are_cut_or_gone(built, show, name, length):
+    """A page of what is left, or an error that names the file."""
+    path = pathlib.Path(built, name)
+    data = path.read_bytes()[:length]
+    path.unlink()
+    if length >= 0:
+        path.write_bytes(data)
+    if name != "schema.json" or length < 0:
+        text, seen = show(built, "--problems", exit_code=int(name.startswith("val")))
+        assert "No problem was found" not in text
+        assert all(card["problems"] for card in seen.data["cards"])
+
+
+def test_no_problems(built, show):
+    text, seen = show(built, "--problems")
+    assert seen.data["cards"] == []
+    assert "No problem was found." in text
+    assert 'id="problems"' not in show(built)[0]
+
+
+def test_problems_of_what_others_wrote(built, show):
+    wrong = damage(built)
+    (name, _), *_ = wrong
+    text, seen = show(os.path.join(built, name), "--problems", exit_code=1)
+    assert [card["record"] for card in seen.data["cards"]] == [0, 1, 2, 4, 5]
+    assert "there is no manifest: label values" in text
+
+
+def test_weights_of_classes(voc, out, run, show):
+    run("voc", voc, out, "--split", "train", "--split", "val", "--extra", "weights", "--quiet")
+    text, _ = show(out)
+    terminal = run("inspect", out).stdout
+    for split, entry in manifest.load(out)["splits"].items():
+        known = entry["weights"]
+        rows = rows_of(text, "classes", split)
+        for value, row in enumerate(rows[:-1]):
+            weights = [known[name][value] for name in ("median_frequency", "effective_number")]
+            assert row[5:] == [f"{weight:.3g}" for weight in weights]
+            line = re.search(rf"^ +{value}  {Voc.classes[value]} .*", terminal, re.MULTILINE)[0]
+            assert set(row[5:]) <= set(line.split())
+        assert rows[-1][5:] == ["", ""]
+    assert "median frequency" in text
 
 
 def test_nothing_at_all(tmp_path, show):

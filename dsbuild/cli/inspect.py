@@ -26,6 +26,9 @@ from dsbuild.cli.base import errors
 @click.option("--class", "with", metavar="NAME", help="Gallery: samples with this class.")
 @click.option("--most", metavar="NAME", help="Gallery: samples with the most of this class.")
 @click.option("--least", metavar="NAME", help="Gallery: those with the least of it, but some.")
+@click.option(
+    "--problems", flag_value="", help="Gallery: samples in which `dsbuild validate` finds problems."
+)
 @click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> None:
@@ -40,10 +43,12 @@ def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> Non
       dsbuild inspect tfrecord --record 17
       dsbuild inspect tfrecord --key 2007_000032 --save pictures
       dsbuild inspect tfrecord --html tfrecord.html --most person
+      dsbuild inspect tfrecord --html tfrecord.html --problems
       dsbuild inspect other/train-00000-of-00004.tfrecord --json
     """
     wanted = number if key is None else key
-    how = {name: asked[name] for name in ("with", "most", "least") if asked[name] is not None}
+    choices = ("with", "most", "least", "problems")
+    how = {name: asked[name] for name in choices if asked[name] is not None}
     if number is not None and key is not None:
         raise click.UsageError("found --record and --key, expected one of them")
     if wanted is None and (asked["save"] or asked["draw"]):
@@ -51,7 +56,9 @@ def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> Non
     if wanted is not None and asked["page"]:
         raise click.UsageError("found --html and one record, expected one of them")
     if len(how) > 1 or (how and not asked["page"]):
-        raise click.UsageError("--class, --most and --least choose for --html, one of them")
+        raise click.UsageError(
+            "--class, --most, --least and --problems choose for --html, one of them"
+        )
     with errors():
         from dsbuild import storage
 

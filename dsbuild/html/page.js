@@ -30,14 +30,14 @@
     return node;
   }
 
-  // What one record is shown as; where it has no such picture, its image.
+  // What one record is shown as; where it has no such picture, its image, or else its mask.
   function fill(stack, card, view) {
     stack.textContent = "";
     stack.className = "stack";
     if (card.extras[view]) {
       stack.classList.add("extra");
       stack.appendChild(picture(card.extras[view], "", view + " of " + card.key));
-    } else if (view === "mask" && card.mask) {
+    } else if (card.mask && (view === "mask" || (view === "overlay" && !card.image))) {
       stack.classList.add("mask-only");
       stack.appendChild(picture(card.mask, "mask", "mask of " + card.key));
     } else {
@@ -70,10 +70,13 @@
       var button = make("button", "card"), stack = make("span", "stack");
       var name = card.key || card.file + " " + card.record;
       button.type = "button";
-      button.title = name;
+      button.title = [name].concat(card.problems).join("\n");
       fill(stack, card, at("view").value);
       button.appendChild(stack);
-      button.appendChild(make("span", "", name));
+      button.appendChild(make("span", "name", name));
+      card.problems.slice(0, 3).forEach(function (text) {
+        button.appendChild(make("span", "why bad", text));
+      });
       button.addEventListener("click", function () { open(i); });
       grid.appendChild(button);
     });
@@ -152,10 +155,9 @@
       move.appendChild(button);
     });
     tools.appendChild(move);
-    at("large-text").textContent = [
-      (current + 1) + " of " + shown.length + " · " + card.split + " · " + card.file + ", record "
-        + card.record + " · " + card.size.join(" × ")
-    ].concat(card.problems).join("\n");
+    at("large-text").textContent = (current + 1) + " of " + shown.length + " · " + card.split + " · "
+      + card.file + ", record " + card.record + (card.size[0] ? " · " + card.size.join(" × ") : "");
+    at("large-why").textContent = card.problems.join("\n");
     card.classes.forEach(function (pair) { whole += pair[1]; });
     at("large-classes").textContent = "";
     card.classes.slice().sort(function (a, b) { return b[1] - a[1]; }).forEach(function (pair) {

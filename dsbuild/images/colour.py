@@ -1,4 +1,4 @@
-"""Pictures to look at: planes in colours, overlays, thumbnails, as files and as data URIs.
+"""Pictures to look at: planes in colours, overlays, as files and as data URIs.
 
 Colours are a table uint8 (256, 3), one of RGB for every value that a plane may hold.
 Black, the colour of the background, is clear in an overlay.
@@ -15,7 +15,7 @@ from dsbuild.errors import ImageError
 from dsbuild.images.pixels import pick, shrink
 
 _MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
-_QUALITY = 78  # of thumbnails in JPEG: no artefact shows at this size
+_QUALITY = 78  # of pictures in JPEG: no artefact shows at this size
 
 
 def dealt() -> np.ndarray:
@@ -76,9 +76,15 @@ def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def photo_uri(pixels: np.ndarray, side: int) -> str:
-    """Return an image or a grey picture as a data URI: a JPEG, its longer side at most `side`."""
+    """Return an image or a grey picture as a data URI, its longer side at most `side`.
+
+    It is a JPEG; where there is but black and white, a PNG, which is sharp and a quarter of it.
+    """
     out = io.BytesIO()
     small = shrink(np.ascontiguousarray(pixels), fit(pixels.shape[:2], side))
+    if small.ndim == 2 and np.isin(small, (0, 255)).all():
+        Image.fromarray(small).convert("1").save(out, "PNG", optimize=True)
+        return _uri("png", out.getvalue())
     Image.fromarray(small).save(out, "JPEG", quality=_QUALITY)
     return _uri("jpeg", out.getvalue())
 
