@@ -1,0 +1,65 @@
+"""`--runner`: what maps the work, and behind `--` the options of a Beam runner."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+LOCAL = "local"
+
+runner_option = click.option(
+    "--runner",
+    default=LOCAL,
+    show_default=True,
+    metavar="NAME",
+    help="local: processes of this machine. beam: Apache Beam in this process. Or a runner of "
+    "Beam, such as DataflowRunner. Options of Beam stand behind --.",
+)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What maps the work: this machine's processes, or a Beam runner with its options."""
+
+    name: str = LOCAL
+    options: tuple[str, ...] = ()
+
+    @property
+    def local(self) -> bool:
+        """Whether Beam has no part in it."""
+        return self.name == LOCAL
+
+    def beam(self) -> Any:
+        """Return the PipelineOptions of the pipeline; raise DsbuildError where they are wrong."""
+        from dsbuild.pipelines import options
+
+        return options.parse(self.name, self.options)
+
+
+class RunnerCommand(click.Command):
+    """A command with `runner_option`, whose parameter `runner` is a Runner.
+
+    All behind the first `--` are options of Beam, and never arguments of the command.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Divide the arguments at `--`, and hold both sides against the runner."""
+        at = args.index("--") if "--" in args else len(args)
+        behind = tuple(args[at + 1 :])
+        rest = super().parse_args(ctx, args[:at])
+        runner = ctx.params["runner"] = Runner(ctx.params["runner"], behind)
+        if runner.local and behind:
+            raise click.UsageError(
+                f"found {' '.join(behind)} behind --, where options of Beam stand; name a runner "
+                "of Beam, as in --runner beam"
+            )
+        if not runner.local and ctx.params.get("workers") is not None:
+            raise click.UsageError(
+                f"--workers are of --runner {LOCAL}; how many a runner of Beam has is an option of "
+                "its own, as in -- --direct_running_mode=multi_processing --direct_num_workers=2"
+            )
+        return rest
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the pieces of the usage line, the options of Beam last."""
+        return [*super().collect_usage_pieces(ctx), "[-- BEAM OPTIONS]"]
