@@ -4,13 +4,15 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dsbuild import folder, manifest, plan, storage
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.errors import StorageError
-from dsbuild.job import Job
+from dsbuild.job import Advance, Job
 from dsbuild.manifest import Reject, ShardReceipt
+from dsbuild.plan import files
+from dsbuild.plan.files import Place
 from dsbuild.recipe import Recipe
 from dsbuild.shard import Standing, check_shard, versions, write_shard
 
@@ -46,7 +48,7 @@ def build(
         todo = {shard.name for shard in entries if not standing[shard.name].receipt}
         stale = surplus(out, planned, others, note)
         splits = {found.split for found in planned}
-        if todo or stale or manifest.load(out) is None or not folder.planned_splits(out) >= splits:
+        if todo or stale or manifest.load(out) is None or not files.splits(out) >= splits:
             folder.open_for_work(out)
             folder.forget(out, [*stale, *sorted(todo)])
             publish(request, planned)
@@ -104,8 +106,33 @@ def publish(request: Request, planned: Iterable[Planned]) -> None:
     """Write recipe and plans into the folder, before any shard of theirs."""
     folder.save_recipe(request.out, request.recipe)
     for found in planned:
-        with storage.writing(folder.plan_path(request.out, found.split)) as file:
-            file.writelines(shard.line().encode() for shard in found.plans())
+        files.save(request.out, found.split, found.plans())
+
+
+class Outcome(NamedTuple):
+    """What became of a shard: its receipt without sources, and whether it stood already."""
+
+    receipt: ShardReceipt
+    kept: bool
+
+
+def ensure_shard(place: Place, advance: Advance, *, request: Request) -> Outcome:
+    """Keep a shard that stands as the folder's plan has it, else write it.
+
+    Needs nothing but the folder and the sources, so it runs on any machine that has both;
+    twice, or at two places at once, it does no harm.
+    """
+    shard = files.load(place, request.root, request.recipe)
+    out, skip = request.out, request.on_error
+    stands = check_shard(shard, _unseen, out=out, on_error=skip, compare=request.sources)
+    if stands.receipt:
+        advance(len(shard.samples), 0)
+        return Outcome(stands.receipt, kept=True)
+    return Outcome(write_shard(shard, advance, out=out, on_error=skip), kept=False)
+
+
+def _unseen(samples: int, size: int) -> None:
+    """Advance nothing: what is only looked at is not done yet."""
 
 
 def _standing(

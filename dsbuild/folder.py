@@ -5,14 +5,13 @@ and ends by writing it, so that a reader never meets old and new shards together
 """
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dsbuild import interop, manifest, plan, storage
+from dsbuild import interop, manifest, storage
 from dsbuild.errors import PlanError
-from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject
+from dsbuild.plan import files
 from dsbuild.recipe import Recipe, load
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
@@ -20,17 +19,11 @@ _RECIPE = "recipe.json"
 _SIDE = "side.json"  # the names of the side files that dsbuild wrote
 # Side files that dsbuild wrote before it noted which.
 _ALWAYS = ("dataset_info.json", "features.json")
-_PLAN = re.compile(r"plan-(.+)\.jsonl", re.DOTALL)
 
 
 def state(out: str, *names: str) -> str:
     """Return the path of names in the folder's state."""
     return storage.join(out, manifest.STATE, *names)
-
-
-def plan_path(out: str, split: str) -> str:
-    """Return where the plan of a split lies; it is there before any of its shards."""
-    return state(out, f"plan-{split}.jsonl")
 
 
 def shards(out: str) -> list[str]:
@@ -45,24 +38,10 @@ def shards(out: str) -> list[str]:
         if name.endswith(".json")
     }
     rest = [name for name in storage.names(out) if name not in ours]
-    for split in planned_splits(out) & {manifest.split_of(name) for name in rest}:
-        names = planned(out, split)
+    for split in files.splits(out) & {manifest.split_of(name) for name in rest}:
+        names = files.samples(out, split)
         ours.update(name for name in rest if name in names)
     return sorted(ours)
-
-
-def planned_splits(out: str) -> set[str]:
-    """Return the splits that were planned here, finished or not."""
-    return {match[1] for name in storage.names(state(out)) if (match := _PLAN.fullmatch(name))}
-
-
-def planned(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
-    """Return shard -> its samples in order, as the plan of a split has them; none without one."""
-    path = plan_path(out, split)
-    if storage.stamp(path) is None:
-        return {}
-    with storage.reading(path) as (file, _):
-        return dict(plan.read_line(line, path) for line in file)
 
 
 def sweep(out: str) -> None:
@@ -91,7 +70,7 @@ def clear(out: str) -> None:
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
         # The recipe stays: it marks the folder as ours.
-        if name in (_PREVIOUS, _SIDE, interop.TERMS) or _PLAN.fullmatch(name):
+        if name in (_PREVIOUS, _SIDE, interop.TERMS) or files.PLAN.fullmatch(name):
             storage.remove(state(out, name))
 
 
@@ -165,7 +144,7 @@ def other_splits(out: str, splits: Iterable[str], recipe: Recipe) -> dict[str, A
     """
     document = manifest.load(out) or _load(state(out, _PREVIOUS))
     entries = document.get("splits", {})
-    found = {manifest.split_of(name) for name in shards(out)} | planned_splits(out)
+    found = {manifest.split_of(name) for name in shards(out)} | files.splits(out)
     names = sorted((found | entries.keys()) - set(splits))
     remedy = (
         "build all splits together (without --split), start anew with --overwrite, or choose "

@@ -7,6 +7,7 @@ from dsbuild import folder, manifest
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.build import Summary, build
 from dsbuild.errors import PlanError
+from dsbuild.plan import files
 from dsbuild.spool import Spool
 
 
@@ -27,7 +28,7 @@ def repair(
 
 
 def _request(out: str, source: str | None) -> tuple[Request, Audit]:
-    splits = sorted(folder.planned_splits(out))
+    splits = sorted(files.splits(out))
     if not splits:
         raise PlanError(
             f"{out}: found no plan of dsbuild, so it is not known what was in it; build it anew"
@@ -37,7 +38,7 @@ def _request(out: str, source: str | None) -> tuple[Request, Audit]:
     planned = []
     skipped = False
     for split in splits:
-        shards = folder.planned(out, split)
+        shards = files.samples(out, split)
         receipts = (manifest.load_receipt(out, name) for name in shards)
         skipped |= any(receipt and receipt.rejects for receipt in receipts)
         samples = Spool(itertools.chain.from_iterable(shards.values()))

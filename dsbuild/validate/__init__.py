@@ -9,6 +9,7 @@ from typing import Any
 from dsbuild import __version__, folder, manifest, recipe, scan, storage, tfrecord
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.job import Job
+from dsbuild.plan import files as plans
 from dsbuild.problems import Problem
 from dsbuild.schema import Schema, load
 from dsbuild.validate.pixels import Expected
@@ -136,7 +137,7 @@ def _rules(
 def _tasks(home: str, paths: Sequence[str], known: Mapping[str, Any] | None) -> list[Task]:
     planned = {}
     for split in (known or {}).get("splits", {}):
-        planned |= folder.planned(home, split)
+        planned |= plans.samples(home, split)
     tasks = []
     for path in paths:
         name = os.path.basename(path)

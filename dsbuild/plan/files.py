@@ -1,0 +1,63 @@
+"""Plans in an output folder: a file a split, a line a shard. There before any of their shards."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from dsbuild import manifest, plan, storage
+from dsbuild.layouts import Sample
+from dsbuild.plan import ShardPlan
+from dsbuild.recipe import Recipe
+
+PLAN = re.compile(r"plan-(.+)\.jsonl", re.DOTALL)
+
+
+class Place(NamedTuple):
+    """Where the plan of a shard stands: a line of a plan file."""
+
+    path: str
+    offset: int
+    size: int
+
+
+def path(out: str, split: str) -> str:
+    """Return where the plan of a split lies."""
+    return storage.join(out, manifest.STATE, f"plan-{split}.jsonl")
+
+
+def splits(out: str) -> set[str]:
+    """Return the splits that were planned here, finished or not."""
+    names = storage.names(storage.join(out, manifest.STATE))
+    return {match[1] for name in names if (match := PLAN.fullmatch(name))}
+
+
+def save(out: str, split: str, plans: Iterable[ShardPlan]) -> None:
+    """Write the plan of a split."""
+    with storage.writing(path(out, split)) as file:
+        file.writelines(shard.line().encode() for shard in plans)
+
+
+def samples(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
+    """Return shard -> its samples in order; none where the split has no plan."""
+    name = path(out, split)
+    if storage.stamp(name) is None:
+        return {}
+    with storage.reading(name) as (file, _):
+        return dict(plan.read_line(line, name) for line in file)
+
+
+def places(path: str) -> Iterator[Place]:
+    """Yield where the plan of every shard stands in a plan file."""
+    offset = 0
+    with storage.reading(path) as (file, _):
+        for line in file:
+            yield Place(path, offset, len(line))
+            offset += len(line)
+
+
+def load(place: Place, root: str, recipe: Recipe) -> ShardPlan:
+    """Return the plan of a shard, read from its place alone."""
+    with storage.reading(place.path) as (file, _):
+        file.seek(place.offset)
+        name, found = plan.read_line(file.read(place.size), place.path)
+    return ShardPlan(name, root, found, recipe)
