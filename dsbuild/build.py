@@ -102,6 +102,44 @@ def surplus(
     return stale
 
 
+def spread(
+    request: Request,
+    audit: Audit,
+    engine: Callable[[Job[Place, "Outcome"]], list["Outcome"]],
+    note: Note = lambda _: None,
+) -> Summary:
+    """Build or finish an output folder as `build` does, on machines that share it.
+
+    `engine` maps a job's work over its tasks, in any order and more than once if it likes,
+    and returns the results.
+    """
+    with opened(request, audit, note) as others:
+        planned = audit.splits
+        prepare(request, planned, others, note)
+        names = [found.split for found in planned]
+        places = [one for name in names for one in files.places(files.path(request.out, name))]
+        work = functools.partial(ensure_shard, request=request)
+        samples = sum(len(found.samples) for found in planned)
+        outcomes = engine(Job(places, work, samples, "building " + ", ".join(names)))
+        receipts = [outcome.receipt for outcome in outcomes]
+        document, rejects = finish(request.out, request.recipe, names, receipts, others)
+        tell(rejects, note)
+        kept = sum(outcome.kept for outcome in outcomes)
+        return Summary(document, len(outcomes) - kept, kept, rejects)
+
+
+def prepare(
+    request: Request, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
+) -> None:
+    """Open a folder for engines that look at each shard only where they write it."""
+    for line in folder.differences(request.out, request.recipe):
+        note(f"the recipe changed: {line}")
+    stale = surplus(request.out, planned, others, note)
+    folder.open_for_work(request.out)
+    folder.forget(request.out, stale)
+    publish(request, planned)
+
+
 def publish(request: Request, planned: Iterable[Planned]) -> None:
     """Write recipe and plans into the folder, before any shard of theirs."""
     folder.save_recipe(request.out, request.recipe)

@@ -16,6 +16,7 @@ from dsbuild.recipe import Recipe, load
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
+FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for it
 _SIDE = "side.json"  # the names of the side files that dsbuild wrote
 # Side files that dsbuild wrote before it noted which.
 _ALWAYS = ("dataset_info.json", "features.json")
@@ -70,7 +71,7 @@ def clear(out: str) -> None:
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
         # The recipe stays: it marks the folder as ours.
-        if name in (_PREVIOUS, _SIDE, interop.TERMS) or files.PLAN.fullmatch(name):
+        if name in (_PREVIOUS, _SIDE, FAILED, interop.TERMS) or files.PLAN.fullmatch(name):
             storage.remove(state(out, name))
 
 
@@ -242,13 +243,22 @@ def _load(path: str) -> Any:
     return manifest.parse(storage.read(path)[0], path)
 
 
-def close(out: str, recipe: Recipe, document: Mapping[str, Any], rejects: Sequence[Reject]) -> None:
+def rejects(out: str) -> tuple[Reject, ...]:
+    """Return the samples that were left out of a complete folder."""
+    path = storage.join(out, manifest.REJECTS)
+    if storage.stamp(path) is None:
+        return ()
+    lines = storage.read(path)[0].splitlines()
+    return tuple(Reject(**manifest.parse(line, path)) for line in lines)
+
+
+def close(out: str, recipe: Recipe, document: Mapping[str, Any], left: Sequence[Reject]) -> None:
     """Write all that describes the folder, the manifest last."""
     found = side_files(out, recipe, document)
     storage.write(storage.join(out, manifest.SCHEMA), found.pop(manifest.SCHEMA))
     write_side_files(out, found)
-    if rejects:
-        lines = "".join(manifest.dump(vars(reject)) + "\n" for reject in rejects)
+    if left:
+        lines = "".join(manifest.dump(vars(reject)) + "\n" for reject in left)
         storage.write(storage.join(out, manifest.REJECTS), lines.encode())
     storage.write(storage.join(out, manifest.NAME), (manifest.dump(document, 2) + "\n").encode())
     storage.remove(state(out, _PREVIOUS))

@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLOORS = {
     9: ["__main__"],
     8: ["cli"],
-    7: ["diff", "page", "repair", "report"],
-    6: ["build", "describe", "examine", "export", "pipelines", "sections", "validate"],
+    7: ["diff", "page", "pipelines", "repair", "report"],
+    6: ["build", "describe", "examine", "export", "sections", "validate"],
     5: ["audit", "folder", "gallery", "shard"],
     4: ["census", "example", "plan"],
     3: ["interop", "listing", "mistakes", "recipe", "scan"],
