@@ -17,14 +17,21 @@ from dsbuild import storage
 from dsbuild.errors import ShardError
 
 FRAMING = 16  # bytes that a frame adds to its data
+_HEAD = struct.Struct("<QI")
+# protobuf reads no message of 2 GiB or more; nothing larger is taken into memory.
+_LARGEST = (1 << 31) - 1
 
 
 class Record(NamedTuple):
-    """One record of a file: its number, its frame's byte offset, its data."""
+    """One record of a file: its number, its frame's byte offset, its data.
+
+    Where its frame is damaged it has no data, but the problem.
+    """
 
     number: int
     offset: int
     data: bytes
+    problem: str = ""
 
 
 def masked_crc(data: bytes) -> int:
@@ -69,16 +76,12 @@ def index_text(index: Sequence[tuple[int, int]]) -> str:
 def read(path: str) -> Iterator[Record]:
     """Yield the records of a TFRecord file, both checksums of each checked.
 
-    Raises ShardError with file, record number and byte offset at the first frame
-    that is cut or damaged. No length is trusted before it was checked against what
-    is left of the file. An empty file is valid and has no records.
+    Raises ShardError with file, record number and byte offset at the first frame that is
+    cut or damaged. An empty file is valid and has no records.
     """
     with storage.reading(path) as (file, size):
-        offset = number = 0
-        while offset < size:
-            yield Record(number, offset, _frame(file, path, number, offset, size))
-            offset = file.tell()
-            number += 1
+        for record in frames(file, size):
+            yield _whole(record, path)
 
 
 def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
@@ -89,39 +92,81 @@ def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
     with storage.reading(path) as (file, size):
         for number, offset in places:
             file.seek(offset)
-            yield Record(number, offset, _frame(file, path, number, offset, size))
+            yield _whole(_frame(file, size, offset, number)[0], path)
 
 
-def _frame(file: BinaryIO, path: str, number: int, offset: int, size: int) -> bytes:
-    """Return the data of the frame that begins where the file stands."""
-    where = f"{path}: record {number} at byte {offset}"
+def place(path: str, record: Record) -> str:
+    """Return where a record lies, as messages begin."""
+    return f"{path}: record {record.number} at byte {record.offset}"
+
+
+def _whole(record: Record, path: str) -> Record:
+    if record.problem:
+        raise ShardError(f"{place(path, record)}: {record.problem}")
+    return record
+
+
+def frames(file: BinaryIO, size: int, offsets: Sequence[int] = ()) -> Iterator[Record]:
+    """Yield the records of an open file of a size, on past damaged ones, which have a problem.
+
+    No length is trusted before it was checked against what is left of the file. After a
+    frame whose length is damaged reading goes on at the next of `offsets`, which an index
+    gives; without one it ends there.
+    """
+    offset = number = 0
+    while offset < size:
+        record, end = _frame(file, size, offset, number)
+        yield record
+        number += 1
+        if end is None:
+            later = [(n, at) for n, at in enumerate(offsets) if offset < at < size]
+            if not later:
+                return
+            number, end = later[0]
+            file.seek(end)
+        offset = end
+
+
+def _frame(file: BinaryIO, size: int, offset: int, number: int) -> tuple[Record, int | None]:
+    """Return the record that begins where the file stands, and where it ends, if that is known."""
+
+    def damaged(problem: str, end: int | None = None) -> tuple[Record, int | None]:
+        return Record(number, offset, b"", problem), end
+
     head = file.read(12)
     if len(head) < 12:
-        raise ShardError(
-            f"{where}: found {len(head)} bytes, expected a frame's 12-byte header: "
-            "the file is cut; build or fetch it again"
+        return damaged(
+            f"found {len(head)} bytes, expected a frame's 12-byte header: the file is cut; build "
+            "or fetch it again"
         )
-    length, crc = struct.unpack("<QI", head)
-    if head.startswith(b"\x1f\x8b\x08"):
-        raise ShardError(f"{where}: found gzip; unpack the file first (gunzip)")
+    length, crc = _HEAD.unpack(head)
     if masked_crc(head[:8]) != crc:
-        raise ShardError(
-            f"{where}: the checksum of the record's length is wrong: this is no "
-            "TFRecord file, or it is damaged here; build or fetch it again"
+        if head.startswith(b"\x1f\x8b\x08"):
+            return damaged("found gzip; unpack the file first (gunzip)")
+        return damaged(
+            "the checksum of the record's length is wrong: this is no TFRecord file, or it is "
+            "damaged here; build or fetch it again"
         )
-    if length + FRAMING > size - offset:
-        raise ShardError(
-            f"{where}: found a record of {length:,} bytes, but only "
-            f"{max(size - offset - FRAMING, 0):,} are left: the file is cut; "
-            "build or fetch it again"
+    left = size - offset - FRAMING
+    if length > left:
+        return damaged(
+            f"found a record of {length:,} bytes, but only {max(left, 0):,} are left: the file is "
+            "cut; build or fetch it again"
+        )
+    end = offset + length + FRAMING
+    if length > _LARGEST:
+        file.seek(end)
+        return damaged(
+            f"found a record of {length:,} bytes, which protobuf does not read; build it again", end
         )
     data = file.read(length)
     tail = file.read(4)
     if len(data) + len(tail) < length + 4:
-        raise ShardError(f"{where}: the file shrank while it was read")
-    if masked_crc(data) != struct.unpack("<I", tail)[0]:
-        raise ShardError(
-            f"{where}: the checksum of the record's {length:,} bytes is wrong: the file "
-            "is damaged here; build or fetch it again"
+        return damaged("the file shrank while it was read")
+    if masked_crc(data) != int.from_bytes(tail, "little"):
+        return damaged(
+            f"the checksum of the record's {length:,} bytes is wrong: the file is damaged here; "
+            "build or fetch it again",
+            end,
         )
-    return data
+    return Record(number, offset, data), end

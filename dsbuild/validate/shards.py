@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dsbuild import storage, wire
+from dsbuild import storage, tfrecord, wire
 from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.example import Rejected, encode
 from dsbuild.job import Advance
@@ -14,8 +14,8 @@ from dsbuild.layouts import Sample
 from dsbuild.problems import Problem
 from dsbuild.recipe import Recipe
 from dsbuild.schema import Schema
+from dsbuild.tfrecord import Record
 from dsbuild.validate import pixels, records
-from dsbuild.validate.frames import Frame, frames
 
 LEVELS = ("frames", "records", "pixels", "source")
 _MOST = 1000  # problems of one file that are kept; the rest is counted
@@ -80,12 +80,12 @@ class Checked:
     images: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
     values: set[int] = field(default_factory=set)
 
-    def add(self, kind: str, text: str, frame: Frame | None = None, key: str = "") -> None:
-        """Note a problem of the file, or of one of its frames."""
+    def add(self, kind: str, text: str, record: Record | None = None, key: str = "") -> None:
+        """Note a problem of the file, or of one of its records."""
         if len(self.problems) >= _MOST:
             self.more += 1
             return
-        place = (frame.number, frame.offset) if frame else (None, None)
+        place = (record.number, record.offset) if record else (None, None)
         self.problems.append(Problem(kind, self.path, text, *place, key))
 
 
@@ -101,17 +101,17 @@ def check(task: Task, advance: Advance, *, rules: Rules) -> Checked:
     try:
         with storage.reading(task.path) as (file, size):
             checked.bytes = size
-            for frame in frames(file, size, task.offsets):
-                if frame.data is None:
-                    checked.add("frame", f"{frame.problem}; build or fetch the file again", frame)
+            for record in tfrecord.frames(file, size, task.offsets):
+                if record.problem:
+                    checked.add("frame", record.problem, record)
                     continue
                 checked.records += 1
-                index.append((frame.offset, len(frame.data) + 16))
+                index.append((record.offset, len(record.data) + tfrecord.FRAMING))
                 if rules.level != "frames":
-                    key, image = _record(frame, task, rules, checked)
+                    key, image = _record(record, task, rules, checked)
                     keys.append(digest(key.encode(errors="surrogateescape")))
                     hashes.append(digest(image))
-                advance(len(frame.data), len(frame.data))
+                advance(len(record.data), len(record.data))
         if rules.level != "frames":
             checked.sha256, _ = storage.sha256(task.path)
     except DsbuildError as error:
@@ -121,30 +121,30 @@ def check(task: Task, advance: Advance, *, rules: Rules) -> Checked:
     return checked
 
 
-def _record(frame: Frame, task: Task, rules: Rules, checked: Checked) -> tuple[str, bytes]:
+def _record(record: Record, task: Task, rules: Rules, checked: Checked) -> tuple[str, bytes]:
     """Check one record; return its key and image, empty where it has none."""
     try:
-        named = wire.parse(frame.data)
+        named = wire.parse(record.data)
     except ShardError as error:
-        checked.add("example", str(error), frame)
+        checked.add("example", str(error), record)
         return "", b""
     values = {f.role: named[f.name] for f in rules.schema.features if f.name in named}
     key = _first(values.get("key")).decode(errors="surrogateescape")
     for text in records.problems(named, rules.schema, rules.closed):
-        checked.add("feature", text, frame, key)
+        checked.add("feature", text, record, key)
     if task.samples is not None:
-        known = frame.number < len(task.samples)
-        planned = task.samples[frame.number] if known else None
+        known = record.number < len(task.samples)
+        planned = task.samples[record.number] if known else None
         if planned is None or planned.key != key:
             text = "nothing" if planned is None else repr(planned.key)
-            checked.add("order", f"found {key!r}, expected {text} by the plan", frame, key)
+            checked.add("order", f"found {key!r}, expected {text} by the plan", record, key)
         elif rules.source:
-            for text in _of_source(planned, frame.data, named, *rules.source):
-                checked.add("source", text, frame, key)
+            for text in _of_source(planned, record.data, named, *rules.source):
+                checked.add("source", text, record, key)
     if rules.level in ("pixels", "source"):
-        again = frame.number % _AGAIN == 0
+        again = record.number % _AGAIN == 0
         for kind, text in pixels.problems(values, rules.expected, checked.values, again):
-            checked.add(kind, text, frame, key)
+            checked.add(kind, text, record, key)
     return key, _first(values.get("image"))
 
 
