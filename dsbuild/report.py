@@ -9,7 +9,6 @@ from dsbuild.audit import Audit
 from dsbuild.build import Summary
 from dsbuild.errors import ShardError
 from dsbuild.manifest import Statistics
-from dsbuild.validate import Validation
 
 _IGNORE = "(ignore)"  # the name of the value that is no class
 
@@ -231,17 +230,4 @@ def summary_document(summary: Summary, audit: Audit, out: str, seconds: float) -
         "rejects": [vars(reject) for reject in summary.rejects],
         "seconds": round(seconds, 3),
         "manifest": summary.manifest,
-    }
-
-
-def validation_document(found: Validation, path: str, level: str) -> dict[str, Any]:
-    """Return what a validation found, as a JSON document."""
-    return {
-        "path": path,
-        "level": level,
-        "files": found.files,
-        "records": found.records,
-        "bytes": found.bytes,
-        "problems": [vars(problem) | {"text": str(problem)} for problem in found.problems],
-        "notes": list(found.notes),
     }

@@ -11,9 +11,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsbuild.documents import fits
 from dsbuild.errors import SchemaError
 
 _TAG = "role:"
+_TYPES = ("BYTES", "INT", "FLOAT")
+_ENTRY = {
+    "name": str,
+    "type": str,
+    "presence?": {"minFraction?": int | float},
+    "annotation?": {"tag?": [str], "comment?": [str]},
+    "stringDomain?": {"value?": [str]},
+}
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,8 @@ def parse(document: Mapping[str, Any], where: str) -> Schema:
 
 
 def _feature(entry: Mapping[str, Any]) -> Feature:
+    if not fits(entry, _ENTRY) or entry["type"] not in _TYPES:
+        raise ValueError(f"found no feature in {str(entry)[:80]}")
     tags = entry.get("annotation", {}).get("tag", [])
     roles = [tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)]
     bounds = entry.get("intDomain", {})

@@ -6,7 +6,6 @@ data, `<I masked crc32c of the data`, all little-endian.
 Source: tensorflow/core/lib/io/record_writer.cc.
 """
 
-import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
@@ -48,6 +47,8 @@ class Writer:
     """
 
     def __init__(self, file: BinaryIO):
+        import hashlib
+
         self._file = file
         self.size = 0
         self.sha256 = hashlib.sha256()
@@ -65,7 +66,7 @@ class Writer:
         self.size += len(data) + FRAMING
 
 
-def index_text(index: Sequence[tuple[int, int]]) -> str:
+def index_text(index: Iterable[tuple[int, int]]) -> str:
     """Return the index file of a shard: `offset size` a line.
 
     The format of DALI's `tfrecord2idx` and of the `tfrecord` package on PyPI.

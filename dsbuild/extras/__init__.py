@@ -7,13 +7,15 @@ laplacian:png16` another form, `--extra edges:width=2` other parameters.
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from dsbuild.errors import PlanError
 from dsbuild.extras.forms import FORMS, OFFSET
 from dsbuild.extras.planes import alpha, canny, distance, edges, laplacian, sobel, trimap
 from dsbuild.weights import weights
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["EXTRAS", "FORMS", "OFFSET", "Chosen", "Extra", "features", "parse", "versions"]
 
@@ -34,7 +36,7 @@ class Extra:
     """
 
     of: str
-    compute: Callable[..., np.ndarray]
+    compute: Callable[..., "np.ndarray"]
     forms: tuple[str, ...]
     parameters: Mapping[str, tuple[float, float, float]]
     help: str
@@ -155,7 +157,7 @@ def versions(chosen: Sequence[Chosen]) -> dict[str, str]:
     return {"opencv": cv2.__version__}
 
 
-def features(chosen: Sequence[Chosen], planes: Mapping[str, np.ndarray | None]) -> dict:
+def features(chosen: Sequence[Chosen], planes: Mapping[str, "np.ndarray | None"]) -> dict:
     """Return role -> value of the chosen extras; those whose pixels are missing are left out.
 
     `planes` holds what `Extra.of` names.
