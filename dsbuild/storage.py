@@ -98,7 +98,7 @@ def read(path: str) -> tuple[bytes, Stamp]:
 def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file for reading in order; give it and its size in bytes."""
     try:
-        file = open(path, "rb", buffering=1 << 20)  # noqa: SIM115
+        file = open(path, "rb", buffering=1 << 18)  # noqa: SIM115
     except FileNotFoundError as error:
         raise StorageError(f"{path}: there is no such file") from error
     except OSError as error:
