@@ -118,7 +118,8 @@ def record(path: str, number: int | str) -> dict[str, Any]:
         name, found = _find_key(path, number)
     else:
         name, found = _find(path, known, number)
-    values = wire.parse(found.data)
+    with tfrecord.located(name, found):
+        values = wire.parse(found.data)
     return {
         "file": name,
         "record": found.number,
@@ -128,7 +129,7 @@ def record(path: str, number: int | str) -> dict[str, Any]:
             key: {"kind": scan.kind(value), "value": scan.describe(value)}
             for key, value in sorted(values.items())
         },
-        "classes": _record_classes(scan.count(values, scan.labels_of(folder)), known),
+        "classes": _record_classes(scan.count(scan.label(values, scan.labels_of(folder))), known),
     }
 
 
@@ -157,7 +158,9 @@ def _find_key(path: str, key: str) -> tuple[str, tfrecord.Record]:
     names, count = census.names_of(path), 0
     for name in scan.files(path):
         for found in tfrecord.read(name):
-            if census.key(wire.parse(found.data), names) == key:
+            with tfrecord.located(name, found):
+                values = wire.parse(found.data)
+            if census.key(values, names) == key:
                 return name, found
             count += 1
     raise ShardError(f"{path}: found {count:,} records, and none of key {key!r}")
@@ -207,8 +210,13 @@ def plan_document(audit: Audit, root: str) -> dict[str, Any]:
             }
             for planned in audit.splits
         },
-        "findings": [vars(finding) for finding in audit.findings],
+        "findings": findings(audit),
     }
+
+
+def findings(audit: Audit) -> list[dict[str, Any]]:
+    """Return what was found, as a JSON document."""
+    return [vars(finding) for finding in audit.findings]
 
 
 def remedies(audit: Audit) -> list[str]:
@@ -224,7 +232,7 @@ def summary_document(summary: Summary, audit: Audit, out: str, seconds: float) -
     """Return what a build came to, as a JSON document."""
     return {
         "out": out,
-        "findings": [vars(finding) for finding in audit.findings],
+        "findings": findings(audit),
         "written": summary.written,
         "kept": summary.kept,
         "rejects": [vars(reject) for reject in summary.rejects],

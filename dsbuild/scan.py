@@ -13,6 +13,8 @@ from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dsbuild.wire import Parsed
 
 # The endings that people give to single files; shards are known by their names.
@@ -130,15 +132,12 @@ def scan(path: str, limit: int | None = None, labels: Sequence[str] = ()) -> Fil
         for record in tfrecord.read(path):
             if number == limit:
                 break
-            try:
+            with tfrecord.located(path, record):
                 values = wire.parse(record.data)
-            except ShardError as error:
-                where = f"{path}: record {record.number} at byte {record.offset}"
-                raise ShardError(f"{where}: {error}") from error
             for name, value in values.items():
                 seen = _feature(value)
                 features[name] = features[name] + seen if name in features else seen
-            statistics += count(values, labels)
+            statistics += count(label(values, labels))
             number += 1
     except DsbuildError as error:
         problem = str(error)
@@ -158,27 +157,41 @@ def _feature(value: "Parsed") -> FeatureScan:
     return FeatureScan(kind(value), 1, (count,) * 2, (min(lengths), max(lengths)))
 
 
-def count(values: Mapping[str, "Parsed"], labels: Sequence[str]) -> Statistics:
-    """Return what the first of a record's features `labels` shows: pixels by value, or a class."""
+def label(values: Mapping[str, "Parsed"], labels: Sequence[str]) -> "int | np.ndarray | None":
+    """Return a record's label, the first of its features `labels` that is one, or None.
+
+    A class, or a plane of classes: uint8 (h, w).
+    """
     for value in map(values.get, labels):
         if value is None or len(value) != 1:
             continue
         if kind(value) == "int64":
-            return Statistics(images={int(value[0]): 1}, labels=1)
-        pixels = _pixels(value[0]) if kind(value) == "bytes" else {}
-        if pixels:
-            return Statistics(pixels, dict.fromkeys(pixels, 1), labels=1)
-    return Statistics()
+            return int(value[0])
+        plane = _plane(value[0]) if kind(value) == "bytes" else None
+        if plane is not None:
+            return plane
+    return None
 
 
-def _pixels(data: bytes) -> dict[int, int]:
-    """Return value -> pixels of an encoded label; nothing where it is none."""
+def _plane(data: bytes) -> "np.ndarray | None":
     from dsbuild import images  # here as below, since no image is decoded to find a file
 
     try:
-        return images.histogram(images.plane(data))
+        return images.plane(data)
     except DsbuildError:
-        return {}
+        return None
+
+
+def count(label: "int | np.ndarray | None") -> Statistics:
+    """Return what a record's label shows: pixels by value, or a class."""
+    from dsbuild import images
+
+    if label is None:
+        return Statistics()
+    if isinstance(label, int):
+        return Statistics(images={label: 1}, labels=1)
+    pixels = images.histogram(label)
+    return Statistics(pixels, dict.fromkeys(pixels, 1), labels=1)
 
 
 def _scan_task(path: str, advance: Advance, *, labels: Sequence[str]) -> FileScan:

@@ -6,6 +6,7 @@ data, `<I masked crc32c of the data`, all little-endian.
 Source: tensorflow/core/lib/io/record_writer.cc.
 """
 
+import contextlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
@@ -96,14 +97,22 @@ def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
             yield _whole(_frame(file, size, offset, number)[0], path)
 
 
-def place(path: str, record: Record) -> str:
-    """Return where a record lies, as messages begin."""
+@contextlib.contextmanager
+def located(path: str, record: Record) -> Iterator[None]:
+    """Say file, record number and byte offset before what a ShardError says of a record's data."""
+    try:
+        yield
+    except ShardError as error:
+        raise ShardError(f"{_place(path, record)}: {error}") from error
+
+
+def _place(path: str, record: Record) -> str:
     return f"{path}: record {record.number} at byte {record.offset}"
 
 
 def _whole(record: Record, path: str) -> Record:
     if record.problem:
-        raise ShardError(f"{place(path, record)}: {record.problem}")
+        raise ShardError(f"{_place(path, record)}: {record.problem}")
     return record
 
 
