@@ -1,5 +1,6 @@
 """What is to be built, and what listing the sources shows before a pixel is read."""
 
+import functools
 import itertools
 import os
 import posixpath
@@ -73,10 +74,10 @@ class Planned:
     bytes: int
     labels: str | None
 
-    @property
-    def samples(self) -> list[Sample]:
+    @functools.cached_property
+    def samples(self) -> tuple[Sample, ...]:
         """The samples that are planned, in order."""
-        return [sample for shard in self.plans for sample in shard.samples]
+        return tuple(sample for shard in self.plans for sample in shard.samples)
 
 
 @dataclass(frozen=True)
