@@ -193,6 +193,8 @@ def command(root: str, out: str, workers: int, verify: str) -> list[str]:
 def run(words: list[str], **options: object) -> str:
     """Run a command and return what it prints; end with its errors where it fails."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # What is installed has its bytecode; without it every start compiles dsbuild anew.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(words, capture_output=True, text=True, env=environment, **options)
     if done.returncode:
         sys.exit(f"{' '.join(words)}\n{done.stderr}")

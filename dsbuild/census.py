@@ -198,7 +198,7 @@ def _row(path: str, record: tfrecord.Record, names: Mapping, labels: Sequence[st
             height, width = head.height, head.width
         except DsbuildError:
             pass
-    counted = scan.count(values, labels)
+    counted = scan.count(scan.label(values, labels))
     return Row(
         file=os.path.basename(path),
         number=record.number,

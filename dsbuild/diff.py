@@ -2,14 +2,14 @@
 
 import dataclasses
 import functools
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dsbuild import images, manifest, scan, storage, tfrecord, wire
-from dsbuild.errors import ImageError
+import numpy as np
+
+from dsbuild import manifest, scan, storage, tfrecord, wire
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
 
@@ -74,16 +74,19 @@ def _read(
     items = {}
     total = Statistics()
     for record in tfrecord.read(path):
-        values = wire.parse(record.data)
-        key = _first(values.get(roles.get("key", ""))).decode(errors="surrogateescape")
-        label, statistics = _label(values, labels)
+        with tfrecord.located(path, record):
+            values = wire.parse(record.data)
+        key = wire.first(values.get(roles.get("key", ""))).decode(errors="surrogateescape")
+        label = scan.label(values, labels)
         items[key or f"record {record.number}"] = Item(
             os.path.basename(path),
-            _digest(_first(values.get(roles.get("image", "")))),
-            label,
-            _digest(record.data),
+            wire.digest(wire.first(values.get(roles.get("image", "")))),
+            _digest(label, values, labels),
+            wire.digest(record.data),
         )
-        ends = [int(values[name][0]) for name in sizes if len(values.get(name, ())) == 1]
+        statistics = scan.count(label)
+        found = map(values.get, sizes)
+        ends = [int(one[0]) for one in found if scan.kind(one) == "int64" and len(one) == 1]
         if len(ends) == 2:
             statistics = dataclasses.replace(
                 statistics, heights=(ends[0],) * 2, widths=(ends[1],) * 2
@@ -93,24 +96,14 @@ def _read(
     return items, total
 
 
-def _label(values: Mapping[str, wire.Parsed], labels: Sequence[str]) -> tuple[bytes, Statistics]:
+def _digest(
+    label: int | np.ndarray | None, values: Mapping[str, wire.Parsed], labels: Sequence[str]
+) -> bytes:
     """Return a digest of a record's label, by its classes and not by how they are encoded."""
-    label = next((values[name] for name in labels if values.get(name) is not None), None)
-    try:
-        plane = images.plane(_first(label))
-    except ImageError:
-        return _digest(repr(label).encode()), scan.count(values, labels)
-    counts = images.histogram(plane)
-    statistics = Statistics(counts, dict.fromkeys(counts, 1), labels=1)
-    return _digest(repr(plane.shape).encode() + plane.tobytes()), statistics
-
-
-def _first(value: wire.Parsed) -> bytes:
-    return value[0] if isinstance(value, list) and value else b""
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=8).digest()
+    if isinstance(label, np.ndarray):
+        return wire.digest(repr(label.shape).encode() + label.tobytes())
+    stored = [values.get(name) for name in labels] if label is None else label
+    return wire.digest(repr(stored).encode())
 
 
 def diff(one: Side, other: Side) -> dict[str, Any]:

@@ -1,18 +1,13 @@
 """A job: work mapped over tasks on local processes, with progress, stoppable at once."""
 
 import contextlib
-import ctypes
 import itertools
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,8 +58,12 @@ class Job(Generic[Task, Result]):
             return self._spread(tasks, workers, bar)
 
     def _spread(self, tasks: Iterator[Task], workers: int, bar: "_Bar") -> list[Result]:
+        import multiprocessing  # here, since one process alone is often done before they are
+        from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+        from concurrent.futures.process import BrokenProcessPool
+
         context = multiprocessing.get_context(_method())
-        meter = context.Array("Q", 3)  # samples, bytes, stop
+        meter = context.Array("Q", 2 + 2 * workers)  # stop, workers, samples and bytes of each
         results: dict[int, Result] = {}
         numbered = enumerate(tasks)
         running = {}
@@ -83,7 +82,7 @@ class Job(Generic[Task, Result]):
                     if not running:
                         return [results[i] for i in range(len(results))]
                     done, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-                    bar.show(meter[0], meter[1])
+                    bar.show(sum(meter[2::2]), sum(meter[3::2]))
                     for future in done:
                         results[running.pop(future)] = future.result()
             except BrokenProcessPool as error:
@@ -92,7 +91,7 @@ class Job(Generic[Task, Result]):
                     "the same command again with fewer --workers, finished shards are kept"
                 ) from error
             except BaseException:
-                meter[2] = 1
+                meter[0] = 1
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
@@ -119,13 +118,16 @@ def _without_threads_of_opencv() -> Iterator[None]:
             cv2.setNumThreads(before)
 
 
-_meter = None  # of this worker process
+_meter = _mine = None  # of this worker process: the counts of all, and where its own begin
 
 
 def _start(meter) -> None:
     """Prepare a worker process: the parent alone hears Ctrl-C, and no worker outlives it."""
-    global _meter
-    _meter = meter
+    global _meter, _mine
+    with meter.get_lock():
+        _mine = 2 + 2 * meter[1]
+        meter[1] += 1
+    _meter = meter.get_obj()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # The cores have their workers already. OpenCV reads this when it is first imported.
@@ -138,6 +140,8 @@ def _start(meter) -> None:
 def _end_with_parent() -> None:
     # A worker whose parent was killed would wait for its next task for ever, since all
     # workers hold both ends of the queue's pipe.
+    import multiprocessing.connection
+
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
 
@@ -147,11 +151,10 @@ def _call(work: Callable[[Task, Advance], Result], task: Task) -> Result:
 
 
 def _advance(samples: int, size: int) -> None:
-    with _meter.get_lock():
-        _meter[0] += samples
-        _meter[1] += size
-        stop = _meter[2]
-    if stop:
+    # Without a lock, which takes longer than many a sample: each counts for itself.
+    _meter[_mine] += samples
+    _meter[_mine + 1] += size
+    if _meter[0]:
         raise Stopped
 
 
@@ -161,6 +164,8 @@ def tune() -> None:
     By default each one is a fresh mapping, whose page faults cost more than decoding
     an image: the table in bench/README.md says what this buys.
     """
+    import ctypes
+
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(-3, 1 << 28)  # M_MMAP_THRESHOLD

@@ -1,12 +1,14 @@
 """The image policy: what may be done to an image before it is stored. By default nothing."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from dsbuild import images
 from dsbuild.errors import ImageError, PlanError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dsbuild import images
 
 EXIF = ("keep", "apply", "reject")
 UNREADABLE = ("reject", "reencode")
@@ -60,12 +62,14 @@ class Admitted(NamedTuple):
     """
 
     data: bytes
-    head: images.Header
+    head: "images.Header"
     size: tuple[int, int]
     changes: tuple[str, ...] = ()
 
-    def fit(self, plane: np.ndarray, soft: bool = False) -> np.ndarray:
+    def fit(self, plane: "np.ndarray", soft: bool = False) -> "np.ndarray":
         """Return a plane of the label at the stored size: classes by nearest, `soft` by area."""
+        from dsbuild import images
+
         size = (self.head.height, self.head.width)
         if plane.shape == size:
             return plane
@@ -74,6 +78,8 @@ class Admitted(NamedTuple):
 
 def admit(data: bytes, policy: Policy) -> Admitted:
     """Return an image as a policy has it stored; raise ImageError where it may not be."""
+    from dsbuild import images
+
     pixels, changes = None, []
     reason = None
     if policy.unreadable == "reject" or not images.foreign(data):

@@ -9,7 +9,6 @@ from dsbuild.audit import Audit
 from dsbuild.build import Summary
 from dsbuild.errors import ShardError
 from dsbuild.manifest import Statistics
-from dsbuild.validate import Validation
 
 _IGNORE = "(ignore)"  # the name of the value that is no class
 
@@ -119,7 +118,8 @@ def record(path: str, number: int | str) -> dict[str, Any]:
         name, found = _find_key(path, number)
     else:
         name, found = _find(path, known, number)
-    values = wire.parse(found.data)
+    with tfrecord.located(name, found):
+        values = wire.parse(found.data)
     return {
         "file": name,
         "record": found.number,
@@ -129,7 +129,7 @@ def record(path: str, number: int | str) -> dict[str, Any]:
             key: {"kind": scan.kind(value), "value": scan.describe(value)}
             for key, value in sorted(values.items())
         },
-        "classes": _record_classes(scan.count(values, scan.labels_of(folder)), known),
+        "classes": _record_classes(scan.count(scan.label(values, scan.labels_of(folder))), known),
     }
 
 
@@ -158,7 +158,9 @@ def _find_key(path: str, key: str) -> tuple[str, tfrecord.Record]:
     names, count = census.names_of(path), 0
     for name in scan.files(path):
         for found in tfrecord.read(name):
-            if census.key(wire.parse(found.data), names) == key:
+            with tfrecord.located(name, found):
+                values = wire.parse(found.data)
+            if census.key(values, names) == key:
                 return name, found
             count += 1
     raise ShardError(f"{path}: found {count:,} records, and none of key {key!r}")
@@ -204,8 +206,13 @@ def plan_document(audit: Audit, root: str) -> dict[str, Any]:
             }
             for planned in audit.splits
         },
-        "findings": [vars(finding) for finding in audit.findings],
+        "findings": findings(audit),
     }
+
+
+def findings(audit: Audit) -> list[dict[str, Any]]:
+    """Return what was found, as a JSON document."""
+    return [vars(finding) for finding in audit.findings]
 
 
 def remedies(audit: Audit) -> list[str]:
@@ -221,23 +228,10 @@ def summary_document(summary: Summary, audit: Audit, out: str, seconds: float) -
     """Return what a build came to, as a JSON document."""
     return {
         "out": out,
-        "findings": [vars(finding) for finding in audit.findings],
+        "findings": findings(audit),
         "written": summary.written,
         "kept": summary.kept,
         "rejects": [vars(reject) for reject in summary.rejects],
         "seconds": round(seconds, 3),
         "manifest": summary.manifest,
-    }
-
-
-def validation_document(found: Validation, path: str, level: str) -> dict[str, Any]:
-    """Return what a validation found, as a JSON document."""
-    return {
-        "path": path,
-        "level": level,
-        "files": found.files,
-        "records": found.records,
-        "bytes": found.bytes,
-        "problems": [vars(problem) | {"text": str(problem)} for problem in found.problems],
-        "notes": list(found.notes),
     }

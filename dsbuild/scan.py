@@ -5,14 +5,17 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from dsbuild import images, manifest, schema, storage, tfrecord, wire
+from dsbuild import manifest, schema, storage, tfrecord
 from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dsbuild.wire import Parsed
 
 # The endings that people give to single files; shards are known by their names.
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
@@ -118,6 +121,8 @@ def scan(path: str, limit: int | None = None, labels: Sequence[str] = ()) -> Fil
     `labels` are the names of features as `labels_of` gives them. A damaged file does not
     raise: what was read up to there is returned with the problem.
     """
+    from dsbuild import wire
+
     stamp = storage.stamp(path)  # none for a link that leads nowhere
     found = FileScan(os.path.basename(path), split_of(path), 0, stamp.size if stamp else 0)
     features: dict[str, FeatureScan] = {}
@@ -127,53 +132,66 @@ def scan(path: str, limit: int | None = None, labels: Sequence[str] = ()) -> Fil
         for record in tfrecord.read(path):
             if number == limit:
                 break
-            try:
+            with tfrecord.located(path, record):
                 values = wire.parse(record.data)
-            except ShardError as error:
-                where = f"{path}: record {record.number} at byte {record.offset}"
-                raise ShardError(f"{where}: {error}") from error
             for name, value in values.items():
                 seen = _feature(value)
                 features[name] = features[name] + seen if name in features else seen
-            statistics += count(values, labels)
+            statistics += count(label(values, labels))
             number += 1
     except DsbuildError as error:
         problem = str(error)
     return replace(found, records=number, features=features, statistics=statistics, problem=problem)
 
 
-def kind(value: wire.Parsed) -> str:
+def kind(value: "Parsed") -> str:
     """Return what a parsed feature is: `bytes`, `int64`, `float32`, or `none`."""
     if value is None:
         return "none"
-    return str(value.dtype) if isinstance(value, np.ndarray) else "bytes"
+    return "bytes" if isinstance(value, list) else str(value.dtype)
 
 
-def _feature(value: wire.Parsed) -> FeatureScan:
+def _feature(value: "Parsed") -> FeatureScan:
     count = 0 if value is None else len(value)
     lengths = [len(item) for item in value] if kind(value) == "bytes" and count else [0]
     return FeatureScan(kind(value), 1, (count,) * 2, (min(lengths), max(lengths)))
 
 
-def count(values: Mapping[str, wire.Parsed], labels: Sequence[str]) -> Statistics:
-    """Return what the first of a record's features `labels` shows: pixels by value, or a class."""
+def label(values: Mapping[str, "Parsed"], labels: Sequence[str]) -> "int | np.ndarray | None":
+    """Return a record's label, the first of its features `labels` that is one, or None.
+
+    A class, or a plane of classes: uint8 (h, w).
+    """
     for value in map(values.get, labels):
-        if isinstance(value, np.ndarray):
-            if len(value) == 1 and value.dtype == np.int64:
-                return Statistics(images={int(value[0]): 1}, labels=1)
-        elif value is not None and len(value) == 1:
-            pixels = _pixels(value[0])
-            if pixels:
-                return Statistics(pixels, dict.fromkeys(pixels, 1), labels=1)
-    return Statistics()
+        if value is None or len(value) != 1:
+            continue
+        if kind(value) == "int64":
+            return int(value[0])
+        plane = _plane(value[0]) if kind(value) == "bytes" else None
+        if plane is not None:
+            return plane
+    return None
 
 
-def _pixels(data: bytes) -> dict[int, int]:
-    """Return value -> pixels of an encoded label; nothing where it is none."""
+def _plane(data: bytes) -> "np.ndarray | None":
+    from dsbuild import images  # here as below, since no image is decoded to find a file
+
     try:
-        return images.histogram(images.plane(data))
+        return images.plane(data)
     except DsbuildError:
-        return {}
+        return None
+
+
+def count(label: "int | np.ndarray | None") -> Statistics:
+    """Return what a record's label shows: pixels by value, or a class."""
+    from dsbuild import images
+
+    if label is None:
+        return Statistics()
+    if isinstance(label, int):
+        return Statistics(images={label: 1}, labels=1)
+    pixels = images.histogram(label)
+    return Statistics(pixels, dict.fromkeys(pixels, 1), labels=1)
 
 
 def _scan_task(path: str, advance: Advance, *, labels: Sequence[str]) -> FileScan:
@@ -190,11 +208,11 @@ def scan_all(
     return Job(paths, work, len(paths), "reading", unit="files").run(workers, quiet)
 
 
-def describe(value: wire.Parsed) -> Any:
+def describe(value: "Parsed") -> Any:
     """Return a feature's value as something to show: short, and JSON."""
     if value is None:
         return None
-    if isinstance(value, np.ndarray):
+    if not isinstance(value, list):
         # JSON has neither NaN nor infinity.
         numbers = value.tolist() if len(value) <= 8 else [value.min().item(), value.max().item()]
         numbers = [number if math.isfinite(number) else str(number) for number in numbers]
@@ -206,6 +224,8 @@ def describe(value: wire.Parsed) -> Any:
 
 
 def _describe_bytes(item: bytes) -> Any:
+    from dsbuild import images
+
     try:
         head = images.header(item)
     except DsbuildError:

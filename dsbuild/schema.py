@@ -5,15 +5,24 @@ roles (`image`, `label`, `height`, ...); the names on disk stand in the schema a
 """
 
 import functools
-import importlib.resources
 import json
+import pkgutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsbuild.documents import fits
 from dsbuild.errors import SchemaError
 
 _TAG = "role:"
+_TYPES = ("BYTES", "INT", "FLOAT")
+_ENTRY = {
+    "name": str,
+    "type": str,
+    "presence?": {"minFraction?": int | float},
+    "annotation?": {"tag?": [str], "comment?": [str]},
+    "stringDomain?": {"value?": [str]},
+}
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class Schema:
 @functools.cache
 def load(name: str) -> Schema:
     """Return a schema that dsbuild ships, such as `segmentation`."""
-    source = importlib.resources.files("dsbuild.schemas") / f"{name}.json"
-    return parse(json.loads(source.read_text()), f"{name}.json")
+    # pkgutil, since importlib.resources takes longer to import than all schemas to read.
+    return parse(json.loads(pkgutil.get_data("dsbuild.schemas", f"{name}.json")), f"{name}.json")
 
 
 def parse(document: Mapping[str, Any], where: str) -> Schema:
@@ -106,6 +115,8 @@ def parse(document: Mapping[str, Any], where: str) -> Schema:
 
 
 def _feature(entry: Mapping[str, Any]) -> Feature:
+    if not fits(entry, _ENTRY) or entry["type"] not in _TYPES:
+        raise ValueError(f"found no feature in {str(entry)[:80]}")
     tags = entry.get("annotation", {}).get("tag", [])
     roles = [tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)]
     bounds = entry.get("intDomain", {})

@@ -7,9 +7,7 @@ folder after fsync, so that no half-written file ever bears a final name.
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -100,7 +98,7 @@ def read(path: str) -> tuple[bytes, Stamp]:
 def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file for reading in order; give it and its size in bytes."""
     try:
-        file = open(path, "rb", buffering=1 << 20)  # noqa: SIM115
+        file = open(path, "rb", buffering=1 << 18)  # noqa: SIM115
     except FileNotFoundError as error:
         raise StorageError(f"{path}: there is no such file") from error
     except OSError as error:
@@ -111,6 +109,8 @@ def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
 
 def sha256(path: str) -> tuple[str, int]:
     """Return the sha256 of a whole file, and its size in bytes."""
+    import hashlib  # here, since OpenSSL is slow to load and much does without
+
     with reading(path) as (file, size):
         return hashlib.file_digest(file, "sha256").hexdigest(), size
 
@@ -135,7 +135,7 @@ def placing(path: str) -> Iterator[str]:
     temporary = None
     try:
         os.makedirs(folder or ".", exist_ok=True)
-        temporary = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{secrets.token_hex(4)}")
+        temporary = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{os.urandom(4).hex()}")
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)

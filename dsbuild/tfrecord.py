@@ -6,7 +6,8 @@ data, `<I masked crc32c of the data`, all little-endian.
 Source: tensorflow/core/lib/io/record_writer.cc.
 """
 
-import hashlib
+import contextlib
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
@@ -17,14 +18,21 @@ from dsbuild import storage
 from dsbuild.errors import ShardError
 
 FRAMING = 16  # bytes that a frame adds to its data
+_HEAD = struct.Struct("<QI")
+# protobuf reads no message of 2 GiB or more; nothing larger is taken into memory.
+_LARGEST = (1 << 31) - 1
 
 
 class Record(NamedTuple):
-    """One record of a file: its number, its frame's byte offset, its data."""
+    """One record of a file: its number, its frame's byte offset, its data.
+
+    Where its frame is damaged it has no data, but the problem.
+    """
 
     number: int
     offset: int
     data: bytes
+    problem: str = ""
 
 
 def masked_crc(data: bytes) -> int:
@@ -41,6 +49,8 @@ class Writer:
     """
 
     def __init__(self, file: BinaryIO):
+        import hashlib
+
         self._file = file
         self.size = 0
         self.sha256 = hashlib.sha256()
@@ -58,7 +68,7 @@ class Writer:
         self.size += len(data) + FRAMING
 
 
-def index_text(index: Sequence[tuple[int, int]]) -> str:
+def index_text(index: Iterable[tuple[int, int]]) -> str:
     """Return the index file of a shard: `offset size` a line.
 
     The format of DALI's `tfrecord2idx` and of the `tfrecord` package on PyPI.
@@ -69,16 +79,12 @@ def index_text(index: Sequence[tuple[int, int]]) -> str:
 def read(path: str) -> Iterator[Record]:
     """Yield the records of a TFRecord file, both checksums of each checked.
 
-    Raises ShardError with file, record number and byte offset at the first frame
-    that is cut or damaged. No length is trusted before it was checked against what
-    is left of the file. An empty file is valid and has no records.
+    Raises ShardError with file, record number and byte offset at the first frame that is
+    cut or damaged. An empty file is valid and has no records.
     """
     with storage.reading(path) as (file, size):
-        offset = number = 0
-        while offset < size:
-            yield Record(number, offset, _frame(file, path, number, offset, size))
-            offset = file.tell()
-            number += 1
+        for record in frames(file, size):
+            yield _whole(record, path)
 
 
 def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
@@ -89,39 +95,92 @@ def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
     with storage.reading(path) as (file, size):
         for number, offset in places:
             file.seek(offset)
-            yield Record(number, offset, _frame(file, path, number, offset, size))
+            data, problem, _ = _frame(file, size - offset)
+            yield _whole(Record(number, offset, data, problem), path)
 
 
-def _frame(file: BinaryIO, path: str, number: int, offset: int, size: int) -> bytes:
-    """Return the data of the frame that begins where the file stands."""
-    where = f"{path}: record {number} at byte {offset}"
+@contextlib.contextmanager
+def located(path: str, record: Record) -> Iterator[None]:
+    """Say file, record number and byte offset before what a ShardError says of a record's data."""
+    try:
+        yield
+    except ShardError as error:
+        raise ShardError(f"{_place(path, record)}: {error}") from error
+
+
+def _place(path: str, record: Record) -> str:
+    return f"{path}: record {record.number} at byte {record.offset}"
+
+
+def _whole(record: Record, path: str) -> Record:
+    if record.problem:
+        raise ShardError(f"{_place(path, record)}: {record.problem}")
+    return record
+
+
+def frames(file: BinaryIO, size: int, offsets: Sequence[int] = ()) -> Iterator[Record]:
+    """Yield the records of an open file of a size, on past damaged ones, which have a problem.
+
+    No length is trusted before it was checked against what is left of the file. After a
+    frame whose length is damaged reading goes on at the next of `offsets`, which an index
+    gives; without one it ends there.
+    """
+    offset = number = 0
+    while offset < size:
+        data, problem, length = _frame(file, size - offset)
+        yield Record(number, offset, data, problem)
+        number += 1
+        if length is not None:
+            offset += length
+            continue
+        later = [(n, at) for n, at in enumerate(offsets) if offset < at < size]
+        if not later:
+            return
+        number, offset = later[0]
+        file.seek(offset)
+
+
+def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
+    """Read a frame where `left` bytes are left; return data, or a problem, and the frame's size.
+
+    The size is None where it is not known.
+    """
+    # The fast path makes no closure and calls little: a record takes a few microseconds.
     head = file.read(12)
     if len(head) < 12:
-        raise ShardError(
-            f"{where}: found {len(head)} bytes, expected a frame's 12-byte header: "
+        problem = (
+            f"found {len(head)} bytes, expected a frame's 12-byte header: the file is cut; build "
+            "or fetch it again"
+        )
+        return b"", problem, None
+    length, crc = _HEAD.unpack(head)
+    if masked_crc(head[:8]) != crc:
+        if head.startswith(b"\x1f\x8b\x08"):
+            return b"", "found gzip; unpack the file first (gunzip)", None
+        problem = (
+            "the checksum of the record's length is wrong: this is no TFRecord file, or it is "
+            "damaged here; build or fetch it again"
+        )
+        return b"", problem, None
+    size = length + FRAMING
+    if size > left:
+        problem = (
+            f"found a record of {length:,} bytes, but only {max(left - FRAMING, 0):,} are left: "
             "the file is cut; build or fetch it again"
         )
-    length, crc = struct.unpack("<QI", head)
-    if head.startswith(b"\x1f\x8b\x08"):
-        raise ShardError(f"{where}: found gzip; unpack the file first (gunzip)")
-    if masked_crc(head[:8]) != crc:
-        raise ShardError(
-            f"{where}: the checksum of the record's length is wrong: this is no "
-            "TFRecord file, or it is damaged here; build or fetch it again"
-        )
-    if length + FRAMING > size - offset:
-        raise ShardError(
-            f"{where}: found a record of {length:,} bytes, but only "
-            f"{max(size - offset - FRAMING, 0):,} are left: the file is cut; "
-            "build or fetch it again"
-        )
+        return b"", problem, None
+    if length > _LARGEST:
+        file.seek(length + 4, os.SEEK_CUR)
+        problem = f"found a record of {length:,} bytes, which protobuf does not read"
+        return b"", f"{problem}; build it again", size
     data = file.read(length)
     tail = file.read(4)
     if len(data) + len(tail) < length + 4:
-        raise ShardError(f"{where}: the file shrank while it was read")
-    if masked_crc(data) != struct.unpack("<I", tail)[0]:
-        raise ShardError(
-            f"{where}: the checksum of the record's {length:,} bytes is wrong: the file "
-            "is damaged here; build or fetch it again"
+        return b"", "the file shrank while it was read", None
+    if masked_crc(data) != int.from_bytes(tail, "little"):
+        problem = (
+            f"the checksum of the record's {length:,} bytes is wrong: the file is damaged here; "
+            "build or fetch it again"
         )
-    return data
+        return b"", problem, size
+    return data, "", size

@@ -1,7 +1,6 @@
 """Weights of classes, from how often they occur: nothing a record, a table in the manifest."""
 
 from collections.abc import Sequence
-from statistics import median
 
 
 def weights(
@@ -18,6 +17,8 @@ def weights(
     - effective_number: (1 - b) / (1 - b^n) with n images and b = `beta`, scaled to a mean
       of 1 over the classes that occur (Cui et al., Class-Balanced Loss, CVPR 2019).
     """
+    from statistics import median  # which takes longer to import than all of the manifest
+
     whole = sum(pixels)
     shares = [p / a for p, a in zip(pixels, around, strict=True) if a]
     middle = median(shares) if shares else 0.0

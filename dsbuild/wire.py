@@ -9,6 +9,7 @@ Source: tensorflow/core/example/{example,feature}.proto; protobuf.dev, Encoding.
 """
 
 import functools
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -91,6 +92,16 @@ def pack_varints(values: np.ndarray) -> bytes:
     keep = np.ones_like(more)
     keep[:, 1:] = more[:, :9]
     return octets[keep].tobytes()
+
+
+def first(value: Parsed) -> bytes:
+    """Return the first of a parsed feature's bytes; none where it holds no bytes."""
+    return value[0] if isinstance(value, list) and value else b""
+
+
+def digest(data: bytes) -> bytes:
+    """Return 8 bytes by which equal content is found."""
+    return hashlib.blake2b(data, digest_size=8).digest()
 
 
 def parse(data: bytes) -> dict[str, Parsed]:

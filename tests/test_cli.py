@@ -230,6 +230,30 @@ def test_inspect_records_that_are_no_examples(tmp_path, run):
     assert "record 0 at byte 0: found bytes that are no tf.train.Example" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "x.tfrecord", "x.tfrecord"),
+        ("inspect", "x.tfrecord", "--key", "nowhere"),
+        ("inspect", "x.tfrecord", "--record", 1),
+        ("export", "x.tfrecord", "other", "--to", "webdataset"),
+    ],
+)
+def test_records_that_are_no_examples_are_located(voc, out, tmp_path, run, monkeypatch, words):
+    """A record whose checksums are right and whose content is none is found by all that read it."""
+    monkeypatch.chdir(tmp_path)
+    run("voc", voc, out, "--split", "val", "--shards", 1, "--quiet")
+    good = next(tfrecord.read(f"{out}/val-00000-of-00001.tfrecord")).data
+    with open("x.tfrecord", "wb") as file:
+        writer = tfrecord.Writer(file)
+        writer.write(good)
+        writer.write(good[:-1])
+    result = run(*words)
+    assert result.exit_code == 1
+    where = f"error: x.tfrecord: record 1 at byte {len(good) + 16}: "
+    assert f"{where}found bytes that are no tf.train.Example" in result.stderr
+
+
 def test_inspect_records_without_labels(voc, out, tmp_path, run):
     shutil.copy(f"{voc}/JPEGImages/2007_000000.jpg", f"{voc}/JPEGImages/a.jpg")
     fakes.write_list(voc, "test", ["a"])

@@ -121,6 +121,14 @@ def test_help_imports_nothing_heavy():
         assert loaded(code + call) == "[]"
 
 
+def test_frames_are_checked_without_what_decodes_pixels(voc, out, run):
+    assert run("voc", voc, out).exit_code == 0
+    code = "from click.testing import CliRunner; from dsbuild.cli import main\n"
+    arguments = ["validate", out, "--level", "frames", "--workers", "1"]
+    call = f"assert CliRunner().invoke(main, {arguments}).exit_code == 0"
+    assert loaded(code + call) == "['google_crc32c']"
+
+
 def test_a_build_without_extras_needs_no_opencv(voc, out):
     code = "from click.testing import CliRunner; from dsbuild.cli import main\n"
     arguments = ["voc", voc, out, "--workers", "1"]

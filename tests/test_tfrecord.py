@@ -96,6 +96,30 @@ def test_a_hostile_length_allocates_nothing(tmp_path):
         list(tfrecord.read(str(tmp_path / "big")))
 
 
+def test_what_protobuf_does_not_read_is_not_taken_into_memory(tmp_path):
+    size = (1 << 31) + 5
+    length = struct.pack("<Q", size)
+    with open(tmp_path / "big", "wb") as file:
+        file.write(length + struct.pack("<I", tfrecord.masked_crc(length)))
+        file.truncate(size + 16)
+    with pytest.raises(ShardError, match=r"record 0 at byte 0: .* which protobuf does not read"):
+        list(tfrecord.read(str(tmp_path / "big")))
+
+
+def test_damaged_data_is_passed_over(tmp_path):
+    written(tmp_path / "a", b"abc", b"defgh", b"i")
+    data = bytearray((tmp_path / "a").read_bytes())
+    data[19 + 12] ^= 1  # of the second record's data
+    data[40] ^= 1  # of the third's length
+    first, second, third = tfrecord.frames(io.BytesIO(data), len(data))
+    assert first == (0, 0, b"abc", "")
+    assert second[:3] == (1, 19, b"")
+    assert "the record's 5 bytes is wrong" in second.problem
+    assert "the record's length is wrong" in third.problem
+    found = list(tfrecord.frames(io.BytesIO(data), len(data), (0, 19, 40)))
+    assert [record.number for record in found] == [0, 1, 2]
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(StorageError, match="nowhere: there is no such file"):
         list(tfrecord.read(str(tmp_path / "nowhere")))

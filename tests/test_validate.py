@@ -484,7 +484,7 @@ def test_nothing_beside_the_shards_raises(clean, tmp_path, name):
     for _ in range(600):
         changed = with_value(json.loads(lines[0]), rng.choice(places), rng.choice(STRANGE))
         path.write_text("\n".join([json.dumps(changed), *lines[1:]]))
-        for check in (lambda: validate(str(out), "frames"), lambda: repair(str(out), "nowhere")):
+        for check in (lambda: validate(str(out), "records"), lambda: repair(str(out), "nowhere")):
             try:
                 check()
             except DsbuildError as error:

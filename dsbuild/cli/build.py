@@ -194,14 +194,13 @@ def _build(
     found = examine.examine(asked, found, workers, every=every, quiet=not talks)
     if check_duplicates:
         found = examine.duplicates(asked, found, workers, quiet=not talks)
-    document = report.plan_document(found, root)
     few = None if every else examine.FEW
     if found.findings and talks:
-        click.secho("\n" + tables.findings_text(document["findings"], few), fg="yellow", err=True)
+        click.secho("\n" + tables.findings_text(report.findings(found), few), fg="yellow", err=True)
         for line in report.remedies(found):
             note(line)
     if dry_run and as_json:
-        click.echo(json.dumps(document, indent=2))
+        click.echo(json.dumps(report.plan_document(found, root), indent=2))
     if dry_run and talks:
         count = tables.count(len(found.findings), "finding")
         click.echo(f"\n{count}; nothing was written, this was a dry run")

@@ -34,11 +34,11 @@ def validate(path: str, source: str | None, level: str, workers: int | None, as_
       dsbuild validate tfrecord data --level source
     """
     with errors():
-        from dsbuild import job, report, storage, tables
+        from dsbuild import job, storage, tables
         from dsbuild.validate import validate
 
         found = validate(storage.local(path), level, source, workers or job.cores(), quiet=as_json)
-        document = report.validation_document(found, path, level)
+        document = found.document(path, level)
         click.echo(json.dumps(document, indent=2) if as_json else tables.validation_text(document))
         for line in () if as_json else found.notes:
             note(line)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -75,6 +74,8 @@ def _coloured() -> bool:
 
 
 def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
+    import shutil
+
     from dsbuild import blocks, gallery, report, shown
 
     document = report.record(path, wanted)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from dsbuild import manifest, scan, storage, tfrecord
-from dsbuild.errors import DsbuildError, PlanError, ShardError
+from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.export import arrays, parquet, webdataset
 from dsbuild.export.sample import Keys, Sample, sample
 from dsbuild.job import Advance, Job
@@ -141,11 +141,8 @@ def _label(sources: Sequence[str], names: Keys) -> str | None:
 
 
 def _sample(source: str, record: tfrecord.Record, names: Keys) -> Sample:
-    try:
+    with tfrecord.located(source, record):
         return sample(record.data, names, f"{_stem(source)}-{record.number:06d}")
-    except ShardError as error:
-        where = f"{source}: record {record.number} at byte {record.offset}"
-        raise ShardError(f"{where}: {error}") from error
 
 
 def _clear(out: str, shards: Sequence[Shard]) -> None:

@@ -7,13 +7,15 @@ laplacian:png16` another form, `--extra edges:width=2` other parameters.
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from dsbuild.errors import PlanError
 from dsbuild.extras.forms import FORMS, OFFSET
 from dsbuild.extras.planes import alpha, canny, distance, edges, laplacian, sobel, trimap
 from dsbuild.weights import weights
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["EXTRAS", "FORMS", "OFFSET", "Chosen", "Extra", "features", "parse", "versions"]
 
@@ -29,45 +31,35 @@ class Extra:
       compute: (pixels, **parameters) -> array (h, w).
       forms: in which it may be stored, the default one first; see `FORMS`.
       parameters: name -> (default, smallest, largest); whole numbers where the default is.
-      help: one line for `--help`.
       rising: parameters of which none may be less than the one before it.
     """
 
     of: str
-    compute: Callable[..., np.ndarray]
+    compute: Callable[..., "np.ndarray"]
     forms: tuple[str, ...]
     parameters: Mapping[str, tuple[float, float, float]]
-    help: str
     rising: tuple[str, ...] = ()
 
 
 EXTRAS = {
-    "laplacian": Extra("image", laplacian, ("int64", "png16", "raw16"), {}, "of the grey image"),
-    "sobel": Extra("image", sobel, ("png16", "raw16"), {}, "gradient magnitude of the grey image"),
+    "laplacian": Extra("image", laplacian, ("int64", "png16", "raw16"), {}),
+    "sobel": Extra("image", sobel, ("png16", "raw16"), {}),
     "canny": Extra(
         "image",
         canny,
         ("png",),
         {"low": (100, 0, 65535), "high": (200, 0, 65535)},
-        "edges of the grey image, 0 or 1",
         rising=("low", "high"),
     ),
-    "edges": Extra(
-        "label", edges, ("png",), {"width": (1, 1, 255)}, "class boundaries of the label, 0 or 1"
-    ),
-    "distance": Extra(
-        "label", distance, ("png",), {"cap": (255, 1, 255)}, "to the nearest class boundary"
-    ),
-    "alpha": Extra("alpha", alpha, ("png",), {}, "the soft alpha of a matte"),
-    "trimap": Extra(
-        "alpha", trimap, ("png",), {"width": (10, 0, 255)}, "of a matte: 0, 128 unknown, 255"
-    ),
+    "edges": Extra("label", edges, ("png",), {"width": (1, 1, 255)}),
+    "distance": Extra("label", distance, ("png",), {"cap": (255, 1, 255)}),
+    "alpha": Extra("alpha", alpha, ("png",), {}),
+    "trimap": Extra("alpha", trimap, ("png",), {"width": (10, 0, 255)}),
     "weights": Extra(
         "counts",
         weights,
         (),
         {"beta": (0.999, 0.0, 0.999999)},
-        "class weights in the manifest, none a record",
     ),
 }
 
@@ -155,7 +147,7 @@ def versions(chosen: Sequence[Chosen]) -> dict[str, str]:
     return {"opencv": cv2.__version__}
 
 
-def features(chosen: Sequence[Chosen], planes: Mapping[str, np.ndarray | None]) -> dict:
+def features(chosen: Sequence[Chosen], planes: Mapping[str, "np.ndarray | None"]) -> dict:
     """Return role -> value of the chosen extras; those whose pixels are missing are left out.
 
     `planes` holds what `Extra.of` names.

@@ -2,23 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dsbuild import images
+if TYPE_CHECKING:
+    import numpy as np
 
 OFFSET = 32768  # of 16-bit PNGs, which hold no negative values
 
 
-def _values(name: str, pixels: np.ndarray) -> dict:
+def _values(name: str, pixels: "np.ndarray") -> dict:
     return {name: pixels.ravel()}
 
 
-def _png(name: str, pixels: np.ndarray) -> dict:
+def _png(name: str, pixels: "np.ndarray") -> dict:
+    from dsbuild import images
+
     return {f"{name}.encoded": images.encode(pixels), f"{name}.format": b"png"}
 
 
-def _png16(name: str, pixels: np.ndarray) -> dict:
+def _png16(name: str, pixels: "np.ndarray") -> dict:
+    import numpy as np
+
+    from dsbuild import images
+
     shifted = (pixels.astype(np.int32) + OFFSET).astype(np.uint16)
     return {
         f"{name}.encoded": images.encode(shifted, level=1),
@@ -26,7 +32,7 @@ def _png16(name: str, pixels: np.ndarray) -> dict:
     }
 
 
-def _raw16(name: str, pixels: np.ndarray) -> dict:
+def _raw16(name: str, pixels: "np.ndarray") -> dict:
     return {
         f"{name}.encoded": pixels.astype("<i2").tobytes(),
         f"{name}.format": b"raw16",
@@ -43,7 +49,7 @@ class Form:
       bytes_per_pixel: about what they take.
     """
 
-    store: Callable[[str, np.ndarray], dict]
+    store: Callable[[str, "np.ndarray"], dict]
     roles: tuple[str, ...]
     bytes_per_pixel: float
 

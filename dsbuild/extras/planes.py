@@ -2,19 +2,22 @@
 
 An image is RGB uint8 (h, w, 3), a label its class indices uint8 (h, w), an alpha uint8
 (h, w). OpenCV is imported where it is used, since a build without extras needs neither
-its time nor its memory.
+its time nor its memory; NumPy likewise.
 """
 
-import numpy as np
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
-def _grey(image: np.ndarray) -> np.ndarray:
+def _grey(image: "np.ndarray") -> "np.ndarray":
     import cv2
 
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
-def laplacian(image: np.ndarray) -> np.ndarray:
+def laplacian(image: "np.ndarray") -> "np.ndarray":
     """Return the Laplacian of the grey image: int16 (h, w), -1020..1020.
 
     `cv2.Laplacian` with its default aperture (0 1 0; 1 -4 1; 0 1 0), borders reflected
@@ -25,13 +28,14 @@ def laplacian(image: np.ndarray) -> np.ndarray:
     return cv2.Laplacian(_grey(image), cv2.CV_16S)
 
 
-def sobel(image: np.ndarray) -> np.ndarray:
+def sobel(image: "np.ndarray") -> "np.ndarray":
     """Return the gradient's magnitude of the grey image: int16 (h, w), 0..1140.
 
     The root of gx^2 + gy^2, rounded, of Sobel's 3 x 3 kernels (-1 0 1; -2 0 2; -1 0 1),
     borders reflected without repeating the edge.
     """
     import cv2
+    import numpy as np
 
     grey = _grey(image)
     across = cv2.Sobel(grey, cv2.CV_16S, 1, 0).astype(np.float64)
@@ -39,36 +43,40 @@ def sobel(image: np.ndarray) -> np.ndarray:
     return np.rint(np.sqrt(across * across + down * down)).astype(np.int16)
 
 
-def canny(image: np.ndarray, low: int, high: int) -> np.ndarray:
+def canny(image: "np.ndarray", low: int, high: int) -> "np.ndarray":
     """Return Canny's edges of the grey image: uint8 (h, w), 0 or 1.
 
     `cv2.Canny` with aperture 3 and |gx| + |gy|; thresholds of hysteresis `low` and `high`.
     Source: Canny, A Computational Approach to Edge Detection, PAMI 1986.
     """
     import cv2
+    import numpy as np
 
     return (cv2.Canny(_grey(image), low, high) > 0).astype(np.uint8)
 
 
-def _extremes(plane: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _extremes(plane: "np.ndarray", width: int) -> "tuple[np.ndarray, np.ndarray]":
     """Return the least and the largest value within `width` rows and columns of every pixel."""
     import cv2
+    import numpy as np
 
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     return cv2.erode(plane, square), cv2.dilate(plane, square)
 
 
-def edges(label: np.ndarray, width: int) -> np.ndarray:
+def edges(label: "np.ndarray", width: int) -> "np.ndarray":
     """Return the class boundaries of a label: uint8 (h, w), 0 or 1.
 
     1 where another value lies within `width` rows and columns, so that a boundary is
     `width` pixels wide on either side. The ignore value is a value like others.
     """
+    import numpy as np
+
     low, high = _extremes(label, width)
     return ((low != label) | (high != label)).astype(np.uint8)
 
 
-def distance(label: np.ndarray, cap: int) -> np.ndarray:
+def distance(label: "np.ndarray", cap: int) -> "np.ndarray":
     """Return the distance to the nearest class boundary: uint8 (h, w), 0..cap pixels.
 
     Euclidean, between pixel centres, rounded; 0 on the boundary, which is `edges` of
@@ -76,6 +84,7 @@ def distance(label: np.ndarray, cap: int) -> np.ndarray:
     Transforms of Sampled Functions, 2012.
     """
     import cv2
+    import numpy as np
 
     inside = 1 - edges(label, 1)
     if inside.all():
@@ -84,16 +93,18 @@ def distance(label: np.ndarray, cap: int) -> np.ndarray:
     return np.rint(exact).clip(max=cap).astype(np.uint8)
 
 
-def alpha(alpha: np.ndarray) -> np.ndarray:
+def alpha(alpha: "np.ndarray") -> "np.ndarray":
     """Return the soft alpha itself: uint8 (h, w), 0 transparent to 255 opaque."""
     return alpha
 
 
-def trimap(alpha: np.ndarray, width: int) -> np.ndarray:
+def trimap(alpha: "np.ndarray", width: int) -> "np.ndarray":
     """Return a trimap: uint8 (h, w), 0 background, 255 foreground, 128 unknown.
 
     Known is what is wholly transparent, or wholly opaque, and so is all within `width`
     rows and columns of it.
     """
+    import numpy as np
+
     low, high = _extremes(alpha, width)
     return np.select([low == 255, high == 0], [np.uint8(255), np.uint8(0)], np.uint8(128))

@@ -1,6 +1,5 @@
 """Folders of pictures: walk them, match them by stem, divide them into splits."""
 
-import hashlib
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -112,6 +111,8 @@ class Divided:
 
     def divide(self, unit: str) -> str:
         """Return the split of a unit: by a hash, so never by what else there is."""
+        import hashlib
+
         seeded = f"{self.split_seed}\0{unit}".encode(errors="surrogateescape")
         place = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
         return "val" if place < self.val_fraction * 2**64 else "train"

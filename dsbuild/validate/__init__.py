@@ -12,10 +12,12 @@ from dsbuild.job import Job
 from dsbuild.plan import files as plans
 from dsbuild.problems import Problem
 from dsbuild.schema import Schema, load
-from dsbuild.validate.pixels import Expected
-from dsbuild.validate.shards import LEVELS, Checked, Rules, Task, check, same
+from dsbuild.validate.base import LEVELS, Checked, Expected, Rules, Task
+from dsbuild.validate.shards import check
 
 __all__ = ["LEVELS", "Validation", "validate"]
+
+_SOON = 1 << 28  # bytes whose frames are checked before another process has started
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,18 @@ class Validation:
     files: int
     records: int
     bytes: int
+
+    def document(self, path: str, level: str) -> dict[str, Any]:
+        """Return what was found in a path, as a JSON document."""
+        return {
+            "path": path,
+            "level": level,
+            "files": self.files,
+            "records": self.records,
+            "bytes": self.bytes,
+            "problems": [vars(problem) | {"text": str(problem)} for problem in self.problems],
+            "notes": list(self.notes),
+        }
 
 
 def validate(
@@ -52,9 +66,17 @@ def validate(
     schema = _schema(home, problems)
     rules = _rules(home, level, source, known, schema, notes)
     paths = scan.files(path)
-    tasks = _tasks(home, paths, known)
+    look = None
+    if level != "frames":
+        # Here, before workers are forked: NumPy and Pillow take longer to import than frames to
+        # check.
+        from dsbuild.validate import across
+        from dsbuild.validate.example import look
+    tasks = _tasks(home, paths, known if look else None)
     size = sum(stamp.size for stamp in map(storage.stamp, paths) if stamp)
-    work = functools.partial(check, rules=rules)
+    if level == "frames":
+        workers = min(workers, 1 + size // _SOON)
+    work = functools.partial(check, rules=rules, look=look)
     job = Job(tasks, work, size, "validating", unit="bytes")
     checked = job.run(workers, quiet)
     if known is not None:
@@ -73,9 +95,9 @@ def validate(
     empty = [os.path.basename(one.path) for one in checked if not one.bytes]
     if empty:
         notes.append(f"{len(empty):,} files have no record, such as {empty[0]}")
-    if level != "frames":
-        problems += _duplicates(checked, notes)
-        notes += _classes(checked, known)
+    if look:
+        problems += across.duplicates(checked, notes)
+        notes += across.classes(checked, known)
     return Validation(
         tuple(problems),
         tuple(notes),
@@ -118,6 +140,8 @@ def _rules(
         if level == "pixels":
             notes.append("there is no manifest: label values, counts, sha256 were not checked")
         return Rules(level, schema)
+    if level in ("frames", "records"):
+        return Rules(level, schema, True)
     try:
         made = recipe.load(known["recipe"])
     except DsbuildError as error:
@@ -211,50 +235,10 @@ def _index(home: str, one: Checked, known: bool) -> list[Problem]:
         return []
     if storage.stamp(path) is None:
         return [Problem("index", path, "there is no such index; build it again")] if known else []
-    if storage.read(path)[0] == tfrecord.index_text(one.index.tolist()).encode():
+    if (
+        storage.read(path)[0]
+        == tfrecord.index_text(zip(one.offsets, one.sizes, strict=True)).encode()
+    ):
         return []
     text = f"found other offsets than {one.path} has; build it again"
     return [Problem("index", path, text)]
-
-
-def _duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
-    """Return keys that occur twice in a split; note those and images that two splits share."""
-    problems = []
-    splits = [scan.split_of(one.path) for one in checked]
-    for kind, digests in (
-        ("key", [c.keys for c in checked]),
-        ("image", [c.images for c in checked]),
-    ):
-        shared: dict[tuple[str, str], int] = {}
-        for group in same(digests):
-            (first, number), *others = group
-            for other, record in others:
-                if splits[other] != splits[first]:
-                    pair = (splits[first], splits[other])
-                    shared[pair] = shared.get(pair, 0) + 1
-                elif kind == "key":
-                    one = checked[other]
-                    offset = int(one.index[record, 0])
-                    text = (
-                        f"found the key of record {number} of {checked[first].path}, expected keys "
-                        "that differ; build it again"
-                    )
-                    problems.append(Problem("duplicate-key", one.path, text, record, offset))
-        for (one, other), count in shared.items():
-            notes.append(f"splits {one} and {other} share {count:,} {kind}s")
-    return problems
-
-
-def _classes(checked: Sequence[Checked], known: Mapping[str, Any] | None) -> list[str]:
-    """Note the classes that occur in some splits and not in others."""
-    values: dict[str, set[int]] = {}
-    for one in checked:
-        values.setdefault(scan.split_of(one.path), set()).update(one.values)
-    names = dict(enumerate((known or {}).get("classes", ())))
-    everywhere = set().union(*values.values())
-    notes = []
-    for split, found in values.items():
-        missing = [str(names.get(value, value)) for value in sorted(everywhere - found)]
-        if found and missing:
-            notes.append(f"split {split} has no pixel of {', '.join(missing)}")
-    return notes

@@ -1,31 +1,16 @@
 """One record's image, label and extras, decoded and held against its other features."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
 from dsbuild.extras import Chosen
+from dsbuild.validate.base import Expected
 from dsbuild.wire import Parsed
 
 _FORMATS = {"jpg": "jpeg"}  # as some write it
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What is known of a folder's records.
-
-    Attributes:
-      classes: how many there are, None where that is not known.
-      ignore: the label value that is no class, or None.
-      extras: those that can be computed again from image and label.
-    """
-
-    classes: int | None = None
-    ignore: int | None = None
-    extras: tuple[Chosen, ...] = ()
 
 
 def problems(

@@ -38,7 +38,7 @@ def _of_feature(feature: Feature, value: Parsed) -> str | None:
         return f"found {len(value):,} values, expected one"
     if feature.required and not len(value):
         return "found no value, expected some"
-    if feature.domain and value[0].decode(errors="replace") not in feature.domain:
+    if feature.domain and value and value[0].decode(errors="replace") not in feature.domain:
         return f"found {value[0][:20]!r}, expected one of {', '.join(feature.domain)}"
     low, high = feature.bounds
     if isinstance(value, np.ndarray) and len(value) and (low, high) != (None, None):

@@ -1,0 +1,69 @@
+"""One record: an Example that fits its schema, its place in the plan, its pixels, its source."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from dsbuild import wire
+from dsbuild.errors import ShardError
+from dsbuild.example import Rejected, encode
+from dsbuild.layouts import Sample
+from dsbuild.recipe import Recipe
+from dsbuild.tfrecord import Record
+from dsbuild.validate import pixels, records
+from dsbuild.validate.base import Checked, Rules, Task
+
+_AGAIN = 50  # of so many records the extras of one are computed again
+
+
+def look(record: Record, task: Task, rules: Rules, checked: Checked) -> None:
+    """Check one record, and note digests of its key and image, of nothing where it has none."""
+    key, image = _check(record, task, rules, checked)
+    key = key.encode(errors="surrogateescape")
+    for digests, content in ((checked.keys, key), (checked.images, image)):
+        digests.append(int.from_bytes(wire.digest(content), "little"))
+
+
+def _check(record: Record, task: Task, rules: Rules, checked: Checked) -> tuple[str, bytes]:
+    """Check one record; return its key and image, empty where it has none."""
+    try:
+        named = wire.parse(record.data)
+    except ShardError as error:
+        checked.add("example", str(error), record)
+        return "", b""
+    values = {f.role: named[f.name] for f in rules.schema.features if f.name in named}
+    key = wire.first(values.get("key")).decode(errors="surrogateescape")
+    for text in records.problems(named, rules.schema, rules.closed):
+        checked.add("feature", text, record, key)
+    if task.samples is not None:
+        known = record.number < len(task.samples)
+        planned = task.samples[record.number] if known else None
+        if planned is None or planned.key != key:
+            text = "nothing" if planned is None else repr(planned.key)
+            checked.add("order", f"found {key!r}, expected {text} by the plan", record, key)
+        elif rules.source:
+            for text in _of_source(planned, record.data, named, *rules.source):
+                checked.add("source", text, record, key)
+    if rules.level in ("pixels", "source"):
+        again = record.number % _AGAIN == 0
+        for kind, text in pixels.problems(values, rules.expected, checked.values, again):
+            checked.add(kind, text, record, key)
+    return key, wire.first(values.get("image"))
+
+
+def _of_source(
+    sample: Sample, record: bytes, named: Mapping[str, wire.Parsed], root: str, recipe: Recipe
+) -> Iterator[str]:
+    """Yield how a record differs from what its sources give now."""
+    try:
+        again = encode(sample, root, recipe).record
+    except Rejected as error:
+        yield f"its sources can no longer be built: {error}"
+        return
+    if again == record:
+        return
+    others = wire.parse(again)
+    for name in sorted({*named, *others}):
+        one, other = named.get(name), others.get(name)
+        if not np.array_equal(one, other) if isinstance(one, np.ndarray) else one != other:
+            yield f"feature {name!r} differs from what its sources in {root} give"
