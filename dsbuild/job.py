@@ -51,13 +51,13 @@ class Job(Generic[Task, Result]):
         tasks = iter(self.tasks)
         first = list(itertools.islice(tasks, workers))  # no more workers than tasks
         workers, tasks = len(first), itertools.chain(first, tasks)
-        with _Bar(self.samples, self.title, self.unit, quiet) as bar:
+        with Bar(self.samples, self.title, self.unit, quiet) as bar:
             if workers <= 1:
                 tune()
                 return [self.work(task, bar.advance) for task in tasks]
             return self._spread(tasks, workers, bar)
 
-    def _spread(self, tasks: Iterator[Task], workers: int, bar: "_Bar") -> list[Result]:
+    def _spread(self, tasks: Iterator[Task], workers: int, bar: "Bar") -> list[Result]:
         import multiprocessing  # here, since one process alone is often done before they are
         from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
         from concurrent.futures.process import BrokenProcessPool
@@ -179,7 +179,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-class _Bar(contextlib.AbstractContextManager):
+class Bar(contextlib.AbstractContextManager):
     """A progress bar over samples, with MB/s of what was written; on a terminal only."""
 
     def __init__(self, samples: int, title: str, unit: str, quiet: bool):

@@ -17,7 +17,7 @@ FLOORS = {
     5: ["audit", "folder", "gallery", "shard"],
     4: ["census", "example", "plan"],
     3: ["interop", "listing", "mistakes", "recipe", "scan"],
-    2: ["extras", "layouts", "manifest", "policy", "shown", "tfrecord"],
+    2: ["cluster", "extras", "layouts", "manifest", "policy", "shown", "tfrecord"],
     1: [
         "blocks",
         "charts",
@@ -39,6 +39,7 @@ ROOMS = {
     "apache_beam": {"pipelines"},
     "click": {"cli"},
     "cv2": {"extras"},
+    "distributed": {"cluster"},
     "google_crc32c": {"tfrecord", "example"},
     "keras": {"train"},
     "matplotlib": set(),

@@ -292,7 +292,7 @@ def full_decode(data):
     """Return whether Pillow decodes a whole image."""
     try:
         Image.open(io.BytesIO(data)).load()
-    except (OSError, ValueError, SyntaxError, LookupError):
+    except (OSError, ValueError, SyntaxError, LookupError, struct.error):  # before Pillow 13
         return False
     return True
 

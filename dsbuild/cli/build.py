@@ -1,6 +1,7 @@
 """One command a layout, its options made from the layout's fields."""
 
 import dataclasses
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from dsbuild.cli.base import Bytes, errors, note
+from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
 from dsbuild.layouts import Layout
 
 BUILD_OPTIONS = (
@@ -87,6 +89,8 @@ BUILD_OPTIONS = (
     click.option("--check-duplicates", is_flag=True, help="Audit: find images of equal content."),
     click.option("--strict", is_flag=True, help="Audit: whatever is found is an error."),
     click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
+    runner_option,
+    dask_option,
     click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
     click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
     click.option(
@@ -153,7 +157,7 @@ def build_command(layout: type[Layout]) -> click.Command:
     options = [*BUILD_OPTIONS[:2], *map(_layout_option, fields), *BUILD_OPTIONS[2:]]
     for option in reversed(options):
         command = option(command)
-    return click.command(layout.name)(command)
+    return click.command(layout.name, cls=RunnerCommand)(command)
 
 
 def _build(
@@ -163,6 +167,8 @@ def _build(
     *,
     extras: tuple[str, ...],
     verify: str,
+    runner: Runner,
+    scheduler: str | None,
     workers: int | None,
     check_duplicates: bool,
     strict: bool,
@@ -172,12 +178,14 @@ def _build(
     as_json: bool,
     **request: Any,
 ) -> None:
-    from dsbuild import examine, job, report, storage, tables
+    from dsbuild import cluster, examine, job, report, storage, tables
     from dsbuild.audit import Request, audit
-    from dsbuild.build import build
+    from dsbuild.build import build, spread
     from dsbuild.policy import Policy
     from dsbuild.recipe import Recipe
 
+    # Wrong options of a runner are named before anything is read.
+    flags = None if runner.local or runner.name == DASK else runner.beam()
     out = storage.local(out)
     root = layout.find(None if source is None else storage.local(source))
     policy = Policy(**{field.name: request.pop(field.name) for field in dataclasses.fields(Policy)})
@@ -208,7 +216,16 @@ def _build(
         found.refuse(strict)
     if dry_run:
         return
-    summary = build(asked, found, workers, quiet=not talks, note=_silent if quiet else note)
+    talk = _silent if quiet else note
+    if runner.local:
+        summary = build(asked, found, workers, not talks, talk)
+    elif runner.name == DASK:
+        engine = functools.partial(cluster.run, scheduler=scheduler, quiet=not talks)
+        summary = spread(asked, found, engine, talk)
+    else:
+        from dsbuild.pipelines.build import build as pipeline
+
+        summary = pipeline(asked, found, flags, talk)
     document = report.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
         click.echo(json.dumps(document, indent=2))

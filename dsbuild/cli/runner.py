@@ -1,4 +1,4 @@
-"""`--runner`: what maps the work, and behind `--` the options of a Beam runner."""
+"""`--runner`: what maps the work; `--scheduler` of Dask, and behind `--` options of Beam."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 LOCAL = "local"
+DASK = "dask"
 
 runner_option = click.option(
     "--runner",
@@ -14,6 +15,12 @@ runner_option = click.option(
     metavar="NAME",
     help="local: processes of this machine. beam: Apache Beam in this process. Or a runner of "
     "Beam, such as DataflowRunner. Options of Beam stand behind --.",
+)
+
+dask_option = click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Of a Dask cluster, for --runner dask: tcp://HOST:8786.",
 )
 
 
@@ -53,10 +60,21 @@ class RunnerCommand(click.Command):
                 f"found {' '.join(behind)} behind --, where options of Beam stand; name a runner "
                 "of Beam, as in --runner beam"
             )
+        if runner.name == DASK and behind:
+            raise click.UsageError(
+                f"found {' '.join(behind)} behind --, where options of Beam stand, and --runner "
+                f"{DASK}, which has none"
+            )
+        if (runner.name == DASK) != bool(ctx.params.get("scheduler")):
+            raise click.UsageError(
+                f"--runner {DASK} and --scheduler ADDRESS go together: the cluster's scheduler is "
+                "started before, by `dask scheduler`, and its workers by `dask worker ADDRESS`"
+            )
         if not runner.local and ctx.params.get("workers") is not None:
             raise click.UsageError(
                 f"--workers are of --runner {LOCAL}; how many a runner of Beam has is an option of "
-                "its own, as in -- --direct_running_mode=multi_processing --direct_num_workers=2"
+                "its own, as in -- --direct_running_mode=multi_processing --direct_num_workers=2; "
+                "a Dask cluster has those that were started"
             )
         return rest
 
