@@ -51,6 +51,7 @@ def page(
         ("gallery", "Gallery", f"<p>{escape(how)}.</p>" + _file("gallery.html")),
         ("sizes", "Image sizes", sections.sizes(seen, seed)),
         ("together", "Classes together", sections.together(seen, names, colours, seed)),
+        ("colours", "Colours and duplicates", sections.statistics(document.get("statistics"))),
         ("shards", "Shards", sections.shards(document)),
         ("features", "Features", sections.features(document)),
     ]

@@ -10,6 +10,7 @@ from dsbuild import charts, tables
 from dsbuild.census import Census
 
 _MOST = 40  # classes in the co-occurrence; more cannot be read
+_GROUPS = 200  # of images that recur
 _IGNORE = "(ignore)"
 
 
@@ -156,6 +157,43 @@ def together(
     made = charts.together(pairs, {value: names[value] for value in kept}, colours)
     told = "Of the records with a row's class, how many in a hundred have a column's."
     return f"{note}<p>{told}</p>{made}"
+
+
+def statistics(counted: Mapping[str, Any] | None) -> str:
+    """Return colours and images that recur, of all records; nothing where none were counted."""
+    if counted is None:
+        return ""
+    rows = [
+        [
+            escape(name),
+            f"{section['images']:,}",
+            *(", ".join(f"{c:.1f}" for c in section[key]) for key in ("mean", "deviation")),
+            "" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %",
+        ]
+        for name, section in {**counted["splits"], "all": counted["all"]}.items()
+    ]
+    head = ["split", "images", "mean of R, G, B", "deviation", "ignored"]
+    parts = [charts.table(head, rows, "<>>>>")]
+    found = counted["duplicates"]
+    for one, other, images in found["shared"]:
+        parts.append(f"<p>{escape(one)} and {escape(other)} share {images:,} images.</p>")
+    for kind, what in (("exact", "of equal pixels"), ("near", "that look nearly alike")):
+        groups = [
+            [
+                escape(", ".join(group["splits"])),
+                escape(
+                    ", ".join(
+                        one["key"] or f"{one['file']}:{one['record']}" for one in group["records"]
+                    )
+                ),
+            ]
+            for group in found[kind][:_GROUPS]
+        ]
+        if groups:
+            count = tables.count(len(found[kind]), "group")
+            made = charts.table(["splits", "samples"], groups, "<<")
+            parts.append(_folded(f"{count} of images {what}", made, opened=False))
+    return "".join(parts)
 
 
 def shards(document: Mapping[str, Any]) -> str:

@@ -20,20 +20,23 @@ class Frame(NamedTuple):
     problem: str = ""
 
 
-def frames(file: BinaryIO, size: int, offsets: Sequence[int] = ()) -> Iterator[Frame]:
-    """Yield the frames of an open file of a size, both checksums of each checked.
+def frames(
+    file: BinaryIO, size: int, offsets: Sequence[int] = (), start: tuple[int, int] = (0, 0)
+) -> Iterator[Frame]:
+    """Yield the frames of an open file up to a size, both checksums of each checked.
 
     No length is trusted before it was checked against what is left. After a frame whose
     length is damaged reading goes on at the next of `offsets`, which an index gives;
-    without one it ends there.
+    without one it ends there. `start` is the number of the first frame and its first byte,
+    where the file stands and `offsets` begin.
     """
-    offset = number = 0
+    number, offset = start
     while offset < size:
         frame, end = _frame(file, size, offset, number)
         yield frame
         number += 1
         if end is None:
-            later = [(n, at) for n, at in enumerate(offsets) if offset < at < size]
+            later = [(n, at) for n, at in enumerate(offsets, start[0]) if offset < at < size]
             if not later:
                 return
             number, end = later[0]
