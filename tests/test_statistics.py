@@ -14,14 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dsbuild import census, manifest, scan, statistics, tfrecord, wire
-from dsbuild.cli import main
 from dsbuild.images import likeness
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.statistics import chunks, counts, duplicates
 from tests import fakes
 from tests.conftest import make
-from tests.test_floors import loaded
 
 local = functools.partial(statistics.local, workers=1, quiet=True)
 
@@ -358,18 +356,3 @@ def test_a_folder_that_cannot_be_written_costs_a_note(built, run, monkeypatch):
     assert result.exit_code == 0
     assert "note: " in result.stderr
     assert "cannot be written" in result.stderr
-
-
-def test_local_work_never_imports_beam(built):
-    code = "from click.testing import CliRunner; from dsbuild.cli import main\n"
-    for command in ("statistics", "validate"):
-        call = f"assert CliRunner().invoke(main, ['{command}', {built!r}]).exit_code == 0"
-        found = loaded(code + call)
-        assert "numpy" in found
-        assert "apache_beam" not in found
-
-
-def test_every_runner_command_says_where_options_of_beam_stand(run):
-    for name, command in main.commands.items():
-        if any(parameter.name == "runner" for parameter in command.params):
-            assert "[-- BEAM OPTIONS]" in run(name, "--help").stdout

@@ -56,7 +56,9 @@ def load(path: str) -> dict[str, Any] | None:
         made = manifest.parse(storage.read(_place(path))[0], _place(path))
     except DsbuildError:
         return None  # they are made again at will
-    return made if isinstance(made, dict) and made.get("of") == _digest(known) else None
+    if not isinstance(made, dict) or made.get("of") != _digest(known):
+        return None
+    return {**made, "path": path}  # the folder may have been moved
 
 
 def _place(path: str) -> str:
