@@ -20,7 +20,7 @@ from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.job import Job, tune
 
 # To watch a pipeline by; a runner that repeats work counts it twice.
-_RECORDS = Metrics.counter("dsbuild", "records")
+_DONE = Metrics.counter("dsbuild", "done")
 _BYTES = Metrics.counter("dsbuild", "bytes")
 
 
@@ -39,9 +39,9 @@ def _work(i: int, folder: str, work: Callable) -> None:
     keep(work(kept(folder, f"task-{i}"), advance), folder, f"result-{i}")
 
 
-def advance(records: int, size: int) -> None:
-    """Count what was done, for those who watch the pipeline."""
-    _RECORDS.inc(records)
+def advance(done: int, size: int) -> None:
+    """Count what was done, in the unit of the job and in bytes, for those who watch."""
+    _DONE.inc(done)
     _BYTES.inc(size)
 
 

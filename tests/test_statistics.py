@@ -151,6 +151,24 @@ def damage(path, record, at):
         file.write(bytes([octet ^ 255]))
 
 
+def test_a_shard_that_is_missing_is_named(built, run):
+    path = scan.files(built)[-1]
+    os.remove(path)
+    found = statistics.statistics(built, local)
+    text = "the manifest lists this shard, and it is missing"
+    fault = {"file": os.path.basename(path), "record": None, "text": text}
+    assert found["unreadable"] == [fault]
+    assert run("statistics", built).exit_code == 1
+    assert statistics.load(built) is None  # what is not of the whole folder is not kept
+
+
+def test_what_the_manifest_does_not_list_is_counted_and_not_kept(built, run):
+    write(os.path.join(built, "x.tfrecord"), wire.serialize({"else": 1}))
+    result = run("statistics", built, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["all"]["records"]) == (0, 19)
+    assert statistics.load(built) is None
+
+
 def test_a_damaged_length_costs_one_record(built):
     path = scan.files(built)[0]
     damage(path, record=1, at=2)

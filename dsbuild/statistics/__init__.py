@@ -4,6 +4,7 @@ import functools
 import hashlib
 import itertools
 import math
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -38,11 +39,17 @@ def statistics(path: str, take: Take) -> dict[str, Any]:
     `take` reads files, as `local` does. Raises ShardError where there is no TFRecord at all.
     """
     known = manifest.load(path) if storage.is_folder(path) else None
-    return document(take(scan.files(path), census.names_of(path)), path, known)
+    paths = scan.files(path)
+    lost = {shard["name"] for shard in _shards(known)} - set(map(os.path.basename, paths))
+    gone = "the manifest lists this shard, and it is missing"
+    found = take(paths, census.names_of(path)) + Accumulated(
+        faults={(name, -1): gone for name in lost}
+    )
+    return document(found, path, known)
 
 
 def keep(made: Mapping[str, Any]) -> None:
-    """Write statistics into the folder that they are of, where dsbuild wrote it."""
+    """Write statistics into the folder that they are of, where they are of all that it lists."""
     if made["of"] is not None:
         storage.write(_place(made["path"]), manifest.dump(made).encode())
 
@@ -65,18 +72,22 @@ def _place(path: str) -> str:
     return storage.join(path, manifest.STATE, NAME)
 
 
+def _shards(known: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    splits = known["splits"].values() if known is not None else ()
+    return [shard for split in splits for shard in split["shards"]]
+
+
 def _digest(known: Mapping[str, Any]) -> str:
     """Return what statistics depend on: shards, names of classes, and what counts them."""
-    shards = [shard["sha256"] for split in known["splits"].values() for shard in split["shards"]]
-    told = manifest.dump(
-        [__version__, known["classes"], known["ignore"], [*known["splits"]], shards]
-    )
+    shards = [[shard["name"], shard["sha256"]] for shard in _shards(known)]
+    told = manifest.dump([__version__, known["classes"], known["ignore"], shards])
     return hashlib.sha256(told.encode()).hexdigest()
 
 
 def document(found: Accumulated, path: str, known: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a sum over records as a JSON document; `known` is the folder's manifest.
 
+    `of` is a digest of what the manifest lists, where the sum is of all that and no more.
     Colours are from 0 to 255. `together` holds two label values and how many records have
     both, `sizes` width, height and how many images have them.
     """
@@ -85,9 +96,12 @@ def document(found: Accumulated, path: str, known: Mapping[str, Any] | None) -> 
         splits = [*(name for name in known["splits"] if name in splits), *splits]
     splits = list(dict.fromkeys(splits))
     every = sum((found.splits[name] for name in splits), Counts())
+    read = {name: found.splits[name].records for name in splits}
+    listed = {name: split["records"] for name, split in (known or {}).get("splits", {}).items()}
+    whole = known is not None and read == listed and not found.faults
     return {
         "path": path,
-        "of": None if known is None else _digest(known),
+        "of": _digest(known) if whole else None,
         "splits": {name: _section(found.splits[name], known or {}) for name in splits},
         ALL: _section(every, known or {}),
         "duplicates": _duplicates(found.prints),
