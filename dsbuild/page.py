@@ -43,15 +43,16 @@ def page(
         ],
         "splits": list(splits),
     }
+    counted = document.get("statistics")
     title = document["title"] or "TFRecords"
     name = os.path.basename(os.path.normpath(os.path.abspath(document["path"])))
     parts = [
         ("summary", "Summary", sections.summary(document, splits)),
         ("classes", "Classes", sections.classes(document, splits, names, colours, seen, seed)),
         ("gallery", "Gallery", f"<p>{escape(how)}.</p>" + _file("gallery.html")),
-        ("sizes", "Image sizes", sections.sizes(seen, seed)),
-        ("together", "Classes together", sections.together(seen, names, colours, seed)),
-        ("colours", "Colours and duplicates", sections.statistics(document.get("statistics"))),
+        ("sizes", "Image sizes", sections.sizes(seen, seed, counted)),
+        ("together", "Classes together", sections.together(seen, names, colours, seed, counted)),
+        ("colours", "Colours and duplicates", sections.statistics(counted)),
         ("shards", "Shards", sections.shards(document)),
         ("features", "Features", sections.features(document)),
     ]

@@ -130,27 +130,47 @@ def _note(census: Census, seed: int) -> str:
     )
 
 
-def sizes(census: Census, seed: int) -> str:
-    """Return the sizes of the images, as a chart where there are several."""
+def sizes(census: Census, seed: int, counted: Mapping[str, Any] | None = None) -> str:
+    """Return the sizes of the images, as a chart where there are several.
+
+    They are of all records where these were `counted`, else of the census.
+    """
     counts = collections.Counter((row.width, row.height) for row in census.rows if row.width)
+    note = _note(census, seed)
+    if counted is not None:
+        counts = collections.Counter({(w, h): held for w, h, held in counted["all"]["sizes"]})
+        note = ""
     if len(counts) == 1:
         ((width, height),) = counts
-        return f"{_note(census, seed)}<p>All images have {width:,} x {height:,} pixels.</p>"
-    return _note(census, seed) + charts.sizes(counts)
+        return f"{note}<p>All images have {width:,} x {height:,} pixels.</p>"
+    return note + charts.sizes(counts)
 
 
 def together(
-    census: Census, names: Mapping[int, str], colours: Sequence[Sequence[int]], seed: int
+    census: Census,
+    names: Mapping[int, str],
+    colours: Sequence[Sequence[int]],
+    seed: int,
+    counted: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the co-occurrence of classes; nothing where a record has one class."""
+    """Return the co-occurrence of classes; nothing where a record has one class.
+
+    It is of all records where these were `counted`, else of the census.
+    """
     pairs: collections.Counter[tuple[int, int]] = collections.Counter()
-    for row in census.rows:
+    if counted is not None:
+        every = counted["all"]
+        planes = [row for row in every["classes"] if "pixels" in row]
+        pairs.update({(row["value"],) * 2: row["images"] for row in planes})
+        for one, other, held in every["together"]:
+            pairs[one, other] = pairs[other, one] = held
+    for row in census.rows if counted is None else ():
         if row.plane:
             pairs.update(itertools.product(row.counts, repeat=2))
     kept = [value for value in names if pairs[value, value] and names[value] != _IGNORE]
     if len(kept) < 2:
         return ""
-    note = _note(census, seed)
+    note = _note(census, seed) if counted is None else ""
     if len(kept) > _MOST:
         note += f'<p class="note">The {_MOST} classes that most records have.</p>'
         kept = sorted(sorted(kept, key=lambda value: -pairs[value, value])[:_MOST])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from dsbuild import census, manifest, scan, statistics, tfrecord, wire
+from dsbuild import census, manifest, scan, sections, statistics, tfrecord, wire
 from dsbuild.images import likeness
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
@@ -242,6 +242,9 @@ def test_labels_that_are_one_class(tmp_path, out):
     (section,) = statistics.statistics(out, local)["splits"].values()
     assert [(row["name"], row["images"]) for row in section["classes"]] == [("cat", 3), ("dog", 2)]
     assert section["together"] == []
+    made = statistics.statistics(out, local)
+    names = {row["value"]: row["name"] for row in section["classes"]}
+    assert sections.together(census.Census((), 5), names, [(0, 0, 0)] * 9, 0, made) == ""
 
 
 def test_no_records_at_all(tmp_path, run):
@@ -358,6 +361,37 @@ def test_inspect_shows_what_is_kept(voc, built, run, tmp_path):
     assert statistics.load(built) is None  # they are of other shards
     for text in texts():
         assert "mean of R, G, B" not in text
+
+
+def counts_of(folder):
+    splits = manifest.load(folder)["splits"].values()
+    return {shard["name"]: shard["records"] for split in splits for shard in split["shards"]}
+
+
+def test_the_page_shows_the_same_of_all_records_as_of_a_census_of_all(built):
+    made = statistics.statistics(built, local)
+    found = census.take(built, counts_of(built), None, 0, 1, quiet=True)
+    names = {row["value"]: row["name"] for row in made["all"]["classes"]}
+    colours = [(0, 0, 0)] * 256
+    few = census.Census(found.rows[:2], 18)
+    assert sections.sizes(few, 0, made) == sections.sizes(census.Census(found.rows, 18), 0)
+    assert sections.together(few, names, colours, 0, made) == sections.together(
+        census.Census(found.rows, 18), names, colours, 0
+    )
+
+
+def test_the_page_names_images_that_recur():
+    group = {"splits": ["train", "<val>"], "records": [{"file": "f", "record": 3, "key": "<k>"}]}
+    made = {
+        "splits": {},
+        "all": {"images": 0, "mean": [], "deviation": [], "ignored": None},
+        "duplicates": {"shared": [["a", "<b>", 7]], "exact": [group], "near": []},
+    }
+    text = sections.statistics(made)
+    assert "a and &lt;b&gt; share 7 images" in text
+    assert "1 group of images of equal pixels" in text
+    assert "&lt;k&gt;" in text
+    assert "<k>" not in text
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"of": 1}'])
