@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 TEST := $(VENV)/.test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format docs bench fuzz clean
+.PHONY: help demo test test-all test-beam lint format docs bench fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,11 @@ test: $(TEST) ## Run the tests (but for the slow ones)
 
 test-all: $(TEST) ## Run all tests
 	$(BIN)/python -m pytest
+
+# Not among what all tests need: Beam holds protobuf, Pillow and pyarrow at older versions.
+test-beam: $(TEST) ## Install Apache Beam, run the tests of its pipelines
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[beam]'
+	$(BIN)/python -m pytest tests/test_pipelines_*.py
 
 lint: $(TEST) ## Check style and format
 	$(BIN)/ruff check .

@@ -16,8 +16,10 @@ from dsbuild.recipe import Recipe, load
 
 _PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 _RECIPE = "recipe.json"
+STATISTICS = "statistics.json"  # of all records, by `dsbuild statistics`
 FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for it
 _SIDE = "side.json"  # the names of the side files that dsbuild wrote
+_OURS = (_PREVIOUS, _SIDE, FAILED, STATISTICS, interop.TERMS)
 # Side files that dsbuild wrote before it noted which.
 _ALWAYS = ("dataset_info.json", "features.json")
 
@@ -71,7 +73,9 @@ def clear(out: str) -> None:
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
         # The recipe stays: it marks the folder as ours.
-        if name in (_PREVIOUS, _SIDE, FAILED, interop.TERMS) or files.PLAN.fullmatch(name):
+        if name in (_PREVIOUS, _SIDE, FAILED, STATISTICS, interop.TERMS) or files.PLAN.fullmatch(
+            name
+        ):
             storage.remove(state(out, name))
 
 

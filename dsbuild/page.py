@@ -47,6 +47,7 @@ def page(
         ],
         "splits": list(splits),
     }
+    counted = document.get("statistics")
     title = document["title"] or "TFRecords"
     name = os.path.basename(os.path.normpath(os.path.abspath(document["path"])))
     parts = [
@@ -58,8 +59,9 @@ def page(
             sections.problems(checked.problems, checked.notes) if checked else "",
         ),
         ("gallery", "Gallery", f"<p>{escape(how)}.</p>" + _file("gallery.html")),
-        ("sizes", "Image sizes", sections.sizes(seen, seed)),
-        ("together", "Classes together", sections.together(seen, names, colours, seed)),
+        ("sizes", "Image sizes", sections.sizes(seen, seed, counted)),
+        ("together", "Classes together", sections.together(seen, names, colours, seed, counted)),
+        ("colours", "Colours and duplicates", sections.statistics(counted)),
         ("shards", "Shards", sections.shards(document)),
         ("features", "Features", sections.features(document)),
     ]

@@ -11,6 +11,7 @@ from dsbuild.census import Census
 from dsbuild.problems import KINDS, Problem
 
 _MOST = 40  # classes in the co-occurrence; more cannot be read
+_GROUPS = 200  # of images that recur
 _IGNORE = "(ignore)"
 
 
@@ -154,33 +155,90 @@ def problems(found: Sequence[Problem], notes: Sequence[str]) -> str:
     return (made if rows else "<p>No problem was found.</p>") + told
 
 
-def sizes(census: Census, seed: int) -> str:
-    """Return the sizes of the images, as a chart where there are several."""
+def sizes(census: Census, seed: int, counted: Mapping[str, Any] | None = None) -> str:
+    """Return the sizes of the images, as a chart where there are several.
+
+    They are of all records where these were `counted`, else of the census.
+    """
     counts = collections.Counter((row.width, row.height) for row in census.rows if row.width)
+    note = _note(census, seed)
+    if counted is not None:
+        counts = collections.Counter({(w, h): held for w, h, held in counted["all"]["sizes"]})
+        note = ""
     if len(counts) == 1:
         ((width, height),) = counts
-        return f"{_note(census, seed)}<p>All images have {width:,} x {height:,} pixels.</p>"
-    return _note(census, seed) + charts.sizes(counts)
+        return f"{note}<p>All images have {width:,} x {height:,} pixels.</p>"
+    return note + charts.sizes(counts)
 
 
 def together(
-    census: Census, names: Mapping[int, str], colours: Sequence[Sequence[int]], seed: int
+    census: Census,
+    names: Mapping[int, str],
+    colours: Sequence[Sequence[int]],
+    seed: int,
+    counted: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return the co-occurrence of classes; nothing where a record has one class."""
+    """Return the co-occurrence of classes; nothing where a record has one class.
+
+    It is of all records where these were `counted`, else of the census.
+    """
     pairs: collections.Counter[tuple[int, int]] = collections.Counter()
-    for row in census.rows:
+    if counted is not None:
+        every = counted["all"]
+        planes = [row for row in every["classes"] if "pixels" in row]
+        pairs.update({(row["value"],) * 2: row["images"] for row in planes})
+        for one, other, held in every["together"]:
+            pairs[one, other] = pairs[other, one] = held
+    for row in census.rows if counted is None else ():
         if row.plane:
             pairs.update(itertools.product(row.counts, repeat=2))
     kept = [value for value in names if pairs[value, value] and names[value] != _IGNORE]
     if len(kept) < 2:
         return ""
-    note = _note(census, seed)
+    note = _note(census, seed) if counted is None else ""
     if len(kept) > _MOST:
         note += f'<p class="note">The {_MOST} classes that most records have.</p>'
         kept = sorted(sorted(kept, key=lambda value: -pairs[value, value])[:_MOST])
     made = charts.together(pairs, {value: names[value] for value in kept}, colours)
     told = "Of the records with a row's class, how many in a hundred have a column's."
     return f"{note}<p>{told}</p>{made}"
+
+
+def statistics(counted: Mapping[str, Any] | None) -> str:
+    """Return colours and images that recur, of all records; nothing where none were counted."""
+    if counted is None:
+        return ""
+    rows = [
+        [
+            escape(name),
+            f"{section['images']:,}",
+            *(", ".join(f"{c:.1f}" for c in section[key]) for key in ("mean", "deviation")),
+            "" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %",
+        ]
+        for name, section in {**counted["splits"], "all": counted["all"]}.items()
+    ]
+    head = ["split", "images", "mean of R, G, B", "deviation", "ignored"]
+    parts = [charts.table(head, rows, "<>>>>")]
+    found = counted["duplicates"]
+    for one, other, images in found["shared"]:
+        parts.append(f"<p>{escape(one)} and {escape(other)} share {images:,} images.</p>")
+    for kind, what in (("exact", "of equal pixels"), ("near", "that look nearly alike")):
+        groups = [
+            [
+                escape(", ".join(group["splits"])),
+                escape(
+                    ", ".join(
+                        one["key"] or f"{one['file']}:{one['record']}" for one in group["records"]
+                    )
+                ),
+            ]
+            for group in found[kind][:_GROUPS]
+        ]
+        if groups:
+            count = tables.count(len(found[kind]), "group")
+            made = charts.table(["splits", "samples"], groups, "<<")
+            parts.append(_folded(f"{count} of images {what}", made, opened=False))
+    return "".join(parts)
 
 
 def shards(document: Mapping[str, Any]) -> str:

@@ -1,10 +1,13 @@
-"""An inspection and one record as text for people, plain or with colours of classes."""
+"""An inspection, one record, and statistics as text, plain or with colours of classes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dsbuild.tables import share, size, span, table, weights
+from dsbuild.tables import count, share, size, span, table, weights
+
+_FEW = 10  # pairs of classes that are shown
+_COMMON = 0.9  # of the labels: from here on a class tells nothing of others
 
 # (label value, share, line of a table) -> the line in colours
 Decorate = Callable[[int, float, str], str]
@@ -30,6 +33,9 @@ def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = Non
         *_feature_table(document["features"], document["complete"] is True),
     ]
     lines += ["", *_class_table(splits, decorate)]
+    if "statistics" in document:
+        counted = document["statistics"]
+        lines += ["", *_colour_table(counted), "", *duplicate_lines(counted["duplicates"])]
     return "\n".join(lines)
 
 
@@ -161,3 +167,68 @@ def _value_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{value['bytes']:,} bytes: {value['starts']} ..."
     return repr(value)
+
+
+def statistics_text(document: Mapping[str, Any]) -> str:
+    """Return statistics over all records for people."""
+    every = document["all"]
+    splits = document["splits"]
+    if len(splits) > 1:
+        splits = {**splits, "all": every}
+    lines = [f"{document['path']}: {count(every['records'], 'record')}", ""]
+    lines += [*_colour_table(document), "", *_class_table(splits, None)]
+    # What nearly every label has, as a background, is together with all.
+    rows = [row for row in every["classes"] if row["images"] < _COMMON * every["labels"]]
+    names = {row["value"]: row["name"] or str(row["value"]) for row in rows}
+    pairs = [pair for pair in every["together"] if names.keys() >= {*pair[:2]}]
+    if pairs:
+        rows = [["most often together", "", "records"]]
+        for one, other, held in sorted(pairs, key=lambda pair: -pair[2])[:_FEW]:
+            rows.append([names[one], names[other], f"{held:,}"])
+        lines += ["", *table(rows, "<<>")]
+    return "\n".join([*lines, "", *duplicate_lines(document["duplicates"])])
+
+
+def _colour_table(document: Mapping[str, Any]) -> list[str]:
+    head = ["split", "images", "image sizes", "mean of R, G, B", "deviation", "ignored"]
+    rows = [head]
+    sections = document["splits"]
+    if len(sections) > 1:
+        sections = {**sections, "all": document["all"]}
+    for name, section in sections.items():
+        sizes = "-"
+        if section["sizes"]:
+            wide, high = ([row[i] for row in section["sizes"]] for i in (0, 1))
+            sizes = f"{min(wide)} x {min(high)} .. {max(wide)} x {max(high)}"
+        colours = [", ".join(f"{c:.1f}" for c in section[k]) or "-" for k in ("mean", "deviation")]
+        ignored = "-" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %"
+        rows.append([name, f"{section['images']:,}", sizes, *colours, ignored])
+    return table(rows, "<>>>>>")
+
+
+def duplicate_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return what is known of images that recur, for people."""
+    lines = [
+        f"  splits {one} and {other} share {count(images, 'image')}"
+        for one, other, images in found["shared"]
+    ]
+    for kind, what in (("exact", "of equal pixels"), ("near", "that look nearly alike")):
+        groups = found[kind]
+        if groups:
+            across = sum(len(group["splits"]) > 1 for group in groups)
+            told = " = ".join(map(fault_text, groups[0]["records"][:2]))
+            lines.append(
+                f"  {count(len(groups), 'group')} of images {what}, {across:,} across splits; the "
+                f"first: {told}"
+            )
+    return lines or ["  no image occurs twice, or nearly so"]
+
+
+def fault_text(place: Mapping[str, Any]) -> str:
+    """Return where a record lies, and what it is or what is wrong with it."""
+    text = (
+        place["file"] if place["record"] is None else f"{place['file']}: record {place['record']}"
+    )
+    if place.get("key"):
+        text += f" ({place['key']})"
+    return f"{text}: {place['text']}" if "text" in place else text

@@ -118,14 +118,17 @@ def _whole(record: Record, path: str) -> Record:
     return record
 
 
-def frames(file: BinaryIO, size: int, offsets: Sequence[int] = ()) -> Iterator[Record]:
-    """Yield the records of an open file of a size, on past damaged ones, which have a problem.
+def frames(
+    file: BinaryIO, size: int, offsets: Sequence[int] = (), start: tuple[int, int] = (0, 0)
+) -> Iterator[Record]:
+    """Yield the records of an open file up to a size, past damaged ones, which have a problem.
 
     No length is trusted before it was checked against what is left of the file. After a
     frame whose length is damaged reading goes on at the next of `offsets`, which an index
-    gives; without one it ends there.
+    gives; without one it ends there. `start` is the number of the first record and its first
+    byte, where the file stands and `offsets` begin.
     """
-    offset = number = 0
+    number, offset = start
     while offset < size:
         data, problem, length = _frame(file, size - offset)
         yield Record(number, offset, data, problem)
@@ -133,7 +136,7 @@ def frames(file: BinaryIO, size: int, offsets: Sequence[int] = ()) -> Iterator[R
         if length is not None:
             offset += length
             continue
-        later = [(n, at) for n, at in enumerate(offsets) if offset < at < size]
+        later = [(n, at) for n, at in enumerate(offsets, start[0]) if offset < at < size]
         if not later:
             return
         number, offset = later[0]

@@ -1,9 +1,18 @@
 """Apache Beam pipelines, installed as `dsbuild.pipelines`: the room for engines on Beam."""
 
-import importlib.util
+import logging
 
 from dsbuild.errors import DsbuildError
 
-# Here, since this runs before any module of the room imports Beam.
-if importlib.util.find_spec("apache_beam") is None:
-    raise DsbuildError("found no Apache Beam; install it: pip install 'dsbuild[beam]'")
+# Beam is imported here first, before any module of the room: one place says that it lacks,
+# and what it logs meanwhile, of optional parts that it does without, is not for users.
+_before = logging.root.manager.disable
+logging.disable(logging.WARNING)
+try:
+    import apache_beam  # noqa: F401
+except ModuleNotFoundError as error:
+    raise DsbuildError(
+        f"found no Apache Beam ({error}); install it: pip install 'dsbuild[beam]'"
+    ) from error
+finally:
+    logging.disable(_before)

@@ -173,3 +173,10 @@ def _clear(out: str) -> Iterator[None]:
 def _counted(result: Any, name: str) -> int:
     found = result.metrics().query(MetricsFilter().with_name(name))["counters"]
     return sum(one.result for one in found)
+
+
+if __name__ == "__main__":
+    import runpy
+
+    # As a program this is a command, and commands stand above the pipelines that they run.
+    runpy.run_module("dsbuild.cli.pipeline", run_name="__main__")

@@ -4,7 +4,9 @@ The list is always explicit: without one Beam reads `sys.argv`, and takes option
 dsbuild for its own. What Beam would only warn of, or end the process for, is an error.
 """
 
-from collections.abc import Sequence
+import argparse
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -53,3 +55,23 @@ def _refuse_unknown(flags: list[str]) -> None:
 
 def _refuse(text: str) -> NoReturn:
     raise DsbuildError(f"options of Beam: {text}; `-- --help` lists them")
+
+
+def parser(text: str) -> argparse.ArgumentParser:
+    """Return the parser of a program's own options; `text` is the module's docstring."""
+    form = argparse.RawDescriptionHelpFormatter
+    made = argparse.ArgumentParser(description=text, formatter_class=form, allow_abbrev=False)
+    made.add_argument("--runner", default="beam", help="name of a Beam runner; the rest is Beam's")
+    return made
+
+
+@contextlib.contextmanager
+def program(
+    own: argparse.ArgumentParser, arguments: Sequence[str] | None = None
+) -> Iterator[tuple[argparse.Namespace, PipelineOptions]]:
+    """Give a program's own options and Beam's; end it with one line at an error of the user."""
+    try:
+        asked, flags = own.parse_known_args(arguments)
+        yield asked, parse(asked.runner, flags)
+    except DsbuildError as error:
+        own.exit(1, f"error: {error}\n")

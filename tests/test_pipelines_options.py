@@ -1,57 +1,12 @@
 import importlib
-import subprocess
 import sys
 
-import click
 import pytest
-from click.testing import CliRunner
 
-from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 from dsbuild.errors import DsbuildError
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
 options = importlib.import_module("dsbuild.pipelines.options")
-
-
-@click.command(cls=RunnerCommand)
-@click.argument("source", required=False)
-@click.argument("out", default="tfrecord")
-@runner_option
-@click.option("--workers", type=int)
-def command(**given):
-    click.echo(repr(given))
-
-
-def call(*arguments):
-    """Return what a command is given, or its usage error."""
-    result = CliRunner().invoke(command, list(arguments))
-    return eval(result.output, {"Runner": Runner}) if result.exit_code == 0 else result.output
-
-
-def test_without_a_runner_all_is_local():
-    assert call() == {"runner": Runner(), "source": None, "out": "tfrecord", "workers": None}
-    assert call("a", "b", "--workers", "2", "--")["runner"].local
-
-
-def test_what_stands_behind_the_dashes_is_of_beam():
-    given = call("--runner", "beam", "--", "--project", "p", "--", "x")
-    assert given["runner"] == Runner("beam", ("--project", "p", "--", "x"))
-    assert (given["source"], given["out"]) == (None, "tfrecord")
-    given = call("a", "--runner", "DataflowRunner", "b", "--", "--region=r")
-    assert given["runner"] == Runner("DataflowRunner", ("--region=r",))
-    assert (given["source"], given["out"]) == ("a", "b")
-
-
-def test_options_of_beam_without_beam_are_refused():
-    assert "found --project=p behind --" in call("a", "--", "--project=p")
-    assert "--workers are of --runner local" in call("--runner", "beam", "--workers", "2")
-
-
-def test_usage_tells_where_options_of_beam_stand():
-    assert (
-        "[OPTIONS] [SOURCE] [OUT] [-- BEAM OPTIONS]"
-        in CliRunner().invoke(command, ["--help"]).output
-    )
 
 
 @pytest.mark.parametrize("name", ["beam", "DirectRunner", "direct", "FnApiRunner"])
@@ -83,17 +38,3 @@ def test_what_beam_does_not_know_is_an_error(runner, flags, text, capsys):
         options.parse(runner, flags)
     assert text in str(caught.value)
     assert capsys.readouterr() == ("", "")
-
-
-def test_beam_that_is_missing_is_named():
-    code = (
-        "import sys; sys.modules['apache_beam'] = None\n"
-        "from dsbuild.cli.runner import Runner\n"
-        "try: Runner('beam').beam()\n"
-        "except Exception as error: print(repr(error))"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    ).stdout
-    assert shown.startswith("DsbuildError(")
-    assert "pip install 'dsbuild[beam]'" in shown

@@ -12,6 +12,7 @@ from dsbuild.cli.check import repair, validate
 from dsbuild.cli.diff import diff
 from dsbuild.cli.inspect import inspect
 from dsbuild.cli.share import export, interop
+from dsbuild.cli.statistics import statistics
 from dsbuild.layouts import LAYOUTS
 
 
@@ -30,6 +31,7 @@ def main() -> None:
 for _layout in LAYOUTS.values():
     main.add_command(build_command(_layout))
 main.add_command(inspect)
+main.add_command(statistics)
 main.add_command(validate)
 main.add_command(repair)
 main.add_command(diff)

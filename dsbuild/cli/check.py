@@ -6,9 +6,10 @@ import sys
 import click
 
 from dsbuild.cli.base import errors, note
+from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 
 
-@click.command()
+@click.command(cls=RunnerCommand)
 @click.argument("path", default="tfrecord")
 @click.argument("source", required=False)
 @click.option(
@@ -19,9 +20,17 @@ from dsbuild.cli.base import errors, note
     help="frames: lengths and checksums. records: also the schema and sha256. pixels: also decode "
     "images and labels. source: also compare with SOURCE, byte for byte.",
 )
+@runner_option
 @click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def validate(path: str, source: str | None, level: str, workers: int | None, as_json: bool) -> None:
+def validate(
+    path: str,
+    source: str | None,
+    level: str,
+    runner: Runner,
+    workers: int | None,
+    as_json: bool,
+) -> None:
     """Check TFRecords, and change nothing. Exit code 1 if there is any problem.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
@@ -32,12 +41,20 @@ def validate(path: str, source: str | None, level: str, workers: int | None, as_
       dsbuild validate
       dsbuild validate tfrecord --level frames
       dsbuild validate tfrecord data --level source
+      dsbuild validate tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors():
         from dsbuild import job, storage, tables
         from dsbuild.validate import validate
 
-        found = validate(storage.local(path), level, source, workers or job.cores(), quiet=as_json)
+        path = storage.local(path)
+        if runner.local:
+            found = validate(path, level, source, workers or job.cores(), quiet=as_json)
+        else:
+            flags = runner.beam()  # says what lacks before more of Beam is imported
+            from dsbuild.pipelines.validate import validate as spread
+
+            found = spread(path, level, source, flags)
         document = found.document(path, level)
         click.echo(json.dumps(document, indent=2) if as_json else tables.validation_text(document))
         for line in () if as_json else found.notes:

@@ -100,10 +100,13 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
 
 
 def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
-    from dsbuild import blocks, gallery, job, report, shown
+    from dsbuild import blocks, gallery, job, report, shown, statistics
 
     workers, quiet = asked["workers"] or job.cores(), asked["as_json"]
     document = report.inspect(path, workers, quiet)
+    counted = statistics.load(path)
+    if counted is not None:
+        document["statistics"] = counted
     if asked["page"]:
         from dsbuild import page
 

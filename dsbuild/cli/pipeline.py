@@ -1,0 +1,61 @@
+"""`python -m dsbuild.pipelines.build`: the build commands, with Beam's options among their own.
+
+What launches pipelines, such as a Flex template of Dataflow, knows named options only; so
+layout, SOURCE and OUT may be named, too.
+"""
+
+import itertools
+import sys
+from collections.abc import Sequence
+
+import click
+
+from dsbuild.cli import main as commands
+from dsbuild.layouts import LAYOUTS
+
+_PROGRAM = "python -m dsbuild.pipelines.build"
+_NAMED = ("--layout", "--source", "--out")
+
+
+def arrange(given: Sequence[str]) -> list[str]:
+    """Return the arguments of `dsbuild` for those of this program.
+
+    Options of Beam, written `--name=value` or `--name`, go behind `--`. Of a name that both
+    have, such as `--labels`, dsbuild's is meant. Raises UsageError where no layout is named.
+    """
+    named = dict(a.split("=", 1) for a in given if a.split("=")[0] in _NAMED and "=" in a)
+    rest = [a for a in given if a.split("=")[0] not in named and a != "--"]
+    layout = named.get("--layout") or next(iter(rest), "")
+    if layout not in LAYOUTS:
+        raise click.UsageError(f"found {layout!r}, expected a layout: {', '.join(LAYOUTS)}")
+    if "--layout" not in named:
+        rest = rest[1:]
+    parameters = commands.commands[layout].params
+    options = {name: one for one in parameters for name in one.opts if name.startswith("-")}
+    own, beam = [], []
+    arguments = iter(rest)
+    for argument in arguments:
+        name = argument.split("=")[0]
+        if name in options:
+            takes = "=" not in argument and not options[name].is_flag
+            own += [argument, *itertools.islice(arguments, int(takes))]
+        else:
+            (beam if name.startswith("--") and name != "--help" else own).append(argument)
+    if not any(argument.split("=")[0] == "--runner" for argument in own):
+        own.append("--runner=beam")
+    places = [named[name] for name in ("--source", "--out") if name in named]
+    return [layout, *places, *own, *(["--", *beam] if beam else [])]
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Build by a pipeline: `LAYOUT [SOURCE] [OUT] [OPTIONS]`."""
+    try:
+        arguments = arrange(sys.argv[1:] if given is None else given)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(error.exit_code)
+    commands.main(arguments, _PROGRAM)
+
+
+if __name__ == "__main__":
+    main()

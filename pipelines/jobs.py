@@ -1,0 +1,85 @@
+"""The work of a job on a runner of Beam: what `Job.run` returns, done elsewhere.
+
+Tasks and results are files in a folder that all workers reach, so that the graph of a
+pipeline stays small however many there are; runners refuse graphs of some megabytes.
+"""
+
+import contextlib
+import pickle
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+
+from dsbuild import storage
+from dsbuild.errors import DsbuildError, StorageError
+from dsbuild.job import Job, tune
+
+# To watch a pipeline by; a runner that repeats work counts it twice.
+_DONE = Metrics.counter("dsbuild", "done")
+_BYTES = Metrics.counter("dsbuild", "bytes")
+
+
+def run(job: Job, options: PipelineOptions) -> list[Any]:
+    """Return the results of a job in the order of its tasks, each an element of a pipeline."""
+    with scratch(options) as folder:
+        for i, task in enumerate(job.tasks):
+            keep(task, folder, f"task-{i}")
+        with pipeline(options) as root:
+            _ = root | beam.Create(range(len(job.tasks))) | beam.Map(_work, folder, job.work)
+        return [kept(folder, f"result-{i}") for i in range(len(job.tasks))]
+
+
+def _work(i: int, folder: str, work: Callable) -> None:
+    tune()
+    keep(work(kept(folder, f"task-{i}"), advance), folder, f"result-{i}")
+
+
+def advance(done: int, size: int) -> None:
+    """Count what was done, in the unit of the job and in bytes, for those who watch."""
+    _DONE.inc(done)
+    _BYTES.inc(size)
+
+
+def pipeline(options: PipelineOptions) -> beam.Pipeline:
+    """Return a pipeline; raise DsbuildError where its runner misses an option."""
+    try:
+        return beam.Pipeline(options=options)
+    except ValueError as error:
+        raise DsbuildError(f"options of Beam: {' '.join(str(error).split())}") from error
+
+
+@contextlib.contextmanager
+def scratch(options: PipelineOptions) -> Iterator[str]:
+    """Make a folder for the files of a pipeline, below --temp_location; remove it at the end."""
+    place = options.view_as(GoogleCloudOptions).temp_location
+    if place is None:
+        with tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
+            yield folder
+        return
+    folder = storage.join(storage.local(place), f"dsbuild-{uuid.uuid4().hex}")
+    try:
+        yield folder
+    finally:
+        for name in storage.names(folder):
+            storage.remove(storage.join(folder, name))
+
+
+def keep(value: Any, folder: str, name: str) -> None:
+    """Write a value as a file."""
+    storage.write(storage.join(folder, name), pickle.dumps(value))
+
+
+def kept(folder: str, name: str) -> Any:
+    """Return the value of a file that a pipeline wrote, or is to read."""
+    try:
+        return pickle.loads(storage.read(storage.join(folder, name))[0])
+    except StorageError as error:
+        raise DsbuildError(
+            f"{error}: the workers of the pipeline see other files; name a folder that all of them "
+            "reach, as --temp_location"
+        ) from error

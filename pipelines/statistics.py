@@ -1,0 +1,93 @@
+"""Statistics on a runner of Beam: a file an element, the counts of `dsbuild.statistics`.
+
+python -m dsbuild.pipelines.statistics PATH --runner FnApiRunner ...
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from dsbuild import statistics
+from dsbuild.job import tune
+from dsbuild.pipelines import jobs, options
+from dsbuild.statistics.chunks import Chunk, divide, of_chunk
+from dsbuild.statistics.counts import Accumulated, Names, total
+
+_NAME = "statistics"
+
+
+class Total(beam.CombineFn):
+    """The sum of what records amount to."""
+
+    def create_accumulator(self) -> Accumulated:
+        """Return the sum of nothing."""
+        return Accumulated()
+
+    def add_input(self, accumulator: Accumulated, found: Accumulated) -> Accumulated:
+        """Return a sum and one more."""
+        return accumulator + found
+
+    def merge_accumulators(self, accumulators: Iterable[Accumulated]) -> Accumulated:
+        """Return the sum of sums."""
+        return total(accumulators)
+
+    def extract_output(self, accumulator: Accumulated) -> Accumulated:
+        """Return the sum."""
+        return accumulator
+
+
+class Statistics(beam.PTransform):
+    """From the paths of TFRecord files to the one `Accumulated` of all their records.
+
+    `names` are those of features by role, as `census.names_of` has them.
+    """
+
+    def __init__(self, names: Names):
+        super().__init__()
+        self._names = names
+
+    def expand(self, paths: beam.PCollection) -> beam.PCollection:
+        """Divide the files, spread the chunks over the workers, add up."""
+        return (
+            paths
+            | "Chunks" >> beam.FlatMap(divide)
+            | "Spread" >> beam.Reshuffle()
+            | "Count" >> beam.Map(_count, self._names)
+            | "Total" >> beam.CombineGlobally(Total())
+        )
+
+
+def _count(chunk: Chunk, names: Names) -> Accumulated:
+    tune()
+    return of_chunk(chunk, jobs.advance, names=names)
+
+
+def take(paths: Sequence[str], names: Names, *, flags: PipelineOptions) -> Accumulated:
+    """Return what `statistics.local` returns."""
+    with jobs.scratch(flags) as folder:
+        with jobs.pipeline(flags) as root:
+            found = root | "Files" >> beam.Create(paths) | Statistics(names)
+            _ = found | "Keep" >> beam.Map(jobs.keep, folder, _NAME)
+        return jobs.kept(folder, _NAME)
+
+
+def main() -> None:
+    """Count as a program, and print JSON; exit with 1 where a record cannot be read."""
+    parser = options.parser(__doc__)
+    parser.add_argument("path")
+    with options.program(parser) as (asked, flags):
+        made = statistics.statistics(asked.path, functools.partial(take, flags=flags))
+        statistics.keep(made)
+        json.dump(made, sys.stdout, indent=2)
+        parser.exit(1 if made["unreadable"] else 0)
+
+
+if __name__ == "__main__":
+    # By its name, for workers look the functions up by it.
+    from dsbuild.pipelines import statistics
+
+    statistics.main()

@@ -1,0 +1,39 @@
+"""Validation on a runner of Beam: a file an element, the checks of `dsbuild.validate`.
+
+python -m dsbuild.pipelines.validate PATH --level pixels --runner FnApiRunner ...
+"""
+
+import functools
+import json
+import sys
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from dsbuild import validate as checks
+from dsbuild.pipelines import jobs, options
+
+
+def validate(
+    path: str, level: str, source: str | None, flags: PipelineOptions
+) -> checks.Validation:
+    """Return what `dsbuild.validate` returns; what concerns a whole folder is checked here."""
+    return checks.validate(path, level, source, run=functools.partial(jobs.run, options=flags))
+
+
+def main() -> None:
+    """Validate as a program; exit with 1 where there is a problem."""
+    parser = options.parser(__doc__)
+    parser.add_argument("path")
+    parser.add_argument("--level", choices=checks.LEVELS, default="pixels")
+    parser.add_argument("--source")
+    with options.program(parser) as (asked, flags):
+        found = validate(asked.path, asked.level, asked.source, flags)
+        json.dump(found.document(asked.path, asked.level), sys.stdout, indent=2)
+        parser.exit(1 if found.problems else 0)
+
+
+if __name__ == "__main__":
+    # By its name, for workers look the functions up by it.
+    from dsbuild.pipelines import validate
+
+    validate.main()
