@@ -6,7 +6,6 @@ file name is ever read as markup.
 """
 
 import json
-import os
 import string
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -44,7 +43,7 @@ def page(
         "splits": list(splits),
     }
     title = document["title"] or "TFRecords"
-    name = os.path.basename(os.path.normpath(os.path.abspath(document["path"])))
+    name = storage.name(document["path"])
     parts = [
         ("summary", "Summary", sections.summary(document, splits)),
         ("classes", "Classes", sections.classes(document, splits, names, colours, seen, seed)),

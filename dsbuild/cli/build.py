@@ -172,14 +172,13 @@ def _build(
     as_json: bool,
     **request: Any,
 ) -> None:
-    from dsbuild import examine, job, report, storage, tables
+    from dsbuild import examine, job, report, tables
     from dsbuild.audit import Request, audit
     from dsbuild.build import build
     from dsbuild.policy import Policy
     from dsbuild.recipe import Recipe
 
-    out = storage.local(out)
-    root = layout.find(None if source is None else storage.local(source))
+    root = layout.find(source)
     policy = Policy(**{field.name: request.pop(field.name) for field in dataclasses.fields(Policy)})
     recipe = Recipe(layout=layout.bind(root), extras=extras, verify=verify, policy=policy)
     sources = "content" if rehash else "stamp"

@@ -34,10 +34,10 @@ def validate(path: str, source: str | None, level: str, workers: int | None, as_
       dsbuild validate tfrecord data --level source
     """
     with errors():
-        from dsbuild import job, report, storage, tables
+        from dsbuild import job, report, tables
         from dsbuild.validate import validate
 
-        found = validate(storage.local(path), level, source, workers or job.cores(), quiet=as_json)
+        found = validate(path, level, source, workers or job.cores(), quiet=as_json)
         document = report.validation_document(found, path, level)
         click.echo(json.dumps(document, indent=2) if as_json else tables.validation_text(document))
         for line in () if as_json else found.notes:
@@ -62,11 +62,10 @@ def repair(path: str, source: str | None, workers: int | None, quiet: bool) -> N
       dsbuild repair tfrecord data
     """
     with errors():
-        from dsbuild import job, report, storage, tables
+        from dsbuild import job, report, tables
         from dsbuild.audit import Audit
         from dsbuild.repair import repair
 
-        path = storage.local(path)
         summary = repair(path, source, workers or job.cores(), quiet, note=note)
         if not quiet:
             click.echo(

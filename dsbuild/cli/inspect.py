@@ -53,9 +53,6 @@ def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> Non
     if len(how) > 1 or (how and not asked["page"]):
         raise click.UsageError("--class, --most and --least choose for --html, one of them")
     with errors():
-        from dsbuild import storage
-
-        path = storage.local(path)
         if wanted is not None:
             _record(path, wanted, asked)
         else:
