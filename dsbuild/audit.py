@@ -164,9 +164,9 @@ def audit(request: Request) -> Audit:
 
 def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = ()) -> None:
     """Raise PlanError where the output folder lies where the layout reads: `paths` are read."""
-    if not storage.inside(out, root):
+    below = storage.relative(out, root)
+    if below is None:
         return
-    below = os.path.relpath(os.path.realpath(out), os.path.realpath(root))
     first = below.split(os.sep)[0]
     if layout.reads_all or below == "." or any(path.startswith(f"{first}/") for path in paths):
         raise PlanError(
@@ -182,15 +182,19 @@ def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned,
     if request.order != "listed" or request.limit is not None:
         samples = Spool(plan.order(listed, request.order, request.seed, request.limit))
     size, missing = 0, []
-    for sample in samples:
-        for kind, path in (("image-missing", sample.image), ("label-missing", sample.label)):
-            if not isinstance(path, str):
-                continue
-            stamp = storage.stamp(storage.join(root, path))
-            size += stamp.size if stamp else 0
-            if stamp is None:
-                text = f"sample {sample.key}: {storage.join(root, path)}: there is no such file"
-                missing.append(Finding(kind, split, text, fatal=True, key=sample.key))
+    files = (
+        (sample.key, kind, storage.join(root, path))
+        for sample in samples
+        for kind, path in (("image-missing", sample.image), ("label-missing", sample.label))
+        if isinstance(path, str)
+    )
+    files, again = itertools.tee(files)
+    stamps = storage.stamps(path for _, _, path in again)
+    for (key, kind, path), stamp in zip(files, stamps, strict=True):
+        size += stamp.size if stamp else 0
+        if stamp is None:
+            text = f"sample {key}: {path}: there is no such file"
+            missing.append(Finding(kind, split, text, fatal=True, key=key))
     some = spaced(samples, 64)
     count = request.shards
     if count is None:

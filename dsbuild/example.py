@@ -60,7 +60,7 @@ class Rejected(SampleError):
         self.sources = sources
 
 
-def load(sample: Sample, root: str, recipe: Recipe) -> Loaded:
+def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Loaded:
     """Read and check a sample's files.
 
     Raises Rejected, which names the sample, the file, what was found, what was
@@ -69,12 +69,12 @@ def load(sample: Sample, root: str, recipe: Recipe) -> Loaded:
     sources: list[int | None] = [*NOTHING, *NOTHING]
     file = sample.image
     try:
-        image = admit(_read(storage.join(root, file), sources, 0), recipe.policy)
+        image = admit(_read(read, storage.join(root, file), sources, 0), recipe.policy)
         pixels = _pixels(image, recipe)
         label, planes, counts = {}, {}, {}
         if isinstance(sample.label, str):
             file = sample.label
-            data = _read(storage.join(root, file), sources, 3)
+            data = _read(read, storage.join(root, file), sources, 3)
             label, planes, counts = _label(data, file, image, recipe)
         elif sample.label is not None:
             name = recipe.layout.classes[sample.label]
@@ -94,9 +94,9 @@ def load(sample: Sample, root: str, recipe: Recipe) -> Loaded:
     return Loaded(image, pixels, label, planes, counts, tuple(sources))
 
 
-def encode(sample: Sample, root: str, recipe: Recipe) -> Encoded:
+def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Encoded:
     """Read a sample's files and return its record; raise Rejected as `load` does."""
-    loaded = load(sample, root, recipe)
+    loaded = load(sample, root, recipe, read)
     head = loaded.image.head
     values = {
         "key": sample.key.encode(),
@@ -129,8 +129,8 @@ def checksum(data: bytes) -> int:
     return google_crc32c.value(data)
 
 
-def _read(path: str, sources: list[int | None], at: int) -> bytes:
-    data, stamp = storage.read(path)
+def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> bytes:
+    data, stamp = read(path)
     sources[at : at + 3] = stamp.size, stamp.mtime_ns, checksum(data)
     return data
 

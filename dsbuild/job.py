@@ -18,6 +18,10 @@ Result = TypeVar("Result")
 Advance = Callable[[int, int], None]  # (samples, bytes) done since the last call
 
 
+# Modules with threads of their own, which Python does not count and no fork survives.
+_THREADED = ("array_record.python.array_record_module", "obstore")
+
+
 class Stopped(Exception):
     """Raised inside work when the job was asked to stop."""
 
@@ -99,9 +103,7 @@ class Job(Generic[Task, Result]):
 def _method() -> str:
     """Return how workers start: by fork, which is soonest, where no thread can be cut in two."""
     alone = sys.platform == "linux" and threading.active_count() == 1
-    # ArrayRecord's writer leaves threads of its own, which Python does not count.
-    alone = alone and "array_record.python.array_record_module" not in sys.modules
-    return "fork" if alone else "spawn"
+    return "fork" if alone and sys.modules.keys().isdisjoint(_THREADED) else "spawn"
 
 
 @contextlib.contextmanager

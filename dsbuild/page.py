@@ -6,7 +6,6 @@ file name is ever read as markup.
 """
 
 import json
-import os
 import string
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -49,7 +48,7 @@ def page(
     }
     counted = document.get("statistics")
     title = document["title"] or "TFRecords"
-    name = os.path.basename(os.path.normpath(os.path.abspath(document["path"])))
+    name = storage.name(document["path"])
     parts = [
         ("summary", "Summary", sections.summary(document, splits)),
         ("classes", "Classes", sections.classes(document, splits, names, colours, seen, seed)),

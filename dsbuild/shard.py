@@ -23,11 +23,17 @@ def write_shard(
     """
     rejects, sources = [], []
     statistics = Statistics()
-    with storage.writing(storage.join(out, shard.name)) as file:
+    paths = (
+        storage.join(shard.root, path)
+        for sample in shard.samples
+        for path in (sample.image, sample.label)
+        if isinstance(path, str)
+    )
+    with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
         writer = tfrecord.Writer(file)
         for sample in shard.samples:
             try:
-                encoded = example.encode(sample, shard.root, shard.recipe)
+                encoded = example.encode(sample, shard.root, shard.recipe, read)
             except example.Rejected as error:
                 if on_error != "skip":
                     raise

@@ -61,7 +61,7 @@ def scratch(options: PipelineOptions) -> Iterator[str]:
         with tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
             yield folder
         return
-    folder = storage.join(storage.local(place), f"dsbuild-{uuid.uuid4().hex}")
+    folder = storage.join(place, f"dsbuild-{uuid.uuid4().hex}")
     try:
         yield folder
     finally:

@@ -44,6 +44,7 @@ ROOMS = {
     "google_crc32c": {"tfrecord", "example"},
     "keras": {"train"},
     "matplotlib": set(),
+    "obstore": {"storage"},
     "pyarrow": {"export"},
     "scipy": {"layouts"},
     "tensorflow": {"decode", "train"},

@@ -396,6 +396,6 @@ def test_train_aug_without_its_list_on_real_data(shared, tmp_path):
             (root / "ImageSets/Segmentation" / path.name).symlink_to(path)
     listed = (real / "ImageSets/Segmentation/train_aug.txt").read_text().split()
     assert len(listed) == 36
-    assert keys(root, "train_aug") == sorted(listed)
-    labels = [sample.label for sample in Voc().samples(root, "train_aug")]
+    assert keys(str(root), "train_aug") == sorted(listed)
+    labels = [sample.label for sample in Voc().samples(str(root), "train_aug")]
     assert labels == [f"SegmentationClassAug/{key}.png" for key in sorted(listed)]

@@ -178,7 +178,7 @@ def _build(
     as_json: bool,
     **request: Any,
 ) -> None:
-    from dsbuild import cluster, examine, job, report, storage, tables
+    from dsbuild import cluster, examine, job, report, tables
     from dsbuild.audit import Request, audit
     from dsbuild.build import build, spread
     from dsbuild.policy import Policy
@@ -186,8 +186,7 @@ def _build(
 
     # Wrong options of a runner are named before anything is read.
     flags = None if runner.local or runner.name == DASK else runner.beam()
-    out = storage.local(out)
-    root = layout.find(None if source is None else storage.local(source))
+    root = layout.find(source)
     policy = Policy(**{field.name: request.pop(field.name) for field in dataclasses.fields(Policy)})
     recipe = Recipe(layout=layout.bind(root), extras=extras, verify=verify, policy=policy)
     sources = "content" if rehash else "stamp"

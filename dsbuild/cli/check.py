@@ -44,10 +44,9 @@ def validate(
       dsbuild validate tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors():
-        from dsbuild import job, storage, tables
+        from dsbuild import job, tables
         from dsbuild.validate import validate
 
-        path = storage.local(path)
         if runner.local:
             found = validate(path, level, source, workers or job.cores(), quiet=as_json)
         else:
@@ -79,11 +78,10 @@ def repair(path: str, source: str | None, workers: int | None, quiet: bool) -> N
       dsbuild repair tfrecord data
     """
     with errors():
-        from dsbuild import job, report, storage, tables
+        from dsbuild import job, report, tables
         from dsbuild.audit import Audit
         from dsbuild.repair import repair
 
-        path = storage.local(path)
         summary = repair(path, source, workers or job.cores(), quiet, note=note)
         if not quiet:
             click.echo(

@@ -31,10 +31,10 @@ def diff(a: str, b: str, most: float | None, workers: int | None, as_json: bool)
       dsbuild diff tfrecord other --drift 0.01
     """
     with errors():
-        from dsbuild import diff, job, storage, tables
+        from dsbuild import diff, job, tables
 
         workers = workers or job.cores()
-        sides = [diff.read(storage.local(path), workers, quiet=as_json) for path in (a, b)]
+        sides = [diff.read(path, workers, quiet=as_json) for path in (a, b)]
         document = diff.diff(*sides)
         click.echo(json.dumps(document, indent=2) if as_json else tables.diff_text(document))
         if most is None:

@@ -59,9 +59,6 @@ def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> Non
             "--class, --most, --least and --problems choose for --html, one of them"
         )
     with errors():
-        from dsbuild import storage
-
-        path = storage.local(path)
         if wanted is not None:
             _record(path, wanted, asked)
         else:

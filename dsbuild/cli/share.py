@@ -36,7 +36,6 @@ def interop(
         from dsbuild.describe import describe
         from dsbuild.interop import Terms
 
-        path = storage.local(path)
         for name in describe(path, Terms(license, citation, description), pbtxt):
             if not quiet:
                 click.echo(storage.join(path, name))
@@ -67,9 +66,8 @@ def export(path: str, out: str, target: str, workers: int | None, quiet: bool) -
     """
     with errors():
         from dsbuild import export as exporting
-        from dsbuild import job, storage
+        from dsbuild import job
 
-        path, out = storage.local(path), storage.local(out)
         found = exporting.export(path, out, target, workers or job.cores(), quiet)
         if not quiet:
             kept = sum(one.kept for one in found)

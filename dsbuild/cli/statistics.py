@@ -32,7 +32,7 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
       dsbuild statistics tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors():
-        from dsbuild import job, shown, statistics, storage, tables
+        from dsbuild import job, shown, statistics, tables
 
         if runner.local:
             take = functools.partial(
@@ -43,7 +43,7 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
             from dsbuild.pipelines.statistics import take as spread
 
             take = functools.partial(spread, flags=flags)
-        made = statistics.statistics(storage.local(path), take)
+        made = statistics.statistics(path, take)
         click.echo(json.dumps(made, indent=2) if as_json else shown.statistics_text(made))
         try:
             statistics.keep(made)

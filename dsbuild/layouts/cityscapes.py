@@ -13,7 +13,6 @@ Sources: Cordts et al., The Cityscapes Dataset, CVPR 2016; cityscapesScripts 2.2
 """
 
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -139,7 +138,7 @@ class Cityscapes(Layout):
         for start in [source] if source is not None else [".", "data", "data/cityscapes"]:
             for folder in (start, storage.join(start, "cityscapes")):
                 if storage.is_folder(storage.join(folder, IMAGES)):
-                    return os.path.normpath(folder)
+                    return storage.normal(folder)
         raise LayoutError(
             f"{source or '. and ./data'}: found no {IMAGES}; name {self.source}: "
             "dsbuild cityscapes SOURCE"

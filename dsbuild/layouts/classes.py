@@ -8,7 +8,6 @@ torchvision's ImageFolder and Keras' image_dataset_from_directory read the same 
 """
 
 import dataclasses
-import os
 import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -69,7 +68,7 @@ class Classes(Divided, Layout):
 
     def find(self, source: str | None) -> str:
         """Return SOURCE itself, or ./data, where it has the folders."""
-        root = os.path.normpath(source or "data")
+        root = storage.normal(source or "data")
         _tree(root)
         return root
 
@@ -109,8 +108,8 @@ class Classes(Divided, Layout):
         # So is a link to a folder that is gone.
         stray = [
             name
-            for name in (storage.names(root) if first else ())
-            if is_picture(name) or storage.stamp(storage.join(root, name)) is None
+            for name, is_folder in (storage.entries(root) if first else ())
+            if is_picture(name) or not (is_folder or storage.stamp(storage.join(root, name)))
         ]
         for folder in tree.get(split) or (tree[""] if first else []):
             stray += [path for path in walk(root, folder) if not is_picture(path)]

@@ -10,7 +10,6 @@ Source: the data set `matting_human_half` of aisegment.com, and the lists of the
 projects that train on it.
 """
 
-import os
 import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -96,7 +95,7 @@ class Matting(Divided, Layout):
         """Return the folder that holds photos and mattes, or lists of them."""
         for start in [source] if source is not None else [".", "data"]:
             for below in ("", "matting_human_half"):
-                folder = os.path.normpath(storage.join(start, below))
+                folder = storage.normal(storage.join(start, below))
                 photos = storage.join(folder, self._folders[0])
                 if storage.is_folder(photos) or self._lists(folder):
                     return folder

@@ -8,7 +8,6 @@ What the labels hold is said by options: class indices (grey or palette), colour
 values that a threshold divides.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -143,7 +142,7 @@ class Pairs(Divided, Layout):
 
     def find(self, source: str | None) -> str:
         """Return SOURCE itself, or `.`, where it has the folders."""
-        root = os.path.normpath(source or ".")
+        root = storage.normal(source or ".")
         if not storage.is_folder(storage.join(root, self.images)) and not self._folders(root):
             raise LayoutError(
                 f"{root}: found no folder {self.images}, nor one in a folder of a split; name "

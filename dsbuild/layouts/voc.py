@@ -89,7 +89,7 @@ class Voc(Layout):
         starts = [source] if source is not None else [".", "data"]
         for start in starts:
             for below in ("", "VOC2012", "VOCdevkit", "VOCdevkit/VOC2012"):
-                for folder in self._editions(os.path.normpath(storage.join(start, below))):
+                for folder in self._editions(storage.normal(storage.join(start, below))):
                     if storage.is_folder(storage.join(folder, IMAGES)):
                         return folder
         raise LayoutError(
@@ -193,7 +193,7 @@ class Voc(Layout):
         They are VOC's train and all of SBD without VOC's val, sorted. What SBD has is said by
         its lists, else by the labels that are there.
         """
-        there, edition = lists(storage.join(root, LISTS)), os.path.basename(os.path.abspath(root))
+        there, edition = lists(storage.join(root, LISTS)), storage.name(root)
         if not {"train", "val"} <= {*there} or not {*AUGMENTED}.isdisjoint(there):
             return []
         if edition.startswith("VOC20") and edition != EDITION:  # SBD has the images of 2012
@@ -255,7 +255,7 @@ class Voc(Layout):
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published list lengths of VOC 2012 and of the augmented list."""
-        if os.path.basename(os.path.abspath(root)) != EDITION:
+        if storage.name(root) != EDITION:
             return {}
         return {
             "train": 1464,

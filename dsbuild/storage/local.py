@@ -1,7 +1,7 @@
-"""The one door to files: list, read, write whole, lock.
+"""Files of a local file system, by the standard library.
 
-Paths are local. Every file appears by rename from a temporary name in its own
-folder after fsync, so that no half-written file ever bears a final name.
+Every file appears by rename from a temporary name in its own folder after fsync, so that
+no half-written file ever bears a final name.
 """
 
 import contextlib
@@ -25,17 +25,6 @@ class Stamp(NamedTuple):
     mtime_ns: int
 
 
-def local(path: str | os.PathLike) -> str:
-    """Return path as a string, or raise StorageError where it is a URL."""
-    path = os.fspath(path)
-    if "://" in path:
-        raise StorageError(
-            f"{path}: found a URL, expected a local path: this version reads and "
-            "writes local files only; mount the bucket or copy it first"
-        )
-    return path
-
-
 def join(root: str, *names: str) -> str:
     """Return the path of names, relative and with forward slashes, below root."""
     return os.path.join(root, *names)
@@ -55,11 +44,6 @@ def stamp(path: str) -> Stamp | None:
 def is_folder(path: str) -> bool:
     """Tell whether path is a folder."""
     return os.path.isdir(path)
-
-
-def names(folder: str) -> list[str]:
-    """List the names in a folder, sorted; a missing folder has none."""
-    return [name for name, _ in entries(folder)]
 
 
 def entries(folder: str) -> list[tuple[str, bool]]:
@@ -107,14 +91,6 @@ def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
         yield file, os.fstat(file.fileno()).st_size
 
 
-def sha256(path: str) -> tuple[str, int]:
-    """Return the sha256 of a whole file, and its size in bytes."""
-    import hashlib  # here, since OpenSSL is slow to load and much does without
-
-    with reading(path) as (file, size):
-        return hashlib.file_digest(file, "sha256").hexdigest(), size
-
-
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[BinaryIO]:
     """Write a file that appears under its name whole, or not at all.
@@ -152,12 +128,6 @@ def placing(path: str) -> Iterator[str]:
                 os.unlink(temporary)
 
 
-def write(path: str, data: bytes) -> None:
-    """Write a small file whole, or not at all."""
-    with writing(path) as file:
-        file.write(data)
-
-
 def remove(path: str) -> None:
     """Remove a file; one that is not there is no error."""
     try:
@@ -170,15 +140,17 @@ def remove(path: str) -> None:
 
 def sweep(folder: str) -> None:
     """Remove what a killed process left half-written in a folder."""
-    for name in names(folder):
+    for name, _ in entries(folder):
         if name.startswith(TEMPORARY):
             remove(join(folder, name))
 
 
-def inside(path: str, folder: str) -> bool:
-    """Tell whether path is the folder or lies anywhere below it, links resolved."""
+def relative(path: str, folder: str) -> str | None:
+    """Return path relative to folder, links resolved; None where it is not inside."""
     path, folder = os.path.realpath(path), os.path.realpath(folder)
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+    if path != folder and not path.startswith(folder.rstrip(os.sep) + os.sep):
+        return None
+    return os.path.relpath(path, folder)
 
 
 @contextlib.contextmanager

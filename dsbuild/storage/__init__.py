@@ -1,0 +1,145 @@
+"""The one door to files: list, read, write whole, lock; by local path, or by URL.
+
+Local paths go to the standard library (`local`), URLs of object stores to obstore
+(`remote`), which is imported when the first one is met. Either way no half-written file
+ever bears a final name.
+"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import BinaryIO
+
+from dsbuild.storage import lease, local, remote, urls
+from dsbuild.storage.local import Stamp, join
+from dsbuild.storage.window import Read, window
+
+__all__ = ["Read", "Stamp", "join"]
+
+
+def _room(path: str):
+    # The first test is all that a local path is asked for.
+    return remote if "://" in path and urls.is_url(path) else local
+
+
+def normal(path: str) -> str:
+    """Return a path without `.`, `..` and needless slashes."""
+    return urls.normal(path) if urls.is_url(path) else os.path.normpath(path)
+
+
+def name(path: str) -> str:
+    """Return the last name of a path; of a relative one such as `.`, too."""
+    path = urls.normal(path) if urls.is_url(path) else os.path.abspath(path)
+    return os.path.basename(path)
+
+
+def stamp(path: str) -> Stamp | None:
+    """Return the file's stamp, or None where there is no such file."""
+    return _room(path).stamp(path)
+
+
+def stamps(paths: Iterable[str]) -> Iterator[Stamp | None]:
+    """Yield the stamp of each path, in order; of objects by listing each folder once."""
+    remotely = remote.stamper()
+    for path in paths:
+        yield local.stamp(path) if _room(path) is local else remotely(path)
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether path is a folder; on a store, whether some object lies below it."""
+    return _room(path).is_folder(path)
+
+
+def names(folder: str) -> list[str]:
+    """List the names in a folder, sorted; a missing folder has none."""
+    return [name for name, _ in entries(folder)]
+
+
+def entries(folder: str) -> list[tuple[str, bool]]:
+    """List the names in a folder, sorted, each with whether it is a folder itself."""
+    return _room(folder).entries(folder)
+
+
+def read(path: str) -> tuple[bytes, Stamp]:
+    """Return a whole file and the stamp that it had when it was read."""
+    return _room(path).read(path)
+
+
+def ahead(paths: Iterable[str]) -> AbstractContextManager[Read]:
+    """Give a `read` for files that are about to be read in this order.
+
+    Of a store the next ones are fetched meanwhile; the first path tells which it is.
+    """
+    paths = iter(paths)
+    first = next(paths, "")
+    if _room(first) is local:
+        return contextlib.nullcontext(read)
+    return window(itertools.chain([first], paths))
+
+
+def reading(path: str) -> AbstractContextManager[tuple[BinaryIO, int]]:
+    """Open a file for reading, in order or from anywhere; give it and its size in bytes."""
+    return _room(path).reading(path)
+
+
+def sha256(path: str) -> tuple[str, int]:
+    """Return the sha256 of a whole file, and its size in bytes."""
+    import hashlib  # here, since OpenSSL is slow to load and much does without
+
+    with reading(path) as (file, size):
+        return hashlib.file_digest(file, "sha256").hexdigest(), size
+
+
+def writing(path: str) -> AbstractContextManager[BinaryIO]:
+    """Write a file that appears under its name whole when the block ends, or not at all.
+
+    A block that raises leaves nothing behind. Whatever else goes wrong (disk full, no
+    permission, no connection) becomes a StorageError that names the path.
+    """
+    return _room(path).writing(path)
+
+
+def placing(path: str) -> AbstractContextManager[str]:
+    """Give a temporary name to a writer that opens files itself; else as `writing`."""
+    return _room(path).placing(path)
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a small file whole, or not at all."""
+    with writing(path) as file:
+        file.write(data)
+
+
+def remove(path: str) -> None:
+    """Remove a file; one that is not there is no error."""
+    _room(path).remove(path)
+
+
+def sweep(folder: str) -> None:
+    """Remove what a killed process left half-written in a folder; a store shows no such thing."""
+    if _room(folder) is local:
+        local.sweep(folder)
+
+
+def inside(path: str, folder: str) -> bool:
+    """Tell whether path is the folder or lies anywhere below it, links resolved."""
+    return relative(path, folder) is not None
+
+
+def relative(path: str, folder: str) -> str | None:
+    """Return path relative to folder, `.` for the folder itself; None where it is not inside."""
+    rooms = {_room(path), _room(folder)}
+    if rooms == {remote}:
+        return urls.relative(path, folder)
+    return local.relative(path, folder) if rooms == {local} else None
+
+
+def lock(path: str) -> AbstractContextManager[None]:
+    """Hold a lock file; raise StorageError where another living process holds it.
+
+    The lock of a process that ended in any way is free: at once on a local file system,
+    after half a minute on a store.
+    """
+    return local.lock(path) if _room(path) is local else lease.lock(path)

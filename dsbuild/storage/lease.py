@@ -1,0 +1,142 @@
+"""A lock on an object store: an object that its holder keeps changing while it lives.
+
+No clock is compared. Who finds the lock watches it: one that changes is held, one that
+stays the same for longer than its holder would let it has lost its holder, and is taken
+over. Taking it, and renewing it, are conditional puts, of which a store lets one succeed.
+"""
+
+import contextlib
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from dsbuild.errors import StorageError
+from dsbuild.storage import stores
+
+BEAT = 10.0  # seconds from one renewal to the next
+WATCH = 25.0  # seconds without any, after which the holder is taken for dead
+_LOOK = 1.0  # seconds between two looks at a lock that is watched
+
+
+class _Held(Exception):
+    """The lock changed in someone else's hands."""
+
+
+@contextlib.contextmanager
+def lock(url: str) -> Iterator[None]:
+    """Hold a lock object; raise StorageError where a living process holds it.
+
+    Raises StorageError at the end, too, where another process took it for dead meanwhile.
+    """
+    lease = _Lease(url)
+    try:
+        lease.take()
+    except _Held:
+        folder = url.rsplit("/", 2)[0]
+        raise StorageError(
+            f"{folder}: another dsbuild is building into this folder; wait for it to end, or "
+            "choose another folder"
+        ) from None
+    done = threading.Event()
+    keeper = threading.Thread(target=lease.keep, args=(done,), daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        keeper.join()
+        if not lease.lost:
+            lease.free()
+    if lease.lost:
+        raise StorageError(
+            f"{url}: another dsbuild took the lock over, since this one had not renewed it for "
+            f"{WATCH:.0f} s; if it has ended, run the same command again, which checks every shard"
+        )
+
+
+class _Lease:
+    """One process's hold on a lock object."""
+
+    def __init__(self, url: str):
+        self._url = url
+        self._store, self._key = stores.at(url)
+        self._name, self._beats = secrets.token_hex(8), itertools.count()
+        self._mine: Any = None  # the version that this process wrote last
+        self.lost = False
+
+    def take(self) -> None:
+        """Take the lock, by its creation or over a dead holder; raise _Held."""
+        found, since = None, time.monotonic()
+        while True:
+            seen = self._look()
+            if seen is None:
+                mode = "create"
+            elif found is None:
+                found, mode = seen, None
+            elif seen != found:
+                raise _Held
+            else:
+                mode = seen[1] if time.monotonic() - since >= WATCH else None
+            if mode is None:
+                time.sleep(min(_LOOK, WATCH / 4))
+            elif self._write(mode):
+                return
+            elif seen is not None:
+                raise _Held  # someone else was sooner
+
+    def keep(self, done: threading.Event) -> None:
+        """Renew the lock until `done`, or until it is lost."""
+        while not done.wait(BEAT):
+            # A store that is away for a moment is tried again at the next beat; if that is
+            # too late, the version that is there then tells.
+            with contextlib.suppress(StorageError):
+                if not self._write(self._mine):
+                    self.lost = True
+                    return
+
+    def free(self) -> None:
+        """Remove the lock; one that cannot be removed is taken over in time."""
+        with contextlib.suppress(Exception):
+            stores.library().delete(self._store, self._key)
+
+    def _look(self) -> tuple[bytes, dict] | None:
+        """Return the lock's content and version, or None where there is none."""
+        with stores.errors(self._url, "read"):
+            try:
+                found = stores.library().get(self._store, self._key)
+                meta = found.meta
+                version = {"e_tag": meta["e_tag"], "version": meta["version"]}
+                return found.bytes().to_bytes(), version
+            except FileNotFoundError:
+                return None
+
+    def _write(self, mode: Any) -> bool:
+        """Write the lock if it is still as `mode` says; tell whether it is ours now."""
+        library = stores.library()
+        content = f"{self._name} {next(self._beats)}\n".encode()
+        known = library.exceptions
+        with stores.errors(self._url, "written"):
+            try:
+                self._mine = library.put(self._store, self._key, content, mode=mode)
+                return True
+            except (known.AlreadyExistsError, known.PreconditionError):
+                # Refused, unless a first try of this put arrived and its answer did not.
+                seen = self._look()
+                self._mine = seen[1] if seen else None
+                return seen is not None and seen[0] == content
+            except (NotImplementedError, known.NotSupportedError):
+                return self._write_blindly(content)
+
+    def _write_blindly(self, content: bytes) -> bool:
+        """Write the lock on a store without conditional puts: of several writers the last has it.
+
+        Two that begin within a moment of each other are told apart by looking again.
+        """
+        stores.library().put(self._store, self._key, content)
+        time.sleep(min(_LOOK, WATCH / 4))
+        seen = self._look()
+        self._mine = seen[1] if seen else None
+        return seen is not None and seen[0] == content

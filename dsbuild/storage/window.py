@@ -1,0 +1,44 @@
+"""Objects read ahead: while one is worked on, the next ones are on their way."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+from dsbuild.storage import remote
+from dsbuild.storage.local import Stamp
+
+Read = Callable[[str], tuple[bytes, Stamp]]
+WIDTH = 16  # requests at a time; bench/README.md has what others come to
+
+
+@contextlib.contextmanager
+def window(urls: Iterable[str]) -> Iterator[Read]:
+    """Give a `read` that has the next of `urls` fetched by threads, so many at a time.
+
+    What is not next is read as ever, what was passed over is dropped; errors arise where
+    the object is read. What is still awaited when the block ends is cancelled.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor  # here: `--help` needs no threads
+
+    coming = iter(urls)
+    awaited: dict[str, Future] = {}
+
+    def fill() -> None:
+        while len(awaited) < WIDTH and (url := next(coming, None)) is not None:
+            if url not in awaited:
+                awaited[url] = pool.submit(remote.read, url)
+
+    def read(url: str) -> tuple[bytes, Stamp]:
+        if url not in awaited:
+            return remote.read(url)
+        while (first := next(iter(awaited))) != url:
+            awaited.pop(first).cancel()
+        future = awaited.pop(url)
+        fill()
+        return future.result()
+
+    pool = ThreadPoolExecutor(WIDTH, "dsbuild-ahead")
+    try:
+        fill()
+        yield read
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
