@@ -2,19 +2,18 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from dsbuild import folder, manifest, plan, storage
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.errors import StorageError
-from dsbuild.job import Advance, Job
+from dsbuild.job import Job
 from dsbuild.manifest import Reject, ShardReceipt
-from dsbuild.plan import files
-from dsbuild.plan.files import Place
+from dsbuild.plan import ShardPlan, files
 from dsbuild.recipe import Recipe
-from dsbuild.shard import Standing, check_shard, versions, write_shard
+from dsbuild.shard import Standing, check_shard, parts, versions, write_shard
 
 Note = Callable[[str], None]
 
@@ -52,16 +51,34 @@ def build(
             folder.open_for_work(out)
             folder.forget(out, [*stale, *sorted(todo)])
             publish(request, planned)
-        work = functools.partial(write_shard, out=out, on_error=request.on_error)
-        shards = (one for found in planned for one in found.plans() if one.name in todo)
-        samples = sum(shard.records for shard in entries if shard.name in todo)
-        title = "building " + ", ".join(found.split for found in planned)
-        made = Job(shards, work, samples, title).run(workers, quiet)
+        made = _write(request, planned, todo, workers, quiet)
         kept = [stands.receipt for stands in standing.values() if stands.receipt]
         names = [found.split for found in planned]
         document, rejects = finish(out, request.recipe, names, [*made, *kept], others)
         tell(rejects, note)
         return Summary(document, len(made), len(kept), rejects)
+
+
+def _write(
+    request: Request, planned: Sequence[Planned], todo: Collection[str], workers: int, quiet: bool
+) -> list[ShardReceipt]:
+    """Write shards on processes of this machine; in parts where they are fewer than these."""
+    out, on_error = request.out, request.on_error
+    samples = sum(one.records for found in planned for one in found.shards if one.name in todo)
+    title = "building " + ", ".join(found.split for found in planned)
+    count = parts.count_parts(len(todo), samples, workers)
+
+    def shards() -> Iterator[ShardPlan]:
+        return (one for found in planned for one in found.plans() if one.name in todo)
+
+    if count == 1:
+        work = functools.partial(write_shard, out=out, on_error=on_error)
+        return Job(shards(), work, samples, title).run(workers, quiet)
+    pieces = (part for shard in shards() for part in parts.divide(shard, count))
+    work = functools.partial(parts.write_part, out=out, on_error=on_error, compare=request.sources)
+    Job(pieces, work, samples, title).run(workers, quiet)
+    work = functools.partial(parts.join, out=out, parts=count)
+    return Job(shards(), work, samples, "joining").run(workers, quiet)
 
 
 @contextlib.contextmanager
@@ -102,75 +119,11 @@ def surplus(
     return stale
 
 
-def spread(
-    request: Request,
-    audit: Audit,
-    engine: Callable[[Job[Place, "Outcome"]], list["Outcome"]],
-    note: Note = lambda _: None,
-) -> Summary:
-    """Build or finish an output folder as `build` does, on machines that share it.
-
-    `engine` maps a job's work over its tasks, in any order and more than once if it likes,
-    and returns the results.
-    """
-    with opened(request, audit, note) as others:
-        planned = audit.splits
-        prepare(request, planned, others, note)
-        names = [found.split for found in planned]
-        places = [one for name in names for one in files.places(files.path(request.out, name))]
-        work = functools.partial(ensure_shard, request=request)
-        samples = sum(len(found.samples) for found in planned)
-        outcomes = engine(Job(places, work, samples, "building " + ", ".join(names)))
-        receipts = [outcome.receipt for outcome in outcomes]
-        document, rejects = finish(request.out, request.recipe, names, receipts, others)
-        tell(rejects, note)
-        kept = sum(outcome.kept for outcome in outcomes)
-        return Summary(document, len(outcomes) - kept, kept, rejects)
-
-
-def prepare(
-    request: Request, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
-) -> None:
-    """Open a folder for engines that look at each shard only where they write it."""
-    for line in folder.differences(request.out, request.recipe):
-        note(f"the recipe changed: {line}")
-    stale = surplus(request.out, planned, others, note)
-    folder.open_for_work(request.out)
-    folder.forget(request.out, stale)
-    publish(request, planned)
-
-
 def publish(request: Request, planned: Iterable[Planned]) -> None:
     """Write recipe and plans into the folder, before any shard of theirs."""
     folder.save_recipe(request.out, request.recipe)
     for found in planned:
         files.save(request.out, found.split, found.plans())
-
-
-class Outcome(NamedTuple):
-    """What became of a shard: its receipt without sources, and whether it stood already."""
-
-    receipt: ShardReceipt
-    kept: bool
-
-
-def ensure_shard(place: Place, advance: Advance, *, request: Request) -> Outcome:
-    """Keep a shard that stands as the folder's plan has it, else write it.
-
-    Needs nothing but the folder and the sources, so it runs on any machine that has both;
-    twice, or at two places at once, it does no harm.
-    """
-    shard = files.load(place, request.root, request.recipe)
-    out, skip = request.out, request.on_error
-    stands = check_shard(shard, _unseen, out=out, on_error=skip, compare=request.sources)
-    if stands.receipt:
-        advance(len(shard.samples), 0)
-        return Outcome(stands.receipt, kept=True)
-    return Outcome(write_shard(shard, advance, out=out, on_error=skip), kept=False)
-
-
-def _unseen(samples: int, size: int) -> None:
-    """Advance nothing: what is only looked at is not done yet."""
 
 
 def _standing(
@@ -232,6 +185,7 @@ def finish(
         for receipt in [*(one for found in mine.values() for one in found), *kept]
         for reject in receipt.rejects
     )
+    storage.remove_folder(manifest.parts_path(out))
     if not folder.is_closed(out, recipe, document):
         folder.close(out, recipe, document, rejects)
     return document, rejects

@@ -3,7 +3,8 @@
 The workers need dsbuild of the same version, and the same folders under the same names.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsbuild import __version__
@@ -31,22 +32,10 @@ def run(job: Job[Task, Result], scheduler: str, quiet: bool = True) -> list[Resu
 
     The first error ends the job and is raised again as a DsbuildError.
     """
-    try:
-        from distributed import Client, KilledWorker, as_completed
-    except ModuleNotFoundError as error:
-        raise DsbuildError(
-            f"found no Dask ({error}); install it: pip install 'dsbuild[dask]'"
-        ) from error
-    try:
-        client = Client(scheduler, timeout=_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise DsbuildError(
-            f"--scheduler {scheduler}: found no Dask scheduler ({error}); expected the address of "
-            "one, such as tcp://HOST:8786"
-        ) from error
     results: dict[Any, Result] = {}
-    with client, Bar(job.samples, job.title, job.unit, quiet) as bar:
-        _check(client, scheduler)
+    with _client(scheduler) as client, Bar(job.samples, job.title, job.unit, quiet) as bar:
+        from distributed import KilledWorker, as_completed
+
         futures = client.map(_call, list(job.tasks), work=job.work, pure=False, retries=_RETRIES)
         try:
             for future in as_completed(futures, loop=client.loop):
@@ -66,23 +55,47 @@ def run(job: Job[Task, Result], scheduler: str, quiet: bool = True) -> list[Resu
     return [results[future.key] for future in futures]
 
 
-def _check(client: "Client", scheduler: str) -> None:
-    """Raise DsbuildError where there is no worker, or one that has another dsbuild."""
+def workers(scheduler: str) -> int:
+    """Return how many tasks a cluster does at once; raise DsbuildError where it is not ready."""
+    with _client(scheduler) as client:
+        return sum(client.nthreads().values())
+
+
+@contextlib.contextmanager
+def _client(scheduler: str) -> Iterator["Client"]:
+    """Connect to a cluster whose workers have this dsbuild; raise DsbuildError otherwise."""
     try:
-        client.wait_for_workers(1, timeout=_TIMEOUT)
-        found = client.run(_version)
-    except TimeoutError as error:
-        raise DsbuildError(
-            f"--scheduler {scheduler}: found no worker; start some: dask worker {scheduler}"
-        ) from error
+        from distributed import Client
     except ModuleNotFoundError as error:
-        raise DsbuildError(f"--scheduler {scheduler}: a worker has no dsbuild: {error}") from error
-    for worker, version in found.items():
-        if version != __version__:
+        raise DsbuildError(
+            f"found no Dask ({error}); install it: pip install 'dsbuild[dask]'"
+        ) from error
+    try:
+        client = Client(scheduler, timeout=_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise DsbuildError(
+            f"--scheduler {scheduler}: found no Dask scheduler ({error}); expected the address of "
+            "one, such as tcp://HOST:8786"
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=_TIMEOUT)
+            found = client.run(_version)
+        except TimeoutError as error:
             raise DsbuildError(
-                f"--scheduler {scheduler}: found dsbuild {version} at {worker}, expected "
-                f"{__version__}, as here; install it there"
-            )
+                f"--scheduler {scheduler}: found no worker; start some: dask worker {scheduler}"
+            ) from error
+        except ModuleNotFoundError as error:
+            raise DsbuildError(
+                f"--scheduler {scheduler}: a worker has no dsbuild: {error}"
+            ) from error
+        for worker, version in found.items():
+            if version != __version__:
+                raise DsbuildError(
+                    f"--scheduler {scheduler}: found dsbuild {version} at {worker}, expected "
+                    f"{__version__}, as here; install it there"
+                )
+        yield client
 
 
 def _version() -> str:

@@ -69,6 +69,7 @@ def forget(out: str, names: Iterable[str]) -> None:
 def clear(out: str) -> None:
     """Remove all that dsbuild wrote here, and nothing else."""
     forget(out, shards(out))
+    storage.remove_folder(manifest.parts_path(out))
     for name in _descriptions(out):
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):

@@ -179,6 +179,11 @@ def receipt_path(out: str, name: str) -> str:
     return storage.join(out, STATE, "receipts", f"{name}.json")
 
 
+def parts_path(out: str) -> str:
+    """Return the folder of the parts of shards that are being written."""
+    return storage.join(out, STATE, "parts")
+
+
 def index_path(out: str, name: str) -> str:
     """Return where the index of a shard lies."""
     return storage.join(out, INDEX, f"{name}.idx")

@@ -7,6 +7,7 @@ Source: tensorflow/core/lib/io/record_writer.cc.
 """
 
 import contextlib
+import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,6 +67,16 @@ class Writer:
             self.sha256.update(part)
         self.index.append((self.size, len(data) + FRAMING))
         self.size += len(data) + FRAMING
+
+    def append(self, frames: BinaryIO, offsets: Iterable[int]) -> None:
+        """Append a whole file of frames, which begin at offsets: TFRecords concatenate."""
+        begin = self.size
+        while part := frames.read(1 << 20):
+            self._file.write(part)
+            self.sha256.update(part)
+            self.size += len(part)
+        places = [*(begin + offset for offset in offsets), self.size]
+        self.index += [(one, other - one) for one, other in itertools.pairwise(places)]
 
 
 def index_text(index: Iterable[tuple[int, int]]) -> str:

@@ -2,6 +2,9 @@
 
     plan files | places of lines | reshuffle | WriteShards | finish
 
+Where the runner's options ask for more workers than there are shards, shards are written in
+parts, and joined after a shuffle by shard.
+
 The element is a shard's plan, so that a runner only maps, and the pipeline's graph holds
 names of files, not samples: it is as large for a million samples as for a thousand. What
 workers need is the folder and the sources. The pipeline writes the manifest itself, so
@@ -12,7 +15,7 @@ Also a program: `python -m dsbuild.pipelines.build voc SOURCE OUT --runner=NAME 
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -21,10 +24,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from dsbuild import folder, job, manifest, storage
 from dsbuild.audit import Audit, Request
-from dsbuild.build import Note, Outcome, Summary, ensure_shard, finish, opened, prepare, tell
+from dsbuild.build import Note, Summary, finish, opened, tell
 from dsbuild.errors import DsbuildError, SampleError
 from dsbuild.plan import files
 from dsbuild.plan.files import Place
+from dsbuild.shard.parts import count_parts
+from dsbuild.spread import Outcome, ensure_joined, ensure_part, ensure_shard, prepare
 
 _SPACE = "dsbuild"  # of the counters
 _FAILED = "failed"
@@ -47,9 +52,12 @@ def build(
     with opened(request, audit, note) as others:
         prepare(request, audit.splits, others, note)
         splits = [found.split for found in audit.splits]
+        shards = sum(len(found.shards) for found in audit.splits)
+        samples = sum(len(found.samples) for found in audit.splits)
+        parts = count_parts(shards, samples, _workers(options))
         pipeline = beam.Pipeline(options=options)
-        places = pipeline | "plans" >> beam.Create([files.path(request.out, s) for s in splits])
-        _ = places | Build(request, splits)
+        plans = pipeline | "plans" >> beam.Create([files.path(request.out, s) for s in splits])
+        _ = plans | Build(request, splits, parts)
         with _clear(request.out):
             result = pipeline.run()
             result.wait_until_finish()
@@ -58,30 +66,31 @@ def build(
             raise DsbuildError(
                 f"{request.out}: the pipeline was staged, not run; its job completes the folder"
             )
-        total = sum(len(found.shards) for found in audit.splits)
         kept = _counted(result, "shards kept")
         rejects = folder.rejects(request.out)
         tell(rejects, note)
-        return Summary(document, total - kept, kept, rejects)
+        return Summary(document, shards - kept, kept, rejects)
 
 
 class Build(beam.PTransform):
     """Plan files -> a complete folder; the manifest's names of splits come out."""
 
-    def __init__(self, request: Request, splits: Sequence[str]):
+    def __init__(self, request: Request, splits: Sequence[str], parts: int = 1):
         super().__init__()
-        self.request, self.splits = request, list(splits)
+        self.request, self.splits, self.parts = request, list(splits), parts
 
     def expand(self, plans):
         """Return what `finish` gives, once."""
-        shards = plans | "places" >> beam.FlatMap(files.places) | WriteShards(self.request)
+        shards = (
+            plans | "places" >> beam.FlatMap(files.places) | WriteShards(self.request, self.parts)
+        )
         return (
             plans.pipeline
             | "once" >> beam.Create([None])
             | "manifest"
             >> beam.Map(
                 _finish,
-                beam.pvalue.AsList(shards.written),
+                beam.pvalue.AsList(shards["written"]),
                 beam.pvalue.AsList(shards[_FAILED]),
                 request=self.request,
                 splits=self.splits,
@@ -90,40 +99,73 @@ class Build(beam.PTransform):
 
 
 class WriteShards(beam.PTransform):
-    """Places of plans -> Outcomes, and of samples that stop a build (shard, error) as `failed`."""
+    """Places of plans -> Outcomes, and of samples that stop a build (place, error) as `failed`.
 
-    def __init__(self, request: Request):
+    With `parts` each shard is written in so many, by as many workers.
+    """
+
+    def __init__(self, request: Request, parts: int = 1):
         super().__init__()
-        self.request = request
+        self.request, self.parts = request, parts
 
     def expand(self, places):
         """Return outcomes as `written`, errors as `failed`."""
-        # Without a shuffle all shards would be one worker's.
-        return (
+        request, parts = self.request, self.parts
+        if parts == 1:
+            # Without a shuffle all shards would be one worker's.
+            return places | beam.Reshuffle() | "write" >> _mapped(ensure_shard, request=request)
+        made = (
             places
+            | "divide" >> beam.FlatMap(lambda place: [(place, i) for i in range(parts)])
             | beam.Reshuffle()
-            | "write" >> beam.ParDo(_WriteShard(self.request)).with_outputs(_FAILED, main="written")
+            | "write parts" >> _mapped(ensure_part, request=request, parts=parts)
         )
+        whole = (
+            made.written
+            | "by shard" >> beam.GroupBy(lambda part: part[0])
+            | "shards" >> beam.Filter(lambda group: len(set(group[1])) == parts)
+            | beam.Keys()
+            | "join" >> _mapped(ensure_joined, request=request, parts=parts)
+        )
+        failed = (made[_FAILED], whole[_FAILED]) | beam.Flatten()
+        return {"written": whole.written, _FAILED: failed}
 
 
-class _WriteShard(beam.DoFn):
-    def __init__(self, request: Request):
-        self.request = request
+def _mapped(work: Callable[..., Any], **options: Any):
+    return beam.ParDo(_Work(work, options)).with_outputs(_FAILED, main="written")
+
+
+class _Work(beam.DoFn):
+    """Do a task; give what came of it, or the task itself where nothing is to be told."""
+
+    def __init__(self, work: Callable[..., Any], options: Mapping[str, Any]):
+        self.work, self.options = work, options
 
     def setup(self) -> None:
         job.tune()
 
-    def process(self, place: Place):
+    def process(self, task):
         try:
-            outcome = ensure_shard(place, _count, request=self.request)
+            outcome = self.work(task, _count, **self.options)
         except SampleError as error:
             # It would fail at every retry. An error of storage is raised, and retried.
+            place = task if isinstance(task, Place) else task[0]
             yield beam.pvalue.TaggedOutput(_FAILED, (place, str(error)))
+            return
+        if outcome is None:
+            yield task
             return
         Metrics.counter(_SPACE, "shards kept" if outcome.kept else "shards written").inc()
         for reject in outcome.receipt.rejects:
             Metrics.counter(_SPACE, f"rejects {reject.kind}").inc()
         yield outcome
+
+
+def _workers(options: PipelineOptions) -> int:
+    """Return how many workers a runner's options ask for, as far as they say."""
+    asked = options.get_all_options()
+    names = ("direct_num_workers", "num_workers", "max_num_workers")
+    return max(asked.get(name) or 1 for name in names)
 
 
 def _count(samples: int, size: int) -> None:

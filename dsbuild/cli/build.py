@@ -180,9 +180,10 @@ def _build(
 ) -> None:
     from dsbuild import cluster, examine, job, report, tables
     from dsbuild.audit import Request, audit
-    from dsbuild.build import build, spread
+    from dsbuild.build import build
     from dsbuild.policy import Policy
     from dsbuild.recipe import Recipe
+    from dsbuild.spread import spread
 
     # Wrong options of a runner are named before anything is read.
     flags = None if runner.local or runner.name == DASK else runner.beam()
@@ -220,7 +221,7 @@ def _build(
         summary = build(asked, found, workers, not talks, talk)
     elif runner.name == DASK:
         engine = functools.partial(cluster.run, scheduler=scheduler, quiet=not talks)
-        summary = spread(asked, found, engine, talk)
+        summary = spread(asked, found, engine, cluster.workers(scheduler), talk)
     else:
         from dsbuild.pipelines.build import build as pipeline
 

@@ -117,6 +117,15 @@ def remove(path: str) -> None:
     _room(path).remove(path)
 
 
+def remove_folder(path: str) -> None:
+    """Remove a folder with all that lies below it; one that is not there is no error."""
+    for name, is_folder in entries(path):
+        (remove_folder if is_folder else remove)(join(path, name))
+    if _room(path) is local:
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path)
+
+
 def sweep(folder: str) -> None:
     """Remove what a killed process left half-written in a folder; a store shows no such thing."""
     if _room(folder) is local:

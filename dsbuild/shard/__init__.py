@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dsbuild import example, extras, images, manifest, storage, tfrecord
@@ -45,19 +46,32 @@ def write_shard(
             statistics += encoded.statistics
             sources.append(encoded.sources)
             advance(1, len(encoded.record))
-    index = tfrecord.index_text(writer.index).encode()
+    return complete(shard, writer, rejects, statistics, sources, versions(shard.recipe), out)
+
+
+def complete(
+    shard: ShardPlan,
+    written: tfrecord.Writer,
+    rejects: Iterable[Reject],
+    statistics: Statistics,
+    sources: Iterable[tuple[int | None, ...]],
+    versions: Mapping[str, str],
+    out: str,
+) -> ShardReceipt:
+    """Write index and receipt of a shard that was written; return the receipt without sources."""
+    index = tfrecord.index_text(written.index).encode()
     storage.write(manifest.index_path(out, shard.name), index)
     receipt = ShardReceipt(
         name=shard.name,
         plan=shard.digest,
-        records=len(writer.index),
-        bytes=writer.size,
-        sha256=writer.sha256.hexdigest(),
+        records=len(written.index),
+        bytes=written.size,
+        sha256=written.sha256.hexdigest(),
         index=hashlib.sha256(index).hexdigest(),
         rejects=tuple(rejects),
         statistics=statistics,
         sources=tuple(sources),
-        versions=versions(shard.recipe),
+        versions=versions,
     )
     receipt.save(out)
     return dataclasses.replace(receipt, sources=())

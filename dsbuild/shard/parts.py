@@ -1,0 +1,96 @@
+"""A shard in parts: each written as a small shard of its own, side by side, then joined in order.
+
+TFRecords concatenate, so the shard has the bytes that it would have in one go. Parts lie in
+the folder's state until their shard is whole; a build that was broken off keeps those that
+are finished.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from dsbuild import manifest, plan, storage, tfrecord
+from dsbuild.errors import ShardError
+from dsbuild.job import Advance
+from dsbuild.manifest import ShardReceipt, Statistics
+from dsbuild.plan import ShardPlan
+from dsbuild.shard import check_shard, complete, write_shard
+
+FEWEST = 64  # samples of a part; of fewer, joining costs more than is won
+
+
+class Part(NamedTuple):
+    """A part of a shard: the shard's name, and the part as a plan."""
+
+    shard: str
+    plan: ShardPlan
+
+
+def count_parts(shards: int, samples: int, workers: int) -> int:
+    """Return in how many parts each of some shards, of `samples` in all, keeps workers busy."""
+    if not 0 < shards < workers:
+        return 1
+    return max(1, min(-(-workers // shards), samples // shards // FEWEST))
+
+
+def divide(shard: ShardPlan, parts: int) -> Iterator[Part]:
+    """Yield the parts of a shard in order."""
+    total = len(shard.samples)
+    for one in plan.shards(shard.split, shard.root, shard.samples, total, parts, shard.recipe):
+        yield Part(shard.name, one)
+
+
+def place(out: str, name: str) -> str:
+    """Return the folder of the parts of a shard."""
+    return storage.join(manifest.parts_path(out), name)
+
+
+def write_part(part: Part, advance: Advance, *, out: str, on_error: str, compare: str) -> None:
+    """Write a part as `write_shard` writes a shard, where it does not stand yet."""
+    home = place(out, part.shard)
+
+    def unseen(samples: int, size: int) -> None:
+        """Advance nothing: what is only looked at is not done yet."""
+
+    stands = check_shard(part.plan, unseen, out=home, on_error=on_error, compare=compare)
+    if stands.receipt is None:
+        write_shard(part.plan, advance, out=home, on_error=on_error)
+    else:
+        advance(len(part.plan.samples), 0)
+
+
+def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardReceipt:
+    """Write a shard of its parts, which are then removed; return its receipt without sources.
+
+    Raises ShardError where a part does not stand.
+    """
+    home = place(out, shard.name)
+    receipts = [_receipt(home, part.plan) for part in divide(shard, parts)]
+    with storage.writing(storage.join(out, shard.name)) as file:
+        writer = tfrecord.Writer(file)
+        for receipt in receipts:
+            with storage.reading(storage.join(home, receipt.name)) as (frames, _):
+                writer.append(frames, manifest.offsets(home, receipt.name))
+    if (writer.size, len(writer.index)) != (
+        sum(receipt.bytes for receipt in receipts),
+        sum(receipt.records for receipt in receipts),
+    ):
+        raise ShardError(f"{home}: parts changed while they were joined; run the command again")
+    made = complete(
+        shard,
+        writer,
+        rejects=[reject for receipt in receipts for reject in receipt.rejects],
+        statistics=sum((receipt.statistics for receipt in receipts), Statistics()),
+        sources=[row for receipt in receipts for row in receipt.sources],
+        versions={k: v for receipt in receipts for k, v in receipt.versions.items()},
+        out=out,
+    )
+    storage.remove_folder(home)
+    advance(len(shard.samples), made.bytes)
+    return made
+
+
+def _receipt(home: str, part: ShardPlan) -> ShardReceipt:
+    receipt = manifest.load_receipt(home, part.name)
+    if receipt is None or receipt.plan != part.digest:
+        raise ShardError(f"{home}: the part {part.name} is gone; run the same command again")
+    return receipt

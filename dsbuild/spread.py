@@ -1,0 +1,129 @@
+"""Build on machines that share nothing but the folder and the sources: the work of an engine.
+
+An engine maps `ensure_shard` over places of plans, in any order, and more than once if it
+likes; where there are fewer shards than workers, `ensure_part` over parts and then `ensure_joined`.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from dsbuild import folder, manifest, storage
+from dsbuild.audit import Audit, Planned, Request
+from dsbuild.build import Note, Summary, finish, opened, publish, surplus, tell
+from dsbuild.errors import ShardError
+from dsbuild.job import Advance, Job
+from dsbuild.manifest import ShardReceipt
+from dsbuild.plan import ShardPlan, files
+from dsbuild.plan.files import Place
+from dsbuild.shard import Standing, check_shard, write_shard
+from dsbuild.shard.parts import count_parts, divide, join, write_part
+
+Engine = Callable[[Job], list[Any]]
+
+
+def spread(
+    request: Request,
+    audit: Audit,
+    engine: Engine,
+    workers: int,
+    note: Note = lambda _: None,
+) -> Summary:
+    """Build or finish an output folder as `dsbuild.build.build` does, by an engine of `workers`.
+
+    `engine` does the work of a job on all its tasks, and returns the results in their order.
+    """
+    with opened(request, audit, note) as others:
+        planned = audit.splits
+        prepare(request, planned, others, note)
+        names = [found.split for found in planned]
+        places = [one for name in names for one in files.places(files.path(request.out, name))]
+        samples = sum(len(found.samples) for found in planned)
+        title = "building " + ", ".join(names)
+        count = count_parts(len(places), samples, workers)
+        ensure: Callable[..., Any] = ensure_shard
+        if count > 1:
+            tasks = [(place, i) for place in places for i in range(count)]
+            engine(
+                Job(
+                    tasks,
+                    functools.partial(ensure_part, request=request, parts=count),
+                    samples,
+                    title,
+                )
+            )
+            title, ensure = "joining", functools.partial(ensure_joined, parts=count)
+        outcomes = engine(Job(places, functools.partial(ensure, request=request), samples, title))
+        receipts = [outcome.receipt for outcome in outcomes]
+        document, rejects = finish(request.out, request.recipe, names, receipts, others)
+        tell(rejects, note)
+        kept = sum(outcome.kept for outcome in outcomes)
+        return Summary(document, len(outcomes) - kept, kept, rejects)
+
+
+def prepare(
+    request: Request, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
+) -> None:
+    """Open a folder for engines that look at each shard only where they write it."""
+    for line in folder.differences(request.out, request.recipe):
+        note(f"the recipe changed: {line}")
+    stale = surplus(request.out, planned, others, note)
+    folder.open_for_work(request.out)
+    folder.forget(request.out, stale)
+    publish(request, planned)
+
+
+class Outcome(NamedTuple):
+    """What became of a shard: its receipt without sources, and whether it stood already."""
+
+    receipt: ShardReceipt
+    kept: bool
+
+
+def ensure_shard(place: Place, advance: Advance, *, request: Request) -> Outcome:
+    """Keep a shard that stands as the folder's plan has it, else write it.
+
+    Twice, or at two places at once, it does no harm.
+    """
+    shard = files.load(place, request.root, request.recipe)
+    stands = _stands(shard, request)
+    if stands.receipt:
+        advance(len(shard.samples), 0)
+        return Outcome(stands.receipt, kept=True)
+    made = write_shard(shard, advance, out=request.out, on_error=request.on_error)
+    return Outcome(made, kept=False)
+
+
+def ensure_part(task: tuple[Place, int], advance: Advance, *, request: Request, parts: int) -> None:
+    """Write one of the parts of a shard, where neither it nor the shard seems to stand."""
+    place, number = task
+    shard = files.load(place, request.root, request.recipe)
+    receipt = manifest.load_receipt(request.out, shard.name)
+    stamp = storage.stamp(storage.join(request.out, shard.name))
+    if receipt and stamp and (receipt.plan, receipt.bytes) == (shard.digest, stamp.size):
+        return  # it is looked at closely, once, where the parts would be joined
+    part = next(itertools.islice(divide(shard, parts), number, None))
+    write_part(part, advance, out=request.out, on_error=request.on_error, compare=request.sources)
+
+
+def ensure_joined(place: Place, advance: Advance, *, request: Request, parts: int) -> Outcome:
+    """Keep a shard that stands, else write it of its parts, which `ensure_part` wrote."""
+    shard = files.load(place, request.root, request.recipe)
+    stands = _stands(shard, request)
+    if stands.receipt:
+        return Outcome(stands.receipt, kept=True)
+    try:
+        return Outcome(join(shard, advance, out=request.out, parts=parts), kept=False)
+    except ShardError:
+        # Its bytes changed, or another worker joined it meanwhile and took the parts away.
+        return ensure_shard(place, advance, request=request)
+
+
+def _stands(shard: ShardPlan, request: Request) -> Standing:
+    def unseen(samples: int, size: int) -> None:
+        """Advance nothing: what is only looked at is not done yet."""
+
+    return check_shard(
+        shard, unseen, out=request.out, on_error=request.on_error, compare=request.sources
+    )
