@@ -8,7 +8,7 @@ from typing import Any
 
 from dsbuild import folder, manifest, plan, storage
 from dsbuild.audit import Audit, Planned, Request
-from dsbuild.errors import StorageError
+from dsbuild.errors import ShardError, StorageError
 from dsbuild.job import Job
 from dsbuild.manifest import Reject, ShardReceipt
 from dsbuild.plan import ShardPlan, files
@@ -172,11 +172,21 @@ def finish(
 ) -> tuple[dict[str, Any], tuple[Reject, ...]]:
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
-    `receipts` are those of all shards of `splits`, in any order.
+    `receipts` are those of all shards of `splits`, in any order. Raises ShardError where some
+    lack, or come twice.
     """
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
     for receipt in sorted(receipts, key=lambda receipt: receipt.name):
         mine[manifest.split_of(receipt.name)].append(receipt)
+    for split, found in mine.items():
+        names = [receipt.name for receipt in found]
+        expected = manifest.siblings(names[0]) if names else []
+        if not names or names != expected:
+            raise ShardError(
+                f"{out}: {len(names)} receipts of split {split} came back, expected those of all "
+                f"{len(expected) or 'its'} shards, each once: what ran the build lost some; run "
+                "the same command again, or with another --runner"
+            )
     document = _manifest(recipe, mine, others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
     kept = [receipt for name in names if (receipt := manifest.load_receipt(out, name))]
