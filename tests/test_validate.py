@@ -490,3 +490,14 @@ def test_nothing_beside_the_shards_raises(clean, tmp_path, name):
             except DsbuildError as error:
                 assert str(error)
     path.write_text(whole)
+
+
+@pytest.mark.parametrize("change", [b"{", b'{"name": 5}\n', None])
+def test_a_damaged_plan_is_a_problem_of_its_own(clean, tmp_path, change):
+    out, _ = damaged(clean, tmp_path)
+    path = out / ".dsbuild/plan-train.jsonl"
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(second + first if change is None else first + change)
+    found = validate(str(out), "records").problems
+    assert {(problem.kind, problem.file) for problem in found} == {("changed", str(path))}
+    assert len(found) == (2 if change is None else 1)

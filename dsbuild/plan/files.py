@@ -55,9 +55,14 @@ def places(path: str) -> Iterator[Place]:
             offset += len(line)
 
 
-def load(place: Place, root: str, recipe: Recipe) -> ShardPlan:
-    """Return the plan of a shard, read from its place alone."""
+def read(place: Place) -> tuple[str, tuple[Sample, ...]]:
+    """Return a shard's name and its samples, read from its place alone."""
     with storage.reading(place.path) as (file, _):
         file.seek(place.offset)
-        name, found = plan.read_line(file.read(place.size), place.path)
+        return plan.read_line(file.read(place.size), place.path)
+
+
+def load(place: Place, root: str, recipe: Recipe) -> ShardPlan:
+    """Return the plan of a shard, read from its place alone."""
+    name, found = read(place)
     return ShardPlan(name, root, found, recipe)

@@ -161,19 +161,12 @@ def _rules(
 
 
 def _tasks(home: str, paths: Sequence[str], known: Mapping[str, Any] | None) -> list[Task]:
-    planned = {}
+    places = {}
     for split in (known or {}).get("splits", {}):
-        planned |= plans.samples(home, split)
-    tasks = []
-    for path in paths:
-        name = os.path.basename(path)
-        samples = planned.get(name)
-        receipt = manifest.load_receipt(home, name) if samples else None
-        if samples and receipt:
-            left = {reject.key for reject in receipt.rejects}
-            samples = tuple(sample for sample in samples if sample.key not in left)
-        tasks.append(Task(path, samples, manifest.offsets(home, name)))
-    return tasks
+        path = plans.path(home, split)
+        found = list(plans.places(path)) if storage.stamp(path) else []
+        places |= {manifest.shard_name(split, i, len(found)): one for i, one in enumerate(found)}
+    return [Task(path, home, places.get(os.path.basename(path))) for path in paths]
 
 
 def _against_manifest(

@@ -1,32 +1,35 @@
 """What is asked of a TFRecord file, and what came of it."""
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dsbuild.extras import Chosen
 from dsbuild.layouts import Sample
+from dsbuild.plan.files import Place
 from dsbuild.problems import Problem
 from dsbuild.recipe import Recipe
 from dsbuild.schema import Schema
 from dsbuild.tfrecord import Record
 
+Samples = Sequence[Sample] | None
 LEVELS = ("frames", "records", "pixels", "source")
 _MOST = 1000  # problems of one file that are kept; the rest is counted
 
 
 @dataclass(frozen=True)
 class Task:
-    """A file, and what is known of it.
+    """A file, and where to find what is known of it.
 
     Attributes:
       path: of the file.
-      samples: of its records in order, where a plan says so.
-      offsets: of its records, where an index says so.
+      home: the folder that has its index and receipt.
+      place: of its plan, where it has one that is to be looked at.
     """
 
     path: str
-    samples: tuple[Sample, ...] | None = None
-    offsets: tuple[int, ...] = ()
+    home: str
+    place: Place | None = None
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,23 @@ from dsbuild.layouts import Sample
 from dsbuild.recipe import Recipe
 from dsbuild.tfrecord import Record
 from dsbuild.validate import pixels, records
-from dsbuild.validate.base import Checked, Rules, Task
+from dsbuild.validate.base import Checked, Rules, Samples
 
 _AGAIN = 50  # of so many records the extras of one are computed again
 
 
-def look(record: Record, task: Task, rules: Rules, checked: Checked) -> None:
-    """Check one record, and note digests of its key and image, of nothing where it has none."""
-    key, image = _check(record, task, rules, checked)
+def look(record: Record, samples: Samples, rules: Rules, checked: Checked) -> None:
+    """Check one record, and note digests of its key and image, of nothing where it has none.
+
+    `samples` are those of the file's records by its plan, None where it has none.
+    """
+    key, image = _check(record, samples, rules, checked)
     key = key.encode(errors="surrogateescape")
     for digests, content in ((checked.keys, key), (checked.images, image)):
         digests.append(int.from_bytes(wire.digest(content), "little"))
 
 
-def _check(record: Record, task: Task, rules: Rules, checked: Checked) -> tuple[str, bytes]:
+def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> tuple[str, bytes]:
     """Check one record; return its key and image, empty where it has none."""
     try:
         named = wire.parse(record.data)
@@ -35,9 +38,8 @@ def _check(record: Record, task: Task, rules: Rules, checked: Checked) -> tuple[
     key = wire.first(values.get("key")).decode(errors="surrogateescape")
     for text in records.problems(named, rules.schema, rules.closed):
         checked.add("feature", text, record, key)
-    if task.samples is not None:
-        known = record.number < len(task.samples)
-        planned = task.samples[record.number] if known else None
+    if samples is not None:
+        planned = samples[record.number] if record.number < len(samples) else None
         if planned is None or planned.key != key:
             text = "nothing" if planned is None else repr(planned.key)
             checked.add("order", f"found {key!r}, expected {text} by the plan", record, key)

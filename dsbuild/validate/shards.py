@@ -1,23 +1,29 @@
 """One TFRecord file, read once and checked as deep as asked."""
 
+import os
 from collections.abc import Callable
 
-from dsbuild import storage, tfrecord
-from dsbuild.errors import DsbuildError
+from dsbuild import manifest, storage, tfrecord
+from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.job import Advance
+from dsbuild.plan import files
+from dsbuild.problems import Problem
 from dsbuild.tfrecord import Record
-from dsbuild.validate.base import Checked, Rules, Task
+from dsbuild.validate.base import Checked, Rules, Samples, Task
 
-Look = Callable[[Record, Task, Rules, Checked], None]
+Look = Callable[[Record, Samples, Rules, Checked], None]
 
 
 def check(task: Task, advance: Advance, *, rules: Rules, look: Look | None) -> Checked:
     """Read a file once and check its frames, and `look` at every record; no content raises."""
     checked = Checked(task.path)
+    name = os.path.basename(task.path)
+    samples = _samples(task, name, checked) if look else None
+    offsets = manifest.offsets(task.home, name)
     try:
         with storage.reading(task.path) as (file, size):
             checked.bytes = size
-            for record in tfrecord.frames(file, size, task.offsets):
+            for record in tfrecord.frames(file, size, offsets):
                 if record.problem:
                     checked.add("frame", record.problem, record)
                     continue
@@ -26,10 +32,27 @@ def check(task: Task, advance: Advance, *, rules: Rules, look: Look | None) -> C
                 checked.offsets.append(record.offset)
                 checked.sizes.append(length + tfrecord.FRAMING)
                 if look is not None:
-                    look(record, task, rules, checked)
+                    look(record, samples, rules, checked)
                 advance(length, length)
         if look is not None:
             checked.sha256, _ = storage.sha256(task.path)
     except DsbuildError as error:
         checked.add("missing", str(error).removeprefix(f"{task.path}: "))
     return checked
+
+
+def _samples(task: Task, name: str, checked: Checked) -> Samples:
+    """Return the samples of a file's records in order; None where no plan tells."""
+    if task.place is None:
+        return None
+    try:
+        planned, samples = files.read(task.place)
+        if planned != name:
+            raise ShardError(f"{task.place.path}: found {planned}, expected {name} in its place")
+    except DsbuildError as error:
+        path = task.place.path
+        checked.problems.append(Problem("changed", path, str(error).removeprefix(f"{path}: ")))
+        return None
+    receipt = manifest.load_receipt(task.home, name)
+    left = {reject.key for reject in receipt.rejects} if receipt else ()
+    return [sample for sample in samples if sample.key not in left]
