@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from dsbuild.storage import lease, local, remote, urls
+from dsbuild.storage import lease, local, remote, urls, window
 from dsbuild.storage.local import Stamp, join
-from dsbuild.storage.window import Read, window
+from dsbuild.storage.window import Read
 
 __all__ = ["Read", "Stamp", "join"]
 
@@ -77,7 +77,7 @@ def ahead(paths: Iterable[str]) -> AbstractContextManager[Read]:
     first = next(paths, "")
     if _room(first) is local:
         return contextlib.nullcontext(read)
-    return window(itertools.chain([first], paths))
+    return window.ahead(itertools.chain([first], paths))
 
 
 def reading(path: str) -> AbstractContextManager[tuple[BinaryIO, int]]:

@@ -107,9 +107,7 @@ class _Lease:
         with stores.errors(self._url, "read"):
             try:
                 found = stores.library().get(self._store, self._key)
-                meta = found.meta
-                version = {"e_tag": meta["e_tag"], "version": meta["version"]}
-                return found.bytes().to_bytes(), version
+                return found.bytes().to_bytes(), _version(found.meta)
             except FileNotFoundError:
                 return None
 
@@ -120,7 +118,7 @@ class _Lease:
         known = library.exceptions
         with stores.errors(self._url, "written"):
             try:
-                self._mine = library.put(self._store, self._key, content, mode=mode)
+                self._mine = _version(library.put(self._store, self._key, content, mode=mode))
                 return True
             except (known.AlreadyExistsError, known.PreconditionError):
                 # Refused, unless a first try of this put arrived and its answer did not.
@@ -140,3 +138,8 @@ class _Lease:
         seen = self._look()
         self._mine = seen[1] if seen else None
         return seen is not None and seen[0] == content
+
+
+def _version(meta: Any) -> dict[str, str]:
+    """Return what tells a version of an object: a tag, on Google's store a number."""
+    return {key: meta[key] for key in ("e_tag", "version") if meta[key] is not None}

@@ -131,7 +131,7 @@ class _Ranges(io.RawIOBase):
             return 0
         end = self._start + len(self._data)
         if not self._start <= self._at < end:
-            self._ahead = min(2 * self._ahead, _MOST) if self._at == end else _FIRST
+            self._ahead = min(2 * self._ahead, _MOST) if 0 < self._at == end else _FIRST
             self._fetch(min(self._at + max(self._ahead, len(buffer)), self.size))
         begin = self._at - self._start
         part = self._data[begin : begin + len(buffer)]
@@ -144,8 +144,9 @@ class _Ranges(io.RawIOBase):
         with stores.errors(self._url, "read"):
             found = stores.library().get(self._store, self._key, options=options)
             self._start, self._data = self._at, memoryview(found.bytes())
-        if len(self._data) != end - self._at:
-            raise StorageError(f"{self._url}: cannot be read: a part of it came short")
+        # Not all stores heed the condition.
+        if found.meta["e_tag"] != self._version or len(self._data) != end - self._at:
+            raise StorageError(f"{self._url}: cannot be read: it was replaced meanwhile")
 
 
 @contextlib.contextmanager

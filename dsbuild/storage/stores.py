@@ -6,6 +6,7 @@ knows: AWS_*, GOOGLE_*, AZURE_*.
 
 import contextlib
 import functools
+import json
 import multiprocessing
 import os
 import re
@@ -49,11 +50,12 @@ def patience() -> float:
 def at(url: str) -> tuple[Any, str]:
     """Return the store that a URL leads to, and the key in it."""
     place = urls.split(url)
-    return _open(place.scheme, place.bucket), place.key
+    return open_store(place.scheme, place.bucket), place.key
 
 
 @functools.cache
-def _open(scheme: str, bucket: str) -> Any:
+def open_store(scheme: str, bucket: str) -> Any:
+    """Return a store, the same one as long as this process lives."""
     kinds = library().store
     if scheme == "memory":
         if multiprocessing.parent_process() is not None:
@@ -74,7 +76,9 @@ def _open(scheme: str, bucket: str) -> Any:
     emulator = os.environ.get("STORAGE_EMULATOR_HOST") if scheme == "gs" else None
     if emulator:  # as Google's own clients understand it
         base = emulator if "://" in emulator else f"http://{emulator}"
-        config |= {"base_url": base, "skip_signature": "true", "allow_http": "true"}
+        key = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        key |= {"gcs_base_url": base, "disable_oauth": True}
+        config |= {"service_account_key": json.dumps(key), "allow_http": "true"}
     kind = {"gs": kinds.GCSStore, "s3": kinds.S3Store, "az": kinds.AzureStore}[scheme]
     with errors(f"{scheme}://{bucket}", "opened"):
         return kind(bucket, config=config, retry_config=retries)
@@ -92,14 +96,16 @@ def errors(url: str, done: str) -> Iterator[None]:
     except StorageError:
         raise
     except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
-            raise StorageError(f"{url}: there is no such bucket; create it first") from None
-        raise StorageError(f"{url}: there is no such file") from None
-    except Exception as error:
+        if re.search(_NO_BUCKET, str(error)) is None:
+            raise StorageError(f"{url}: there is no such file") from None
+        raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
+    except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
 
 
+_NO_BUCKET = "NoSuchBucket|ContainerNotFound"
 _REMEDIES = (
+    (_NO_BUCKET, "there is no such bucket; create it first"),
     (
         r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|MissingCredentials|Unauthenticated",
         "the store wants credentials, and none were found or taken; set them in the environment "
