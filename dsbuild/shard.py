@@ -1,6 +1,7 @@
 """One shard: written from its plan, or found to stand as planned. The unit of work."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsbuild import example, extras, images, manifest, storage, tfrecord
@@ -9,6 +10,7 @@ from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject, ShardReceipt, Statistics
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
+from dsbuild.storage import Stamp
 
 
 def write_shard(
@@ -21,13 +23,10 @@ def write_shard(
     """
     rejects, sources = [], []
     statistics = Statistics()
-    paths = (
-        storage.join(shard.root, path)
-        for sample in shard.samples
-        for path in (sample.image, sample.label)
-        if isinstance(path, str)
-    )
-    with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
+    with (
+        storage.writing(storage.join(out, shard.name)) as file,
+        storage.ahead(_paths(shard)) as read,
+    ):
         writer = tfrecord.Writer(file)
         for sample in shard.samples:
             try:
@@ -97,17 +96,35 @@ def check_shard(
         return Standing(None, "its index is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
+    stamps = storage.stamps(_paths(shard))
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         if compare == "ignore":
             break
-        changed = _changed(sample, shard.root, noted, compare == "content")
+        changed = _changed(sample, shard.root, noted, stamps, compare == "content")
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(receipt)
 
 
-def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: bool) -> str | None:
-    """Return the path of the sample's first source that is not as noted, or None."""
+def _paths(shard: ShardPlan) -> Iterator[str]:
+    """Yield the paths of a shard's sources in the order in which they are read."""
+    for sample in shard.samples:
+        for path in (sample.image, sample.label):
+            if isinstance(path, str):
+                yield storage.join(shard.root, path)
+
+
+def _changed(
+    sample: Sample,
+    root: str,
+    noted: tuple[int | None, ...],
+    stamps: Iterator[Stamp | None],
+    rehash: bool,
+) -> str | None:
+    """Return the path of the sample's first source that is not as noted, or None.
+
+    `stamps` are those of the sources from here on.
+    """
     for path, (size, mtime, crc) in (
         (sample.image, noted[:3]),
         (sample.label, noted[3:]),
@@ -115,8 +132,7 @@ def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: b
         if not isinstance(path, str):
             continue
         full = storage.join(root, path)
-        stamp = storage.stamp(full)
-        if stamp != (None if size is None else (size, mtime)):
+        if next(stamps) != (None if size is None else (size, mtime)):
             return path
         if rehash and crc is not None and example.checksum(storage.read(full)[0]) != crc:
             return path

@@ -104,12 +104,15 @@ class _Lease:
 
     def _look(self) -> tuple[bytes, dict] | None:
         """Return the lock's content and version, or None where there is none."""
-        with stores.errors(self._url, "read"):
+
+        def get() -> tuple[bytes, dict] | None:
             try:
                 found = stores.library().get(self._store, self._key)
                 return found.bytes().to_bytes(), _version(found.meta)
             except FileNotFoundError:
                 return None
+
+        return stores.ask(self._url, "read", get)
 
     def _write(self, mode: Any) -> bool:
         """Write the lock if it is still as `mode` says; tell whether it is ours now."""

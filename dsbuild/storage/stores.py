@@ -10,7 +10,8 @@ import json
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -103,6 +104,24 @@ def errors(url: str, done: str) -> Iterator[None]:
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
 
 
+def ask(url: str, done: str, call: Callable[[], Any]) -> Any:
+    """Return call(), tried again where the connection breaks off in the middle of an answer.
+
+    obstore does so itself, but not for the answers that it reads whole, such as listings.
+    Raises as `errors` does.
+    """
+    with errors(url, done):
+        end = time.monotonic() + patience()
+        while True:
+            try:
+                return call()
+            except library().exceptions.GenericError as error:
+                if _BROKEN_OFF not in told(error) or time.monotonic() > end:
+                    raise
+            time.sleep(0.3)
+
+
+_BROKEN_OFF = "the connection breaks off"
 _NO_BUCKET = "NoSuchBucket|ContainerNotFound"
 _REMEDIES = (
     (_NO_BUCKET, "there is no such bucket; create it first"),
@@ -117,7 +136,7 @@ _REMEDIES = (
     (r"URL scheme is not allowed|BadScheme", "the endpoint is http://; set AWS_ALLOW_HTTP=true"),
     (r"TimedOut|kind: Timeout|timed out", "the store does not answer in time"),
     (r"kind: Connect|tcp connect|dns error", "the store cannot be reached; check the endpoint"),
-    (r"kind: (Request|Body|Decode|Interrupted)|HTTP error", "the connection breaks off"),
+    (r"kind: (Request|Body|Decode|Interrupted)|HTTP error", _BROKEN_OFF),
     (r"Precondition", "it was replaced meanwhile by someone else"),
     (r"Could not parse path|Error parsing Path", "no name that dsbuild can ask a store for"),
 )
