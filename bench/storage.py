@@ -39,7 +39,7 @@ def measure(width: int, source: str, out: str, workers: int, rest: tuple[str, ..
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=2000)
+    parser.add_argument("--samples", type=int, default=8000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.02)
     parser.add_argument("--source", help="a VOC tree, whose pairs are repeated")
@@ -58,16 +58,16 @@ def main() -> None:
                 "AWS_SECRET_ACCESS_KEY": "x",
             }
             rows = {
-                "local to local, 1 process": (16, root, f"{folder}/a", 1),
-                "store to store, 1 process": (16, url, "s3://files/a", 1),
-                "local to local, 2 processes": (16, root, f"{folder}/b", 2),
-                "local to store, 2 processes": (16, root, "s3://files/b", 2),
-                "store to local, 2 processes": (16, url, f"{folder}/c", 2),
-                "store to store, 2 processes": (16, url, "s3://files/c", 2),
+                "local to local, 1 process": (32, root, f"{folder}/a", 1),
+                "store to store, 1 process": (32, url, "s3://files/a", 1),
+                "local to local, 2 processes": (32, root, f"{folder}/b", 2),
+                "local to store, 2 processes": (32, root, "s3://files/b", 2),
+                "store to local, 2 processes": (32, url, f"{folder}/c", 2),
+                "store to store, 2 processes": (32, url, "s3://files/c", 2),
             }
             rows |= {
                 f"store to store, 1 process, window {n}": (n, url, f"s3://files/w{n}", 1)
-                for n in (1, 4, 8, 32)
+                for n in (1, 8, 16)
             }
             times: dict[str, list[float]] = {name: [] for name in rows}
             for turn in range(options.rounds + 1):

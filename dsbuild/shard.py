@@ -23,10 +23,8 @@ def write_shard(
     """
     rejects, sources = [], []
     statistics = Statistics()
-    with (
-        storage.writing(storage.join(out, shard.name)) as file,
-        storage.ahead(_paths(shard)) as read,
-    ):
+    paths = example.paths(shard.samples, shard.root)
+    with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
         writer = tfrecord.Writer(file)
         for sample in shard.samples:
             try:
@@ -96,7 +94,7 @@ def check_shard(
         return Standing(None, "its index is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
-    stamps = storage.stamps(_paths(shard))
+    stamps = storage.stamps(example.paths(shard.samples, shard.root))
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         if compare == "ignore":
             break
@@ -104,14 +102,6 @@ def check_shard(
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(receipt)
-
-
-def _paths(shard: ShardPlan) -> Iterator[str]:
-    """Yield the paths of a shard's sources in the order in which they are read."""
-    for sample in shard.samples:
-        for path in (sample.image, sample.label):
-            if isinstance(path, str):
-                yield storage.join(shard.root, path)
 
 
 def _changed(

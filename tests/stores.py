@@ -169,9 +169,10 @@ class _Gcs(RequestHandler):
 
     def do_DELETE(self):  # noqa: N802
         bucket, key, _ = self._where()
-        if self._meta():
+        there = self._meta()
+        if there:
             self.storage.delete_file(bucket, key)
-        self._answer(204)
+        self._answer(204 if there else 404)
 
     def do_PUT(self):  # noqa: N802
         wanted = self.headers.get("x-goog-if-generation-match")

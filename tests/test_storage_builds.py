@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dsbuild import storage
-from dsbuild.storage import stores
+from dsbuild.storage import lease, stores
 from tests import fakes
 from tests.conftest import content
 from tests.stores import SECRET, files, s3_bucket, upload
@@ -128,7 +128,7 @@ def behind(faulty, moto, voc):
 
 
 def test_faults_lose_nothing_and_double_nothing(behind, faulty, local, run):
-    faults = {3: 503, 5: "cut", 7: 500, 11: "lost", 13: 429}
+    faults = {7: 503, 11: "cut", 13: 500, 17: "lost", 19: 429}
     faulty.fault = lambda number, *_: next((faults[n] for n in faults if not number % n), None)
     arguments = ("voc", f"{behind}/VOC2012", f"{behind}/out", "--shards", "4", "--workers", "2")
     result = run(*arguments)
@@ -177,7 +177,8 @@ def test_requests(behind, faulty, run):
     assert not [key for key in faulty.seen if "/2007_" in key[1]]  # listings tell all
 
 
-def test_two_builds_into_one_folder(s3, voc, run):
+def test_two_builds_into_one_folder(s3, voc, run, monkeypatch):
+    monkeypatch.setattr(lease, "BEAT", 0.5)
     with storage.lock(f"{s3}/out/.dsbuild/lock"):
         result = run("voc", voc, f"{s3}/out", "--workers", "1")
     assert result.exit_code == 1

@@ -34,8 +34,10 @@ def test_files_are_written_read_listed_and_removed(bucket):
     assert stamp.size == 5
     assert abs(stamp.mtime_ns / 1e9 - time.time()) < 60
     assert storage.sha256(f"{base}/b/c")[1] == 5
+    storage.write(f"{base}/c", b"")
+    storage.remove(f"{base}/gone", f"{base}/a", f"{base}/c")
     storage.remove(f"{base}/a")
-    storage.remove(f"{base}/a")
+    storage.remove()
     storage.sweep(base)
     assert storage.stamp(f"{base}/a") is None
     assert storage.names(base) == ["b"]

@@ -111,9 +111,10 @@ def write(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def remove(path: str) -> None:
-    """Remove a file; one that is not there is no error."""
-    _room(path).remove(path)
+def remove(*paths: str) -> None:
+    """Remove files of one place, in any order; one that is not there is no error."""
+    if paths:
+        _room(paths[0]).remove(*paths)
 
 
 def sweep(folder: str) -> None:

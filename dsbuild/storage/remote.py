@@ -204,12 +204,17 @@ def _put(url: str, file: BinaryIO) -> None:
     stores.ask(url, "written", put)
 
 
-def remove(url: str) -> None:
-    """Remove an object; one that is not there is no error."""
-    store, key = stores.at(url)
+def remove(*urls: str) -> None:
+    """Remove objects of one bucket, many by one request; one that is not there is no error."""
+    store, _ = stores.at(urls[0])
+    keys = [stores.at(url)[1] for url in urls]
 
     def delete() -> None:
-        with contextlib.suppress(FileNotFoundError):
-            stores.library().delete(store, key)
+        try:
+            stores.library().delete(store, keys)
+        except FileNotFoundError:  # after which the others of them may be there still
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError):
+                    stores.library().delete(store, key)
 
-    stores.ask(url, "removed", delete)
+    stores.ask(urls[0], "removed", delete)

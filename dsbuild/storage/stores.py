@@ -66,7 +66,7 @@ def open_store(scheme: str, bucket: str) -> Any:
             )
         return kinds.MemoryStore()
     seconds = patience()
-    backoff = {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=10)}
+    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10)}
     retries = {
         "max_retries": 20,
         "retry_timeout": timedelta(seconds=seconds),
