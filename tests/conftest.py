@@ -102,7 +102,17 @@ def gs(monkeypatch):
         yield from _with_environment(monkeypatch, emulator, "gs://bucket")
 
 
-@pytest.fixture(params=["s3", "gs", "memory"])
+@pytest.fixture
+def az(monkeypatch):
+    """The URL of an empty container of Azure's."""
+    from tests import stores
+
+    with stores.serving(stores.azure()) as server:
+        environment = stores.azure_environment(server.server_port)
+        yield from _with_environment(monkeypatch, environment, "az://container")
+
+
+@pytest.fixture(params=["s3", "gs", "az", "memory"])
 def bucket(request):
     """The URL of an empty bucket, of each kind in turn."""
     if request.param == "memory":

@@ -1,8 +1,11 @@
-"""Object stores on loopback for the tests: moto for S3, Google's emulator, a proxy that fails."""
+"""Object stores on loopback for the tests: moto, Google's emulator, a few blobs, failures."""
 
+import base64
 import contextlib
 import http.client
+import itertools
 import logging
+import re
 import threading
 import time
 import urllib.parse
@@ -202,6 +205,108 @@ class _Gcs(RequestHandler):
             f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in folders
         ]
         self._answer(200, f"<ListBucketResult>{''.join(rows)}</ListBucketResult>".encode())
+
+
+def azure():
+    """Return a server of the part of Azure's blobs that is needed; no registry has an emulator."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Azure)
+    server.blobs, server.number = {}, itertools.count(1)
+    return server
+
+
+def azure_environment(port):
+    """Return what a user exports for an endpoint on loopback."""
+    return {
+        "AZURE_STORAGE_ACCOUNT_NAME": "account",
+        "AZURE_STORAGE_ACCOUNT_KEY": base64.b64encode(SECRET.encode()).decode(),
+        "AZURE_ENDPOINT": f"http://127.0.0.1:{port}",
+        "AZURE_ALLOW_HTTP": "true",
+    }
+
+
+class _Azure(BaseHTTPRequestHandler):
+    """Blobs as key -> (bytes, tag, time): put on conditions, get, list, delete in batches."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _handle(self):
+        path, _, query = self.path.partition("?")
+        asked, key = dict(urllib.parse.parse_qsl(query)), urllib.parse.unquote(path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        blobs = self.server.blobs
+        tag = blobs[key][1] if key in blobs else None
+        if asked.get("comp") == "batch":
+            self._batch(body)
+        elif asked.get("comp") == "list":
+            self._answer(200, self._list(f"{key}/", asked.get("prefix", ""), "delimiter" in asked))
+        elif self.command == "PUT":
+            if self.headers.get("If-None-Match") == "*" and tag:
+                self._answer(409, b"<Error><Code>BlobAlreadyExists</Code></Error>")
+            elif self.headers.get("If-Match", tag) != tag:
+                self._answer(412, b"<Error><Code>ConditionNotMet</Code></Error>")
+            else:
+                blobs[key] = body, f'"{next(self.server.number)}"', formatdate(usegmt=True)
+                self._answer(201, b"", *blobs[key][1:])
+        elif tag is None:
+            self._answer(404)
+        else:
+            data, begin, end = blobs[key][0], 0, None
+            if "Range" in self.headers:
+                begin, end = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+                self._range = f"bytes {begin}-{min(end, len(data) - 1)}/{len(data)}"
+                end += 1
+            self._answer(206 if end else 200, data[begin:end], *blobs[key][1:])
+
+    _range = None
+
+    def _answer(self, status, data=b"", tag=None, modified=None, kind="application/xml"):
+        self.send_response(status)
+        about = {"ETag": tag, "Last-Modified": modified, "Content-Range": self._range}
+        about |= {"Content-Type": kind, "Content-Length": len(data)}
+        for name, value in about.items():
+            if value is not None:
+                self.send_header(name, value)
+        self.end_headers()
+        self._range = None
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def _list(self, container, prefix, shallow):
+        rows, folders = [], set()
+        for key in sorted(key.removeprefix(container) for key in self.server.blobs):
+            below, slash, _ = key.removeprefix(prefix).partition("/")
+            if key.startswith(prefix) and slash and shallow:
+                folders.add(f"{prefix}{below}/")
+            elif key.startswith(prefix):
+                data, tag, modified = self.server.blobs[container + key]
+                rows.append(
+                    f"<Blob><Name>{escape(key)}</Name><Properties><Last-Modified>{modified}"
+                    f"</Last-Modified><Content-Length>{len(data)}</Content-Length><Content-Type>x/y"
+                    f"</Content-Type><Etag>{escape(tag)}</Etag></Properties></Blob>"
+                )
+        rows += [f"<BlobPrefix><Name>{escape(one)}</Name></BlobPrefix>" for one in sorted(folders)]
+        listed = f"<Blobs>{''.join(rows)}</Blobs><NextMarker/>"
+        return f"<EnumerationResults>{listed}</EnumerationResults>".encode()
+
+    def _batch(self, body):
+        answers = []
+        for number, path in enumerate(re.findall(rb"DELETE (\S+) HTTP", body)):
+            there = self.server.blobs.pop(urllib.parse.unquote(path.decode()), None)
+            status = "202 Accepted" if there else "404 Gone\r\nx-ms-error-code: BlobNotFound"
+            answers.append(
+                f"--b\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
+                f"HTTP/1.1 {status}\r\n\r\n\r\n"
+            )
+        kind = "multipart/mixed; boundary=b"
+        self._answer(202, f"{''.join(answers)}--b--\r\n".encode(), kind=kind)
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self._handle
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        pass
 
 
 def upload(folder, url):
