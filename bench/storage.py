@@ -17,22 +17,27 @@ from statistics import median
 from build import SHARDS, make_tree
 
 CHILD = "_child"
+WIDTH = 32  # of dsbuild.storage.window, which no other process than the child is told
+FEW = 500  # samples for the table of widths
 
 
-def child(width: str, source: str, out: str, workers: str, *rest: str) -> None:
-    """Build, reading ahead so many objects; in this process where there is one worker."""
+def child(width: str, *arguments: str) -> None:
+    """Build, reading ahead so many objects where all is done in this process."""
     from dsbuild.cli import main
     from dsbuild.storage import window
 
     window.WIDTH = int(width)
-    main(["voc", source, out, "--shards", str(SHARDS), "--workers", workers, "--quiet", *rest])
+    main(["voc", *arguments])
 
 
-def measure(width: int, source: str, out: str, workers: int, rest: tuple[str, ...]) -> float:
+def measure(row: tuple[str, int, int, int], source: str, out: str) -> float:
     """Return the seconds that a build takes."""
+    _, processes, width, samples = row
+    options = {"--shards": SHARDS, "--workers": processes, "--limit": samples}
+    arguments = [str(word) for option in options.items() for word in option]
+    command = [sys.executable, __file__, CHILD, str(width), source, out, *arguments]
     begin = time.monotonic()
-    arguments = [str(width), source, out, str(workers), "--overwrite", *rest]
-    subprocess.run([sys.executable, __file__, CHILD, *arguments], check=True)
+    subprocess.run([*command, "--overwrite", "--quiet"], check=True)
     return time.monotonic() - begin
 
 
@@ -58,30 +63,31 @@ def main() -> None:
                 "AWS_SECRET_ACCESS_KEY": "x",
             }
             rows = {
-                "local to local, 1 process": (32, root, f"{folder}/a", 1),
-                "store to store, 1 process": (32, url, "s3://files/a", 1),
-                "local to local, 2 processes": (32, root, f"{folder}/b", 2),
-                "local to store, 2 processes": (32, root, "s3://files/b", 2),
-                "store to local, 2 processes": (32, url, f"{folder}/c", 2),
-                "store to store, 2 processes": (32, url, "s3://files/c", 2),
+                ("local to local", 1, WIDTH, options.samples): (root, f"{folder}/a"),
+                ("store to store", 1, WIDTH, options.samples): (url, "s3://files/a"),
+                ("local to local", 2, WIDTH, options.samples): (root, f"{folder}/b"),
+                ("local to store", 2, WIDTH, options.samples): (root, "s3://files/b"),
+                ("store to local", 2, WIDTH, options.samples): (url, f"{folder}/c"),
+                ("store to store", 2, WIDTH, options.samples): (url, "s3://files/c"),
             }
+            few = min(FEW, options.samples)
             rows |= {
-                f"store to store, 1 process, window {n}": (n, url, f"s3://files/w{n}", 1)
-                for n in (1, 8, 16)
+                ("store to store", 1, width, few): (url, f"s3://files/w{width}")
+                for width in (1, 8, 16, 32, 64)
             }
-            times: dict[str, list[float]] = {name: [] for name in rows}
+            times: dict[tuple, list[float]] = {row: [] for row in rows}
             for turn in range(options.rounds + 1):
-                for name, row in rows.items():
-                    seconds = measure(*row, ())
+                for row, places in rows.items():
+                    seconds = measure(row, *places)
                     if turn:
-                        times[name].append(seconds)
+                        times[row].append(seconds)
             server.stdin.close()
-    print("| what | seconds | samples/s | of local |\n|---|--:|--:|--:|")
-    for name, seconds in times.items():
-        processes = "2 processes" if "2 processes" in name else "1 process"
-        local = median(times[f"local to local, {processes}"])
-        took = median(seconds)
-        print(f"| {name} | {took:.2f} | {options.samples / took:.0f} | {local / took:.2f} |")
+    print("| what | processes | window | samples | seconds | samples/s | of local |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for row, seconds in times.items():
+        took, like = median(seconds), ("local to local", row[1], WIDTH, row[3])
+        share = f"{median(times[like]) / took:.2f}" if like in times else ""
+        print(f"| {' | '.join(map(str, row))} | {took:.2f} | {row[3] / took:.0f} | {share} |")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 from dsbuild import storage
 from dsbuild.errors import StorageError
 from dsbuild.storage import lease, stores
+from tests.stores import s3_bucket
 
 
 @pytest.fixture(autouse=True)
@@ -91,13 +92,23 @@ def test_a_holder_that_was_taken_over_is_told(bucket):
 
 
 def test_an_answer_that_is_lost_loses_no_lock(faulty, moto):
-    from tests.stores import s3_bucket
-
     s3_bucket(moto, "leases")
     faulty.fault = lambda number, method, _: "lost" if method == "PUT" and number % 2 else None
     with storage.lock("s3://leases/lock"):
         time.sleep(1.5)
     assert storage.stamp("s3://leases/lock") is None
+
+
+def test_a_store_that_is_away_for_some_beats(faulty, moto, monkeypatch):
+    monkeypatch.setenv(stores.SECONDS, "0.3")
+    stores.open_store.cache_clear()
+    s3_bucket(moto, "away")
+    with storage.lock("s3://away/lock"):
+        faulty.fault = lambda *request: "lost" if request[1] == "PUT" else None
+        time.sleep(1.5)
+        faulty.fault = lambda *_: None
+        time.sleep(1.5)
+    assert storage.stamp("s3://away/lock") is None
 
 
 def test_a_store_without_conditions(bucket, monkeypatch):
