@@ -17,8 +17,8 @@ from statistics import median
 from build import SHARDS, make_tree
 
 CHILD = "_child"
-WIDTH = 32  # of dsbuild.storage.window, which no other process than the child is told
-FEW = 500  # samples for the table of widths
+WIDTH = 64  # of dsbuild.storage.window, which no other process than the child is told
+FEW = 300  # samples for the table of widths
 
 
 def child(width: str, *arguments: str) -> None:

@@ -7,7 +7,7 @@ from dsbuild.storage import remote
 from dsbuild.storage.local import Stamp
 
 Read = Callable[[str], tuple[bytes, Stamp]]
-WIDTH = 32  # requests at a time; bench/README.md has what others come to
+WIDTH = 64  # requests at a time; bench/README.md has what others come to
 
 
 @contextlib.contextmanager
