@@ -27,11 +27,13 @@ def _room(path: str):
 
 def normal(path: str) -> str:
     """Return a path without `.`, `..` and needless slashes."""
+    path = os.fspath(path)
     return urls.normal(path) if urls.is_url(path) else os.path.normpath(path)
 
 
 def name(path: str) -> str:
     """Return the last name of a path; of a relative one such as `.`, too."""
+    path = os.fspath(path)
     path = urls.normal(path) if urls.is_url(path) else os.path.abspath(path)
     return os.path.basename(path)
 
