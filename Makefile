@@ -59,6 +59,7 @@ bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 	$(BIN)/python bench/build.py
 	$(BIN)/python bench/validate.py
 	$(BIN)/python bench/layouts.py
+	$(BIN)/python bench/storage.py
 
 fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'

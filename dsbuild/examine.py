@@ -13,7 +13,7 @@ from typing import NamedTuple
 from dsbuild import images, manifest, mistakes, storage
 from dsbuild.audit import Audit, Request, spaced
 from dsbuild.errors import DsbuildError, StorageError
-from dsbuild.example import Loaded, Rejected, load
+from dsbuild.example import Loaded, Rejected, load, paths
 from dsbuild.findings import Finding
 from dsbuild.job import Advance, Job
 from dsbuild.layouts import Layout, Sample
@@ -89,22 +89,23 @@ def examine(
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
     seen = Seen(task.split, [], [])
     full = dataclasses.replace(recipe, verify="full")
-    for sample in task.samples:
-        try:
-            loaded = load(sample, root, full)
-        except Rejected as error:
-            found = _refused(sample, task.split, root, recipe.layout, error)
-            if recipe.verify == "header" and _passes(sample, root, recipe):
-                found = dataclasses.replace(found, fatal=False)
-            seen.findings.append(found)
-        else:
-            if loaded.counts:
-                seen.labels.append(frozenset(loaded.counts))
-            for mistake in _mistakes(sample, root, recipe.layout, loaded):
-                path = storage.join(root, str(sample.label))
-                text = f"sample {sample.key}: {path}: {mistake.text}"
-                seen.findings.append(Finding(mistake.kind, task.split, text, key=sample.key))
-        advance(1, 0)
+    with storage.ahead(paths(task.samples, root)) as read:
+        for sample in task.samples:
+            try:
+                loaded = load(sample, root, full, read)
+            except Rejected as error:
+                found = _refused(sample, task.split, root, recipe.layout, error)
+                if recipe.verify == "header" and _passes(sample, root, recipe):
+                    found = dataclasses.replace(found, fatal=False)
+                seen.findings.append(found)
+            else:
+                if loaded.counts:
+                    seen.labels.append(frozenset(loaded.counts))
+                for mistake in _mistakes(sample, root, recipe.layout, loaded):
+                    path = storage.join(root, str(sample.label))
+                    text = f"sample {sample.key}: {path}: {mistake.text}"
+                    seen.findings.append(Finding(mistake.kind, task.split, text, key=sample.key))
+            advance(1, 0)
     return seen
 
 

@@ -3,7 +3,7 @@
 The one place that reads a sample's files, and that adds its key to an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import google_crc32c
@@ -58,6 +58,14 @@ class Rejected(SampleError):
         super().__init__(message)
         self.key, self.file, self.kind, self.reason = key, file, kind, reason
         self.sources = sources
+
+
+def paths(samples: Iterable[Sample], root: str) -> Iterator[str]:
+    """Yield the paths of the samples' files in the order in which they are read."""
+    for sample in samples:
+        for path in (sample.image, sample.label):
+            if isinstance(path, str):
+                yield storage.join(root, path)
 
 
 def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Loaded:

@@ -60,10 +60,10 @@ def sweep(out: str) -> None:
 
 def forget(out: str, names: Iterable[str]) -> None:
     """Remove shards with all that belongs to them, receipts first."""
-    for name in names:
-        storage.remove(manifest.receipt_path(out, name))
-        storage.remove(manifest.index_path(out, name))
-        storage.remove(storage.join(out, name))
+    names = list(names)
+    storage.remove(*(manifest.receipt_path(out, name) for name in names))
+    storage.remove(*(manifest.index_path(out, name) for name in names))
+    storage.remove(*(storage.join(out, name) for name in names))
 
 
 def clear(out: str) -> None:

@@ -2,6 +2,7 @@ import contextlib
 import os
 import pathlib
 import random
+import secrets
 
 import pytest
 from click.testing import CliRunner
@@ -61,6 +62,72 @@ def shuffled_listing(monkeypatch):
         monkeypatch.setattr(os, "scandir", scandir)
 
     return shuffle
+
+
+@pytest.fixture(scope="session")
+def moto():
+    """The port of moto's S3, one a test process."""
+    from tests import stores
+
+    with stores.serving(stores.moto()) as server:
+        yield server.server_port
+
+
+@pytest.fixture
+def faulty(moto, monkeypatch):
+    """A proxy before moto, which AWS_* lead to; it does as it is told."""
+    from tests import stores
+
+    with stores.serving(stores.Faulty(moto)) as proxy:
+        yield from _with_environment(monkeypatch, stores.s3_environment(proxy.server_port), proxy)
+
+
+@pytest.fixture
+def s3(moto, monkeypatch):
+    """The URL of an empty bucket of S3."""
+    from tests import stores
+
+    name = f"bucket-{secrets.token_hex(4)}"
+    stores.s3_bucket(moto, name)
+    yield from _with_environment(monkeypatch, stores.s3_environment(moto), f"s3://{name}")
+
+
+@pytest.fixture
+def gs(monkeypatch):
+    """The URL of an empty bucket of Google's emulator."""
+    from tests import stores
+
+    with stores.serving(stores.gcs("bucket")) as server:
+        emulator = {"STORAGE_EMULATOR_HOST": f"127.0.0.1:{server.server_port}"}
+        yield from _with_environment(monkeypatch, emulator, "gs://bucket")
+
+
+@pytest.fixture
+def az(monkeypatch):
+    """The URL of an empty container of Azure's."""
+    from tests import stores
+
+    with stores.serving(stores.azure()) as server:
+        environment = stores.azure_environment(server.server_port)
+        yield from _with_environment(monkeypatch, environment, "az://container")
+
+
+@pytest.fixture(params=["s3", "gs", "az", "memory"])
+def bucket(request):
+    """The URL of an empty bucket, of each kind in turn."""
+    if request.param == "memory":
+        return f"memory://{secrets.token_hex(4)}"
+    return request.getfixturevalue(request.param)
+
+
+def _with_environment(monkeypatch, variables, value):
+    from dsbuild.storage import stores
+
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    stores.open_store.cache_clear()
+    yield value
+    stores.open_store.cache_clear()
 
 
 @pytest.fixture

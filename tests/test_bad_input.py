@@ -343,12 +343,12 @@ def test_out_beside_what_is_read(voc, run, tmp_path, monkeypatch):
     assert "lies inside the data set" in result.stderr
 
 
-@pytest.mark.parametrize("path", ["gs://bucket/voc", "s3://bucket/voc"])
-def test_urls_are_refused_by_name(voc, run, path):
+@pytest.mark.parametrize("path", ["https://host/voc", "file:///voc", "hdfs://host/voc"])
+def test_other_urls_are_refused_by_name(voc, run, path):
     for arguments in (("voc", path), ("voc", voc, path), ("inspect", path)):
         result = run(*arguments)
         assert result.exit_code == 1
-        assert "found a URL, expected a local path" in result.stderr
+        assert "found a URL of this kind, expected a local path" in result.stderr
 
 
 def test_unknown_split_extra_and_numbers(voc, out, run):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dsbuild import example, extras, images, manifest, storage, tfrecord
@@ -11,6 +11,7 @@ from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject, ShardReceipt, Statistics
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
+from dsbuild.storage import Stamp
 
 
 def write_shard(
@@ -24,12 +25,7 @@ def write_shard(
     """
     rejects, sources = [], []
     statistics = Statistics()
-    paths = (
-        storage.join(shard.root, path)
-        for sample in shard.samples
-        for path in (sample.image, sample.label)
-        if isinstance(path, str)
-    )
+    paths = example.paths(shard.samples, shard.root)
     with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
         writer = tfrecord.Writer(file)
         for sample in shard.samples:
@@ -113,17 +109,27 @@ def check_shard(
         return Standing(None, "its index is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
+    stamps = storage.stamps(example.paths(shard.samples, shard.root))
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         if compare == "ignore":
             break
-        changed = _changed(sample, shard.root, noted, compare == "content")
+        changed = _changed(sample, shard.root, noted, stamps, compare == "content")
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(dataclasses.replace(receipt, sources=()))
 
 
-def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: bool) -> str | None:
-    """Return the path of the sample's first source that is not as noted, or None."""
+def _changed(
+    sample: Sample,
+    root: str,
+    noted: tuple[int | None, ...],
+    stamps: Iterator[Stamp | None],
+    rehash: bool,
+) -> str | None:
+    """Return the path of the sample's first source that is not as noted, or None.
+
+    `stamps` are those of the sources from here on.
+    """
     for path, (size, mtime, crc) in (
         (sample.image, noted[:3]),
         (sample.label, noted[3:]),
@@ -131,8 +137,7 @@ def _changed(sample: Sample, root: str, noted: tuple[int | None, ...], rehash: b
         if not isinstance(path, str):
             continue
         full = storage.join(root, path)
-        stamp = storage.stamp(full)
-        if stamp != (None if size is None else (size, mtime)):
+        if next(stamps) != (None if size is None else (size, mtime)):
             return path
         if rehash and crc is not None and example.checksum(storage.read(full)[0]) != crc:
             return path

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from dsbuild.storage import lease, local, remote, urls
+from dsbuild.storage import lease, local, remote, urls, window
 from dsbuild.storage.local import Stamp, join
-from dsbuild.storage.window import Read, window
+from dsbuild.storage.window import Read
 
 __all__ = ["Read", "Stamp", "join"]
 
@@ -26,11 +26,13 @@ def _room(path: str):
 
 def normal(path: str) -> str:
     """Return a path without `.`, `..` and needless slashes."""
+    path = os.fspath(path)
     return urls.normal(path) if urls.is_url(path) else os.path.normpath(path)
 
 
 def name(path: str) -> str:
     """Return the last name of a path; of a relative one such as `.`, too."""
+    path = os.fspath(path)
     path = urls.normal(path) if urls.is_url(path) else os.path.abspath(path)
     return os.path.basename(path)
 
@@ -76,7 +78,7 @@ def ahead(paths: Iterable[str]) -> AbstractContextManager[Read]:
     first = next(paths, "")
     if _room(first) is local:
         return contextlib.nullcontext(read)
-    return window(itertools.chain([first], paths))
+    return window.ahead(itertools.chain([first], paths))
 
 
 def reading(path: str) -> AbstractContextManager[tuple[BinaryIO, int]]:
@@ -112,9 +114,10 @@ def write(path: str, data: bytes) -> None:
         file.write(data)
 
 
-def remove(path: str) -> None:
-    """Remove a file; one that is not there is no error."""
-    _room(path).remove(path)
+def remove(*paths: str) -> None:
+    """Remove files of one place, in any order; one that is not there is no error."""
+    if paths:
+        _room(paths[0]).remove(*paths)
 
 
 def remove_folder(path: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import stores
+from dsbuild.storage import remote, stores
 
 BEAT = 10.0  # seconds from one renewal to the next
 WATCH = 25.0  # seconds without any, after which the holder is taken for dead
@@ -48,8 +48,7 @@ def lock(url: str) -> Iterator[None]:
     finally:
         done.set()
         keeper.join()
-        if not lease.lost:
-            lease.free()
+        lease.free()
     if lease.lost:
         raise StorageError(
             f"{url}: another dsbuild took the lock over, since this one had not renewed it for "
@@ -98,20 +97,23 @@ class _Lease:
                     return
 
     def free(self) -> None:
-        """Remove the lock; one that cannot be removed is taken over in time."""
-        with contextlib.suppress(Exception):
-            stores.library().delete(self._store, self._key)
+        """Remove the lock if it is ours; one that cannot be removed is taken over in time."""
+        with contextlib.suppress(StorageError):
+            self.lost = self.lost or not self._holds()
+            if not self.lost:
+                remote.remove(self._url)
 
     def _look(self) -> tuple[bytes, dict] | None:
         """Return the lock's content and version, or None where there is none."""
-        with stores.errors(self._url, "read"):
+
+        def get() -> tuple[bytes, dict] | None:
             try:
                 found = stores.library().get(self._store, self._key)
-                meta = found.meta
-                version = {"e_tag": meta["e_tag"], "version": meta["version"]}
-                return found.bytes().to_bytes(), version
+                return found.bytes().to_bytes(), _version(found.meta)
             except FileNotFoundError:
                 return None
+
+        return stores.ask(self._url, "read", get)
 
     def _write(self, mode: Any) -> bool:
         """Write the lock if it is still as `mode` says; tell whether it is ours now."""
@@ -120,13 +122,11 @@ class _Lease:
         known = library.exceptions
         with stores.errors(self._url, "written"):
             try:
-                self._mine = library.put(self._store, self._key, content, mode=mode)
+                self._mine = _version(library.put(self._store, self._key, content, mode=mode))
                 return True
             except (known.AlreadyExistsError, known.PreconditionError):
-                # Refused, unless a first try of this put arrived and its answer did not.
-                seen = self._look()
-                self._mine = seen[1] if seen else None
-                return seen is not None and seen[0] == content
+                # Refused, unless an earlier try arrived whose answer did not.
+                return self._holds()
             except (NotImplementedError, known.NotSupportedError):
                 return self._write_blindly(content)
 
@@ -137,6 +137,15 @@ class _Lease:
         """
         stores.library().put(self._store, self._key, content)
         time.sleep(min(_LOOK, WATCH / 4))
+        return self._holds()
+
+    def _holds(self) -> bool:
+        """Tell whether the lock bears our name, and keep its version."""
         seen = self._look()
         self._mine = seen[1] if seen else None
-        return seen is not None and seen[0] == content
+        return seen is not None and seen[0].startswith(self._name.encode())
+
+
+def _version(meta: Any) -> dict[str, str]:
+    """Return what tells a version of an object: a tag, on Google's store a number."""
+    return {key: meta[key] for key in ("e_tag", "version") if meta[key] is not None}

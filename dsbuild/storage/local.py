@@ -128,14 +128,15 @@ def placing(path: str) -> Iterator[str]:
                 os.unlink(temporary)
 
 
-def remove(path: str) -> None:
-    """Remove a file; one that is not there is no error."""
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
+def remove(*paths: str) -> None:
+    """Remove files; one that is not there is no error."""
+    for path in paths:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
 
 
 def sweep(folder: str) -> None:

@@ -26,13 +26,14 @@ def _stamp(meta: Any) -> Stamp:
 def stamp(url: str) -> Stamp | None:
     """Return the object's stamp, or None where there is no such object."""
     store, key = stores.at(url)
-    if not key:
-        return None
-    with stores.errors(url, "examined"):
+
+    def head() -> Stamp | None:
         try:
             return _stamp(stores.library().head(store, key))
         except FileNotFoundError:
             return None
+
+    return stores.ask(url, "examined", head) if key else None
 
 
 def stamper() -> Callable[[str], Stamp | None]:
@@ -54,10 +55,13 @@ def is_folder(url: str) -> bool:
     """Tell whether some object lies below a URL."""
     store, key = stores.at(url)
     prefix = f"{key}/" if key else ""
-    with stores.errors(url, "listed"):
+
+    def some() -> bool:
         # The first page tells; a page is one request, of up to 1,000 objects.
         pages = stores.library().list(store, prefix or None)
         return any(meta["path"].startswith(prefix) for page in pages for meta in page)
+
+    return stores.ask(url, "listed", some)
 
 
 def entries(url: str) -> list[tuple[str, bool]]:
@@ -70,8 +74,8 @@ def _listing(url: str) -> tuple[dict[str, Any], list[str]]:
     """Return name -> metadata of the objects right below a URL, and the names of folders."""
     store, key = stores.at(url)
     prefix = f"{key}/" if key else ""
-    with stores.errors(url, "listed"):
-        found = stores.library().list_with_delimiter(store, prefix or None)
+    listing = functools.partial(stores.library().list_with_delimiter, store, prefix or None)
+    found = stores.ask(url, "listed", listing)
     # The object that some tools write to mark a folder has the folder's own path.
     files = {
         meta["path"][len(prefix) :]: meta
@@ -84,9 +88,12 @@ def _listing(url: str) -> tuple[dict[str, Any], list[str]]:
 def read(url: str) -> tuple[bytes, Stamp]:
     """Return a whole object and its stamp, of one request."""
     store, key = stores.at(url)
-    with stores.errors(url, "read"):
+
+    def get() -> tuple[bytes, Stamp]:
         found = stores.library().get(store, key)
         return found.bytes().to_bytes(), _stamp(found.meta)
+
+    return stores.ask(url, "read", get)
 
 
 @contextlib.contextmanager
@@ -106,8 +113,8 @@ class _Ranges(io.RawIOBase):
     def __init__(self, url: str):
         self._url = url
         self._store, self._key = stores.at(url)
-        with stores.errors(url, "read"):
-            meta = stores.library().head(self._store, self._key)
+        head = functools.partial(stores.library().head, self._store, self._key)
+        meta = stores.ask(url, "read", head)
         self.size, self._version = meta["size"], meta["e_tag"]
         self._at = self._start = 0
         self._data, self._ahead = b"", _FIRST
@@ -131,7 +138,7 @@ class _Ranges(io.RawIOBase):
             return 0
         end = self._start + len(self._data)
         if not self._start <= self._at < end:
-            self._ahead = min(2 * self._ahead, _MOST) if self._at == end else _FIRST
+            self._ahead = min(2 * self._ahead, _MOST) if 0 < self._at == end else _FIRST
             self._fetch(min(self._at + max(self._ahead, len(buffer)), self.size))
         begin = self._at - self._start
         part = self._data[begin : begin + len(buffer)]
@@ -141,11 +148,16 @@ class _Ranges(io.RawIOBase):
 
     def _fetch(self, end: int) -> None:
         options = {"range": (self._at, end), "if_match": self._version}
-        with stores.errors(self._url, "read"):
+
+        def get() -> tuple[Any, Any]:
             found = stores.library().get(self._store, self._key, options=options)
-            self._start, self._data = self._at, memoryview(found.bytes())
-        if len(self._data) != end - self._at:
-            raise StorageError(f"{self._url}: cannot be read: a part of it came short")
+            return memoryview(found.bytes()), found.meta
+
+        self._data, meta = stores.ask(self._url, "read", get)
+        self._start = self._at
+        # Not all stores heed the condition.
+        if meta["e_tag"] != self._version or len(self._data) != end - self._at:
+            raise StorageError(f"{self._url}: cannot be read: it was replaced meanwhile")
 
 
 @contextlib.contextmanager
@@ -157,7 +169,6 @@ def writing(url: str) -> Iterator[BinaryIO]:
     stores.at(url)
     with _spooling(url), tempfile.SpooledTemporaryFile(PART) as file:
         yield file
-        file.seek(0)
         _put(url, file)
 
 
@@ -185,12 +196,25 @@ def _spooling(url: str) -> Iterator[None]:
 
 def _put(url: str, file: BinaryIO) -> None:
     store, key = stores.at(url)
-    with stores.errors(url, "written"):
+
+    def put() -> None:
+        file.seek(0)
         stores.library().put(store, key, file, chunk_size=PART, max_concurrency=4)
 
+    stores.ask(url, "written", put)
 
-def remove(url: str) -> None:
-    """Remove an object; one that is not there is no error."""
-    store, key = stores.at(url)
-    with stores.errors(url, "removed"), contextlib.suppress(FileNotFoundError):
-        stores.library().delete(store, key)
+
+def remove(*urls: str) -> None:
+    """Remove objects of one bucket, many by one request; one that is not there is no error."""
+    store, _ = stores.at(urls[0])
+    keys = [stores.at(url)[1] for url in urls]
+
+    def delete() -> None:
+        try:
+            stores.library().delete(store, keys)
+        except FileNotFoundError:  # after which the others of them may be there still
+            for key in keys:
+                with contextlib.suppress(FileNotFoundError):
+                    stores.library().delete(store, key)
+
+    stores.ask(urls[0], "removed", delete)

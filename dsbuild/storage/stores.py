@@ -6,10 +6,12 @@ knows: AWS_*, GOOGLE_*, AZURE_*.
 
 import contextlib
 import functools
+import json
 import multiprocessing
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -49,11 +51,12 @@ def patience() -> float:
 def at(url: str) -> tuple[Any, str]:
     """Return the store that a URL leads to, and the key in it."""
     place = urls.split(url)
-    return _open(place.scheme, place.bucket), place.key
+    return open_store(place.scheme, place.bucket), place.key
 
 
 @functools.cache
-def _open(scheme: str, bucket: str) -> Any:
+def open_store(scheme: str, bucket: str) -> Any:
+    """Return a store, the same one as long as this process lives."""
     kinds = library().store
     if scheme == "memory":
         if multiprocessing.parent_process() is not None:
@@ -63,7 +66,7 @@ def _open(scheme: str, bucket: str) -> Any:
             )
         return kinds.MemoryStore()
     seconds = patience()
-    backoff = {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=10)}
+    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10)}
     retries = {
         "max_retries": 20,
         "retry_timeout": timedelta(seconds=seconds),
@@ -74,7 +77,9 @@ def _open(scheme: str, bucket: str) -> Any:
     emulator = os.environ.get("STORAGE_EMULATOR_HOST") if scheme == "gs" else None
     if emulator:  # as Google's own clients understand it
         base = emulator if "://" in emulator else f"http://{emulator}"
-        config |= {"base_url": base, "skip_signature": "true", "allow_http": "true"}
+        key = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        key |= {"gcs_base_url": base, "disable_oauth": True}
+        config |= {"service_account_key": json.dumps(key), "allow_http": "true"}
     kind = {"gs": kinds.GCSStore, "s3": kinds.S3Store, "az": kinds.AzureStore}[scheme]
     with errors(f"{scheme}://{bucket}", "opened"):
         return kind(bucket, config=config, retry_config=retries)
@@ -92,14 +97,34 @@ def errors(url: str, done: str) -> Iterator[None]:
     except StorageError:
         raise
     except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
-            raise StorageError(f"{url}: there is no such bucket; create it first") from None
-        raise StorageError(f"{url}: there is no such file") from None
-    except Exception as error:
+        if re.search(_NO_BUCKET, str(error)) is None:
+            raise StorageError(f"{url}: there is no such file") from None
+        raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
+    except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
 
 
+def ask(url: str, done: str, call: Callable[[], Any]) -> Any:
+    """Return call(), tried again where the connection breaks off in the middle of an answer.
+
+    obstore does so itself, but not for the answers that it reads whole, such as listings.
+    Raises as `errors` does.
+    """
+    with errors(url, done):
+        end = time.monotonic() + patience()
+        while True:
+            try:
+                return call()
+            except library().exceptions.GenericError as error:
+                if _BROKEN_OFF not in told(error) or time.monotonic() > end:
+                    raise
+            time.sleep(0.3)
+
+
+_BROKEN_OFF = "the connection breaks off"
+_NO_BUCKET = "NoSuchBucket|ContainerNotFound"
 _REMEDIES = (
+    (_NO_BUCKET, "there is no such bucket; create it first"),
     (
         r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|MissingCredentials|Unauthenticated",
         "the store wants credentials, and none were found or taken; set them in the environment "
@@ -111,7 +136,7 @@ _REMEDIES = (
     (r"URL scheme is not allowed|BadScheme", "the endpoint is http://; set AWS_ALLOW_HTTP=true"),
     (r"TimedOut|kind: Timeout|timed out", "the store does not answer in time"),
     (r"kind: Connect|tcp connect|dns error", "the store cannot be reached; check the endpoint"),
-    (r"kind: (Request|Body|Decode|Interrupted)|HTTP error", "the connection breaks off"),
+    (r"kind: (Request|Body|Decode|Interrupted)|HTTP error", _BROKEN_OFF),
     (r"Precondition", "it was replaced meanwhile by someone else"),
     (r"Could not parse path|Error parsing Path", "no name that dsbuild can ask a store for"),
 )

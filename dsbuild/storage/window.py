@@ -7,11 +7,11 @@ from dsbuild.storage import remote
 from dsbuild.storage.local import Stamp
 
 Read = Callable[[str], tuple[bytes, Stamp]]
-WIDTH = 16  # requests at a time; bench/README.md has what others come to
+WIDTH = 64  # requests at a time; bench/README.md has what others come to
 
 
 @contextlib.contextmanager
-def window(urls: Iterable[str]) -> Iterator[Read]:
+def ahead(urls: Iterable[str]) -> Iterator[Read]:
     """Give a `read` that has the next of `urls` fetched by threads, so many at a time.
 
     What is not next is read as ever, what was passed over is dropped; errors arise where

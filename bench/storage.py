@@ -1,0 +1,97 @@
+"""Measure builds from and to an object store beside local ones, and widths of reading ahead.
+
+    python bench/storage.py --samples 2000 --rounds 3 --latency 0.02
+
+Each row is a whole fresh process; rows take turns after a round that does not count. The store
+is bench/s3.py, which answers every request after the latency.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from statistics import median
+
+from build import SHARDS, make_tree
+
+CHILD = "_child"
+WIDTH = 64  # of dsbuild.storage.window, which no other process than the child is told
+FEW = 300  # samples for the table of widths
+
+
+def child(width: str, *arguments: str) -> None:
+    """Build, reading ahead so many objects where all is done in this process."""
+    from dsbuild.cli import main
+    from dsbuild.storage import window
+
+    window.WIDTH = int(width)
+    main(["voc", *arguments])
+
+
+def measure(row: tuple[str, int, int, int], source: str, out: str) -> float:
+    """Return the seconds that a build takes."""
+    _, processes, width, samples = row
+    options = {"--shards": SHARDS, "--workers": processes, "--limit": samples}
+    arguments = [str(word) for option in options.items() for word in option]
+    command = [sys.executable, __file__, CHILD, str(width), source, out, *arguments]
+    begin = time.monotonic()
+    subprocess.run([*command, "--overwrite", "--quiet"], check=True)
+    return time.monotonic() - begin
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=8000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--latency", type=float, default=0.02)
+    parser.add_argument("--source", help="a VOC tree, whose pairs are repeated")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root, url = make_tree(folder, options.samples, options.source), "s3://files/VOC2012"
+        command = [sys.executable, os.path.join(os.path.dirname(__file__), "s3.py")]
+        command += ["--latency", str(options.latency), "--files", folder]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as server:
+            os.environ |= {
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.stdout.readline().strip()}",
+                "AWS_ALLOW_HTTP": "true",
+                "AWS_ACCESS_KEY_ID": "x",
+                "AWS_SECRET_ACCESS_KEY": "x",
+            }
+            rows = {
+                ("local to local", 1, WIDTH, options.samples): (root, f"{folder}/a"),
+                ("store to store", 1, WIDTH, options.samples): (url, "s3://files/a"),
+                ("local to local", 2, WIDTH, options.samples): (root, f"{folder}/b"),
+                ("local to store", 2, WIDTH, options.samples): (root, "s3://files/b"),
+                ("store to local", 2, WIDTH, options.samples): (url, f"{folder}/c"),
+                ("store to store", 2, WIDTH, options.samples): (url, "s3://files/c"),
+            }
+            few = min(FEW, options.samples)
+            rows |= {
+                ("store to store", 1, width, few): (url, f"s3://files/w{width}")
+                for width in (1, 8, 16, 32, 64)
+            }
+            times: dict[tuple, list[float]] = {row: [] for row in rows}
+            for turn in range(options.rounds + 1):
+                for row, places in rows.items():
+                    seconds = measure(row, *places)
+                    if turn:
+                        times[row].append(seconds)
+            server.stdin.close()
+    print("| what | processes | window | samples | seconds | samples/s | of local |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    for row, seconds in times.items():
+        took, like = median(seconds), ("local to local", row[1], WIDTH, row[3])
+        share = f"{median(times[like]) / took:.2f}" if like in times else ""
+        print(f"| {' | '.join(map(str, row))} | {took:.2f} | {row[3] / took:.0f} | {share} |")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [CHILD]:
+        child(*sys.argv[2:])
+    else:
+        main()

@@ -1,0 +1,328 @@
+"""Object stores on loopback for the tests: moto, Google's emulator, a few blobs, failures."""
+
+import base64
+import contextlib
+import http.client
+import itertools
+import logging
+import re
+import threading
+import time
+import urllib.parse
+import urllib.request
+from email.utils import formatdate
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from xml.sax.saxutils import escape
+
+from gcp_storage_emulator.handlers import objects
+from gcp_storage_emulator.handlers.buckets import create_bucket
+from gcp_storage_emulator.server import RequestHandler
+from gcp_storage_emulator.storage import Storage
+
+from dsbuild import storage
+
+SECRET = "wJalrXUtnFEMI"  # of all credentials: no error may show it
+
+
+@contextlib.contextmanager
+def serving(server):
+    """Run a server in a thread; stop it by its handle."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def moto():
+    """Return a server of moto's S3, which checks no signature."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app = DomainDispatcherApplication(create_backend_app)
+    return make_server("127.0.0.1", 0, app, threaded=True)
+
+
+def s3_environment(port):
+    """Return what a user exports for an S3 endpoint on loopback."""
+    return {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+    }
+
+
+def s3_bucket(port, name):
+    """Create a bucket."""
+    urllib.request.urlopen(signed(f"http://127.0.0.1:{port}/{name}", "PUT")).close()
+
+
+def signed(url, method="GET"):
+    """Return a request that moto takes for one of a known user."""
+    headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/x/us-east-1/s3/aws4_request"}
+    return urllib.request.Request(url, method=method, headers=headers)
+
+
+class Faulty(ThreadingHTTPServer):
+    """A proxy before a store. `fault(number, method, path)` says what befalls a request.
+
+    A status is answered in the store's place; `lost` drops the connection after the store
+    has done its work; `cut` sends half of the body; `slow` waits a moment.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port):
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.port, self.fault, self.latency, self.seen = port, lambda *_: None, 0.0, []
+        self.lock = threading.Lock()
+
+    def handle_error(self, request, client_address):
+        """Say nothing: clients break off as they like."""
+
+
+class _Forward(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _forward(self):
+        server, body = self.server, self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with server.lock:
+            server.seen.append((self.command, self.path))
+            fault = server.fault(len(server.seen), self.command, self.path)
+        time.sleep(1 if fault == "slow" else server.latency)
+        if isinstance(fault, int):
+            self.send_response(fault)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        upstream = http.client.HTTPConnection("127.0.0.1", server.port)
+        with contextlib.closing(upstream):
+            upstream.request(self.command, self.path, body, dict(self.headers))
+            answer = upstream.getresponse()
+            data = answer.read()
+        if fault == "lost":
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        length = answer.headers["Content-Length"] if self.command == "HEAD" else len(data)
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if fault == "cut" and data:
+            self.wfile.write(data[: len(data) // 2])
+            self.close_connection = True
+        else:
+            self.wfile.write(data)
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self._forward
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        pass
+
+
+def gcs(bucket):
+    """Return a server of Google's emulator, with what of the XML API it lacks."""
+    kept = Storage(use_memory_fs=True)
+    create_bucket(bucket, kept)
+    return HTTPServer(("127.0.0.1", 0), partial(_Gcs, kept))
+
+
+class _Gcs(RequestHandler):
+    """The emulator keeps and reads; here are ETag, conditions, HEAD, DELETE and listings."""
+
+    def _where(self):
+        path, _, query = self.path.partition("?")
+        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
+        return bucket, key, dict(urllib.parse.parse_qsl(query))
+
+    def _meta(self):
+        bucket, key, _ = self._where()
+        return self.storage.objects.get(bucket, {}).get(key)
+
+    def _answer(self, status, data=b"", length=None):
+        self.send_response(status)
+        self.send_header("Content-Length", length or len(data))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def end_headers(self):
+        meta = self._meta()
+        if meta:
+            self.send_header("ETag", f'"{meta["generation"]}"')
+            self.send_header("x-goog-generation", meta["generation"])
+            seconds = int(meta["generation"]) / 1e9
+            self.send_header("Last-Modified", formatdate(seconds, usegmt=True))
+        super().end_headers()
+
+    def do_HEAD(self):  # noqa: N802
+        meta = self._meta()
+        self._answer(200, length=meta["size"]) if meta else self._answer(404)
+
+    def do_DELETE(self):  # noqa: N802
+        bucket, key, _ = self._where()
+        there = self._meta()
+        if there:
+            self.storage.delete_file(bucket, key)
+        self._answer(204 if there else 404)
+
+    def do_PUT(self):  # noqa: N802
+        wanted = self.headers.get("x-goog-if-generation-match")
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if wanted is not None and wanted != (self._meta() or {"generation": "0"})["generation"]:
+            self._answer(412)
+            return
+        bucket, key, _ = self._where()
+        meta = objects._make_object_resource("", bucket, key, "x/y", str(len(body)))
+        self.storage.create_file(bucket, key, body, objects._checksums(body, meta))
+        self._answer(200)
+
+    def do_GET(self):  # noqa: N802
+        bucket, _, query = self._where()
+        if "list-type" not in query:
+            super().do_GET()
+            return
+        files, folders = self.storage.get_file_list(
+            bucket, query.get("prefix"), query.get("delimiter")
+        )
+        rows = [
+            f"<Contents><Key>{escape(one['name'])}</Key><Size>{one['size']}</Size>"
+            f"<LastModified>{one['updated']}</LastModified><ETag>x</ETag></Contents>"
+            for one in files
+        ]
+        rows += [
+            f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in folders
+        ]
+        self._answer(200, f"<ListBucketResult>{''.join(rows)}</ListBucketResult>".encode())
+
+
+def azure():
+    """Return a server of the part of Azure's blobs that is needed; no registry has an emulator."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Azure)
+    server.blobs, server.number = {}, itertools.count(1)
+    return server
+
+
+def azure_environment(port):
+    """Return what a user exports for an endpoint on loopback."""
+    return {
+        "AZURE_STORAGE_ACCOUNT_NAME": "account",
+        "AZURE_STORAGE_ACCOUNT_KEY": base64.b64encode(SECRET.encode()).decode(),
+        "AZURE_ENDPOINT": f"http://127.0.0.1:{port}",
+        "AZURE_ALLOW_HTTP": "true",
+    }
+
+
+class _Azure(BaseHTTPRequestHandler):
+    """Blobs as key -> (bytes, tag, time): put on conditions, get, list, delete in batches."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _handle(self):
+        path, _, query = self.path.partition("?")
+        asked, key = dict(urllib.parse.parse_qsl(query)), urllib.parse.unquote(path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        blobs = self.server.blobs
+        tag = blobs[key][1] if key in blobs else None
+        if asked.get("comp") == "batch":
+            self._batch(body)
+        elif asked.get("comp") == "list":
+            self._answer(200, self._list(f"{key}/", asked.get("prefix", ""), "delimiter" in asked))
+        elif self.command == "PUT":
+            if self.headers.get("If-None-Match") == "*" and tag:
+                self._answer(409, b"<Error><Code>BlobAlreadyExists</Code></Error>")
+            elif self.headers.get("If-Match", tag) != tag:
+                self._answer(412, b"<Error><Code>ConditionNotMet</Code></Error>")
+            else:
+                blobs[key] = body, f'"{next(self.server.number)}"', formatdate(usegmt=True)
+                self._answer(201, b"", *blobs[key][1:])
+        elif tag is None:
+            self._answer(404)
+        else:
+            data, begin, end = blobs[key][0], 0, None
+            if "Range" in self.headers:
+                begin, end = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+                self._range = f"bytes {begin}-{min(end, len(data) - 1)}/{len(data)}"
+                end += 1
+            self._answer(206 if end else 200, data[begin:end], *blobs[key][1:])
+
+    _range = None
+
+    def _answer(self, status, data=b"", tag=None, modified=None, kind="application/xml"):
+        self.send_response(status)
+        about = {"ETag": tag, "Last-Modified": modified, "Content-Range": self._range}
+        about |= {"Content-Type": kind, "Content-Length": len(data)}
+        for name, value in about.items():
+            if value is not None:
+                self.send_header(name, value)
+        self.end_headers()
+        self._range = None
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def _list(self, container, prefix, shallow):
+        rows, folders = [], set()
+        for key in sorted(key.removeprefix(container) for key in self.server.blobs):
+            below, slash, _ = key.removeprefix(prefix).partition("/")
+            if key.startswith(prefix) and slash and shallow:
+                folders.add(f"{prefix}{below}/")
+            elif key.startswith(prefix):
+                data, tag, modified = self.server.blobs[container + key]
+                rows.append(
+                    f"<Blob><Name>{escape(key)}</Name><Properties><Last-Modified>{modified}"
+                    f"</Last-Modified><Content-Length>{len(data)}</Content-Length><Content-Type>x/y"
+                    f"</Content-Type><Etag>{escape(tag)}</Etag></Properties></Blob>"
+                )
+        rows += [f"<BlobPrefix><Name>{escape(one)}</Name></BlobPrefix>" for one in sorted(folders)]
+        listed = f"<Blobs>{''.join(rows)}</Blobs><NextMarker/>"
+        return f"<EnumerationResults>{listed}</EnumerationResults>".encode()
+
+    def _batch(self, body):
+        answers = []
+        for number, path in enumerate(re.findall(rb"DELETE (\S+) HTTP", body)):
+            there = self.server.blobs.pop(urllib.parse.unquote(path.decode()), None)
+            status = "202 Accepted" if there else "404 Gone\r\nx-ms-error-code: BlobNotFound"
+            answers.append(
+                f"--b\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\n"
+                f"HTTP/1.1 {status}\r\n\r\n\r\n"
+            )
+        kind = "multipart/mixed; boundary=b"
+        self._answer(202, f"{''.join(answers)}--b--\r\n".encode(), kind=kind)
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self._handle
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        pass
+
+
+def upload(folder, url):
+    """Put a local folder's files below a URL."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            storage.write(storage.join(url, path.relative_to(folder).as_posix()), path.read_bytes())
+
+
+def files(url):
+    """Return path -> bytes of all objects below a URL."""
+    found = {}
+    for name, is_folder in storage.entries(url):
+        path = storage.join(url, name)
+        if is_folder:
+            found |= {f"{name}/{below}": data for below, data in files(path).items()}
+        else:
+            found[name] = storage.read(path)[0]
+    return found

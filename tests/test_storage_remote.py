@@ -1,0 +1,315 @@
+import io
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from dsbuild import storage
+from dsbuild.errors import StorageError
+from dsbuild.storage import remote, stores, urls, window
+from tests.stores import SECRET, s3_bucket, s3_environment, signed
+
+ODD = ["a b.txt", "50%25 #1.png", "ü/日本.jpg", "a+b=c&d.txt", "~[x]{y}^`|'\"<>\\", "icon@2x.png"]
+
+
+def test_files_are_written_read_listed_and_removed(bucket):
+    base = f"{bucket}/some/folder"
+    assert not storage.is_folder(base)
+    assert storage.names(base) == []
+    storage.write(f"{base}/b/c", b"three")
+    storage.write(f"{base}/a", b"one")
+    storage.write(f"{base}/a", b"other")
+    storage.write(f"{base}er/x", b"")
+    assert storage.entries(base) == [("a", False), ("b", True)]
+    assert storage.entries(bucket) == [("some", True)]
+    assert [storage.is_folder(base + end) for end in ("", "/", "/b", "/a", "/nowhere")] == [
+        *(True, True, True, False, False)
+    ]
+    data, stamp = storage.read(f"{base}/a")
+    assert data == b"other"
+    assert stamp.size == 5
+    assert abs(stamp.mtime_ns / 1e9 - time.time()) < 60
+    assert storage.sha256(f"{base}/b/c")[1] == 5
+    storage.write(f"{base}/c", b"")
+    storage.remove(f"{base}/gone", f"{base}/a", f"{base}/c")
+    storage.remove(f"{base}/a")
+    storage.remove()
+    storage.sweep(base)
+    assert storage.stamp(f"{base}/a") is None
+    assert storage.names(base) == ["b"]
+
+
+def test_a_stamp_is_the_same_whichever_way_it_is_asked_for(bucket):
+    for name in ("x/1", "x/2", "y/1"):
+        storage.write(f"{bucket}/{name}", name.encode())
+    paths = [f"{bucket}/{name}" for name in ("x/1", "y/1", "x/2", "x/nowhere", "nowhere/x")]
+    single = [storage.stamp(path) for path in paths]
+    assert list(storage.stamps(paths)) == single
+    assert [storage.read(path)[1] for path in paths[:3]] == single[:3]
+    assert single[3:] == [None, None]
+
+
+def test_odd_names_come_back(bucket):
+    for name in ODD:
+        storage.write(f"{bucket}/odd/{name}", name.encode())
+    assert storage.names(f"{bucket}/odd") == sorted(name.partition("/")[0] for name in ODD)
+    for name in ODD:
+        assert storage.read(f"{bucket}/odd/{name}")[0] == name.encode()
+        assert storage.stamp(f"{bucket}/odd/{name}").size == len(name.encode())
+        assert all(storage.stamps([f"{bucket}/odd/{name}"]))
+        storage.remove(f"{bucket}/odd/{name}")
+    assert not storage.is_folder(f"{bucket}/odd")
+
+
+def test_an_odd_name_is_that_name_for_others(s3, moto):
+    storage.write(f"{s3}/50%25 #ü", b"x")
+    url = f"http://127.0.0.1:{moto}/{s3[5:]}/50%2525%20%23%C3%BC"
+    with urllib.request.urlopen(signed(url)) as answer:
+        assert answer.read() == b"x"
+
+
+def test_the_object_that_marks_a_folder_is_no_file_in_it(s3, moto):
+    urllib.request.urlopen(signed(f"http://127.0.0.1:{moto}/{s3[5:]}/marked/", "PUT")).close()
+    assert storage.entries(f"{s3}/marked") == []
+    storage.write(f"{s3}/marked/x", b"")
+    assert storage.entries(f"{s3}/marked") == [("x", False)]
+    assert storage.entries(s3) == [("marked", True)]
+
+
+def test_a_block_that_raises_leaves_what_was_there(bucket):
+    path = f"{bucket}/file"
+    storage.write(path, b"before")
+    with pytest.raises(ZeroDivisionError), storage.writing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), storage.placing(path) as temporary:
+        with open(temporary, "w") as file:
+            file.write("half")
+        raise ZeroDivisionError
+    assert storage.read(path)[0] == b"before"
+    with storage.placing(path) as temporary:
+        with open(temporary, "w") as file:
+            file.write("whole")
+        assert storage.read(path)[0] == b"before"
+    assert storage.read(path)[0] == b"whole"
+    assert storage.names(bucket) == ["file"]
+
+
+def test_a_large_file_is_sent_in_parts(s3, monkeypatch):
+    monkeypatch.setattr(remote, "PART", 5 << 20)  # the least that S3 takes
+    data = os.urandom(12 << 20)
+    with storage.writing(f"{s3}/large") as file:
+        for at in range(0, len(data), 1 << 20):
+            file.write(data[at : at + (1 << 20)])
+    assert storage.read(f"{s3}/large")[0] == data
+
+
+def test_reading_in_order_and_from_anywhere(bucket, monkeypatch):
+    monkeypatch.setattr(remote, "_FIRST", 100)
+    monkeypatch.setattr(remote, "_MOST", 1000)
+    data = os.urandom(200_000)
+    storage.write(f"{bucket}/x", data)
+    with storage.reading(f"{bucket}/x") as (file, size):
+        assert size == len(data)
+        assert file.read(12) == data[:12]
+        assert file.read(70_000) == data[12:70_012]
+        assert file.tell() == 70_012
+        for at in (199_990, 5, 100_000, 100_010, 0):
+            file.seek(at)
+            assert file.read(50) == data[at : at + 50]
+        file.seek(-3, io.SEEK_END)
+        assert file.read() == data[-3:]
+        assert file.read() == b""
+        file.seek(0)
+        assert file.read() == data
+    storage.write(f"{bucket}/empty", b"")
+    with storage.reading(f"{bucket}/empty") as (file, size):
+        assert (size, file.read()) == (0, b"")
+    storage.write(f"{bucket}/lines", b"one\ntwo\n")
+    with storage.reading(f"{bucket}/lines") as (file, _):
+        assert list(file) == [b"one\n", b"two\n"]
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_an_error(s3, monkeypatch):
+    monkeypatch.setattr(remote, "_FIRST", 100_000)
+    storage.write(f"{s3}/x", bytes(200_000))
+    with storage.reading(f"{s3}/x") as (file, _):
+        file.read(1000)
+        storage.write(f"{s3}/x", b"\1" * 200_000)
+        with pytest.raises(StorageError, match="/x: cannot be read: it was replaced meanwhile"):
+            file.read()
+
+
+def test_what_is_missing_is_named(bucket):
+    for call in (storage.read, storage.sha256):
+        with pytest.raises(StorageError, match=f"^{bucket}/x: there is no such file"):
+            call(f"{bucket}/x")
+
+
+def test_a_bucket_that_is_missing_is_named(s3):
+    for call in (storage.names, storage.is_folder, lambda url: storage.write(f"{url}/x", b"")):
+        with pytest.raises(
+            StorageError, match=r"^s3://no-such-bucket.*: cannot be .*: there is no such bucket"
+        ):
+            call("s3://no-such-bucket")
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_reading_ahead(bucket, tmp_path, local):
+    base = str(tmp_path) if local else bucket
+    paths = [f"{base}/{i:02d}" for i in range(50)]
+    for path in paths:
+        storage.write(path, path.encode())
+    with storage.ahead(iter(paths)) as read:
+        for path in paths:
+            assert read(path) == (path.encode(), storage.stamp(path))
+        assert read(paths[3])[0] == paths[3].encode()  # once more
+    with storage.ahead([paths[0], f"{base}/gone", paths[1], paths[2], paths[1]]) as read:
+        assert read(paths[0])[0] == paths[0].encode()
+        with pytest.raises(StorageError, match="gone: there is no such file"):
+            read(f"{base}/gone")
+        assert read(paths[2])[0] == paths[2].encode()  # passing one over
+        assert read(paths[1])[0] == paths[1].encode()
+        assert read(paths[9])[0] == paths[9].encode()  # never announced
+    with storage.ahead([]) as read:
+        assert read(paths[0])[0] == paths[0].encode()
+
+
+def test_no_more_is_read_ahead_than_the_window(bucket, monkeypatch):
+    monkeypatch.setattr(window, "WIDTH", 4)
+    asked = []
+    plain = remote.read
+    monkeypatch.setattr(remote, "read", lambda url: asked.append(url) or plain(url))
+    paths = [f"{bucket}/{i:02d}" for i in range(20)]
+    for path in paths:
+        storage.write(path, b"x")
+    with storage.ahead(paths) as read:
+        read(paths[0])
+        read(paths[1])
+    assert len(asked) <= 6
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"s3://me:{SECRET}@bucket/x",
+        f"s3://me:{SECRET[:5]}/{SECRET}@bucket/x",
+        f"gs://bucket/x?token={SECRET}",
+        f"az://container/x?sv=1&sig={SECRET}",
+        f"https://bucket.s3.amazonaws.com/x?X-Amz-Signature={SECRET}",
+        f"s3:///{SECRET}",
+    ],
+)
+def test_a_url_that_may_hold_a_secret_is_refused_unseen(url, run, voc):
+    for arguments in (("inspect", url), ("voc", url), ("voc", voc, url), ("diff", url, voc)):
+        result = run(*arguments)
+        assert result.exit_code == 1
+        assert SECRET not in result.output + result.stderr
+        assert SECRET[:5] not in result.output + result.stderr
+        assert "found a URL" in result.stderr
+
+
+def test_paths_in_order():
+    assert storage.normal("gs://b//x/./y/../z/") == "gs://b/x/z"
+    assert storage.normal("gs://b/../..") == "gs://b"
+    assert storage.normal("x/../y/") == "y"
+    assert storage.name("s3://b/x/y/") == "y"
+    assert storage.name("s3://b") == "b"
+    assert storage.name(".") == os.path.basename(os.getcwd())
+    assert storage.inside("s3://b/x/y", "s3://b/x/")
+    assert storage.inside("s3://b/x", "s3://b")
+    assert storage.inside("s3://b/x", "s3://b/x")
+    assert not storage.inside("s3://b/xy", "s3://b/x")
+    assert not storage.inside("s3://b/x/../y", "s3://b/x")
+    assert not storage.inside("s3://b/x", "gs://b")
+    assert not storage.inside("s3://b/x", "/")
+    assert storage.relative("s3://b/x/y/z", "s3://b/x") == "y/z"
+    assert urls.is_url("s3://b")
+    assert not urls.is_url("folder/a://b")
+
+
+def test_a_local_name_like_a_url_is_local(tmp_path):
+    path = str(tmp_path / "a:" / "b")
+    storage.write(path, b"x")
+    assert storage.read(str(tmp_path / "a:") + "//b")[0] == b"x"
+
+
+def test_faults_are_tried_again(faulty, moto):
+    s3_bucket(moto, "faults")
+    data = os.urandom(300_000)
+    for fault in (500, 503, 429, "lost", "cut", "slow"):
+        faulty.fault = lambda number, *_, fault=fault: fault if number % 2 else None
+        faulty.seen.clear()
+        storage.write("s3://faults/x", data)
+        assert storage.read("s3://faults/x")[0] == data
+        assert storage.stamp("s3://faults/x").size == len(data)
+        assert storage.names("s3://faults") == ["x"]
+        with storage.reading("s3://faults/x") as (file, _):
+            assert file.read() == data
+
+
+def test_a_store_that_stays_away_is_an_error_in_time(faulty, monkeypatch):
+    monkeypatch.setenv(stores.SECONDS, "2")
+    for fault in (503, "lost"):
+        stores.open_store.cache_clear()
+        faulty.fault = lambda *_, fault=fault: fault
+        begin = time.monotonic()
+        for call in (storage.read, storage.names, lambda url: storage.write(url, b"x")):
+            with pytest.raises(StorageError, match=r"^s3://b/x: cannot be .*again") as caught:
+                call("s3://b/x")
+            assert SECRET not in str(caught.value)
+            assert caught.value.__cause__ is None
+        assert time.monotonic() - begin < 30
+
+
+def test_an_endpoint_that_no_one_listens_at(monkeypatch):
+    for name, value in s3_environment(1).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv(stores.SECONDS, "1")
+    stores.open_store.cache_clear()
+    with pytest.raises(StorageError, match="s3://b/x: cannot be read: the store cannot be reached"):
+        storage.read("s3://b/x")
+    stores.open_store.cache_clear()
+
+
+def test_what_is_told_of_an_error():
+    url = f"https://acc.blob.core.windows.net/c/x?sig={SECRET}"
+    for text, expected in (
+        ("status code: 403 Forbidden: <Code>AccessDenied</Code>", "not allowed.*403 AccessDenied"),
+        ("status code: 503 x", "busy or broken.*503.*run the same command again"),
+        ("kind: Timeout", "does not answer in time"),
+        ("http://169.254.169.254/latest", "wants credentials"),
+        ("anything", "it failed .ValueError"),
+    ):
+        told = stores.told(ValueError(f"Error performing PUT {url} - {text}"))
+        assert re.search(expected, told)
+        assert SECRET not in told
+
+
+def test_seconds_are_checked(monkeypatch):
+    monkeypatch.setenv(stores.SECONDS, "soon")
+    with pytest.raises(StorageError, match="DSBUILD_STORE_SECONDS='soon'"):
+        stores.patience()
+
+
+def test_without_obstore_the_extra_is_named():
+    code = (
+        "import sys; sys.modules['obstore'] = None\n"
+        "from dsbuild.cli import main; main(['inspect', 's3://bucket/x'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'dsbuild[cloud]'" in done.stderr
+
+
+def test_a_local_build_never_imports_obstore(voc, out):
+    code = (
+        "import sys; from click.testing import CliRunner; from dsbuild.cli import main\n"
+        f"assert CliRunner().invoke(main, ['voc', {voc!r}, {out!r}]).exit_code == 0\n"
+        "assert 'obstore' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
