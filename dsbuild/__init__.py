@@ -1,3 +1,15 @@
 """dsbuild: segmentation data sets as published, to sharded TFRecords that can be trusted."""
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+# What users of the library need, by the module that has it; imported when it is asked for.
+_PUBLIC = {"open": "reader", "kfold": "reader"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(f"dsbuild.{_PUBLIC[name]}"), name)
+    raise AttributeError(f"module 'dsbuild' has no attribute {name!r}")

@@ -14,6 +14,7 @@ import numpy as np
 from dsbuild import blocks, census, extras, images, manifest, scan, storage, tfrecord, wire
 from dsbuild.census import Row
 from dsbuild.errors import DsbuildError, ImageError, PlanError, StorageError
+from dsbuild.extras.forms import restore
 from dsbuild.images import colour
 from dsbuild.job import Advance, Job
 from dsbuild.problems import Problem
@@ -123,17 +124,17 @@ def _extra(
     if not isinstance(data, list):
         return None
     form = census.value(values, names, f"{name}.format")
-    if form == [b"raw16"]:
-        values16 = np.frombuffer(data[0], "<i2").astype(np.int32)
-        return colour.grey_of(values16.reshape(size)) if size else None
+    form = form[0] if isinstance(form, list) else b""
+    if form == b"raw16":
+        return colour.grey_of(restore(form, data[0], size)) if size else None
     head = images.header(data[0])
     if size not in (None, (head.height, head.width)):
         raise ImageError(
             f"found {head.width} x {head.height} pixels, expected the image's {size[1]} x {size[0]}"
         )
-    if form == [b"png16"]:
-        return colour.grey_of(colour.sixteen(data[0]) - extras.OFFSET)
-    plane = images.plane(data[0])
+    plane = restore(form, data[0])
+    if form == b"png16":
+        return colour.grey_of(plane)
     return plane * 255 if name in _BINARY and plane.max() <= 1 else plane
 
 

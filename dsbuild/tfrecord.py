@@ -7,6 +7,7 @@ Source: tensorflow/core/lib/io/record_writer.cc.
 """
 
 import contextlib
+import io
 import itertools
 import os
 import struct
@@ -108,6 +109,47 @@ def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
             file.seek(offset)
             data, problem, _ = _frame(file, size - offset)
             yield _whole(Record(number, offset, data, problem), path)
+
+
+def one(path: str, number: int, offset: int, size: int, check: bool = True) -> Record:
+    """Return a record of which an index tells the offset and the size, its frame included.
+
+    Raises ShardError as `read` does; without `check` only where the file ends too soon.
+    """
+    frame = storage.read_part(path, offset, size)
+    if not check and len(frame) == size:
+        return Record(number, offset, frame[12:-4])
+    data, problem, length = _frame(io.BytesIO(frame), size)
+    if not problem and length != size:
+        problem = f"found a record of {length:,} bytes, expected {size:,} by the index; repair it"
+    return _whole(Record(number, offset, data, problem), path)
+
+
+def length(path: str, offset: int) -> int | None:
+    """Return how long the frame at an offset says that it is, or None where there is none."""
+    head = storage.read_part(path, offset, 12)
+    if len(head) < 12 or masked_crc(head[:8]) != _HEAD.unpack(head)[1]:
+        return None
+    return _HEAD.unpack(head)[0] + FRAMING
+
+
+def walk(path: str) -> list[tuple[int, int]]:
+    """Return offset and size of every frame of a file, by their lengths alone.
+
+    Raises ShardError where a length is damaged, or the file ends within a frame.
+    """
+    found, offset = [], 0
+    with storage.reading(path) as (file, size):
+        while offset < size:
+            head = file.read(12)
+            frame = _HEAD.unpack(head)[0] + FRAMING if len(head) == 12 else 0
+            if not 0 < frame <= size - offset or masked_crc(head[:8]) != _HEAD.unpack(head)[1]:
+                _, problem, _ = _frame(io.BytesIO(head), size - offset)
+                _whole(Record(len(found), offset, b"", problem), path)
+            found.append((offset, frame))
+            offset += frame
+            file.seek(offset)
+    return found
 
 
 @contextlib.contextmanager

@@ -99,6 +99,9 @@ def first(value: Parsed) -> bytes:
     return value[0] if isinstance(value, list) and value else b""
 
 
+_FEW = 16  # bytes of varints that are read sooner one by one than all at once
+
+
 def digest(data: bytes) -> bytes:
     """Return 8 bytes by which equal content is found."""
     return hashlib.blake2b(data, digest_size=8).digest()
@@ -172,6 +175,12 @@ def unpack_varints(view: memoryview | bytes) -> np.ndarray:
         return np.empty(0, np.int64)
     if octets[-1] & 0x80:
         raise ValueError("the last varint is cut")
+    if len(octets) < _FEW:
+        view, at, values = memoryview(view), 0, []
+        while at < len(view):
+            value, at = _read_varint(view, at)
+            values.append(value)
+        return np.array(values, np.uint64).view(np.int64)
     ends = np.flatnonzero(octets < 0x80)
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts + 1

@@ -61,3 +61,21 @@ FORMS = {
     "png16": Form(_png16, _ENCODED, 1.1),
     "raw16": Form(_raw16, _ENCODED, 2.0),
 }
+
+
+def restore(form: bytes, data: bytes, shape: tuple[int, int] | None = None) -> "np.ndarray":
+    """Return the pixels of an extra that is stored as bytes: int16 or uint8 (h, w).
+
+    `form` is what the record says of them; `shape`, the image's, is all that `raw16` has.
+    Raises ImageError where they do not decode, ValueError where they do not fill the shape.
+    """
+    import numpy as np
+
+    from dsbuild import images
+    from dsbuild.images import colour
+
+    if form == b"raw16":
+        return np.frombuffer(data, "<i2").reshape(shape or -1)
+    if form == b"png16":
+        return (colour.sixteen(data) - OFFSET).astype(np.int16)
+    return images.plane(data)

@@ -69,6 +69,11 @@ def read(path: str) -> tuple[bytes, Stamp]:
     return _room(path).read(path)
 
 
+def read_part(path: str, offset: int, size: int) -> bytes:
+    """Return `size` bytes of a file from `offset` on; fewer where it ends before them."""
+    return _room(path).read_part(path, offset, size)
+
+
 def ahead(paths: Iterable[str]) -> AbstractContextManager[Read]:
     """Give a `read` for files that are about to be read in this order.
 

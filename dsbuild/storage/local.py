@@ -78,6 +78,20 @@ def read(path: str) -> tuple[bytes, Stamp]:
         raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def read_part(path: str, offset: int, size: int) -> bytes:
+    """Return some bytes of a file; fewer where it ends before them."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(handle, size, offset)
+        finally:
+            os.close(handle)
+    except FileNotFoundError as error:
+        raise StorageError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file for reading in order; give it and its size in bytes."""

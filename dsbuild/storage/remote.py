@@ -96,6 +96,13 @@ def read(url: str) -> tuple[bytes, Stamp]:
     return stores.ask(url, "read", get)
 
 
+def read_part(url: str, offset: int, size: int) -> bytes:
+    """Return some bytes of an object, of one request; fewer where it ends before them."""
+    store, key = stores.at(url)
+    with stores.errors(url, "read"):
+        return stores.library().get_range(store, key, start=offset, length=size).to_bytes()
+
+
 @contextlib.contextmanager
 def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
     """Open an object for reading, in order or from anywhere; give it and its size."""

@@ -1,0 +1,251 @@
+import json
+import os
+import pathlib
+import pickle
+import shutil
+import threading
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dsbuild
+from dsbuild import manifest, records
+from dsbuild.errors import DsbuildError, PlanError, ShardError
+from dsbuild.layouts.classes import Classes
+from tests.conftest import make
+
+
+@pytest.fixture
+def built(voc, out):
+    make(voc, out, splits=("train", "val"), shards=3, extras=("laplacian",))
+    return out
+
+
+def listed(voc, split):
+    with open(os.path.join(voc, "ImageSets", "Segmentation", f"{split}.txt")) as file:
+        return file.read().split()
+
+
+def keys(samples):
+    return [sample.key for sample in samples]
+
+
+def test_samples_are_those_of_the_sources(voc, built):
+    data = dsbuild.open(built, "train")
+    assert keys(data) == listed(voc, "train")
+    assert (data.classes[15], data.ignore) == ("person", 255)
+    assert data.palette[15] == (192, 128, 128)
+    for sample in data:
+        photo = Image.open(os.path.join(voc, "JPEGImages", f"{sample.key}.jpg"))
+        mask = Image.open(os.path.join(voc, "SegmentationClass", f"{sample.key}.png"))
+        np.testing.assert_array_equal(sample.image, np.asarray(photo.convert("RGB")))
+        np.testing.assert_array_equal(sample.label, np.asarray(mask))
+        assert (sample.image.dtype, sample.label.dtype) == (np.uint8, np.uint8)
+        assert sample["height"].tolist() == [photo.height]
+        with open(photo.filename, "rb") as file:
+            assert sample.encoded == file.read()
+
+
+@pytest.mark.parametrize("form", ["int64", "png16", "raw16"])
+def test_extras_are_the_same_in_every_form(voc, tmp_path, built, form):
+    out = str(tmp_path / form)
+    make(voc, out, splits=("train",), extras=(f"laplacian:{form}", "edges"))
+    for one, other in zip(dsbuild.open(out), dsbuild.open(built, "train"), strict=True):
+        assert one.laplacian.dtype == np.int16
+        assert one.laplacian.shape == one.label.shape
+        np.testing.assert_array_equal(one.laplacian, other.laplacian)
+        assert set(np.unique(one.edges)) <= {0, 1, 255}
+    with pytest.raises(AttributeError, match="no 'sobel'; it has image"):
+        _ = one.sobel
+
+
+def test_numbers_slices_and_splits(voc, built):
+    train, val = listed(voc, "train"), listed(voc, "val")
+    data = dsbuild.open(built)
+    assert keys(data) == train + val
+    assert data[-1].key == val[-1]
+    assert keys(data[3:9:2]) == (train + val)[3:9:2]
+    assert keys(data[2:][1:3]) == (train + val)[3:5]
+    assert keys(dsbuild.open(built, "val+train[:25%]")) == val + train[:3]
+    assert keys(dsbuild.open(built, "train[9:]+train[:2]")) == train[9:] + train[:2]
+    assert len(dsbuild.open(built, "train[4:4]")) == 0
+    with pytest.raises(IndexError):
+        data[18]
+    for trained, held in dsbuild.kfold(built, 4):
+        mine = keys(dsbuild.open(built, held))
+        assert sorted(keys(dsbuild.open(built, trained)) + mine) == sorted(train)
+
+
+def test_wrong_names_are_errors(built, tmp_path):
+    with pytest.raises(PlanError, match="no split 'test', there are train, val"):
+        dsbuild.open(built, "test")
+    with pytest.raises(ShardError, match="there is no such file or folder"):
+        dsbuild.open(str(tmp_path / "nothing"))
+    with pytest.raises(PlanError, match="check 'all'"):
+        dsbuild.open(built, check="all")
+    with pytest.raises(AttributeError, match="no attribute 'opened'"):
+        _ = dsbuild.opened
+
+
+def test_an_unfinished_folder_is_refused(built):
+    os.remove(os.path.join(built, manifest.NAME))
+    with pytest.raises(ShardError, match="unfinished"):
+        dsbuild.open(built)
+
+
+def test_classes_of_images(tmp_path):
+    for name, count in (("cat", 2), ("dog", 3)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (8 + i, 9)).save(tmp_path / "data" / name / f"{i}.png")
+    make(str(tmp_path / "data"), str(tmp_path / "out"), layout=Classes())
+    data = dsbuild.open(str(tmp_path / "out"))
+    assert [sample.label for sample in data] == [0, 0, 1, 1, 1]
+    assert data.classes == ("cat", "dog")
+    assert data[4].image.shape == (9, 10, 3)
+
+
+def without_manifest(built, tmp_path, *, index):
+    """Return a folder as others write it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in pathlib.Path(built).glob("*.tfrecord"):
+        shutil.copy(path, other)
+    if index:
+        shutil.copytree(os.path.join(built, "index"), other / "index")
+    records.index.cache_clear()
+    return str(other)
+
+
+def test_shards_that_others_wrote(voc, built, tmp_path):
+    other = without_manifest(built, tmp_path, index=False)
+    with pytest.warns(UserWarning, match="frames were walked"):
+        data = dsbuild.open(other, "val")
+    assert keys(data) == listed(voc, "val")
+    assert data.classes == ()
+    np.testing.assert_array_equal(data[0].image, dsbuild.open(built, "val")[0].image)
+    alone = os.path.join(other, "val-00001-of-00003.tfrecord")
+    assert keys(dsbuild.open(alone)) == listed(voc, "val")[2:4]
+    assert len(dsbuild.open(without_manifest(built, tmp_path / "b", index=True))) == 18
+
+
+@pytest.fixture(autouse=True)
+def fresh_indexes(tmp_path):
+    (tmp_path / "b").mkdir(exist_ok=True)
+    records.index.cache_clear()
+
+
+@pytest.mark.parametrize("text", ["", "0 10\n", "junk", "0 5\n3 2\n1 1\n"])
+def test_an_index_that_does_not_fit_is_made_again(voc, built, text):
+    path = os.path.join(built, "index", "val-00000-of-00003.tfrecord.idx")
+    with open(path, "w") as file:
+        file.write(text)
+    with pytest.warns(UserWarning, match="frames were walked"):
+        assert keys(dsbuild.open(built, "val")) == listed(voc, "val")
+
+
+def damage(built, at):
+    path = os.path.join(built, "val-00001-of-00003.tfrecord")
+    offset = int(records.index(path)[1, 0])
+    with open(path, "r+b") as file:
+        file.seek(offset + at)
+        byte = file.read(1)
+        file.seek(offset + at)
+        file.write(bytes([byte[0] ^ 1]))
+    return path, offset
+
+
+@pytest.mark.parametrize("at", [0, 9, 12, 500, -3])
+def test_a_flipped_bit_is_named_with_file_and_record(voc, built, at):
+    size = records.index(os.path.join(built, "val-00001-of-00003.tfrecord"))[1, 1]
+    path, offset = damage(built, at % int(size))
+    data = dsbuild.open(built, "val")
+    with pytest.raises(ShardError, match=rf"{path}: record 1 at byte {offset}: "):
+        _ = data[3].key
+    assert keys([data[2], data[4]]) == [listed(voc, "val")[2], listed(voc, "val")[4]]
+    trusting = dsbuild.open(built, "val", check="none")
+    assert len(trusting[3]._record.data) == size - 16
+
+
+def test_a_shard_that_was_cut_is_named(built):
+    path = os.path.join(built, "val-00001-of-00003.tfrecord")
+    data = dsbuild.open(built, "val")
+    _ = data[3].key
+    os.truncate(path, os.path.getsize(path) - 20)
+    with pytest.raises(ShardError, match=f"{path}: record 1 at byte"):
+        _ = data[3].key
+    os.remove(path)
+    with pytest.raises(DsbuildError, match=f"{path}: there is no such file"):
+        _ = data[3].key
+
+
+def test_pixels_that_do_not_decode_are_named(voc, out):
+    make(voc, out, splits=("val",))
+    data = dsbuild.open(out)
+    sample = data[1]
+    sample._values["image/encoded"] = [sample.encoded[:300]]
+    with pytest.raises(ShardError, match=r"record 1 at byte \d+: image of '2007_\d+'.*truncated"):
+        _ = sample.image
+
+
+def one(job):
+    data, number = job
+    return data[number].key
+
+
+def test_readers_travel_and_are_shared(voc, built):
+    data = dsbuild.open(built, "train")
+    assert len(pickle.dumps(data)) < 10_000
+    with ProcessPoolExecutor(2) as pool:
+        assert list(pool.map(one, [(data, i) for i in range(12)])) == listed(voc, "train")
+    found = {}
+
+    def read(share):
+        found[share] = [data[i].image.sum() for i in range(12)]
+
+    threads = [threading.Thread(target=read, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({tuple(sums) for sums in found.values()}) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
+@pytest.mark.parametrize("split", ["train", "train[2:9]+val", "val+train"])
+def test_an_epoch_in_shares_has_each_sample_once(built, split, count):
+    data = dsbuild.open(built, split)
+    shares = [data.epoch(5, 1, index=i, count=count, window=4) for i in range(count)]
+    assert sum(map(len, shares)) == len(data)
+    assert sorted(key for share in shares for key in keys(share)) == sorted(keys(data))
+
+
+def test_an_epoch_is_shuffled_by_its_seed(built):
+    data = dsbuild.open(built, "train")
+    assert keys(data.epoch()) == keys(data)
+    assert keys(data.epoch(1)) == keys(data.epoch(1)) != keys(data.epoch(2))
+    assert keys(data.epoch(1)) != keys(data.epoch(1, 1))
+
+
+@pytest.mark.parametrize("left", [0, 1, 5, 11, 12])
+def test_an_epoch_is_taken_up_where_it_was_left(built, left):
+    data = dsbuild.open(built, "train")
+    whole = keys(data.epoch(7, 3))
+    begun = data.epoch(7, 3)
+    first = [next(begun).key for _ in range(left)]
+    state = json.loads(json.dumps(begun.state_dict()))
+    again = dsbuild.open(built, "train").epoch()
+    again.load_state_dict(state)
+    assert first + keys(again) == whole
+    with pytest.raises(ShardError, match="12 samples, and 6 samples here"):
+        dsbuild.open(built, "val").epoch().load_state_dict(state)
+
+
+def test_grain_takes_a_reader(built):
+    grain = pytest.importorskip("grain.python")
+    data = dsbuild.open(built, "train")
+    sampler = grain.IndexSampler(len(data), grain.NoSharding(), shuffle=True, num_epochs=1, seed=1)
+    loader = grain.DataLoader(data_source=data, sampler=sampler)
+    assert sorted(keys(loader)) == sorted(keys(data))
