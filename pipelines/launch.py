@@ -15,8 +15,10 @@ from apache_beam.options.pipeline_options import (
     TestOptions,
 )
 
+from dsbuild import storage
 from dsbuild.errors import DsbuildError
 from dsbuild.pipelines import package
+from dsbuild.pipelines.options import DATAFLOW
 
 _ERROR = re.compile(
     r"^dsbuild\.(?:errors|example)\.\w+: (?P<text>.*?)(?: \[while running .*)?$", re.MULTILINE
@@ -41,6 +43,7 @@ def run(
     run. Raises a DsbuildError for whatever a user can mend.
     """
     with _clear(options), _quiet():
+        _look_at_places(options)
         with tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
             package.bring(options, folder)
             pipeline = made(options)
@@ -59,6 +62,14 @@ def made(options: PipelineOptions) -> beam.Pipeline:
         return beam.Pipeline(options=options)
     except ValueError as error:
         raise DsbuildError(f"options of Beam: {' '.join(str(error).split())}") from error
+
+
+def _look_at_places(options: PipelineOptions) -> None:
+    """Raise StorageError where the driver cannot stage; Beam tries a missing bucket for minutes."""
+    cloud = options.view_as(GoogleCloudOptions)
+    if options.view_as(StandardOptions).runner == DATAFLOW and not is_dry(options):
+        for place in {cloud.temp_location, cloud.staging_location} - {None}:
+            storage.is_folder(place)
 
 
 @contextlib.contextmanager
@@ -109,7 +120,7 @@ def _clear(options: PipelineOptions) -> Iterator[None]:
 def _of_job(lines: list[str]) -> str:
     """Return what the service says of a failed job: its state, and its last line."""
     state, last = lines[0].removesuffix(", Error:"), lines[-1]
-    why = "the service says no more" if last in (lines[0], "None") else last
+    why = "the service says no more" if last in (lines[0], "None") else last.rstrip(".")
     return f"{state}: {why}; finished shards are kept: run the same command again to resume"
 
 

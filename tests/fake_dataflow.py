@@ -29,10 +29,11 @@ class Dataflow(ThreadingHTTPServer):
 
     def __init__(self, folder):
         super().__init__(("localhost", 0), _Rest)
-        self.folder, self.jobs = pathlib.Path(folder), {}
+        self.folder, self.jobs, self.before = pathlib.Path(folder), {}, lambda: None
 
     def start(self, job):
-        """Run a job, as its own process group."""
+        """Run a job, as its own process group; `before` is called first."""
+        self.before()
         url = job["environment"][OPTIONS]["options"]["pipelineUrl"]
         folder = self.folder / f"job-{len(self.jobs)}"
         folder.mkdir()
@@ -90,7 +91,7 @@ class _Rest(BaseHTTPRequestHandler):
         elif self.command == "PUT":
             server.kill(name)
             answer = server.look(name)
-            answer["currentState"] = json.loads(given)["requestedState"]
+            answer["currentState"] = "JOB_STATE_CANCELLED"  # all that is asked for
         elif what == "messages":
             answer = {"jobMessages": server.messages(name)}
         else:
@@ -135,7 +136,7 @@ def install(python, folder, staged):
 
 
 def run(url, folder):
-    """Run the pipeline of a job on two workers; return Beam's result."""
+    """Run the pipeline of a job on two workers."""
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.portability import python_urns
     from apache_beam.portability.api import beam_runner_api_pb2 as protos
@@ -153,12 +154,11 @@ def run(url, folder):
         install(python, folder, staged)
         del environment.dependencies[:]
         environment.urn = python_urns.SUBPROCESS_SDK
-        words = f"{python} -m apache_beam.runners.worker.sdk_worker_main"
-        environment.payload = words.encode()
-    options = PipelineOptions(["--direct_num_workers=2"])
-    result = FnApiRunner().run_via_runner_api(proto, options)
-    result.wait_until_finish()
-    return result
+        words = f"echo $$ >> workers.txt; exec {python} -m apache_beam.runners.worker."
+        environment.payload = (words + "sdk_worker_main").encode()
+    runner = FnApiRunner()
+    runner._num_workers = 2  # an option, but only of pipelines that it is not given as a graph
+    runner.run_via_runner_api(proto, PipelineOptions([])).wait_until_finish()
 
 
 if __name__ == "__main__":
