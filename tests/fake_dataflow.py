@@ -128,7 +128,7 @@ def bare_python(folder):
 
 def install(python, folder, staged):
     """Install staged packages as the boot of a worker does, but for their requirements."""
-    for name in staged["extra_packages.txt"].decode().split():
+    for name in staged.get("extra_packages.txt", b"").decode().split():
         (folder / name).write_bytes(staged[name])
         words = ["-m", "pip", "--python", str(python), "install", "--quiet", "--no-index"]
         words += ["--no-deps", "--disable-pip-version-check", str(folder / name)]

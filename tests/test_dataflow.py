@@ -255,7 +255,8 @@ class Cloud:
 
     def drive(self, *flags, **named):
         """Build on Dataflow as a user does."""
-        return subprocess.run(self.words(*flags, **named), capture_output=True, text=True)
+        words = self.words(*flags, **named)
+        return subprocess.run(words, capture_output=True, text=True, timeout=240)
 
     def built(self):
         """Return name -> sha256 of the shards in the store."""
