@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import (
 from dsbuild import storage
 from dsbuild.errors import DsbuildError
 from dsbuild.pipelines import package
-from dsbuild.pipelines.options import DATAFLOW
+from dsbuild.pipelines.options import DATAFLOW, IN_PROCESS
 
 _ERROR = re.compile(
     r"^dsbuild\.(?:errors|example)\.\w+: (?P<text>.*?)(?: \[while running .*)?$", re.MULTILINE
@@ -109,7 +109,7 @@ def _clear(options: PipelineOptions) -> Iterator[None]:
         if type(error).__name__ == "DataflowRuntimeException":
             raise DsbuildError(f"{runner}: {_of_job(lines)}") from error
         room = type(error).__module__.partition(".")[0]
-        if isinstance(error, OSError) or room in _SERVICES:
+        if runner != IN_PROCESS and (isinstance(error, OSError) or room in _SERVICES):
             text = lines[0] if lines else type(error).__name__
             raise DsbuildError(
                 f"{runner}: {text}; check its options, buckets, rights, and the network"

@@ -41,7 +41,8 @@ def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
     _refuse_unknown(flags)
     # Nothing of ours is defined in the main module, which Beam would send to Dataflow's workers.
     options = PipelineOptions([f"--runner={name}", "--no_save_main_session", *flags])
-    if name == DATAFLOW and not options.view_as(GoogleCloudOptions).temp_location:
+    cloud = options.view_as(GoogleCloudOptions)
+    if name == DATAFLOW and not (cloud.temp_location or cloud.staging_location):
         # Beam would make a bucket, after looking for credentials for long.
         _refuse("found no --temp_location, expected --temp_location=gs://BUCKET/tmp")
     return options

@@ -416,11 +416,21 @@ def test_what_cannot_be_submitted_is_said_in_a_line(flags, out, text, cloud, run
 
 
 @pytest.mark.slow
-def test_a_template_is_staged_and_not_run(cloud, run):
-    done = cloud.drive("--template_location=gs://bucket/templates/voc")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    job = json.loads(storage.read("gs://bucket/templates/voc")[0])
-    url = job["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
-    assert WHEEL in storage.names(os.path.dirname(url))
-    assert cloud.unfinished()
+def test_a_template_is_staged_and_its_job_completes_the_folder(cloud):
+    """As a Flex template does: the launcher makes a job's description, the service runs it."""
+    launcher = pathlib.Path(building.__file__).parent / "dataflow" / "launch.py"
+    place = "gs://bucket/templates/voc"
+    endpoint = f"--dataflow_endpoint=http://localhost:{cloud.port}"
+    words = ["--layout=voc", "--source=gs://bucket/voc", f"--out={cloud.out}", "--shards=3"]
+    words += ["--runner=DataflowRunner", *CLOUD, endpoint, f"--template_location={place}"]
+    done = subprocess.run([sys.executable, launcher, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "the pipeline was staged, not run; its job completes the folder" in done.stderr
     assert not cloud.service.jobs
+    assert cloud.unfinished()
+    job = cloud.service.start(json.loads(storage.read(place)[0]))
+    while cloud.service.look(job["id"])["currentState"] == "JOB_STATE_RUNNING":
+        time.sleep(0.2)
+    assert job["currentState"] == "JOB_STATE_DONE", cloud.log()
+    assert cloud.built() == cloud.expected
+    assert "manifest.json" in storage.names(cloud.out)

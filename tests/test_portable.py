@@ -15,7 +15,6 @@ from tests.conftest import content, make
 from tests.fake_dataflow import bare_python
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
-pytest.importorskip("cryptography", reason="cryptography is not installed")
 pytestmark = pytest.mark.slow
 
 BOOT = pathlib.Path(__file__).with_name("boot.py")
