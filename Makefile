@@ -40,8 +40,8 @@ test-all: $(TEST) ## Run all tests
 
 # Not among what all tests need: Beam holds protobuf, Pillow and pyarrow at older versions.
 test-beam: $(TEST) ## Install Apache Beam, run the tests of its pipelines
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[beam]'
-	$(BIN)/python -m pytest tests/test_pipelines_*.py
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dataflow]'
+	$(BIN)/python -m pytest tests/test_pipelines_*.py tests/test_portable.py tests/test_dataflow.py
 
 lint: $(TEST) ## Check style and format
 	$(BIN)/ruff check .

@@ -14,18 +14,20 @@ Also a program: `python -m dsbuild.pipelines.build voc SOURCE OUT --runner=NAME 
 """
 
 import contextlib
-import re
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from dsbuild import folder, job, manifest, storage
 from dsbuild.audit import Audit, Request
 from dsbuild.build import Note, Summary, finish, opened, tell
 from dsbuild.errors import DsbuildError, SampleError
+from dsbuild.pipelines import launch
+from dsbuild.pipelines.options import DATAFLOW
 from dsbuild.plan import files
 from dsbuild.plan.files import Place
 from dsbuild.shard.parts import count_parts
@@ -33,9 +35,6 @@ from dsbuild.spread import Outcome, ensure_joined, ensure_part, ensure_shard, pr
 
 _SPACE = "dsbuild"  # of the counters
 _FAILED = "failed"
-_ERROR = re.compile(
-    r"^dsbuild\.(?:errors|example)\.\w+: (?P<text>.*?)(?: \[while running .*)?$", re.MULTILINE
-)
 
 
 def build(
@@ -43,33 +42,55 @@ def build(
     audit: Audit,
     options: PipelineOptions,
     note: Note = lambda _: None,
-) -> Summary:
+) -> Summary | None:
     """Build or finish an output folder as `dsbuild.build.build` does, by a Beam runner.
 
+    Returns None where the pipeline was not run, but made into a template, or not even that.
     Shards that stand as planned are kept. Raises a DsbuildError, which leaves a folder
     without manifest but with all finished shards; any engine then finishes it.
     """
+    splits = [found.split for found in audit.splits]
+    shards = sum(len(found.shards) for found in audit.splits)
+    samples = sum(len(found.samples) for found in audit.splits)
+    parts = count_parts(shards, samples, _workers(options))
+    graph = functools.partial(_graph, request=request, splits=splits, parts=parts)
+    _refuse_local(request, options)
+    if launch.is_dry(options):
+        launch.run(options, graph)
+        note("Beam's --dry_run made the pipeline's graph; nothing was written, and nothing sent")
+        return None
     with opened(request, audit, note) as others:
         prepare(request, audit.splits, others, note)
-        splits = [found.split for found in audit.splits]
-        shards = sum(len(found.shards) for found in audit.splits)
-        samples = sum(len(found.samples) for found in audit.splits)
-        parts = count_parts(shards, samples, _workers(options))
-        pipeline = beam.Pipeline(options=options)
-        plans = pipeline | "plans" >> beam.Create([files.path(request.out, s) for s in splits])
-        _ = plans | Build(request, splits, parts)
-        with _clear(request.out):
-            result = pipeline.run()
-            result.wait_until_finish()
+        with _told(request.out):
+            result = launch.run(options, graph, note)
+        if result is None:
+            note(f"{request.out}: the pipeline was staged, not run; its job completes the folder")
+            return None
         document = manifest.load(request.out)
         if document is None:
             raise DsbuildError(
-                f"{request.out}: the pipeline was staged, not run; its job completes the folder"
+                f"{request.out}: the job ended, and there is no manifest; its workers see other "
+                "files, so name an OUT and a SOURCE that all machines reach"
             )
-        kept = _counted(result, "shards kept")
+        kept = min(_counted(result, "shards kept"), shards)  # what is tried again counts again
         rejects = folder.rejects(request.out)
         tell(rejects, note)
         return Summary(document, shards - kept, kept, rejects)
+
+
+def _refuse_local(request: Request, options: PipelineOptions) -> None:
+    if options.view_as(StandardOptions).runner == DATAFLOW:
+        for path in (request.root, request.out):
+            if not path.startswith("gs://"):
+                raise DsbuildError(
+                    f"{path}: found a path that the workers of Dataflow do not reach, expected "
+                    "gs://BUCKET/... for SOURCE and OUT; `gcloud storage cp -r` brings data there"
+                )
+
+
+def _graph(pipeline: beam.Pipeline, request: Request, splits: Sequence[str], parts: int) -> None:
+    plans = [files.path(request.out, split) for split in splits]
+    _ = pipeline | "plans" >> beam.Create(plans) | Build(request, splits, parts)
 
 
 class Build(beam.PTransform):
@@ -196,19 +217,15 @@ def _finish(
 
 
 @contextlib.contextmanager
-def _clear(out: str) -> Iterator[None]:
-    """Raise what failed in a pipeline as the worker raised it, without Beam's traceback."""
+def _told(out: str) -> Iterator[None]:
+    """Raise what `_finish` raised in a pipeline, from the file that it wrote."""
     path = folder.state(out, folder.FAILED)
     storage.remove(path)
     try:
         yield
-    except Exception as error:
+    except Exception:
         if storage.stamp(path):
             raise SampleError(storage.read(path)[0].decode()) from None
-        # In other processes only the text of the traceback is left of an error.
-        found = [*_ERROR.finditer(f"dsbuild.errors.{type(error).__name__}: {error}")]
-        if isinstance(error, DsbuildError) or len(found) > 1:
-            raise DsbuildError(found[-1]["text"]) from error
         raise
 
 

@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from dsbuild import storage
 from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.job import Job, tune
+from dsbuild.pipelines import launch
 
 # To watch a pipeline by; a runner that repeats work counts it twice.
 _DONE = Metrics.counter("dsbuild", "done")
@@ -29,8 +30,12 @@ def run(job: Job, options: PipelineOptions) -> list[Any]:
     with scratch(options) as folder:
         for i, task in enumerate(job.tasks):
             keep(task, folder, f"task-{i}")
-        with pipeline(options) as root:
-            _ = root | beam.Create(range(len(job.tasks))) | beam.Map(_work, folder, job.work)
+        launch.run(
+            options,
+            lambda root: (
+                root | beam.Create(range(len(job.tasks))) | beam.Map(_work, folder, job.work)
+            ),
+        )
         return [kept(folder, f"result-{i}") for i in range(len(job.tasks))]
 
 
@@ -43,14 +48,6 @@ def advance(done: int, size: int) -> None:
     """Count what was done, in the unit of the job and in bytes, for those who watch."""
     _DONE.inc(done)
     _BYTES.inc(size)
-
-
-def pipeline(options: PipelineOptions) -> beam.Pipeline:
-    """Return a pipeline; raise DsbuildError where its runner misses an option."""
-    try:
-        return beam.Pipeline(options=options)
-    except ValueError as error:
-        raise DsbuildError(f"options of Beam: {' '.join(str(error).split())}") from error
 
 
 @contextlib.contextmanager

@@ -9,12 +9,13 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners import create_runner
 
 from dsbuild.errors import DsbuildError
 
 IN_PROCESS = "FnApiRunner"
+DATAFLOW = "DataflowRunner"
 # Beam's own choice for this process tries to download another runner, Prism, first.
 _ALIASES = dict.fromkeys(("beam", "direct", "directrunner"), IN_PROCESS)
 _DASK = ("dask", "daskrunner", "apache_beam.runners.dask.dask_runner.daskrunner")
@@ -38,7 +39,13 @@ def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
     except (ValueError, ImportError, AttributeError) as error:
         raise DsbuildError(f"--runner {runner}: {error}") from error
     _refuse_unknown(flags)
-    return PipelineOptions([f"--runner={name}", *flags])
+    # Nothing of ours is defined in the main module, which Beam would send to Dataflow's workers.
+    options = PipelineOptions([f"--runner={name}", "--no_save_main_session", *flags])
+    cloud = options.view_as(GoogleCloudOptions)
+    if name == DATAFLOW and not (cloud.temp_location or cloud.staging_location):
+        # Beam would make a bucket, after looking for credentials for long.
+        _refuse("found no --temp_location, expected --temp_location=gs://BUCKET/tmp")
+    return options
 
 
 def _refuse_unknown(flags: list[str]) -> None:

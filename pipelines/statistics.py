@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from dsbuild import statistics
 from dsbuild.job import tune
-from dsbuild.pipelines import jobs, options
+from dsbuild.pipelines import jobs, launch, options
 from dsbuild.statistics.chunks import Chunk, divide, of_chunk
 from dsbuild.statistics.counts import Accumulated, Names, total
 
@@ -69,9 +69,15 @@ def _count(chunk: Chunk, names: Names) -> Accumulated:
 def take(paths: Sequence[str], names: Names, *, flags: PipelineOptions) -> Accumulated:
     """Return what `statistics.local` returns."""
     with jobs.scratch(flags) as folder:
-        with jobs.pipeline(flags) as root:
-            found = root | "Files" >> beam.Create(paths) | Statistics(names)
-            _ = found | "Keep" >> beam.Map(jobs.keep, folder, _NAME)
+        launch.run(
+            flags,
+            lambda root: (
+                root
+                | "Files" >> beam.Create(paths)
+                | Statistics(names)
+                | "Keep" >> beam.Map(jobs.keep, folder, _NAME)
+            ),
+        )
         return jobs.kept(folder, _NAME)
 
 

@@ -16,6 +16,7 @@ from tests.test_statistics import damage
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
 jobs = importlib.import_module("dsbuild.pipelines.jobs")
+launch = importlib.import_module("dsbuild.pipelines.launch")
 options = importlib.import_module("dsbuild.pipelines.options")
 
 PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
@@ -111,4 +112,4 @@ def test_a_result_that_is_missing_tells_what_to_do(tmp_path):
 
 def test_options_that_a_runner_misses_are_an_error():
     with pytest.raises(DsbuildError, match=r"options of Beam: .*option: project. Missing"):
-        jobs.pipeline(options.parse("DataflowRunner", ["--temp_location=gs://bucket/tmp"]))
+        launch.made(options.parse("DataflowRunner", ["--temp_location=gs://bucket/tmp"]))

@@ -226,6 +226,8 @@ def _build(
         from dsbuild.pipelines.build import build as pipeline
 
         summary = pipeline(asked, found, flags, talk)
+        if summary is None:
+            return
     document = report.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
         click.echo(json.dumps(document, indent=2))

@@ -21,7 +21,9 @@ def arrange(given: Sequence[str]) -> list[str]:
     """Return the arguments of `dsbuild` for those of this program.
 
     Options of Beam, written `--name=value` or `--name`, go behind `--`. Of a name that both
-    have, such as `--labels`, dsbuild's is meant. Raises UsageError where no layout is named.
+    have, such as `--labels`, dsbuild's is meant. A launcher's `--on_error=skip`,
+    `--overwrite=true` and `--split=train,val` are understood. Raises UsageError where no
+    layout is named, or a flag is neither true nor false.
     """
     named = dict(a.split("=", 1) for a in given if a.split("=")[0] in _NAMED and "=" in a)
     rest = [a for a in given if a.split("=")[0] not in named and a != "--"]
@@ -35,16 +37,26 @@ def arrange(given: Sequence[str]) -> list[str]:
     own, beam = [], []
     arguments = iter(rest)
     for argument in arguments:
-        name = argument.split("=")[0]
-        if name in options:
-            takes = "=" not in argument and not options[name].is_flag
-            own += [argument, *itertools.islice(arguments, int(takes))]
+        name, has_value, value = argument.partition("=")
+        name = name.replace("_", "-") if name.replace("_", "-") in options else name
+        if name in options and has_value:
+            own += _valued(options[name], name, value)
+        elif name in options:
+            own += [name, *itertools.islice(arguments, int(not options[name].is_flag))]
         else:
             (beam if name.startswith("--") and name != "--help" else own).append(argument)
     if not any(argument.split("=")[0] == "--runner" for argument in own):
         own.append("--runner=beam")
     places = [named[name] for name in ("--source", "--out") if name in named]
     return [layout, *places, *own, *(["--", *beam] if beam else [])]
+
+
+def _valued(option: click.Option, name: str, value: str) -> list[str]:
+    if option.is_flag:
+        if value.lower() not in ("true", "false"):
+            raise click.UsageError(f"{name}: found {value!r}, expected true or false")
+        return [name] if value.lower() == "true" else []
+    return [f"{name}={one}" for one in (value.split(",") if option.multiple else [value])]
 
 
 def main(given: Sequence[str] | None = None) -> None:
