@@ -216,6 +216,7 @@ def open_for_work(out: str) -> None:
     for name in _descriptions(out):
         storage.remove(storage.join(out, name))
     storage.remove(state(out, _SIDE))
+    storage.remove(state(out, FAILED))
 
 
 def differences(out: str, recipe: Recipe) -> list[str]:

@@ -19,10 +19,11 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dsbuild import folder, job, manifest, storage
+from dsbuild import folder, job, manifest, storage, tables
 from dsbuild.audit import Audit, Request
 from dsbuild.build import Note, Outcome, Summary, ensure_shard, finish, opened, prepare, tell
 from dsbuild.errors import DsbuildError, SampleError
+from dsbuild.pipelines.options import quiet
 from dsbuild.plan import files
 from dsbuild.plan.files import Place
 
@@ -50,7 +51,7 @@ def build(
         pipeline = beam.Pipeline(options=options)
         places = pipeline | "plans" >> beam.Create([files.path(request.out, s) for s in splits])
         _ = places | Build(request, splits)
-        with _clear(request.out):
+        with quiet(options), _clear(request.out):
             result = pipeline.run()
             result.wait_until_finish()
         document = manifest.load(request.out)
@@ -144,7 +145,11 @@ def _finish(
     if failed:
         plans = [files.path(out, split) for split in splits]
         ranked = sorted(failed, key=lambda one: (plans.index(one[0].path), one[0].offset))
-        more = f" (and {len(failed) - 1:,} shards more failed)" if len(failed) > 1 else ""
+        more = (
+            f" (and {tables.count(len(failed) - 1, 'shard')} more failed)"
+            if len(failed) > 1
+            else ""
+        )
         text = ranked[0][1] + more
         storage.write(folder.state(out, folder.FAILED), text.encode())
         raise SampleError(text)
@@ -157,7 +162,6 @@ def _finish(
 def _clear(out: str) -> Iterator[None]:
     """Raise what failed in a pipeline as the worker raised it, without Beam's traceback."""
     path = folder.state(out, folder.FAILED)
-    storage.remove(path)
     try:
         yield
     except Exception as error:

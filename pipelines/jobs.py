@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from dsbuild import storage
 from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.job import Job, tune
+from dsbuild.pipelines.options import quiet
 
 # To watch a pipeline by; a runner that repeats work counts it twice.
 _DONE = Metrics.counter("dsbuild", "done")
@@ -29,7 +30,7 @@ def run(job: Job, options: PipelineOptions) -> list[Any]:
     with scratch(options) as folder:
         for i, task in enumerate(job.tasks):
             keep(task, folder, f"task-{i}")
-        with pipeline(options) as root:
+        with quiet(options), pipeline(options) as root:
             _ = root | beam.Create(range(len(job.tasks))) | beam.Map(_work, folder, job.work)
         return [kept(folder, f"result-{i}") for i in range(len(job.tasks))]
 

@@ -6,10 +6,11 @@ dsbuild for its own. What Beam would only warn of, or end the process for, is an
 
 import argparse
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners import create_runner
 
 from dsbuild.errors import DsbuildError
@@ -55,6 +56,19 @@ def _refuse_unknown(flags: list[str]) -> None:
 
 def _refuse(text: str) -> NoReturn:
     raise DsbuildError(f"options of Beam: {text}; `-- --help` lists them")
+
+
+@contextlib.contextmanager
+def quiet(options: PipelineOptions) -> Iterator[None]:
+    """Keep to itself what Beam logs while it runs in this process: errors are raised, too."""
+    logger = logging.getLogger("apache_beam")
+    before = logger.level
+    if options.view_as(StandardOptions).runner == IN_PROCESS:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def parser(text: str) -> argparse.ArgumentParser:
