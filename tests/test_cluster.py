@@ -19,67 +19,13 @@ from dsbuild.build import spread
 from dsbuild.errors import DsbuildError, SampleError
 from dsbuild.job import Job
 from tests import fakes
+from tests.clusters import Cluster, wait_until
 from tests.conftest import content, make, requested
 
 if importlib.util.find_spec("distributed") is None:
     pytest.skip("Dask's distributed is not installed", allow_module_level=True)
 
-REPOSITORY = os.path.dirname(os.path.dirname(__file__))  # whose tests workers import, too
 SHARDS = {"shards": 8, "splits": ("train", "val")}
-
-
-class Cluster:
-    """A scheduler and workers as processes; `folder` is where they leave their files."""
-
-    def __init__(self, folder):
-        self.folder, self.workers = folder, []
-        file = folder / "scheduler.json"
-        words = ["dask_scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard"]
-        self.scheduler = self._start(*words, f"--scheduler-file={file}")
-        wait_until(lambda: file.exists() and file.stat().st_size)
-        self.address = next(
-            text for text in file.read_text().split('"') if text.startswith("tcp://")
-        )
-
-    def _start(self, name, *words, **environment):
-        return subprocess.Popen(
-            [sys.executable, "-m", f"distributed.cli.{name}", *words],
-            env=os.environ | {"PYTHONPATH": REPOSITORY} | environment,
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def start(self, count, **environment):
-        """Start workers, and wait until there are no others."""
-        words = [self.address, "--host=127.0.0.1", "--nthreads=1", "--no-nanny", "--no-dashboard"]
-        self.workers += [self._start("dask_worker", *words, **environment) for _ in range(count)]
-        self.settle()
-
-    def kill(self, process):
-        """End a worker as a machine that loses its power does."""
-        process.kill()
-        process.wait()
-        self.workers.remove(process)
-
-    def settle(self):
-        """Wait until the scheduler knows the workers that live."""
-        from distributed import Client
-
-        with Client(self.address, set_as_default=False) as client:
-            wait_until(lambda: len(client.nthreads()) == len(self.workers))
-
-    def close(self):
-        for process in [*self.workers, self.scheduler]:
-            process.kill()
-            process.wait()
-
-
-def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
