@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -252,6 +253,26 @@ def test_a_second_build_at_the_same_time_stops(voc, out):
         pytest.raises(StorageError, match="another dsbuild is building into this folder"),
     ):
         make_beam(voc, out)
+
+
+@pytest.mark.parametrize("flags", [[], THREADS], ids=["one", "threads"])
+def test_a_build_that_was_killed_is_finished_here(tmp_path, flags):
+    voc = fakes.voc(tmp_path, train=60, val=30, width=300, height=200)
+    asked = {"shards": 10, "extras": ("laplacian:png16",)}
+    out = tmp_path / "out"
+    words = ["voc", voc, str(out), "--shards=10", "--extra=laplacian:png16", "--runner=beam"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "dsbuild", *words, "--quiet", "--", *flags]
+    ) as one:
+        while one.poll() is None and len([*out.glob(".dsbuild/receipts/*.json")]) < 3:
+            time.sleep(0.01)
+        one.kill()
+    assert manifest.load(str(out)) is None
+    done = len([*out.glob(".dsbuild/receipts/*.json")])
+    summary = make(voc, out, workers=2, **asked)
+    assert 3 <= done <= summary.kept < 30
+    make(voc, tmp_path / "fresh", workers=2, **asked)
+    assert content(out) == content(tmp_path / "fresh")
 
 
 # pipelines
