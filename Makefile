@@ -1,21 +1,25 @@
-# `make` lists what there is to do. All that a target needs it sets up itself, in .venv.
+# `make` lists what there is to do. All that a target needs it sets up itself, in .venv; what
+# needs Apache Beam in .venv-beam, for Beam holds protobuf, Pillow and pyarrow at older versions.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # A second session of make finds the environment as the first one left it.
 BASE := $(VENV)/.base
 TEST := $(VENV)/.test
+BEAM := .venv-beam
+TEST_BEAM := $(BEAM)/.test
+TESTS_BEAM := $(wildcard tests/test_pipelines_*.py tests/test_dataflow.py tests/test_portable.py tests/test_cluster.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-beam lint format docs bench fuzz clean
+.PHONY: help demo test test-beam test-all lint format docs bench bench-engines fuzz clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
-$(VENV):
+$(VENV) $(BEAM):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "dsbuild needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	$(PYTHON) -m venv $@ || { rm -rf $@; exit 1; }
 
 $(BASE): setup.cfg pyproject.toml | $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
@@ -23,6 +27,10 @@ $(BASE): setup.cfg pyproject.toml | $(VENV)
 
 $(TEST): $(BASE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(TEST_BEAM): setup.cfg pyproject.toml | $(BEAM)
+	$(BEAM)/bin/pip install --quiet --disable-pip-version-check --editable '.[test-beam]'
 	@touch $@
 
 demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, check and inspect them
@@ -35,13 +43,12 @@ demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, check and inspe
 test: $(TEST) ## Run the tests (but for the slow ones)
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(TEST) ## Run all tests
-	$(BIN)/python -m pytest
+test-beam: $(TEST_BEAM) ## Run the tests of the pipelines, with Apache Beam (but for the slow ones)
+	$(BEAM)/bin/python -m pytest -m "not slow" $(TESTS_BEAM)
 
-# Not among what all tests need: Beam holds protobuf, Pillow and pyarrow at older versions.
-test-beam: $(TEST) ## Install Apache Beam, run the tests of its pipelines
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dataflow]'
-	$(BIN)/python -m pytest tests/test_pipelines_*.py tests/test_portable.py tests/test_dataflow.py
+test-all: $(TEST) $(TEST_BEAM) ## Run all tests
+	$(BIN)/python -m pytest
+	$(BEAM)/bin/python -m pytest $(TESTS_BEAM)
 
 lint: $(TEST) ## Check style and format
 	$(BIN)/ruff check .
@@ -60,11 +67,16 @@ bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 	$(BIN)/python bench/validate.py
 	$(BIN)/python bench/layouts.py
 	$(BIN)/python bench/storage.py
+	$(BIN)/python bench/scale.py
+
+bench-engines: $(TEST_BEAM) ## Measure Beam and Dask beside builds without them
+	$(BEAM)/bin/pip install --quiet --disable-pip-version-check psutil
+	$(BEAM)/bin/python bench/engines.py
 
 fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@mkdir -p build/fuzz
 	$(BIN)/python tests/fuzz/fuzz_validate.py build/fuzz -max_total_time=60
 
-clean: ## Remove the environment and all that was made
-	rm -rf $(VENV) build dist demo *.egg-info
+clean: ## Remove the environments and all that was made
+	rm -rf $(VENV) $(BEAM) build dist demo *.egg-info

@@ -175,6 +175,7 @@ def finish(
     `receipts` are those of all shards of `splits`, in any order. Raises ShardError where some
     lack, or come twice.
     """
+    folder.sweep(out)  # what workers left that were lost on the way
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
     for receipt in sorted(receipts, key=lambda receipt: receipt.name):
         mine[manifest.split_of(receipt.name)].append(receipt)

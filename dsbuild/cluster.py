@@ -1,10 +1,12 @@
 """A job on a Dask cluster: its work mapped over its tasks by the workers of a scheduler.
 
-The workers need dsbuild of the same version, and the same folders under the same names.
+Scheduler and workers need dsbuild of the same version, workers the same folders under the same
+names.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsbuild import __version__
@@ -12,10 +14,11 @@ from dsbuild.errors import DsbuildError, SampleError
 from dsbuild.job import Advance, Bar, Job, Result, Task, tune
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 _RETRIES = 3  # of a task that failed by what may pass, such as a store that is away
-_TIMEOUT = 20  # seconds to reach the scheduler, and a first worker
+_TIMEOUT = 20  # seconds to reach the scheduler, and a worker
+_PATIENCE = 10  # seconds until it is asked again whether there is one
 
 
 class _Done(NamedTuple):
@@ -30,29 +33,36 @@ class _Done(NamedTuple):
 def run(job: Job[Task, Result], scheduler: str, quiet: bool = True) -> list[Result]:
     """Return the results in the order of the tasks; a task whose worker was lost is done again.
 
-    The first error ends the job and is raised again as a DsbuildError.
+    The first error in their order ends the job and is raised again as a DsbuildError.
     """
-    results: dict[Any, Result] = {}
+    results = []
     with _client(scheduler) as client, Bar(job.samples, job.title, job.unit, quiet) as bar:
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
+        from distributed.comm import CommClosedError
 
         futures = client.map(_call, list(job.tasks), work=job.work, pure=False, retries=_RETRIES)
         try:
-            for future in as_completed(futures, loop=client.loop):
-                done: _Done = future.result()
+            for future in futures:
+                done = _result(future, client, scheduler)
                 if done.error:
                     raise done.error
                 bar.advance(done.samples, done.bytes)
-                results[future.key] = done.result
+                results.append(done.result)
         except KilledWorker as error:
             raise DsbuildError(
                 "workers of the cluster died again and again at the same shard; the system may "
                 "have killed them for want of memory: give them more, or use more --shards; "
                 "finished shards are kept"
             ) from error
+        except (CancelledError, CommClosedError) as error:
+            raise DsbuildError(
+                f"--scheduler {scheduler}: lost the scheduler, or it was told to cancel this work; "
+                "finished shards are kept"
+            ) from error
         finally:
-            client.cancel(futures)
-    return [results[future.key] for future in futures]
+            with contextlib.suppress(CommClosedError):
+                client.cancel(futures)
+    return results
 
 
 def workers(scheduler: str) -> int:
@@ -63,7 +73,7 @@ def workers(scheduler: str) -> int:
 
 @contextlib.contextmanager
 def _client(scheduler: str) -> Iterator["Client"]:
-    """Connect to a cluster whose workers have this dsbuild; raise DsbuildError otherwise."""
+    """Connect to a cluster that has this dsbuild; raise DsbuildError where there is none."""
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
@@ -78,24 +88,46 @@ def _client(scheduler: str) -> Iterator["Client"]:
             "one, such as tcp://HOST:8786"
         ) from error
     with client:
-        try:
-            client.wait_for_workers(1, timeout=_TIMEOUT)
-            found = client.run(_version)
-        except TimeoutError as error:
-            raise DsbuildError(
-                f"--scheduler {scheduler}: found no worker; start some: dask worker {scheduler}"
-            ) from error
-        except ModuleNotFoundError as error:
-            raise DsbuildError(
-                f"--scheduler {scheduler}: a worker has no dsbuild: {error}"
-            ) from error
-        for worker, version in found.items():
-            if version != __version__:
-                raise DsbuildError(
-                    f"--scheduler {scheduler}: found dsbuild {version} at {worker}, expected "
-                    f"{__version__}, as here; install it there"
-                )
+        _check(client, scheduler)
         yield client
+
+
+def _check(client: "Client", scheduler: str) -> None:
+    """Raise DsbuildError where there is no worker, or somebody has no or another dsbuild."""
+    _wait(client, scheduler)
+    try:
+        # The scheduler unpacks the tasks before it deals them.
+        found = client.run(_version) | {"the scheduler": client.run_on_scheduler(_version)}
+    except Exception as error:  # Dask has no class for what another process cannot import
+        raise DsbuildError(
+            f"--scheduler {scheduler}: the scheduler or a worker has no dsbuild ({error}); install "
+            f"{__version__} there"
+        ) from error
+    for worker, version in found.items():
+        if version != __version__:
+            raise DsbuildError(
+                f"--scheduler {scheduler}: found dsbuild {version} at {worker}, expected "
+                f"{__version__}, as here; install it there"
+            )
+
+
+def _wait(client: "Client", scheduler: str) -> None:
+    """Wait for a worker; raise DsbuildError where none comes."""
+    try:
+        client.wait_for_workers(1, timeout=_TIMEOUT)
+    except TimeoutError as error:
+        raise DsbuildError(
+            f"--scheduler {scheduler}: found no worker; start some: dask worker {scheduler}"
+        ) from error
+
+
+def _result(future: "Future", client: "Client", scheduler: str) -> _Done:
+    """Return what a task came to; raise DsbuildError where no worker is left for it."""
+    while True:
+        try:
+            return future.result(timeout=_PATIENCE)
+        except TimeoutError:
+            _wait(client, scheduler)  # a scheduler without workers waits for ever
 
 
 def _version() -> str:

@@ -74,9 +74,7 @@ def clear(out: str) -> None:
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
         # The recipe stays: it marks the folder as ours.
-        if name in (_PREVIOUS, _SIDE, FAILED, STATISTICS, interop.TERMS) or files.PLAN.fullmatch(
-            name
-        ):
+        if name in _OURS or files.PLAN.fullmatch(name):
             storage.remove(state(out, name))
 
 
@@ -217,6 +215,7 @@ def open_for_work(out: str) -> None:
     for name in _descriptions(out):
         storage.remove(storage.join(out, name))
     storage.remove(state(out, _SIDE))
+    storage.remove(state(out, FAILED))
 
 
 def differences(out: str, recipe: Recipe) -> list[str]:

@@ -12,7 +12,7 @@ Value = TypeVar("Value")
 
 _BATCH = 1 << 10  # values that are pickled together
 _RUN = 1 << 17  # values that are sorted in memory
-_MEMORY = 1 << 24  # bytes from which a spool leaves memory for a file
+_MEMORY = 1 << 20  # bytes from which a spool leaves memory for a file; sorting has one a run
 
 
 class Spool(Generic[Value]):

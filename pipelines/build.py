@@ -22,7 +22,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from dsbuild import folder, job, manifest, storage
+from dsbuild import folder, job, manifest, storage, tables
 from dsbuild.audit import Audit, Request
 from dsbuild.build import Note, Summary, finish, opened, tell
 from dsbuild.errors import DsbuildError, SampleError
@@ -207,7 +207,11 @@ def _finish(
     if failed:
         plans = [files.path(out, split) for split in splits]
         ranked = sorted(failed, key=lambda one: (plans.index(one[0].path), one[0].offset))
-        more = f" (and {len(failed) - 1:,} shards more failed)" if len(failed) > 1 else ""
+        more = (
+            f" (and {tables.count(len(failed) - 1, 'shard')} more failed)"
+            if len(failed) > 1
+            else ""
+        )
         text = ranked[0][1] + more
         storage.write(folder.state(out, folder.FAILED), text.encode())
         raise SampleError(text)
@@ -220,7 +224,6 @@ def _finish(
 def _told(out: str) -> Iterator[None]:
     """Raise what `_finish` raised in a pipeline, from the file that it wrote."""
     path = folder.state(out, folder.FAILED)
-    storage.remove(path)
     try:
         yield
     except Exception:

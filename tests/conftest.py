@@ -140,22 +140,16 @@ def run():
     return call
 
 
-def make(
-    root,
-    out,
-    workers=1,
-    note=lambda _: None,
-    *,
-    layout=None,
-    extras=(),
-    verify="full",
-    policy=None,
-    **asked,
-):
-    """Build a VOC tree by the library; returns the summary."""
+def requested(root, out, *, layout=None, extras=(), verify="full", policy=None, **asked):
+    """Return what a build of a tree, VOC's by default, asks for."""
     layout = (layout or Voc()).bind(str(root))
     recipe = Recipe(layout=layout, extras=tuple(extras), verify=verify, policy=policy or Policy())
-    request = Request(recipe=recipe, root=str(root), out=str(out), **asked)
+    return Request(recipe=recipe, root=str(root), out=str(out), **asked)
+
+
+def make(root, out, workers=1, note=lambda _: None, **asked):
+    """Build a tree, VOC's by default, by the library; returns the summary."""
+    request = requested(root, out, **asked)
     return build(request, audit(request), workers, note=note)
 
 

@@ -1,5 +1,6 @@
 """Same bytes whatever happens: resume, crashes, workers, listings, changed sources."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -14,10 +15,12 @@ import time
 import pytest
 
 from dsbuild import manifest, shard, storage, tfrecord
+from dsbuild.audit import audit
 from dsbuild.errors import PlanError, ShardError, StorageError
 from dsbuild.layouts.voc import Voc
+from dsbuild.spread import spread
 from tests import fakes
-from tests.conftest import content, make
+from tests.conftest import content, make, requested
 
 CLI = [sys.executable, "-m", "dsbuild"]
 
@@ -408,6 +411,38 @@ def test_kept_shards_of_other_library_versions_are_named(voc, out):
     summary, notes = notes_of(voc, out, shards=2, splits=("val",))
     assert summary.written == 0
     assert "kept shards were written with pillow 1.0" in notes
+
+
+# engines
+
+
+def in_this_process(job):
+    return [job.work(task, lambda *_: None) for task in job.tasks]
+
+
+def backwards_and_twice(job):
+    tasks = [*job.tasks]
+    in_this_process(dataclasses.replace(job, tasks=tasks[2:]))
+    return in_this_process(dataclasses.replace(job, tasks=tasks[::-1]))
+
+
+def losing_workers(job):
+    receipts = in_this_process(job)
+    out = job.work.keywords["request"].out
+    for place in (out, os.path.join(out, ".dsbuild", "receipts")):
+        pathlib.Path(place, ".dsbuild-train-00001-of-00003.tfrecord-4711-ab").write_bytes(b"half")
+    return receipts
+
+
+@pytest.mark.parametrize("engine", [in_this_process, backwards_and_twice, losing_workers])
+def test_an_engine_maps_in_any_order_and_as_often_as_it_likes(voc, out, tmp_path, engine):
+    asked = requested(voc, out, shards=3)
+    summary = spread(asked, audit(asked), engine, 1)
+    here = make(voc, tmp_path / "here", shards=3)
+    assert content(out) == content(tmp_path / "here")
+    assert summary.manifest == here.manifest
+    assert summary.written + summary.kept == 9
+    assert not list(pathlib.Path(out).rglob(".dsbuild-*"))
 
 
 # crashes

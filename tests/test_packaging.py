@@ -30,7 +30,7 @@ def call(*command, **options):
 @pytest.fixture
 def source(tmp_path):
     """A copy of the project, as a checkout has it."""
-    ignore = shutil.ignore_patterns(".venv", ".git", "demo", "build", "*.egg-info", "__pycache__")
+    ignore = shutil.ignore_patterns(".venv*", ".git", "demo", "build", "*.egg-info", "__pycache__")
     return pathlib.Path(shutil.copytree(ROOT, tmp_path / "source", ignore=ignore))
 
 

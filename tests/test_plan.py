@@ -1,12 +1,20 @@
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsbuild import plan
-from dsbuild.errors import PlanError
+from dsbuild import plan, spool
+from dsbuild.audit import audit
+from dsbuild.build import prepare
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.layouts import Sample
 from dsbuild.layouts.voc import Voc
+from dsbuild.plan import files
 from dsbuild.recipe import Recipe
+from tests.conftest import requested
 
 RECIPE = Recipe(layout=Voc())
 
@@ -102,3 +110,73 @@ def test_wrong_requests_are_named():
         plan.shard_count(1, 0, 1)
     with pytest.raises(PlanError, match="'random'"):
         plan.order([], "random")
+
+
+# plans in a folder
+
+
+def test_plans_are_read_from_their_places(tmp_path):
+    out = str(tmp_path)
+    listed = [*samples("a", "b/ä", "c"), Sample("d", "d.jpg", None), Sample("e", "e.jpg", 3)]
+    plans = list(plan.shards("train", "root", listed, 5, 7, RECIPE))
+    files.save(out, "train", iter(plans))
+    places = list(files.places(files.path(out, "train")))
+    assert [files.load(place, "root", RECIPE) for place in reversed(places)] == plans[::-1]
+    assert files.samples(out, "train") == {shard.name: shard.samples for shard in plans}
+    assert files.samples(out, "val") == {}
+    assert files.splits(out) == {"train"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{}",
+        b'{"name":"train","digest":"","samples":[]}',
+        b'{"name":"train-00000-of-00001","digest":"","samples":[["a",1,2]]}',
+    ],
+)
+def test_a_line_that_is_no_plan_is_named(line):
+    with pytest.raises(ShardError, match=r"^out/plan: found .* again$"):
+        plan.read_line(line, "out/plan")
+
+
+# many samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Many(Voc):
+    """As many samples as are asked for, of two files."""
+
+    total: int = 0
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        return ("train",)
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        for i in range(self.total):
+            yield Sample(f"{i * 7919 % self.total:08d}", "image.jpg", "label.png")
+
+
+@pytest.mark.parametrize("order", plan.ORDERS)
+def test_memory_does_not_grow_with_the_samples(order, tmp_path, monkeypatch):
+    monkeypatch.setattr(spool, "_MEMORY", 1 << 14)
+    monkeypatch.setattr(spool, "_BATCH", 1 << 6)
+    monkeypatch.setattr(spool.ordered, "__defaults__", (1 << 10,))
+    for name in ("image.jpg", "label.png"):
+        (tmp_path / name).touch()
+
+    def peak(total):
+        asked = {"layout": Many(total=total), "order": order, "shards": total // 100}
+        request = requested(tmp_path, tmp_path.with_name("out"), **asked)
+        tracemalloc.start()
+        prepare(request, audit(request).splits, {}, lambda _: None)
+        for place in files.places(files.path(request.out, "train")):
+            assert place.size > 100
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(100)  # what is imported and cached stays out of it
+    few, many = peak(5_000), peak(20_000)
+    assert many - few < 15_000 * 40  # a Sample has 300 bytes

@@ -49,14 +49,14 @@ def test_every_command_runs(page, tmp_path, run, monkeypatch):
 
 def test_make_lists_its_targets():
     shown = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for target in ("demo", "test", "test-all", "lint", "docs", "bench"):
+    for target in ("demo", "test", "test-beam", "test-all", "lint", "docs", "bench"):
         assert re.search(rf"^{target} ", shown, re.MULTILINE)
 
 
 @pytest.mark.slow
 def test_demo_from_nothing(tmp_path):
     """Run `make demo` in a fresh copy: its own environment, all packages installed."""
-    ignore = shutil.ignore_patterns(".venv", ".git", "demo", "*.egg-info", "__pycache__")
+    ignore = shutil.ignore_patterns(".venv*", ".git", "demo", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, tmp_path / "dsbuild", ignore=ignore)
     result = subprocess.run(
         ["make", "demo"], cwd=tmp_path / "dsbuild", capture_output=True, text=True

@@ -7,8 +7,7 @@ import click
 from click.testing import CliRunner
 
 from dsbuild.cli import main
-from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
-from tests.conftest import make
+from dsbuild.cli.runner import Runner, RunnerCommand, dask_option, runner_option
 from tests.test_floors import loaded
 
 
@@ -16,6 +15,7 @@ from tests.test_floors import loaded
 @click.argument("source", required=False)
 @click.argument("out", default="tfrecord")
 @runner_option
+@dask_option
 @click.option("--workers", type=int)
 def command(**given):
     click.echo(repr(given))
@@ -28,7 +28,8 @@ def call(*arguments):
 
 
 def test_without_a_runner_all_is_local():
-    assert call() == {"runner": Runner(), "source": None, "out": "tfrecord", "workers": None}
+    rest = {"source": None, "out": "tfrecord", "scheduler": None, "workers": None}
+    assert call() == {"runner": Runner(), **rest}
     assert call("a", "b", "--workers", "2", "--")["runner"].local
 
 
@@ -44,6 +45,17 @@ def test_what_stands_behind_the_dashes_is_of_beam():
 def test_options_of_beam_without_beam_are_refused():
     assert "found --project=p behind --" in call("a", "--", "--project=p")
     assert "--workers are of --runner local" in call("--runner", "beam", "--workers", "2")
+
+
+def test_a_cluster_is_named_by_its_scheduler_alone():
+    given = call("--runner", "dask", "--scheduler", "tcp://head:8786", "a")
+    assert given["runner"] == Runner("dask")
+    assert not given["runner"].local
+    for words in (["--runner", "dask"], ["--scheduler", "x"], ["--runner=beam", "--scheduler=x"]):
+        assert "--runner dask and --scheduler ADDRESS go together" in call(*words)
+    words = ["--runner", "dask", "--scheduler", "tcp://head:8786"]
+    assert "--runner dask, which has none" in call(*words, "--", "--project=p")
+    assert "--workers are of --runner local" in call(*words, "--workers", "2")
 
 
 def test_usage_tells_where_options_of_beam_stand():
@@ -67,14 +79,13 @@ def test_beam_that_is_missing_is_named():
     assert "pip install 'dsbuild[beam]'" in shown
 
 
-def test_local_work_never_imports_beam(voc, out):
-    make(voc, out)
+def test_local_work_imports_no_engine_and_no_store(voc, out):
     code = "from click.testing import CliRunner; from dsbuild.cli import main\n"
-    for command in ("statistics", "validate"):
-        call = f"assert CliRunner().invoke(main, ['{command}', {out!r}]).exit_code == 0"
-        found = loaded(code + call)
+    for words in (["voc", voc, out, "--workers", "1"], ["statistics", out], ["validate", out]):
+        found = loaded(code + f"assert CliRunner().invoke(main, {words}).exit_code == 0")
         assert "numpy" in found
-        assert "apache_beam" not in found
+        for name in ("apache_beam", "distributed", "obstore"):
+            assert name not in found
 
 
 def test_every_runner_command_says_where_options_of_beam_stand(run):

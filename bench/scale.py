@@ -1,0 +1,138 @@
+"""Measure planning of a million samples, and what a sample costs of few and of many.
+
+    python bench/scale.py --rounds 3
+
+Each row is a whole fresh process. A plan names real files, of which there are a thousand, and
+reads none; a build is of drawn records, small ones, so that what is not decoding counts.
+"""
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+import build
+
+sys.path.insert(0, build.REPOSITORY)
+
+from dsbuild.audit import Request, audit
+from dsbuild.build import prepare
+from dsbuild.layouts import Sample
+from dsbuild.layouts.base import Layout
+from dsbuild.layouts.voc import Voc
+from dsbuild.recipe import Recipe
+from tests import fakes
+
+FILES = 1000
+A_SHARD = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Many(Voc):
+    """As many samples as are asked for, of the same thousand files."""
+
+    total: int = 0
+    findings = Layout.findings
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        return ("train",)
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        for i in range(self.total):
+            name = f"{i % FILES:06d}"
+            yield Sample(f"{i:08d}", f"JPEGImages/{name}.jpg", f"SegmentationClass/{name}.png")
+
+
+def plan(root: str, out: str, total: int, order: str) -> None:
+    """Print what planning took in this process, and how large the graph of its pipeline is."""
+    asked = Request(
+        recipe=Recipe(layout=Many(total=total)),
+        root=root,
+        out=out,
+        order=order,
+        shards=max(1, total // A_SHARD),
+    )
+    begin = time.perf_counter()
+    found = audit(asked)
+    audited = time.perf_counter()
+    prepare(asked, found.splits, {}, lambda _: None)
+    taken = {"audit": audited - begin, "plans": time.perf_counter() - audited}
+    taken["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print(json.dumps(taken | {"graph": graph(asked)}))
+
+
+def graph(asked: Request) -> int | None:
+    """Return the size in bytes of the pipeline that builds a request; None without Beam."""
+    try:
+        import apache_beam as beam
+    except ModuleNotFoundError:
+        return None
+    from dsbuild.pipelines.build import Build
+    from dsbuild.plan import files
+
+    pipeline = beam.Pipeline(options=beam.options.pipeline_options.PipelineOptions([]))
+    places = pipeline | beam.Create([files.path(asked.out, "train")])
+    _ = places | Build(asked, ["train"])
+    return len(pipeline.to_runner_api().SerializeToString())
+
+
+def show_plan(bench: argparse.Namespace) -> None:
+    """Show what planning takes of few and of many samples."""
+    root = build.make_tree(bench.folder, FILES, bench.drawn, link=True)
+    lines = []
+    for order in ("listed", "shuffled"):
+        for total in (1_000, 100_000, 1_000_000):
+            found = []
+            for _ in range(bench.rounds):
+                with tempfile.TemporaryDirectory(dir=bench.folder) as out:
+                    words = ["plan", root, f"{out}/out", str(total), order]
+                    printed = build.run([sys.executable, os.path.abspath(__file__), *words])
+                    found.append(json.loads(printed))
+            audited, plans, peak = (median(f[k] for f in found) for k in ("audit", "plans", "peak"))
+            each = (audited + plans) / total * 1e6
+            name = f"{total:,} {order}, {max(1, total // A_SHARD):,} shards"
+            size = max(one["graph"] or 0 for one in found) or "-"  # names of its own vary
+            lines.append((name, audited, plans, each, round(peak), size))
+    build.show(
+        "Planning (aim of a million: at most 60 s and 1,000 MB)",
+        "samples | audit | plan files | microseconds a sample | peak RSS, MB | bytes of the graph",
+        lines,
+    )
+
+
+def show_build(bench: argparse.Namespace) -> None:
+    """Show what a small record takes in a build of few and of many, one process."""
+    lines = []
+    for total in (1_000, 20_000):
+        with tempfile.TemporaryDirectory(dir=bench.folder) as place:
+            root = build.make_tree(place, total, bench.drawn, link=True)
+            words = f"--shards {total // A_SHARD} --workers 1 --quiet --json".split()
+            row = {"": [build.DSBUILD, "voc", root, f"{place}/out", *words]}
+            found = build.measure(row, bench.rounds, f"{place}/out")[""]
+            lines.append((f"{total:,}", found["whole"], found["whole"] / total * 1e3))
+    build.show("Whole builds of small records", "samples | seconds | ms a sample", lines)
+
+
+def main() -> None:
+    """Show the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    bench = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as bench.folder:
+        bench.drawn = fakes.voc(f"{bench.folder}/drawn", 40, 20)
+        show_plan(bench)
+        show_build(bench)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["plan"]:
+        root, out, total, order = sys.argv[2:]
+        plan(root, out, int(total), order)
+    else:
+        main()
