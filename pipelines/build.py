@@ -88,7 +88,9 @@ def _refuse_local(request: Request, options: PipelineOptions) -> None:
                 )
 
 
-def _graph(pipeline: beam.Pipeline, request: Request, splits: Sequence[str], parts: int) -> None:
+def _graph(
+    pipeline: beam.Pipeline, request: Request, splits: Sequence[str], parts: int = 1
+) -> None:
     plans = [files.path(request.out, split) for split in splits]
     _ = pipeline | "plans" >> beam.Create(plans) | Build(request, splits, parts)
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from dsbuild import manifest, storage
 from dsbuild.audit import audit
-from dsbuild.build import prepare
 from dsbuild.cli import pipeline as program
 from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.layouts.cityscapes import Cityscapes
@@ -25,6 +24,7 @@ from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from dsbuild.plan import files
+from dsbuild.spread import prepare
 from tests import fakes
 from tests.conftest import content, make, requested
 
