@@ -110,7 +110,7 @@ def _clear(options: PipelineOptions) -> Iterator[None]:
             raise DsbuildError(f"{runner}: {_of_job(lines)}") from error
         room = type(error).__module__.partition(".")[0]
         if runner != IN_PROCESS and (isinstance(error, OSError) or room in _SERVICES):
-            text = lines[0] if lines else type(error).__name__
+            text = lines[0] if lines else f"no answer ({type(error).__name__})"
             raise DsbuildError(
                 f"{runner}: {text}; check its options, buckets, rights, and the network"
             ) from error

@@ -6,6 +6,7 @@ dsbuild for its own. What Beam would only warn of, or end the process for, is an
 
 import argparse
 import contextlib
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
@@ -17,7 +18,9 @@ from dsbuild.errors import DsbuildError
 IN_PROCESS = "FnApiRunner"
 DATAFLOW = "DataflowRunner"
 # Beam's own choice for this process tries to download another runner, Prism, first.
-_ALIASES = dict.fromkeys(("beam", "direct", "directrunner"), IN_PROCESS)
+_ALIASES = dict.fromkeys(("beam", "direct", "directrunner"), IN_PROCESS) | dict.fromkeys(
+    ("dataflow", "dataflowrunner"), DATAFLOW
+)
 _DASK = ("dask", "daskrunner", "apache_beam.runners.dask.dask_runner.daskrunner")
 
 
@@ -36,6 +39,11 @@ def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
         )
     try:
         create_runner(name)  # loads its module too, which may bring options
+        if name == DATAFLOW:
+            importlib.import_module("google.cloud.dataflow")  # or Beam fails late
+    except ModuleNotFoundError as error:
+        more = "; pip install 'dsbuild[dataflow]'" if name == DATAFLOW else ""
+        raise DsbuildError(f"--runner {runner}: {error}{more}") from error
     except (ValueError, ImportError, AttributeError) as error:
         raise DsbuildError(f"--runner {runner}: {error}") from error
     _refuse_unknown(flags)

@@ -218,6 +218,11 @@ def test_options_that_miss(flags, text, run, voc, out, no_network, monkeypatch):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["dataflow", "dataflowrunner", "DataflowRunner"])
+def test_names_of_the_runner(name):
+    assert options.parse(name, CLOUD).get_all_options()["runner"] == "DataflowRunner"
+
+
 def test_files_of_this_machine_are_refused(run, voc, out, no_network):
     result = run("voc", voc, out, "--runner", "DataflowRunner", "--quiet", "--", *CLOUD)
     assert result.stderr.startswith(f"error: {voc}: found a path that the workers of Dataflow do")

@@ -38,3 +38,9 @@ def test_what_beam_does_not_know_is_an_error(runner, flags, text, capsys):
         options.parse(runner, flags)
     assert text in str(caught.value)
     assert capsys.readouterr() == ("", "")
+
+
+def test_dataflow_without_its_part_of_beam_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.cloud.dataflow", None)
+    with pytest.raises(DsbuildError, match=r"DataflowRunner: .*pip install 'dsbuild\[dataflow\]'"):
+        options.parse("DataflowRunner", ["--temp_location=gs://bucket/tmp"])

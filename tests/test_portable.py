@@ -133,5 +133,5 @@ def test_counters_come_back(service, voc, out):
 def test_a_service_that_is_not_there(voc, out):
     done = drive(voc, out, "localhost:1", "--environment_type=LOOPBACK", "--job_server_timeout=2")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: PortableRunner: ")
+    assert done.stderr.startswith("error: PortableRunner: no answer (FutureTimeoutError); check")
     assert len(done.stderr.splitlines()) == 1
