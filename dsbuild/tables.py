@@ -93,7 +93,7 @@ def summary_text(document: Mapping[str, Any]) -> str:
     records = sum(split["records"] for split in splits)
     total = sum(split["bytes"] for split in splits)
     shards = sum(len(split["shards"]) for split in splits)
-    what = f"{records:,} records in {shards:,} shards, {size(total)}"
+    what = f"{count(records, 'record')} in {count(shards, 'shard')}, {size(total)}"
     if not document["written"]:
         return f"{document['out']} is complete: {what}; nothing to do"
     kept = f", {document['kept']:,} shards kept" if document["kept"] else ""
