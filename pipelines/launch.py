@@ -109,7 +109,7 @@ def _clear(options: PipelineOptions) -> Iterator[None]:
         if type(error).__name__ == "DataflowRuntimeException":
             raise DsbuildError(f"{runner}: {_of_job(lines)}") from error
         room = type(error).__module__.partition(".")[0]
-        # A worker's bug comes with its traceback as text, what Beam has to say of a service without.
+        # A worker's bug comes with its traceback as text, what Beam says of a service without.
         told = isinstance(error, RuntimeError) and "Traceback" not in str(error)
         if runner != IN_PROCESS and (told or isinstance(error, OSError) or room in _SERVICES):
             text = lines[0] if lines else f"no answer ({type(error).__name__})"

@@ -119,7 +119,7 @@ def test_options_that_a_runner_misses_are_an_error():
 def test_what_beam_says_of_a_service_is_one_line():
     flags = options.parse("PortableRunner", ["--job_endpoint=localhost:1"])
     with (
-        pytest.raises(DsbuildError, match="^PortableRunner: Unable to fetch the jar; check its"),
+        pytest.raises(DsbuildError, match=r"^PortableRunner: Unable to fetch the jar; check its"),
         launch._clear(flags),
     ):
         raise RuntimeError("Unable to fetch the jar\nmore")
