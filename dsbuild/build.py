@@ -92,7 +92,7 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
         audit.refuse()
     if storage.stamp(out) and not storage.is_folder(out):
         raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
-    with storage.lock(folder.state(out, "lock")):
+    with storage.lock(folder.state(out, "lock"), note):
         folder.sweep(out)
         if request.overwrite:
             note(f"removing all {len(folder.shards(out))} shards that dsbuild wrote here")

@@ -38,10 +38,13 @@ def test_a_dead_holders_lock_is_taken_over(bucket):
     path = f"{bucket}/lock"
     storage.write(path, b"someone who died")
     begin = time.monotonic()
-    with storage.lock(path):
+    told = []
+    with storage.lock(path, told.append):
         assert time.monotonic() - begin >= 1
         assert storage.read(path)[0] != b"someone who died"
     assert storage.stamp(path) is None
+    (line,) = told
+    assert "another dsbuild locked it; where that one was killed" in line
 
 
 def test_of_many_who_find_a_dead_lock_one_has_it(bucket):

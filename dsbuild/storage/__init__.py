@@ -8,7 +8,7 @@ ever bears a final name.
 import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
@@ -153,10 +153,10 @@ def relative(path: str, folder: str) -> str | None:
     return local.relative(path, folder) if rooms == {local} else None
 
 
-def lock(path: str) -> AbstractContextManager[None]:
+def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractContextManager[None]:
     """Hold a lock file; raise StorageError where another living process holds it.
 
     The lock of a process that ended in any way is free: at once on a local file system,
-    after half a minute on a store.
+    after half a minute on a store, of which `note` is told.
     """
-    return local.lock(path) if _room(path) is local else lease.lock(path)
+    return local.lock(path) if _room(path) is local else lease.lock(path, note)

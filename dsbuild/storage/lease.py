@@ -10,7 +10,7 @@ import itertools
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dsbuild.errors import StorageError
@@ -19,6 +19,7 @@ from dsbuild.storage import remote, stores
 BEAT = 10.0  # seconds from one renewal to the next
 WATCH = 25.0  # seconds without any, after which the holder is taken for dead
 _LOOK = 1.0  # seconds between two looks at a lock that is watched
+_WAITING = f"another dsbuild locked it; where that one was killed, its lock ends in {WATCH:.0f} s"
 
 
 class _Held(Exception):
@@ -26,16 +27,16 @@ class _Held(Exception):
 
 
 @contextlib.contextmanager
-def lock(url: str) -> Iterator[None]:
+def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock object; raise StorageError where a living process holds it.
 
-    Raises StorageError at the end, too, where another process took it for dead meanwhile.
+    `note` is told where there is a lock, since it takes a while to tell which it is. Raises
+    StorageError at the end, too, where another process took it for dead meanwhile.
     """
-    lease = _Lease(url)
+    lease, folder = _Lease(url), url.rsplit("/", 2)[0]
     try:
-        lease.take()
+        lease.take(lambda: note(f"{folder}: {_WAITING}"))
     except _Held:
-        folder = url.rsplit("/", 2)[0]
         raise StorageError(
             f"{folder}: another dsbuild is building into this folder; wait for it to end, or "
             "choose another folder"
@@ -66,7 +67,7 @@ class _Lease:
         self._mine: Any = None  # the version that this process wrote last
         self.lost = False
 
-    def take(self) -> None:
+    def take(self, watching: Callable[[], None]) -> None:
         """Take the lock, by its creation or over a dead holder; raise _Held."""
         found, since = None, time.monotonic()
         while True:
@@ -75,6 +76,7 @@ class _Lease:
                 mode = "create"
             elif found is None:
                 found, mode = seen, None
+                watching()
             elif seen != found:
                 raise _Held
             else:
