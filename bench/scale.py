@@ -22,11 +22,11 @@ import build
 sys.path.insert(0, build.REPOSITORY)
 
 from dsbuild.audit import Request, audit
-from dsbuild.build import prepare
 from dsbuild.layouts import Sample
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.voc import Voc
 from dsbuild.recipe import Recipe
+from dsbuild.spread import prepare
 from tests import fakes
 
 FILES = 1000

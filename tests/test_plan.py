@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from dsbuild import plan, spool
 from dsbuild.audit import audit
-from dsbuild.build import prepare
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.layouts import Sample
 from dsbuild.layouts.voc import Voc
 from dsbuild.plan import files
 from dsbuild.recipe import Recipe
+from dsbuild.spread import prepare
 from tests.conftest import requested
 
 RECIPE = Recipe(layout=Voc())
