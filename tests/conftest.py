@@ -67,18 +67,18 @@ def shuffled_listing(monkeypatch):
 @pytest.fixture(scope="session")
 def moto():
     """The port of moto's S3, one a test process."""
-    from tests import stores
+    from tests import gcs, stores
 
-    with stores.serving(stores.moto()) as server:
+    with gcs.serving(stores.moto()) as server:
         yield server.server_port
 
 
 @pytest.fixture
 def faulty(moto, monkeypatch):
     """A proxy before moto, which AWS_* lead to; it does as it is told."""
-    from tests import stores
+    from tests import gcs, stores
 
-    with stores.serving(stores.Faulty(moto)) as proxy:
+    with gcs.serving(stores.Faulty(moto)) as proxy:
         yield from _with_environment(monkeypatch, stores.s3_environment(proxy.server_port), proxy)
 
 
@@ -95,9 +95,9 @@ def s3(moto, monkeypatch):
 @pytest.fixture
 def gs(monkeypatch):
     """The URL of an empty bucket of Google's emulator."""
-    from tests import stores
+    from tests import gcs
 
-    with stores.serving(stores.gcs("bucket")) as server:
+    with gcs.serving(gcs.gcs("bucket")) as server:
         emulator = {"STORAGE_EMULATOR_HOST": f"127.0.0.1:{server.server_port}"}
         yield from _with_environment(monkeypatch, emulator, "gs://bucket")
 
@@ -105,9 +105,9 @@ def gs(monkeypatch):
 @pytest.fixture
 def az(monkeypatch):
     """The URL of an empty container of Azure's."""
-    from tests import stores
+    from tests import gcs, stores
 
-    with stores.serving(stores.azure()) as server:
+    with gcs.serving(stores.azure()) as server:
         environment = stores.azure_environment(server.server_port)
         yield from _with_environment(monkeypatch, environment, "az://container")
 

@@ -11,31 +11,12 @@ import time
 import urllib.parse
 import urllib.request
 from email.utils import formatdate
-from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.sax.saxutils import escape
-
-from gcp_storage_emulator.handlers import objects
-from gcp_storage_emulator.handlers.buckets import create_bucket
-from gcp_storage_emulator.server import RequestHandler
-from gcp_storage_emulator.storage import Storage
 
 from dsbuild import storage
 
 SECRET = "wJalrXUtnFEMI"  # of all credentials: no error may show it
-
-
-@contextlib.contextmanager
-def serving(server):
-    """Run a server in a thread; stop it by its handle."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def moto():
@@ -130,81 +111,6 @@ class _Forward(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def gcs(bucket):
-    """Return a server of Google's emulator, with what of the XML API it lacks."""
-    kept = Storage(use_memory_fs=True)
-    create_bucket(bucket, kept)
-    return HTTPServer(("127.0.0.1", 0), partial(_Gcs, kept))
-
-
-class _Gcs(RequestHandler):
-    """The emulator keeps and reads; here are ETag, conditions, HEAD, DELETE and listings."""
-
-    def _where(self):
-        path, _, query = self.path.partition("?")
-        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
-        return bucket, key, dict(urllib.parse.parse_qsl(query))
-
-    def _meta(self):
-        bucket, key, _ = self._where()
-        return self.storage.objects.get(bucket, {}).get(key)
-
-    def _answer(self, status, data=b"", length=None):
-        self.send_response(status)
-        self.send_header("Content-Length", length or len(data))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def end_headers(self):
-        meta = self._meta()
-        if meta:
-            self.send_header("ETag", f'"{meta["generation"]}"')
-            self.send_header("x-goog-generation", meta["generation"])
-            seconds = int(meta["generation"]) / 1e9
-            self.send_header("Last-Modified", formatdate(seconds, usegmt=True))
-        super().end_headers()
-
-    def do_HEAD(self):  # noqa: N802
-        meta = self._meta()
-        self._answer(200, length=meta["size"]) if meta else self._answer(404)
-
-    def do_DELETE(self):  # noqa: N802
-        bucket, key, _ = self._where()
-        there = self._meta()
-        if there:
-            self.storage.delete_file(bucket, key)
-        self._answer(204 if there else 404)
-
-    def do_PUT(self):  # noqa: N802
-        wanted = self.headers.get("x-goog-if-generation-match")
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if wanted is not None and wanted != (self._meta() or {"generation": "0"})["generation"]:
-            self._answer(412)
-            return
-        bucket, key, _ = self._where()
-        meta = objects._make_object_resource("", bucket, key, "x/y", str(len(body)))
-        self.storage.create_file(bucket, key, body, objects._checksums(body, meta))
-        self._answer(200)
-
-    def do_GET(self):  # noqa: N802
-        bucket, _, query = self._where()
-        if "list-type" not in query:
-            super().do_GET()
-            return
-        files, folders = self.storage.get_file_list(
-            bucket, query.get("prefix"), query.get("delimiter")
-        )
-        rows = [
-            f"<Contents><Key>{escape(one['name'])}</Key><Size>{one['size']}</Size>"
-            f"<LastModified>{one['updated']}</LastModified><ETag>x</ETag></Contents>"
-            for one in files
-        ]
-        rows += [
-            f"<CommonPrefixes><Prefix>{escape(name)}</Prefix></CommonPrefixes>" for name in folders
-        ]
-        self._answer(200, f"<ListBucketResult>{''.join(rows)}</ListBucketResult>".encode())
 
 
 def azure():

@@ -296,9 +296,9 @@ def cloud(tmp_path, monkeypatch):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
         monkeypatch.setenv("DSBUILD_STORE_SECONDS", "5")
-        stores._open.cache_clear()
+        stores.open_store.cache_clear()
         yield Cloud(tmp_path, store, service)
-        stores._open.cache_clear()
+        stores.open_store.cache_clear()
 
 
 def account(tokens):
