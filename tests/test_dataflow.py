@@ -406,7 +406,7 @@ def test_an_interrupted_driver_cancels_its_job(cloud, run):
         (
             ["--temp_location=gs://missing/tmp"],
             None,
-            "gs://missing/tmp: cannot be listed: not found; ",
+            "gs://missing/tmp: cannot be listed: there is no such bucket; ",
         ),
         (["--dataflow_endpoint=http://localhost:1"], None, "DataflowRunner: "),
     ],
