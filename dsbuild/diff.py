@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsbuild import manifest, scan, storage, tfrecord, wire
+from dsbuild import manifest, scan, storage, tables, tfrecord, wire
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
 
@@ -59,7 +59,7 @@ def read(path: str, workers: int = 1, quiet: bool = True) -> Side:
         split = scan.split_of(name)
         samples.setdefault(split, {}).update(items)
         counted[split] = counted.get(split, Statistics()) + statistics
-    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): "(ignore)"}
+    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): tables.IGNORE}
     return Side(path, known.get("recipe", {}), names, samples, counted)
 
 

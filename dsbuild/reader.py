@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dsbuild import census, images, manifest, records, splits, storage, tfrecord, wire
+from dsbuild import census, images, manifest, records, splits, tfrecord, wire
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras.forms import restore
 from dsbuild.order import WINDOW, Order, Share
@@ -211,7 +211,8 @@ def open(path: str, split: str | None = None, check: str = "crc") -> Reader:
     `check` is `crc`, or `none` for records whose checksums are not looked at. Raises a
     DsbuildError where there is no such folder or split.
     """
-    found = records.find(path)
+    known = manifest.load(path)
+    found = records.find(path, known)
     counts = {name: sum(files.values()) for name, files in found.items()}
     wanted = splits.ranges("+".join(counts) if split is None else split, counts)
     files: dict[str, int] = {}
@@ -220,7 +221,7 @@ def open(path: str, split: str | None = None, check: str = "crc") -> Reader:
         starts.setdefault(one.split, sum(files.values()))
         files |= found[one.split]
     picks = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
-    known = (manifest.load(path) if storage.is_folder(path) else None) or {}
+    known = known or {}
     return Reader(
         Records(tuple(files), tuple(files.values()), check),
         picks[0] if len(picks) == 1 else np.concatenate(picks).astype(np.int64),
@@ -233,6 +234,6 @@ def open(path: str, split: str | None = None, check: str = "crc") -> Reader:
 
 def kfold(path: str, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:
     """Return for each fold of a split what to train on and what to hold out, as texts of splits."""
-    found = records.find(path)
+    found = records.find(path, manifest.load(path))
     splits.ranges(split, dict.fromkeys(found, 0))
     return splits.folds(split, sum(found[split].values()), count)

@@ -9,7 +9,7 @@ import functools
 import itertools
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,12 +62,11 @@ class Records(Sequence[tfrecord.Record]):
         return {name: vars(self)[name] for name in self.__dataclass_fields__}
 
 
-def find(path: str) -> dict[str, dict[str, int]]:
+def find(path: str, known: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:
     """Return split -> file -> number of its records, of a folder or a file.
 
-    A manifest tells, else indexes; of what has neither all frames are walked.
+    `known`, its manifest, tells, else indexes; of what has neither all frames are walked.
     """
-    known = manifest.load(path) if storage.is_folder(path) else None
     if known is not None:
         return {
             split: {storage.join(path, one["name"]): one["records"] for one in entry["shards"]}

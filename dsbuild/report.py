@@ -4,13 +4,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsbuild import census, manifest, scan, storage, tfrecord, wire
+from dsbuild import census, manifest, scan, storage, tables, tfrecord, wire
 from dsbuild.audit import Audit
 from dsbuild.build import Summary
 from dsbuild.errors import ShardError
 from dsbuild.manifest import Statistics
-
-_IGNORE = "(ignore)"  # the name of the value that is no class
 
 
 def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
@@ -19,7 +17,7 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
     A folder with a manifest is described by it and by the first record of each split;
     all others are read whole.
     """
-    known = manifest.load(path) if storage.is_folder(path) else None
+    known = manifest.load(path)
     if known is not None:
         return _inspect_known(path, known)
     found = scan.scan_all(scan.files(path), scan.labels_of(path), workers, quiet)
@@ -60,7 +58,7 @@ def _inspect_known(path: str, known: Mapping[str, Any]) -> dict[str, Any]:
     for name, entry in known["splits"].items():
         classes = [{"value": i, **row} for i, row in enumerate(entry.get("classes", ()))]
         if entry.get("ignore"):
-            classes.append({"value": known["ignore"], "name": _IGNORE, **entry["ignore"]})
+            classes.append({"value": known["ignore"], "name": tables.IGNORE, **entry["ignore"]})
         shards = [{**shard, "problem": _changed(path, shard)} for shard in entry["shards"]]
         whole = [s["name"] for s in shards if s["records"] and not s["problem"]]
         found += [scan.scan(storage.join(path, shard), limit=1) for shard in whole[:1]]
@@ -113,7 +111,7 @@ def record(path: str, number: int | str) -> dict[str, Any]:
     `number` counts over all files of path; a text is the record's key.
     """
     folder = scan.home(path)
-    known = (manifest.load(path) if storage.is_folder(path) else None) or {}
+    known = manifest.load(path) or {}
     if isinstance(number, str):
         name, found = _find_key(path, number)
     else:
@@ -167,7 +165,7 @@ def _find_key(path: str, key: str) -> tuple[str, tfrecord.Record]:
 
 
 def _record_classes(found: Statistics, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): _IGNORE}
+    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): tables.IGNORE}
     return [
         {
             "value": value,

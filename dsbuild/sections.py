@@ -12,7 +12,6 @@ from dsbuild.problems import KINDS, Problem
 
 _MOST = 40  # classes in the co-occurrence; more cannot be read
 _GROUPS = 200  # of images that recur
-_IGNORE = "(ignore)"
 
 
 def rows(split: Mapping[str, Any], name: str, census: Census) -> list[dict[str, Any]]:
@@ -48,11 +47,13 @@ def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]
         ("size", tables.size(sum(entry["bytes"] for entry in entries.values()))),
         ("shards", f"{shards:,}"),
     ]
-    classes = {row["value"] for rows in splits.values() for row in rows if row["name"] != _IGNORE}
+    classes = {
+        row["value"] for rows in splits.values() for row in rows if row["name"] != tables.IGNORE
+    }
     if classes:
         tiles.append(("classes", f"{len(classes):,}"))
     for name, rows in splits.items():
-        ignored = [row for row in rows if row["name"] == _IGNORE and "pixels" in row]
+        ignored = [row for row in rows if row["name"] == tables.IGNORE and "pixels" in row]
         for row in ignored:
             whole = sum(other["pixels"] for other in rows)
             tiles.append((f"ignored in {name}", tables.share(row["pixels"], whole)))
@@ -192,7 +193,7 @@ def together(
     for row in census.rows if counted is None else ():
         if row.plane:
             pairs.update(itertools.product(row.counts, repeat=2))
-    kept = [value for value in names if pairs[value, value] and names[value] != _IGNORE]
+    kept = [value for value in names if pairs[value, value] and names[value] != tables.IGNORE]
     if len(kept) < 2:
         return ""
     note = _note(census, seed) if counted is None else ""

@@ -7,17 +7,16 @@ likes; where there are fewer shards than workers, `ensure_part` over parts and t
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from dsbuild import folder, manifest, storage
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.build import Note, Summary, finish, opened, publish, surplus, tell
 from dsbuild.errors import ShardError
 from dsbuild.job import Advance, Job
-from dsbuild.manifest import ShardReceipt
-from dsbuild.plan import ShardPlan, files
+from dsbuild.plan import files
 from dsbuild.plan.files import Place
-from dsbuild.shard import Standing, check_shard, write_shard
+from dsbuild.shard import Outcome, check_shard, ensure, unseen
 from dsbuild.shard.parts import count_parts, divide, join, write_part
 
 Engine = Callable[[Job], list[Any]]
@@ -42,7 +41,7 @@ def spread(
         samples = sum(len(found.samples) for found in planned)
         title = "building " + ", ".join(names)
         count = count_parts(len(places), samples, workers)
-        ensure: Callable[..., Any] = ensure_shard
+        last: Callable[..., Any] = ensure_shard
         if count > 1:
             tasks = [(place, i) for place in places for i in range(count)]
             engine(
@@ -53,8 +52,8 @@ def spread(
                     title,
                 )
             )
-            title, ensure = "joining", functools.partial(ensure_joined, parts=count)
-        outcomes = engine(Job(places, functools.partial(ensure, request=request), samples, title))
+            title, last = "joining", functools.partial(ensure_joined, parts=count)
+        outcomes = engine(Job(places, functools.partial(last, request=request), samples, title))
         receipts = [outcome.receipt for outcome in outcomes]
         document, rejects = finish(request.out, request.recipe, names, receipts, others)
         tell(rejects, note)
@@ -74,25 +73,13 @@ def prepare(
     publish(request, planned)
 
 
-class Outcome(NamedTuple):
-    """What became of a shard: its receipt without sources, and whether it stood already."""
-
-    receipt: ShardReceipt
-    kept: bool
-
-
 def ensure_shard(place: Place, advance: Advance, *, request: Request) -> Outcome:
     """Keep a shard that stands as the folder's plan has it, else write it.
 
     Twice, or at two places at once, it does no harm.
     """
     shard = files.load(place, request.root, request.recipe)
-    stands = _stands(shard, request)
-    if stands.receipt:
-        advance(len(shard.samples), 0)
-        return Outcome(stands.receipt, kept=True)
-    made = write_shard(shard, advance, out=request.out, on_error=request.on_error)
-    return Outcome(made, kept=False)
+    return ensure(shard, advance, **_how(request))
 
 
 def ensure_part(task: tuple[Place, int], advance: Advance, *, request: Request, parts: int) -> None:
@@ -104,26 +91,21 @@ def ensure_part(task: tuple[Place, int], advance: Advance, *, request: Request, 
     if receipt and stamp and (receipt.plan, receipt.bytes) == (shard.digest, stamp.size):
         return  # it is looked at closely, once, where the parts would be joined
     part = next(itertools.islice(divide(shard, parts), number, None))
-    write_part(part, advance, out=request.out, on_error=request.on_error, compare=request.sources)
+    write_part(part, advance, **_how(request))
 
 
 def ensure_joined(place: Place, advance: Advance, *, request: Request, parts: int) -> Outcome:
     """Keep a shard that stands, else write it of its parts, which `ensure_part` wrote."""
     shard = files.load(place, request.root, request.recipe)
-    stands = _stands(shard, request)
+    stands = check_shard(shard, unseen, **_how(request))
     if stands.receipt:
         return Outcome(stands.receipt, kept=True)
     try:
         return Outcome(join(shard, advance, out=request.out, parts=parts), kept=False)
     except ShardError:
         # Its bytes changed, or another worker joined it meanwhile and took the parts away.
-        return ensure_shard(place, advance, request=request)
+        return ensure(shard, advance, **_how(request))
 
 
-def _stands(shard: ShardPlan, request: Request) -> Standing:
-    def unseen(samples: int, size: int) -> None:
-        """Advance nothing: what is only looked at is not done yet."""
-
-    return check_shard(
-        shard, unseen, out=request.out, on_error=request.on_error, compare=request.sources
-    )
+def _how(request: Request) -> dict[str, str]:
+    return {"out": request.out, "on_error": request.on_error, "compare": request.sources}

@@ -127,7 +127,11 @@ def one(path: str, number: int, offset: int, size: int, check: bool = True) -> R
 
 def length(path: str, offset: int) -> int | None:
     """Return how long the frame at an offset says that it is, or None where there is none."""
-    head = storage.read_part(path, offset, 12)
+    return _length(storage.read_part(path, offset, 12))
+
+
+def _length(head: bytes) -> int | None:
+    """Return how long a frame is by its header, or None where that is cut or damaged."""
     if len(head) < 12 or masked_crc(head[:8]) != _HEAD.unpack(head)[1]:
         return None
     return _HEAD.unpack(head)[0] + FRAMING
@@ -142,8 +146,8 @@ def walk(path: str) -> list[tuple[int, int]]:
     with storage.reading(path) as (file, size):
         while offset < size:
             head = file.read(12)
-            frame = _HEAD.unpack(head)[0] + FRAMING if len(head) == 12 else 0
-            if not 0 < frame <= size - offset or masked_crc(head[:8]) != _HEAD.unpack(head)[1]:
+            frame = _length(head)
+            if frame is None or frame > size - offset:
                 _, problem, _ = _frame(io.BytesIO(head), size - offset)
                 _whole(Record(len(found), offset, b"", problem), path)
             found.append((offset, frame))

@@ -30,8 +30,9 @@ from dsbuild.pipelines import launch
 from dsbuild.pipelines.options import DATAFLOW
 from dsbuild.plan import files
 from dsbuild.plan.files import Place
+from dsbuild.shard import Outcome
 from dsbuild.shard.parts import count_parts
-from dsbuild.spread import Outcome, ensure_joined, ensure_part, ensure_shard, prepare
+from dsbuild.spread import ensure_joined, ensure_part, ensure_shard, prepare
 
 _SPACE = "dsbuild"  # of the counters
 _FAILED = "failed"

@@ -62,8 +62,7 @@ def scratch(options: PipelineOptions) -> Iterator[str]:
     try:
         yield folder
     finally:
-        for name in storage.names(folder):
-            storage.remove(storage.join(folder, name))
+        storage.remove_folder(folder)
 
 
 def keep(value: Any, folder: str, name: str) -> None:

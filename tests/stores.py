@@ -51,6 +51,18 @@ def signed(url, method="GET"):
     return urllib.request.Request(url, method=method, headers=headers)
 
 
+class _Any(BaseHTTPRequestHandler):
+    """A handler that does the same for every method, and logs nothing."""
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):
+            return self._handle
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        pass
+
+
 class Faulty(ThreadingHTTPServer):
     """A proxy before a store. `fault(number, method, path)` says what befalls a request.
 
@@ -69,10 +81,10 @@ class Faulty(ThreadingHTTPServer):
         """Say nothing: clients break off as they like."""
 
 
-class _Forward(BaseHTTPRequestHandler):
+class _Forward(_Any):
     protocol_version = "HTTP/1.1"
 
-    def _forward(self):
+    def _handle(self):
         server, body = self.server, self.rfile.read(int(self.headers.get("Content-Length", 0)))
         with server.lock:
             server.seen.append((self.command, self.path))
@@ -104,14 +116,6 @@ class _Forward(BaseHTTPRequestHandler):
         else:
             self.wfile.write(data)
 
-    def __getattr__(self, name):
-        if name.startswith("do_"):
-            return self._forward
-        raise AttributeError(name)
-
-    def log_message(self, *_):
-        pass
-
 
 def azure():
     """Return a server of the part of Azure's blobs that is needed; no registry has an emulator."""
@@ -130,7 +134,7 @@ def azure_environment(port):
     }
 
 
-class _Azure(BaseHTTPRequestHandler):
+class _Azure(_Any):
     """Blobs as key -> (bytes, tag, time): put on conditions, get, list, delete in batches."""
 
     protocol_version = "HTTP/1.1"
@@ -205,14 +209,6 @@ class _Azure(BaseHTTPRequestHandler):
             )
         kind = "multipart/mixed; boundary=b"
         self._answer(202, f"{''.join(answers)}--b--\r\n".encode(), kind=kind)
-
-    def __getattr__(self, name):
-        if name.startswith("do_"):
-            return self._handle
-        raise AttributeError(name)
-
-    def log_message(self, *_):
-        pass
 
 
 def upload(folder, url):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dsbuild import example, extras, images, manifest, storage, tfrecord
 from dsbuild.job import Advance
@@ -117,6 +118,26 @@ def check_shard(
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(dataclasses.replace(receipt, sources=()))
+
+
+def unseen(samples: int, size: int) -> None:
+    """Advance nothing: what is only looked at is not done yet."""
+
+
+class Outcome(NamedTuple):
+    """What became of a shard: its receipt without sources, and whether it stood already."""
+
+    receipt: ShardReceipt
+    kept: bool
+
+
+def ensure(shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str) -> Outcome:
+    """Keep a shard that stands as planned, else write it."""
+    stands = check_shard(shard, unseen, out=out, on_error=on_error, compare=compare)
+    if stands.receipt:
+        advance(len(shard.samples), 0)
+        return Outcome(stands.receipt, kept=True)
+    return Outcome(write_shard(shard, advance, out=out, on_error=on_error), kept=False)
 
 
 def _changed(

@@ -13,7 +13,7 @@ from dsbuild.errors import ShardError
 from dsbuild.job import Advance
 from dsbuild.manifest import ShardReceipt, Statistics
 from dsbuild.plan import ShardPlan
-from dsbuild.shard import check_shard, complete, write_shard
+from dsbuild.shard import complete, ensure
 
 FEWEST = 64  # samples of a part; of fewer, joining costs more than is won
 
@@ -47,15 +47,7 @@ def place(out: str, name: str) -> str:
 def write_part(part: Part, advance: Advance, *, out: str, on_error: str, compare: str) -> None:
     """Write a part as `write_shard` writes a shard, where it does not stand yet."""
     home = place(out, part.shard)
-
-    def unseen(samples: int, size: int) -> None:
-        """Advance nothing: what is only looked at is not done yet."""
-
-    stands = check_shard(part.plan, unseen, out=home, on_error=on_error, compare=compare)
-    if stands.receipt is None:
-        write_shard(part.plan, advance, out=home, on_error=on_error)
-    else:
-        advance(len(part.plan.samples), 0)
+    ensure(part.plan, advance, out=home, on_error=on_error, compare=compare)
 
 
 def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardReceipt:

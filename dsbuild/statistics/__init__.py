@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from dsbuild import __version__, census, folder, manifest, scan, storage
+from dsbuild import __version__, census, folder, manifest, scan, storage, tables
 from dsbuild.errors import DsbuildError
 from dsbuild.job import Job
 from dsbuild.statistics import duplicates
@@ -17,7 +17,6 @@ from dsbuild.statistics.chunks import divide, of_chunk
 from dsbuild.statistics.counts import Accumulated, Counts, Place, Print, total
 
 ALL = "all"  # the entry over all splits
-_IGNORE = "(ignore)"
 
 Take = Callable[[Sequence[str], Mapping[str, Sequence[str]]], Accumulated]
 
@@ -26,7 +25,7 @@ def local(
     paths: Sequence[str], names: Mapping[str, Sequence[str]], *, workers: int, quiet: bool
 ) -> Accumulated:
     """Return what the records of files amount to, read by processes of this machine."""
-    size = sum(stamp.size for stamp in map(storage.stamp, paths) if stamp)
+    size = storage.size(paths)
     tasks = [chunk for path in paths for chunk in divide(path)]
     work = functools.partial(of_chunk, names=names)
     return total(Job(tasks, work, size, "counting", unit="bytes").run(workers, quiet))
@@ -37,7 +36,7 @@ def statistics(path: str, take: Take) -> dict[str, Any]:
 
     `take` reads files, as `local` does. Raises ShardError where there is no TFRecord at all.
     """
-    known = manifest.load(path) if storage.is_folder(path) else None
+    known = manifest.load(path)
     paths = scan.files(path)
     lost = {shard["name"] for shard in _shards(known)} - set(map(os.path.basename, paths))
     gone = "the manifest lists this shard, and it is missing"
@@ -55,7 +54,7 @@ def keep(made: Mapping[str, Any]) -> None:
 
 def load(path: str) -> dict[str, Any] | None:
     """Return the statistics that a folder keeps; None where they are of other shards."""
-    known = manifest.load(path) if storage.is_folder(path) else None
+    known = manifest.load(path)
     if known is None or storage.stamp(_place(path)) is None:
         return None
     try:
@@ -118,7 +117,7 @@ def _section(counts: Counts, known: Mapping[str, Any]) -> dict[str, Any]:
     values = sorted({*range(len(names)), *holders} - {ignore})
     rows = [(value, names[value] if 0 <= value < len(names) else None) for value in values]
     if ignore is not None:
-        rows.append((ignore, _IGNORE))
+        rows.append((ignore, tables.IGNORE))
     return {
         "records": counts.records,
         "images": counts.images,

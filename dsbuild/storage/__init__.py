@@ -49,6 +49,11 @@ def stamps(paths: Iterable[str]) -> Iterator[Stamp | None]:
         yield local.stamp(path) if _room(path) is local else remotely(path)
 
 
+def size(paths: Iterable[str]) -> int:
+    """Return how many bytes files have together; one that is not there has none."""
+    return sum(found.size for found in stamps(paths) if found)
+
+
 def is_folder(path: str) -> bool:
     """Tell whether path is a folder; on a store, whether some object lies below it."""
     return _room(path).is_folder(path)
@@ -127,8 +132,11 @@ def remove(*paths: str) -> None:
 
 def remove_folder(path: str) -> None:
     """Remove a folder with all that lies below it; one that is not there is no error."""
-    for name, is_folder in entries(path):
-        (remove_folder if is_folder else remove)(join(path, name))
+    found = entries(path)
+    for name, is_folder in found:
+        if is_folder:
+            remove_folder(join(path, name))
+    remove(*(join(path, name) for name, is_folder in found if not is_folder))
     if _room(path) is local:
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(path)

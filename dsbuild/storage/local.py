@@ -66,16 +66,20 @@ def _leads_to_folder(entry: os.DirEntry) -> bool:
         raise
 
 
+def _unread(path: str, error: OSError) -> StorageError:
+    if isinstance(error, FileNotFoundError):
+        return StorageError(f"{path}: there is no such file")
+    return StorageError(f"{path}: cannot be read: {error.strerror}")
+
+
 def read(path: str) -> tuple[bytes, Stamp]:
     """Return a whole file and the stamp that it had when it was read."""
     try:
         with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             return file.readall(), Stamp(status.st_size, status.st_mtime_ns)
-    except FileNotFoundError as error:
-        raise StorageError(f"{path}: there is no such file") from error
     except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise _unread(path, error) from error
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
@@ -86,10 +90,8 @@ def read_part(path: str, offset: int, size: int) -> bytes:
             return os.pread(handle, size, offset)
         finally:
             os.close(handle)
-    except FileNotFoundError as error:
-        raise StorageError(f"{path}: there is no such file") from error
     except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise _unread(path, error) from error
 
 
 @contextlib.contextmanager
@@ -97,10 +99,8 @@ def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file for reading in order; give it and its size in bytes."""
     try:
         file = open(path, "rb", buffering=1 << 18)  # noqa: SIM115
-    except FileNotFoundError as error:
-        raise StorageError(f"{path}: there is no such file") from error
     except OSError as error:
-        raise StorageError(f"{path}: cannot be read: {error.strerror}") from error
+        raise _unread(path, error) from error
     with file:
         yield file, os.fstat(file.fileno()).st_size
 

@@ -99,8 +99,8 @@ def read(url: str) -> tuple[bytes, Stamp]:
 def read_part(url: str, offset: int, size: int) -> bytes:
     """Return some bytes of an object, of one request; fewer where it ends before them."""
     store, key = stores.at(url)
-    with stores.errors(url, "read"):
-        return stores.library().get_range(store, key, start=offset, length=size).to_bytes()
+    part = functools.partial(stores.library().get_range, store, key, start=offset, length=size)
+    return stores.ask(url, "read", lambda: part().to_bytes())
 
 
 @contextlib.contextmanager

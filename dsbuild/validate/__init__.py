@@ -75,7 +75,7 @@ def validate(
         from dsbuild.validate import across
         from dsbuild.validate.example import look
     tasks = _tasks(home, paths, known if look else None)
-    size = sum(stamp.size for stamp in map(storage.stamp, paths) if stamp)
+    size = storage.size(paths)
     if level == "frames":
         workers = min(workers, 1 + size // _SOON)
     work = functools.partial(check, rules=rules, look=look)
