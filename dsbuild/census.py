@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsbuild import images, manifest, scan, storage, tfrecord, wire
+from dsbuild import images, scan, storage, tfrecord, wire
 from dsbuild.errors import DsbuildError, ShardError, StorageError
 from dsbuild.job import Advance, Job
 
@@ -130,17 +130,11 @@ def at(path: str, places: Sequence[tuple[str, int, int]]) -> list[Row]:
 
 def _index(folder: str, name: str, count: int) -> list[Place]:
     """Return where the records of a file lie, by its index; nothing where that does not fit it."""
-    path = storage.join(folder, name)
-    offsets, stamp = manifest.offsets(folder, name), storage.stamp(path)
-    if stamp is None or len(offsets) != count:
-        return []
-    places = list(zip(range(count), offsets, (*offsets[1:], stamp.size), strict=True))
-    tiled = offsets[0] == 0 and all(begin < end for _, begin, end in places)
     try:
-        # An index of other records is most unlikely to lead to the last one.
-        return places if tiled and any(_at(path, places[-1:])) else []
+        found = scan.bounds(storage.join(folder, name))
     except StorageError:
         return []  # the inspection names what cannot be read
+    return [(i, *place) for i, place in enumerate(found)] if len(found) == count else []
 
 
 def _at(path: str, places: Sequence[Place]) -> Iterator[tfrecord.Record]:

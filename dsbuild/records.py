@@ -86,20 +86,17 @@ def index(path: str) -> np.ndarray:
 
     By the file's index; where that is missing or does not fit, by walking the frames.
     """
-    folder, name = os.path.split(path)
     stamp = storage.stamp(path)
     if stamp is None:
         raise ShardError(f"{path}: there is no such file; build or fetch it again")
-    offsets = manifest.offsets(folder, name)
-    ends = [*offsets[1:], stamp.size]
-    tiled = offsets[:1] == (0,) and all(a < b for a, b in zip(offsets, ends, strict=True))
-    # An index of other records is most unlikely to lead to the last one.
-    if tiled and tfrecord.length(path, offsets[-1]) == ends[-1] - offsets[-1]:
-        return np.column_stack([offsets, np.subtract(ends, offsets)]).astype(np.int64)
+    found = np.array(scan.bounds(path), np.int64).reshape(-1, 2)
+    if len(found):
+        found[:, 1] -= found[:, 0]
+        return found
     if stamp.size:
         warnings.warn(
-            f"{folder}: found no index of a file, or one that does not fit it; frames were walked, "
-            "which takes a moment each time",
+            f"{os.path.dirname(path)}: found no index of a file, or one that does not fit it; "
+            "frames were walked, which takes a moment each time",
             stacklevel=2,
         )
     return np.array(tfrecord.walk(path), np.int64).reshape(-1, 2)

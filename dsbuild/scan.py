@@ -92,6 +92,21 @@ def home(path: str) -> str:
     return path if storage.is_folder(path) else os.path.dirname(path)
 
 
+def bounds(path: str) -> list[tuple[int, int]]:
+    """Return where each record of a file begins and ends, by its index.
+
+    Nothing where the file or the index is missing, or the index does not fit the file.
+    """
+    offsets, stamp = manifest.offsets(*os.path.split(path)), storage.stamp(path)
+    if stamp is None or offsets[:1] != (0,):
+        return []
+    found = list(zip(offsets, (*offsets[1:], stamp.size), strict=True))
+    begin, end = found[-1]
+    # An index of other records is most unlikely to lead to the last one.
+    fits = all(a < b for a, b in found) and tfrecord.length(path, begin) == end - begin
+    return found if fits else []
+
+
 def schema_of(folder: str) -> schema.Schema:
     """Return the schema that travels with the data, else DeepLab's keys."""
     path = storage.join(folder, manifest.SCHEMA)
