@@ -54,6 +54,12 @@ class Sample:
     def __iter__(self) -> Iterator[str]:
         return (role for role in self._names if role in self)
 
+    def name(self, role: str) -> str:
+        """Return the name of the feature that plays a role; raise KeyError where there is none."""
+        if role not in self:
+            raise KeyError(role)
+        return next(name for name in self._names[role] if census.given(self._values.get(name)))
+
     @property
     def key(self) -> str:
         """The sample's key; empty where it has none."""
@@ -146,11 +152,11 @@ class Reader(Sequence[Sample]):
 
         Shuffled by seed and epoch where there is a seed: shards, then samples within windows.
         """
-        order = Order(self._blocks, seed, epoch, window)
+        order = Order(self.blocks, seed, epoch, window)
         return Epoch(self, order, Share(index, count), start)
 
     @functools.cached_property
-    def _blocks(self) -> tuple[int, ...]:
+    def blocks(self) -> tuple[int, ...]:
         """How many of the picked records, in a row, each file has."""
         files = np.searchsorted(np.cumsum(self.records.counts), np.asarray(self.picks), "right")
         ends = np.flatnonzero(np.diff(files, append=-1)) + 1
