@@ -87,7 +87,10 @@ def tf_dataset(
     samples = samples.repeat(repeat).shard(count, index).skip(start)
     if not cache:
         samples = loaded(samples)
-    return samples.prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    # To read a record counts as stateful, but has no state, so an iterator can be saved.
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    return samples.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def _shuffled(blocks: Sequence[int], seed: int, window: int) -> tf.data.Dataset:
