@@ -138,7 +138,7 @@ class Reader(Sequence[Sample]):
         By the lists that a build keeps; where they lack, all labels are decoded, once.
         """
         found = presence.of(self.records.paths, self.records.counts, self.picks)
-        classes = len(self.classes) or int(found.values.max(initial=-1)) + 1
+        classes = len(self.classes) or int(found.values.max(initial=0)) + 1
         return found.matrix(classes)[np.asarray(self.picks, np.int64)]
 
     def having(self, classes: Iterable[str | int]) -> "Reader":
