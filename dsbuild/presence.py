@@ -6,14 +6,12 @@ A record without label has an empty line. A list is believed by its sha256 in th
 labels of files that have none are decoded.
 """
 
-import difflib
 import functools
 import hashlib
 import operator
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,6 +137,8 @@ def _kept(paths: Sequence[str]) -> Iterator[tuple[str, Presence]]:
 @functools.lru_cache(1 << 12)
 def _decoded(path: str, stamp: Stamp | None) -> Presence:
     """Return what the labels of a file hold; by its stamp, since files change."""
+    from concurrent.futures import ThreadPoolExecutor  # here, since builds need no threads
+
     if stamp is None:
         raise ShardError(f"{path}: there is no such file; build or fetch it again")
     labels = scan.labels_of(os.path.dirname(path))
@@ -191,6 +191,8 @@ def _indices(one: str | int, names: Sequence[str], ignore: int | None) -> list[i
             raise PlanError(f"class {one!r}: no manifest has names here, expected an index")
         found = [i for i, name in enumerate(names) if name == one]
         if not found:
+            import difflib  # here, since it is needed where something is wrong
+
             close = "".join(f"; {name!r}?" for name in difflib.get_close_matches(one, names, 1))
             raise PlanError(f"class {one!r}: there is none{close}; there are {', '.join(names)}")
         return found
