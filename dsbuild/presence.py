@@ -119,18 +119,19 @@ def _joined(parts: Sequence[Presence]) -> Presence:
 
 def _kept(paths: Sequence[str]) -> Iterator[tuple[str, Presence]]:
     """Yield the path of each file whose list is there and what it was, with what it says."""
-    digests: dict[str, str] = {}
+    digests: dict[tuple[str, str], str] = {}  # (folder, name) -> sha256
     for home in dict.fromkeys(os.path.dirname(path) for path in paths):
         known = manifest.load(home) or {}
         shards = (one for entry in known.get("splits", {}).values() for one in entry["shards"])
-        digests |= {storage.join(home, one["name"]): one.get("values", "") for one in shards}
-    lists = {manifest.values_path(*os.path.split(one)): one for one in paths if digests.get(one)}
+        digests |= {(home, one["name"]): one.get("values", "") for one in shards}
+    places = {path: os.path.split(path) for path in paths}
+    lists = {manifest.values_path(*at): path for path, at in places.items() if digests.get(at)}
     stamps = zip(lists, storage.stamps(lists), strict=True)
     there = [path for path, stamp in stamps if stamp]
     with storage.ahead(there) as read:
         for path in there:
             text = read(path)[0]
-            if hashlib.sha256(text).hexdigest() == digests[lists[path]]:
+            if hashlib.sha256(text).hexdigest() == digests[places[lists[path]]]:
                 yield lists[path], parse(text)
 
 

@@ -421,6 +421,18 @@ def test_a_shard_alone_is_known_by_the_manifest_of_its_folder(built):
     assert keys(dsbuild.open(alone, classes=[3, 8])) == keys_with(alone, None, [3, 8])
 
 
+@pytest.mark.parametrize(
+    "path", ["out", "out/", "./out//", "../out", "out/train-00000-of-00003.tfrecord"]
+)
+def test_a_folder_by_any_path(built, path, monkeypatch):
+    (pathlib.Path(built).parent / "x").mkdir()
+    monkeypatch.chdir(os.path.dirname(built) + ("/x" if path.startswith("..") else ""))
+    assert keys(dsbuild.open(path, classes=range(21))) == keys_with(path, None, range(21))
+    monkeypatch.chdir(built)
+    name = "val-00000-of-00003.tfrecord"
+    assert keys(dsbuild.open(name, classes=[0])) == keys_with(name, None, [0])
+
+
 def test_without_a_manifest_no_list_is_believed(built):
     os.remove(f"{built}/manifest.json")
     shutil.rmtree(f"{built}/.dsbuild")
