@@ -36,7 +36,7 @@ def fits_values(document: Any, form: Form) -> bool:
     return isinstance(document, dict) and all(fits(value, form) for value in document.values())
 
 
-_SHARD = {"name": str, "records": int, "bytes": int, "sha256": str}
+_SHARD = {"name": str, "records": int, "bytes": int, "sha256": str, "values?": str}
 _SPLIT = {
     "plan": str,
     "records": int,

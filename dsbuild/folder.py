@@ -62,7 +62,8 @@ def forget(out: str, names: Iterable[str]) -> None:
     """Remove shards with all that belongs to them, receipts first."""
     names = list(names)
     storage.remove(*(manifest.receipt_path(out, name) for name in names))
-    storage.remove(*(manifest.index_path(out, name) for name in names))
+    beside = (manifest.index_path, manifest.values_path)
+    storage.remove(*(path(out, name) for name in names for path in beside))
     storage.remove(*(storage.join(out, name) for name in names))
 
 

@@ -3,6 +3,7 @@
     manifest.json             written last: present means complete
     schema.json               the features that its records have
     index/<shard>.idx         offset and size of every record
+    index/<shard>.values      the label values that occur in every record
     rejects.jsonl             samples that were left out: key, file, reason
     .dsbuild/                 lock, recipe, plans, receipts
 
@@ -155,6 +156,7 @@ class ShardReceipt:
       sources: a sample a row, in the plan's order: size, mtime in ns and crc32c of image
         and label; nulls where there was no file.
       versions: libraries that decide bytes, as they were.
+      values: the sha256 of its list of label values, None where it has none.
     """
 
     name: str
@@ -167,6 +169,7 @@ class ShardReceipt:
     statistics: Statistics
     sources: tuple[tuple[int | None, ...], ...]
     versions: Mapping[str, str]
+    values: str | None = None
 
     def save(self, out: str) -> None:
         """Write the receipt into an output folder."""
@@ -187,6 +190,11 @@ def parts_path(out: str) -> str:
 def index_path(out: str, name: str) -> str:
     """Return where the index of a shard lies."""
     return storage.join(out, INDEX, f"{name}.idx")
+
+
+def values_path(out: str, name: str) -> str:
+    """Return where the list of the label values of a shard's records lies."""
+    return storage.join(out, INDEX, f"{name}.values")
 
 
 def offsets(out: str, name: str) -> tuple[int, ...]:
@@ -270,6 +278,7 @@ def split_entry(
         **counted,
         "shards": [
             {"name": r.name, "records": r.records, "bytes": r.bytes, "sha256": r.sha256}
+            | ({} if r.values is None else {"values": r.values})
             for r in receipts
         ],
     }

@@ -9,6 +9,7 @@ KINDS = {
     "extra": "files that readers would take for shards",
     "changed": "files that are not as they were written",
     "index": "indexes that do not fit their shards",
+    "presence": "lists of label values that do not fit their shards",
     "frame": "frames that are damaged or cut",
     "example": "records that are no tf.train.Example",
     "feature": "features that do not fit the schema",

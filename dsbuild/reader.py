@@ -5,13 +5,13 @@ are read by the keys of DeepLab and TF-slim.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dsbuild import census, images, manifest, records, splits, tfrecord, wire
+from dsbuild import census, images, manifest, presence, records, splits, tfrecord, wire
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras.forms import restore
 from dsbuild.order import WINDOW, Order, Share
@@ -138,6 +138,25 @@ class Reader(Sequence[Sample]):
         pick = int(self.picks[number])
         return Sample(self.records[pick], self.records.place(pick)[0], self.names)
 
+    def presence(self) -> np.ndarray:
+        """Return which classes occur in which samples: bool (samples, classes).
+
+        By the lists that a build keeps; where they lack, all labels are decoded, once.
+        """
+        found = presence.of(self.records.paths, self.records.counts, self.picks)
+        classes = len(self.classes) or int(found.values.max(initial=0)) + 1
+        return found.matrix(classes)[np.asarray(self.picks, np.int64)]
+
+    def having(self, classes: Iterable[str | int]) -> "Reader":
+        """Return the reader of the samples that have one of some classes, or several.
+
+        Classes are names or indices. Raises PlanError for one that is not there.
+        """
+        wanted = presence.indices(classes, self.classes, self.ignore)
+        found = presence.of(self.records.paths, self.records.counts, self.picks).having(wanted)
+        picks = np.asarray(self.picks, np.int64)
+        return replace(self, picks=picks[found[picks]])
+
     def epoch(
         self,
         seed: int | None = None,
@@ -210,12 +229,18 @@ class Epoch(Iterator[Sample]):
         self._next = state["next"]
 
 
-def open(path: str, split: str | None = None, check: str = "crc") -> Reader:
+def open(
+    path: str,
+    split: str | None = None,
+    check: str = "crc",
+    classes: Iterable[str | int] | None = None,
+) -> Reader:
     """Open a folder of TFRecords, or one file.
 
     `split` is such as `train`, `train[:10%]`, `train+val`; without it all splits are read.
-    `check` is `crc`, or `none` for records whose checksums are not looked at. Raises a
-    DsbuildError where there is no such folder or split.
+    `check` is `crc`, or `none` for records whose checksums are not looked at. With
+    `classes`, names or indices, only the samples of the split are read that have one of them.
+    Raises a DsbuildError where there is no such folder, split or class.
     """
     known = manifest.load(path)
     found = records.find(path, known)
@@ -228,7 +253,7 @@ def open(path: str, split: str | None = None, check: str = "crc") -> Reader:
         files |= found[one.split]
     picks = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
     known = known or {}
-    return Reader(
+    reader = Reader(
         Records(tuple(files), tuple(files.values()), check),
         picks[0] if len(picks) == 1 else np.concatenate(picks).astype(np.int64),
         tuple(known.get("classes", ())),
@@ -236,6 +261,7 @@ def open(path: str, split: str | None = None, check: str = "crc") -> Reader:
         {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},
         census.names_of(path),
     )
+    return reader if classes is None else reader.having(classes)
 
 
 def kfold(path: str, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:

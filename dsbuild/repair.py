@@ -18,7 +18,7 @@ def repair(
     quiet: bool = True,
     note: Callable[[str], None] = lambda _: None,
 ) -> Summary:
-    """Rebuild the shards and indexes that are missing or not as they were written.
+    """Rebuild the shards that are missing or not as they were written, with what lies beside them.
 
     Shards that stand are kept, whatever became of their sources; the folder ends with the
     bytes of a fresh build. Raises PlanError where the folder has no plan of dsbuild.

@@ -47,7 +47,7 @@ def test_what_a_build_leaves(voc, out):
     assert sorted(content(out)) == sorted(
         [
             *shards,
-            *(f"index/{name}.idx" for name in shards),
+            *(f"index/{name}.{kind}" for name in shards for kind in ("idx", "values")),
             *state,
             "manifest.json",
             "schema.json",
@@ -169,6 +169,7 @@ def test_a_damaged_shard_is_written_again(voc, out, damage):
     [
         "manifest.json",
         "index/train-00001-of-00003.tfrecord.idx",
+        "index/train-00001-of-00003.tfrecord.values",
         ".dsbuild/receipts/train-00001-of-00003.tfrecord.json",
     ],
 )

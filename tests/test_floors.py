@@ -16,7 +16,7 @@ FLOORS = {
     7: ["diff", "page", "repair", "report", "spread", "statistics"],
     6: ["build", "decode", "describe", "examine", "export", "sections", "validate"],
     5: ["audit", "folder", "gallery", "reader", "shard"],
-    4: ["census", "example", "plan", "records"],
+    4: ["census", "example", "plan", "presence", "records"],
     3: ["interop", "listing", "mistakes", "recipe", "scan"],
     2: ["cluster", "extras", "layouts", "manifest", "policy", "shown", "tfrecord"],
     1: [

@@ -184,14 +184,18 @@ def test_a_second_build_keeps_all(first, second, voc, out):
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
-@pytest.mark.parametrize("name", ["train-00001-of-00004.tfrecord", "index/", ".dsbuild/receipts/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "train-00001-of-00004.tfrecord",
+        "index/train-00001-of-00004.tfrecord.idx",
+        "index/train-00001-of-00004.tfrecord.values",
+        ".dsbuild/receipts/train-00001-of-00004.tfrecord.json",
+    ],
+)
 def test_what_was_damaged_in_between_is_written_again(voc, out, name):
     make_beam(voc, out, **TRAIN)
     expected = content(out)
-    if name == "index/":
-        name += "train-00001-of-00004.tfrecord.idx"
-    if name == ".dsbuild/receipts/":
-        name += "train-00001-of-00004.tfrecord.json"
     path = pathlib.Path(out, name)
     path.write_bytes(path.read_bytes()[:-3] + b"???")
     summary = make_beam(voc, out, **TRAIN)

@@ -20,12 +20,14 @@ from tests.test_validate import blank, cut, cut_out, flip, insert
 
 def damage(out, rng):
     """Damage a file of a folder, or remove one; return its path."""
-    path = rng.choice(sorted([*out.glob("*.tfrecord"), *out.glob("index/*.idx")]))
+    path = rng.choice(sorted([*out.glob("*.tfrecord"), *out.glob("index/*")]))
     if rng.randrange(4) == 0:
         path.unlink()
         return path
     data = bytearray(path.read_bytes())
-    rng.choice([flip, cut, cut_out, insert, blank][: 3 if path.suffix == ".idx" else 5])(data, rng)
+    rng.choice([flip, cut, cut_out, insert, blank][: 3 if path.parent.name == "index" else 5])(
+        data, rng
+    )
     path.write_bytes(data)
     return path
 

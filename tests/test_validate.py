@@ -330,6 +330,18 @@ def test_equal_keys_and_images_of_two_splits_are_notes(voc, out):
     assert "splits train and val share 1 images" in found.notes
 
 
+def test_classes_that_a_split_lacks_are_notes(voc, out):
+    for i in range(12, 18):  # of val
+        path = pathlib.Path(voc, f"SegmentationClass/2007_{i:06d}.png")
+        path.write_bytes(images.encode(np.zeros_like(Image.open(path))))
+    make(voc, out, splits=("train", "val"))
+    found = validate(out)
+    assert not found.problems
+    entry = manifest.load(out)["splits"]["train"]["classes"]
+    lacking = ", ".join(row["name"] for row in entry[1:] if row["pixels"])
+    assert f"split val has no pixel of {lacking}" in found.notes
+
+
 def test_sources(voc, out):
     make(voc, out, splits=("train",), shards=2)
     assert not validate(out, "source", voc).problems

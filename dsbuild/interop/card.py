@@ -37,7 +37,7 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
             ),
         ),
         "Each split is `<split>-<i>-of-<n>.tfrecord`; their sha256 stand in `manifest.json`, "
-        "offset and size of every record in `index/`.",
+        f"offset and size of every record{_listed(document)} in `index/`.",
         "## Records",
         "Every record is a `tf.train.Example`:",
         _table(
@@ -60,6 +60,11 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
         *_terms(terms),
     ]
     return {NAME: ("\n\n".join(parts) + "\n").encode()}
+
+
+def _listed(document: Mapping[str, Any]) -> str:
+    shards = [shard for entry in document["splits"].values() for shard in entry["shards"]]
+    return ", and the label values in it," if all("values" in one for one in shards) else ""
 
 
 def _front(document: Mapping[str, Any], terms: Terms, label: str | None) -> str:

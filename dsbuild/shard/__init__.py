@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsbuild import example, extras, images, manifest, storage, tfrecord
+from dsbuild import example, extras, images, manifest, presence, storage, tfrecord
 from dsbuild.job import Advance
 from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject, ShardReceipt, Statistics
@@ -18,13 +18,13 @@ from dsbuild.storage import Stamp
 def write_shard(
     shard: ShardPlan, advance: Advance, *, out: str, on_error: str = "stop"
 ) -> ShardReceipt:
-    """Write one shard with its index and receipt; a pure, idempotent function of its plan.
+    """Write one shard with what lies beside it; a pure, idempotent function of its plan.
 
     The receipt comes last, so a shard with a receipt is whole. Raises the first
     sample's error, leaving nothing behind, or with `skip` notes it in the receipt. What is
     returned is the receipt without its sources, since many are held together.
     """
-    rejects, sources = [], []
+    rejects, sources, lines = [], [], []
     statistics = Statistics()
     paths = example.paths(shard.samples, shard.root)
     with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
@@ -41,23 +41,41 @@ def write_shard(
                 continue
             writer.write(encoded.record)
             statistics += encoded.statistics
+            lines.append(_line(encoded.statistics))
             sources.append(encoded.sources)
             advance(1, len(encoded.record))
-    return complete(shard, writer, rejects, statistics, sources, versions(shard.recipe), out)
+    values = None if None in lines else "".join(lines).encode()
+    made = versions(shard.recipe)
+    return complete(shard, writer, values, rejects, statistics, sources, made, out)
+
+
+def _line(found: Statistics) -> str | None:
+    """Return a record's line in the list of label values, None where its label was not decoded."""
+    return None if found.labels and not found.images else presence.line(found.images)
 
 
 def complete(
     shard: ShardPlan,
     written: tfrecord.Writer,
+    values: bytes | None,
     rejects: Iterable[Reject],
     statistics: Statistics,
     sources: Iterable[tuple[int | None, ...]],
     versions: Mapping[str, str],
     out: str,
 ) -> ShardReceipt:
-    """Write index and receipt of a shard that was written; return the receipt without sources."""
+    """Write what lies beside a shard that was written; return the receipt without sources.
+
+    `values` is its list of label values, None where these are not known: then no list of
+    another writing is left, either.
+    """
     index = tfrecord.index_text(written.index).encode()
-    storage.write(manifest.index_path(out, shard.name), index)
+    beside = {manifest.index_path(out, shard.name): index}
+    if values is None:
+        storage.remove(manifest.values_path(out, shard.name))
+    else:
+        beside[manifest.values_path(out, shard.name)] = values
+    storage.write_all(beside)
     receipt = ShardReceipt(
         name=shard.name,
         plan=shard.digest,
@@ -69,6 +87,7 @@ def complete(
         statistics=statistics,
         sources=tuple(sources),
         versions=versions,
+        values=None if values is None else hashlib.sha256(values).hexdigest(),
     )
     receipt.save(out)
     return dataclasses.replace(receipt, sources=())
@@ -105,9 +124,12 @@ def check_shard(
         return Standing(None, f"{len(receipt.rejects)} of its samples were left out")
     if storage.sha256(path) != (receipt.sha256, receipt.bytes):
         return Standing(None, "its bytes changed since it was written")
-    index = manifest.index_path(out, shard.name)
-    if not storage.stamp(index) or storage.sha256(index)[0] != receipt.index:
-        return Standing(None, "its index is missing or changed")
+    for found, what, digest in (
+        (manifest.index_path(out, shard.name), "index", receipt.index),
+        (manifest.values_path(out, shard.name), "list of label values", receipt.values),
+    ):
+        if digest is not None and not _is(found, digest):
+            return Standing(None, f"its {what} is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
     stamps = storage.stamps(example.paths(shard.samples, shard.root))
@@ -118,6 +140,13 @@ def check_shard(
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(dataclasses.replace(receipt, sources=()))
+
+
+def _is(path: str, digest: str) -> bool:
+    """Tell whether a small file is there, and has a sha256."""
+    if storage.stamp(path) is None:
+        return False
+    return hashlib.sha256(storage.read(path)[0]).hexdigest() == digest
 
 
 def unseen(samples: int, size: int) -> None:

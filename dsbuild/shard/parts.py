@@ -5,7 +5,8 @@ the folder's state until their shard is whole; a build that was broken off keeps
 are finished.
 """
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dsbuild import manifest, plan, storage, tfrecord
@@ -57,6 +58,7 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
     """
     home = place(out, shard.name)
     receipts = [_receipt(home, part.plan) for part in divide(shard, parts)]
+    values = _values(home, receipts)
     with storage.writing(storage.join(out, shard.name)) as file:
         writer = tfrecord.Writer(file)
         for receipt in receipts:
@@ -66,10 +68,11 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
         sum(receipt.bytes for receipt in receipts),
         sum(receipt.records for receipt in receipts),
     ):
-        raise ShardError(f"{home}: parts changed while they were joined; run the command again")
+        raise _changed(home)
     made = complete(
         shard,
         writer,
+        values,
         rejects=[reject for receipt in receipts for reject in receipt.rejects],
         statistics=sum((receipt.statistics for receipt in receipts), Statistics()),
         sources=[row for receipt in receipts for row in receipt.sources],
@@ -79,6 +82,23 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
     storage.remove_folder(home)
     advance(len(shard.samples), made.bytes)
     return made
+
+
+def _values(home: str, receipts: Sequence[ShardReceipt]) -> bytes | None:
+    """Return the lists of label values of parts as one, None where a part has none."""
+    if any(receipt.values is None for receipt in receipts):
+        return None
+    paths = [manifest.values_path(home, receipt.name) for receipt in receipts]
+    with storage.ahead(paths) as read:
+        found = [read(path)[0] for path in paths]
+    for receipt, one in zip(receipts, found, strict=True):
+        if hashlib.sha256(one).hexdigest() != receipt.values:
+            raise _changed(home)
+    return b"".join(found)
+
+
+def _changed(home: str) -> ShardError:
+    return ShardError(f"{home}: parts changed while they were joined; run the command again")
 
 
 def _receipt(home: str, part: ShardPlan) -> ShardReceipt:

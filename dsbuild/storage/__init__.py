@@ -8,7 +8,7 @@ ever bears a final name.
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
@@ -127,6 +127,19 @@ def write(path: str, data: bytes) -> None:
     """Write a small file whole, or not at all."""
     with writing(path) as file:
         file.write(data)
+
+
+def write_all(files: Mapping[str, bytes]) -> None:
+    """Write small files of one place, each whole or not at all; those of a store side by side."""
+    if len(files) < 2 or _room(next(iter(files))) is local:
+        for path, data in files.items():
+            write(path, data)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
+
+    with ThreadPoolExecutor(len(files)) as pool:
+        for _ in pool.map(write, files, files.values()):
+            pass
 
 
 def remove(*paths: str) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import __version__, folder, manifest, recipe, scan, storage, tfrecord
+from dsbuild import __version__, folder, manifest, recipe, scan, storage
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.job import Job
 from dsbuild.plan import files as plans
 from dsbuild.problems import Problem
 from dsbuild.schema import Schema, load
+from dsbuild.validate import beside
 from dsbuild.validate.base import LEVELS, Checked, Expected, Rules, Task
 from dsbuild.validate.shards import check
 
@@ -91,9 +92,9 @@ def validate(
         problems.append(Problem("unfinished", path, text))
     for one in checked:
         problems += one.problems
-        problems += _index(home, one, known is not None)
         if one.more:
             notes.append(f"{one.path}: {one.more:,} problems more")
+    problems += beside.problems(home, checked, known, level in ("pixels", "source"))
     empty = [os.path.basename(one.path) for one in checked if not one.bytes]
     if empty:
         notes.append(f"{len(empty):,} files have no record, such as {empty[0]}")
@@ -221,19 +222,3 @@ def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
     expected = {name for one in there for name in manifest.siblings(one)}
     text = "other shards say by their names that there is this one; fetch or build it again"
     return [Problem("missing", storage.join(path, name), text) for name in sorted(expected - there)]
-
-
-def _index(home: str, one: Checked, known: bool) -> list[Problem]:
-    """Return how the index of a file differs from its records."""
-    path = manifest.index_path(home, os.path.basename(one.path))
-    if any(p.kind in ("frame", "missing") for p in one.problems):
-        return []
-    if storage.stamp(path) is None:
-        return [Problem("index", path, "there is no such index; build it again")] if known else []
-    if (
-        storage.read(path)[0]
-        == tfrecord.index_text(zip(one.offsets, one.sizes, strict=True)).encode()
-    ):
-        return []
-    text = f"found other offsets than {one.path} has; build it again"
-    return [Problem("index", path, text)]

@@ -45,7 +45,7 @@ def classes(checked: Sequence[Checked], known: Mapping[str, Any] | None) -> list
     for one in checked:
         values.setdefault(scan.split_of(one.path), set()).update(one.values)
     names = dict(enumerate((known or {}).get("classes", ())))
-    everywhere = set().union(*values.values())
+    everywhere = set().union(*values.values()) - {(known or {}).get("ignore")}
     notes = []
     for split, found in values.items():
         missing = [str(names.get(value, value)) for value in sorted(everywhere - found)]

@@ -77,6 +77,7 @@ class Checked:
       offsets, sizes: of every whole record, its frame included.
       keys, images: 64-bit digests of key and image of every record, none at level `frames`.
       values: the label values that occur.
+      lines: those of each record, as in a shard's list; none below level `pixels`.
     """
 
     path: str
@@ -90,6 +91,7 @@ class Checked:
     keys: array = field(default_factory=lambda: array("Q"))
     images: array = field(default_factory=lambda: array("Q"))
     values: set[int] = field(default_factory=set)
+    lines: bytearray = field(default_factory=bytearray)
 
     def add(self, kind: str, text: str, record: Record | None = None, key: str = "") -> None:
         """Note a problem of the file, or of one of its records."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dsbuild import wire
+from dsbuild import presence, wire
 from dsbuild.errors import ShardError
 from dsbuild.example import Rejected, encode
 from dsbuild.layouts import Sample
@@ -48,8 +48,11 @@ def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> 
                 checked.add("source", text, record, key)
     if rules.level in ("pixels", "source"):
         again = record.number % _AGAIN == 0
-        for kind, text in pixels.problems(values, rules.expected, checked.values, again):
+        found: set[int] = set()
+        for kind, text in pixels.problems(values, rules.expected, found, again):
             checked.add(kind, text, record, key)
+        checked.values |= found
+        checked.lines += presence.line(found).encode()
     return key, wire.first(values.get("image"))
 
 

@@ -49,7 +49,7 @@ def problems(
         text = f"found a label of {there} pixels, expected the image's {expected_size}"
         yield "label", text
     counts = images.histogram(plane)
-    found |= counts.keys()
+    found.update(counts)
     yield from _of_values(counts, expected)
     if again and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)
