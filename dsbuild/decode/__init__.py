@@ -1,0 +1,1 @@
+"""Records to tensors: what TensorFlow trains on."""
