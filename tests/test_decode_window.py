@@ -94,16 +94,16 @@ def test_scales_of_deeplab(shape, scale, crop, share, flip):
     same(shape, size, crop, share, flip)
 
 
-@pytest.mark.parametrize("flip", (False, True))
-@pytest.mark.parametrize("place", (0, 0.5, 0.999))
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("place", [0, 0.5, 0.999])
 @pytest.mark.parametrize(
     ("shape", "size", "crop"),
-    (
+    [
         ((375, 500), (656, 875), (513, 513)),
         ((375, 500), (187, 250), (513, 513)),
         ((1024, 2048), (2048, 4096), (101, 257)),  # a part, since both are even
         ((1021, 1999), (1787, 3499), (101, 257)),  # a box, since nothing divides both
-    ),
+    ],
 )
 def test_sizes_of_real_images(shape, size, crop, place, flip):
     same(shape, size, crop, (place, place), flip, tolerance=0.1)

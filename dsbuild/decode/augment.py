@@ -211,8 +211,12 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
         plane = sample[name]
         if not plane.shape[:2].is_compatible_with(image.shape[:2]):
             found = f"{name}: found height and width {plane.shape[:2]}"
-            raise PlanError(f"{found}, expected the image's {image.shape[:2]}")
-        told = [f"{name}: found height and width", tf.shape(plane)[:2], "expected the image's"]
+            raise PlanError(f"{found}, expected those of the image, {image.shape[:2]}")
+        told = [
+            f"{name}: found height and width",
+            tf.shape(plane)[:2],
+            "expected those of the image",
+        ]
         same = tf.reduce_all(tf.shape(plane)[:2] == shape)
         checks.append(tf.Assert(same, [*told, shape, *_key(sample)]))
     with tf.control_dependencies(checks):
