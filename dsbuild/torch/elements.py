@@ -1,0 +1,130 @@
+"""A sample as tensors, and samples as a batch."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import default_collate
+
+from dsbuild.errors import PlanError
+from dsbuild.extras import EXTRAS
+from dsbuild.reader import Sample
+
+IGNORE = 255  # what a padded label has where the data name no value that is no class
+Value = dict[str, Any] | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Element:
+    """How a sample becomes tensors: a dict of them, or a tuple (image, label, *extras).
+
+    Attributes:
+      extras: names of the extras that are wanted.
+      as_supervised: whether it is the tuple.
+      transform, target_transform: of the image, of the label.
+      transforms: of all at once, (image, label, *extras) to as many, as those of
+        `torchvision.transforms.v2`; in place of the other two.
+    """
+
+    extras: tuple[str, ...] = ()
+    as_supervised: bool = False
+    transform: Callable[[Any], Any] | None = None
+    target_transform: Callable[[Any], Any] | None = None
+    transforms: Callable[..., Any] | None = None
+
+    def __post_init__(self):
+        for name in self.extras:
+            if name not in EXTRAS:
+                known = ", ".join(EXTRAS)
+                raise PlanError(f"extras: found no such extra as {name!r}; there are {known}")
+        if self.transforms and (self.transform or self.target_transform):
+            raise PlanError("transforms: found transform or target_transform, too; give one kind")
+
+    def __call__(self, sample: Sample) -> Value:
+        """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
+
+        A label that is one class is int64 (). A dict has the `key`, too, and no label where
+        the sample has none. Raises PlanError where it lacks what was asked for.
+        """
+        parts = self._parts(sample)
+        if self.transforms:
+            parts = _apply(self.transforms, parts)
+        for name, transform in (("image", self.transform), ("label", self.target_transform)):
+            if transform and name in parts:
+                parts[name] = transform(parts[name])
+        return tuple(parts.values()) if self.as_supervised else {"key": sample.key, **parts}
+
+    def _parts(self, sample: Sample) -> dict[str, Any]:
+        parts = {"image": _tensor(sample.image).permute(2, 0, 1)}
+        label = sample.label
+        if label is not None:
+            parts["label"] = _tensor(label)
+        elif self.as_supervised:
+            raise PlanError(
+                f"{sample.key}: found no label, expected one for (image, label); read a split that "
+                "has labels, or leave as_supervised out"
+            )
+        for name in self.extras:
+            if name not in sample and f"{name}.format" not in sample:
+                raise PlanError(
+                    f"{sample.key}: found no {name}, but {', '.join(sample)}; build the "
+                    f"folder with --extra {name}"
+                )
+            parts[name] = _tensor(getattr(sample, name))[None]
+        return parts
+
+
+def _tensor(value: np.ndarray | int) -> torch.Tensor:
+    """Return a tensor over an array's memory, or over a copy where that may not be written."""
+    if isinstance(value, int):
+        return torch.tensor(value)
+    return torch.from_numpy(value if value.flags.writeable else value.copy())
+
+
+def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what transforms make of all parts at once, as plain tensors.
+
+    torchvision crops the first plain tensor alone; for it to move a label with its image
+    both have to say what they are. Whose transforms are torchvision's has imported it.
+    """
+    kinds = sys.modules.get("torchvision.tv_tensors")
+    given = list(parts.values())
+    if kinds:
+        given = [kinds.Mask(part) if part.ndim > 1 else part for part in given]
+        given[0] = kinds.Image(parts["image"])
+    found = transforms(*given)
+    found = (found,) if len(given) == 1 else found
+    if not isinstance(found, tuple | list) or len(found) != len(given):
+        raise PlanError(
+            f"transforms: found {type(found).__name__}, expected as many as they were given: "
+            f"{', '.join(parts)}"
+        )
+    plain = (x.as_subclass(torch.Tensor) if isinstance(x, torch.Tensor) else x for x in found)
+    return dict(zip(parts, plain, strict=True))
+
+
+def pad(batch: Sequence[Value], ignore: int = IGNORE) -> Any:
+    """Collate elements of different heights and widths, padded below and to the right.
+
+    Images and extras are padded with 0, labels with `ignore`; then torch's `default_collate`
+    stacks. For `DataLoader(collate_fn=...)`.
+    """
+    items = [dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch]
+    padded = [dict(item) for item in items]
+    for name in items[0]:
+        planes = [x[name] for x in items if isinstance(x[name], torch.Tensor) and x[name].ndim > 1]
+        height, width = (
+            max((plane.shape[axis] for plane in planes), default=0) for axis in (-2, -1)
+        )
+        for item in padded if planes else ():
+            plane = item[name]
+            missing = (0, width - plane.shape[-1], 0, height - plane.shape[-2])
+            if any(missing):
+                fill = ignore if name in ("label", 1) else 0
+                item[name] = torch.nn.functional.pad(plane, missing, value=fill)
+    if isinstance(batch[0], tuple):
+        padded = [tuple(item.values()) for item in padded]
+    return default_collate(padded)
