@@ -107,24 +107,36 @@ def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str
 
 
 def pad(batch: Sequence[Value], ignore: int = IGNORE) -> Any:
-    """Collate elements of different heights and widths, padded below and to the right.
+    """Collate elements of any heights and widths, padded below and to the right.
 
-    Images and extras are padded with 0, labels with `ignore`; then torch's `default_collate`
-    stacks. For `DataLoader(collate_fn=...)`.
+    Images and extras are padded with 0, labels with `ignore`. A batch of images (n, 3, h, w)
+    lies in memory as they were decoded, in `torch.channels_last`. Whatever is no plane is
+    collated by torch's `default_collate`. For `DataLoader(collate_fn=...)`.
     """
-    items = [dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch]
-    padded = [dict(item) for item in items]
-    for name in items[0]:
-        planes = [x[name] for x in items if isinstance(x[name], torch.Tensor) and x[name].ndim > 1]
-        height, width = (
-            max((plane.shape[axis] for plane in planes), default=0) for axis in (-2, -1)
-        )
-        for item in padded if planes else ():
-            plane = item[name]
-            missing = (0, width - plane.shape[-1], 0, height - plane.shape[-2])
-            if any(missing):
-                fill = ignore if name in ("label", 1) else 0
-                item[name] = torch.nn.functional.pad(plane, missing, value=fill)
-    if isinstance(batch[0], tuple):
-        padded = [tuple(item.values()) for item in padded]
-    return default_collate(padded)
+    rows = [dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    found = {
+        name: _stack(column, ignore if name in ("label", 1) else 0, name)
+        if all(isinstance(one, torch.Tensor) and one.ndim > 1 for one in column)
+        else default_collate(column)
+        for name, column in columns.items()
+    }
+    return tuple(found.values()) if isinstance(batch[0], tuple) else found
+
+
+def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor:
+    """Copy each plane once, to where it belongs in the batch."""
+    kinds = {(plane.dtype, plane.shape[:-2]) for plane in planes}
+    if len(kinds) > 1:
+        raise PlanError(f"collate: found {name} of {sorted(map(str, kinds))}, expected one kind")
+    ((dtype, front),) = kinds
+    height, width = (max(plane.shape[axis] for plane in planes) for axis in (-2, -1))
+    last = len(front) == 1 and planes[0].stride(-3) == 1
+    form = torch.channels_last if last else torch.contiguous_format
+    out = torch.empty((len(planes), *front, height, width), dtype=dtype, memory_format=form)
+    for one, plane in zip(out, planes, strict=True):
+        h, w = plane.shape[-2:]
+        one[..., :h, :w] = plane
+        one[..., h:, :] = fill
+        one[..., :h, w:] = fill
+    return out
