@@ -320,8 +320,8 @@ def test_order_is_of_iterables(built):
         stream(built, rank=2, world_size=2)
 
 
-@pytest.mark.parametrize("iterable", [False, True])
-@pytest.mark.parametrize("harm", ["cut", "bit"])
+# After any error torch waits five seconds for each worker.
+@pytest.mark.parametrize(("harm", "iterable"), [("cut", True), ("bit", False)])
 def test_a_damaged_shard_is_named_from_a_worker(voc, out, harm, iterable):
     make(voc, out, splits=("val",), shards=2)
     path = os.path.join(out, "val-00001-of-00002.tfrecord")
@@ -336,7 +336,7 @@ def test_a_damaged_shard_is_named_from_a_worker(voc, out, harm, iterable):
             file.write(bytes([byte[0] ^ 1]))
     data = dsbuild.torch_dataset(out, iterable=iterable)
     with pytest.raises(ShardError) as caught:
-        keys(data, 2, num_workers=2, multiprocessing_context="fork")
+        keys(data, 2, num_workers=1, multiprocessing_context="fork")
     assert f"{path}: record 1 at byte {offset}: " in str(caught.value)
 
 
