@@ -293,6 +293,13 @@ def test_a_state_fits_any_rank_but_no_other_division(built):
             iter(other)
 
 
+def test_what_is_no_state(built):
+    data = stream(built)
+    data.load_state_dict({"_snapshot": {}})
+    with pytest.raises(PlanError, match="with samples None, expected 23"):
+        iter(data)
+
+
 def test_a_state_of_another_epoch(built):
     data = stream(built, seed=1)
     data.set_epoch(3)

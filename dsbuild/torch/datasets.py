@@ -114,9 +114,9 @@ class Stream(_Fed, data.IterableDataset):
             return run
         fresh = run.state_dict()
         for name in ("records", "count", "seed", "window"):
-            if state[name] != fresh[name]:
+            if state.get(name) != fresh[name]:
                 raise PlanError(
-                    f"found the state of an epoch with {_NAMES[name]} {state[name]}, expected "
+                    f"found the state of an epoch with {_NAMES[name]} {state.get(name)}, expected "
                     f"{fresh[name]}; resume with the data and the settings it was left with"
                 )
         # Ranks go in step: where one of them was left, all were.
