@@ -282,6 +282,10 @@ def test_a_state_fits_any_rank_but_no_other_division(built):
     for rank, expected in zip(ranks, whole, strict=True):
         rank.load_state_dict(state)
         assert keys(rank, 1) == expected[5:]
+    list(running)
+    ranks[1].load_state_dict(ranks[0].state_dict())
+    assert keys(ranks[1]) == []
+    assert keys(ranks[1], 1) == whole[1]
     for asked, message in (
         ({"seed": 1}, "ranks x workers 2, expected 1"),
         ({"seed": 2, "rank": 0, "world_size": 2}, "seed 1, expected 2"),

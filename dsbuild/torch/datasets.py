@@ -132,9 +132,8 @@ class Stream(_Fed, data.IterableDataset):
 
     def _left(self, run: Epoch) -> int:
         """Return how many samples are left of a run, less those that are dropped."""
-        share = self._share()
-        dropped = len(share.places(len(self.reader))) - len(self._places(share))
-        return max(len(run) - dropped, 0)
+        # Where another rank had one sample more, its last state is past the end here.
+        return max(len(self._places(self._share())) - run.state_dict()["next"], 0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where this process is in its epoch: numbers alone."""
