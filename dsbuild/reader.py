@@ -4,8 +4,10 @@ Knows a folder by its manifest, its schema and its indexes alone; shards that ot
 are read by the keys of DeepLab and TF-slim.
 """
 
+import collections
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +15,8 @@ import numpy as np
 
 from dsbuild import census, images, manifest, presence, records, splits, tfrecord, wire
 from dsbuild.errors import ImageError, ShardError
+from dsbuild.extras import Chosen
+from dsbuild.extras import parse as parse_extra
 from dsbuild.extras.forms import restore
 from dsbuild.order import WINDOW, Order, Share
 from dsbuild.records import Records
@@ -25,11 +29,17 @@ class Sample:
 
     An attribute that cannot be decoded raises ShardError with file, record and reason. Extras
     are attributes, too, by their names: `laplacian` is int16 (h, w), in whatever form it is
-    stored.
+    stored, or computed where it is not and the reader was asked for it.
     """
 
-    def __init__(self, record: tfrecord.Record, path: str, names: Mapping[str, tuple[str, ...]]):
-        self._record, self._path, self._names = record, path, names
+    def __init__(
+        self,
+        record: tfrecord.Record,
+        path: str,
+        names: Mapping[str, tuple[str, ...]],
+        extras: Sequence[Chosen] = (),
+    ):
+        self._record, self._path, self._names, self._extras = record, path, names, extras
 
     @functools.cached_property
     def _values(self) -> dict[str, wire.Parsed]:
@@ -82,6 +92,12 @@ class Sample:
             return self._decoded("label", images.plane)
         return int(self["class"][0]) if "class" in self else None
 
+    def load(self) -> "Sample":
+        """Decode image, label and the extras that were asked for; return the sample itself."""
+        for name in ("image", "label", *(one.name for one in self._extras)):
+            vars(self)[name] = getattr(self, name)
+        return self
+
     def _decoded(self, role: str, decode: Callable[[bytes], Any]) -> Any:
         try:
             return decode(wire.first(self.get(role)))
@@ -97,9 +113,12 @@ class Sample:
                 name, lambda _: np.reshape(self[name], self._shape).astype("int16")
             )
         form = wire.first(self.get(f"{name}.format"))
-        if not form:
-            raise AttributeError(f"a sample has no {name!r}; it has {', '.join(self)}")
-        return self._decoded(f"{name}.encoded", lambda data: restore(form, data, self._shape))
+        if form:
+            return self._decoded(f"{name}.encoded", lambda data: restore(form, data, self._shape))
+        for one in self._extras:
+            if one.name == name:
+                return one.extra.compute(getattr(self, one.extra.of), **dict(one.parameters))
+        raise AttributeError(f"a sample has no {name!r}; it has {', '.join(self)}")
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -119,6 +138,7 @@ class Reader(Sequence[Sample]):
       ignore: the label value that is no class, or None.
       palette: RGB colours by label value.
       names: role -> features that may play it.
+      extras: those that are computed where records have none.
     """
 
     records: Records
@@ -127,6 +147,7 @@ class Reader(Sequence[Sample]):
     ignore: int | None
     palette: Mapping[int, tuple[int, int, int]]
     names: Mapping[str, tuple[str, ...]]
+    extras: tuple[Chosen, ...] = ()
 
     def __len__(self) -> int:
         return len(self.picks)
@@ -136,7 +157,8 @@ class Reader(Sequence[Sample]):
         if isinstance(number, slice):
             return replace(self, picks=self.picks[number])
         pick = int(self.picks[number])
-        return Sample(self.records[pick], self.records.place(pick)[0], self.names)
+        path = self.records.place(pick)[0]
+        return Sample(self.records[pick], path, self.names, self.extras)
 
     def presence(self) -> np.ndarray:
         """Return which classes occur in which samples: bool (samples, classes).
@@ -166,13 +188,15 @@ class Reader(Sequence[Sample]):
         index: int = 0,
         count: int = 1,
         start: int = 0,
+        threads: int = 0,
     ) -> "Epoch":
         """Return an iterator over an epoch, or over one of `count` shares of it, from `start` on.
 
         Shuffled by seed and epoch where there is a seed: shards, then samples within windows.
+        With `threads` image, label and extras asked for are decoded ahead, in so many.
         """
         order = Order(self.blocks, seed, epoch, window)
-        return Epoch(self, order, Share(index, count), start)
+        return Epoch(self, order, Share(index, count), start, threads)
 
     @functools.cached_property
     def blocks(self) -> tuple[int, ...]:
@@ -183,25 +207,47 @@ class Reader(Sequence[Sample]):
 
 
 class Epoch(Iterator[Sample]):
-    """An epoch that can be left at any sample, and taken up there by its state."""
+    """An epoch that can be left at any sample, and taken up there by its state.
 
-    def __init__(self, reader: Reader, order: Order, share: Share, start: int = 0):
+    One that raises for a damaged record goes on behind it.
+    """
+
+    def __init__(
+        self, reader: Reader, order: Order, share: Share, start: int = 0, threads: int = 0
+    ):
         self._reader, self._order, self._share = reader, order, share
-        self._next = start
+        self._next, self._threads = start, threads
+        self._coming: collections.deque[futures.Future] = collections.deque()
 
     @property
     def _places(self) -> range:
         return self._share.places(len(self._order))
 
     def __len__(self) -> int:
-        return len(self._places) - self._next
+        return max(len(self._places) - self._next, 0)
 
     def __next__(self) -> Sample:
-        if self._next >= len(self._places):
+        if not len(self):
             raise StopIteration
-        sample = self._reader[self._order[self._places[self._next]]]
+        for place in self._places[self._next + len(self._coming) :][: self._ahead]:
+            self._coming.append(self._pool.submit(self._load, place))
+        here = self._places[self._next]
         self._next += 1
-        return sample
+        if not self._coming:
+            return self._reader[self._order[here]]
+        return self._coming.popleft().result()
+
+    @property
+    def _ahead(self) -> int:
+        """How many samples more are to be decoded."""
+        return max(2 * self._threads - len(self._coming), 0)
+
+    @functools.cached_property
+    def _pool(self) -> futures.ThreadPoolExecutor:
+        return futures.ThreadPoolExecutor(self._threads)
+
+    def _load(self, place: int) -> Sample:
+        return self._reader[self._order[place]].load()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what takes the epoch up where it is: numbers alone."""
@@ -227,6 +273,7 @@ class Epoch(Iterator[Sample]):
         self._order = Order(blocks, state["seed"], state["epoch"], state["window"])
         self._share = Share(state["index"], state["count"])
         self._next = state["next"]
+        self._coming.clear()
 
 
 def open(
@@ -234,12 +281,15 @@ def open(
     split: str | None = None,
     check: str = "crc",
     classes: Iterable[str | int] | None = None,
+    extras: Iterable[str] = (),
 ) -> Reader:
     """Open a folder of TFRecords, or one file.
 
     `split` is such as `train`, `train[:10%]`, `train+val`; without it all splits are read.
     `check` is `crc`, or `none` for records whose checksums are not looked at. With
     `classes`, names or indices, only the samples of the split are read that have one of them.
+    Of `extras`, such as `laplacian` or `canny:low=50`, samples have those, too, that records
+    have not: they are computed.
     Raises a DsbuildError where there is no such folder, split or class.
     """
     known = manifest.load(path)
@@ -260,6 +310,7 @@ def open(
         known.get("ignore"),
         {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},
         census.names_of(path),
+        tuple(map(parse_extra, extras)),
     )
     return reader if classes is None else reader.having(classes)
 

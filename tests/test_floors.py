@@ -14,7 +14,7 @@ FLOORS = {
     9: ["cli"],
     8: ["pipelines"],
     7: ["diff", "page", "repair", "report", "spread", "statistics"],
-    6: ["build", "decode", "describe", "examine", "export", "sections", "validate"],
+    6: ["build", "decode", "describe", "examine", "export", "sections", "torch", "validate"],
     5: ["audit", "folder", "gallery", "reader", "shard"],
     4: ["census", "example", "plan", "presence", "records"],
     3: ["interop", "listing", "mistakes", "recipe", "scan"],

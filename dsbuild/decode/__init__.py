@@ -5,7 +5,7 @@ skipped and repeated are numbers, so an order over millions of samples takes no 
 their pictures, and an epoch goes on at any sample at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +21,8 @@ def tf_dataset(
     path: str,
     split: str | None = None,
     *,
-    extras: Sequence[str] = (),
+    classes: Iterable[str | int] | None = None,
+    extras: Iterable[str] = (),
     as_supervised: bool = False,
     seed: int | None = None,
     window: int = WINDOW,
@@ -42,8 +43,9 @@ def tf_dataset(
     InvalidArgumentError that names its file and number.
 
     `path` is a folder of TFRecords, or one file; `split` such as `train`, `train[:10%]`,
-    `train+val`, without it all splits. Of `extras`, such as `laplacian` or `canny:low=50`, those
-    that records have none of are computed from image or label.
+    `train+val`, without it all splits; with `classes`, names or indices, only samples that have
+    one of them. Of `extras`, such as `laplacian` or `canny:low=50`, those that records have none
+    of are computed from image or label.
 
     A `seed` shuffles: each epoch in an order of its own, shards first, then samples within
     windows of `window`. `repeat` epochs follow one another, without an end where it is None. Of
@@ -52,12 +54,12 @@ def tf_dataset(
     memory, or in files of a path. `parallel` samples are decoded at once, as many as
     TensorFlow finds good without it, and come in order where `deterministic`.
     """
-    data = reader.open(path, split)
+    data = reader.open(path, split, classes=classes, extras=extras)
     if not 0 <= index < count:
         raise PlanError(f"found share {index} of {count}, expected 0 and up")
     if not len(data):
         raise PlanError(f"{path}: found no sample in {split!r}; name a part that has some")
-    structure = Structure.of(data, path, extras, as_supervised)
+    structure = Structure.of(data, path, as_supervised)
     source = Source(data.records, data.picks)
 
     def load(number: tf.Tensor) -> Any:

@@ -1,7 +1,7 @@
 """A serialised record to the tensors of a sample, in a graph of TensorFlow."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ import tensorflow as tf
 from dsbuild import images, manifest
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS, OFFSET, Chosen
-from dsbuild.extras import parse as parse_extra
 from dsbuild.reader import Reader
 
 NO_CLASS = -(1 << 63)
@@ -50,7 +49,7 @@ class Structure:
     trusted: bool
 
     @classmethod
-    def of(cls, data: Reader, path: str, extras: Sequence[str], pair: bool) -> "Structure":
+    def of(cls, data: Reader, path: str, pair: bool) -> "Structure":
         """Return the structure of a reader's samples, as its first one has it."""
         first = data[0]
         names = {role: first.name(role) for role in first}
@@ -63,7 +62,7 @@ class Structure:
                 stored[name] = "int64"
         if "key" not in names:
             raise PlanError(f"{path}: the records have no name, such as image/filename")
-        computed = tuple(one for one in map(parse_extra, extras) if one.name not in stored)
+        computed = tuple(one for one in data.extras if one.name not in stored)
         for one in computed:
             if one.extra.of not in (*names, *stored):
                 raise PlanError(
