@@ -40,8 +40,8 @@ def torch_dataset(
     """Open a folder of TFRecords, or one file, as a data set of PyTorch: map-style, or iterable.
 
     `path`, `split`, `extras`, `check` and `classes` are those of `dsbuild.open`; `extras` to
-    `transforms` those of `Element`; `seed` to `world_size` those of `Stream`, of iterable ones alone. Raises a
-    DsbuildError.
+    `transforms` those of `Element`; `seed` to `world_size` those of `Stream`, of iterable ones
+    alone. Raises a DsbuildError.
     """
     samples = reader.open(path, split, check, classes, extras)
     wanted = tuple(one.name for one in samples.extras)

@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS
-from dsbuild.reader import Sample
+from dsbuild.reader.sample import Sample
 
 IGNORE = 255  # what a padded label has where the data name no value that is no class
 Value = dict[str, Any] | tuple[Any, ...]
