@@ -109,6 +109,17 @@ def torch_dataset(_: str, out: str) -> Callable:
     return lambda: sum(map(len, loader))
 
 
+def torch_threads(_: str, out: str) -> Callable:
+    """Read with `dsbuild.torch_dataset`, two threads, in lists of 8."""
+    import torch.utils.data
+
+    import dsbuild
+
+    data = dsbuild.torch_dataset(out, iterable=True, seed=1, threads=WORKERS)
+    loader = torch.utils.data.DataLoader(data, 8, collate_fn=list)
+    return lambda: sum(map(len, loader))
+
+
 ROWS = {
     "bare limit": bare_limit,
     "dsbuild.open, two processes": reader,
@@ -117,6 +128,7 @@ ROWS = {
     "tf.data as in DeepLab": peers.plain,
     "TFDS on the same shards": peers.tfds,
     "dsbuild.torch_dataset, two workers": torch_dataset,
+    "dsbuild.torch_dataset, two threads": torch_threads,
     "tfrecord, two workers": peers.tfrecord,
     "WebDataset, two workers": peers.webdataset,
     "MosaicML Streaming, two workers": peers.streaming,
@@ -126,6 +138,7 @@ ROWS = {
 NEEDS = {
     "TFDS on the same shards": "tensorflow_datasets",
     "dsbuild.torch_dataset, two workers": "torch",
+    "dsbuild.torch_dataset, two threads": "torch",
     "tfrecord, two workers": "tfrecord",
     "WebDataset, two workers": "webdataset",
     "MosaicML Streaming, two workers": "streaming",
@@ -134,7 +147,9 @@ LIMIT, PLAIN = "bare limit", "tf.data, resize, pad, crop, flip"
 GOALS = [
     ("dsbuild.open, two processes", LIMIT, 0.9),
     ("dsbuild.tf_dataset", LIMIT, 0.9),
+    ("dsbuild.open, two threads", LIMIT, 0.9),
     ("dsbuild.torch_dataset, two workers", LIMIT, 0.8),
+    ("dsbuild.torch_dataset, two threads", LIMIT, 0.8),
     ("dsbuild.tf_dataset", "tf.data as in DeepLab", 1.0),
     ("dsbuild.tf_dataset", "TFDS on the same shards", 1.0),
     *(("dsbuild.torch_dataset, two workers", name, 1.0) for name in NEEDS if "workers" in name),

@@ -135,6 +135,16 @@ def test_an_epoch_is_a_function_of_seed_and_number(built, workers):
     assert keys(stream(built)) == stored(built)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_threads_change_nothing(built, workers):
+    plain, ahead = stream(built, seed=3), stream(built, seed=3, threads=2)
+    assert keys(ahead, num_workers=workers) == keys(plain, num_workers=workers)
+    for one, other in zip(ahead, plain, strict=True):
+        assert one["key"] == other["key"]
+        assert torch.equal(one["image"], other["image"])
+        assert torch.equal(one["label"], other["label"])
+
+
 def test_a_distributed_sampler_pads_or_drops(built):
     data = dsbuild.torch_dataset(built)
     for drop_last, size in ((False, 24), (True, 22)):

@@ -59,6 +59,8 @@ def test_extras_are_planes_in_every_form(voc, out, form):
         assert element["laplacian"].dtype == torch.int16
         np.testing.assert_array_equal(element["laplacian"], one.laplacian[None])
         np.testing.assert_array_equal(element["edges"], one.edges[None])
+    computed = dsbuild.torch_dataset(out, extras=["canny:low=50"])[0]["canny"]
+    assert computed.shape == (1, *dsbuild.open(out)[0].label.shape)
     pairs = dsbuild.torch_dataset(out, extras=["laplacian"], as_supervised=True)
     image, label, laplacian = pairs[1]
     assert (image.shape[1:], laplacian.shape[1:]) == (label.shape, label.shape)
@@ -78,8 +80,8 @@ def test_memory_is_the_tensors_own(built):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"extras": ("sobel ",)}, "no such extra as 'sobel '; there are laplacian"),
-        ({"extras": ("sobel",)}, "2007_000000: found no sobel, but .*laplacian.*--extra sobel"),
+        ({"extras": ("sobel ",)}, "extra sobel : found no such extra; there are laplacian"),
+        ({"extras": ("trimap",)}, "2007_000000: extra trimap: .* computed from the alpha, which"),
         ({"transform": abs, "transforms": abs}, "found transform or target_transform, too"),
         (
             {"transforms": lambda *given: given[0]},

@@ -5,8 +5,9 @@ are read by the keys of DeepLab and TF-slim.
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -81,14 +82,16 @@ class Reader(Sequence[Sample]):
         count: int = 1,
         start: int = 0,
         threads: int = 0,
+        load: Callable[[Sample], Any] = Sample.load,
     ) -> Epoch:
         """Return an iterator over an epoch, or over one of `count` shares of it, from `start` on.
 
         Shuffled by seed and epoch where there is a seed: shards, then samples within windows.
-        With `threads` image, label and extras asked for are decoded ahead, in so many.
+        With `threads` samples are decoded ahead, in so many: image, label, and the extras that
+        were asked for; or it returns what another `load` makes of them.
         """
         order = Order(self.blocks, seed, epoch, window)
-        return Epoch(self, order, Share(index, count), start, threads)
+        return Epoch(self, order, Share(index, count), start, threads, load)
 
     @functools.cached_property
     def blocks(self) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 import collections
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -11,10 +11,11 @@ from dsbuild.order import Order, Share
 from dsbuild.reader.sample import Sample
 
 
-class Epoch(Iterator[Sample]):
+class Epoch(Iterator[Any]):
     """An epoch that can be left at any sample, and taken up there by its state.
 
-    One that raises for a damaged record goes on behind it.
+    With threads it returns what `load` makes of samples, which is done ahead, in them. One
+    that raises for a damaged record goes on behind it.
     """
 
     def __init__(
@@ -24,9 +25,10 @@ class Epoch(Iterator[Sample]):
         share: Share,
         start: int = 0,
         threads: int = 0,
+        load: Callable[[Sample], Any] = Sample.load,
     ):
         self._samples, self._order, self._share = samples, order, share
-        self._next, self._threads = start, threads
+        self._next, self._threads, self._load = start, threads, load
         self._coming: collections.deque[futures.Future] = collections.deque()
 
     @property
@@ -36,11 +38,11 @@ class Epoch(Iterator[Sample]):
     def __len__(self) -> int:
         return max(len(self._places) - self._next, 0)
 
-    def __next__(self) -> Sample:
+    def __next__(self) -> Any:
         if not len(self):
             raise StopIteration
         for place in self._places[self._next + len(self._coming) :][: self._ahead]:
-            self._coming.append(self._submit(place))
+            self._coming.append(self._pool.submit(self._made, place))
         here = self._places[self._next]
         self._next += 1
         if not self._coming:
@@ -56,15 +58,8 @@ class Epoch(Iterator[Sample]):
     def _pool(self) -> futures.ThreadPoolExecutor:
         return futures.ThreadPoolExecutor(self._threads)
 
-    def _submit(self, place: int) -> futures.Future:
-        # Read here, since threads that read and parse hold each other up by the interpreter's
-        # lock; what they do for most of their time needs no lock.
-        try:
-            return self._pool.submit(self._samples[self._order[place]].parsed().load)
-        except ShardError as error:
-            failed = futures.Future()
-            failed.set_exception(error)
-            return failed
+    def _made(self, place: int) -> Any:
+        return self._load(self._samples[self._order[place]])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what takes the epoch up where it is: numbers alone."""

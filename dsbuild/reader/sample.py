@@ -1,6 +1,5 @@
 """A record as a sample: its values by role, its pixels as they are asked for."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,25 @@ from dsbuild import census, images, tfrecord, wire
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras import Chosen
 from dsbuild.extras.forms import restore
+
+
+class _Once:
+    """`functools.cached_property` without its lock.
+
+    Up to Python 3.11 that is one lock for all samples, so that threads decode in turn.
+    """
+
+    def __init__(self, compute: Callable[[Any], Any]):
+        self._compute, self.__doc__ = compute, compute.__doc__
+
+    def __set_name__(self, owner: type, name: str):
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = vars(instance)[self._name] = self._compute(instance)
+        return value
 
 
 class Sample:
@@ -31,7 +49,7 @@ class Sample:
     ):
         self._record, self._path, self._names, self._extras = record, path, names, extras
 
-    @functools.cached_property
+    @_Once
     def _values(self) -> dict[str, wire.Parsed]:
         with tfrecord.located(self._path, self._record):
             return wire.parse(self._record.data)
@@ -70,22 +88,17 @@ class Sample:
         """The image's bytes."""
         return wire.first(self.get("image"))
 
-    @functools.cached_property
+    @_Once
     def image(self) -> np.ndarray:
-        """The image: RGB uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE."""
+        """Return the image, RGB uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE."""
         return self._decoded("image", lambda data: images.decode(data, images.header(data)))
 
-    @functools.cached_property
+    @_Once
     def label(self) -> np.ndarray | int | None:
-        """Class indices uint8 (h, w); the index itself where a label is one class; or None."""
+        """Return class indices uint8 (h, w); the index where a label is one class; or None."""
         if "label" in self:
             return self._decoded("label", images.plane)
         return int(self["class"][0]) if "class" in self else None
-
-    def parsed(self) -> "Sample":
-        """Parse the record; return the sample itself."""
-        _ = self._values
-        return self
 
     def load(self) -> "Sample":
         """Decode image, label and the extras that were asked for; return the sample itself."""

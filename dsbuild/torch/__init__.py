@@ -32,6 +32,7 @@ def torch_dataset(
     seed: int | None = None,
     window: int | None = None,
     drop_last: bool = False,
+    threads: int = 0,
     rank: int | None = None,
     world_size: int | None = None,
     check: str = "crc",
@@ -50,6 +51,7 @@ def torch_dataset(
         "seed": seed,
         "window": window,
         "drop_last": drop_last or None,
+        "threads": threads or None,
         "rank": rank,
         "world_size": world_size,
     }

@@ -52,6 +52,8 @@ class Samples(_Fed, data.Dataset):
 class Stream(_Fed, data.IterableDataset):
     """An iterable data set, of which each rank and each worker reads its share of an epoch.
 
+    With `threads` samples are made ahead in so many, in this process: nothing has to travel.
+
     The order is a function of seed and epoch. What it keeps of an epoch is numbers: by
     `state_dict` it goes on at the next sample, in torchdata's StatefulDataLoader as by itself.
     """
@@ -64,6 +66,7 @@ class Stream(_Fed, data.IterableDataset):
         *,
         window: int = WINDOW,
         drop_last: bool = False,
+        threads: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
     ):
@@ -71,6 +74,7 @@ class Stream(_Fed, data.IterableDataset):
         if (rank is None) != (world_size is None):
             raise PlanError(f"rank {rank}, world_size {world_size}: expected both or none")
         self.seed, self.window, self.drop_last = seed, window, drop_last
+        self.threads = threads
         self._rank = None if rank is None else Share(rank, world_size)
         # Workers that stay alive see a new epoch only through memory that is shared.
         self._epoch = torch.tensor(_UNSET).share_memory_()
@@ -104,12 +108,14 @@ class Stream(_Fed, data.IterableDataset):
     def __iter__(self) -> Iterator[Value]:
         """Begin an epoch, or go on with the one whose state was loaded."""
         self._run, self._pending = self._begun(self._pending), None
-        return map(self.element, itertools.islice(self._run, self._left(self._run)))
+        found = itertools.islice(self._run, self._left(self._run))
+        return found if self.threads else map(self.element, found)
 
     def _begun(self, state: Mapping[str, Any] | None) -> Epoch:
         share, asked = self._share(), int(self._epoch)
         part = {"index": share.index, "count": share.count}
-        run = self.reader.epoch(self.seed, max(asked, 0), window=self.window, **part)
+        ahead = {"threads": self.threads, "load": self.element}
+        run = self.reader.epoch(self.seed, max(asked, 0), window=self.window, **part, **ahead)
         if state is None:
             return run
         fresh = run.state_dict()
