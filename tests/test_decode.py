@@ -15,10 +15,9 @@ import dsbuild
 from dsbuild import images, records
 from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
-from dsbuild.layouts.matting import Matting
-from dsbuild.layouts.pairs import Pairs
 from tests import fakes, stores
 from tests.conftest import make
+from tests.test_layouts import DRAWN
 
 Failed = tf.errors.InvalidArgumentError
 
@@ -85,17 +84,15 @@ def test_extras_that_records_lack_are_computed(voc, built, tmp_path):
         dsbuild.tf_dataset(plain, extras=["laplace"])
 
 
-@pytest.mark.parametrize("layout", ["pairs", "matting"])
-def test_other_layouts(tmp_path, out, layout):
-    root = getattr(fakes, layout)(tmp_path / "data")
-    extras = ("alpha", "trimap") if layout == "matting" else ()
-    made = {"pairs": Pairs(names=("a", "b", "c")), "matting": Matting()}[layout]
-    make(root, out, layout=made, extras=extras)
-    found = list(dsbuild.tf_dataset(out))
-    assert names(found) == keys(out)
-    for one, other in zip(found, dsbuild.open(out), strict=True):
+@pytest.mark.parametrize("given", DRAWN, ids=repr)
+def test_every_layout_is_as_the_reader_has_it(given, tmp_path, out):
+    extras = {"matting": ("alpha", "trimap"), "classes": ()}.get(given.name, ("edges", "distance"))
+    make(DRAWN[given][0](tmp_path / "data"), out, layout=given, extras=extras)
+    found = list(dsbuild.tf_dataset(out, "train"))
+    assert names(found) == keys(out, "train")
+    for one, other in zip(found, dsbuild.open(out, "train"), strict=True):
         for name in ("image", "label", *extras):
-            expected = getattr(other, name)
+            expected = np.asarray(getattr(other, name))
             np.testing.assert_array_equal(one[name], expected.reshape(one[name].shape))
 
 
@@ -117,13 +114,15 @@ def test_one_class_an_image(tmp_path):
 
 
 def test_samples_without_labels(voc, out):
-    shutil.rmtree(os.path.join(voc, "SegmentationClass"))
-    shutil.copy(
-        os.path.join(voc, "ImageSets/Segmentation/val.txt"),
-        os.path.join(voc, "ImageSets/Segmentation/test.txt"),
-    )
-    make(voc, out, splits=("test",))
+    fakes.write_list(voc, "test", ["a"])
+    photos = os.path.join(voc, "JPEGImages")
+    shutil.copy(os.path.join(photos, "2007_000000.jpg"), os.path.join(photos, "a.jpg"))
+    make(voc, out, splits=("train", "test"))
     assert "label" not in dsbuild.tf_dataset(out, "test").element_spec
+    assert "label" in dsbuild.tf_dataset(out, "train").element_spec
+    for splits in (None, "test+train", "train+test"):
+        with pytest.raises(PlanError, match="samples with labels beside those of split"):
+            dsbuild.tf_dataset(out, splits)
     with pytest.raises(PlanError, match=r"no label in record .*expected pairs"):
         dsbuild.tf_dataset(out, "test", as_supervised=True)
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dsbuild import images, manifest
+from dsbuild import images, manifest, scan
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS, OFFSET, Chosen
 from dsbuild.reader import Reader
+from dsbuild.reader.sample import Sample
 
 NO_CLASS = -(1 << 63)
 # How files begin and end. ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
@@ -50,10 +51,19 @@ class Structure:
 
     @classmethod
     def of(cls, data: Reader, path: str, pair: bool) -> "Structure":
-        """Return the structure of a reader's samples, as its first one has it."""
+        """Return the structure of a reader's samples, as its first one has it.
+
+        Raises PlanError where other splits have labels, or have none.
+        """
         first = data[0]
         names = {role: first.name(role) for role in first}
         label = next((role for role in ("label", "class") if role in names), "")
+        for split, sample in _firsts(data).items():
+            if bool(label) != any(role in sample for role in ("label", "class")):
+                raise PlanError(
+                    f"{path}: found samples with labels beside those of split {split} that have "
+                    "none, or the other way round; name splits of one kind, such as train"
+                )
         stored = {}
         for name in EXTRAS:
             if f"{name}.encoded" in names:
@@ -99,6 +109,14 @@ class Structure:
         if self.pair:
             return spec, label
         return spec | {"label": label} if self.label else spec
+
+
+def _firsts(data: Reader) -> dict[str, Sample]:
+    """Return the first sample of each split."""
+    starts = np.cumsum((0, *data.blocks[:-1])).tolist()
+    splits = [scan.split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
+    firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
+    return {split: data[start] for split, start in firsts.items()}
 
 
 def _size(path: str) -> tuple[int | None, int | None]:
