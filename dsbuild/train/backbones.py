@@ -1,9 +1,11 @@
 """The backbones by name: what is built, where its features are taken, and its weights."""
 
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 from keras import applications, layers
@@ -123,8 +125,11 @@ def _load(model: keras.Model, name: str, path: str) -> None:
     if not os.path.isfile(path):
         raise ModelError(f"{path}: found no such file, expected weights of {name}")
     try:
-        model.load_weights(path)
-    except (KeyError, OSError, ValueError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns of some weights that a file lacks, and leaves them as they are.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (BadZipFile, KeyError, OSError, UserWarning, ValueError) as error:
         raise ModelError(
             f"{path}: found other weights than those of {name} without its top, "
             f"{model.count_params():,} numbers ({str(error).splitlines()[0]})"

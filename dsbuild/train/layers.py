@@ -22,11 +22,13 @@ def interpolation(size: Any, target: Any, align_corners: bool) -> Any:
     """
     numbers = ops.arange(target, dtype="int32")[:, None]
     if align_corners:
-        below = ops.maximum(target - 1, 1)
+        below = ops.cast(ops.maximum(target - 1, 1), "int32")
         above = numbers * (size - 1)
     else:
         below = 2 * target
-        above = ops.clip((2 * numbers + 1) * size - target, 0, below * (size - 1))
+        above = ops.cast(
+            ops.clip((2 * numbers + 1) * size - target, 0, below * (size - 1)), "int32"
+        )
     distance = ops.abs(above - ops.arange(size, dtype="int32")[None] * below)
     return ops.maximum(1 - ops.cast(distance, "float32") / ops.cast(below, "float32"), 0)
 
