@@ -30,7 +30,7 @@ _SCOPES = (
     (r"logits/semantic", "logits", "{}_bn"),
 )
 _VARIABLES = {"weights": "kernel", "depthwise_weights": "kernel", "biases": "bias"}
-_LAST = "logits/"
+_FIRST, _LAST = "backbone_", "logits/"
 _RANDOM = "seed_generator"  # no weight
 
 
@@ -44,7 +44,7 @@ class Loaded:
       resized: paths of the last layer's, which stay as they were, since the checkpoint has
         another number of classes.
       unused: names in the checkpoint that the model has no variable for, such as an
-        optimiser's.
+        optimiser's, or that were not asked for.
     """
 
     loaded: tuple[str, ...]
@@ -53,13 +53,14 @@ class Loaded:
     unused: tuple[str, ...]
 
 
-def load(model: keras.Model, checkpoint: str) -> Loaded:
+def load(model: keras.Model, checkpoint: str, *prefixes: str) -> Loaded:
     """Give a model of `model.build` the values of a checkpoint, all that fit or none.
 
     Args:
       model: of the backbone `xception_65`, or `mobilenet_v2`; published ones of the latter
         have no decoder and no rates.
       checkpoint: a path without `.index` and `.data-...`.
+      prefixes: of the layers that are loaded, such as `backbone_`; all, where there are none.
 
     Raises ModelError where there is no checkpoint, where it has nothing for the model's backbone,
     or where a variable but the last layer's has another shape.
@@ -78,13 +79,18 @@ def load(model: keras.Model, checkpoint: str) -> Loaded:
         raise ModelError(f"{checkpoint}: found no readable checkpoint ({error})") from error
     variables = {variable.path: variable for variable in model.variables}
     variables = {target: kept for target, kept in variables.items() if _RANDOM not in target}
-    found = {path(name): name for name in sorted(shapes) if path(name) in variables}
-    if not any(target.startswith("backbone_") for target in found):
+    targets = {path(name): name for name in sorted(shapes)}
+    if not any(target in variables for target in targets if target and target.startswith(_FIRST)):
         raise ModelError(
             f"{checkpoint}: found no variable of the model's backbone among {len(shapes)}, such as "
             f"{min(shapes, default='none')}, expected xception_65/... or MobilenetV2/..., and a "
             "model of that backbone"
         )
+    found = {
+        target: name
+        for target, name in targets.items()
+        if target in variables and target.startswith(prefixes or "")
+    }
     resized = [
         target for target, name in found.items() if shapes[name] != list(variables[target].shape)
     ]
@@ -99,15 +105,15 @@ def load(model: keras.Model, checkpoint: str) -> Loaded:
     loaded = [target for target in found if target not in resized]
     try:
         values = {target: reader.get_tensor(found[target]) for target in loaded}
-    except tf.errors.OpError as error:
-        raise ModelError(f"{checkpoint}: found damaged values ({error.message})") from error
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        raise ModelError(f"{checkpoint}: found damaged values ({error})") from error
     for target, value in values.items():
         variables[target].assign(value)
     return Loaded(
         loaded=tuple(loaded),
         missing=tuple(target for target in variables if target not in found),
         resized=tuple(resized),
-        unused=tuple(name for name in sorted(shapes) if path(name) not in variables),
+        unused=tuple(sorted(set(shapes) - set(found.values()))),
     )
 
 
