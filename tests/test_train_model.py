@@ -187,7 +187,7 @@ def test_an_unknown_prefix_is_an_error():
         ({"merge": "sum"}, "merge: found 'sum', expected one of max, mean"),
         ({"scales": ()}, r"scales: found \(\), expected some above 0"),
         ({"rates": (0,)}, r"rates: found \(0,\), expected 1 and up"),
-        ({"gradient": True, "decoder": False}, "gradient: found True, expected"),
+        ({"gradient": True, "decoder": False}, "gradient: found True, expected False where"),
         ({"momentum": 1.0}, "momentum: found 1.0, expected 0 and up, less than 1"),
         ({"weights": "/nowhere/found.h5"}, "/nowhere/found.h5: found no such file"),
     ],

@@ -77,9 +77,11 @@ class Architecture:
         self._hold("dropout", 0 <= self.dropout < 1, "0 and up, less than 1")
         self._hold("momentum", 0 <= self.momentum < 1, "0 and up, less than 1")
         wide = BACKBONES[self.backbone].wide
-        self._hold("width", self.width > 0 and (wide or self.width == 1), "1 for this backbone")
+        self._hold("width", wide or self.width == 1, "1 for this backbone")
+        self._hold("width", self.width > 0, "more than 0")
         pixels = self.task == "segmentation"
-        self._hold("gradient", not self.gradient or (pixels and self.decoder), "none: no decoder")
+        decoded = pixels and self.decoder
+        self._hold("gradient", decoded or not self.gradient, "False where there is no decoder")
         self._hold("scales", pixels or self.scales == (1.0,), "1 alone for classification")
 
     def _one(self, name, known):
