@@ -13,7 +13,7 @@ FLOORS = {
     10: ["__main__"],
     9: ["cli"],
     8: ["pipelines"],
-    7: ["diff", "page", "repair", "report", "spread", "statistics"],
+    7: ["diff", "page", "repair", "report", "spread", "statistics", "train"],
     6: ["build", "decode", "describe", "examine", "export", "sections", "torch", "validate"],
     5: ["audit", "folder", "gallery", "reader", "shard"],
     4: ["census", "example", "plan", "presence", "records"],
