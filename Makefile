@@ -66,6 +66,7 @@ bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 	$(BIN)/python bench/build.py
 	$(BIN)/python bench/validate.py
 	$(BIN)/python bench/layouts.py
+	$(BIN)/python bench/read.py
 	$(BIN)/python bench/storage.py
 	$(BIN)/python bench/scale.py
 

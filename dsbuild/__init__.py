@@ -6,7 +6,14 @@ from typing import Any
 __version__ = "0.1.0"
 
 # What users of the library need, by the module that has it; imported when it is asked for.
-_PUBLIC = {"open": "reader", "kfold": "reader"}
+_PUBLIC = {
+    "Augmentation": "decode.augment",
+    "augmented": "decode.augment",
+    "kfold": "reader",
+    "open": "reader",
+    "tf_dataset": "decode",
+    "torch_dataset": "torch",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -74,8 +74,12 @@ def value(
     values: Mapping[str, wire.Parsed], names: Mapping[str, tuple[str, ...]], role: str
 ) -> wire.Parsed:
     """Return what a parsed record holds for a role, or None."""
-    found = (values.get(name) for name in names.get(role, ()))
-    return next((one for one in found if one is not None and len(one)), None)
+    return next(filter(given, map(values.get, names.get(role, ()))), None)
+
+
+def given(value: wire.Parsed) -> bool:
+    """Tell whether a parsed feature holds anything."""
+    return value is not None and len(value) > 0
 
 
 def key(values: Mapping[str, wire.Parsed], names: Mapping[str, tuple[str, ...]]) -> str:

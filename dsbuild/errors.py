@@ -43,3 +43,7 @@ class ShardError(DsbuildError):
 
 class PlanError(DsbuildError):
     """A build that was asked for contradicts itself or the output folder."""
+
+
+class ModelError(DsbuildError):
+    """A model that was asked for cannot be, or weights are not those of it."""

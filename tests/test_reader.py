@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import dsbuild
-from dsbuild import manifest, records
+from dsbuild import images, manifest, records
 from dsbuild.errors import DsbuildError, PlanError, ShardError
 from dsbuild.layouts.classes import Classes
 from tests.conftest import make
@@ -241,6 +241,65 @@ def test_an_epoch_is_taken_up_where_it_was_left(built, left):
     assert first + keys(again) == whole
     with pytest.raises(ShardError, match="12 samples, and 6 samples here"):
         dsbuild.open(built, "val").epoch().load_state_dict(state)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("left", [0, 3, 12])
+def test_threads_change_nothing(built, threads, left):
+    data = dsbuild.open(built, "train", extras=["laplacian"])
+    ahead = data.epoch(7, threads=threads)
+    first = keys(next(ahead) for _ in range(left))
+    state = ahead.state_dict()
+    assert state["next"] == left
+    rest = data.epoch(0, threads=threads)
+    rest.load_state_dict(state)
+    expected = list(data.epoch(7))
+    assert first == keys(expected[:left])
+    for one, other in zip(rest, expected[left:], strict=True):
+        assert one.key == other.key
+        for name in ("image", "label", "laplacian"):
+            np.testing.assert_array_equal(vars(one)[name], getattr(other, name))
+
+
+def test_threads_decode_side_by_side(built, monkeypatch):
+    barrier, plain = threading.Barrier(2), images.decode
+
+    def together(data, head):
+        barrier.wait(30)
+        return plain(data, head)
+
+    monkeypatch.setattr(images, "decode", together)
+    assert len(list(dsbuild.open(built, "train").epoch(threads=2))) == 12
+
+
+def test_an_epoch_goes_on_behind_a_damaged_record(voc, built):
+    damage(built, 500)
+    for threads in (0, 2):
+        epoch, found = dsbuild.open(built, "val").epoch(threads=threads), []
+        for number in range(6):
+            if number == 3:
+                with pytest.raises(ShardError, match="record 1 at byte"):
+                    _ = next(epoch).key
+            else:
+                found.append(next(epoch).key)
+        assert found == [key for i, key in enumerate(listed(voc, "val")) if i != 3]
+        assert len(list(epoch)) == 0
+
+
+def test_extras_that_records_lack_are_computed(voc, built, tmp_path):
+    make(voc, str(tmp_path / "plain"), splits=("val",))
+    make(voc, str(tmp_path / "more"), splits=("val",), extras=("edges:width=2", "canny"))
+    asked = ["laplacian", "edges:width=2", "canny"]
+    plain = dsbuild.open(str(tmp_path / "plain"), extras=asked)
+    stored = dsbuild.open(str(tmp_path / "more"))
+    for one, two, three in zip(plain, stored, dsbuild.open(built, "val"), strict=True):
+        np.testing.assert_array_equal(one.laplacian, three.laplacian)
+        np.testing.assert_array_equal(one.edges, two.edges)
+        np.testing.assert_array_equal(one.canny, two.canny)
+    with pytest.raises(AttributeError, match="trimap is computed from the alpha, which the sample"):
+        _ = dsbuild.open(built, extras=["trimap"])[0].trimap
+    with pytest.raises(PlanError, match="no such extra"):
+        dsbuild.open(built, extras=["laplace"])
 
 
 def test_grain_takes_a_reader(built):

@@ -19,6 +19,11 @@ from dsbuild.storage.window import Read
 __all__ = ["Read", "Stamp", "join"]
 
 
+def is_remote(path: str) -> bool:
+    """Tell whether a path is the URL of an object store."""
+    return _room(path) is remote
+
+
 def _room(path: str):
     # The first test is all that a local path is asked for.
     return remote if "://" in path and urls.is_url(path) else local

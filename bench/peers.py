@@ -1,0 +1,182 @@
+"""What people read such data with instead, each as its guide has it, for bench/read.py."""
+
+import glob
+import os
+from collections.abc import Callable, Collection
+
+WORKERS = 2
+IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
+
+
+def prepare(root: str, out: str, packages: Collection[str]) -> None:
+    """Write what peers read beside a folder of shards: TFDS' files, tars, MDS."""
+    import build
+
+    build.run([build.DSBUILD, "interop", out])
+    if "webdataset" in packages:
+        build.run([build.DSBUILD, "export", out, f"{out}-tars", "--to", "webdataset"])
+    if "streaming" in packages:
+        _streaming()
+        from PIL import Image
+        from streaming import MDSWriter
+
+        # What Pillow has opened from a file is stored as that file's bytes.
+        with MDSWriter(out=f"{out}-mds", columns={"image": "jpeg", "label": "png"}) as writer:
+            for pair in build.pairs_of(root):
+                image, label = map(Image.open, pair)
+                writer.write({"image": image, "label": label})
+
+
+def plain(_: str, out: str, augment: bool = False) -> Callable:
+    """Read as DeepLab's data_generator does: TFRecordDataset, parse, decode, shuffle."""
+    import tensorflow as tf
+
+    features = {name: tf.io.FixedLenFeature((), tf.string) for name in (IMAGE, LABEL)}
+    features["image/filename"] = tf.io.FixedLenFeature((), tf.string)
+    features |= {
+        f"image/{side}": tf.io.FixedLenFeature((), tf.int64) for side in ("height", "width")
+    }
+
+    def parse(record):
+        found = tf.io.parse_single_example(record, features)
+        image = tf.io.decode_jpeg(found[IMAGE], 3, dct_method="INTEGER_ACCURATE")
+        label = tf.io.decode_png(found[LABEL], 1)
+        return {
+            "image": image,
+            "label": label,
+            "image_name": found["image/filename"],
+            "height": found["image/height"],
+            "width": found["image/width"],
+        }
+
+    files = tf.data.Dataset.from_tensor_slices(sorted(glob.glob(f"{out}/*.tfrecord"))).shuffle(
+        100, 1
+    )
+    data = files.interleave(tf.data.TFRecordDataset, num_parallel_calls=tf.data.AUTOTUNE)
+    data = data.shuffle(100, 1).map(parse, tf.data.AUTOTUNE)
+    if augment:
+        data = data.map(resize_pad_crop_flip, tf.data.AUTOTUNE)
+    data = data.prefetch(tf.data.AUTOTUNE)
+    return lambda: sum(1 for _ in data)
+
+
+def plain_augmented(_: str, out: str) -> Callable:
+    """The same, then the whole image resized, padded with the mean, cropped and flipped."""
+    return plain(_, out, augment=True)
+
+
+def resize_pad_crop_flip(
+    sample: dict, crop: int = 513, mean: float = 127.5, ignore: int = 255
+) -> dict:
+    """Return a sample as DeepLab's input_preprocess makes it, in float32."""
+    import tensorflow as tf
+
+    scale = tf.gather([0.5 + 0.25 * i for i in range(7)], tf.random.uniform((), 0, 7, tf.int32))
+    size = tf.cast(tf.cast(tf.shape(sample["image"])[:2], tf.float32) * scale, tf.int32)
+    image = tf.image.resize(sample["image"], size) - mean
+    label = tf.cast(tf.image.resize(sample["label"], size, "nearest"), tf.int32) - ignore
+    full = tf.maximum(size, crop)
+    image = tf.image.pad_to_bounding_box(image, 0, 0, full[0], full[1]) + mean
+    label = tf.image.pad_to_bounding_box(label, 0, 0, full[0], full[1]) + ignore
+    corner = tf.cast(tf.random.uniform((2,)) * tf.cast(full - crop + 1, tf.float32), tf.int32)
+    image = tf.slice(image, (corner[0], corner[1], 0), (crop, crop, 3))
+    label = tf.slice(label, (corner[0], corner[1], 0), (crop, crop, 1))
+    flip = tf.random.uniform(()) < 0.5
+    image, label = tf.cond(flip, lambda: (image[:, ::-1], label[:, ::-1]), lambda: (image, label))
+    return sample | {"image": image, "label": tf.cast(label, tf.uint8)}
+
+
+def tfds(_: str, out: str) -> Callable:
+    """Read with TensorFlow Datasets, by the files that `dsbuild interop` writes."""
+    import tensorflow_datasets
+
+    builder = tensorflow_datasets.builder_from_directory(out)
+    data = builder.as_dataset(split="train", shuffle_files=True)
+    return lambda: sum(1 for _ in data)
+
+
+def tfrecord(_: str, out: str) -> Callable:
+    """Read with the package tfrecord, decoding by OpenCV, in torch's DataLoader."""
+    import cv2  # noqa: F401
+    from tfrecord.torch.dataset import MultiTFRecordDataset
+
+    files = sorted(glob.glob(f"{out}/*.tfrecord"))
+    names = [os.path.basename(path) for path in files]
+    data = MultiTFRecordDataset(
+        f"{out}/{{}}",
+        f"{out}/index/{{}}.idx",
+        dict.fromkeys(names, 1 / len(names)),
+        {IMAGE: "byte", LABEL: "byte"},
+        transform=_by_opencv,
+        infinite=False,
+    )
+    return _loaded(data)
+
+
+def _by_opencv(found: dict) -> tuple:
+    import cv2
+    import numpy as np
+
+    modes = {
+        IMAGE: cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION,
+        LABEL: cv2.IMREAD_UNCHANGED,
+    }
+    return tuple(
+        cv2.imdecode(np.frombuffer(found[name], np.uint8), mode) for name, mode in modes.items()
+    )
+
+
+def _loaded(data: object, **options: object) -> Callable:
+    import torch.utils.data
+
+    loader = torch.utils.data.DataLoader(
+        data, 8, num_workers=WORKERS, collate_fn=_tensors, **options
+    )
+    return lambda: sum(map(len, loader))
+
+
+def _tensors(batch: list) -> list:
+    """Make tensors of arrays, which then travel by shared memory, as torch's collate does."""
+    import torch
+
+    return [tuple(torch.as_tensor(plane) for plane in sample) for sample in batch]
+
+
+def webdataset(_: str, out: str) -> Callable:
+    """Read tars of the same images with WebDataset, decoded by Pillow."""
+    import numpy as np
+    import webdataset as wds
+
+    tars = sorted(glob.glob(f"{out}-tars/*.tar"))
+    data = wds.WebDataset(tars, shardshuffle=100, seed=1, empty_check=False).shuffle(100)
+    data = data.decode("pil").to_tuple("jpg", "seg.png").map_tuple(np.array, np.array)
+    return _loaded(data)
+
+
+def streaming(_: str, out: str) -> Callable:
+    """Read MDS of the same images with MosaicML Streaming."""
+    _streaming()
+    from streaming import StreamingDataset
+
+    data = StreamingDataset(local=f"{out}-mds", shuffle=True, batch_size=8)
+    import numpy as np
+    import torch.utils.data
+
+    def arrays(batch):
+        return [
+            tuple(torch.from_numpy(np.array(one[name])) for name in ("image", "label"))
+            for one in batch
+        ]
+
+    loader = torch.utils.data.DataLoader(data, 8, num_workers=WORKERS, collate_fn=arrays)
+    return lambda: sum(map(len, loader))
+
+
+def _streaming() -> None:
+    """Let it import torchvision, of which no build fits a torch for the CPU."""
+    import torch
+
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _streaming.library = library  # what it defines ends with it

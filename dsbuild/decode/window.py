@@ -1,0 +1,126 @@
+"""A window of a resized image, without resizing the rest: the pixels of resize, crop, flip, pad.
+
+Centres of pixels are at halves, as in `tf.image.resize` of TensorFlow 2 (and of Pillow and
+OpenCV): row y of H rows shows row (y + 0.5) h / H - 0.5 of h. DeepLab of TensorFlow 1 aligned
+the corners, (h - 1) / (H - 1), which shifts pixels by up to half a pixel of the source.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Window(NamedTuple):
+    """What is seen of a resized image.
+
+    Attributes:
+      size: int32 [2], height and width to which the image is resized.
+      offset: int32 [2], the first row and the first column that are seen.
+      seen: int32 [2], rows and columns that are seen.
+      flip: bool [], whether what is seen is mirrored, left to right.
+    """
+
+    size: tf.Tensor
+    offset: tf.Tensor
+    seen: tf.Tensor
+    flip: tf.Tensor
+
+
+def bilinear(plane: tf.Tensor, window: Window) -> tf.Tensor:
+    """Return a window by bilinear interpolation: float32 (seen height, seen width, c).
+
+    Of a plane (h, w, c) of numbers. Equals `tf.image.resize(plane, size)` cropped and flipped,
+    up to the rounding of float32; exactly, where the size is that of the plane. Shrinking
+    does not average, as there.
+
+    `crop_and_resize` computes what is seen alone, but takes four times as long a pixel as a
+    resize; so a part is resized that may be larger, unless it is more than four times as large.
+    """
+    shape = tf.shape(plane)[:2]
+    # The first row and column that are needed, and those after the last.
+    ends = tf.cast(tf.stack([window.offset, window.offset + window.seen - 1]), tf.float64)
+    ends = (ends + 0.5) * tf.cast(shape, tf.float64) / tf.cast(window.size, tf.float64) - 0.5
+    low = tf.maximum(tf.cast(tf.floor(ends[0]), tf.int32), 0)
+    high = tf.minimum(tf.cast(tf.floor(ends[1]), tf.int32) + 2, shape)
+    # A part is resized like the whole if its ends fall on whole rows before and after.
+    times = _common(shape, window.size)
+    unit, resized = shape // times, window.size // times
+    first, last = low // unit, (high + unit - 1) // unit
+    size = (last - first) * resized
+    return tf.cond(
+        _area(size) <= 4 * _area(window.seen),
+        lambda: _part(plane, first * unit, last * unit, size, first * resized, window),
+        lambda: _box(plane, low, high, ends, window),
+    )
+
+
+def _common(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Return the greatest common divisors of int32 [2] and int32 [2], by trying all."""
+    divisors = tf.range(1, tf.reduce_max(tf.minimum(one, other)) + 1)
+    left = one[:, tf.newaxis] % divisors + other[:, tf.newaxis] % divisors
+    return tf.reduce_max(tf.where(left == 0, divisors, 1), 1)
+
+
+def _area(size: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_prod(tf.cast(size, tf.int64))
+
+
+def _part(plane, low, high, size, start, window: Window) -> tf.Tensor:
+    """Return a window of the rows and columns from low to high, as a resize to `size` makes it."""
+    part = tf.cast(plane[low[0] : high[0], low[1] : high[1]], tf.float32)
+    (top, left), (height, width) = tf.unstack(window.offset - start), tf.unstack(window.seen)
+    seen = tf.image.resize(part, size)[top : top + height, left : left + width]
+    return tf.cond(window.flip, lambda: tf.reverse(seen, [1]), lambda: seen)
+
+
+def _box(plane, low, high, ends, window: Window) -> tf.Tensor:
+    """Return a window by one `tf.image.crop_and_resize`, its box mirrored for a flip.
+
+    That op takes what is beyond the outermost centres for outside, where a resize repeats the
+    edge; so the edges of what it is given are repeated once.
+    """
+    part = plane[low[0] : high[0], low[1] : high[1]]
+    part = tf.concat([part[:1], part, part[-1:]], 0)
+    part = tf.cast(tf.concat([part[:, :1], part, part[:, -1:]], 1), tf.float32)
+    # A box counts from the first centre, 0, to the last one, 1.
+    box = (ends - tf.cast(low, tf.float64) + 1) / tf.cast(high - low + 1, tf.float64)
+    across = tf.where(window.flip, box[::-1, 1], box[:, 1])
+    boxes = tf.cast(tf.reshape(tf.stack([box[:, 0], across], 1), [1, 4]), tf.float32)
+    return tf.image.crop_and_resize(part[tf.newaxis], boxes, [0], window.seen)[0]
+
+
+def nearest(plane: tf.Tensor, window: Window) -> tf.Tensor:
+    """Return a window by nearest neighbour, of the dtype of the plane (h, w, c).
+
+    Equals `tf.image.resize(plane, size, "nearest")` cropped and flipped, exactly: the numbers
+    of rows and columns are computed as its kernel does, in float32.
+    """
+    shape = tf.shape(plane)
+    scale = tf.cast(shape[:2], tf.float32) / tf.cast(window.size, tf.float32)
+    rows, columns = (
+        tf.minimum(tf.cast((tf.cast(seen, tf.float32) + 0.5) * scale[i], tf.int32), shape[i] - 1)
+        for i, seen in enumerate(_places(window))
+    )
+    columns = tf.where(window.flip, columns[::-1], columns)
+    # Whole rows are copied at once, columns pixel by pixel: as rows, they take a third as long.
+    turned = tf.transpose(tf.gather(plane, rows), [1, 0, 2])
+    return tf.transpose(tf.gather(turned, columns), [1, 0, 2])
+
+
+def _places(window: Window) -> list[tf.Tensor]:
+    """Return the numbers of the rows and of the columns that are seen."""
+    return [window.offset[i] + tf.range(window.seen[i]) for i in (0, 1)]
+
+
+def padded(plane: tf.Tensor, crop: tuple[int, int], fill: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
+    """Return a plane (h, w, c) with rows below and columns beside it: (*crop, c).
+
+    Columns are on the right, on the left where it is flipped. `fill` is [c] or [1].
+    """
+    shape, fill = tf.shape(plane), tf.cast(fill, plane.dtype)
+    missing = crop[1] - shape[1]
+    left = tf.where(flip, missing, 0)
+    beside = [tf.broadcast_to(fill, [shape[0], n, shape[2]]) for n in (left, missing - left)]
+    below = tf.broadcast_to(fill, [crop[0] - shape[0], crop[1], shape[2]])
+    whole = tf.concat([tf.concat([beside[0], plane, beside[1]], 1), below], 0)
+    return tf.ensure_shape(whole, [*crop, plane.shape[2]])

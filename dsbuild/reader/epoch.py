@@ -1,0 +1,88 @@
+"""An epoch over samples: in an order, by shares, ahead in threads, left and taken up again."""
+
+import collections
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+from typing import Any
+
+from dsbuild.errors import ShardError
+from dsbuild.order import Order, Share
+from dsbuild.reader.sample import Sample
+
+
+class Epoch(Iterator[Any]):
+    """An epoch that can be left at any sample, and taken up there by its state.
+
+    With threads it returns what `load` makes of samples, which is done ahead, in them. One
+    that raises for a damaged record goes on behind it.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        order: Order,
+        share: Share,
+        start: int = 0,
+        threads: int = 0,
+        load: Callable[[Sample], Any] = Sample.load,
+    ):
+        self._samples, self._order, self._share = samples, order, share
+        self._next, self._threads, self._load = start, threads, load
+        self._coming: collections.deque[futures.Future] = collections.deque()
+
+    @property
+    def _places(self) -> range:
+        return self._share.places(len(self._order))
+
+    def __len__(self) -> int:
+        return max(len(self._places) - self._next, 0)
+
+    def __next__(self) -> Any:
+        if not len(self):
+            raise StopIteration
+        for place in self._places[self._next + len(self._coming) :][: self._ahead]:
+            self._coming.append(self._pool.submit(self._made, place))
+        here = self._places[self._next]
+        self._next += 1
+        if not self._coming:
+            return self._samples[self._order[here]]
+        return self._coming.popleft().result()
+
+    @property
+    def _ahead(self) -> int:
+        """How many samples more are to be decoded."""
+        return max(2 * self._threads - len(self._coming), 0)
+
+    @functools.cached_property
+    def _pool(self) -> futures.ThreadPoolExecutor:
+        return futures.ThreadPoolExecutor(self._threads)
+
+    def _made(self, place: int) -> Any:
+        return self._load(self._samples[self._order[place]])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what takes the epoch up where it is: numbers alone."""
+        order, share = self._order, self._share
+        return {
+            "records": len(order),
+            "seed": order.seed,
+            "epoch": order.epoch,
+            "window": order.window,
+            "index": share.index,
+            "count": share.count,
+            "next": self._next,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to where another epoch over the same samples was left."""
+        if state["records"] != len(self._order):
+            raise ShardError(
+                f"found the state of an epoch over {state['records']:,} samples, and "
+                f"{len(self._order):,} samples here; it is of other data"
+            )
+        blocks = self._order.blocks
+        self._order = Order(blocks, state["seed"], state["epoch"], state["window"])
+        self._share = Share(state["index"], state["count"])
+        self._next = state["next"]
+        self._coming.clear()

@@ -1,0 +1,141 @@
+"""A sample as tensors, and samples as a batch."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import default_collate
+
+from dsbuild.errors import PlanError
+from dsbuild.extras import EXTRAS
+from dsbuild.reader.sample import Sample
+
+IGNORE = 255  # what a padded label has where the data name no value that is no class
+Value = dict[str, Any] | tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Element:
+    """How a sample becomes tensors: a dict of them, or a tuple (image, label, *extras).
+
+    Attributes:
+      extras: names of the extras that are wanted.
+      as_supervised: whether it is the tuple.
+      transform, target_transform: of the image, of the label.
+      transforms: of all at once, (image, label, *extras) to as many, as those of
+        `torchvision.transforms.v2`; in place of the other two.
+    """
+
+    extras: tuple[str, ...] = ()
+    as_supervised: bool = False
+    transform: Callable[[Any], Any] | None = None
+    target_transform: Callable[[Any], Any] | None = None
+    transforms: Callable[..., Any] | None = None
+
+    def __post_init__(self):
+        for name in self.extras:
+            if name not in EXTRAS:
+                known = ", ".join(EXTRAS)
+                raise PlanError(f"extras: found no such extra as {name!r}; there are {known}")
+        if self.transforms and (self.transform or self.target_transform):
+            raise PlanError("transforms: found transform or target_transform, too; give one kind")
+
+    def __call__(self, sample: Sample) -> Value:
+        """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
+
+        A label that is one class is int64 (). A dict has the `key`, too, and no label where
+        the sample has none. Raises PlanError where it lacks what was asked for.
+        """
+        parts = self._parts(sample)
+        if self.transforms:
+            parts = _apply(self.transforms, parts)
+        for name, transform in (("image", self.transform), ("label", self.target_transform)):
+            if transform and name in parts:
+                parts[name] = transform(parts[name])
+        return tuple(parts.values()) if self.as_supervised else {"key": sample.key, **parts}
+
+    def _parts(self, sample: Sample) -> dict[str, Any]:
+        parts = {"image": _tensor(sample.image).permute(2, 0, 1)}
+        label = sample.label
+        if label is not None:
+            parts["label"] = _tensor(label)
+        elif self.as_supervised:
+            raise PlanError(
+                f"{sample.key}: found no label, expected one for (image, label); read a split that "
+                "has labels, or leave as_supervised out"
+            )
+        for name in self.extras:
+            try:
+                pixels = getattr(sample, name)
+            except AttributeError as error:
+                raise PlanError(f"{sample.key}: extra {name}: {error}") from error
+            parts[name] = _tensor(pixels)[None]
+        return parts
+
+
+def _tensor(value: np.ndarray | int) -> torch.Tensor:
+    """Return a tensor over an array's memory, or over a copy where that may not be written."""
+    if isinstance(value, int):
+        return torch.tensor(value)
+    return torch.from_numpy(value if value.flags.writeable else value.copy())
+
+
+def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what transforms make of all parts at once, as plain tensors.
+
+    torchvision crops the first plain tensor alone; for it to move a label with its image
+    both have to say what they are. Whose transforms are torchvision's has imported it.
+    """
+    kinds = sys.modules.get("torchvision.tv_tensors")
+    given = list(parts.values())
+    if kinds:
+        given = [kinds.Mask(part) if part.ndim > 1 else part for part in given]
+        given[0] = kinds.Image(parts["image"])
+    found = transforms(*given)
+    found = (found,) if len(given) == 1 else found
+    if not isinstance(found, tuple | list) or len(found) != len(given):
+        raise PlanError(
+            f"transforms: found {type(found).__name__}, expected as many as they were given: "
+            f"{', '.join(parts)}"
+        )
+    plain = (x.as_subclass(torch.Tensor) if isinstance(x, torch.Tensor) else x for x in found)
+    return dict(zip(parts, plain, strict=True))
+
+
+def pad(batch: Sequence[Value], ignore: int = IGNORE) -> Any:
+    """Collate elements of any heights and widths, padded below and to the right.
+
+    Images and extras are padded with 0, labels with `ignore`. A batch of images (n, 3, h, w)
+    lies in memory as they were decoded, in `torch.channels_last`. Whatever is no plane is
+    collated by torch's `default_collate`. For `DataLoader(collate_fn=...)`.
+    """
+    rows = [dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    found = {
+        name: _stack(column, ignore if name in ("label", 1) else 0, name)
+        if all(isinstance(one, torch.Tensor) and one.ndim > 1 for one in column)
+        else default_collate(column)
+        for name, column in columns.items()
+    }
+    return tuple(found.values()) if isinstance(batch[0], tuple) else found
+
+
+def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor:
+    """Copy each plane once, to where it belongs in the batch."""
+    kinds = {(plane.dtype, plane.shape[:-2]) for plane in planes}
+    if len(kinds) > 1:
+        raise PlanError(f"collate: found {name} of {sorted(map(str, kinds))}, expected one kind")
+    ((dtype, front),) = kinds
+    height, width = (max(plane.shape[axis] for plane in planes) for axis in (-2, -1))
+    last = len(front) == 1 and planes[0].stride(-3) == 1
+    form = torch.channels_last if last else torch.contiguous_format
+    out = torch.empty((len(planes), *front, height, width), dtype=dtype, memory_format=form)
+    for one, plane in zip(out, planes, strict=True):
+        h, w = plane.shape[-2:]
+        one[..., :h, :w] = plane
+        one[..., h:, :] = fill
+        one[..., :h, w:] = fill
+    return out

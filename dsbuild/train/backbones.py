@@ -1,0 +1,136 @@
+"""The backbones by name: what is built, where its features are taken, and its weights."""
+
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from zipfile import BadZipFile
+
+import keras
+from keras import applications, layers
+
+from dsbuild.errors import ModelError
+from dsbuild.train import atrous, xception65
+
+PREFIX = "backbone_"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A model of stride 32 without its top, and where its features are.
+
+    Attributes:
+      build: makes it, without weights or with those of ImageNet where it has some.
+      low, high: layers whose outputs are the features of stride 4 and of stride 32.
+      pixels: a mode of `layers.Pixels`.
+      depth: channels of the head that suits it.
+      published: whether it is one of keras.applications, which has weights of ImageNet.
+      wide: whether there are widths but 1.
+    """
+
+    build: Callable[..., keras.Model]
+    low: str
+    high: str
+    pixels: str = "tf"
+    depth: int = 256
+    published: bool = True
+    wide: bool = False
+
+
+def tiny() -> keras.Model:
+    """Return 0.05 M parameters at stride 32, for tests and first tries."""
+    image = x = keras.Input((None, None, 3))
+    for number, filters in enumerate((16, 32, 64, 96, 128), 1):
+        kind = layers.Conv2D if number == 1 else layers.SeparableConv2D
+        x = layers.ZeroPadding2D(1, name=f"block{number}_pad")(x)
+        x = kind(filters, 3, 2, use_bias=False, name=f"block{number}_conv1")(x)
+        x = layers.BatchNormalization(name=f"block{number}_bn1")(x)
+        x = layers.ReLU(name=f"block{number}_relu1")(x)
+        if number > 1:
+            x = layers.SeparableConv2D(
+                filters, 3, padding="same", use_bias=False, name=f"block{number}_conv2"
+            )(x)
+            x = layers.BatchNormalization(name=f"block{number}_bn2")(x)
+            x = layers.ReLU(name=f"block{number}_relu2")(x)
+    return keras.Model(image, x, name="tiny")
+
+
+BACKBONES = {
+    "mobilenet_v2": Backbone(
+        applications.MobileNetV2, "block_2_depthwise_relu", "block_16_project_BN", wide=True
+    ),
+    "resnet50": Backbone(
+        applications.ResNet50, "conv2_block3_out", "conv5_block3_out", pixels="caffe"
+    ),
+    "resnet101": Backbone(
+        applications.ResNet101, "conv2_block3_out", "conv5_block3_out", pixels="caffe"
+    ),
+    "tiny": Backbone(tiny, "block2_relu2", "block5_relu2", depth=32, published=False),
+    "xception": Backbone(applications.Xception, "block3_sepconv2_bn", "block14_sepconv2_act"),
+    "xception_65": Backbone(
+        xception65.xception_65, xception65.LOW, xception65.HIGH, published=False
+    ),
+}
+
+
+def build(
+    name: str,
+    output_stride: int,
+    *,
+    width: float = 1.0,
+    weights: str | None = None,
+    **batch_norm: Any,
+) -> keras.Model:
+    """Return a backbone: pixels (b, h, w, 3) to features of stride 4 and of the output stride.
+
+    Args:
+      name: one of BACKBONES; names of the model's layers start with PREFIX.
+      output_stride: 8, 16 or 32.
+      width: factor of the number of channels, for those that have it.
+      weights: None for random ones; `imagenet`, which Keras downloads; or a file that Keras
+        wrote for this backbone without its top.
+      batch_norm: what its batch normalisations have else, such as `momentum`.
+    """
+    backbone = BACKBONES[name]
+    options = {"alpha": width} if backbone.wide else {}
+    if backbone.published:
+        options |= {"include_top": False, "input_shape": (None, None, 3), "weights": None}
+    if weights == "imagenet":
+        full = _imagenet(name, options | {"weights": weights})
+    else:
+        full = backbone.build(**options)
+        if weights is not None:
+            _load(full, name, weights)
+    ends = [full.get_layer(layer).output for layer in (backbone.low, backbone.high)]
+    return atrous.convert(
+        keras.Model(full.input, ends, name="backbone"), output_stride, prefix=PREFIX, **batch_norm
+    )
+
+
+def _imagenet(name: str, options: dict[str, Any]) -> keras.Model:
+    if not BACKBONES[name].published:
+        have = ", ".join(key for key, found in BACKBONES.items() if found.published)
+        raise ModelError(f"{name}: found no weights of imagenet, which there are for {have}")
+    try:
+        return BACKBONES[name].build(**options)
+    except Exception as error:  # Keras raises a bare one where it cannot download
+        raise ModelError(
+            f"{name}: the weights of imagenet were not loaded ({error}); "
+            "where there is no network, give a file of weights"
+        ) from error
+
+
+def _load(model: keras.Model, name: str, path: str) -> None:
+    if not os.path.isfile(path):
+        raise ModelError(f"{path}: found no such file, expected weights of {name}")
+    try:
+        with warnings.catch_warnings():
+            # Keras only warns of some weights that a file lacks, and leaves them as they are.
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(path)
+    except (BadZipFile, KeyError, OSError, UserWarning, ValueError) as error:
+        raise ModelError(
+            f"{path}: found other weights than those of {name} without its top, "
+            f"{model.count_params():,} numbers ({str(error).splitlines()[0]})"
+        ) from error

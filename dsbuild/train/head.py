@@ -1,0 +1,81 @@
+"""The head of DeepLabV3+: atrous spatial pyramid pooling, decoder, and an optional branch.
+
+Source: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image
+Segmentation, 2018; the order of what is joined, and epsilon, are those of DeepLab's published
+checkpoints.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import layers
+
+from dsbuild.train.layers import ResizeLike
+
+_EPSILON = 1e-5
+_LOW = 48  # channels that are left of the features of stride 4
+
+
+class Head:
+    """Draws the layers of a head that have settings in common."""
+
+    def __init__(self, depth: int, separable: bool, align_corners: bool, **batch_norm: Any):
+        self.depth, self.separable, self.align_corners = depth, separable, align_corners
+        self.batch_norm = {"epsilon": _EPSILON} | batch_norm
+
+    def pyramid(self, x: Any, rates: Sequence[int], dropout: float) -> Any:
+        """Return features (b, h, w, depth) of several scales at once, the whole image's too."""
+        whole = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_average")(x)
+        whole = self.convolution(whole, self.depth, 1, name="aspp_pooling")
+        branches = [
+            self._like("aspp_pooling_resize", whole, x),
+            self.convolution(x, self.depth, 1, name="aspp_0"),
+        ]
+        for number, rate in enumerate(rates, 1):
+            branches.append(self.window(x, f"aspp_{number}", rate))
+        x = layers.Concatenate(name="aspp_join")(branches)
+        x = self.convolution(x, self.depth, 1, name="aspp_projection")
+        return layers.Dropout(dropout, name="aspp_dropout")(x)
+
+    def decoder(self, x: Any, low: Any, plane: Any | None) -> Any:
+        """Return features at stride 4, of those of the pyramid, low ones, and of a plane."""
+        joined = [
+            self._like("decoder_resize", x, low),
+            self.convolution(low, _LOW, 1, name="decoder_low"),
+        ]
+        if plane is not None:
+            joined.append(self._like("gradient_resize", self._plane(plane), low))
+        x = layers.Concatenate(name="decoder_join")(joined)
+        return self.window(self.window(x, "decoder_0"), "decoder_1")
+
+    def _plane(self, plane: Any) -> Any:
+        """Return features of stride 4 of a plane (b, h, w, 1) such as int16 Laplacians."""
+        x = layers.Rescaling(1 / 255, name="gradient_scale")(plane)
+        for number, filters in enumerate((16, 32)):
+            x = layers.ZeroPadding2D(1, name=f"gradient_{number}_pad")(x)
+            x = self.convolution(x, filters, 3, 2, "valid", name=f"gradient_{number}")
+        return x
+
+    def window(self, x: Any, name: str, rate: int = 1) -> Any:
+        """Return a 3 x 3 convolution with normalisation and activation, separable or plain."""
+        if not self.separable:
+            return self.convolution(x, self.depth, 3, name=name, dilation_rate=rate)
+        x = layers.DepthwiseConv2D(
+            3, padding="same", dilation_rate=rate, use_bias=False, name=f"{name}_depthwise"
+        )(x)
+        x = self._activated(x, f"{name}_depthwise")
+        return self.convolution(x, self.depth, 1, name=f"{name}_pointwise")
+
+    def convolution(
+        self, x: Any, filters: int, kernel: int, stride: int = 1, padding: str = "same", **options
+    ) -> Any:
+        """Return a convolution with normalisation and activation."""
+        x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, **options)(x)
+        return self._activated(x, options["name"])
+
+    def _activated(self, x, name):
+        x = layers.BatchNormalization(name=f"{name}_bn", **self.batch_norm)(x)
+        return layers.ReLU(name=f"{name}_relu")(x)
+
+    def _like(self, name, x, like):
+        return ResizeLike(self.align_corners, name=name)([x, like])

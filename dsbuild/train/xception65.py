@@ -1,0 +1,72 @@
+"""Xception-65, DeepLab's own: more units than Keras' Xception, and strides where that pools.
+
+Source: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image
+Segmentation, 2018, figure 4; names, padding and places of activations are those of DeepLab's
+published checkpoints.
+"""
+
+import keras
+from keras import layers
+
+_EPSILON = 1e-3
+
+# Scope, units, filters of a unit's three convolutions, shortcut, stride of the third; whether
+# activations stand inside of a separable convolution, or before it.
+_BLOCKS = (
+    ("entry_flow_block1", 1, (128, 128, 128), "conv", 2, False),
+    ("entry_flow_block2", 1, (256, 256, 256), "conv", 2, False),
+    ("entry_flow_block3", 1, (728, 728, 728), "conv", 2, False),
+    ("middle_flow_block1", 16, (728, 728, 728), "sum", 1, False),
+    ("exit_flow_block1", 1, (728, 1024, 1024), "conv", 2, False),
+    ("exit_flow_block2", 1, (1536, 1536, 2048), "none", 1, True),
+)
+LOW = "entry_flow_block2_unit_1_separable_conv2_pointwise_bn"
+HIGH = "exit_flow_block2_unit_1_separable_conv3_pointwise_relu"
+
+
+def xception_65() -> keras.Model:
+    """Return the model of stride 32 without its top: (b, h, w, 3) to (b, h / 32, w / 32, 2048)."""
+    image = keras.Input((None, None, 3))
+    x = _convolution(image, 32, 3, 2, "entry_flow_conv1_1", relu=True)
+    x = _convolution(x, 64, 3, 1, "entry_flow_conv1_2", relu=True)
+    for scope, units, filters, shortcut, stride, inside in _BLOCKS:
+        for unit in range(1, units + 1):
+            x = _unit(x, filters, shortcut, stride, inside, f"{scope}_unit_{unit}")
+    return keras.Model(image, x, name="xception_65")
+
+
+def _unit(x, filters, shortcut, stride, inside, name):
+    residual = x
+    for number, depth in enumerate(filters, 1):
+        conv = f"{name}_separable_conv{number}"
+        if not inside:
+            residual = layers.ReLU(name=f"{conv}_relu")(residual)
+        step = stride if number == 3 else 1
+        residual = _depthwise(residual, step, f"{conv}_depthwise", relu=inside)
+        residual = _convolution(residual, depth, 1, 1, f"{conv}_pointwise", relu=inside)
+    if shortcut == "conv":
+        x = _convolution(x, filters[-1], 1, stride, f"{name}_shortcut", relu=False)
+    return residual if shortcut == "none" else layers.Add(name=f"{name}_sum")([residual, x])
+
+
+def _depthwise(x, stride, name, relu):
+    x = _padded(x, stride, name)
+    padding = "same" if stride == 1 else "valid"
+    x = layers.DepthwiseConv2D(3, stride, padding, use_bias=False, name=name)(x)
+    return _normalised(x, name, relu)
+
+
+def _convolution(x, filters, kernel, stride, name, relu):
+    x = _padded(x, stride, name) if kernel > 1 else x
+    padding = "same" if stride == 1 else "valid"
+    x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, name=name)(x)
+    return _normalised(x, name, relu)
+
+
+def _padded(x, stride, name):
+    return x if stride == 1 else layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+
+
+def _normalised(x, name, relu):
+    x = layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x) if relu else x

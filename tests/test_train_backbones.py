@@ -1,0 +1,101 @@
+import keras
+import numpy as np
+import pytest
+
+from dsbuild.errors import ModelError
+from dsbuild.train import backbones
+from dsbuild.train.backbones import BACKBONES
+
+
+def published(width):
+    return keras.applications.MobileNetV2(
+        include_top=False, weights=None, input_shape=(None, None, 3), alpha=width
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "count"),
+    [
+        ("tiny", 32, 128, 59_520),
+        ("mobilenet_v2", 144, 320, 1_843_264),
+        ("resnet50", 256, 2048, 23_587_712),
+        pytest.param("resnet101", 256, 2048, 42_658_176, marks=pytest.mark.slow),
+        ("xception", 256, 2048, 20_861_480),
+        ("xception_65", 256, 2048, 38_052_512),
+    ],
+)
+def test_features_have_their_strides_at_any_size(name, low, high, count):
+    model = backbones.build(name, 16)
+    assert model.count_params() == count
+    for height, width in ((33, 47), (64, 50)):
+        features = model(np.zeros((1, height, width, 3), np.float32))
+        assert [found.shape for found in features] == [
+            (1, -(-height // stride), -(-width // stride), depth)
+            for stride, depth in ((4, low), (16, high))
+        ]
+    assert all(layer.name.startswith("backbone_") for layer in model.layers[1:])
+
+
+def test_every_backbone_is_tried_above():
+    marks = test_features_have_their_strides_at_any_size.pytestmark[0].args[1]
+    assert {getattr(mark, "values", mark)[0] for mark in marks} == set(BACKBONES)
+
+
+@pytest.mark.parametrize("form", ["found.weights.h5", "found.h5"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_weights_of_a_file_are_loaded(tmp_path, form):
+    keras.utils.set_random_seed(7)
+    model = published(0.35)
+    path = str(tmp_path / form)
+    (model.save_weights if ".weights" in form else model.save)(path)
+    found = backbones.build("mobilenet_v2", 16, width=0.35, weights=path)
+    kept = {variable.path: variable for variable in model.variables}
+    assert len(found.variables) == len(kept) - 5  # Conv_1 and its normalisation
+    for variable in found.variables:
+        expected = kept[variable.path.removeprefix("backbone_")]
+        np.testing.assert_array_equal(variable, expected)
+
+
+def test_own_backbones_load_files_too(tmp_path):
+    keras.utils.set_random_seed(8)
+    model = backbones.tiny()
+    model.save_weights(tmp_path / "tiny.weights.h5")
+    found = backbones.build("tiny", 8, weights=str(tmp_path / "tiny.weights.h5"))
+    for ours, theirs in zip(found.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("form", ["found.weights.h5", "found.h5"])
+@pytest.mark.parametrize("other", ["tiny", "width"])
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_weights_of_another_model_are_refused(tmp_path, form, other):
+    model = backbones.tiny() if other == "tiny" else published(0.5)
+    path = str(tmp_path / form)
+    (model.save_weights if ".weights" in form else model.save)(path)
+    with pytest.raises(ModelError, match=r"found other weights than those of mobilenet_v2"):
+        backbones.build("mobilenet_v2", 16, width=0.35, weights=path)
+
+
+@pytest.mark.parametrize("form", ["found.weights.h5", "found.h5", "found.keras", "found.txt"])
+def test_a_file_of_no_weights_is_refused(tmp_path, form):
+    path = tmp_path / form
+    with pytest.raises(ModelError, match="found no such file, expected weights of tiny"):
+        backbones.build("tiny", 16, weights=str(path))
+    path.write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="found other weights than those of tiny"):
+        backbones.build("tiny", 16, weights=str(path))
+
+
+def test_own_backbones_have_no_published_weights():
+    with pytest.raises(ModelError, match=r"xception_65: found no weights of imagenet, .*resnet50"):
+        backbones.build("xception_65", 16, weights="imagenet")
+
+
+def test_weights_that_cannot_be_downloaded_are_an_error(monkeypatch, tmp_path):
+    from keras.src.applications import mobilenet_v2
+
+    nowhere = (tmp_path / "nowhere").as_uri() + "/"
+    monkeypatch.setattr(mobilenet_v2, "BASE_WEIGHT_PATH", nowhere)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    with pytest.raises(ModelError, match="mobilenet_v2: the weights of imagenet were not loaded"):
+        backbones.build("mobilenet_v2", 16, width=0.35, weights="imagenet")

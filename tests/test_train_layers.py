@@ -1,0 +1,99 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from dsbuild.train.layers import Pixels, ResizeLike, Scale, interpolation, resize
+from tests.backends import on_torch
+
+sizes = st.integers(1, 40)
+
+
+def planes(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def tensorflow_resize(x, height, width, align_corners):
+    if align_corners:
+        return tf.compat.v1.image.resize_bilinear(x, (height, width), align_corners=True).numpy()
+    return tf.image.resize(x, (height, width)).numpy()
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes, sizes, sizes, sizes, st.booleans())
+@example(1, 1, 7, 9, True)
+@example(33, 33, 129, 129, True)
+@example(5, 7, 1, 1, True)
+@example(5, 7, 1, 1, False)
+def test_resizing_is_tensorflows(rows, columns, height, width, align_corners):
+    x = planes(2, rows, columns, 3)
+    ours = np.array(resize(x, height, width, align_corners))
+    expected = tensorflow_resize(x, height, width, align_corners)
+    np.testing.assert_allclose(ours, expected, atol=3e-5)
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_weights_are_exact_on_long_axes(align_corners):
+    weights = np.array(interpolation(4001, 9999, align_corners))
+    i = np.arange(9999, dtype=np.float64)
+    places = i * 4000 / 9998 if align_corners else np.clip((i + 0.5) * 4001 / 9999 - 0.5, 0, 4000)
+    expected = np.maximum(1 - np.abs(places[:, None] - np.arange(4001)), 0)
+    np.testing.assert_allclose(weights, expected, atol=1e-6)
+
+
+def test_a_size_unknown_in_a_graph_is_found_at_run_time():
+    layer = ResizeLike()
+    unknown = tf.TensorSpec((None, None, None, None))
+    function = tf.function(lambda x, y: layer([x, y]), input_signature=[unknown, unknown])
+    for height, width in ((1, 1), (9, 5)):
+        x, like = planes(1, 4, 3, 2), planes(1, height, width, 1)
+        np.testing.assert_array_equal(function(x, like), layer([x, like]))
+    assert function(x, like).shape == (1, 9, 5, 2)
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(0.5, (7, 5)), (0.75, (10, 7)), (2.0, (25, 17))])
+def test_a_scale_is_deeplabs(factor, expected):
+    layer = Scale(factor)
+    x = planes(1, 13, 9, 2)
+    y = layer(x)
+    assert y.shape == (1, *expected, 2)
+    assert layer.compute_output_shape((1, 13, None, 2)) == (1, expected[0], None, 2)
+    unknown = tf.function(layer, input_signature=[tf.TensorSpec((None, None, None, 2))])
+    np.testing.assert_array_equal(unknown(x), y)
+    np.testing.assert_allclose(y, tensorflow_resize(x, *expected, True), atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["tf", "caffe"])
+def test_pixels_are_scaled_as_keras_does(mode):
+    x = np.random.default_rng(0).integers(0, 256, (1, 5, 4, 3)).astype(np.float32)
+    expected = keras.applications.imagenet_utils.preprocess_input(x.copy(), mode=mode)
+    np.testing.assert_allclose(Pixels(mode)(x), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [ResizeLike(False, dtype="float32"), Scale(0.5, False), Pixels("caffe")],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_are_made_anew_of_their_configuration(layer):
+    config = layer.get_config()
+    assert type(layer).from_config(config).get_config() == config
+
+
+TORCH = """
+import sys, numpy as np
+from dsbuild.train.layers import resize
+found = np.load(sys.argv[1])
+for align in (True, False):
+    ours = resize(found["x"], 11, 30, align).cpu().numpy()
+    np.testing.assert_allclose(ours, found[str(align)], atol=1e-5)
+"""
+
+
+def test_torch_resizes_alike(tmp_path):
+    x = planes(2, 7, 9, 3)
+    expected = {str(align): tensorflow_resize(x, 11, 30, align) for align in (True, False)}
+    np.savez(tmp_path / "found.npz", x=x, **expected)
+    on_torch(TORCH, tmp_path / "found.npz")
