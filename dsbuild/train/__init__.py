@@ -1,0 +1,1 @@
+"""The bundled trainer: DeepLabV3+ on the shards."""
