@@ -78,8 +78,9 @@ def dice(
     counts, wrong = _counted(labels, ignore, classes - 1)
     weights = _pixel_weights(pixel_weights, logits[..., 0])
     weights = ops.where(counts, weights, ops.zeros_like(weights))[..., None]
-    target = ops.one_hot(ops.where(counts, labels, 0), classes, dtype=logits.dtype) * weights
-    guess = ops.softmax(logits, axis=-1) * weights
+    index = ops.where(ops.logical_and(counts, ops.logical_not(wrong)), labels, 0)
+    target = ops.one_hot(index, classes, dtype=logits.dtype) * weights
+    guess = ops.exp(ops.log_softmax(logits, axis=-1)) * weights  # `softmax` warns of one class
     axes = (0, 1, 2)
     true = ops.sum(target, axes)
     both = ops.sum(ops.where(target > 0, guess, ops.zeros_like(guess)), axes)
@@ -113,7 +114,7 @@ def binary_cross_entropy(
         off, on = ops.unstack(_class_weights(class_weights, 2, logit), 2)
         weights = weights * (off * (1 - target) + on * target)
     soft = target * (1 - smoothing) + smoothing / 2
-    losses = ops.maximum(logit, 0) - logit * soft + ops.log1p(ops.exp(-ops.abs(logit)))
+    losses = ops.binary_crossentropy(soft, logit, from_logits=True)
     return _mean(_poisoned(losses, wrong), counts, weights, share)
 
 
@@ -246,6 +247,6 @@ def _mean(losses: Tensor, counts: Tensor, weights: Tensor, share: float | Tensor
         # Sorted rather than `top_k`, whose k no tensor may be; what does not count is last.
         ranked = ops.where(counts, losses, ops.full_like(losses, -1))
         ranked = ops.flip(ops.sort(ops.reshape(ranked, (-1,))), 0)
-        places = ops.cast(ops.arange(ops.size(ranked)), losses.dtype)
-        losses = ops.where(places < number, ranked, ops.zeros_like(ranked))
+        first = ops.arange(ops.size(ranked)) < ops.cast(number, "int32")
+        losses = ops.where(first, ranked, ops.zeros_like(ranked))
     return ops.sum(losses) / ops.maximum(number, 1)

@@ -40,8 +40,7 @@ class Loss(keras.losses.Loss):
 
         Keras' own call would multiply what is a mean already with the weights of pixels.
         """
-        with ops.name_scope(self.name):
-            return LOSSES[self.kind](y_true, y_pred, pixel_weights=sample_weight, **self.options)
+        return LOSSES[self.kind](y_true, y_pred, pixel_weights=sample_weight, **self.options)
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes this loss again; a variable as it stands."""
@@ -51,10 +50,8 @@ class Loss(keras.losses.Loss):
 
 def _plain(value: Any) -> Any:
     """Return an option for JSON."""
-    return value if value is None or isinstance(value, int | float) else _listed(value)
-
-
-def _listed(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
     if isinstance(value, keras.Variable) or ops.is_tensor(value):
         value = ops.convert_to_numpy(value)
     return np.asarray(value).tolist()
