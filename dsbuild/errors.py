@@ -37,6 +37,10 @@ class SchemaError(DsbuildError):
     """A schema, or a record held against it, does not fit."""
 
 
+class TrainError(DsbuildError):
+    """Labels, predictions, losses or weights of classes do not fit each other."""
+
+
 class ShardError(DsbuildError):
     """A TFRecord file is damaged; the message names file, record and offset."""
 

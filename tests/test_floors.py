@@ -41,7 +41,7 @@ ROOMS = {
     "array_record": {"export"},
     "apache_beam": {"pipelines"},
     "click": {"cli"},
-    "cv2": {"extras", "images"},
+    "cv2": {"extras", "images", "train"},
     "distributed": {"cluster"},
     "google_crc32c": {"tfrecord", "example"},
     "keras": {"train"},
