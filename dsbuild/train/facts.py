@@ -1,0 +1,81 @@
+"""What a model has to know of its data: classes, ignored value, colours, and which data it was."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsbuild import census, manifest
+from dsbuild.documents import fits
+from dsbuild.errors import TrainError
+
+TASKS = ("segmentation", "classification")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is said of a data set, and kept with a run.
+
+    Attributes:
+      task: `segmentation`, or `classification` where a label is one class.
+      classes: names by index.
+      ignore: the label value that is no class, or None.
+      palette: RGB by label value.
+      digest: sha256 over the checksums of all shards.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    ignore: int | None
+    palette: Mapping[int, tuple[int, int, int]]
+    digest: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the facts as JSON has them."""
+        palette = {str(value): list(colour) for value, colour in self.palette.items()}
+        return {**vars(self), "classes": list(self.classes), "palette": palette}
+
+    def expect(self, other: "Facts", where: str) -> None:
+        """Raise TrainError where another data set, `where`, is not of this task and classes."""
+        if other.task != self.task:
+            raise TrainError(f"{where}: found {other.task}, expected {self.task}, as of the model")
+        if len(other.classes) != len(self.classes):
+            raise TrainError(
+                f"{where}: found {len(other.classes)} classes, expected {len(self.classes)}, those "
+                "of the model; choose a model for these classes"
+            )
+        for index, (found, known) in enumerate(zip(other.classes, self.classes, strict=True)):
+            if found != known:
+                raise TrainError(
+                    f"{where}: class {index}: found {found!r}, expected {known!r}, as of the model"
+                )
+
+
+def of(path: str) -> Facts:
+    """Return what the manifest of a folder says; raise TrainError where it has none."""
+    known = manifest.load(path)
+    if known is None:
+        raise TrainError(
+            f"{path}: found no {manifest.NAME}, expected a folder that dsbuild wrote; its classes "
+            "are not known without"
+        )
+    shards = [one["sha256"] for entry in known["splits"].values() for one in entry["shards"]]
+    names = census.names_of(path)
+    return Facts(
+        "segmentation" if "label" in names else "classification",
+        tuple(known["classes"]),
+        known.get("ignore"),
+        {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},
+        hashlib.sha256("\n".join(shards).encode()).hexdigest(),
+    )
+
+
+def read(document: Any, where: str) -> Facts:
+    """Return the facts of a JSON document; raise TrainError where they are none."""
+    form = {"task": str, "classes": [str], "ignore": int | None, "palette": dict, "digest": str}
+    if not fits(document, form) or document["task"] not in TASKS:
+        raise TrainError(f"{where}: found no facts of a data set, expected those of a run")
+    palette = {int(value): tuple(rgb) for value, rgb in document["palette"].items()}
+    return Facts(
+        document["task"], tuple(document["classes"]), document["ignore"], palette, document["digest"]
+    )

@@ -1,0 +1,152 @@
+"""The folder of a run: what was asked for, what it stands on, and the weights it came to.
+
+    settings.json      the settings
+    run.json           the data set's facts, the architecture, versions
+    log.csv            a line a score
+    last.npz           weights, the optimiser's state, the step: where a run goes on
+    best.npz           the weights of the best score
+    metrics.json       what the run came to
+    events/            for TensorBoard, where it is asked for
+"""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from dsbuild import __version__, manifest, storage
+from dsbuild.errors import ShardError, TrainError
+from dsbuild.train import checkpoint, facts, model, settings
+from dsbuild.train.facts import Facts
+from dsbuild.train.settings import Settings
+
+SETTINGS, RUN, LOG, METRICS, EVENTS = (
+    "settings.json",
+    "run.json",
+    "log.csv",
+    "metrics.json",
+    "events",
+)
+LAST, BEST = "last.npz", "best.npz"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with its weights, and what it was trained on.
+
+    Attributes:
+      model: takes RGB of 0..255 and gives logits, see `model.build`.
+      settings: of the run.
+      facts: of its data.
+      step: after which the weights were kept.
+    """
+
+    model: keras.Model
+    settings: Settings
+    facts: Facts
+    step: int
+
+
+def architecture(asked: Settings, known: Facts) -> dict[str, Any]:
+    """Return the settings of `model.build` for a data set."""
+    classes = len(known.classes)
+    if asked.sigmoid and classes != 2:
+        raise TrainError(f"sigmoid: found {classes} classes, expected 2")
+    pixels = known.task == "segmentation"
+    same = ("backbone", "output_stride", "width", "rates", "depth", "separable", "decoder")
+    same += ("gradient", "merge", "align_corners", "dropout", "momentum", "synchronized")
+    return {name: getattr(asked, name) for name in same} | {
+        "classes": 1 if asked.sigmoid else classes,
+        "scales": asked.pyramid,
+        "task": known.task,
+        "gradient": asked.gradient and pixels,
+    }
+
+
+def begin(run: str, asked: Settings, known: Facts) -> bool:
+    """Make the folder of a run, or tell that it is there and may go on.
+
+    Raises TrainError where the folder is of something else, or of other settings or data.
+    """
+    if storage.names(run) if storage.is_folder(run) else []:
+        was, had = _described(run)
+        for name, value in asked.document().items():
+            if value != getattr(was, name):
+                raise TrainError(
+                    f"{run}: its run has {name} {getattr(was, name)!r}, found {value!r}; give the "
+                    "same settings to go on, or another folder"
+                )
+        if had.digest != known.digest:
+            raise TrainError(
+                f"{run}: its run is of other data, or the data was built anew; give another folder"
+            )
+        return True
+    about = {
+        "facts": known.document(),
+        "architecture": architecture(asked, known),
+        "versions": versions(),
+    }
+    storage.write_all(
+        {
+            storage.join(run, SETTINGS): _text(asked.document()),
+            storage.join(run, RUN): _text(about),
+        }
+    )
+    return False
+
+
+def versions() -> dict[str, str]:
+    """Return what the numbers of a run may depend on, by name."""
+    found = {"dsbuild": __version__, "python": platform.python_version()}
+    found["backend"] = keras.backend.backend()
+    for name in ("keras", "numpy", "tensorflow", "tensorflow_cpu", "torch"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def load(run: str, which: str | None = None) -> Trained:
+    """Return the model of a run with its best weights, or the last where none were scored.
+
+    `which` is BEST or LAST. Raises TrainError where there is no run, or none with weights.
+    """
+    asked, known = _described(run)
+    found = [name for name in (which or BEST, which or LAST) if _stands(run, name)]
+    if not found:
+        raise TrainError(f"{run}: found no weights yet; run `dsbuild train` to its first score")
+    network = model.build(**architecture(asked, known))
+    path = storage.join(run, found[0])
+    values, meta = checkpoint.load(path)
+    checkpoint.restore(path, checkpoint.names(network.variables), values)
+    return Trained(network, asked, known, meta["step"])
+
+
+def _stands(run: str, name: str) -> bool:
+    return storage.stamp(storage.join(run, name)) is not None
+
+
+def _described(run: str) -> tuple[Settings, Facts]:
+    """Return the settings of a run, and the facts of its data."""
+    if not _stands(run, SETTINGS) or not _stands(run, RUN):
+        raise TrainError(f"{run}: found no {SETTINGS} and {RUN}, expected the folder of a run")
+    asked, about = (_parsed(storage.join(run, name)) for name in (SETTINGS, RUN))
+    path = storage.join(run, RUN)
+    found = about.get("facts") if isinstance(about, Mapping) else None
+    return settings.read(asked, storage.join(run, SETTINGS)), facts.read(found, path)
+
+
+def _parsed(path: str) -> Any:
+    try:
+        return manifest.parse(storage.read(path)[0], path)
+    except ShardError as error:
+        raise TrainError(f"{path}: found damaged JSON; train again into another folder") from error
+
+
+def _text(document: Any) -> bytes:
+    return json.dumps(document, indent=2).encode() + b"\n"

@@ -1,0 +1,156 @@
+"""The settings of a training: one frozen value, kept with the run, from which options are made."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsbuild.errors import TrainError
+
+BACKBONES = ("mobilenet_v2", "resnet50", "resnet101", "tiny", "xception", "xception_65")
+LOSSES = ("cross_entropy", "dice", "bce", "bce_log_dice")
+OPTIMISERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("poly", "cosine", "constant", "plateau")
+
+
+def _field(default: Any, text: str, **bounds: Any) -> Any:
+    """Return a field with its help, and with `choices`, or `least` and `most`, or `above`."""
+    return dataclasses.field(default=default, metadata={"help": text} | bounds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a training depends on besides its data; each field says what it is by its help.
+
+    Raises TrainError for a value that is not in a field's bounds.
+    """
+
+    split: str = _field("train", "What to train on, such as train, train+val, train[:90%].")
+    val: str = _field("val", "What scores are measured on; empty for nothing.")
+
+    backbone: str = _field("mobilenet_v2", "Of the model.", choices=BACKBONES)
+    output_stride: int = _field(16, "Of the backbone; 8 is finer and slower.", choices=(8, 16, 32))
+    width: float = _field(1.0, "Factor of the channels of mobilenet_v2.", above=0)
+    rates: tuple[int, ...] = _field((6, 12, 18), "Atrous rates at stride 16.", least=1)
+    depth: int | None = _field(None, "Channels of the head. Default: by the backbone.", least=1)
+    separable: bool = _field(True, "Separable or plain convolutions in the head.")
+    decoder: bool = _field(True, "Refine by features of stride 4.")
+    gradient: bool = _field(False, "Join the Laplacian in the decoder.")
+    pyramid: tuple[float, ...] = _field((1.0,), "Scales of the image whose logits merge.", above=0)
+    merge: str = _field("max", "How they merge.", choices=("max", "mean"))
+    align_corners: bool = _field(True, "Resize corner to corner, as DeepLab does.")
+    dropout: float = _field(0.1, "Share of features that is dropped.", least=0, most=0.99)
+    momentum: float = _field(0.99, "Of batch normalisation.", least=0, most=0.9999)
+    sigmoid: bool = _field(False, "One logit for two classes; with --loss bce or bce_log_dice.")
+    weights: str = _field(
+        "", "To begin with: imagenet, a file of Keras, a slim checkpoint, or another run."
+    )
+    freeze: tuple[str, ...] = _field((), "Layers to hold, by prefix: backbone,aspp,decoder,logits.")
+    freeze_batch_norm: bool = _field(False, "Hold batch normalisations as they begin.")
+
+    crop: int = _field(513, "Height and width of what is trained on.", least=1)
+    scales: tuple[float, float] = _field((0.5, 2.0), "Smallest and largest random scale.", above=0)
+    scale_step: float = _field(0.25, "Between them; 0 for any.", least=0)
+    flip: float = _field(0.5, "How likely images are mirrored.", least=0, most=1)
+    resize: tuple[int, ...] = _field(
+        (), "Resize before: smaller side, largest side, n (sizes of n k + 1).", least=1
+    )
+    brightness: float = _field(0.0, "Largest shift, as a share of 255.", least=0, most=1)
+    contrast: float = _field(0.0, "Largest change of contrast.", least=0, most=1)
+    saturation: float = _field(0.0, "Largest change of saturation.", least=0, most=1)
+    hue: float = _field(0.0, "Largest turn of the hue.", least=0, most=0.5)
+
+    batch: int = _field(8, "Samples a step, over all devices.", least=1)
+    epochs: float = _field(50.0, "Passes over the data, where --steps does not say.", above=0)
+    steps: int | None = _field(None, "Steps in all; rounded up to a multiple of --every.", least=1)
+    every: int | None = _field(
+        None, "Steps between checkpoints. Default: a pass over the data.", least=1
+    )
+
+    loss: str = _field("cross_entropy", "What is minimised.", choices=LOSSES)
+    class_weights: str = _field("none", "none, median, effective, or a file (.json, .csv).")
+    smoothing: float = _field(0.0, "Part of a label spread over all classes.", least=0, most=0.99)
+    hard_share: float = _field(1.0, "Share of pixels kept, of largest loss.", above=0, most=1)
+    hard_steps: int = _field(0, "Steps over which it falls to that from 1.", least=0)
+
+    optimiser: str = _field("sgd", "How weights are moved.", choices=OPTIMISERS)
+    rate: float = _field(0.007, "Learning rate at its highest.", above=0)
+    last_rate: float = _field(1.0, "Factor of it for the last layers (logits).", above=0)
+    schedule: str = _field("poly", "plateau: lower it where scores stay.", choices=SCHEDULES)
+    power: float = _field(0.9, "Of the poly schedule.", above=0)
+    warmup: int = _field(0, "Steps in which the rate rises from 0.", least=0)
+    sgd_momentum: float = _field(0.9, "Of sgd.", least=0, most=0.9999)
+    decay: float = _field(4e-5, "Of weights: L2 for sgd and adam, decoupled for adamw.", least=0)
+    clip: float = _field(0.0, "Largest norm of all gradients; 0 for any.", least=0)
+    ema: float = _field(0.0, "Momentum of averaged weights, such as 0.999; 0: none.", least=0, most=1)
+    patience: int = _field(0, "Stop after so many scores that are not better; 0: never.", least=0)
+    mixed: bool = _field(False, "Compute in 16 bits: float16 on GPUs, bfloat16 elsewhere.")
+    synchronized: bool = _field(True, "Share batch statistics among devices.")
+    seed: int = _field(0, "Of the order, of augmentation, of the first weights.", least=0)
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            self._check(field)
+        self._hold("scales", len(self.scales) == 2, "two numbers, such as 0.5,2")
+        self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
+        self._hold("ema", self.ema < 1, "less than 1")
+        binary = self.loss in ("bce", "bce_log_dice")
+        self._hold("loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid")
+        self._hold("warmup", not self.warmup or self.schedule != "plateau", "0 with plateau")
+        crosses = self.loss != "dice"
+        self._hold("hard_share", crosses or self.hard_share == 1, "1 with dice")
+        self._hold("smoothing", crosses or not self.smoothing, "0 with dice")
+        self._hold("hard_share", self.loss != "bce_log_dice" or self.hard_share == 1, "1 with dice")
+
+    def _check(self, field: dataclasses.Field) -> None:
+        value, bounds = getattr(self, field.name), field.metadata
+        if value is None:
+            return
+        for one in value if isinstance(value, tuple) else (value,):
+            if "choices" in bounds:
+                expected = "one of " + ", ".join(map(str, bounds["choices"]))
+                self._hold(field.name, one in bounds["choices"], expected)
+            if "least" in bounds:
+                self._hold(field.name, one >= bounds["least"], f"{bounds['least']:g} and up")
+            if "above" in bounds:
+                self._hold(field.name, one > bounds["above"], f"more than {bounds['above']:g}")
+            if "most" in bounds:
+                self._hold(field.name, one <= bounds["most"], f"at most {bounds['most']:g}")
+
+    def _hold(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise TrainError(f"{name}: found {getattr(self, name)!r}, expected {expected}")
+
+    def document(self) -> dict[str, Any]:
+        """Return the settings as JSON has them."""
+        return dataclasses.asdict(self)
+
+
+TYPES = typing.get_type_hints(Settings)
+
+
+def read(document: Any, where: str) -> Settings:
+    """Return the settings of a JSON document; raise TrainError where they are none."""
+    if not isinstance(document, Mapping) or (strange := set(document) - set(TYPES)):
+        found = f"found {', '.join(sorted(strange))}" if isinstance(document, Mapping) else "found none"
+        raise TrainError(f"{where}: {found}, expected the settings of a run of this version")
+    given = {}
+    for name, value in document.items():
+        value = tuple(value) if isinstance(value, list) else value
+        if not _fits(TYPES[name], value):
+            raise TrainError(f"{where}: {name}: found {value!r}, which no such setting has")
+        given[name] = value
+    return Settings(**given)
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Tell whether a value is of a field's type; whole numbers are floats, too."""
+    items = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(items[0], one) for one in value)
+    if items:
+        return any(_fits(one, value) for one in items)
+    if kind is float:
+        return type(value) in (int, float)
+    return type(value) is kind
