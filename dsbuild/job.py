@@ -208,6 +208,6 @@ class Bar(contextlib.AbstractContextManager):
             return
         step, self._samples, self._bytes = samples - self._samples, samples, size
         seconds = self._bar.format_dict["elapsed"]
-        if seconds:
+        if seconds and size:
             self._bar.set_postfix_str(f"{size / 1e6 / seconds:.1f} MB/s", refresh=False)
         self._bar.update(step)

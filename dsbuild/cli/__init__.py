@@ -13,6 +13,7 @@ from dsbuild.cli.diff import diff
 from dsbuild.cli.inspect import inspect
 from dsbuild.cli.share import export, interop
 from dsbuild.cli.statistics import statistics
+from dsbuild.cli.train import train
 from dsbuild.layouts import LAYOUTS
 
 
@@ -37,3 +38,4 @@ main.add_command(repair)
 main.add_command(diff)
 main.add_command(interop)
 main.add_command(export)
+main.add_command(train)

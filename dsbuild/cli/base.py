@@ -31,8 +31,11 @@ class Bytes(click.ParamType):
 
 
 @contextlib.contextmanager
-def errors() -> Iterator[None]:
-    """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback."""
+def errors(kept: str = "finished shards are kept") -> Iterator[None]:
+    """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback.
+
+    `kept` is what an interruption leaves.
+    """
     try:
         yield
     except DsbuildError as error:
@@ -40,7 +43,7 @@ def errors() -> Iterator[None]:
         sys.exit(1)
     except KeyboardInterrupt:
         click.secho(
-            "interrupted: finished shards are kept; run the same command again to resume",
+            f"interrupted: {kept}; run the same command again to resume",
             fg="yellow",
             err=True,
         )

@@ -150,17 +150,19 @@ def augmented(
     settings: Augmentation,
     seed: int,
     num_parallel_calls: int = tf.data.AUTOTUNE,
+    start: int = 0,
 ) -> tf.data.Dataset:
-    """Return a dataset with each sample augmented by `seed` and its number in the dataset.
+    """Return a dataset with each sample augmented by `seed` and its number, from `start` on.
 
-    The same for any number of calls. Repeat and shuffle before: a dataset that is repeated
+    The same for any number of calls; with the `start` of `tf_dataset`, a run goes on as if
+    it had never been left. Repeat and shuffle before: a dataset that is repeated
     afterwards repeats what was drawn.
     """
 
     def numbered(number, sample):
         return augment(sample, tf.stack([tf.constant(seed, tf.int64), number]), settings)
 
-    return ds.enumerate().map(numbered, num_parallel_calls, deterministic=True)
+    return ds.enumerate(start).map(numbered, num_parallel_calls, deterministic=True)
 
 
 def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:

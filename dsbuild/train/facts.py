@@ -77,5 +77,9 @@ def read(document: Any, where: str) -> Facts:
         raise TrainError(f"{where}: found no facts of a data set, expected those of a run")
     palette = {int(value): tuple(rgb) for value, rgb in document["palette"].items()}
     return Facts(
-        document["task"], tuple(document["classes"]), document["ignore"], palette, document["digest"]
+        document["task"],
+        tuple(document["classes"]),
+        document["ignore"],
+        palette,
+        document["digest"],
     )

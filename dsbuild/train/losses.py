@@ -1,9 +1,10 @@
 """Losses of dense labels, for every backend of Keras; pixels with the ignore value do not count.
 
-Each is a function of labels, integers (n, h, w) or (n, h, w, 1), and logits (n, h, w, c), and
-returns a scalar. Logits of 16 bits are computed with in float32. Where no pixel counts, loss
-and gradients are 0. A pixel that counts and whose label is no class makes the loss nan: a
-graph cannot raise, and a label of other classes must not pass for a small loss.
+Each is a function of labels, integers (n, h, w) or (n, h, w, 1), and logits (n, h, w, c), or of
+(n,) and (n, c) where images are classified, and returns a scalar. Logits of 16 bits are computed
+with in float32. Where no pixel counts, loss and gradients are 0. A pixel that counts and whose
+label is no class makes the loss nan: a graph cannot raise, and a label of other classes must not
+pass for a small loss.
 
 Common arguments:
   ignore: the label value that does not count, or None.
@@ -163,6 +164,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 def _planes(labels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
     """Return labels (n, h, w) and logits of at least 32 bits; raise TrainError for other shapes."""
     labels, logits = ops.convert_to_tensor(labels), ops.convert_to_tensor(logits)
+    if len(logits.shape) == 2:  # of images: planes of one pixel
+        labels, logits = ops.reshape(labels, (-1, 1, 1)), logits[:, None, None]
     if len(labels.shape) == 4 and labels.shape[-1] == 1:
         labels = ops.squeeze(labels, -1)
     shapes = tuple(labels.shape), tuple(logits.shape)

@@ -11,6 +11,17 @@ from dsbuild.errors import TrainError
 from dsbuild.train.losses import LOSSES, Tensor
 
 
+class _Part(keras.losses.Loss):
+    """A loss that is given: what Keras makes of it for one of several devices."""
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Return the loss."""
+        return y_pred
+
+
+_PART = _Part(name="part")
+
+
 @keras.saving.register_keras_serializable("dsbuild")
 class Loss(keras.losses.Loss):
     """A loss by its name in `LOSSES`, with its options, for `compile`.
@@ -38,9 +49,11 @@ class Loss(keras.losses.Loss):
     ) -> Tensor:
         """Return the loss of labels and logits, a scalar.
 
-        Keras' own call would multiply what is a mean already with the weights of pixels.
+        Keras' own call would multiply what is a mean already with the weights of pixels. Where
+        a step is spread over devices, each has its part of the mean of their means.
         """
-        return LOSSES[self.kind](y_true, y_pred, pixel_weights=sample_weight, **self.options)
+        loss = LOSSES[self.kind](y_true, y_pred, pixel_weights=sample_weight, **self.options)
+        return _PART(loss, loss)
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes this loss again; a variable as it stands."""

@@ -1,12 +1,12 @@
 """The folder of a run: what was asked for, what it stands on, and the weights it came to.
 
-    settings.json      the settings
-    run.json           the data set's facts, the architecture, versions
-    log.csv            a line a score
-    last.npz           weights, the optimiser's state, the step: where a run goes on
-    best.npz           the weights of the best score
-    metrics.json       what the run came to
-    events/            for TensorBoard, where it is asked for
+settings.json      the settings
+run.json           the data set's facts, the architecture, versions
+log.csv            a line a score
+last.npz           weights, the optimiser's state, the step: where a run goes on
+best.npz           the weights of the best score
+metrics.json       what the run came to
+events/            for TensorBoard, where it is asked for
 """
 
 import importlib.metadata
@@ -125,6 +125,11 @@ def load(run: str, which: str | None = None) -> Trained:
     values, meta = checkpoint.load(path)
     checkpoint.restore(path, checkpoint.names(network.variables), values)
     return Trained(network, asked, known, meta["step"])
+
+
+def settings_of(run: str) -> Settings:
+    """Return the settings of a run."""
+    return _described(run)[0]
 
 
 def _stands(run: str, name: str) -> bool:

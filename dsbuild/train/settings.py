@@ -83,7 +83,9 @@ class Settings:
     sgd_momentum: float = _field(0.9, "Of sgd.", least=0, most=0.9999)
     decay: float = _field(4e-5, "Of weights: L2 for sgd and adam, decoupled for adamw.", least=0)
     clip: float = _field(0.0, "Largest norm of all gradients; 0 for any.", least=0)
-    ema: float = _field(0.0, "Momentum of averaged weights, such as 0.999; 0: none.", least=0, most=1)
+    ema: float = _field(
+        0.0, "Momentum of averaged weights, such as 0.999; 0: none.", least=0, most=1
+    )
     patience: int = _field(0, "Stop after so many scores that are not better; 0: never.", least=0)
     mixed: bool = _field(False, "Compute in 16 bits: float16 on GPUs, bfloat16 elsewhere.")
     synchronized: bool = _field(True, "Share batch statistics among devices.")
@@ -96,7 +98,9 @@ class Settings:
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
         self._hold("ema", self.ema < 1, "less than 1")
         binary = self.loss in ("bce", "bce_log_dice")
-        self._hold("loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid")
+        self._hold(
+            "loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid"
+        )
         self._hold("warmup", not self.warmup or self.schedule != "plateau", "0 with plateau")
         crosses = self.loss != "dice"
         self._hold("hard_share", crosses or self.hard_share == 1, "1 with dice")
@@ -133,7 +137,9 @@ TYPES = typing.get_type_hints(Settings)
 def read(document: Any, where: str) -> Settings:
     """Return the settings of a JSON document; raise TrainError where they are none."""
     if not isinstance(document, Mapping) or (strange := set(document) - set(TYPES)):
-        found = f"found {', '.join(sorted(strange))}" if isinstance(document, Mapping) else "found none"
+        found = (
+            f"found {', '.join(sorted(strange))}" if isinstance(document, Mapping) else "found none"
+        )
         raise TrainError(f"{where}: {found}, expected the settings of a run of this version")
     given = {}
     for name, value in document.items():

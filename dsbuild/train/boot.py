@@ -1,0 +1,42 @@
+"""The state of the process that TensorFlow finds: what has to be set before its import."""
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_CHATTER = re.compile(r"WARNING: All log messages before absl|[IW]\d{4} ")
+
+
+def quiet() -> None:
+    """Import TensorFlow with oneDNN's kernels, and have it say errors alone; what is set stays.
+
+    The kernels make steps on CPUs 1.6 to 5 times as fast as those that sum in a fixed order.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    with _without_chatter():
+        import tensorflow  # noqa: F401 - for what it prints
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back what libraries print on stderr that is information alone.
+
+    They print before TensorFlow's own level holds, past Python.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held.read().decode(errors="replace").splitlines():
+                if line.strip() and not _CHATTER.match(line):
+                    print(line, file=sys.stderr)

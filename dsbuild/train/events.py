@@ -1,0 +1,77 @@
+"""What TensorBoard shows of a run: numbers, pictures, and histograms of weights on demand."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dsbuild import storage
+from dsbuild.errors import TrainError
+from dsbuild.reader import Reader
+from dsbuild.train import runs
+from dsbuild.train.facts import Facts
+
+_PICTURES = 4
+
+
+class Events(keras.callbacks.Callback):
+    """Writes the logs of each leg, and image, label and prediction side by side."""
+
+    def __init__(
+        self,
+        folder: str,
+        network: keras.Model,
+        held: Reader | None,
+        known: Facts,
+        every: int,
+        histograms: bool,
+    ):
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(folder)
+        self._single = keras.Model(network.inputs, network.outputs[0])
+        self._single.jit_compile = False
+        shown = held is not None and known.task == "segmentation"
+        self._samples = [held[i] for i in range(min(len(held), _PICTURES))] if shown else []
+        self._known, self._every, self._histograms = known, every, histograms
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write what there is."""
+        step = (epoch + 1) * self._every
+        with self._writer.as_default(step):
+            for name, value in logs.items():
+                tf.summary.scalar(name, value)
+            for number, sample in enumerate(self._samples):
+                tf.summary.image(f"image, label, prediction/{number}", self._picture(sample)[None])
+            if self._histograms:
+                for variable in self.model.trainable_variables:
+                    tf.summary.histogram(variable.path, keras.ops.convert_to_numpy(variable))
+        self._writer.flush()
+
+    def _picture(self, sample) -> np.ndarray:
+        """Return the three pictures of a sample side by side: uint8 (h, 3 w, 3)."""
+        planes = sample.image[None]
+        if len(self._single.inputs) > 1:
+            planes = [planes, sample.laplacian[None, ..., None].astype(np.float32)]
+        logits = self._single.predict_on_batch(planes)[0]
+        found = logits[..., 0] > 0 if logits.shape[-1] == 1 else logits.argmax(-1)
+        colours = np.zeros((256, 3), np.uint8)
+        for value, colour in self._known.palette.items():
+            colours[value] = colour
+        planes = [colours[plane.astype(np.uint8)] for plane in (sample.label, found)]
+        return np.concatenate([sample.image, *planes], 1)
+
+
+def watch(
+    run: str,
+    network: keras.Model,
+    held: Reader | None,
+    known: Facts,
+    every: int,
+    *,
+    histograms: bool = False,
+) -> list[keras.callbacks.Callback]:
+    """Return the callback of a run; raise TrainError where TensorBoard is not installed."""
+    try:
+        import tensorboard  # noqa: F401 - what `tf.summary` needs, and fails without at use
+    except ImportError as error:
+        raise TrainError("found no tensorboard; run pip install tensorboard") from error
+    return [Events(storage.join(run, runs.EVENTS), network, held, known, every, histograms)]

@@ -1,0 +1,297 @@
+"""Train a model on the shards of a folder, into the folder of a run."""
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dsbuild import manifest, storage
+from dsbuild.errors import TrainError
+from dsbuild.reader import Reader
+from dsbuild.train import (
+    checkpoint,
+    data,
+    facts,
+    metrics,
+    model,
+    optimisers,
+    runs,
+    slim,
+)
+from dsbuild.train.balance import class_weights
+from dsbuild.train.callbacks import (
+    SCORE,
+    Averaged,
+    Checkpoints,
+    HardShare,
+    Lines,
+    Scores,
+    Sound,
+    Talk,
+)
+from dsbuild.train.facts import Facts
+from dsbuild.train.objective import Loss, MeanIoU
+from dsbuild.train.settings import Settings
+
+
+def train(
+    path: str,
+    run: str,
+    asked: Settings,
+    *,
+    devices: int | None = None,
+    talk: Talk = print,
+    watch: Callable[..., list[keras.callbacks.Callback]] | None = None,
+) -> dict[str, Any]:
+    """Train on a folder of TFRecords, or go on with it; return what `metrics.json` has.
+
+    Args:
+      path: what dsbuild wrote.
+      run: the folder of the run; one of the same settings and data goes on where it was left.
+      asked: the settings.
+      devices: GPUs, or where there is none logical CPUs; all GPUs, or one CPU, without it.
+      talk: is given lines to print.
+      watch: returns callbacks for the run, the model and a reader, such as TensorBoard's.
+
+    Raises TrainError, or another DsbuildError, for what does not fit.
+    """
+    known = facts.of(path)
+    count = len(data.labelled(path, asked.split, asked))
+    held = data.labelled(path, asked.val, asked) if asked.val else None
+    every, legs = _legs(asked, count)
+    resumed = runs.begin(run, asked, known)
+    done = storage.join(run, runs.METRICS)
+    if resumed and storage.stamp(done) is not None:
+        talk(f"{run}: its training is finished; give another folder to train anew")
+        return json.loads(storage.read(done)[0])
+    strategy = _strategy(devices, asked)
+    keras.utils.set_random_seed(asked.seed)
+    with _policy(asked), strategy.scope():
+        network = model.build(**_begun_with(asked), **runs.architecture(asked, known))
+        _warm(network, asked, talk)
+        optimiser = optimisers.build(asked, every * legs)
+        share, options = _objective(asked, path)
+        network.compile(
+            optimiser,
+            Loss(asked.loss, **options, ignore=known.ignore),
+            metrics=[MeanIoU(len(known.classes), known.ignore)],
+            jit_compile=False,
+        )
+        network.optimizer.build(network.trainable_variables)
+    averaged = Averaged(network)
+    judge = None
+    if held is not None:
+        judge = _judge(network, held, known)
+    kept = _patient(asked)
+    files = Checkpoints(run, averaged, kept, every)
+    files.set_model(network)
+    step = files.resume()
+    if step:
+        talk(f"{run}: goes on behind step {step:,}")
+    lines = Lines(talk, files, legs, every, asked.batch)
+    callbacks = [Sound(), Scores(judge, averaged, asked.batch), *kept.values(), files, lines]
+    if share is not None:
+        callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps))
+    if watch is not None:
+        callbacks += watch(run, network, held, known, every)
+    if not files.rows or not _stopped(kept, files):
+        with _named():
+            network.fit(
+                data.batches(path, asked, known, start=step),
+                epochs=legs,
+                initial_epoch=step // every,
+                shuffle=False,
+                steps_per_epoch=every,
+                verbose=0,
+                callbacks=callbacks,
+            )
+    return _finish(run, files, held)
+
+
+def told(run: str, found: Mapping[str, Any]) -> str:
+    """Return in a line what a run came to."""
+    best = found.get("best", {})
+    words = f"; best val mIoU {best[SCORE]:.4f} at step {best['step']:,}" if best else ""
+    return f"{run}: {found['steps']:,} steps{words}"
+
+
+def _legs(asked: Settings, count: int) -> tuple[int, int]:
+    """Return the steps between checkpoints, and how often they come."""
+    once = math.ceil(count / asked.batch)
+    steps = asked.steps or math.ceil(asked.epochs * count / asked.batch)
+    every = min(asked.every or once, steps)
+    return every, math.ceil(steps / every)
+
+
+def _strategy(devices: int | None, asked: Settings) -> tf.distribute.Strategy:
+    """Return how steps are spread over devices."""
+    gpus = tf.config.list_physical_devices("GPU")
+    count = devices or max(len(gpus), 1)
+    if gpus and count > len(gpus):
+        raise TrainError(f"devices: found {len(gpus)} GPUs, expected {count}")
+    if asked.batch % count:
+        raise TrainError(f"batch: found {asked.batch}, expected a multiple of {count} devices")
+    if count == 1:
+        return tf.distribute.get_strategy()
+    if not gpus:
+        parts = [tf.config.LogicalDeviceConfiguration()] * count
+        try:
+            tf.config.set_logical_device_configuration(
+                tf.config.list_physical_devices("CPU")[0], parts
+            )
+        except RuntimeError as error:  # TensorFlow has begun
+            if len(tf.config.list_logical_devices("CPU")) < count:
+                raise TrainError(f"devices: {error}; set them before TensorFlow is used") from error
+    kind = "GPU" if gpus else "CPU"
+    return tf.distribute.MirroredStrategy([f"{kind}:{number}" for number in range(count)])
+
+
+@contextlib.contextmanager
+def _policy(asked: Settings) -> Iterator[None]:
+    """Compute in 16 bits, where that is asked for, in models that are built within."""
+    was = keras.config.dtype_policy()
+    if asked.mixed:
+        gpu = bool(tf.config.list_physical_devices("GPU"))
+        keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(was)
+
+
+def _is_run(path: str) -> bool:
+    return storage.stamp(storage.join(path, runs.SETTINGS)) is not None
+
+
+def _is_slim(path: str) -> bool:
+    return os.path.isfile(f"{path}.index")
+
+
+def _begun_with(asked: Settings) -> dict[str, str]:
+    """Return the weights that a backbone is built with."""
+    if not asked.weights or _is_run(asked.weights) or _is_slim(asked.weights):
+        return {}
+    return {"weights": asked.weights}
+
+
+def _warm(network: keras.Model, asked: Settings, talk: Talk) -> None:
+    """Give a model the weights of a slim checkpoint or of another run, and hold layers."""
+    path = asked.weights
+    if path and _is_slim(path):
+        found = slim.load(network, path)
+        talk(
+            f"{path}: loaded {len(found.loaded)} variables; {len(found.missing)} have nothing "
+            f"there, {len(found.resized)} of the last layer are of other classes"
+        )
+    elif path and _is_run(path):
+        best, last = (storage.join(path, name) for name in (runs.BEST, runs.LAST))
+        values, _ = checkpoint.load(best if storage.stamp(best) is not None else last)
+        variables = checkpoint.names(network.variables)
+        other = [
+            name
+            for name, variable in variables.items()
+            if name.startswith("logits/")
+            and name in values
+            and values[name].shape != tuple(variable.shape)
+        ]
+        left = {name for name in variables if name.startswith("logits/")} if other else set()
+        wanted = {name: one for name, one in variables.items() if name not in left}
+        checkpoint.restore(path, wanted, values)
+        talk(
+            f"{path}: loaded {len(wanted)} variables"
+            + ("; the last layer is of other classes and begins anew" if left else "")
+        )
+    if asked.freeze:
+        model.freeze(network, *asked.freeze)
+    if asked.freeze_batch_norm:
+        model.freeze_batch_norm(network)
+
+
+def _objective(asked: Settings, path: str) -> tuple[keras.Variable | None, dict[str, Any]]:
+    """Return the share of hard pixels where it is scheduled, and the options of the loss."""
+    options: dict[str, Any] = {}
+    split = asked.split.partition("[")[0].partition("+")[0]
+    weights = class_weights(asked.class_weights, manifest.load(path), split)
+    if weights is not None:
+        options["class_weights"] = weights
+    if asked.smoothing:
+        options["smoothing"] = asked.smoothing
+    if asked.hard_share == 1:
+        return None, options
+    if not asked.hard_steps:
+        return None, options | {"share": asked.hard_share}
+    share = keras.Variable(1.0, trainable=False, name="hard_share")
+    return share, options | {"share": share}
+
+
+def _patient(asked: Settings) -> dict[str, keras.callbacks.Callback]:
+    """Return Keras' callbacks that count scores, by name."""
+    found: dict[str, keras.callbacks.Callback] = {}
+    if (asked.patience or asked.schedule == "plateau") and not asked.val:
+        raise TrainError("val: found none, expected a split for --patience and --schedule plateau")
+    if asked.schedule == "plateau":
+        found["plateau"] = keras.callbacks.ReduceLROnPlateau(
+            SCORE, factor=0.1, patience=max(asked.patience // 2, 5), mode="max"
+        )
+    if asked.patience:
+        found["stop"] = keras.callbacks.EarlyStopping(SCORE, patience=asked.patience, mode="max")
+    return found
+
+
+def _stopped(kept: Mapping[str, Any], files: Checkpoints) -> bool:
+    """Tell whether a run that is taken up had stopped by itself."""
+    stop = kept.get("stop")
+    return stop is not None and files.state("stop").get("wait", 0) >= stop.patience
+
+
+def _judge(network: keras.Model, held: Reader, known: Facts) -> Callable[[], metrics.Confusion]:
+    """Return what measures a model that is being trained."""
+    # A model of its own over the same layers: on one device, whatever the training has.
+    single = keras.Model(network.inputs, network.outputs[0])
+    single.jit_compile = False
+
+    def measure() -> metrics.Confusion:
+        classes = len(known.classes)
+        total = metrics.Confusion.empty(classes)
+        for sample in held.epoch(threads=2):
+            planes = sample.image[None]
+            if len(network.inputs) > 1:
+                planes = [planes, sample.laplacian[None, ..., None].astype(np.float32)]
+            logits = single.predict_on_batch(planes)[0]
+            found = logits[..., 0] > 0 if logits.shape[-1] == 1 else logits.argmax(-1)
+            label = np.asarray(sample.label)
+            total += metrics.Confusion.of(label, found.astype(np.uint8), classes, known.ignore)
+        return total
+
+    return measure
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    """Turn what TensorFlow says of data and memory into one line."""
+    try:
+        yield
+    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
+        lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+        raise TrainError(lines[0]) from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise TrainError(
+            "found too little memory for a step; give a smaller --batch or --crop, or --mixed"
+        ) from error
+
+
+def _finish(run: str, files: Checkpoints, held: Reader | None) -> dict[str, Any]:
+    """Write and return what a run came to."""
+    last = files.rows[-1]
+    found: dict[str, Any] = {"steps": last["step"], "last": last}
+    if held is not None:
+        row = next(row for row in files.rows if row["step"] == files.best_step)
+        found["best"] = row
+    storage.write(storage.join(run, runs.METRICS), manifest.dump(found, indent=2).encode() + b"\n")
+    return found
