@@ -39,4 +39,4 @@ def _without_chatter() -> Iterator[None]:
             held.seek(0)
             for line in held.read().decode(errors="replace").splitlines():
                 if line.strip() and not _CHATTER.match(line):
-                    print(line, file=sys.stderr)
+                    sys.stderr.write(f"{line}\n")

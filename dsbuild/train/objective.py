@@ -53,6 +53,7 @@ class Loss(keras.losses.Loss):
         a step is spread over devices, each has its part of the mean of their means.
         """
         loss = LOSSES[self.kind](y_true, y_pred, pixel_weights=sample_weight, **self.options)
+        loss = ops.reshape(loss, (1,))  # Keras leaves scalars as they are
         return _PART(loss, loss)
 
     def get_config(self) -> dict[str, Any]:
