@@ -172,6 +172,38 @@ def pairs(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
     return root
 
 
+def shapes(folder: str | os.PathLike, count: int = 24, side: int = 96, seed: int = 0) -> str:
+    """Draw pairs that can be learnt: discs, boxes and bars over textured ground, borders 255."""
+    root = os.path.join(folder, "shapes")
+    rng = np.random.default_rng(seed)
+    colours = np.array([(90, 120, 60), (200, 60, 50), (60, 80, 200), (220, 200, 70)])
+    rows, columns = np.mgrid[:side, :side]
+    for part in ("images", "labels"):
+        os.makedirs(os.path.join(root, part))
+    for i in range(count):
+        label = np.zeros((side, side), np.uint8)
+        wide = np.zeros((side, side), bool)
+        for value in rng.permutation([1, 2, 3])[: rng.integers(2, 4)].tolist():
+            y, x = rng.integers(side // 5, side - side // 5, 2)
+            half = rng.integers(side // 10, side // 5)
+            far = {
+                1: np.hypot(rows - y, columns - x) - half,
+                2: np.maximum(abs(rows - y), abs(columns - x)) - half,
+                3: np.maximum(abs(rows - y) - half / 3, abs(columns - x) - 2 * half),
+            }[value]
+            label[far <= 0] = value
+            wide |= abs(far) < 1
+        image = colours[label] + rng.normal(0, 18, (side, side, 1))
+        label[wide] = 255
+        for part, pixels in (("images", np.clip(image, 0, 255)), ("labels", label)):
+            file = os.path.join(root, part, f"{i:03d}.png")
+            Image.fromarray(pixels.astype(np.uint8)).save(file)
+    names = os.path.join(root, "classes.txt")
+    with open(names, "w") as file:
+        file.write("ground\ndisc\nbox\nbar\n")
+    return root
+
+
 def classes(
     folder: str | os.PathLike,
     counts: dict[str, int] | None = None,

@@ -52,7 +52,7 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         return values, json.loads(values.pop(_META).tobytes())
     except StorageError:
         raise
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
         raise TrainError(f"{path}: found no checkpoint of dsbuild ({error})") from error
 
 

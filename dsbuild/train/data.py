@@ -19,7 +19,7 @@ def augmentation(asked: Settings, known: Facts) -> Augmentation:
         scales=asked.scales,
         scale_step=asked.scale_step,
         flip=asked.flip,
-        ignore=255 if known.ignore is None else known.ignore,
+        ignore=known.padding,
         resize=asked.resize or None,
         brightness=asked.brightness,
         contrast=asked.contrast,

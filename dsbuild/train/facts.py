@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import census, manifest
+from dsbuild import manifest, scan
 from dsbuild.documents import fits
 from dsbuild.errors import TrainError
 
@@ -29,6 +29,11 @@ class Facts:
     ignore: int | None
     palette: Mapping[int, tuple[int, int, int]]
     digest: str
+
+    @property
+    def padding(self) -> int:
+        """The label value of what is padded, which no loss counts."""
+        return 255 if self.ignore is None else self.ignore
 
     def document(self) -> dict[str, Any]:
         """Return the facts as JSON has them."""
@@ -60,9 +65,8 @@ def of(path: str) -> Facts:
             "are not known without"
         )
     shards = [one["sha256"] for entry in known["splits"].values() for one in entry["shards"]]
-    names = census.names_of(path)
     return Facts(
-        "segmentation" if "label" in names else "classification",
+        "segmentation" if "label" in scan.schema_of(path).roles else "classification",
         tuple(known["classes"]),
         known.get("ignore"),
         {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import math
-import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,14 +15,13 @@ from dsbuild import manifest, storage
 from dsbuild.errors import TrainError
 from dsbuild.reader import Reader
 from dsbuild.train import (
-    checkpoint,
     data,
     facts,
     metrics,
     model,
     optimisers,
     runs,
-    slim,
+    warm,
 )
 from dsbuild.train.balance import class_weights
 from dsbuild.train.callbacks import (
@@ -65,7 +64,7 @@ def train(
     count = len(data.labelled(path, asked.split, asked))
     held = data.labelled(path, asked.val, asked) if asked.val else None
     every, legs = _legs(asked, count)
-    resumed = runs.begin(run, asked, known)
+    resumed = runs.stands(run, asked, known)
     done = storage.join(run, runs.METRICS)
     if resumed and storage.stamp(done) is not None:
         talk(f"{run}: its training is finished; give another folder to train anew")
@@ -73,14 +72,14 @@ def train(
     strategy = _strategy(devices, asked)
     keras.utils.set_random_seed(asked.seed)
     with _policy(asked), strategy.scope():
-        network = model.build(**_begun_with(asked), **runs.architecture(asked, known))
-        _warm(network, asked, talk)
+        network = model.build(**warm.backbone(asked), **runs.architecture(asked, known))
+        warm.give(network, asked, talk)
         optimiser = optimisers.build(asked, every * legs)
         share, options = _objective(asked, path)
         network.compile(
             optimiser,
-            Loss(asked.loss, **options, ignore=known.ignore),
-            metrics=[MeanIoU(len(known.classes), known.ignore)],
+            Loss(asked.loss, **options, ignore=known.padding),
+            metrics=[MeanIoU(len(known.classes), known.padding)],
             jit_compile=False,
         )
         network.optimizer.build(network.trainable_variables)
@@ -92,7 +91,10 @@ def train(
     files = Checkpoints(run, averaged, kept, every)
     files.set_model(network)
     step = files.resume()
-    if step:
+    fed = data.batches(path, asked, known, start=step)
+    if not step:
+        runs.begin(run, asked, known)
+    else:
         talk(f"{run}: goes on behind step {step:,}")
     lines = Lines(talk, files, legs, every, asked.batch)
     callbacks = [Sound(), Scores(judge, averaged, asked.batch), *kept.values(), files, lines]
@@ -103,7 +105,7 @@ def train(
     if not files.rows or not _stopped(kept, files):
         with _named():
             network.fit(
-                data.batches(path, asked, known, start=step),
+                fed,
                 epochs=legs,
                 initial_epoch=step // every,
                 shuffle=False,
@@ -163,54 +165,6 @@ def _policy(asked: Settings) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(was)
-
-
-def _is_run(path: str) -> bool:
-    return storage.stamp(storage.join(path, runs.SETTINGS)) is not None
-
-
-def _is_slim(path: str) -> bool:
-    return os.path.isfile(f"{path}.index")
-
-
-def _begun_with(asked: Settings) -> dict[str, str]:
-    """Return the weights that a backbone is built with."""
-    if not asked.weights or _is_run(asked.weights) or _is_slim(asked.weights):
-        return {}
-    return {"weights": asked.weights}
-
-
-def _warm(network: keras.Model, asked: Settings, talk: Talk) -> None:
-    """Give a model the weights of a slim checkpoint or of another run, and hold layers."""
-    path = asked.weights
-    if path and _is_slim(path):
-        found = slim.load(network, path)
-        talk(
-            f"{path}: loaded {len(found.loaded)} variables; {len(found.missing)} have nothing "
-            f"there, {len(found.resized)} of the last layer are of other classes"
-        )
-    elif path and _is_run(path):
-        best, last = (storage.join(path, name) for name in (runs.BEST, runs.LAST))
-        values, _ = checkpoint.load(best if storage.stamp(best) is not None else last)
-        variables = checkpoint.names(network.variables)
-        other = [
-            name
-            for name, variable in variables.items()
-            if name.startswith("logits/")
-            and name in values
-            and values[name].shape != tuple(variable.shape)
-        ]
-        left = {name for name in variables if name.startswith("logits/")} if other else set()
-        wanted = {name: one for name, one in variables.items() if name not in left}
-        checkpoint.restore(path, wanted, values)
-        talk(
-            f"{path}: loaded {len(wanted)} variables"
-            + ("; the last layer is of other classes and begins anew" if left else "")
-        )
-    if asked.freeze:
-        model.freeze(network, *asked.freeze)
-    if asked.freeze_batch_norm:
-        model.freeze_batch_norm(network)
 
 
 def _objective(asked: Settings, path: str) -> tuple[keras.Variable | None, dict[str, Any]]:
@@ -278,8 +232,10 @@ def _named() -> Iterator[None]:
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-        raise TrainError(lines[0]) from error
+        found = re.search(r"assertion failed: \[(.*)\]", error.message)
+        if found is None:
+            raise
+        raise TrainError(found[1].replace("] [", " ").replace("\\'", "'")) from error
     except tf.errors.ResourceExhaustedError as error:
         raise TrainError(
             "found too little memory for a step; give a smaller --batch or --crop, or --mixed"

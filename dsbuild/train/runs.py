@@ -67,24 +67,32 @@ def architecture(asked: Settings, known: Facts) -> dict[str, Any]:
     }
 
 
-def begin(run: str, asked: Settings, known: Facts) -> bool:
-    """Make the folder of a run, or tell that it is there and may go on.
+def stands(run: str, asked: Settings, known: Facts) -> bool:
+    """Tell whether the folder of a run has a checkpoint to go on from.
 
-    Raises TrainError where the folder is of something else, or of other settings or data.
+    Raises TrainError where the folder is of something else, or of other settings or data. A run
+    that was broken off before its first checkpoint may begin with others.
     """
-    if storage.names(run) if storage.is_folder(run) else []:
-        was, had = _described(run)
-        for name, value in asked.document().items():
-            if value != getattr(was, name):
-                raise TrainError(
-                    f"{run}: its run has {name} {getattr(was, name)!r}, found {value!r}; give the "
-                    "same settings to go on, or another folder"
-                )
-        if had.digest != known.digest:
+    if not (storage.is_folder(run) and storage.names(run)):
+        return False
+    was, had = _described(run)
+    if not _stands(run, LAST):
+        return False
+    for name, value in asked.document().items():
+        if value != getattr(was, name):
             raise TrainError(
-                f"{run}: its run is of other data, or the data was built anew; give another folder"
+                f"{run}: its run has {name} {getattr(was, name)!r}, found {value!r}; give the "
+                "same settings to go on, or another folder"
             )
-        return True
+    if had.digest != known.digest:
+        raise TrainError(
+            f"{run}: its run is of other data, or the data was built anew; give another folder"
+        )
+    return True
+
+
+def begin(run: str, asked: Settings, known: Facts) -> None:
+    """Write what a run is into its folder."""
     about = {
         "facts": known.document(),
         "architecture": architecture(asked, known),
@@ -96,7 +104,6 @@ def begin(run: str, asked: Settings, known: Facts) -> bool:
             storage.join(run, RUN): _text(about),
         }
     )
-    return False
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,306 @@
+import csv
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dsbuild.cli import main
+from dsbuild.errors import DsbuildError, TrainError
+from dsbuild.train import checkpoint, data, facts, fit, runs
+from dsbuild.train.settings import Settings
+from tests import fakes
+
+QUICK = {
+    "backbone": "tiny",
+    "crop": 65,
+    "batch": 4,
+    "steps": 4,
+    "every": 2,
+    "optimiser": "adam",
+    "rate": 3e-3,
+    "val": "train[:2]",
+    "momentum": 0.8,
+}
+
+
+def quick(**asked):
+    return Settings(**QUICK | asked)
+
+
+def build(*arguments):
+    found = CliRunner().invoke(main, [*arguments, "--quiet"])
+    assert found.exit_code == 0, found.output
+    return arguments[2]
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """A folder of 24 drawn pairs of four classes, written by dsbuild."""
+    root = tmp_path_factory.mktemp("shapes")
+    source = fakes.shapes(root)
+    names = os.path.join(source, "classes.txt")
+    return build("pairs", source, str(root / "out"), "--classes", names)
+
+
+def last(run):
+    values, meta = checkpoint.load(os.path.join(run, runs.LAST))
+    return values, meta
+
+
+class Left(Exception):
+    """Ends a run as a user would: from outside, at a line."""
+
+
+@pytest.fixture(scope="module")
+def whole(shapes, tmp_path_factory):
+    """A run of four steps that nothing broke; its settings, with what has to be kept."""
+    asked = quick(schedule="plateau", patience=5, ema=0.9, hard_share=0.5, hard_steps=4)
+    run = str(tmp_path_factory.mktemp("whole") / "run")
+    lines = []
+    return asked, run, fit.train(shapes, run, asked, talk=lines.append), lines
+
+
+def test_a_run_holds_what_it_was_and_what_came_of_it(shapes, whole):
+    asked, run, found, lines = whole
+    assert sorted(os.listdir(run)) == sorted(
+        ["best.npz", "last.npz", "log.csv", "metrics.json", "run.json", "settings.json"]
+    )
+    assert runs.settings_of(run) == asked
+    about = json.loads(pathlib.Path(run, runs.RUN).read_text())
+    assert about["facts"] == facts.of(shapes).document()
+    assert about["versions"]["keras"]
+    with open(os.path.join(run, runs.LOG), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert float(rows[-1]["val_mean_iou"]) == found["last"]["val_mean_iou"]
+    assert found == json.loads(pathlib.Path(run, runs.METRICS).read_text())
+    assert found["best"]["val_mean_iou"] == max(float(row["val_mean_iou"]) for row in rows)
+    assert len(lines) == 2
+    assert lines[1].startswith("step 4 of 4  loss ")
+    assert lines[1].endswith("images/s  0:00 left")
+
+
+def test_best_weights_are_the_averaged_ones_and_score_what_was_logged(shapes, whole):
+    _, run, found, _ = whole
+    trained = runs.load(run)
+    assert trained.step == found["best"]["step"]
+    held = data.labelled(shapes, "train[:2]", trained.settings)
+    score = fit._judge(trained.model, held, trained.facts)().mean_iou
+    assert score == pytest.approx(found["best"]["val_mean_iou"], abs=1e-9)
+    values, _ = last(run)
+    best, _ = checkpoint.load(os.path.join(run, runs.BEST))
+    assert not np.array_equal(values["logits/kernel"], best["logits/kernel"])
+
+
+def test_a_run_that_was_left_ends_as_one_that_was_not(shapes, whole, tmp_path):
+    asked, run, found, _ = whole
+    again = str(tmp_path / "run")
+
+    def leave(line):
+        raise Left
+
+    with pytest.raises(Left):
+        fit.train(shapes, again, asked, talk=leave)
+    assert last(again)[1]["step"] == 2
+    lines = []
+    other = fit.train(shapes, again, asked, talk=lines.append)
+    assert lines[0] == f"{again}: goes on behind step 2"
+    assert len(lines) == 2
+    values, meta = last(run)
+    resumed, resumed_meta = last(again)
+    for name, value in values.items():
+        np.testing.assert_allclose(resumed[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert resumed_meta["kept"]["stop"]["wait"] == meta["kept"]["stop"]["wait"]
+    assert other["last"]["loss"] == pytest.approx(found["last"]["loss"], abs=1e-5)
+
+
+def test_a_finished_run_is_left_as_it_is(shapes, whole):
+    asked, run, found, _ = whole
+    before = {name: os.stat(os.path.join(run, name)).st_mtime_ns for name in os.listdir(run)}
+    lines = []
+    assert fit.train(shapes, run, asked, talk=lines.append) == found
+    assert lines == [f"{run}: its training is finished; give another folder to train anew"]
+    after = {name: os.stat(os.path.join(run, name)).st_mtime_ns for name in os.listdir(run)}
+    assert after == before
+
+
+def test_a_folder_of_something_else_is_named(shapes, whole, tmp_path):
+    asked, run, _, _ = whole
+    with pytest.raises(TrainError) as error:
+        fit.train(shapes, run, quick(batch=8), talk=print)
+    assert f"{run}: its run has " in str(error.value)
+    for folder, text in (
+        (shapes, "found no settings.json and run.json, expected the folder of a run"),
+    ):
+        with pytest.raises(TrainError, match=text):
+            fit.train(shapes, folder, asked)
+    copy = str(tmp_path / "copy")
+    shutil.copytree(shapes, copy)
+    known = pathlib.Path(copy, "manifest.json")
+    text = known.read_text()
+    sha = json.loads(text)["splits"]["train"]["shards"][0]["sha256"]
+    known.write_text(text.replace(sha, "0" * 64))
+    with pytest.raises(TrainError, match="is of other data, or the data was built anew"):
+        fit.train(copy, run, asked)
+
+
+def test_bad_input_is_named(shapes, tmp_path):
+    run = str(tmp_path / "run")
+    for path, asked, text in (
+        (str(tmp_path), quick(), r"found no manifest.json, expected a folder that dsbuild wrote"),
+        (shapes, quick(split="test"), r"there is no split 'test', there are train"),
+        (shapes, quick(val="train[:0]"), r"found no sample in 'train\[:0\]'"),
+        (shapes, quick(sigmoid=True, loss="bce"), r"sigmoid: found 4 classes, expected 2"),
+        (shapes, quick(val="", patience=3), r"val: found none, expected a split"),
+        (shapes, quick(weights=str(tmp_path / "none.h5")), r"none.h5: found no such file"),
+        (shapes, quick(class_weights="median"), r"class weights median"),
+        (shapes, quick(freeze=("tail",)), r"tail: found no such layers"),
+        (shapes, quick(scales=(0.7, 1.3)), r"scale_step: found 0.25"),
+    ):
+        with pytest.raises(DsbuildError, match=text):
+            fit.train(path, run, asked)
+        assert not os.path.exists(run), f"{text}: left a run behind"
+
+
+def test_labels_that_are_no_classes_are_named_with_their_sample(shapes, tmp_path):
+    copy = str(tmp_path / "copy")
+    shutil.copytree(shapes, copy)
+    known = pathlib.Path(copy, "manifest.json")
+    document = json.loads(known.read_text())
+    for one in (document, *document["splits"].values()):
+        one["classes"] = one["classes"][:2]
+    known.write_text(json.dumps(document))
+    text = r"^sample \d{3} label: found [23] expected 0 to 1, or 255, which is ignored$"
+    with pytest.raises(TrainError, match=text):
+        fit.train(copy, str(tmp_path / "run"), quick(val=""))
+
+
+def test_a_damaged_record_is_named(shapes, tmp_path):
+    copy = str(tmp_path / "copy")
+    shutil.copytree(shapes, copy)
+    (shard,) = pathlib.Path(copy).glob("train-*")
+    found = bytearray(shard.read_bytes())
+    found[len(found) // 2] ^= 255
+    shard.write_bytes(found)
+    text = r"train-00000-of-00001.tfrecord: record \d+ at byte \d+: found bytes that are damaged"
+    with pytest.raises(TrainError, match=text):
+        fit.train(copy, str(tmp_path / "run"), quick(val="", crop=33, steps=6))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(shapes, tmp_path):
+    run = str(tmp_path / "run")
+    asked = quick(optimiser="sgd", rate=1e30, val="")
+    with pytest.raises(TrainError, match=r"the loss is (nan|inf), expected a number; lower the"):
+        fit.train(shapes, run, asked)
+    assert runs.LAST not in os.listdir(run)
+
+
+def test_the_gradient_branch_in_16_bits_takes_weights_of_another_run(shapes, whole, tmp_path):
+    lines = []
+    asked = quick(gradient=True, mixed=True, steps=2, freeze=("backbone",), loss="dice")
+    found = fit.train(shapes, str(tmp_path / "run"), asked, talk=lines.append)
+    assert np.isfinite(found["last"]["loss"])
+    with pytest.raises(TrainError, match=r"found shape .*, expected"):
+        fit.train(shapes, str(tmp_path / "other"), quick(weights=whole[1], depth=16))
+
+
+def test_mattes_are_trained_with_one_logit(tmp_path):
+    source = fakes.matting(tmp_path)
+    out = build("matting", source, str(tmp_path / "out"))
+    asked = quick(sigmoid=True, loss="bce_log_dice", steps=2, val="", crop=33)
+    found = fit.train(out, str(tmp_path / "run"), asked)
+    assert np.isfinite(found["last"]["loss"])
+    assert "best" not in found
+    assert runs.load(str(tmp_path / "run")).model.output_shape[-1] == 1
+
+
+def test_classes_of_images_are_trained(tmp_path):
+    source = fakes.classes(tmp_path)
+    out = build("classes", source, str(tmp_path / "out"))
+    asked = quick(steps=4, val="train", crop=33, scales=(1.0, 1.0), scale_step=0.0)
+    found = fit.train(out, str(tmp_path / "run"), asked)
+    assert np.isfinite(found["last"]["loss"])
+    assert 0 <= found["last"]["val_accuracy"] <= 1
+
+
+def test_tiny_learns_drawn_shapes(shapes, tmp_path):
+    asked = quick(
+        crop=97, batch=8, steps=240, every=60, val="train", scales=(1.0, 1.0), scale_step=0.0
+    )
+    found = fit.train(shapes, str(tmp_path / "run"), asked)
+    assert found["best"]["val_mean_iou"] > 0.8
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_ends_as_one_that_was_not(shapes, whole, tmp_path):
+    _, _, found, _ = whole
+    again = str(tmp_path / "run")
+    options = [
+        word
+        for name, value in (QUICK | {"schedule": "plateau", "patience": 5, "ema": 0.9}).items()
+        for word in (f"--{name}", str(value))
+    ]
+    options += ["--hard-share", "0.5", "--hard-steps", "4"]
+    command = [sys.executable, "-m", "dsbuild", "train", shapes, "--run", again, *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until = time.monotonic() + 120
+    while not os.path.exists(os.path.join(again, runs.LAST)) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert last(again)[1]["step"] == 2
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
+    assert "goes on behind step 2" in done.stdout
+    other = json.loads(pathlib.Path(again, runs.METRICS).read_text())
+    assert other["last"]["loss"] == pytest.approx(found["last"]["loss"], rel=1e-3)
+    assert other["last"]["val_mean_iou"] == pytest.approx(found["last"]["val_mean_iou"], abs=0.02)
+
+
+DEVICES = """
+import sys
+import keras, numpy as np, tensorflow as tf
+from dsbuild.train import facts, fit, model, optimisers, runs
+from dsbuild.train.objective import Loss
+from dsbuild.train.settings import Settings
+
+count = int(sys.argv[1])
+asked = Settings(backbone="tiny", batch=8, dropout=0.0, momentum=0.8, rate=0.01)
+strategy = fit._strategy(count, asked)
+assert strategy.num_replicas_in_sync == count
+known = facts.of(sys.argv[2])
+keras.utils.set_random_seed(1)
+with strategy.scope():
+    network = model.build(**runs.architecture(asked, known))
+    network.compile(optimisers.build(asked, 4), Loss("cross_entropy"), jit_compile=False)
+rng = np.random.default_rng(0)
+batch = rng.uniform(0, 255, (8, 65, 65, 3)).astype("float32"), rng.integers(0, 4, (8, 65, 65, 1))
+found = network.fit(
+    tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=1, epochs=4, verbose=0
+)
+print(*found.history["loss"])
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_have_the_loss_of_one(shapes):
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", DEVICES, str(count), shapes],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=240,
+        ).stdout.split()
+        for count in (1, 2)
+    ]
+    one, two = ([float(word) for word in words] for words in found)
+    assert len(one) == 4
+    assert two == pytest.approx(one, rel=1e-3)
