@@ -1,8 +1,27 @@
-"""`dsbuild interop` and `dsbuild export`: a finished folder, for other tools."""
+"""`dsbuild interop` and `dsbuild export`: finished folders, and models, for other tools."""
+
+import re
+from typing import Any
 
 import click
 
 from dsbuild.cli.base import errors
+from dsbuild.errors import PlanError
+
+
+class Size(click.ParamType):
+    """A height and a width such as `513x513`, or one number for both."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Return height and width in pixels."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", value.strip())
+        if not match:
+            self.fail(f"found {value!r}, expected such as 513x513", param, ctx)
+        return int(match[1]), int(match[2] or match[1])
 
 
 @click.command()
@@ -41,40 +60,93 @@ def interop(
                 click.echo(storage.join(path, name))
 
 
+RECORDS = ("webdataset", "parquet", "array_record")
+MODELS = ("saved_model", "keras", "onnx", "tflite")
+
+
 @click.command()
 @click.argument("path")
 @click.argument("out")
 @click.option(
     "--to",
+    "--format",
     "target",
-    type=click.Choice(["webdataset", "parquet", "array_record"]),
+    type=click.Choice([*RECORDS, *MODELS]),
     required=True,
-    help="webdataset: a tar a shard. parquet: for Hugging Face datasets. array_record: for Grain.",
+    help="Of records: webdataset: a tar a shard. parquet: for Hugging Face datasets. array_record: "
+    "for Grain. Of a run: saved_model: for TensorFlow Serving. keras: for Keras, on any backend. "
+    "onnx: for ONNX Runtime. tflite: for LiteRT, for images of one size.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Of records: processes. Default: all cores."
+)
+@click.option(
+    "--size", type=Size(), help="Of tflite: height and width of images. Default: the run's crop."
+)
+@click.option("--last", is_flag=True, help="Of a run: its last weights, not its best.")
+@click.option("--check/--no-check", default=True, help="Of a run: run it in a fresh process, too.")
+@click.option("--overwrite", is_flag=True, help="Of a run: replace the model that stands in OUT.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def export(path: str, out: str, target: str, workers: int | None, quiet: bool) -> None:
-    """Write TFRecords in the format of another loader, from the records alone.
+def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
+    """Write TFRecords, or a trained model, in the format of another tool.
 
-    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file; OUT is a
-    folder. The bytes of images and masks stay. Files whose shard is unchanged are kept.
+    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file; or the
+    folder of a run of `dsbuild train`. OUT is a folder. The bytes of images and masks stay; files
+    whose shard is unchanged are kept. A model takes RGB uint8 and gives classes, and computes all
+    that it needs inside.
 
     \b
     Example:
       dsbuild export tfrecord tars --to webdataset
       dsbuild export tfrecord parquet --to parquet --workers 2
+      dsbuild export runs/first served --to onnx
+      dsbuild export runs/first served --to tflite --size 257x257
     """
-    with errors():
-        from dsbuild import export as exporting
-        from dsbuild import job
+    from dsbuild import storage
 
-        found = exporting.export(path, out, target, workers or job.cores(), quiet)
-        if not quiet:
-            kept = sum(one.kept for one in found)
-            records, size = (
-                sum(getattr(one, key) for one in found) for key in ("records", "bytes")
-            )
-            click.echo(
-                f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
-                + (f"; {kept} stood and were kept" if kept else "")
-            )
+    with errors():
+        run = storage.stamp(storage.join(path, "settings.json")) is not None
+        if run != (target in MODELS):
+            found, kinds = ("a run", MODELS) if run else ("no run of `dsbuild train`", RECORDS)
+            raise PlanError(f"{path}: found {found}, expected --to {', '.join(kinds)}")
+        if run:
+            _model(path, out, target, quiet, asked)
+        else:
+            _records(path, out, target, asked["workers"], quiet)
+
+
+def _records(path: str, out: str, target: str, workers: int | None, quiet: bool) -> None:
+    from dsbuild import export as exporting
+    from dsbuild import job
+
+    found = exporting.export(path, out, target, workers or job.cores(), quiet)
+    if not quiet:
+        kept = sum(one.kept for one in found)
+        records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
+        click.echo(
+            f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
+            + (f"; {kept} stood and were kept" if kept else "")
+        )
+
+
+def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:
+    from dsbuild.train import boot
+
+    boot.quiet()
+    from dsbuild.train import export as exporting
+    from dsbuild.train import runs
+
+    found = exporting.export(
+        path,
+        out,
+        target,
+        size=asked["size"],
+        which=runs.LAST if asked["last"] else None,
+        check=asked["check"],
+        overwrite=asked["overwrite"],
+    )
+    if not quiet:
+        said = ""
+        if found.agreement is not None:
+            said = f"; a fresh process has the same classes in {found.agreement:.2%} of the pixels"
+        click.echo(f"{found.path} ({target}){said}")

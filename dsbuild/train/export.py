@@ -1,0 +1,141 @@
+"""Export the model of a run in a form that is served, and hold it against the run's own."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from dsbuild import storage
+from dsbuild.errors import TrainError
+from dsbuild.train import forms, runs, serving
+from dsbuild.train.runs import Trained
+
+LABELS = "labels.json"
+AGREEMENT = 0.999  # of pixels; kernels of other libraries round otherwise
+_SIZES = ((75, 101), (129, 97))  # no multiples of a stride
+_MODULES = {"tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime", "ai-edge-litert": "ai_edge_litert"}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+      path: of the model.
+      agreement: share of pixels whose class is that of the run's model; None unchecked.
+    """
+
+    path: str
+    agreement: float | None
+
+
+def export(
+    run: str,
+    out: str,
+    form: str,
+    *,
+    size: tuple[int, int] | None = None,
+    which: str | None = None,
+    check: bool = True,
+    overwrite: bool = False,
+) -> Exported:
+    """Write the model of a run into a folder, as `model` with the ending of its form.
+
+    Beside it stands `labels.json`: names, colours and the ignored value. It appears only when it is
+    whole and, with `check`, when a fresh process gets the same classes by it.
+
+    Args:
+      run: the folder of a run.
+      out: a folder.
+      form: one of `forms.ENDINGS`.
+      size: height and width, of tflite alone; else the run's crop.
+      which: `runs.BEST` or `runs.LAST`; the best there is without it.
+      check: whether it is run in a process of its own.
+      overwrite: whether a model that stands there is replaced.
+
+    Raises TrainError where something lacks, stands in the way, or other classes come of it.
+    """
+    _needs(form)
+    path = storage.join(out, f"model{forms.ENDINGS[form]}")
+    if os.path.lexists(path) and not overwrite:
+        raise TrainError(f"{path}: stands already; give another folder, or --overwrite")
+    if size is not None and form != "tflite":
+        raise TrainError(f"size: found one for {form}, which takes images of any size")
+    trained = runs.load(run, which)
+    if form == "tflite":
+        size = size or (trained.settings.crop,) * 2
+    network = serving.served(trained.model, size)
+    os.makedirs(out, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as room:
+        made = storage.join(room, os.path.basename(path))
+        try:
+            forms.write(form, network, made)
+        except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+            raise TrainError(f"{form}: found no way to write the model ({error})") from error
+        sizes = _SIZES if size is None else (size,)
+        agreement = _agreement(network, form, made, room, sizes) if check else None
+        if agreement is not None and agreement < AGREEMENT:
+            raise TrainError(
+                f"{form}: found {agreement:.2%} of the pixels with the class of the run's model, "
+                f"expected {AGREEMENT:.1%} and more; nothing was written"
+            )
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        os.replace(made, path)
+    storage.write(storage.join(out, LABELS), _labels(trained))
+    return Exported(path, agreement)
+
+
+def _needs(form: str) -> None:
+    lacking = [
+        name
+        for name in forms.PACKAGES.get(form, ())
+        if importlib.util.find_spec(_MODULES[name]) is None
+    ]
+    if lacking:
+        raise TrainError(f"{form}: found no {', '.join(lacking)}; run pip install 'dsbuild[serve]'")
+
+
+def _labels(trained: Trained) -> bytes:
+    """Return what classes mean, as JSON."""
+    known = trained.facts.document()
+    about = {name: known[name] for name in ("task", "classes", "ignore", "palette")}
+    return json.dumps(about | {"step": trained.step}, indent=2).encode() + b"\n"
+
+
+def _agreement(
+    network: keras.Model, form: str, path: str, room: str, sizes: Sequence[tuple[int, int]]
+) -> float:
+    """Return the share of pixels in which a fresh process has the classes of the model."""
+    rng = np.random.default_rng(0)
+    batches = {}
+    for number, (height, width) in enumerate(sizes):
+        # Smooth, as pictures are: in noise most pixels are near to a tie.
+        coarse = rng.uniform(0, 255, (2, 6, 6, 3)).astype(np.float32)
+        images = keras.ops.image.resize(coarse, (height, width), "bicubic")
+        noisy = keras.ops.convert_to_numpy(images) + rng.normal(0, 5, (2, height, width, 3))
+        batches[f"batch_{number}"] = np.clip(noisy, 0, 255).astype(np.uint8)
+    source, out = storage.join(room, "in.npz"), storage.join(room, "out.npz")
+    np.savez(source, **batches)
+    command = [sys.executable, "-m", "dsbuild.train.forms", form, path, source, out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        raise TrainError(f"{form}: found no way to run the model in a fresh process ({last})")
+    right = total = 0
+    with np.load(out) as found:
+        for name, images in batches.items():
+            expected = np.asarray(network.predict_on_batch(images))
+            if found[name].shape != expected.shape:
+                return 0.0
+            right += np.count_nonzero(found[name] == expected)
+            total += expected.size
+    return float(right / total)

@@ -1,0 +1,195 @@
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+from dsbuild.cli import main
+from dsbuild.errors import TrainError
+from dsbuild.extras import planes
+from dsbuild.train import checkpoint, export, facts, forms, model, runs, serving
+from dsbuild.train.settings import Settings
+from tests import fakes
+
+
+def untrained(root, kind="voc", **asked):
+    """Return the folder of a run whose weights are random."""
+    source = getattr(fakes, kind)(root)
+    out, run = str(root / "out"), str(root / "run")
+    if kind == "voc":
+        source = str(source)
+    found = CliRunner().invoke(main, [kind, str(source), out, "--quiet"])
+    assert found.exit_code == 0, found.output
+    asked = Settings(backbone="tiny", crop=97, momentum=0.0, dropout=0.0, **asked)
+    known = facts.of(out)
+    runs.begin(run, asked, known)
+    network = model.build(**runs.architecture(asked, known))
+    # Normalised by what pictures make of random weights, pixels differ in their class.
+    images = photos(97, 97, 4).astype(np.float32)
+    plane = np.asarray(serving.Laplacian()(images))
+    inputs = [images, plane] if asked.gradient else images
+    for _ in range(2):
+        network(inputs, training=True)
+    for variable in network.variables:
+        if variable.path.startswith("logits/kernel"):
+            variable.assign(np.random.default_rng(3).normal(0, 1, variable.shape))
+    names = checkpoint.names(network.variables)
+    checkpoint.save(os.path.join(run, runs.BEST), names, {"step": 1})
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def branched(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("branched"), gradient=True)
+
+
+def photos(height, width, count=2):
+    rng = np.random.default_rng(height)
+    return np.stack([np.asarray(fakes.photo(rng, width, height)) for _ in range(count)])
+
+
+def classes(run, images):
+    """Return what the run's own model makes of images, one by one."""
+    trained = runs.load(run)
+    found = []
+    for image in images:
+        inputs = image[None]
+        if trained.settings.gradient:
+            plane = planes.laplacian(image)[None, ..., None].astype(np.float32)
+            inputs = [inputs.astype(np.float32), plane]
+        logits = trained.model.predict_on_batch(inputs)[0]
+        found.append(logits[..., 0] > 0 if logits.shape[-1] == 1 else logits.argmax(-1))
+    return np.stack(found)
+
+
+def fresh(form, path, batches, folder):
+    """Return what a process that knows nothing else makes of batches."""
+    source, out = str(folder / "in.npz"), str(folder / "out.npz")
+    np.savez(source, *batches)
+    command = [sys.executable, "-m", "dsbuild.train.forms", form, path, source, out]
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    with np.load(out) as found:
+        return list(found.values())
+
+
+def test_the_laplacian_of_a_served_model_is_that_of_the_extra():
+    rng = np.random.default_rng(1)
+    for shape in ((2, 2, 3), (3, 7, 3), (64, 51, 3)):
+        image = rng.integers(0, 256, shape, np.uint8)
+        found = np.asarray(serving.Laplacian()(image[None]))[0, ..., 0]
+        assert np.array_equal(found, planes.laplacian(image))
+    shades = np.arange(256, dtype=np.uint8)
+    cube = np.stack(np.meshgrid(shades, shades[::5], shades[::5]), -1).reshape(256, -1, 3)
+    found = np.asarray(serving.Laplacian()(cube[None]))[0, ..., 0]
+    assert np.array_equal(found, cv2.Laplacian(cv2.cvtColor(cube, cv2.COLOR_RGB2GRAY), cv2.CV_16S))
+
+
+@pytest.mark.parametrize(
+    ("form", "which"),
+    [
+        ("saved_model", "branched"),
+        ("onnx", "run"),
+        pytest.param("keras", "branched", marks=pytest.mark.slow),
+        pytest.param("onnx", "branched", marks=pytest.mark.slow),
+        pytest.param("saved_model", "run", marks=pytest.mark.slow),
+    ],
+)
+def test_images_of_any_size_have_the_classes_of_the_run(form, which, request, tmp_path):
+    run = request.getfixturevalue(which)
+    found = export.export(run, str(tmp_path / "out"), form, check=False)
+    assert found == export.Exported(str(tmp_path / "out" / f"model{forms.ENDINGS[form]}"), None)
+    batches = [photos(75, 101), photos(129, 97, count=1)]
+    for images, seen in zip(batches, fresh(form, found.path, batches, tmp_path), strict=True):
+        expected = classes(run, images)
+        assert seen.dtype == np.int32
+        assert len(np.unique(expected)) > 2
+        assert np.mean(seen == expected) >= 0.999
+    labels = json.loads((tmp_path / "out" / "labels.json").read_text())
+    assert labels["classes"][15] == "person"
+    assert labels["palette"]["15"] == [192, 128, 128]
+
+
+def test_lite_models_take_images_of_one_size(run, tmp_path):
+    out = str(tmp_path / "out")
+    found = export.export(run, out, "tflite", size=(65, 81))
+    assert found.agreement >= 0.999
+    images = photos(65, 81)
+    (seen,) = fresh("tflite", found.path, [images], tmp_path)
+    assert np.mean(seen == classes(run, images)) >= 0.999
+
+
+@pytest.mark.slow
+def test_saved_models_take_files_as_they_are(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "saved_model", check=False).path
+    (image,) = photos(75, 101, count=1)
+    found = tf.saved_model.load(path)
+    data = tf.io.encode_png(image)
+    seen = found.signatures["image_bytes"](image_bytes=data)["classes"].numpy()
+    assert np.mean(seen == classes(run, [image])[0]) >= 0.999
+
+
+@pytest.mark.slow
+def test_classifiers_and_mattes_are_served(tmp_path):
+    for kind, asked in (("classes", {}), ("matting", {"sigmoid": True, "loss": "bce"})):
+        folder = tmp_path / kind
+        folder.mkdir()
+        run = untrained(folder, kind, **asked)
+        found = export.export(run, str(folder / "out"), "saved_model")
+        assert found.agreement >= 0.999
+        images = photos(75, 101)
+        (seen,) = fresh("saved_model", found.path, [images], folder)
+        assert np.mean(seen == classes(run, images)) >= 0.999
+
+
+def test_what_stands_in_the_way_is_named(run, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "model.onnx").write_text("mine")
+    with pytest.raises(TrainError, match=r"model.onnx: stands already; give another folder, or"):
+        export.export(run, str(out), "onnx")
+    with pytest.raises(TrainError, match=r"size: found one for keras"):
+        export.export(run, str(out), "keras", size=(3, 3))
+    with pytest.raises(TrainError, match=r"expected the folder of a run"):
+        export.export(str(out), str(tmp_path / "other"), "keras")
+    monkeypatch.setitem(export._MODULES, "tf2onnx", "there_is_no_such_module")
+    with pytest.raises(TrainError, match=r"found no tf2onnx; run pip install 'dsbuild\[serve\]'"):
+        export.export(run, str(tmp_path / "other"), "onnx")
+    assert (out / "model.onnx").read_text() == "mine"
+    assert os.listdir(out) == ["model.onnx"]
+
+
+def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
+    def other(network, path):
+        for variable in network.variables:
+            if variable.path.startswith("logits/bias"):
+                variable.assign_add(np.linspace(0, 9, 21))
+        network.save(path)
+        for variable in network.variables:
+            if variable.path.startswith("logits/bias"):
+                variable.assign_add(-np.linspace(0, 9, 21))
+
+    monkeypatch.setitem(forms._WRITERS, "keras", other)
+    with pytest.raises(TrainError, match=r"keras: found .*% of the pixels with the class"):
+        export.export(run, str(tmp_path / "out"), "keras")
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_the_command_tells_records_from_runs(run, tmp_path):
+    def told(*arguments):
+        found = CliRunner().invoke(main, ["export", *arguments])
+        assert found.exit_code == 1
+        return found.stderr
+
+    out = str(tmp_path / "out")
+    assert "found a run, expected --to saved_model, keras" in told(run, out, "--to", "parquet")
+    assert "found no run of `dsbuild train`" in told(out, out, "--to", "onnx")
