@@ -10,6 +10,7 @@ from dsbuild import __version__
 from dsbuild.cli.build import build_command
 from dsbuild.cli.check import repair, validate
 from dsbuild.cli.diff import diff
+from dsbuild.cli.evaluate import evaluate
 from dsbuild.cli.inspect import inspect
 from dsbuild.cli.share import export, interop
 from dsbuild.cli.statistics import statistics
@@ -39,3 +40,4 @@ main.add_command(diff)
 main.add_command(interop)
 main.add_command(export)
 main.add_command(train)
+main.add_command(evaluate)
