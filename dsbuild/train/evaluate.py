@@ -204,7 +204,7 @@ def told(found: Mapping[str, Any]) -> str:
         scores = [_share(one[key]) for key in columns]
         rows.append([str(one["index"]), one["name"], f"{one['label_pixels']:,}", *scores])
     lines = [head, "", *table(means, "<>"), "", *table(rows, "><>" + ">" * len(columns))]
-    return "\n".join([*lines, "", found["out"]])
+    return "\n".join([*lines, "", f"report: {found['out']}"])
 
 
 def _share(value: float | None) -> str:
