@@ -32,7 +32,9 @@ from dsbuild.cli.evaluate import awake, looking
     help="Predict with this longest side, such as 513; classes get the image's own size.",
 )
 @looking
-@click.option("--camera", type=click.IntRange(0), help="Predict frames of a camera, by its number.")
+@click.option(
+    "--camera", metavar="N|URL", help="Predict frames of a camera by its number, or of a stream."
+)
 @click.option("--frames", type=click.IntRange(1), help="Of the camera. Default: until Ctrl-C.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
@@ -72,7 +74,9 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
             silent = asked["quiet"] or asked["as_json"]
             found = predicting.predict(predictor, paths, wanted, silent)
         else:
-            found = predicting.watch(predictor, camera, wanted, asked["frames"])
+            found = predicting.watch(
+                predictor, int(camera) if camera.isdecimal() else camera, wanted, asked["frames"]
+            )
         if asked["as_json"]:
             click.echo(json.dumps({"model": model, "step": trained.step, **found}, indent=2))
         elif not asked["quiet"]:

@@ -78,7 +78,7 @@ def predict(
                 else:
                     made += _images(predictor, group, wanted)
             except TrainError as error:
-                failed += [{"path": path, "error": str(error)} for path in paths]
+                failed += [{"path": path, "error": _once(path, error)} for path in paths]
             bar.advance(len(group), 0)
     if wanted.out is not None and not predictor.pixels:
         path = storage.join(wanted.out, PREDICTIONS)
@@ -87,18 +87,20 @@ def predict(
 
 
 def watch(
-    predictor: Predictor, camera: int, wanted: Wanted, frames: int | None = None
+    predictor: Predictor, camera: int | str, wanted: Wanted, frames: int | None = None
 ) -> dict[str, Any]:
     """Predict the frames of a camera, until there are so many, or Ctrl-C; write each.
 
-    Raises TrainError where there is no such camera, or where frames of it were written before.
+    `camera` is its number, or the URL of a stream. Raises TrainError where there is no such
+    camera, or where frames of it were written before.
     """
-    name = f"camera-{camera}"
+    name = f"camera-{camera}" if isinstance(camera, int) else "camera"
     _check(predictor, wanted, [Source(f"{name}.mp4", name)])
-    if storage.is_folder(storage.join(wanted.out or "", name)):
+    folder = storage.join(wanted.out or "", name)
+    if storage.is_folder(folder):
         raise TrainError(
-            f"{storage.join(wanted.out or '', name)}: found frames of another time, which cannot "
-            "be taken again; give another --out"
+            f"{folder}: found frames of another time, which cannot be taken again; give another "
+            "--out"
         )
     made: list[dict[str, Any]] = []
     with video.opened(camera) as capture, contextlib.suppress(KeyboardInterrupt):
@@ -254,6 +256,10 @@ def _back(plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 def _video(predictor: Predictor, source: Source, wanted: Wanted) -> dict[str, Any]:
     """Write a video with the colours of classes over its frames; return what it is."""
+    if storage.is_remote(source.path):
+        raise TrainError(
+            f"{source.path}: found a video on a store, expected a local file; fetch it first"
+        )
     target = _targets(source, wanted)["video"]
     colours = colour.table(predictor.trained.facts.palette)
     count = 0

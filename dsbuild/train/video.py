@@ -18,14 +18,12 @@ _CODE = "mp4v"  # MPEG-4 part 2, which the wheels of OpenCV can write everywhere
 
 @contextlib.contextmanager
 def opened(source: str | int) -> Iterator[Any]:
-    """Give OpenCV's capture of a video file, or of a camera by its number.
+    """Give OpenCV's capture of a video file, of a camera by its number, or of a stream by its URL.
 
     Raises TrainError where it cannot be opened.
     """
     import cv2
 
-    if isinstance(source, str) and storage.is_remote(source):
-        raise TrainError(f"{source}: found a video on a store, expected a local file; fetch it")
     # FFmpeg says on stderr, past Python, what is an error here; read at its first use.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -48,13 +46,23 @@ def opened(source: str | int) -> Iterator[Any]:
 
 
 def frames(capture: Any) -> Iterator[np.ndarray]:
-    """Yield the frames of a capture, RGB uint8 (h, w, 3), to its end."""
+    """Yield the frames of a capture, RGB uint8 (h, w, 3), to its end.
+
+    Raises TrainError where one has another size than the first.
+    """
     import cv2
 
+    size = None
     while True:
         there, frame = capture.read()
         if not there:
             return
+        size = size or frame.shape
+        if frame.shape != size:
+            raise TrainError(
+                f"found a frame of {frame.shape[1]} x {frame.shape[0]} pixels behind some of "
+                f"{size[1]} x {size[0]}, expected one size; convert the video"
+            )
         yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -70,7 +78,8 @@ def rate(capture: Any) -> float:
 def writing(path: str, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
     """Give what adds a frame, RGB uint8 (h, w, 3), to an MP4, which appears when the block ends.
 
-    Raises TrainError where OpenCV cannot write it; a block without any frame writes nothing.
+    OpenCV leaves out the last row or column where their number is odd. Raises TrainError where
+    OpenCV cannot write it; a block without any frame writes nothing.
     """
     import cv2
 
