@@ -53,7 +53,8 @@ def image(*size, seed=0):
 
 def logits(trained, *inputs):
     inputs = [one[None].astype(np.float32) for one in inputs]
-    return np.array(trained.model(inputs if inputs[1:] else inputs[0], training=False))[0]
+    found = trained.model(inputs if inputs[1:] else inputs[0], training=False)
+    return ops.convert_to_numpy(found)[0]
 
 
 def softmax(values):
