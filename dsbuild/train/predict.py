@@ -95,7 +95,7 @@ def watch(
     camera, or where frames of it were written before.
     """
     name = f"camera-{camera}" if isinstance(camera, int) else "camera"
-    _check(predictor, wanted, [Source(f"{name}.mp4", name)])
+    _check(predictor, wanted, [Source(name, name, video=True)])
     folder = storage.join(wanted.out or "", name)
     if storage.is_folder(folder):
         raise TrainError(

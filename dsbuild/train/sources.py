@@ -19,15 +19,12 @@ class Source:
     Attributes:
       path: where it is.
       name: of what is made of it: with its sub-folders, without its ending.
+      video: whether it is a video.
     """
 
     path: str
     name: str
-
-    @property
-    def video(self) -> bool:
-        """Whether it is a video, by its ending."""
-        return self.path.lower().endswith(VIDEOS)
+    video: bool = False
 
 
 def find(asked: Sequence[str], out: str | None = None) -> tuple[Source, ...]:
@@ -57,7 +54,7 @@ def _meant(path: str, out: str | None) -> Iterable[Source]:
             )
         return inside
     if storage.stamp(path) is not None:
-        return [Source(path, _stem(storage.name(path)))]
+        return [_source(path, storage.name(path))]
     if not glob.has_magic(path):
         raise TrainError(f"{path}: found no such file or folder")
     matched = list(_matched(path, out))
@@ -74,7 +71,7 @@ def _matched(pattern: str, out: str | None) -> Iterator[Source]:
     for path in sorted(glob.glob(pattern, recursive=True)):
         if os.path.isdir(path) or not path.lower().endswith(IMAGES + VIDEOS) or _lies(path, out):
             continue
-        yield Source(storage.normal(path), _stem(os.path.relpath(path, root or ".")))
+        yield _source(storage.normal(path), os.path.relpath(path, root or "."))
 
 
 def _below(folder: str, root: str, out: str | None) -> Iterator[Source]:
@@ -85,12 +82,14 @@ def _below(folder: str, root: str, out: str | None) -> Iterator[Source]:
         if is_folder:
             yield from _below(path, root, out)
         elif name.lower().endswith(IMAGES + VIDEOS):
-            yield Source(path, _stem(storage.relative(folder, root) or ".", name))
+            yield _source(path, storage.relative(folder, root) or ".", name)
 
 
 def _lies(path: str, out: str | None) -> bool:
     return out is not None and storage.inside(path, out)
 
 
-def _stem(*names: str) -> str:
-    return os.path.splitext(os.path.normpath(os.path.join(*names)))[0]
+def _source(path: str, *names: str) -> Source:
+    """Return the source of a path; the names are those of what is made of it, with the ending."""
+    name, ending = os.path.splitext(os.path.normpath(os.path.join(*names)))
+    return Source(path, name, ending.lower() in VIDEOS)
