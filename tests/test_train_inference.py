@@ -185,6 +185,14 @@ def test_models_that_classify_have_probabilities_of_the_image():
         Predictor(classifier, How(window=20))
 
 
+def test_there_may_be_more_classes_of_images_than_256():
+    classifier = trained(400, "classification")
+    (last,) = model.layers(classifier.model, "logits")
+    last.bias.assign(last.bias + 100 * (np.arange(400) == 321))
+    for how in (How(), How(flip=True)):
+        assert Predictor(classifier, how).classes(image(33, 33)) == 321
+
+
 def test_what_is_learned_later_counts():
     learning = trained()
     predictor = Predictor(learning)

@@ -25,6 +25,12 @@ _MEANS = {
     "frequency_weighted_iou": "frequency-weighted IoU",
     "boundary_f1": "boundary F1",
 }
+_COLUMNS = {
+    "iou": "IoU",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "boundary_f1": "boundary F1",
+}
 _ERRORS = {
     "sad": "SAD / 1000",
     "mse": "MSE",
@@ -190,15 +196,14 @@ def told(found: Mapping[str, Any]) -> str:
         f"{found['run']}, step {found['step']:,}, on {found['split']} of {found['data']}: "
         f"{found['samples']:,} samples, {found['pixels']:,} labelled {what}"
     )
-    names = dict(_MEANS)
+    names, columns = _MEANS, _COLUMNS
     if what == "images":
-        names["pixel_accuracy"] = "accuracy"
+        names = {"pixel_accuracy": "accuracy", "mean_accuracy": "mean accuracy"}
+        columns = {key: _COLUMNS[key] for key in ("accuracy", "precision")}
+    columns = {key: name for key, name in columns.items() if key in found["classes"][0]}
     means = [[name, _share(found[key])] for key, name in names.items() if key in found]
     errors = found.get("matting", {})
     means += [[name, f"{errors[key]:.4g}"] for key, name in _ERRORS.items() if key in errors]
-    columns = {"iou": "IoU", "accuracy": "accuracy", "precision": "precision"}
-    if "boundary_f1" in found:
-        columns["boundary_f1"] = "boundary F1"
     rows = [["", "class", f"labelled {what}", *columns.values()]]
     for one in found["classes"]:
         scores = [_share(one[key]) for key in columns]

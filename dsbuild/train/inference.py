@@ -54,7 +54,7 @@ class How:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts with a trained model; its own models are made when they are first needed.
+    """Predicts with a trained model, by models of its own over the same layers.
 
     They share the weights of the trained model, also while it is trained further. Make one
     outside the scope of any distribution strategy: it predicts on one device.
@@ -73,6 +73,8 @@ class Predictor:
                 f"window: found {self.how.window}, expected none: the model classifies images as "
                 "a whole"
             )
+        if self.how.plain:
+            _ = self._labels  # here, since a callback of a training may be in a scope
 
     @property
     def pixels(self) -> bool:
@@ -84,6 +86,11 @@ class Predictor:
         """Whether the model has one logit: that of class 1 against class 0."""
         return self.trained.model.output_shape[-1] == 1
 
+    @property
+    def _kind(self) -> str:
+        # Labels of pixels have 8 bits, so that there are 256 classes at most; not so of images.
+        return "uint8" if self.pixels else "int32"
+
     def probabilities(self, image: np.ndarray) -> np.ndarray:
         """Return probabilities float32 (h, w, c), or (c,) where the model classifies.
 
@@ -94,7 +101,7 @@ class Predictor:
         return self._each(image, self._probable)
 
     def classes(self, image: np.ndarray) -> np.ndarray:
-        """Return the most probable classes uint8 (h, w), or () where the model classifies.
+        """Return the most probable classes uint8 (h, w), or int32 () where the model classifies.
 
         With one logit that is class 1 where its probability is above 1/2. Stacks are predicted
         as by `probabilities`.
@@ -102,10 +109,10 @@ class Predictor:
         return self._each(image, self._certain if self.how.plain else self._decided)
 
     def decided(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the classes uint8 (...) of probabilities (..., c)."""
-        if probabilities.shape[-1] == 1:
-            return (probabilities[..., 0] > 0.5).astype(np.uint8)
-        return probabilities.argmax(-1).astype(np.uint8)
+        """Return the classes (...) of probabilities (..., c), as `classes` does."""
+        binary = probabilities.shape[-1] == 1
+        found = probabilities[..., 0] > 0.5 if binary else probabilities.argmax(-1)
+        return found.astype(self._kind)
 
     def _each(self, image: np.ndarray, look: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         image = np.asarray(image)
@@ -181,7 +188,7 @@ class Predictor:
         """The model from images to classes; of logits, whose order rounding cannot change."""
         logits = self._logits(1.0)
         found = logits[..., 0] > 0 if self.binary else ops.argmax(logits, -1)
-        return _compiled(self._entries, ops.cast(found, "uint8"))
+        return _compiled(self._entries, ops.cast(found, self._kind))
 
     def _logits(self, scale: float) -> Any:
         """Return logits of the entries, at their size, by way of a scale."""
