@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 # What users of the library need, by the module that has it; imported when it is asked for.
 _PUBLIC = {
+    "DeepLabModel": "train.deeplab",
     "Augmentation": "decode.augment",
     "augmented": "decode.augment",
     "kfold": "reader",

@@ -10,7 +10,9 @@ from dsbuild import __version__
 from dsbuild.cli.build import build_command
 from dsbuild.cli.check import repair, validate
 from dsbuild.cli.diff import diff
+from dsbuild.cli.evaluate import evaluate
 from dsbuild.cli.inspect import inspect
+from dsbuild.cli.predict import predict
 from dsbuild.cli.share import export, interop
 from dsbuild.cli.statistics import statistics
 from dsbuild.cli.train import train
@@ -39,3 +41,5 @@ main.add_command(diff)
 main.add_command(interop)
 main.add_command(export)
 main.add_command(train)
+main.add_command(evaluate)
+main.add_command(predict)

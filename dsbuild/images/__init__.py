@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from dsbuild.errors import ImageError
 from dsbuild.images import jpeg, pixels, png
 from dsbuild.images.base import Header
-from dsbuild.images.pixels import encode, pick, shrink, turn
+from dsbuild.images.pixels import encode, pick, resample, shrink, turn
 from dsbuild.images.png import write
 
 PNG = png.SIGNATURE
@@ -40,6 +40,7 @@ __all__ = [
     "pick",
     "plane",
     "refusal",
+    "resample",
     "shrink",
     "turn",
     "write",

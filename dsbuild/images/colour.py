@@ -103,6 +103,15 @@ def _uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
+def paletted(plane: np.ndarray, colours: np.ndarray) -> bytes:
+    """Return a plane of class indices as a palette PNG, as VOC's are: values and colours."""
+    out = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(plane))
+    image.putpalette(colours.tobytes())
+    image.save(out, "PNG", bits=8)
+    return out.getvalue()
+
+
 def marked_png(pixels: np.ndarray) -> bytes:
     """Return pixels as a PNG that says that dsbuild wrote it to be looked at."""
     out = io.BytesIO()

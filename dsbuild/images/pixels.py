@@ -83,6 +83,12 @@ def pick(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
 
 
+def resample(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return pixels at (height, width), smaller or larger, by Lanczos' filter."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image.resize(size[::-1], Image.Resampling.LANCZOS))
+
+
 def encode(pixels: np.ndarray, jpeg_quality: int | None = None, level: int = 6) -> bytes:
     """Return pixels as a PNG, or as a JPEG of a quality, which has no alpha.
 

@@ -1,0 +1,95 @@
+"""`dsbuild predict`."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from dsbuild.cli.base import errors
+from dsbuild.cli.evaluate import awake, looking
+
+
+@click.command()
+@click.argument("model")
+@click.argument("paths", metavar="[IMAGE]...", nargs=-1)
+@click.option("--out", metavar="DIR", help="Where to write; a model that classifies needs none.")
+@click.option("--overlay", is_flag=True, help="Also write images with the colours of classes.")
+@click.option(
+    "--probabilities", is_flag=True, help="Also write probabilities, at the size of prediction."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Images of equal sizes that are predicted together.",
+)
+@click.option(
+    "--resize",
+    metavar="SIDE",
+    type=click.IntRange(1),
+    help="Predict with this longest side, such as 513; classes get the image's own size.",
+)
+@looking
+@click.option(
+    "--camera", metavar="N|URL", help="Predict frames of a camera by its number, or of a stream."
+)
+@click.option("--frames", type=click.IntRange(1), help="Of the camera. Default: until Ctrl-C.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
+    """Predict images and videos with a trained model.
+
+    MODEL is the folder of a run of `dsbuild train`; IMAGE are files, folders and patterns such as
+    'photos/**/*.jpg'. Of each image a PNG is written with the class of every pixel, at the
+    image's own size, as viewers show it; of each video an MP4 with the colours of the classes
+    over it. Files that are there are written over. Exit code 1 if an image could not be read;
+    the others are made.
+
+    \b
+    Example:
+      dsbuild predict runs/first photo.jpg --out predicted --overlay
+      dsbuild predict runs/first photos clip.mp4 --out predicted --resize 513
+      dsbuild predict runs/animals photos
+      dsbuild predict runs/first --camera 0 --frames 100 --out predicted --overlay
+    """
+    camera = asked["camera"]
+    if (camera is None) == (not paths):
+        raise click.UsageError("expected images, folders or videos, or --camera, one of these")
+    if asked["frames"] is not None and camera is None:
+        raise click.UsageError("--frames is of --camera, found none")
+    with errors("what was written is whole"):
+        awake()
+        from dsbuild.train import predict as predicting
+        from dsbuild.train import runs
+        from dsbuild.train.inference import How, Predictor
+
+        trained = runs.load(model, runs.LAST if asked["last"] else None)
+        how = How(scales=asked["scales"], flip=asked["flip"], window=asked["window"])
+        names = ("out", "overlay", "probabilities", "batch", "resize")
+        wanted = predicting.Wanted(**{name: asked[name] for name in names})
+        predictor = Predictor(trained, how)
+        if camera is None:
+            silent = asked["quiet"] or asked["as_json"]
+            found = predicting.predict(predictor, paths, wanted, silent)
+        else:
+            found = predicting.watch(
+                predictor, int(camera) if camera.isdecimal() else camera, wanted, asked["frames"]
+            )
+        if asked["as_json"]:
+            click.echo(json.dumps({"model": model, "step": trained.step, **found}, indent=2))
+        elif not asked["quiet"]:
+            for line in predicting.told(found):
+                click.echo(line)
+        _fail(found)
+
+
+def _fail(found: dict[str, Any]) -> None:
+    for one in found["failed"]:
+        click.secho(f"error: {one['error']}", fg="red", err=True)
+    if found["failed"]:
+        total = len(found["failed"]) + len(found["made"])
+        if total > 1:
+            click.secho(f"{len(found['failed'])} of {total} could not be predicted", err=True)
+        sys.exit(1)

@@ -1,0 +1,217 @@
+"""Measure a trained model on a split of a data set."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dsbuild import job, reader, storage
+from dsbuild.errors import TrainError
+from dsbuild.reader import Reader
+from dsbuild.reader.sample import Sample
+from dsbuild.tables import table
+from dsbuild.train import evaluation, facts, runs
+from dsbuild.train.boundary import BoundaryF1
+from dsbuild.train.inference import How, Predictor
+from dsbuild.train.matting import Matting
+from dsbuild.train.metrics import Confusion
+
+_MEANS = {
+    "mean_iou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+    "boundary_f1": "boundary F1",
+}
+_COLUMNS = {
+    "iou": "IoU",
+    "accuracy": "accuracy",
+    "precision": "precision",
+    "boundary_f1": "boundary F1",
+}
+_ERRORS = {
+    "sad": "SAD / 1000",
+    "mse": "MSE",
+    "gradient": "gradient / 1000",
+    "connectivity": "connectivity / 1000",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What was measured: a confusion matrix, and what else was asked for."""
+
+    confusion: Confusion
+    boundary: BoundaryF1 | None = None
+    matting: Matting | None = None
+
+
+def measure(
+    predictor: Predictor,
+    samples: Reader,
+    *,
+    boundary: bool = False,
+    matting: bool = False,
+    advance: Callable[[], None] = lambda: None,
+) -> Scores:
+    """Return the scores of what is predicted of all samples; ignored pixels do not count.
+
+    Args:
+      predictor: of a model for the classes of the samples.
+      samples: with labels.
+      boundary: whether boundary F1 is measured.
+      matting: whether the probability of class 1 is held against the `alpha` of the records.
+      advance: is called after each sample.
+
+    Raises TrainError, with the sample's key, for labels that are no classes or not of the
+    image's size, for samples without labels, or without alpha where it is asked for.
+    """
+    known = predictor.trained.facts
+    classes = len(known.classes)
+    ignore = samples.ignore if samples.classes else known.ignore
+    _fitting(predictor, classes, boundary, matting)
+    total = Confusion.empty(classes)
+    contours = BoundaryF1.empty(classes) if boundary else None
+    mattes = Matting() if matting else None
+    for sample in samples.epoch(threads=2):
+        label = _label(sample, predictor.pixels)
+        if mattes is not None:
+            found = predictor.probabilities(sample.image)
+            mattes += Matting.of(_alpha(sample), found[..., -1].clip(0, 1))
+            plane = predictor.decided(found)
+        else:
+            plane = predictor.classes(sample.image)
+        try:
+            total += Confusion.of(label, plane, classes, ignore)
+            if contours is not None:
+                contours += BoundaryF1.of(label, plane, classes, ignore)
+        except TrainError as error:
+            raise TrainError(f"sample {sample.key!r}: {error}") from error
+        advance()
+    return Scores(total, contours, mattes)
+
+
+def _fitting(predictor: Predictor, classes: int, boundary: bool, matting: bool) -> None:
+    for name, asked in (("boundary", boundary), ("matting", matting)):
+        if asked and not predictor.pixels:
+            raise TrainError(f"{name}: found a model that classifies images, which has none")
+    if matting and classes != 2:
+        raise TrainError(
+            f"matting: found a model of {classes} classes, expected 2: alpha is the probability of "
+            "class 1"
+        )
+
+
+def _label(sample: Sample, pixels: bool) -> np.ndarray:
+    """Return a sample's label, integers (h, w) or (); raise TrainError where it has none."""
+    label = sample.label
+    if label is None:
+        raise TrainError(f"sample {sample.key!r}: found no label; name a split that has labels")
+    label = np.asarray(label)
+    expected = sample.image.shape[:2] if pixels else ()
+    if label.shape != expected:
+        raise TrainError(
+            f"sample {sample.key!r}: label: found shape {label.shape}, expected {expected}; "
+            "build the data set anew"
+        )
+    return label
+
+
+def _alpha(sample: Sample) -> np.ndarray:
+    """Return the matte of a record, float64 of 0..1 (h, w); raise TrainError where it has none."""
+    if not any(role in sample for role in ("alpha", "alpha.encoded")):
+        raise TrainError(
+            f"sample {sample.key!r}: found no alpha; build the data set with `--extra alpha`"
+        )
+    return np.asarray(sample.alpha) / 255
+
+
+def evaluate(
+    run: str,
+    path: str,
+    split: str = "val",
+    how: How | None = None,
+    *,
+    out: str | None = None,
+    last: bool = False,
+    boundary: bool | None = None,
+    matting: bool = False,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Measure the model of a run on a split, write the report, and return it with what it is of.
+
+    Args:
+      run: the folder of the run.
+      path: a folder that dsbuild wrote, of the classes of the run.
+      split: such as `val`, `test`, `train[:10%]`.
+      how: images are looked at.
+      out: the folder of the report; without it one in that of the run.
+      last: take the last weights, not the best.
+      boundary: measure boundary F1; without it wherever there are pixels.
+      matting: measure errors of mattes.
+      quiet: show no progress.
+
+    Raises TrainError, or another DsbuildError, for what does not fit.
+    """
+    known = facts.of(path)
+    samples = reader.open(path, split)
+    if not len(samples):
+        raise TrainError(f"{path}: found no sample in {split!r}; name a part that has some")
+    trained = runs.load(run, runs.LAST if last else None)
+    trained.facts.expect(known, path)
+    predictor = Predictor(trained, how or How())
+    if boundary is None:
+        boundary = predictor.pixels
+    with job.Bar(len(samples), "evaluate", "samples", quiet) as bar:
+        found = measure(
+            predictor,
+            samples,
+            boundary=boundary,
+            matting=matting,
+            advance=lambda: bar.advance(1, 0),
+        )
+    out = out or storage.join(run, "evaluation-" + re.sub(r"[^\w.+-]", "_", split))
+    scores = evaluation.save(out, found.confusion, known.classes, found.boundary, found.matting)
+    return {
+        "run": run,
+        "step": trained.step,
+        "data": path,
+        "split": split,
+        "samples": len(samples),
+        "task": known.task,
+        "scales": list(predictor.how.scales),
+        "flip": predictor.how.flip,
+        "window": predictor.how.window,
+        "out": out,
+        **scores,
+    }
+
+
+def told(found: Mapping[str, Any]) -> str:
+    """Return for people what `evaluate` returned: means, and a row a class."""
+    what = "images" if found["task"] == "classification" else "pixels"
+    head = (
+        f"{found['run']}, step {found['step']:,}, on {found['split']} of {found['data']}: "
+        f"{found['samples']:,} samples, {found['pixels']:,} labelled {what}"
+    )
+    names, columns = _MEANS, _COLUMNS
+    if what == "images":
+        names = {"pixel_accuracy": "accuracy", "mean_accuracy": "mean accuracy"}
+        columns = {key: _COLUMNS[key] for key in ("accuracy", "precision")}
+    columns = {key: name for key, name in columns.items() if key in found["classes"][0]}
+    means = [[name, _share(found[key])] for key, name in names.items() if key in found]
+    errors = found.get("matting", {})
+    means += [[name, f"{errors[key]:.4g}"] for key, name in _ERRORS.items() if key in errors]
+    rows = [["", "class", f"labelled {what}", *columns.values()]]
+    for one in found["classes"]:
+        scores = [_share(one[key]) for key in columns]
+        rows.append([str(one["index"]), one["name"], f"{one['label_pixels']:,}", *scores])
+    lines = [head, "", *table(means, "<>"), "", *table(rows, "><>" + ">" * len(columns))]
+    return "\n".join([*lines, "", f"report: {found['out']}"])
+
+
+def _share(value: float | None) -> str:
+    """Return a score for people; `-` where nothing was counted."""
+    return "-" if value is None else f"{100 * value:.2f} %"

@@ -1,0 +1,81 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsbuild import images
+from dsbuild.errors import ImageError
+from dsbuild.images import colour, seen
+from tests import fakes
+
+PHOTO = fakes.photo(np.random.default_rng(0), 40, 30)
+
+
+def saved(image, form, **options):
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "1"])
+def test_any_format_is_rgb(form, mode):
+    image = PHOTO.convert(mode)
+    found = seen.pixels(saved(image, form))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, np.asarray(image.convert("RGB")))
+
+
+def test_alpha_is_dropped():
+    image = PHOTO.copy()
+    image.putalpha(7)
+    for form in ("PNG", "TIFF"):
+        np.testing.assert_array_equal(seen.pixels(saved(image, form)), np.asarray(PHOTO))
+    grey = PHOTO.convert("LA")
+    found = seen.pixels(saved(grey, "TIFF"))
+    np.testing.assert_array_equal(found, np.asarray(PHOTO.convert("L").convert("RGB")))
+
+
+def test_what_may_be_stored_has_the_pixels_of_training():
+    data = saved(PHOTO, "JPEG", quality=60)
+    np.testing.assert_array_equal(seen.pixels(data), images.decode(data, images.header(data)))
+
+
+def test_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = seen.pixels(saved(PHOTO, "PNG", exif=exif))
+    np.testing.assert_array_equal(found, np.rot90(np.asarray(PHOTO), -1))
+
+
+def test_what_tensorflow_refuses_is_converted():
+    data = saved(PHOTO.convert("CMYK"), "JPEG", quality=95)
+    assert np.abs(seen.pixels(data).astype(int) - np.asarray(PHOTO)).mean() < 12
+    wide = Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50)
+    expected = np.arange(1200).reshape(30, 40) * 50 // 256
+    np.testing.assert_array_equal(seen.pixels(saved(wide, "PNG"))[..., 1], expected)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"junk", saved(PHOTO, "PNG")[:-300], saved(PHOTO, "TIFF")[:99]]
+)
+def test_what_is_no_image_is_refused(data):
+    with pytest.raises(ImageError):
+        seen.pixels(data)
+
+
+def test_planes_are_written_with_a_palette():
+    plane = np.array([[0, 1], [255, 20]], np.uint8)
+    data = colour.paletted(plane, colour.dealt())
+    np.testing.assert_array_equal(images.plane(data), plane)
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), colour.dealt()[plane])
+
+
+@pytest.mark.parametrize("size", [(15, 20), (61, 83)])
+def test_pixels_are_resampled_by_lanczos(size):
+    found = images.resample(np.asarray(PHOTO), size)
+    expected = PHOTO.resize(size[::-1], Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(found, np.asarray(expected))

@@ -1,0 +1,197 @@
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix
+
+import dsbuild
+from dsbuild.errors import DsbuildError, TrainError
+from dsbuild.layouts.classes import Classes
+from dsbuild.layouts.matting import Matting as MattingLayout
+from dsbuild.train import evaluate, evaluation, runs
+from dsbuild.train.boundary import BoundaryF1
+from dsbuild.train.inference import How, Predictor
+from dsbuild.train.matting import Matting
+from tests import fakes, trained
+from tests.conftest import make
+
+BINARY = {"sigmoid": True, "loss": "bce"}
+
+
+@pytest.fixture(scope="module")
+def voc_run(tmp_path_factory):
+    """A folder of TFRecords, and a run over it."""
+    folder = tmp_path_factory.mktemp("voc")
+    data = str(folder / "data")
+    make(fakes.voc(folder), data)
+    return data, trained.run(folder, data)
+
+
+@pytest.fixture(scope="module")
+def matting_run(tmp_path_factory):
+    """The same of mattes, whose records have alpha, and a model of one logit."""
+    folder = tmp_path_factory.mktemp("matting")
+    data = str(folder / "data")
+    make(fakes.matting(folder), data, layout=MattingLayout(), extras=["alpha"])
+    return data, trained.run(folder, data, **BINARY)
+
+
+def logits(run, sample):
+    found = runs.load(run).model(sample.image[None].astype(np.float32), training=False)
+    return np.array(found)[0]
+
+
+def test_scores_are_those_of_scikit_learn(voc_run, tmp_path):
+    data, run = voc_run
+    found = evaluate.evaluate(run, data, out=str(tmp_path / "report"))
+    samples = dsbuild.open(data, "val")
+    predictor = Predictor(runs.load(run))
+    planes = [predictor.classes(sample.image) for sample in samples]
+    labels = [sample.label for sample in samples]
+    label, plane = (np.concatenate([one.ravel() for one in all]) for all in (labels, planes))
+    counts = label != 255
+    matrix = confusion_matrix(label[counts], plane[counts], labels=range(21))
+    assert len(set(plane.tolist())) > 3
+    union = matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
+    iou = matrix.diagonal()[union > 0] / union[union > 0]
+    assert abs(found["mean_iou"] - iou.mean()) < 1e-9
+    assert abs(found["pixel_accuracy"] - matrix.trace() / matrix.sum()) < 1e-9
+    assert found["pixels"] == counts.sum()
+    table = (tmp_path / "report" / evaluation.TABLE).read_text().splitlines()[1:]
+    assert [list(map(int, row.split(",")[1:])) for row in table] == matrix.tolist()
+    contours = BoundaryF1.empty(21)
+    for one, other in zip(labels, planes, strict=True):
+        contours += BoundaryF1.of(one, other, 21)
+    assert abs(found["boundary_f1"] - contours.mean) < 1e-9
+    assert (found["samples"], found["step"]) == (6, 7)
+    saved = json.loads((tmp_path / "report" / evaluation.SCORES).read_text())
+    assert saved["mean_iou"] == found["mean_iou"]
+
+
+def test_validation_measures_the_confusion_matrix_alone(voc_run):
+    data, run = voc_run
+    seen = []
+    found = evaluate.measure(
+        Predictor(runs.load(run)), dsbuild.open(data, "val"), advance=lambda: seen.append(1)
+    )
+    assert (found.boundary, found.matting) == (None, None)
+    assert len(seen) == 6
+    expected = sum(int((sample.label != 255).sum()) for sample in dsbuild.open(data, "val"))
+    assert found.confusion.counts.sum() == expected
+
+
+def test_how_images_are_looked_at_changes_scores(voc_run, tmp_path):
+    data, run = voc_run
+    how = How(scales=(0.5, 1.0), flip=True, window=30)
+    found = evaluate.evaluate(
+        run, data, "train[:2]", how, out=str(tmp_path), boundary=False, last=False
+    )
+    assert (found["scales"], found["flip"], found["window"]) == ([0.5, 1.0], True, 30)
+    assert "boundary_f1" not in found
+    predictor = Predictor(runs.load(run), how)
+    right = total = 0
+    for sample in dsbuild.open(data, "train[:2]"):
+        counts = sample.label != 255
+        right += int((predictor.classes(sample.image) == sample.label)[counts].sum())
+        total += int(counts.sum())
+    assert abs(found["pixel_accuracy"] - right / total) < 1e-9
+
+
+def test_errors_of_mattes_are_of_the_probability_of_class_1(matting_run, tmp_path):
+    data, run = matting_run
+    found = evaluate.evaluate(run, data, "train[:3]", out=str(tmp_path), matting=True)
+    expected = Matting()
+    for sample in dsbuild.open(data, "train[:3]"):
+        probable = 1 / (1 + np.exp(-logits(run, sample)[..., 0].astype(np.float64)))
+        assert sample.alpha.max() > 1
+        expected += Matting.of(sample.alpha / 255, probable)
+    for name, value in expected.means.items():
+        assert found["matting"][name] == pytest.approx(value, rel=1e-3), name
+    assert found["matting"]["images"] == 3
+    assert found["classes"][1]["prediction_pixels"] > 0
+    assert "SAD" in evaluate.told(found)
+
+
+def test_mattes_need_alpha_and_two_classes(voc_run, tmp_path):
+    data, run = voc_run
+    with pytest.raises(TrainError, match="matting: found a model of 21 classes, expected 2"):
+        evaluate.evaluate(run, data, matting=True)
+    bare = str(tmp_path / "bare")
+    make(fakes.matting(tmp_path, 2, 1), bare, layout=MattingLayout())
+    run = trained.run(tmp_path, bare, **BINARY)
+    with pytest.raises(TrainError, match=r"sample '.+': found no alpha; build .*`--extra alpha`"):
+        evaluate.evaluate(run, bare, "train", matting=True)
+    assert not [name for name in os.listdir(run) if name.startswith("evaluation")]
+
+
+def test_models_that_classify_are_measured_by_images(tmp_path):
+    data = str(tmp_path / "data")
+    make(fakes.classes(tmp_path), data, layout=Classes())
+    run = trained.run(tmp_path, data)
+    found = evaluate.evaluate(run, data, "train")
+    samples = dsbuild.open(data, "train")
+    right = [logits(run, sample).argmax() == sample.label for sample in samples]
+    assert abs(found["pixel_accuracy"] - np.mean(right)) < 1e-9
+    assert found["pixels"] == len(samples) > 0
+    assert f"{len(samples)} labelled images" in evaluate.told(found)
+    with pytest.raises(TrainError, match="boundary: found a model that classifies"):
+        evaluate.evaluate(run, data, "train", boundary=True)
+
+
+def alter(data, classes):
+    """Change the classes that a manifest tells."""
+    path = pathlib.Path(data, "manifest.json")
+    document = json.loads(path.read_text())
+    document["classes"] = classes
+    for split in document["splits"].values():
+        for key in ("classes", "weights"):
+            split.pop(key, None)
+    path.write_text(json.dumps(document))
+
+
+def test_a_label_that_is_no_class_is_named_with_its_sample(voc, out, tmp_path):
+    make(voc, out)
+    alter(out, ["background", "aeroplane", "bicycle"])
+    run = trained.run(tmp_path, out)
+    with pytest.raises(TrainError, match=r"sample '2007_0000\d\d': label: found .*expected 0 to 2"):
+        evaluate.evaluate(run, out)
+
+
+def test_data_of_other_classes_is_refused(voc_run, voc, out):
+    _, run = voc_run
+    make(voc, out)
+    names = json.loads(pathlib.Path(out, "manifest.json").read_text())["classes"]
+    alter(out, [*names[:-1], "lamp"])
+    with pytest.raises(TrainError, match="class 20: found 'lamp', expected 'tvmonitor'"):
+        evaluate.evaluate(run, out)
+    alter(out, names[:-1])
+    with pytest.raises(TrainError, match="found 20 classes, expected 21"):
+        evaluate.evaluate(run, out)
+
+
+def test_runs_and_data_that_are_none_are_refused(voc_run, tmp_path):
+    data, run = voc_run
+    with pytest.raises(TrainError, match=r"found no manifest\.json"):
+        evaluate.evaluate(run, str(tmp_path))
+    with pytest.raises(TrainError, match="expected the folder of a run"):
+        evaluate.evaluate(str(tmp_path / "none"), data)
+    with pytest.raises(DsbuildError, match="there is no split 'test', there are train, "):
+        evaluate.evaluate(run, data, "test")
+    with pytest.raises(TrainError, match="found no sample in 'val"):
+        evaluate.evaluate(run, data, "val[:0]")
+    empty = trained.run(tmp_path, data)
+    os.unlink(os.path.join(empty, runs.BEST))
+    with pytest.raises(TrainError, match="found no weights yet"):
+        evaluate.evaluate(empty, data)
+
+
+def test_the_last_weights_are_taken_where_they_are_asked_for(voc_run, tmp_path):
+    data, _ = voc_run
+    run = trained.run(tmp_path, data)
+    trained.run(tmp_path, data, seed=1, which=runs.LAST)
+    best, last = (evaluate.evaluate(run, data, "val[:2]", last=last) for last in (False, True))
+    assert best["mean_iou"] != last["mean_iou"]
+    assert best["out"] == os.path.join(run, "evaluation-val__2_")
+    assert sorted(os.listdir(best["out"])) == ["confusion.csv", "confusion.png", "scores.json"]

@@ -1,0 +1,243 @@
+import numpy as np
+import pytest
+from keras import ops
+
+from dsbuild.errors import TrainError
+from dsbuild.extras.planes import laplacian
+from dsbuild.train import layers, model, runs
+from dsbuild.train.facts import Facts
+from dsbuild.train.inference import How, Predictor
+from dsbuild.train.settings import Settings
+from tests.backends import drawn, fresh
+
+
+def trained(classes=5, task="segmentation", seed=0, **settings):
+    asked = Settings(backbone="tiny", **settings)
+    known = Facts(task, tuple(map(str, range(classes))), 255, {}, "")
+    network = model.build(**runs.architecture(asked, known))
+    drawn(network, seed)
+    made = runs.Trained(network, asked, known, 1)
+    # Logits that deviate by 1, so that no probability is 0 or 1.
+    picture = image(33, 33)
+    inputs = (picture, laplacian(picture)[..., None])[: len(network.inputs)]
+    deviation = logits(made, *inputs).std()
+    (last,) = model.layers(network, "logits")
+    for variable in last.variables:
+        variable.assign(variable / deviation)
+    return made
+
+
+@pytest.fixture(scope="module")
+def made():
+    return trained()
+
+
+@pytest.fixture(scope="module")
+def plain(made):
+    return Predictor(made)
+
+
+BINARY = {"classes": 2, "sigmoid": True, "loss": "bce"}
+
+
+@pytest.fixture(scope="module")
+def binary():
+    return trained(**BINARY)
+
+
+def image(*size, seed=0):
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
+    rows, columns = (np.linspace(0, 8.99, length).astype(int) for length in size)
+    return coarse[rows][:, columns]
+
+
+def logits(trained, *inputs):
+    inputs = [one[None].astype(np.float32) for one in inputs]
+    found = trained.model(inputs if inputs[1:] else inputs[0], training=False)
+    return ops.convert_to_numpy(found)[0]
+
+
+def softmax(values):
+    powers = np.exp(values.astype(np.float64) - values.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize("size", [(40, 61), (33, 33), (1, 7)])
+def test_classes_are_those_of_the_largest_logits(made, plain, size):
+    picture = image(*size)
+    expected = logits(made, picture)
+    classes = plain.classes(picture)
+    assert classes.dtype == np.uint8
+    np.testing.assert_array_equal(classes, expected.argmax(-1))
+    probabilities = plain.probabilities(picture)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, softmax(expected), atol=1e-5)
+
+
+def test_one_logit_is_the_probability_of_class_1(binary):
+    picture = image(40, 61)
+    expected = logits(binary, picture)
+    predictor = Predictor(binary)
+    np.testing.assert_allclose(
+        predictor.probabilities(picture), 1 / (1 + np.exp(-expected)), atol=1e-5
+    )
+    assert predictor.probabilities(picture).shape == (40, 61, 1)
+    classes = predictor.classes(picture)
+    np.testing.assert_array_equal(classes, expected[..., 0] > 0)
+    assert {0, 1} == set(np.unique(classes))
+    flipped = Predictor(binary, How(flip=True))
+    np.testing.assert_array_equal(
+        flipped.classes(picture), flipped.probabilities(picture)[..., 0] > 0.5
+    )
+
+
+def by_hand(trained, picture, scales, flip):
+    """Return the mean of probabilities, each scale and side by itself."""
+    pixels, scorer = (trained.model.get_layer(name) for name in ("pixels", "scorer"))
+    total = []
+    size = picture.shape[:2]
+    for scale in scales:
+        for mirrored in (False, True)[: 1 + flip]:
+            one = (picture[:, ::-1] if mirrored else picture).astype(np.float32)[None]
+            small = [int((length - 1) * scale + 1) for length in size]
+            scaled = layers.resize(ops.convert_to_tensor(one), *small, True)
+            found = np.array(layers.resize(scorer(pixels(scaled)), *size, True))[0]
+            total.append(softmax(found[:, ::-1] if mirrored else found))
+    return np.mean(total, 0)
+
+
+def test_scales_and_flip_are_averaged(made):
+    picture = image(33, 49)
+    scales = (0.5, 1.0, 1.75)
+    found = Predictor(made, How(scales=scales, flip=True)).probabilities(picture)
+    np.testing.assert_allclose(found, by_hand(made, picture, scales, True), atol=1e-4)
+    for other in (by_hand(made, picture, (1.0,), True), by_hand(made, picture, scales, False)):
+        assert np.abs(found - other).mean() > 0.01
+
+
+def test_flip_of_a_mirrored_image_is_the_mirrored_result(made, plain):
+    picture = image(40, 60)
+    flipping = Predictor(made, How(flip=True))
+    here = flipping.probabilities(picture)
+    there = flipping.probabilities(picture[:, ::-1])
+    np.testing.assert_allclose(there[:, ::-1], here, atol=1e-5)
+    assert np.abs(plain.probabilities(picture) - here).max() > 0.01
+    np.testing.assert_array_equal(flipping.classes(picture), here.argmax(-1))
+
+
+@pytest.mark.parametrize("window", [61, 300])
+def test_a_window_of_the_image_or_more_is_the_whole(made, plain, window):
+    picture = image(40, 61)
+    np.testing.assert_array_equal(
+        Predictor(made, How(window=window)).probabilities(picture),
+        plain.probabilities(picture),
+    )
+
+
+def test_windows_cover_the_image_and_average_where_they_overlap(made, plain):
+    picture = image(40, 75)
+    found = Predictor(made, How(window=30)).probabilities(picture)
+    total, counts = np.zeros((40, 75, 5)), np.zeros((40, 75, 1))
+    for top in (0, 10):  # 20 behind one another; the last ends where the image does
+        for left in (0, 20, 40, 45):
+            place = np.s_[top : top + 30, left : left + 30]
+            total[place] += plain.probabilities(picture[place])
+            counts[place] += 1
+    assert counts.min() == 1
+    np.testing.assert_allclose(found, total / counts, atol=1e-5)
+
+
+def test_images_of_one_size_are_predicted_together(made):
+    pictures = np.stack([image(20, 31, seed=seed) for seed in range(3)])
+    for how in (How(), How(flip=True, window=25)):
+        predictor = Predictor(made, how)
+        together = predictor.probabilities(pictures)
+        assert together.shape == (3, 20, 31, 5)
+        assert predictor.classes(pictures).shape == (3, 20, 31)
+        for found, picture in zip(together, pictures, strict=True):
+            np.testing.assert_allclose(found, predictor.probabilities(picture), atol=1e-5)
+
+
+def test_the_gradient_branch_gets_the_laplacian():
+    branched = trained(gradient=True)
+    picture = image(40, 61)
+    plane = laplacian(picture)[..., None]
+    expected = logits(branched, picture, plane)
+    assert (expected.argmax(-1) != logits(branched, picture, 0 * plane).argmax(-1)).any()
+    np.testing.assert_array_equal(Predictor(branched).classes(picture), expected.argmax(-1))
+    more = Predictor(branched, How(scales=(0.5, 1.5), flip=True, window=45))
+    assert more.probabilities(picture).shape == (40, 61, 5)
+
+
+def test_models_that_classify_have_probabilities_of_the_image():
+    classifier = trained(3, "classification")
+    picture = image(40, 61)
+    predictor = Predictor(classifier)
+    expected = softmax(logits(classifier, picture))
+    np.testing.assert_allclose(predictor.probabilities(picture), expected, atol=1e-5)
+    assert predictor.classes(picture).shape == ()
+    assert predictor.classes(picture) == expected.argmax()
+    mirrored = softmax(logits(classifier, picture[:, ::-1]))
+    both = Predictor(classifier, How(flip=True)).probabilities(picture)
+    np.testing.assert_allclose(both, (expected + mirrored) / 2, atol=1e-5)
+    assert Predictor(classifier, How(scales=(0.5, 1.5))).classes(picture[None]).shape == (1,)
+    with pytest.raises(TrainError, match="window: found 20, expected none"):
+        Predictor(classifier, How(window=20))
+
+
+def test_there_may_be_more_classes_of_images_than_256():
+    classifier = trained(400, "classification")
+    (last,) = model.layers(classifier.model, "logits")
+    last.bias.assign(last.bias + 100 * (np.arange(400) == 321))
+    for how in (How(), How(flip=True)):
+        assert Predictor(classifier, how).classes(image(33, 33)) == 321
+
+
+def test_what_is_learned_later_counts():
+    learning = trained()
+    predictor = Predictor(learning)
+    picture = image(20, 20)
+    before = predictor.probabilities(picture)
+    for variable in learning.model.trainable_variables:
+        variable.assign(variable * 1.5)
+    np.testing.assert_allclose(
+        predictor.probabilities(picture), softmax(logits(learning, picture)), atol=1e-4
+    )
+    assert np.abs(predictor.probabilities(picture) - before).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((5, 5, 3), np.float32),
+        np.zeros((5, 5), np.uint8),
+        np.zeros((5, 5, 4), np.uint8),
+        np.zeros((0, 5, 3), np.uint8),
+    ],
+)
+def test_what_is_no_image_is_refused(plain, array):
+    with pytest.raises(TrainError, match="image: found"):
+        plain.classes(array)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"scales": ()}, {"scales": (1.0, 0.0)}, {"scales": (np.inf,)}, {"window": 2}]
+)
+def test_ways_that_cannot_be_are_refused(asked):
+    with pytest.raises(TrainError, match="expected"):
+        How(**asked)
+
+
+@pytest.mark.slow
+def test_probabilities_are_the_same_on_torch():
+    pytest.importorskip("torch", reason="torch is not installed")
+    code = (
+        "from tests.test_train_inference import *\n"
+        "how = How(scales=(0.5, 1.0), flip=True, window=30)\n"
+        "p = Predictor(trained(synchronized=False), how).probabilities(image(40, 61))\n"
+        "print(p.sum((0, 1)).round(1).tolist())"
+    )
+    printed = [fresh(code, KERAS_BACKEND=backend) for backend in ("tensorflow", "torch")]
+    one, other = (np.array(eval(lines.splitlines()[-1])) for lines in printed)
+    np.testing.assert_allclose(one, other, atol=1)
+    assert len(one) == 5

@@ -1,0 +1,77 @@
+import os
+
+import pytest
+
+from dsbuild.errors import TrainError
+from dsbuild.train import sources
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    for name in ("a.jpg", "sub/b.PNG", "sub/c.mp4", "sub/notes.txt", ".hidden.png", "x/y/b.tif"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    return "in"
+
+
+def found(*asked, out=None):
+    return [(one.path, one.name) for one in sources.find(asked, out)]
+
+
+def test_folders_are_gone_through_and_names_keep_sub_folders(tree):
+    assert found(tree) == [
+        ("in/a.jpg", "a"),
+        ("in/sub/b.PNG", "sub/b"),
+        ("in/sub/c.mp4", "sub/c"),
+        ("in/x/y/b.tif", "x/y/b"),
+    ]
+    assert [one.video for one in sources.find([tree])] == [False, False, True, False]
+
+
+def test_files_have_their_own_names_whatever_their_endings(tree):
+    assert found("in/sub/notes.txt", "./in/x/y/b.tif") == [
+        ("in/sub/notes.txt", "notes"),
+        ("in/x/y/b.tif", "b"),
+    ]
+
+
+def test_patterns_keep_folders_behind_their_first_wildcard(tree):
+    assert found("in/**/b.*") == [("in/sub/b.PNG", "sub/b"), ("in/x/y/b.tif", "x/y/b")]
+    assert found("in/s*/*") == [("in/sub/b.PNG", "sub/b"), ("in/sub/c.mp4", "sub/c")]
+
+
+def test_a_file_whose_name_is_a_pattern_is_that_file(tree):
+    with open("in/a[1].jpg", "w"):
+        pass
+    assert found("in/a[1].jpg") == [("in/a[1].jpg", "a[1]")]
+
+
+def test_each_is_meant_once(tree):
+    assert found("in/a.jpg", "in//a.jpg", "in/*.jpg") == [("in/a.jpg", "a")]
+
+
+def test_what_is_written_is_not_read_again(tree):
+    os.makedirs("in/out/deeper")
+    for name in ("in/out/a.png", "in/out/deeper/a.png"):
+        with open(name, "w"):
+            pass
+    assert all("out" not in path for path, _ in found(tree, out="in/out"))
+    assert all("out" not in path for path, _ in found("in/**/*.*[gG]", out="in/out/"))
+    assert found("in/out/a.png", out="in/out") == [("in/out/a.png", "a")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("in/none.jpg", "in/none.jpg: found no such file or folder"),
+        ("none", "none: found no such file or folder"),
+        ("in/*.gif", "found no image or video of this pattern"),
+        ("in/empty", "in/empty: found no image or video in this folder"),
+    ],
+)
+def test_nothing_is_an_error(tree, asked, told):
+    os.makedirs("in/empty")
+    with pytest.raises(TrainError, match=told.replace("*", r"\*")):
+        sources.find(["in/a.jpg", asked])
