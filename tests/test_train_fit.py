@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from dsbuild.cli import main
 from dsbuild.errors import DsbuildError, TrainError
 from dsbuild.train import checkpoint, data, facts, fit, runs
+from dsbuild.train.evaluate import measure
+from dsbuild.train.inference import Predictor
 from dsbuild.train.settings import Settings
 from tests import fakes
 
@@ -93,7 +95,7 @@ def test_best_weights_are_the_averaged_ones_and_score_what_was_logged(shapes, wh
     trained = runs.load(run)
     assert trained.step == found["best"]["step"]
     held = data.labelled(shapes, "train[:2]", trained.settings)
-    score = fit._judge(trained.model, held, trained.facts)().mean_iou
+    score = measure(Predictor(trained), held).confusion.mean_iou
     assert score == pytest.approx(found["best"]["val_mean_iou"], abs=1e-9)
     values, _ = last(run)
     best, _ = checkpoint.load(os.path.join(run, runs.BEST))
@@ -269,6 +271,8 @@ import sys
 import keras, numpy as np, tensorflow as tf
 from dsbuild.train import facts, fit, model, optimisers, runs
 from dsbuild.train.objective import Loss
+from dsbuild.train.evaluate import measure
+from dsbuild.train.inference import Predictor
 from dsbuild.train.settings import Settings
 
 count = int(sys.argv[1])

@@ -6,9 +6,10 @@ import tensorflow as tf
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
+from dsbuild.images import colour
 from dsbuild.reader import Reader
 from dsbuild.train import runs
-from dsbuild.train.facts import Facts
+from dsbuild.train.inference import Predictor
 
 _PICTURES = 4
 
@@ -17,21 +18,13 @@ class Events(keras.callbacks.Callback):
     """Writes the logs of each leg, and image, label and prediction side by side."""
 
     def __init__(
-        self,
-        folder: str,
-        network: keras.Model,
-        held: Reader | None,
-        known: Facts,
-        every: int,
-        histograms: bool,
+        self, folder: str, predictor: Predictor, held: Reader | None, every: int, histograms: bool
     ):
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
-        self._single = keras.Model(network.inputs, network.outputs[0])
-        self._single.jit_compile = False
-        shown = held is not None and known.task == "segmentation"
+        shown = held is not None and predictor.pixels
         self._samples = [held[i] for i in range(min(len(held), _PICTURES))] if shown else []
-        self._known, self._every, self._histograms = known, every, histograms
+        self._predictor, self._every, self._histograms = predictor, every, histograms
 
     def on_epoch_end(self, epoch, logs=None):
         """Write what there is."""
@@ -48,23 +41,16 @@ class Events(keras.callbacks.Callback):
 
     def _picture(self, sample) -> np.ndarray:
         """Return the three pictures of a sample side by side: uint8 (h, 3 w, 3)."""
-        planes = sample.image[None]
-        if len(self._single.inputs) > 1:
-            planes = [planes, sample.laplacian[None, ..., None].astype(np.float32)]
-        logits = self._single.predict_on_batch(planes)[0]
-        found = logits[..., 0] > 0 if logits.shape[-1] == 1 else logits.argmax(-1)
-        colours = np.zeros((256, 3), np.uint8)
-        for value, colour in self._known.palette.items():
-            colours[value] = colour
-        planes = [colours[plane.astype(np.uint8)] for plane in (sample.label, found)]
+        colours = colour.table(self._predictor.trained.facts.palette)
+        found = self._predictor.classes(sample.image)
+        planes = [colour.paint(plane, colours) for plane in (sample.label, found)]
         return np.concatenate([sample.image, *planes], 1)
 
 
 def watch(
     run: str,
-    network: keras.Model,
+    predictor: Predictor,
     held: Reader | None,
-    known: Facts,
     every: int,
     *,
     histograms: bool = False,
@@ -74,4 +60,4 @@ def watch(
         import tensorboard  # noqa: F401 - what `tf.summary` needs, and fails without at use
     except ImportError as error:
         raise TrainError("found no tensorboard; run pip install tensorboard") from error
-    return [Events(storage.join(run, runs.EVENTS), network, held, known, every, histograms)]
+    return [Events(storage.join(run, runs.EVENTS), predictor, held, every, histograms)]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dsbuild import manifest, storage
@@ -17,7 +16,6 @@ from dsbuild.reader import Reader
 from dsbuild.train import (
     data,
     facts,
-    metrics,
     model,
     optimisers,
     runs,
@@ -34,8 +32,10 @@ from dsbuild.train.callbacks import (
     Sound,
     Talk,
 )
-from dsbuild.train.facts import Facts
+from dsbuild.train.evaluate import measure
+from dsbuild.train.inference import Predictor
 from dsbuild.train.objective import Loss, MeanIoU
+from dsbuild.train.runs import Trained
 from dsbuild.train.settings import Settings
 
 
@@ -56,7 +56,8 @@ def train(
       asked: the settings.
       devices: GPUs, or where there is none logical CPUs; all GPUs, or one CPU, without it.
       talk: is given lines to print.
-      watch: returns callbacks for the run, the model and a reader, such as TensorBoard's.
+      watch: returns callbacks for the run, what predicts, a reader and the steps between, such as
+        TensorBoard's.
 
     Raises TrainError, or another DsbuildError, for what does not fit.
     """
@@ -84,9 +85,8 @@ def train(
         )
         network.optimizer.build(network.trainable_variables)
     averaged = Averaged(network)
-    judge = None
-    if held is not None:
-        judge = _judge(network, held, known)
+    predictor = Predictor(Trained(network, asked, known, 0))
+    judge = None if held is None else lambda: measure(predictor, held).confusion
     kept = _patient(asked)
     files = Checkpoints(run, averaged, kept, every)
     files.set_model(network)
@@ -101,7 +101,7 @@ def train(
     if share is not None:
         callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps))
     if watch is not None:
-        callbacks += watch(run, network, held, known, every)
+        callbacks += watch(run, predictor, held, every)
     if not files.rows or not _stopped(kept, files):
         with _named():
             network.fit(
@@ -202,28 +202,6 @@ def _stopped(kept: Mapping[str, Any], files: Checkpoints) -> bool:
     """Tell whether a run that is taken up had stopped by itself."""
     stop = kept.get("stop")
     return stop is not None and files.state("stop").get("wait", 0) >= stop.patience
-
-
-def _judge(network: keras.Model, held: Reader, known: Facts) -> Callable[[], metrics.Confusion]:
-    """Return what measures a model that is being trained."""
-    # A model of its own over the same layers: on one device, whatever the training has.
-    single = keras.Model(network.inputs, network.outputs[0])
-    single.jit_compile = False
-
-    def measure() -> metrics.Confusion:
-        classes = len(known.classes)
-        total = metrics.Confusion.empty(classes)
-        for sample in held.epoch(threads=2):
-            planes = sample.image[None]
-            if len(network.inputs) > 1:
-                planes = [planes, sample.laplacian[None, ..., None].astype(np.float32)]
-            logits = single.predict_on_batch(planes)[0]
-            found = logits[..., 0] > 0 if logits.shape[-1] == 1 else logits.argmax(-1)
-            label = np.asarray(sample.label)
-            total += metrics.Confusion.of(label, found.astype(np.uint8), classes, known.ignore)
-        return total
-
-    return measure
 
 
 @contextlib.contextmanager
