@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from dsbuild.train import atrous, backbones
+from dsbuild.train.model import atrous, backbones
 
 SIZES = [(97, 65), (75, 102), (64, 96)]
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from dsbuild.errors import ModelError
-from dsbuild.train import backbones
-from dsbuild.train.backbones import BACKBONES
+from dsbuild.train.model import backbones
+from dsbuild.train.model.backbones import BACKBONES
 
 
 def published(width):

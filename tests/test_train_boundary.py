@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dsbuild.errors import TrainError
-from dsbuild.train.boundary import TOLERANCE, BoundaryF1, nearest
+from dsbuild.train.scores.boundary import TOLERANCE, BoundaryF1, nearest
 
 
 def contour(plane, value):

@@ -10,10 +10,11 @@ import dsbuild
 from dsbuild.errors import DsbuildError, TrainError
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting as MattingLayout
-from dsbuild.train import evaluate, evaluation, runs
-from dsbuild.train.boundary import BoundaryF1
+from dsbuild.train import evaluate, runs
 from dsbuild.train.inference import How, Predictor
-from dsbuild.train.matting import Matting
+from dsbuild.train.scores import report
+from dsbuild.train.scores.boundary import BoundaryF1
+from dsbuild.train.scores.matting import Matting
 from tests import fakes, trained
 from tests.conftest import make
 
@@ -59,14 +60,14 @@ def test_scores_are_those_of_scikit_learn(voc_run, tmp_path):
     assert abs(found["mean_iou"] - iou.mean()) < 1e-9
     assert abs(found["pixel_accuracy"] - matrix.trace() / matrix.sum()) < 1e-9
     assert found["pixels"] == counts.sum()
-    table = (tmp_path / "report" / evaluation.TABLE).read_text().splitlines()[1:]
+    table = (tmp_path / "report" / report.TABLE).read_text().splitlines()[1:]
     assert [list(map(int, row.split(",")[1:])) for row in table] == matrix.tolist()
     contours = BoundaryF1.empty(21)
     for one, other in zip(labels, planes, strict=True):
         contours += BoundaryF1.of(one, other, 21)
     assert abs(found["boundary_f1"] - contours.mean) < 1e-9
     assert (found["samples"], found["step"]) == (6, 7)
-    saved = json.loads((tmp_path / "report" / evaluation.SCORES).read_text())
+    saved = json.loads((tmp_path / "report" / report.SCORES).read_text())
     assert saved["mean_iou"] == found["mean_iou"]
 
 

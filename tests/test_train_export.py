@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from dsbuild.cli import main
 from dsbuild.errors import TrainError
 from dsbuild.extras import planes
-from dsbuild.train import checkpoint, export, facts, forms, model, runs, serving
+from dsbuild.train import checkpoint, export, facts, model, runs
+from dsbuild.train.serve import forms, graph
 from dsbuild.train.settings import Settings
 from tests import fakes
 
@@ -31,7 +32,7 @@ def untrained(root, kind="voc", **asked):
     network = model.build(**runs.architecture(asked, known))
     # Normalised by what pictures make of random weights, pixels differ in their class.
     images = photos(97, 97, 4).astype(np.float32)
-    plane = np.asarray(serving.Laplacian()(images))
+    plane = np.asarray(graph.Laplacian()(images))
     inputs = [images, plane] if asked.gradient else images
     for _ in range(2):
         network(inputs, training=True)
@@ -76,7 +77,7 @@ def fresh(form, path, batches, folder):
     """Return what a process that knows nothing else makes of batches."""
     source, out = str(folder / "in.npz"), str(folder / "out.npz")
     np.savez(source, *batches)
-    command = [sys.executable, "-m", "dsbuild.train.forms", form, path, source, out]
+    command = [sys.executable, "-m", "dsbuild.train.serve.forms", form, path, source, out]
     subprocess.run(command, check=True, capture_output=True, timeout=200)
     with np.load(out) as found:
         return list(found.values())
@@ -86,11 +87,11 @@ def test_the_laplacian_of_a_served_model_is_that_of_the_extra():
     rng = np.random.default_rng(1)
     for shape in ((2, 2, 3), (3, 7, 3), (64, 51, 3)):
         image = rng.integers(0, 256, shape, np.uint8)
-        found = np.asarray(serving.Laplacian()(image[None]))[0, ..., 0]
+        found = np.asarray(graph.Laplacian()(image[None]))[0, ..., 0]
         assert np.array_equal(found, planes.laplacian(image))
     shades = np.arange(256, dtype=np.uint8)
     cube = np.stack(np.meshgrid(shades, shades[::5], shades[::5]), -1).reshape(256, -1, 3)
-    found = np.asarray(serving.Laplacian()(cube[None]))[0, ..., 0]
+    found = np.asarray(graph.Laplacian()(cube[None]))[0, ..., 0]
     assert np.array_equal(found, cv2.Laplacian(cv2.cvtColor(cube, cv2.COLOR_RGB2GRAY), cv2.CV_16S))
 
 

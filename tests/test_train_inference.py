@@ -4,9 +4,10 @@ from keras import ops
 
 from dsbuild.errors import TrainError
 from dsbuild.extras.planes import laplacian
-from dsbuild.train import layers, model, runs
+from dsbuild.train import model, runs
 from dsbuild.train.facts import Facts
 from dsbuild.train.inference import How, Predictor
+from dsbuild.train.model import layers
 from dsbuild.train.settings import Settings
 from tests.backends import drawn, fresh
 
@@ -21,7 +22,7 @@ def trained(classes=5, task="segmentation", seed=0, **settings):
     picture = image(33, 33)
     inputs = (picture, laplacian(picture)[..., None])[: len(network.inputs)]
     deviation = logits(made, *inputs).std()
-    (last,) = model.layers(network, "logits")
+    (last,) = model.named(network, "logits")
     for variable in last.variables:
         variable.assign(variable / deviation)
     return made

@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dsbuild.train.layers import Pixels, ResizeLike, Scale, interpolation, resize
+from dsbuild.train.model.layers import Pixels, ResizeLike, Scale, interpolation, resize
 from tests.backends import on_torch
 
 sizes = st.integers(1, 40)
@@ -84,7 +84,7 @@ def test_layers_are_made_anew_of_their_configuration(layer):
 
 TORCH = """
 import sys, numpy as np
-from dsbuild.train.layers import resize
+from dsbuild.train.model.layers import resize
 found = np.load(sys.argv[1])
 for align in (True, False):
     ours = resize(found["x"], 11, 30, align).cpu().numpy()

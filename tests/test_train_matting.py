@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
 from dsbuild.errors import TrainError
-from dsbuild.train.matting import Matting, connected, gradient, unknown
+from dsbuild.train.scores.matting import Matting, connected, gradient, unknown
 
 
 def gauss_gradient(plane, sigma=1.4, epsilon=1e-2):

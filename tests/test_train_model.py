@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dsbuild.errors import ModelError
-from dsbuild.train.model import Architecture, build, freeze, freeze_batch_norm, layers
+from dsbuild.train.model import Architecture, build, freeze, freeze_batch_norm, named
 from tests.backends import drawn, fresh, on_torch
 
 
@@ -27,7 +27,7 @@ def made(size=(65, 97), **settings):
     inputs = pixels(*size, count=2)
     if settings.get("gradient"):
         inputs = [inputs, plane(*size, count=2)]
-    (last,) = layers(model, "logits")
+    (last,) = named(model, "logits")
     deviation = np.array(model(inputs)).std()
     for variable in last.variables:
         variable.assign(variable / deviation)
@@ -89,7 +89,7 @@ def test_rates_are_doubled_at_stride_8():
         model = build(backbone="tiny", output_stride=output_stride, separable=output_stride == 8)
         rates[output_stride] = [
             layer.dilation_rate
-            for layer in layers(model, "aspp_1", "aspp_2", "aspp_3")
+            for layer in named(model, "aspp_1", "aspp_2", "aspp_3")
             if hasattr(layer, "dilation_rate") and max(layer.kernel_size) == 3
         ]
     assert rates == {8: [(12, 12), (24, 24), (36, 36)], 16: [(6, 6), (12, 12), (18, 18)]}
@@ -105,7 +105,7 @@ def test_the_plane_changes_the_logits():
 
 @pytest.mark.parametrize(("merge", "reduce"), [("max", np.max), ("mean", np.mean)])
 def test_scales_are_merged_at_the_size_of_the_largest(merge, reduce):
-    from dsbuild.train.layers import resize
+    from dsbuild.train.model.layers import resize
 
     one, image = made(backbone="tiny")
     several = build(backbone="tiny", scales=(1.0, 0.5), merge=merge)

@@ -9,8 +9,8 @@ from keras import ops
 
 from dsbuild.errors import TrainError
 from dsbuild.train.losses import LOSSES
-from dsbuild.train.metrics import Confusion
 from dsbuild.train.objective import Loss, MeanIoU
+from dsbuild.train.scores.confusion import Confusion
 
 MODES = {"tensorflow": ["eager", "graph", "jit"], "torch": ["eager"]}[keras.backend.backend()]
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from dsbuild.errors import TrainError
 from dsbuild.train import settings
-from dsbuild.train.backbones import BACKBONES
 from dsbuild.train.losses import LOSSES
 from dsbuild.train.model import MERGES, STRIDES
+from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.settings import Settings
 
 

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dsbuild.errors import ModelError
-from dsbuild.train import slim
-from dsbuild.train.model import build, layers
+from dsbuild.train.model import build, named, slim
 from tests.backends import draw
 
 
@@ -253,7 +252,7 @@ def test_the_last_layer_of_other_classes_stays(tmp_path):
     deeplab(net, image(33, 33), 1, mobilenet_v2, (), 16)
     path = net.save(tmp_path / "model.ckpt")
     model = build(classes=2, backbone="mobilenet_v2", rates=(), decoder=False)
-    (last,) = layers(model, "logits")
+    (last,) = named(model, "logits")
     before = last.get_weights()
     loaded = slim.load(model, path)
     assert sorted(loaded.resized) == ["logits/bias", "logits/kernel"]

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from dsbuild.errors import TrainError
-from dsbuild.train import sources
+from dsbuild.train.predict import sources
 
 
 @pytest.fixture

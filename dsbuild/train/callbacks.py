@@ -13,7 +13,7 @@ import keras
 from dsbuild import job, storage
 from dsbuild.errors import TrainError
 from dsbuild.train import checkpoint, runs
-from dsbuild.train.metrics import Confusion
+from dsbuild.train.scores.confusion import Confusion
 
 SCORE = "val_mean_iou"
 _KEPT = ("best", "wait", "cooldown_counter")  # states of Keras' callbacks

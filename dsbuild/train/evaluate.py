@@ -12,11 +12,12 @@ from dsbuild.errors import TrainError
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
 from dsbuild.tables import table
-from dsbuild.train import evaluation, facts, runs
-from dsbuild.train.boundary import BoundaryF1
+from dsbuild.train import facts, runs
 from dsbuild.train.inference import How, Predictor
-from dsbuild.train.matting import Matting
-from dsbuild.train.metrics import Confusion
+from dsbuild.train.scores import report
+from dsbuild.train.scores.boundary import BoundaryF1
+from dsbuild.train.scores.confusion import Confusion
+from dsbuild.train.scores.matting import Matting
 
 _MEANS = {
     "mean_iou": "mIoU",
@@ -173,7 +174,7 @@ def evaluate(
             advance=lambda: bar.advance(1, 0),
         )
     out = out or storage.join(run, "evaluation-" + re.sub(r"[^\w.+-]", "_", split))
-    scores = evaluation.save(out, found.confusion, known.classes, found.boundary, found.matting)
+    scores = report.save(out, found.confusion, known.classes, found.boundary, found.matting)
     return {
         "run": run,
         "step": trained.step,

@@ -15,8 +15,9 @@ import numpy as np
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
-from dsbuild.train import forms, runs, serving
+from dsbuild.train import runs
 from dsbuild.train.runs import Trained
+from dsbuild.train.serve import forms, graph
 
 LABELS = "labels.json"
 AGREEMENT = 0.999  # of pixels; kernels of other libraries round otherwise
@@ -72,7 +73,7 @@ def export(
     trained = runs.load(run, which)
     if form == "tflite":
         size = size or (trained.settings.crop,) * 2
-    network = serving.served(trained.model, size)
+    network = graph.served(trained.model, size)
     os.makedirs(out, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as room:
         made = storage.join(room, os.path.basename(path))
@@ -125,7 +126,7 @@ def _agreement(
         batches[f"batch_{number}"] = np.clip(noisy, 0, 255).astype(np.uint8)
     source, out = storage.join(room, "in.npz"), storage.join(room, "out.npz")
     np.savez(source, **batches)
-    command = [sys.executable, "-m", "dsbuild.train.forms", form, path, source, out]
+    command = [sys.executable, "-m", "dsbuild.train.serve.forms", form, path, source, out]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]

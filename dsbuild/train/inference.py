@@ -15,7 +15,7 @@ from keras import ops
 
 from dsbuild.errors import TrainError
 from dsbuild.extras import EXTRAS
-from dsbuild.train.layers import ResizeLike, Scale
+from dsbuild.train.model.layers import ResizeLike, Scale
 from dsbuild.train.runs import Trained
 
 # What backends raise where memory does not suffice; each by a class of its own.

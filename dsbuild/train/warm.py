@@ -6,7 +6,8 @@ from collections.abc import Callable
 import keras
 
 from dsbuild import storage
-from dsbuild.train import checkpoint, model, runs, slim
+from dsbuild.train import checkpoint, model, runs
+from dsbuild.train.model import slim
 from dsbuild.train.settings import Settings
 
 _LAST = "logits/"

@@ -11,10 +11,10 @@ from typing import Any
 import keras
 
 from dsbuild.errors import ModelError
-from dsbuild.train import backbones
-from dsbuild.train.backbones import BACKBONES
-from dsbuild.train.head import Head
-from dsbuild.train.layers import Pixels, ResizeLike, Scale
+from dsbuild.train.model import backbones
+from dsbuild.train.model.backbones import BACKBONES
+from dsbuild.train.model.head import Head
+from dsbuild.train.model.layers import Pixels, ResizeLike, Scale
 
 TASKS = ("segmentation", "classification")
 MERGES = {"max": keras.layers.Maximum, "mean": keras.layers.Average}
@@ -173,11 +173,11 @@ def _merged(shape: Architecture, scorer: keras.Model, planes: list[Any]) -> Any:
     )
 
 
-def layers(model: keras.Model, *prefixes: str) -> Iterator[keras.layers.Layer]:
+def named(model: keras.Model, *prefixes: str) -> Iterator[keras.layers.Layer]:
     """Yield the layers, of models within too, whose names start with one of the prefixes."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from layers(layer, *prefixes)
+            yield from named(layer, *prefixes)
         elif layer.name.startswith(prefixes):
             yield layer
 
@@ -185,9 +185,9 @@ def layers(model: keras.Model, *prefixes: str) -> Iterator[keras.layers.Layer]:
 def freeze(model: keras.Model, *prefixes: str) -> None:
     """Hold the weights of layers by the prefixes of their names; batch statistics, too."""
     for prefix in prefixes:
-        found = list(layers(model, prefix))
+        found = list(named(model, prefix))
         if not found:
-            have = sorted({layer.name.split("_")[0] for layer in layers(model, "")})
+            have = sorted({layer.name.split("_")[0] for layer in named(model, "")})
             raise ModelError(f"{prefix}: found no such layers, expected one of {', '.join(have)}")
         for layer in found:
             layer.trainable = False
@@ -195,6 +195,6 @@ def freeze(model: keras.Model, *prefixes: str) -> None:
 
 def freeze_batch_norm(model: keras.Model, *prefixes: str) -> None:
     """Hold statistics, scales and offsets of batch normalisations, of all or by prefixes."""
-    for layer in layers(model, *(prefixes or ("",))):
+    for layer in named(model, *(prefixes or ("",))):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

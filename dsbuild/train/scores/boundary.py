@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsbuild.errors import TrainError
-from dsbuild.train.metrics import counted, mean, share
+from dsbuild.train.scores.confusion import counted, mean, share
 
 TOLERANCE = 0.0075  # of the image's diagonal, as in the paper
 

@@ -11,7 +11,7 @@ import keras
 from keras import applications, layers
 
 from dsbuild.errors import ModelError
-from dsbuild.train import atrous, xception65
+from dsbuild.train.model import atrous, xception65
 
 PREFIX = "backbone_"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras import layers
 
-from dsbuild.train.layers import ResizeLike
+from dsbuild.train.model.layers import ResizeLike
 
 _EPSILON = 1e-5
 _LOW = 48  # channels that are left of the features of stride 4

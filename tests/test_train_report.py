@@ -11,10 +11,10 @@ from PIL import Image
 
 from dsbuild.errors import TrainError
 from dsbuild.images import heat
-from dsbuild.train import evaluation
-from dsbuild.train.boundary import BoundaryF1
-from dsbuild.train.matting import Matting
-from dsbuild.train.metrics import Confusion
+from dsbuild.train.scores import report
+from dsbuild.train.scores.boundary import BoundaryF1
+from dsbuild.train.scores.confusion import Confusion
+from dsbuild.train.scores.matting import Matting
 
 NAMES = ("background", 'cat, "tabby"', "dog")
 LABEL = np.array([[0, 0, 0, 1, 255]])
@@ -23,7 +23,7 @@ CONFUSION = Confusion.of(LABEL, FOUND, 3)
 
 
 def test_the_document_has_a_row_a_class_and_null_for_what_was_not_counted():
-    found = evaluation.document(CONFUSION, NAMES)
+    found = report.document(CONFUSION, NAMES)
     assert found["pixels"] == 4
     assert found["mean_iou"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert [row["name"] for row in found["classes"]] == list(NAMES)
@@ -43,29 +43,29 @@ def test_the_document_has_a_row_a_class_and_null_for_what_was_not_counted():
 def test_contours_and_mattes_are_in_it_where_they_were_measured():
     boundary = BoundaryF1.of(LABEL, FOUND, 3, tolerance=0.3)
     matting = Matting.of(np.zeros((4, 4)), np.full((4, 4), 0.5))
-    found = evaluation.document(CONFUSION, NAMES, boundary, matting)
+    found = report.document(CONFUSION, NAMES, boundary, matting)
     assert found["boundary_f1"] == boundary.mean
     assert [row["boundary_f1"] for row in found["classes"]] == [*boundary.scores[:2], None]
     assert found["matting"]["images"] == 1
     assert found["matting"]["mse"] == 0.25
-    assert evaluation.document(CONFUSION, NAMES, matting=Matting())["matting"]["mse"] is None
+    assert report.document(CONFUSION, NAMES, matting=Matting())["matting"]["mse"] is None
 
 
 def test_files_are_read_back(tmp_path):
-    found = evaluation.save(str(tmp_path), CONFUSION, NAMES)
+    found = report.save(str(tmp_path), CONFUSION, NAMES)
     assert sorted(os.listdir(tmp_path)) == ["confusion.csv", "confusion.png", "scores.json"]
 
     def refuse(constant):
         raise AssertionError(constant)
 
-    text = (tmp_path / evaluation.SCORES).read_text()
+    text = (tmp_path / report.SCORES).read_text()
     assert json.loads(text, parse_constant=refuse) == found
-    rows = list(csv.reader(io.StringIO((tmp_path / evaluation.TABLE).read_text())))
+    rows = list(csv.reader(io.StringIO((tmp_path / report.TABLE).read_text())))
     assert rows[0][1:] == list(NAMES)
     assert [row[0] for row in rows[1:]] == list(NAMES)
     np.testing.assert_array_equal(np.array(rows)[1:, 1:].astype(int), CONFUSION.counts)
-    with Image.open(tmp_path / evaluation.PICTURE) as image:
-        np.testing.assert_array_equal(np.asarray(image), evaluation.picture(CONFUSION, NAMES))
+    with Image.open(tmp_path / report.PICTURE) as image:
+        np.testing.assert_array_equal(np.asarray(image), report.picture(CONFUSION, NAMES))
 
 
 def blocks(pixels, colour):
@@ -104,7 +104,7 @@ def test_shades_tell_what_is_rare_and_grow():
     assert heat.shade(np.array(0.01)).sum() < heat.shade(np.array(0.0)).sum() - 20
 
 
-@pytest.mark.parametrize("make", [evaluation.document, evaluation.table, evaluation.picture])
+@pytest.mark.parametrize("make", [report.document, report.table, report.picture])
 def test_names_that_are_not_of_the_classes_are_refused(make):
     with pytest.raises(TrainError, match="found 2 names of classes for a confusion matrix of 3"):
         make(CONFUSION, NAMES[:2])

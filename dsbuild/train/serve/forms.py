@@ -6,8 +6,8 @@ onnx           ONNX Runtime, images of any size
 tflite         LiteRT, images of one size
 
 All take RGB uint8 `images` (n, h, w, 3) and give `classes` int32 (n, h, w), or (n,) of a model
-that classifies. `python -m dsbuild.train.forms FORM PATH IN OUT` runs one in a process of its own:
-IN is an .npz of batches, OUT one of what came of them.
+that classifies. `python -m dsbuild.train.serve.forms FORM PATH IN OUT` runs one in a process of
+its own: IN is an .npz of batches, OUT one of what came of them.
 """
 
 import sys
@@ -22,7 +22,7 @@ PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "tflite": ("ai-edge-litert",)}
 
 
 def write(form: str, network: Any, path: str) -> None:
-    """Write a model of `serving.served` in a form to a path with its ending."""
+    """Write a model of `graph.served` in a form to a path with its ending."""
     _WRITERS[form](network, path)
 
 
@@ -90,7 +90,8 @@ def _load_saved_model(path: str) -> Run:
 def _load_keras(path: str) -> Run:
     import keras
 
-    from dsbuild.train import layers, serving  # noqa: F401 - which register theirs
+    from dsbuild.train.model import layers  # noqa: F401 - which register theirs
+    from dsbuild.train.serve import graph  # noqa: F401
 
     found = keras.saving.load_model(path)
     return lambda images: np.asarray(found.predict_on_batch(images))

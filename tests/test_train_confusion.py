@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dsbuild.errors import TrainError
-from dsbuild.train.metrics import Confusion, mean
+from dsbuild.train.scores.confusion import Confusion, mean
 
 
 @st.composite

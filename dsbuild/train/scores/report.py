@@ -16,9 +16,9 @@ import numpy as np
 from dsbuild import images, manifest, storage
 from dsbuild.errors import TrainError
 from dsbuild.images import heat
-from dsbuild.train.boundary import BoundaryF1
-from dsbuild.train.matting import Matting
-from dsbuild.train.metrics import Confusion, share
+from dsbuild.train.scores.boundary import BoundaryF1
+from dsbuild.train.scores.confusion import Confusion, share
+from dsbuild.train.scores.matting import Matting
 
 SCORES = "scores.json"
 TABLE = "confusion.csv"

@@ -20,9 +20,9 @@ import numpy as np
 from dsbuild import images, job, manifest, storage
 from dsbuild.errors import ImageError, StorageError, TrainError
 from dsbuild.images import colour, seen
-from dsbuild.train import sources, video
 from dsbuild.train.inference import Predictor
-from dsbuild.train.sources import Source
+from dsbuild.train.predict import sources, video
+from dsbuild.train.predict.sources import Source
 
 PREDICTIONS = "predictions.json"
 _QUALITY = 92  # of overlays in JPEG

@@ -1,0 +1,1 @@
+"""What predictions are held against: counts of classes, contours, mattes; and their report."""
