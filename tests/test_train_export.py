@@ -13,6 +13,7 @@ from dsbuild.cli import main
 from dsbuild.errors import TrainError
 from dsbuild.extras import planes
 from dsbuild.train import checkpoint, export, facts, model, runs
+from dsbuild.train.inference import Predictor
 from dsbuild.train.serve import forms, graph
 from dsbuild.train.settings import Settings
 from tests import fakes
@@ -51,7 +52,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def branched(tmp_path_factory):
-    return untrained(tmp_path_factory.mktemp("branched"), gradient=True)
+    return untrained(tmp_path_factory.mktemp("branched"), gradient=True, resize=(49, 97, 8))
 
 
 def photos(height, width, count=2):
@@ -61,16 +62,8 @@ def photos(height, width, count=2):
 
 def classes(run, images):
     """Return what the run's own model makes of images, one by one."""
-    trained = runs.load(run)
-    found = []
-    for image in images:
-        inputs = image[None]
-        if trained.settings.gradient:
-            plane = planes.laplacian(image)[None, ..., None].astype(np.float32)
-            inputs = [inputs.astype(np.float32), plane]
-        logits = trained.model.predict_on_batch(inputs)[0]
-        found.append(logits[..., 0] > 0 if logits.shape[-1] == 1 else logits.argmax(-1))
-    return np.stack(found)
+    predictor = Predictor(runs.load(run))
+    return np.stack([predictor.classes(image) for image in images])
 
 
 def fresh(form, path, batches, folder):

@@ -92,15 +92,15 @@ def test_one_logit_is_the_probability_of_class_1(binary):
     )
 
 
-def by_hand(trained, picture, scales, flip):
-    """Return the mean of probabilities, each scale and side by itself."""
+def by_hand(trained, picture, scales, flip, seen=None):
+    """Return the mean of probabilities, each scale and side by itself, of sizes about `seen`."""
     pixels, scorer = (trained.model.get_layer(name) for name in ("pixels", "scorer"))
     total = []
     size = picture.shape[:2]
     for scale in scales:
         for mirrored in (False, True)[: 1 + flip]:
             one = (picture[:, ::-1] if mirrored else picture).astype(np.float32)[None]
-            small = [int((length - 1) * scale + 1) for length in size]
+            small = [int((length - 1) * scale + 1) for length in seen or size]
             scaled = layers.resize(ops.convert_to_tensor(one), *small, True)
             found = np.array(layers.resize(scorer(pixels(scaled)), *size, True))[0]
             total.append(softmax(found[:, ::-1] if mirrored else found))
@@ -114,6 +114,19 @@ def test_scales_and_flip_are_averaged(made):
     np.testing.assert_allclose(found, by_hand(made, picture, scales, True), atol=1e-4)
     for other in (by_hand(made, picture, (1.0,), True), by_hand(made, picture, scales, False)):
         assert np.abs(found - other).mean() > 0.01
+
+
+@pytest.mark.parametrize(("size", "seen"), [((40, 61), (33, 57)), ((61, 20), (65, 25))])
+def test_images_are_seen_at_the_sizes_of_the_training(size, seen):
+    made, picture = trained(resize=(33, 65, 8)), image(*size)
+    found = Predictor(made).probabilities(picture)
+    np.testing.assert_allclose(found, by_hand(made, picture, (1.0,), False, seen), atol=1e-4)
+    scales = Predictor(made, How(scales=(0.5, 1.0), flip=True))
+    expected = by_hand(made, picture, (0.5, 1.0), True, seen)
+    np.testing.assert_allclose(scales.probabilities(picture), expected, atol=1e-4)
+    assert (Predictor(made).classes(picture) == found.argmax(-1)).mean() > 0.999
+    with pytest.raises(TrainError, match=r"window: found 20, expected none: .* --resize 33,65,8"):
+        Predictor(made, How(window=20))
 
 
 def test_flip_of_a_mirrored_image_is_the_mirrored_result(made, plain):
@@ -188,7 +201,7 @@ def test_models_that_classify_have_probabilities_of_the_image():
 
 def test_there_may_be_more_classes_of_images_than_256():
     classifier = trained(400, "classification")
-    (last,) = model.layers(classifier.model, "logits")
+    (last,) = model.named(classifier.model, "logits")
     last.bias.assign(last.bias + 100 * (np.arange(400) == 321))
     for how in (How(), How(flip=True)):
         assert Predictor(classifier, how).classes(image(33, 33)) == 321

@@ -5,7 +5,8 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dsbuild.train.model.layers import Pixels, ResizeLike, Scale, interpolation, resize
+from dsbuild.decode.augment import Augmentation, evaluation
+from dsbuild.train.model.layers import Pixels, ResizeLike, Scale, interpolation, ranged, resize
 from tests.backends import on_torch
 
 sizes = st.integers(1, 40)
@@ -97,3 +98,19 @@ def test_torch_resizes_alike(tmp_path):
     expected = {str(align): tensorflow_resize(x, 11, 30, align) for align in (True, False)}
     np.savez(tmp_path / "found.npz", x=x, **expected)
     on_torch(TORCH, tmp_path / "found.npz")
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    st.integers(1, 90),
+    st.integers(0, 90),
+    st.integers(1, 16),
+)
+def test_sizes_are_those_of_the_augmentation(size, least, more, multiple):
+    sides = (least, least + more, multiple)
+    sample = {"image": tf.zeros((*size, 3), tf.uint8)}
+    expected = evaluation(sample, Augmentation(crop=None, resize=sides))["image"].shape[:2]
+    assert Scale(sides=sides).compute_output_shape((1, *size, 3))[1:3] == expected
+    tensors = ranged(*map(tf.constant, size), *sides)
+    assert tuple(int(one) for one in tensors) == tuple(expected)

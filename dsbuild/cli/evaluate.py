@@ -35,6 +35,11 @@ def looking(command):
                 type=click.IntRange(3),
                 help="Predict larger images by windows of so many pixels, with overlap.",
             ),
+            click.option(
+                "--output-stride",
+                type=click.Choice(["8", "16", "32"]),
+                help="Of the backbone, with the same weights. Default: as trained.",
+            ),
             click.option("--last", is_flag=True, help="The last weights, not those of best score."),
         )
     ):
@@ -60,6 +65,7 @@ def evaluate(
     scales: tuple[float, ...],
     flip: bool,
     window: int | None,
+    output_stride: str | None,
     last: bool,
     boundary: bool | None,
     matting: bool,
@@ -90,6 +96,7 @@ def evaluate(
             How(scales=scales, flip=flip, window=window),
             out=out,
             last=last,
+            output_stride=output_stride and int(output_stride),
             boundary=boundary,
             matting=matting,
             quiet=quiet or as_json,

@@ -83,6 +83,11 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
 @click.option(
     "--size", type=Size(), help="Of tflite: height and width of images. Default: the run's crop."
 )
+@click.option(
+    "--output-stride",
+    type=click.Choice(["8", "16", "32"]),
+    help="Of a run: of its backbone, with the same weights. Default: as trained.",
+)
 @click.option("--last", is_flag=True, help="Of a run: its last weights, not its best.")
 @click.option("--check/--no-check", default=True, help="Of a run: run it in a fresh process, too.")
 @click.option("--overwrite", is_flag=True, help="Of a run: replace the model that stands in OUT.")
@@ -142,6 +147,7 @@ def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any])
         target,
         size=asked["size"],
         which=runs.LAST if asked["last"] else None,
+        output_stride=asked["output_stride"] and int(asked["output_stride"]),
         check=asked["check"],
         overwrite=asked["overwrite"],
     )

@@ -137,6 +137,7 @@ def evaluate(
     *,
     out: str | None = None,
     last: bool = False,
+    output_stride: int | None = None,
     boundary: bool | None = None,
     matting: bool = False,
     quiet: bool = True,
@@ -150,6 +151,7 @@ def evaluate(
       how: images are looked at.
       out: the folder of the report; without it one in that of the run.
       last: take the last weights, not the best.
+      output_stride: of the backbone, where it is not that of the training.
       boundary: measure boundary F1; without it wherever there are pixels.
       matting: measure errors of mattes.
       quiet: show no progress.
@@ -160,7 +162,7 @@ def evaluate(
     samples = reader.open(path, split)
     if not len(samples):
         raise TrainError(f"{path}: found no sample in {split!r}; name a part that has some")
-    trained = runs.load(run, runs.LAST if last else None)
+    trained = runs.load(run, runs.LAST if last else None, output_stride)
     trained.facts.expect(known, path)
     predictor = Predictor(trained, how or How())
     if boundary is None:
@@ -185,6 +187,7 @@ def evaluate(
         "scales": list(predictor.how.scales),
         "flip": predictor.how.flip,
         "window": predictor.how.window,
+        "output_stride": trained.settings.output_stride,
         "out": out,
         **scores,
     }

@@ -45,6 +45,7 @@ def export(
     *,
     size: tuple[int, int] | None = None,
     which: str | None = None,
+    output_stride: int | None = None,
     check: bool = True,
     overwrite: bool = False,
 ) -> Exported:
@@ -59,6 +60,7 @@ def export(
       form: one of `forms.ENDINGS`.
       size: height and width, of tflite alone; else the run's crop.
       which: `runs.BEST` or `runs.LAST`; the best there is without it.
+      output_stride: of the backbone, where it is not that of the training.
       check: whether it is run in a process of its own.
       overwrite: whether a model that stands there is replaced.
 
@@ -70,10 +72,10 @@ def export(
         raise TrainError(f"{path}: stands already; give another folder, or --overwrite")
     if size is not None and form != "tflite":
         raise TrainError(f"size: found one for {form}, which takes images of any size")
-    trained = runs.load(run, which)
+    trained = runs.load(run, which, output_stride)
     if form == "tflite":
         size = size or (trained.settings.crop,) * 2
-    network = graph.served(trained.model, size)
+    network = graph.served(trained, size)
     os.makedirs(out, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as room:
         made = storage.join(room, os.path.basename(path))

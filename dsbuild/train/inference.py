@@ -15,7 +15,7 @@ from keras import ops
 
 from dsbuild.errors import TrainError
 from dsbuild.extras import EXTRAS
-from dsbuild.train.model.layers import ResizeLike, Scale
+from dsbuild.train import sized
 from dsbuild.train.runs import Trained
 
 # What backends raise where memory does not suffice; each by a class of its own.
@@ -72,6 +72,12 @@ class Predictor:
             raise TrainError(
                 f"window: found {self.how.window}, expected none: the model classifies images as "
                 "a whole"
+            )
+        sides = self.trained.settings.resize
+        if sides and self.how.window is not None:
+            raise TrainError(
+                f"window: found {self.how.window}, expected none: the model was trained with "
+                f"--resize {','.join(map(str, sides))} and sees each image at such a size"
             )
         if self.how.plain:
             _ = self._labels  # here, since a callback of a training may be in a scope
@@ -177,7 +183,7 @@ class Predictor:
     def _scaled(self, scale: float) -> keras.Model:
         """Return the model from images to probabilities by way of a scale."""
         if scale not in self._models:
-            logits = self._logits(scale)
+            logits = sized.logits(self.trained, self._entries, scale)
             kind = "sigmoid" if self.binary else "softmax"
             found = keras.layers.Activation(kind, dtype="float32")(logits)
             self._models[scale] = _compiled(self._entries, found)
@@ -186,24 +192,9 @@ class Predictor:
     @functools.cached_property
     def _labels(self) -> keras.Model:
         """The model from images to classes; of logits, whose order rounding cannot change."""
-        logits = self._logits(1.0)
+        logits = sized.logits(self.trained, self._entries)
         found = logits[..., 0] > 0 if self.binary else ops.argmax(logits, -1)
         return _compiled(self._entries, ops.cast(found, self._kind))
-
-    def _logits(self, scale: float) -> Any:
-        """Return logits of the entries, at their size, by way of a scale."""
-        model, corners = self.trained.model, self.trained.settings.align_corners
-        if scale == 1:
-            return model(_given(self._entries))
-        scaled = [
-            Scale(scale, corners, dtype="float32", name=f"planes_{number}")(entry)
-            for number, entry in enumerate(self._entries)
-        ]
-        if not self.pixels:
-            return model(_given(scaled))
-        # What the model resizes at its end: once is enough, and to the image's size.
-        coarse = keras.Model(_given(model.inputs), model.get_layer("resize").input[0])
-        return ResizeLike(corners, dtype="float32")([coarse(_given(scaled)), self._entries[0]])
 
     @functools.cached_property
     def _entries(self) -> list[Any]:
@@ -216,18 +207,13 @@ class Predictor:
 
 def _compiled(entries: list[Any], found: Any) -> keras.Model:
     """Return a model that is not compiled anew for every size of images."""
-    model = keras.Model(_given(entries), found)
+    model = keras.Model(sized.given(entries), found)
     model.jit_compile = False
     return model
 
 
-def _given(planes: list[Any]) -> Any:
-    """Return inputs as Keras has them: a list of one is no list."""
-    return planes if len(planes) > 1 else planes[0]
-
-
 def _predicted(model: keras.Model, planes: list[np.ndarray]) -> np.ndarray:
-    return np.asarray(model.predict_on_batch(_given(planes)))
+    return np.asarray(model.predict_on_batch(sized.given(planes)))
 
 
 def _windows(height: int, width: int, window: int) -> Iterator[tuple[slice, slice]]:

@@ -9,6 +9,7 @@ metrics.json       what the run came to
 events/            for TensorBoard, where it is asked for
 """
 
+import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -118,12 +119,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load(run: str, which: str | None = None) -> Trained:
+def load(run: str, which: str | None = None, output_stride: int | None = None) -> Trained:
     """Return the model of a run with its best weights, or the last where none were scored.
 
-    `which` is BEST or LAST. Raises TrainError where there is no run, or none with weights.
+    `which` is BEST or LAST. With an output stride the same weights compute finer or coarser
+    features than they were trained with. Raises TrainError where there is no run, or none with
+    weights.
     """
     asked, known = _described(run)
+    if output_stride is not None:
+        asked = dataclasses.replace(asked, output_stride=output_stride)
     found = [name for name in (which or BEST, which or LAST) if _stands(run, name)]
     if not found:
         raise TrainError(f"{run}: found no weights yet; run `dsbuild train` to its first score")

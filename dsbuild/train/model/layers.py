@@ -4,6 +4,7 @@ Resizing is two products with matrices of interpolation weights. They are made a
 so sizes may be unknown until then, on every backend and after an export alike.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -67,35 +68,68 @@ class ResizeLike(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Scale(keras.layers.Layer):
-    """Resize planes (batch, h, w, c) by a factor, as DeepLab does: to (h - 1) factor + 1."""
+    """Resize planes (batch, h, w, c) by a factor, as DeepLab does: to (h - 1) factor + 1.
 
-    def __init__(self, factor: float, align_corners: bool = True, **options: Any):
+    With `sides` they are brought into a range before, in the same step: smaller side, largest
+    side, and n, as `dsbuild.Augmentation.resize` has them.
+    """
+
+    def __init__(
+        self,
+        factor: float = 1.0,
+        align_corners: bool = True,
+        sides: Sequence[int] = (),
+        **options: Any,
+    ):
         super().__init__(**options)
-        self.factor, self.align_corners = factor, align_corners
+        self.factor, self.align_corners, self.sides = factor, align_corners, tuple(sides)
 
     def call(self, planes):
         """Return the resized planes; each size is rounded down."""
         _, height, width, _ = ops.shape(planes)
+        if self.sides:
+            height, width = ranged(height, width, *self.sides)
         sizes = (self._scaled(height), self._scaled(width))
         return resize(planes, *sizes, self.align_corners)
 
     def _scaled(self, size):
+        if self.factor == 1:
+            return size
         if isinstance(size, int):
             return int((size - 1) * self.factor + 1)
         return ops.cast(ops.cast(size - 1, "float32") * self.factor + 1, "int32")
 
     def compute_output_shape(self, shape):
         """Return the shape, whose sizes may be unknown."""
-        sizes = (size if size is None else self._scaled(size) for size in shape[1:3])
+        sizes = shape[1:3]
+        if self.sides:
+            sizes = (None, None) if None in sizes else ranged(*sizes, *self.sides)
+        sizes = (size if size is None else self._scaled(size) for size in sizes)
         return (shape[0], *sizes, shape[3])
 
     def get_config(self):
         """Return what the layer is made of."""
-        return {
-            **super().get_config(),
-            "factor": self.factor,
-            "align_corners": self.align_corners,
-        }
+        own = {"factor": self.factor, "align_corners": self.align_corners, "sides": self.sides}
+        return super().get_config() | own
+
+
+def ranged(height: Any, width: Any, least: int, most: int, multiple: int) -> tuple[Any, Any]:
+    """Return the size at which the smaller side is `least`, or the larger one at most `most`.
+
+    Both are then brought up to a multiple plus 1, as by DeepLab's `resize_to_range`. Sizes are
+    whole numbers or tensors, and so are those that are returned.
+    """
+    if isinstance(height, int) and isinstance(width, int):
+        small, large = min(height, width), max(height, width)
+        over = large * least // small > most
+        top, below = (most, large) if over else (least, small)
+        found = [max(side * top // below, 1) for side in (height, width)]
+    else:
+        small, large = ops.minimum(height, width), ops.maximum(height, width)
+        over = large * least // small > most
+        top, below = ops.where(over, most, least), ops.where(over, large, small)
+        found = [ops.maximum(side * top // below, 1) for side in (height, width)]
+    return tuple(side + (1 - side) % multiple for side in found)
 
 
 @keras.saving.register_keras_serializable("dsbuild")

@@ -5,6 +5,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from dsbuild.train import sized
+from dsbuild.train.runs import Trained
+
 # Of R, G and B, over 2^15, as OpenCV's RGB2GRAY rounds them; all sums are exact in float32.
 _GREY = (9798.0, 19235.0, 3735.0)
 _UNIT = 1 << 15
@@ -44,12 +47,14 @@ class Classes(keras.layers.Layer):
         return shape[:-1]
 
 
-def served(network: keras.Model, size: tuple[int, int] | None = None) -> keras.Model:
+def served(trained: Trained, size: tuple[int, int] | None = None) -> keras.Model:
     """Return the model from images uint8 (b, h, w, 3) to classes int32 (b, h, w), or (b,).
 
     With a size all images have it; with none, any. What a gradient branch takes is computed.
     """
     images = keras.Input((*(size or (None, None)), 3), dtype="uint8", name="images")
-    pixels = ops.cast(images, "float32")
-    planes = [pixels, Laplacian(name="laplacian")(images)] if len(network.inputs) > 1 else pixels
-    return keras.Model(images, Classes(name="classes")(network(planes)), name="served")
+    planes = [ops.cast(images, "float32")]
+    if len(trained.model.inputs) > 1:
+        planes.append(Laplacian(name="laplacian")(images))
+    found = Classes(name="classes")(sized.logits(trained, planes))
+    return keras.Model(images, found, name="served")
