@@ -66,3 +66,31 @@ def matting(folder: str, count: int, width: int = 600, height: int = 800) -> str
         cut_out.putalpha(alpha)
         cut_out.save(f"{mattes}/1-{i:08d}.png")
     return root
+
+
+def textures(folder: str, count: int, side: int = 96) -> str:
+    """Draw pairs of three classes of the same grey on average, as rough, but of other texture.
+
+    Ground is noise of large grains, class 1 of fine ones, class 2 stripes; returns the folder of
+    images, labels and `classes.txt`.
+    """
+    root, rng = f"{folder}/textures", np.random.default_rng(0)
+    rows, columns = np.mgrid[:side, :side]
+    for part in ("images", "labels"):
+        os.makedirs(f"{root}/{part}")
+    for i in range(count):
+        coarse = rng.normal(size=(side // 4, side // 4)).repeat(4, 0).repeat(4, 1)
+        stripes = np.sign(np.sin((rows + rng.integers(6)) * np.pi / 2 + 0.1)) + 0.0 * columns
+        planes = np.stack([coarse, rng.normal(size=(side, side)), stripes])
+        planes = (planes - planes.mean((1, 2), keepdims=True)) / planes.std((1, 2), keepdims=True)
+        label = np.zeros((side, side), np.uint8)
+        for value in (1, 2):
+            y, x = rng.integers(side // 5, side - side // 5, 2)
+            label[np.hypot(rows - y, columns - x) < rng.integers(side // 8, side // 4)] = value
+        grey = np.take_along_axis(planes, label[None].astype(int), 0)[0] * 25 + 127
+        image = np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+        for part, pixels in (("images", image), ("labels", label)):
+            Image.fromarray(pixels).save(f"{root}/{part}/{i:03d}.png")
+    with open(f"{root}/classes.txt", "w") as file:
+        file.write("ground\ngrain\nstripes\n")
+    return root

@@ -85,12 +85,19 @@ class Scores(keras.callbacks.Callback):
         images = self.params["steps"] * self._batch
         logs["images_per_second"] = images / (time.monotonic() - self._begun)
         logs["rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        if self._measure is None:
-            return
-        with self._averaged.weights():
-            found = self._measure()
-        logs[SCORE] = found.mean_iou
-        logs["val_accuracy"] = found.pixel_accuracy
+        self.scored(logs)
+
+    def scored(self, logs: dict[str, float]) -> dict[str, float]:
+        """Return the logs with the scores of the weights as they are."""
+        if self._measure is not None:
+            with self._averaged.weights():
+                found = self._measure()
+            if math.isnan(found.mean_iou):
+                raise TrainError(
+                    "val: found no labelled pixel, expected some; name another split, or none"
+                )
+            logs |= {SCORE: found.mean_iou, "val_accuracy": found.pixel_accuracy}
+        return logs
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -101,7 +108,7 @@ class Checkpoints(keras.callbacks.Callback):
     ):
         super().__init__()
         self._run, self._averaged, self._kept, self._every = run, averaged, kept, every
-        self.best, self.best_step, self.rows = -math.inf, 0, []
+        self.best, self.best_step, self.rows = -math.inf, None, []
         self._meta: dict[str, Any] = {"kept": {}}
 
     def _path(self, name: str) -> str:
@@ -137,7 +144,10 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Write the files."""
-        step = (epoch + 1) * self._every
+        self.keep((epoch + 1) * self._every, logs)
+
+    def keep(self, step: int, logs: dict[str, float]) -> None:
+        """Write the files of a step."""
         self.rows.append({"step": step} | {name: float(value) for name, value in logs.items()})
         if logs.get(SCORE, -math.inf) > self.best:
             self.best, self.best_step = float(logs[SCORE]), step

@@ -12,15 +12,7 @@ import tensorflow as tf
 
 from dsbuild import manifest, storage
 from dsbuild.errors import TrainError
-from dsbuild.reader import Reader
-from dsbuild.train import (
-    data,
-    facts,
-    model,
-    optimisers,
-    runs,
-    warm,
-)
+from dsbuild.train import data, facts, model, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
 from dsbuild.train.callbacks import (
     SCORE,
@@ -70,20 +62,8 @@ def train(
     if resumed and storage.stamp(done) is not None:
         talk(f"{run}: its training is finished; give another folder to train anew")
         return json.loads(storage.read(done)[0])
-    strategy = _strategy(devices, asked)
-    keras.utils.set_random_seed(asked.seed)
-    with _policy(asked), strategy.scope():
-        network = model.build(**warm.backbone(asked), **runs.architecture(asked, known))
-        warm.give(network, asked, talk)
-        optimiser = optimisers.build(asked, every * legs)
-        share, options = _objective(asked, path)
-        network.compile(
-            optimiser,
-            Loss(asked.loss, **options, ignore=known.padding),
-            metrics=[MeanIoU(len(known.classes), known.padding)],
-            jit_compile=False,
-        )
-        network.optimizer.build(network.trainable_variables)
+    with _strategy(devices, asked).scope():
+        network, share = compiled(path, asked, known, every * legs, talk)
     averaged = Averaged(network)
     predictor = Predictor(Trained(network, asked, known, 0))
     judge = None if held is None else lambda: measure(predictor, held).confusion
@@ -96,8 +76,13 @@ def train(
         runs.begin(run, asked, known)
     else:
         talk(f"{run}: goes on behind step {step:,}")
+    scores = Scores(judge, averaged, asked.batch)
+    if not legs:
+        if not files.rows:
+            files.keep(0, scores.scored({}))
+        return _finish(run, files)
     lines = Lines(talk, files, legs, every, asked.batch)
-    callbacks = [Sound(), Scores(judge, averaged, asked.batch), *kept.values(), files, lines]
+    callbacks = [Sound(), scores, *kept.values(), files, lines]
     if share is not None:
         callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps))
     if watch is not None:
@@ -113,7 +98,34 @@ def train(
                 verbose=0,
                 callbacks=callbacks,
             )
-    return _finish(run, files, held)
+    return _finish(run, files)
+
+
+def compiled(
+    path: str, asked: Settings, known: facts.Facts, steps: int, talk: Talk = print
+) -> tuple[keras.Model, keras.Variable | None]:
+    """Return a model that is ready to train, and the share of hard pixels where that is scheduled.
+
+    Args:
+      path: the folder whose manifest has the weights of classes.
+      asked: the settings.
+      known: facts of that folder.
+      steps: of the whole training, for the schedule.
+      talk: is told which weights were loaded.
+    """
+    keras.utils.set_random_seed(asked.seed)
+    with _policy(asked):
+        network = model.build(**warm.backbone(asked), **runs.architecture(asked, known))
+        warm.give(network, asked, talk)
+        share, options = _objective(asked, path)
+        network.compile(
+            optimisers.build(asked, steps),
+            Loss(asked.loss, **options, ignore=known.padding),
+            metrics=[MeanIoU(len(known.classes), known.padding)],
+            jit_compile=False,
+        )
+        network.optimizer.build(network.trainable_variables)
+    return network, share
 
 
 def told(run: str, found: Mapping[str, Any]) -> str:
@@ -126,7 +138,11 @@ def told(run: str, found: Mapping[str, Any]) -> str:
 def _legs(asked: Settings, count: int) -> tuple[int, int]:
     """Return the steps between checkpoints, and how often they come."""
     once = math.ceil(count / asked.batch)
-    steps = asked.steps or math.ceil(asked.epochs * count / asked.batch)
+    steps = asked.steps
+    if steps is None:
+        steps = math.ceil(asked.epochs * count / asked.batch)
+    if not steps:
+        return 0, 0
     every = min(asked.every or once, steps)
     return every, math.ceil(steps / every)
 
@@ -220,12 +236,13 @@ def _named() -> Iterator[None]:
         ) from error
 
 
-def _finish(run: str, files: Checkpoints, held: Reader | None) -> dict[str, Any]:
+def _finish(run: str, files: Checkpoints) -> dict[str, Any]:
     """Write and return what a run came to."""
     last = files.rows[-1]
     found: dict[str, Any] = {"steps": last["step"], "last": last}
-    if held is not None:
-        row = next(row for row in files.rows if row["step"] == files.best_step)
-        found["best"] = row
+    # None where nothing was scored, or where no pixel of the split counts.
+    best = next((row for row in files.rows if row["step"] == files.best_step), None)
+    if best is not None:
+        found["best"] = best
     storage.write(storage.join(run, runs.METRICS), manifest.dump(found, indent=2).encode() + b"\n")
     return found

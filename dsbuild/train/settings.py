@@ -63,7 +63,9 @@ class Settings:
 
     batch: int = _field(8, "Samples a step, over all devices.", least=1)
     epochs: float = _field(50.0, "Passes over the data, where --steps does not say.", above=0)
-    steps: int | None = _field(None, "Steps in all; rounded up to a multiple of --every.", least=1)
+    steps: int | None = _field(
+        None, "Steps in all, rounded up to a multiple of --every; 0 keeps first weights.", least=0
+    )
     every: int | None = _field(
         None, "Steps between checkpoints. Default: a pass over the data.", least=1
     )
@@ -97,6 +99,7 @@ class Settings:
         self._hold("scales", len(self.scales) == 2, "two numbers, such as 0.5,2")
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
         self._hold("ema", self.ema < 1, "less than 1")
+        self._hold("ema", self.steps != 0 or not self.ema, "0 with --steps 0, which averages none")
         binary = self.loss in ("bce", "bce_log_dice")
         self._hold(
             "loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid"
