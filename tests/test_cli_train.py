@@ -48,7 +48,7 @@ def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--rates", "6,x"], "found '6,x', expected such as int,..."),
+        (["--rates", "6,x"], "found '6,x', expected such as 6,12,18"),
         (["--backbone", "vgg"], "'vgg' is not one of"),
         (["--scales", "1"], "scales: found (1.0,), expected two numbers, such as 0.5,2"),
         (["--batch", "0"], "batch: found 0, expected 1 and up"),

@@ -45,8 +45,27 @@ def test_what_may_be_stored_has_the_pixels_of_training():
 def test_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6
-    found = seen.pixels(saved(PHOTO, "PNG", exif=exif))
+    data = saved(PHOTO, "PNG", exif=exif)
+    found = seen.pixels(data)
     np.testing.assert_array_equal(found, np.rot90(np.asarray(PHOTO), -1))
+    np.testing.assert_array_equal(seen.opened(Image.open(io.BytesIO(data))), found)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "1", "P", "CMYK", "I;16"])
+def test_what_pillow_opened_is_rgb(mode):
+    grey = np.asarray(PHOTO.convert("L"))
+    if mode == "I;16":
+        image, expected = Image.fromarray(grey.astype(np.uint16) << 8), np.stack([grey] * 3, -1)
+    else:
+        image = PHOTO.convert(mode)
+        expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(seen.opened(image), expected)
+    np.testing.assert_array_equal(np.asarray(seen.picture(expected)), expected)
+
+
+def test_pixels_whose_range_is_not_known_are_refused():
+    with pytest.raises(ImageError, match="found pixels of mode F, whose range is not known"):
+        seen.opened(PHOTO.convert("F"))
 
 
 def test_what_tensorflow_refuses_is_converted():

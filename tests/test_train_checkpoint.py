@@ -45,7 +45,7 @@ def test_a_checkpoint_of_another_model_changes_nothing(kept):
 def test_what_is_no_checkpoint_is_named(tmp_path, data):
     path = tmp_path / "best.npz"
     path.write_bytes(data)
-    with pytest.raises(TrainError, match=r"best.npz: found no checkpoint of dsbuild"):
+    with pytest.raises(TrainError, match=r"best.npz: found no whole checkpoint of dsbuild"):
         checkpoint.load(str(path))
 
 
@@ -56,7 +56,7 @@ def test_a_cut_checkpoint_and_a_foreign_archive_are_named(kept, tmp_path):
         part.write(whole.read()[:-100])
     np.savez(foreign, a=np.ones(3))
     for one in (cut, foreign):
-        with pytest.raises(TrainError, match=r"found no checkpoint of dsbuild"):
+        with pytest.raises(TrainError, match=r"found no whole checkpoint of dsbuild"):
             checkpoint.load(one)
     with pytest.raises(StorageError):
         checkpoint.load(str(tmp_path / "none.npz"))

@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -195,4 +196,32 @@ def test_the_last_weights_are_taken_where_they_are_asked_for(voc_run, tmp_path):
     best, last = (evaluate.evaluate(run, data, "val[:2]", last=last) for last in (False, True))
     assert best["mean_iou"] != last["mean_iou"]
     assert best["out"] == os.path.join(run, "evaluation-val__2_")
+    assert last["out"] == os.path.join(run, "evaluation-val__2_-last")
+    kept = json.loads(pathlib.Path(last["out"], report.SCORES).read_text())
+    assert kept == last
     assert sorted(os.listdir(best["out"])) == ["confusion.csv", "confusion.png", "scores.json"]
+
+
+def test_what_is_measured_otherwise_has_a_report_of_its_own(voc_run):
+    data, run = voc_run
+    how = How(scales=(0.5, 1.0), flip=True, window=40)
+    found = evaluate.evaluate(run, data, "val[:1]", how, output_stride=8, boundary=False)
+    assert os.path.basename(found["out"]) == (
+        "evaluation-val__1_-scales-0.5-1-flip-window-40-stride-8"
+    )
+    assert found["output_stride"] == 8
+    other = evaluate.evaluate(run, data, "val[:1]", boundary=False)
+    assert other["output_stride"] == 16
+    counts = [[one["prediction_pixels"] for one in each["classes"]] for each in (found, other)]
+    assert counts[0] != counts[1]
+
+
+def test_data_without_labels_is_said_to_have_none(voc_run, tmp_path):
+    _, run = voc_run
+    root = fakes.voc(tmp_path)
+    shutil.rmtree(os.path.join(root, "SegmentationClass"))
+    fakes.write_list(root, "test", sorted(name[:-4] for name in os.listdir(f"{root}/JPEGImages")))
+    data = str(tmp_path / "data")
+    make(root, data, splits=["test"])
+    with pytest.raises(TrainError, match="found no label; name a split that has labels"):
+        evaluate.evaluate(run, data, "test")

@@ -17,6 +17,7 @@ from dsbuild.train.inference import Predictor
 from dsbuild.train.serve import forms, graph
 from dsbuild.train.settings import Settings
 from tests import fakes
+from tests.backends import on_torch
 
 
 def untrained(root, kind="voc", **asked):
@@ -78,7 +79,7 @@ def fresh(form, path, batches, folder):
 
 def test_the_laplacian_of_a_served_model_is_that_of_the_extra():
     rng = np.random.default_rng(1)
-    for shape in ((2, 2, 3), (3, 7, 3), (64, 51, 3)):
+    for shape in ((1, 1, 3), (1, 7, 3), (5, 1, 3), (2, 2, 3), (3, 7, 3), (64, 51, 3)):
         image = rng.integers(0, 256, shape, np.uint8)
         found = np.asarray(graph.Laplacian()(image[None]))[0, ..., 0]
         assert np.array_equal(found, planes.laplacian(image))
@@ -145,6 +146,53 @@ def test_classifiers_and_mattes_are_served(tmp_path):
         assert np.mean(seen == classes(run, images)) >= 0.999
 
 
+def test_names_of_another_model_are_not_written_over(run, tmp_path):
+    out = str(tmp_path / "out")
+    export.export(run, out, "keras", check=False)
+    labels = tmp_path / "out" / "labels.json"
+    labels.write_text(labels.read_text().replace("person", "lamp"))
+    with pytest.raises(TrainError, match=r"labels.json: stands already, of a model of other"):
+        export.export(run, out, "saved_model", check=False)
+    assert not (tmp_path / "out" / "model").exists()
+    export.export(run, out, "saved_model", check=False, overwrite=True)
+    assert "person" in labels.read_text()
+
+
+ON_TORCH = """
+import sys
+import numpy as np, torch
+import dsbuild
+from dsbuild.train import runs
+from dsbuild.train.inference import Predictor
+from dsbuild.train.serve import forms
+
+run, path, source, out = sys.argv[1:]
+images = np.load(source)["images"]
+predictor = Predictor(runs.load(run))
+assert isinstance(predictor.trained.model, torch.nn.Module)
+served = forms.load("keras", path)
+np.savez(out, own=predictor.classes(images), served=served(images))
+"""
+
+
+def test_a_run_and_its_export_are_opened_on_torch(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
+    images = photos(75, 101)
+    np.savez(tmp_path / "in.npz", images=images)
+    on_torch(ON_TORCH, run, path, tmp_path / "in.npz", tmp_path / "found.npz")
+    expected = classes(run, images)
+    with np.load(tmp_path / "found.npz") as found:
+        for seen in found.values():
+            assert np.mean(seen == expected) >= 0.999
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (2, 2), (9, 13)])
+def test_laplacians_are_those_of_the_extra(size):
+    image = photos(*size, 1)[0]
+    found = np.asarray(graph.Laplacian()(image[None]))[0, ..., 0]
+    np.testing.assert_array_equal(found, planes.laplacian(image))
+
+
 def test_what_stands_in_the_way_is_named(run, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.mkdir()
@@ -173,7 +221,7 @@ def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
                 variable.assign_add(-np.linspace(0, 9, 21))
 
     monkeypatch.setitem(forms._WRITERS, "keras", other)
-    with pytest.raises(TrainError, match=r"keras: found .*% of the pixels with the class"):
+    with pytest.raises(TrainError, match=r"keras: found .*% of all classes as the run's"):
         export.export(run, str(tmp_path / "out"), "keras")
     assert os.listdir(tmp_path / "out") == []
 

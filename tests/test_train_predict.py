@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import dsbuild
-from dsbuild.errors import TrainError
+from dsbuild.errors import ImageError, TrainError
 from dsbuild.images import colour
 from dsbuild.layouts.classes import Classes
+from dsbuild.layouts.matting import Matting
 from dsbuild.train import predict, runs
 from dsbuild.train.inference import Predictor
 from dsbuild.train.predict import Wanted
@@ -232,6 +233,33 @@ def test_pixels_need_a_folder(predictor, tmp_path):
 def test_sizes_are_those_of_deeplab(size):
     ratio = 513 / max(size)
     assert predict.fitted(size, 513) == tuple(max(1, int(ratio * length)) for length in size)
+
+
+def test_the_model_of_the_demo_sees_what_viewers_show(run):
+    model = dsbuild.DeepLabModel(run, 65)
+    grey = np.random.default_rng(1).integers(0, 256, (44, 60)).astype(np.uint8)
+    wide = Image.fromarray(grey.astype(np.uint16) << 8)
+    resized, classes = model.run(wide)
+    expected, same = model.run(Image.fromarray(grey))
+    np.testing.assert_array_equal(np.asarray(resized), np.asarray(expected))
+    np.testing.assert_array_equal(classes, same)
+    turned = Image.fromarray(grey)
+    turned.getexif()[0x0112] = 6
+    assert model.run(turned)[0].size == (47, 65)
+    with pytest.raises(ImageError, match="found pixels of mode F"):
+        model.run(Image.fromarray(grey.astype(np.float32)))
+
+
+def test_one_logit_is_written_as_two_probabilities(tmp_path, out):
+    data = str(tmp_path / "data")
+    make(fakes.matting(tmp_path, 2, 1), data, layout=Matting())
+    binary = Predictor(runs.load(trained.run(tmp_path, data, sigmoid=True, loss="bce")))
+    pixels = photo(tmp_path / "a.png")
+    predict.predict(binary, [str(tmp_path / "a.png")], Wanted(out=out, probabilities=True))
+    with np.load(os.path.join(out, "a.npz")) as found:
+        assert found["probabilities"].shape == (*pixels.shape[:2], len(found["classes"]))
+        np.testing.assert_array_equal(found["probabilities"].argmax(-1), binary.classes(pixels))
+        np.testing.assert_allclose(found["probabilities"].sum(-1), 1, rtol=1e-6)
 
 
 def test_the_model_of_the_demo(run, predictor, tmp_path):

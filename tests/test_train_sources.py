@@ -62,6 +62,12 @@ def test_what_is_written_is_not_read_again(tree):
     assert found("in/out/a.png", out="in/out") == [("in/out/a.png", "a")]
 
 
+@pytest.mark.parametrize("out", [".", "in"])
+def test_what_lies_beside_is_read_though_it_is_written_there(tree, out):
+    assert [path for path, _ in found(tree, out=out)] == [path for path, _ in found(tree)]
+    assert found("in/*.jpg", out=out) == [("in/a.jpg", "a")]
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

@@ -49,9 +49,13 @@ def looking(command):
 
 @click.command()
 @click.argument("run")
-@click.argument("path", metavar="DATA", default="tfrecord")
+@click.argument("path", metavar="[DATA]", default="tfrecord")
 @click.option("--split", default="val", show_default=True, help="Such as val, test, train[:10%].")
-@click.option("--out", metavar="DIR", help="Of the report. Default: RUN/evaluation-SPLIT.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Of the report. Default: in RUN, by what is measured.",
+)
 @looking
 @click.option("--boundary/--no-boundary", default=None, help="Measure boundary F1.  [default: yes]")
 @click.option("--matting", is_flag=True, help="Errors of mattes, against `alpha` of the records.")

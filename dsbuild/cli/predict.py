@@ -76,9 +76,9 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
             silent = asked["quiet"] or asked["as_json"]
             found = predicting.predict(predictor, paths, wanted, silent)
         else:
-            found = predicting.watch(
-                predictor, int(camera) if camera.isdecimal() else camera, wanted, asked["frames"]
-            )
+            number = camera.removeprefix("-").isdecimal()
+            source = int(camera) if number else camera
+            found = predicting.watch(predictor, source, wanted, asked["frames"])
         if asked["as_json"]:
             click.echo(json.dumps({"model": model, "step": trained.step, **found}, indent=2))
         elif not asked["quiet"]:

@@ -154,5 +154,5 @@ def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any])
     if not quiet:
         said = ""
         if found.agreement is not None:
-            said = f"; a fresh process has the same classes in {found.agreement:.2%} of the pixels"
+            said = f"; in a fresh process {found.agreement:.2%} of all classes are the same"
         click.echo(f"{found.path} ({target}){said}")

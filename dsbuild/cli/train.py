@@ -19,6 +19,7 @@ class Several(click.ParamType):
 
     def __init__(self, kind: type):
         self.kind, self.name = kind, "text" if kind is str else f"{kind.__name__},..."
+        self.example = {int: "6,12,18", float: "0.5,1,1.5", str: "aspp,decoder"}[kind]
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple:
         """Return the values as a tuple."""
@@ -27,7 +28,7 @@ class Several(click.ParamType):
         try:
             return tuple(self.kind(word.strip()) for word in value.split(",") if word.strip())
         except ValueError:
-            self.fail(f"found {value!r}, expected such as {self.name}", param, ctx)
+            self.fail(f"found {value!r}, expected such as {self.example}", param, ctx)
 
 
 def _type(kind: Any, field: dataclasses.Field) -> Any:
@@ -115,7 +116,7 @@ def _nothing(line: str) -> None:
 
 
 _OPTIONS = (
-    click.argument("path", metavar="DATA", default="tfrecord"),
+    click.argument("path", metavar="[DATA]", default="tfrecord"),
     click.option("--run", required=True, metavar="DIR", help="The folder of the run."),
     *map(_option, dataclasses.fields(Settings)),
     click.option("--from-run", metavar="DIR", help="Take the settings of another run as defaults."),

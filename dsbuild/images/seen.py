@@ -1,22 +1,41 @@
-"""Images as viewers show them, of any common format."""
+"""Images as viewers show them, of any common format: alpha dropped, EXIF orientation applied."""
 
 import numpy as np
+from PIL import Image
 
 from dsbuild import images
+from dsbuild.images.pixels import of
+
+_ORIENTATION = 0x0112  # the tag of EXIF
 
 
 def pixels(data: bytes) -> np.ndarray:
-    """Return an image as viewers show it: uint8 (h, w, 3) RGB.
+    """Return an image of a file's bytes: uint8 (h, w, 3) RGB.
 
-    Alpha is dropped, EXIF orientation applied. What may be stored as it is has the pixels of
-    `images.decode`, all else those of `images.convert`. Raises ImageError.
+    What may be stored as it is has the pixels of `images.decode`, all else those of
+    `images.convert`. Raises ImageError.
     """
     if not images.foreign(data):
         head = images.header(data)
         if not images.refusal(head):
             return images.turn(images.decode(data, head), head.orientation)
     found, orientation = images.convert(data)
-    if found.ndim == 2 or found.shape[2] == 2:  # grey, or that and alpha
+    return images.turn(_coloured(found), orientation)
+
+
+def opened(image: Image.Image) -> np.ndarray:
+    """Return an image that Pillow opened, of any mode: uint8 (h, w, 3) RGB; raise ImageError."""
+    return images.turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
+
+
+def picture(pixels: np.ndarray) -> Image.Image:
+    """Return Pillow's image of pixels."""
+    return Image.fromarray(pixels)
+
+
+def _coloured(found: np.ndarray) -> np.ndarray:
+    """Return RGB of grey (h, w), or of pixels with their alpha (h, w, 2) or (h, w, 4)."""
+    if found.ndim == 2 or found.shape[2] == 2:
         grey = found.reshape(*found.shape[:2], -1)[..., :1]
         found = np.broadcast_to(grey, (*grey.shape[:2], 3))
-    return images.turn(found[..., :3], orientation)
+    return found[..., :3]

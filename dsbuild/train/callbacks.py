@@ -15,7 +15,7 @@ from dsbuild.errors import TrainError
 from dsbuild.train import checkpoint, runs
 from dsbuild.train.scores.confusion import Confusion
 
-SCORE = "val_mean_iou"
+NAMES = {"mean_iou": "mIoU", "accuracy": "accuracy"}  # of scores, for people
 _KEPT = ("best", "wait", "cooldown_counter")  # states of Keras' callbacks
 Talk = Callable[[str], None]
 
@@ -72,9 +72,12 @@ class HardShare(keras.callbacks.Callback):
 class Scores(keras.callbacks.Callback):
     """Measures after each leg, first of all, so that others find the scores in the logs."""
 
-    def __init__(self, measure: Callable[[], Confusion] | None, averaged: Averaged, batch: int):
+    def __init__(
+        self, measure: Callable[[], Confusion] | None, averaged: Averaged, score: str, batch: int
+    ):
         super().__init__()
-        self._measure, self._averaged, self._batch = measure, averaged, batch
+        self._measure, self._averaged = measure, averaged
+        self._score, self._batch = score, batch
 
     def on_epoch_begin(self, epoch, logs=None):
         """Look at the clock."""
@@ -92,11 +95,13 @@ class Scores(keras.callbacks.Callback):
         if self._measure is not None:
             with self._averaged.weights():
                 found = self._measure()
-            if math.isnan(found.mean_iou):
+            scores = {"mean_iou": found.mean_iou, "accuracy": found.pixel_accuracy}
+            if math.isnan(scores[self._score]):
                 raise TrainError(
                     "val: found no labelled pixel, expected some; name another split, or none"
                 )
-            logs |= {SCORE: found.mean_iou, "val_accuracy": found.pixel_accuracy}
+            kept = scores if self._score == "mean_iou" else {self._score: scores[self._score]}
+            logs |= {f"val_{name}": score for name, score in kept.items()}
         return logs
 
 
@@ -104,10 +109,16 @@ class Checkpoints(keras.callbacks.Callback):
     """Keeps the best weights, the line of the log, and, last, all that a run goes on by."""
 
     def __init__(
-        self, run: str, averaged: Averaged, kept: dict[str, keras.callbacks.Callback], every: int
+        self,
+        run: str,
+        averaged: Averaged,
+        kept: dict[str, keras.callbacks.Callback],
+        score: str,
+        every: int,
     ):
         super().__init__()
         self._run, self._averaged, self._kept, self._every = run, averaged, kept, every
+        self._score = f"val_{score}"
         self.best, self.best_step, self.rows = -math.inf, None, []
         self._meta: dict[str, Any] = {"kept": {}}
 
@@ -149,8 +160,8 @@ class Checkpoints(keras.callbacks.Callback):
     def keep(self, step: int, logs: dict[str, float]) -> None:
         """Write the files of a step."""
         self.rows.append({"step": step} | {name: float(value) for name, value in logs.items()})
-        if logs.get(SCORE, -math.inf) > self.best:
-            self.best, self.best_step = float(logs[SCORE]), step
+        if logs.get(self._score, -math.inf) > self.best:
+            self.best, self.best_step = float(logs[self._score]), step
             with self._averaged.weights():
                 own = checkpoint.names(self.model.variables)
                 checkpoint.save(self._path(runs.BEST), own, {"step": step, "score": self.best})
@@ -175,9 +186,11 @@ def _table(rows: list[dict[str, float]]) -> bytes:
 class Lines(keras.callbacks.Callback):
     """Tells after each leg how it goes; within it, on a terminal, a bar."""
 
-    def __init__(self, talk: Talk, kept: Checkpoints, legs: int, every: int, batch: int):
+    def __init__(
+        self, talk: Talk, kept: Checkpoints, score: str, legs: int, every: int, batch: int
+    ):
         super().__init__()
-        self._talk, self._kept, self._legs = talk, kept, legs
+        self._talk, self._kept, self._score, self._legs = talk, kept, score, legs
         self._every, self._batch = every, batch
         self._spent: list[float] = []
 
@@ -200,12 +213,11 @@ class Lines(keras.callbacks.Callback):
         spent = self._spent[1:] or self._spent
         left = (self._legs - epoch - 1) * sum(spent) / len(spent)
         step = f"{(epoch + 1) * self._every:,} of {self._legs * self._every:,}"
-        words = [f"step {step}", f"loss {logs['loss']:.4f}", f"mIoU {logs['mean_iou']:.3f}"]
-        if SCORE in logs:
-            words.append(
-                f"val mIoU {logs[SCORE]:.3f} (best {self._kept.best:.3f} at "
-                f"{self._kept.best_step:,})"
-            )
+        name, held = NAMES[self._score], logs.get(f"val_{self._score}")
+        words = [f"step {step}", f"loss {logs['loss']:.4f}", f"{name} {logs[self._score]:.3f}"]
+        if held is not None:
+            best, at = self._kept.best, self._kept.best_step
+            words.append(f"val {name} {held:.3f} (best {best:.3f} at {at:,})")
         words += [f"rate {logs['rate']:.2g}", f"{logs['images_per_second']:.1f} images/s"]
         self._talk("  ".join([*words, f"{clock(left)} left"]))
 

@@ -53,7 +53,10 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except StorageError:
         raise
     except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise TrainError(f"{path}: found no checkpoint of dsbuild ({error})") from error
+        raise TrainError(
+            f"{path}: found no whole checkpoint of dsbuild ({error}); where the other one of best "
+            "and last is whole, take that, else train again"
+        ) from error
 
 
 def restore(

@@ -6,12 +6,10 @@ import numpy as np
 
 from dsbuild import images
 from dsbuild.errors import TrainError
-from dsbuild.images import colour
+from dsbuild.images import colour, seen
 from dsbuild.train import runs
 from dsbuild.train.inference import How, Predictor
 from dsbuild.train.predict import fitted
-
-_LANCZOS = 1  # PIL.Image.Resampling.LANCZOS, of which ANTIALIAS was another name
 
 
 class DeepLabModel:
@@ -48,12 +46,12 @@ class DeepLabModel:
     def run(self, image: Any) -> tuple[Any, np.ndarray]:
         """Return the resized image, of the kind that was given, and its classes uint8 (h, w).
 
-        `image` is one of Pillow's, of any mode, or an array, RGB uint8 (h, w, 3).
+        `image` is one of Pillow's, which is turned as its EXIF orientation says, or an array, RGB
+        uint8 (h, w, 3). Raises ImageError for pixels whose range is not known, such as floats.
         """
-        if hasattr(image, "convert"):
-            height, width = fitted(image.size[::-1], self.size)
-            resized = image.convert("RGB").resize((width, height), _LANCZOS)
-            return resized, self.predictor.classes(np.asarray(resized))
+        if hasattr(image, "getexif"):
+            resized, classes = self.run(seen.opened(image))
+            return seen.picture(resized), classes
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise TrainError(

@@ -175,9 +175,7 @@ def evaluate(
             matting=matting,
             advance=lambda: bar.advance(1, 0),
         )
-    out = out or storage.join(run, "evaluation-" + re.sub(r"[^\w.+-]", "_", split))
-    scores = report.save(out, found.confusion, known.classes, found.boundary, found.matting)
-    return {
+    about = {
         "run": run,
         "step": trained.step,
         "data": path,
@@ -188,9 +186,21 @@ def evaluate(
         "flip": predictor.how.flip,
         "window": predictor.how.window,
         "output_stride": trained.settings.output_stride,
-        "out": out,
-        **scores,
+        "out": out or storage.join(run, _named(split, predictor.how, last, output_stride)),
     }
+    scores = (found.confusion, known.classes, found.boundary, found.matting)
+    return dict(report.save(about["out"], *scores, about))
+
+
+def _named(split: str, how: How, last: bool, output_stride: int | None) -> str:
+    """Return the folder of a report, another one for whatever is measured otherwise."""
+    words = ["evaluation", split]
+    if how.scales != (1.0,):
+        words += ["scales", *(f"{scale:g}" for scale in how.scales)]
+    words += ["flip"] * how.flip + ["last"] * last
+    words += [f"window-{how.window}"] * (how.window is not None)
+    words += [f"stride-{output_stride}"] * (output_stride is not None)
+    return re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
 def told(found: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ class Exported:
 
     Attributes:
       path: of the model.
-      agreement: share of pixels whose class is that of the run's model; None unchecked.
+      agreement: share of pixels, or images, with the class of the run's model; None unchecked.
     """
 
     path: str
@@ -73,6 +73,12 @@ def export(
     if size is not None and form != "tflite":
         raise TrainError(f"size: found one for {form}, which takes images of any size")
     trained = runs.load(run, which, output_stride)
+    labels, beside = _labels(trained), storage.join(out, LABELS)
+    if os.path.lexists(beside) and not overwrite and storage.read(beside)[0] != labels:
+        raise TrainError(
+            f"{beside}: stands already, of a model of other weights or classes; give another "
+            "folder, or --overwrite"
+        )
     if form == "tflite":
         size = size or (trained.settings.crop,) * 2
     network = graph.served(trained, size)
@@ -87,13 +93,13 @@ def export(
         agreement = _agreement(network, form, made, room, sizes) if check else None
         if agreement is not None and agreement < AGREEMENT:
             raise TrainError(
-                f"{form}: found {agreement:.2%} of the pixels with the class of the run's model, "
+                f"{form}: found {agreement:.2%} of all classes as the run's model has them, "
                 f"expected {AGREEMENT:.1%} and more; nothing was written"
             )
         if os.path.isdir(path):
             shutil.rmtree(path)
         os.replace(made, path)
-    storage.write(storage.join(out, LABELS), _labels(trained))
+    storage.write(beside, labels)
     return Exported(path, agreement)
 
 

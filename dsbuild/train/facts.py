@@ -31,6 +31,11 @@ class Facts:
     digest: str
 
     @property
+    def score(self) -> str:
+        """What a training is judged by: the name of a metric."""
+        return "mean_iou" if self.task == "segmentation" else "accuracy"
+
+    @property
     def padding(self) -> int:
         """The label value of what is padded, which no loss counts."""
         return 255 if self.ignore is None else self.ignore
@@ -66,7 +71,7 @@ def of(path: str) -> Facts:
         )
     shards = [one["sha256"] for entry in known["splits"].values() for one in entry["shards"]]
     return Facts(
-        "segmentation" if "label" in scan.schema_of(path).roles else "classification",
+        "classification" if "class" in scan.schema_of(path).roles else "segmentation",
         tuple(known["classes"]),
         known.get("ignore"),
         {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},

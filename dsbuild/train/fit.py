@@ -15,7 +15,7 @@ from dsbuild.errors import TrainError
 from dsbuild.train import data, facts, model, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
 from dsbuild.train.callbacks import (
-    SCORE,
+    NAMES,
     Averaged,
     Checkpoints,
     HardShare,
@@ -26,7 +26,7 @@ from dsbuild.train.callbacks import (
 )
 from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
-from dsbuild.train.objective import Loss, MeanIoU
+from dsbuild.train.objective import Loss, metric
 from dsbuild.train.runs import Trained
 from dsbuild.train.settings import Settings
 
@@ -67,8 +67,8 @@ def train(
     averaged = Averaged(network)
     predictor = Predictor(Trained(network, asked, known, 0))
     judge = None if held is None else lambda: measure(predictor, held).confusion
-    kept = _patient(asked)
-    files = Checkpoints(run, averaged, kept, every)
+    kept = _patient(asked, known.score)
+    files = Checkpoints(run, averaged, kept, known.score, every)
     files.set_model(network)
     step = files.resume()
     fed = data.batches(path, asked, known, start=step)
@@ -76,12 +76,12 @@ def train(
         runs.begin(run, asked, known)
     else:
         talk(f"{run}: goes on behind step {step:,}")
-    scores = Scores(judge, averaged, asked.batch)
+    scores = Scores(judge, averaged, known.score, asked.batch)
     if not legs:
         if not files.rows:
             files.keep(0, scores.scored({}))
         return _finish(run, files)
-    lines = Lines(talk, files, legs, every, asked.batch)
+    lines = Lines(talk, files, known.score, legs, every, asked.batch)
     callbacks = [Sound(), scores, *kept.values(), files, lines]
     if share is not None:
         callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps))
@@ -121,7 +121,7 @@ def compiled(
         network.compile(
             optimisers.build(asked, steps),
             Loss(asked.loss, **options, ignore=known.padding),
-            metrics=[MeanIoU(len(known.classes), known.padding)],
+            metrics=[metric(known)],
             jit_compile=False,
         )
         network.optimizer.build(network.trainable_variables)
@@ -131,7 +131,10 @@ def compiled(
 def told(run: str, found: Mapping[str, Any]) -> str:
     """Return in a line what a run came to."""
     best = found.get("best", {})
-    words = f"; best val mIoU {best[SCORE]:.4f} at step {best['step']:,}" if best else ""
+    score = next((name for name in NAMES if f"val_{name}" in best), None)
+    words = ""
+    if score is not None:
+        words = f"; best val {NAMES[score]} {best[f'val_{score}']:.4f} at step {best['step']:,}"
     return f"{run}: {found['steps']:,} steps{words}"
 
 
@@ -200,17 +203,19 @@ def _objective(asked: Settings, path: str) -> tuple[keras.Variable | None, dict[
     return share, options | {"share": share}
 
 
-def _patient(asked: Settings) -> dict[str, keras.callbacks.Callback]:
+def _patient(asked: Settings, score: str) -> dict[str, keras.callbacks.Callback]:
     """Return Keras' callbacks that count scores, by name."""
     found: dict[str, keras.callbacks.Callback] = {}
     if (asked.patience or asked.schedule == "plateau") and not asked.val:
         raise TrainError("val: found none, expected a split for --patience and --schedule plateau")
     if asked.schedule == "plateau":
         found["plateau"] = keras.callbacks.ReduceLROnPlateau(
-            SCORE, factor=0.1, patience=max(asked.patience // 2, 5), mode="max"
+            f"val_{score}", factor=0.1, patience=max(asked.patience // 2, 5), mode="max"
         )
     if asked.patience:
-        found["stop"] = keras.callbacks.EarlyStopping(SCORE, patience=asked.patience, mode="max")
+        found["stop"] = keras.callbacks.EarlyStopping(
+            f"val_{score}", patience=asked.patience, mode="max"
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a Keras model is compiled with: a loss of the registry, and mean IoU over an epoch."""
+"""What a Keras model is compiled with: a loss of the registry, and a score over an epoch."""
 
 import inspect
 from typing import Any
@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from dsbuild.errors import TrainError
+from dsbuild.train.facts import Facts
 from dsbuild.train.losses import LOSSES, Tensor
 
 
@@ -73,7 +74,7 @@ def _plain(value: Any) -> Any:
 
 @keras.saving.register_keras_serializable("dsbuild")
 class MeanIoU(keras.metrics.MeanIoU):
-    """Mean IoU of labels and logits over an epoch, `metrics.Confusion.mean_iou` to float32.
+    """Mean IoU of labels and logits over an epoch, `Confusion.mean_iou` to float32.
 
     Takes labels (n, h, w) or (n, h, w, 1) and logits (n, h, w, c); one logit is that of class 1
     against class 0. Pixels are counted in int64. As in Keras, labels outside the classes are
@@ -94,10 +95,33 @@ class MeanIoU(keras.metrics.MeanIoU):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Any:
         """Count the pixels of a batch."""
-        if y_pred.shape[-1] == 1:
-            y_pred = ops.concatenate([ops.zeros_like(y_pred), y_pred], -1)
-        return super().update_state(y_true, y_pred, sample_weight)
+        return super().update_state(y_true, _each(y_pred), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes this metric again."""
         return {"classes": self.num_classes, "ignore": self.ignore_class, "name": self.name}
+
+
+def metric(known: Facts) -> keras.metrics.Metric:
+    """Return what tells during a training how it goes: `Facts.score` of labels and logits."""
+    if known.score == "mean_iou":
+        return MeanIoU(len(known.classes), known.padding)
+    return Accuracy(name="accuracy")
+
+
+@keras.saving.register_keras_serializable("dsbuild")
+class Accuracy(keras.metrics.SparseCategoricalAccuracy):
+    """Share of images whose label (n,) is the class of their logits (n, c), as of `MeanIoU`."""
+
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> Any:
+        """Count the images of a batch."""
+        return super().update_state(y_true, _each(y_pred), sample_weight)
+
+
+def _each(logits: Tensor) -> Tensor:
+    """Return a logit of each class, also where one stands for class 1 against class 0."""
+    if logits.shape[-1] > 1:
+        return logits
+    return ops.concatenate([ops.zeros_like(logits), logits], -1)

@@ -132,7 +132,8 @@ def load(run: str, which: str | None = None, output_stride: int | None = None) -
     found = [name for name in (which or BEST, which or LAST) if _stands(run, name)]
     if not found:
         raise TrainError(f"{run}: found no weights yet; run `dsbuild train` to its first score")
-    network = model.build(**architecture(asked, known))
+    # To share statistics among devices is of training, and of TensorFlow alone.
+    network = model.build(**architecture(asked, known) | {"synchronized": False})
     path = storage.join(run, found[0])
     values, meta = checkpoint.load(path)
     checkpoint.restore(path, checkpoint.names(network.variables), values)

@@ -2,7 +2,7 @@
 
 <name>.png            the class of each pixel, a PNG with the data set's palette
 <name>.overlay.jpg    the image with these colours over it
-<name>.npz            `probabilities`, float32 (h, w, c), and the names of the `classes`
+<name>.npz            `probabilities`, float32 (h, w, c), and the names of the c `classes`
 <name>.mp4            of a video: its frames with the colours over them
 predictions.json      of a model that classifies: class and probability of each image
 """
@@ -133,8 +133,8 @@ def _check(predictor: Predictor, wanted: Wanted, found: Sequence[Source]) -> Non
             other = makers.setdefault(target, source.path)
             if other != source.path:
                 raise TrainError(
-                    f"{target}: would be made of both {other} and {source.path}; rename one, name "
-                    "the folder that holds both, or predict them into different folders"
+                    f"{target}: would be made of both {other} and {source.path}; rename one, or "
+                    "predict them into different folders"
                 )
             if os.path.realpath(target) in given:
                 raise TrainError(
@@ -224,9 +224,10 @@ def _one(
 ) -> dict[str, Any]:
     """Write what is wanted of an image; return what it is."""
     names = predictor.trained.facts.classes
+    if probable is not None and predictor.binary:
+        probable = np.concatenate([1 - probable, probable], -1)
     if not predictor.pixels:
-        # One logit is that of class 1.
-        shares = probable if len(probable) > 1 else np.array([1 - probable[0], probable[0]])
+        shares = probable
         return {
             "path": source.path,
             "class": names[int(plane)],

@@ -33,7 +33,8 @@ def find(asked: Sequence[str], out: str | None = None) -> tuple[Source, ...]:
     Args:
       asked: files, folders, or patterns such as `photos/**/*.jpg`. Of folders all images and
         videos are meant, at any depth, and names keep their sub-folders; so do patterns.
-      out: what lies in this folder is left out, but for files that are named themselves.
+      out: what lies in this folder is left out where it is inside of one that is asked for, but
+        for files that are named themselves.
 
     Raises TrainError where there is no such file, or none in a folder or for a pattern.
     """
@@ -69,7 +70,9 @@ def _matched(pattern: str, out: str | None) -> Iterator[Source]:
     while glob.has_magic(root):
         root = os.path.dirname(root)
     for path in sorted(glob.glob(pattern, recursive=True)):
-        if os.path.isdir(path) or not path.lower().endswith(IMAGES + VIDEOS) or _lies(path, out):
+        if os.path.isdir(path) or not path.lower().endswith(IMAGES + VIDEOS):
+            continue
+        if _lies(path, out, root or "."):
             continue
         yield _source(storage.normal(path), os.path.relpath(path, root or "."))
 
@@ -77,7 +80,7 @@ def _matched(pattern: str, out: str | None) -> Iterator[Source]:
 def _below(folder: str, root: str, out: str | None) -> Iterator[Source]:
     for name, is_folder in storage.entries(folder):
         path = storage.join(folder, name)
-        if name.startswith(".") or _lies(path, out):
+        if name.startswith(".") or _lies(path, out, root):
             continue
         if is_folder:
             yield from _below(path, root, out)
@@ -85,8 +88,9 @@ def _below(folder: str, root: str, out: str | None) -> Iterator[Source]:
             yield _source(path, storage.relative(folder, root) or ".", name)
 
 
-def _lies(path: str, out: str | None) -> bool:
-    return out is not None and storage.inside(path, out)
+def _lies(path: str, out: str | None, root: str) -> bool:
+    """Tell whether a path lies in `out`, and that below `root`."""
+    return out is not None and storage.inside(path, out) and not storage.inside(root, out)
 
 
 def _source(path: str, *names: str) -> Source:

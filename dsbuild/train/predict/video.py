@@ -27,13 +27,21 @@ def opened(source: str | int) -> Iterator[Any]:
     # FFmpeg says on stderr, past Python, what is an error here; read at its first use.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    capture = cv2.VideoCapture(source)
+    capture = cv2.VideoCapture()
     try:
+        # OpenCV takes no number past int32, and ends the process at a negative one.
+        if isinstance(source, str) or 0 <= source < 1 << 31:
+            capture.open(source)
         if not capture.isOpened():
             if isinstance(source, int):
                 raise TrainError(
                     f"camera {source}: found none that can be read; give the number of another, "
                     "or a video"
+                )
+            if "://" in source:
+                raise TrainError(
+                    f"{source}: found no stream that can be read; look at its address, and "
+                    "whether it is reachable"
                 )
             raise TrainError(
                 f"{source}: found no video that OpenCV can read, expected one such as MP4; convert "

@@ -110,9 +110,13 @@ def save(
     classes: Sequence[str],
     boundary: BoundaryF1 | None = None,
     matting: Matting | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
-    """Write the report into a folder, over one that is there; return its document."""
-    scores = document(confusion, classes, boundary, matting)
+    """Write the report into a folder, over one that is there; return its document.
+
+    `about`, such as what was measured on which data, stands at its beginning.
+    """
+    scores = {**(about or {}), **document(confusion, classes, boundary, matting)}
     files = {
         SCORES: manifest.dump(scores, indent=2).encode() + b"\n",
         TABLE: table(confusion, classes).encode(),

@@ -11,6 +11,7 @@ its own: IN is an .npz of batches, OUT one of what came of them.
 """
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,9 @@ def _keras(network: Any, path: str) -> None:
 
 def _onnx(network: Any, path: str) -> None:
     network.predict_on_batch(np.zeros((1, 33, 33, 3), np.uint8))  # Keras exports none before
-    network.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx looks for names of NumPy 1
+        network.export(path, format="onnx", verbose=False)
 
 
 def _tflite(network: Any, path: str) -> None:
@@ -66,7 +69,7 @@ def _tflite(network: Any, path: str) -> None:
     spec = tf.TensorSpec((1, *network.inputs[0].shape[1:]), tf.uint8, name="images")
     function = tf.function(lambda images: {"classes": network(images, training=False)})
     made = frozen(function.get_concrete_function(spec))
-    found = tf.lite.TFLiteConverter.from_concrete_functions([made]).convert()
+    found = tf.lite.TFLiteConverter.from_concrete_functions([made], network).convert()
     with open(path, "wb") as file:
         file.write(found)
 

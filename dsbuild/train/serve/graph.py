@@ -22,8 +22,11 @@ class Laplacian(keras.layers.Layer):
         images = ops.cast(images, "float32")
         weighted = images * ops.convert_to_tensor(_GREY, "float32")
         grey = ops.floor((ops.sum(weighted, -1, keepdims=True) + _UNIT // 2) / _UNIT)
-        tall = ops.concatenate([grey[:, 1:2], grey, grey[:, -2:-1]], 1)
-        wide = ops.concatenate([grey[:, :, 1:2], grey, grey[:, :, -2:-1]], 2)
+        # Mirrored about the outermost pixels; a single one is its own neighbour.
+        above, below = grey[:, :2][:, -1:], grey[:, -2:][:, :1]
+        left, right = grey[:, :, :2][:, :, -1:], grey[:, :, -2:][:, :, :1]
+        tall = ops.concatenate([above, grey, below], 1)
+        wide = ops.concatenate([left, grey, right], 2)
         return tall[:, :-2] + tall[:, 2:] + wide[:, :, :-2] + wide[:, :, 2:] - 4 * grey
 
     def compute_output_shape(self, shape: tuple) -> tuple:
