@@ -8,17 +8,25 @@ import subprocess
 
 import pytest
 
+from dsbuild.cli import main
 from tests import fakes
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def commands(page):
-    """Return the commands in a page's sh blocks, without comments."""
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+def commands(page, kind="sh"):
+    """Return the commands in a page's blocks of a kind, without comments and prompts."""
+    blocks = re.findall(rf"```{kind}\n(.*?)```", page.read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.strip()]
-    return [shlex.split(line, comments=True) for line in lines]
+    return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
+
+
+def shortened(words):
+    """Return a command that trains for two steps where it would for more."""
+    steps = dict.fromkeys(("--steps", "--every"), "2")
+    before = ["", *words]
+    return [steps.get(option, word) for option, word in zip(before, words, strict=False)]
 
 
 def test_the_readme_opens_with_exactly_two_commands():
@@ -39,12 +47,20 @@ def test_every_command_runs(page, tmp_path, run, monkeypatch):
         assert run("voc", "--quiet").exit_code == 0
     for words in commands(page):
         if words[0] == "dsbuild":
-            result = run(*words[1:])
+            result = run(*shortened(words)[1:])
             assert result.exit_code == 0, (words, result.output)
         elif words[0] == "make":
             subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, check=True, capture_output=True)
         else:
             assert words[0] == "eval", words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_that_needs_more_is_well_formed(page):
+    """Commands with a prompt want data, weights or machines that are not here."""
+    for words in commands(page, "console"):
+        assert words[0] == "dsbuild", words
+        main.commands[words[1]].make_context(words[1], words[2:])
 
 
 def test_make_lists_its_targets():
