@@ -9,10 +9,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import dsbuild
-from dsbuild import images, records
+from dsbuild import decode, images, records
 from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
 from tests import fakes, stores
@@ -168,6 +170,49 @@ def test_a_run_goes_on_where_it_was_left(built, start):
     whole = names(dsbuild.tf_dataset(built, "train", seed=7, repeat=2))
     rest = dsbuild.tf_dataset(built, "train", seed=7, repeat=2, start=start)
     assert names(rest) == whole[start:]
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 3), (2, 3), (1, 2)])
+@pytest.mark.parametrize("seed", [None, 7])
+def test_a_share_goes_on_where_it_was_left(built, index, count, seed):
+    asked = {"seed": seed, "repeat": 3, "index": index, "count": count}
+    whole = names(dsbuild.tf_dataset(built, "train", **asked))
+    for start in (1, 4, 7, 100):
+        assert names(dsbuild.tf_dataset(built, "train", start=start, **asked)) == whole[start:]
+
+
+def test_orders_are_of_seed_and_epoch_alone(built):
+    def found(iterations, chance):
+        tf.random.set_seed(chance)
+        data = dsbuild.tf_dataset(built, "train", seed=7, repeat=None)
+        for _ in range(iterations):
+            next(iter(data))
+        return names(data.take(36))
+
+    first = found(0, 0)
+    assert first == found(0, 1) == found(3, 0)
+    epochs = [tuple(first[i : i + 12]) for i in (0, 12, 24)]
+    assert len(set(epochs)) == 3
+    assert all(sorted(one) == sorted(keys(built, "train")) for one in epochs)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 40), st.integers(0, 9))
+@settings(deadline=None, max_examples=20)
+def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, seed):
+    if not sum(blocks):
+        return
+    found = list(decode.ordered(blocks, seed, window, 2).as_numpy_iterator())
+    total = sum(blocks)
+    for epoch in (found[:total], found[total:]):
+        assert sorted(epoch) == list(range(total))
+    if window == 1:
+        stops = np.cumsum(blocks)
+        parts = {tuple(range(stop - size, stop)) for size, stop in zip(blocks, stops, strict=True)}
+        at = 0
+        while at < total:
+            part = next(part for part in parts if part and part[0] == found[at])
+            assert tuple(found[at : at + len(part)]) == part
+            at += len(part)
 
 
 def test_an_iterator_is_saved_and_restored(built, tmp_path):

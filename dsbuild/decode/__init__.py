@@ -48,7 +48,9 @@ def tf_dataset(
     of are computed from image or label.
 
     A `seed` shuffles: each epoch in an order of its own, shards first, then samples within
-    windows of `window`. `repeat` epochs follow one another, without an end where it is None. Of
+    windows of `window`. `repeat` epochs follow one another, without an end where it is None;
+    their orders are the same however often they are iterated over, but of a single epoch each
+    iteration has another one, as Keras' `fit` wants it. Of
     `count` shares, such as ranks, the one of number `index` is read; its first `start` samples,
     counted over all epochs, are left out. `cache` keeps decoded samples for further epochs, in
     memory, or in files of a path. `parallel` samples are decoded at once, as many as
@@ -79,14 +81,16 @@ def tf_dataset(
     def loaded(numbers: tf.data.Dataset) -> tf.data.Dataset:
         return numbers.map(load, parallel or tf.data.AUTOTUNE, deterministic)
 
-    samples = tf.data.Dataset.range(len(data))
+    left_out = start * count  # of all shares
     if cache:
-        samples = loaded(samples).cache("" if cache is True else cache)
+        samples = loaded(tf.data.Dataset.range(len(data))).cache("" if cache is True else cache)
         if seed is not None:
             samples = samples.shuffle(window, seed)
-    elif seed is not None:
-        samples = _shuffled(data.blocks, seed, window)
-    samples = samples.repeat(repeat).shard(count, index).skip(start)
+        samples = samples.repeat(repeat)
+    else:
+        past, left_out = divmod(left_out, len(data))
+        samples = ordered(data.blocks, seed, window, repeat, past)
+    samples = samples.skip(left_out).shard(count, index)
     if not cache:
         samples = loaded(samples)
     options = tf.data.Options()
@@ -95,15 +99,41 @@ def tf_dataset(
     return samples.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
-def _shuffled(blocks: Sequence[int], seed: int, window: int) -> tf.data.Dataset:
-    """Return numbers in a new order at each iteration: blocks, then numbers within windows."""
+def ordered(
+    blocks: Sequence[int], seed: int | None, window: int, repeat: int | None, past: int = 0
+) -> tf.data.Dataset:
+    """Return the numbers of samples in the order of `repeat` epochs, but for the first `past`.
+
+    With a seed blocks are shuffled, then numbers within windows, as in `dsbuild.order`, though
+    by other chance: a function of seed and epoch, whatever the seed of the process is.
+    """
+    total, endless = sum(blocks), repeat is None
+    epochs = None if endless else max(repeat - past, 0)
+    if seed is None:
+        return tf.data.Dataset.range(total).repeat(epochs)
+    if repeat == 1:
+        numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(epochs)
+    else:
+        numbers = tf.data.Dataset.range(past, tf.int64.max if endless else repeat)
+    numbers = numbers.flat_map(lambda epoch: _shuffled(blocks, seed, epoch, window))
+    length = tf.data.INFINITE_CARDINALITY if endless else epochs * total
+    return numbers.apply(tf.data.experimental.assert_cardinality(length))
+
+
+def _shuffled(blocks: Sequence[int], seed: int, epoch: tf.Tensor, window: int) -> tf.data.Dataset:
+    """Return the numbers of an epoch in its order."""
+    chance = tf.stack([tf.constant(seed % 2**63, tf.int64), epoch])
     stops = tf.cumsum(tf.constant(blocks, tf.int64))
-    ranges = tf.data.Dataset.from_tensor_slices((stops - tf.constant(blocks, tf.int64), stops))
-    numbers = ranges.shuffle(len(blocks), seed).flat_map(tf.data.Dataset.range)
-    total = sum(blocks)
-    return numbers.apply(tf.data.experimental.assert_cardinality(total)).shuffle(
-        min(window, total), seed
-    )
+    ranges = tf.stack([stops - tf.constant(blocks, tf.int64), stops], 1)
+    ranges = tf.random.experimental.stateless_shuffle(ranges, chance)
+    numbers = tf.data.Dataset.from_tensor_slices(ranges)
+    numbers = numbers.flat_map(lambda ends: tf.data.Dataset.range(ends[0], ends[1]))
+
+    def mixed(number: tf.Tensor, some: tf.Tensor) -> tf.Tensor:
+        one = tf.random.experimental.stateless_fold_in(chance, number + 1)
+        return tf.random.experimental.stateless_shuffle(some, one)
+
+    return numbers.batch(min(window, sum(blocks))).enumerate().map(mixed).unbatch()
 
 
 def _decoded(record: tf.Tensor, structure: Structure, where: tf.Tensor) -> tf.Tensor:
