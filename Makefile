@@ -11,7 +11,7 @@ TEST_BEAM := $(BEAM)/.test
 TESTS_BEAM := $(wildcard tests/test_pipelines_*.py tests/test_dataflow.py tests/test_portable.py tests/test_cluster.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-beam test-all lint format docs bench bench-engines fuzz clean
+.PHONY: help demo test test-beam test-all lint format docs bench bench-engines bench-train fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -73,6 +73,9 @@ bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 bench-engines: $(TEST_BEAM) ## Measure Beam and Dask beside builds without them
 	$(BEAM)/bin/pip install --quiet --disable-pip-version-check psutil
 	$(BEAM)/bin/python bench/engines.py
+
+bench-train: $(TEST) ## Measure what the trainer learns, and whether its input keeps up
+	$(BIN)/python bench/train.py
 
 fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'

@@ -10,6 +10,7 @@ import itertools
 import os
 
 os.environ["KERAS_BACKEND"] = "torch"  # before Keras is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # which Keras imports where it is there
 
 import torch
 from torch.nn import functional

@@ -534,7 +534,7 @@ def test_interrupt_keeps_finished_shards(tmp_path):
 def test_a_second_build_into_the_folder_stops(voc, out):
     with (
         storage.lock(os.path.join(out, ".dsbuild", "lock")),
-        pytest.raises(StorageError, match=r"another dsbuild is building into this folder"),
+        pytest.raises(StorageError, match=r"another dsbuild is at work in this folder"),
     ):
         make(voc, out)
     make(voc, out)

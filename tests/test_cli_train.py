@@ -33,6 +33,11 @@ def test_it_trains_tells_and_goes_into_a_run(data, run, tmp_path):
     again = run("train", data, "--run", folder, "--from-run", folder)
     assert again.exit_code == 0, again.output
     assert "its training is finished" in again.stdout
+    silent = run("train", data, "--run", folder, "--from-run", folder, "--quiet")
+    assert (silent.exit_code, silent.output) == (0, "")
+    other = run("train", data, "--run", tmp_path / "b", "--from-run", folder, "--epochs", "1")
+    assert other.exit_code == 0, other.output
+    assert f"{tmp_path / 'b'}: 3 steps" in other.stdout
 
 
 def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
@@ -56,8 +61,9 @@ def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
         (["--ema", "0.9", "--steps", "0"], "ema: found 0.9, expected 0 with --steps 0"),
         (["--split", "test"], "there is no split 'test'"),
         (["--devices", "3"], "batch: found 4, expected a multiple of 3 devices"),
+        (["--steps", "2", "--epochs", "1"], "--steps and --epochs: found both, expected one"),
         (["--from-run", "nowhere"], "nowhere: found no settings.json and run.json"),
-        (["--weights", "nowhere"], "nowhere: found no such file"),
+        (["--weights", "nowhere"], "weights: nowhere: found no file of Keras"),
     ],
 )
 def test_bad_input_is_told_in_a_line(data, run, tmp_path, options, text):

@@ -254,7 +254,7 @@ def test_another_recipe_is_named(voc, out, tmp_path):
 def test_a_second_build_at_the_same_time_stops(voc, out):
     with (
         storage.lock(os.path.join(out, ".dsbuild", "lock")),
-        pytest.raises(StorageError, match="another dsbuild is building into this folder"),
+        pytest.raises(StorageError, match="another dsbuild is at work in this folder"),
     ):
         make_beam(voc, out)
 

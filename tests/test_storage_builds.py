@@ -182,5 +182,5 @@ def test_two_builds_into_one_folder(s3, voc, run, monkeypatch):
     with storage.lock(f"{s3}/out/.dsbuild/lock"):
         result = run("voc", voc, f"{s3}/out", "--workers", "1")
     assert result.exit_code == 1
-    assert f"{s3}/out: another dsbuild is building into this folder" in result.stderr
+    assert f"{s3}/out: another dsbuild is at work in this folder" in result.stderr
     assert built(f"{s3}/out") == {}

@@ -23,7 +23,7 @@ def test_a_lock_is_held_once_and_freed(bucket):
     path = f"{bucket}/out/.dsbuild/lock"
     with storage.lock(path):
         with (
-            pytest.raises(StorageError, match=f"^{bucket}/out: another dsbuild is building"),
+            pytest.raises(StorageError, match=f"^{bucket}/out: another dsbuild is at work"),
             storage.lock(path),
         ):
             pass

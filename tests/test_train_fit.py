@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -11,14 +12,17 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
+from dsbuild import storage
 from dsbuild.cli import main
-from dsbuild.errors import DsbuildError, TrainError
+from dsbuild.errors import DsbuildError, StorageError, TrainError
 from dsbuild.train import checkpoint, data, facts, fit, runs
 from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
 from dsbuild.train.settings import Settings
 from tests import fakes
+from tests.backends import fresh
 
 QUICK = {
     "backbone": "tiny",
@@ -64,7 +68,7 @@ class Left(Exception):
 @pytest.fixture(scope="module")
 def whole(shapes, tmp_path_factory):
     """A run of four steps that nothing broke; its settings, with what has to be kept."""
-    asked = quick(schedule="plateau", patience=5, ema=0.9, hard_share=0.5, hard_steps=4)
+    asked = quick(schedule="plateau", plateau=3, patience=5, ema=0.9, hard_share=0.5, hard_steps=4)
     run = str(tmp_path_factory.mktemp("whole") / "run")
     lines = []
     return asked, run, fit.train(shapes, run, asked, talk=lines.append), lines
@@ -73,7 +77,7 @@ def whole(shapes, tmp_path_factory):
 def test_a_run_holds_what_it_was_and_what_came_of_it(shapes, whole):
     asked, run, found, lines = whole
     assert sorted(os.listdir(run)) == sorted(
-        ["best.npz", "last.npz", "log.csv", "metrics.json", "run.json", "settings.json"]
+        [".dsbuild", "best.npz", "last.npz", "log.csv", "metrics.json", "run.json", "settings.json"]
     )
     assert runs.settings_of(run) == asked
     about = json.loads(pathlib.Path(run, runs.RUN).read_text())
@@ -94,12 +98,17 @@ def test_best_weights_are_the_averaged_ones_and_score_what_was_logged(shapes, wh
     _, run, found, _ = whole
     trained = runs.load(run)
     assert trained.step == found["best"]["step"]
-    held = data.labelled(shapes, "train[:2]", trained.settings)
+    held = data.labelled(shapes, trained.settings, "val")
     score = measure(Predictor(trained), held).confusion.mean_iou
     assert score == pytest.approx(found["best"]["val_mean_iou"], abs=1e-9)
     values, _ = last(run)
     best, _ = checkpoint.load(os.path.join(run, runs.BEST))
     assert not np.array_equal(values["logits/kernel"], best["logits/kernel"])
+    ended = checkpoint.weights(runs.load(run, runs.LAST).model)
+    np.testing.assert_array_equal(ended["logits/kernel"], values["averaged/logits/kernel"])
+    held = data.labelled(shapes, trained.settings, "val")
+    score = measure(Predictor(runs.load(run, runs.LAST)), held).confusion.mean_iou
+    assert score == pytest.approx(found["last"]["val_mean_iou"], abs=1e-9)
 
 
 def test_a_run_that_was_left_ends_as_one_that_was_not(shapes, whole, tmp_path):
@@ -139,8 +148,11 @@ def test_a_folder_of_something_else_is_named(shapes, whole, tmp_path):
     with pytest.raises(TrainError) as error:
         fit.train(shapes, run, quick(batch=8), talk=print)
     assert f"{run}: its run has " in str(error.value)
+    file = tmp_path / "file"
+    file.touch()
     for folder, text in (
         (shapes, "found no settings.json and run.json, expected the folder of a run"),
+        (str(file), "file: found a file, expected the folder of a run"),
     ):
         with pytest.raises(TrainError, match=text):
             fit.train(shapes, folder, asked)
@@ -158,13 +170,24 @@ def test_bad_input_is_named(shapes, tmp_path):
     run = str(tmp_path / "run")
     for path, asked, text in (
         (str(tmp_path), quick(), r"found no manifest.json, expected a folder that dsbuild wrote"),
-        (shapes, quick(split="test"), r"there is no split 'test', there are train"),
-        (shapes, quick(val="train[:0]"), r"found no sample in 'train\[:0\]'"),
+        (shapes, quick(split="test"), r"split 'test': there is no split 'test', there are train"),
+        (
+            shapes,
+            quick(val="val"),
+            r"none by --val '', or divide one: --split 'train\[:90%\]' --val",
+        ),
+        (shapes, quick(val="train[:0]"), r"val 'train\[:0\]': found no sample"),
         (shapes, quick(sigmoid=True, loss="bce"), r"sigmoid: found 4 classes, expected 2"),
         (shapes, quick(val="", patience=3), r"val: found none, expected a split"),
-        (shapes, quick(weights=str(tmp_path / "none.h5")), r"none.h5: found no such file"),
+        (shapes, quick(weights=str(tmp_path / "none.h5")), r"none.h5: found no file of Keras"),
         (shapes, quick(class_weights="median"), r"class weights median"),
-        (shapes, quick(freeze=("tail",)), r"tail: found no such layers"),
+        (
+            shapes,
+            quick(freeze=("tail",)),
+            r"tail: found no such layers, expected one of aspp, back",
+        ),
+        (shapes, quick(freeze=("",)), r"freeze: found nothing that is left to train"),
+        (shapes, quick(weights=shapes), r"weights: .*: found no file of Keras, no checkpoint of"),
         (shapes, quick(scales=(0.7, 1.3)), r"scale_step: found 0.25"),
     ):
         with pytest.raises(DsbuildError, match=text):
@@ -203,6 +226,11 @@ def test_a_loss_that_is_no_number_stops_the_run(shapes, tmp_path):
     with pytest.raises(TrainError, match=r"the loss is (nan|inf), expected a number; lower the"):
         fit.train(shapes, run, asked)
     assert runs.LAST not in os.listdir(run)
+    # The loss of a leg's last step is that of the weights before.
+    once = {"optimiser": "sgd", "val": "", "steps": 1, "every": 1}
+    with pytest.raises(TrainError, match=r"^step 1: weights of \S+ are no numbers, expected a num"):
+        fit.train(shapes, run, quick(rate=3e38, last_rate=100.0, **once))
+    assert {runs.LAST, runs.BEST}.isdisjoint(os.listdir(run))
 
 
 def test_the_gradient_branch_in_16_bits_takes_weights_of_another_run(shapes, whole, tmp_path):
@@ -212,6 +240,37 @@ def test_the_gradient_branch_in_16_bits_takes_weights_of_another_run(shapes, who
     assert np.isfinite(found["last"]["loss"])
     with pytest.raises(TrainError, match=r"found shape .*, expected"):
         fit.train(shapes, str(tmp_path / "other"), quick(weights=whole[1], depth=16))
+
+
+def test_what_an_earlier_start_left_is_not_taken_for_the_runs_own(shapes, whole, tmp_path):
+    run = str(tmp_path / "run")
+    shutil.copytree(whole[1], run)
+    os.unlink(os.path.join(run, runs.LAST))
+    asked = quick(steps=1, val="", ema=0.5, schedule="poly", dropout=0.0, weights=whole[1])
+    lines = []
+    found = fit.train(shapes, run, asked, talk=lines.append)
+    assert "loaded" in lines[0]
+    assert "best" not in found
+    assert runs.BEST not in os.listdir(run)
+    assert found["last"]["rate"] == pytest.approx(asked.rate)
+    values, _ = last(run)
+    used = checkpoint.weights(runs.load(run).model)
+    np.testing.assert_array_equal(used["logits/kernel"], values["averaged/logits/kernel"])
+    assert not any("seed" in name for name in used)
+    with storage.lock(os.path.join(run, runs.ROOM, "lock")):
+        os.unlink(os.path.join(run, runs.METRICS))
+        with pytest.raises(StorageError, match="run: another dsbuild is at work in this folder"):
+            fit.train(shapes, run, asked)
+
+
+def test_a_split_without_a_labelled_pixel_has_no_score(tmp_path):
+    source = fakes.shapes(tmp_path, 4, 40)
+    for path in pathlib.Path(source, "labels").iterdir():
+        Image.fromarray(np.full((40, 40), 255, np.uint8)).save(path)
+    names = os.path.join(source, "classes.txt")
+    out = build("pairs", source, str(tmp_path / "out"), "--classes", names)
+    with pytest.raises(TrainError, match="val: found no labelled pixel, expected some; name anot"):
+        fit.train(out, str(tmp_path / "run"), quick(steps=0, val="train"))
 
 
 def test_mattes_are_trained_with_one_logit(tmp_path):
@@ -230,7 +289,13 @@ def test_classes_of_images_are_trained(tmp_path):
     asked = quick(steps=4, val="train", crop=33, scales=(1.0, 1.0), scale_step=0.0)
     found = fit.train(out, str(tmp_path / "run"), asked)
     assert np.isfinite(found["last"]["loss"])
-    assert 0 <= found["last"]["val_accuracy"] <= 1
+    assert found["best"]["val_accuracy"] >= found["last"]["val_accuracy"] >= 0
+    assert 0 <= found["last"]["accuracy"] <= 1
+    assert not any("mean_iou" in name for name in found["last"])
+    assert fit.told("run", found).startswith("run: 4 steps; best val accuracy 0.")
+    for wrong in ({"gradient": True}, {"pyramid": (0.5, 1.0)}):
+        with pytest.raises(TrainError, match=r"expected .* where images are one class"):
+            fit.train(out, str(tmp_path / "other"), dataclasses.replace(asked, **wrong))
 
 
 def test_tiny_learns_drawn_shapes(shapes, tmp_path):
@@ -247,7 +312,9 @@ def test_a_run_that_is_killed_ends_as_one_that_was_not(shapes, whole, tmp_path):
     again = str(tmp_path / "run")
     options = [
         word
-        for name, value in (QUICK | {"schedule": "plateau", "patience": 5, "ema": 0.9}).items()
+        for name, value in (
+            QUICK | {"schedule": "plateau", "plateau": 3, "patience": 5, "ema": 0.9}
+        ).items()
         for word in (f"--{name}", str(value))
     ]
     options += ["--hard-share", "0.5", "--hard-steps", "4"]
@@ -268,43 +335,40 @@ def test_a_run_that_is_killed_ends_as_one_that_was_not(shapes, whole, tmp_path):
 
 DEVICES = """
 import sys
-import keras, numpy as np, tensorflow as tf
-from dsbuild.train import facts, fit, model, optimisers, runs
-from dsbuild.train.objective import Loss
-from dsbuild.train.evaluate import measure
-from dsbuild.train.inference import Predictor
+from dsbuild.train import fit
 from dsbuild.train.settings import Settings
 
-count = int(sys.argv[1])
-asked = Settings(backbone="tiny", batch=8, dropout=0.0, momentum=0.8, rate=0.01)
-strategy = fit._strategy(count, asked)
-assert strategy.num_replicas_in_sync == count
-known = facts.of(sys.argv[2])
-keras.utils.set_random_seed(1)
-with strategy.scope():
-    network = model.build(**runs.architecture(asked, known))
-    network.compile(optimisers.build(asked, 4), Loss("cross_entropy"), jit_compile=False)
-rng = np.random.default_rng(0)
-batch = rng.uniform(0, 255, (8, 65, 65, 3)).astype("float32"), rng.integers(0, 4, (8, 65, 65, 1))
-found = network.fit(
-    tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=1, epochs=4, verbose=0
+count, path, folder = int(sys.argv[1]), *sys.argv[2:]
+asked = Settings(
+    backbone="tiny", crop=65, batch=8, steps=4, every=2, dropout=0.0, momentum=0.8, rate=0.01,
+    val="train[:2]", ema=0.5, hard_share=0.5, hard_steps=4, clip=10.0,
 )
-print(*found.history["loss"])
+
+class Left(Exception):
+    pass
+
+def leave(line):
+    raise Left
+
+whole = fit.train(path, f"{folder}/whole", asked, devices=count, quiet=True)
+try:
+    fit.train(path, f"{folder}/left", asked, devices=count, talk=leave)
+except Left:
+    pass
+left = fit.train(path, f"{folder}/left", asked, devices=count, quiet=True)
+print(*(found["last"][name] for found in (whole, left) for name in ("loss", "val_mean_iou")))
 """
 
 
 @pytest.mark.slow
-def test_two_devices_have_the_loss_of_one(shapes):
+def test_two_devices_do_what_one_does(shapes, tmp_path):
+    """Also when they are left and go on."""
     found = [
-        subprocess.run(
-            [sys.executable, "-c", DEVICES, str(count), shapes],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=240,
-        ).stdout.split()
+        [float(word) for word in fresh(DEVICES, count, shapes, tmp_path / str(count)).split()]
         for count in (1, 2)
     ]
-    one, two = ([float(word) for word in words] for words in found)
-    assert len(one) == 4
-    assert two == pytest.approx(one, rel=1e-3)
+    for loss, score, loss_left, score_left in found:
+        assert loss_left == pytest.approx(loss, rel=1e-3)
+        assert score_left == pytest.approx(score, abs=0.02)
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-3)
+    assert found[1][1] == pytest.approx(found[0][1], abs=0.02)

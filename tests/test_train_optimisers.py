@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from dsbuild.train import optimisers
+from dsbuild.train import model, optimisers
 from dsbuild.train.settings import Settings
 
 STEPS = 10
@@ -38,11 +38,12 @@ def moved(**asked):
     network = keras.Model(inputs, x)
     for variable in network.variables:
         variable.assign(np.full(variable.shape, 2.0))
-    optimiser = optimisers.build(Settings(schedule="constant", rate=0.1, **asked), STEPS)
-    kernel, bias, last, _ = network.trainable_variables
-    optimiser.build(network.trainable_variables)
-    ones = [keras.ops.ones_like(one) for one in network.trainable_variables]
-    optimiser.apply(ones, network.trainable_variables)
+    variables = network.trainable_variables
+    asked = Settings(schedule="constant", rate=0.1, **asked)
+    optimiser = optimisers.build(asked, STEPS, variables)
+    kernel, bias, last, _ = variables
+    optimiser.build(variables)
+    optimiser.apply([keras.ops.ones_like(one) for one in variables], variables)
     return [2 - numbers(keras.ops.squeeze(one)) for one in (kernel, bias, last)]
 
 
@@ -50,6 +51,14 @@ def test_kernels_decay_and_the_last_layer_has_a_rate_of_its_own():
     assert moved(decay=0.0) == pytest.approx([0.1, 0.1, 0.1], abs=1e-6)
     # The gradient of l2 |w|^2 / 2 is l2 w.
     assert moved(decay=0.5, last_rate=10.0) == pytest.approx([0.2, 0.1, 2.0], abs=1e-6)
+
+
+def test_kernels_of_depthwise_convolutions_do_not_decay():
+    network = model.build(classes=2, backbone="tiny")
+    found = {one.path for one in network.trainable_variables if optimisers.decays(one.path)}
+    assert {"logits/kernel", "aspp_1_pointwise/kernel", "backbone_block1_conv1/kernel"} <= found
+    assert "backbone_block2_conv1/pointwise_kernel" in found
+    assert not any("depthwise" in path or path.endswith(("bias", "gamma")) for path in found)
 
 
 def test_adam_moves_by_the_rate_and_adamw_decays_apart_from_it():

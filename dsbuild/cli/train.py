@@ -91,28 +91,28 @@ def _command(**given: Any) -> None:
         boot.quiet()
         from dsbuild.train import events, fit, runs
 
+        if {"steps", "epochs"} <= set(asked):
+            raise click.UsageError("--steps and --epochs: found both, expected one")
         known = runs.settings_of(base).document() if base else {}
+        if "epochs" in asked:
+            known["steps"] = None
         chosen = Settings(**{**known, **asked})
         watch = None
         if tensorboard or histograms:
             watch = functools.partial(events.watch, histograms=histograms)
-        silent = quiet or as_json
         found = fit.train(
             path,
             run,
             chosen,
             devices=devices,
-            talk=_nothing if silent else click.echo,
+            talk=click.echo,
+            quiet=quiet or as_json,
             watch=watch,
         )
         if as_json:
             click.echo(json.dumps(found, indent=2))
         elif not quiet:
             click.echo(fit.told(run, found))
-
-
-def _nothing(line: str) -> None:
-    pass
 
 
 _OPTIONS = (

@@ -38,7 +38,7 @@ def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
         lease.take(lambda: note(f"{folder}: {_WAITING}"))
     except _Held:
         raise StorageError(
-            f"{folder}: another dsbuild is building into this folder; wait for it to end, or "
+            f"{folder}: another dsbuild is at work in this folder; wait for it to end, or "
             "choose another folder"
         ) from None
     done = threading.Event()

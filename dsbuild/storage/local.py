@@ -186,7 +186,7 @@ def lock(path: str) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StorageError(
-                f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is building into this "
+                f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is at work in this "
                 "folder; wait for it to end, or choose another folder"
             ) from error
         except OSError as error:

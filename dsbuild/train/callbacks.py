@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: scores, checkpoints, lines, TensorBoard."""
+"""What happens beside the steps of a training: scores, checkpoints, averaged weights."""
 
 import contextlib
 import csv
@@ -9,63 +9,81 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
-from dsbuild import job, storage
+from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.train import checkpoint, runs
 from dsbuild.train.scores.confusion import Confusion
 
-NAMES = {"mean_iou": "mIoU", "accuracy": "accuracy"}  # of scores, for people
 _KEPT = ("best", "wait", "cooldown_counter")  # states of Keras' callbacks
-Talk = Callable[[str], None]
 
 
 class Averaged:
-    """Puts the averaged weights into a model for a while, where its optimiser has some."""
+    """Puts the averaged weights into a model for a while, where its optimiser has some.
+
+    The model's own come back as they were, bit for bit.
+    """
 
     def __init__(self, model: keras.Model):
-        self._swap = None
+        self._model = model
         optimiser = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        if optimiser.use_ema:
-            self._swap = keras.callbacks.SwapEMAWeights()
-            self._swap.set_model(model)
+        self._optimiser = optimiser if optimiser.use_ema else None
 
     @contextlib.contextmanager
-    def weights(self) -> Iterator[None]:
-        """Have the averaged weights within."""
-        if self._swap is None:
-            yield
+    def weights(self) -> Iterator[bool]:
+        """Have the averaged weights within; tell whether there are some."""
+        if self._optimiser is None:
+            yield False
             return
-        self._swap.on_test_begin()
+        moved = self._model.trainable_variables
+        own = [np.array(keras.ops.convert_to_numpy(one)) for one in moved]
+        self._optimiser.finalize_variable_values(moved)
         try:
-            yield
+            yield True
         finally:
-            self._swap.on_test_end()
+            for variable, value in zip(moved, own, strict=True):
+                variable.assign(value)
 
 
-class Sound(keras.callbacks.Callback):
+class _Counting(keras.callbacks.Callback):
+    """Knows the number of a step; asked for one, an optimiser spread over devices has several."""
+
+    def __init__(self, every: int):
+        super().__init__()
+        self._every, self._before = every, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Count the steps of all legs before."""
+        self._before = epoch * self._every
+
+
+class Sound(_Counting):
     """Stops where the loss is no number, before anything of it is kept."""
 
     def on_train_batch_end(self, batch, logs=None):
         """Raise TrainError."""
         if not math.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations)
-            raise TrainError(
-                f"step {step:,}: the loss is {float(logs['loss'])}, expected a number; lower the "
-                "rate, clip gradients, or warm up. The last checkpoint stands"
-            )
+            raise TrainError(_unsound(self._before + batch + 1, f"the loss is {logs['loss']}"))
 
 
-class HardShare(keras.callbacks.Callback):
+def _unsound(step: int, found: str) -> str:
+    return (
+        f"step {step:,}: {found}, expected a number; lower the rate, clip gradients, or warm up. "
+        "The last checkpoint stands"
+    )
+
+
+class HardShare(_Counting):
     """Lets the share of hard pixels fall from 1 over some steps, as DeepLab does."""
 
-    def __init__(self, variable: Any, share: float, steps: int):
-        super().__init__()
+    def __init__(self, variable: Any, share: float, steps: int, every: int):
+        super().__init__(every)
         self._variable, self._share, self._steps = variable, share, steps
 
     def on_train_batch_begin(self, batch, logs=None):
         """Set the share of this step."""
-        done = min(int(self.model.optimizer.iterations) / self._steps, 1.0)
+        done = min((self._before + batch) / self._steps, 1.0)
         self._variable.assign(1 - (1 - self._share) * done)
 
 
@@ -83,11 +101,16 @@ class Scores(keras.callbacks.Callback):
         """Look at the clock."""
         self._begun = time.monotonic()
 
+    def on_train_batch_begin(self, batch, logs=None):
+        """Take down the rate of the last step."""
+        if batch == self.params["steps"] - 1:
+            self._rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
     def on_epoch_end(self, epoch, logs=None):
         """Add scores, rate and speed to the logs."""
         images = self.params["steps"] * self._batch
         logs["images_per_second"] = images / (time.monotonic() - self._begun)
-        logs["rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        logs["rate"] = self._rate
         self.scored(logs)
 
     def scored(self, logs: dict[str, float]) -> dict[str, float]:
@@ -159,12 +182,19 @@ class Checkpoints(keras.callbacks.Callback):
 
     def keep(self, step: int, logs: dict[str, float]) -> None:
         """Write the files of a step."""
+        self._check(step)
         self.rows.append({"step": step} | {name: float(value) for name, value in logs.items()})
-        if logs.get(self._score, -math.inf) > self.best:
-            self.best, self.best_step = float(logs[self._score]), step
-            with self._averaged.weights():
-                own = checkpoint.names(self.model.variables)
+        averaged = {}
+        with self._averaged.weights() as there:
+            own = checkpoint.weights(self.model)
+            if logs.get(self._score, -math.inf) > self.best:
+                self.best, self.best_step = float(logs[self._score]), step
                 checkpoint.save(self._path(runs.BEST), own, {"step": step, "score": self.best})
+            if there:
+                averaged = {
+                    runs.AVERAGED + one.path: np.array(keras.ops.convert_to_numpy(one))
+                    for one in self.model.trainable_variables
+                }
         kept = {
             name: {key: getattr(one, key) for key in _KEPT if getattr(one, key, None) is not None}
             for name, one in self._kept.items()
@@ -172,7 +202,13 @@ class Checkpoints(keras.callbacks.Callback):
         meta = {"step": step, "best": self.best, "best_step": self.best_step}
         meta |= {"kept": kept, "rows": self.rows}
         storage.write_all({self._path(runs.LOG): _table(self.rows)})
-        checkpoint.save(self._path(runs.LAST), self.variables(), meta)
+        checkpoint.save(self._path(runs.LAST), self.variables() | averaged, meta)
+
+    def _check(self, step: int) -> None:
+        """Raise TrainError where a weight is no number: the loss has not seen the last step's."""
+        for variable in self.model.trainable_variables:
+            if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+                raise TrainError(_unsound(step, f"weights of {variable.path} are no numbers"))
 
 
 def _table(rows: list[dict[str, float]]) -> bytes:
@@ -181,53 +217,3 @@ def _table(rows: list[dict[str, float]]) -> bytes:
     lines.writeheader()
     lines.writerows(rows)
     return text.getvalue().encode()
-
-
-class Lines(keras.callbacks.Callback):
-    """Tells after each leg how it goes; within it, on a terminal, a bar."""
-
-    def __init__(
-        self, talk: Talk, kept: Checkpoints, score: str, legs: int, every: int, batch: int
-    ):
-        super().__init__()
-        self._talk, self._kept, self._score, self._legs = talk, kept, score, legs
-        self._every, self._batch = every, batch
-        self._spent: list[float] = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Open the bar."""
-        self._begun = time.monotonic()
-        title = f"step {epoch * self._every:,} of {self._legs * self._every:,}"
-        self._bar = job.Bar(self._every * self._batch, title, "images", False)
-        self._bar.__enter__()
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Move the bar."""
-        self._bar.advance(self._batch, 0)
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Print the line."""
-        self._bar.__exit__(None, None, None)
-        self._spent.append(time.monotonic() - self._begun)
-        # The first leg has tracing in it, which no other has.
-        spent = self._spent[1:] or self._spent
-        left = (self._legs - epoch - 1) * sum(spent) / len(spent)
-        step = f"{(epoch + 1) * self._every:,} of {self._legs * self._every:,}"
-        name, held = NAMES[self._score], logs.get(f"val_{self._score}")
-        words = [f"step {step}", f"loss {logs['loss']:.4f}", f"{name} {logs[self._score]:.3f}"]
-        if held is not None:
-            best, at = self._kept.best, self._kept.best_step
-            words.append(f"val {name} {held:.3f} (best {best:.3f} at {at:,})")
-        words += [f"rate {logs['rate']:.2g}", f"{logs['images_per_second']:.1f} images/s"]
-        self._talk("  ".join([*words, f"{clock(left)} left"]))
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as people write it.
-
-    >>> clock(3725)
-    '1:02:05'
-    """
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

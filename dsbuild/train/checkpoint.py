@@ -34,8 +34,14 @@ def names(variables: Iterable[keras.Variable], prefix: str = "") -> dict[str, ke
     return found
 
 
-def save(path: str, variables: Mapping[str, keras.Variable], meta: Mapping[str, Any]) -> None:
-    """Write the values of variables, and `meta`, over a file that is there."""
+def weights(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return the variables of a model but for the states of random numbers, by their paths."""
+    found = names(model.variables)
+    return {name: one for name, one in found.items() if not name.startswith(_SEEDS)}
+
+
+def save(path: str, variables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    """Write the values of variables, or arrays, and `meta`, over a file that is there."""
     data = io.BytesIO()
     values = {name: np.asarray(ops.convert_to_numpy(one)) for name, one in variables.items()}
     text = json.dumps(meta).encode()

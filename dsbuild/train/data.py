@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from dsbuild import decode, reader
 from dsbuild.decode.augment import Augmentation, augmented
-from dsbuild.errors import TrainError
+from dsbuild.errors import PlanError, TrainError
 from dsbuild.reader import Reader
 from dsbuild.train.facts import Facts
 from dsbuild.train.settings import Settings
@@ -19,7 +19,7 @@ def augmentation(asked: Settings, known: Facts) -> Augmentation:
         scales=asked.scales,
         scale_step=asked.scale_step,
         flip=asked.flip,
-        ignore=known.padding,
+        ignore=0 if known.padding is None else known.padding,
         resize=asked.resize or None,
         brightness=asked.brightness,
         contrast=asked.contrast,
@@ -33,13 +33,27 @@ def extras(asked: Settings) -> tuple[str, ...]:
     return (PLANE,) if asked.gradient else ()
 
 
-def labelled(path: str, split: str, asked: Settings) -> Reader:
-    """Return the reader of a split; raise TrainError where its samples have no labels."""
-    found = reader.open(path, split, extras=extras(asked))
+def labelled(path: str, asked: Settings, option: str = "split") -> Reader:
+    """Return the reader of the split of an option, `split` or `val`.
+
+    Raises TrainError where there is none, or where its samples have no labels.
+    """
+    split = getattr(asked, option)
+    where = f"{path}: {option} {split!r}"
+    try:
+        found = reader.open(path, split, extras=extras(asked))
+    except PlanError as error:
+        remedy, prefix = "name another", f"split {split!r}: "
+        if option == "val":
+            remedy = (
+                "name another, or none by --val '', or divide one: "
+                "--split 'train[:90%]' --val 'train[90%:]'"
+            )
+        raise TrainError(f"{where}: {str(error).removeprefix(prefix)}; {remedy}") from error
     if not len(found):
-        raise TrainError(f"{path}: found no sample in {split!r}; name a part that has some")
+        raise TrainError(f"{where}: found no sample; name a part that has some")
     if found[0].label is None:
-        raise TrainError(f"{path}: found no labels in {split!r}, expected some; name another split")
+        raise TrainError(f"{where}: found no labels, expected some; name another split")
     return found
 
 

@@ -9,6 +9,7 @@ from dsbuild.errors import TrainError
 from dsbuild.images import colour
 from dsbuild.reader import Reader
 from dsbuild.train import runs
+from dsbuild.train.callbacks import Averaged
 from dsbuild.train.inference import Predictor
 
 _PICTURES = 4
@@ -18,13 +19,20 @@ class Events(keras.callbacks.Callback):
     """Writes the logs of each leg, and image, label and prediction side by side."""
 
     def __init__(
-        self, folder: str, predictor: Predictor, held: Reader | None, every: int, histograms: bool
+        self,
+        folder: str,
+        predictor: Predictor,
+        averaged: Averaged,
+        held: Reader | None,
+        every: int,
+        histograms: bool,
     ):
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
         shown = held is not None and predictor.pixels
         self._samples = [held[i] for i in range(min(len(held), _PICTURES))] if shown else []
-        self._predictor, self._every, self._histograms = predictor, every, histograms
+        self._predictor, self._averaged = predictor, averaged
+        self._every, self._histograms = every, histograms
 
     def on_epoch_end(self, epoch, logs=None):
         """Write what there is."""
@@ -32,8 +40,10 @@ class Events(keras.callbacks.Callback):
         with self._writer.as_default(step):
             for name, value in logs.items():
                 tf.summary.scalar(name, value)
-            for number, sample in enumerate(self._samples):
-                tf.summary.image(f"image, label, prediction/{number}", self._picture(sample)[None])
+            with self._averaged.weights():
+                for number, sample in enumerate(self._samples):
+                    name = f"image, label, prediction/{number}"
+                    tf.summary.image(name, self._picture(sample)[None])
             if self._histograms:
                 for variable in self.model.trainable_variables:
                     tf.summary.histogram(variable.path, keras.ops.convert_to_numpy(variable))
@@ -50,6 +60,7 @@ class Events(keras.callbacks.Callback):
 def watch(
     run: str,
     predictor: Predictor,
+    averaged: Averaged,
     held: Reader | None,
     every: int,
     *,
@@ -60,4 +71,5 @@ def watch(
         import tensorboard  # noqa: F401 - what `tf.summary` needs, and fails without at use
     except ImportError as error:
         raise TrainError("found no tensorboard; run pip install tensorboard") from error
-    return [Events(storage.join(run, runs.EVENTS), predictor, held, every, histograms)]
+    folder = storage.join(run, runs.EVENTS)
+    return [Events(folder, predictor, averaged, held, every, histograms)]

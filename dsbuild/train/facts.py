@@ -10,6 +10,7 @@ from dsbuild.documents import fits
 from dsbuild.errors import TrainError
 
 TASKS = ("segmentation", "classification")
+_PADDING = 255  # where nothing is ignored
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,19 @@ class Facts:
         return "mean_iou" if self.task == "segmentation" else "accuracy"
 
     @property
-    def padding(self) -> int:
-        """The label value of what is padded, which no loss counts."""
-        return 255 if self.ignore is None else self.ignore
+    def padding(self) -> int | None:
+        """The label value of what is padded, which no loss counts; None where images are one class.
+
+        Raises TrainError where 256 classes leave none.
+        """
+        if self.task == "classification" or self.ignore is not None:
+            return self.ignore
+        if len(self.classes) > _PADDING:
+            raise TrainError(
+                f"found {len(self.classes)} classes and no value that is ignored, expected at most "
+                f"{_PADDING} classes, for {_PADDING} is what labels are padded with"
+            )
+        return _PADDING
 
     def document(self) -> dict[str, Any]:
         """Return the facts as JSON has them."""

@@ -15,18 +15,16 @@ from dsbuild.errors import TrainError
 from dsbuild.train import data, facts, model, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
 from dsbuild.train.callbacks import (
-    NAMES,
     Averaged,
     Checkpoints,
     HardShare,
-    Lines,
     Scores,
     Sound,
-    Talk,
 )
 from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
 from dsbuild.train.objective import Loss, metric
+from dsbuild.train.progress import NAMES, Lines, Talk
 from dsbuild.train.runs import Trained
 from dsbuild.train.settings import Settings
 
@@ -38,6 +36,7 @@ def train(
     *,
     devices: int | None = None,
     talk: Talk = print,
+    quiet: bool = False,
     watch: Callable[..., list[keras.callbacks.Callback]] | None = None,
 ) -> dict[str, Any]:
     """Train on a folder of TFRecords, or go on with it; return what `metrics.json` has.
@@ -48,15 +47,19 @@ def train(
       asked: the settings.
       devices: GPUs, or where there is none logical CPUs; all GPUs, or one CPU, without it.
       talk: is given lines to print.
-      watch: returns callbacks for the run, what predicts, a reader and the steps between, such as
-        TensorBoard's.
+      quiet: give none, and show no bar.
+      watch: returns callbacks, such as TensorBoard's, for the run, what predicts, averaged weights,
+        a reader, and the steps between.
 
     Raises TrainError, or another DsbuildError, for what does not fit.
     """
+    talk = (lambda _: None) if quiet else talk
     known = facts.of(path)
-    count = len(data.labelled(path, asked.split, asked))
-    held = data.labelled(path, asked.val, asked) if asked.val else None
+    count = len(data.labelled(path, asked))
+    held = data.labelled(path, asked, "val") if asked.val else None
     every, legs = _legs(asked, count)
+    kept = _patient(asked, known.score)
+    data.augmentation(asked, known)  # for what it refuses
     resumed = runs.stands(run, asked, known)
     done = storage.join(run, runs.METRICS)
     if resumed and storage.stamp(done) is not None:
@@ -64,41 +67,41 @@ def train(
         return json.loads(storage.read(done)[0])
     with _strategy(devices, asked).scope():
         network, share = compiled(path, asked, known, every * legs, talk)
-    averaged = Averaged(network)
-    predictor = Predictor(Trained(network, asked, known, 0))
-    judge = None if held is None else lambda: measure(predictor, held).confusion
-    kept = _patient(asked, known.score)
-    files = Checkpoints(run, averaged, kept, known.score, every)
-    files.set_model(network)
-    step = files.resume()
-    fed = data.batches(path, asked, known, start=step)
-    if not step:
-        runs.begin(run, asked, known)
-    else:
-        talk(f"{run}: goes on behind step {step:,}")
-    scores = Scores(judge, averaged, known.score, asked.batch)
-    if not legs:
-        if not files.rows:
-            files.keep(0, scores.scored({}))
+    with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
+        averaged = Averaged(network)
+        predictor = Predictor(Trained(network, asked, known, 0))
+        judge = None if held is None else lambda: measure(predictor, held).confusion
+        files = Checkpoints(run, averaged, kept, known.score, every)
+        files.set_model(network)
+        step = files.resume()
+        fed = data.batches(path, asked, known, start=step)
+        if not step:
+            runs.begin(run, asked, known)
+        else:
+            talk(f"{run}: goes on behind step {step:,}")
+        scores = Scores(judge, averaged, known.score, asked.batch)
+        if not legs:
+            if not files.rows:
+                files.keep(0, scores.scored({}))
+            return _finish(run, files)
+        lines = Lines(talk, files, known.score, legs, every, asked.batch, quiet)
+        callbacks = [Sound(every), scores, *kept.values(), files, lines]
+        if share is not None:
+            callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps, every))
+        if watch is not None:
+            callbacks += watch(run, predictor, averaged, held, every)
+        if not files.rows or not _stopped(kept, files):
+            with _named():
+                network.fit(
+                    fed,
+                    epochs=legs,
+                    initial_epoch=step // every,
+                    shuffle=False,
+                    steps_per_epoch=every,
+                    verbose=0,
+                    callbacks=callbacks,
+                )
         return _finish(run, files)
-    lines = Lines(talk, files, known.score, legs, every, asked.batch)
-    callbacks = [Sound(), scores, *kept.values(), files, lines]
-    if share is not None:
-        callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps))
-    if watch is not None:
-        callbacks += watch(run, predictor, held, every)
-    if not files.rows or not _stopped(kept, files):
-        with _named():
-            network.fit(
-                fed,
-                epochs=legs,
-                initial_epoch=step // every,
-                shuffle=False,
-                steps_per_epoch=every,
-                verbose=0,
-                callbacks=callbacks,
-            )
-    return _finish(run, files)
 
 
 def compiled(
@@ -116,10 +119,12 @@ def compiled(
     keras.utils.set_random_seed(asked.seed)
     with _policy(asked):
         network = model.build(**warm.backbone(asked), **runs.architecture(asked, known))
-        warm.give(network, asked, talk)
+        warm.give(network, asked, known, talk)
+        if not network.trainable_variables:
+            raise TrainError("freeze: found nothing that is left to train; hold fewer layers")
         share, options = _objective(asked, path)
         network.compile(
-            optimisers.build(asked, steps),
+            optimisers.build(asked, steps, network.trainable_variables),
             Loss(asked.loss, **options, ignore=known.padding),
             metrics=[metric(known)],
             jit_compile=False,
@@ -210,7 +215,7 @@ def _patient(asked: Settings, score: str) -> dict[str, keras.callbacks.Callback]
         raise TrainError("val: found none, expected a split for --patience and --schedule plateau")
     if asked.schedule == "plateau":
         found["plateau"] = keras.callbacks.ReduceLROnPlateau(
-            f"val_{score}", factor=0.1, patience=max(asked.patience // 2, 5), mode="max"
+            f"val_{score}", factor=0.1, patience=asked.plateau, mode="max"
         )
     if asked.patience:
         found["stop"] = keras.callbacks.EarlyStopping(

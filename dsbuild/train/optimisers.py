@@ -1,9 +1,11 @@
 """Optimisers by name, with the learning rate over the steps, and what differs by variable.
 
-Weights of convolutions decay, and nothing else, as in DeepLab; the last layers' rate has a factor.
+Weights of convolutions decay, and nothing else, as in DeepLab, where those of depthwise ones do not
+either; the last layers' rate has a factor.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +14,11 @@ from keras import ops
 from dsbuild.train.settings import Settings
 
 _LAST = "logits/"
-_DECAYED = "kernel"
+
+
+def decays(path: str) -> bool:
+    """Tell whether a variable, by its path, decays."""
+    return path.endswith("kernel") and "depthwise" not in path
 
 
 @keras.saving.register_keras_serializable("dsbuild")
@@ -56,7 +62,7 @@ class _ByVariable:
         """Move a variable by its gradient."""
         # What comes is a variable of the backend, on one device, which has no path.
         path = self._trainable_variables[self._get_variable_index(variable)].path
-        if self.l2 and path.endswith(_DECAYED):
+        if self.l2 and decays(path):
             gradient = gradient + self.l2 * ops.cast(variable, gradient.dtype)
         if path.startswith(_LAST):
             learning_rate = learning_rate * self.last_rate
@@ -75,8 +81,10 @@ class AdamW(_ByVariable, keras.optimizers.AdamW):
     """Adam with decoupled decay."""
 
 
-def build(asked: Settings, steps: int) -> keras.optimizers.Optimizer:
-    """Return the optimiser of settings, for so many steps in all."""
+def build(
+    asked: Settings, steps: int, variables: Sequence[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
+    """Return the optimiser of settings, for so many steps in all, and for these variables."""
     rate: Any = asked.rate
     if asked.schedule != "plateau":  # which a callback lowers
         rate = Schedule(asked.schedule, asked.rate, steps, asked.warmup, asked.power)
@@ -89,5 +97,5 @@ def build(asked: Settings, steps: int) -> keras.optimizers.Optimizer:
     if asked.optimiser == "adam":
         return Adam(l2=asked.decay, **options)
     found = AdamW(l2=0.0, weight_decay=asked.decay, **options)
-    found.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    found.exclude_from_weight_decay([one for one in variables if not decays(one.path)])
     return found

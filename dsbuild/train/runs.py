@@ -3,7 +3,7 @@
 settings.json      the settings
 run.json           the data set's facts, the architecture, versions
 log.csv            a line a score
-last.npz           weights, the optimiser's state, the step: where a run goes on
+last.npz           weights, averages of them, the optimiser's state, the step: where a run goes on
 best.npz           the weights of the best score
 metrics.json       what the run came to
 events/            for TensorBoard, where it is asked for
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from dsbuild import __version__, manifest, storage
 from dsbuild.errors import ShardError, TrainError
@@ -33,6 +34,8 @@ SETTINGS, RUN, LOG, METRICS, EVENTS = (
     "events",
 )
 LAST, BEST = "last.npz", "best.npz"
+ROOM = ".dsbuild"  # of the lock
+AVERAGED = "averaged/"  # before the paths of weights
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,19 @@ def architecture(asked: Settings, known: Facts) -> dict[str, Any]:
     if asked.sigmoid and classes != 2:
         raise TrainError(f"sigmoid: found {classes} classes, expected 2")
     pixels = known.task == "segmentation"
+    for name in ("gradient", "pyramid"):
+        value, default = getattr(asked, name), getattr(Settings, name)
+        if not pixels and value != default:
+            raise TrainError(
+                f"{name}: found {value!r}, expected {default!r} where images are one class"
+            )
     same = ("backbone", "output_stride", "width", "rates", "depth", "separable", "decoder")
-    same += ("gradient", "merge", "align_corners", "dropout", "momentum", "synchronized")
+    same += ("gradient", "merge", "align_corners", "dropout", "momentum")
     return {name: getattr(asked, name) for name in same} | {
         "classes": 1 if asked.sigmoid else classes,
         "scales": asked.pyramid,
         "task": known.task,
-        "gradient": asked.gradient and pixels,
+        "synchronized": asked.synchronized and keras.backend.backend() == "tensorflow",
     }
 
 
@@ -74,7 +83,9 @@ def stands(run: str, asked: Settings, known: Facts) -> bool:
     Raises TrainError where the folder is of something else, or of other settings or data. A run
     that was broken off before its first checkpoint may begin with others.
     """
-    if not (storage.is_folder(run) and storage.names(run)):
+    if not storage.is_folder(run) and storage.stamp(run) is not None:
+        raise TrainError(f"{run}: found a file, expected the folder of a run; name another")
+    if not (storage.is_folder(run) and set(storage.names(run)) - {ROOM}):
         return False
     was, had = _described(run)
     if not _stands(run, LAST):
@@ -93,7 +104,9 @@ def stands(run: str, asked: Settings, known: Facts) -> bool:
 
 
 def begin(run: str, asked: Settings, known: Facts) -> None:
-    """Write what a run is into its folder."""
+    """Write what a run is into its folder; remove what one has left that ended before its time."""
+    storage.remove(*(storage.join(run, name) for name in (LAST, BEST, LOG, METRICS)))
+    storage.remove_folder(storage.join(run, EVENTS))
     about = {
         "facts": known.document(),
         "architecture": architecture(asked, known),
@@ -127,17 +140,37 @@ def load(run: str, which: str | None = None, output_stride: int | None = None) -
     weights.
     """
     asked, known = _described(run)
+    path = file_of(run, which)
     if output_stride is not None:
         asked = dataclasses.replace(asked, output_stride=output_stride)
+    # To share statistics among devices is of training, and of TensorFlow alone.
+    network = model.build(**architecture(asked, known) | {"synchronized": False})
+    values, meta = weights(path)
+    checkpoint.restore(path, checkpoint.weights(network), values)
+    return Trained(network, asked, known, meta["step"])
+
+
+def weights(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the weights of a checkpoint that a model is used with, averaged ones if it has some.
+
+    The second value is what belongs to it, such as its step.
+    """
+    values, meta = checkpoint.load(path)
+    found = {name.removeprefix(AVERAGED): one for name, one in values.items() if AVERAGED in name}
+    return values | found, meta
+
+
+def file_of(run: str, which: str | None = None) -> str:
+    """Return the path of the weights of a run; raise TrainError where it has none yet."""
     found = [name for name in (which or BEST, which or LAST) if _stands(run, name)]
     if not found:
         raise TrainError(f"{run}: found no weights yet; run `dsbuild train` to its first score")
-    # To share statistics among devices is of training, and of TensorFlow alone.
-    network = model.build(**architecture(asked, known) | {"synchronized": False})
-    path = storage.join(run, found[0])
-    values, meta = checkpoint.load(path)
-    checkpoint.restore(path, checkpoint.names(network.variables), values)
-    return Trained(network, asked, known, meta["step"])
+    return storage.join(run, found[0])
+
+
+def facts_of(run: str) -> Facts:
+    """Return the facts of the data of a run."""
+    return _described(run)[1]
 
 
 def settings_of(run: str) -> Settings:

@@ -1,6 +1,7 @@
 """The settings of a training: one frozen value, kept with the run, from which options are made."""
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ class Settings:
     hue: float = _field(0.0, "Largest turn of the hue.", least=0, most=0.5)
 
     batch: int = _field(8, "Samples a step, over all devices.", least=1)
-    epochs: float = _field(50.0, "Passes over the data, where --steps does not say.", above=0)
+    epochs: float = _field(
+        50.0, "Passes over the data, where --steps does not say.", above=0, most=1e6
+    )
     steps: int | None = _field(
         None, "Steps in all, rounded up to a multiple of --every; 0 keeps first weights.", least=0
     )
@@ -88,16 +91,22 @@ class Settings:
     ema: float = _field(
         0.0, "Momentum of averaged weights, such as 0.999; 0: none.", least=0, most=1
     )
+    plateau: int = _field(
+        5, "Scores that are not better before --schedule plateau takes a tenth.", least=1
+    )
     patience: int = _field(0, "Stop after so many scores that are not better; 0: never.", least=0)
     mixed: bool = _field(False, "Compute in 16 bits: float16 on GPUs, bfloat16 elsewhere.")
     synchronized: bool = _field(True, "Share batch statistics among devices.")
-    seed: int = _field(0, "Of the order, of augmentation, of the first weights.", least=0)
+    seed: int = _field(
+        0, "Of the order, of augmentation, of the first weights.", least=0, most=2**32 - 1
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             self._check(field)
         self._hold("scales", len(self.scales) == 2, "two numbers, such as 0.5,2")
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
+        self._hold("pyramid", self.pyramid, "one scale or more, such as 0.5,1")
         self._hold("ema", self.ema < 1, "less than 1")
         self._hold("ema", self.steps != 0 or not self.ema, "0 with --steps 0, which averages none")
         binary = self.loss in ("bce", "bce_log_dice")
@@ -105,16 +114,23 @@ class Settings:
             "loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid"
         )
         self._hold("warmup", not self.warmup or self.schedule != "plateau", "0 with plateau")
+        whole = self.steps is None or self.warmup <= self.steps
+        self._hold("warmup", whole, "at most the steps")
         crosses = self.loss != "dice"
         self._hold("hard_share", crosses or self.hard_share == 1, "1 with dice")
         self._hold("smoothing", crosses or not self.smoothing, "0 with dice")
         self._hold("hard_share", self.loss != "bce_log_dice" or self.hard_share == 1, "1 with dice")
+        self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")
+        waits = self.schedule == "plateau" and self.patience
+        self._hold("patience", not waits or self.patience > self.plateau, "more than --plateau")
 
     def _check(self, field: dataclasses.Field) -> None:
         value, bounds = getattr(self, field.name), field.metadata
         if value is None:
             return
         for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, float):
+                self._hold(field.name, math.isfinite(one), "a finite number")
             if "choices" in bounds:
                 expected = "one of " + ", ".join(map(str, bounds["choices"]))
                 self._hold(field.name, one in bounds["choices"], expected)

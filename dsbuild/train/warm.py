@@ -6,10 +6,13 @@ from collections.abc import Callable
 import keras
 
 from dsbuild import storage
+from dsbuild.errors import TrainError
 from dsbuild.train import checkpoint, model, runs
+from dsbuild.train.facts import Facts
 from dsbuild.train.model import slim
 from dsbuild.train.settings import Settings
 
+IMAGENET = "imagenet"
 _LAST = "logits/"
 
 
@@ -22,14 +25,26 @@ def _is_slim(path: str) -> bool:
 
 
 def backbone(asked: Settings) -> dict[str, str]:
-    """Return the weights that a backbone is built with, for `model.build`."""
-    if not asked.weights or _is_run(asked.weights) or _is_slim(asked.weights):
+    """Return the weights that a backbone is built with, for `model.build`.
+
+    Raises TrainError where there is nothing that could be weights.
+    """
+    path = asked.weights
+    if not path or _is_run(path) or _is_slim(path):
         return {}
-    return {"weights": asked.weights}
+    if path != IMAGENET and not os.path.isfile(path):
+        raise TrainError(
+            f"weights: {path}: found no file of Keras, no checkpoint of DeepLab ({path}.index) and "
+            f"no run, expected one of them, or {IMAGENET}"
+        )
+    return {"weights": path}
 
 
-def give(network: keras.Model, asked: Settings, talk: Callable[[str], None]) -> None:
-    """Give a model the weights of a slim checkpoint or of another run, and hold layers."""
+def give(network: keras.Model, asked: Settings, known: Facts, talk: Callable[[str], None]) -> None:
+    """Give a model the weights of a slim checkpoint or of another run, and hold layers.
+
+    The last layer begins anew where the classes, `known`, are others.
+    """
     path = asked.weights
     if path and _is_slim(path):
         found = slim.load(network, path)
@@ -38,24 +53,26 @@ def give(network: keras.Model, asked: Settings, talk: Callable[[str], None]) -> 
             f"there, {len(found.resized)} of the last layer are of other classes"
         )
     elif path and _is_run(path):
-        best, last = (storage.join(path, name) for name in (runs.BEST, runs.LAST))
-        values, _ = checkpoint.load(best if storage.stamp(best) is not None else last)
-        variables = checkpoint.names(network.variables)
-        other = [
-            name
-            for name, variable in variables.items()
-            if name.startswith(_LAST)
-            and name in values
-            and values[name].shape != tuple(variable.shape)
-        ]
-        left = {name for name in variables if name.startswith(_LAST)} if other else set()
-        wanted = {name: one for name, one in variables.items() if name not in left}
-        checkpoint.restore(path, wanted, values)
-        talk(
-            f"{path}: loaded {len(wanted)} variables"
-            + ("; the last layer is of other classes and begins anew" if left else "")
-        )
+        _of_run(network, path, known, talk)
     if asked.freeze:
         model.freeze(network, *asked.freeze)
     if asked.freeze_batch_norm:
         model.freeze_batch_norm(network)
+
+
+def _of_run(network: keras.Model, path: str, known: Facts, talk: Callable[[str], None]) -> None:
+    values, _ = runs.weights(runs.file_of(path))
+    variables = checkpoint.weights(network)
+    other = runs.facts_of(path).classes != known.classes or any(
+        name in values and values[name].shape != tuple(variables[name].shape)
+        for name in variables
+        if name.startswith(_LAST)
+    )
+    wanted = {
+        name: one for name, one in variables.items() if not (other and name.startswith(_LAST))
+    }
+    checkpoint.restore(path, wanted, values)
+    talk(
+        f"{path}: loaded {len(wanted)} variables"
+        + ("; the last layer is of other classes and begins anew" if other else "")
+    )

@@ -187,7 +187,7 @@ def freeze(model: keras.Model, *prefixes: str) -> None:
     for prefix in prefixes:
         found = list(named(model, prefix))
         if not found:
-            have = sorted({layer.name.split("_")[0] for layer in named(model, "")})
+            have = sorted({layer.name.split("_")[0] for layer in named(model, "") if layer.weights})
             raise ModelError(f"{prefix}: found no such layers, expected one of {', '.join(have)}")
         for layer in found:
             layer.trainable = False
