@@ -88,6 +88,24 @@ def test_imports_go_down(room, path):
             assert room in ROOMS[top], f"{path} imports {name} outside its room"
 
 
+WRITING = {"audit", "build", "cluster", "example", "layouts", "plan", "policy", "recipe", "shard"}
+
+
+def test_reading_knows_nothing_of_writing():
+    found = {}
+    for room in ("decode", "reader", "torch", "train"):
+        code = f"import pkgutil, dsbuild.{room} as room\n"
+        code += "for one in pkgutil.walk_packages(room.__path__, room.__name__ + '.'):\n"
+        code += "    __import__(one.name)\n"
+        code += (
+            f"import sys; print(*[n for n in {sorted(WRITING)} if f'dsbuild.{{n}}' in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found[room] = done.stdout.split()
+    assert found == {"decode": [], "reader": [], "torch": [], "train": []}
+
+
 def test_every_room_on_a_floor_exists():
     assert {room for room, _ in modules()} == set(FLOOR)
 
