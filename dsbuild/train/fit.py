@@ -159,6 +159,13 @@ def _strategy(devices: int | None, asked: Settings) -> tf.distribute.Strategy:
     """Return how steps are spread over devices."""
     gpus = tf.config.list_physical_devices("GPU")
     count = devices or max(len(gpus), 1)
+    if keras.backend.backend() != "tensorflow":
+        if devices not in (None, 1):
+            raise TrainError(
+                f"devices: found {devices}, expected 1 on {keras.backend.backend()}; steps are "
+                "spread by TensorFlow alone, without KERAS_BACKEND"
+            )
+        count = 1
     if gpus and count > len(gpus):
         raise TrainError(f"devices: found {len(gpus)} GPUs, expected {count}")
     if asked.batch % count:
