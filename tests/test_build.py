@@ -478,7 +478,7 @@ def kill_at_random(voc, out, rng, options, longest):
     return process.returncode == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_killed_at_random_moments_and_resumed(tmp_path, workers):
     voc = fakes.voc(tmp_path, train=60, val=30, width=300, height=200)
     options = ["--shards", "20", "--workers", str(workers), "--extra", "laplacian:png16", "--quiet"]

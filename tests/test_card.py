@@ -70,7 +70,9 @@ def expected(out, shard, decode):
         yield row
 
 
-@pytest.mark.parametrize("kind", ["masks", "classes", "none"])
+@pytest.mark.parametrize(
+    "kind", ["masks", *(pytest.param(k, marks=pytest.mark.slow) for k in ("classes", "none"))]
+)
 def test_its_code_runs(tmp_path, out, kind):
     split = "train"
     if kind == "classes":

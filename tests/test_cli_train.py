@@ -35,9 +35,9 @@ def test_it_trains_tells_and_goes_into_a_run(data, run, tmp_path):
     assert "its training is finished" in again.stdout
     silent = run("train", data, "--run", folder, "--from-run", folder, "--quiet")
     assert (silent.exit_code, silent.output) == (0, "")
-    other = run("train", data, "--run", tmp_path / "b", "--from-run", folder, "--epochs", "1")
-    assert other.exit_code == 0, other.output
-    assert f"{tmp_path / 'b'}: 3 steps" in other.stdout
+    longer = run("train", data, "--run", folder, "--from-run", folder, "--epochs", "1")
+    assert longer.exit_code == 1
+    assert "has epochs 50.0, steps 2; found epochs 1.0, steps None; give" in longer.stderr
 
 
 def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):

@@ -38,6 +38,7 @@ for number, sample in enumerate(opened(sys.argv[1], "val")):
 """
 
 
+@pytest.mark.slow
 def test_torch_trains_on_shards_and_keeps_the_weights(tmp_path):
     pytest.importorskip("torch", reason="torch is not installed")
     data, out = str(tmp_path / "data"), str(tmp_path / "deeplab.pt")

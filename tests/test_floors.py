@@ -92,18 +92,17 @@ WRITING = {"audit", "build", "cluster", "example", "layouts", "plan", "policy", 
 
 
 def test_reading_knows_nothing_of_writing():
-    found = {}
-    for room in ("decode", "reader", "torch", "train"):
-        code = f"import pkgutil, dsbuild.{room} as room\n"
-        code += "for one in pkgutil.walk_packages(room.__path__, room.__name__ + '.'):\n"
-        code += "    __import__(one.name)\n"
-        code += (
-            f"import sys; print(*[n for n in {sorted(WRITING)} if f'dsbuild.{{n}}' in sys.modules])"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        found[room] = done.stdout.split()
-    assert found == {"decode": [], "reader": [], "torch": [], "train": []}
+    code = "import importlib, pkgutil, sys\n"
+    code += "for room in ('decode', 'reader', 'torch', 'train'):\n"
+    code += "    room = importlib.import_module(f'dsbuild.{room}')\n"
+    code += "    for one in pkgutil.walk_packages(room.__path__, room.__name__ + '.'):\n"
+    code += "        importlib.import_module(one.name)\n"
+    code += "print(*(name for name in sys.modules if name.startswith('dsbuild.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = done.stdout.split()
+    assert {"dsbuild.train.fit", "dsbuild.torch.datasets"} <= set(found)
+    assert not [name for name in found if name.split(".")[1] in WRITING]
 
 
 def test_every_room_on_a_floor_exists():

@@ -38,6 +38,7 @@ def test_every_second_value_is_what_it_was(name, output_stride):
     assert_thinned(calibrated(name, **options), output_stride, SIZES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "xception_65"])
 def test_every_second_value_of_large_ones_is_what_it_was(name):
     model = calibrated(name)

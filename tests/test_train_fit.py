@@ -208,6 +208,7 @@ def test_labels_that_are_no_classes_are_named_with_their_sample(shapes, tmp_path
         fit.train(copy, str(tmp_path / "run"), quick(val=""))
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_named(shapes, tmp_path):
     copy = str(tmp_path / "copy")
     shutil.copytree(shapes, copy)

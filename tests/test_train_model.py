@@ -220,6 +220,7 @@ np.save(sys.argv[3], logits)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -263,7 +264,7 @@ def slowly(*values):
     "settings",
     [
         {"backbone": "tiny", "gradient": True, "scales": [0.5, 1.0]},
-        {"backbone": "mobilenet_v2", "width": 0.35, "output_stride": 8},
+        slowly({"backbone": "mobilenet_v2", "width": 0.35, "output_stride": 8}),
         slowly({"backbone": "tiny", "align_corners": False, "separable": False}),
         slowly({"backbone": "xception"}),
         slowly({"backbone": "resnet50"}),

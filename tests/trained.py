@@ -11,7 +11,8 @@ def run(folder, tfrecord, seed=0, which=runs.BEST, **settings):
     """Make the folder of a run over a folder of TFRecords; return its path."""
     asked = Settings(**({"backbone": "tiny"} | settings))
     path, known = os.path.join(folder, "run"), facts.of(str(tfrecord))
-    runs.begin(path, asked, known)
+    if not os.path.isdir(path):  # which would remove other weights
+        runs.begin(path, asked, known)
     network = model.build(**runs.architecture(asked, known))
     drawn(network, seed)
     variables = checkpoint.names(network.variables)

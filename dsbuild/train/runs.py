@@ -90,12 +90,16 @@ def stands(run: str, asked: Settings, known: Facts) -> bool:
     was, had = _described(run)
     if not _stands(run, LAST):
         return False
-    for name, value in asked.document().items():
-        if value != getattr(was, name):
-            raise TrainError(
-                f"{run}: its run has {name} {getattr(was, name)!r}, found {value!r}; give the "
-                "same settings to go on, or another folder"
-            )
+    here = asked.document()
+    other = {name: one for name, one in was.document().items() if one != here[name]}
+    if other:
+        has, found = (
+            ", ".join(f"{name} {values[name]!r}" for name in other) for values in (other, here)
+        )
+        raise TrainError(
+            f"{run}: its run has {has}; found {found}; give the same settings to go on, or another "
+            "folder"
+        )
     if had.digest != known.digest:
         raise TrainError(
             f"{run}: its run is of other data, or the data was built anew; give another folder"
