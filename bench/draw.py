@@ -80,7 +80,7 @@ def textures(folder: str, count: int, side: int = 96) -> str:
         os.makedirs(f"{root}/{part}")
     for i in range(count):
         coarse = rng.normal(size=(side // 4, side // 4)).repeat(4, 0).repeat(4, 1)
-        stripes = np.sign(np.sin((rows + rng.integers(6)) * np.pi / 2 + 0.1)) + 0.0 * columns
+        stripes = np.sign(np.sin((rows + rng.integers(6)) * np.pi / 2 + 0.1))
         planes = np.stack([coarse, rng.normal(size=(side, side)), stripes])
         planes = (planes - planes.mean((1, 2), keepdims=True)) / planes.std((1, 2), keepdims=True)
         label = np.zeros((side, side), np.uint8)

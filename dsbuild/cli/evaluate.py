@@ -6,7 +6,8 @@ import logging
 import click
 
 from dsbuild.cli.base import errors
-from dsbuild.cli.train import Several
+from dsbuild.cli.train import Several, Whole
+from dsbuild.train.settings import STRIDES
 
 
 def awake() -> None:
@@ -37,7 +38,7 @@ def looking(command):
             ),
             click.option(
                 "--output-stride",
-                type=click.Choice(["8", "16", "32"]),
+                type=Whole(STRIDES),
                 help="Of the backbone, with the same weights. Default: as trained.",
             ),
             click.option("--last", is_flag=True, help="The last weights, not those of best score."),
@@ -51,11 +52,7 @@ def looking(command):
 @click.argument("run")
 @click.argument("path", metavar="[DATA]", default="tfrecord")
 @click.option("--split", default="val", show_default=True, help="Such as val, test, train[:10%].")
-@click.option(
-    "--out",
-    metavar="DIR",
-    help="Of the report. Default: in RUN, by what is measured.",
-)
+@click.option("--out", metavar="DIR", help="Of the report. Default: in RUN, by what is measured.")
 @looking
 @click.option("--boundary/--no-boundary", default=None, help="Measure boundary F1.  [default: yes]")
 @click.option("--matting", is_flag=True, help="Errors of mattes, against `alpha` of the records.")
@@ -69,7 +66,7 @@ def evaluate(
     scales: tuple[float, ...],
     flip: bool,
     window: int | None,
-    output_stride: str | None,
+    output_stride: int | None,
     last: bool,
     boundary: bool | None,
     matting: bool,
@@ -100,7 +97,7 @@ def evaluate(
             How(scales=scales, flip=flip, window=window),
             out=out,
             last=last,
-            output_stride=output_stride and int(output_stride),
+            output_stride=output_stride,
             boundary=boundary,
             matting=matting,
             quiet=quiet or as_json,

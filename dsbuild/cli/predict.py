@@ -65,9 +65,8 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
         from dsbuild.train import runs
         from dsbuild.train.inference import How, Predictor
 
-        stride = asked["output_stride"]
         which = runs.LAST if asked["last"] else None
-        trained = runs.load(model, which, stride and int(stride))
+        trained = runs.load(model, which, asked["output_stride"])
         how = How(scales=asked["scales"], flip=asked["flip"], window=asked["window"])
         names = ("out", "overlay", "probabilities", "batch", "resize")
         wanted = predicting.Wanted(**{name: asked[name] for name in names})

@@ -6,7 +6,9 @@ from typing import Any
 import click
 
 from dsbuild.cli.base import errors
+from dsbuild.cli.train import Whole
 from dsbuild.errors import PlanError
+from dsbuild.train.settings import STRIDES
 
 
 class Size(click.ParamType):
@@ -85,7 +87,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
 )
 @click.option(
     "--output-stride",
-    type=click.Choice(["8", "16", "32"]),
+    type=Whole(STRIDES),
     help="Of a run: of its backbone, with the same weights. Default: as trained.",
 )
 @click.option("--last", is_flag=True, help="Of a run: its last weights, not its best.")
@@ -147,7 +149,7 @@ def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any])
         target,
         size=asked["size"],
         which=runs.LAST if asked["last"] else None,
-        output_stride=asked["output_stride"] and int(asked["output_stride"]),
+        output_stride=asked["output_stride"],
         check=asked["check"],
         overwrite=asked["overwrite"],
     )

@@ -5,6 +5,7 @@ import functools
 import json
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -31,12 +32,23 @@ class Several(click.ParamType):
             self.fail(f"found {value!r}, expected such as {self.example}", param, ctx)
 
 
+class Whole(click.Choice):
+    """One of some whole numbers."""
+
+    def __init__(self, numbers: Iterable[int]):
+        super().__init__([str(number) for number in numbers])
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number."""
+        return int(super().convert(str(value), param, ctx))
+
+
 def _type(kind: Any, field: dataclasses.Field) -> Any:
     """Return the type of an option for that of a field."""
     if typing.get_origin(kind) is tuple:
         return Several(typing.get_args(kind)[0])
     if "choices" in field.metadata:
-        return click.Choice([str(one) for one in field.metadata["choices"]])
+        return (Whole if kind is int else click.Choice)(field.metadata["choices"])
     if typing.get_origin(kind) is types.UnionType:
         return typing.get_args(kind)[0]
     return kind
@@ -84,8 +96,6 @@ def _command(**given: Any) -> None:
         as_json, quiet = given.pop("as_json"), given.pop("quiet")
         base = given.pop("from_run")
         asked = {name: value for name, value in given.items() if value is not None}
-        if "output_stride" in asked:
-            asked["output_stride"] = int(asked["output_stride"])
         from dsbuild.train import boot
 
         boot.quiet()

@@ -14,13 +14,7 @@ from dsbuild import manifest, storage
 from dsbuild.errors import TrainError
 from dsbuild.train import data, facts, model, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
-from dsbuild.train.callbacks import (
-    Averaged,
-    Checkpoints,
-    HardShare,
-    Scores,
-    Sound,
-)
+from dsbuild.train.callbacks import Averaged, Checkpoints, HardShare, Scores, Sound
 from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
 from dsbuild.train.objective import Loss, metric
@@ -257,9 +251,8 @@ def _finish(run: str, files: Checkpoints) -> dict[str, Any]:
     """Write and return what a run came to."""
     last = files.rows[-1]
     found: dict[str, Any] = {"steps": last["step"], "last": last}
-    # None where nothing was scored, or where no pixel of the split counts.
     best = next((row for row in files.rows if row["step"] == files.best_step), None)
-    if best is not None:
+    if best is not None:  # without --val nothing is scored
         found["best"] = best
     storage.write(storage.join(run, runs.METRICS), manifest.dump(found, indent=2).encode() + b"\n")
     return found

@@ -160,8 +160,12 @@ def weights(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     The second value is what belongs to it, such as its step.
     """
     values, meta = checkpoint.load(path)
-    found = {name.removeprefix(AVERAGED): one for name, one in values.items() if AVERAGED in name}
-    return values | found, meta
+    averaged = {
+        name.removeprefix(AVERAGED): one
+        for name, one in values.items()
+        if name.startswith(AVERAGED)
+    }
+    return values | averaged, meta
 
 
 def file_of(run: str, which: str | None = None) -> str:

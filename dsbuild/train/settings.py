@@ -9,6 +9,7 @@ from typing import Any
 
 from dsbuild.errors import TrainError
 
+STRIDES = (8, 16, 32)
 BACKBONES = ("mobilenet_v2", "resnet50", "resnet101", "tiny", "xception", "xception_65")
 LOSSES = ("cross_entropy", "dice", "bce", "bce_log_dice")
 OPTIMISERS = ("sgd", "adam", "adamw")
@@ -31,7 +32,7 @@ class Settings:
     val: str = _field("val", "What scores are measured on; empty for nothing.")
 
     backbone: str = _field("mobilenet_v2", "Of the model.", choices=BACKBONES)
-    output_stride: int = _field(16, "Of the backbone; 8 is finer and slower.", choices=(8, 16, 32))
+    output_stride: int = _field(16, "Of the backbone; 8 is finer and slower.", choices=STRIDES)
     width: float = _field(1.0, "Factor of the channels of mobilenet_v2.", above=0)
     rates: tuple[int, ...] = _field((6, 12, 18), "Atrous rates at stride 16.", least=1)
     depth: int | None = _field(None, "Channels of the head. Default: by the backbone.", least=1)
