@@ -3,6 +3,7 @@ import os
 import pathlib
 import random
 import secrets
+import signal
 
 import pytest
 from click.testing import CliRunner
@@ -16,11 +17,17 @@ from dsbuild.recipe import Recipe
 from tests import fakes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# What is started in the background ignores Ctrl-C, and so would all commands started here, of
+# which some are interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(3600))
     if SHARED.is_dir():
         return
     skip = pytest.mark.skip(reason="there is no folder ../shared with real data")
