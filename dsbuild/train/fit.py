@@ -15,6 +15,7 @@ from dsbuild.errors import TrainError
 from dsbuild.train import data, facts, model, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
 from dsbuild.train.callbacks import Averaged, Checkpoints, HardShare, Scores, Sound
+from dsbuild.train.devices import strategy
 from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
 from dsbuild.train.objective import Loss, metric
@@ -59,7 +60,7 @@ def train(
     if resumed and storage.stamp(done) is not None:
         talk(f"{run}: its training is finished; give another folder to train anew")
         return json.loads(storage.read(done)[0])
-    with _strategy(devices, asked).scope():
+    with strategy(devices, asked.batch).scope():
         network, share = compiled(path, asked, known, every * legs, talk)
     with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
         averaged = Averaged(network)
@@ -147,36 +148,6 @@ def _legs(asked: Settings, count: int) -> tuple[int, int]:
         return 0, 0
     every = min(asked.every or once, steps)
     return every, math.ceil(steps / every)
-
-
-def _strategy(devices: int | None, asked: Settings) -> tf.distribute.Strategy:
-    """Return how steps are spread over devices."""
-    gpus = tf.config.list_physical_devices("GPU")
-    count = devices or max(len(gpus), 1)
-    if keras.backend.backend() != "tensorflow":
-        if devices not in (None, 1):
-            raise TrainError(
-                f"devices: found {devices}, expected 1 on {keras.backend.backend()}; steps are "
-                "spread by TensorFlow alone, without KERAS_BACKEND"
-            )
-        count = 1
-    if gpus and count > len(gpus):
-        raise TrainError(f"devices: found {len(gpus)} GPUs, expected {count}")
-    if asked.batch % count:
-        raise TrainError(f"batch: found {asked.batch}, expected a multiple of {count} devices")
-    if count == 1:
-        return tf.distribute.get_strategy()
-    if not gpus:
-        parts = [tf.config.LogicalDeviceConfiguration()] * count
-        try:
-            tf.config.set_logical_device_configuration(
-                tf.config.list_physical_devices("CPU")[0], parts
-            )
-        except RuntimeError as error:  # TensorFlow has begun
-            if len(tf.config.list_logical_devices("CPU")) < count:
-                raise TrainError(f"devices: {error}; set them before TensorFlow is used") from error
-    kind = "GPU" if gpus else "CPU"
-    return tf.distribute.MirroredStrategy([f"{kind}:{number}" for number in range(count)])
 
 
 @contextlib.contextmanager

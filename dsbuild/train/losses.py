@@ -4,7 +4,7 @@ Each is a function of labels, integers (n, h, w) or (n, h, w, 1), and logits (n,
 (n,) and (n, c) where images are classified, and returns a scalar. Logits of 16 bits are computed
 with in float32. Where no pixel counts, loss and gradients are 0. A pixel that counts and whose
 label is no class makes the loss nan: a graph cannot raise, and a label of other classes must not
-pass for a small loss.
+pass for a small loss. Sums are over the whole batch, also where several devices have a part each.
 
 Common arguments:
   ignore: the label value that does not count, or None.
@@ -18,6 +18,7 @@ from typing import Any
 from keras import backend, ops
 
 from dsbuild.errors import TrainError
+from dsbuild.train.devices import total
 
 Tensor = Any  # of the backend, or what converts to one
 
@@ -38,8 +39,8 @@ def cross_entropy(
     loss, which is not divided by the weights' sum. `smoothing` spreads that part of a label
     evenly over all classes (Szegedy et al., Rethinking the Inception Architecture, 2016).
     `share` of all pixels, ignored ones among them, are kept, those of largest loss, at least
-    one: DeepLab's `top_k_percent_pixels`; a tensor may be scheduled, as DeepLab does from 1
-    downwards over `hard_example_mining_step` steps.
+    one: DeepLab's `top_k_percent_pixels`; each of several devices keeps its own. A tensor may be
+    scheduled, as DeepLab does from 1 downwards over `hard_example_mining_step` steps.
     """
     labels, logits = _planes(labels, logits)
     classes = logits.shape[-1]
@@ -83,15 +84,15 @@ def dice(
     target = ops.one_hot(index, classes, dtype=logits.dtype) * weights
     guess = ops.exp(ops.log_softmax(logits, axis=-1)) * weights  # `softmax` warns of one class
     axes = (0, 1, 2)
-    true = ops.sum(target, axes)
-    both = ops.sum(ops.where(target > 0, guess, ops.zeros_like(guess)), axes)
+    true = total(ops.sum(target, axes))
+    both = total(ops.sum(ops.where(target > 0, guess, ops.zeros_like(guess)), axes))
     there = ops.cast(true > 0, logits.dtype)
-    missed = 1 - 2 * both / ops.where(true > 0, true + ops.sum(guess, axes), 1)
+    missed = 1 - 2 * both / ops.where(true > 0, true + total(ops.sum(guess, axes)), 1)
     if class_weights is not None:
         there = there * _class_weights(class_weights, classes, logits)
     whole = ops.sum(there)
     loss = ops.sum(missed * there) / ops.where(whole > 0, whole, 1)
-    return ops.sum(_poisoned(loss, ops.any(wrong)))
+    return _poisoned(loss, total(ops.sum(ops.cast(wrong, loss.dtype))) > 0)
 
 
 def binary_cross_entropy(
@@ -139,8 +140,8 @@ def binary_cross_entropy_log_dice(
     weights = _pixel_weights(pixel_weights, logit)
     weights = ops.where(counts, weights, ops.zeros_like(weights))
     guess = ops.sigmoid(logit)
-    both = 2 * ops.sum(guess * target * weights) + 1
-    log_dice = ops.log(both) - ops.log(ops.sum((guess + target) * weights) + 1)
+    both = 2 * total(ops.sum(guess * target * weights)) + 1
+    log_dice = ops.log(both) - ops.log(total(ops.sum((guess + target) * weights)) + 1)
     entropy = binary_cross_entropy(
         labels,
         logits,
@@ -252,4 +253,4 @@ def _mean(losses: Tensor, counts: Tensor, weights: Tensor, share: float | Tensor
         ranked = ops.flip(ops.sort(ops.reshape(ranked, (-1,))), 0)
         first = ops.arange(ops.size(ranked)) < ops.cast(number, "int32")
         losses = ops.where(first, ranked, ops.zeros_like(ranked))
-    return ops.sum(losses) / ops.maximum(number, 1)
+    return total(ops.sum(losses)) / ops.maximum(total(number), 1)

@@ -51,7 +51,7 @@ class Loss(keras.losses.Loss):
         """Return the loss of labels and logits, a scalar.
 
         Keras' own call would multiply what is a mean already with the weights of pixels. Where
-        a step is spread over devices, each has its part of the mean of their means.
+        a step is spread over devices, each has its part of the loss, which is one for all.
         """
         loss = LOSSES[self.kind](y_true, y_pred, pixel_weights=sample_weight, **self.options)
         loss = ops.reshape(loss, (1,))  # Keras leaves scalars as they are
