@@ -47,8 +47,8 @@ test-beam: $(TEST_BEAM) ## Run the tests of the pipelines, with Apache Beam (but
 	$(BEAM)/bin/python -m pytest -m "not slow" $(TESTS_BEAM)
 
 test-all: $(TEST) $(TEST_BEAM) ## Run all tests
-	$(BIN)/python -m pytest
-	$(BEAM)/bin/python -m pytest $(TESTS_BEAM)
+	$(BIN)/python -m pytest -o faulthandler_timeout=3600
+	$(BEAM)/bin/python -m pytest -o faulthandler_timeout=3600 $(TESTS_BEAM)
 
 lint: $(TEST) ## Check style and format
 	$(BIN)/ruff check .

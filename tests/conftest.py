@@ -25,9 +25,6 @@ SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.timeout(3600))
     if SHARED.is_dir():
         return
     skip = pytest.mark.skip(reason="there is no folder ../shared with real data")
