@@ -19,7 +19,7 @@ Advance = Callable[[int, int], None]  # (samples, bytes) done since the last cal
 
 
 # Modules with threads of their own, which Python does not count and no fork survives.
-_THREADED = ("array_record.python.array_record_module", "obstore")
+_THREADED = ("array_record.python.array_record_module", "jax", "obstore", "tensorflow", "torch")
 
 
 class Stopped(Exception):

@@ -57,6 +57,17 @@ def test_a_dead_worker_is_named():
         Job([1, 2], die, 2, "dying").run(2)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
+@pytest.mark.parametrize(
+    ("module", "method"),
+    [("dsbuild.build", "fork"), ("obstore", "spawn"), ("tensorflow", "spawn"), ("torch", "spawn")],
+)
+def test_workers_are_forked_beside_no_threads(module, method):
+    pytest.importorskip(module)
+    code = f"import {module}; from dsbuild import job; assert job._method() == {method!r}"
+    subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+
+
 def test_workers_are_counted_from_one():
     with pytest.raises(PlanError, match="--workers 0"):
         Job([1], square, 1, "x").run(0)

@@ -2,8 +2,6 @@
 
 import collections
 import pathlib
-import subprocess
-import sys
 import time
 
 import pytest
@@ -110,11 +108,6 @@ def test_memory_is_of_one_process(voc, run):
     result = run("voc", "memory://alone", "memory://alone/out", "--workers", "2")
     assert result.exit_code == 1
     assert "memory://alone: lies in the memory of one process" in result.stderr
-
-
-def test_workers_do_not_fork_beside_obstore():
-    code = "import obstore; from dsbuild import job; assert job._method() == 'spawn'"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.fixture
