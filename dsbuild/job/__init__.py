@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import os
-import signal
 import sys
 import threading
 import warnings
@@ -61,43 +60,13 @@ class Job(Generic[Task, Result]):
                 return [self.work(task, bar.advance) for task in tasks]
             return self._spread(tasks, workers, bar)
 
-    def _spread(self, tasks: Iterator[Task], workers: int, bar: "Bar") -> list[Result]:
-        import multiprocessing  # here, since one process alone is often done before they are
-        from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-        from concurrent.futures.process import BrokenProcessPool
+    def _spread(self, tasks: Iterator[Task], count: int, bar: "Bar") -> list[Result]:
+        from dsbuild.job import workers  # here, since one process alone is often done before it is
 
-        context = multiprocessing.get_context(_method())
-        meter = context.Array("Q", 2 + 2 * workers)  # stop, workers, samples and bytes of each
-        results: dict[int, Result] = {}
-        numbered = enumerate(tasks)
-        running = {}
-        with (
-            warnings.catch_warnings(),
-            _without_threads_of_opencv(),
-            ProcessPoolExecutor(workers, context, _start, (meter,)) as pool,
-        ):
+        with warnings.catch_warnings(), _without_threads_of_opencv():
             # Threads that are not Python's are those of NumPy's BLAS, which knows of forks.
             warnings.filterwarnings("ignore", "(?s).*multi-threaded", DeprecationWarning)
-            try:
-                while True:
-                    # A few tasks more than workers, so that none waits for its next one.
-                    while len(running) < workers + 2 and (task := next(numbered, None)):
-                        running[pool.submit(_call, self.work, task[1])] = task[0]
-                    if not running:
-                        return [results[i] for i in range(len(results))]
-                    done, _ = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
-                    bar.show(sum(meter[2::2]), sum(meter[3::2]))
-                    for future in done:
-                        results[running.pop(future)] = future.result()
-            except BrokenProcessPool as error:
-                raise DsbuildError(
-                    "a worker process died; the system may have killed it for want of memory: run "
-                    "the same command again with fewer --workers, finished shards are kept"
-                ) from error
-            except BaseException:
-                meter[0] = 1
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+            return workers.spread(self.work, tasks, count, _method(), bar.show)
 
 
 def _method() -> str:
@@ -118,46 +87,6 @@ def _without_threads_of_opencv() -> Iterator[None]:
     finally:
         if cv2:
             cv2.setNumThreads(before)
-
-
-_meter = _mine = None  # of this worker process: the counts of all, and where its own begin
-
-
-def _start(meter) -> None:
-    """Prepare a worker process: the parent alone hears Ctrl-C, and no worker outlives it."""
-    global _meter, _mine
-    with meter.get_lock():
-        _mine = 2 + 2 * meter[1]
-        meter[1] += 1
-    _meter = meter.get_obj()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # The cores have their workers already. OpenCV reads this when it is first imported.
-    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(1)
-    tune()
-
-
-def _end_with_parent() -> None:
-    # A worker whose parent was killed would wait for its next task for ever, since all
-    # workers hold both ends of the queue's pipe.
-    import multiprocessing.connection
-
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
-def _call(work: Callable[[Task, Advance], Result], task: Task) -> Result:
-    return work(task, _advance)
-
-
-def _advance(samples: int, size: int) -> None:
-    # Without a lock, which takes longer than many a sample: each counts for itself.
-    _meter[_mine] += samples
-    _meter[_mine + 1] += size
-    if _meter[0]:
-        raise Stopped
 
 
 def tune() -> None:

@@ -1,0 +1,81 @@
+"""Processes that tests start: awaited with an end, and found where they outlive a command."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+
+@contextlib.contextmanager
+def started(command, **options):
+    """Start a command in a session of its own; whatever is left of it at the end is killed."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        for pid in members(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+
+
+def ended(process, seconds=60):
+    """Return what a process said until it ended; fail where it does not end."""
+    try:
+        return process.communicate(timeout=seconds)[0]
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"{process.args} still waits after {seconds} s")
+
+
+def until(found, seconds=60):
+    """Return what a function finds as soon as that is something; fail where it never is."""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, f"waited for {seconds} s in vain"
+        time.sleep(0.005)
+    return value
+
+
+def members(session):
+    """Return the pids of the processes of a session that live; zombies do not."""
+    return [pid for pid, words in _processes() if words[3] == str(session) and words[0] not in "ZX"]
+
+
+def children(parent):
+    """Return the pids of the workers of a process that live."""
+    found = [pid for pid, words in _processes() if words[1] == str(parent) and words[0] not in "ZX"]
+    return [pid for pid in found if b"resource_tracker" not in _command(pid)]
+
+
+def gone(session, seconds=20):
+    """Tell whether all processes of a session end in time."""
+    end = time.monotonic() + seconds
+    while members(session):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _processes():
+    """Yield the pid of each process, and its state, parent, group and session."""
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            yield int(path.parent.name), path.read_text().rpartition(")")[2].split()[:4]
+
+
+def _command(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
