@@ -192,8 +192,10 @@ def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned,
     stamps = storage.stamps(path for _, _, path in again)
     for (key, kind, path), stamp in zip(files, stamps, strict=True):
         size += stamp.size if stamp else 0
-        if stamp is None:
-            text = f"sample {key}: {path}: there is no such file"
+        found = "" if stamp is None or stamp.size else storage.odd(path)
+        if stamp is None or found:
+            said = f"found {found}, expected a file" if found else "there is no such file"
+            text = f"sample {key}: {path}: {said}"
             missing.append(Finding(kind, split, text, fatal=True, key=key))
     some = spaced(samples, 64)
     count = request.shards

@@ -10,13 +10,14 @@ import itertools
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dsbuild import manifest, scan, storage, tfrecord
 from dsbuild.errors import PlanError, ShardError
+from dsbuild.storage import Stamp
 
 CHECKS = ("crc", "none")
 
@@ -29,13 +30,16 @@ class Records(Sequence[tfrecord.Record]):
       paths: of the files.
       counts: how many records each has.
       check: `crc` for both checksums of each record, or `none`.
+      stamps: of the files when they were opened, which tell a file that was written again.
     """
 
     paths: tuple[str, ...]
     counts: tuple[int, ...]
     check: str = "crc"
+    stamps: tuple[Stamp | None, ...] = field(init=False)
 
     def __post_init__(self):
+        object.__setattr__(self, "stamps", tuple(storage.stamps(self.paths)))
         if self.check not in CHECKS:
             raise PlanError(f"check {self.check!r}: expected one of {', '.join(CHECKS)}")
 
@@ -44,15 +48,33 @@ class Records(Sequence[tfrecord.Record]):
 
     def __getitem__(self, number: int) -> tfrecord.Record:
         """Return a record; raise ShardError with file, number and offset where it is damaged."""
-        path, inner = self.place(number)
-        offset, size = index(path)[inner].tolist()
-        return tfrecord.one(path, inner, offset, size, self.check == "crc")
+        file, inner = self._place(number)
+        offset, size = self.index(file)[inner].tolist()
+        return tfrecord.one(self.paths[file], inner, offset, size, self.check == "crc")
+
+    def index(self, file: int) -> np.ndarray:
+        """Return offset and size of each record of a file, as `index` does.
+
+        Raises ShardError where the file has another number of records than it was opened with.
+        """
+        found = _index(self.paths[file], self.stamps[file])
+        if len(found) != self.counts[file]:
+            raise ShardError(
+                f"{self.paths[file]}: found {len(found):,} records, expected "
+                f"{self.counts[file]:,}; open it again, if it was built again meanwhile, else "
+                "validate it"
+            )
+        return found
 
     def place(self, number: int) -> tuple[str, int]:
         """Return the file of a record, and its number there."""
+        file, inner = self._place(number)
+        return self.paths[file], inner
+
+    def _place(self, number: int) -> tuple[int, int]:
         number = range(len(self))[number]
-        at = bisect.bisect_right(self._starts, number) - 1
-        return self.paths[at], number - self._starts[at]
+        file = bisect.bisect_right(self._starts, number) - 1
+        return file, number - self._starts[file]
 
     @functools.cached_property
     def _starts(self) -> list[int]:
@@ -80,13 +102,17 @@ def find(path: str, known: Mapping[str, Any] | None) -> dict[str, dict[str, int]
     return found
 
 
-@functools.lru_cache(1 << 12)
 def index(path: str) -> np.ndarray:
     """Return offset and size of each record of a file, frames included: int64 (records, 2).
 
     By the file's index; where that is missing or does not fit, by walking the frames.
     """
-    stamp = storage.stamp(path)
+    return _index(path, storage.stamp(path))
+
+
+@functools.lru_cache(1 << 12)
+def _index(path: str, stamp: Stamp | None) -> np.ndarray:
+    """Return the index of a file; by its stamp, since files change."""
     if stamp is None:
         raise ShardError(f"{path}: there is no such file; build or fetch it again")
     found = np.array(scan.bounds(path), np.int64).reshape(-1, 2)

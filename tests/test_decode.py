@@ -32,7 +32,7 @@ def built(voc, out):
 
 @pytest.fixture(autouse=True)
 def fresh_indexes():
-    records.index.cache_clear()
+    records._index.cache_clear()
 
 
 def names(samples):

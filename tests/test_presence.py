@@ -33,7 +33,7 @@ from tests.test_layouts import DRAWN
 @pytest.fixture(autouse=True)
 def fresh():
     """Nothing that an earlier test decoded is known."""
-    records.index.cache_clear()
+    records._index.cache_clear()
     presence._decoded.cache_clear()
 
 

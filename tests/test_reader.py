@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 import dsbuild
-from dsbuild import images, manifest, records
+from dsbuild import images, manifest, records, storage
 from dsbuild.errors import DsbuildError, PlanError, ShardError
 from dsbuild.layouts.classes import Classes
+from dsbuild.policy import Policy
 from tests.conftest import make
 
 
@@ -115,7 +116,7 @@ def without_manifest(built, tmp_path, *, index):
         shutil.copy(path, other)
     if index:
         shutil.copytree(os.path.join(built, "index"), other / "index")
-    records.index.cache_clear()
+    records._index.cache_clear()
     return str(other)
 
 
@@ -134,7 +135,7 @@ def test_shards_that_others_wrote(voc, built, tmp_path):
 @pytest.fixture(autouse=True)
 def fresh_indexes(tmp_path):
     (tmp_path / "b").mkdir(exist_ok=True)
-    records.index.cache_clear()
+    records._index.cache_clear()
 
 
 @pytest.mark.parametrize("text", ["", "0 10\n", "junk", "0 5\n3 2\n1 1\n"])
@@ -148,12 +149,13 @@ def test_an_index_that_does_not_fit_is_made_again(voc, built, text):
 
 def damage(built, at):
     path = os.path.join(built, "val-00001-of-00003.tfrecord")
-    offset = int(records.index(path)[1, 0])
+    offset, stamp = int(records.index(path)[1, 0]), storage.stamp(path)
     with open(path, "r+b") as file:
         file.seek(offset + at)
         byte = file.read(1)
         file.seek(offset + at)
         file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(stamp.mtime_ns, stamp.mtime_ns))  # as a bad disk leaves it
     return path, offset
 
 
@@ -167,6 +169,26 @@ def test_a_flipped_bit_is_named_with_file_and_record(voc, built, at):
     assert keys([data[2], data[4]]) == [listed(voc, "val")[2], listed(voc, "val")[4]]
     trusting = dsbuild.open(built, "val", check="none")
     assert len(trusting[3]._record.data) == size - 16
+
+
+@pytest.mark.parametrize("check", ["crc", "none"])
+def test_a_folder_that_is_built_again_is_read_by_its_new_index(voc, out, check):
+    def build(**asked):
+        make(voc, out, shards=1, splits=("train",), overwrite=True, **asked)
+        data = dsbuild.open(out, "train", check)
+        return data, [max(sample.image.shape) for sample in data]
+
+    before, sides = build(limit=5)
+    assert sides == [60] * 5
+    _, sides = build(limit=5, policy=Policy(max_side=30))
+    assert sides == [30] * 5
+    _, sides = build(limit=9)
+    assert sides == [60] * 9
+    copy = pickle.loads(pickle.dumps(before))
+    records._index.cache_clear()
+    for left in (before, copy):  # and one that was left open tells, and never ends early
+        with pytest.raises(ShardError, match="found 9 records, expected 5; open it again"):
+            list(left)
 
 
 def test_a_shard_that_was_cut_is_named(built):

@@ -1,4 +1,5 @@
 import os
+import socket as socketlib
 
 import pytest
 
@@ -83,3 +84,80 @@ def test_a_lock_is_held_once_and_freed(tmp_path):
             pass
     with storage.lock(path):
         pass
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def socket(path):
+    with socketlib.socket(socketlib.AF_UNIX) as one:
+        one.bind(os.path.relpath(path))  # the path of a socket is short
+
+
+def endless(path):
+    os.symlink("/dev/zero", path)
+
+
+def to_fifo(path):
+    os.mkfifo(f"{path}-there")
+    os.symlink(f"{path}-there", path)
+
+
+ODD = {fifo: "a FIFO", socket: "a socket", endless: "a device", to_fifo: "a FIFO"}
+
+
+@pytest.mark.parametrize("make", ODD, ids=lambda make: make.__name__)
+def test_what_is_no_file_is_named_and_never_opened(tmp_path, make):
+    path = str(tmp_path / "x")
+    make(path)
+    assert storage.odd(path) == ODD[make]
+    assert storage.stamp(path).size == 0
+    for call in (storage.read, storage.sha256, lambda path: storage.read_part(path, 0, 9)):
+        with pytest.raises(StorageError, match=rf"x: found {ODD[make]}, expected a file$"):
+            call(path)
+    with pytest.raises(StorageError, match="expected a file"), storage.reading(path):
+        pass
+    storage.write(path, b"whole")  # in its place, never into it
+    assert storage.read(path)[0] == b"whole"
+    assert storage.odd(path) == storage.odd(str(tmp_path)) == storage.odd(path + "?") == ""
+
+
+def test_a_file_that_is_not_as_long_as_it_says_is_named(tmp_path):
+    with pytest.raises(StorageError, match=r"found more than the 0 bytes .* wait until"):
+        storage.read("/proc/self/status")
+    path = tmp_path / "large"
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(StorageError, match="found 1,099,511,627,776 bytes, expected at most"):
+        storage.read(str(path))
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "x"
+    path.write_bytes(bytes(100))
+    plain = os.read
+
+    def growing(handle, size):
+        with open(path, "ab") as file:
+            file.write(b"more")
+        return plain(handle, size)
+
+    def cut(handle, size):
+        os.truncate(path, 50)
+        return plain(handle, size)
+
+    for reads, word in ((growing, "more"), (cut, "less")):
+        monkeypatch.setattr(os, "read", reads)
+        with pytest.raises(StorageError, match=f"x: found {word} than the"):
+            storage.read(str(path))
+        monkeypatch.setattr(os, "read", plain)
+
+
+def test_a_part_is_never_more_than_the_file_has(tmp_path):
+    (tmp_path / "x").write_bytes(b"abcdef")
+    path = str(tmp_path / "x")
+    assert storage.read_part(path, 4, 1 << 50) == b"ef"
+    assert storage.read_part(path, 2, 3) == b"cde"
+    for offset in (6, 1 << 70, -1):
+        assert storage.read_part(path, offset, 3) == b""

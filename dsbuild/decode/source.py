@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dsbuild import storage
-from dsbuild.records import Records, index
+from dsbuild.records import Records
 
 
 class Source:
@@ -21,7 +21,7 @@ class Source:
         picks = np.asarray(picks, np.int64)
         ends = np.cumsum(records.counts)
         files = np.searchsorted(ends, picks, "right")
-        offsets = np.concatenate([index(path)[:, 0] for path in records.paths])[picks]
+        offsets = np.concatenate([records.index(i)[:, 0] for i in range(len(ends))])[picks]
         self._paths = tf.constant(records.paths)
         self._files = tf.constant(files.astype(np.int32))
         self._offsets = tf.constant(offsets)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.errors import PlanError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

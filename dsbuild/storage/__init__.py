@@ -54,6 +54,11 @@ def stamps(paths: Iterable[str]) -> Iterator[Stamp | None]:
         yield local.stamp(path) if _room(path) is local else remotely(path)
 
 
+def odd(path: str) -> str:
+    """Return what a path leads to that is neither file nor folder, such as `a FIFO`; else ""."""
+    return "" if is_remote(path) else local.odd(path)
+
+
 def size(paths: Iterable[str]) -> int:
     """Return how many bytes files have together; one that is not there has none."""
     return sum(found.size for found in stamps(paths) if found)

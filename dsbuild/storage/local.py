@@ -7,12 +7,22 @@ no half-written file ever bears a final name.
 import contextlib
 import errno
 import fcntl
+import io
 import os
+import stat
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
 
+# What is no file, and may never end: nothing of the kind is opened for longer than to see it.
+_ODD = (
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
 # A path that leads to no file: missing, below a file, a link to itself, too long a name.
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
@@ -39,6 +49,18 @@ def stamp(path: str) -> Stamp | None:
             return None
         raise StorageError(f"{path}: cannot be examined: {error.strerror}") from error
     return Stamp(status.st_size, status.st_mtime_ns)
+
+
+def odd(path: str) -> str:
+    """Return what a path leads to that is neither file nor folder, such as `a FIFO`; else ""."""
+    try:
+        return _odd(os.stat(path).st_mode)
+    except OSError:
+        return ""
+
+
+def _odd(mode: int) -> str:
+    return next((name for test, name in _ODD if test(mode)), "")
 
 
 def is_folder(path: str) -> bool:
@@ -69,25 +91,62 @@ def _leads_to_folder(entry: os.DirEntry) -> bool:
 def _unread(path: str, error: OSError) -> StorageError:
     if isinstance(error, FileNotFoundError):
         return StorageError(f"{path}: there is no such file")
+    if found := odd(path):
+        return StorageError(f"{path}: found {found}, expected a file")
     return StorageError(f"{path}: cannot be read: {error.strerror}")
+
+
+def _open(path: str) -> tuple[int, os.stat_result]:
+    """Open a file for reading, and nothing else: a FIFO without a writer would never open."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return handle, status
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def read(path: str) -> tuple[bytes, Stamp]:
     """Return a whole file and the stamp that it had when it was read."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            return file.readall(), Stamp(status.st_size, status.st_mtime_ns)
+        handle, status = _open(path)
+        try:
+            data = _whole(path, handle, status.st_size)
+        finally:
+            os.close(handle)
     except OSError as error:
         raise _unread(path, error) from error
+    return data, Stamp(status.st_size, status.st_mtime_ns)
+
+
+def _whole(path: str, handle: int, size: int) -> bytes:
+    """Read a file that is expected to have a size; not for ever where it grows."""
+    if size > _LARGEST:
+        raise StorageError(f"{path}: found {size:,} bytes, expected at most {_LARGEST:,}")
+    data = os.read(handle, size + 1)
+    while len(data) < size and (more := os.read(handle, size + 1 - len(data))):
+        data += more
+    if len(data) != size:
+        raise StorageError(
+            f"{path}: found {'more' if len(data) > size else 'less'} than the {size:,} bytes that "
+            "it is said to have; wait until it is written"
+        )
+    return data
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
     """Return some bytes of a file; fewer where it ends before them."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle, status = _open(path)
         try:
-            return os.pread(handle, size, offset)
+            # An index may ask for more than a file holds, or memory.
+            left = status.st_size - offset
+            return os.pread(handle, min(size, left), offset) if 0 <= offset and left > 0 else b""
         finally:
             os.close(handle)
     except OSError as error:
@@ -98,11 +157,25 @@ def read_part(path: str, offset: int, size: int) -> bytes:
 def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
     """Open a file for reading in order; give it and its size in bytes."""
     try:
-        file = open(path, "rb", buffering=1 << 18)  # noqa: SIM115
+        handle, status = _open(path)
     except OSError as error:
         raise _unread(path, error) from error
-    with file:
-        yield file, os.fstat(file.fileno()).st_size
+    with io.BufferedReader(_File(handle, path), 1 << 18) as file:
+        yield file, status.st_size
+
+
+class _File(io.FileIO):
+    """An open file whose errors name its path."""
+
+    def __init__(self, handle: int, path: str):
+        super().__init__(handle, "rb")
+        self._path = path
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise _unread(self._path, error) from error
 
 
 @contextlib.contextmanager
