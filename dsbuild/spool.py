@@ -1,12 +1,15 @@
 """More values than memory holds, in order: kept in a temporary file, and sorted there."""
 
+import contextlib
 import heapq
 import itertools
 import pickle
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
+
+from dsbuild.storage import temporary
 
 Value = TypeVar("Value")
 
@@ -24,10 +27,11 @@ class Spool(Generic[Value]):
     def __init__(self, values: Iterable[Value]):
         self._count = 0
         self._file = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
+        weakref.finalize(self, _close, self._file)
         for batch in batches(values, _BATCH):
             self._count += len(batch)
-            pickle.dump(batch, self._file, pickle.HIGHEST_PROTOCOL)
+            with temporary.named():
+                pickle.dump(batch, self._file, pickle.HIGHEST_PROTOCOL)
 
     def __len__(self) -> int:
         return self._count
@@ -36,11 +40,17 @@ class Spool(Generic[Value]):
         place, left = 0, self._count
         while left:
             # Another iterator may have moved the file's position since the last batch.
-            self._file.seek(place)
-            batch = pickle.load(self._file)
-            place = self._file.tell()
+            with temporary.named():
+                self._file.seek(place)
+                batch = pickle.load(self._file)
+                place = self._file.tell()
             left -= len(batch)
             yield from batch
+
+
+def _close(file: BinaryIO) -> None:
+    with contextlib.suppress(OSError):  # what could not be written is no loss any more
+        file.close()
 
 
 def batches(values: Iterable[Value], size: int) -> Iterator[list[Value]]:

@@ -18,7 +18,7 @@ FLOORS = {
     5: ["audit", "folder", "gallery", "reader", "shard"],
     4: ["census", "example", "plan", "presence", "records"],
     3: ["interop", "listing", "mistakes", "recipe", "scan"],
-    2: ["cluster", "extras", "layouts", "manifest", "policy", "shown", "tfrecord"],
+    2: ["cluster", "extras", "layouts", "manifest", "policy", "shown", "spool", "tfrecord"],
     1: [
         "blocks",
         "charts",
@@ -27,7 +27,6 @@ FLOORS = {
         "order",
         "schema",
         "splits",
-        "spool",
         "storage",
         "tables",
         "weights",

@@ -1,3 +1,4 @@
+import errno
 import itertools
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsbuild import spool
+from dsbuild.errors import StorageError
 from dsbuild.spool import Spool, batches, ordered
 
 
@@ -39,3 +41,32 @@ def test_values_are_sorted_and_equals_keep_their_order(keys, run):
     values = list(zip(keys, itertools.count()))
     found = ordered(values, key=lambda value: value[0], run=run)
     assert list(found) == sorted(values)
+
+
+def test_no_room_for_temporary_files_is_named(monkeypatch):
+    monkeypatch.setattr(spool, "_MEMORY", 100)
+    monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda **_: open("/dev/full", "w+b"))
+    monkeypatch.setattr(spool.tempfile, "tempdir", "/full")
+    with pytest.raises(StorageError, match=r"^/full: .*No space left.*name another folder in TMP"):
+        list(Spool(range(10_000)))
+
+
+def test_no_folder_for_temporary_files_is_named(monkeypatch):
+    def nowhere():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/a']")
+
+    monkeypatch.setattr(spool, "_MEMORY", 100)
+    monkeypatch.setattr(spool.tempfile, "_get_default_tempdir", nowhere)
+    monkeypatch.setattr(spool.tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", "/a")
+    with pytest.raises(StorageError, match=r"^/a: .*No usable .*name another folder in TMPDIR$"):
+        Spool(range(10_000))
+
+
+def test_errors_of_the_values_are_their_own():
+    def values():
+        yield 1
+        raise FileNotFoundError("theirs")
+
+    with pytest.raises(FileNotFoundError, match="theirs"):
+        Spool(values())

@@ -146,7 +146,7 @@ def read_part(path: str, offset: int, size: int) -> bytes:
         try:
             # An index may ask for more than a file holds, or memory.
             left = status.st_size - offset
-            return os.pread(handle, min(size, left), offset) if 0 <= offset and left > 0 else b""
+            return os.pread(handle, min(size, left), offset) if offset >= 0 and left > 0 else b""
         finally:
             os.close(handle)
     except OSError as error:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import stores
+from dsbuild.storage import stores, temporary
 from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk; of a part of an upload
@@ -174,7 +174,7 @@ def writing(url: str) -> Iterator[BinaryIO]:
     Large ones wait in a temporary file on this machine, and are sent in parts.
     """
     stores.at(url)
-    with _spooling(url), tempfile.SpooledTemporaryFile(PART) as file:
+    with temporary.named(url), tempfile.SpooledTemporaryFile(PART) as file:
         yield file
         _put(url, file)
 
@@ -183,22 +183,11 @@ def writing(url: str) -> Iterator[BinaryIO]:
 def placing(url: str) -> Iterator[str]:
     """Give a temporary name on this machine to a writer that opens files itself."""
     stores.at(url)
-    with _spooling(url), tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
+    with temporary.named(url), tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
         path = os.path.join(folder, os.path.basename(url))
         yield path
         with open(path, "rb") as file:
             _put(url, file)
-
-
-@contextlib.contextmanager
-def _spooling(url: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"{url}: cannot be written: {error.strerror} in {tempfile.gettempdir()}, where it is "
-            "made first; make room there, or name another folder in TMPDIR"
-        ) from error
 
 
 def _put(url: str, file: BinaryIO) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
+from dsbuild.storage import temporary
 
 _RATE = 25.0  # frames a second, where a video does not say
 _CODE = "mp4v"  # MPEG-4 part 2, which the wheels of OpenCV can write everywhere
@@ -24,6 +25,8 @@ def opened(source: str | int) -> Iterator[Any]:
     """
     import cv2
 
+    if isinstance(source, str) and (found := storage.odd(source)):
+        raise TrainError(f"{source}: found {found}, expected a video")
     # FFmpeg says on stderr, past Python, what is an error here; read at its first use.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -91,15 +94,17 @@ def writing(path: str, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
     """
     import cv2
 
-    with tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
-        temporary = os.path.join(folder, "frames.mp4")
+    with contextlib.ExitStack() as stack:
+        with temporary.named(path):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="dsbuild-"))
+        made = os.path.join(folder, "frames.mp4")
         writer = None
 
         def add(frame: np.ndarray) -> None:
             nonlocal writer
             if writer is None:
                 code = cv2.VideoWriter.fourcc(*_CODE)
-                writer = cv2.VideoWriter(temporary, code, rate, frame.shape[1::-1])
+                writer = cv2.VideoWriter(made, code, rate, frame.shape[1::-1])
                 if not writer.isOpened():
                     raise TrainError(
                         f"{path}: OpenCV cannot write videos of {frame.shape[1]} x "
@@ -113,5 +118,5 @@ def writing(path: str, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
             if writer is not None:
                 writer.release()
         if writer is not None:
-            with open(temporary, "rb") as file, storage.writing(path) as out:
+            with open(made, "rb") as file, storage.writing(path) as out:
                 shutil.copyfileobj(file, out)
