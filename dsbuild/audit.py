@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from dsbuild import images, listing, plan, storage
 from dsbuild.errors import DsbuildError, LayoutError, PlanError, SampleError
-from dsbuild.findings import KINDS, Finding
+from dsbuild.findings import ACCEPTABLE, KINDS, Finding
 from dsbuild.layouts import Layout, Sample
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
@@ -32,6 +32,7 @@ class Request:
       sources: how a resume finds that they changed: by `stamp` (size and mtime), by
         `content` too, or not at all (`ignore`).
       overwrite: forget what the folder holds.
+      accept: kinds of `findings.ACCEPTABLE` that do not stop a split that is of them.
     """
 
     recipe: Recipe
@@ -46,8 +47,12 @@ class Request:
     on_error: str = "stop"
     sources: str = "stamp"
     overwrite: bool = False
+    accept: tuple[str, ...] = ()
 
     def __post_init__(self):
+        unknown = sorted({*self.accept} - {*ACCEPTABLE})
+        if unknown:
+            raise PlanError(f"--accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}")
         if self.limit is not None and self.limit < 1:
             raise PlanError(f"--limit {self.limit}: expected at least 1 sample")
         if self.sources not in ("stamp", "content", "ignore"):
@@ -112,9 +117,20 @@ class Audit:
     splits: tuple[Planned, ...]
     findings: tuple[Finding, ...]
 
-    def refuse(self, strict: bool = False) -> None:
-        """Raise SampleError for the first finding that is fatal; with `strict` for any."""
-        found = [one for one in self.findings if one.fatal or strict]
+    def refuse(
+        self, strict: bool = False, skip: bool = False, accept: Collection[str] = ()
+    ) -> None:
+        """Raise SampleError for the first finding that is fatal; with `strict` for any.
+
+        With `skip` a sample that is no record stops nothing; splits of kinds that are to be
+        accepted never do.
+        """
+        found = [
+            one
+            for one in self.findings
+            if (one.key or one.kind not in accept)
+            and (strict or (one.fatal and not (skip and one.key)))
+        ]
         if not found:
             return
         first = found[0]
@@ -127,7 +143,8 @@ class Audit:
                 "; expected every listed sample to have its files: fetch them, correct the list, "
                 "or leave such samples out with --on-error skip"
             )
-        raise SampleError(f"{first.text}{more}{remedy}")
+        where = "" if first.key or not first.fatal else f"split {first.split}: "
+        raise SampleError(f"{where}{first.text}{more}{remedy}")
 
 
 def audit(request: Request) -> Audit:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import folder, manifest, plan, storage
+from dsbuild import folder, manifest, mistakes, palettes, plan, storage
 from dsbuild.audit import Audit, Planned, Request
-from dsbuild.errors import ShardError, StorageError
+from dsbuild.errors import SampleError, ShardError, StorageError
 from dsbuild.job import Job
 from dsbuild.manifest import Reject, ShardReceipt
 from dsbuild.plan import ShardPlan, files
@@ -54,7 +54,8 @@ def build(
         made = _write(request, planned, todo, workers, quiet)
         kept = [stands.receipt for stands in standing.values() if stands.receipt]
         names = [found.split for found in planned]
-        document, rejects = finish(out, request.recipe, names, [*made, *kept], others)
+        accept = request.accept
+        document, rejects = finish(out, request.recipe, names, [*made, *kept], others, accept)
         tell(rejects, note)
         return Summary(document, len(made), len(kept), rejects)
 
@@ -88,8 +89,7 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
     Raises a DsbuildError where the audit or the folder forbids the build.
     """
     out, recipe = request.out, request.recipe
-    if request.on_error == "stop":
-        audit.refuse()
+    audit.refuse(skip=request.on_error == "skip", accept=request.accept)
     if storage.stamp(out) and not storage.is_folder(out):
         raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
     with storage.lock(folder.state(out, "lock"), note):
@@ -169,11 +169,13 @@ def finish(
     splits: Sequence[str],
     receipts: Iterable[ShardReceipt],
     others: Mapping[str, Any],
+    accept: Collection[str] = (),
 ) -> tuple[dict[str, Any], tuple[Reject, ...]]:
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
     `receipts` are those of all shards of `splits`, in any order. Raises ShardError where some
-    lack, or come twice.
+    lack, or come twice; SampleError for a split whose labels betray a mistake that is not one
+    to `accept`.
     """
     folder.sweep(out)  # what workers left that were lost on the way
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
@@ -198,8 +200,24 @@ def finish(
     )
     storage.remove_folder(manifest.parts_path(out))
     if not folder.is_closed(out, recipe, document):
+        _refuse_splits(mine, recipe, accept)
         folder.close(out, recipe, document, rejects)
     return document, rejects
+
+
+def _refuse_splits(
+    receipts: Mapping[str, Sequence[ShardReceipt]], recipe: Recipe, accept: Collection[str]
+) -> None:
+    """Raise SampleError for a split of which all labels together show that they are wrong."""
+    for split, mine in receipts.items():
+        values = {value for receipt in mine for value in receipt.statistics.pixels}
+        known = palettes.joined(receipt.colours for receipt in mine)
+        for mistake in mistakes.of_all(values, known, recipe.layout):
+            if mistake.kind not in accept:
+                raise SampleError(
+                    f"split {split}: {mistake.text}; its shards are kept, and the build is not "
+                    "finished"
+                )
 
 
 def tell(rejects: Iterable[Reject], note: Note) -> None:

@@ -7,14 +7,14 @@ all of them; `every` opens all, as a dry run does.
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dsbuild import images, manifest, mistakes, storage
+from dsbuild import images, manifest, mistakes, palettes, storage
 from dsbuild.audit import Audit, Request, spaced
 from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.example import Loaded, Rejected, load, paths
-from dsbuild.findings import Finding
+from dsbuild.findings import ACCEPTABLE, Finding
 from dsbuild.job import Advance, Job
 from dsbuild.layouts import Layout, Sample
 from dsbuild.mistakes import Mistake
@@ -34,11 +34,19 @@ class Task(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What opening some samples of a split showed: findings, and the values of each label."""
+    """What opening some samples of a split showed.
+
+    Attributes:
+      split: its name.
+      findings: of single samples.
+      labels: the values of each label.
+      colours: what the colours of the labels stand for, as `palettes` has it.
+    """
 
     split: str
     findings: list[Finding]
     labels: list[frozenset[int]]
+    colours: palettes.Meanings
 
 
 def examine(
@@ -79,15 +87,31 @@ def examine(
         seen = [one for one in results if one.split == planned.split]
         opened = [one for part in seen for one in part.findings]
         found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
-        labels = [values for part in seen for values in part.labels]
-        mistake = mistakes.of_split(labels, recipe.layout)
-        if mistake:
-            found.append(Finding(mistake.kind, planned.split, mistake.text))
+        whole = sum(len(part.labels) for part in seen) == len(planned.samples)
+        found += _of_split(planned.split, seen, whole, recipe.layout)
     return dataclasses.replace(audit, findings=tuple(found))
 
 
+def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> Iterator[Finding]:
+    """Yield what the labels of a split that were opened, its `whole` or some, show together."""
+    labels = [values for part in seen for values in part.labels]
+    if not labels:
+        return
+    which = "all labels" if whole else f"all {len(labels)} labels that were opened"
+    mistake = mistakes.of_split(labels, layout)
+    constant = mistakes.of_values(frozenset().union(*labels), layout, which)
+    known = palettes.joined(palettes.rows(part.colours) for part in seen)
+    for found, sure in (
+        (mistake, mistake is not None and mistake.kind in ACCEPTABLE),
+        (None if mistake else constant, whole),
+        (mistakes.of_colours(known), True),
+    ):
+        if found:
+            yield Finding(found.kind, split, found.text, fatal=sure)
+
+
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
-    seen = Seen(task.split, [], [])
+    seen = Seen(task.split, [], [], {})
     full = dataclasses.replace(recipe, verify="full")
     with storage.ahead(paths(task.samples, root)) as read:
         for sample in task.samples:
@@ -101,6 +125,7 @@ def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
             else:
                 if loaded.counts:
                     seen.labels.append(frozenset(loaded.counts))
+                palettes.add(seen.colours, loaded.colours, str(sample.label))
                 for mistake in _mistakes(sample, root, recipe.layout, loaded):
                     path = storage.join(root, str(sample.label))
                     text = f"sample {sample.key}: {path}: {mistake.text}"
@@ -136,6 +161,8 @@ def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list
     if not isinstance(sample.label, str):
         return []
     found = [mistakes.of_constant(loaded.counts, layout)]
+    if loaded.mapped:
+        found.append(mistakes.MAPPED)
     if layout.indexed(sample.label):
         found.append(mistakes.of_plane(loaded.planes["label"]))
     else:

@@ -11,6 +11,8 @@ import numpy as np
 
 from dsbuild import extras, images, mistakes, storage, wire
 from dsbuild.errors import ImageError, SampleError, StorageError
+from dsbuild.images import labels, lossless
+from dsbuild.images.palette import RGB
 from dsbuild.layouts import Sample
 from dsbuild.manifest import Statistics
 from dsbuild.policy import Admitted, admit
@@ -29,6 +31,8 @@ class Loaded(NamedTuple):
       planes: `label` and `alpha`, uint8 (h, w), as far as they were decoded.
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of image and label.
+      colours: what the colours of the label's palette stand for, as far as it alone tells.
+      mapped: whether the label was read by colour, since its palette has another order.
     """
 
     image: Admitted
@@ -37,14 +41,17 @@ class Loaded(NamedTuple):
     planes: Mapping[str, np.ndarray]
     counts: Mapping[int, int]
     sources: tuple[int | None, ...]
+    colours: Mapping[RGB, int]
+    mapped: bool
 
 
 class Encoded(NamedTuple):
-    """A record, what is to be counted of it, and its sources: size, mtime, crc32c of each."""
+    """A record, what is to be counted of it, its sources and its label's colours, as in Loaded."""
 
     record: bytes
     statistics: Statistics
     sources: tuple[int | None, ...]
+    colours: Mapping[RGB, int]
 
 
 class Rejected(SampleError):
@@ -79,11 +86,11 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
     try:
         image = admit(_read(read, storage.join(root, file), sources, 0), recipe.policy)
         pixels = _pixels(image, recipe)
-        label, planes, counts = {}, {}, {}
+        label, planes, read_as, counts = {}, {}, None, {}
         if isinstance(sample.label, str):
             file = sample.label
             data = _read(read, storage.join(root, file), sources, 3)
-            label, planes, counts = _label(data, file, image, recipe)
+            label, planes, counts, read_as = _label(data, file, image, recipe)
         elif sample.label is not None:
             name = recipe.layout.classes[sample.label]
             label = {"class": sample.label, "class.text": name.encode()}
@@ -99,7 +106,8 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
                 stamp = storage.stamp(storage.join(root, unread))
                 sources[at : at + 2] = stamp or NOTHING[:2]
         raise Rejected(message, sample.key, file, kind, reason, tuple(sources)) from error
-    return Loaded(image, pixels, label, planes, counts, tuple(sources))
+    colours, mapped = (read_as.colours, read_as.mapped) if read_as else ({}, False)
+    return Loaded(image, pixels, label, planes, counts, tuple(sources), colours, mapped)
 
 
 def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Encoded:
@@ -127,9 +135,10 @@ def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = stora
         formats={head.format: 1},
         rotated=int(head.orientation != 1),
         labels=int(sample.label is not None),
-        changes=dict.fromkeys(loaded.image.changes, 1),
+        changes=dict.fromkeys((*loaded.image.changes, *(["mapped"] if loaded.mapped else [])), 1),
     )
-    return Encoded(wire.serialize(recipe.schema.named(values)), statistics, loaded.sources)
+    record = wire.serialize(recipe.schema.named(values))
+    return Encoded(record, statistics, loaded.sources, loaded.colours)
 
 
 def checksum(data: bytes) -> int:
@@ -154,31 +163,36 @@ def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
 
 def _label(
     data: bytes, path: str, image: Admitted, recipe: Recipe
-) -> tuple[dict, dict[str, np.ndarray], dict[int, int]]:
-    """Return role -> value of a label, its planes, and its histogram, where it is decoded."""
+) -> tuple[dict, dict[str, np.ndarray], Mapping[int, int], labels.Label | None]:
+    """Return role -> value of a label, its planes and histogram, and how it was read.
+
+    The last three as far as it is decoded.
+    """
     layout, header_only = recipe.layout, recipe.verify == "header"
-    stored = None
+    if images.foreign(data) and recipe.policy.unreadable == "reencode":
+        data = lossless.as_png(data)
+    kept, plain = None, False
     if layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)
         _same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
-            stored = images.grey(data, head)
-    planes, counts = {}, {}
-    if stored is None or not header_only or recipe.roles("label", "alpha"):
-        plane, alpha = layout.planes(data, path)
-        _same_size(plane.shape, image)
-        counts = images.histogram(plane)
-        refused = mistakes.refusal(counts, plane, layout)
-        if refused:
-            raise refused
-        planes["label"] = image.fit(plane)
-        if planes["label"] is not plane:
-            counts = images.histogram(planes["label"])
-        if recipe.roles("alpha"):
-            planes["alpha"] = image.fit(alpha, soft=True)
-    if stored is None:
-        stored = images.write(planes["label"])
-    return {"label": stored, "label.format": b"png"}, planes, {} if header_only else counts
+            kept = images.grey(data, head)
+            plain = kept is not None and labels.is_plain(data, head, layout.known(path))
+    if plain and header_only and not recipe.roles("label", "alpha"):
+        return {"label": kept, "label.format": b"png"}, {}, {}, None
+    found = layout.read(data, path)
+    _same_size(found.plane.shape, image)
+    refused = mistakes.refusal(found, layout)
+    if refused:
+        raise refused
+    counts, planes = found.counts, {"label": image.fit(found.plane)}
+    if planes["label"] is not found.plane:
+        counts = images.histogram(planes["label"])
+    if recipe.roles("alpha"):
+        planes["alpha"] = image.fit(found.alpha, soft=True)
+    stored = kept if kept is not None and found.stored else images.write(planes["label"])
+    values = {"label": stored, "label.format": b"png"}
+    return values, planes, {} if header_only else counts, found
 
 
 def _same_size(label: tuple[int, ...], image: Admitted) -> None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 # Kind -> what it is, in the order in which they are shown. Of a kind that makes a sample
-# no record the finding is fatal; the others only warn.
+# no record the finding is fatal, and so is one that tells that a whole split is wrong; the
+# others only warn.
 KINDS = {
     "image-missing": "images that are listed and not there",
     "label-missing": "images without a label",
@@ -22,6 +23,9 @@ KINDS = {
     "luma": "palette read as luma",
     "label-ids": "labelIds where trainIds belong",
     "colours": "colours where class indices belong",
+    "alpha-mask": "masks that lie in the alpha channel",
+    "palette": "palettes in another order, read by their colours",
+    "palettes": "palettes of which it is not known what they mean",
     "jpeg": "masks compressed as JPEG",
     "interpolated": "masks resized with interpolation",
     "binary-255": "masks of 0 and 255 read as class indices",
@@ -31,7 +35,10 @@ KINDS = {
     "values": "label values that are no class",
     "all-background": "labels that are all background",
     "all-ignore": "labels that are all ignore",
+    "one-value": "labels that are all of one value",
 }
+# Of these kinds a whole split may be, and be right: --accept KIND says so.
+ACCEPTABLE = ("palettes", "binary-255", "all-background", "all-ignore", "one-value")
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Finding:
       kind: a key of `KINDS`.
       split: where it was found.
       text: sample or file, what was found, what was expected, what to do.
-      fatal: whether it keeps a sample from becoming a record.
+      fatal: whether it keeps a sample from becoming a record, or without a key the split.
       key: of the sample that it is about; empty where it is about none.
     """
 

@@ -91,7 +91,8 @@ class Statistics:
       formats: records an image format.
       rotated: records whose image has an EXIF orientation other than 1.
       labels: records with a label.
-      changes: images that were converted, turned or shrunk, by what was done.
+      changes: images that were converted, turned or shrunk, by what was done; and labels that
+        were `mapped` by the colours of their palettes.
     """
 
     pixels: Mapping[int, int] = field(default_factory=dict)
@@ -157,6 +158,8 @@ class ShardReceipt:
         and label; nulls where there was no file.
       versions: libraries that decide bytes, as they were.
       values: the sha256 of its list of label values, None where it has none.
+      colours: what the colours of its labels stand for, rows as in `palettes`; older receipts
+        have none.
     """
 
     name: str
@@ -170,6 +173,7 @@ class ShardReceipt:
     sources: tuple[tuple[int | None, ...], ...]
     versions: Mapping[str, str]
     values: str | None = None
+    colours: tuple[tuple[str | int, ...], ...] = ()
 
     def save(self, out: str) -> None:
         """Write the receipt into an output folder."""
@@ -225,6 +229,7 @@ def load_receipt(out: str, name: str) -> ShardReceipt | None:
             statistics=Statistics(**counted),
             rejects=tuple(Reject(**reject) for reject in document.pop("rejects")),
             sources=tuple(map(tuple, document.pop("sources"))),
+            colours=tuple(map(tuple, document.pop("colours", ()))),
             **document,
         )
     except (ShardError, TypeError, KeyError, AttributeError, ValueError):

@@ -4,13 +4,14 @@ Each is told by what it leaves in the values of a label, or in how they lie; its
 the remedy. Kinds are those of `findings.KINDS`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from dsbuild import images
+from dsbuild import images, palettes
 from dsbuild.errors import ImageError
+from dsbuild.images.labels import COLORMAP, Label
 from dsbuild.layouts import Layout
 
 # Of all changes from pixel to pixel, the share that goes on in the same direction. In clean
@@ -38,23 +39,49 @@ class Mistake(NamedTuple):
     text: str
 
 
-def refusal(counts: Mapping[int, int], plane: np.ndarray, layout: Layout) -> ImageError | None:
-    """Return why a label with these counts of values is wrong, or None where it is right.
+MAPPED = Mistake(
+    "palette",
+    "its palette has the data set's colours in another order, so its pixels were read by colour",
+)
 
-    Every value must be a class index or the ignore value.
+
+_AS_GREY = f"save the classes as grey of 8 bits, or build them by {COLORMAP}"
+# What is to be said where the values of the other reading of a label are classes.
+_READINGS = {
+    "scaled": "decoders scale grey of fewer bits to 0 to 255 and see these, though the samples as "
+    f"stored, {{other}}, would be classes; {_AS_GREY}; masks of two values are --binary 127",
+    "levels": "these are the greys of its palette, which decoders see, though its numbers, "
+    f"{{other}}, would be classes; {_AS_GREY}; masks of two values are --binary 127",
+    "indices": "these are numbers of a palette with colours, of which greys alone occur, and "
+    f"their levels, {{other}}, would be classes; {_AS_GREY}",
+}
+
+
+def refusal(label: Label, layout: Layout) -> ImageError | None:
+    """Return why a label is wrong, or None where it is right.
+
+    Every value must be a class index or the ignore value, and by one reading alone.
     """
-    classes = len(layout.classes)
+    classes, counts = len(layout.classes), label.counts
     wrong = sorted(value for value in counts if value >= classes and value != layout.ignore)
-    if not wrong:
+    fits = all(value < classes or value == layout.ignore for value in label.other)
+    other = ", ".join(map(str, sorted(label.other)[:5]))
+    doubt = _READINGS[label.reading].format(other=other) if label.reading and fits else ""
+    if not wrong and not (doubt and label.reading == "indices"):
         return None
+    if not wrong:
+        listed = ", ".join(map(str, sorted(counts)[:5]))
+        return ImageError(f"found label values {listed}: {doubt}", "palettes")
     expected = f"expected classes 0 to {classes - 1}"
     if layout.ignore is not None:
         expected += f" and {layout.ignore} for ignore"
     listed = ", ".join(f"{value} ({counts[value]:,} pixels)" for value in wrong[:5])
     if len(wrong) > 5:
         listed += f" and {len(wrong) - 5} more"
-    mistake = _of_values(counts, wrong, layout) or of_plane(plane)
-    kind, text = mistake or Mistake("values", "map the label's values to class indices")
+    mistake = Mistake("values", doubt) if doubt else _of_values(counts, wrong, layout)
+    mistake = mistake or of_plane(label.plane)
+    remedy = f"map the label's values to class indices, or build it by {COLORMAP}"
+    kind, text = mistake or Mistake("values", remedy)
     return ImageError(f"found label values {listed}, {expected}: {text}", kind)
 
 
@@ -151,6 +178,48 @@ def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
     return None
 
 
+def of_all(values: Collection[int], known: palettes.Meanings, layout: Layout) -> Iterator[Mistake]:
+    """Yield what all labels of a split betray together: their values, and their colours."""
+    for found in (of_values(values, layout), of_colours(known)):
+        if found:
+            yield found
+
+
+def of_colours(known: palettes.Meanings) -> Mistake | None:
+    """Return the mistake of labels whose palettes disagree, or None."""
+    text = palettes.disagreement(known)
+    return Mistake(palettes.KIND, text) if text else None
+
+
+def of_values(values: Collection[int], layout: Layout, which: str = "all labels") -> Mistake | None:
+    """Return the mistake of labels of a split that have these values in all, or None."""
+    if values == {0, layout.ignore}:
+        return Mistake("binary-255", f"{which} {_binary(layout)}; {_meant('binary-255')}")
+    if len(values) != 1:
+        return None
+    (value,) = values
+    if value == layout.ignore:
+        name, kind = "the ignore value", "all-ignore"
+    else:
+        name, kind = layout.classes[value], "one-value" if value else "all-background"
+    return Mistake(
+        kind,
+        f"{which} hold {name} ({value}) and nothing else, expected more than one value; look "
+        f"at them, and at the options that say what they hold; {_meant(kind)}",
+    )
+
+
+def _meant(kind: str) -> str:
+    return f"if that is meant, --accept {kind}"
+
+
+def _binary(layout: Layout) -> str:
+    return (
+        f"hold 0 and {layout.ignore} alone, and {layout.ignore} is ignored, so their objects are "
+        f"no class; map {layout.ignore} to 1, or build them by dsbuild pairs --binary 127"
+    )
+
+
 def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None:
     """Return the mistake that the values of a split's labels betray together, or None.
 
@@ -161,9 +230,7 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
     if binary and 2 * binary >= len(mixed):
         return Mistake(
             "binary-255",
-            f"{binary} of {len(labels)} labels hold 0 and {layout.ignore} alone, and "
-            f"{layout.ignore} is ignored, so their objects are no class; map {layout.ignore} to 1, "
-            "or build them by dsbuild pairs --binary 127",
+            f"{binary} of {len(labels)} labels {_binary(layout)}; {_meant('binary-255')}",
         )
     background = layout.classes[0].lower() == "background"  # `void` may well be nowhere
     if len(mixed) > 2 and background and not any(0 in values for values in labels):
@@ -210,10 +277,10 @@ def swapped(image: bytes, label: bytes, path: str, layout: Layout) -> Mistake | 
         greens = images.decode(label, images.header(label))[..., 1]
         if len(images.histogram(greens)) <= _FEW:
             return None
-        plane = layout.plane(image, path)
+        found = layout.read(image, path)
     except ImageError:
         return None
-    if refusal(images.histogram(plane), plane, layout):
+    if refusal(found, layout):
         return None
     return Mistake(
         "swapped",

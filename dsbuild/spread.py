@@ -55,7 +55,9 @@ def spread(
             title, last = "joining", functools.partial(ensure_joined, parts=count)
         outcomes = engine(Job(places, functools.partial(last, request=request), samples, title))
         receipts = [outcome.receipt for outcome in outcomes]
-        document, rejects = finish(request.out, request.recipe, names, receipts, others)
+        document, rejects = finish(
+            request.out, request.recipe, names, receipts, others, request.accept
+        )
         tell(rejects, note)
         kept = sum(outcome.kept for outcome in outcomes)
         return Summary(document, len(outcomes) - kept, kept, rejects)

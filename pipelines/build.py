@@ -219,7 +219,8 @@ def _finish(
         storage.write(folder.state(out, folder.FAILED), text.encode())
         raise SampleError(text)
     others = folder.other_splits(out, splits, request.recipe)
-    finish(out, request.recipe, splits, [outcome.receipt for outcome in outcomes], others)
+    receipts = [outcome.receipt for outcome in outcomes]
+    finish(out, request.recipe, splits, receipts, others, request.accept)
     return splits
 
 

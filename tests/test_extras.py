@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from dsbuild import extras, images, schema
+from dsbuild import extras, schema
 from dsbuild.errors import PlanError
 from dsbuild.extras import planes
 from dsbuild.extras.forms import FORMS
+from dsbuild.images import mattes
 from tests import fakes
 
 IMAGE = np.asarray(fakes.photo(np.random.default_rng(1), 31, 23))
@@ -384,7 +385,7 @@ def test_real_mattes(shared):
     assert len(paths) >= 3
     for path in paths:
         with open(path, "rb") as file:
-            found = images.alpha(file.read())
+            found = mattes.alpha(file.read())
         np.testing.assert_array_equal(found, np.asarray(Image.open(path))[..., 3])
         for width in (0, 1, 10):
             expected = trimap_by_hand(found, width)

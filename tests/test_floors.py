@@ -25,6 +25,7 @@ FLOORS = {
         "images",
         "job",
         "order",
+        "palettes",
         "schema",
         "splits",
         "storage",

@@ -9,6 +9,7 @@ from PIL import Image
 
 from dsbuild import images, manifest, tfrecord, wire
 from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.images import mattes
 from dsbuild.layouts.matting import Matting
 from tests import fakes
 from tests.conftest import make
@@ -175,10 +176,10 @@ def test_alpha():
     both = PHOTO.resize((16, 16)).convert("RGBA")
     both.putalpha(grey)
     for image in (grey, both, both.convert("LA")):
-        np.testing.assert_array_equal(images.alpha(save(image)), ramp)
+        np.testing.assert_array_equal(mattes.alpha(save(image)), ramp)
     for image, kind in ((PHOTO, "PNG"), (PHOTO.convert("P"), "PNG"), (PHOTO, "JPEG")):
         with pytest.raises(ImageError, match="without alpha"):
-            images.alpha(save(image, kind))
+            mattes.alpha(save(image, kind))
 
 
 @pytest.mark.shared

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dsbuild import images
 from dsbuild.errors import ImageError
-from dsbuild.images import png
+from dsbuild.images import mattes, png
 from tests.test_images import PHOTO, PLANE, admitted, by_tensorflow, full_decode, raw_png, save
 
 
@@ -149,7 +149,7 @@ def test_alpha_is_what_pillow_gets_of_all_channels(width, height, mode, level, s
     channels = rng.integers(0, 256, (height, width, len(mode)), np.uint8)
     smooth = np.cumsum(channels // 32, axis=0, dtype=np.uint8)  # filters differ from row to row
     data = save(Image.fromarray(smooth, mode), compress_level=level)
-    np.testing.assert_array_equal(images.alpha(data), smooth[..., -1])
+    np.testing.assert_array_equal(mattes.alpha(data), smooth[..., -1])
 
 
 @pytest.mark.parametrize("filters", range(5))
@@ -159,7 +159,7 @@ def test_alpha_of_every_filter(filters):
     raw[:, 0] = filters
     data = again(save(Image.new("RGBA", (7, 9))), raw.tobytes())
     expected = np.asarray(Image.open(io.BytesIO(data)))[..., 3]
-    np.testing.assert_array_equal(images.alpha(data), expected)
+    np.testing.assert_array_equal(mattes.alpha(data), expected)
 
 
 @settings(max_examples=40, deadline=None)

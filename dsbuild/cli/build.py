@@ -11,6 +11,7 @@ import click
 
 from dsbuild.cli.base import Bytes, errors, note
 from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
+from dsbuild.findings import ACCEPTABLE
 from dsbuild.layouts import Layout
 
 BUILD_OPTIONS = (
@@ -88,6 +89,12 @@ BUILD_OPTIONS = (
     ),
     click.option("--check-duplicates", is_flag=True, help="Audit: find images of equal content."),
     click.option("--strict", is_flag=True, help="Audit: whatever is found is an error."),
+    click.option(
+        "--accept",
+        multiple=True,
+        type=click.Choice(ACCEPTABLE),
+        help="Build a split though this was found of all its labels together; repeatable.",
+    ),
     click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
     runner_option,
     dask_option,
@@ -212,8 +219,7 @@ def _build(
     if dry_run and talks:
         count = tables.count(len(found.findings), "finding")
         click.echo(f"\n{count}; nothing was written, this was a dry run")
-    if strict or asked.on_error == "stop":
-        found.refuse(strict)
+    found.refuse(strict, asked.on_error == "skip" and not strict, asked.accept)
     if dry_run:
         return
     talk = _silent if quiet else note

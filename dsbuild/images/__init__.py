@@ -25,7 +25,6 @@ __all__ = [
     "PNG",
     "VERSIONS",
     "Header",
-    "alpha",
     "check",
     "convert",
     "decode",
@@ -40,6 +39,7 @@ __all__ = [
     "pick",
     "plane",
     "refusal",
+    "refuse_label",
     "resample",
     "shrink",
     "turn",
@@ -48,7 +48,7 @@ __all__ = [
 
 _FORMATS = {"jpeg": jpeg, "png": png}
 # TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}); three a pixel.
-_TOO_MANY_BYTES = 1 << 29
+TOO_MANY_BYTES = 1 << 29
 _FOREIGN = {
     b"GIF8": "a GIF",
     b"BM": "a BMP",
@@ -97,10 +97,10 @@ def refusal(head: Header) -> str | None:
     found = None
     if head.height < 1 or head.width < 1:
         found = f"an image of {head.width} x {head.height} pixels"
-    elif head.height * head.width * 3 >= _TOO_MANY_BYTES:
+    elif head.height * head.width * 3 >= TOO_MANY_BYTES:
         return (
             f"found {head.width:,} x {head.height:,} pixels, expected fewer than "
-            f"{_TOO_MANY_BYTES // 3:,}: a decompression bomb, or too large for TensorFlow; "
+            f"{TOO_MANY_BYTES // 3:,}: a decompression bomb, or too large for TensorFlow; "
             "cut it into tiles"
         )
     elif head.model not in ("grey", "grey+alpha", "rgb", "rgba", "palette"):
@@ -163,7 +163,7 @@ def convert(data: bytes) -> tuple[np.ndarray, int]:
 
     See `pixels.convert`. Raises ImageError.
     """
-    return pixels.convert(data, _TOO_MANY_BYTES // 3)
+    return pixels.convert(data, TOO_MANY_BYTES // 3)
 
 
 def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
@@ -190,10 +190,11 @@ def grey(data: bytes, head: Header) -> bytes | None:
 
 
 def plane(data: bytes) -> np.ndarray:
-    """Return the class indices of a label PNG: uint8 (h, w).
+    """Return the values that a label PNG of a record stores: uint8 (h, w).
 
     Grey or palette, 1, 2, 4 or 8 bits, interlaced or not. Raises ImageError for
-    anything else: colours and lossy pixels are not classes.
+    anything else: colours and lossy pixels are not classes. Sources are read by
+    `labels.read`.
     """
     head = label_header(data)
     if head.format == "jpeg":
@@ -208,19 +209,23 @@ def plane(data: bytes) -> np.ndarray:
             "colours to indices first",
             kind="colours",
         )
-    _refuse_label(head)
+    refuse_label(head)
     return png.indices(data, head)
 
 
 def label_header(data: bytes) -> Header:
-    """Return the header of a label, which is never converted; raise ImageError as `header` does."""
+    """Return the header of a label, a JPEG's or PNG's; raise ImageError as `header` does."""
     if foreign(data):
         name = next(name for magic, name in _FOREIGN.items() if data.startswith(magic))
-        raise ImageError(f"found {name} as label, expected a PNG; save it as one, its values kept")
+        remedy = "" if "WebP" in name else ", or let --unreadable reencode read it"
+        raise ImageError(
+            f"found {name} as label, expected a PNG; save it as one, its values kept{remedy}"
+        )
     return header(data)
 
 
-def _refuse_label(head: Header) -> None:
+def refuse_label(head: Header) -> None:
+    """Raise ImageError for a label that is no still picture of 8 bits at most."""
     found = f"{head.bits} bits a channel" if head.bits > 8 else f"{head.frames} frames"
     if head.bits > 8 or head.frames > 1:
         raise ImageError(
@@ -254,7 +259,7 @@ def draw(
     ImageError for a size or points that cannot be drawn.
     """
     try:
-        if not 0 < size[0] * size[1] * 3 < _TOO_MANY_BYTES:
+        if not 0 < size[0] * size[1] * 3 < TOO_MANY_BYTES:
             raise ValueError(f"an image of {size[0]} x {size[1]} pixels")
         image = Image.new("L", size, background)
         pen = ImageDraw.Draw(image)
@@ -263,25 +268,3 @@ def draw(
     except (ValueError, TypeError, OverflowError) as error:
         raise ImageError(f"found polygons that cannot be drawn: {error}") from error
     return np.asarray(image)
-
-
-def alpha(data: bytes) -> np.ndarray:
-    """Return the alpha of a matte: uint8 (h, w), 0 transparent to 255 opaque.
-
-    The last channel of RGBA or of grey with alpha, or a grey PNG itself; never the luma
-    of RGB. Raises ImageError for anything else.
-    """
-    head = label_header(data)
-    if head.format == "jpeg" or head.model in ("rgb", "palette"):
-        raise ImageError(
-            f"found a {head.format.upper()} matte in {head.model.upper()} without alpha, expected "
-            "RGBA or grey PNG: its colours are the cut-out, not the alpha; export the alpha",
-            kind="no-alpha",
-        )
-    if head.bits > 8:
-        raise ImageError(
-            f"found a matte of {head.bits} bits a channel, expected 8; save it as a PNG of 8 bits"
-        )
-    if head.model in ("grey+alpha", "rgba") and not refusal(head):
-        return png.alpha(data, head)
-    return np.asarray(_load(data, head).convert("L"))

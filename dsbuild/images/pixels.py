@@ -14,6 +14,7 @@ from dsbuild.images.base import exif_orientation
 
 # What Pillow reads and TensorFlow does not, or not alike.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+_DARK = 64  # of 255: what samples of 14 bits at most reach in the upper 8 of 16
 _JPEG_SIDE = 65500  # libjpeg's limit
 _MODES = {
     **{mode: mode for mode in ("L", "LA", "RGB", "RGBA")},
@@ -37,16 +38,36 @@ def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
             raise ImageError(
                 f"found {image.width:,} x {image.height:,} pixels, too many to convert"
             )
+        deep = any("16" in _raw_mode(tile) for tile in image.tile) or image.mode[:4] == "I;16"
         image.load()
         exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+        pixels = of(image)
+        if deep:
+            _refuse_dark(pixels)
         # Pillow turns a TIFF by itself.
-        return of(image), 1 if image.format == "TIFF" else exif_orientation(exif)
+        return pixels, 1 if image.format == "TIFF" else exif_orientation(exif)
     except ImageError:
         raise
     except Exception as error:  # Pillow's many readers raise many kinds for damaged files
         raise ImageError(
             f"found an image that cannot be converted: {error}; fetch or export the file again"
         ) from error
+
+
+def _raw_mode(tile: tuple) -> str:
+    """Return how samples lie in the file, by what Pillow's reader is told of one tile."""
+    return str(tile[3] if isinstance(tile[3], str) else next(iter(tile[3] or ()), ""))
+
+
+def _refuse_dark(pixels: np.ndarray) -> None:
+    """Raise ImageError where the upper 8 of 16 bits hold hardly anything: all would be dark."""
+    colours = pixels[..., :-1] if pixels.ndim == 3 and pixels.shape[2] in (2, 4) else pixels
+    bright = np.quantile(colours, 0.999)
+    if bright < _DARK:
+        raise ImageError(
+            f"found 16 bits a channel, of which the upper 8 reach {int(bright)} of 255, so the "
+            "image would become dark: its samples have fewer bits; scale them to 8 bits yourself"
+        )
 
 
 def of(image: Image.Image) -> np.ndarray:

@@ -15,6 +15,8 @@ from dsbuild.findings import Finding
 if TYPE_CHECKING:
     import numpy as np
 
+    from dsbuild.images.labels import Label
+
 RGB = tuple[int, int, int]
 
 
@@ -53,7 +55,7 @@ class Layout(abc.ABC):
       ignore: the label value that is no class, or None.
       palette: RGB colours by label value; further values have none.
       extras: further features that its options ask for, as `--extra` would.
-      has_alpha: whether its labels hold a soft alpha, which `planes` returns.
+      has_alpha: whether its labels hold a soft alpha, which `read` returns too.
       reads_all: whether any folder below the root is part of the data set.
       unions: splits that are made of others, such as trainval: name -> their parts.
     """
@@ -117,16 +119,25 @@ class Layout(abc.ABC):
             )
         return None
 
+    def known(self, path: str) -> Mapping[int, RGB]:
+        """Return the colours that the stored values of a label have by definition, in palettes."""
+        return _by_value(self)
+
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return a label of a label file's bytes: class indices, and its alpha where it has one."""
+        # Imported here, since layouts are listed by `--help` and images are not.
+        from dsbuild.images import labels
+
+        return labels.read(data, self.known(path))
+
     def plane(self, data: bytes, path: str) -> "np.ndarray":
         """Return the class indices of a label file's bytes: uint8 (h, w)."""
-        # Imported here, since layouts are listed by `--help` and images are not.
-        from dsbuild import images
+        return self.read(data, path).plane
 
-        return images.plane(data)
 
-    def planes(self, data: bytes, path: str) -> "tuple[np.ndarray, np.ndarray | None]":
-        """Return class indices and, of layouts that have one, the soft alpha: uint8 (h, w)."""
-        return self.plane(data, path), None
+@functools.cache
+def _by_value(layout: Layout) -> Mapping[int, RGB]:
+    return dict(enumerate(layout.palette))
 
 
 @functools.cache

@@ -25,6 +25,8 @@ from dsbuild.layouts.base import RGB, Layout, Sample
 if TYPE_CHECKING:
     import numpy as np
 
+    from dsbuild.images.labels import Label
+
 # Name, trainId or 255 for none, colour; a label's place is its id.
 LABELS: tuple[tuple[str, int, RGB], ...] = (
     ("unlabeled", 255, (0, 0, 0)),
@@ -239,18 +241,28 @@ class Cityscapes(Layout):
             )
         return super().mistake(values)
 
-    def plane(self, data: bytes, path: str) -> "np.ndarray":
-        """Return class indices of polygons, labelIds or labelTrainIds: uint8 (h, w)."""
+    def known(self, path: str) -> Mapping[int, RGB]:
+        """Return the colours of trainIds, where what is ignored is black, or those of ids."""
+        if path.endswith(KINDS["ids"]):
+            return {i: colour for i, (_, _, colour) in enumerate(LABELS)}
+        return {**super().known(path), 255: (0, 0, 0)}
+
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return class indices of polygons, labelIds or labelTrainIds."""
         import numpy as np
 
+        from dsbuild.images import labels
+
         if path.endswith(".json"):
-            return rasterise(data, IDS if self.encoding == "ids" else TRAIN_IDS)
-        plane = super().plane(data, path)
+            return labels.of(rasterise(data, IDS if self.encoding == "ids" else TRAIN_IDS))
+        label = super().read(data, path)
         if self.indexed(path):
-            return plane
-        if plane.max(initial=0) >= len(LABELS):
-            raise ImageError(f"found the value {plane.max()}, expected labelIds 0 to 33")
-        return np.array(list(TRAIN_IDS.values()), np.uint8)[plane]
+            return label
+        if max(label.counts) >= len(LABELS):
+            raise ImageError(f"found the value {max(label.counts)}, expected labelIds 0 to 33")
+        table = np.full(256, 255, np.uint8)
+        table[: len(LABELS)] = list(TRAIN_IDS.values())
+        return label.through(table)
 
 
 def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":

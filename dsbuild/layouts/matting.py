@@ -22,7 +22,7 @@ from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.trees import VAL_HELP, Divided, by_key, leftovers, lists, pictures, stem
 
 if TYPE_CHECKING:
-    import numpy as np
+    from dsbuild.images.labels import Label
 
 PHOTOS, MATTES = "clip_img", "matting"
 
@@ -165,16 +165,12 @@ class Matting(Divided, Layout):
         """Return False: a matte's values are no classes."""
         return False
 
-    def plane(self, data: bytes, path: str) -> "np.ndarray":
-        """Return 1 where alpha is greater than the threshold, else 0: uint8 (h, w)."""
-        return self.planes(data, path)[0]
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return 1 where alpha is greater than the threshold, else 0; and that alpha."""
+        from dsbuild.images import labels, mattes
 
-    def planes(self, data: bytes, path: str) -> "tuple[np.ndarray, np.ndarray]":
-        """Return the mask, and the alpha of which it is made, 0 transparent to 255 opaque."""
-        from dsbuild import images
-
-        alpha = images.alpha(data)
-        return (alpha > self.alpha_threshold).astype("uint8"), alpha
+        alpha = mattes.alpha(data)
+        return labels.of((alpha > self.alpha_threshold).astype("uint8"), alpha)
 
 
 def _key(path: str, folder: str) -> str:

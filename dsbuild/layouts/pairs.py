@@ -31,6 +31,8 @@ from dsbuild.layouts.trees import (
 if TYPE_CHECKING:
     import numpy as np
 
+    from dsbuild.images.labels import Label
+
 
 def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
     """Return the colours of a file with lines `name, r, g, b`, in the order of their indices."""
@@ -233,14 +235,14 @@ class Pairs(Divided, Layout):
         """Tell whether the labels hold class indices."""
         return not self.colours and self.binary < 0
 
-    def plane(self, data: bytes, path: str) -> "np.ndarray":
-        """Return class indices of indices, colours, or two values: uint8 (h, w)."""
-        from dsbuild import images
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return class indices of indices, colours, or two values."""
+        from dsbuild.images import labels
 
         if self.colours:
-            return _by_colour(images.decode(data, images.label_header(data)), self.palette)
-        plane = super().plane(data, path)
-        return (plane > self.binary).astype("uint8") if self.binary >= 0 else plane
+            return labels.of(_by_colour(labels.colours(data), self.palette))
+        label = super().read(data, path)
+        return labels.above(label, self.binary) if self.binary >= 0 else label
 
 
 def _by_colour(pixels: "np.ndarray", palette: Sequence[RGB]) -> "np.ndarray":

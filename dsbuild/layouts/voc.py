@@ -27,7 +27,7 @@ from dsbuild.layouts.trees import lists
 from dsbuild.layouts.voclists import IMAGES, entries
 
 if TYPE_CHECKING:
-    import numpy as np
+    from dsbuild.images.labels import Label
 
 LISTS = "ImageSets/Segmentation"
 # Where each kind of label lies, in the order in which `auto` prefers them, and as what.
@@ -264,8 +264,10 @@ class Voc(Layout):
             **dict.fromkeys(AUGMENTED, 10582),
         }
 
-    def plane(self, data: bytes, path: str) -> "np.ndarray":
-        """Return the class indices of a label PNG, or of SBD's MATLAB file: uint8 (h, w)."""
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return the class indices of a label PNG, or of SBD's MATLAB file."""
         if not data.startswith(b"MATLAB"):
-            return super().plane(data, path)
-        return sbd.plane(data)
+            return super().read(data, path)
+        from dsbuild.images import labels
+
+        return labels.of(sbd.plane(data))

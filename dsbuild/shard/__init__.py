@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsbuild import example, extras, images, manifest, presence, storage, tfrecord
+from dsbuild import example, extras, images, manifest, palettes, presence, storage, tfrecord
 from dsbuild.job import Advance
 from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject, ShardReceipt, Statistics
@@ -24,7 +24,7 @@ def write_shard(
     sample's error, leaving nothing behind, or with `skip` notes it in the receipt. What is
     returned is the receipt without its sources, since many are held together.
     """
-    rejects, sources, lines = [], [], []
+    rejects, sources, lines, colours = [], [], [], {}
     statistics = Statistics()
     paths = example.paths(shard.samples, shard.root)
     with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
@@ -43,10 +43,12 @@ def write_shard(
             statistics += encoded.statistics
             lines.append(_line(encoded.statistics))
             sources.append(encoded.sources)
+            palettes.add(colours, encoded.colours, str(sample.label))
             advance(1, len(encoded.record))
     values = None if None in lines else "".join(lines).encode()
     made = versions(shard.recipe)
-    return complete(shard, writer, values, rejects, statistics, sources, made, out)
+    told = palettes.rows(colours)
+    return complete(shard, writer, values, rejects, statistics, sources, made, told, out)
 
 
 def _line(found: Statistics) -> str | None:
@@ -62,6 +64,7 @@ def complete(
     statistics: Statistics,
     sources: Iterable[tuple[int | None, ...]],
     versions: Mapping[str, str],
+    colours: tuple[palettes.Row, ...],
     out: str,
 ) -> ShardReceipt:
     """Write what lies beside a shard that was written; return the receipt without sources.
@@ -88,6 +91,7 @@ def complete(
         sources=tuple(sources),
         versions=versions,
         values=None if values is None else hashlib.sha256(values).hexdigest(),
+        colours=colours,
     )
     receipt.save(out)
     return dataclasses.replace(receipt, sources=())

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dsbuild import manifest, plan, storage, tfrecord
+from dsbuild import manifest, palettes, plan, storage, tfrecord
 from dsbuild.errors import ShardError
 from dsbuild.job import Advance
 from dsbuild.manifest import ShardReceipt, Statistics
@@ -77,6 +77,7 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
         statistics=sum((receipt.statistics for receipt in receipts), Statistics()),
         sources=[row for receipt in receipts for row in receipt.sources],
         versions={k: v for receipt in receipts for k, v in receipt.versions.items()},
+        colours=palettes.rows(palettes.joined(receipt.colours for receipt in receipts)),
         out=out,
     )
     storage.remove_folder(home)

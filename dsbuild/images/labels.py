@@ -1,0 +1,261 @@
+"""A label's pixels as its makers' tools see them, whatever form its PNG has.
+
+One mask may be grey of 1 to 16 bits, three equal channels, or a palette in any order: lossless
+tools turn each of these into the others. What decoders show is what counts, so that no form
+changes the class of a pixel; what can be read in two ways is refused.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+
+from dsbuild import images
+from dsbuild.errors import ImageError
+from dsbuild.images import palette, png
+from dsbuild.images.palette import RGB
+
+COLORMAP = "dsbuild pairs --colormap FILE, with lines such as `cat, 64, 64, 64`"
+
+
+class Label(NamedTuple):
+    """A label as it is read.
+
+    Attributes:
+      plane: its values, class indices as a rule: uint8 (h, w).
+      counts: value -> pixels.
+      alpha: its soft alpha, uint8 (h, w), of labels that are made of one.
+      stored: whether the plane is the file's own samples of 8 bits.
+      mapped: whether values were found by colour, since its palette has another order.
+      colours: colour -> value, as far as this file alone tells what its colours stand for.
+      reading: how values were chosen where there were two readings: `scaled` grey of fewer
+        bits; grey `levels` of a palette; or a palette's `indices`, though only greys occur.
+      other: the values by the other reading.
+    """
+
+    plane: np.ndarray
+    counts: Mapping[int, int]
+    alpha: np.ndarray | None = None
+    stored: bool = False
+    mapped: bool = False
+    colours: Mapping[RGB, int] = {}
+    reading: str = ""
+    other: frozenset[int] = frozenset()
+
+    def through(self, table: np.ndarray) -> "Label":
+        """Return the label with every value looked up in a table, uint8 (256,)."""
+        counts: dict[int, int] = {}
+        for value, count in self.counts.items():
+            new = int(table[value])
+            counts[new] = counts.get(new, 0) + count
+        plane, counts = table[self.plane], dict(sorted(counts.items()))
+        return self._replace(plane=plane, counts=counts, stored=False, reading="")
+
+
+def of(plane: np.ndarray, alpha: np.ndarray | None = None) -> Label:
+    """Return a plane that no form of a file leaves in doubt as a label."""
+    return Label(plane, images.histogram(plane), alpha)
+
+
+def read(data: bytes, known: Mapping[int, RGB]) -> Label:
+    """Return the values of a label PNG as decoders see them.
+
+    Grey of any depth: its level, 0 to 255. A palette: by its colours, of which `known` are
+    the data set's own; unknown ones stand for their indices. Three equal channels: their
+    level. Raises ImageError for anything else: colours and lossy pixels are not classes.
+    """
+    head = images.label_header(data)
+    if head.format == "jpeg":
+        raise ImageError(
+            "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
+            "neighbouring classes; export the masks as PNG",
+            kind="jpeg",
+        )
+    deep = head.model == "grey" and head.bits == 16
+    images.refuse_label(dataclasses.replace(head, bits=8) if deep else head)
+    if head.model == "palette":
+        return _of_palette(png.indices(data, head), *palette.read(data), head.bits == 8, known)
+    if head.model == "grey":
+        return _of_grey(data, head)
+    return _of_channels(images.own(data, head), head)
+
+
+def is_plain(data: bytes, head: images.Header, known: Mapping[int, RGB]) -> bool:
+    """Tell by a PNG's header and palette alone whether its stored samples are its values."""
+    if head.bits != 8 or head.model != "palette":
+        return head.bits == 8 and head.model == "grey"
+    colours = palette.read(data)[0]
+    return all(known.get(i) == colour for i, colour in enumerate(colours)) or all(
+        colour == (i, i, i) for i, colour in enumerate(colours)
+    )
+
+
+def colours(data: bytes) -> np.ndarray:
+    """Return the colours of a label, RGB uint8 (h, w, 3), its alpha dropped; raise ImageError."""
+    head = images.label_header(data)
+    if head.channels in (2, 4) and not images.refusal(head):
+        pixels = images.own(data, head)
+        if _varies(pixels[..., -1]) and not _varies(pixels[..., :-1]):
+            raise _in_alpha()
+    return images.decode(data, head)
+
+
+def above(label: Label, threshold: int) -> Label:
+    """Return 1 where a label's value is above a threshold, else 0; raise ImageError in doubt."""
+    for colour, value in label.colours.items():
+        luma = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) // 1000
+        if (luma > threshold) != (value > threshold):
+            raise ImageError(
+                f"found a palette in which {colour} is number {value}: by its brightness it lies "
+                f"on the other side of {threshold} than by its number, and which of them is meant "
+                f"is not known; save the mask as grey, or build it by {COLORMAP}",
+                kind="palettes",
+            )
+    table = (np.arange(256) > threshold).astype(np.uint8)
+    return label.through(table)._replace(colours={})
+
+
+def _of_grey(data: bytes, head: images.Header) -> Label:
+    if head.bits == 16:
+        plane = _of_16_bits(np.asarray(png.load(data, head)))
+        return _levels(plane, images.histogram(plane))
+    plane = png.indices(data, head)
+    counts = images.histogram(plane)
+    if head.bits == 8:
+        return _levels(plane, counts)._replace(stored=True)
+    step = 255 // ((1 << head.bits) - 1)
+    scaled = {value * step: count for value, count in counts.items()}
+    found = _levels(plane * np.uint8(step), scaled)
+    return found._replace(reading="scaled", other=frozenset(counts))
+
+
+def _of_16_bits(wide: np.ndarray) -> np.ndarray:
+    """Return values below 256 as they are, and of values of 8 bits that were widened those."""
+    if wide.max() < 256:
+        return wide.astype(np.uint8)
+    plane = (wide >> 8).astype(np.uint8)
+    if (plane.astype(wide.dtype) * 257 != wide).any():
+        raise ImageError(
+            f"found a label of 16 bits with values up to {wide.max()}, expected values below 256; "
+            "map them to class indices, and save them as a PNG of 8 bits"
+        )
+    return plane
+
+
+def _levels(plane: np.ndarray, counts: Mapping[int, int]) -> Label:
+    """Return grey levels as a label; they are the colours that a palette may have elsewhere."""
+    return Label(plane, counts, colours={(value, value, value): value for value in counts})
+
+
+def _of_channels(pixels: np.ndarray, head: images.Header) -> Label:
+    """Return the level of equal channels, uint8 (h, w, c); alpha may not vary."""
+    alpha = pixels[..., -1] if head.channels in (2, 4) else None
+    shades = pixels if alpha is None else pixels[..., :-1]
+    if alpha is not None and _varies(alpha):
+        if not _varies(shades):
+            raise _in_alpha()
+        raise ImageError(
+            f"found an {head.model.upper()} label whose alpha varies, and its colours too, "
+            "expected one channel of class indices; save the one that holds the classes as grey",
+            kind="alpha-mask",
+        )
+    if shades.shape[2] == 3 and (shades != shades[..., :1]).any():
+        raise ImageError(
+            f"found an {head.model.upper()} label, expected one channel of class indices: map its "
+            f"colours to indices first, or build it by {COLORMAP}",
+            kind="colours",
+        )
+    plane = np.ascontiguousarray(shades[..., 0])
+    return _levels(plane, images.histogram(plane))
+
+
+def _of_palette(
+    indices: np.ndarray,
+    entries: list[RGB],
+    alphas: bytes,
+    whole: bool,
+    known: Mapping[int, RGB],
+) -> Label:
+    """Return indices into a palette as a label: only colours of values that occur count.
+
+    `whole` says that indices have 8 bits.
+    """
+    counts = images.histogram(indices)
+    as_stored = Label(indices, counts, stored=whole)
+    used = {value: entries[value] if value < len(entries) else None for value in counts}
+    if all(known.get(value) == colour for value, colour in used.items()):
+        return as_stored
+    places: dict[RGB, int | None] = {}
+    for value, colour in known.items():
+        places[colour] = None if colour in places else value
+    own = {value for value, colour in used.items() if known.get(value) == colour}
+    moved = {v: places[c] for v, c in used.items() if v not in own and c in places}
+    greys = {v: c[0] for v, c in used.items() if c is not None and len({*c}) == 1}
+    if len(moved) + len(own) == len(used):
+        homes = {value: value for value in own} | moved
+        if None in homes.values() or (len(greys) == len(used) and homes != greys):
+            _unclear(used, "which are colours of the data set too, under other numbers")
+        return _through(as_stored, homes)._replace(mapped=True)
+    _refuse_twins(used, own, alphas)
+    if len(greys) == len(used):
+        if all(value == level for value, level in greys.items()):
+            return as_stored._replace(colours={c: v for v, c in used.items()})
+        if all(len({*colour}) == 1 for colour in entries):
+            found = _through(as_stored, greys)
+            told = {c: c[0] for c in used.values()}
+            return found._replace(colours=told, reading="levels", other=frozenset(counts))
+        told = {colour: value for value, colour in used.items()}
+        other = frozenset(greys.values())
+        return as_stored._replace(colours=told, reading="indices", other=other)
+    if moved:
+        _unclear(used, "some of them the data set's, under other numbers, and some unknown")
+    told = {c: v for v, c in used.items() if v not in own and c is not None}
+    return as_stored._replace(colours=told)
+
+
+def _through(label: Label, homes: Mapping[int, int]) -> Label:
+    table = np.zeros(256, np.uint8)
+    table[list(homes)] = list(homes.values())
+    return label.through(table)
+
+
+def _refuse_twins(used: Mapping[int, RGB | None], own: set[int], alphas: bytes) -> None:
+    """Raise ImageError where two values that occur have one colour: decoders see one class."""
+    seen: dict[RGB, int] = {}
+    for value, colour in used.items():
+        if colour is None or (value in own and seen.get(colour) in own):
+            continue
+        twin = seen.setdefault(colour, value)
+        if twin == value:
+            continue
+        if len({alphas[i] if i < len(alphas) else 255 for i in (twin, value)}) > 1:
+            raise _in_alpha()
+        raise ImageError(
+            f"found a palette in which {twin} and {value} both have the colour {colour}, so "
+            "decoders see one class where the file has two; save its values as grey of 8 bits",
+            kind="palettes",
+        )
+
+
+def _unclear(used: Mapping[int, RGB | None], what: str) -> NoReturn:
+    listed = ", ".join(f"{value} is {colour}" for value, colour in [*used.items()][:3])
+    raise ImageError(
+        f"found a palette of colours, {what}: {listed}; whether values or colours say the class is "
+        f"not known: save the values as grey of 8 bits, or build the mask by {COLORMAP}",
+        kind="palettes",
+    )
+
+
+def _in_alpha() -> ImageError:
+    return ImageError(
+        "found a label of one colour whose alpha varies: the mask is in the alpha channel, which "
+        "is not read as a label; save the alpha as a grey PNG, and build it by dsbuild pairs "
+        "--binary 127",
+        kind="alpha-mask",
+    )
+
+
+def _varies(pixels: np.ndarray) -> bool:
+    """Tell whether the pixels of one channel, or of several, are not all the same."""
+    return bool((pixels != pixels[:1, :1]).any())

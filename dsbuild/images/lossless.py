@@ -1,0 +1,68 @@
+"""Labels in other lossless containers, as PNGs of the same pixels."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from dsbuild import images
+from dsbuild.errors import ImageError
+
+_FORMATS = ("TIFF", "BMP", "GIF")
+_MODES = ("1", "L", "P", "LA", "RGB", "RGBA")
+# What a TIFF may hold without a loss, by Pillow's names; the others are JPEGs and the like.
+_KEPT = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "lzma", "zstd")
+_KEPT += ("tiff_ccitt", "group3", "group4")
+_WHITE_IS_ZERO = (262, 0)  # TIFF 6.0: PhotometricInterpretation
+
+
+def as_png(data: bytes) -> bytes:
+    """Return a label in a TIFF, BMP or GIF as a PNG of the same samples and palette.
+
+    Raises ImageError for one of several pages, with a lossy compression, with samples that a PNG
+    does not have, or of too many pixels.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        if image.height * image.width * 3 >= images.TOO_MANY_BYTES:
+            raise ImageError(
+                f"found a label of {image.width:,} x {image.height:,} pixels: too many"
+            )
+        pages = getattr(image, "n_frames", 1)
+        if pages > 1:
+            raise ImageError(
+                f"found a label of {pages} pages or frames, expected one; save it as a PNG"
+            )
+        coding = image.info.get("compression", "raw")
+        if image.format == "TIFF" and coding not in _KEPT:
+            raise ImageError(
+                f"found a label in a TIFF compressed as {coding}, which may change its values, "
+                "expected a lossless one; export the masks as PNG",
+                kind="jpeg",
+            )
+        image.load()
+        made = io.BytesIO()
+        _still(image).save(made, "PNG")
+        return made.getvalue()
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's many readers raise many kinds for damaged files
+        raise ImageError(
+            f"found a label that cannot be read: {type(error).__name__}; save it as a PNG, its "
+            "values kept"
+        ) from error
+
+
+def _still(image: Image.Image) -> Image.Image:
+    """Return an image in a mode that a PNG has, its samples as they are."""
+    if image.mode in _MODES:
+        return image
+    values = np.asarray(image)
+    tag, inverted = _WHITE_IS_ZERO
+    fits = image.mode[:1] == "I" and 0 <= values.min() <= values.max() <= 0xFFFF
+    if not fits or image.tag_v2.get(tag) == inverted:
+        raise ImageError(
+            f"found a label with samples of mode {image.mode}, {values.min()} to {values.max()}, "
+            "expected class indices below 256; save it as a PNG of 8 bits"
+        )
+    return Image.fromarray(values.astype(np.uint16))

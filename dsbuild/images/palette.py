@@ -1,0 +1,29 @@
+"""What a PNG says of colours beside its pixels: its palette, and what is transparent."""
+
+import struct
+
+from dsbuild.images import png
+from dsbuild.images.base import Header
+
+RGB = tuple[int, int, int]
+
+
+def read(data: bytes) -> tuple[list[RGB], bytes]:
+    """Return the colours of a palette PNG, RGB, and the alphas of the first of them."""
+    colours, alphas = b"", b""
+    for kind, body, _ in png.chunks(data, checked=True):
+        if kind == b"IDAT":
+            break
+        colours = body if kind == b"PLTE" else colours
+        alphas = body if kind == b"tRNS" else alphas
+    return list(zip(*(colours[i::3] for i in range(3)), strict=True)), alphas
+
+
+def transparent(data: bytes, head: Header) -> tuple[int, ...] | None:
+    """Return the level or colour, 0 to 255 a channel, that a grey or RGB PNG calls transparent."""
+    key = next((body for kind, body, _ in png.chunks(data, checked=True) if kind == b"tRNS"), b"")
+    if head.model not in ("grey", "rgb") or len(key) != 2 * head.channels:
+        return None
+    return tuple(
+        255 * value // ((1 << head.bits) - 1) for (value,) in struct.iter_unpack(">H", key)
+    )
