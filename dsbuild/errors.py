@@ -5,9 +5,24 @@ expected and what to do. Each error takes that message as its first argument, an
 no other, so that it survives pickling on its way out of a worker process.
 """
 
+import re
+
+_OBJECT = re.compile(r" ?<[^<>]* at 0x[0-9a-fA-F]+>")
+
+
+def words(error: Exception | str) -> str:
+    """Return what a library's exception says, but for addresses in memory.
+
+    These tell nobody anything, and differ from run to run.
+    """
+    return _OBJECT.sub("", str(error))
+
 
 class DsbuildError(Exception):
     """Base of every error that a user, not a maintainer, can mend."""
+
+    def __init__(self, message: str = ""):
+        super().__init__(words(message))
 
 
 class StorageError(DsbuildError):

@@ -155,7 +155,7 @@ def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> 
 def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
     """Return the pixels of an image where an extra needs them; else check that it decodes."""
     if recipe.roles("image"):
-        return images.decode(image.data, image.head)
+        return images.decode(image.data, image.head, strict=True)
     if recipe.verify == "full" and not image.changes:
         images.check(image.data, image.head)
     return None

@@ -1,7 +1,9 @@
 """The image policy: what may be done to an image before it is stored. By default nothing."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsbuild.errors import ImageError, PlanError
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 EXIF = ("keep", "apply", "reject")
 UNREADABLE = ("reject", "reencode")
+SHRINK = 2  # of how images are shrunk; raised when the same size gives other pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,16 @@ class Policy:
                 "expected --exif apply, --unreadable reencode or --max-side N beside it"
             )
 
+    def document(self) -> dict[str, Any]:
+        """Return the policy's JSON form; it has a version where images are shrunk."""
+        version = {"shrink": SHRINK} if self.max_side is not None else {}
+        return dataclasses.asdict(self) | version
+
+    @classmethod
+    def load(cls, document: Mapping[str, Any]) -> "Policy":
+        """Return the policy of a JSON form, whose version is not looked at."""
+        return cls(**{name: value for name, value in document.items() if name != "shrink"})
+
 
 class Admitted(NamedTuple):
     """An image as it is stored.
@@ -81,14 +94,18 @@ def admit(data: bytes, policy: Policy) -> Admitted:
     from dsbuild import images
 
     pixels, changes = None, []
-    reason = None
-    if policy.unreadable == "reject" or not images.foreign(data):
+    convertible = images.foreign(data)
+    if convertible:
+        reason = images.unread(data)
+    else:
         head = images.header(data)
         orientation, size = head.orientation, (head.height, head.width)
         reason = images.refusal(head)
-        if reason and policy.unreadable == "reject":
-            raise ImageError(reason)
-    if reason or (policy.unreadable == "reencode" and images.foreign(data)):
+        convertible = images.convertible(head)
+    if reason and policy.unreadable == "reject":
+        remedy = ", or let --unreadable reencode do so" if convertible else ""
+        raise ImageError(reason + remedy)
+    if reason:
         pixels, orientation = images.convert(data)
         size = pixels.shape[:2]
         changes.append("converted")

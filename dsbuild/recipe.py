@@ -77,7 +77,7 @@ class Recipe:
             "classes": list(self.layout.classes),
             "ignore": self.layout.ignore,
             "extras": [str(one) for one in self.chosen if one.form],
-            "images": dataclasses.asdict(self.policy),
+            "images": self.policy.document(),
             "verify": self.verify,
             "features": {f.role: f.name for f in self.schema.features},
         }
@@ -93,7 +93,7 @@ def load(document: Mapping[str, Any]) -> Recipe:
                 text for text in document["extras"] if parse(text).name not in _implied(layout)
             ),
             verify=document["verify"],
-            policy=Policy(**document["images"]),
+            policy=Policy.load(document["images"]),
         )
         same = _frozen(recipe.document()) == _frozen(document)
     except (KeyError, TypeError, AttributeError) as error:

@@ -4,29 +4,28 @@ The format is what the bytes say, never what a file name says. An image is admit
 only if TensorFlow, OpenCV and Pillow all decode it, and to the same pixels.
 """
 
+import dataclasses
 import io
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import PIL
 from PIL import Image, ImageDraw
 
-from dsbuild.errors import ImageError
-from dsbuild.images import jpeg, pixels, png
+from dsbuild.errors import ImageError, words
+from dsbuild.images import jpeg, magic, pixels, png
 from dsbuild.images.base import Header
-from dsbuild.images.pixels import encode, pick, resample, shrink, turn
+from dsbuild.images.pixels import encode, pick, resample, shrink, turn, versions
 from dsbuild.images.png import write
 
 PNG = png.SIGNATURE
-VERSIONS = {"pillow": PIL.__version__}  # of what writes images
 
 __all__ = [
     "PNG",
-    "VERSIONS",
     "Header",
     "check",
     "convert",
+    "convertible",
     "decode",
     "draw",
     "encode",
@@ -43,29 +42,14 @@ __all__ = [
     "resample",
     "shrink",
     "turn",
+    "unread",
+    "versions",
     "write",
 ]
 
 _FORMATS = {"jpeg": jpeg, "png": png}
 # TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}); three a pixel.
 TOO_MANY_BYTES = 1 << 29
-_FOREIGN = {
-    b"GIF8": "a GIF",
-    b"BM": "a BMP",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
-    b"II+\0": "a TIFF",
-    b"MM\0+": "a TIFF",
-    b"RIFF": "a WebP",
-}
-_OTHERS = {
-    **_FOREIGN,
-    b"\0\5\x16\7": "an AppleDouble side file of macOS",
-    b"\x89HDF": "an HDF5 file",
-    b"MATLAB": "a MATLAB file",
-    b"<": "text (HTML or XML: often an error page that was saved as a file)",
-    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
-}
 
 # The limit on pixels is this module's own, and an error; Pillow's is a warning.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -76,34 +60,41 @@ def header(data: bytes) -> Header:
     for form in _FORMATS.values():
         if data.startswith(form.SIGNATURE):
             return form.header(data)
-    if not data:
-        raise ImageError("found an empty file, expected a JPEG or PNG; fetch it again")
-    found = next((name for magic, name in _OTHERS.items() if data.startswith(magic)), None)
-    found = found or "bytes that start with " + data[:8].hex(" ")
-    remedy = "; convert it, or let --unreadable reencode do so" if foreign(data) else ""
-    raise ImageError(f"found {found}, expected a JPEG or PNG{remedy}")
+    raise ImageError(unread(data))
 
 
 def foreign(data: bytes) -> bool:
     """Tell whether bytes are an image of a format that is not stored, but can be converted."""
-    return data.startswith(tuple(_FOREIGN))
+    stored = data.startswith((jpeg.SIGNATURE, png.SIGNATURE))
+    return not stored and magic.name(data) in magic.CONVERTED
+
+
+def unread(data: bytes) -> str:
+    """Return what bytes are that are neither a JPEG nor a PNG, what was expected, what to do."""
+    if not data:
+        return "found an empty file, expected a JPEG or PNG; fetch it again"
+    name = magic.name(data)
+    found = name or "bytes that start with " + data[:8].hex(" ")
+    remedy = "; convert it" if name in magic.PICTURES else ""
+    return f"found {found}, expected a JPEG or PNG{remedy}"
 
 
 def refusal(head: Header) -> str | None:
     """Return why an image may not be stored as it is, or None where it may.
 
-    What TensorFlow cannot decode, or decodes otherwise than others do, is refused.
+    What TensorFlow, OpenCV or Pillow cannot decode, or decode otherwise than others do, is
+    refused.
     """
     found = None
     if head.height < 1 or head.width < 1:
-        found = f"an image of {head.width} x {head.height} pixels"
-    elif head.height * head.width * 3 >= TOO_MANY_BYTES:
+        return f"found an image of {head.width} x {head.height} pixels; fetch or export it again"
+    if head.height * head.width * 3 >= TOO_MANY_BYTES:
         return (
             f"found {head.width:,} x {head.height:,} pixels, expected fewer than "
             f"{TOO_MANY_BYTES // 3:,}: a decompression bomb, or too large for TensorFlow; "
             "cut it into tiles"
         )
-    elif head.model not in ("grey", "grey+alpha", "rgb", "rgba", "palette"):
+    if head.model not in ("grey", "grey+alpha", "rgb", "rgba", "palette"):
         found = f"a JPEG of {head.model.upper()}" if head.model == "cmyk" else head.model
     elif head.coding in ("arithmetic", "lossless"):
         found = f"a JPEG with {head.coding} coding"
@@ -111,11 +102,22 @@ def refusal(head: Header) -> str | None:
         found = f"{head.bits} bits a channel"
     elif head.frames > 1:
         found = f"an animated PNG of {head.frames} frames"
+    elif head.beside:
+        found = f"a PNG with {head.beside}"
     if found is None:
         return None
     return (
         f"found {found}, expected a baseline or progressive JPEG or a still PNG of 8 bits in grey "
-        "or RGB; convert it, or let --unreadable reencode do so"
+        "or RGB; convert it"
+    )
+
+
+def convertible(head: Header) -> bool:
+    """Tell whether `convert` reads an image that may not be stored as it is, if it is whole."""
+    if not 0 < head.height * head.width * 3 < TOO_MANY_BYTES:
+        return False
+    return head.format == "png" or (
+        head.bits == 8 and head.coding != "lossless" and head.model in ("grey", "rgb", "cmyk")
     )
 
 
@@ -132,14 +134,15 @@ def check(data: bytes, head: Header) -> None:
         _load(data, head, draft=True)
 
 
-def decode(data: bytes, head: Header) -> np.ndarray:
+def decode(data: bytes, head: Header, strict: bool = False) -> np.ndarray:
     """Decode an image wholly: uint8 (h, w, 3) RGB, alpha dropped, EXIF not applied.
 
     The pixels equal TensorFlow's `decode_image(channels=3)`, for JPEG with
-    `dct_method="INTEGER_ACCURATE"`. Raises ImageError.
+    `dct_method="INTEGER_ACCURATE"`. Raises ImageError, if `strict` wherever `check` does.
     """
-    if head.format == "jpeg" and not refusal(head):
-        # OpenCV decodes into the array itself; Pillow's takes a sixth longer, and a copy.
+    if head.format == "jpeg" and not strict and not refusal(head):
+        # OpenCV decodes into the array itself; Pillow's takes a sixth longer, and a copy. It
+        # reads some damaged files that Pillow refuses, so it does not judge what is admitted.
         import cv2
 
         found = cv2.imdecode(
@@ -159,11 +162,17 @@ def own(data: bytes, head: Header) -> np.ndarray:
 
 
 def convert(data: bytes) -> tuple[np.ndarray, int]:
-    """Return the pixels of an image of any common format, and its EXIF orientation.
+    """Return the pixels of an image of any common format, and its orientation.
 
-    See `pixels.convert`. Raises ImageError.
+    See `pixels.convert`; of a PNG nothing but its pixels is read. Raises ImageError.
     """
-    return pixels.convert(data, TOO_MANY_BYTES // 3)
+    if foreign(data):
+        return pixels.convert(data, TOO_MANY_BYTES // 3)
+    head = header(data)
+    if refusal(head) and not convertible(head):
+        raise ImageError(refusal(head))
+    data = png.bare(data) if head.format == "png" else data
+    return pixels.convert(data, TOO_MANY_BYTES // 3)[0], head.orientation
 
 
 def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
@@ -179,7 +188,7 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
         image.load()
     except (OSError, ValueError, SyntaxError) as error:
         raise ImageError(
-            f"found a damaged JPEG: {error}; fetch or export the file again"
+            f"found a damaged JPEG: {words(error)}; fetch or export the file again"
         ) from error
     return image
 
@@ -216,7 +225,7 @@ def plane(data: bytes) -> np.ndarray:
 def label_header(data: bytes) -> Header:
     """Return the header of a label, a JPEG's or PNG's; raise ImageError as `header` does."""
     if foreign(data):
-        name = next(name for magic, name in _FOREIGN.items() if data.startswith(magic))
+        name = magic.name(data)
         remedy = "" if "WebP" in name else ", or let --unreadable reencode read it"
         raise ImageError(
             f"found {name} as label, expected a PNG; save it as one, its values kept{remedy}"
@@ -232,7 +241,7 @@ def refuse_label(head: Header) -> None:
             f"found a label of {found}, expected a still PNG of 8 bits; save it as one, its values "
             "mapped to class indices"
         )
-    reason = refusal(head)
+    reason = refusal(dataclasses.replace(head, beside=""))  # of a label it is left out
     if reason:
         raise ImageError(f"label: {reason}")
 
@@ -266,5 +275,5 @@ def draw(
         for points, value in polygons:
             pen.polygon(points, fill=value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ImageError(f"found polygons that cannot be drawn: {error}") from error
+        raise ImageError(f"found polygons that cannot be drawn: {words(error)}") from error
     return np.asarray(image)

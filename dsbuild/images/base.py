@@ -1,8 +1,14 @@
 """What a header says of an image, whatever its format."""
 
+import re
 from dataclasses import dataclass
 
 from dsbuild.errors import ImageError
+
+_TAG = 0x0112  # of EXIF's orientation
+_SIZES = {3: 2, 4: 4}  # bytes of the types that it may have: SHORT and LONG
+_ORDERS = {b"II*\0": "little", b"MM\0*": "big"}
+_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 @dataclass(frozen=True)
@@ -16,9 +22,10 @@ class Header:
       bits: bits a channel as stored (a palette's index, for palette PNGs).
       model: `grey`, `grey+alpha`, `rgb`, `rgba`, `palette` or `cmyk`.
       coding: `baseline`, `progressive`, `arithmetic`, `lossless`; `deflate` for PNG.
-      orientation: EXIF orientation 1..8; 5..8 swap height and width for viewers.
+      orientation: by EXIF or XMP, 1..8; 5..8 swap height and width for viewers.
       frames: 1, or more for an animated PNG.
       interlaced: whether a PNG is interlaced.
+      beside: what stands beside the pixels, which are whole, and keeps readers from them.
     """
 
     format: str
@@ -31,29 +38,42 @@ class Header:
     orientation: int = 1
     frames: int = 1
     interlaced: bool = False
+    beside: str = ""
 
 
-def exif_orientation(tiff: bytes) -> int:
-    """Return the orientation (tag 0x0112) of an EXIF block, 1 where it has none.
+def orientation(exif: bytes, xmp: bytes = b"") -> int:
+    """Return the orientation by which viewers turn an image, 1 where they do not.
 
-    A damaged block has none: readers ignore it, and so does this one. Source: TIFF
-    6.0, section 2; EXIF 2.32, 4.6.4.
+    That of an EXIF block, where it has none that of XMP. Damaged blocks have none: readers
+    ignore them, and so does this one.
     """
-    order = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
+    found = _of_exif(exif)
+    if found is None:
+        named = _XMP.search(xmp)
+        found = int(named[1]) if named else 1
+    return found if 1 <= found <= 8 else 1
+
+
+def _of_exif(block: bytes) -> int | None:
+    """Return the orientation of an EXIF block, 0 of none that there is, None without the tag.
+
+    Source: TIFF 6.0, section 2; EXIF 2.32, 4.6.4.
+    """
+    tiff = block.removeprefix(b"Exif\0\0").removeprefix(b"Exif\0\0")
+    order = _ORDERS.get(tiff[:4])
     if order is None:
-        return 1
+        return None
 
     def number(at: int, size: int) -> int:
         return int.from_bytes(tiff[at : at + size], order)
 
     start = number(4, 4)
-    for entry in range(start + 2, start + 2 + 12 * number(start, 2), 12):
-        if number(entry, 2) == 0x0112:
-            value = number(entry + 8, 2)
-            return value if 1 <= value <= 8 else 1
-        if entry > len(tiff):
-            break
-    return 1
+    end = min(start + 2 + 12 * number(start, 2), len(tiff) - 11)
+    for entry in range(start + 2, end, 12):
+        if number(entry, 2) == _TAG:
+            size = _SIZES.get(number(entry + 2, 2))
+            return number(entry + 8, size) if size and number(entry + 4, 4) == 1 else 0
+    return None
 
 
 def cut(format: str, what: str) -> ImageError:

@@ -6,7 +6,7 @@ Source: ITU-T T.81 (markers, B.1; frame header, B.2.2), T.872 (Adobe APP14).
 import re
 
 from dsbuild.errors import ImageError
-from dsbuild.images.base import Header, cut, exif_orientation
+from dsbuild.images.base import Header, cut, orientation
 
 SIGNATURE = b"\xff\xd8\xff"
 
@@ -18,6 +18,7 @@ _CODINGS = {
 }
 _MODELS = {1: "grey", 3: "rgb", 4: "cmyk"}
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # at the start of an APP1
 # Within a scan 0xFF is followed by 0x00 (stuffing), D0..D7 (restart) or 0xFF (fill).
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -31,7 +32,7 @@ def header(data: bytes) -> Header:
     """
     frame = None
     scans = []
-    orientation = 1
+    exif = xmp = b""
     at = 2
     while True:
         # Junk between segments is skipped, as every decoder does.
@@ -54,8 +55,10 @@ def header(data: bytes) -> Header:
             if len(body) < 6:
                 raise ImageError(f"found a JPEG with a frame header of {len(body)} bytes")
             frame = (_CODINGS[marker], body)
-        elif marker == _APP1 and body[:6] == b"Exif\0\0" and orientation == 1:
-            orientation = exif_orientation(body[6:])
+        elif marker == _APP1 and body.startswith(_EXIF) and not scans:
+            exif += body[len(_EXIF) :]  # a long block goes on in the next segment
+        elif marker == _APP1 and body.startswith(_XMP) and not scans:
+            xmp = body[len(_XMP) :]
         at += length
         if marker == _SOS:
             scans.append(body)
@@ -75,7 +78,7 @@ def header(data: bytes) -> Header:
         bits=body[0],
         model=_MODELS.get(components, f"{components} components"),
         coding=coding,
-        orientation=orientation,
+        orientation=orientation(exif, xmp),
     )
 
 
@@ -94,7 +97,7 @@ def _check_scans(coding: str, frame: bytes, scans: list[bytes]) -> None:
         first, last, bits = scan[-3:] if coding == "progressive" else (0, 63, 0)
         for component in scan[1:-3:2]:
             before = lacks.get(component, [])[first : last + 1]
-            if {bit or 0 for bit in before} != {bits >> 4}:
+            if set(before) != {bits >> 4 or None}:
                 raise ImageError("found a damaged JPEG: its scans contradict one another")
             lacks[component][first : last + 1] = [bits & 15] * len(before)
     if any(set(component) != {0} for component in lacks.values()):

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from dsbuild.errors import ImageError
-from dsbuild.images.base import Header, cut, exif_orientation
+from dsbuild.errors import ImageError, words
+from dsbuild.images import beside
+from dsbuild.images.base import Header, cut
 
 try:
     from zlib_ng import zlib_ng as inflating  # masks several times as fast
@@ -28,6 +29,8 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 # Chunks whose form depends on the colour type: a grey PNG may not keep a palette's.
 _OF_PALETTE = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"iCCP")
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_PICTURE = (*_CRITICAL, b"tRNS")  # all that decides pixels
+_TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS, at least
 # First column and row of each pass, and the steps between its columns and rows.
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _ADAM7 += ((0, 1, 1, 2),)
@@ -70,20 +73,18 @@ def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, i
 
 def header(data: bytes) -> Header:
     """Return the header of a PNG; raise ImageError where any chunk is cut or damaged."""
-    first = frames = 0
-    orientation = 1
+    first = 0
+    others = []
     seen = set()
     before = b""
-    transparent = False
+    transparent = None
     for kind, body, at in chunks(data):
         if at == len(SIGNATURE):
             first = (kind, body)
-        if kind == b"eXIf":
-            orientation = exif_orientation(body)
-        elif kind == b"acTL" and len(body) == 8:
-            frames = int.from_bytes(body[:4], "big")
-        elif kind == b"tRNS":
-            transparent = True
+        if kind not in _PICTURE or (kind == b"IDAT" and kind not in seen):
+            others.append((kind, body))
+        if kind == b"tRNS":
+            transparent = len(body)
         elif kind == b"PLTE" and (len(body) % 3 or not 0 < len(body) <= 768):
             raise ImageError(
                 f"found a PNG whose palette has {len(body)} bytes, expected three a colour"
@@ -111,17 +112,24 @@ def header(data: bytes) -> Header:
         )
     if b"IDAT" not in seen or (colour == 3 and b"PLTE" not in seen):
         raise ImageError("found a PNG without pixels (IDAT) or without its palette (PLTE)")
+    least = _TRANSPARENT.get(colour, 0)
+    if transparent is not None and transparent < least:
+        raise ImageError(
+            f"found a PNG whose transparent colour (tRNS) has {transparent} bytes, expected {least}"
+        )
+    found = beside.read(others, height, width) if len(others) > 1 else beside.Beside()
     return Header(
         format="png",
         height=height,
         width=width,
-        channels=_CHANNELS[colour] + (transparent and colour == 3),
+        channels=_CHANNELS[colour] + (transparent is not None and colour == 3),
         bits=bits,
         model=_MODELS[colour],
         coding="deflate",
-        orientation=orientation,
-        frames=max(frames, 1),
+        orientation=found.orientation,
+        frames=found.frames,
         interlaced=bool(interlace),
+        beside=found.fault,
     )
 
 
@@ -129,17 +137,18 @@ def grey(data: bytes, head: Header) -> bytes | None:
     """Return a label PNG as a grey PNG whose value is the class index, pixels untouched.
 
     A grey 8-bit PNG is returned as it is. An 8-bit palette PNG gets colour type 0 in
-    its header and loses its palette; its compressed pixels stay as they are. None
-    for every other PNG, since fewer bits would change their meaning: readers scale a
-    4-bit grey value by 17.
+    its header and loses its palette; its compressed pixels stay as they are. What stands
+    beside them is left out where readers would refuse the label by it. None for every
+    other PNG, since fewer bits would change their meaning: readers scale a 4-bit grey
+    value by 17.
     """
     if head.bits != 8 or head.model not in ("grey", "palette"):
         return None
-    if head.model == "grey":
+    if head.model == "grey" and not head.beside:
         return data
     out = [SIGNATURE]
     for kind, body, _ in chunks(data, checked=True):
-        if kind in _OF_PALETTE:
+        if kind in _OF_PALETTE or (head.beside and kind not in _CRITICAL):
             continue
         if kind == b"IHDR":
             body = body[:9] + b"\0" + body[10:]
@@ -201,32 +210,31 @@ def alpha(data: bytes, head: Header) -> np.ndarray:
 
 
 def check(data: bytes, head: Header) -> None:
-    """Raise ImageError where `load` would; rows are inflated, but most work is to unfilter them.
-
-    All that stands beside the pixels is read by Pillow around a single pixel.
-    """
-    if head.interlaced or any(kind == b"acTL" for kind, _, _ in chunks(data, checked=True)):
+    """Raise ImageError where `load` would; rows are inflated, but most work is to unfilter them."""
+    if head.interlaced:
         load(data, head)
-        return
-    if _rows(data, head)[:, 0].max() > 4:
+    elif _rows(data, head)[:, 0].max() > 4:
         raise _damaged("a row has an unknown filter")
-    at = len(SIGNATURE) + 8  # the body of IHDR, whose first eight bytes are the size
-    start = SIGNATURE + _chunk(b"IHDR", struct.pack(">II", 1, 1) + data[at + 8 : at + 13])
-    _open(start + data[at + 17 :], bytes(9))
 
 
 def load(data: bytes, head: Header) -> Image.Image:
-    """Decode a PNG with Pillow; raise ImageError where it is cut or damaged."""
+    """Decode the pixels of a PNG with Pillow; raise ImageError where they are cut or damaged."""
     return _open(data, _inflate(data, head))
+
+
+def bare(data: bytes) -> bytes:
+    """Return a PNG without all that stands beside its pixels."""
+    kept = (_chunk(k, body) for k, body, _ in chunks(data, checked=True) if k in _PICTURE)
+    return SIGNATURE + b"".join(kept)
 
 
 def _open(data: bytes, pixels: bytes) -> Image.Image:
     """Decode a PNG whose inflated pixels are given, stored for Pillow, not to inflate twice."""
     out = [SIGNATURE]
     for kind, body, _ in chunks(data, checked=True):
-        if kind != b"IDAT":
+        if kind in _PICTURE and kind != b"IDAT":
             out.append(_chunk(kind, body))
-        elif pixels is not None:
+        elif kind == b"IDAT" and pixels is not None:
             out.append(_chunk(kind, inflating.compress(pixels, 0)))
             pixels = None
     try:
@@ -238,7 +246,7 @@ def _open(data: bytes, pixels: bytes) -> Image.Image:
 
 
 def _damaged(error: Exception | str) -> ImageError:
-    return ImageError(f"found a damaged PNG: {error}; fetch or export the file again")
+    return ImageError(f"found a damaged PNG: {words(error)}; fetch or export the file again")
 
 
 def _rows(data: bytes, head: Header) -> np.ndarray:

@@ -98,8 +98,9 @@ def complete(
 
 
 def versions(recipe: Recipe) -> dict[str, str]:
-    """Return the versions of the libraries that decide bytes: PNG writer, extras."""
-    return images.VERSIONS | extras.versions(recipe.chosen)
+    """Return the versions of the libraries that decide bytes: PNG writer, shrinking, extras."""
+    shrunk = recipe.policy.max_side is not None
+    return images.versions(shrunk) | extras.versions(recipe.chosen)
 
 
 @dataclass(frozen=True)

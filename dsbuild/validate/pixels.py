@@ -81,6 +81,9 @@ def _plane(data: bytes) -> np.ndarray:
     """Return the class indices of a stored label as every reader sees them."""
     plane = images.plane(data)
     head = images.header(data)
+    reason = images.refusal(head)
+    if reason:
+        raise ImageError(f"label: {reason}")
     if head.model != "grey" or head.bits != 8:
         raise ImageError(
             f"found a label PNG of {head.bits} bits in {head.model}, expected 8 bits in grey: "
