@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, PlanError
-from dsbuild.layouts.trees import lines
+from dsbuild.layouts.texts import lines
 
 if TYPE_CHECKING:
     import numpy as np
