@@ -6,7 +6,9 @@
 
 A NAME that no split has is that of the one split which the field calls so, too: `val` is
 `validation` where that is there alone. A percentage is rounded to the closest record, so that
-`[:30%]` and `[30%:]` have no record in common and lack none. Source: tensorflow_datasets/core/tfrecords_reader.py.
+`[:30%]` and `[30%:]` have no record in common and lack none.
+
+Source: tensorflow_datasets/core/tfrecords_reader.py.
 """
 
 import itertools

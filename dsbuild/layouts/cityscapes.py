@@ -21,6 +21,8 @@ from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.trees import folders, has_picture
+from dsbuild.split_names import role
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +69,7 @@ IDS = {name: i for i, (name, _, _) in enumerate(LABELS)}
 TRAIN_IDS = {name: train for name, train, _ in LABELS}
 TRAINED = tuple(row for row in LABELS if row[1] != 255)  # in the order of their trainIds
 SPLITS = ("train", "train_extra", "val", "test")
-UNLABELLED = ("test",)
+COARSE = "train_extra"  # has coarse annotations alone
 IMAGES, IMAGE = "leftImg8bit", "_leftImg8bit.png"
 KINDS = {"trainids": "labelTrainIds.png", "polygons": "polygons.json", "ids": "labelIds.png"}
 # What --labels auto looks for, in this order, for each kind of classes.
@@ -91,7 +93,7 @@ class Cityscapes(Layout):
         metadata={
             "choices": ("auto", *KINDS),
             "help": "labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these "
-            "that a split has for most of its images.",
+            "that a split has, which has to be there for all of its images.",
         },
     )
     encoding: str = field(
@@ -145,19 +147,22 @@ class Cityscapes(Layout):
         )
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return the splits that have images, and annotations where they are labelled."""
-        found = [
-            split
-            for split in SPLITS
-            if storage.is_folder(storage.join(root, IMAGES, split))
-            and (split in UNLABELLED or storage.is_folder(storage.join(root, self._truth, split)))
-        ]
+        """Return the folders of images, those that Cityscapes has first.
+
+        Without train_extra where the annotations are fine: it has none by design.
+        """
+        found = [name for name in folders(root, IMAGES) if self._is_split(root, name)]
         if not found:
             raise LayoutError(
                 f"{root}: found no split with {IMAGES} and {self._truth}, expected one of "
                 f"{', '.join(SPLITS)} in both"
             )
-        return tuple(found)
+        return tuple(sorted(found, key=lambda n: (SPLITS.index(n) if n in SPLITS else 9, n)))
+
+    def _is_split(self, root: str, name: str) -> bool:
+        if storage.is_folder(storage.join(root, self._truth, name)) or _unlabelled(name):
+            return True
+        return name != COARSE and has_picture(root, f"{IMAGES}/{name}")
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by city and name; the labels of test are dummies."""
@@ -170,19 +175,43 @@ class Cityscapes(Layout):
         if not keys:
             raise LayoutError(
                 f"{storage.join(root, IMAGES, split)}: found no image, expected them as "
-                f"<city>/<key>{IMAGE}"
+                f"<city>/<key>{IMAGE}; fetch them, or name the other splits with --split"
             )
-        ending = None if split in UNLABELLED else self._ending(root, split, keys)
+        ending = None if _unlabelled(split) else self._ending(root, split, keys)
         for key in keys:
             label = None if ending is None else f"{self._truth}/{split}/{key}{ending}"
             yield Sample(key.partition("/")[2], f"{IMAGES}/{split}/{key}{IMAGE}", label)
 
     def _ending(self, root: str, split: str, keys: list[str]) -> str:
-        """Return how the label files of a split end."""
+        """Return how the label files of a split end.
+
+        Raises LayoutError where there are none, or where the kind that is preferred lacks some
+        that another kind has.
+        """
+        if not storage.is_folder(storage.join(root, self._truth, split)):
+            raise LayoutError(
+                f"{storage.join(root, self._truth, split)}: there is no such folder, expected the "
+                f"annotations of {IMAGES}/{split}; fetch them, take the other ones by --annotations "
+                "fine or coarse, or name the other splits with --split"
+            )
         there = set(self._annotations(root, split))
         kinds = PREFERRED[self.encoding] if self.labels == "auto" else (self.labels,)
-        endings = [f"_{self._truth}_{KINDS[kind]}" for kind in kinds]
-        return max(endings, key=lambda ending: sum(key + ending in there for key in keys))
+        endings = {kind: f"_{self._truth}_{KINDS[kind]}" for kind in kinds}
+        lacking = {
+            kind: [key for key in keys if key + ending not in there]
+            for kind, ending in endings.items()
+        }
+        best, *others = [k for k in kinds if len(lacking[k]) < len(keys)] or [kinds[0]]
+        other = next((k for k in others if {*lacking[best]} - {*lacking[k]}), None)
+        if other:
+            path = f"{self._truth}/{split}/{lacking[best][0]}{endings[best]}"
+            raise LayoutError(
+                f"{storage.join(root, path)}: there is no such file, nor "
+                f"{len(lacking[best]) - 1:,} more of split {split}, while there is {KINDS[other]}, "
+                "expected all labels of one kind; make the files, or take all of one kind by "
+                f"--labels {best} or --labels {other}"
+            )
+        return endings[best]
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of finely labelled images, and of images to test on."""
@@ -190,7 +219,7 @@ class Cityscapes(Layout):
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find annotations without an image; say where trainIds are made of labelIds."""
-        found = []
+        found = self._whole(root, split) if split == self.splits(root)[0] else []
         if self.encoding == "trainids" and str(next(iter(samples)).label).endswith(KINDS["ids"]):
             text = (
                 "trainIds are mapped from labelIds.png; along boundaries they differ from those "
@@ -206,12 +235,26 @@ class Cityscapes(Layout):
             )
             found += [Finding("stray", split, path) for path in paths if path not in listed]
         have = {sample.image.removesuffix(IMAGE).partition("/")[2] for sample in samples}
-        for name in self._annotations(root, split) if split not in UNLABELLED else ():
+        for name in self._annotations(root, split) if not _unlabelled(split) else ():
             key = name.partition(f"_{self._truth}_")[0]
             if f"{split}/{key}" not in have:
                 path = f"{self._truth}/{split}/{name}"
                 found.append(Finding("label-alone", split, f"{storage.join(root, path)}"))
                 have.add(f"{split}/{key}")
+        return found
+
+    def _whole(self, root: str, split: str) -> list[Finding]:
+        """Find the splits that have only images or only annotations, with the first split."""
+        splits = self.splits(root)
+        found = []
+        for name in folders(root, IMAGES):
+            if name not in splits and has_picture(root, f"{IMAGES}/{name}"):
+                text = f"{storage.join(root, IMAGES, name)}: {self._truth} has no labels of it"
+                found.append(Finding("stray", split, text))
+        for name in folders(root, self._truth):
+            if not storage.is_folder(storage.join(root, IMAGES, name)):
+                text = f"{storage.join(root, self._truth, name)}: {IMAGES} has no images of it"
+                found.append(Finding("label-alone", split, text))
         return found
 
     def _annotations(self, root: str, split: str) -> list[str]:
@@ -251,6 +294,11 @@ class Cityscapes(Layout):
         if plane.max(initial=0) >= len(LABELS):
             raise ImageError(f"found the value {plane.max()}, expected labelIds 0 to 33")
         return np.array(list(TRAIN_IDS.values()), np.uint8)[plane]
+
+
+def _unlabelled(split: str) -> bool:
+    """Tell whether a split has dummies for labels, if any."""
+    return role(split) == "test"
 
 
 def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":

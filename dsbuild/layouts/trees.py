@@ -2,15 +2,12 @@
 
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.findings import Finding
 from dsbuild.split_names import role
-
-Place = TypeVar("Place")
 
 
 def walk(root: str, folder: str) -> Iterator[str]:
@@ -117,25 +114,6 @@ def lists(folder: str) -> list[str]:
     """Return the names of the lists in a folder, `.txt` taken off."""
     names = storage.names(folder)
     return [name[:-4] for name in names if name.endswith(".txt") and name[0] != "."]
-
-
-def source(wanted: Set[str], have: Mapping[Place, Set[str]]) -> Place | tuple[Place, str] | None:
-    """Return the place that holds the labels of all samples, of equals the first.
-
-    `have` tells of each place, in the order of preference, which of the `wanted` keys have a
-    label there. The first place with any label has to be the one. Where it lacks some that a
-    later place has, it is not known which of them is meant: then that first place is returned
-    with the first key that it lacks. None where no place has a label.
-    """
-    for place, found in have.items():
-        if not found:
-            continue
-        lacking = wanted - found
-        others = (other for one, other in have.items() if one != place)
-        if lacking and any(lacking & other for other in others):
-            return place, min(lacking)
-        return place
-    return None
 
 
 def leftovers(
