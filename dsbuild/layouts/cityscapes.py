@@ -21,55 +21,14 @@ from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.citylabels import IDS, LABELS, TRAIN_IDS, TRAINED, UNDRAWN
 from dsbuild.layouts.trees import folders, has_picture
 from dsbuild.split_names import role
 
 if TYPE_CHECKING:
     import numpy as np
 
-# Name, trainId or 255 for none, colour; a label's place is its id.
-LABELS: tuple[tuple[str, int, RGB], ...] = (
-    ("unlabeled", 255, (0, 0, 0)),
-    ("ego vehicle", 255, (0, 0, 0)),
-    ("rectification border", 255, (0, 0, 0)),
-    ("out of roi", 255, (0, 0, 0)),
-    ("static", 255, (0, 0, 0)),
-    ("dynamic", 255, (111, 74, 0)),
-    ("ground", 255, (81, 0, 81)),
-    ("road", 0, (128, 64, 128)),
-    ("sidewalk", 1, (244, 35, 232)),
-    ("parking", 255, (250, 170, 160)),
-    ("rail track", 255, (230, 150, 140)),
-    ("building", 2, (70, 70, 70)),
-    ("wall", 3, (102, 102, 156)),
-    ("fence", 4, (190, 153, 153)),
-    ("guard rail", 255, (180, 165, 180)),
-    ("bridge", 255, (150, 100, 100)),
-    ("tunnel", 255, (150, 120, 90)),
-    ("pole", 5, (153, 153, 153)),
-    ("polegroup", 255, (153, 153, 153)),
-    ("traffic light", 6, (250, 170, 30)),
-    ("traffic sign", 7, (220, 220, 0)),
-    ("vegetation", 8, (107, 142, 35)),
-    ("terrain", 9, (152, 251, 152)),
-    ("sky", 10, (70, 130, 180)),
-    ("person", 11, (220, 20, 60)),
-    ("rider", 12, (255, 0, 0)),
-    ("car", 13, (0, 0, 142)),
-    ("truck", 14, (0, 0, 70)),
-    ("bus", 15, (0, 60, 100)),
-    ("caravan", 255, (0, 0, 90)),
-    ("trailer", 255, (0, 0, 110)),
-    ("train", 16, (0, 80, 100)),
-    ("motorcycle", 17, (0, 0, 230)),
-    ("bicycle", 18, (119, 11, 32)),
-)
-UNDRAWN = "license plate"  # its id is -1: the polygon is left out
-IDS = {name: i for i, (name, _, _) in enumerate(LABELS)}
-TRAIN_IDS = {name: train for name, train, _ in LABELS}
-TRAINED = tuple(row for row in LABELS if row[1] != 255)  # in the order of their trainIds
 SPLITS = ("train", "train_extra", "val", "test")
-COARSE = "train_extra"  # has coarse annotations alone
 IMAGES, IMAGE = "leftImg8bit", "_leftImg8bit.png"
 KINDS = {"trainids": "labelTrainIds.png", "polygons": "polygons.json", "ids": "labelIds.png"}
 # What --labels auto looks for, in this order, for each kind of classes.
@@ -147,22 +106,18 @@ class Cityscapes(Layout):
         )
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return the folders of images, those that Cityscapes has first.
-
-        Without train_extra where the annotations are fine: it has none by design.
-        """
-        found = [name for name in folders(root, IMAGES) if self._is_split(root, name)]
+        """Return the splits that have images, and annotations where they are labelled."""
+        found = [
+            name
+            for name in folders(root, IMAGES)
+            if _unlabelled(name) or storage.is_folder(storage.join(root, self._truth, name))
+        ]
         if not found:
             raise LayoutError(
                 f"{root}: found no split with {IMAGES} and {self._truth}, expected one of "
                 f"{', '.join(SPLITS)} in both"
             )
         return tuple(sorted(found, key=lambda n: (SPLITS.index(n) if n in SPLITS else 9, n)))
-
-    def _is_split(self, root: str, name: str) -> bool:
-        if storage.is_folder(storage.join(root, self._truth, name)) or _unlabelled(name):
-            return True
-        return name != COARSE and has_picture(root, f"{IMAGES}/{name}")
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by city and name; the labels of test are dummies."""
@@ -185,15 +140,8 @@ class Cityscapes(Layout):
     def _ending(self, root: str, split: str, keys: list[str]) -> str:
         """Return how the label files of a split end.
 
-        Raises LayoutError where there are none, or where the kind that is preferred lacks some
-        that another kind has.
+        Raises LayoutError where the kind that is preferred lacks some that another kind has.
         """
-        if not storage.is_folder(storage.join(root, self._truth, split)):
-            raise LayoutError(
-                f"{storage.join(root, self._truth, split)}: there is no such folder, expected the "
-                f"annotations of {IMAGES}/{split}; fetch them, take the other ones by --annotations "
-                "fine or coarse, or name the other splits with --split"
-            )
         there = set(self._annotations(root, split))
         kinds = PREFERRED[self.encoding] if self.labels == "auto" else (self.labels,)
         endings = {kind: f"_{self._truth}_{KINDS[kind]}" for kind in kinds}
@@ -249,7 +197,10 @@ class Cityscapes(Layout):
         found = []
         for name in folders(root, IMAGES):
             if name not in splits and has_picture(root, f"{IMAGES}/{name}"):
-                text = f"{storage.join(root, IMAGES, name)}: {self._truth} has no labels of it"
+                text = (
+                    f"{storage.join(root, IMAGES, name)}: left out, since there is no "
+                    f"{self._truth}/{name}"
+                )
                 found.append(Finding("stray", split, text))
         for name in folders(root, self._truth):
             if not storage.is_folder(storage.join(root, IMAGES, name)):
