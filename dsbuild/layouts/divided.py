@@ -10,7 +10,7 @@ that is refused: so the others can be built by name, and none is left out unsaid
 """
 
 import posixpath
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts import written
-from dsbuild.layouts.trees import folders, has_picture, is_picture, pictures, stem
+from dsbuild.layouts.trees import elsewhere, folders, has_picture, is_picture, pictures, stem
 from dsbuild.split_names import role, same
 
 VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
@@ -94,8 +94,8 @@ def survey(root: str, whole: Part, index: Index) -> Tree:
         found, bad = written.lists(root, whole.images, index)
         within, refused = ({}, {}) if found else _below(root, whole)
         if not within:
-            refused = {} if found else _beside(root, whole)
-            return Tree({}, found, {**refused, **bad})
+            beside = {} if found else _beside(root, whole)
+            return Tree({}, found, {**refused, **beside, **bad})
     else:
         within, refused = _above(root, whole)
         bad = written.lists(root, "", lambda _: {})[1]
@@ -189,6 +189,17 @@ def check_depth(root: str, keys: Iterable[str], split: str) -> None:
             "which names another split, expected such folders above all others; move them, or "
             "write lists such as train.txt"
         )
+
+
+def unused(root: str, split: str, tree: Tree, whole: Part) -> Iterator[Finding]:
+    """Find, with the first split, pictures of no split; and a split that is called otherwise."""
+    yield from elsewhere(
+        root, split, (folder for part in tree.parts.values() or [whole] for folder in part)
+    )
+    called = [name for name in whole.images.split("/") if role(name)]
+    if called and not tree.parts and not tree.lists and role(called[-1]) != role(split):
+        text = f"{storage.join(root, whole.images)}: its images are split {split}, not {called[-1]}"
+        yield Finding("source", split, text)
 
 
 def by_lists(

@@ -30,6 +30,7 @@ from dsbuild.layouts.divided import (
     by_lists,
     check_depth,
     survey,
+    unused,
 )
 from dsbuild.layouts.texts import numbered
 from dsbuild.layouts.trees import by_key, composed, elsewhere, leftovers, lists, pictures, stem
@@ -182,7 +183,7 @@ class Matting(Divided, Layout):
     def _pairs(self, root: str, split: str, tree: Tree) -> Iterator[tuple[str, str]]:
         """Yield the paths of photo and matte."""
         if split in self._lists(root):
-            yield from _listed(tree.lists[split])
+            yield from ((image, alpha) for image, _, alpha, _ in _listed(tree.lists[split]))
             return
         images, alphas = tree.parts.get(split, self._whole)
         photos, mattes = by_key(root, images, _key), by_key(root, alphas, _key)
@@ -211,13 +212,14 @@ class Matting(Divided, Layout):
         """Find stray files and mattes without a photo, with the first split they concern."""
         tree = self._tree(root)
         first = split == next(one for one in self.splits(root) if one not in tree.refused)
-        if (split not in tree.parts and not first) or self._lists(root):
+        if split not in tree.parts and not first:
             return []
+        if self._lists(root):
+            return [*_unlisted(root, split, tree.lists.values())]
         part = tree.parts.get(split, self._whole)
         found = leftovers(root, split, *part, _key)
         if first:
-            used = tree.parts.values() or [self._whole]
-            found += elsewhere(root, split, (folder for part in used for folder in part))
+            found += unused(root, split, tree, self._whole)
         if tree.lists:
             found = by_lists(root, split, tree, self._whole, self._index(root)(part.images), found)
         return found
@@ -244,8 +246,8 @@ def _key(path: str, folder: str) -> str:
     return "/".join([*(g.removeprefix("clip_").removeprefix("matting_") for g in groups), name])
 
 
-def _listed(path: str) -> Iterator[tuple[str, str]]:
-    """Yield (image, alpha) of a list's lines `image@rgba@alpha@mask`."""
+def _listed(path: str) -> Iterator[list[str]]:
+    """Yield the four paths of a list's lines `image@rgba@alpha@mask`."""
     for number, line in numbered(path, escaped=True):
         parts = [part.strip().lstrip("/") for part in line.split("@")]
         if len(parts) != 4 or any(".." in part.split("/") or not part for part in parts):
@@ -253,4 +255,16 @@ def _listed(path: str) -> Iterator[tuple[str, str]]:
                 f"{path}, line {number}: found {line!r}, expected image@rgba@alpha@mask, "
                 "four paths below SOURCE"
             )
-        yield parts[0], parts[2]
+        yield parts
+
+
+def _unlisted(root: str, split: str, paths: Iterable[str]) -> Iterator[Finding]:
+    """Find the pictures that no list has, in the folders of those that some list has."""
+    listed = {part for path in paths for parts in _listed(path) for part in parts}
+    tops = sorted({path.partition("/")[0] for path in listed if "/" in path})
+    used = [top for top in tops if storage.is_folder(storage.join(root, top))]
+    for top in used:
+        for path in pictures(root, top):
+            if path not in listed:
+                yield Finding("stray", split, f"{storage.join(root, path)}: no list has it")
+    yield from elsewhere(root, split, [*used, *(path for path in listed if "/" not in path)])

@@ -9,6 +9,7 @@ What the labels hold is said by options: class indices (grey or palette), colour
 values that a threshold divides.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -19,8 +20,17 @@ from dsbuild.findings import Finding
 from dsbuild.layouts import written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.classfiles import read_colours, read_names
-from dsbuild.layouts.divided import Divided, Index, Part, Tree, by_lists, check_depth, survey
-from dsbuild.layouts.trees import by_key, elsewhere, leftovers, pictures, stem
+from dsbuild.layouts.divided import (
+    Divided,
+    Index,
+    Part,
+    Tree,
+    by_lists,
+    check_depth,
+    survey,
+    unused,
+)
+from dsbuild.layouts.trees import by_key, leftovers, others, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -151,12 +161,14 @@ class Pairs(Divided, Layout):
             check_depth(storage.join(root, images), found, split)
             alone = split in tree.parts
             rows = ((key, None) for key in sorted(found) if alone or self.divide(key) == split)
+        # A label of another kind is refused by its name, not said to be missing.
+        rest = functools.cache(lambda: others(root, labels))
         for key, label in rows:
             expected = key + self.suffix
             yield Sample(
                 key,
                 found.get(key, f"{images}/{key}.jpg"),
-                label or masks.get(expected, f"{labels}/{expected}.png"),
+                label or masks.get(expected) or rest().get(expected, f"{labels}/{expected}.png"),
             )
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
@@ -173,8 +185,7 @@ class Pairs(Divided, Layout):
 
         found = leftovers(root, split, *part, key)
         if first:
-            used = tree.parts.values() or [self._whole]
-            found += elsewhere(root, split, (folder for part in used for folder in part))
+            found += unused(root, split, tree, self._whole)
         if tree.lists:
             found = by_lists(root, split, tree, self._whole, _index(root)(part.images), found)
         return found

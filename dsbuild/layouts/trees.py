@@ -99,6 +99,11 @@ def by_key(root: str, folder: str, key: Callable[[str, str], str] = stem) -> dic
     return {name: path for name, (path,) in found.items()}
 
 
+def others(root: str, folder: str) -> dict[str, str]:
+    """Return stem -> path of the files below a folder that are no pictures by their names."""
+    return {stem(path, folder): path for path in walk(root, folder) if not is_picture(path)}
+
+
 def twice(root: str, paths: tuple[str, ...]) -> str:
     """Say that pictures have one name, so that it is not known which of them is meant."""
     forms = len({posixpath.splitext(composed(path))[0] for path in paths[:2]}) == 1

@@ -3,8 +3,8 @@
     <split>.txt              lines `<stem>`, `<path>.jpg`, or `<image> <label>`
 
 A path is relative to SOURCE or to the folder of images, with any slashes; blanks, commas,
-semicolons or tabs divide image and label; names may be quoted. They lie in SOURCE, or where VOC
-and others put them.
+semicolons or tabs divide image and label; names may be quoted. They lie in SOURCE, in ImageSets as
+those of VOC do, or in any folder beside that of the images.
 """
 
 import posixpath
@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dsbuild import storage
 from dsbuild.errors import LayoutError, StorageError
 from dsbuild.layouts.texts import numbered
-from dsbuild.layouts.trees import composed, is_picture
+from dsbuild.layouts.trees import composed, folders, is_picture
 from dsbuild.split_names import role
 
-PLACES = ("", "ImageSets/Segmentation", "ImageSets/Main", "ImageSets", "splits", "split", "lists")
+_SETS = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets")  # the first that has a list
 OTHERS = "or name the other splits with --split"
 # Tables in which a division may be written that is not read.
 _TABLES = (".csv", ".tsv", ".lst", ".list", ".json", ".jsonl", ".yaml", ".yml", ".xml", ".npy")
@@ -39,7 +39,8 @@ def cleaned(name: str) -> str:
 def named(text: str, names: Mapping[str, str], images: str) -> str | None:
     """Return the key that a text names: a stem, or a path with or without extension."""
     path = cleaned(text)
-    for one in (path, path.removeprefix(f"{images}/")):
+    # What is above the folder of images may be that of another machine.
+    for one in (path, f"/{path}".rpartition(f"/{images}/")[2]):
         for name in (one, posixpath.splitext(one)[0] if is_picture(one) else one):
             if name in names:
                 return names[name]
@@ -98,14 +99,19 @@ def lists(root: str, images: str, index: Index) -> tuple[dict[str, str], dict[st
 
 
 def _candidates(root: str, images: str) -> Iterator[tuple[str, str, str]]:
-    """Yield path, name without extension, and extension of what may be a list."""
-    for place in PLACES:
-        if place and place in (images, images.partition("/")[0]):
-            continue
+    """Yield path, name without extension, and extension of what may be a list.
+
+    In folders of any name a list is one that is called as a split is.
+    """
+    sets = [one for one in _SETS if storage.names(storage.join(root, one))]
+    sets = [one for one in sets if any(n.endswith(".txt") for n in storage.names(f"{root}/{one}"))]
+    others = [one for one in folders(root) if one not in (images, "ImageSets")]
+    for place in ("", *sets[:1], *others):
         folder = storage.join(root, place) if place else root
         for name, is_folder in storage.entries(folder):
             split, ending = posixpath.splitext(name)
-            if not is_folder and name[0] != "." and ending.lower() in (".txt", *_TABLES):
+            known = ending.lower() == ".txt" or (not place and ending.lower() in _TABLES)
+            if known and not is_folder and name[0] != "." and (place not in others or role(split)):
                 yield storage.join(folder, name), split, ending.lower()
 
 
@@ -138,7 +144,8 @@ def _above(root: str, images: str, index: Index) -> dict[str, str]:
         if ending != ".txt" or not role(split):
             continue
         path, names = storage.join(folder, name), index(images)
-        below = {f"{storage.name(root)}/{images}/{name}": key for name, key in names.items()}
+        above = posixpath.join(storage.name(root), images)
+        below = {posixpath.join(above, name): key for name, key in names.items()}
         try:
             rows = numbered(path, escaped=True)
         except (LayoutError, StorageError):
@@ -179,11 +186,5 @@ def _label(root: str, labels: str, label: str, where: str) -> str:
             f"{where}: found {label!r} behind an image, expected nothing, or the path of its label "
             f"below {root}; correct the line"
         )
-    below = posixpath.join(labels, name)
-    return (
-        name
-        if storage.stamp(storage.join(root, name))
-        else below
-        if (storage.stamp(storage.join(root, below)))
-        else name
-    )
+    places = (name, posixpath.join(labels, name))
+    return next((one for one in places if storage.stamp(storage.join(root, one))), name)
