@@ -136,11 +136,15 @@ def _below(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
     inner = [name for name in names if role(name)]
     if inner:
         others = [name for name, _ in storage.entries(there) if is_picture(name)]
-        others += (
-            n
-            for n in names
-            if n not in inner and has_picture(root, posixpath.join(whole.images, n))
-        )
+        paths = {name: posixpath.join(whole.images, name) for name in names}
+        full = {name for name in names if has_picture(root, paths[name])}
+        others += (paths[name] for name in names if name not in inner and name in full)
+        if others and full.isdisjoint(inner):
+            return {}, {
+                name: f"{storage.join(root, paths[name])}: found no image in this folder of a "
+                f"split, expected some; remove it, {OTHERS}"
+                for name in inner
+            }
         if others:
             what = "names of splits" if inner[1:] else "the name of a split"
             raise LayoutError(

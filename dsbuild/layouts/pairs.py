@@ -183,7 +183,8 @@ class Pairs(Divided, Layout):
             whole = stem(path, folder)
             return whole.removesuffix(self.suffix) if folder == part.labels else whole
 
-        found = leftovers(root, split, *part, key)
+        used = {storage.join(root, str(sample.label)) for sample in samples}
+        found = [one for one in leftovers(root, split, *part, key) if one.text not in used]
         if first:
             found += unused(root, split, tree, self._whole)
         if tree.lists:

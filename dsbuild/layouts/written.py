@@ -122,8 +122,9 @@ def _division(path: str, split: str, names: Mapping[str, str]) -> str | None:
     """
     text = storage.read_part(path, 0, _HEAD).replace(b"\0", b"").decode("utf-8", "replace")
     words = {cleaned(word) for word in _WORD.split(text)}
-    stems = {posixpath.splitext(posixpath.basename(word))[0] for word in words}
-    if stems.isdisjoint({posixpath.basename(name) for name in names}):
+    stems = {posixpath.splitext(word)[0] if is_picture(word) else word for word in words if word}
+    known = {posixpath.basename(stem) for stem in stems} & {posixpath.basename(n) for n in names}
+    if len(known) < min(2, len(names)):  # one may be a number that is there by chance
         return None
     if role(split):
         return "a table of images that is called as a split is"
