@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsbuild import images, listing, plan, storage
+from dsbuild import images, listing, plan, split_names, storage
 from dsbuild.errors import DsbuildError, LayoutError, PlanError, SampleError
 from dsbuild.findings import ACCEPTABLE, KINDS, Finding
 from dsbuild.layouts import Layout, Sample
@@ -159,16 +159,24 @@ def audit(request: Request) -> Audit:
             )
     chosen = tuple(dict.fromkeys(request.splits or there))
     for split in chosen:
-        if not split.isprintable() or not split.isascii():
+        reason = split_names.refusal(split)
+        if reason:
             raise LayoutError(
-                f"{root}: found a list named {split!a}, expected a name in plain ASCII, since "
-                "shards are called after it; rename it"
+                f"{root}: {reason}; rename its list or folder, or name the others with --split"
             )
+    alike = split_names.clash(chosen)
+    if alike:
+        raise LayoutError(
+            f"{root}: found the splits {alike[0]} and {alike[1]}, expected names that differ in "
+            "more than case, none of which begins with another one and a dash, since readers look "
+            f"for {alike[0]}-*; rename one of them, or build one with --split"
+        )
     splits, findings, listings = [], [], {}
     for split in chosen:
         found = listing.read(root, split, layout)
         listings[split] = found.samples
         _check_place(root, out, layout, found.tops)
+        findings += found.findings
         planned, missing = _plan(request, split, found.samples)
         splits.append(planned)
         findings += missing

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import google_crc32c
 import numpy as np
 
-from dsbuild import extras, images, mistakes, storage, wire
+from dsbuild import extras, images, listing, mistakes, storage, wire
 from dsbuild.errors import ImageError, SampleError, StorageError
 from dsbuild.images import labels, lossless
 from dsbuild.images.palette import RGB
@@ -84,6 +84,9 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
     sources: list[int | None] = [*NOTHING, *NOTHING]
     file = sample.image
     try:
+        unnamed = listing.refusal(sample.key)
+        if unnamed:
+            raise ImageError(unnamed, kind="names")
         image = admit(_read(read, storage.join(root, file), sources, 0), recipe.policy)
         pixels = _pixels(image, recipe)
         label, planes, read_as, counts = {}, {}, None, {}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 KINDS = {
     "image-missing": "images that are listed and not there",
     "label-missing": "images without a label",
+    "names": "names that cannot be stored",
+    "same-name": "files of one name",
     "label-alone": "labels without an image",
     "stray": "files that belong to no sample",
     "case": "ids that differ only in case",

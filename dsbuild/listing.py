@@ -1,11 +1,11 @@
 """What splits list, with all that their keys alone can betray."""
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from dsbuild import spool
+from dsbuild import spool, storage
 from dsbuild.errors import LayoutError
 from dsbuild.findings import Finding
 from dsbuild.layouts import Layout, Sample
@@ -13,24 +13,43 @@ from dsbuild.spool import Spool
 
 
 class Listing(NamedTuple):
-    """What a split lists, and the first folders of its paths."""
+    """What a split lists, the first folders of its paths, and samples that cannot be stored."""
 
     samples: Spool[Sample]
     tops: Collection[str]
+    findings: Sequence[Finding] = ()
+
+
+def refusal(key: str) -> str | None:
+    """Return why no record can have this key, or None: keys are stored and shown as UTF-8."""
+    if key.isprintable():
+        return None
+    lost = any("\udc80" <= character <= "\udcff" for character in key)
+    what = "a name that is no UTF-8" if lost else "control characters in a name"
+    return (
+        f"found {what}, expected text that can be printed; rename the file (convmv, for names from "
+        "a zip), or leave it out with --on-error skip"
+    )
 
 
 def read(root: str, split: str, layout: Layout) -> Listing:
-    """List a split; raise LayoutError where it has no sample, or one without a plain name."""
+    """List a split; raise LayoutError where it has no sample, or one that leads out of root."""
     tops: set[str] = set()
+    findings: list[Finding] = []
 
     def checked() -> Iterator[Sample]:
         for sample in layout.samples(root, split):
             key = sample.key
-            if key.startswith("/") or ".." in key.split("/") or not key.isprintable():
+            if key.startswith("/") or ".." in key.split("/"):
                 raise LayoutError(
-                    f"{root}: split {split} lists {key!r}, expected a plain name, without '..', a "
-                    "leading '/' or control characters"
+                    f"{root}: split {split} lists {key!r}, expected a plain name, without '..' "
+                    "or a leading '/'"
                 )
+            reason = refusal(key)
+            if reason:
+                path = storage.join(root, sample.image)
+                text = f"sample {key!a}: {path!a}: {reason}"
+                findings.append(Finding("names", split, text, fatal=True, key=key))
             tops.update(path.partition("/")[0] + "/" for path in (sample.image, str(sample.label)))
             yield sample
 
@@ -40,7 +59,7 @@ def read(root: str, split: str, layout: Layout) -> Listing:
             f"{root}: split {split} has no sample, expected images in it; remove it, or name "
             "the others with --split"
         )
-    return Listing(samples, tops)
+    return Listing(samples, tops, findings)
 
 
 def compare(listings: Mapping[str, Spool[Sample]], root: str, layout: Layout) -> Iterator[Finding]:

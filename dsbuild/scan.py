@@ -3,11 +3,12 @@
 import functools
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dsbuild import manifest, schema, storage, tfrecord
+from dsbuild import manifest, schema, split_names, storage, tfrecord
 from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
@@ -83,8 +84,31 @@ def files(path: str) -> list[str]:
 
 
 def split_of(path: str) -> str:
-    """Return the split that a file's name tells, or `-`."""
-    return manifest.split_of(os.path.basename(path)) or "-"
+    """Return the split that a file's name tells, or `-`.
+
+    Of `animals-train.tfrecord-00000-of-00001`, as TFDS has it, and of `train.tfrecord`, too.
+
+    >>> [split_of(f"{name}.tfrecord") for name in ("train-00000-of-00001", "train", "x")]
+    ['train', 'train', '-']
+    """
+    name = os.path.basename(path)
+    known = manifest.split_of(name)
+    whole = known or name
+    ending = next((one for one in _ENDINGS if whole.endswith(one)), "")
+    if known and not ending:
+        return known
+    stem = whole.removesuffix(ending)
+    last = next((one for one in (stem, *_lasts(stem)) if split_names.role(one)), None)
+    return last or known or "-"
+
+
+def _lasts(name: str) -> list[str]:
+    """Return what stands behind a dash, a dot or an underscore, the longest first.
+
+    >>> _lasts("my-animals_train")
+    ['animals_train', 'train']
+    """
+    return [name[match.end() :] for match in re.finditer("[-_.]", name)]
 
 
 def home(path: str) -> str:

@@ -4,8 +4,11 @@
     part    = NAME [ "[" [ bound ] ":" [ bound ] "]" ]
     bound   = [ "-" ] DIGITS [ "%" ]
 
-A percentage is rounded to the closest record, so that `[:30%]` and `[30%:]` have no record
-in common and lack none. Source: tensorflow_datasets/core/tfrecords_reader.py.
+A NAME that no split has is that of the one split which the field calls so, too: `val` is
+`validation` where that is there alone. A percentage is rounded to the closest record, so that
+`[:30%]` and `[30%:]` have no record in common and lack none.
+
+Source: tensorflow_datasets/core/tfrecords_reader.py.
 """
 
 import itertools
@@ -14,6 +17,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from dsbuild.errors import PlanError
+from dsbuild.split_names import same
 
 _PART = re.compile(r"(?P<split>[^\[\]+]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?", re.ASCII)
 
@@ -44,10 +48,12 @@ def ranges(text: str, counts: Mapping[str, int]) -> tuple[Range, ...]:
                 "train[100:200], or several joined by +"
             )
         split = match["split"].strip()
-        if split not in counts:
+        alike = [split] if split in counts else [one for one in counts if same(one, split)]
+        if len(alike) != 1:
             raise PlanError(
                 f"split {text!r}: there is no split {split!r}, there are {', '.join(counts)}"
             )
+        (split,) = alike
         total = counts[split]
         start = _bound(match["start"] or "0", total, text)
         stop = _bound(match["stop"] or str(total), total, text)

@@ -104,6 +104,43 @@ def test_auto_prefers_trainids_then_polygons_then_ids(root):
     assert kind() == "labelIds.png"
 
 
+def test_a_kind_of_labels_that_lacks_some_is_named(root):
+    make_labels(root)
+    lost = next(pathlib.Path(root).glob("gtFine/train/*/*_labelTrainIds.png"))
+    lost.unlink()
+    with pytest.raises(LayoutError, match=rf"{lost.name}: there is no such file.*polygons.json"):
+        list(Cityscapes().samples(root, "train"))
+    labels = {s.label[-13:] for s in Cityscapes(labels="polygons").samples(root, "train")}
+    assert labels == {"polygons.json"}
+
+
+@pytest.mark.parametrize("split", ["val", "extra_val", "demoVideo"])
+def test_images_of_a_split_without_annotations_are_named(root, out, run, split):
+    if split != "val":
+        os.rename(f"{root}/leftImg8bit/val", f"{root}/leftImg8bit/{split}")
+    shutil.rmtree(f"{root}/gtFine/val")
+    result = run("cityscapes", root, out)
+    assert result.exit_code == 0
+    assert (
+        f"{root}/leftImg8bit/{split}: left out, since there is no gtFine/{split}" in result.stderr
+    )
+    assert run("cityscapes", root, f"{out}2", "--strict").exit_code == 1
+
+
+def test_annotations_of_a_split_without_images_are_named(root, out, run):
+    shutil.rmtree(f"{root}/leftImg8bit/val")
+    result = run("cityscapes", root, out)
+    assert f"{root}/gtFine/val: leftImg8bit has no images of it" in result.stderr
+
+
+def test_any_folder_with_images_and_annotations_is_a_split(root):
+    for part in ("leftImg8bit", "gtFine"):
+        os.rename(f"{root}/{part}/val", f"{root}/{part}/Validation")
+        os.rename(f"{root}/{part}/test", f"{root}/{part}/testing")
+    assert Cityscapes().splits(root) == ("train", "Validation", "testing")
+    assert [sample.label for sample in Cityscapes().samples(root, "testing")] == [None]
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("labels", ["auto", "trainids", "polygons", "ids"])
 def test_every_source_of_labels_gives_the_official_pixels(root, out, encoding, labels):

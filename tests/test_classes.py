@@ -219,10 +219,36 @@ def test_strays_of_splits(divided):
     ]
 
 
-def test_two_pictures_of_one_name(root):
-    put(root, "cat/000.jpg")
-    with pytest.raises(LayoutError, match=r"cat/000.png: found cat/000.jpg of the same name"):
-        list(Classes().samples(root, "train"))
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_two_pictures_of_one_name(tmp_path, run, out, split):
+    root = fakes.classes(tmp_path, COUNTS, splits=("train", "val") if split else ())
+    data = pathlib.Path(root, f"{split}dog/{split[:1]}000.png").read_bytes()
+    for ending in ("jpg", "png"):
+        put(root, f"{split}cat/x.{ending}", data)
+    result = run("classes", root, out)
+    assert result.exit_code == 1
+    clash = f"{root}/{split}cat/x.png: found {split}cat/x.jpg of the same name"
+    assert f"error: sample cat/x: {clash}" in result.stderr
+    result = run("classes", root, out, "--on-error", "skip", "--json")
+    assert result.exit_code == 0, result.output
+    assert manifest.load(out)["splits"]["train"]["records"] == 13
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (finding["kind"], finding["key"]) == ("same-name", "cat/x")
+    assert clash in finding["text"]
+
+
+def test_one_name_in_two_unicode_forms(root, out):
+    data = pathlib.Path(root, "cat/000.png").read_bytes()
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    put(root, f"{apart}/{composed}.png", data)
+    layout = Classes(names=("cat", "dog", "horse", composed))
+    assert f"{composed}/{composed}" in [s.key for s in layout.samples(root, "train")]
+    put(root, f"{apart}/{apart}.png", data)
+    (clash,) = found(layout, root, "same-name")
+    assert "of the same name in another Unicode form" in clash[1]
+    put(root, f"{composed}/x.png", data)
+    with pytest.raises(LayoutError, match="of the same name in another Unicode form"):
+        Classes().find(root)
 
 
 def test_pictures_beside_folders_of_splits(divided):
@@ -394,3 +420,64 @@ def test_links(tmp_path, run):
     (root / "cat/loop").symlink_to("..")
     result = run("classes", root, tmp_path / "out")
     assert "cat/loop: found a link to a folder above it" in result.stderr
+
+
+def nested(tmp_path, *paths):
+    """Draw animals at several places; return the folder of all."""
+    animals = fakes.classes(tmp_path)
+    for path in paths:
+        shutil.copytree(animals, tmp_path / "s" / path)
+    return str(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    "names", ["train val", "Train Test", "train2017 val2017", "dev eval extra"]
+)
+def test_folders_that_are_called_as_splits_are(tmp_path, names):
+    root = nested(tmp_path, *names.split())
+    assert Classes().splits(Classes().find(root)) == tuple(sorted(names.split()))
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["data/train", "data/val"], r"s/data: found train and val in it"),
+        (["x/Training/y", "x/Validation/y"], r"s/x: found Training and Validation in it"),
+        (["train/train", "train/val"], r"s/train: found train and val in it"),
+        (["train", "more"], r"found more beside train, .*--labels FILE"),
+        (["one", "two"], r"found folders such as one that hold no pictures .*--labels FILE"),
+        (["train/images", "val/images"], r"s/train/images: found one class alone"),
+    ],
+)
+def test_folders_that_are_splits_or_classes_are_named(tmp_path, paths, message):
+    with pytest.raises(LayoutError, match=message):
+        Classes().find(nested(tmp_path, *paths))
+
+
+def test_names_of_classes_tell_them_from_splits(tmp_path):
+    root = nested(tmp_path, "one", "two")
+    layout = Classes(names=("cat", "dog", "horse"))
+    assert layout.splits(layout.find(root)) == ("one", "two")
+    layout = Classes(names=("one", "two"))
+    assert layout.splits(layout.find(root)) == ("train",)
+    assert {sample.label for sample in layout.samples(root, "train")} == {0, 1}
+
+
+def test_splits_within_classes_are_an_error(root):
+    for split in ("train", "val"):
+        put(root, f"cat/{split}/x.jpg")
+    with pytest.raises(LayoutError, match=r"animals/cat: found train and val in it"):
+        Classes().find(root)
+
+
+def test_a_class_may_be_called_train(root):
+    put(root, "train/x.jpg")
+    assert Classes().bind(root).classes == ("cat", "dog", "horse", "train")
+
+
+@pytest.mark.parametrize("name", ["train.txt", "val.csv", "meta/test.txt"])
+def test_lists_beside_classes_are_named(root, name):
+    put(root, name, b"cat/000.png\n")
+    put(root, "meta/x.png")
+    with pytest.raises(LayoutError, match=rf"{name}: found a list of a split beside folders of"):
+        Classes().splits(root)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from dsbuild import images, manifest
-from dsbuild.errors import DsbuildError, ImageError, LayoutError, PlanError, StorageError
-from dsbuild.layouts.pairs import Pairs, read_colours, read_names
+from dsbuild.errors import DsbuildError, ImageError, LayoutError, PlanError
+from dsbuild.layouts.pairs import Pairs
 from tests import fakes
 from tests.conftest import make
 from tests.test_images import save
@@ -122,8 +122,8 @@ def test_splits_from_lists(root):
     ("text", "message"),
     [
         ("a/000\na/000\n", "split small lists 'a/000' twice"),
-        ("a/000\n../images/a/002\n", "expected a plain name"),
-        ("a/000\n/a/002\n", "expected a plain name"),
+        ("a/000\n../others/a/002\n", "expected a plain name"),
+        ("a/000\na/../../002\n", "expected a plain name"),
         ("a/000\nnothing\n", "nothing.jpg: there is no such file"),
     ],
 )
@@ -163,24 +163,6 @@ def test_what_has_no_partner_is_said(root, out, run, tmp_path):
     result = run("pairs", root, out, "--classes", names)
     assert result.exit_code == 1
     assert f"sample b/001: {root}/labels/b/001.png: there is no such file" in result.stderr
-
-
-def test_files_of_names_and_colours(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("\ufeffsky\r\n\r\nroad \n")
-    assert read_names(str(path)) == ("sky", "road")
-    path.write_text("sky, 70,130,180\nroad,128, 64,128\n\ntree,0,0,1")
-    assert read_colours(str(path)) == COLOURS
-    for text in ("sky 1 2 3", "sky, 1, 2", "sky, 1, 2, 256", "a,1,2,3\nb,1,2,3", ""):
-        path.write_text(text)
-        with pytest.raises(PlanError, match="file: found"):
-            read_colours(str(path))
-    for text in ("", "a\na\n"):
-        path.write_text(text)
-        with pytest.raises(PlanError, match="file: found"):
-            read_names(str(path))
-    with pytest.raises(StorageError, match="no such file"):
-        read_names(str(tmp_path / "nowhere"))
 
 
 def test_the_content_of_a_file_belongs_to_the_recipe_and_not_its_name(root, out, run, tmp_path):
@@ -259,35 +241,36 @@ def test_options_that_contradict(options, message):
         Pairs(**options)
 
 
-def test_names_of_colours_differ(tmp_path):
-    (tmp_path / "map").write_text("a,0,0,0\na,1,0,0\n")
-    with pytest.raises(PlanError, match="found a name twice"):
-        read_colours(str(tmp_path / "map"))
-
-
-def test_folders_of_splits_within_the_images_are_an_error(tmp_path, run, names):
-    root = fakes.pairs(tmp_path)
+def split_within(tmp_path, **called):
+    """Move the folders a and b of both parts to others, such as a="train"; return root."""
+    root = pathlib.Path(fakes.pairs(tmp_path))
     for part in ("images", "labels"):
-        for name, split in {"a": "train", "b": "val"}.items():
-            pathlib.Path(root, part, name).rename(pathlib.Path(root, part, split))
-    result = run("pairs", root, tmp_path / "out", "--classes", names)
-    assert "found train and val in it, names of splits" in result.stderr
+        for name, split in called.items():
+            (root / part / name).rename(root / part / split)
+    return root
+
+
+def test_lists_go_before_folders_of_splits(tmp_path, run, names):
+    root = split_within(tmp_path, a="train", b="val")
     for split in ("train", "val"):
-        stems = sorted(path.stem for path in pathlib.Path(root, "images", split).iterdir())
-        pathlib.Path(root, f"{split}.txt").write_text("".join(f"{split}/{n}\n" for n in stems))
+        stems = sorted(path.stem for path in (root / "images" / split).iterdir())
+        (root / f"{split}.txt").write_text("".join(f"{split}/{n}\n" for n in stems))
     assert run("pairs", root, tmp_path / "out", "--classes", names, "--strict").exit_code == 0
+    assert keys(Pairs(names=NAMES), str(root))["val"][0] == "val/001"
 
 
 def test_nothing_is_left_out_in_silence(tmp_path, run, names):
     root = pathlib.Path(fakes.pairs(tmp_path))
-    (root / "train.txt").write_text("a/000.jpg\n")
+    (root / "train.txt").write_text("nothing\n")
     (root / "val.txt").write_text("a/002\n")
     (root / "README.txt").write_text("about\n")
     result = run("pairs", root, tmp_path / "out", "--classes", names, "--json")
+    assert f"{root}/train.txt, line 1: found 'nothing', expected images of images" in result.stderr
+    options = ("--classes", names, "--split", "val", "--json")
+    result = run("pairs", root, tmp_path / "out", *options)
     texts = [finding["text"] for finding in json.loads(result.stdout)["findings"]]
-    assert texts[0] == f"{root}/train.txt: expected stems of images, without extension, one a line"
-    assert texts[1] == f"{root}/images/a/000.jpg: no list has it"
-    assert len(texts) == 12
+    assert texts[0] == f"{root}/images/a/000.jpg: no list has it"
+    assert len(texts) == 11
     for name in ("train.txt", "val.txt"):
         (root / name).unlink()
     for split, inner in {"train": "images", "val": "pictures"}.items():
@@ -295,16 +278,32 @@ def test_nothing_is_left_out_in_silence(tmp_path, run, names):
         shutil.copytree(root / "labels", tmp_path / "s" / split / "labels")
     result = run("pairs", tmp_path / "s", tmp_path / "out2", "--classes", names)
     assert f"{tmp_path}/s/val: expected images in it" in result.stderr
+    assert result.exit_code == 1
+    options = ("--classes", names, "--split", "train")
+    assert run("pairs", tmp_path / "s", tmp_path / "out2", *options).exit_code == 0
 
 
 def test_a_split_without_images_is_an_error(tmp_path, run, names):
     shutil.copytree(fakes.pairs(tmp_path), tmp_path / "s/train")
     (tmp_path / "s/val/images").mkdir(parents=True)
     result = run("pairs", tmp_path / "s", tmp_path / "out", "--classes", names)
+    assert f"{tmp_path}/s/val/labels: there is no such folder" in result.stderr
+    (tmp_path / "s/val/labels").mkdir(parents=True)
+    result = run("pairs", tmp_path / "s", tmp_path / "out", "--classes", names)
     assert "split val has no sample, expected images in it" in result.stderr
     options = ("--classes", names, "--split", "train")
     assert run("pairs", tmp_path / "s", tmp_path / "out", *options).exit_code == 0
     assert "labels/*.png" in run("pairs", tmp_path / "s", tmp_path / "out", *options).stdout
+
+
+def test_a_label_of_another_kind_is_refused_by_its_name(tmp_path, run, names):
+    root = pathlib.Path(fakes.pairs(tmp_path))
+    (root / "labels/a/000.png").rename(root / "labels/a/000.npy")
+    assert run("pairs", root, tmp_path / "out", "--classes", names, "--strict").exit_code == 0
+    (root / "labels/a/000.npy").write_bytes(b"\x93NUMPY\1\0")
+    result = run("pairs", root, tmp_path / "out", "--classes", names, "--overwrite")
+    assert f"sample a/000: {root}/labels/a/000.npy: " in result.stderr
+    assert "there is no such file" not in result.stderr
 
 
 def test_a_link_to_a_folder_above_is_an_error(tmp_path, run, names):

@@ -2,12 +2,14 @@ import json
 import os
 import pathlib
 import pickle
+import re
 import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dsbuild import manifest
 from dsbuild.errors import ImageError, LayoutError
 from dsbuild.layouts.voc import FOLDERS, Voc
 from tests import fakes
@@ -91,8 +93,12 @@ def test_no_list_at_all(voc):
         "/JPEGImages/2007_000000.jpg /SegmentationClass/2007_000000.png",
         "JPEGImages/2007_000001.jpg SegmentationClass/2007_000001.png\n"
         "JPEGImages/2007_000000.jpg SegmentationClass/2007_000000.png\n",
+        "JPEGImages\\2007_000001.jpg,SegmentationClass\\2007_000001.png\n"
+        '"JPEGImages/2007_000000.jpg" "SegmentationClass/2007_000000.png"\n',
+        '"2007_000001"\n2007_000000.jpg\n',
+        "2007_000001\n2007_000000\n".encode("utf-16"),
     ],
-    ids=["plain", "crlf", "bom, no final newline", "blanks", "paths", "relative paths"],
+    ids="plain crlf bom blanks paths relative separators extensions utf-16".split(),
 )
 def test_lists_in_the_wild(voc, text):
     put(voc, "train", text)
@@ -120,7 +126,7 @@ def test_lists_in_the_wild(voc, text):
         ("a\x07b\n", "control characters"),
         ("2007_000001 -1\n", "line 1: found '2007_000001 -1', expected an id"),
         ("a b c\n", "expected an id"),
-        (b"\xff\xfe2\x000\x00", "no text"),
+        (b"2\x000\x00", "no text"),
     ],
 )
 def test_bad_lists_are_named(voc, text, message):
@@ -170,15 +176,29 @@ def test_pairs_are_made_by_key_not_by_position(voc):
     ]
 
 
-def test_auto_takes_the_first_folder_that_has_every_label(voc):
+def test_auto_takes_the_first_folder_and_names_what_it_lacks(voc):
     copy_labels(voc, "aug")
     copy_labels(voc, "raw")
     assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClass/")
     os.remove(os.path.join(voc, "SegmentationClass/2007_000003.png"))
-    assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClassRaw/")
+    lost = f"{voc}/SegmentationClass/2007_000003.png: there is no such file, while "
+    with pytest.raises(LayoutError, match=re.escape(f"{lost}SegmentationClassRaw has a label")):
+        keys(voc, "train")
     os.remove(os.path.join(voc, "SegmentationClassRaw/2007_000003.png"))
-    assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClassAug/")
+    with pytest.raises(LayoutError, match=r"SegmentationClassAug.*--labels class or --labels aug"):
+        keys(voc, "train")
+    assert next(Voc(labels="aug").samples(voc, "train")).label.startswith("SegmentationClassAug/")
     assert next(Voc().samples(voc, "val")).label.startswith("SegmentationClass/")
+    os.remove(os.path.join(voc, "SegmentationClassAug/2007_000003.png"))
+    assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClass/")
+
+
+def test_auto_takes_augmented_labels_for_augmented_lists(voc):
+    folder = copy_labels(voc, "aug")
+    shutil.copy(folder / "2007_000000.png", folder / "2008_000000.png")
+    put(voc, "train_aug", "2007_000000\n2008_000000\n")
+    labels = [sample.label for sample in Voc().samples(voc, "train_aug")]
+    assert labels == [f"SegmentationClassAug/{key}.png" for key in ("2007_000000", "2008_000000")]
 
 
 def test_auto_without_any_label_says_where_it_looked(voc):
@@ -222,6 +242,128 @@ def test_published_counts_are_those_of_2012(voc, tmp_path):
         "aug": 10582,
     }
     assert Voc().published(str(tmp_path / "VOC2007")) == {}
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpeg", ".JPG", ".webp"])
+def test_images_under_other_extensions(voc, ending):
+    for path in pathlib.Path(voc, "JPEGImages").iterdir():
+        path.rename(path.with_suffix(ending))
+    found = [sample.image for sample in Voc().samples(voc, "val")]
+    assert found == [f"JPEGImages/2007_{i:06d}{ending}" for i in range(12, 18)]
+
+
+def test_two_images_of_one_id(voc):
+    for ending in (".png", ".jpeg"):
+        pathlib.Path(voc, f"JPEGImages/2007_000000{ending}").touch()
+    assert next(Voc().samples(voc, "train")).image == "JPEGImages/2007_000000.jpg"
+    os.remove(f"{voc}/JPEGImages/2007_000000.jpg")
+    with pytest.raises(LayoutError, match=r"2007_000000.png: found .*2007_000000.jpeg of the same"):
+        keys(voc, "train")
+
+
+def test_a_test_tree_without_labels_has_no_finding(voc, run, out):
+    shutil.rmtree(f"{voc}/SegmentationClass")
+    for path in pathlib.Path(voc, "ImageSets/Segmentation").iterdir():
+        path.unlink()
+    put(voc, "test", "".join(f"2007_{i:06d}\n" for i in range(18)))
+    result = run("voc", voc, out, "--strict", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["findings"] == []
+
+
+def test_an_empty_list_names_the_way_out(voc, run, out):
+    put(voc, "test", "")
+    result = run("voc", voc, out)
+    assert "test.txt: the list is empty" in result.stderr
+    assert "--split" in result.stderr
+    assert run("voc", voc, out, "--split", "train", "--split", "val").exit_code == 0
+
+
+def test_labels_that_no_list_has_are_found(voc):
+    for name in ("val", "trainval"):
+        os.remove(f"{voc}/ImageSets/Segmentation/{name}.txt")
+    found = Voc().findings(voc, "train", list(Voc().samples(voc, "train")))
+    assert [one.text for one in found] == [
+        f"{voc}/SegmentationClass/2007_000012.png: no list has it, nor 5 more that have image and "
+        "label"
+    ]
+
+
+def test_lists_that_lie_elsewhere_are_named(voc):
+    sets = pathlib.Path(voc, "ImageSets")
+    (sets / "Segmentation").rename(sets / "Main")
+    with pytest.raises(LayoutError, match=r"found no list.*found .*ImageSets/Main/train.txt: move"):
+        Voc().splits(voc)
+
+
+@pytest.mark.parametrize("name", ["VOC2012_train_val", "anything", "VOC2012"])
+def test_a_folder_may_have_any_name(voc, tmp_path, name):
+    copy_labels(voc, "aug")
+    other = tmp_path / name / name
+    shutil.move(voc, other)
+    root = Voc().find(str(tmp_path / name))
+    assert os.path.samefile(root, other)
+    assert "train_aug" in Voc().splits(root)
+
+
+def test_one_name_in_two_unicode_forms(voc):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClass", "png")):
+        shutil.copy(f"{voc}/{folder}/2007_000000.{ending}", f"{voc}/{folder}/{apart}.{ending}")
+    put(voc, "val", f"{composed}\n")
+    (sample,) = Voc().samples(voc, "val")
+    assert sample.key == composed
+    assert os.path.exists(f"{voc}/{sample.image}")
+    assert os.path.exists(f"{voc}/{sample.label}")
+
+
+# Classes of one's own
+
+OWN_CLASSES = {
+    "labelmap.txt": "# label:color_rgb:parts:actions\nbackground:0,0,0::\nlane:128,0,0::\n",
+    "class_names.txt": "_background_\nlane\ncar\n",
+    "classes.txt": "background\nbird\naeroplane\n",
+    "label.names": "lane\n",
+    "labels.json": '["background", "lane"]',
+}
+
+
+@pytest.mark.parametrize("name", OWN_CLASSES)
+def test_classes_of_ones_own_are_not_taken_for_those_of_voc(voc, name):
+    pathlib.Path(voc, name).write_text(OWN_CLASSES[name])
+    with pytest.raises(LayoutError, match=rf"{name}: found the class '.*dsbuild pairs SOURCE"):
+        Voc().splits(voc)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(Voc.classes),
+        "\n".join(["_background_", *Voc.classes[1:-1], "tv/monitor", "void"]),
+        "# label:color_rgb:parts:actions\nperson:192,128,128::\nbackground:0,0,0::\n",
+    ],
+)
+def test_a_file_with_the_classes_of_voc_is_no_obstacle(voc, text):
+    pathlib.Path(voc, "labelmap.txt").write_text(text)
+    assert Voc().splits(voc) == ("train", "val", "trainval")
+
+
+def test_a_tree_with_its_own_classes_is_built_as_pairs(voc, run, out):
+    """The remedy that the message names."""
+    names = ["background", "lane"]
+    for path in pathlib.Path(voc, "SegmentationClass").iterdir():
+        plane = np.asarray(Image.open(path))
+        Image.fromarray(np.array([(0, 0, 0), (9, 8, 7)], np.uint8)[plane % 2]).save(path)
+    colours = "background:0,0,0::\nlane:9,8,7::\n"
+    path = pathlib.Path(voc, "labelmap.txt")
+    path.write_text(f"# label:color_rgb:parts:actions\n{colours}")
+    os.remove(f"{voc}/ImageSets/Segmentation/trainval.txt")
+    options = ("--images", "JPEGImages", "--labels", "SegmentationClass", "--colormap", path)
+    result = run("pairs", voc, out, *options, "--quiet")
+    assert result.exit_code == 0, result.output
+    document = manifest.load(out)
+    assert document["classes"] == names
+    assert {k: v["records"] for k, v in document["splits"].items()} == {"train": 12, "val": 6}
 
 
 # SBD

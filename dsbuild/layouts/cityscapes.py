@@ -21,55 +21,16 @@ from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.citylabels import IDS, LABELS, TRAIN_IDS, TRAINED, UNDRAWN
+from dsbuild.layouts.trees import folders, has_picture
+from dsbuild.split_names import role
 
 if TYPE_CHECKING:
     import numpy as np
 
     from dsbuild.images.labels import Label
 
-# Name, trainId or 255 for none, colour; a label's place is its id.
-LABELS: tuple[tuple[str, int, RGB], ...] = (
-    ("unlabeled", 255, (0, 0, 0)),
-    ("ego vehicle", 255, (0, 0, 0)),
-    ("rectification border", 255, (0, 0, 0)),
-    ("out of roi", 255, (0, 0, 0)),
-    ("static", 255, (0, 0, 0)),
-    ("dynamic", 255, (111, 74, 0)),
-    ("ground", 255, (81, 0, 81)),
-    ("road", 0, (128, 64, 128)),
-    ("sidewalk", 1, (244, 35, 232)),
-    ("parking", 255, (250, 170, 160)),
-    ("rail track", 255, (230, 150, 140)),
-    ("building", 2, (70, 70, 70)),
-    ("wall", 3, (102, 102, 156)),
-    ("fence", 4, (190, 153, 153)),
-    ("guard rail", 255, (180, 165, 180)),
-    ("bridge", 255, (150, 100, 100)),
-    ("tunnel", 255, (150, 120, 90)),
-    ("pole", 5, (153, 153, 153)),
-    ("polegroup", 255, (153, 153, 153)),
-    ("traffic light", 6, (250, 170, 30)),
-    ("traffic sign", 7, (220, 220, 0)),
-    ("vegetation", 8, (107, 142, 35)),
-    ("terrain", 9, (152, 251, 152)),
-    ("sky", 10, (70, 130, 180)),
-    ("person", 11, (220, 20, 60)),
-    ("rider", 12, (255, 0, 0)),
-    ("car", 13, (0, 0, 142)),
-    ("truck", 14, (0, 0, 70)),
-    ("bus", 15, (0, 60, 100)),
-    ("caravan", 255, (0, 0, 90)),
-    ("trailer", 255, (0, 0, 110)),
-    ("train", 16, (0, 80, 100)),
-    ("motorcycle", 17, (0, 0, 230)),
-    ("bicycle", 18, (119, 11, 32)),
-)
-UNDRAWN = "license plate"  # its id is -1: the polygon is left out
-IDS = {name: i for i, (name, _, _) in enumerate(LABELS)}
-TRAIN_IDS = {name: train for name, train, _ in LABELS}
-TRAINED = tuple(row for row in LABELS if row[1] != 255)  # in the order of their trainIds
 SPLITS = ("train", "train_extra", "val", "test")
-UNLABELLED = ("test",)
 IMAGES, IMAGE = "leftImg8bit", "_leftImg8bit.png"
 KINDS = {"trainids": "labelTrainIds.png", "polygons": "polygons.json", "ids": "labelIds.png"}
 # What --labels auto looks for, in this order, for each kind of classes.
@@ -93,7 +54,7 @@ class Cityscapes(Layout):
         metadata={
             "choices": ("auto", *KINDS),
             "help": "labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these "
-            "that a split has for most of its images.",
+            "that a split has, which has to be there for all of its images.",
         },
     )
     encoding: str = field(
@@ -149,17 +110,16 @@ class Cityscapes(Layout):
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits that have images, and annotations where they are labelled."""
         found = [
-            split
-            for split in SPLITS
-            if storage.is_folder(storage.join(root, IMAGES, split))
-            and (split in UNLABELLED or storage.is_folder(storage.join(root, self._truth, split)))
+            name
+            for name in folders(root, IMAGES)
+            if _unlabelled(name) or storage.is_folder(storage.join(root, self._truth, name))
         ]
         if not found:
             raise LayoutError(
                 f"{root}: found no split with {IMAGES} and {self._truth}, expected one of "
                 f"{', '.join(SPLITS)} in both"
             )
-        return tuple(found)
+        return tuple(sorted(found, key=lambda n: (SPLITS.index(n) if n in SPLITS else 9, n)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by city and name; the labels of test are dummies."""
@@ -172,19 +132,36 @@ class Cityscapes(Layout):
         if not keys:
             raise LayoutError(
                 f"{storage.join(root, IMAGES, split)}: found no image, expected them as "
-                f"<city>/<key>{IMAGE}"
+                f"<city>/<key>{IMAGE}; fetch them, or name the other splits with --split"
             )
-        ending = None if split in UNLABELLED else self._ending(root, split, keys)
+        ending = None if _unlabelled(split) else self._ending(root, split, keys)
         for key in keys:
             label = None if ending is None else f"{self._truth}/{split}/{key}{ending}"
             yield Sample(key.partition("/")[2], f"{IMAGES}/{split}/{key}{IMAGE}", label)
 
     def _ending(self, root: str, split: str, keys: list[str]) -> str:
-        """Return how the label files of a split end."""
+        """Return how the label files of a split end.
+
+        Raises LayoutError where the kind that is preferred lacks some that another kind has.
+        """
         there = set(self._annotations(root, split))
         kinds = PREFERRED[self.encoding] if self.labels == "auto" else (self.labels,)
-        endings = [f"_{self._truth}_{KINDS[kind]}" for kind in kinds]
-        return max(endings, key=lambda ending: sum(key + ending in there for key in keys))
+        endings = {kind: f"_{self._truth}_{KINDS[kind]}" for kind in kinds}
+        lacking = {
+            kind: [key for key in keys if key + ending not in there]
+            for kind, ending in endings.items()
+        }
+        best, *others = [k for k in kinds if len(lacking[k]) < len(keys)] or [kinds[0]]
+        other = next((k for k in others if {*lacking[best]} - {*lacking[k]}), None)
+        if other:
+            path = f"{self._truth}/{split}/{lacking[best][0]}{endings[best]}"
+            raise LayoutError(
+                f"{storage.join(root, path)}: there is no such file, nor "
+                f"{len(lacking[best]) - 1:,} more of split {split}, while there is {KINDS[other]}, "
+                "expected all labels of one kind; make the files, or take all of one kind by "
+                f"--labels {best} or --labels {other}"
+            )
+        return endings[best]
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of finely labelled images, and of images to test on."""
@@ -192,7 +169,7 @@ class Cityscapes(Layout):
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find annotations without an image; say where trainIds are made of labelIds."""
-        found = []
+        found = self._whole(root, split) if split == self.splits(root)[0] else []
         if self.encoding == "trainids" and str(next(iter(samples)).label).endswith(KINDS["ids"]):
             text = (
                 "trainIds are mapped from labelIds.png; along boundaries they differ from those "
@@ -208,12 +185,29 @@ class Cityscapes(Layout):
             )
             found += [Finding("stray", split, path) for path in paths if path not in listed]
         have = {sample.image.removesuffix(IMAGE).partition("/")[2] for sample in samples}
-        for name in self._annotations(root, split) if split not in UNLABELLED else ():
+        for name in self._annotations(root, split) if not _unlabelled(split) else ():
             key = name.partition(f"_{self._truth}_")[0]
             if f"{split}/{key}" not in have:
                 path = f"{self._truth}/{split}/{name}"
                 found.append(Finding("label-alone", split, f"{storage.join(root, path)}"))
                 have.add(f"{split}/{key}")
+        return found
+
+    def _whole(self, root: str, split: str) -> list[Finding]:
+        """Find the splits that have only images or only annotations, with the first split."""
+        splits = self.splits(root)
+        found = []
+        for name in folders(root, IMAGES):
+            if name not in splits and has_picture(root, f"{IMAGES}/{name}"):
+                text = (
+                    f"{storage.join(root, IMAGES, name)}: left out, since there is no "
+                    f"{self._truth}/{name}"
+                )
+                found.append(Finding("stray", split, text))
+        for name in folders(root, self._truth):
+            if not storage.is_folder(storage.join(root, IMAGES, name)):
+                text = f"{storage.join(root, self._truth, name)}: {IMAGES} has no images of it"
+                found.append(Finding("label-alone", split, text))
         return found
 
     def _annotations(self, root: str, split: str) -> list[str]:
@@ -263,6 +257,11 @@ class Cityscapes(Layout):
         table = np.full(256, 255, np.uint8)
         table[: len(LABELS)] = list(TRAIN_IDS.values())
         return label.through(table)
+
+
+def _unlabelled(split: str) -> bool:
+    """Tell whether a split has dummies for labels, if any."""
+    return role(split) == "test"
 
 
 def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":

@@ -3,30 +3,36 @@
     <class>/.../<name>.jpg               pictures at any depth below the folder of their class
     <split>/<class>/.../<name>.jpg       the same in a folder a split
 
-The folders of SOURCE are splits where none of them holds a picture itself, else classes.
+The folders of SOURCE are classes where they hold pictures themselves; they are splits where they
+are called as splits are and hold folders of classes. Where neither is certain, nothing is guessed.
 torchvision's ImageFolder and Keras' image_dataset_from_directory read the same folders.
 """
 
 import dataclasses
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.findings import Finding
+from dsbuild.layouts import written
 from dsbuild.layouts.base import Layout, Sample
+from dsbuild.layouts.classfiles import read_names
+from dsbuild.layouts.divided import Divided
 from dsbuild.layouts.trees import (
-    SPLITS,
-    Divided,
-    by_key,
     check_link,
+    composed,
+    folders,
+    grouped,
+    has_picture,
     is_picture,
-    read_names,
     stem,
+    twice,
     walk,
 )
+from dsbuild.split_names import role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +63,7 @@ class Classes(Divided, Layout):
 
     def bind(self, root: str) -> "Classes":
         """Return the layout with the names of all folders, sorted, where the user gave none."""
-        found = _names(_tree(root))
+        found = _names(_tree(root, self.names))
         strange = [name for name in found if self.names and name not in self.names]
         if strange:
             raise LayoutError(
@@ -69,28 +75,33 @@ class Classes(Divided, Layout):
     def find(self, source: str | None) -> str:
         """Return SOURCE itself, or ./data, where it has the folders."""
         root = storage.normal(source or "data")
-        _tree(root)
+        _tree(root, self.names)
         return root
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders, else train, and val for a fraction."""
-        tree = _tree(root)
+        tree = _tree(root, self.names)
         if "" not in tree:
             return tuple(tree)
-        return self.division(key for folder in tree[""] for key in by_key(root, folder, _key))
+        keys = [key for folder in tree[""] for key in grouped(root, folder, _key)]
+        _check_lists(root, keys)
+        return self.division(keys)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
-        """Yield the samples of a split by folder and name."""
-        tree, names = _tree(root), self.bind(root).names
+        """Yield the samples of a split by folder and name, but for pictures of one name."""
+        tree, names = _tree(root, self.names), self.bind(root).names
         for folder in tree.get(split) or tree[""]:
-            label = names.index(posixpath.basename(folder))
-            for key, path in by_key(root, folder, _key).items():
-                if split in tree or self.divide(key) == split:
-                    yield Sample(key, path, label)
+            label = names.index(_name(folder))
+            for key, paths in grouped(root, folder, _key).items():
+                if len(paths) == 1 and (split in tree or self.divide(key) == split):
+                    yield Sample(key, paths[0], label)
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find classes that a split lacks, and stray files, with the first split they concern."""
-        tree, there = _tree(root), {sample.label for sample in samples}
+        """Find classes that a split lacks, pictures of one name, and stray files.
+
+        What concerns no split, or several, is found with the first.
+        """
+        tree, there = _tree(root, self.names), {sample.label for sample in samples}
         missing = [name for i, name in enumerate(self.bind(root).names) if i not in there]
         known = _names(tree)
         found = [
@@ -113,56 +124,164 @@ class Classes(Divided, Layout):
         ]
         for folder in tree.get(split) or (tree[""] if first else []):
             stray += [path for path in walk(root, folder) if not is_picture(path)]
+        found += self._twice(root, split, tree.get(split), tree)
         return [*found, *(Finding("stray", split, storage.join(root, path)) for path in stray)]
 
+    def _twice(
+        self, root: str, split: str, own: list[str] | None, tree: dict[str, list[str]]
+    ) -> Iterator[Finding]:
+        """Find the pictures of one name: no sample of the split has them."""
+        for folder in own or tree[""]:
+            for key, paths in grouped(root, folder, _key).items():
+                if len(paths) > 1 and (own or self.divide(key) == split):
+                    text = f"sample {key}: {twice(root, paths)}"
+                    yield Finding("same-name", split, text, fatal=True, key=key)
 
-def _tree(root: str) -> dict[str, list[str]]:
-    """Return the folders of classes by split, relative to root; all as of "" without splits."""
+
+def _tree(root: str, known: Collection[str] = ()) -> dict[str, list[str]]:
+    """Return the folders of classes by split, relative to root; all as of "" without splits.
+
+    `known` are the names of classes, where the user gave them.
+    """
     top = _folders(root)
     if not top:
         raise LayoutError(
             f"{root}: found no folders, expected {Classes.source}: dsbuild classes SOURCE"
         )
-    classes = [name for name in top if any(map(is_picture, storage.names(f"{root}/{name}")))]
-    for name in top:
-        if classes and name in SPLITS - {*classes}:
-            raise LayoutError(
-                f"{root}: found {name} without pictures of its own beside {classes[0]}, which has "
-                "some, expected either splits or classes; move pictures into folders of classes"
-            )
-    if classes and {*classes} <= SPLITS:
-        raise LayoutError(
-            f"{root}: found pictures in {classes[0]} itself, which is the name of a split, "
-            "expected them in folders of classes; move them there, or out of SOURCE"
-        )
-    tree = {"": top} if classes else {name: _folders(root, name) for name in top}
+    own = [name for name in top if any(map(is_picture, storage.names(f"{root}/{name}")))]
+    tree = {"": top} if own else {name: _folders(root, name) for name in top}
+    if own:
+        _check_classes(root, top, own)
+    elif known and {*map(composed, top)} <= {*known}:
+        tree = {"": top}
+    elif not known or not {_name(one) for below in tree.values() for one in below} <= {*known}:
+        _check_splits(root, tree)
     full = {
-        split: [folder for folder in folders if any(map(is_picture, walk(root, folder)))]
-        for split, folders in tree.items()
+        split: [folder for folder in below if has_picture(root, folder)]
+        for split, below in tree.items()
     }
     empty = [split for split in full if not full[split]]
     names = {*_names(full)}
-    empty += [f for fs in tree.values() for f in fs if posixpath.basename(f) not in names]
+    empty += [f for below in tree.values() for f in below if _name(f) not in names]
     if empty:
         raise LayoutError(
             f"{storage.join(root, empty[0])}: found no picture below this folder, expected .jpg or "
             ".png; remove it, or have its name begin with a dot"
         )
+    for below in full.values():
+        _check_names(root, below)
+    if len(names) == 1:
+        _check_one(root, next(iter(full.values()))[0])
     return full
+
+
+def _check_classes(root: str, top: list[str], own: list[str]) -> None:
+    """Raise LayoutError where some of the folders that hold pictures seem to be splits."""
+    for name in top:
+        if role(name) and name not in own:
+            raise LayoutError(
+                f"{root}: found {name} without pictures of its own beside {own[0]}, which has "
+                "some, expected either splits or classes; move pictures into folders of classes"
+            )
+    called = [name for name in own if role(name)]
+    if called and (called == own or len({*map(role, called)}) > 1):
+        raise LayoutError(
+            f"{root}: found pictures in {called[0]} itself, which is the name of a split, "
+            "expected them in folders of classes; move them there, or out of SOURCE"
+        )
+    for name in top:
+        inner = [one for one in folders(root, name) if role(one)]
+        if len({*map(role, inner)}) > 1 or any(role(one) != "train" for one in inner):
+            raise _inverted(root, name, inner)
+
+
+def _check_splits(root: str, tree: dict[str, list[str]]) -> None:
+    """Raise LayoutError where folders that hold no pictures themselves may be no splits."""
+    for name, below in tree.items():
+        inner = [one for one in map(posixpath.basename, below) if role(one)]
+        if inner and len(inner) == len(below):
+            raise _inverted(root, name, inner)
+    others = [name for name in tree if not role(name) and has_picture(root, name)]
+    if others and len(others) < len(tree):
+        split = next(name for name in tree if name not in others)
+        raise LayoutError(
+            f"{root}: found {others[0]} beside {split}, a folder of classes whose name is not that "
+            "of a split, expected splits alone; move it away, rename it, or list the classes' "
+            "folders in a file, one a line: --labels FILE"
+        )
+    if others:
+        raise LayoutError(
+            f"{root}: found folders such as {others[0]} that hold no pictures themselves, but "
+            f"folders such as {tree[others[0]][0]}: are they classes, or splits? Expected names of "
+            "splits such as train; list the classes' folders in a file, one a line: --labels FILE"
+        )
+
+
+def _inverted(root: str, name: str, inner: list[str]) -> LayoutError:
+    return LayoutError(
+        f"{storage.join(root, name)}: found {' and '.join(inner)} in it, which names splits, below "
+        "a class or a split, expected <split>/<class>/<name>.jpg; name this folder as SOURCE if "
+        "it holds the splits, else move the splits above the classes"
+    )
+
+
+def _check_names(root: str, below: list[str]) -> None:
+    """Raise LayoutError where a class has no name that can be stored, or two folders."""
+    seen: dict[str, str] = {}
+    for folder in below:
+        name = _name(folder)
+        if not name.isprintable():
+            raise LayoutError(
+                f"{storage.join(root, folder)}: found a class whose name is no UTF-8, or has "
+                "control characters; rename the folder"
+            )
+        if name in seen:
+            raise LayoutError(
+                f"{storage.join(root, folder)}: found {seen[name]} of the same name in another "
+                "Unicode form, expected one folder a class; move the pictures into one of them"
+            )
+        seen[name] = folder
+
+
+def _check_one(root: str, folder: str) -> None:
+    """Raise LayoutError where the only class is a folder of folders, which may be the classes."""
+    inner = folders(root, folder)
+    if len(inner) > 1 and not any(map(is_picture, storage.names(storage.join(root, folder)))):
+        raise LayoutError(
+            f"{storage.join(root, folder)}: found one class alone, and in it no picture, but "
+            f"folders such as {inner[0]}, expected a folder a class; if these are the classes, "
+            "move them up"
+        )
+
+
+def _check_lists(root: str, keys: Iterable[str]) -> None:
+    """Raise LayoutError where lists of splits lie beside classes: they would be overlooked."""
+    names = {key: key for key in keys}
+    found, refused = written.lists(root, "", lambda _: names)
+    for split in (*found, *refused):
+        if role(split) or split in refused:
+            raise LayoutError(
+                f"{found.get(split) or refused[split].partition(': ')[0]}: found a list of a split "
+                "beside folders of classes, expected <split>/<class>/<name>.jpg; move the pictures "
+                "into folders of splits, or the list away"
+            )
 
 
 def _folders(root: str, above: str = "") -> list[str]:
     """Return the folders in a folder but for hidden ones, relative to root."""
-    folder = storage.join(root, above) if above else root
-    names = [name for name, is_folder in storage.entries(folder) if is_folder and name[0] != "."]
+    names = folders(root, above)
     for name in names:
-        check_link(folder, name)
+        check_link(storage.join(root, above) if above else root, name)
     return [posixpath.join(above, name) for name in names]
 
 
+def _name(folder: str) -> str:
+    return composed(posixpath.basename(folder))
+
+
 def _names(tree: dict[str, list[str]]) -> list[str]:
-    return sorted({posixpath.basename(folder) for folders in tree.values() for folder in folders})
+    return sorted({_name(folder) for below in tree.values() for folder in below})
 
 
 def _key(path: str, folder: str) -> str:
-    return f"{posixpath.basename(folder)}/{stem(path, folder)}"
+    return f"{_name(folder)}/{stem(path, folder)}"

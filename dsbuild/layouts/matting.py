@@ -4,7 +4,8 @@
     matting/<group>/matting_<8 digits>/<group>-<8 digits>.png    RGBA: alpha is the matte
 
 or lists `<split>.txt` of lines `image@rgba@alpha@mask`, four paths relative to SOURCE; or
-two folders whose files pair by stem (`--images`, `--alphas`).
+two folders whose files pair by stem (`--images`, `--alphas`), as they are or divided into splits
+by folders or by lists, as those of `pairs` are.
 
 Source: the data set `matting_human_half` of aisegment.com, and the lists of the PyTorch
 projects that train on it.
@@ -18,13 +19,28 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.findings import Finding
+from dsbuild.layouts import written
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import VAL_HELP, Divided, by_key, leftovers, lists, pictures, stem
+from dsbuild.layouts.divided import (
+    VAL_HELP,
+    Divided,
+    Index,
+    Part,
+    Tree,
+    by_lists,
+    check_depth,
+    survey,
+    unused,
+)
+from dsbuild.layouts.texts import numbered
+from dsbuild.layouts.trees import by_key, composed, elsewhere, leftovers, lists, pictures, stem
+from dsbuild.split_names import role
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
 
 PHOTOS, MATTES = "clip_img", "matting"
+BELOW = ("", "matting_human_half")  # where the folders lie, below SOURCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,47 +104,74 @@ class Matting(Divided, Layout):
         return (*(("alpha",) if self.keep_alpha else ()), *trimap)
 
     @property
-    def _folders(self) -> tuple[str, str]:
-        return (self.images or PHOTOS, self.alphas or MATTES)
+    def _whole(self) -> Part:
+        folders = (self.images or PHOTOS, self.alphas or MATTES)
+        return Part(*(one.strip("/").removeprefix("./") for one in folders))
 
     def find(self, source: str | None) -> str:
         """Return the folder that holds photos and mattes, or lists of them."""
-        for start in [source] if source is not None else [".", "data"]:
-            for below in ("", "matting_human_half"):
-                folder = storage.normal(storage.join(start, below))
-                photos = storage.join(folder, self._folders[0])
-                if storage.is_folder(photos) or self._lists(folder):
-                    return folder
+        starts = [source] if source is not None else [".", "data"]
+        places = [storage.normal(storage.join(start, below)) for start in starts for below in BELOW]
+        for folder in places:
+            photos = storage.join(folder, self._whole.images)
+            if storage.is_folder(photos) or self._lists(folder):
+                return folder
+        for folder in places:
+            if any(map(role, self._tree(folder).parts)):
+                return folder
         raise LayoutError(
-            f"{source or '. and ./data'}: found neither {self._folders[0]} nor lists; name "
+            f"{source or '. and ./data'}: found neither {self._whole.images} nor lists; name "
             f"{self.source}: dsbuild matting SOURCE"
         )
 
     def _lists(self, root: str) -> list[str]:
-        """Return the splits of which root has lists."""
+        """Return the splits of which root has lists of four paths a line."""
         if self.images:
             return []
         paths = {split: storage.join(root, f"{split}.txt") for split in lists(root)}
-        firsts = {split: storage.read(path)[0].lstrip()[:4096] for split, path in paths.items()}
-        return [split for split, text in firsts.items() if text.split(b"\n")[0].count(b"@") > 1]
+        firsts = {
+            split: storage.read_part(path, 0, 1 << 14).lstrip() for split, path in paths.items()
+        }
+        return [split for split, data in firsts.items() if data.split(b"\n")[0].count(b"@") > 1]
+
+    def _tree(self, root: str) -> Tree:
+        """Return how root is divided; lists of four paths go before all else."""
+        own = {split: storage.join(root, f"{split}.txt") for split in self._lists(root)}
+        if not own:
+            return survey(root, self._whole, self._index(root))
+        _, refused = written.lists(root, "", lambda _: {})
+        return Tree({}, own, {k: v for k, v in refused.items() if k not in own})
+
+    def _index(self, root: str) -> Index:
+        """Return what tells the names by which lists may call the photos of a folder."""
+
+        def index(folder: str) -> dict[str, str]:
+            keys = {path: _key(path, folder) for path in pictures(root, folder)}
+            names = {stem(path, folder): key for path, key in keys.items()}
+            last = {posixpath.basename(name): key for name, key in names.items()}
+            return {**last, **names, **{key: key for key in keys.values()}}
+
+        return index
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return those of the lists, else train and val as far as they have samples."""
-        listed = self._lists(root)
-        if listed:
-            return tuple(listed)
-        found = self.division(map(self._unit, self._photos(root)))
+        """Return those of folders or lists, else train and val as far as they have samples."""
+        tree = self._tree(root)
+        if tree.parts or tree.lists:
+            return tree.splits
+        found = self.division(map(self._unit, pictures(root, self._whole.images)))
         if not found:
             raise LayoutError(
-                f"{storage.join(root, self._folders[0])}: found no photo, expected .jpg or .png"
+                f"{storage.join(root, self._whole.images)}: found no photo, expected .jpg or .png"
             )
-        return found
+        return tuple(dict.fromkeys((*found, *tree.refused)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a list in its order, else those of the folders by name."""
+        tree = self._tree(root)
+        tree.check(split)
         seen: dict[str, str] = {}
-        for image, alpha in self._pairs(root, split):
-            key = posixpath.splitext(posixpath.basename(image))[0]
+        for image, alpha in self._pairs(root, split, tree):
+            key = composed(posixpath.splitext(posixpath.basename(image))[0])
             if key in seen:
                 raise LayoutError(
                     f"{root}: found {image!r} and {seen[key]!r}, expected photos of different "
@@ -137,29 +180,49 @@ class Matting(Divided, Layout):
             seen[key] = image
             yield Sample(key, image, alpha)
 
-    def _pairs(self, root: str, split: str) -> Iterator[tuple[str, str]]:
+    def _pairs(self, root: str, split: str, tree: Tree) -> Iterator[tuple[str, str]]:
+        """Yield the paths of photo and matte."""
         if split in self._lists(root):
-            yield from _listed(storage.join(root, f"{split}.txt"))
+            yield from ((image, alpha) for image, _, alpha, _ in _listed(tree.lists[split]))
             return
-        mattes = by_key(root, self._folders[1], _key)
-        for path in self._photos(root):
-            if self.divide(self._unit(path)) == split:
-                expected = posixpath.join(self._folders[1], _key(path, self._folders[0]) + ".png")
-                yield path, mattes.get(_key(path, self._folders[0]), expected)
-
-    def _photos(self, root: str) -> list[str]:
-        return pictures(root, self._folders[0])
+        images, alphas = tree.parts.get(split, self._whole)
+        photos, mattes = by_key(root, images, _key), by_key(root, alphas, _key)
+        if split in tree.lists:
+            names = self._index(root)(images)
+            rows = written.entries(tree.lists[split], names, images, root, alphas)
+        else:
+            inner = (path.removeprefix(f"{images}/") for path in photos.values())
+            check_depth(storage.join(root, images), inner, split)
+            alone = split in tree.parts
+            rows = (
+                (key, None)
+                for key, path in photos.items()
+                if alone or self.divide(self._unit(path)) == split
+            )
+        for key, alpha in rows:
+            expected = posixpath.join(alphas, f"{key}.png")
+            yield photos.get(key, f"{images}/{key}.jpg"), alpha or mattes.get(key, expected)
 
     def _unit(self, photo: str) -> str:
         """Return what stays together with a photo."""
-        inner = photo.removeprefix(self._folders[0] + "/")
+        inner = photo.removeprefix(self._whole.images + "/")
         return inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find stray files and mattes without a photo, with the first split."""
-        if self._lists(root) or split != self.splits(root)[0]:
+        """Find stray files and mattes without a photo, with the first split they concern."""
+        tree = self._tree(root)
+        first = split == next(one for one in self.splits(root) if one not in tree.refused)
+        if split not in tree.parts and not first:
             return []
-        return leftovers(root, split, *self._folders, _key)
+        if self._lists(root):
+            return [*_unlisted(root, split, tree.lists.values())]
+        part = tree.parts.get(split, self._whole)
+        found = leftovers(root, split, *part, _key)
+        if first:
+            found += unused(root, split, tree, self._whole)
+        if tree.lists:
+            found = by_lists(root, split, tree, self._whole, self._index(root)(part.images), found)
+        return found
 
     def indexed(self, path: str) -> bool:
         """Return False: a matte's values are no classes."""
@@ -179,16 +242,25 @@ def _key(path: str, folder: str) -> str:
     return "/".join([*(g.removeprefix("clip_").removeprefix("matting_") for g in groups), name])
 
 
-def _listed(path: str) -> Iterator[tuple[str, str]]:
-    """Yield (image, alpha) of a list's lines `image@rgba@alpha@mask`."""
-    text = storage.read(path)[0].decode("utf-8-sig", "surrogateescape")
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
+def _listed(path: str) -> Iterator[list[str]]:
+    """Yield the four paths of a list's lines `image@rgba@alpha@mask`."""
+    for number, line in numbered(path, escaped=True):
         parts = [part.strip().lstrip("/") for part in line.split("@")]
         if len(parts) != 4 or any(".." in part.split("/") or not part for part in parts):
             raise LayoutError(
-                f"{path}, line {number}: found {line.strip()!r}, expected image@rgba@alpha@mask, "
+                f"{path}, line {number}: found {line!r}, expected image@rgba@alpha@mask, "
                 "four paths below SOURCE"
             )
-        yield parts[0], parts[2]
+        yield parts
+
+
+def _unlisted(root: str, split: str, paths: Iterable[str]) -> Iterator[Finding]:
+    """Find the pictures that no list has, in the folders of those that some list has."""
+    listed = {part for path in paths for parts in _listed(path) for part in parts}
+    tops = sorted({path.partition("/")[0] for path in listed if "/" in path})
+    used = [top for top in tops if storage.is_folder(storage.join(root, top))]
+    for top in used:
+        for path in pictures(root, top):
+            if path not in listed:
+                yield Finding("stray", split, f"{storage.join(root, path)}: no list has it")
+    yield from elsewhere(root, split, [*used, *(path for path in listed if "/" not in path)])

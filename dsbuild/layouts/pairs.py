@@ -2,12 +2,14 @@
 
     <images>/.../<stem>.jpg          <labels>/.../<stem><suffix>.png
     <split>/<images>/...             <split>/<labels>/...          a folder a split
-    <split>.txt                      lists of stems, one a line
+    <images>/<split>/...             <labels>/<split>/...          the same below both
+    <split>.txt                      lists of stems or paths, one a line
 
 What the labels hold is said by options: class indices (grey or palette), colours, or two
 values that a threshold divides.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -15,45 +17,25 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.findings import Finding
+from dsbuild.layouts import written
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import (
-    SPLITS,
+from dsbuild.layouts.classfiles import read_colours, read_names
+from dsbuild.layouts.divided import (
     Divided,
-    by_key,
-    leftovers,
-    lines,
-    lists,
-    pictures,
-    read_names,
-    stem,
+    Index,
+    Part,
+    Tree,
+    by_lists,
+    check_depth,
+    survey,
+    unused,
 )
+from dsbuild.layouts.trees import by_key, leftovers, others, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
 
     from dsbuild.images.labels import Label
-
-
-def read_colours(path: str) -> tuple[tuple[str, int, int, int], ...]:
-    """Return the colours of a file with lines `name, r, g, b`, in the order of their indices."""
-    colours = []
-    for line in lines(path):
-        name, *rgb = (part.strip() for part in line.split(","))
-        if len(rgb) != 3 or not all(part.isdecimal() and int(part) < 256 for part in rgb):
-            raise PlanError(f"{path}: found {line!r}, expected lines such as: road, 128, 64, 128")
-        colours.append((name, *map(int, rgb)))
-    if not 0 < len(colours) <= 256:
-        raise PlanError(f"{path}: found {len(colours)} colours, expected 1 to 256")
-    seen: dict[tuple[int, ...], str] = {}
-    for name, *rgb in colours:
-        if seen.setdefault(tuple(rgb), name) != name:
-            raise PlanError(
-                f"{path}: found {tuple(rgb)} for {seen[tuple(rgb)]} and {name}, expected colours "
-                "that differ"
-            )
-    if len({colour[0] for colour in colours}) < len(colours):
-        raise PlanError(f"{path}: found a name twice, expected one colour a name")
-    return tuple(colours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,94 +124,74 @@ class Pairs(Divided, Layout):
         indices = not self.colours and self.binary < 0
         return self.ignore_value if indices and self.ignore_value >= 0 else None
 
+    @property
+    def _whole(self) -> Part:
+        return Part(*(one.strip("/").removeprefix("./") for one in (self.images, self.labels)))
+
     def find(self, source: str | None) -> str:
         """Return SOURCE itself, or `.`, where it has the folders."""
         root = storage.normal(source or ".")
-        if not storage.is_folder(storage.join(root, self.images)) and not self._folders(root):
+        if not storage.is_folder(storage.join(root, self.images)) and not self._tree(root).parts:
             raise LayoutError(
                 f"{root}: found no folder {self.images}, nor one in a folder of a split; name "
                 f"{self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
             )
         return root
 
-    def _folders(self, root: str) -> list[str]:
-        """Return the splits that are folders with images of their own."""
-        if storage.is_folder(storage.join(root, self.images)):
-            return []
-        names = storage.names(root)
-        return [name for name in names if storage.is_folder(storage.join(root, name, self.images))]
-
-    def _lists(self, root: str) -> list[str]:
-        found = lists(root)
-        known = (
-            {stem(path, self.images) for path in pictures(root, self.images)} if found else set()
-        )
-        return [n for n in found if known & set(lines(storage.join(root, f"{n}.txt")))]
+    def _tree(self, root: str) -> Tree:
+        return survey(root, self._whole, _index(root))
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or of lists, else train, and val for a fraction."""
-        found = self._folders(root) or self._lists(root)
-        if found:
-            return tuple(found)
-        keys = [stem(path, self.images) for path in pictures(root, self.images)]
+        tree = self._tree(root)
+        if tree.parts or tree.lists:
+            return tree.splits
+        keys = [stem(path, self._whole.images) for path in pictures(root, self._whole.images)]
         if not keys:
             raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
-        inner = {key.partition("/")[0] for key in keys if "/" in key}
-        if len(inner) > 1 and inner <= SPLITS:
-            names = " and ".join(sorted(inner))
-            raise LayoutError(
-                f"{storage.join(root, self.images)}: found {names} in it, names of splits, which "
-                f"would all be train, expected <split>/{self.images}, or lists of stems such as "
-                "train.txt; move them, or write lists with lines such as train/7"
-            )
-        return self.division(keys)
+        return tuple(dict.fromkeys((*self.division(keys), *tree.refused)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split: by name, or in the order of its list."""
-        above = f"{split}/" if split in self._folders(root) else ""
-        images, labels = above + self.images, above + self.labels
+        tree = self._tree(root)
+        tree.check(split)
+        images, labels = tree.parts.get(split, self._whole)
         found, masks = by_key(root, images), by_key(root, labels)
-        listed = self._lists(root)
-        keys = lines(storage.join(root, f"{split}.txt")) if split in listed else sorted(found)
-        for key in keys:
-            if not above and not listed and self.divide(key) != split:
-                continue
-            label = key + self.suffix
+        if split in tree.lists:
+            rows = written.entries(tree.lists[split], _index(root)(images), images, root, labels)
+        else:
+            check_depth(storage.join(root, images), found, split)
+            alone = split in tree.parts
+            rows = ((key, None) for key in sorted(found) if alone or self.divide(key) == split)
+        # A label of another kind is refused by its name, not said to be missing.
+        rest = functools.cache(lambda: others(root, labels))
+        for key, label in rows:
+            expected = key + self.suffix
             yield Sample(
                 key,
                 found.get(key, f"{images}/{key}.jpg"),
-                masks.get(label, f"{labels}/{label}.png"),
+                label or masks.get(expected) or rest().get(expected, f"{labels}/{expected}.png"),
             )
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find stray files and labels without an image, with the first split they concern."""
-        above = f"{split}/" if split in self._folders(root) else ""
-        if not above and split != self.splits(root)[0]:
+        tree = self._tree(root)
+        first = split == next(one for one in self.splits(root) if one not in tree.refused)
+        if split not in tree.parts and not first:
             return []
+        part = tree.parts.get(split, self._whole)
 
         def key(path: str, folder: str) -> str:
             whole = stem(path, folder)
-            return whole.removesuffix(self.suffix) if folder == above + self.labels else whole
+            return whole.removesuffix(self.suffix) if folder == part.labels else whole
 
-        found = leftovers(root, split, above + self.images, above + self.labels, key)
-        if split == self.splits(root)[0]:
-            found += [Finding("stray", split, text) for text in self._unread(root)]
+        used = {storage.join(root, str(sample.label)) for sample in samples}
+        found = [one for one in leftovers(root, split, *part, key) if one.text not in used]
+        if first:
+            found += unused(root, split, tree, self._whole)
+        if tree.lists:
+            found = by_lists(root, split, tree, self._whole, _index(root)(part.images), found)
         return found
-
-    def _unread(self, root: str) -> Iterator[str]:
-        """Yield what looks as if it were of a split, and is of none."""
-        folders, listed = self._folders(root), self._lists(root)
-        for name, is_folder in storage.entries(root):
-            path = storage.join(root, name)
-            if is_folder and name in SPLITS and name not in folders:
-                place = f"{self.images} in it" if folders else f"no {self.images} beside it"
-                yield f"{path}: expected {place}"
-            elif not is_folder and name.removesuffix(".txt") in SPLITS - {*listed}:
-                yield f"{path}: expected stems of {self.images}, without extension, one a line"
-        keys = {key for name in listed for key in lines(storage.join(root, f"{name}.txt"))}
-        for path in pictures(root, self.images) if listed else ():
-            if stem(path, self.images) not in keys:
-                yield f"{storage.join(root, path)}: no list has it"
 
     def indexed(self, path: str) -> bool:
         """Tell whether the labels hold class indices."""
@@ -243,6 +205,11 @@ class Pairs(Divided, Layout):
             return labels.of(_by_colour(labels.colours(data), self.palette))
         label = super().read(data, path)
         return labels.above(label, self.binary) if self.binary >= 0 else label
+
+
+def _index(root: str) -> Index:
+    """Return what tells the names by which lists may call the images of a folder: their stems."""
+    return lambda folder: {key: key for key in (stem(p, folder) for p in pictures(root, folder))}
 
 
 def _by_colour(pixels: "np.ndarray", palette: Sequence[RGB]) -> "np.ndarray":

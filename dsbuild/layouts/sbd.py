@@ -4,7 +4,8 @@
     train.txt val.txt            lists of ids; not those of VOC: many of VOC's val are in train
     img/<id>.jpg                 VOC's own images
 
-They lie in VOC2012 itself, or in benchmark_RELEASE/dataset beside VOC2012 or VOCdevkit.
+They lie in VOC2012 itself, or in benchmark_RELEASE/dataset or VOCaug/dataset, beside VOC2012 or
+VOCdevkit.
 
 Source: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011.
 """
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, PlanError
-from dsbuild.layouts.trees import lines
+from dsbuild.layouts.texts import lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 LABELS = ("cls", ".mat")
 IMAGES = ("img", ".jpg")
 LISTS = ("train.txt", "val.txt")
+_BESIDE = ("benchmark_RELEASE/dataset", "VOCaug/dataset")
+PLACES = ("", *(f"{up}/{name}" for up in ("..", "../..") for name in _BESIDE))
 
 
 def place(root: str, name: str = "") -> str:
     """Return where SBD's file or folder of this name lies, relative to root: beside cls."""
-    for above in ("", "../benchmark_RELEASE/dataset", "../../benchmark_RELEASE/dataset"):
+    for above in PLACES:
         if storage.is_folder(storage.join(root, above, LABELS[0])):
             return posixpath.join(above, name)
     return name

@@ -1,12 +1,13 @@
-"""Folders of pictures: walk them, match them by stem, divide them into splits."""
+"""Folders of pictures: walk them, match them by stem, say what is left over."""
 
 import posixpath
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from dsbuild import storage
-from dsbuild.errors import LayoutError, PlanError
+from dsbuild.errors import LayoutError
 from dsbuild.findings import Finding
+from dsbuild.split_names import role
 
 
 def walk(root: str, folder: str) -> Iterator[str]:
@@ -15,12 +16,18 @@ def walk(root: str, folder: str) -> Iterator[str]:
     Hidden folders are left out: what editors keep there are copies.
     """
     for name, is_folder in storage.entries(storage.join(root, folder)):
-        path = f"{folder}/{name}"
+        path = f"{folder}/{name}" if folder else name
         if not is_folder:
             yield path
         elif name[0] != ".":
             check_link(storage.join(root, folder), name)
             yield from walk(root, path)
+
+
+def folders(root: str, folder: str = "") -> list[str]:
+    """Return the names of the folders in a folder but for hidden ones, by name."""
+    above = storage.join(root, folder) if folder else root
+    return [name for name, is_folder in storage.entries(above) if is_folder and name[0] != "."]
 
 
 def check_link(folder: str, name: str) -> None:
@@ -30,8 +37,13 @@ def check_link(folder: str, name: str) -> None:
         raise LayoutError(f"{path}: found a link to a folder above it, which has no end; remove it")
 
 
-# The last ones can be converted; as they are they are refused by name, not overlooked.
-_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+# What cannot be stored as it is is refused by name, or converted, but not overlooked.
+_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png", ".apng", ".tif", ".tiff"),
+    *(".webp", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k"),
+    *(".jpf", ".jpx", ".jps", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".psd", ".exr", ".hdr"),
+    *(".dng", ".cr2", ".nef", ".arw", ".raw"),
+)
 
 
 def is_picture(path: str) -> bool:
@@ -45,13 +57,34 @@ def pictures(root: str, folder: str) -> list[str]:
     return [path for path in walk(root, folder) if is_picture(path)]
 
 
+def has_picture(root: str, folder: str) -> bool:
+    """Tell whether there is a picture at any depth below a folder."""
+    return any(map(is_picture, walk(root, folder)))
+
+
+def composed(name: str) -> str:
+    """Return a name in its one form, NFC: macOS may write an umlaut as two characters."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def stem(path: str, folder: str) -> str:
-    """Return a path without its folder and its extension.
+    """Return a path without its folder and its extension, composed.
 
     >>> stem("src/a/b.png", "src")
     'a/b'
     """
-    return posixpath.splitext(path.removeprefix(folder + "/"))[0]
+    return composed(posixpath.splitext(path.removeprefix(folder + "/"))[0])
+
+
+def grouped(
+    root: str, folder: str, key: Callable[[str, str], str] = stem
+) -> dict[str, tuple[str, ...]]:
+    """Return key -> paths of the pictures below a folder, by name; one each, where all is well."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in pictures(root, folder):
+        name = key(path, folder)
+        found[name] = (*found.get(name, ()), path)
+    return found
 
 
 def by_key(root: str, folder: str, key: Callable[[str, str], str] = stem) -> dict[str, str]:
@@ -59,16 +92,27 @@ def by_key(root: str, folder: str, key: Callable[[str, str], str] = stem) -> dic
 
     Raises LayoutError where two have one key: which of them is meant is not known.
     """
-    found: dict[str, str] = {}
-    for path in pictures(root, folder):
-        name = key(path, folder)
-        if name in found:
-            raise LayoutError(
-                f"{storage.join(root, path)}: found {found[name]} of the same name, expected one "
-                "picture a name; remove one of them"
-            )
-        found[name] = path
-    return found
+    found = grouped(root, folder, key)
+    for paths in found.values():
+        if len(paths) > 1:
+            raise LayoutError(twice(root, paths))
+    return {name: path for name, (path,) in found.items()}
+
+
+def others(root: str, folder: str) -> dict[str, str]:
+    """Return stem -> path of the files below a folder that are no pictures by their names."""
+    return {stem(path, folder): path for path in walk(root, folder) if not is_picture(path)}
+
+
+def twice(root: str, paths: tuple[str, ...]) -> str:
+    """Say that pictures have one name, so that it is not known which of them is meant."""
+    forms = len({posixpath.splitext(composed(path))[0] for path in paths[:2]}) == 1
+    form = forms and len({posixpath.splitext(path)[0] for path in paths[:2]}) > 1
+    return (
+        f"{storage.join(root, paths[1])}: found {paths[0]} of the same name"
+        f"{' in another Unicode form' if form else ''}, expected one picture a name; remove one of "
+        "them"
+    )
 
 
 def lists(folder: str) -> list[str]:
@@ -77,66 +121,56 @@ def lists(folder: str) -> list[str]:
     return [name[:-4] for name in names if name.endswith(".txt") and name[0] != "."]
 
 
-def lines(path: str) -> list[str]:
-    """Return a text file's lines without blanks around them, empty ones left out."""
-    text = storage.read(path)[0].decode("utf-8-sig", "replace")
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def read_names(path: str) -> tuple[str, ...]:
-    """Return the class names of a file, one a line, in the order of their indices."""
-    names = tuple(lines(path))
-    if not 0 < len(set(names)) == len(names):
-        raise PlanError(
-            f"{path}: found {len(names)} names, {len(set(names))} of them different, expected one "
-            "or more, one a line, all different"
-        )
-    return names
-
-
-SPLITS = {"train", "val", "valid", "validation", "test"}  # names that folders of splits have
-VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Divided:
-    """The options of layouts that may have to divide samples into train and val themselves."""
-
-    val_fraction: float = field(default=0.0, metadata=VAL_HELP)
-    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
-
-    def __post_init__(self):
-        if not 0 <= self.val_fraction < 1:
-            raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
-
-    def divide(self, unit: str) -> str:
-        """Return the split of a unit: by a hash, so never by what else there is."""
-        import hashlib
-
-        seeded = f"{self.split_seed}\0{unit}".encode(errors="surrogateescape")
-        place = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
-        return "val" if place < self.val_fraction * 2**64 else "train"
-
-    def division(self, units: Iterable[str]) -> tuple[str, ...]:
-        """Return train and val, as far as some of the units are in them."""
-        there = {self.divide(unit) for unit in units}
-        return tuple(split for split in ("train", "val") if split in there)
-
-
 def leftovers(
     root: str, split: str, images: str, labels: str, key: Callable[[str, str], str]
 ) -> list[Finding]:
     """Find files below two folders that are strays, and labels that have no image.
 
-    `key(path, folder)` is what an image and its label have in common.
+    `key(path, folder)` is what an image and its label have in common. A list of a split among
+    them is fatal: it would be overlooked.
     """
     files = {folder: list(walk(root, folder)) for folder in (images, labels)}
     have = {key(path, images) for path in files[images] if is_picture(path)}
     found = []
     for folder, paths in files.items():
         for path in paths:
-            if not is_picture(path):
-                found.append(Finding("stray", split, storage.join(root, path)))
+            where = storage.join(root, path)
+            name, ending = posixpath.splitext(posixpath.basename(path))
+            if ending.lower() in (".txt", ".csv", ".lst") and role(name):
+                text = f"{where}: found a list of a split; move it to {root}, or out of it"
+                found.append(Finding("stray", split, text, fatal=True))
+            elif not is_picture(path):
+                found.append(Finding("stray", split, where))
             elif folder == labels and key(path, labels) not in have:
-                found.append(Finding("label-alone", split, storage.join(root, path)))
+                found.append(Finding("label-alone", split, where))
     return found
+
+
+def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
+    """Find pictures in folders that no split reads; a folder is named once, by one of them.
+
+    `used` are the folders that some split reads whole, relative to root.
+    """
+    used = {storage.normal(folder) for folder in used}
+    if "." in used:
+        return
+    above = {folder.rpartition("/")[0] for folder in used}
+    above |= {part for folder in above for part in _parents(folder)} | {""}
+    for folder in sorted(above):
+        for name, is_folder in storage.entries(storage.join(root, folder) if folder else root):
+            path = posixpath.join(folder, name)
+            if name[0] == "." or path in used or path in above:
+                continue
+            if not is_folder and is_picture(name):
+                yield Finding("stray", split, storage.join(root, path))
+            elif is_folder and not storage.inside(root, storage.join(root, path)):
+                first = next(filter(is_picture, walk(root, path)), None)
+                if first is not None:
+                    text = f"{storage.join(root, path)}: no split has its pictures, such as {first}"
+                    yield Finding("stray", split, text)
+
+
+def _parents(folder: str) -> Iterator[str]:
+    while folder:
+        folder = folder.rpartition("/")[0]
+        yield folder

@@ -13,7 +13,9 @@ kit; Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011 (SBD)
 """
 
 import collections
+import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
@@ -21,22 +23,15 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.findings import Finding
-from dsbuild.layouts import sbd
+from dsbuild.layouts import sbd, vocforms, voclabels
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import lists
-from dsbuild.layouts.voclists import IMAGES, entries
+from dsbuild.layouts.trees import composed, lists
+from dsbuild.layouts.voclabels import FOLDERS
+from dsbuild.layouts.voclists import IMAGES, LISTS, elsewhere, entries, photos
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
 
-LISTS = "ImageSets/Segmentation"
-# Where each kind of label lies, in the order in which `auto` prefers them, and as what.
-FOLDERS = {
-    "class": ("SegmentationClass", ".png"),
-    "raw": ("SegmentationClassRaw", ".png"),
-    "aug": ("SegmentationClassAug", ".png"),
-    "sbd": sbd.LABELS,
-}
 EDITION = "VOC2012"
 # One list under its three names in the wild; made under the first where there is none.
 AUGMENTED = ("train_aug", "trainaug", "aug")
@@ -77,8 +72,8 @@ class Voc(Layout):
         metadata={
             "choices": ("auto", *FOLDERS),
             "help": "Where the labels come from: SegmentationClass, SegmentationClassRaw, "
-            "SegmentationClassAug, or SBD's cls/*.mat. auto: the one that has labels for most "
-            "samples of the split; of equals the first.",
+            "SegmentationClassAug, or SBD's cls/*.mat. auto: the first of these that has labels of "
+            "the split, which has to have them all.",
         },
     )
 
@@ -88,7 +83,8 @@ class Voc(Layout):
             raise LayoutError(f"{source}: there is no such folder; expected {self.source}")
         starts = [source] if source is not None else [".", "data"]
         for start in starts:
-            for below in ("", "VOC2012", "VOCdevkit", "VOCdevkit/VOC2012"):
+            # The last one: Kaggle's archives hold a folder of their own name.
+            for below in ("", "VOC2012", "VOCdevkit", "VOCdevkit/VOC2012", storage.name(start)):
                 for folder in self._editions(storage.normal(storage.join(start, below))):
                     if storage.is_folder(storage.join(folder, IMAGES)):
                         return folder
@@ -99,7 +95,7 @@ class Voc(Layout):
 
     def _editions(self, folder: str) -> list[str]:
         """Return folder, and VOC2012's siblings in it (VOC2007, ...) where it is a VOCdevkit."""
-        years = [n for n in storage.names(folder) if n.startswith("VOC20") and len(n) == 7]
+        years = [name for name in storage.names(folder) if re.fullmatch(r"VOC20\d\d", name)]
         return [folder, *(storage.join(folder, year) for year in reversed(years))]
 
     def splits(self, root: str) -> tuple[str, ...]:
@@ -107,12 +103,13 @@ class Voc(Layout):
 
         train_aug is one of them also where it has no list but can be made.
         """
+        vocforms.check(root, self.classes, self.palette)
         known = ("train", *AUGMENTED, "val", "trainval", *UNLABELLED)
         names = lists(storage.join(root, LISTS))
         if not names:
             raise LayoutError(
                 f"{storage.join(root, LISTS)}: found no list, expected train.txt, val.txt or the "
-                "like, with one id a line"
+                f"like, with one id a line{elsewhere(root)}"
             )
         if self._augmented(root):
             names.append(AUGMENTED[0])
@@ -125,67 +122,39 @@ class Voc(Layout):
             yield from self._made(root, made)
             return
         path = storage.join(root, LISTS, f"{split}.txt")
-        listed = list(entries(path))
+        listed = list(entries(path, photos(root)))
         if not listed:
-            raise LayoutError(f"{path}: the list is empty, expected one id a line")
+            raise LayoutError(
+                f"{path}: the list is empty, expected one id a line; remove it, or name the others "
+                "with --split"
+            )
         auto = self.labels == "auto"
         bare = [entry.key for entry in listed if not auto or entry.label is None]
-        place = self._folder(root, path, bare, split in UNLABELLED) if bare else None
+        place = self._place(root, split, bare) if bare else None
         for entry in listed:
             if auto and entry.label is not None:
                 yield entry
             elif place is None:
                 yield Sample(entry.key, entry.image, None)
             else:
-                yield Sample(entry.key, entry.image, f"{place[0]}/{entry.key}{place[1]}")
+                yield Sample(entry.key, entry.image, voclabels.path(root, place, entry.key))
 
-    def _folder(
-        self, root: str, path: str, keys: list[str], unlabelled: bool
-    ) -> tuple[str, str] | None:
+    def _place(self, root: str, split: str, keys: list[str]) -> voclabels.Place | None:
         """Return the folder of labels and their extension for the keys of a list.
 
         None where the list may be unlabelled, and no label was found.
         """
         if self.labels != "auto":
-            folder, extension = self._place(root, self.labels)
-            if not storage.is_folder(storage.join(root, folder)):
-                there = [f for f, _ in FOLDERS.values() if storage.is_folder(storage.join(root, f))]
-                raise LayoutError(
-                    f"{storage.join(root, folder)}: there is no such folder, which --labels "
-                    f"{self.labels} asks for; there are {', '.join(there) or 'no labels at all'}"
-                )
-            return folder, extension
-        have = self._have(root, keys)
-        best = max(have, key=lambda place: len(have[place]))  # of equals the first of FOLDERS
-        if not have[best] and unlabelled:
-            return None
-        if not have[best]:
+            return voclabels.named(root, self.labels)
+        best = voclabels.choose(root, split, keys, wide=split in AUGMENTED)
+        if best is None and split not in UNLABELLED:
+            folders = (voclabels.place(root, kind)[0] for kind in FOLDERS)
             raise LayoutError(
-                f"{path}: found no label for any listed id, expected {keys[0]}.png in one of "
-                f"{', '.join(folder for folder, _ in have)} of {root}; is the list one of ids, and "
-                "are the labels there?"
+                f"{storage.join(root, LISTS, split)}.txt: found no label for any listed id, "
+                f"expected {keys[0]}.png in one of {', '.join(folders)} of {root}; is the list one "
+                "of ids, and are the labels there?"
             )
         return best
-
-    def _have(self, root: str, keys: list[str]) -> dict[tuple[str, str], set[str]]:
-        """Return which of some keys have labels, by folder and extension."""
-        have = {}
-        for folder, extension in (self._place(root, kind) for kind in FOLDERS):
-            names = set(storage.names(storage.join(root, folder)))
-            have[folder, extension] = {
-                key
-                for key in keys
-                if (
-                    storage.stamp(storage.join(root, folder, key + extension))
-                    if "/" in key
-                    else f"{key}{extension}" in names
-                )
-            }
-        return have
-
-    def _place(self, root: str, kind: str) -> tuple[str, str]:
-        folder, extension = FOLDERS[kind]
-        return (sbd.place(root, folder) if kind == "sbd" else folder), extension
 
     def _augmented(self, root: str) -> list[str]:
         """Return the ids of train_aug where it has no list and can be made, else none.
@@ -196,16 +165,17 @@ class Voc(Layout):
         there, edition = lists(storage.join(root, LISTS)), storage.name(root)
         if not {"train", "val"} <= {*there} or not {*AUGMENTED}.isdisjoint(there):
             return []
-        if edition.startswith("VOC20") and edition != EDITION:  # SBD has the images of 2012
+        if re.fullmatch(r"VOC20\d\d", edition) and edition != EDITION:  # SBD has those of 2012
             return []
         added = sbd.listed(root)
         for kind in ("aug", "sbd"):
-            folder, extension = self._place(root, kind)
+            folder, extension = voclabels.place(root, kind)
             added = added or sbd.stems(storage.join(root, folder), extension)
         if not added:
             return []
         paths = [storage.join(root, LISTS, f"{split}.txt") for split in ("train", "val")]
-        train, val = ({entry.key for entry in entries(path)} for path in paths)
+        there = photos(root)
+        train, val = ({entry.key for entry in entries(path, there)} for path in paths)
         return sorted((train | added) - val)
 
     def _made(self, root: str, keys: list[str]) -> Iterator[Sample]:
@@ -214,21 +184,25 @@ class Voc(Layout):
         SBD lacks labels of some of VOC's train, so `auto` takes each from where it is; an
         image that VOC lacks is SBD's.
         """
-        best = self._folder(root, storage.join(root, LISTS), keys, False)
-        have = self._have(root, keys) if self.labels == "auto" else {}
+        if self.labels != "auto":
+            places = [voclabels.named(root, self.labels)]
+            have = {places[0]: {*keys}}
+        else:
+            have = {voclabels.place(root, k): v for k, v in voclabels.have(root, keys).items()}
+            places = sorted(have, key=lambda place: -len(have[place]))  # of equals the first
         theirs, ending = sbd.place(root, sbd.IMAGES[0]), sbd.IMAGES[1]
-        lent = sbd.stems(storage.join(root, theirs), ending)
-        lent -= sbd.stems(storage.join(root, IMAGES), ending)
+        lent, own = sbd.stems(storage.join(root, theirs), ending), photos(root)
         for key in keys:
-            places = (place for place in (best, *have) if key in have.get(place, ()))
-            folder, extension = next(places, best)
-            image = f"{theirs if key in lent else IMAGES}/{key}{ending}"
-            yield Sample(key, image, f"{folder}/{key}{extension}")
+            place = next((place for place in places if key in have[place]), places[0])
+            lost = f"{theirs if key in lent else IMAGES}/{key}{ending}"
+            yield Sample(key, own.get(key, lost), voclabels.path(root, place, key))
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find labels without an image; say where labels of a made train_aug are of two folders."""
-        if split in lists(storage.join(root, LISTS)):
-            return self._alone(root, split, samples) if split == self.splits(root)[0] else []
+        there = lists(storage.join(root, LISTS))
+        if split in there:
+            first = next((one for one in self.splits(root) if one not in UNLABELLED), None)
+            return self._alone(root, split, samples, there) if split == first else []
         counts = collections.Counter(os.path.dirname(str(sample.label)) for sample in samples)
         (most, _), *others = counts.most_common()
         return [
@@ -236,21 +210,38 @@ class Voc(Layout):
             for folder, count in others
         ]
 
-    def _alone(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find what in the folder of a split's labels has no image, or is no label."""
+    def _alone(
+        self, root: str, split: str, samples: Iterable[Sample], names: list[str]
+    ) -> list[Finding]:
+        """Find what in the folder of a split's labels has no image, no list, or is no label.
+
+        `names` are those of all lists.
+        """
         folder, name = os.path.split(str(next(iter(samples)).label))
         ending = os.path.splitext(name)[1]
-        photos = [storage.join(root, IMAGES), storage.join(root, sbd.place(root, sbd.IMAGES[0]))]
-        there = {key for place in photos for key in sbd.stems(place, sbd.IMAGES[1])}
-        there |= {sample.key for sample in samples}  # whose images are found missing
-        alone = sbd.stems(storage.join(root, folder), ending) - there
+        own, lent = photos(root), storage.join(root, sbd.place(root, sbd.IMAGES[0]))
+        images = {*own, *sbd.stems(lent, sbd.IMAGES[1])}
+        images |= {sample.key for sample in samples}  # whose images are found missing
         found = []
         for name in storage.names(storage.join(root, folder)):
             path = storage.join(root, folder, name)
             if name[0] == "." or not name.endswith(ending):
                 found.append(Finding("stray", split, path))
-            elif name.removesuffix(ending) in alone:
+            elif composed(name.removesuffix(ending)) not in images:
                 found.append(Finding("label-alone", split, path))
+        listed = {*self._augmented(root)}
+        for name in names:
+            with contextlib.suppress(LayoutError):  # a bad list, which is of another split
+                path = storage.join(root, LISTS, f"{name}.txt")
+                listed |= {entry.key for entry in entries(path, own)}
+        rest = sorted({composed(k) for k in sbd.stems(storage.join(root, folder), ending)} - listed)
+        rest = [key for key in rest if key in own]
+        if rest:
+            text = (
+                f"{storage.join(root, folder, rest[0] + ending)}: no list has it, nor "
+                f"{len(rest) - 1:,} more that have image and label"
+            )
+            found.append(Finding("stray", split, text))
         return found
 
     def published(self, root: str) -> Mapping[str, int]:

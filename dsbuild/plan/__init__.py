@@ -97,9 +97,13 @@ def order(
     if how not in ORDERS:
         raise PlanError(f"--order {how}: found {how!r}, expected one of {ORDERS}")
     if how == "shuffled":
-        ranked = ((hashlib.sha256(f"{seed}\0{s.key}".encode()).digest(), s) for s in samples)
+        ranked = ((_rank(seed, sample.key), sample) for sample in samples)
         samples = (sample for _, sample in spool.ordered(ranked, key=itemgetter(0)))
     return itertools.islice(samples, limit)
+
+
+def _rank(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogateescape")).digest()
 
 
 def shard_count(size: int, shard_size: int, samples: int) -> int:

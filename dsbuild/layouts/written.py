@@ -1,0 +1,191 @@
+"""Lists of samples as people and their tools write them.
+
+    <split>.txt              lines `<stem>`, `<path>.jpg`, or `<image> <label>`
+
+A path is relative to SOURCE or to the folder of images, with any slashes; blanks, commas,
+semicolons or tabs divide image and label; names may be quoted. They lie in SOURCE, in ImageSets as
+those of VOC do, or in any folder beside that of the images.
+"""
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from dsbuild import storage
+from dsbuild.errors import LayoutError, StorageError
+from dsbuild.layouts.texts import numbered
+from dsbuild.layouts.trees import composed, folders, is_picture
+from dsbuild.split_names import role
+
+_SETS = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets")  # the first that has a list
+OTHERS = "or name the other splits with --split"
+# Tables in which a division may be written that is not read.
+_TABLES = (".csv", ".tsv", ".lst", ".list", ".json", ".jsonl", ".yaml", ".yml", ".xml", ".npy")
+_TABLES += (".xlsx", ".xls", ".mat", ".pkl", ".parquet", ".ini", ".names", ".data", ".text", ".dat")
+_HEAD = 1 << 22  # bytes of a table that are looked at
+_SPACE = re.compile(r"[\s,;|@]+")
+_WORD = re.compile(r"[\s,;:|@=()\[\]{}<>]+")
+_ROLES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev"}
+_QUOTES = "\"'`"
+
+Index = Callable[[str], Mapping[str, str]]
+
+
+def cleaned(name: str) -> str:
+    """Return a path without quotes, with forward slashes, none of them at its ends."""
+    return composed(name.strip().strip(_QUOTES).replace("\\", "/").removeprefix("./").strip("/"))
+
+
+def named(text: str, names: Mapping[str, str], images: str) -> str | None:
+    """Return the key that a text names: a stem, or a path with or without extension."""
+    path = cleaned(text)
+    # What is above the folder of images may be that of another machine.
+    for one in (path, f"/{path}".rpartition(f"/{images}/")[2]):
+        for name in (one, posixpath.splitext(one)[0] if is_picture(one) else one):
+            if name in names:
+                return names[name]
+    return None
+
+
+def divided(line: str, names: Mapping[str, str], images: str) -> tuple[str, str] | None:
+    """Return the key that a line names and what follows it, a label or nothing; None if none."""
+    key = named(line, names, images)
+    if key is not None:
+        return key, ""
+    for match in _SPACE.finditer(line):
+        key = named(line[: match.start()], names, images)
+        if key is not None:
+            return key, line[match.end() :].strip(" \t,;|")
+    return None
+
+
+def lists(root: str, images: str, index: Index) -> tuple[dict[str, str], dict[str, str]]:
+    """Return split -> path of the lists that name images, and split -> why others are refused.
+
+    Without a folder of images none is looked into. Raises LayoutError where two lists are
+    called alike.
+    """
+    names: Mapping[str, str] | None = None
+    found: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for path, split, ending in _candidates(root, images):
+        names = index(images) if names is None else names
+        if ending == ".txt":
+            rows = numbered(path, escaped=True)
+            if any(divided(line, names, images) for _, line in rows):
+                if split in found:
+                    raise LayoutError(
+                        f"{path}: found {found[split]}, which is a list of the same name, expected "
+                        "one; remove one of them"
+                    )
+                found[split] = path
+                continue
+            if role(split):
+                what = f"line {rows[0][0]}: found {rows[0][1]!r}" if rows else "the list is empty"
+                refused[split] = (
+                    f"{path}{', ' if rows else ': '}{what}, expected images of {images or 'SOURCE'}"
+                    f", one a line, such as a/7 or a/7.jpg; correct it, move it away, {OTHERS}"
+                )
+                continue
+        reason = _division(path, split, names)
+        if reason:
+            refused[split] = (
+                f"{path}: found {reason}, expected a list such as train.txt, one image a line; "
+                f"write such lists, or move it out of {root}"
+            )
+    if not found:
+        refused |= {k: v for k, v in _above(root, images, index).items() if k not in refused}
+    return found, {split: reason for split, reason in refused.items() if split not in found}
+
+
+def _candidates(root: str, images: str) -> Iterator[tuple[str, str, str]]:
+    """Yield path, name without extension, and extension of what may be a list.
+
+    In folders of any name a list is one that is called as a split is.
+    """
+    sets = [one for one in _SETS if storage.names(storage.join(root, one))]
+    sets = [one for one in sets if any(n.endswith(".txt") for n in storage.names(f"{root}/{one}"))]
+    others = [one for one in folders(root) if one not in (images, "ImageSets")]
+    for place in ("", *sets[:1], *others):
+        folder = storage.join(root, place) if place else root
+        for name, is_folder in storage.entries(folder):
+            split, ending = posixpath.splitext(name)
+            known = ending.lower() == ".txt" or (not place and ending.lower() in _TABLES)
+            if known and not is_folder and name[0] != "." and (place not in others or role(split)):
+                yield storage.join(folder, name), split, ending.lower()
+
+
+def _division(path: str, split: str, names: Mapping[str, str]) -> str | None:
+    """Return what tells that a table divides the images into splits, or None.
+
+    It names images, and is called as a split is, or names two splits.
+    """
+    text = storage.read_part(path, 0, _HEAD).replace(b"\0", b"").decode("utf-8", "replace")
+    words = {cleaned(word) for word in _WORD.split(text)}
+    stems = {posixpath.splitext(word)[0] if is_picture(word) else word for word in words if word}
+    known = {posixpath.basename(stem) for stem in stems} & {posixpath.basename(n) for n in names}
+    if len(known) < min(2, len(names)):  # one may be a number that is there by chance
+        return None
+    if role(split):
+        return "a table of images that is called as a split is"
+    roles = {role(word.lower()) for word in words if word.lower() in _ROLES}
+    return "a division of images into splits" if len(roles) > 1 else None
+
+
+def _above(root: str, images: str, index: Index) -> dict[str, str]:
+    """Return split -> why, of lists beside root that name its images."""
+    folder = storage.normal(storage.join(root, ".."))
+    try:
+        there = storage.names(folder)
+    except StorageError:
+        return {}
+    refused = {}
+    for name in there:
+        split, ending = posixpath.splitext(name)
+        if ending != ".txt" or not role(split):
+            continue
+        path, names = storage.join(folder, name), index(images)
+        above = posixpath.join(storage.name(root), images)
+        below = {posixpath.join(above, name): key for name, key in names.items()}
+        try:
+            rows = numbered(path, escaped=True)
+        except (LayoutError, StorageError):
+            continue
+        if any(divided(line, {**names, **below}, images) for _, line in rows[:100]):
+            refused[split] = f"{path}: found a list of images of {root}; move it there, {OTHERS}"
+    return refused
+
+
+def agrees(root: str, split: str, folder: str, index: Index) -> bool:
+    """Tell whether a split's list names all images of its folder, and no other."""
+    names = index(folder)
+    for path, name, ending in _candidates(root, folder):
+        if name == split and ending == ".txt":
+            found = [divided(line, names, folder) for _, line in numbered(path, escaped=True)]
+            return None not in found and {key for key, _ in found} == {*names.values()}
+    return False
+
+
+def entries(
+    path: str, names: Mapping[str, str], images: str, root: str, labels: str
+) -> Iterator[tuple[str, str | None]]:
+    """Yield key and label of a list's lines; no label where the line names none.
+
+    A line that names no image is its own key: its image is missing. Raises LayoutError with
+    the line where what follows an image is no label.
+    """
+    for number, line in numbered(path, escaped=True):
+        key, label = divided(line, names, images) or (cleaned(line), "")
+        yield key, _label(root, labels, label, f"{path}, line {number}") if label else None
+
+
+def _label(root: str, labels: str, label: str, where: str) -> str:
+    """Return the path of the label that a line names; it may be missing."""
+    name = cleaned(label)
+    if ".." in name.split("/") or not is_picture(name):
+        raise LayoutError(
+            f"{where}: found {label!r} behind an image, expected nothing, or the path of its label "
+            f"below {root}; correct the line"
+        )
+    places = (name, posixpath.join(labels, name))
+    return next((one for one in places if storage.stamp(storage.join(root, one))), name)
