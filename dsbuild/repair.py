@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from dsbuild import folder, manifest
+from dsbuild import folder, receipts
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.build import Summary, build
 from dsbuild.errors import PlanError
@@ -33,14 +33,14 @@ def _request(out: str, source: str | None) -> tuple[Request, Audit]:
         raise PlanError(
             f"{out}: found no plan of dsbuild, so it is not known what was in it; build it anew"
         )
-    made = folder.load_recipe(out)
+    made, _ = folder.load_recipe(out)
     root = made.layout.find(source)
     planned = []
     skipped = False
     for split in splits:
         shards = files.samples(out, split)
-        receipts = (manifest.load_receipt(out, name) for name in shards)
-        skipped |= any(receipt and receipt.rejects for receipt in receipts)
+        made_ = (receipts.load(out, name) for name in shards)
+        skipped |= any(receipt and receipt.rejects for receipt in made_)
         samples = Spool(itertools.chain.from_iterable(shards.values()))
         planned.append(Planned(split, samples, len(shards), root, made, len(samples)))
     request = Request(

@@ -1,5 +1,6 @@
 """Plans in an output folder: a file a split, a line a shard. There before any of their shards."""
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -35,6 +36,16 @@ def save(out: str, split: str, plans: Iterable[ShardPlan]) -> None:
     """Write the plan of a split."""
     with storage.writing(path(out, split)) as file:
         file.writelines(shard.line().encode() for shard in plans)
+
+
+def holds(out: str, split: str, plans: Iterable[ShardPlan]) -> bool:
+    """Tell whether the plan of a split stands as `save` would write it."""
+    name = path(out, split)
+    if storage.stamp(name) is None:
+        return False
+    lines = (shard.line().encode() for shard in plans)
+    with storage.reading(name) as (file, _):
+        return all(one == other for one, other in itertools.zip_longest(file, lines))
 
 
 def samples(out: str, split: str) -> dict[str, tuple[Sample, ...]]:

@@ -208,7 +208,8 @@ def _side_files(path: str, known: Mapping[str, Any], notes: list[str]) -> list[P
     try:
         if known.get("dsbuild") != __version__:
             raise PlanError(f"dsbuild {known.get('dsbuild')} wrote the folder")
-        unlike = folder.unlike(path, recipe.load(known["recipe"]), known)
+        made = recipe.load(known["recipe"])
+        unlike = folder.unlike(path, folder.side_files(path, made, known))
     except DsbuildError as error:
         notes.append(f"files beside the shards were not compared: {error}")
         return []

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from dsbuild import manifest, storage, tfrecord
+from dsbuild import manifest, receipts, storage, tfrecord
 from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.job import Advance
 from dsbuild.plan import files
@@ -53,6 +53,6 @@ def _samples(task: Task, name: str, checked: Checked) -> Samples:
         path = task.place.path
         checked.problems.append(Problem("changed", path, str(error).removeprefix(f"{path}: ")))
         return None
-    receipt = manifest.load_receipt(task.home, name)
+    receipt = receipts.load(task.home, name)
     left = {reject.key for reject in receipt.rejects} if receipt else ()
     return [sample for sample in samples if sample.key not in left]
