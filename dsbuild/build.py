@@ -66,21 +66,37 @@ def _write(
     request: Request, planned: Sequence[Planned], todo: Collection[str], workers: int, quiet: bool
 ) -> list[ShardReceipt]:
     """Write shards on processes of this machine; in parts where they are fewer than these."""
-    out, on_error = request.out, request.on_error
     samples = sum(one.records for found in planned for one in found.shards if one.name in todo)
     title = "building " + ", ".join(found.split for found in planned)
-    count = parts.count_parts(len(todo), samples, workers)
+    how = {"out": request.out, "on_error": request.on_error, "compare": request.sources}
 
     def shards() -> Iterator[ShardPlan]:
         return (one for found in planned for one in found.plans() if one.name in todo)
 
-    if count == 1:
+    return write_shards(shards, len(todo), samples, title, workers, quiet, **how)
+
+
+def write_shards(
+    shards: Callable[[], Iterator[ShardPlan]],
+    count: int,
+    samples: int,
+    title: str,
+    workers: int,
+    quiet: bool,
+    *,
+    out: str,
+    on_error: str,
+    compare: str,
+) -> list[ShardReceipt]:
+    """Write `count` planned shards of `samples` in all; return their receipts without sources."""
+    pieces = parts.count_parts(count, samples, workers)
+    if pieces == 1:
         work = functools.partial(write_shard, out=out, on_error=on_error)
         return Job(shards(), work, samples, title).run(workers, quiet)
-    pieces = (part for shard in shards() for part in parts.divide(shard, count))
-    work = functools.partial(parts.write_part, out=out, on_error=on_error, compare=request.sources)
-    Job(pieces, work, samples, title).run(workers, quiet)
-    work = functools.partial(parts.join, out=out, parts=count)
+    some = (part for shard in shards() for part in parts.divide(shard, pieces))
+    work = functools.partial(parts.write_part, out=out, on_error=on_error, compare=compare)
+    Job(some, work, samples, title).run(workers, quiet)
+    work = functools.partial(parts.join, out=out, parts=pieces)
     return Job(shards(), work, samples, "joining").run(workers, quiet)
 
 
@@ -98,15 +114,14 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
     with storage.lock(folder.state(out, "lock"), note):
         folder.sweep(out)
         splits = [found.split for found in audit.splits]
+        folder.refuse_strangers(out, splits)
         if request.overwrite:
             folder.refuse_ambiguous(splits)
-            folder.refuse_strangers(out, splits)
             _replace(request, audit, note)
         else:
             _refuse_replacement(request, audit)
         others = folder.other_splits(out, splits, recipe)
         folder.refuse_ambiguous([*splits, *others])
-        folder.refuse_strangers(out, splits)
         yield others
 
 
@@ -226,13 +241,15 @@ def finish(
     document = describe(recipe, mine, dict.fromkeys(mine, beta), others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
     kept = [receipt for name in names if (receipt := receipts.load(out, name))]
-    rejects = tuple(
-        reject
-        for receipt in [*(one for found in mine.values() for one in found), *kept]
-        for reject in receipt.rejects
-    )
+    rejects = left_out([*(one for found in mine.values() for one in found), *kept])
     storage.remove_folder(manifest.parts_path(out))
     return folder.close(out, recipe, document, rejects), rejects
+
+
+def left_out(written: Iterable[ShardReceipt]) -> tuple[Reject, ...]:
+    """Return the samples that were left out, in the order of their shards' names."""
+    ranked = sorted(written, key=lambda receipt: receipt.name)
+    return tuple(reject for receipt in ranked for reject in receipt.rejects)
 
 
 def tell(rejects: Iterable[Reject], note: Note) -> None:

@@ -1,9 +1,11 @@
 """What is in an output folder: which shards are ours, what a build left, what may be removed."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dsbuild import interop, manifest, receipts, storage
+from dsbuild.documents import fits
 from dsbuild.errors import ShardError
 from dsbuild.manifest import Reject
 from dsbuild.plan import files
@@ -35,8 +37,8 @@ def shards(out: str) -> list[str]:
         if name.endswith(".json")
     }
     rest = [name for name in storage.names(out) if name not in ours]
-    for split in files.splits(out) & {manifest.split_of(name) for name in rest}:
-        names = files.samples(out, split)
+    if rest and files.splits(out) & {manifest.split_of(name) for name in rest}:
+        names = {line.name for line in files.lines(out)}
         ours.update(name for name in rest if name in names)
     return sorted(ours)
 
@@ -80,8 +82,26 @@ def descriptions(out: str) -> tuple[str, ...]:
 
 def side_names(out: str) -> set[str]:
     """Return the names of the side files that dsbuild wrote here."""
-    noted = read(state(out, SIDE)) or []
+    noted = _noted(out)
     return {name for name in interop.names() if name in noted or name in _ALWAYS}
+
+
+def _noted(out: str) -> list[str]:
+    """Return the names that were noted; where the note is lost, those of files that stand."""
+    with contextlib.suppress(ShardError):
+        noted = read(state(out, SIDE))
+        if fits(noted, [str]):
+            return noted
+    with contextlib.suppress(ShardError):
+        digests = entries(out).get("files", {})
+        return [
+            name
+            for name in interop.names()
+            if name in digests
+            and storage.stamp(storage.join(out, name))
+            and storage.sha256(storage.join(out, name))[0] == digests[name]
+        ]
+    return []
 
 
 def entries(out: str) -> Mapping[str, Any]:

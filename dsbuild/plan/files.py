@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dsbuild import manifest, plan, storage
+from dsbuild.errors import ShardError
 from dsbuild.layouts import Sample
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
@@ -54,7 +55,20 @@ def samples(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
     if storage.stamp(name) is None:
         return {}
     with storage.reading(name) as (file, _):
-        return dict(plan.read_line(line, name) for line in file)
+        found = [plan.read_line(line, name) for line in file]
+    return {line.name: line.samples for line in found}
+
+
+def lines(out: str) -> Iterator[plan.Line]:
+    """Yield what the lines of all plan files say, past those that are damaged."""
+    for split in sorted(splits(out)):
+        name = path(out, split)
+        with storage.reading(name) as (file, _):
+            for line in file:
+                try:
+                    yield plan.read_line(line, name)
+                except ShardError:
+                    continue
 
 
 def places(path: str) -> Iterator[Place]:
@@ -66,14 +80,13 @@ def places(path: str) -> Iterator[Place]:
             offset += len(line)
 
 
-def read(place: Place) -> tuple[str, tuple[Sample, ...]]:
-    """Return a shard's name and its samples, read from its place alone."""
+def read(place: Place) -> plan.Line:
+    """Return what the plan of a shard says, read from its place alone."""
     with storage.reading(place.path) as (file, _):
         file.seek(place.offset)
         return plan.read_line(file.read(place.size), place.path)
 
 
 def load(place: Place, root: str, recipe: Recipe) -> ShardPlan:
-    """Return the plan of a shard, read from its place alone."""
-    name, found = read(place)
-    return ShardPlan(name, root, found, recipe)
+    """Return the plan of a shard, read from its place alone; raise ShardError if damaged."""
+    return read(place).plan(root, recipe, place.path)

@@ -46,7 +46,7 @@ def _samples(task: Task, name: str, checked: Checked) -> Samples:
     if task.place is None:
         return None
     try:
-        planned, samples = files.read(task.place)
+        planned, samples, _ = files.read(task.place)
         if planned != name:
             raise ShardError(f"{task.place.path}: found {planned}, expected {name} in its place")
     except DsbuildError as error:
