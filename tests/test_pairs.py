@@ -234,7 +234,8 @@ def test_camvid(shared, out):
     for key, mask in found.items():
         np.testing.assert_array_equal(mask, np.asarray(Image.open(root / f"label/{key}.png")))
     with pytest.raises(Exception, match="found label values 11"):
-        make(root, out, layout=Pairs(names=layout.names, images="src", labels="label"))
+        wrong = Pairs(names=layout.names, images="src", labels="label")
+        make(root, out, layout=wrong, overwrite=True)
 
 
 @pytest.fixture

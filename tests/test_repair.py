@@ -109,7 +109,7 @@ def test_what_cannot_be_repaired(voc, tmp_path, run):
         assert content(out) == fresh
         (out / ".dsbuild" / "recipe.json").write_text(text)
         (out / "manifest.json").write_text("{")
-        with pytest.raises(PlanError, match="neither manifest.json nor the recipe can be read"):
+        with pytest.raises(PlanError, match=r"neither manifest\.json nor the recipe can be read"):
             repair(str(out), voc)
         (out / "manifest.json").write_bytes(fresh["manifest.json"])
     result = run("repair", tmp_path)

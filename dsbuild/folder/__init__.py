@@ -27,10 +27,22 @@ from dsbuild.folder.refusals import (
     refuse_source,
     refuse_strangers,
 )
-from dsbuild.folder.state import FAILED, STATISTICS, clear, forget, rejects, shards, state, sweep
+from dsbuild.folder.state import (
+    FAILED,
+    PREVIOUS,
+    STATISTICS,
+    clear,
+    forget,
+    rejects,
+    shards,
+    state,
+    strays,
+    sweep,
+)
 
 __all__ = [
     "FAILED",
+    "PREVIOUS",
     "STATISTICS",
     "betas",
     "clear",
@@ -54,6 +66,7 @@ __all__ = [
     "shards",
     "side_files",
     "state",
+    "strays",
     "sweep",
     "unlike",
     "write_side_files",

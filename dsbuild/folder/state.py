@@ -1,7 +1,8 @@
 """What is in an output folder: which shards are ours, what a build left, what may be removed."""
 
 import contextlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import interop, manifest, receipts, storage
@@ -17,6 +18,7 @@ FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for i
 SIDE = "side.json"  # the names of the side files that dsbuild wrote
 _OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, interop.TERMS)
 # Side files that dsbuild wrote before it noted which.
+_CONTROL = re.compile(r"(/plan-[^/]+\.jsonl|\.tfrecord\.(json|idx|values))$", re.DOTALL)
 _ALWAYS = ("dataset_info.json", "features.json")
 
 
@@ -142,3 +144,14 @@ def rejects(out: str) -> tuple[Reject, ...]:
         return tuple(Reject(**manifest.parse(line, path)) for line in lines)
     except TypeError as error:
         raise ShardError(f"{path}: found no list of rejects; dsbuild repair restores it") from error
+
+
+def strays(out: str, splits: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the paths of control files that belong to no shard of `splits`, by split."""
+    names = [name for mine in splits.values() for name in mine]
+    beside = (manifest.receipt_path, manifest.index_path, manifest.values_path)
+    expected = {path(out, name) for name in names for path in beside}
+    expected |= {files.path(out, split) for split in splits}
+    places = (state(out), state(out, "receipts"), storage.join(out, manifest.INDEX))
+    found = (storage.join(place, name) for place in places for name in storage.names(place))
+    return [path for path in found if _CONTROL.search(path) and path not in expected]

@@ -45,6 +45,8 @@ def restore(known: Known, rejects: Sequence[Reject]) -> Mapping[str, Any]:
             storage.write(storage.join(out, name), data)
         else:
             failed.append(name)
+    if storage.read(storage.join(out, manifest.NAME))[0] != manifest.text(document):
+        storage.write(storage.join(out, manifest.NAME), manifest.text(document))
     card = interop.card.NAME
     if not storage.stamp(storage.join(out, card)):
         storage.write(storage.join(out, card), found[card])
@@ -80,25 +82,5 @@ def _restore_terms(out: str, digest: str) -> None:
 
 def remove_strays(known: Known) -> None:
     """Remove receipts, indexes, lists and plans of shards that are none of the folder's."""
-    for path in strays(known.out, known.splits):
+    for path in folder.strays(known.out, known.splits):
         storage.remove(path)
-
-
-def strays(out: str, splits: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the paths of files of dsbuild's kinds that no shard of the folder has."""
-    names = [name for mine in splits.values() for name in mine]
-    expected = {manifest.receipt_path(out, name) for name in names}
-    expected |= {manifest.index_path(out, name) for name in names}
-    expected |= {manifest.values_path(out, name) for name in names}
-    expected |= {files.path(out, split) for split in splits}
-    found = [
-        storage.join(place, name)
-        for place in (
-            folder.state(out),
-            folder.state(out, "receipts"),
-            storage.join(out, manifest.INDEX),
-        )
-        for name in storage.names(place)
-        if files.PLAN.fullmatch(name) or name.endswith((".tfrecord.json", ".idx", ".values"))
-    ]
-    return [path for path in found if path not in expected]

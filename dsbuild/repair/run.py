@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 
 from dsbuild import build, folder, manifest, storage
 from dsbuild.errors import LayoutError, PlanError
-from dsbuild.plan import files
 from dsbuild.receipts import ShardReceipt
 from dsbuild.repair import control, plans, shards
 from dsbuild.repair.known import Known, gather
@@ -62,9 +61,8 @@ def _repair(
     lost = plans.restore(known, root, lost) if lost else []
     if lost:
         raise PlanError(
-            f"{files.path(out, manifest.split_of(lost[0]) or '')}: the plan of {lost[0]} is lost or "
-            f"damaged, and the listing of {root} does not give it back; nothing was changed; name "
-            "the data set as it was, restore the file, or build again with --overwrite"
+            f"{out}: the plan of {lost[0]} is lost or damaged, and the listing of "
+            f"{root} does not give it back; nothing was changed; name the data set as it was, restore the file, or build again with --overwrite"
         )
     staged = shards.write_beside(known, root, todo, workers, quiet) if todo else {}
     for line in shards.compare(known, root, staged, accept):

@@ -1,4 +1,4 @@
-"""Shards that are missing or damaged: written beside, compared with what they were, then swapped."""
+"""Shards that are missing or damaged: written beside, compared with what they were, swapped."""
 
 import functools
 import hashlib
