@@ -6,16 +6,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import folder, manifest, mistakes, palettes, plan, storage
-from dsbuild.audit import Audit, Planned, Request
+from dsbuild import example, folder, manifest, mistakes, palettes, plan, receipts, storage
+from dsbuild.audit import Audit, Planned, Request, spaced
+from dsbuild.documents import normal
 from dsbuild.errors import SampleError, ShardError, StorageError
 from dsbuild.job import Job
-from dsbuild.manifest import Reject, ShardReceipt
+from dsbuild.manifest import Reject
 from dsbuild.plan import ShardPlan, files
+from dsbuild.receipts import ShardReceipt
 from dsbuild.recipe import Recipe
-from dsbuild.shard import Standing, check_shard, parts, versions, write_shard
+from dsbuild.shard import Standing, check_shard, parts, sources, versions, write_shard
 
 Note = Callable[[str], None]
+_TRIED = 4  # samples of a split that are encoded before --overwrite removes anything
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ def build(
         entries = [shard for found in planned for shard in found.shards]
         todo = {shard.name for shard in entries if not standing[shard.name].receipt}
         stale = surplus(out, planned, others, note)
-        splits = {found.split for found in planned}
-        if todo or stale or manifest.load(out) is None or not files.splits(out) >= splits:
+        told = all(files.holds(out, found.split, found.plans()) for found in planned)
+        if todo or stale or not told or manifest.load(out) is None:
             folder.open_for_work(out)
             folder.forget(out, [*stale, *sorted(todo)])
             publish(request, planned)
@@ -64,21 +67,37 @@ def _write(
     request: Request, planned: Sequence[Planned], todo: Collection[str], workers: int, quiet: bool
 ) -> list[ShardReceipt]:
     """Write shards on processes of this machine; in parts where they are fewer than these."""
-    out, on_error = request.out, request.on_error
     samples = sum(one.records for found in planned for one in found.shards if one.name in todo)
     title = "building " + ", ".join(found.split for found in planned)
-    count = parts.count_parts(len(todo), samples, workers)
+    how = {"out": request.out, "on_error": request.on_error, "compare": request.sources}
 
     def shards() -> Iterator[ShardPlan]:
         return (one for found in planned for one in found.plans() if one.name in todo)
 
-    if count == 1:
+    return write_shards(shards, len(todo), samples, title, workers, quiet, **how)
+
+
+def write_shards(
+    shards: Callable[[], Iterator[ShardPlan]],
+    count: int,
+    samples: int,
+    title: str,
+    workers: int,
+    quiet: bool,
+    *,
+    out: str,
+    on_error: str,
+    compare: str,
+) -> list[ShardReceipt]:
+    """Write `count` planned shards of `samples` in all; return their receipts without sources."""
+    pieces = parts.count_parts(count, samples, workers)
+    if pieces == 1:
         work = functools.partial(write_shard, out=out, on_error=on_error)
         return Job(shards(), work, samples, title).run(workers, quiet)
-    pieces = (part for shard in shards() for part in parts.divide(shard, count))
-    work = functools.partial(parts.write_part, out=out, on_error=on_error, compare=request.sources)
-    Job(pieces, work, samples, title).run(workers, quiet)
-    work = functools.partial(parts.join, out=out, parts=count)
+    some = (part for shard in shards() for part in parts.divide(shard, pieces))
+    work = functools.partial(parts.write_part, out=out, on_error=on_error, compare=compare)
+    Job(some, work, samples, title).run(workers, quiet)
+    work = functools.partial(parts.join, out=out, parts=pieces)
     return Job(shards(), work, samples, "joining").run(workers, quiet)
 
 
@@ -94,14 +113,42 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
         raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
     with storage.lock(folder.state(out, "lock"), note):
         folder.sweep(out)
-        if request.overwrite:
-            note(f"removing all {len(folder.shards(out))} shards that dsbuild wrote here")
-            folder.clear(out)
         splits = [found.split for found in audit.splits]
+        folder.refuse_strangers(out, splits)
+        if request.overwrite:
+            folder.refuse_ambiguous(splits)
+            _replace(request, audit, note)
+        else:
+            _refuse_replacement(request, audit)
         others = folder.other_splits(out, splits, recipe)
         folder.refuse_ambiguous([*splits, *others])
-        folder.refuse_strangers(out, splits)
         yield others
+
+
+def _refuse_replacement(request: Request, audit: Audit) -> None:
+    """Raise PlanError where the folder holds whole shards of another build."""
+    out = request.out
+    asked = {
+        found.split: {shard.name: shard.digest for shard in found.shards} for found in audit.splits
+    }
+    folder.refuse_replacement(out, request.recipe, asked)
+    if request.sources == "ignore" or manifest.load(out) is None:
+        return
+    for found in audit.splits:
+        counts = len(found.shards), len(found.samples)
+        if sources.others_throughout(found.plans(), *counts, out):
+            folder.refuse_source(out, request.root)
+
+
+def _replace(request: Request, audit: Audit, note: Note) -> None:
+    """Remove what dsbuild wrote here, once some samples of what takes its place were encoded."""
+    before = folder.shards(request.out)
+    if before and request.on_error == "stop":
+        for found in audit.splits:
+            for sample in spaced(found.samples, _TRIED)[:_TRIED]:
+                example.encode(sample, request.root, request.recipe)
+    note(f"removing all {len(before)} shards that dsbuild wrote here")
+    folder.clear(request.out)
 
 
 def surplus(
@@ -121,7 +168,8 @@ def surplus(
 
 def publish(request: Request, planned: Iterable[Planned]) -> None:
     """Write recipe and plans into the folder, before any shard of theirs."""
-    folder.save_recipe(request.out, request.recipe)
+    planned = list(planned)
+    folder.save_recipe(request.out, request.recipe, [found.split for found in planned])
     for found in planned:
         files.save(request.out, found.split, found.plans())
 
@@ -167,19 +215,19 @@ def finish(
     out: str,
     recipe: Recipe,
     splits: Sequence[str],
-    receipts: Iterable[ShardReceipt],
+    written: Iterable[ShardReceipt],
     others: Mapping[str, Any],
     accept: Collection[str] = (),
 ) -> tuple[dict[str, Any], tuple[Reject, ...]]:
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
-    `receipts` are those of all shards of `splits`, in any order. Raises ShardError where some
-    lack, or come twice; SampleError for a split whose labels betray a mistake that is not one
+    `written` are the receipts of all shards of `splits`, in any order. Raises ShardError where
+    some lack, or come twice; SampleError for a split whose labels betray a mistake that is not one
     to `accept`.
     """
     folder.sweep(out)  # what workers left that were lost on the way
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
-    for receipt in sorted(receipts, key=lambda receipt: receipt.name):
+    for receipt in sorted(written, key=lambda receipt: receipt.name):
         mine[manifest.split_of(receipt.name)].append(receipt)
     for split, found in mine.items():
         names = [receipt.name for receipt in found]
@@ -190,19 +238,22 @@ def finish(
                 f"{len(expected) or 'its'} shards, each once: what ran the build lost some; run "
                 "the same command again, or with another --runner"
             )
-    document = _manifest(recipe, mine, others)
+    weights = [one for one in recipe.chosen if one.name == "weights"]
+    beta = dict(weights[0].parameters)["beta"] if weights else None
+    document = describe(recipe, mine, dict.fromkeys(mine, beta), others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
-    kept = [receipt for name in names if (receipt := manifest.load_receipt(out, name))]
-    rejects = tuple(
-        reject
-        for receipt in [*(one for found in mine.values() for one in found), *kept]
-        for reject in receipt.rejects
-    )
+    kept = [receipt for name in names if (receipt := receipts.load(out, name))]
+    rejects = left_out([*(one for found in mine.values() for one in found), *kept])
     storage.remove_folder(manifest.parts_path(out))
-    if not folder.is_closed(out, recipe, document):
+    if manifest.load(out) is None:
         _refuse_splits(mine, recipe, accept)
-        folder.close(out, recipe, document, rejects)
-    return document, rejects
+    return folder.close(out, recipe, document, rejects), rejects
+
+
+def left_out(written: Iterable[ShardReceipt]) -> tuple[Reject, ...]:
+    """Return the samples that were left out, in the order of their shards' names."""
+    ranked = sorted(written, key=lambda receipt: receipt.name)
+    return tuple(reject for receipt in ranked for reject in receipt.rejects)
 
 
 def _refuse_splits(
@@ -230,24 +281,30 @@ def tell(rejects: Iterable[Reject], note: Note) -> None:
         )
 
 
-def _manifest(
-    recipe: Recipe, receipts: Mapping[str, Sequence[ShardReceipt]], others: Mapping[str, Any]
+def describe(
+    recipe: Recipe,
+    written: Mapping[str, Sequence[ShardReceipt]],
+    betas: Mapping[str, float | None],
+    others: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """Return the manifest of a folder but for its digests, from split -> receipts in order.
+
+    `betas` are those of the weights of classes, by split; `others` are entries as they stand.
+    """
     from dsbuild import __version__
 
     layout = recipe.layout
-    weights = [one for one in recipe.chosen if one.name == "weights"]
-    beta = dict(weights[0].parameters)["beta"] if weights else None
     splits = dict(others)
-    for split, mine in receipts.items():
+    for split, mine in written.items():
         digest = plan.digest(receipt.plan for receipt in mine)
-        splits[split] = manifest.split_entry(mine, layout.classes, layout.ignore, digest, beta)
+        beta = betas.get(split)
+        splits[split] = receipts.split_entry(mine, layout.classes, layout.ignore, digest, beta)
     values = [
         *range(len(layout.classes)),
         *([] if layout.ignore is None else [layout.ignore]),
     ]
-    made = [receipt for mine in receipts.values() for receipt in mine]
-    return {
+    made = [receipt for mine in written.values() for receipt in mine]
+    document = {
         "dsbuild": __version__,
         "title": layout.title,
         "classes": list(layout.classes),
@@ -257,3 +314,4 @@ def _manifest(
         "versions": {k: v for receipt in made for k, v in receipt.versions.items()},
         "splits": dict(sorted(splits.items())),
     }
+    return normal(document)

@@ -8,7 +8,8 @@ def describe(out: str, terms: interop.Terms, pbtxt: bool = False) -> list[str]:
     """Write the files by which other tools open a finished folder; return their names.
 
     What `terms` tells is kept for later builds, beside what earlier ones told. Works for
-    folders of earlier versions; shards, schema and manifest stay as they are. Raises
+    folders of earlier versions; shards and schema stay as they are, and the manifest but for the
+    digests of these files. Raises
     PlanError where the folder is not finished, or holds files of others by these names.
     """
     path = storage.join(out, manifest.NAME)
@@ -26,4 +27,5 @@ def describe(out: str, terms: interop.Terms, pbtxt: bool = False) -> list[str]:
         folder.refuse_foreign_side_files(out)
         terms.save(out)
         folder.write_side_files(out, found)
+        folder.renew(out, document, found)
     return sorted(found)

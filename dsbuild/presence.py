@@ -138,16 +138,19 @@ def _kept(paths: Sequence[str]) -> Iterator[tuple[str, Presence]]:
 @functools.lru_cache(1 << 12)
 def _decoded(path: str, stamp: Stamp | None) -> Presence:
     """Return what the labels of a file hold; by its stamp, since files change."""
-    from concurrent.futures import ThreadPoolExecutor  # here, since builds need no threads
-
     if stamp is None:
         raise ShardError(f"{path}: there is no such file; build or fetch it again")
-    labels = scan.labels_of(os.path.dirname(path))
+    return parse(lines(path, scan.labels_of(os.path.dirname(path))))
+
+
+def lines(path: str, labels: Sequence[str]) -> bytes:
+    """Return the list of the label values of a file's records, from its labels themselves."""
+    from concurrent.futures import ThreadPoolExecutor  # here, since builds need no threads
+
     places = [(i, begin) for i, (begin, _) in enumerate(scan.bounds(path) or tfrecord.walk(path))]
     chunks = [places[i : i + _CHUNK] for i in range(0, len(places), _CHUNK)]
     with ThreadPoolExecutor(cores()) as pool:
-        texts = pool.map(functools.partial(_lines, path, labels), chunks)
-        return parse("".join(texts).encode())
+        return "".join(pool.map(functools.partial(_lines, path, labels), chunks)).encode()
 
 
 def _lines(path: str, labels: Sequence[str], places: Sequence[tuple[int, int]]) -> str:

@@ -8,6 +8,7 @@ KINDS = {
     "missing": "files that the manifest lists and that are not there",
     "extra": "files that readers would take for shards",
     "changed": "files that are not as they were written",
+    "manifest": "numbers of the manifest that are not those of the records",
     "index": "indexes that do not fit their shards",
     "presence": "lists of label values that do not fit their shards",
     "frame": "frames that are damaged or cut",

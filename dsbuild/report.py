@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsbuild import census, manifest, scan, storage, tables, tfrecord, wire
+from dsbuild import census, manifest, receipts, scan, storage, tables, tfrecord, wire
 from dsbuild.audit import Audit
 from dsbuild.build import Summary
 from dsbuild.errors import ShardError
@@ -30,7 +30,7 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
             "bytes": sum(file.bytes for file in mine),
             "labels": total.labels,
             "classes": [
-                {"value": value, "name": None, **manifest.value_counts(total, value)}
+                {"value": value, "name": None, **receipts.value_counts(total, value)}
                 for value in sorted(total.images)
             ],
             "shards": [

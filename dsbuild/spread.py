@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dsbuild import folder, manifest, storage
+from dsbuild import folder, receipts, storage
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.build import Note, Summary, finish, opened, publish, surplus, tell
 from dsbuild.errors import ShardError
@@ -54,10 +54,8 @@ def spread(
             )
             title, last = "joining", functools.partial(ensure_joined, parts=count)
         outcomes = engine(Job(places, functools.partial(last, request=request), samples, title))
-        receipts = [outcome.receipt for outcome in outcomes]
-        document, rejects = finish(
-            request.out, request.recipe, names, receipts, others, request.accept
-        )
+        made = [outcome.receipt for outcome in outcomes]
+        document, rejects = finish(request.out, request.recipe, names, made, others, request.accept)
         tell(rejects, note)
         kept = sum(outcome.kept for outcome in outcomes)
         return Summary(document, len(outcomes) - kept, kept, rejects)
@@ -88,7 +86,7 @@ def ensure_part(task: tuple[Place, int], advance: Advance, *, request: Request, 
     """Write one of the parts of a shard, where neither it nor the shard seems to stand."""
     place, number = task
     shard = files.load(place, request.root, request.recipe)
-    receipt = manifest.load_receipt(request.out, shard.name)
+    receipt = receipts.load(request.out, shard.name)
     stamp = storage.stamp(storage.join(request.out, shard.name))
     if receipt and stamp and (receipt.plan, receipt.bytes) == (shard.digest, stamp.size):
         return  # it is looked at closely, once, where the parts would be joined

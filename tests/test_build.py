@@ -17,7 +17,9 @@ import pytest
 from dsbuild import manifest, shard, storage, tfrecord
 from dsbuild.audit import audit
 from dsbuild.errors import PlanError, ShardError, StorageError
+from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
+from dsbuild.policy import Policy
 from dsbuild.spread import spread
 from tests import fakes
 from tests.conftest import content, make, requested
@@ -29,6 +31,11 @@ def notes_of(root, out, **options):
     notes = []
     summary = make(root, out, note=notes.append, **options)
     return summary, "\n".join(notes)
+
+
+def unsealed(receipt):
+    """Return a receipt as earlier versions wrote it."""
+    return {key: value for key, value in receipt.items() if key not in ("digest", "seal")}
 
 
 def touch(path, data=None, mtime=None):
@@ -220,30 +227,117 @@ def test_rehash_notices_what_size_and_mtime_hide(voc, out):
     assert make(voc, out, shards=3, splits=("train",), sources="content").written == 0
 
 
-def test_another_recipe_says_what_differs(voc, out):
+def refused(root, out, match, **options):
+    """Hold a build over a finished one to a refusal that changes nothing; then overwrite it."""
+    before = everything(out)
+    with pytest.raises(PlanError, match=match) as caught:
+        make(root, out, **options)
+    assert "--overwrite" in str(caught.value)
+    assert everything(out) == before
+    make(root, out, overwrite=True, **options)
+    fresh = f"{out}-{len(os.listdir(os.path.dirname(out)))}"
+    make(root, fresh, **options)
+    assert content(out) == content(fresh)
+
+
+def everything(out):
+    """Return file -> bytes and time of change of all that lies in a folder, but for the lock."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in pathlib.Path(out).rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+
+
+def test_a_finished_build_is_not_replaced_by_another_recipe(voc, out):
     make(voc, out, shards=2)
-    summary, notes = notes_of(voc, out, shards=2, extras=("laplacian:raw16",))
-    assert summary.kept == 0
-    assert 'the recipe changed: extras was [] and is ["laplacian:raw16"]' in notes
-    assert "again: its recipe or its samples changed" in notes
-    _, notes = notes_of(voc, out, shards=2, verify="header")
-    assert 'verify was "full" and is "header"' in notes
+    match = (
+        r"holds a finished build of Pascal VOC \(voc\): train \(12 records in 2 shards\).*; "
+        r'extras was \[\] and is \["laplacian:raw16"\]'
+    )
+    refused(voc, out, match, shards=2, extras=("laplacian:raw16",))
+    refused(voc, out, 'verify was "full" and is "header"', shards=2, verify="header")
+    policy = Policy(max_side=20)
+    refused(voc, out, "images.max_side was null and is 20", shards=2, policy=policy)
+
+
+def test_a_finished_build_is_not_replaced_by_another_layout(voc, out, tmp_path):
+    make(voc, out, shards=2)
+    root = fakes.pairs(tmp_path)
+    match = r"Pascal VOC \(voc\).*this build is one of .* \(pairs\)"
+    layout = Pairs(names=("a", "b", "c"))
+    refused(root, out, match, layout=layout)
+
+
+def test_a_finished_build_is_not_replaced_by_other_samples(voc, out):
+    make(voc, out, shards=4, splits=("train",))
+    names = [f"2007_{i:06d}" for i in range(12)]
+    fakes.write_list(voc, "train", [*names[:4], names[5], names[4], *names[6:]])
+    match = "of split train of other samples, or in another order, and would replace or remove"
+    refused(voc, out, match, shards=4, splits=("train",))
+    refused(voc, out, match, shards=4, splits=("train",), limit=3)
+    refused(voc, out, match, shards=4, splits=("train",), order="shuffled")
+
+
+def test_a_finished_build_is_not_replaced_by_another_source(voc, out, tmp_path):
+    make(voc, out, shards=3)
+    other = fakes.voc(tmp_path / "other", seed=1)
+    refused(other, out, "has the same files in .*: another source", shards=3)
+
+
+def test_a_copied_source_is_the_same(voc, out, tmp_path):
+    make(voc, out, shards=3)
+    before = content(out)
+    copy = tmp_path / "copy"
+    shutil.copytree(voc, copy)
+    for path in copy.rglob("*"):
+        os.utime(path)
+    make(copy, out, shards=3)
+    assert content(out) == before
+
+
+def test_what_is_missing_or_damaged_is_no_loss(voc, out):
+    make(voc, out, shards=2, splits=("train",))
+    for path in pathlib.Path(out).glob("*.tfrecord"):
+        path.write_bytes(path.read_bytes()[:-1])
+    make(voc, out, shards=3, splits=("train",))
+    fresh = out + "-fresh"
+    make(voc, fresh, shards=3, splits=("train",))
+    assert content(out) == content(fresh)
+
+
+def test_an_unfinished_build_goes_on_by_its_recipe_alone(voc, out):
+    make(voc, out, shards=4, splits=("train",))
+    os.remove(os.path.join(out, "manifest.json"))
+    with pytest.raises(PlanError, match="holds an unfinished build of layout voc; verify was"):
+        make(voc, out, shards=4, splits=("train",), verify="header")
+    make(voc, out, shards=4, splits=("train",))
+
+
+def test_overwrite_reads_before_it_removes(voc, out):
+    make(voc, out, shards=2, splits=("train",))
+    before = everything(out)
+    path = pathlib.Path(voc, "JPEGImages/2007_000000.jpg")
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(shard.example.Rejected, match="2007_000000"):
+        make(voc, out, shards=3, splits=("train",), overwrite=True)
+    assert everything(out) == before
 
 
 def test_only_the_shards_concerned_are_written_again(voc, out):
     make(voc, out, shards=4, splits=("train",))
-    expected = content(out)
-    names = [f"2007_{i:06d}" for i in range(12)]
-    fakes.write_list(voc, "train", [*names[:4], names[5], names[4], *names[6:]])
+    path = pathlib.Path(voc, "JPEGImages/2007_000004.jpg")
+    path.write_bytes(pathlib.Path(voc, "JPEGImages/2007_000003.jpg").read_bytes())
     summary = make(voc, out, shards=4, splits=("train",))
     assert (summary.written, summary.kept) == (1, 3)
-    fakes.write_list(voc, "train", names)
-    make(voc, out, shards=4, splits=("train",))
-    assert content(out) == expected
+    fresh = out + "-fresh"
+    make(voc, fresh, shards=4, splits=("train",))
+    assert content(out) == content(fresh)
 
 
-def test_another_number_of_shards_leaves_no_old_one(voc, out):
+def test_an_unfinished_build_of_another_number_of_shards_leaves_no_old_one(voc, out):
     make(voc, out, shards=4, splits=("train",))
+    os.remove(os.path.join(out, "manifest.json"))
     _, notes = notes_of(voc, out, shards=3, splits=("train",))
     assert "removing 4 shards of an earlier plan" in notes
     fresh = out + "-fresh"
@@ -272,7 +366,9 @@ def test_splits_can_be_built_one_after_another(voc, out, tmp_path):
 def test_one_folder_is_one_recipe(voc, out):
     make(voc, out, splits=("train",))
     before = content(out)
-    with pytest.raises(PlanError, match=r"holds split train, built by another recipe.*--overwrite"):
+    with pytest.raises(
+        PlanError, match=r"verify was .full. and is .header.; choose .* --overwrite"
+    ):
         make(voc, out, splits=("val",), verify="header")
     assert content(out) == before
 
@@ -297,7 +393,7 @@ def test_a_split_whose_rebuild_failed_is_not_taken_for_finished(voc, out, shards
     with pytest.raises(shard.example.Rejected, match="2007_000012"):
         make(voc, out, splits=("train", "val"), shards=2)
     for _ in range(2):
-        with pytest.raises(PlanError, match="unfinished build of split val"):
+        with pytest.raises(PlanError, match="holds an unfinished build of"):
             make(voc, out, splits=("train",), shards=shards)
     path.write_bytes(whole)
     make(voc, out, splits=("train", "val"), shards=2)
@@ -311,8 +407,8 @@ def test_a_failed_rebuild_by_another_recipe_is_not_mixed_in(voc, out):
     path = pathlib.Path(voc, "JPEGImages/2007_000017.jpg")
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(shard.example.Rejected):
-        make(voc, out, splits=("train", "val"), shards=2, extras=("laplacian:raw16",))
-    with pytest.raises(PlanError, match="unfinished build of split val"):
+        make(voc, out, splits=("train", "val"), shards=2, extras=("edges",), overwrite=True)
+    with pytest.raises(PlanError, match="unfinished build of"):
         make(voc, out, splits=("train",), shards=2)
 
 
@@ -362,7 +458,8 @@ def test_receipts_of_another_shape_are_no_receipts(voc, out):
     path.write_text(json.dumps({**document, "sources": document["sources"][:1]}))
     assert make(voc, out, shards=2, splits=("val",)).written == 1
     assert content(out) == expected
-    path.write_text(json.dumps({**document, "versions": {"other": "1"}}))
+    assert make(voc, out, shards=2, splits=("val",)).written == 0
+    path.write_text(json.dumps(unsealed({**document, "versions": {"other": "1"}})))
     assert make(voc, out, shards=2, splits=("val",)).written == 0
 
 
@@ -408,7 +505,7 @@ def test_kept_shards_of_other_library_versions_are_named(voc, out):
     for path in pathlib.Path(out, ".dsbuild/receipts").iterdir():
         document = json.loads(path.read_text())
         document["versions"]["pillow"] = "1.0"
-        path.write_text(json.dumps(document))
+        path.write_text(json.dumps(unsealed(document)))
     summary, notes = notes_of(voc, out, shards=2, splits=("val",))
     assert summary.written == 0
     assert "kept shards were written with pillow 1.0" in notes
@@ -624,7 +721,9 @@ def test_shard_size_decides_the_number_of_shards(voc, out):
     summary = make(voc, out, splits=("train",), shard_size=sources // 3)
     assert len(summary.manifest["splits"]["train"]["shards"]) == 3
     # What extras add is counted in.
-    summary = make(voc, out, splits=("train",), shard_size=sources // 3, extras=("laplacian",))
+    summary = make(
+        voc, out, splits=("train",), shard_size=sources // 3, extras=("laplacian",), overwrite=True
+    )
     shards = summary.manifest["splits"]["train"]["shards"]
     mean = sum(entry["bytes"] for entry in shards) / len(shards)
     assert 0.6 < mean / (sources // 3) < 1.7

@@ -17,7 +17,7 @@ FLOORS = {
     6: ["build", "decode", "describe", "examine", "export", "sections", "torch", "validate"],
     5: ["audit", "folder", "gallery", "reader", "shard"],
     4: ["census", "example", "plan", "presence", "records"],
-    3: ["interop", "listing", "mistakes", "recipe", "scan"],
+    3: ["interop", "listing", "mistakes", "receipts", "recipe", "scan"],
     2: ["cluster", "extras", "layouts", "manifest", "policy", "shown", "spool", "tfrecord"],
     1: [
         "blocks",

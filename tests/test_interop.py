@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import interop, manifest, scan, schema, tfrecord, wire
+from dsbuild import interop, receipts, scan, schema, tfrecord, wire
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
@@ -188,7 +188,7 @@ def test_no_side_file_is_read_as_a_shard():
 def _document(classes, split="train"):
     """Return a manifest of one split without records."""
     layout = Pairs(names=classes)
-    entry = manifest.split_entry([], classes, 255, "")
+    entry = receipts.split_entry([], classes, 255, "")
     return {
         "dsbuild": "0",
         "title": layout.title,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsbuild import manifest, tfrecord
+from dsbuild import manifest, receipts, tfrecord
 from dsbuild.audit import Request, audit
 from dsbuild.build import build
 from dsbuild.errors import SampleError, ShardError
@@ -52,7 +52,7 @@ def test_joined_parts_are_the_shard(voc, out, tmp_path, count):
         parts.write_part(part, nothing, out=out, on_error="stop", compare="stamp")
     assert parts.join(shard, nothing, out=out, parts=count) == receipt
     assert content(out) == content(whole)
-    assert manifest.load_receipt(out, shard.name) == manifest.load_receipt(whole, shard.name)
+    assert receipts.load(out, shard.name) == receipts.load(whole, shard.name)
     assert os.listdir(manifest.parts_path(out)) == []
     # The index leads to every record.
     offsets = manifest.offsets(out, shard.name)

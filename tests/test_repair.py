@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild.errors import PlanError, ShardError
+from dsbuild.errors import PlanError
 from dsbuild.policy import Policy
 from dsbuild.repair import repair
 from dsbuild.validate import validate
@@ -102,12 +102,16 @@ def test_what_cannot_be_repaired(voc, tmp_path, run):
         repair(str(tmp_path))
     out = tmp_path / "out"
     make(voc, out, splits=("train",))
-    (out / ".dsbuild" / "recipe.json").write_text("{}")
-    with pytest.raises(PlanError, match="found a recipe that this version does not know"):
+    fresh = content(out)
+    for text in ("{}", "{"):
+        (out / ".dsbuild" / "recipe.json").write_text(text)
         repair(str(out), voc)
-    (out / ".dsbuild" / "recipe.json").write_text("{")
-    with pytest.raises(ShardError, match="damaged JSON"):
-        repair(str(out), voc)
+        assert content(out) == fresh
+        (out / ".dsbuild" / "recipe.json").write_text(text)
+        (out / "manifest.json").write_text("{")
+        with pytest.raises(PlanError, match=r"neither manifest\.json nor the recipe can be read"):
+            repair(str(out), voc)
+        (out / "manifest.json").write_bytes(fresh["manifest.json"])
     result = run("repair", tmp_path)
     assert result.exit_code == 1
     assert "found no plan of dsbuild" in result.stderr

@@ -66,23 +66,42 @@ def validate(
 @click.argument("path", default="tfrecord")
 @click.argument("source", required=False)
 @click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option(
+    "--accept-changed-sources",
+    is_flag=True,
+    help="Take sources that changed since the build as they are now.",
+)
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def repair(path: str, source: str | None, workers: int | None, quiet: bool) -> None:
-    """Write again what is missing or damaged in a folder that dsbuild wrote.
+def repair(
+    path: str,
+    source: str | None,
+    workers: int | None,
+    accept_changed_sources: bool,
+    quiet: bool,
+) -> None:
+    """Restore what is missing or damaged in a folder that dsbuild wrote.
 
     PATH is the folder, ./tfrecord by default; SOURCE the data set that it was built from.
-    Shards that stand are kept; the folder ends with the bytes of a fresh build.
+    Shards that are whole are kept; the folder ends with the bytes of a fresh build. A repair
+    that fails leaves the folder as it was.
 
     \b
     Example:
       dsbuild repair tfrecord data
     """
-    with errors():
+    with errors("the folder is as it was"):
         from dsbuild import job, report, tables
         from dsbuild.audit import Audit
         from dsbuild.repair import repair
 
-        summary = repair(path, source, workers or job.cores(), quiet, note=note)
+        summary = repair(
+            path,
+            source,
+            workers or job.cores(),
+            quiet,
+            note=note,
+            accept_changed_sources=accept_changed_sources,
+        )
         if not quiet:
             click.echo(
                 tables.summary_text(report.summary_document(summary, Audit((), ()), path, 0))

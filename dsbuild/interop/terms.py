@@ -6,6 +6,8 @@
 from dataclasses import dataclass
 
 from dsbuild import manifest, storage
+from dsbuild.documents import fits
+from dsbuild.errors import ShardError
 
 NAME = "terms.json"
 
@@ -27,7 +29,11 @@ class Terms:
         if self == Terms():
             storage.remove(path(out))
         else:
-            storage.write(path(out), manifest.dump(vars(self), 2).encode())
+            storage.write(path(out), self.text())
+
+    def text(self) -> bytes:
+        """Return the file of the terms."""
+        return manifest.dump(vars(self), 2).encode()
 
 
 def path(out: str) -> str:
@@ -39,6 +45,7 @@ def load(out: str) -> Terms:
     """Return the terms of an output folder, none where it was told none."""
     if storage.stamp(path(out)) is None:
         return Terms()
-    document = manifest.parse(storage.read(path(out))[0], path(out))
-    known = document if isinstance(document, dict) else {}
-    return Terms(**{name: known.get(name) for name in vars(Terms())})
+    document = manifest.read(path(out))
+    if not fits(document, dict.fromkeys((f"{name}?" for name in vars(Terms())), str | None)):
+        raise ShardError(f"{path(out)}: found no terms; remove the file, and tell them again")
+    return Terms(**{name: document.get(name) for name in vars(Terms())})

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple
 
 from dsbuild import spool
 from dsbuild.documents import fits
@@ -59,15 +60,31 @@ class ShardPlan:
         return [[sample.key, sample.image, sample.label] for sample in self.samples]
 
 
-def read_line(line: bytes, path: str) -> tuple[str, tuple[Sample, ...]]:
-    """Return a shard's name and its samples from a line of the plan file `path`.
+class Line(NamedTuple):
+    """What a line of a plan file says: a shard's name, its samples, the digest of its plan."""
 
-    Raises ShardError where it is none.
-    """
+    name: str
+    samples: tuple[Sample, ...]
+    digest: str
+
+    def plan(self, root: str, recipe: Recipe, path: str) -> ShardPlan:
+        """Return the plan; raise ShardError where it has another digest than its line says."""
+        made = ShardPlan(self.name, root, self.samples, recipe)
+        if made.digest != self.digest:
+            raise ShardError(
+                f"{path}: the plan of {self.name} does not have the digest that its line names: it "
+                "is damaged, or of another recipe; dsbuild repair restores it"
+            )
+        return made
+
+
+def read_line(line: bytes, path: str) -> Line:
+    """Return what a line of the plan file `path` says; raise ShardError where it is none."""
     document = parse(line, path)
     if not fits(document, _LINE) or not SHARD.fullmatch(document["name"]):
-        raise ShardError(f"{path}: found no plan of dsbuild; build the folder again")
-    return document["name"], tuple(Sample(*row) for row in document["samples"])
+        raise ShardError(f"{path}: found no plan of dsbuild; dsbuild repair restores it")
+    samples = tuple(Sample(*row) for row in document["samples"])
+    return Line(document["name"], samples, document["digest"])
 
 
 def even_split(total: int, parts: int) -> list[range]:

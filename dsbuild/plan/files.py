@@ -1,10 +1,12 @@
 """Plans in an output folder: a file a split, a line a shard. There before any of their shards."""
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dsbuild import manifest, plan, storage
+from dsbuild.errors import ShardError
 from dsbuild.layouts import Sample
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
@@ -37,13 +39,36 @@ def save(out: str, split: str, plans: Iterable[ShardPlan]) -> None:
         file.writelines(shard.line().encode() for shard in plans)
 
 
+def holds(out: str, split: str, plans: Iterable[ShardPlan]) -> bool:
+    """Tell whether the plan of a split stands as `save` would write it."""
+    name = path(out, split)
+    if storage.stamp(name) is None:
+        return False
+    lines = (shard.line().encode() for shard in plans)
+    with storage.reading(name) as (file, _):
+        return all(one == other for one, other in itertools.zip_longest(file, lines))
+
+
 def samples(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
     """Return shard -> its samples in order; none where the split has no plan."""
     name = path(out, split)
     if storage.stamp(name) is None:
         return {}
     with storage.reading(name) as (file, _):
-        return dict(plan.read_line(line, name) for line in file)
+        found = [plan.read_line(line, name) for line in file]
+    return {line.name: line.samples for line in found}
+
+
+def lines(out: str) -> Iterator[plan.Line]:
+    """Yield what the lines of all plan files say, past those that are damaged."""
+    for split in sorted(splits(out)):
+        name = path(out, split)
+        with storage.reading(name) as (file, _):
+            for line in file:
+                try:
+                    yield plan.read_line(line, name)
+                except ShardError:
+                    continue
 
 
 def places(path: str) -> Iterator[Place]:
@@ -55,14 +80,13 @@ def places(path: str) -> Iterator[Place]:
             offset += len(line)
 
 
-def read(place: Place) -> tuple[str, tuple[Sample, ...]]:
-    """Return a shard's name and its samples, read from its place alone."""
+def read(place: Place) -> plan.Line:
+    """Return what the plan of a shard says, read from its place alone."""
     with storage.reading(place.path) as (file, _):
         file.seek(place.offset)
         return plan.read_line(file.read(place.size), place.path)
 
 
 def load(place: Place, root: str, recipe: Recipe) -> ShardPlan:
-    """Return the plan of a shard, read from its place alone."""
-    name, found = read(place)
-    return ShardPlan(name, root, found, recipe)
+    """Return the plan of a shard, read from its place alone; raise ShardError if damaged."""
+    return read(place).plan(root, recipe, place.path)

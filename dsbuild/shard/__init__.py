@@ -6,11 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dsbuild import example, extras, images, manifest, palettes, presence, storage, tfrecord
+from dsbuild import (
+    example,
+    extras,
+    images,
+    manifest,
+    palettes,
+    presence,
+    receipts,
+    storage,
+    tfrecord,
+)
 from dsbuild.job import Advance
 from dsbuild.layouts import Sample
-from dsbuild.manifest import Reject, ShardReceipt, Statistics
+from dsbuild.manifest import Reject, Statistics
 from dsbuild.plan import ShardPlan
+from dsbuild.receipts import ShardReceipt
 from dsbuild.recipe import Recipe
 from dsbuild.storage import Stamp
 
@@ -93,8 +104,7 @@ def complete(
         values=None if values is None else hashlib.sha256(values).hexdigest(),
         colours=colours,
     )
-    receipt.save(out)
-    return dataclasses.replace(receipt, sources=())
+    return dataclasses.replace(receipt.save(out), sources=())
 
 
 def versions(recipe: Recipe) -> dict[str, str]:
@@ -119,7 +129,7 @@ def check_shard(
     `compare` is `Request.sources`.
     """
     advance(len(shard.samples), 0)
-    receipt = manifest.load_receipt(out, shard.name)
+    receipt = receipts.load(out, shard.name)
     path = storage.join(out, shard.name)
     if receipt is None or storage.stamp(path) is None:
         return Standing(None, "it is missing")

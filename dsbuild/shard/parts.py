@@ -9,11 +9,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dsbuild import manifest, palettes, plan, storage, tfrecord
+from dsbuild import manifest, palettes, plan, receipts, storage, tfrecord
 from dsbuild.errors import ShardError
 from dsbuild.job import Advance
-from dsbuild.manifest import ShardReceipt, Statistics
+from dsbuild.manifest import Statistics
 from dsbuild.plan import ShardPlan
+from dsbuild.receipts import ShardReceipt
 from dsbuild.shard import complete, ensure
 
 FEWEST = 64  # samples of a part; of fewer, joining costs more than is won
@@ -57,27 +58,27 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
     Raises ShardError where a part does not stand.
     """
     home = place(out, shard.name)
-    receipts = [_receipt(home, part.plan) for part in divide(shard, parts)]
-    values = _values(home, receipts)
+    found = [_receipt(home, part.plan) for part in divide(shard, parts)]
+    values = _values(home, found)
     with storage.writing(storage.join(out, shard.name)) as file:
         writer = tfrecord.Writer(file)
-        for receipt in receipts:
+        for receipt in found:
             with storage.reading(storage.join(home, receipt.name)) as (frames, _):
                 writer.append(frames, manifest.offsets(home, receipt.name))
     if (writer.size, len(writer.index)) != (
-        sum(receipt.bytes for receipt in receipts),
-        sum(receipt.records for receipt in receipts),
+        sum(receipt.bytes for receipt in found),
+        sum(receipt.records for receipt in found),
     ):
         raise _changed(home)
     made = complete(
         shard,
         writer,
         values,
-        rejects=[reject for receipt in receipts for reject in receipt.rejects],
-        statistics=sum((receipt.statistics for receipt in receipts), Statistics()),
-        sources=[row for receipt in receipts for row in receipt.sources],
-        versions={k: v for receipt in receipts for k, v in receipt.versions.items()},
-        colours=palettes.rows(palettes.joined(receipt.colours for receipt in receipts)),
+        rejects=[reject for receipt in found for reject in receipt.rejects],
+        statistics=sum((receipt.statistics for receipt in found), Statistics()),
+        sources=[row for receipt in found for row in receipt.sources],
+        versions={k: v for receipt in found for k, v in receipt.versions.items()},
+        colours=palettes.rows(palettes.joined(receipt.colours for receipt in found)),
         out=out,
     )
     storage.remove_folder(home)
@@ -85,14 +86,14 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
     return made
 
 
-def _values(home: str, receipts: Sequence[ShardReceipt]) -> bytes | None:
+def _values(home: str, made: Sequence[ShardReceipt]) -> bytes | None:
     """Return the lists of label values of parts as one, None where a part has none."""
-    if any(receipt.values is None for receipt in receipts):
+    if any(receipt.values is None for receipt in made):
         return None
-    paths = [manifest.values_path(home, receipt.name) for receipt in receipts]
+    paths = [manifest.values_path(home, receipt.name) for receipt in made]
     with storage.ahead(paths) as read:
         found = [read(path)[0] for path in paths]
-    for receipt, one in zip(receipts, found, strict=True):
+    for receipt, one in zip(made, found, strict=True):
         if hashlib.sha256(one).hexdigest() != receipt.values:
             raise _changed(home)
     return b"".join(found)
@@ -103,7 +104,7 @@ def _changed(home: str) -> ShardError:
 
 
 def _receipt(home: str, part: ShardPlan) -> ShardReceipt:
-    receipt = manifest.load_receipt(home, part.name)
+    receipt = receipts.load(home, part.name)
     if receipt is None or receipt.plan != part.digest:
         raise ShardError(f"{home}: the part {part.name} is gone; run the same command again")
     return receipt

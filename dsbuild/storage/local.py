@@ -215,6 +215,19 @@ def placing(path: str) -> Iterator[str]:
                 os.unlink(temporary)
 
 
+def move(path: str, to: str) -> None:
+    """Rename a file that was synced when it was written."""
+    folder = os.path.dirname(to) or "."
+    try:
+        os.makedirs(folder, exist_ok=True)
+        os.replace(path, to)
+        _sync(folder)
+    except OSError as error:
+        raise StorageError(
+            f"{to}: cannot be written: {error.strerror}; run the same command again"
+        ) from error
+
+
 def remove(*paths: str) -> None:
     """Remove files; one that is not there is no error."""
     for path in paths:

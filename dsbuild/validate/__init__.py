@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from dsbuild.job import Job
 from dsbuild.plan import files as plans
 from dsbuild.problems import Problem
 from dsbuild.schema import Schema, load
-from dsbuild.validate import beside
+from dsbuild.validate import beside, control
 from dsbuild.validate.base import LEVELS, Checked, Expected, Rules, Task
 from dsbuild.validate.shards import check
 
@@ -75,7 +75,8 @@ def validate(
         # check.
         from dsbuild.validate import across
         from dsbuild.validate.example import look
-    tasks = _tasks(home, paths, known if look else None)
+    mine = list(control.problems(path, known, notes)) if known is not None else []
+    tasks = _tasks(home, paths, known if look else None, {one.file for one in mine})
     size = storage.size(paths)
     if level == "frames":
         workers = min(workers, 1 + size // _SOON)
@@ -84,10 +85,16 @@ def validate(
     checked = run(job) if run else job.run(workers, quiet)
     if known is not None:
         problems += _against_manifest(path, known, checked)
-        problems += _side_files(path, known, notes)
+        problems += mine
+        if "files" not in known:
+            problems += _side_files(path, known, notes)
+        if level in ("pixels", "source"):
+            by_name = {os.path.basename(one.path): one for one in checked}
+            problems += control.counted(path, known, by_name)
     elif whole:
         problems += _unnumbered(path, paths)
-    if known is None and whole and storage.is_folder(storage.join(path, manifest.STATE)):
+    there = storage.stamp(storage.join(path, manifest.NAME))
+    if not there and whole and storage.is_folder(storage.join(path, manifest.STATE)):
         text = "found no manifest.json, so this build is unfinished; run its command again"
         problems.append(Problem("unfinished", path, text))
     for one in checked:
@@ -161,11 +168,15 @@ def _rules(
     return Rules(level, schema, True, expected, roots)
 
 
-def _tasks(home: str, paths: Sequence[str], known: Mapping[str, Any] | None) -> list[Task]:
+def _tasks(
+    home: str, paths: Sequence[str], known: Mapping[str, Any] | None, changed: Collection[str]
+) -> list[Task]:
+    """Return the files with the places of their plans, of plan files that are not `changed`."""
     places = {}
     for split in (known or {}).get("splits", {}):
         path = plans.path(home, split)
-        found = list(plans.places(path)) if storage.stamp(path) else []
+        there = path not in changed and storage.stamp(path)
+        found = list(plans.places(path)) if there else []
         places |= {manifest.shard_name(split, i, len(found)): one for i, one in enumerate(found)}
     return [Task(path, home, places.get(os.path.basename(path))) for path in paths]
 
@@ -208,7 +219,8 @@ def _side_files(path: str, known: Mapping[str, Any], notes: list[str]) -> list[P
     try:
         if known.get("dsbuild") != __version__:
             raise PlanError(f"dsbuild {known.get('dsbuild')} wrote the folder")
-        unlike = folder.unlike(path, recipe.load(known["recipe"]), known)
+        made = recipe.load(known["recipe"])
+        unlike = folder.unlike(path, folder.side_files(path, made, known))
     except DsbuildError as error:
         notes.append(f"files beside the shards were not compared: {error}")
         return []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dsbuild.extras import Chosen
 from dsbuild.layouts import Sample
+from dsbuild.manifest import Statistics
 from dsbuild.plan.files import Place
 from dsbuild.problems import Problem
 from dsbuild.recipe import Recipe
@@ -78,6 +79,7 @@ class Checked:
       keys, images: 64-bit digests of key and image of every record, none at level `frames`.
       values: the label values that occur.
       lines: those of each record, as in a shard's list; none below level `pixels`.
+      statistics: what was counted over the records, as a build counts it; likewise.
     """
 
     path: str
@@ -92,6 +94,7 @@ class Checked:
     images: array = field(default_factory=lambda: array("Q"))
     values: set[int] = field(default_factory=set)
     lines: bytearray = field(default_factory=bytearray)
+    statistics: Statistics = field(default_factory=Statistics)
 
     def add(self, kind: str, text: str, record: Record | None = None, key: str = "") -> None:
         """Note a problem of the file, or of one of its records."""

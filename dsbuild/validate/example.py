@@ -48,11 +48,13 @@ def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> 
                 checked.add("source", text, record, key)
     if rules.level in ("pixels", "source"):
         again = record.number % _AGAIN == 0
-        found: set[int] = set()
-        for kind, text in pixels.problems(values, rules.expected, found, again):
+        seen = pixels.Seen()
+        for kind, text in pixels.problems(values, rules.expected, seen, again):
             checked.add(kind, text, record, key)
-        checked.values |= found
-        checked.lines += presence.line(found).encode()
+        checked.values.update(seen.values)
+        checked.lines += presence.line(seen.values).encode()
+        labels = int(bool(values.keys() & {"label", "class"}))
+        checked.statistics += seen.statistics(rules.expected.ignore, labels)
     return key, wire.first(values.get("image"))
 
 

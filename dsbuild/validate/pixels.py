@@ -1,30 +1,62 @@
 """One record's image, label and extras, decoded and held against its other features."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
 from dsbuild.extras import Chosen
+from dsbuild.manifest import Statistics
 from dsbuild.validate.base import Expected
 from dsbuild.wire import Parsed
 
 _FORMATS = {"jpg": "jpeg"}  # as some write it
 
 
+@dataclass
+class Seen:
+    """What a record showed: the image's header, its class, or its label's pixels by value."""
+
+    head: images.Header | None = None
+    number: int | None = None
+    counts: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def values(self) -> list[int]:
+        """The label values that occur."""
+        return [*self.counts, *([] if self.number is None else [self.number])]
+
+    def statistics(self, ignore: int | None, labels: int) -> Statistics:
+        """Return what a build counts of the record; `labels` is 1 where it has a label."""
+        if self.head is None:
+            return Statistics(labels=labels)
+        labelled = sum(self.counts.values()) - self.counts.get(ignore, 0)
+        return Statistics(
+            pixels=self.counts,
+            images=dict.fromkeys(self.values, 1),
+            around=dict.fromkeys(self.counts, labelled),
+            heights=(self.head.height, self.head.height),
+            widths=(self.head.width, self.head.width),
+            formats={self.head.format: 1},
+            rotated=int(self.head.orientation != 1),
+            labels=labels,
+        )
+
+
 def problems(
-    values: Mapping[str, Parsed], expected: Expected, found: set[int], again: bool
+    values: Mapping[str, Parsed], expected: Expected, seen: Seen, again: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield the kind and text of what is wrong with a record's values by role.
 
-    Adds the label values that occur to `found`; computes extras `again` where asked.
+    Notes what it sees in `seen`; computes extras `again` where asked.
     """
     data = _bytes(values, "image")
     size = None
     if data is not None:
         try:
-            head = images.header(data)
+            head = seen.head = images.header(data)
             size = (head.height, head.width)
             images.check(data, head)
         except ImageError as error:
@@ -33,7 +65,7 @@ def problems(
             yield from (("header", text) for text in _of_header(values, head))
     number = _number(values, "class")
     if number is not None:
-        found.add(number)
+        seen.number = number
         if expected.classes is not None and not 0 <= number < expected.classes:
             yield "values", f"found class {number}, expected 0 to {expected.classes - 1}"
     label = _bytes(values, "label")
@@ -48,8 +80,7 @@ def problems(
         there, expected_size = (f"{width} x {height}" for height, width in (plane.shape, size))
         text = f"found a label of {there} pixels, expected the image's {expected_size}"
         yield "label", text
-    counts = images.histogram(plane)
-    found.update(counts)
+    counts = seen.counts = images.histogram(plane)
     yield from _of_values(counts, expected)
     if again and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from dsbuild import manifest, storage, tfrecord
+from dsbuild import manifest, receipts, storage, tfrecord
 from dsbuild.errors import DsbuildError, ShardError
 from dsbuild.job import Advance
 from dsbuild.plan import files
@@ -46,13 +46,13 @@ def _samples(task: Task, name: str, checked: Checked) -> Samples:
     if task.place is None:
         return None
     try:
-        planned, samples = files.read(task.place)
+        planned, samples, _ = files.read(task.place)
         if planned != name:
             raise ShardError(f"{task.place.path}: found {planned}, expected {name} in its place")
     except DsbuildError as error:
         path = task.place.path
         checked.problems.append(Problem("changed", path, str(error).removeprefix(f"{path}: ")))
         return None
-    receipt = manifest.load_receipt(task.home, name)
+    receipt = receipts.load(task.home, name)
     left = {reject.key for reject in receipt.rejects} if receipt else ()
     return [sample for sample in samples if sample.key not in left]

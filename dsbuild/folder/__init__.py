@@ -1,0 +1,73 @@
+"""The output folder as a whole: which shards are ours, opening it for work, closing it.
+
+A folder with a manifest is complete. Work on it begins by taking the manifest away
+and ends by writing it, so that a reader never meets old and new shards together.
+"""
+
+from dsbuild.folder.closing import (
+    betas,
+    close,
+    described,
+    digests,
+    load_recipe,
+    open_for_work,
+    recipe_text,
+    renew,
+    save_recipe,
+    side_files,
+    unlike,
+    write_side_files,
+)
+from dsbuild.folder.refusals import (
+    differences,
+    other_splits,
+    refuse_ambiguous,
+    refuse_foreign_side_files,
+    refuse_replacement,
+    refuse_source,
+    refuse_strangers,
+)
+from dsbuild.folder.state import (
+    FAILED,
+    PREVIOUS,
+    STATISTICS,
+    clear,
+    forget,
+    rejects,
+    shards,
+    state,
+    strays,
+    sweep,
+)
+
+__all__ = [
+    "FAILED",
+    "PREVIOUS",
+    "STATISTICS",
+    "betas",
+    "clear",
+    "close",
+    "described",
+    "differences",
+    "digests",
+    "forget",
+    "load_recipe",
+    "open_for_work",
+    "other_splits",
+    "recipe_text",
+    "refuse_ambiguous",
+    "refuse_foreign_side_files",
+    "refuse_replacement",
+    "refuse_source",
+    "refuse_strangers",
+    "rejects",
+    "renew",
+    "save_recipe",
+    "shards",
+    "side_files",
+    "state",
+    "strays",
+    "sweep",
+    "unlike",
+    "write_side_files",
+]

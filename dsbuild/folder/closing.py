@@ -1,0 +1,184 @@
+"""Opening a folder for work, and closing it: what describes its shards, the manifest last."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dsbuild import interop, manifest, storage
+from dsbuild.documents import fits_values, normal
+from dsbuild.errors import PlanError
+from dsbuild.folder.state import (
+    FAILED,
+    PREVIOUS,
+    RECIPE,
+    SIDE,
+    descriptions,
+    entries,
+    read,
+    side_names,
+    state,
+)
+from dsbuild.manifest import Reject
+from dsbuild.recipe import Recipe, load
+
+_WEIGHTS = "weights"  # a key of the recipe's file that is not the recipe's
+
+
+def write_side_files(out: str, found: Mapping[str, bytes]) -> None:
+    """Write side files, and note before that they are ours."""
+    noted = manifest.dump(sorted(side_names(out) | set(found)))
+    storage.write(state(out, SIDE), noted.encode())
+    for name, data in found.items():
+        storage.write(storage.join(out, name), data)
+
+
+def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return name -> bytes of what stands beside the manifest: schema, files for other tools."""
+    splits = document["splits"].values()
+    records = sum(split["records"] for split in splits)
+    labels = sum(split["labels"] for split in splits)
+    with_labels = ("label", "label.format", *recipe.roles("label", "alpha"))
+    schema = recipe.schema.select(
+        always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
+        sometimes=with_labels if labels else (),
+    )
+    pbtxt = interop.pbtxt.NAME in side_names(out)
+    found = interop.side_files(schema, document, interop.load(out), pbtxt)
+    return {manifest.SCHEMA: schema.text().encode()} | found
+
+
+def unlike(out: str, found: Mapping[str, bytes]) -> list[str]:
+    """Return the files that are missing, or have other bytes.
+
+    The text of the card is anybody's to edit.
+    """
+    wrong = []
+    for name, data in found.items():
+        path = storage.join(out, name)
+        if not storage.stamp(path) or (name != interop.card.NAME and storage.read(path)[0] != data):
+            wrong.append(name)
+    return wrong
+
+
+def open_for_work(out: str) -> None:
+    """Take away what says that the folder is complete; keep it aside for other splits."""
+    document = manifest.load(out)
+    if document is not None:
+        storage.write(state(out, PREVIOUS), manifest.dump(document, 2).encode())
+    for name in descriptions(out):
+        storage.remove(storage.join(out, name))
+    storage.remove(state(out, SIDE))
+    storage.remove(state(out, FAILED))
+
+
+def save_recipe(out: str, recipe: Recipe, splits: Iterable[str]) -> None:
+    """Write the recipe that shards of some splits are being built by."""
+    known = betas(entries(out)) | {
+        split: dict(one.parameters)["beta"]
+        for split in splits
+        for one in recipe.chosen
+        if one.name == "weights"
+    }
+    storage.write(state(out, RECIPE), recipe_text(recipe.document(), known))
+
+
+def recipe_text(document: Mapping[str, Any], known: Mapping[str, float]) -> bytes:
+    """Return the file of a recipe; beside it the betas of class weights, which change no record."""
+    weights = {_WEIGHTS: dict(sorted(known.items()))} if known else {}
+    return manifest.dump({**document, **weights}, 2).encode()
+
+
+def betas(document: Mapping[str, Any]) -> dict[str, float]:
+    """Return split -> beta of its class weights, of the splits of a manifest that have some."""
+    return {
+        split: entry["weights"]["beta"]
+        for split, entry in document.get("splits", {}).items()
+        if "weights" in entry
+    }
+
+
+def load_recipe(out: str) -> tuple[Recipe, dict[str, float]]:
+    """Return the recipe that lies in the folder's state, and the betas of its class weights."""
+    document = read(state(out, RECIPE))
+    if not isinstance(document, dict):
+        raise PlanError(f"{state(out, RECIPE)}: found no recipe; dsbuild repair restores it")
+    known = document.pop(_WEIGHTS, {})
+    made = load(document)
+    return made, known if fits_values(known, float) else {}
+
+
+def described(
+    out: str, recipe: Recipe, document: Mapping[str, Any], left: Sequence[Reject]
+) -> dict[str, bytes]:
+    """Return path below OUT -> bytes of the files that describe its shards, but the manifest."""
+    found = side_files(out, recipe, document)
+    names = sorted((side_names(out) | set(found)) - {manifest.SCHEMA})
+    found[_below(SIDE)] = manifest.dump(names).encode()
+    found[_below(RECIPE)] = recipe_text(normal(recipe.document()), betas(document))
+    if left:
+        lines = "".join(manifest.dump(vars(reject)) + "\n" for reject in left)
+        found[manifest.REJECTS] = lines.encode()
+    return found
+
+
+def _below(name: str) -> str:
+    return f"{manifest.STATE}/{name}"
+
+
+def digests(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -> dict[str, str]:
+    """Return path below OUT -> sha256 of the control files that a manifest names.
+
+    `found` are those that are known, the rest is read: plans, what people told of the data.
+    The card's text is anybody's to edit.
+    """
+    made = {name: _sha256(data) for name, data in found.items() if name != interop.card.NAME}
+    before = entries(out)
+    known = before.get("files", {})
+    for split, entry in document["splits"].items():
+        name = _below(f"plan-{split}.jsonl")
+        kept = before.get("splits", {}).get(split) == entry and known.get(name)
+        if kept or storage.stamp(storage.join(out, name)):
+            made[name] = kept or storage.sha256(storage.join(out, name))[0]
+    if storage.stamp(state(out, interop.TERMS)):
+        made[_below(interop.TERMS)] = storage.sha256(state(out, interop.TERMS))[0]
+    return dict(sorted(made.items()))
+
+
+def renew(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -> None:
+    """Write a manifest with the digests of side files that were written again."""
+    if "files" not in document:
+        return  # of an earlier version, which knew none
+    side = {_below(SIDE): storage.read(state(out, SIDE))[0]}
+    fresh = digests(out, document, {**found, **side})
+    rest = {
+        name: digest
+        for name, digest in document["files"].items()
+        if name not in (_below(interop.TERMS), interop.pbtxt.NAME)
+    }
+    whole = manifest.sealed({**document, "files": dict(sorted((rest | fresh).items()))})
+    storage.write(storage.join(out, manifest.NAME), manifest.text(whole))
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib  # here, since OpenSSL is slow to load and much does without
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def close(
+    out: str, recipe: Recipe, document: Mapping[str, Any], left: Sequence[Reject]
+) -> dict[str, Any]:
+    """Write all that describes the folder, the manifest last; return that, digests included.
+
+    What stands is not touched.
+    """
+    found = described(out, recipe, document, left)
+    whole = manifest.sealed({**document, "files": digests(out, document, found)})
+    wrong = unlike(out, found)
+    if wrong or manifest.load(out) != whole:
+        if _below(SIDE) in wrong:  # first, since it tells that the others are ours
+            storage.write(state(out, SIDE), found[_below(SIDE)])
+        for name in wrong:
+            storage.write(storage.join(out, name), found[name])
+        storage.write(storage.join(out, manifest.NAME), manifest.text(whole))
+    storage.remove(state(out, PREVIOUS))
+    return whole

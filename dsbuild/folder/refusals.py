@@ -1,0 +1,184 @@
+"""What a build may not do to an output folder: replace what is whole, take what is another's."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dsbuild import interop, manifest, plan, receipts, storage
+from dsbuild.documents import normal
+from dsbuild.errors import PlanError
+from dsbuild.folder.state import (
+    RECIPE,
+    descriptions,
+    entries,
+    read,
+    shards,
+    side_names,
+    stands,
+    state,
+)
+from dsbuild.plan import files
+from dsbuild.recipe import Recipe
+
+_SHOWN = 4  # differences of a recipe that are named
+
+
+def refuse_foreign_side_files(out: str) -> None:
+    """Raise PlanError where a file that dsbuild did not write has the name of a side file."""
+    for name in sorted({*interop.names()} - side_names(out)):
+        if storage.stamp(storage.join(out, name)):
+            raise PlanError(_foreign(out, name))
+
+
+def _foreign(out: str, name: str) -> str:
+    return (
+        f"{storage.join(out, name)}: dsbuild did not write this, and would write its own in its "
+        "place; move it, or choose another OUT"
+    )
+
+
+def refuse_strangers(out: str, splits: Iterable[str]) -> None:
+    """Raise PlanError where files that dsbuild did not write would be taken for ours, or lost."""
+    ours, there = set(shards(out)), storage.names(out)
+    for name in there:
+        for split in splits:
+            if name.startswith(f"{split}-") and name not in ours:
+                raise PlanError(
+                    f"{storage.join(out, name)}: dsbuild did not write this file, and readers of "
+                    f"{split}-* would take it for a shard; move it, or choose another OUT"
+                )
+    if storage.stamp(state(out, RECIPE)) is None:
+        for name in there:
+            if name in (*descriptions(out), manifest.INDEX):
+                raise PlanError(_foreign(out, name))
+    refuse_foreign_side_files(out)
+
+
+def refuse_ambiguous(splits: Iterable[str]) -> None:
+    """Raise PlanError where one split's name and a dash begin another's: `a-*` reads both."""
+    splits = sorted(splits)
+    for one in splits:
+        for other in splits:
+            if other.startswith(f"{one}-"):
+                raise PlanError(
+                    f"split {other}: readers of {one}-* would read it too; rename its list, or "
+                    "build it into another OUT"
+                )
+
+
+def other_splits(out: str, splits: Iterable[str], recipe: Recipe) -> dict[str, Any]:
+    """Return the manifest's entries of finished splits that a build of `splits` leaves alone.
+
+    Raises PlanError where they are unfinished or of another recipe: one folder is one
+    data set, and nothing of it is dropped in silence.
+    """
+    document = entries(out)
+    known = document.get("splits", {})
+    found = {manifest.split_of(name) for name in shards(out)} | files.splits(out)
+    names = sorted((found | known.keys()) - set(splits))
+    remedy = (
+        "build all splits together (without --split), start anew with --overwrite, or choose "
+        "another OUT"
+    )
+    for name in names:
+        if name not in known or not all(stands(out, shard) for shard in known[name]["shards"]):
+            raise PlanError(f"{out}: holds an unfinished build of split {name}; {remedy}")
+        if document["recipe"] != normal(recipe.document()):
+            raise PlanError(f"{out}: holds split {name}, built by another recipe; {remedy}")
+    return {name: known[name] for name in names}
+
+
+def differences(out: str, recipe: Recipe) -> list[str]:
+    """Say how a recipe differs from the one that the folder was built by."""
+    return list(_differences(made(out), normal(recipe.document())))
+
+
+def made(out: str) -> Mapping[str, Any]:
+    """Return the document of the recipe that a folder was built by, an empty one if unknown."""
+    noted = entries(out).get("recipe") or read(state(out, RECIPE))
+    return noted if isinstance(noted, dict) else {}
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[str]:
+    for key, value in now.items():
+        was = before.get(key)
+        if not before or was == value:
+            continue
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _differences(was, value, f"{at}{key}.")
+        else:
+            yield f"{at}{key} was {manifest.dump(was)} and is {manifest.dump(value)}"
+
+
+def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise PlanError where a build would replace or remove shards that are whole.
+
+    `planned` is split -> name of a shard -> digest of its plan. An unfinished build of the
+    same recipe is no loss: it goes on.
+    """
+    whole = [name for name in shards(out) if _has_receipt(out, name)]
+    before, now = made(out), normal(recipe.document())
+    if not whole or not before:
+        return
+    if before.get("layout") != now["layout"]:
+        _refuse(out, [f"this build is one of {recipe.layout.title} ({recipe.layout.name})"])
+    if before != now:
+        lines = list(_differences(before, now)) or ["its recipe has keys that this version lacks"]
+        more = [f"{len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        _refuse(out, [*lines[:_SHOWN], *more])
+    for split, entry in entries(out).get("splits", {}).items():
+        asked = planned.get(split)
+        if asked is None or plan.digest(asked.values()) == entry["plan"]:
+            continue
+        lost = [one for one in entry["shards"] if _would_be_lost(out, one, asked)]
+        if lost:
+            _refuse(
+                out,
+                [
+                    f"this build plans {_count(len(asked), 'shard')} of split {split} of other "
+                    f"samples, or in another order, and would replace or remove "
+                    f"{_count(len(lost), 'whole shard')}, such as {lost[0]['name']}"
+                ],
+            )
+
+
+def refuse_source(out: str, root: str) -> None:
+    """Raise PlanError: a build of the same samples from files of other contents throughout."""
+    _refuse(
+        out,
+        [f"none of its samples that were compared has the same files in {root}: another source"],
+    )
+
+
+def _has_receipt(out: str, name: str) -> bool:
+    return bool(
+        storage.stamp(storage.join(out, name)) and storage.stamp(manifest.receipt_path(out, name))
+    )
+
+
+def _would_be_lost(out: str, shard: Mapping[str, Any], asked: Mapping[str, str]) -> bool:
+    """Tell whether a listed shard is whole, by its size, and a build would not keep it."""
+    stamp = storage.stamp(storage.join(out, shard["name"]))
+    if stamp is None or stamp.size != shard["bytes"]:
+        return False
+    receipt = receipts.load(out, shard["name"])
+    return receipt is None or asked.get(shard["name"]) != receipt.plan
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _refuse(out: str, differences: list[str]) -> None:
+    document = entries(out)
+    layout = made(out).get("layout", "another layout")
+    title = document.get("title", "a data set")
+    splits = ", ".join(
+        f"{split} ({_count(entry['records'], 'record')} in {_count(len(entry['shards']), 'shard')})"
+        for split, entry in document.get("splits", {}).items()
+    )
+    what = "a finished" if storage.stamp(storage.join(out, manifest.NAME)) else "an unfinished"
+    there = f"{title} ({layout})" if document else f"layout {layout}"
+    raise PlanError(
+        f"{out}: holds {what} build of {there}{f': {splits}' if splits else ''}; "
+        f"{'; '.join(differences)}; choose another OUT, or replace what is there with --overwrite"
+    )

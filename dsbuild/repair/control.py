@@ -1,0 +1,86 @@
+"""Control files that are lost or damaged: written again from what is proved, or named."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dsbuild import folder, interop, manifest, storage
+from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.manifest import Reject
+from dsbuild.plan import files
+from dsbuild.repair.known import Known
+
+
+def open_for_work(known: Known) -> None:
+    """Take away what says that the folder is complete, before shards of other content come."""
+    if known.document is not None:
+        folder.open_for_work(known.out)
+
+
+def write_plans(known: Known) -> None:
+    """Write the plans of splits that are not as they should be."""
+    for split, names in known.splits.items():
+        plans = [known.plan(name, "") for name in names]
+        if not files.holds(known.out, split, iter(plans)):
+            files.save(known.out, split, plans)
+
+
+def restore(known: Known, rejects: Sequence[Reject]) -> Mapping[str, Any]:
+    """Write the files again that do not have the digests of the manifest; return that.
+
+    Raises PlanError for those that nothing gives back.
+    """
+    out, document = known.out, known.document
+    terms = f"{manifest.STATE}/{interop.TERMS}"
+    if terms in document["files"] and not _is(out, terms, document["files"][terms]):
+        _restore_terms(out, document["files"][terms])
+    body = {key: value for key, value in document.items() if key not in ("files", "digest")}
+    found = folder.described(out, known.recipe, body, rejects)
+    failed = []
+    for name, digest in document["files"].items():
+        if _is(out, name, digest):
+            continue
+        data = found.get(name)
+        if data is not None and hashlib.sha256(data).hexdigest() == digest:
+            storage.write(storage.join(out, name), data)
+        else:
+            failed.append(name)
+    if storage.read(storage.join(out, manifest.NAME))[0] != manifest.text(document):
+        storage.write(storage.join(out, manifest.NAME), manifest.text(document))
+    card = interop.card.NAME
+    if not storage.stamp(storage.join(out, card)):
+        storage.write(storage.join(out, card), found[card])
+    if failed:
+        more = f" (and {len(failed) - 1} more files)" if len(failed) > 1 else ""
+        raise PlanError(
+            f"{storage.join(out, failed[0])}{more}: found another content than was written, and "
+            "nothing gives it back by this version of dsbuild; all else is whole; restore the "
+            f"file, or build again with dsbuild {document['dsbuild']} and --overwrite"
+        )
+    return document
+
+
+def _is(out: str, name: str, digest: str) -> bool:
+    path = storage.join(out, name)
+    return storage.stamp(path) is not None and storage.sha256(path)[0] == digest
+
+
+def _restore_terms(out: str, digest: str) -> None:
+    """Write what people told of the data again, as TFDS's file repeats it, if that proves right."""
+    path = storage.join(out, interop.tfds.INFO)
+    try:
+        info = manifest.read(path) if storage.stamp(path) else {}
+        license = info.get("redistributionInfo", {}).get("license")
+        for description in (None, info.get("description")):
+            terms = interop.Terms(license, info.get("citation"), description)
+            data = terms.text()
+            if hashlib.sha256(data).hexdigest() == digest:
+                storage.write(interop.terms.path(out), data)
+    except (DsbuildError, AttributeError, TypeError):
+        return
+
+
+def remove_strays(known: Known) -> None:
+    """Remove receipts, indexes, lists and plans of shards that are none of the folder's."""
+    for path in folder.strays(known.out, known.splits):
+        storage.remove(path)

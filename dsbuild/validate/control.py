@@ -1,0 +1,114 @@
+"""Control files, held against the digests that the manifest names; its numbers, against others.
+
+Exempt are the card's text, which is anybody's to edit, statistics, which are made again at will
+and name the shards that they are of, and the lock.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dsbuild import folder, interop, manifest, receipts, storage
+from dsbuild.documents import normal
+from dsbuild.manifest import Statistics
+from dsbuild.problems import Problem
+from dsbuild.receipts import ShardReceipt
+from dsbuild.validate.base import Checked
+
+_REMEDY = "dsbuild repair restores it"
+
+
+def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[Problem]:
+    """Yield what is wrong with a folder's control files, by its manifest."""
+    if "files" not in known:
+        notes.append(
+            "the manifest names no digests of control files, since an earlier version of dsbuild "
+            "wrote it; run its command again, which adds them"
+        )
+    elif storage.read(storage.join(path, manifest.NAME))[0] != manifest.text(known):
+        text = f"found another text than was written; {_REMEDY}"
+        yield Problem("changed", storage.join(path, manifest.NAME), text)
+    yield from _files(path, known)
+    made: dict[str, list[ShardReceipt]] = {}
+    names = {
+        split: [shard["name"] for shard in entry["shards"]]
+        for split, entry in known["splits"].items()
+    }
+    for split, entry in known["splits"].items():
+        for shard in entry["shards"]:
+            receipt = receipts.load(path, shard["name"])
+            place = manifest.receipt_path(path, shard["name"])
+            if receipt is None:
+                text = f"found no receipt that is whole; {_REMEDY}"
+                yield Problem("changed", place, text)
+            elif shard.get("receipt", receipt.digest) != receipt.digest:
+                text = f"found another receipt than the manifest names; {_REMEDY}"
+                yield Problem("changed", place, text)
+            else:
+                made.setdefault(split, []).append(receipt)
+        if len(made.get(split, ())) == len(entry["shards"]):
+            total = sum((receipt.statistics for receipt in made[split]), Statistics())
+            yield from _numbers(path, known, split, total, "receipts", ())
+    for place in folder.strays(path, names):
+        yield Problem("extra", place, "no shard of the manifest has it; dsbuild repair removes it")
+
+
+def _files(path: str, known: Mapping[str, Any]) -> Iterator[Problem]:
+    for name, digest in known.get("files", {}).items():
+        place = storage.join(path, name)
+        if storage.stamp(place) is None:
+            text = f"there is no such file, and the manifest names it; {_REMEDY}"
+            yield Problem("changed", place, text)
+        elif storage.sha256(place)[0] != digest:
+            yield Problem("changed", place, f"found another content than was written; {_REMEDY}")
+    card = storage.join(path, interop.card.NAME)
+    if "files" in known and storage.stamp(card) is None:
+        yield Problem("changed", card, f"there is no such file; {_REMEDY}")
+    for name in (manifest.REJECTS, interop.pbtxt.NAME):
+        place = storage.join(path, name)
+        if "files" in known and name not in known["files"] and storage.stamp(place):
+            yield Problem("extra", place, "the manifest does not name it; move it away")
+
+
+def counted(
+    path: str, known: Mapping[str, Any], checked: Mapping[str, Checked]
+) -> Iterator[Problem]:
+    """Yield numbers of the manifest that are not those of the records; `checked` is by name.
+
+    A split of which a record could not be read has problems of its own, and is passed over.
+    """
+    for split, entry in known["splits"].items():
+        mine = [checked.get(shard["name"]) for shard in entry["shards"]]
+        if all(one is not None and not one.problems and not one.more for one in mine):
+            total = sum((one.statistics for one in mine if one), Statistics())
+            # What was done to images before they were stored does not show in them.
+            yield from _numbers(path, known, split, total, "records", ("changes",))
+
+
+def _numbers(
+    path: str,
+    known: Mapping[str, Any],
+    split: str,
+    total: Statistics,
+    by: str,
+    but: Sequence[str],
+) -> Iterator[Problem]:
+    entry = known["splits"][split]
+    beta = entry.get("weights", {}).get("beta")
+    if known["recipe"].get("verify") == "header" and total.pixels:
+        total = Statistics(**vars(total) | {"pixels": {}, "images": {}, "around": {}})
+    found = normal(
+        receipts.counted(total, entry["records"], known["classes"], known["ignore"], beta)
+    )
+    for key in sorted({*found, *entry} - {"plan", "records", "bytes", "rejects", "shards", *but}):
+        if key in entry and found.get(key) != entry[key]:
+            yield Problem(
+                "manifest",
+                storage.join(path, manifest.NAME),
+                f"split {split}: found {key} {_short(entry[key])}, and its {by} have "
+                f"{_short(found.get(key))}; {_REMEDY}",
+            )
+
+
+def _short(value: Any) -> str:
+    text = manifest.dump(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
