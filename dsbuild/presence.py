@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsbuild import images, manifest, scan, storage, tfrecord, wire
+from dsbuild import harmless, images, manifest, scan, storage, tfrecord, wire
 from dsbuild.errors import ImageError, PlanError, ShardError
 from dsbuild.job import cores
 from dsbuild.storage import Stamp
@@ -86,9 +86,10 @@ def of(paths: Sequence[str], counts: Sequence[int], picks: Sequence[int]) -> Pre
     found = dict(_kept(asked))
     rest = [path for path in asked if path not in found]
     if rest:
+        first = harmless.text(rest[0])
         warnings.warn(
-            f"{rest[0]}{f' and {len(rest) - 1} more' if len(rest) > 1 else ''}: found no list of "
-            "label values that the manifest knows, so all labels are decoded, once in this "
+            f"{first}{f' and {len(rest) - 1} more' if len(rest) > 1 else ''}: found no "
+            "list of label values that the manifest knows, so all labels are decoded, once in this "
             "process, which takes a while; build the folder again with this version of dsbuild "
             "(--overwrite) and without --verify header, or repair it",
             stacklevel=3,

@@ -1,11 +1,10 @@
 """`dsbuild validate` and `dsbuild repair`."""
 
-import json
 import sys
 
 import click
 
-from dsbuild.cli.base import errors, note
+from dsbuild.cli.base import echo, echo_json, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 
 
@@ -55,7 +54,10 @@ def validate(
 
             found = spread(path, level, source, flags)
         document = found.document(path, level)
-        click.echo(json.dumps(document, indent=2) if as_json else tables.validation_text(document))
+        if as_json:
+            echo_json(document)
+        else:
+            echo(tables.validation_text(document))
         for line in () if as_json else found.notes:
             note(line)
         if found.problems:
@@ -84,6 +86,4 @@ def repair(path: str, source: str | None, workers: int | None, quiet: bool) -> N
 
         summary = repair(path, source, workers or job.cores(), quiet, note=note)
         if not quiet:
-            click.echo(
-                tables.summary_text(report.summary_document(summary, Audit((), ()), path, 0))
-            )
+            echo(tables.summary_text(report.summary_document(summary, Audit((), ()), path, 0)))
