@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 # The endings that people give to single files; shards are known by their names.
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+_PACKED = tuple(f"{ending}.{packed}" for ending in _ENDINGS for packed in ("gz", "gzip", "zlib"))
+# What splits are called, alone or behind a data set's name: `coco_train.record`.
+_SPLIT = re.compile(
+    r"(?:.*?[-_. ])??((?:train_?val|train_?aug|train|training|val|valid|validation|test|testing|"
+    r"test_?dev|mini_?val|dev|eval|evaluation|extra)(?:\d{4})?)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,8 @@ def files(path: str) -> list[str]:
     found = [
         storage.join(path, name)
         for name in storage.names(path)
-        if not name.startswith(".") and (manifest.SHARD.fullmatch(name) or name.endswith(_ENDINGS))
+        if not name.startswith(".")
+        and (manifest.SHARD.fullmatch(name) or name.endswith(_ENDINGS + _PACKED))
     ]
     if not found:
         raise ShardError(
@@ -83,8 +92,32 @@ def files(path: str) -> list[str]:
 
 
 def split_of(path: str) -> str:
-    """Return the split that a file's name tells, or `-`."""
-    return manifest.split_of(os.path.basename(path)) or "-"
+    """Return the split that a file's name tells, or `-`.
+
+    A shard's name tells it, as DeepLab or TFDS writes it; a single file's does if it ends with
+    what splits are called.
+
+    >>> split_of("val-00000-of-00004.tfrecord"), split_of("mine-val.tfrecord-00000-of-00001")
+    ('val', 'val')
+    >>> split_of("raccoon_train.record"), split_of("part-1.tfrecord")
+    ('train', '-')
+
+    Source: tensorflow/datasets, core/naming.py.
+    """
+    name = os.path.basename(path)
+    split = manifest.split_of(name)
+    stem = _without_ending(name if split is None else split)
+    if split is not None and stem == split:
+        return split
+    match = _SPLIT.fullmatch(stem)
+    if match or split is None:
+        return match[1] if match else "-"
+    return stem.partition("-")[2] or stem
+
+
+def _without_ending(name: str) -> str:
+    ending = next((one for one in _ENDINGS + _PACKED if name.endswith(one)), "")
+    return name.removesuffix(ending)
 
 
 def home(path: str) -> str:

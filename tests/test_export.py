@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from dsbuild import export, tfrecord, wire
 from dsbuild.errors import PlanError, ShardError, StorageError
