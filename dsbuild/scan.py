@@ -3,7 +3,6 @@
 import functools
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,9 @@ if TYPE_CHECKING:
 
 # The endings that people give to single files; shards are known by their names.
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+# Compressed ones are taken, so that reading names them and they are not passed over.
 _PACKED = tuple(f"{ending}.{packed}" for ending in _ENDINGS for packed in ("gz", "gzip", "zlib"))
-# What splits are called, alone or behind a data set's name: `coco_train.record`.
-_SPLIT = re.compile(
-    r"(?:.*?[-_. ])??((?:train_?val|train_?aug|train|training|val|valid|validation|test|testing|"
-    r"test_?dev|mini_?val|dev|eval|evaluation|extra)(?:\d{4})?)",
-    re.IGNORECASE | re.DOTALL,
-)
+_FEW = 8  # values of a feature that are shown
 
 
 @dataclass(frozen=True)
@@ -92,32 +87,8 @@ def files(path: str) -> list[str]:
 
 
 def split_of(path: str) -> str:
-    """Return the split that a file's name tells, or `-`.
-
-    A shard's name tells it, as DeepLab or TFDS writes it; a single file's does if it ends with
-    what splits are called.
-
-    >>> split_of("val-00000-of-00004.tfrecord"), split_of("mine-val.tfrecord-00000-of-00001")
-    ('val', 'val')
-    >>> split_of("raccoon_train.record"), split_of("part-1.tfrecord")
-    ('train', '-')
-
-    Source: tensorflow/datasets, core/naming.py.
-    """
-    name = os.path.basename(path)
-    split = manifest.split_of(name)
-    stem = _without_ending(name if split is None else split)
-    if split is not None and stem == split:
-        return split
-    match = _SPLIT.fullmatch(stem)
-    if match or split is None:
-        return match[1] if match else "-"
-    return stem.partition("-")[2] or stem
-
-
-def _without_ending(name: str) -> str:
-    ending = next((one for one in _ENDINGS + _PACKED if name.endswith(one)), "")
-    return name.removesuffix(ending)
+    """Return the split that a file's name tells, or `-`."""
+    return manifest.split_of(os.path.basename(path)) or "-"
 
 
 def home(path: str) -> str:
@@ -262,12 +233,14 @@ def describe(value: "Parsed") -> Any:
         return None
     if not isinstance(value, list):
         # JSON has neither NaN nor infinity.
-        numbers = value.tolist() if len(value) <= 8 else [value.min().item(), value.max().item()]
+        numbers = value.tolist() if len(value) <= _FEW else [value.min().item(), value.max().item()]
         numbers = [number if math.isfinite(number) else str(number) for number in numbers]
-        if len(value) > 8:
+        if len(value) > _FEW:
             return {"values": len(value), "min": numbers[0], "max": numbers[1]}
         return numbers[0] if len(numbers) == 1 else numbers
-    shown = [_describe_bytes(item) for item in value]
+    shown = [_describe_bytes(item) for item in value[:_FEW]]
+    if len(value) > _FEW:
+        return {"values": len(value), "first": shown}
     return shown[0] if len(shown) == 1 else shown
 
 

@@ -163,6 +163,8 @@ def _value_text(value: Any) -> str:
             f"{value['format'].upper()} {value['width']} x {value['height']}, {value['model']}, "
             f"{value['bits']} bits, {value['bytes']:,} bytes"
         )
+    if isinstance(value, Mapping) and "first" in value:
+        return f"{value['values']:,} values: {', '.join(map(_value_text, value['first']))}, ..."
     if isinstance(value, Mapping) and "values" in value:
         return f"{value['values']:,} values, {value['min']} .. {value['max']}"
     if isinstance(value, Mapping):

@@ -165,30 +165,3 @@ def test_damage_is_not_called_compression(tmp_path):
         file.write(gzip.compress(b"b"))
     with pytest.raises(ShardError, match="record 1 at byte 17: the checksum"):
         list(tfrecord.read(str(path)))
-
-
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("train-00000-of-00004.tfrecord", "train"),
-        ("train_aug-00000-of-00004", "train_aug"),
-        ("any words.here-00000-of-00001.x", "any words.here"),
-        ("mine-train.tfrecord-00000-of-00001", "train"),
-        ("mine-night.tfrecord-00000-of-00001", "night"),
-        ("fashion-mnist-test.tfrecord-00000-of-00001", "test"),
-        ("coco_val.record-00000-of-00010", "val"),
-        ("train.tfrecord", "train"),
-        ("Val.tfrecords", "Val"),
-        ("raccoon_test.record", "test"),
-        ("voc2012_trainval.tfrecord", "trainval"),
-        ("voc_train_val.tfrecord", "train_val"),
-        ("coco-train2017.tfrec", "train2017"),
-        ("train.tfrecord.gz", "train"),
-        ("part-1.tfrecord", "-"),
-        ("contest.tfrecord", "-"),
-        ("train_1.tfrecord", "-"),
-        ("my\ntrain.tfrecord", "-"),
-    ],
-)
-def test_splits_by_the_names_of_files(name, split):
-    assert scan.split_of(f"some/folder-val/{name}") == split

@@ -517,6 +517,7 @@ def test_a_damaged_plan_is_a_problem_of_its_own(clean, tmp_path, change):
 
 
 KEYS = {"image/encoded": PIXEL, "image/filename": b"", "image/format": b"png"}
+TRAIN, VAL = "train-00000-of-00001", "val-00000-of-00001"
 LABEL, FORMAT = "image/segmentation/class/encoded", "image/segmentation/class/format"
 
 
@@ -541,7 +542,7 @@ def their(number, **more):
 def test_features_that_only_some_records_have_are_a_problem(tmp_path, level):
     train = [their(i, label=i not in (3, 4), format=i != 2, box=i != 1) for i in range(10)]
     val = [their(i) for i in range(4)]  # a split without labels
-    found = validate(theirs(tmp_path, train=train, val=val), level, workers=2)
+    found = validate(theirs(tmp_path, **{TRAIN: train, VAL: val}), level, workers=2)
     assert kinds(found) == {"partial": 3}
     texts = {problem.text.split("'")[1]: problem for problem in found.problems}
     assert {name: (p.record, p.key) for name, p in texts.items()} == {
@@ -554,7 +555,7 @@ def test_features_that_only_some_records_have_are_a_problem(tmp_path, level):
 
 def test_what_few_records_have_is_optional_but_for_labels(tmp_path):
     train = [their(i, label=i == 5, box=i == 6) for i in range(10)]
-    (problem,) = validate(theirs(tmp_path, train=train)).problems
+    (problem,) = validate(theirs(tmp_path, **{TRAIN: train})).problems
     assert (problem.kind, problem.record) == ("partial", 0)
     assert f"{LABEL!r}, which 1 of the 10" in problem.text
 
@@ -569,7 +570,7 @@ def test_a_file_without_a_feature_is_named_by_its_first_record(tmp_path):
 
 def test_what_is_no_example_is_that_and_no_key_that_occurs_twice(tmp_path):
     train = [b"\xff", b"\xfe", their(0), b"\xfd", their(0), {"other": 1}, {"other": 2}]
-    found = validate(theirs(tmp_path, train=train), "pixels")
+    found = validate(theirs(tmp_path, **{TRAIN: train}), "pixels")
     counted = kinds(found)
     assert counted["example"] == 3
     assert [p.record for p in found.problems if p.kind == "duplicate-key"] == [4]
