@@ -85,7 +85,7 @@ def given(value: wire.Parsed) -> bool:
 def key(values: Mapping[str, wire.Parsed], names: Mapping[str, tuple[str, ...]]) -> str:
     """Return a record's key, or an empty text."""
     found = value(values, names, "key")
-    return found[0].decode(errors="replace") if isinstance(found, list) else ""
+    return found[0].decode(errors="surrogateescape") if isinstance(found, list) else ""
 
 
 def take(

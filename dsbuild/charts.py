@@ -4,9 +4,16 @@ Pure functions from numbers to markup; every text in it is escaped here.
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from html import escape as _escape
+
+from dsbuild import harmless
 
 RGB = Sequence[int]
+
+
+def escape(text: str) -> str:
+    """Return a text as markup that shows it, in an attribute, too; control characters escaped."""
+    return _escape(harmless.text(text))
 
 
 def css(colour: RGB) -> str:

@@ -1,17 +1,26 @@
 """Records to look at: which ones, their pictures, and these for a page and as files."""
 
 import functools
-import hashlib
 import os
 import random
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from dsbuild import blocks, census, extras, images, manifest, scan, storage, tfrecord, wire
+from dsbuild import (
+    blocks,
+    census,
+    extras,
+    harmless,
+    images,
+    manifest,
+    scan,
+    storage,
+    tfrecord,
+    wire,
+)
 from dsbuild.census import Row
 from dsbuild.errors import DsbuildError, ImageError, PlanError, StorageError
 from dsbuild.extras.forms import restore
@@ -21,7 +30,6 @@ from dsbuild.problems import Problem
 
 SIDE = 800  # of a picture on the page, its longer one, in pixels
 _CHUNK = 4  # records a task
-_LONGEST = 180  # bytes of a key in a file's name, of which systems take 255
 Where = tuple[str, int, int]  # a record's file name, number and first byte
 _BINARY = ("canny", "edges")
 
@@ -238,7 +246,7 @@ def _seen(path: str, row: Row, names: Mapping[str, tuple[str, ...]]) -> Pictures
 def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
     """Return file name -> PNG of a record's pictures in full size.
 
-    No two keys have a name in common: see `stem`.
+    No two keys have a name in common: see `harmless.stem`.
     """
     made = {}
     if seen.image is not None:
@@ -248,24 +256,8 @@ def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
         if seen.image is not None:
             made["overlay"] = colour.overlay(seen.image, seen.plane, colours)
     made |= seen.extras
-    return {f"{stem(key)}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
-
-
-def stem(key: str) -> str:
-    """Return a key as the beginning of a file's name, another one for every key.
-
-    What some system takes in no name is written as in a URL; of a key too long for a name
-    its beginning and a part of its sha256 stay.
-
-    >>> stem("a/b"), stem("a-b")
-    ('a%2Fb', 'a-b')
-    """
-    name = re.sub(r'[%/\\:*?"<>|\x00-\x1f\x7f]', lambda found: f"%{ord(found[0]):02X}", key)
-    data = name.encode()
-    if len(data) <= _LONGEST:
-        return name
-    # A % is followed by two digits in all other names.
-    return f"{data[:_LONGEST].decode(errors='ignore')}%~{hashlib.sha256(data).hexdigest()[:16]}"
+    stem = harmless.stem(key)
+    return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
 
 
 def save(folder: str, made: Mapping[str, bytes]) -> list[str]:

@@ -8,12 +8,12 @@ file name is ever read as markup.
 import json
 import string
 from collections.abc import Mapping, Sequence
-from html import escape
 from importlib import resources
 from typing import Any
 
 from dsbuild import census, charts, gallery, sections, storage
 from dsbuild.census import Census
+from dsbuild.charts import escape
 from dsbuild.errors import StorageError
 from dsbuild.problems import Problem
 from dsbuild.validate import Validation, validate

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsbuild import images, manifest, scan, storage, tfrecord, wire
+from dsbuild import harmless, images, manifest, scan, storage, tfrecord, wire
 from dsbuild.errors import ImageError, PlanError, ShardError
 from dsbuild.job import cores
 from dsbuild.storage import Stamp
@@ -49,7 +49,7 @@ class Presence:
         """Return which of the first `classes` classes each record has: bool (records, classes)."""
         made = np.zeros((len(self), classes), bool)
         rows = np.repeat(np.arange(len(self)), np.diff(self.starts))
-        known = self.values < classes
+        known = (self.values >= 0) & (self.values < classes)
         made[rows[known], self.values[known]] = True
         return made
 
@@ -64,14 +64,21 @@ def line(values: Iterable[int]) -> str:
 
 
 def parse(text: bytes) -> Presence:
-    """Return what a list says, as `line` writes it."""
+    """Return what a list says, as `line` writes it; raise ShardError for anything else."""
     data = np.frombuffer(text, np.uint8)
     inside = data > ord(" ")
     begun = np.cumsum(inside & np.diff(inside, prepend=False))
     starts = np.concatenate(([0], begun[data == ord("\n")]))
     # Of nothing but white space NumPy reads a 0.
-    values = np.fromstring(text, np.int64, sep=" ") if inside.any() else np.empty(0, np.int64)
-    return Presence(starts, values.astype(np.min_scalar_type(values.max(initial=0))))
+    try:
+        values = np.fromstring(text, np.int64, sep=" ") if inside.any() else np.empty(0, np.int64)
+    except ValueError:
+        values = None
+    if values is None or len(values) != starts[-1] or text[-1:] not in (b"", b"\n"):
+        raise ShardError("found no list of label values, a line of numbers for each record")
+    signed = values.min(initial=0) < 0  # a class that others wrote
+    kind = np.int64 if signed else np.min_scalar_type(values.max(initial=0))
+    return Presence(starts, values.astype(kind))
 
 
 def of(paths: Sequence[str], counts: Sequence[int], picks: Sequence[int]) -> Presence:
@@ -86,9 +93,10 @@ def of(paths: Sequence[str], counts: Sequence[int], picks: Sequence[int]) -> Pre
     found = dict(_kept(asked))
     rest = [path for path in asked if path not in found]
     if rest:
+        first = harmless.text(rest[0])
         warnings.warn(
-            f"{rest[0]}{f' and {len(rest) - 1} more' if len(rest) > 1 else ''}: found no list of "
-            "label values that the manifest knows, so all labels are decoded, once in this "
+            f"{first}{f' and {len(rest) - 1} more' if len(rest) > 1 else ''}: found no "
+            "list of label values that the manifest knows, so all labels are decoded, once in this "
             "process, which takes a while; build the folder again with this version of dsbuild "
             "(--overwrite) and without --verify header, or repair it",
             stacklevel=3,
@@ -132,7 +140,10 @@ def _kept(paths: Sequence[str]) -> Iterator[tuple[str, Presence]]:
         for path in there:
             text = read(path)[0]
             if hashlib.sha256(text).hexdigest() == digests[places[lists[path]]]:
-                yield lists[path], parse(text)
+                try:
+                    yield lists[path], parse(text)
+                except ShardError as error:
+                    raise ShardError(f"{path}: {error}; repair the folder") from error
 
 
 @functools.lru_cache(1 << 12)

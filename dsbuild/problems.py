@@ -14,6 +14,7 @@ KINDS = {
     "frame": "frames that are damaged or cut",
     "example": "records that are no tf.train.Example",
     "feature": "features that do not fit the schema",
+    "partial": "features that only some records have",
     "order": "records that are not where the plan has them",
     "count": "shards with another number of records",
     "duplicate-key": "keys that occur twice",

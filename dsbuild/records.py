@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dsbuild import manifest, scan, storage, tfrecord
+from dsbuild import harmless, manifest, scan, storage, tfrecord
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.storage import Stamp
 
@@ -120,8 +120,9 @@ def _index(path: str, stamp: Stamp | None) -> np.ndarray:
         found[:, 1] -= found[:, 0]
         return found
     if stamp.size:
+        folder = harmless.text(os.path.dirname(path))
         warnings.warn(
-            f"{os.path.dirname(path)}: found no index of a file, or one that does not fit it; "
+            f"{folder}: found no index of a file, or one that does not fit it; "
             "frames were walked, which takes a moment each time",
             stacklevel=2,
         )

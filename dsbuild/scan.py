@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # The endings that people give to single files; shards are known by their names.
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+# Compressed ones are taken, so that reading names them and they are not passed over.
+_PACKED = tuple(f"{ending}.{packed}" for ending in _ENDINGS for packed in ("gz", "gzip", "zlib"))
+_FEW = 8  # values of a feature that are shown
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def files(path: str) -> list[str]:
     found = [
         storage.join(path, name)
         for name in storage.names(path)
-        if not name.startswith(".") and (manifest.SHARD.fullmatch(name) or name.endswith(_ENDINGS))
+        if not name.startswith(".")
+        and (manifest.SHARD.fullmatch(name) or name.endswith(_ENDINGS + _PACKED))
     ]
     if not found:
         raise ShardError(
@@ -253,12 +257,14 @@ def describe(value: "Parsed") -> Any:
         return None
     if not isinstance(value, list):
         # JSON has neither NaN nor infinity.
-        numbers = value.tolist() if len(value) <= 8 else [value.min().item(), value.max().item()]
+        numbers = value.tolist() if len(value) <= _FEW else [value.min().item(), value.max().item()]
         numbers = [number if math.isfinite(number) else str(number) for number in numbers]
-        if len(value) > 8:
+        if len(value) > _FEW:
             return {"values": len(value), "min": numbers[0], "max": numbers[1]}
         return numbers[0] if len(numbers) == 1 else numbers
-    shown = [_describe_bytes(item) for item in value]
+    shown = [_describe_bytes(item) for item in value[:_FEW]]
+    if len(value) > _FEW:
+        return {"values": len(value), "first": shown}
     return shown[0] if len(shown) == 1 else shown
 
 

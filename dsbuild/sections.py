@@ -3,11 +3,11 @@
 import collections
 import itertools
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from dsbuild import charts, tables
 from dsbuild.census import Census
+from dsbuild.charts import escape
 from dsbuild.problems import KINDS, Problem
 
 _MOST = 40  # classes in the co-occurrence; more cannot be read

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dsbuild.harmless import text
 from dsbuild.tables import count, share, size, span, table, weights
 
 _FEW = 10  # pairs of classes that are shown
@@ -23,7 +24,7 @@ def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = Non
         recipe = document["recipe"]
         extras = f", extras {', '.join(recipe['extras'])}" if recipe["extras"] else ""
         head += f"; {document['title']}, verified {recipe['verify']}{extras}"
-    lines = [head]
+    lines = [text(head)]
     if document["complete"] is False:
         lines.append("This build is unfinished; run the command that began it again.")
     lines += [
@@ -118,7 +119,7 @@ def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[s
         lines = _decorated(lines, sorted(names), parts, decorate)
     for name in [name for name in splits if name not in counted]:
         why = "its labels were not decoded" if splits[name]["labels"] else "no label was found"
-        lines.append(f"  classes of {name} are not counted: {why}")
+        lines.append(text(f"  classes of {name} are not counted: {why}"))
     return lines
 
 
@@ -135,7 +136,7 @@ def _decorated(
 def record_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
     """Return one record for people; `decorate` may colour the lines of classes."""
     head = f"{document['file']}: record {document['record']:,} at byte {document['byte']:,}"
-    lines = [f"{head}, {document['bytes']:,} bytes", ""]
+    lines = [text(f"{head}, {document['bytes']:,} bytes"), ""]
     rows = [
         [name, feature["kind"], _value_text(feature["value"])]
         for name, feature in document["features"].items()
@@ -162,6 +163,8 @@ def _value_text(value: Any) -> str:
             f"{value['format'].upper()} {value['width']} x {value['height']}, {value['model']}, "
             f"{value['bits']} bits, {value['bytes']:,} bytes"
         )
+    if isinstance(value, Mapping) and "first" in value:
+        return f"{value['values']:,} values: {', '.join(map(_value_text, value['first']))}, ..."
     if isinstance(value, Mapping) and "values" in value:
         return f"{value['values']:,} values, {value['min']} .. {value['max']}"
     if isinstance(value, Mapping):
@@ -175,7 +178,7 @@ def statistics_text(document: Mapping[str, Any]) -> str:
     splits = document["splits"]
     if len(splits) > 1:
         splits = {**splits, "all": every}
-    lines = [f"{document['path']}: {count(every['records'], 'record')}", ""]
+    lines = [text(f"{document['path']}: {count(every['records'], 'record')}"), ""]
     lines += [*_colour_table(document), "", *_class_table(splits, None)]
     # What nearly every label has, as a background, is together with all.
     rows = [row for row in every["classes"] if row["images"] < _COMMON * every["labels"]]
@@ -221,14 +224,14 @@ def duplicate_lines(found: Mapping[str, Any]) -> list[str]:
                 f"  {count(len(groups), 'group')} of images {what}, {across:,} across splits; the "
                 f"first: {told}"
             )
-    return lines or ["  no image occurs twice, or nearly so"]
+    return [*map(text, lines)] or ["  no image occurs twice, or nearly so"]
 
 
 def fault_text(place: Mapping[str, Any]) -> str:
     """Return where a record lies, and what it is or what is wrong with it."""
-    text = (
+    where = (
         place["file"] if place["record"] is None else f"{place['file']}: record {place['record']}"
     )
     if place.get("key"):
-        text += f" ({place['key']})"
-    return f"{text}: {place['text']}" if "text" in place else text
+        where += f" ({place['key']})"
+    return f"{where}: {place['text']}" if "text" in place else where

@@ -4,12 +4,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsbuild import harmless
 from dsbuild.findings import KINDS
 from dsbuild.problems import KINDS as PROBLEMS
 
+_CELL = 1000  # characters; a longer one would make every line as long
+
 
 def table(rows: Sequence[Sequence[str]], right: str) -> list[str]:
-    """Return rows as aligned lines; `right` marks each column `>` or `<`."""
+    """Return rows as aligned lines; `right` marks each column `>` or `<`.
+
+    Cells are made harmless here, as names of a data set stand in them.
+    """
+    rows = [[harmless.text(cell, _CELL) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(right))]
     return [
         "  "
@@ -81,9 +88,7 @@ def findings_text(findings: Sequence[Mapping[str, Any]], few: int | None = None)
                 rows.setdefault((kind, finding["split"]), []).append(finding)
     lines = [["found", "split", "count", "the first"]]
     for (kind, split), found in rows.items():
-        first = found[0]["key"] or found[0]["text"]
-        first = first if first.isprintable() else repr(first)[1:-1]  # a name may hold a line's end
-        lines.append([KINDS[kind], split, f"{len(found):,}", first])
+        lines.append([KINDS[kind], split, f"{len(found):,}", found[0]["key"] or found[0]["text"]])
     text = "\n".join(table(lines, "<<><"))
     if few and any(finding["key"] for finding in findings):
         text += f"\n  {few} samples of each split were opened; --dry-run opens all"
@@ -151,14 +156,16 @@ def diff_text(document: Mapping[str, Any]) -> str:
     if document["same"]:
         return "\n".join([*lines, "  the same recipe, samples and bytes"])
     for change in document["recipe"]:
-        lines.append(f"  recipe: {change['what']} was {change['was']} and is {change['is']}")
+        text = f"  recipe: {change['what']} was {change['was']} and is {change['is']}"
+        lines.append(harmless.text(text))
     for split, (was, now) in document["extent"].items():
-        lines += ["", f"  {split}: {count(was['records'], 'record')} and {now['records']:,}"]
+        text = f"  {split}: {count(was['records'], 'record')} and {now['records']:,}"
+        lines += ["", harmless.text(text)]
         for what, text in _CHANGES.items():
             keys = document["splits"][split][what]
             if keys:
                 more = f", {keys[1]}, ..." if len(keys) > 2 else f", {keys[1]}" if keys[1:] else ""
-                lines.append(f"    {len(keys):,} {text}: {keys[0]}{more}")
+                lines.append(harmless.text(f"    {len(keys):,} {text}: {keys[0]}{more}"))
         for side in ("heights", "widths"):
             if was[side] != now[side] and was[side] and now[side]:
                 spans = [f"{low}..{high}" for low, high in (was[side], now[side])]

@@ -21,6 +21,11 @@ from dsbuild.errors import ShardError
 
 FRAMING = 16  # bytes that a frame adds to its data
 _HEAD = struct.Struct("<QI")
+_UNPACK = {
+    "gzip": "gunzip -c FILE > OTHER",
+    "zlib": 'python -c "import sys, zlib; '
+    'sys.stdout.buffer.write(zlib.decompress(sys.stdin.buffer.read()))" < FILE > OTHER',
+}
 # protobuf reads no message of 2 GiB or more; nothing larger is taken into memory.
 _LARGEST = (1 << 31) - 1
 
@@ -107,7 +112,7 @@ def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
     with storage.reading(path) as (file, size):
         for number, offset in places:
             file.seek(offset)
-            data, problem, _ = _frame(file, size - offset)
+            data, problem, _ = _frame(file, size - offset, offset)
             yield _whole(Record(number, offset, data, problem), path)
 
 
@@ -119,7 +124,7 @@ def one(path: str, number: int, offset: int, size: int, check: bool = True) -> R
     frame = storage.read_part(path, offset, size)
     if not check and len(frame) == size:
         return Record(number, offset, frame[12:-4])
-    data, problem, length = _frame(io.BytesIO(frame), size)
+    data, problem, length = _frame(io.BytesIO(frame), size, offset)
     if not problem and length != size:
         problem = f"found a record of {length:,} bytes, expected {size:,} by the index; repair it"
     return _whole(Record(number, offset, data, problem), path)
@@ -148,7 +153,7 @@ def walk(path: str) -> list[tuple[int, int]]:
             head = file.read(12)
             frame = _length(head)
             if frame is None or frame > size - offset:
-                _, problem, _ = _frame(io.BytesIO(head), size - offset)
+                _, problem, _ = _frame(io.BytesIO(head), size - offset, offset)
                 _whole(Record(len(found), offset, b"", problem), path)
             found.append((offset, frame))
             offset += frame
@@ -187,7 +192,7 @@ def frames(
     """
     number, offset = start
     while offset < size:
-        data, problem, length = _frame(file, size - offset)
+        data, problem, length = _frame(file, size - offset, offset)
         yield Record(number, offset, data, problem)
         number += 1
         if length is not None:
@@ -200,10 +205,19 @@ def frames(
         file.seek(offset)
 
 
-def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
+def _packed(head: bytes) -> str | None:
+    """Return as what a file was compressed, by its first bytes (RFC 1950, RFC 1952), or None."""
+    if head.startswith(b"\x1f\x8b\x08"):
+        return "gzip"
+    # The upper half of a length is zero in every TFRecord that fits into memory.
+    zlib = head[0] == 0x78 and int.from_bytes(head[:2]) % 31 == 0 and any(head[4:8])
+    return "zlib" if zlib else None
+
+
+def _frame(file: BinaryIO, left: int, offset: int) -> tuple[bytes, str, int | None]:
     """Read a frame where `left` bytes are left; return data, or a problem, and the frame's size.
 
-    The size is None where it is not known.
+    The size is None where it is not known. `offset` is where the file stands.
     """
     # The fast path makes no closure and calls little: a record takes a few microseconds.
     head = file.read(12)
@@ -215,8 +229,13 @@ def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
         return b"", problem, None
     length, crc = _HEAD.unpack(head)
     if masked_crc(head[:8]) != crc:
-        if head.startswith(b"\x1f\x8b\x08"):
-            return b"", "found gzip; unpack the file first (gunzip)", None
+        packed = _packed(head) if not offset else None
+        if packed:
+            problem = (
+                f"found a {packed}-compressed TFRecord, expected a plain one; decompress it: "
+                f"{_UNPACK[packed]}"
+            )
+            return b"", problem, None
         problem = (
             "the checksum of the record's length is wrong: this is no TFRecord file, or it is "
             "damaged here; build or fetch it again"

@@ -100,6 +100,7 @@ def first(value: Parsed) -> bytes:
 
 
 _FEW = 16  # bytes of varints that are read sooner one by one than all at once
+_PART = 1 << 20  # bytes of varints that are unpacked at once
 
 
 def digest(data: bytes) -> bytes:
@@ -153,19 +154,24 @@ def _parse_feature(view: memoryview) -> Parsed:
 
 
 def _numbers(view: memoryview, kind: int) -> np.ndarray:
-    parts = []
+    dtype = np.float32 if kind == _FLOAT else np.int64
+    parts, single = [], bytearray()  # numbers that are not packed stand one by one
     for number, content in _fields(view):
         if number != 1:
             continue
-        if kind == _FLOAT:
-            octets = content.to_bytes(4, "little") if isinstance(content, int) else content
-            parts.append(np.frombuffer(octets, "<f4"))
-        elif isinstance(content, int):
-            parts.append(np.array([content], np.uint64).view(np.int64))
-        else:
-            parts.append(unpack_varints(content))
-    dtype = np.float32 if kind == _FLOAT else np.int64
-    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
+        if isinstance(content, int):
+            single += content.to_bytes(4 if kind == _FLOAT else 8, "little")
+            continue
+        if single:
+            parts.append(np.frombuffer(bytes(single), dtype))
+            single.clear()
+        one = np.frombuffer(content, "<f4") if kind == _FLOAT else unpack_varints(content)
+        parts.append(one)
+    if single:
+        parts.append(np.frombuffer(bytes(single), dtype))
+    if len(parts) == 1:
+        return parts[0].astype(dtype, copy=not parts[0].flags.writeable)
+    return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
 def unpack_varints(view: memoryview | bytes) -> np.ndarray:
@@ -181,10 +187,24 @@ def unpack_varints(view: memoryview | bytes) -> np.ndarray:
             value, at = _read_varint(view, at)
             values.append(value)
         return np.array(values, np.uint64).view(np.int64)
+    if len(octets) <= _PART:
+        return _unpacked(octets)
+    # Part by part: what is computed on the way takes 50 times the memory of the varints.
+    found, at, filled = np.empty(np.count_nonzero(octets < 0x80), np.int64), 0, 0
+    while at < len(octets):
+        end = min(at + _PART, len(octets))
+        end += int(np.argmax(octets[end - 1 : end + 10] < 0x80))
+        part = _unpacked(octets[at:end])
+        found[filled : filled + len(part)] = part
+        at, filled = end, filled + len(part)
+    return found
+
+
+def _unpacked(octets: np.ndarray) -> np.ndarray:
     ends = np.flatnonzero(octets < 0x80)
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts + 1
-    if lengths.max() > 10:
+    if not len(ends) or ends[-1] != len(octets) - 1 or lengths.max() > 10:
         raise ValueError("a varint is longer than ten bytes")
     place = np.arange(len(octets)) - np.repeat(starts, lengths)
     groups = (octets & 0x7F).astype(np.uint64) << (7 * place).astype(np.uint64)

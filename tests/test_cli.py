@@ -278,7 +278,7 @@ def test_inspect_links_that_lead_nowhere_and_gzip(tmp_path, run):
     result = run("inspect", tmp_path)
     assert result.exit_code == 1
     assert "a.tfrecord: there is no such file" in result.stderr
-    assert "found gzip" in result.stderr
+    assert "found a gzip-compressed TFRecord" in result.stderr
 
 
 def test_inspect_floats_that_json_has_not(tmp_path, run):

@@ -1,6 +1,7 @@
 """`dsbuild export`: read back by the loaders that it is for."""
 
 import gc
+import io
 import json
 import os
 import pathlib
@@ -11,14 +12,18 @@ import tarfile
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsbuild import export, tfrecord, wire
 from dsbuild.errors import PlanError, ShardError, StorageError
 from dsbuild.export import webdataset as tars
+from dsbuild.export.sample import Sample
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from tests import fakes
 from tests.conftest import make
+from tests.test_harmless import HOSTILE, TEXTS
 
 # webdataset leaves its files to be closed by the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
@@ -120,9 +125,88 @@ def test_keys_with_dots_stay_apart(tmp_path):
     export.export(str(folder), str(tmp_path / "tars"), "webdataset")
     found = samples(tmp_path / "tars/train-00000-of-00001.tar", decode=None)
     number = "train-00000-of-00001-000003"
-    assert [one["__key__"] for one in found] == ["a_b", "a_b-2", "x.y/c_d", number, "abs/e"]
+    names = ["a%2Eb", "a_b", "x.y/c%2Ed", number, "%2Fabs/e"]
+    assert [one["__key__"] for one in found] == names
     keys = [json.loads(one["json"])["key"] for one in found]
     assert keys == ["a.b", "a_b", "x.y/c.d", number, "/abs/e"]
+
+
+def written(path, *features):
+    with open(path, "wb") as file:
+        writer = tfrecord.Writer(file)
+        for one in features:
+            writer.write(wire.serialize(one))
+    return str(path)
+
+
+def test_no_name_leads_out_of_a_tar(tmp_path):
+    made = [
+        {
+            IMAGE: b"\xff\xd8\xff",
+            "image/filename": key,
+            f"image/../../{i}\x1b": b"\0",
+            "/etc/x": b"\1",
+        }
+        for i, key in enumerate([*(k.encode(errors="surrogateescape") for k in HOSTILE), b"\xff"])
+    ]
+    source = written(tmp_path / "x.tfrecord", *made)
+    export.export(source, str(tmp_path / "tars"), "webdataset")
+    with tarfile.open(tmp_path / "tars/x.tar") as tar:
+        names = tar.getnames()
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    assert len(set(names)) == len(names) == 4 * len(made)
+    there = [path for path in (tmp_path / "unpacked").rglob("*") if path.is_file()]
+    assert len(there) == len(names)
+    assert all(name.isprintable() and "\\" not in name for name in names)
+    keys = {json.loads(path.read_text())["key"] for path in there if path.suffix == ".json"}
+    assert {key for key in HOSTILE if key and "\udcff" not in key} < keys
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4), TEXTS)
+def test_no_key_and_no_feature_leads_out_of_a_tar(keys, feature):
+    rest = {feature: b"\0"}
+    file = io.BytesIO()
+    made = [Sample(key, b"\xff\xd8\xff", None, rest) for key in keys]
+    try:
+        tars.write(made, file)
+    except ShardError:
+        assert f".{feature.lower()}.".endswith((".jpg.", ".json."))
+        return
+    file.seek(0)
+    with tarfile.open(fileobj=file) as tar:
+        members = tar.getmembers()
+    assert len({one.name for one in members}) == 3 * len(keys)
+    for one in members:
+        tarfile.data_filter(one, "/nowhere")
+        assert not one.name.startswith("/")
+        assert ".." not in one.name.split("/")
+
+
+def test_features_that_would_be_one_file_are_named(tmp_path):
+    image = {IMAGE: b"\xff\xd8\xff", "image/filename": b"a"}
+    twins = written(tmp_path / "x.tfrecord", {**image, "a/b": b"\0", "a.b": b"\1"})
+    with pytest.raises(ShardError, match=r"feature 'a/b' would become a second a_b.bin; rename it"):
+        export.export(twins, str(tmp_path / "to"), "webdataset")
+    apart = written(tmp_path / "y.tfrecord", {**image, "x": 1, "image/x": 2, "key": 3})
+    export.export(apart, str(tmp_path / "to"), "webdataset")
+    with tarfile.open(tmp_path / "to/y.tar") as tar:
+        said = json.load(tar.extractfile("a.json"))
+    assert said == {"key": "a", "x": 1, "image_x": 2, "key_": 3}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_all_images_of_a_tar_have_one_ending(tmp_path, out, known):
+    root = fakes.pairs(tmp_path, count=5)  # two JPEGs, three PNGs
+    make(root, out, layout=Pairs(names=("a", "b", "c")), shards=2)
+    wanted = {one["image/filename"][0]: one[IMAGE][0] for one in records(out)}
+    if not known:
+        shutil.rmtree(pathlib.Path(out, ".dsbuild"))
+        pathlib.Path(out, "manifest.json").unlink()
+    export.export(out, str(tmp_path / "tars"), "webdataset", workers=2)
+    found = samples(*sorted((tmp_path / "tars").glob("*.tar")), decode=None)
+    assert {one["__key__"].encode(): one["png"] for one in found} == wanted
+    formats = [json.loads(one["json"])["format"] for one in found]
+    assert sorted(formats) == ["jpeg"] * 2 + ["png"] * 3
 
 
 def test_files_are_the_same_every_time(built, tmp_path, target):
@@ -235,12 +319,12 @@ def test_an_interrupted_export_is_finished(built, tmp_path, monkeypatch):
     export.export(built, whole, "webdataset")
     plain, calls = tars.write, []
 
-    def write(samples, file):
+    def write(samples, *rest):
         calls.append(1)
         if len(calls) == 3:
             next(iter(samples))
             raise KeyboardInterrupt
-        return plain(samples, file)
+        return plain(samples, *rest)
 
     monkeypatch.setattr(tars, "write", write)
     with pytest.raises(KeyboardInterrupt):

@@ -574,3 +574,17 @@ def test_a_binary_label(tmp_path):
     make(root, tmp_path / "out", layout=Pairs(binary=2), shards=2)
     out = str(tmp_path / "out")
     assert keys(dsbuild.open(out, classes=[1])) == keys_with(out, None, [1])
+
+
+def test_classes_below_zero_and_large_ones_are_no_others():
+    found = presence.parse(b"-1 2\n\n4611686018427387904\n255\n")
+    assert found.having([255]).tolist() == [False, False, False, True]
+    assert found.having([-1]).tolist() == [True, False, False, False]
+    assert found.matrix(300)[0].nonzero()[0].tolist() == [2]
+    assert found.matrix(300).sum() == 2
+
+
+@pytest.mark.parametrize("text", [b"1 2", b"a\n", b"1.5\n", b"\xff\n", b"1\x002\n", b"1,2\n"])
+def test_what_is_no_list_is_named(text):
+    with pytest.raises(ShardError, match="found no list of label values"):
+        presence.parse(text)

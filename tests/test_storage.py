@@ -161,3 +161,62 @@ def test_a_part_is_never_more_than_the_file_has(tmp_path):
     assert storage.read_part(path, 2, 3) == b"cde"
     for offset in (6, 1 << 70, -1):
         assert storage.read_part(path, offset, 3) == b""
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A folder with files, beside of what is worked on."""
+    folder = tmp_path / "outside"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("a", "deep/b", f"{local.TEMPORARY}x", "lock"):
+        (folder / name).write_text("mine")
+    yield folder
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert left == {"a", "deep/b", f"{local.TEMPORARY}x", "lock"}
+    assert {(folder / name).read_text() for name in left} == {"mine"}
+
+
+def test_no_link_is_followed_where_something_is_removed_or_written(tmp_path, outside):
+    work = tmp_path / "work"
+    (work / "inner").mkdir(parents=True)
+    (work / "folder").symlink_to(outside)
+    (work / "inner" / "file").symlink_to(outside / "a")
+    (work / "inner" / "folder").symlink_to(outside / "deep")
+    storage.write(str(work / "inner" / "file"), b"new")
+    assert not (work / "inner" / "file").is_symlink()
+    storage.remove_folder(str(work))
+    assert not work.exists()
+    link = tmp_path / "link"
+    link.symlink_to(outside)
+    storage.remove_folder(str(link))
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize("name", [".dsbuild", ".dsbuild/receipts", "index"])
+def test_a_folder_whose_own_folders_lead_out_of_it_is_not_written_to(name, tmp_path, outside):
+    out = tmp_path / "out"
+    (out / name).parent.mkdir(parents=True)
+    (out / name).symlink_to(outside)
+    with (
+        pytest.raises(StorageError, match=rf"out/{name}: found a link that leads out of"),
+        storage.lock(str(out / ".dsbuild" / "lock")),
+    ):
+        pass
+
+
+def test_links_within_a_folder_and_to_it_are_followed(tmp_path):
+    out = tmp_path / "out"
+    (out / "kept").mkdir(parents=True)
+    (out / "index").symlink_to("kept")
+    (tmp_path / "link").symlink_to(out)
+    with storage.lock(str(tmp_path / "link" / ".dsbuild" / "lock")):
+        pass
+
+
+def test_a_lock_that_is_a_link_makes_no_file_elsewhere(tmp_path):
+    state = tmp_path / "out" / ".dsbuild"
+    state.mkdir(parents=True)
+    (state / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError), storage.lock(str(state / "lock")):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

@@ -1,9 +1,13 @@
+import gzip
 import io
 import struct
+import subprocess
+import sys
+import zlib
 
 import pytest
 
-from dsbuild import tfrecord
+from dsbuild import scan, tfrecord
 from dsbuild.errors import ShardError, StorageError
 
 # crc32c test vectors of RFC 3720, appendix B.4, and one record that TensorFlow wrote.
@@ -129,3 +133,35 @@ def test_golden_bytes():
     file = io.BytesIO()
     tfrecord.Writer(file).write(b"abc")
     assert file.getvalue() == GOLDEN
+
+
+@pytest.mark.parametrize("name", ["gzip", "zlib"])
+def test_what_is_compressed_is_called_so_and_its_remedy_works(name, tmp_path):
+    path, plain = tmp_path / f"train.tfrecord.{name}", io.BytesIO()
+    for i in range(3):
+        tfrecord.Writer(plain).write(b"%d" % i * 100)
+    pack = {"gzip": gzip.compress, "zlib": zlib.compress}[name]
+    path.write_bytes(pack(plain.getvalue()))
+    with pytest.raises(ShardError, match=f"byte 0: found a {name}-compressed TFRecord") as error:
+        list(tfrecord.read(str(path)))
+    with pytest.raises(ShardError, match=f"{name}-compressed"):
+        tfrecord.walk(str(path))
+    assert scan.files(str(tmp_path)) == [str(path)]
+    command = str(error.value).split("decompress it: ")[1]
+    other = tmp_path / "train.tfrecord"
+    command = command.replace("FILE", str(path)).replace("OTHER", str(other))
+    subprocess.run(command.replace("python", sys.executable), shell=True, check=True)
+    assert [one.data[:1] for one in tfrecord.read(str(other))] == [b"0", b"1", b"2"]
+
+
+def test_damage_is_not_called_compression(tmp_path):
+    path = tmp_path / "a.tfrecord"
+    for head in (b"\x78\x9c\0\0\0\0\0\0", b"\x78\x9d\1\2\3\4\5\6"):
+        path.write_bytes(head + bytes(40))
+        with pytest.raises(ShardError, match="the checksum of the record's length is wrong"):
+            list(tfrecord.read(str(path)))
+    with open(path, "wb") as file:
+        tfrecord.Writer(file).write(b"a")
+        file.write(gzip.compress(b"b"))
+    with pytest.raises(ShardError, match="record 1 at byte 17: the checksum"):
+        list(tfrecord.read(str(path)))

@@ -24,6 +24,7 @@ from tests.conftest import make
 from tests.test_images import save
 from tests.test_layouts import DRAWN
 
+PIXEL = images.encode(np.ones((1, 1), np.uint8))
 EXTRAS = ("laplacian:raw16", "edges", "distance", "weights")
 
 
@@ -513,3 +514,64 @@ def test_a_damaged_plan_is_a_problem_of_its_own(clean, tmp_path, change):
     found = validate(str(out), "records").problems
     assert {(problem.kind, problem.file) for problem in found} == {("changed", str(path))}
     assert len(found) == (2 if change is None else 1)
+
+
+KEYS = {"image/encoded": PIXEL, "image/filename": b"", "image/format": b"png"}
+TRAIN, VAL = "train-00000-of-00001", "val-00000-of-00001"
+LABEL, FORMAT = "image/segmentation/class/encoded", "image/segmentation/class/format"
+
+
+def theirs(folder, **files):
+    """Write files as others do, without manifest; a record is features, or bytes as they are."""
+    for name, made in files.items():
+        with open(os.path.join(folder, f"{name}.tfrecord"), "wb") as file:
+            writer = tfrecord.Writer(file)
+            for one in made:
+                writer.write(one if isinstance(one, bytes) else wire.serialize(one))
+    return str(folder)
+
+
+def their(number, **more):
+    sizes = {f"image/{name}": 1 for name in ("height", "width", "channels")}
+    named = {"label": {LABEL: PIXEL}, "format": {FORMAT: b"png"}, "box": {"box": 1.0}}
+    rest = {k: v for name, given in more.items() if given for k, v in named[name].items()}
+    return {**KEYS, **sizes, **rest, "image/filename": b"%d" % number}
+
+
+@pytest.mark.parametrize("level", ["records", "pixels"])
+def test_features_that_only_some_records_have_are_a_problem(tmp_path, level):
+    train = [their(i, label=i not in (3, 4), format=i != 2, box=i != 1) for i in range(10)]
+    val = [their(i) for i in range(4)]  # a split without labels
+    found = validate(theirs(tmp_path, **{TRAIN: train, VAL: val}), level, workers=2)
+    assert kinds(found) == {"partial": 3}
+    texts = {problem.text.split("'")[1]: problem for problem in found.problems}
+    assert {name: (p.record, p.key) for name, p in texts.items()} == {
+        LABEL: (3, "3"),
+        FORMAT: (2, "2"),
+        "box": (1, "1"),
+    }
+    assert "8 of the 10 records of split train have and 2 do not" in texts[LABEL].text
+
+
+def test_what_few_records_have_is_optional_but_for_labels(tmp_path):
+    train = [their(i, label=i == 5, box=i == 6) for i in range(10)]
+    (problem,) = validate(theirs(tmp_path, **{TRAIN: train})).problems
+    assert (problem.kind, problem.record) == ("partial", 0)
+    assert f"{LABEL!r}, which 1 of the 10" in problem.text
+
+
+def test_a_file_without_a_feature_is_named_by_its_first_record(tmp_path):
+    both = {"train-00000-of-00002": (1, 2), "train-00001-of-00002": (3, 4)}
+    made = {name: [their(i, label=i < 3) for i in numbers] for name, numbers in both.items()}
+    (problem,) = validate(theirs(tmp_path, **made)).problems
+    assert os.path.basename(problem.file) == "train-00001-of-00002.tfrecord"
+    assert problem.record == 0
+
+
+def test_what_is_no_example_is_that_and_no_key_that_occurs_twice(tmp_path):
+    train = [b"\xff", b"\xfe", their(0), b"\xfd", their(0), {"other": 1}, {"other": 2}]
+    found = validate(theirs(tmp_path, **{TRAIN: train}), "pixels")
+    counted = kinds(found)
+    assert counted["example"] == 3
+    assert [p.record for p in found.problems if p.kind == "duplicate-key"] == [4]
+    assert not any("images" in line for line in found.notes)

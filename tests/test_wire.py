@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -130,3 +132,57 @@ def test_serialize_refuses_what_no_list_holds():
         wire.serialize({"a": np.zeros((2, 2))})
     with pytest.raises(TypeError, match="numbers"):
         wire.serialize({"a": np.array(["x"])})
+
+
+def varint(value):
+    return wire.pack_varints(np.array([value]))
+
+
+def field(number, data):
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def example(feature):
+    return field(1, field(1, field(1, b"a") + field(2, feature)))
+
+
+@given(st.lists(INT64 | st.integers(0, 300), min_size=1, max_size=60), st.integers(20, 64))
+def test_long_lists_are_unpacked_part_by_part(values, part):
+    packed = wire.pack_varints(np.array(values, np.int64))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "_PART", part)
+        assert wire.unpack_varints(packed).tolist() == values
+        with pytest.raises(ValueError, match="a varint is longer than ten bytes"):
+            wire.unpack_varints(packed + b"\xff" * 11 + packed * 20)
+
+
+@given(st.lists(st.lists(INT64, max_size=4) | INT64, max_size=6))
+def test_numbers_packed_or_not_are_read_in_order(groups):
+    content, floats, wanted = b"", b"", []
+    for group in groups:
+        some = np.array(group, np.int64).reshape(-1)
+        wanted += some.tolist()
+        single = np.array(some, np.float32)
+        if isinstance(group, list):
+            content += field(1, wire.pack_varints(some) if len(some) else b"")
+            floats += field(1, single.astype("<f4").tobytes())
+        else:
+            content += b"\x08" + varint(group)
+            floats += b"\x0d" + single.astype("<f4").tobytes()
+    assert wire.parse(example(field(3, content)))["a"].tolist() == wanted
+    assert wire.parse(example(field(2, floats)))["a"].tolist() == np.float32(wanted).tolist()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x01" * (1 << 20), b"\xff\x01" * (1 << 19), b"\x08\x01" * (1 << 17)],
+    ids=["packed", "wide", "single"],
+)
+def test_memory_is_bound_by_what_is_there(content, monkeypatch):
+    monkeypatch.setattr(wire, "_PART", 1 << 13)
+    data = example(field(3, field(1, content) if content[0] != 8 else content))
+    tracemalloc.start()
+    wire.parse(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 * len(content) + 100 * wire._PART

@@ -1,6 +1,11 @@
-"""What all commands share: sizes as options, errors as one red line, notes."""
+"""What all commands share: sizes as options, and the one door to the terminal.
+
+All that is printed goes through here, so that no text of a data set is ever read as a command
+of the terminal; a test holds the other modules to it.
+"""
 
 import contextlib
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -8,6 +13,7 @@ from typing import Any
 
 import click
 
+from dsbuild import harmless
 from dsbuild.errors import DsbuildError
 
 UNITS = ("", "k", "m", "g", "t")
@@ -39,17 +45,48 @@ def errors(kept: str = "finished shards are kept") -> Iterator[None]:
     try:
         yield
     except DsbuildError as error:
-        click.secho(f"error: {error}", fg="red", err=True)
+        say(f"error: {error}", "red")
         sys.exit(1)
     except KeyboardInterrupt:
-        click.secho(
-            f"interrupted: {kept}; run the same command again to resume",
-            fg="yellow",
-            err=True,
-        )
+        say(f"interrupted: {kept}; run the same command again to resume", "yellow")
         sys.exit(130)
 
 
 def note(line: str) -> None:
     """Print a note to stderr."""
-    click.secho(f"note: {line}", fg="yellow", err=True)
+    say(f"note: {line}", "yellow")
+
+
+def problem(line: str) -> None:
+    """Print a problem to stderr."""
+    say(f"problem: {line}", "red")
+
+
+def say(line: str, colour: str | None = None) -> None:
+    """Print one line to stderr."""
+    click.secho(harmless.text(line), fg=colour, err=True)
+
+
+def show(text: str, colour: str | None = None) -> None:
+    """Print text of several lines to stderr."""
+    click.secho(harmless.lines(text), fg=colour, err=True)
+
+
+def echo(text: str) -> None:
+    """Print text to stdout; all but the ends of its lines that is not seen is escaped."""
+    click.echo(harmless.lines(text))
+
+
+def echo_line(line: str, err: bool = False) -> None:
+    """Print one line to stdout, or to stderr."""
+    click.echo(harmless.text(line), err=err)
+
+
+def echo_drawn(text: str, color: bool | None = None) -> None:
+    """Print text with colours of our own, of which each part was made harmless before."""
+    click.echo(text, color=color)
+
+
+def echo_json(document: Any) -> None:
+    """Print a document as JSON, in which all but plain ASCII is escaped."""
+    click.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))

@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from dsbuild.cli.base import Bytes, errors, note
+from dsbuild.cli.base import Bytes, echo, echo_json, errors, note, show
 from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
 from dsbuild.findings import ACCEPTABLE
 from dsbuild.layouts import Layout
@@ -204,21 +203,21 @@ def _build(
     talks = not (quiet or as_json)
     found = audit(asked)
     if talks:
-        click.echo(tables.plan_text(report.plan_document(found, root)))
+        echo(tables.plan_text(report.plan_document(found, root)))
     every = dry_run or strict
     found = examine.examine(asked, found, workers, every=every, quiet=not talks)
     if check_duplicates:
         found = examine.duplicates(asked, found, workers, quiet=not talks)
     few = None if every else examine.FEW
     if found.findings and talks:
-        click.secho("\n" + tables.findings_text(report.findings(found), few), fg="yellow", err=True)
+        show("\n" + tables.findings_text(report.findings(found), few), "yellow")
         for line in report.remedies(found):
             note(line)
     if dry_run and as_json:
-        click.echo(json.dumps(report.plan_document(found, root), indent=2))
+        echo_json(report.plan_document(found, root))
     if dry_run and talks:
         count = tables.count(len(found.findings), "finding")
-        click.echo(f"\n{count}; nothing was written, this was a dry run")
+        echo(f"\n{count}; nothing was written, this was a dry run")
     found.refuse(strict, asked.on_error == "skip" and not strict, asked.accept)
     if dry_run:
         return
@@ -236,9 +235,9 @@ def _build(
             return
     document = report.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
-        click.echo(json.dumps(document, indent=2))
+        echo_json(document)
     if talks:
-        click.echo("\n" + tables.summary_text(document))
+        echo("\n" + tables.summary_text(document))
     if summary.rejects and not quiet:
         first = summary.rejects[0]
         note(

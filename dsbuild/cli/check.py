@@ -1,11 +1,10 @@
 """`dsbuild validate` and `dsbuild repair`."""
 
-import json
 import sys
 
 import click
 
-from dsbuild.cli.base import errors, note
+from dsbuild.cli.base import echo, echo_json, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 
 
@@ -55,7 +54,10 @@ def validate(
 
             found = spread(path, level, source, flags)
         document = found.document(path, level)
-        click.echo(json.dumps(document, indent=2) if as_json else tables.validation_text(document))
+        if as_json:
+            echo_json(document)
+        else:
+            echo(tables.validation_text(document))
         for line in () if as_json else found.notes:
             note(line)
         if found.problems:
@@ -103,6 +105,4 @@ def repair(
             accept_changed_sources=accept_changed_sources,
         )
         if not quiet:
-            click.echo(
-                tables.summary_text(report.summary_document(summary, Audit((), ()), path, 0))
-            )
+            echo(tables.summary_text(report.summary_document(summary, Audit((), ()), path, 0)))

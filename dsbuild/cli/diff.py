@@ -1,11 +1,10 @@
 """`dsbuild diff`."""
 
-import json
 import sys
 
 import click
 
-from dsbuild.cli.base import errors
+from dsbuild.cli.base import echo, echo_json, errors, say
 
 
 @click.command()
@@ -36,17 +35,19 @@ def diff(a: str, b: str, most: float | None, workers: int | None, as_json: bool)
         workers = workers or job.cores()
         sides = [diff.read(path, workers, quiet=as_json) for path in (a, b)]
         document = diff.diff(*sides)
-        click.echo(json.dumps(document, indent=2) if as_json else tables.diff_text(document))
+        if as_json:
+            echo_json(document)
+        else:
+            echo(tables.diff_text(document))
         if most is None:
             sys.exit(0 if document["same"] else 1)
         row = diff.drift(document)
         moved = abs(row["is"] - row["was"]) if row else 0
         if moved > most:
             name = row["name"] or row["value"]
-            click.secho(
+            say(
                 f"drift: split {row['split']}: the share of {name} moves from {row['was']:.2%} to "
                 f"{row['is']:.2%}, expected at most {most:.2%}",
-                fg="red",
-                err=True,
+                "red",
             )
             sys.exit(1)

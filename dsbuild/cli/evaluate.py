@@ -1,11 +1,10 @@
 """`dsbuild evaluate`."""
 
-import json
 import logging
 
 import click
 
-from dsbuild.cli.base import errors
+from dsbuild.cli.base import echo, echo_json, errors
 from dsbuild.cli.train import Several, Whole
 from dsbuild.train.settings import STRIDES
 
@@ -103,6 +102,6 @@ def evaluate(
             quiet=quiet or as_json,
         )
         if as_json:
-            click.echo(json.dumps(found, indent=2))
+            echo_json(found)
         elif not quiet:
-            click.echo(evaluating.told(found))
+            echo(evaluating.told(found))

@@ -1,6 +1,5 @@
 """`dsbuild inspect`."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import errors
+from dsbuild.cli.base import echo_drawn, echo_json, echo_line, errors, problem
 
 
 @click.command()
@@ -78,9 +77,9 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     document = report.record(path, wanted)
     colours = gallery.colours(path)
     if asked["as_json"]:
-        click.echo(json.dumps(document, indent=2))
+        echo_json(document)
     else:
-        click.echo(shown.record_text(document, blocks.decorator(colours) if _coloured() else None))
+        echo_drawn(shown.record_text(document, blocks.decorator(colours) if _coloured() else None))
     draws = (asked["draw"] or _coloured()) and not asked["as_json"]
     if not draws and not asked["save"]:
         return
@@ -88,10 +87,10 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     if draws:
         columns, rows = shutil.get_terminal_size()
         lines = gallery.drawing(seen, colours, columns, max(rows - 2, 12))
-        click.echo("\n".join(["", *lines]), color=asked["draw"] or None)
+        echo_drawn("\n".join(["", *lines]), asked["draw"] or None)
     if asked["save"]:
         for path in gallery.save(asked["save"], gallery.files(seen, key, colours)):
-            click.echo(path, err=asked["as_json"])
+            echo_line(path, err=asked["as_json"])
     if asked["draw"] or asked["save"]:  # else the picture is a gift, and its lack no failure
         _fail(seen.problems)
 
@@ -113,17 +112,17 @@ def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
             asked["page"], page.make(path, document, **options, workers=workers, quiet=quiet)
         )
     if asked["as_json"]:
-        click.echo(json.dumps(document, indent=2))
+        echo_json(document)
     elif asked["page"]:
-        click.echo(asked["page"])
+        echo_line(asked["page"])
     else:
         decorate = blocks.decorator(gallery.colours(path)) if _coloured() else None
-        click.echo(shown.inspection_text(document, decorate))
+        echo_drawn(shown.inspection_text(document, decorate))
     _fail(report.problems(document))
 
 
 def _fail(problems: Sequence[str]) -> None:
-    for problem in problems:
-        click.secho(f"problem: {problem}", fg="red", err=True)
+    for text in problems:
+        problem(text)
     if problems:
         sys.exit(1)

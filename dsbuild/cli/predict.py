@@ -1,12 +1,11 @@
 """`dsbuild predict`."""
 
-import json
 import sys
 from typing import Any
 
 import click
 
-from dsbuild.cli.base import errors
+from dsbuild.cli.base import echo_json, echo_line, errors, say
 from dsbuild.cli.evaluate import awake, looking
 
 
@@ -79,18 +78,18 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
             source = int(camera) if number else camera
             found = predicting.watch(predictor, source, wanted, asked["frames"])
         if asked["as_json"]:
-            click.echo(json.dumps({"model": model, "step": trained.step, **found}, indent=2))
+            echo_json({"model": model, "step": trained.step, **found})
         elif not asked["quiet"]:
             for line in predicting.told(found):
-                click.echo(line)
+                echo_line(line)
         _fail(found)
 
 
 def _fail(found: dict[str, Any]) -> None:
     for one in found["failed"]:
-        click.secho(f"error: {one['error']}", fg="red", err=True)
+        say(f"error: {one['error']}", "red")
     if found["failed"]:
         total = len(found["failed"]) + len(found["made"])
         if total > 1:
-            click.secho(f"{len(found['failed'])} of {total} could not be predicted", err=True)
+            say(f"{len(found['failed'])} of {total} could not be predicted")
         sys.exit(1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import errors
+from dsbuild.cli.base import echo_line, errors
 from dsbuild.cli.train import Whole
 from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
@@ -59,7 +59,7 @@ def interop(
 
         for name in describe(path, Terms(license, citation, description), pbtxt):
             if not quiet:
-                click.echo(storage.join(path, name))
+                echo_line(storage.join(path, name))
 
 
 RECORDS = ("webdataset", "parquet", "array_record")
@@ -130,7 +130,7 @@ def _records(path: str, out: str, target: str, workers: int | None, quiet: bool)
     if not quiet:
         kept = sum(one.kept for one in found)
         records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
-        click.echo(
+        echo_line(
             f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
             + (f"; {kept} stood and were kept" if kept else "")
         )
@@ -157,4 +157,4 @@ def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any])
         said = ""
         if found.agreement is not None:
             said = f"; in a fresh process {found.agreement:.2%} of all classes are the same"
-        click.echo(f"{found.path} ({target}){said}")
+        echo_line(f"{found.path} ({target}){said}")

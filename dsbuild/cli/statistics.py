@@ -1,12 +1,11 @@
 """`dsbuild statistics`."""
 
 import functools
-import json
 import sys
 
 import click
 
-from dsbuild.cli.base import errors, note
+from dsbuild.cli.base import echo, echo_json, errors, note, problem, say
 from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 from dsbuild.errors import StorageError
 
@@ -44,14 +43,17 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
 
             take = functools.partial(spread, flags=flags)
         made = statistics.statistics(path, take)
-        click.echo(json.dumps(made, indent=2) if as_json else shown.statistics_text(made))
+        if as_json:
+            echo_json(made)
+        else:
+            echo(shown.statistics_text(made))
         try:
             statistics.keep(made)
         except StorageError as error:
             note(str(error))
         for fault in made["unreadable"][:_FEW]:
-            click.secho(f"problem: {shown.fault_text(fault)}", fg="red", err=True)
+            problem(shown.fault_text(fault))
         if made["unreadable"]:
             count = tables.count(len(made["unreadable"]), "problem")
-            click.secho(f"{count} in all; --json names each", fg="red", err=True)
+            say(f"{count} in all; --json names each", "red")
             sys.exit(1)

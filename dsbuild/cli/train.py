@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 import types
 import typing
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import errors
+from dsbuild.cli.base import echo, echo_json, echo_line, errors
 from dsbuild.train import settings
 from dsbuild.train.settings import Settings
 
@@ -115,14 +114,14 @@ def _command(**given: Any) -> None:
             run,
             chosen,
             devices=devices,
-            talk=click.echo,
+            talk=echo_line,
             quiet=quiet or as_json,
             watch=watch,
         )
         if as_json:
-            click.echo(json.dumps(found, indent=2))
+            echo_json(found)
         elif not quiet:
-            click.echo(fit.told(run, found))
+            echo(fit.told(run, found))
 
 
 _OPTIONS = (

@@ -6,28 +6,34 @@
 Works for folders that others wrote, too. A file that was made of the same bytes is kept.
 """
 
+import collections
 import functools
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from dsbuild import manifest, scan, storage, tfrecord
+from dsbuild.documents import fits_values
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.export import arrays, parquet, webdataset
-from dsbuild.export.sample import Keys, Sample, sample
+from dsbuild.export.sample import Keys, Sample, ending, sample
 from dsbuild.job import Advance, Job
 
 TARGETS = ("webdataset", "parquet", "array_record")
 _MODULES = {"webdataset": webdataset, "parquet": parquet, "array_record": arrays}
 _NEEDS = {"parquet": "pyarrow", "array_record": "array_record"}
-FORMAT = 1  # of what is written; raised when the same records give other files
+FORMAT = 2  # of what is written; raised when the same records give other files
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A file to write, and what its bytes depend on beside its records."""
+    """A file to write, and what its bytes depend on beside its records.
+
+    `image` is the ending of all images, where their names have one.
+    """
 
     source: str
     name: str
@@ -36,6 +42,7 @@ class Shard:
     rest: tuple[tuple[str, tuple[str, bool]], ...]
     label: str | None
     classes: tuple[str, ...]
+    image: str | None = None
 
     @property
     def digest(self) -> str:
@@ -64,7 +71,7 @@ def export(
     that readers would take for its shards.
     """
     _check(path, out, target)
-    shards = plan(path, target)
+    shards = plan(path, target, workers, quiet)
     names = [shard.name for shard in shards]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -91,8 +98,11 @@ def _check(path: str, out: str, target: str) -> None:
         )
 
 
-def plan(path: str, target: str) -> list[Shard]:
-    """Return what is to be written for a folder, or one file."""
+def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[Shard]:
+    """Return what is to be written for a folder, or one file.
+
+    Where names have endings, records are read for those of their images, if no manifest tells.
+    """
     folder = scan.home(path)
     document = manifest.load(folder) or {}
     own = scan.schema_of(folder)
@@ -103,6 +113,10 @@ def plan(path: str, target: str) -> list[Shard]:
     known = storage.stamp(storage.join(folder, manifest.SCHEMA)) is not None
     rest = [one for one in own.features if one.name not in used and (known or one.required)]
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
+    image = None
+    if target == "webdataset":
+        formats = _formats(document) or _looked_up(sources, names, workers, quiet)
+        image = max(sorted(formats), key=formats.__getitem__, default=None)
     return [
         Shard(
             source=source,
@@ -112,9 +126,38 @@ def plan(path: str, target: str) -> list[Shard]:
             rest=tuple(columns.items()),
             label=label,
             classes=tuple(document.get("classes", ())) if label == "class" else (),
+            image=image,
         )
         for source in sources
     ]
+
+
+def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return ending -> images of a folder by its manifest; nothing where that does not tell."""
+    found: collections.Counter[str] = collections.Counter()
+    for split in document.get("splits", {}).values():
+        counts = split.get("formats")
+        if not fits_values(counts, int) or sum(counts.values()) != split["records"]:
+            return {}
+        found.update(counts)
+    known = {"jpeg": "jpg", "png": "png"}
+    return {known[name]: found[name] for name in found} if set(found) <= set(known) else {}
+
+
+def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -> Mapping[str, int]:
+    """Return ending -> images of files, of which all records are read."""
+    work = functools.partial(_endings, names=names)
+    job = Job(sources, work, len(sources), "looking", unit="files")
+    return sum(job.run(workers, quiet), collections.Counter())
+
+
+def _endings(source: str, advance: Advance, *, names: Keys) -> collections.Counter[str]:
+    found: collections.Counter[str] = collections.Counter()
+    for record in tfrecord.read(source):
+        found[ending(_sample(source, record, names).image)] += 1
+        advance(0, 0)
+    advance(1, 0)
+    return found
 
 
 def _shared(names: Keys) -> str:
@@ -195,7 +238,7 @@ def _write(shard: Shard, path: str, advance: Advance) -> int:
     samples = (_sample(shard.source, record, shard.keys) for record in _read(shard, advance))
     with storage.writing(path) as file:
         if shard.target == "webdataset":
-            return webdataset.write(samples, file)
+            return webdataset.write(samples, file, shard.image)
         return parquet.write(samples, file, dict(shard.rest), shard.label, shard.classes)
 
 

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from dsbuild import harmless
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.export.sample import Sample, ending
 from dsbuild.schema import Feature
 
@@ -27,15 +29,20 @@ _KINDS = {"BYTES": "binary", "INT": "int64", "FLOAT": "float32"}
 def columns(features: Iterable[Feature], folder: str) -> dict[str, tuple[str, bool]]:
     """Return name -> (kind, whether it is a list) for features beside key, image and label.
 
-    Names lose the folder that they share, and slashes.
+    Names lose the folder that they share, and slashes. Raises PlanError for two of one name.
     """
-    return {
+    made = {
         feature.name.removeprefix(folder): (
             "string" if feature.domain or feature.role.endswith(".text") else _KINDS[feature.type],
             not feature.scalar,
         )
         for feature in features
     }
+    names = ["key", "image", "label", *map(_column, made)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise PlanError(f"two features would become the column {twice!r}; rename one of them")
+    return made
 
 
 def write(
@@ -69,13 +76,19 @@ def write(
     # JPEG and PNG do not become smaller; a reader that seeks is spared the unpacking.
     with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
         while rows := [_row(one, label, rest) for one in itertools.islice(samples, _ROWS)]:
-            writer.write_table(pa.Table.from_pylist(rows, schema))
+            try:
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+            except pa.ArrowException as error:
+                raise ShardError(
+                    f"records {count:,} to {count + len(rows) - 1:,}: found values that fit no "
+                    f"column: {error}; validate the folder"
+                ) from error
             count += len(rows)
     return count
 
 
 def _column(name: str) -> str:
-    return name.replace("/", "_").replace(".", "_")
+    return harmless.stem(name.replace("/", "_").replace(".", "_"))
 
 
 def _value(kind: str) -> dict:
@@ -100,7 +113,7 @@ def _row(sample: Sample, label: str | None, rest: Mapping[str, tuple[str, bool]]
 
 
 def _image(data: bytes, key: str) -> dict[str, Any]:
-    return {"bytes": data, "path": f"{key}.{ending(data)}"}
+    return {"bytes": data, "path": f"{harmless.path(key)}.{ending(data)}"}
 
 
 def _typed(value: Any, kind: str, many: bool) -> Any:
@@ -108,7 +121,10 @@ def _typed(value: Any, kind: str, many: bool) -> Any:
     if value is None:
         return None
     if many:
-        return value if isinstance(value, (np.ndarray, list)) else [value]
+        if isinstance(value, np.ndarray):
+            return value if value.dtype == kind else None
+        made = [_typed(one, kind, many=False) for one in ([value], value)[isinstance(value, list)]]
+        return None if None in made else made
     if kind == "binary" and isinstance(value, str):
         return value.encode()
     kinds = {"string": str, "binary": bytes, "int64": int, "float32": float}

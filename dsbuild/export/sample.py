@@ -56,15 +56,24 @@ def sample(data: bytes, keys: Keys, number: str) -> Sample:
         raise ShardError(
             f"found no image in {keys.image}; only records with images can be exported"
         )
-    key = _plain(values.pop(keys.key, None))
+    key = _key(values.pop(keys.key, None))
     label = next(
         (found for name in keys.labels if (found := _label(values, name)) is not None), None
     )
     folder, slash, _ = keys.image.rpartition("/")
-    rest = {
-        name.removeprefix(folder + slash): _plain(value) for name, value in sorted(values.items())
-    }
-    return Sample(key if isinstance(key, str) and key else number, image[0], label, rest)
+    rest: dict[str, Any] = {}
+    for name, value in sorted(values.items()):
+        short = name.removeprefix(folder + slash)
+        rest[name if short != name and short in values else short] = _plain(value)
+    return Sample(key or number, image[0], label, rest)
+
+
+def _key(value: wire.Parsed) -> str:
+    """Return the text of a record's key; an empty one of what is no text."""
+    try:
+        return wire.first(value).decode()
+    except UnicodeDecodeError:
+        return ""
 
 
 def ending(data: bytes) -> str | None:

@@ -1,37 +1,41 @@
 """WebDataset: a tar a shard, the files of a sample side by side under its key.
 
-    <key>.jpg|png|...      the image's bytes
+    <key>.jpg|png|...      the image's bytes, all of one ending
     <key>.seg.png          the mask's bytes
     <key>.cls              the class, as digits
     <key>.json             key, class text, format, height, width, ...
     <key>.<feature>.png    extra features: encoded planes, arrays as .npy
 
-Owner, mode and time are the same in all entries, so equal records are equal bytes.
+Keys and features are names that others gave: each becomes a path that stays inside of where a
+tar is unpacked. Owner, mode and time are the same in all entries, so equal records are equal bytes.
 
 Source: github.com/webdataset/webdataset, webdataset/tariterators.py: a name is cut at
-the first dot after its last slash.
+the first dot after its last slash. Hugging Face's reader makes a column of each ending, and
+knows a sample's image by it alone; decoders of both go by the bytes.
 """
 
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from dsbuild import harmless
+from dsbuild.errors import ShardError
 from dsbuild.export.sample import Sample, ending
 
 ENDING = "tar"
 
 
-def write(samples: Iterable[Sample], file: BinaryIO) -> int:
-    """Write samples as a tar; return how many."""
+def write(samples: Iterable[Sample], file: BinaryIO, image: str | None = None) -> int:
+    """Write samples as a tar; return how many. `image` is the ending of all images."""
     taken: set[str] = set()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for sample in samples:
             name = _unique(stem(sample.key), taken)
-            for suffix, data in _parts(sample):
+            for suffix, data in _parts(sample, image or ending(sample.image)).items():
                 entry = tarfile.TarInfo(f"{name}.{suffix}")
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
@@ -39,17 +43,17 @@ def write(samples: Iterable[Sample], file: BinaryIO) -> int:
 
 
 def stem(key: str) -> str:
-    """Return the name of a sample's files, without ending: slashes stay, dots cannot.
+    """Return the name of a sample's files, without ending: a path, no dot in its last name.
 
-    >>> stem("/town/a.b/c.d")
-    'town/a.b/c_d'
+    >>> stem("town/a.b/c.d")
+    'town/a.b/c%2Ed'
     """
-    folder, slash, name = key.lstrip("/").rpartition("/")
-    return folder + slash + (name.replace(".", "_") or "_")
+    folder, slash, name = harmless.path(key).rpartition("/")
+    return folder + slash + name.replace(".", "%2E")
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """Return the name, with a number where another sample of the shard has it already."""
+    """Return the name, with a number where a sample of the same key has it already."""
     found, number = name, 1
     while found in taken:
         number += 1
@@ -58,21 +62,29 @@ def _unique(name: str, taken: set[str]) -> str:
     return found
 
 
-def _parts(sample: Sample) -> Iterator[tuple[str, bytes]]:
-    yield ending(sample.image), sample.image
+def _parts(sample: Sample, image: str) -> dict[str, bytes]:
+    """Return the endings of a sample's files with what is in them; raise ShardError for twins."""
+    parts = {image: sample.image}
     if isinstance(sample.label, bytes):
-        yield f"seg.{ending(sample.label)}", sample.label
+        parts[f"seg.{ending(sample.label)}"] = sample.label
     elif sample.label is not None:
-        yield "cls", str(sample.label).encode()
+        parts["cls"] = str(sample.label).encode()
     small: dict[str, Any] = {"key": sample.key}
     for name, value in sample.rest.items():
-        place = name.replace("/", "_").replace(".", "_")
+        place = harmless.stem(name.replace("/", "_").replace(".", "_"))
         if isinstance(value, bytes):
-            yield f"{place}.{ending(value) or 'bin'}", value
+            _put(parts, f"{place}.{ending(value) or 'bin'}", value, name)
         elif isinstance(value, np.ndarray):
             array = io.BytesIO()
             np.save(array, value)
-            yield f"{place}.npy", array.getvalue()
+            _put(parts, f"{place}.npy", array.getvalue(), name)
         elif not isinstance(value, list) or all(isinstance(one, str) for one in value):
-            small[place] = value
-    yield "json", json.dumps(small).encode()
+            _put(small, place if place != "key" else "key_", value, name)
+    return {**parts, "json": json.dumps(small).encode()}
+
+
+def _put(parts: dict[str, Any], place: str, value: Any, name: str) -> None:
+    # webdataset reads all endings in lower case.
+    if place.lower() in map(str.lower, parts):
+        raise ShardError(f"feature {name!r} would become a second {place}; rename it")
+    parts[place] = value

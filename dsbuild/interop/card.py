@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dsbuild import harmless
 from dsbuild.interop.terms import Terms
 from dsbuild.manifest import dump
 from dsbuild.schema import Schema
@@ -130,7 +131,8 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return re.sub(r"\s+", " ", str(value)).replace("|", "\\|")
+    line = harmless.text(re.sub(r"\s+", " ", str(value)))
+    return line.replace("<", "&lt;").replace("|", "\\|")
 
 
 def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Iterable[str]:

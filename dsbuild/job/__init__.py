@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from dsbuild import harmless
 from dsbuild.errors import PlanError
 
 Task = TypeVar("Task")
@@ -121,7 +122,8 @@ class Bar(contextlib.AbstractContextManager):
         from tqdm import tqdm  # here, since it takes longer to import than many builds to plan
 
         tqdm.monitor_interval = 0  # its thread would only redraw a bar that stands still
-        self._bar = tqdm(total=samples, desc=title, unit=f" {unit}", leave=False, delay=0.2)
+        title, unit = harmless.text(title), f" {harmless.text(unit)}"
+        self._bar = tqdm(total=samples, desc=title, unit=unit, leave=False, delay=0.2)
 
     def __exit__(self, *error) -> None:
         if self._bar is not None:

@@ -49,6 +49,7 @@ def statistics(path: str, take: Take) -> dict[str, Any]:
 def keep(made: Mapping[str, Any]) -> None:
     """Write statistics into the folder that they are of, where they are of all that it lists."""
     if made["of"] is not None:
+        storage.refuse_links(folder.state(made["path"]))
         storage.write(_place(made["path"]), manifest.dump(made).encode())
 
 

@@ -165,7 +165,13 @@ def remove(*paths: str) -> None:
 
 
 def remove_folder(path: str) -> None:
-    """Remove a folder with all that lies below it; one that is not there is no error."""
+    """Remove a folder with all that lies below it; one that is not there is no error.
+
+    Of a link the link goes, and what it leads to stays.
+    """
+    if _room(path) is local and local.is_link(path):
+        remove(path)
+        return
     found = entries(path)
     for name, is_folder in found:
         if is_folder:
@@ -195,9 +201,17 @@ def relative(path: str, folder: str) -> str | None:
     return local.relative(path, folder) if rooms == {local} else None
 
 
+def refuse_links(state: str) -> None:
+    """Raise StorageError where a folder's own folders are links that lead out of it."""
+    if _room(state) is local:
+        local.refuse_links(state)
+
+
 def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractContextManager[None]:
     """Hold a lock file; raise StorageError where another living process holds it.
 
+    It is held before anything is written into a folder, so here a folder is refused whose own
+    folders are links that lead out of it: what somebody sent says not where to write.
     The lock of a process that ended in any way is free: at once on a local file system,
     after half a minute on a store, of which `note` is told.
     """

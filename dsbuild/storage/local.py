@@ -25,6 +25,7 @@ _ODD = (
 _LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
 # A path that leads to no file: missing, below a file, a link to itself, too long a name.
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+_BESIDE = ("index",)  # folders beside the state that builds write to
 TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 
 
@@ -66,6 +67,11 @@ def _odd(mode: int) -> str:
 def is_folder(path: str) -> bool:
     """Tell whether path is a folder."""
     return os.path.isdir(path)
+
+
+def is_link(path: str) -> bool:
+    """Tell whether path is a link, wherever that leads."""
+    return os.path.islink(path)
 
 
 def entries(folder: str) -> list[tuple[str, bool]]:
@@ -254,6 +260,21 @@ def relative(path: str, folder: str) -> str | None:
     return os.path.relpath(path, folder)
 
 
+def refuse_links(state: str) -> None:
+    """Raise StorageError where a folder that dsbuild writes to is a link that leads out of it.
+
+    These are `state`, those in it, and those beside it that are `_BESIDE`.
+    """
+    home = os.path.dirname(state)
+    inner = [join(state, name) for name, is_folder in entries(state) if is_folder]
+    for path in (state, *(join(home, name) for name in _BESIDE), *inner):
+        if is_link(path) and relative(path, home) is None:
+            raise StorageError(
+                f"{path}: found a link that leads out of {home}, expected a folder to write to; "
+                "replace it by a folder"
+            )
+
+
 @contextlib.contextmanager
 def lock(path: str) -> Iterator[None]:
     """Hold a lock file; raise StorageError at once where another process holds it.
@@ -261,8 +282,9 @@ def lock(path: str) -> Iterator[None]:
     The kernel frees the lock when its process ends, however it ends.
     """
     try:
+        refuse_links(os.path.dirname(path))
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise StorageError(
             f"{path}: cannot be written: {error.strerror}; choose a folder that can be written"

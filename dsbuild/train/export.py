@@ -96,7 +96,9 @@ def export(
                 f"{form}: found {agreement:.2%} of all classes as the run's model has them, "
                 f"expected {AGREEMENT:.1%} and more; nothing was written"
             )
-        if os.path.isdir(path):
+        if os.path.islink(path):
+            os.unlink(path)
+        elif os.path.isdir(path):
             shutil.rmtree(path)
         os.replace(made, path)
     storage.write(beside, labels)

@@ -73,7 +73,7 @@ def validate(
     if level != "frames":
         # Here, before workers are forked: NumPy and Pillow take longer to import than frames to
         # check.
-        from dsbuild.validate import across
+        from dsbuild.validate import across, partial
         from dsbuild.validate.example import look
     mine = list(control.problems(path, known, notes)) if known is not None else []
     tasks = _tasks(home, paths, known if look else None, {one.file for one in mine})
@@ -106,6 +106,7 @@ def validate(
     if empty:
         notes.append(f"{len(empty):,} files have no record, such as {empty[0]}")
     if look:
+        problems += partial.problems(checked, schema)
         problems += across.duplicates(checked, notes)
         notes += across.classes(checked, known)
     return Validation(

@@ -10,6 +10,8 @@ from dsbuild import scan
 from dsbuild.problems import Problem
 from dsbuild.validate.base import Checked
 
+_FEW = 100  # classes that a note lists
+
 
 def duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
     """Return keys that occur twice in a split; note those and images that two splits share."""
@@ -50,18 +52,19 @@ def classes(checked: Sequence[Checked], known: Mapping[str, Any] | None) -> list
     for split, found in values.items():
         missing = [str(names.get(value, value)) for value in sorted(everywhere - found)]
         if found and missing:
-            notes.append(f"split {split} has no pixel of {', '.join(missing)}")
+            more = f" and {len(missing) - _FEW:,} more" if len(missing) > _FEW else ""
+            notes.append(f"split {split} has no pixel of {', '.join(missing[:_FEW])}{more}")
     return notes
 
 
 def _same(digests: Sequence[array]) -> list[list[tuple[int, int]]]:
-    """Return groups of places (file, record) whose digests are equal, in order."""
+    """Return groups of places (file, record) whose digests are equal and not 0, in order."""
     files = np.repeat(np.arange(len(digests)), [len(one) for one in digests])
     numbers = np.concatenate([np.arange(len(one)) for one in digests]) if digests else files
     whole = np.concatenate(digests) if digests else np.empty(0, np.uint64)
     order = np.argsort(whole, kind="stable")
     ranked = whole[order]
-    again = np.flatnonzero(ranked[1:] == ranked[:-1])
+    again = np.flatnonzero((ranked[1:] == ranked[:-1]) & (ranked[1:] != 0))
     groups: dict[int, list[tuple[int, int]]] = {}
     for at in sorted({*again, *(again + 1)}):
         place = order[at]

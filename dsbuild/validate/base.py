@@ -76,7 +76,11 @@ class Checked:
       sha256: of the whole file, empty at level `frames`.
       problems: the first `_MOST`, and how many `more`.
       offsets, sizes: of every whole record, its frame included.
-      keys, images: 64-bit digests of key and image of every record, none at level `frames`.
+      keys, images: 64-bit digests of key and image of every record, 0 where it has none;
+        empty at level `frames`.
+      examples: how many records are an Example, and of these `first` is the first; feature ->
+        in how many it is, and the first one `without` it: number, offset, key. None of these
+        is known where a manifest tells what all records have.
       values: the label values that occur.
       lines: those of each record, as in a shard's list; none below level `pixels`.
       statistics: what was counted over the records, as a build counts it; likewise.
@@ -92,6 +96,10 @@ class Checked:
     sizes: array = field(default_factory=lambda: array("q"))
     keys: array = field(default_factory=lambda: array("Q"))
     images: array = field(default_factory=lambda: array("Q"))
+    examples: int = 0
+    first: tuple[int, int, str] = (0, 0, "")
+    features: dict[str, int] = field(default_factory=dict)
+    without: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     values: set[int] = field(default_factory=set)
     lines: bytearray = field(default_factory=bytearray)
     statistics: Statistics = field(default_factory=Statistics)

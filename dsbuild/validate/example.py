@@ -10,32 +10,37 @@ from dsbuild.example import Rejected, encode
 from dsbuild.layouts import Sample
 from dsbuild.recipe import Recipe
 from dsbuild.tfrecord import Record
-from dsbuild.validate import pixels, records
+from dsbuild.validate import partial, pixels, records
 from dsbuild.validate.base import Checked, Rules, Samples
 
 _AGAIN = 50  # of so many records the extras of one are computed again
 
 
 def look(record: Record, samples: Samples, rules: Rules, checked: Checked) -> None:
-    """Check one record, and note digests of its key and image, of nothing where it has none.
+    """Check one record, and note digests of its key and image, 0 where it has none.
 
     `samples` are those of the file's records by its plan, None where it has none.
     """
     key, image = _check(record, samples, rules, checked)
-    key = key.encode(errors="surrogateescape")
     for digests, content in ((checked.keys, key), (checked.images, image)):
-        digests.append(int.from_bytes(wire.digest(content), "little"))
+        digest = 0 if content is None else int.from_bytes(wire.digest(content), "little")
+        digests.append(digest)
 
 
-def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> tuple[str, bytes]:
-    """Check one record; return its key and image, empty where it has none."""
+Found = tuple[bytes | None, bytes | None]
+
+
+def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> Found:
+    """Check one record; return its key and image, None where it has none."""
     try:
         named = wire.parse(record.data)
     except ShardError as error:
         checked.add("example", str(error), record)
-        return "", b""
+        return None, None
     values = {f.role: named[f.name] for f in rules.schema.features if f.name in named}
     key = wire.first(values.get("key")).decode(errors="surrogateescape")
+    if not rules.closed:
+        partial.note(named, record, key, checked)
     for text in records.problems(named, rules.schema, rules.closed):
         checked.add("feature", text, record, key)
     if samples is not None:
@@ -55,7 +60,12 @@ def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> 
         checked.lines += presence.line(seen.values).encode()
         labels = int(bool(values.keys() & {"label", "class"}))
         checked.statistics += seen.statistics(rules.expected.ignore, labels)
-    return key, wire.first(values.get("image"))
+    return _first(values, "key"), _first(values, "image")
+
+
+def _first(values: Mapping[str, wire.Parsed], role: str) -> bytes | None:
+    value = values.get(role)
+    return value[0] if isinstance(value, list) and value else None
 
 
 def _of_source(

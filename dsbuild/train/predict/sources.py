@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dsbuild import storage
+from dsbuild import harmless, storage
 from dsbuild.errors import TrainError
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -96,4 +96,6 @@ def _lies(path: str, out: str | None, root: str) -> bool:
 def _source(path: str, *names: str) -> Source:
     """Return the source of a path; the names are those of what is made of it, with the ending."""
     name, ending = os.path.splitext(os.path.normpath(os.path.join(*names)))
+    if storage.is_remote(path):  # names of objects are no paths, and may lead anywhere
+        name = harmless.path(name)
     return Source(path, name, ending.lower() in VIDEOS)
