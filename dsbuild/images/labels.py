@@ -197,7 +197,8 @@ def _of_palette(
     greys = {v: c[0] for v, c in used.items() if c is not None and len({*c}) == 1}
     if len(moved) + len(own) == len(used):
         homes = {value: value for value in own} | moved
-        if None in homes.values() or (len(greys) == len(used) and homes != greys):
+        several = any(places[colour] is None for colour in used.values())
+        if several or (len(greys) == len(used) and homes != greys):
             _unclear(used, "which are colours of the data set too, under other numbers")
         return _through(as_stored, homes)._replace(mapped=True)
     _refuse_twins(used, own, alphas)
