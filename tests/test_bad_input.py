@@ -100,7 +100,7 @@ def sixteen_bits(root):
 
 
 def sixteen_bit_label(root):
-    plane = read_label(root).astype(np.uint16)
+    plane = read_label(root).astype(np.uint16) * 256
     label_path(root).write_bytes(save(Image.fromarray(plane)))
 
 
@@ -149,7 +149,7 @@ DEFECTS = [
     (twelve_bits, IMAGE, "found 12 bits a channel", "convert it"),
     (arithmetic, IMAGE, "found a JPEG with arithmetic coding", "convert it"),
     (sixteen_bits, IMAGE, "found 16 bits a channel", "convert it"),
-    (sixteen_bit_label, LABEL, "found a label of 16 bits a channel", "save it as one"),
+    (sixteen_bit_label, LABEL, "found a label of 16 bits with values up to 65280", "save them"),
     (animated, IMAGE, "found an animated PNG of 4 frames", "convert it"),
     (bomb, IMAGE, "found 65,000 x 65,000 pixels", "decompression bomb"),
     (rotated_label, LABEL, "found a label of 44 x 60 pixels", "EXIF orientation 6"),

@@ -79,7 +79,7 @@ def test_a_colour_that_the_colormap_lacks_is_named():
 def test_labels_of_two_values(tmp_path, out, threshold):
     grey = (PLANE * 127).astype(np.uint8)
     root = single(tmp_path / "b", save(Image.fromarray(grey)))
-    make(root, out, layout=Pairs(binary=threshold))
+    make(root, out, layout=Pairs(binary=threshold), accept=("all-background",))
     np.testing.assert_array_equal(masks(out)["x"], grey > threshold)
     assert manifest.load(out)["classes"] == ["background", "foreground"]
 

@@ -81,6 +81,11 @@ def test_whatever_is_not_asked_for_stays_byte_exact():
     assert admit(data, Policy(unreadable="reencode")).data is data
 
 
+def sixteen_bits(image):
+    """Return a bright picture of 16 bits."""
+    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257 | 0x8000)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 60),
@@ -92,7 +97,8 @@ def test_whatever_is_not_asked_for_stays_byte_exact():
     st.integers(0, 2**32),
 )
 def test_drawn_images(width, height, mode, form, orientation, policy, seed):
-    image = fakes.photo(np.random.default_rng(seed), width, height).convert(mode)
+    image = fakes.photo(np.random.default_rng(seed), width, height)
+    image = sixteen_bits(image) if mode == "I;16" else image.convert(mode)
     exif = Image.Exif()
     if form in ("PNG", "JPEG", "WEBP"):
         exif[0x0112] = orientation
@@ -141,7 +147,7 @@ def test_orientations_may_be_rejected():
     ("data", "channels"),
     [
         (save(PHOTO.convert("CMYK"), "JPEG"), 3),
-        (save(PHOTO.convert("I;16")), 1),
+        (save(sixteen_bits(PHOTO)), 1),
         (save(PHOTO, "TIFF"), 3),
         (save(PHOTO, "BMP"), 3),
         (save(PHOTO, "WEBP", lossless=True), 3),
@@ -362,6 +368,6 @@ def test_odd_files(shared, policy):
         if path.is_file()
     ]
     accepted = sum(one is not None for one in found)
-    assert accepted == (117 if policy.unreadable == "reencode" else 89)
+    assert accepted == (115 if policy.unreadable == "reencode" else 89)
     changes = list(itertools.chain(*(one.changes for one in found if one)))
     assert ("turned" in changes) == (policy.exif == "apply")

@@ -5,8 +5,9 @@ tools turn each of these into the others. What decoders show is what counts, so 
 changes the class of a pixel; what can be read in two ways is refused.
 """
 
+import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, NoReturn
 
 import numpy as np
@@ -104,6 +105,8 @@ def colours(data: bytes) -> np.ndarray:
 def above(label: Label, threshold: int) -> Label:
     """Return 1 where a label's value is above a threshold, else 0; raise ImageError in doubt."""
     for colour, value in label.colours.items():
+        if value not in label.counts:
+            continue
         luma = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) // 1000
         if (luma > threshold) != (value > threshold):
             raise ImageError(
@@ -194,7 +197,8 @@ def _of_palette(
     greys = {v: c[0] for v, c in used.items() if c is not None and len({*c}) == 1}
     if len(moved) + len(own) == len(used):
         homes = {value: value for value in own} | moved
-        if None in homes.values() or (len(greys) == len(used) and homes != greys):
+        several = any(places[colour] is None for colour in used.values())
+        if several or (len(greys) == len(used) and homes != greys):
             _unclear(used, "which are colours of the data set too, under other numbers")
         return _through(as_stored, homes)._replace(mapped=True)
     _refuse_twins(used, own, alphas)
@@ -205,13 +209,21 @@ def _of_palette(
             found = _through(as_stored, greys)
             told = {c: c[0] for c in used.values()}
             return found._replace(colours=told, reading="levels", other=frozenset(counts))
-        told = {colour: value for value, colour in used.items()}
         other = frozenset(greys.values())
+        told = _told(entries, used, own)
         return as_stored._replace(colours=told, reading="indices", other=other)
     if moved:
         _unclear(used, "some of them the data set's, under other numbers, and some unknown")
-    told = {c: v for v, c in used.items() if v not in own and c is not None}
-    return as_stored._replace(colours=told)
+    return as_stored._replace(colours=_told(entries, used, own))
+
+
+def _told(
+    entries: list[RGB], used: Mapping[int, RGB | None], own: Collection[int]
+) -> dict[RGB, int]:
+    """Return what a palette says of its colours; those that do not occur tell its order too."""
+    twice = {colour for colour, count in collections.Counter(entries).items() if count > 1}
+    unused = {c: v for v, c in enumerate(entries) if c not in twice and v not in own}
+    return unused | {c: v for v, c in used.items() if v not in own and c is not None}
 
 
 def _through(label: Label, homes: Mapping[int, int]) -> Label:
