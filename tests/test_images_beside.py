@@ -1,6 +1,8 @@
-"""What stands beside the pixels of a PNG: one verdict whoever opens it, and the orientation in it."""
+"""What stands beside the pixels of a PNG: one verdict whoever opens it, and the orientation."""
 
 import io
+import json
+import pathlib
 import struct
 import warnings
 import zlib
@@ -11,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
 
-from dsbuild import images
+from dsbuild import images, tfrecord, wire
 from dsbuild.errors import ImageError
 from dsbuild.images import png
 from dsbuild.policy import Policy, admit
+from tests import fakes
 from tests.test_images import PHOTO, PLANE, by_tensorflow, full_decode, save
 
 WIDTH, HEIGHT = PHOTO.size
@@ -150,7 +153,11 @@ def test_what_pillow_refuses_is_refused(before):
         ([control(0, *WHOLE), frame(1)], [], "in front of the image"),
         ([(b"acTL", bytes(8))], [], "an animation of no frames"),
         ([(b"gAMA", b"xx")], [], "a chunk gAMA of 2 bytes, which needs 4"),
-        ([(b"zTXt", b"key\0\0" + LONG)], [], r"a text \(zTXt\) that unpacks to more than 1,048,576"),
+        (
+            [(b"zTXt", b"key\0\0" + LONG)],
+            [],
+            r"a text \(zTXt\) that unpacks to more than 1,048,576",
+        ),
         ([(b"iTXt", b"key\0\1\0\0\0" + LONG)], [], "unpacks to more"),
         ([(b"iCCP", b"key\0\0" + LONG)], [], r"a profile \(iCCP\) that unpacks"),
         ([(b"iCCP", b"key\0\1" + SHORT)], [], "packed in a way that PNG lacks"),
@@ -317,3 +324,47 @@ def test_hostile_blocks_are_read_as_pillow_reads_them(kind, block, xmp, end):
             return  # where Pillow has a traceback, it is enough not to have one
         expected = Image.open(io.BytesIO(data)).getexif().get(0x0112, 1)
     assert head.orientation == (expected if expected in range(2, 9) else 1)
+
+
+# whole builds
+
+
+@pytest.mark.parametrize("options", [(), ("--extra", "laplacian"), ("--max-side", 20)])
+def test_the_place_in_the_list_decides_nothing(tmp_path, run, options):
+    """A build opens some samples first; what it does not open it takes or leaves out alike."""
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\nc\n")
+    left = {}
+    for place in (0, 1, 17):
+        root = fakes.pairs(tmp_path / str(place), count=34)
+        image = sorted(pathlib.Path(root, "images").glob("*/*.png"))[place]
+        image.write_bytes(with_chunks(image.read_bytes(), [(b"iCCP", b"a\0\0" + LONG)]))
+        label = pathlib.Path(root, "labels", image.parent.name, image.name)
+        other = sorted(pathlib.Path(root, "labels").glob("*/*.png"))[place + 9]
+        for path in (label, other):
+            path.write_bytes(with_chunks(path.read_bytes(), [(b"zTXt", b"a\0\0" + LONG)]))
+        out = tmp_path / f"{place}-out"
+        arguments = ("--classes", names, "--on-error", "skip", "--workers", 1, "--shards", 1)
+        assert run("pairs", root, out, *arguments, *options).exit_code == 0
+        (reject,) = map(json.loads, (out / "rejects.jsonl").read_text().splitlines())
+        left[place] = (reject["kind"], reject["reason"])
+        assert run("validate", out).exit_code == 0
+        for record in tfrecord.read(str(out / "train-00000-of-00001.tfrecord")):
+            values = wire.parse(record.data)
+            stored = values["image/segmentation/class/encoded"][0]
+            Image.open(io.BytesIO(stored)).load()
+    assert len(set(left.values())) == 1
+
+
+def test_a_still_png_with_frames_that_were_left_in_it_validates(tmp_path, run):
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\nc\n")
+    root = fakes.pairs(tmp_path, count=6)
+    for path in sorted(pathlib.Path(root, "images").glob("*/*.png")):
+        frames = [control(0, 40, 30, 0, 0)], [control(1, 9, 9, 2, 2), frame(2)]
+        path.write_bytes(with_chunks(path.read_bytes(), *frames))
+    for options in ((), ("--extra", "laplacian"), ("--max-side", 20)):
+        out = tmp_path / f"out{len(options)}{options[:1]}"
+        result = run("pairs", root, out, "--classes", names, "--workers", 1, *options)
+        assert result.exit_code == 0, result.stderr
+        assert run("validate", out).exit_code == 0
