@@ -311,6 +311,42 @@ def test_the_check_at_one_eighth_notices_what_a_full_decode_notices():
     assert noticed > 500
 
 
+def test_what_is_checked_and_what_is_decoded_have_one_verdict():
+    """Whether an extra, or a shrunk image, needs the pixels does not decide what is admitted."""
+    rng = random.Random(5)
+    refused = 0
+    for _ in range(1500):
+        data = damage(rng.choice(CORPUS), rng)
+        try:
+            head = images.header(data)
+        except ImageError:
+            continue
+        found = set()
+        for way in (
+            images.check,
+            images.own,
+            lambda *image: images.decode(*image, strict=True),
+        ):
+            try:
+                way(data, head)
+                found.add(True)
+            except ImageError:
+                found.add(False)
+        assert len(found) == 1
+        refused += found == {False}
+    assert refused > 20
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_scan_that_comes_twice_is_refused(options):
+    """OpenCV takes the first one of a baseline JPEG, and TensorFlow refuses it."""
+    data = save(PHOTO, "JPEG", **options)
+    at = data.index(b"\xff\xda")
+    end = images.jpeg._AFTER_SCAN.search(data, at + 14).start()
+    with pytest.raises(ImageError, match="its scans contradict one another"):
+        images.header(data[:end] + data[at:end] + data[end:])
+
+
 def test_a_truncated_image_is_refused_at_every_length():
     for data in CORPUS:
         for end in range(2, len(data), max(1, len(data) // 200)):

@@ -13,7 +13,9 @@ from PIL import Image, ImageOps
 
 from dsbuild import images, manifest, tfrecord, wire
 from dsbuild.errors import ImageError, PlanError, SampleError
+from dsbuild.layouts.voc import Voc
 from dsbuild.policy import Policy, admit
+from dsbuild.recipe import Recipe, load
 from tests import fakes
 from tests.conftest import make
 from tests.test_images import PHOTO, by_tensorflow, jpeg_with_frame, save
@@ -209,7 +211,7 @@ def test_shrinking_takes_means_of_areas_and_values_of_centres():
     pixels = rng.integers(0, 256, (30, 45, 3), np.uint8)
     found = check(save(Image.fromarray(pixels)), Policy(max_side=15))
     means = pixels.reshape(10, 3, 15, 3, 3).mean((1, 3))
-    np.testing.assert_allclose(images.own(found.data, found.head), means, atol=1)  # rounded twice
+    np.testing.assert_allclose(images.own(found.data, found.head), means, atol=0.5)
     plane = rng.integers(0, 256, (30, 45), np.uint8)
     np.testing.assert_array_equal(found.fit(plane), plane[1::3, 1::3])
 
@@ -333,6 +335,25 @@ def test_the_policy_belongs_to_the_recipe(voc, out):
     make(voc, out)
     assert make(voc, out, policy=Policy(max_side=50)).kept == 0
     assert make(voc, out, policy=Policy(max_side=50)).written == 0
+
+
+def test_a_recipe_that_shrinks_has_a_version_and_no_other(voc, out):
+    plain = Recipe(layout=Voc())
+    assert plain.document()["images"] == {
+        "exif": "keep",
+        "unreadable": "reject",
+        "max_side": None,
+        "jpeg_quality": None,
+    }
+    shrunk = Recipe(layout=Voc(), policy=Policy(max_side=20)).document()
+    assert shrunk["images"]["shrink"] == 2
+    for document in (plain.document(), shrunk):
+        assert load(json.loads(json.dumps(document))).document() == document
+    del shrunk["images"]["shrink"]  # as dsbuild wrote it that counted whole pixels
+    with pytest.raises(PlanError, match="a recipe of another version"):
+        load(shrunk)
+    make(voc, out, policy=Policy(max_side=20))
+    assert set(manifest.load(out)["versions"]) == {"pillow", "opencv"}
 
 
 def test_same_bytes_for_any_workers(mixed, tmp_path):

@@ -17,6 +17,7 @@ from dsbuild.images.base import orientation
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 _DARK = 64  # of 255: what samples of 14 bits at most reach in the upper 8 of 16
 _JPEG_SIDE = 65500  # libjpeg's limit
+_AREA = (1 << 31) // 255  # pixels whose sum is an int of 32 bits
 _MODES = {
     **{mode: mode for mode in ("L", "LA", "RGB", "RGBA")},
     **dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV", "RGBX"), "RGB"),
@@ -110,11 +111,18 @@ def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     Areas end within pixels where they have to: 500 columns become 450 by means of 1 1/9 of
     them. Every channel by itself, for readers drop an alpha and show the colours below it.
+    Raises ImageError for areas whose sums OpenCV does not hold.
     """
     import cv2
 
-    if pixels.shape[:2] == size:
+    height, width = pixels.shape[:2]
+    if (height, width) == size:
         return pixels
+    if height * width > _AREA * size[0] * size[1]:
+        raise ImageError(
+            f"found {width:,} x {height:,} pixels to shrink to {size[1]} x {size[0]}, expected at "
+            f"most {_AREA:,} for one; use a larger --max-side"
+        )
     found = cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=cv2.INTER_AREA)
     return found.reshape(*size, *pixels.shape[2:])
 
