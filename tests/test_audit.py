@@ -220,3 +220,46 @@ def test_a_strange_name_takes_one_row(tmp_path, run):
     result = run("pairs", root, tmp_path / "out", "--classes", tmp_path / "names.txt")
     assert result.exit_code == 0
     assert f"{root}/labels/new\\nline.txt\n" in result.stderr
+
+
+@pytest.mark.parametrize("name", [b"\xd6\xd0\xce\xc4", b"new\nline", b"bell\x07"])
+def test_names_that_cannot_be_stored(tmp_path, run, out, name):
+    """They stop the build, or are left out and listed."""
+    root = fakes.pairs(tmp_path)
+    (tmp_path / "names.txt").write_text("background\ncat\ndog")
+    for part, ending in (("images", b".jpg"), ("labels", b".png")):
+        data = pathlib.Path(root, part, f"a/000{ending.decode()}").read_bytes()
+        with open(os.fsencode(f"{root}/{part}/") + name + ending, "wb") as file:
+            file.write(data)
+    arguments = ("pairs", root, out, "--classes", tmp_path / "names.txt")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert re.search("found (a name that is no UTF-8|control characters in a name)", result.stderr)
+    assert "--on-error skip" in result.stderr
+    for order in ("listed", "shuffled"):
+        skipping = (*arguments, "--on-error", "skip", "--order", order, "--overwrite")
+        result = run(*skipping)
+        assert result.exit_code == 0, result.output
+        assert "12 records" in result.stdout
+        (reject,) = pathlib.Path(out, "rejects.jsonl").read_text().splitlines()
+        assert json.loads(reject)["kind"] == "names"
+        assert os.fsencode(json.loads(reject)["key"]) == name
+        assert "nothing to do" in run(*skipping[:-1]).stdout
+
+
+@pytest.mark.parametrize("split", ["val.v2", "train - Copy", "all", "v\u00e4l", "-"])
+def test_a_split_that_tfds_cannot_read_is_refused(voc, run, out, split):
+    fakes.write_list(voc, split, ["2007_000000"])
+    result = run("voc", voc, out)
+    assert result.exit_code == 1
+    assert f"found a split named {split!a}" in result.stderr
+    assert run("voc", voc, out, "--split", "train").exit_code == 0
+
+
+@pytest.mark.parametrize("split", ["train-extra", "Train"])
+def test_splits_whose_shards_would_be_mixed_are_refused(voc, run, out, split):
+    fakes.write_list(voc, split, ["2007_000000"])
+    result = run("voc", voc, out)
+    assert result.exit_code == 1
+    assert "train-*; rename one of them" in result.stderr.lower()
+    assert run("voc", voc, out, "--split", split).exit_code == 0

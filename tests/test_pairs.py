@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import pathlib
@@ -295,6 +296,21 @@ def test_a_split_without_images_is_an_error(tmp_path, run, names):
     options = ("--classes", names, "--split", "train")
     assert run("pairs", tmp_path / "s", tmp_path / "out", *options).exit_code == 0
     assert "labels/*.png" in run("pairs", tmp_path / "s", tmp_path / "out", *options).stdout
+
+
+@pytest.mark.parametrize("folder", ["", "."])
+def test_images_and_labels_in_one_folder(tmp_path, out, folder):
+    for split, i in itertools.product(("train", "valid"), range(3)):
+        (tmp_path / "s" / split).mkdir(parents=True, exist_ok=True)
+        for name, image in (("", fakes.photo), ("_mask", fakes.mask)):
+            drawn = image(np.random.default_rng(i), 20, 10)
+            drawn.save(tmp_path / f"s/{split}/{split}{i}{name}.png")
+    layout = Pairs(names=tuple("abc"), images=folder, labels=folder, suffix="_mask")
+    root = layout.find(str(tmp_path / "s"))
+    assert keys(layout, root) == {k: [f"{k}{i}" for i in range(3)] for k in ("train", "valid")}
+    layout = Pairs(names=tuple(map(str, range(21))), images=folder, labels=folder, suffix="_mask")
+    make(root, out, layout=layout)
+    assert len(masks(out)) == 6
 
 
 def test_a_label_of_another_kind_is_refused_by_its_name(tmp_path, run, names):

@@ -45,6 +45,17 @@ def test_what_is_no_split_is_named(text, said):
         splits.ranges(text, COUNTS)
 
 
+def test_a_split_may_be_asked_for_by_another_of_its_names():
+    counts = {"training": 9, "validation": 3, "train_aug": 12}
+    assert list(map(tuple, splits.ranges("train[:2]+val", counts))) == [
+        ("training", 0, 2),
+        ("validation", 0, 3),
+    ]
+    for asked, there in (("train", {"train_aug": 1}), ("val", {"valid": 1, "dev": 1})):
+        with pytest.raises(PlanError, match=f"there is no split '{asked}'"):
+            splits.ranges(asked, there)
+
+
 @given(st.integers(0, 10_000), st.integers(0, 100))
 def test_two_sides_of_a_percentage_are_the_whole(total, percent):
     ((_, start, stop), (_, rest, end)) = splits.ranges(

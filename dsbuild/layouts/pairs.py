@@ -146,7 +146,7 @@ class Pairs(Divided, Layout):
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        keys = [stem(path, self._whole.images) for path in pictures(root, self._whole.images)]
+        keys = self._images(root, self._whole)
         if not keys:
             raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
         return tuple(dict.fromkeys((*self.division(keys), *tree.refused)))
@@ -156,7 +156,7 @@ class Pairs(Divided, Layout):
         tree = self._tree(root)
         tree.check(split)
         images, labels = tree.parts.get(split, self._whole)
-        found, masks = by_key(root, images), by_key(root, labels)
+        found, masks = self._images(root, Part(images, labels)), by_key(root, labels)
         if split in tree.lists:
             rows = written.entries(tree.lists[split], _index(root)(images), images, root, labels)
         else:
@@ -172,6 +172,13 @@ class Pairs(Divided, Layout):
                 found.get(key, f"{images}/{key}.jpg"),
                 label or masks.get(expected) or rest().get(expected, f"{labels}/{expected}.png"),
             )
+
+    def _images(self, root: str, part: Part) -> dict[str, str]:
+        """Return stem -> path of the images of a split; beside labels they lack the suffix."""
+        found = by_key(root, part.images)
+        if part.images != part.labels or not self.suffix:
+            return found
+        return {key: path for key, path in found.items() if not key.endswith(self.suffix)}
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find stray files and labels without an image, with the first split they concern."""
