@@ -5,7 +5,7 @@ from typing import Any
 
 from dsbuild import interop, manifest, storage
 from dsbuild.documents import fits_values, normal
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.folder.state import (
     FAILED,
     PREVIOUS,
@@ -131,7 +131,7 @@ def digests(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -
     The card's text is anybody's to edit.
     """
     made = {name: _sha256(data) for name, data in found.items() if name != interop.card.NAME}
-    before = entries(out)
+    before = _before(out)
     known = before.get("files", {})
     for split, entry in document["splits"].items():
         name = _below(f"plan-{split}.jsonl")
@@ -141,6 +141,14 @@ def digests(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -
     if storage.stamp(state(out, interop.TERMS)):
         made[_below(interop.TERMS)] = storage.sha256(state(out, interop.TERMS))[0]
     return dict(sorted(made.items()))
+
+
+def _before(out: str) -> Mapping[str, Any]:
+    """Return the manifest that is there, an empty one where that is damaged."""
+    try:
+        return entries(out)
+    except ShardError:
+        return {}
 
 
 def renew(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -> None:
@@ -174,11 +182,13 @@ def close(
     found = described(out, recipe, document, left)
     whole = manifest.sealed({**document, "files": digests(out, document, found)})
     wrong = unlike(out, found)
-    if wrong or manifest.load(out) != whole:
+    place = storage.join(out, manifest.NAME)
+    stands = storage.stamp(place) and storage.read(place)[0] == manifest.text(whole)
+    if wrong or not stands:
         if _below(SIDE) in wrong:  # first, since it tells that the others are ours
             storage.write(state(out, SIDE), found[_below(SIDE)])
         for name in wrong:
             storage.write(storage.join(out, name), found[name])
-        storage.write(storage.join(out, manifest.NAME), manifest.text(whole))
+        storage.write(place, manifest.text(whole))
     storage.remove(state(out, PREVIOUS))
     return whole
