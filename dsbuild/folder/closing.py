@@ -41,9 +41,24 @@ def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[st
         always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
         sometimes=with_labels if labels else (),
     )
-    pbtxt = interop.pbtxt.NAME in side_names(out)
-    found = interop.side_files(schema, document, interop.load(out), pbtxt)
+    found = interop.side_files(schema, document, interop.load(out), text_schema=True)
+    pbtxt, place = interop.pbtxt.NAME, storage.join(out, interop.pbtxt.NAME)
+    asked = side_names(out) | _named(out)
+    if pbtxt not in asked and not _holds(place, found[pbtxt]):
+        del found[pbtxt]  # it is written where it was asked for
     return {manifest.SCHEMA: schema.text().encode()} | found
+
+
+def _named(out: str) -> set[str]:
+    """Return the control files that the manifest of a finished folder names."""
+    try:
+        return set((manifest.load(out) or {}).get("files", ()))
+    except ShardError:
+        return set()
+
+
+def _holds(place: str, data: bytes) -> bool:
+    return storage.stamp(place) is not None and storage.read(place)[0] == data
 
 
 def unlike(out: str, found: Mapping[str, bytes]) -> list[str]:
@@ -54,7 +69,7 @@ def unlike(out: str, found: Mapping[str, bytes]) -> list[str]:
     wrong = []
     for name, data in found.items():
         path = storage.join(out, name)
-        if not storage.stamp(path) or (name != interop.card.NAME and storage.read(path)[0] != data):
+        if not (storage.stamp(path) if name == interop.card.NAME else _holds(path, data)):
             wrong.append(name)
     return wrong
 
@@ -183,8 +198,7 @@ def close(
     whole = manifest.sealed({**document, "files": digests(out, document, found)})
     wrong = unlike(out, found)
     place = storage.join(out, manifest.NAME)
-    stands = storage.stamp(place) and storage.read(place)[0] == manifest.text(whole)
-    if wrong or not stands:
+    if wrong or not _holds(place, manifest.text(whole)):
         if _below(SIDE) in wrong:  # first, since it tells that the others are ours
             storage.write(state(out, SIDE), found[_below(SIDE)])
         for name in wrong:

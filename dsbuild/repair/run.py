@@ -48,6 +48,7 @@ def _repair(
     accept: bool,
 ) -> build.Summary:
     out = known.out
+    control.hold_terms(known)
     states = shards.look(known, workers, quiet)
     todo = {name for name in known.names if not states[name].whole or name not in known.receipts}
     beside = {
