@@ -6,7 +6,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import example, folder, manifest, mistakes, palettes, plan, receipts, storage
+from dsbuild import (
+    example,
+    folder,
+    interop,
+    manifest,
+    mistakes,
+    palettes,
+    plan,
+    receipts,
+    storage,
+)
 from dsbuild.audit import Audit, Planned, Request, spaced
 from dsbuild.documents import normal
 from dsbuild.errors import SampleError, ShardError, StorageError
@@ -119,6 +129,7 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
             folder.refuse_ambiguous(splits)
             _replace(request, audit, note)
         else:
+            interop.load(out)  # damaged terms are named before hours of work
             _refuse_replacement(request, audit)
         others = folder.other_splits(out, splits, recipe)
         folder.refuse_ambiguous([*splits, *others])

@@ -82,7 +82,7 @@ def test_pbtxt_is_the_schema(voc, tmp_path, out, run):
     text = pathlib.Path(out, "schema.json").read_text()
     assert found == json_format.Parse(text, schema_pb2.Schema())
     # It goes with the next work on the folder, as all that describes it.
-    make(voc, out, extras=("laplacian:png16",))
+    make(voc, out, extras=("laplacian:png16",), overwrite=True)
     assert not os.path.exists(os.path.join(out, "schema.pbtxt"))
 
 

@@ -94,7 +94,7 @@ def test_labels_of_fewer_bits_keep_their_classes(voc, out, bits):
     image = fakes.with_palette(Image.fromarray(plane))
     image.save(os.path.join(voc, "SegmentationClass/2007_000000.png"), bits=bits)
     for verify in ("full", "header"):
-        make(voc, out, shards=1, splits=("train",), verify=verify)
+        make(voc, out, shards=1, splits=("train",), verify=verify, overwrite=True)
         _, _, label = next(deeplab(f"{out}/train-00000-of-00001.tfrecord"))
         np.testing.assert_array_equal(label, plane)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from dsbuild import interop, manifest, storage
 from dsbuild.documents import fits_values, normal
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.folder.state import (
     FAILED,
     PREVIOUS,
@@ -41,9 +41,24 @@ def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[st
         always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
         sometimes=with_labels if labels else (),
     )
-    pbtxt = interop.pbtxt.NAME in side_names(out)
-    found = interop.side_files(schema, document, interop.load(out), pbtxt)
+    found = interop.side_files(schema, document, interop.load(out), text_schema=True)
+    pbtxt, place = interop.pbtxt.NAME, storage.join(out, interop.pbtxt.NAME)
+    asked = side_names(out) | _named(out)
+    if pbtxt not in asked and not _holds(place, found[pbtxt]):
+        del found[pbtxt]  # it is written where it was asked for
     return {manifest.SCHEMA: schema.text().encode()} | found
+
+
+def _named(out: str) -> set[str]:
+    """Return the control files that the manifest of a finished folder names."""
+    try:
+        return set((manifest.load(out) or {}).get("files", ()))
+    except ShardError:
+        return set()
+
+
+def _holds(place: str, data: bytes) -> bool:
+    return storage.stamp(place) is not None and storage.read(place)[0] == data
 
 
 def unlike(out: str, found: Mapping[str, bytes]) -> list[str]:
@@ -54,7 +69,7 @@ def unlike(out: str, found: Mapping[str, bytes]) -> list[str]:
     wrong = []
     for name, data in found.items():
         path = storage.join(out, name)
-        if not storage.stamp(path) or (name != interop.card.NAME and storage.read(path)[0] != data):
+        if not (storage.stamp(path) if name == interop.card.NAME else _holds(path, data)):
             wrong.append(name)
     return wrong
 
@@ -131,7 +146,7 @@ def digests(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -
     The card's text is anybody's to edit.
     """
     made = {name: _sha256(data) for name, data in found.items() if name != interop.card.NAME}
-    before = entries(out)
+    before = _before(out)
     known = before.get("files", {})
     for split, entry in document["splits"].items():
         name = _below(f"plan-{split}.jsonl")
@@ -141,6 +156,14 @@ def digests(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -
     if storage.stamp(state(out, interop.TERMS)):
         made[_below(interop.TERMS)] = storage.sha256(state(out, interop.TERMS))[0]
     return dict(sorted(made.items()))
+
+
+def _before(out: str) -> Mapping[str, Any]:
+    """Return the manifest that is there, an empty one where that is damaged."""
+    try:
+        return entries(out)
+    except ShardError:
+        return {}
 
 
 def renew(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -> None:
@@ -174,11 +197,12 @@ def close(
     found = described(out, recipe, document, left)
     whole = manifest.sealed({**document, "files": digests(out, document, found)})
     wrong = unlike(out, found)
-    if wrong or manifest.load(out) != whole:
+    place = storage.join(out, manifest.NAME)
+    if wrong or not _holds(place, manifest.text(whole)):
         if _below(SIDE) in wrong:  # first, since it tells that the others are ours
             storage.write(state(out, SIDE), found[_below(SIDE)])
         for name in wrong:
             storage.write(storage.join(out, name), found[name])
-        storage.write(storage.join(out, manifest.NAME), manifest.text(whole))
+        storage.write(place, manifest.text(whole))
     storage.remove(state(out, PREVIOUS))
     return whole

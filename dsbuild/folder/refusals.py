@@ -36,16 +36,22 @@ def _foreign(out: str, name: str) -> str:
     )
 
 
-def refuse_strangers(out: str, splits: Iterable[str]) -> None:
-    """Raise PlanError where files that dsbuild did not write would be taken for ours, or lost."""
-    ours, there = set(shards(out)), storage.names(out)
-    for name in there:
+def refuse_extra_shards(out: str, splits: Iterable[str]) -> None:
+    """Raise PlanError where readers of a split would take files of others for its shards."""
+    splits, ours = list(splits), set(shards(out))
+    for name in storage.names(out):
         for split in splits:
             if name.startswith(f"{split}-") and name not in ours:
                 raise PlanError(
                     f"{storage.join(out, name)}: dsbuild did not write this file, and readers of "
                     f"{split}-* would take it for a shard; move it, or choose another OUT"
                 )
+
+
+def refuse_strangers(out: str, splits: Iterable[str]) -> None:
+    """Raise PlanError where files that dsbuild did not write would be taken for ours, or lost."""
+    refuse_extra_shards(out, splits)
+    there = storage.names(out)
     if storage.stamp(state(out, RECIPE)) is None:
         for name in there:
             if name in (*descriptions(out), manifest.INDEX):

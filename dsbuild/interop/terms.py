@@ -32,8 +32,11 @@ class Terms:
             storage.write(path(out), self.text())
 
     def text(self) -> bytes:
-        """Return the file of the terms."""
-        return manifest.dump(vars(self), 2).encode()
+        """Return the file of the terms, their own digest within."""
+        import hashlib  # here, since OpenSSL is slow to load and much does without
+
+        digest = hashlib.sha256(manifest.dump(vars(self)).encode()).hexdigest()
+        return manifest.dump({**vars(self), "digest": digest}, 2).encode()
 
 
 def path(out: str) -> str:
@@ -45,7 +48,13 @@ def load(out: str) -> Terms:
     """Return the terms of an output folder, none where it was told none."""
     if storage.stamp(path(out)) is None:
         return Terms()
-    document = manifest.read(path(out))
-    if not fits(document, dict.fromkeys((f"{name}?" for name in vars(Terms())), str | None)):
-        raise ShardError(f"{path(out)}: found no terms; remove the file, and tell them again")
-    return Terms(**{name: document.get(name) for name in vars(Terms())})
+    data = storage.read(path(out))[0]
+    document = manifest.parse(data, path(out))
+    if fits(document, dict.fromkeys((f"{name}?" for name in vars(Terms())), str | None)):
+        found = Terms(**{name: document.get(name) for name in vars(Terms())})
+        if "digest" not in document or found.text() == data:
+            return found
+    raise ShardError(
+        f"{path(out)}: found another content than was told; dsbuild repair restores it where it "
+        "can, or remove the file and tell dsbuild interop again"
+    )

@@ -1,10 +1,11 @@
 """Control files that are lost or damaged: written again from what is proved, or named."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dsbuild import folder, interop, manifest, storage
+from dsbuild.documents import fits
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.manifest import Reject
 from dsbuild.plan import files
@@ -31,9 +32,6 @@ def restore(known: Known, rejects: Sequence[Reject]) -> Mapping[str, Any]:
     Raises PlanError for those that nothing gives back.
     """
     out, document = known.out, known.document
-    terms = f"{manifest.STATE}/{interop.TERMS}"
-    if terms in document["files"] and not _is(out, terms, document["files"][terms]):
-        _restore_terms(out, document["files"][terms])
     body = {key: value for key, value in document.items() if key not in ("files", "digest")}
     found = folder.described(out, known.recipe, body, rejects)
     failed = []
@@ -65,19 +63,44 @@ def _is(out: str, name: str, digest: str) -> bool:
     return storage.stamp(path) is not None and storage.sha256(path)[0] == digest
 
 
-def _restore_terms(out: str, digest: str) -> None:
-    """Write what people told of the data again, as TFDS's file repeats it, if that proves right."""
-    path = storage.join(out, interop.tfds.INFO)
-    try:
-        info = manifest.read(path) if storage.stamp(path) else {}
-        license = info.get("redistributionInfo", {}).get("license")
-        for description in (None, info.get("description")):
-            terms = interop.Terms(license, info.get("citation"), description)
-            data = terms.text()
-            if hashlib.sha256(data).hexdigest() == digest:
-                storage.write(interop.terms.path(out), data)
-    except (DsbuildError, AttributeError, TypeError):
+def hold_terms(known: Known) -> None:
+    """Restore what people told of the data, as TFDS's file repeats it, where that is lost.
+
+    Raises ShardError where it is damaged, and nothing gives it back.
+    """
+    out, name = known.out, f"{manifest.STATE}/{interop.TERMS}"
+    digest = (known.document or {}).get("files", {}).get(name)
+    if _is(out, name, digest) if digest else storage.stamp(interop.terms.path(out)):
+        interop.load(out)
         return
+    if digest is None and known.document is not None:
+        return  # nobody told anything
+    for terms in _told(known):
+        data = terms.text()
+        if digest in (None, hashlib.sha256(data).hexdigest()):
+            storage.write(interop.terms.path(out), data)
+            return
+    interop.load(out)
+
+
+def _told(known: Known) -> Iterator[interop.Terms]:
+    """Yield what TFDS's file says that people told, if they told anything."""
+    path = storage.join(known.out, interop.tfds.INFO)
+    try:
+        info = manifest.read(path) if storage.stamp(path) else None
+    except DsbuildError:
+        return
+    form = {"description?": str, "citation?": str, "redistributionInfo?": {"license": str}}
+    if not fits(info, form):
+        return
+    rest = info.get("redistributionInfo", {}).get("license"), info.get("citation")
+    given = info.get("description")
+    if given == f"{known.recipe.layout.title}, built by dsbuild":
+        given = None
+    for description in dict.fromkeys((given, info.get("description"))):
+        terms = interop.Terms(*rest, description)
+        if terms != interop.Terms():
+            yield terms
 
 
 def remove_strays(known: Known) -> None:

@@ -32,7 +32,7 @@ def repair(
         folder.sweep(out)
         storage.remove_folder(shards.stage(out))
         known = gather(out)
-        folder.refuse_strangers(out, known.splits)
+        folder.refuse_extra_shards(out, known.splits)
         try:
             return _repair(known, source, workers, quiet, note, accept_changed_sources)
         finally:
@@ -48,6 +48,7 @@ def _repair(
     accept: bool,
 ) -> build.Summary:
     out = known.out
+    control.hold_terms(known)
     states = shards.look(known, workers, quiet)
     todo = {name for name in known.names if not states[name].whole or name not in known.receipts}
     beside = {
@@ -61,8 +62,9 @@ def _repair(
     lost = plans.restore(known, root, lost) if lost else []
     if lost:
         raise PlanError(
-            f"{out}: the plan of {lost[0]} is lost or damaged, and the listing of "
-            f"{root} does not give it back; nothing was changed; name the data set as it was, restore the file, or build again with --overwrite"
+            f"{out}: the plan of {lost[0]} is lost or damaged, and the listing of {root} does "
+            "not give it back; nothing was changed; name the data set as it was, restore the file, "
+            "or build again with --overwrite"
         )
     staged = shards.write_beside(known, root, todo, workers, quiet) if todo else {}
     for line in shards.compare(known, root, staged, accept):
