@@ -1,0 +1,88 @@
+"""Kills and failing calls over all commands for some minutes: `make stress`.
+
+    python -m tests.stress [SECONDS [SEED]]
+
+Exit code 1 where a command hangs, loses something, or leaves a process behind.
+"""
+
+import collections
+import os
+import pathlib
+import random
+import secrets
+import signal
+import sys
+import tempfile
+import time
+
+from tests import fakes, faults, test_faults, test_kills
+
+MARK = "DSBUILD_STRESS_MARK"  # in the environment of all that is started here
+
+
+def strays(mark):
+    """Return pid and command of each process that bears a mark, but for this one."""
+    found = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        pid = int(path.parent.name)
+        try:
+            marked = f"{MARK}={mark}".encode() in path.read_bytes().split(b"\0")
+            if marked and pid != os.getpid():
+                found[pid] = path.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue  # it ended, or is somebody else's
+    return found
+
+
+def stress(folder, seconds, rng):
+    """Kill and fail at random for some seconds; return what happened, and how often."""
+    counts = collections.Counter()
+    kills = list(test_kills.commands(folder / "kills"))
+    shim = faults.build_shim(folder)
+    until = time.monotonic() + seconds
+    if shim is None:
+        while time.monotonic() < until:
+            _kill(kills, rng, counts)
+        return counts
+    voc = fakes.voc(folder / "sources", train=5, val=3)
+    with faults.driver(shim) as run:
+        failing = []
+        for prepare in test_faults.COMMANDS:
+            room = folder / prepare.__name__
+            room.mkdir()
+            asked = test_faults.prepared(run, voc, room, prepare)
+            failing.append((asked, list(test_faults.points(run, *asked[:3]))))
+        while time.monotonic() < until:
+            _kill(kills, rng, counts)
+            for _ in range(5):
+                asked, points = rng.choice(failing)
+                test_faults.try_fault(run, *asked, rng.choice(points))
+                counts["calls failed"] += 1
+    return counts
+
+
+def _kill(kills, rng, counts):
+    command = rng.choice(kills)
+    counts[f"{command.name}: {test_kills.kill(command, rng)} was killed"] += 1
+
+
+def main():
+    """Run for as long as was asked for, and tell what came of it."""
+    words = [*sys.argv[1:], *(None, None)]
+    seconds = float(words[0] or os.environ.get("DSBUILD_STRESS_SECONDS") or 120)
+    seed = int(words[1] or time.strftime("%Y%m%d"))  # another one every day
+    mark = os.environ[MARK] = secrets.token_hex(8)
+    print(f"stress: seed {seed}, {seconds:.0f} s", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        counts = stress(pathlib.Path(folder), seconds, random.Random(seed))
+    for what, count in sorted(counts.items()):
+        print(f"{count:6} {what}")
+    left = strays(mark)
+    for pid, command in left.items():
+        print(f"stray process {pid}: {command}")
+        os.kill(pid, signal.SIGKILL)
+    sys.exit(bool(left))
+
+
+if __name__ == "__main__":
+    main()

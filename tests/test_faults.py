@@ -1,0 +1,161 @@
+"""Calls into the system that fail, one at a time: each ends in a line, and loses nothing."""
+
+import errno
+import os
+import pathlib
+import random
+import shutil
+
+import pytest
+
+from tests import fakes, faults
+from tests.conftest import content
+from tests.faults import Fault
+
+WORDS = ["--workers", "1", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    shim = faults.build_shim(tmp_path_factory.mktemp("shim"))
+    if shim is None:
+        pytest.skip("there is no C compiler")
+    with faults.driver(shim) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory):
+    return fakes.voc(tmp_path_factory.mktemp("sources"), train=5, val=3)
+
+
+def fresh(run, voc, out):
+    """A build into no folder."""
+    return ["voc", voc, out, "--shards", "2", "--extra", "edges", *WORDS]
+
+
+def resumed(run, voc, out):
+    """A build of which shards and side files lack."""
+    assert run(fresh(run, voc, out)).code == 0
+    for name in ("train-00001-of-00002.tfrecord", "manifest.json", "schema.json"):
+        os.remove(os.path.join(out, name))
+    return fresh(run, voc, out)
+
+
+def overwritten(run, voc, out):
+    """A build over one by another recipe."""
+    assert run(["voc", voc, out, "--shards", "3", *WORDS]).code == 0
+    return [*fresh(run, voc, out), "--overwrite"]
+
+
+def repaired(run, voc, out):
+    """A repair of a cut shard, a lost index and a changed list."""
+    assert run(fresh(run, voc, out)).code == 0
+    os.truncate(os.path.join(out, "val-00000-of-00002.tfrecord"), 99)
+    os.remove(os.path.join(out, "index", "val-00001-of-00002.tfrecord.idx"))
+    pathlib.Path(out, "index", "train-00001-of-00002.tfrecord.values").write_text("1\n")
+    return ["repair", out, voc, *WORDS]
+
+
+def exported(to):
+    def prepare(run, voc, out):
+        assert run(fresh(run, voc, f"{out}-of")).code == 0
+        return ["export", f"{out}-of", out, "--to", to, "--workers", "1"]
+
+    prepare.__name__ = f"exported_{to}"
+    return prepare
+
+
+def counted(run, voc, out):
+    """Statistics that are kept in the folder."""
+    assert run(fresh(run, voc, out)).code == 0
+    return ["statistics", out, "--workers", "1"]
+
+
+def described(run, voc, out):
+    """Side files that are written anew."""
+    assert run(fresh(run, voc, out)).code == 0
+    return ["interop", out, "--name", "shapes", "--license", "CC0-1.0"]
+
+
+COMMANDS = [
+    fresh,
+    resumed,
+    overwritten,
+    repaired,
+    exported("webdataset"),
+    exported("parquet"),
+    counted,
+    described,
+]
+
+
+def of(out):
+    """Return file -> bytes; of a folder that is not there none."""
+    return content(out) if os.path.isdir(out) else {}
+
+
+def restore(before, out):
+    shutil.rmtree(out, ignore_errors=True)
+    if os.path.isdir(before):
+        shutil.copytree(before, out)
+
+
+def try_fault(run, arguments, out, before, expected, fault):
+    """Run a command of which a call fails, and then without: nothing may be lost on the way."""
+    restore(before, out)
+    done = run(arguments, out, fault)
+    told = f"{' '.join(arguments)}\n{fault}\nexit {done.code}\n{done.said}"
+    assert "Traceback" not in done.said, told
+    assert done.code in (0, 1), told
+    errors = [line for line in done.said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == done.code, told
+    found = of(out)
+    if done.code == 0:
+        assert found == expected, told
+    elif "manifest.json" in found and found != of(before):
+        assert found["manifest.json"] == expected["manifest.json"], told
+        assert found.items() >= {k: v for k, v in expected.items() if "-of-" in k}.items(), told
+    again = run(arguments)
+    assert again.code == 0, f"{told}\nagain: {again.said}"
+    assert of(out) == expected, told
+
+
+def points(run, arguments, out, before):
+    """Yield every call that a command makes, with an errno of the two in turn."""
+    for call in faults.CALLS:
+        restore(before, out)
+        done = run(arguments, out, Fault(call, 0, 0))
+        assert done.code == 0, done.said
+        for at in range(1, done.calls + 1):
+            for number in (errno.EIO,) if call == "r" else (errno.EIO, errno.ENOSPC):
+                yield Fault(call, at, number)
+                if call in "wo" and number == errno.ENOSPC:
+                    yield Fault(call, at, number, lasting=True)
+
+
+def prepared(run, voc, tmp_path, prepare):
+    """Return arguments, folder, what is there before, and what a run without fault leaves."""
+    out, before = str(tmp_path / "out"), str(tmp_path / "before")
+    arguments = prepare(run, voc, out)
+    restore(out, before)
+    assert run(arguments).code == 0
+    return arguments, out, before, of(out)
+
+
+@pytest.mark.parametrize("prepare", COMMANDS, ids=lambda prepare: prepare.__name__)
+def test_some_calls_fail(run, voc, tmp_path, prepare):
+    arguments, out, before, expected = prepared(run, voc, tmp_path, prepare)
+    every = list(points(run, arguments, out, before))
+    for fault in random.Random(0).sample(every, min(8, len(every))):
+        try_fault(run, arguments, out, before, expected, fault)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prepare", COMMANDS, ids=lambda prepare: prepare.__name__)
+def test_every_call_fails(run, voc, tmp_path, prepare):
+    arguments, out, before, expected = prepared(run, voc, tmp_path, prepare)
+    every = list(points(run, arguments, out, before))
+    print(f"{prepare.__name__}: {len(every)} faults")
+    for fault in every:
+        try_fault(run, arguments, out, before, expected, fault)
