@@ -1,5 +1,7 @@
 """A folder made to do harm: nothing in it is run, followed out of it, or said to a terminal."""
 
+import contextlib
+import functools
 import html.parser
 import itertools
 import json
@@ -9,14 +11,33 @@ import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from dsbuild import images, tfrecord, wire
+import dsbuild
+from dsbuild import (
+    diff,
+    export,
+    gallery,
+    images,
+    page,
+    presence,
+    report,
+    schema,
+    shown,
+    statistics,
+    tfrecord,
+    wire,
+)
 from dsbuild.cli import main
+from dsbuild.errors import DsbuildError
 from dsbuild.layouts.pairs import Pairs
+from dsbuild.validate import validate
 from tests import fakes
 from tests.conftest import make
 
@@ -189,3 +210,69 @@ def test_nothing_reaches_a_terminal_raw(theirs, tmp_path):
         assert "\x1b]0" not in text
         assert "\x1b[2J" not in text
         assert not set(text) & {"\x07", "\x9b", "\x7f", "\u202e", "\u2066", "\b"}
+
+
+PNG, GREY = images.encode(PIXELS), images.encode(PIXELS[..., 0])
+NAMES = sorted(
+    {f.name for name in ("segmentation", "classification") for f in schema.load(name).features}
+)
+BLOBS = st.sampled_from([PNG, GREY, PNG[:40], GREY[:-20], b"", b"raw16", b"png16", b"\xff\xd8\xff"])
+VALUES = st.one_of(
+    BLOBS,
+    st.binary(max_size=20),
+    st.lists(BLOBS, max_size=3),
+    st.sampled_from([0, 1, 4, 255, 256, -1, 2**31, 2**62, -(2**63)]),
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20).map(lambda v: np.array(v, np.int64)),
+    st.lists(st.floats(width=32), max_size=20).map(lambda v: np.array(v, np.float32)),
+)
+RECORDS = st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), VALUES, max_size=12).map(
+    lambda features: wire.serialize({k: v for k, v in features.items() if k.isprintable()})
+)
+
+
+@st.composite
+def broken(draw):
+    """Records, some with bytes of another value, or cut."""
+    data = bytearray(draw(RECORDS))
+    for _ in range(draw(st.integers(0, 3)) if data else 0):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))] if draw(st.booleans()) else data)
+
+
+def every_part(sample):
+    for role in sample:
+        if role.endswith(".encoded") or role in ("label", "image", "class"):
+            getattr(sample, role.removesuffix(".encoded").replace("class", "label"), None)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(broken(), min_size=1, max_size=3))
+def test_no_record_raises_anything_but_what_names_it(made):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "train-00000-of-00001.tfrecord")
+        with open(path, "wb") as file:
+            writer = tfrecord.Writer(file)
+            for one in made:
+                writer.write(one)
+        out = os.path.join(folder, "out")
+        calls = [
+            lambda: shown.inspection_text(report.inspect(folder)),
+            lambda: shown.record_text(report.record(folder, 0)),
+            lambda: shown.statistics_text(
+                statistics.statistics(
+                    folder, functools.partial(statistics.local, workers=1, quiet=True)
+                )
+            ),
+            lambda: validate(folder),
+            lambda: gallery.load(folder, report.record(folder, 0)),
+            lambda: page.make(folder, report.inspect(folder), samples=4, seed=0),
+            lambda: diff.read(folder),
+            lambda: export.export(folder, f"{out}1", "webdataset"),
+            lambda: export.export(folder, f"{out}2", "parquet"),
+            lambda: [every_part(sample) for sample in dsbuild.open(folder, "train")],
+            lambda: presence.of([path], [len(made)], [0]),
+        ]
+        for call in calls:
+            with contextlib.suppress(DsbuildError):
+                call()

@@ -224,12 +224,6 @@ def told(found: Mapping[str, Any]) -> str:
         rows.append([str(one["index"]), one["name"], f"{one['label_pixels']:,}", *scores])
     lines = [harmless.text(head), "", *table(means, "<>"), ""]
     lines += table(rows, "><>" + ">" * len(columns))
-        harmless.text(head),
-        "",
-        *table(means, "<>"),
-        "",
-        *table(rows, "><>" + ">" * len(columns)),
-    ]
     return "\n".join([*lines, "", f"report: {found['out']}"])
 
 
