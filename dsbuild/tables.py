@@ -73,7 +73,7 @@ def plan_text(document: Mapping[str, Any]) -> str:
                 size(split["bytes"]),
             ]
         )
-    return "\n".join([document["root"], "", *table(rows, "<><>>>")])
+    return "\n".join([harmless.text(document["root"]), "", *table(rows, "<><>>>")])
 
 
 def findings_text(findings: Sequence[Mapping[str, Any]], few: int | None = None) -> str:
@@ -102,10 +102,11 @@ def summary_text(document: Mapping[str, Any]) -> str:
     total = sum(split["bytes"] for split in splits)
     shards = sum(len(split["shards"]) for split in splits)
     what = f"{count(records, 'record')} in {count(shards, 'shard')}, {size(total)}"
+    out = harmless.text(document["out"])
     if not document["written"]:
-        return f"{document['out']} is complete: {what}; nothing to do"
+        return f"{out} is complete: {what}; nothing to do"
     kept = f", {document['kept']:,} shards kept" if document["kept"] else ""
-    return f"{document['out']}: {what}{kept}, in {document['seconds']:.1f} s"
+    return f"{out}: {what}{kept}, in {document['seconds']:.1f} s"
 
 
 def weights(split: Mapping[str, Any]) -> dict[str, dict[int, str]]:
@@ -128,6 +129,7 @@ def validation_text(document: Mapping[str, Any]) -> str:
     """Return what a validation found, for people: a row a kind, with the number and the first."""
     extent = f"{count(document['records'], 'record')} in {count(document['files'], 'file')}"
     head = f"{document['path']}: {extent}, {size(document['bytes'])}, checked {document['level']}"
+    head = harmless.text(head)
     if not document["problems"]:
         return f"{head}: no problem found"
     rows = [["problem", "count", "the first"]]
@@ -152,7 +154,7 @@ _CHANGES = {
 
 def diff_text(document: Mapping[str, Any]) -> str:
     """Return how two builds differ, for people."""
-    lines = [f"A {document['a']}", f"B {document['b']}", ""]
+    lines = [harmless.text(f"{side} {document[side.lower()]}") for side in "AB"] + [""]
     if document["same"]:
         return "\n".join([*lines, "  the same recipe, samples and bytes"])
     for change in document["recipe"]:

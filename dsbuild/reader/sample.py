@@ -98,7 +98,14 @@ class Sample:
         """Return class indices uint8 (h, w); the index where a label is one class; or None."""
         if "label" in self:
             return self._decoded("label", images.plane)
-        return int(self["class"][0]) if "class" in self else None
+        return self._class() if "class" in self else None
+
+    def _class(self) -> int:
+        found = self["class"]
+        if not isinstance(found, np.ndarray) or found.dtype != np.int64 or len(found) != 1:
+            with tfrecord.located(self._path, self._record):
+                raise ShardError(f"class of {self.key!r}: expected one integer; validate the file")
+        return int(found[0])
 
     def load(self) -> "Sample":
         """Decode image, label and the extras that were asked for; return the sample itself."""

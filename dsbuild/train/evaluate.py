@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dsbuild import job, reader, storage
+from dsbuild import harmless, job, reader, storage
 from dsbuild.errors import TrainError
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
@@ -222,7 +222,8 @@ def told(found: Mapping[str, Any]) -> str:
     for one in found["classes"]:
         scores = [_share(one[key]) for key in columns]
         rows.append([str(one["index"]), one["name"], f"{one['label_pixels']:,}", *scores])
-    lines = [head, "", *table(means, "<>"), "", *table(rows, "><>" + ">" * len(columns))]
+    lines = [harmless.text(head), "", *table(means, "<>"), ""]
+    lines += table(rows, "><>" + ">" * len(columns))
     return "\n".join([*lines, "", f"report: {found['out']}"])
 
 
