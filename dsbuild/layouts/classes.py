@@ -123,19 +123,18 @@ class Classes(Divided, Layout):
             if is_picture(name) or not (is_folder or storage.stamp(storage.join(root, name)))
         ]
         for folder in tree.get(split) or (tree[""] if first else []):
-            stray += [path for path in walk(root, folder) if not is_picture(path)]
-        found += self._twice(root, split, tree.get(split), tree)
-        return [*found, *(Finding("stray", split, storage.join(root, path)) for path in stray)]
-
-    def _twice(
-        self, root: str, split: str, own: list[str] | None, tree: dict[str, list[str]]
-    ) -> Iterator[Finding]:
-        """Find the pictures of one name: no sample of the split has them."""
-        for folder in own or tree[""]:
-            for key, paths in grouped(root, folder, _key).items():
-                if len(paths) > 1 and (own or self.divide(key) == split):
+            keys: dict[str, tuple[str, ...]] = {}
+            for path in walk(root, folder):
+                if is_picture(path):
+                    key = _key(path, folder)
+                    keys[key] = (*keys.get(key, ()), path)
+                else:
+                    stray.append(path)
+            for key, paths in keys.items():
+                if len(paths) > 1:
                     text = f"sample {key}: {twice(root, paths)}"
-                    yield Finding("same-name", split, text, fatal=True, key=key)
+                    found.append(Finding("same-name", split, text, fatal=True, key=key))
+        return [*found, *(Finding("stray", split, storage.join(root, path)) for path in stray)]
 
 
 def _tree(root: str, known: Collection[str] = ()) -> dict[str, list[str]]:
