@@ -84,7 +84,7 @@ class Classes(Divided, Layout):
         if "" not in tree:
             return tuple(tree)
         keys = [key for folder in tree[""] for key in grouped(root, folder, _key)]
-        _check_lists(root, keys)
+        _check_lists(root, keys, tree[""])
         return self.division(keys)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
@@ -123,19 +123,18 @@ class Classes(Divided, Layout):
             if is_picture(name) or not (is_folder or storage.stamp(storage.join(root, name)))
         ]
         for folder in tree.get(split) or (tree[""] if first else []):
-            stray += [path for path in walk(root, folder) if not is_picture(path)]
-        found += self._twice(root, split, tree.get(split), tree)
-        return [*found, *(Finding("stray", split, storage.join(root, path)) for path in stray)]
-
-    def _twice(
-        self, root: str, split: str, own: list[str] | None, tree: dict[str, list[str]]
-    ) -> Iterator[Finding]:
-        """Find the pictures of one name: no sample of the split has them."""
-        for folder in own or tree[""]:
-            for key, paths in grouped(root, folder, _key).items():
-                if len(paths) > 1 and (own or self.divide(key) == split):
+            keys: dict[str, tuple[str, ...]] = {}
+            for path in walk(root, folder):
+                if is_picture(path):
+                    key = _key(path, folder)
+                    keys[key] = (*keys.get(key, ()), path)
+                else:
+                    stray.append(path)
+            for key, paths in keys.items():
+                if len(paths) > 1:
                     text = f"sample {key}: {twice(root, paths)}"
-                    yield Finding("same-name", split, text, fatal=True, key=key)
+                    found.append(Finding("same-name", split, text, fatal=True, key=key))
+        return [*found, *(Finding("stray", split, storage.join(root, path)) for path in stray)]
 
 
 def _tree(root: str, known: Collection[str] = ()) -> dict[str, list[str]]:
@@ -148,10 +147,12 @@ def _tree(root: str, known: Collection[str] = ()) -> dict[str, list[str]]:
         raise LayoutError(
             f"{root}: found no folders, expected {Classes.source}: dsbuild classes SOURCE"
         )
-    own = [name for name in top if any(map(is_picture, storage.names(f"{root}/{name}")))]
+    there = {name: storage.entries(storage.join(root, name)) for name in top}
+    own = [name for name in top if any(is_picture(one) for one, _ in there[name])]
     tree = {"": top} if own else {name: _folders(root, name) for name in top}
     if own:
-        _check_classes(root, top, own)
+        inner = {name: [one for one, is_folder in there[name] if is_folder] for name in top}
+        _check_classes(root, inner, own)
     elif known and {*map(composed, top)} <= {*known}:
         tree = {"": top}
     elif not known or not {_name(one) for below in tree.values() for one in below} <= {*known}:
@@ -175,8 +176,11 @@ def _tree(root: str, known: Collection[str] = ()) -> dict[str, list[str]]:
     return full
 
 
-def _check_classes(root: str, top: list[str], own: list[str]) -> None:
-    """Raise LayoutError where some of the folders that hold pictures seem to be splits."""
+def _check_classes(root: str, top: dict[str, list[str]], own: list[str]) -> None:
+    """Raise LayoutError where some of the folders, `own` of which hold pictures, may be splits.
+
+    `top` tells of each which folders it has.
+    """
     for name in top:
         if role(name) and name not in own:
             raise LayoutError(
@@ -189,8 +193,8 @@ def _check_classes(root: str, top: list[str], own: list[str]) -> None:
             f"{root}: found pictures in {called[0]} itself, which is the name of a split, "
             "expected them in folders of classes; move them there, or out of SOURCE"
         )
-    for name in top:
-        inner = [one for one in folders(root, name) if role(one)]
+    for name, below in top.items():
+        inner = [one for one in below if role(one)]
         if len({*map(role, inner)}) > 1 or any(role(one) != "train" for one in inner):
             raise _inverted(root, name, inner)
 
@@ -254,10 +258,10 @@ def _check_one(root: str, folder: str) -> None:
         )
 
 
-def _check_lists(root: str, keys: Iterable[str]) -> None:
+def _check_lists(root: str, keys: Iterable[str], classes: Collection[str]) -> None:
     """Raise LayoutError where lists of splits lie beside classes: they would be overlooked."""
     names = {key: key for key in keys}
-    found, refused = written.lists(root, "", lambda _: names)
+    found, refused = written.lists(root, "", lambda _: names, classes)
     for split in (*found, *refused):
         if role(split) or split in refused:
             raise LayoutError(

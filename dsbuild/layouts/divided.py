@@ -76,6 +76,11 @@ class Tree:
         """All of them: parts or lists, and what is refused."""
         return tuple(sorted({*self.parts, *self.lists, *self.refused}))
 
+    def first(self, division: Callable[[], tuple[str, ...]]) -> str:
+        """Return the first split that can be built; without parts and lists of the division."""
+        splits = self.splits if self.parts or self.lists else division()
+        return next(split for split in splits if split not in self.refused)
+
     def check(self, split: str) -> None:
         """Raise LayoutError where a split is refused."""
         if split in self.refused:
@@ -91,7 +96,7 @@ def survey(root: str, whole: Part, index: Index) -> Tree:
     `index` returns, for a folder of images, name -> key: the names by which lists may call them.
     """
     if storage.is_folder(storage.join(root, whole.images)):
-        found, bad = written.lists(root, whole.images, index)
+        found, bad = written.lists(root, whole.images, index, [whole.labels])
         within, refused = ({}, {}) if found else _below(root, whole)
         if not within:
             beside = {} if found else _beside(root, whole)
@@ -134,24 +139,25 @@ def _below(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
     there = storage.join(root, whole.images)
     names = folders(root, whole.images)
     inner = [name for name in names if role(name)]
-    if inner:
-        others = [name for name, _ in storage.entries(there) if is_picture(name)]
-        paths = {name: posixpath.join(whole.images, name) for name in names}
-        full = {name for name in names if has_picture(root, paths[name])}
-        others += (paths[name] for name in names if name not in inner and name in full)
-        if others and full.isdisjoint(inner):
-            return {}, {
-                name: f"{storage.join(root, paths[name])}: found no image in this folder of a "
-                f"split, expected some; remove it, {OTHERS}"
-                for name in inner
-            }
-        if others:
-            what = "names of splits" if inner[1:] else "the name of a split"
-            raise LayoutError(
-                f"{there}: found {' and '.join(inner)} in it, {what}, beside {others[0]}, which is "
-                "of none, expected all images in folders of splits; move them, or write lists such "
-                f"as train.txt with lines such as {inner[0]}/7"
-            )
+    if not inner:
+        return {}, {}
+    others = [name for name, _ in storage.entries(there) if is_picture(name)]
+    paths = {name: posixpath.join(whole.images, name) for name in names}
+    full = {name for name in names if has_picture(root, paths[name])}
+    others += (paths[name] for name in names if name not in inner and name in full)
+    if others and full.isdisjoint(inner):
+        return {}, {
+            name: f"{storage.join(root, paths[name])}: found no image in this folder of a "
+            f"split, expected some; remove it, {OTHERS}"
+            for name in inner
+        }
+    if others:
+        what = "names of splits" if inner[1:] else "the name of a split"
+        raise LayoutError(
+            f"{there}: found {' and '.join(inner)} in it, {what}, beside {others[0]}, which is "
+            "of none, expected all images in folders of splits; move them, or write lists such "
+            f"as train.txt with lines such as {inner[0]}/7"
+        )
     labels = folders(root, whole.labels)
     parts, used = {}, set()
     for name in inner:

@@ -211,7 +211,8 @@ class Matting(Divided, Layout):
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find stray files and mattes without a photo, with the first split they concern."""
         tree = self._tree(root)
-        first = split == next(one for one in self.splits(root) if one not in tree.refused)
+        # Listing all to see whether there is a train is needed only for what is not train.
+        first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))
         if split not in tree.parts and not first:
             return []
         if self._lists(root):

@@ -183,7 +183,8 @@ class Pairs(Divided, Layout):
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find stray files and labels without an image, with the first split they concern."""
         tree = self._tree(root)
-        first = split == next(one for one in self.splits(root) if one not in tree.refused)
+        # Listing all to see whether there is a train is needed only for what is not train.
+        first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))
         if split not in tree.parts and not first:
             return []
         part = tree.parts.get(split, self._whole)
@@ -192,8 +193,10 @@ class Pairs(Divided, Layout):
             whole = stem(path, folder)
             return whole.removesuffix(self.suffix) if folder == part.labels else whole
 
-        used = {storage.join(root, str(sample.label)) for sample in samples}
-        found = [one for one in leftovers(root, split, *part, key) if one.text not in used]
+        found = leftovers(root, split, *part, key)
+        if found:
+            used = {storage.join(root, str(sample.label)) for sample in samples}
+            found = [one for one in found if one.text not in used]
         if first:
             found += unused(root, split, tree, self._whole)
         if tree.lists:

@@ -38,18 +38,16 @@ def check_link(folder: str, name: str) -> None:
 
 
 # What cannot be stored as it is is refused by name, or converted, but not overlooked.
-_ENDINGS = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".png", ".apng", ".tif", ".tiff"),
-    *(".webp", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k"),
-    *(".jpf", ".jpx", ".jps", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".psd", ".exr", ".hdr"),
-    *(".dng", ".cr2", ".nef", ".arw", ".raw"),
+_ENDINGS = frozenset(
+    "jpg jpeg jpe jfif pjpeg pjp png apng tif tiff webp bmp dib gif heic heif hif avif jxl jp2 j2k "
+    "jpf jpx jps ppm pgm pbm pnm tga psd exr hdr dng cr2 nef arw raw".split()
 )
 
 
 def is_picture(path: str) -> bool:
     """Tell by its name whether a file is a picture: not AppleDouble, not .DS_Store."""
-    name = posixpath.basename(path)
-    return name[0] != "." and name.lower().endswith(_ENDINGS)
+    start = path.rfind("/") + 1
+    return path[start] != "." and path[path.rfind(".") + 1 :].lower() in _ENDINGS
 
 
 def pictures(root: str, folder: str) -> list[str]:
@@ -134,16 +132,20 @@ def leftovers(
     found = []
     for folder, paths in files.items():
         for path in paths:
-            where = storage.join(root, path)
-            name, ending = posixpath.splitext(posixpath.basename(path))
-            if ending.lower() in (".txt", ".csv", ".lst") and role(name):
-                text = f"{where}: found a list of a split; move it to {root}, or out of it"
-                found.append(Finding("stray", split, text, fatal=True))
-            elif not is_picture(path):
-                found.append(Finding("stray", split, where))
+            if not is_picture(path):
+                found.append(_stray(root, split, path))
             elif folder == labels and key(path, labels) not in have:
-                found.append(Finding("label-alone", split, where))
+                found.append(Finding("label-alone", split, storage.join(root, path)))
     return found
+
+
+def _stray(root: str, split: str, path: str) -> Finding:
+    where = storage.join(root, path)
+    name, ending = posixpath.splitext(posixpath.basename(path))
+    if ending.lower() not in (".txt", ".csv", ".lst") or not role(name):
+        return Finding("stray", split, where)
+    text = f"{where}: found a list of a split; move it to {root}, or out of it"
+    return Finding("stray", split, text, fatal=True)
 
 
 def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:

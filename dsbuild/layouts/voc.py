@@ -229,16 +229,16 @@ class Voc(Layout):
                 found.append(Finding("stray", split, path))
             elif composed(name.removesuffix(ending)) not in images:
                 found.append(Finding("label-alone", split, path))
-        listed = {*self._augmented(root)}
-        for name in names:
+        labelled = {composed(key) for key in sbd.stems(storage.join(root, folder), ending)}
+        rest = (labelled & own.keys()) - {sample.key for sample in samples}
+        for name in names if rest else ():
             with contextlib.suppress(LayoutError):  # a bad list, which is of another split
                 path = storage.join(root, LISTS, f"{name}.txt")
-                listed |= {entry.key for entry in entries(path, own)}
-        rest = sorted({composed(k) for k in sbd.stems(storage.join(root, folder), ending)} - listed)
-        rest = [key for key in rest if key in own]
+                rest -= {entry.key for entry in entries(path, own)}
+        rest -= {*self._augmented(root)} if rest else set()
         if rest:
             text = (
-                f"{storage.join(root, folder, rest[0] + ending)}: no list has it, nor "
+                f"{storage.join(root, folder, min(rest) + ending)}: no list has it, nor "
                 f"{len(rest) - 1:,} more that have image and label"
             )
             found.append(Finding("stray", split, text))

@@ -46,22 +46,30 @@ def entries(path: str, there: Mapping[str, str]) -> Iterator[Sample]:
     seen: dict[str, int] = {}
     known = {key: key for key in there}
     for number, line in numbered(path, escaped=True):
-        where = f"{path}, line {number}"
-        found = written.divided(line, known, IMAGES)
-        key, image, label = _known(where, line, there, *found) if found else _unknown(where, line)
-        for name in (key, image, *label):
-            plain = _UNTOLD.sub("", name).isprintable()
-            if name.startswith("/") or ".." in name.split("/") or not plain:
-                raise LayoutError(
-                    f"{where}: found {line!r}, which leads out of the data set; expected "
-                    "plain ids, without '..', a leading '/' or control characters"
-                )
-        if key in seen:
+        entry = Sample(line, there[line], None) if line in there else None
+        if entry is None:
+            entry = _entry(f"{path}, line {number}", line, there, known)
+        if entry.key in seen:
             raise LayoutError(
-                f"{where}: found {key!r} again, which line {seen[key]} lists already; remove one"
+                f"{path}, line {number}: found {entry.key!r} again, which line {seen[entry.key]} "
+                "lists already; remove one"
             )
-        seen[key] = number
-        yield Sample(key, image, label[0] if label else None)
+        seen[entry.key] = number
+        yield entry
+
+
+def _entry(where: str, line: str, there: Mapping[str, str], known: Mapping[str, str]) -> Sample:
+    """Return the sample of a line that is more than the id of an image, or less."""
+    found = written.divided(line, known, IMAGES)
+    key, image, label = _known(where, line, there, *found) if found else _unknown(where, line)
+    for name in (key, image, *label):
+        plain = _UNTOLD.sub("", name).isprintable()
+        if name.startswith("/") or ".." in name.split("/") or not plain:
+            raise LayoutError(
+                f"{where}: found {line!r}, which leads out of the data set; expected "
+                "plain ids, without '..', a leading '/' or control characters"
+            )
+    return Sample(key, image, label[0] if label else None)
 
 
 def _known(

@@ -9,7 +9,7 @@ those of VOC do, or in any folder beside that of the images.
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, StorageError
@@ -59,16 +59,18 @@ def divided(line: str, names: Mapping[str, str], images: str) -> tuple[str, str]
     return None
 
 
-def lists(root: str, images: str, index: Index) -> tuple[dict[str, str], dict[str, str]]:
+def lists(
+    root: str, images: str, index: Index, skip: Collection[str] = ()
+) -> tuple[dict[str, str], dict[str, str]]:
     """Return split -> path of the lists that name images, and split -> why others are refused.
 
-    Without a folder of images none is looked into. Raises LayoutError where two lists are
-    called alike.
+    They are looked for in all folders of root but `images` and those to `skip`. Raises
+    LayoutError where two lists are called alike.
     """
     names: Mapping[str, str] | None = None
     found: dict[str, str] = {}
     refused: dict[str, str] = {}
-    for path, split, ending in _candidates(root, images):
+    for path, split, ending in _candidates(root, (images, *skip)):
         names = index(images) if names is None else names
         if ending == ".txt":
             rows = numbered(path, escaped=True)
@@ -98,14 +100,14 @@ def lists(root: str, images: str, index: Index) -> tuple[dict[str, str], dict[st
     return found, {split: reason for split, reason in refused.items() if split not in found}
 
 
-def _candidates(root: str, images: str) -> Iterator[tuple[str, str, str]]:
+def _candidates(root: str, skip: Collection[str]) -> Iterator[tuple[str, str, str]]:
     """Yield path, name without extension, and extension of what may be a list.
 
     In folders of any name a list is one that is called as a split is.
     """
     sets = [one for one in _SETS if storage.names(storage.join(root, one))]
     sets = [one for one in sets if any(n.endswith(".txt") for n in storage.names(f"{root}/{one}"))]
-    others = [one for one in folders(root) if one not in (images, "ImageSets")]
+    others = [one for one in folders(root) if one not in skip and one != "ImageSets"]
     for place in ("", *sets[:1], *others):
         folder = storage.join(root, place) if place else root
         for name, is_folder in storage.entries(folder):
@@ -159,7 +161,7 @@ def _above(root: str, images: str, index: Index) -> dict[str, str]:
 def agrees(root: str, split: str, folder: str, index: Index) -> bool:
     """Tell whether a split's list names all images of its folder, and no other."""
     names = index(folder)
-    for path, name, ending in _candidates(root, folder):
+    for path, name, ending in _candidates(root, ()):
         if name == split and ending == ".txt":
             found = [divided(line, names, folder) for _, line in numbered(path, escaped=True)]
             return None not in found and {key for key, _ in found} == {*names.values()}
