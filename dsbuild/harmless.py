@@ -4,7 +4,6 @@ Keys, classes, features and file names of a data set are whatever somebody put t
 they lose what would lead out of a folder, move a cursor, or turn a line of text around.
 """
 
-import hashlib
 import re
 import unicodedata
 
@@ -36,6 +35,8 @@ def stem(key: str) -> str:
     data = name.encode()
     if len(data) <= _LONGEST:
         return name
+    import hashlib  # here, since OpenSSL is slow to load and few keys are as long
+
     # A % is followed by digits, or a U and digits, in all other names.
     return f"{data[:_LONGEST].decode(errors='ignore')}%~{hashlib.sha256(data).hexdigest()[:16]}"
 

@@ -147,6 +147,35 @@ def test_no_command_says_anything_to_a_terminal(which, request, tmp_path, monkey
                 tarfile.data_filter(member, str(tmp_path))
 
 
+@pytest.mark.parametrize("layout", ["pairs", "voc", "classes", "matting", "cityscapes"])
+def test_names_of_source_files_say_nothing_either(layout, tmp_path):
+    root = getattr(fakes, layout)(tmp_path)
+    for path in sorted(pathlib.Path(root).rglob("*.*"), reverse=True):
+        name = TERMINAL.replace("\n", "") if layout == "voc" else TERMINAL
+        if path.is_file() and path.suffix != ".txt":
+            path.rename(path.with_name(f"{name}{path.name}"))
+        if path.suffix == ".txt":
+            lines = path.read_text().splitlines()
+            path.write_text("".join(f"{name}{line}\n" for line in lines))
+    names = tmp_path / f"names{TERMINAL}"
+    names.write_text(f"{TERMINAL}\nb\x1b[2J\nc\n")
+    for words in ([], ["--dry-run"], ["--on-error", "skip"], ["--dry-run", "--json"]):
+        words = [*words, *(["--classes", str(names)] if layout == "pairs" else [])]
+        words = [layout, str(root), str(tmp_path / "out"), *words, "--workers", "1"]
+        result = CliRunner().invoke(main, words, color=True)
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        for stream in (result.stdout, result.stderr):
+            text = COLOUR.sub("", stream)
+            assert [c for c in text if not c.isprintable() and c != "\n"] == []
+
+
+def test_an_index_of_numbers_that_no_file_has_is_left_alone(theirs):
+    for path in (theirs / "index").iterdir():
+        path.write_text("0 1\n" + "".join(f"{i} 1\n" for i in range(1, 200)) + f"{2**70} 1\n")
+    result = CliRunner().invoke(main, ["statistics", str(theirs), "--workers", "1"])
+    assert isinstance(result.exception, SystemExit)
+
+
 class Page(html.parser.HTMLParser):
     """The elements and attributes of a page."""
 

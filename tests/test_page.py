@@ -255,7 +255,7 @@ def test_records_of_any_kind_make_a_page(tmp_path, show, voc):
     assert any(card["problems"] for card in cards)
     _, seen = show(tmp_path / "any.tfrecord", "--problems", "--samples", 300)
     cards = seen.data["cards"]
-    assert len(cards) > 200
+    assert len(cards) > 100  # validation keeps the first thousand problems of a file
     assert all(card["problems"] for card in cards)
 
 

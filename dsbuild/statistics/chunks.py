@@ -8,6 +8,7 @@ from dsbuild.errors import DsbuildError
 from dsbuild.job import Advance
 from dsbuild.statistics.counts import Accumulated, Counts, Names, of_record, total
 
+_FAR = 1 << 63  # a byte that no system seeks
 _RECORDS = 64  # of a chunk, where an index tells where they are
 
 
@@ -32,7 +33,7 @@ class Chunk:
 def divide(path: str) -> list[Chunk]:
     """Return the chunks of a file by its index, together the whole of it; one without an index."""
     offsets = manifest.offsets(os.path.dirname(path), os.path.basename(path))
-    if offsets[:1] != (0,) or sorted(set(offsets)) != list(offsets):
+    if offsets[:1] != (0,) or sorted(set(offsets)) != list(offsets) or offsets[-1] >= _FAR:
         return [Chunk(path)]
     starts = range(0, len(offsets), _RECORDS)
     parts = [offsets[at : at + _RECORDS] for at in starts]

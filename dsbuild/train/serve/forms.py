@@ -96,7 +96,7 @@ def _load_keras(path: str) -> Run:
     from dsbuild.train.model import layers  # noqa: F401 - which register theirs
     from dsbuild.train.serve import graph  # noqa: F401
 
-    found = keras.saving.load_model(path)
+    found = keras.saving.load_model(path, safe_mode=True)
     return lambda images: np.asarray(found.predict_on_batch(images))
 
 
