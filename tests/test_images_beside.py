@@ -153,6 +153,8 @@ def test_what_pillow_refuses_is_refused(before):
         ([control(0, *WHOLE), frame(1)], [], "in front of the image"),
         ([(b"acTL", bytes(8))], [], "an animation of no frames"),
         ([(b"gAMA", b"xx")], [], "a chunk gAMA of 2 bytes, which needs 4"),
+        ([(b"bKGD", b"abc")], [], "a chunk bKGD of 3 bytes, which has 1, 2 or 6"),
+        ([(b"bKGD", b"abcdef")], [], ""),
         (
             [(b"zTXt", b"key\0\0" + LONG)],
             [],
