@@ -14,6 +14,7 @@ def weights(
     - frequency: share of a class among all labelled pixels.
     - median_frequency: median(f) / f of the classes that occur, with f = pixels / around
       (Eigen and Fergus, Predicting Depth, Surface Normals and Semantic Labels, ICCV 2015).
+      Where a label is one class, images are counted for pixels, and it is median(n) / n.
     - effective_number: (1 - b) / (1 - b^n) with n images and b = `beta`, scaled to a mean
       of 1 over the classes that occur (Cui et al., Class-Balanced Loss, CVPR 2019).
     """

@@ -114,7 +114,7 @@ CHUNKS = st.one_of(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(CHUNKS, max_size=4), st.lists(CHUNKS, max_size=4))
 def test_what_is_admitted_all_readers_open_to_the_same_pixels(before, after):
     data = with_chunks(save(PHOTO), before, after)
@@ -131,7 +131,7 @@ def test_what_is_admitted_all_readers_open_to_the_same_pixels(before, after):
             readers_agree(found.data)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(CHUNKS, max_size=3))
 def test_what_pillow_refuses_is_refused(before):
     data = with_chunks(save(PHOTO), before)
@@ -153,6 +153,8 @@ def test_what_pillow_refuses_is_refused(before):
         ([control(0, *WHOLE), frame(1)], [], "in front of the image"),
         ([(b"acTL", bytes(8))], [], "an animation of no frames"),
         ([(b"gAMA", b"xx")], [], "a chunk gAMA of 2 bytes, which needs 4"),
+        ([(b"bKGD", b"abc")], [], "a chunk bKGD of 3 bytes, which has 1, 2 or 6"),
+        ([(b"bKGD", b"abcdef")], [], ""),
         (
             [(b"zTXt", b"key\0\0" + LONG)],
             [],
@@ -303,7 +305,7 @@ def test_orientations_are_found_wherever_pillow_finds_them(form, value):
     assert found.head.orientation == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(["PNG", "JPEG"]),
     st.binary(max_size=60) | st.builds(exif_of, st.integers(0, 9), st.sampled_from("<>")),
@@ -329,14 +331,14 @@ def test_hostile_blocks_are_read_as_pillow_reads_them(kind, block, xmp, end):
 # whole builds
 
 
-@pytest.mark.parametrize("options", [(), ("--extra", "laplacian"), ("--max-side", 20)])
+@pytest.mark.parametrize("options", [(), ("--extra", "laplacian")])
 def test_the_place_in_the_list_decides_nothing(tmp_path, run, options):
     """A build opens some samples first; what it does not open it takes or leaves out alike."""
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     left = {}
-    for place in (0, 1, 17):
-        root = fakes.pairs(tmp_path / str(place), count=34)
+    for place in (0, 13):
+        root = fakes.pairs(tmp_path / str(place), count=24)
         image = sorted(pathlib.Path(root, "images").glob("*/*.png"))[place]
         image.write_bytes(with_chunks(image.read_bytes(), [(b"iCCP", b"a\0\0" + LONG)]))
         label = pathlib.Path(root, "labels", image.parent.name, image.name)

@@ -191,6 +191,44 @@ def test_labels_of_colours_are_never_told_to_be_converted(tmp_path, run):
     assert REENCODE not in result.stderr
 
 
+def matte(root):
+    return next(pathlib.Path(root, "matting").glob("*/*/*.png"))
+
+
+def animated(path):
+    image = Image.open(path)
+    image.save(path, save_all=True, append_images=[image.rotate(9)])
+
+
+def deep(path):
+    plane = np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 257
+    Image.fromarray(plane).save(path)
+
+
+@pytest.mark.parametrize("spoil", [animated, deep])
+@pytest.mark.parametrize("draw", [fakes.matting, fakes.pairs])
+def test_labels_are_told_of_options_that_help_alone(draw, spoil, tmp_path, run):
+    root = draw(tmp_path)
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\nc\n")
+    if draw is fakes.matting:
+        arguments, path = ("matting", root), matte(root)
+    else:
+        arguments, path = (
+            ("pairs", root, "--classes", names),
+            pathlib.Path(root, "labels/a/000.png"),
+        )
+    spoil(path)
+    result = run(*arguments[:2], tmp_path / "out", *arguments[2:], "--workers", 1)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert path.name in line
+    for option in re.findall(r"--\w[\w-]+ \w+", line):
+        mended = tmp_path / option.replace(" ", "")
+        mending = (*arguments[2:], *option.split(), "--workers", 1)
+        assert run(*arguments[:2], mended, *mending).exit_code == 0, option
+
+
 def test_rejects_are_the_same_from_run_to_run(tmp_path, run):
     root = fakes.pairs(tmp_path, count=4)
     names = tmp_path / "names.txt"

@@ -4,7 +4,7 @@
     <key>.seg.png          the mask's bytes
     <key>.cls              the class, as digits
     <key>.json             key, class text, format, height, width, ...
-    <key>.<feature>.png    extra features: encoded planes, arrays as .npy
+    <key>.<feature>.png    extra features, such as gradient_encoded; arrays as .npy
 
 Keys and features are names that others gave: each becomes a path that stays inside of where a
 tar is unpacked. Owner, mode and time are the same in all entries, so equal records are equal bytes.

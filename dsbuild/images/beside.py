@@ -56,6 +56,8 @@ def _misshapen(chunk: Chunk) -> str:
     kind, body = chunk[0].decode(), chunk[1]
     if len(body) < _LEAST.get(kind, 0):
         return f"a chunk {kind} of {len(body)} bytes, which needs {_LEAST[kind]}"
+    if kind == "bKGD" and len(body) not in (1, 2, 6):
+        return f"a chunk bKGD of {len(body)} bytes, which has 1, 2 or 6"
     if len(body) > _LARGEST and kind not in ("IDAT", "tEXt"):
         return f"a chunk {kind} of {len(body):,} bytes beside its pixels"
     return ""

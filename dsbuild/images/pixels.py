@@ -29,9 +29,11 @@ _MODES = {
 
 def versions(shrunk: bool) -> dict[str, str]:
     """Return the versions of what writes images, and of what shrinks them."""
+    if not shrunk:
+        return {"pillow": PIL.__version__}
     import cv2
 
-    return {"pillow": PIL.__version__} | ({"opencv": cv2.__version__} if shrunk else {})
+    return {"pillow": PIL.__version__, "opencv": cv2.__version__}
 
 
 def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
