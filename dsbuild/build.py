@@ -200,7 +200,10 @@ def finish(
     )
     storage.remove_folder(manifest.parts_path(out))
     if not folder.is_closed(out, recipe, document):
-        _refuse_splits(mine, recipe, accept)
+        before = (manifest.load(out) or {}).get("splits", {})
+        shards = {split: document["splits"][split]["shards"] for split in mine}
+        fresh = {s: mine[s] for s in mine if before.get(s, {}).get("shards") != shards[s]}
+        _refuse_splits(fresh, recipe, accept)
         folder.close(out, recipe, document, rejects)
     return document, rejects
 

@@ -86,9 +86,9 @@ def examine(
     for planned in audit.splits:
         seen = [one for one in results if one.split == planned.split]
         opened = [one for part in seen for one in part.findings]
-        found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
         whole = sum(len(part.labels) for part in seen) == len(planned.samples)
         found += _of_split(planned.split, seen, whole, recipe.layout)
+        found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
     return dataclasses.replace(audit, findings=tuple(found))
 
 
