@@ -466,6 +466,14 @@ def test_a_split_of_one_value_is_known_by_all_its_labels(tmp_path, out, run, nam
     assert "labels that were opened hold background (0) and nothing else" in result.stderr
 
 
+def test_luma_that_a_tool_saved_in_equal_channels(tmp_path, kinds):
+    root = fakes.matting(tmp_path)
+    each(root, "matting/*/*/[0-9]*.png", lambda image: luma_of_cut_out(image).convert("RGBA"))
+    found = kinds("matting", root)
+    assert found.pop("stray")
+    assert found.keys() == {"alpha-luma"}
+
+
 def test_mattes_that_are_all_human(tmp_path, out, run):
     root = fakes.matting(tmp_path)
 
