@@ -306,6 +306,16 @@ def test_a_mask_in_the_alpha_is_named(layout, writing):
     assert "alpha" in text or "one colour" in text
 
 
+@pytest.mark.parametrize("layout", [CLASSES, Pairs(colours=COLOURS), Matting()])
+def test_no_label_is_sent_to_an_option_that_does_not_help(layout):
+    import cv2
+
+    deep = np.repeat(PLANE[..., None].astype(np.uint16) * 257, 3, 2)
+    moving = save(Image.fromarray(PLANE), save_all=True, append_images=[Image.fromarray(PLANE + 1)])
+    for data in (cv2.imencode(".png", deep)[1].tobytes(), moving):
+        assert "--unreadable" not in refused(layout, data)
+
+
 def test_alpha_and_grey_that_both_vary_are_refused():
     both = Image.merge("LA", [Image.fromarray(PLANE), Image.fromarray(PLANE * 80)])
     assert "alpha varies, and its colours too" in refused(CLASSES, save(both))

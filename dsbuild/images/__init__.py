@@ -234,7 +234,9 @@ def refuse_label(head: Header) -> None:
         )
     reason = refusal(head)
     if reason:
-        raise ImageError(f"label: {reason}")
+        # No label is encoded anew.
+        remedy = ", or let --unreadable reencode do so"
+        raise ImageError(f"label: {reason.removesuffix(remedy)}")
 
 
 def histogram(plane: np.ndarray) -> dict[int, int]:
