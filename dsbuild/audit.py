@@ -128,7 +128,7 @@ class Audit:
         found = [
             one
             for one in self.findings
-            if (one.key or one.kind not in accept)
+            if (one.kind not in accept or (one.key and one.fatal))
             and (strict or (one.fatal and not (skip and one.key)))
         ]
         if not found:

@@ -256,9 +256,18 @@ def finish(
     kept = [receipt for name in names if (receipt := receipts.load(out, name))]
     rejects = left_out([*(one for found in mine.values() for one in found), *kept])
     storage.remove_folder(manifest.parts_path(out))
-    if manifest.load(out) is None:
-        _refuse_splits(mine, recipe, accept)
+    before = folder.entries(out).get("splits", {})
+    fresh = {
+        split: made for split, made in mine.items() if not _stood(made, before.get(split))
+    }
+    _refuse_splits(fresh, recipe, accept)
     return folder.close(out, recipe, document, rejects), rejects
+
+
+def _stood(made: Sequence[ShardReceipt], before: Mapping[str, Any] | None) -> bool:
+    """Tell whether a split was finished, and accepted, with these shards."""
+    shards = before["shards"] if before else ()
+    return [(one["name"], one["sha256"]) for one in shards] == [(r.name, r.sha256) for r in made]
 
 
 def left_out(written: Iterable[ShardReceipt]) -> tuple[Reject, ...]:

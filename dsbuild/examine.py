@@ -15,6 +15,7 @@ from dsbuild.audit import Audit, Request, spaced
 from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.example import Loaded, Rejected, load, paths
 from dsbuild.findings import ACCEPTABLE, Finding
+from dsbuild.images import mattes
 from dsbuild.job import Advance, Job
 from dsbuild.layouts import Layout, Sample
 from dsbuild.mistakes import Mistake
@@ -86,9 +87,9 @@ def examine(
     for planned in audit.splits:
         seen = [one for one in results if one.split == planned.split]
         opened = [one for part in seen for one in part.findings]
-        found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
         whole = sum(len(part.labels) for part in seen) == len(planned.samples)
         found += _of_split(planned.split, seen, whole, recipe.layout)
+        found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
     return dataclasses.replace(audit, findings=tuple(found))
 
 
@@ -166,18 +167,22 @@ def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list
     if layout.indexed(sample.label):
         found.append(mistakes.of_plane(loaded.planes["label"]))
     else:
-        found.append(_of_alpha(sample, root))
+        found.append(_of_alpha(sample, root, layout))
     return [mistake for mistake in found if mistake]
 
 
-def _of_alpha(sample: Sample, root: str) -> Mistake | None:
-    """Return the mistake of a grey label that is the brightness of its image, or None."""
+def _of_alpha(sample: Sample, root: str, layout: Layout) -> Mistake | None:
+    """Return the mistake of a matte, or a grey label, that is the brightness of its image."""
     label = storage.read(storage.join(root, sample.label))[0]
     image = storage.read(storage.join(root, sample.image))[0]
     try:
-        if not label.startswith(images.PNG) or images.header(label).model != "grey":
+        if layout.has_alpha:
+            alpha = mattes.alpha(label)
+        elif label.startswith(images.PNG) and images.header(label).model == "grey":
+            alpha = images.plane(label)
+        else:
             return None
-        return mistakes.of_alpha(images.plane(label), images.decode(image, images.header(image)))
+        return mistakes.of_alpha(alpha, images.decode(image, images.header(image)))
     except DsbuildError:
         return None  # an image that only the policy makes readable
 

@@ -422,3 +422,72 @@ def test_a_dead_link_is_found_once(tmp_path, kinds):
     assert {kind: len(texts) for kind, texts in kinds("classes", root).items()} == {
         "image-missing": 1
     }
+
+
+CONSTANT = {
+    "all-background": np.zeros_like,
+    "all-ignore": lambda p: np.full_like(p, 255),
+    "one-value": lambda p: np.full_like(p, 2),
+    "binary-255": lambda p: np.where(np.arange(p.size).reshape(p.shape) % 400 < 99, 255, 0).astype(
+        np.uint8
+    ),
+}
+
+
+@pytest.mark.parametrize("skip", [(), ("--on-error", "skip")])
+@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize("kind", CONSTANT)
+def test_splits_of_one_value_are_not_built(kind, count, skip, tmp_path, out, run, names):
+    root = fakes.pairs(tmp_path, count=count)
+    each(root, "labels/*/*.png", planes(CONSTANT[kind]))
+    command = ("pairs", root, out, "--classes", names, "--workers", 1, *skip)
+    result = run(*command)
+    assert result.exit_code == 1
+    line = result.stderr.splitlines()[-1]
+    assert line.startswith("error: split train: ")
+    assert f"--accept {kind}" in line
+    assert not pathlib.Path(out, "manifest.json").exists()
+    result = run(*command, "--accept", kind, "--strict")
+    assert result.exit_code == 0, result.output
+    assert pathlib.Path(out, "manifest.json").exists()
+    assert run(*command).exit_code == 0  # a finished build is not judged again
+
+
+def test_a_split_of_one_value_is_known_by_all_its_labels(tmp_path, out, run, names):
+    """The labels that the audit opens are all background, and the others are not."""
+    root = fakes.pairs(tmp_path, count=40)
+    files = sorted(pathlib.Path(root).glob("labels/*/*.png"))
+    for i, file in enumerate(files):
+        plane = np.zeros((30, 40), np.uint8)
+        plane[5:9] = i % 2
+        file.write_bytes(save(Image.fromarray(plane)))
+    result = run("pairs", root, out, "--classes", names, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    assert "labels that were opened hold background (0) and nothing else" in result.stderr
+
+
+def test_luma_that_a_tool_saved_in_equal_channels(tmp_path, kinds):
+    root = fakes.matting(tmp_path)
+    each(root, "matting/*/*/[0-9]*.png", lambda image: luma_of_cut_out(image).convert("RGBA"))
+    found = kinds("matting", root)
+    assert found.pop("stray")
+    assert found.keys() == {"alpha-luma"}
+
+
+def test_mattes_that_are_all_human(tmp_path, out, run):
+    root = fakes.matting(tmp_path)
+
+    def opaque(image):
+        image.putalpha(255)
+        return image
+
+    each(root, "matting/*/*/[0-9]*.png", opaque)
+    result = run("matting", root, out)
+    assert result.exit_code == 1
+    assert "whose alpha is opaque everywhere" in result.stderr
+    each(
+        root, "matting/*/*/[0-9]*.png", lambda image: Image.new("RGBA", image.copy().size, "white")
+    )
+    result = run("matting", root, out)
+    assert result.exit_code == 1
+    assert "all labels hold human (1) and nothing else" in result.stderr

@@ -243,7 +243,9 @@ def refuse_label(head: Header) -> None:
         )
     reason = refusal(dataclasses.replace(head, beside=""))  # of a label it is left out
     if reason:
-        raise ImageError(f"label: {reason}")
+        # No label is encoded anew.
+        remedy = ", or let --unreadable reencode do so"
+        raise ImageError(f"label: {reason.removesuffix(remedy)}")
 
 
 def histogram(plane: np.ndarray) -> dict[int, int]:

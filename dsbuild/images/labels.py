@@ -95,7 +95,8 @@ def is_plain(data: bytes, head: images.Header, known: Mapping[int, RGB]) -> bool
 def colours(data: bytes) -> np.ndarray:
     """Return the colours of a label, RGB uint8 (h, w, 3), its alpha dropped; raise ImageError."""
     head = images.label_header(data)
-    if head.channels in (2, 4) and not images.refusal(head):
+    images.refuse_label(head)
+    if head.channels in (2, 4):
         pixels = images.own(data, head)
         if _varies(pixels[..., -1]) and not _varies(pixels[..., :-1]):
             raise _in_alpha()

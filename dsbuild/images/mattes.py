@@ -20,9 +20,7 @@ def alpha(data: bytes) -> np.ndarray:
         raise ImageError(
             f"found a matte of {head.bits} bits a channel, expected 8; save it as a PNG of 8 bits"
         )
-    reason = images.refusal(head)
-    if reason:
-        raise ImageError(reason)
+    images.refuse_label(head)
     if head.model in ("grey+alpha", "rgba"):
         found = png.alpha(data, head)
         if found.min() != found.max():
