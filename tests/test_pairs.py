@@ -328,3 +328,21 @@ def test_a_link_to_a_folder_above_is_an_error(tmp_path, run, names):
     (root / "images/a/loop").symlink_to("..")
     result = run("pairs", root, tmp_path / "out", "--classes", names)
     assert "images/a/loop: found a link to a folder above it" in result.stderr
+
+
+def test_splits_one_after_another_are_one_recipe(root, out, run, names):
+    stems = sorted(
+        str(path.relative_to(f"{root}/images").with_suffix(""))
+        for path in pathlib.Path(root, "images").rglob("*.*")
+    )
+    for split, some in (("train", stems[:8]), ("val", stems[8:])):
+        pathlib.Path(root, f"{split}.txt").write_text("".join(f"{one}\n" for one in some))
+    for split in ("train", "val", "train"):
+        result = run("pairs", root, out, "--classes", names, "--split", split)
+        assert result.exit_code == 0, result.stderr
+        assert "recipe" not in result.stderr
+    assert list(manifest.load(out)["splits"]) == ["train", "val"]
+    os.remove(os.path.join(out, "val-00000-of-00001.tfrecord"))
+    result = run("pairs", root, out, "--classes", names, "--split", "val")
+    assert result.exit_code == 0
+    assert "the recipe changed" not in result.stderr

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dsbuild import manifest, storage
 from dsbuild.audit import audit
 from dsbuild.cli import pipeline as program
-from dsbuild.errors import DsbuildError, SampleError, StorageError
+from dsbuild.errors import DsbuildError, PlanError, SampleError, StorageError
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting
@@ -223,6 +223,7 @@ def test_overwrite_starts_anew(voc, out, tmp_path):
 
 def test_shards_of_another_number_are_removed(voc, out, tmp_path):
     make(voc, out, splits=("train",), shards=5)
+    os.remove(os.path.join(out, "manifest.json"))  # a build that was broken off
     notes = []
     make_beam(voc, out, notes.append, **TRAIN)
     (note,) = notes
@@ -245,8 +246,11 @@ def test_splits_are_built_one_after_another(first, second, voc, out, tmp_path):
 def test_another_recipe_is_named(voc, out, tmp_path):
     make(voc, out, **TRAIN)
     notes = []
-    make_beam(voc, out, notes.append, extras=("laplacian:raw16",), **TRAIN)
-    assert notes == ['the recipe changed: extras was [] and is ["laplacian:raw16"]']
+    with pytest.raises(
+        PlanError, match=r'extras was \[\] and is \["laplacian:raw16"\].*--overwrite'
+    ):
+        make_beam(voc, out, notes.append, extras=("laplacian:raw16",), **TRAIN)
+    make_beam(voc, out, notes.append, extras=("laplacian:raw16",), overwrite=True, **TRAIN)
     make(voc, tmp_path / "fresh", extras=("laplacian:raw16",), **TRAIN)
     assert content(out) == content(tmp_path / "fresh")
 

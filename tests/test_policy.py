@@ -333,7 +333,9 @@ def with_orientation(path, orientation):
 
 def test_the_policy_belongs_to_the_recipe(voc, out):
     make(voc, out)
-    assert make(voc, out, policy=Policy(max_side=50)).kept == 0
+    with pytest.raises(PlanError, match=r"images\.max_side was null and is 50"):
+        make(voc, out, policy=Policy(max_side=50))
+    assert make(voc, out, policy=Policy(max_side=50), overwrite=True).kept == 0
     assert make(voc, out, policy=Policy(max_side=50)).written == 0
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, SampleError
 from dsbuild.policy import Policy
 from dsbuild.repair import repair
 from dsbuild.validate import validate
@@ -128,3 +128,76 @@ def test_command(voc, out, run):
     assert "36 records in 6 shards" in result.stdout
     assert "5 shards kept" in result.stdout
     assert content(out) == fresh
+
+
+def files(out):
+    """Return file -> bytes of all that lies in a folder, but for the lock."""
+    return {
+        str(path): path.read_bytes()
+        for path in pathlib.Path(out).rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_repair_that_fails_changes_nothing(voc, tmp_path, workers):
+    out = tmp_path / "out"
+    make(voc, out, shards=3, splits=("train",))
+    for number in (0, 2):
+        path = out / f"train-0000{number}-of-00003.tfrecord"
+        path.write_bytes(path.read_bytes()[:-9])
+    before = files(out)
+    os.remove(os.path.join(voc, "JPEGImages/2007_000010.jpg"))
+    with pytest.raises(SampleError, match="2007_000010"):
+        repair(str(out), voc, workers)
+    assert files(out) == before
+
+
+def test_a_source_that_changed_is_taken_only_if_it_may_be(voc, tmp_path, run):
+    out = tmp_path / "out"
+    make(voc, out, shards=2, splits=("train",))
+    image = pathlib.Path(voc, "JPEGImages/2007_000001.jpg")
+    image.write_bytes(pathlib.Path(voc, "JPEGImages/2007_000003.jpg").read_bytes())
+    (first, second) = sorted(out.glob("*.tfrecord"))
+    first.write_bytes(first.read_bytes() + b"x")
+    before = files(out)
+    result = run("repair", out, voc)
+    assert result.exit_code == 1
+    assert "sample 2007_000001:" in result.stderr
+    assert "--accept-changed-sources" in result.stderr
+    assert files(out) == before
+    stamp = second.stat().st_mtime_ns
+    result = run("repair", out, voc, "--accept-changed-sources")
+    assert result.exit_code == 0
+    assert "JPEGImages/2007_000001.jpg changed since it was written" in result.stderr
+    assert second.stat().st_mtime_ns == stamp
+    make(voc, tmp_path / "fresh", shards=2, splits=("train",))
+    assert content(out) == content(tmp_path / "fresh")
+
+
+def test_no_shard_ends_with_fewer_records(voc, tmp_path):
+    os.remove(os.path.join(voc, "JPEGImages/2007_000004.jpg"))
+    out = tmp_path / "out"
+    make(voc, out, shards=2, splits=("train",), on_error="skip")
+    path = out / "train-00000-of-00002.tfrecord"
+    path.write_bytes(path.read_bytes()[:-9])
+    before = files(out)
+    os.remove(os.path.join(voc, "JPEGImages/2007_000001.jpg"))
+    for accept in (False, True):
+        with pytest.raises(PlanError, match=r"2007_000001.*would have 4 records, and had 5"):
+            repair(str(out), voc, accept_changed_sources=accept)
+        assert files(out) == before
+
+
+def test_plans_are_found_again_by_keys_and_listing(voc, tmp_path):
+    os.remove(os.path.join(voc, "JPEGImages/2007_000004.jpg"))
+    for order in ("listed", "shuffled"):
+        out = tmp_path / order
+        asked = {"shards": 3, "splits": ("train", "val"), "on_error": "skip", "order": order}
+        make(voc, out, **asked)
+        fresh = files(out)
+        plan = out / ".dsbuild/plan-train.jsonl"
+        for damaged in (b"", b"".join(plan.read_bytes().splitlines(True)[1:]), b"{"):
+            plan.write_bytes(damaged)
+            assert repair(str(out), voc).written == 0
+            assert files(out) == fresh

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 import dsbuild
+from dsbuild import manifest
 from dsbuild.errors import DsbuildError, TrainError
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting as MattingLayout
@@ -150,7 +151,7 @@ def alter(data, classes):
     for split in document["splits"].values():
         for key in ("classes", "weights"):
             split.pop(key, None)
-    path.write_text(json.dumps(document))
+    path.write_bytes(manifest.text(manifest.sealed(document)))
 
 
 def test_a_label_that_is_no_class_is_named_with_its_sample(voc, out, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from dsbuild import storage
+from dsbuild import manifest, storage
 from dsbuild.cli import main
 from dsbuild.errors import DsbuildError, StorageError, TrainError
 from dsbuild.train import checkpoint, data, facts, fit, runs
@@ -161,7 +161,8 @@ def test_a_folder_of_something_else_is_named(shapes, whole, tmp_path):
     known = pathlib.Path(copy, "manifest.json")
     text = known.read_text()
     sha = json.loads(text)["splits"]["train"]["shards"][0]["sha256"]
-    known.write_text(text.replace(sha, "0" * 64))
+    document = json.loads(text.replace(sha, "0" * 64))
+    known.write_bytes(manifest.text(manifest.sealed(document)))
     with pytest.raises(TrainError, match="is of other data, or the data was built anew"):
         fit.train(copy, run, asked)
 
@@ -202,7 +203,7 @@ def test_labels_that_are_no_classes_are_named_with_their_sample(shapes, tmp_path
     document = json.loads(known.read_text())
     for one in (document, *document["splits"].values()):
         one["classes"] = one["classes"][:2]
-    known.write_text(json.dumps(document))
+    known.write_bytes(manifest.text(manifest.sealed(document)))
     text = r"^sample \d{3} label: found [23] expected 0 to 1, or 255, which is ignored$"
     with pytest.raises(TrainError, match=text):
         fit.train(copy, str(tmp_path / "run"), quick(val=""))

@@ -141,7 +141,10 @@ def test_weights_rewrite_nothing(voc, out, tmp_path):
     weighed = make(voc, out, shards=3, extras=("weights",))
     assert (weighed.written, weighed.kept) == (0, plain.written)
     after = content(out)
-    assert {name for name in after if after[name] != before.get(name)} == {manifest.NAME}
+    assert {name for name in after if after[name] != before.get(name)} == {
+        manifest.NAME,
+        ".dsbuild/recipe.json",  # beside the recipe it notes the beta, lest that be lost
+    }
     assert all(
         os.stat(os.path.join(out, name)).st_mtime_ns == stamps[name]
         for name in stamps

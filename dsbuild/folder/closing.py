@@ -4,23 +4,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import interop, manifest, storage
-from dsbuild.documents import fits_values, normal
-from dsbuild.errors import PlanError, ShardError
+from dsbuild.documents import normal
+from dsbuild.errors import ShardError
 from dsbuild.folder.state import (
     FAILED,
     PREVIOUS,
     RECIPE,
     SIDE,
+    WEIGHTS,
     descriptions,
     entries,
-    read,
+    noted_recipe,
+    recipe_digest,
     side_names,
     state,
 )
 from dsbuild.manifest import Reject
 from dsbuild.recipe import Recipe, load
-
-_WEIGHTS = "weights"  # a key of the recipe's file that is not the recipe's
 
 
 def write_side_files(out: str, found: Mapping[str, bytes]) -> None:
@@ -98,8 +98,9 @@ def save_recipe(out: str, recipe: Recipe, splits: Iterable[str]) -> None:
 
 def recipe_text(document: Mapping[str, Any], known: Mapping[str, float]) -> bytes:
     """Return the file of a recipe; beside it the betas of class weights, which change no record."""
-    weights = {_WEIGHTS: dict(sorted(known.items()))} if known else {}
-    return manifest.dump({**document, **weights}, 2).encode()
+    known = dict(sorted(known.items()))
+    more = {WEIGHTS: known, "digest": recipe_digest(normal(document), known)} if known else {}
+    return manifest.dump({**document, **more}, 2).encode()
 
 
 def betas(document: Mapping[str, Any]) -> dict[str, float]:
@@ -113,12 +114,8 @@ def betas(document: Mapping[str, Any]) -> dict[str, float]:
 
 def load_recipe(out: str) -> tuple[Recipe, dict[str, float]]:
     """Return the recipe that lies in the folder's state, and the betas of its class weights."""
-    document = read(state(out, RECIPE))
-    if not isinstance(document, dict):
-        raise PlanError(f"{state(out, RECIPE)}: found no recipe; dsbuild repair restores it")
-    known = document.pop(_WEIGHTS, {})
-    made = load(document)
-    return made, known if fits_values(known, float) else {}
+    document, known = noted_recipe(out)
+    return load(document), known
 
 
 def described(

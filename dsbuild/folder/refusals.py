@@ -5,12 +5,12 @@ from typing import Any
 
 from dsbuild import interop, manifest, plan, receipts, storage
 from dsbuild.documents import normal
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.folder.state import (
     RECIPE,
     descriptions,
     entries,
-    read,
+    noted_recipe,
     shards,
     side_names,
     stands,
@@ -100,8 +100,13 @@ def differences(out: str, recipe: Recipe) -> list[str]:
 
 def made(out: str) -> Mapping[str, Any]:
     """Return the document of the recipe that a folder was built by, an empty one if unknown."""
-    noted = entries(out).get("recipe") or read(state(out, RECIPE))
-    return noted if isinstance(noted, dict) else {}
+    known = entries(out).get("recipe")
+    if known:
+        return known
+    try:
+        return noted_recipe(out)[0]
+    except ShardError:
+        return {}
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[str]:
@@ -123,7 +128,13 @@ def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[s
     """
     whole = [name for name in shards(out) if _has_receipt(out, name)]
     before, now = made(out), normal(recipe.document())
-    if not whole or not before:
+    if not whole:
+        return
+    if not before:
+        digests = {digest for plans in planned.values() for digest in plans.values()}
+        found = [receipts.load(out, name) for name in whole]
+        if not any(receipt and receipt.plan in digests for receipt in found):
+            _refuse(out, ["its recipe cannot be read, and its shards are of other plans"])
         return
     if before.get("layout") != now["layout"]:
         _refuse(out, [f"this build is one of {recipe.layout.title} ({recipe.layout.name})"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import interop, manifest, receipts, storage
-from dsbuild.documents import fits
+from dsbuild.documents import fits, fits_values
 from dsbuild.errors import ShardError
 from dsbuild.manifest import Reject
 from dsbuild.plan import files
@@ -15,6 +15,7 @@ PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
 RECIPE = "recipe.json"
 STATISTICS = "statistics.json"  # of all records, by `dsbuild statistics`
 FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for it
+WEIGHTS = "weights"  # a key of the recipe's file that is not the recipe's
 SIDE = "side.json"  # the names of the side files that dsbuild wrote
 _OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, interop.TERMS)
 # Side files that dsbuild wrote before it noted which.
@@ -112,6 +113,29 @@ def entries(out: str) -> Mapping[str, Any]:
     if document is not None:
         return document
     return manifest.load(out, path=state(out, PREVIOUS)) or {}
+
+
+def noted_recipe(out: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """Return the recipe that lies in the folder's state, and the betas of its class weights.
+
+    Raises ShardError where it is damaged; an empty one where there is none.
+    """
+    path = state(out, RECIPE)
+    document = read(path)
+    betas = document.pop(WEIGHTS, {}) if isinstance(document, dict) else None
+    digest = document.pop("digest", None) if isinstance(document, dict) else None
+    if not fits_values(betas, float) or digest not in (None, recipe_digest(document, betas)):
+        raise ShardError(
+            f"{path}: found another content than was written; dsbuild repair restores it"
+        )
+    return document, betas
+
+
+def recipe_digest(document: Mapping[str, Any], betas: Mapping[str, float]) -> str:
+    """Return the digest of a recipe's file: plans hold the recipe to account, not the betas."""
+    import hashlib  # here, since OpenSSL is slow to load and much does without
+
+    return hashlib.sha256(manifest.dump([document, betas]).encode()).hexdigest()
 
 
 def stands(out: str, shard: Mapping[str, Any]) -> bool:

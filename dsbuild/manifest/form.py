@@ -84,6 +84,7 @@ def _is_split(name: str, entry: Mapping[str, Any], classes: int) -> bool:
     names = [shard["name"] for shard in shards]
     lists = [entry["classes"]] if "classes" in entry else []
     lists += [value for key, value in entry.get("weights", {}).items() if key != "beta"]
+    counts = [*entry.get("classes", ()), *([entry["ignore"]] if entry.get("ignore") else [])]
     return (
         bool(names)
         and split_of(names[0]) == name
@@ -92,4 +93,5 @@ def _is_split(name: str, entry: Mapping[str, Any], classes: int) -> bool:
         and all(shard["records"] * _LEAST <= shard["bytes"] for shard in shards)
         and all(entry[key] == sum(shard[key] for shard in shards) for key in ("records", "bytes"))
         and all(len(one) == classes for one in lists)
+        and len({"pixels" in one for one in counts}) <= 1  # all by pixels, or all by images alone
     )

@@ -97,10 +97,10 @@ def _told(known: Known) -> Iterator[interop.Terms]:
     given = info.get("description")
     if given == f"{known.recipe.layout.title}, built by dsbuild":
         given = None
-    for description in dict.fromkeys((given, info.get("description"))):
-        terms = interop.Terms(*rest, description)
-        if terms != interop.Terms():
-            yield terms
+    if (*rest, given) != (None, None, None):
+        yield interop.Terms(*rest, given)
+    if known.document is not None:  # whose digest tells whether the usual words were told
+        yield interop.Terms(*rest, info.get("description"))
 
 
 def remove_strays(known: Known) -> None:
