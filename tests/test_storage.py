@@ -91,8 +91,11 @@ def fifo(path):
 
 
 def socket(path):
+    folder = os.open(os.path.dirname(path), os.O_RDONLY)
     with socketlib.socket(socketlib.AF_UNIX) as one:
-        one.bind(os.path.relpath(path))  # the path of a socket is short
+        # The path of a socket is short.
+        one.bind(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    os.close(folder)
 
 
 def endless(path):

@@ -177,6 +177,10 @@ class _File(io.FileIO):
         except OSError as error:
             raise _unread(self._path, error) from error
 
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what was read is read
+            super().close()
+
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[BinaryIO]:
@@ -226,6 +230,16 @@ def remove(*paths: str) -> None:
             raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
 
 
+def remove_empty(folder: str) -> None:
+    """Remove an empty folder; one that is not there is no error."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be removed: {error.strerror}") from error
+
+
 def sweep(folder: str) -> None:
     """Remove what a killed process left half-written in a folder."""
     for name, _ in entries(folder):
@@ -269,7 +283,8 @@ def lock(path: str) -> Iterator[None]:
             ) from error
         yield
     finally:
-        os.close(handle)
+        with contextlib.suppress(OSError):  # it is free all the same
+            os.close(handle)
 
 
 def _sync(path: str) -> None:
