@@ -44,7 +44,7 @@ def stress(folder, seconds, rng, counts):
         while time.monotonic() < until:
             _kill(kills, rng, counts)
         return
-    voc = fakes.voc(folder / "sources", train=5, val=3)
+    voc = fakes.voc(folder / "sources", train=4, val=2)
     with faults.driver(shim) as run:
         failing = []
         for prepare in test_faults.COMMANDS:
