@@ -69,6 +69,8 @@ def forget(out: str, names: Iterable[str]) -> None:
 
 def clear(out: str) -> None:
     """Remove all that dsbuild wrote here, and nothing else."""
+    # First, so that a folder of which a part is gone is never taken for a whole one.
+    storage.remove(storage.join(out, manifest.NAME))
     forget(out, shards(out))
     storage.remove_folder(manifest.parts_path(out))
     for name in _descriptions(out):
@@ -192,6 +194,8 @@ def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[st
 
 def is_closed(out: str, recipe: Recipe, document: Mapping[str, Any]) -> bool:
     """Tell whether the folder is described whole, and by this manifest."""
+    if storage.stamp(state(out, _PREVIOUS)):
+        return False  # its work was broken off at the very end
     return not unlike(out, recipe, document) and manifest.load(out) == document
 
 

@@ -95,6 +95,12 @@ def of(out):
     return content(out) if os.path.isdir(out) else {}
 
 
+def _equal(one, other):
+    """Tell whether two folders are the same, but for the old manifest that work lays aside."""
+    left, right = ({k: v for k, v in all.items() if "previous" not in k} for all in (one, other))
+    return left == right
+
+
 def restore(before, out):
     shutil.rmtree(out, ignore_errors=True)
     if os.path.isdir(before):
@@ -113,7 +119,7 @@ def try_fault(run, arguments, out, before, expected, fault):
     found = of(out)
     if done.code == 0:
         assert found == expected, told
-    elif "manifest.json" in found and found != of(before):
+    elif "manifest.json" in found and not _equal(found, of(before)):
         assert found["manifest.json"] == expected["manifest.json"], told
         assert found.items() >= {k: v for k, v in expected.items() if "-of-" in k}.items(), told
     again = run(arguments)

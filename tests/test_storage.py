@@ -164,3 +164,24 @@ def test_a_part_is_never_more_than_the_file_has(tmp_path):
     assert storage.read_part(path, 2, 3) == b"cde"
     for offset in (6, 1 << 70, -1):
         assert storage.read_part(path, offset, 3) == b""
+
+
+@pytest.mark.parametrize("failing", ["file", "folder"])
+def test_a_failed_sync_says_what_became_of_the_file(tmp_path, monkeypatch, failing):
+    plain, path = local._sync, str(tmp_path / "x")
+    storage.write(path, b"old")
+
+    def sync(name):
+        if os.path.isdir(name) == (failing == "folder"):
+            raise OSError(5, "Input/output error")
+        plain(name)
+
+    monkeypatch.setattr(local, "_sync", sync)
+    said, left = {
+        "file": ("cannot be written: Input/output error; nothing was left", b"old"),
+        "folder": ("was written, but may not outlast a power cut", b"new"),
+    }[failing]
+    with pytest.raises(StorageError, match=f"x: {said}"):
+        storage.write(path, b"new")
+    assert os.listdir(tmp_path) == ["x"]
+    assert storage.read(path)[0] == left

@@ -206,15 +206,20 @@ def placing(path: str) -> Iterator[str]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        temporary = None
+        temporary = ""
         _sync(folder or ".")
     except OSError as error:
+        if temporary == "":
+            raise StorageError(
+                f"{path}: was written, but may not outlast a power cut: its folder cannot be "
+                f"synced: {error.strerror}; look after the disk, and run the same command again"
+            ) from error
         raise StorageError(
             f"{path}: cannot be written: {error.strerror}; nothing was left under this name; "
             "make room or choose another folder, and run the same command again"
         ) from error
     finally:
-        if temporary is not None:
+        if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
 
