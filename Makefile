@@ -11,7 +11,7 @@ TEST_BEAM := $(BEAM)/.test
 TESTS_BEAM := $(wildcard tests/test_pipelines_*.py tests/test_dataflow.py tests/test_portable.py tests/test_cluster.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-beam test-all lint format docs bench bench-engines bench-train fuzz clean
+.PHONY: help demo test test-beam test-all lint format docs bench bench-engines bench-train fuzz stress clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -81,6 +81,9 @@ fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@mkdir -p build/fuzz
 	$(BIN)/python tests/fuzz/fuzz_validate.py build/fuzz -max_total_time=60
+
+stress: $(TEST) ## Kill processes and fail calls into the system, for two minutes
+	$(BIN)/python -m tests.stress $(DSBUILD_STRESS_SECONDS)
 
 clean: ## Remove the environments and all that was made
 	rm -rf $(VENV) $(BEAM) build dist demo *.egg-info

@@ -257,9 +257,7 @@ def finish(
     rejects = left_out([*(one for found in mine.values() for one in found), *kept])
     storage.remove_folder(manifest.parts_path(out))
     before = folder.entries(out).get("splits", {})
-    fresh = {
-        split: made for split, made in mine.items() if not _stood(made, before.get(split))
-    }
+    fresh = {split: made for split, made in mine.items() if not _stood(made, before.get(split))}
     _refuse_splits(fresh, recipe, accept)
     return folder.close(out, recipe, document, rejects), rejects
 

@@ -41,7 +41,7 @@ class Cluster:
     def kill(self, process: subprocess.Popen) -> None:
         """End a worker as a machine that loses its power does."""
         process.kill()
-        process.wait()
+        process.wait(60)
         self.workers.remove(process)
 
     def settle(self) -> None:
@@ -55,7 +55,7 @@ class Cluster:
         """End all processes."""
         for process in [*self.workers, self.scheduler]:
             process.kill()
-            process.wait()
+            process.wait(60)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:

@@ -69,7 +69,7 @@ class Dataflow(ThreadingHTTPServer):
         """End a job with all its workers."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.jobs[name][1].pid, signal.SIGKILL)
-        self.jobs[name][1].wait()
+        self.jobs[name][1].wait(60)
 
     def server_close(self):
         """Stop what still runs, too."""

@@ -6,6 +6,7 @@ Exit code 1 where a command hangs, loses something, or leaves a process behind.
 """
 
 import collections
+import faulthandler
 import os
 import pathlib
 import random
@@ -34,17 +35,16 @@ def strays(mark):
     return found
 
 
-def stress(folder, seconds, rng):
-    """Kill and fail at random for some seconds; return what happened, and how often."""
-    counts = collections.Counter()
+def stress(folder, seconds, rng, counts):
+    """Kill and fail at random for some seconds; count what happened."""
+    until = time.monotonic() + seconds
     kills = list(test_kills.commands(folder / "kills"))
     shim = faults.build_shim(folder)
-    until = time.monotonic() + seconds
     if shim is None:
         while time.monotonic() < until:
             _kill(kills, rng, counts)
-        return counts
-    voc = fakes.voc(folder / "sources", train=5, val=3)
+        return
+    voc = fakes.voc(folder / "sources", train=4, val=2)
     with faults.driver(shim) as run:
         failing = []
         for prepare in test_faults.COMMANDS:
@@ -58,7 +58,6 @@ def stress(folder, seconds, rng):
                 asked, points = rng.choice(failing)
                 test_faults.try_fault(run, *asked, rng.choice(points))
                 counts["calls failed"] += 1
-    return counts
 
 
 def _kill(kills, rng, counts):
@@ -72,15 +71,19 @@ def main():
     seconds = float(words[0] or os.environ.get("DSBUILD_STRESS_SECONDS") or 120)
     seed = int(words[1] or time.strftime("%Y%m%d"))  # another one every day
     mark = os.environ[MARK] = secrets.token_hex(8)
+    faulthandler.dump_traceback_later(seconds + 600, exit=True)
     print(f"stress: seed {seed}, {seconds:.0f} s", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        counts = stress(pathlib.Path(folder), seconds, random.Random(seed))
-    for what, count in sorted(counts.items()):
-        print(f"{count:6} {what}")
-    left = strays(mark)
-    for pid, command in left.items():
-        print(f"stray process {pid}: {command}")
-        os.kill(pid, signal.SIGKILL)
+    counts = collections.Counter()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            stress(pathlib.Path(folder), seconds, random.Random(seed), counts)
+    finally:
+        for what, count in sorted(counts.items()):
+            print(f"{count:6} {what}")
+        left = strays(mark)
+        for pid, command in left.items():
+            print(f"stray process {pid}: {command}")
+            os.kill(pid, signal.SIGKILL)
     sys.exit(bool(left))
 
 

@@ -567,7 +567,7 @@ def kill_at_random(voc, out, rng, options, longest):
         process.wait(rng.uniform(0.0, longest))
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(60)
         assert gone(process.pid), "a worker outlived its parent"
         return False
     return process.returncode == 0
@@ -646,7 +646,7 @@ def test_two_builds_at_once_end_in_one_right_folder(voc, out, tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert 0 in ends
     assert set(ends) <= {0, 1}
     assert content(out) == content(tmp_path / "alone")

@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_costs_no_byte(two, large, tmp_path):
     out = tmp_path / "there"
     thread = soon(out, lambda: two.kill(two.workers[0]))
     summary = make_dask(two.address, large, out, **LARGE)
-    thread.join()
+    thread.join(120)
     assert content(out) == content(tmp_path / "here")
     assert summary.written + summary.kept == 60
 
@@ -137,7 +137,7 @@ def test_without_any_worker_left_it_ends(two, large, tmp_path, monkeypatch):
     thread = soon(out, lambda: [two.kill(worker) for worker in [*two.workers]])
     with pytest.raises(DsbuildError, match=r"found no worker.*dask worker tcp://"):
         make_dask(two.address, large, out, **LARGE)
-    thread.join()
+    thread.join(120)
     assert manifest.load(out) is None
     done = len(receipts(out))
     assert make(large, out, workers=2, **LARGE).kept >= done >= 3
@@ -153,7 +153,7 @@ def test_a_scheduler_that_is_lost_ends_it(large, tmp_path):
         thread = soon(tmp_path / "out", mine.scheduler.kill)
         with pytest.raises(DsbuildError, match=r"--scheduler tcp://.*lost"):
             make_dask(mine.address, large, tmp_path / "out", **LARGE)
-        thread.join()
+        thread.join(120)
     finally:
         mine.close()
 

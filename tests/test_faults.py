@@ -26,12 +26,12 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def voc(tmp_path_factory):
-    return fakes.voc(tmp_path_factory.mktemp("sources"), train=5, val=3)
+    return fakes.voc(tmp_path_factory.mktemp("sources"), train=4, val=2)
 
 
 def fresh(run, voc, out):
     """A build into no folder."""
-    return ["voc", voc, out, "--shards", "2", "--extra", "edges", *WORDS]
+    return ["voc", voc, out, "--split", "train", "--shards", "2", *WORDS]
 
 
 def resumed(run, voc, out):
@@ -43,16 +43,16 @@ def resumed(run, voc, out):
 
 
 def overwritten(run, voc, out):
-    """A build over one by another recipe."""
-    assert run(["voc", voc, out, "--shards", "3", *WORDS]).code == 0
+    """A build over one of another split."""
+    assert run(["voc", voc, out, "--split", "val", *WORDS]).code == 0
     return [*fresh(run, voc, out), "--overwrite"]
 
 
 def repaired(run, voc, out):
     """A repair of a cut shard, a lost index and a changed list."""
     assert run(fresh(run, voc, out)).code == 0
-    os.truncate(os.path.join(out, "val-00000-of-00002.tfrecord"), 99)
-    os.remove(os.path.join(out, "index", "val-00001-of-00002.tfrecord.idx"))
+    os.truncate(os.path.join(out, "train-00000-of-00002.tfrecord"), 99)
+    os.remove(os.path.join(out, "index", "train-00001-of-00002.tfrecord.idx"))
     pathlib.Path(out, "index", "train-00001-of-00002.tfrecord.values").write_text("1\n")
     return ["repair", out, voc, *WORDS]
 
@@ -95,6 +95,12 @@ def of(out):
     return content(out) if os.path.isdir(out) else {}
 
 
+def _equal(one, other):
+    """Tell whether two folders are the same, but for the old manifest that work lays aside."""
+    left, right = ({k: v for k, v in all.items() if "previous" not in k} for all in (one, other))
+    return left == right
+
+
 def restore(before, out):
     shutil.rmtree(out, ignore_errors=True)
     if os.path.isdir(before):
@@ -113,7 +119,7 @@ def try_fault(run, arguments, out, before, expected, fault):
     found = of(out)
     if done.code == 0:
         assert found == expected, told
-    elif "manifest.json" in found and found != of(before):
+    elif "manifest.json" in found and not _equal(found, of(before)):
         assert found["manifest.json"] == expected["manifest.json"], told
         assert found.items() >= {k: v for k, v in expected.items() if "-of-" in k}.items(), told
     again = run(arguments)
@@ -122,16 +128,14 @@ def try_fault(run, arguments, out, before, expected, fault):
 
 
 def points(run, arguments, out, before):
-    """Yield every call that a command makes, with an errno of the two in turn."""
+    """Yield every call that a command makes; a disk that is full may stay so."""
     for call in faults.CALLS:
         restore(before, out)
         done = run(arguments, out, Fault(call, 0, 0))
         assert done.code == 0, done.said
         for at in range(1, done.calls + 1):
-            for number in (errno.EIO,) if call == "r" else (errno.EIO, errno.ENOSPC):
-                yield Fault(call, at, number)
-                if call in "wo" and number == errno.ENOSPC:
-                    yield Fault(call, at, number, lasting=True)
+            full = call != "r" and at % 2
+            yield Fault(call, at, errno.ENOSPC if full else errno.EIO, bool(full and call in "wo"))
 
 
 def prepared(run, voc, tmp_path, prepare):

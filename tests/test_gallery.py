@@ -346,7 +346,7 @@ def on_a_terminal(*arguments, **environment):
         while part := os.read(primary, 1 << 16):
             parts.append(part)
     os.close(primary)
-    assert process.wait() == 0
+    assert process.wait(60) == 0
     return b"".join(parts).decode()
 
 

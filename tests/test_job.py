@@ -87,7 +87,7 @@ def test_a_bar_shows_samples_and_speed_on_a_terminal(tmp_path, workers):
         while data := os.read(ours, 10_000):
             shown += data
     os.close(ours)
-    assert process.wait() == 0
+    assert process.wait(60) == 0
     assert b"building train, val, trainval" in shown
     assert b"/120 " in shown
     assert b" MB/s" in shown

@@ -13,7 +13,7 @@ import pytest
 
 from tests import fakes
 from tests.conftest import content
-from tests.processes import children, ended, gone, started
+from tests.processes import children, ended, gone, started, until
 from tests.test_faults import restore
 
 WORDS = ["--workers", "2", "--quiet"]
@@ -73,9 +73,13 @@ def kill(command, rng):
     if rng.random() < 0.5:
         restore(command.before, command.out)
     with command.started() as process:
-        time.sleep(rng.uniform(0, 1.2 * command.seconds))
-        workers = children(process.pid)
-        victim = rng.choice(workers) if workers and rng.random() < 0.5 else process.pid
+        if rng.random() < 0.5:
+            time.sleep(rng.uniform(0, 1.2 * command.seconds))
+            victim = process.pid
+        else:
+            workers = until(lambda: children(process.pid) or (process.poll() is not None and [0]))
+            time.sleep(rng.uniform(0, command.seconds / 4))
+            victim = rng.choice(workers) or process.pid
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
         said = ended(process, 120)

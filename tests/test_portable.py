@@ -28,7 +28,7 @@ def running(*words, **options):
         yield process
     finally:
         process.terminate()
-        process.wait()
+        process.wait(60)
 
 
 @pytest.fixture

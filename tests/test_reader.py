@@ -231,7 +231,7 @@ def test_readers_travel_and_are_shared(voc, built):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert len({tuple(sums) for sums in found.values()}) == 1
 
 

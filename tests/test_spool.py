@@ -1,4 +1,5 @@
 import errno
+import functools
 import itertools
 
 import pytest
@@ -45,7 +46,8 @@ def test_values_are_sorted_and_equals_keep_their_order(keys, run):
 
 def test_no_room_for_temporary_files_is_named(monkeypatch):
     monkeypatch.setattr(spool, "_MEMORY", 100)
-    monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda **_: open("/dev/full", "w+b"))
+    full = functools.partial(open, "/dev/full", "w+b")
+    monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda **_: full())
     monkeypatch.setattr(spool.tempfile, "tempdir", "/full")
     with pytest.raises(StorageError, match=r"^/full: .*No space left.*name another folder in TMP"):
         list(Spool(range(10_000)))

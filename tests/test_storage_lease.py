@@ -66,7 +66,7 @@ def test_of_many_who_find_a_dead_lock_one_has_it(bucket):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(120)
     assert (len(had), len(refused)) == (1, 3)
 
 
@@ -81,7 +81,7 @@ def test_a_killed_holder(s3, moto):
         with pytest.raises(StorageError, match="another dsbuild"), storage.lock(f"{s3}/lock"):
             pass
         os.kill(holder.pid, signal.SIGKILL)
-        holder.wait()
+        holder.wait(60)
         with storage.lock(f"{s3}/lock"):
             pass
 

@@ -326,7 +326,7 @@ def test_a_run_that_is_killed_ends_as_one_that_was_not(shapes, whole, tmp_path):
     while not os.path.exists(os.path.join(again, runs.LAST)) and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.communicate(timeout=60)
     assert last(again)[1]["step"] == 2
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
     assert "goes on behind step 2" in done.stdout

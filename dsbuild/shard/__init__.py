@@ -131,8 +131,11 @@ def check_shard(
     advance(len(shard.samples), 0)
     receipt = receipts.load(out, shard.name)
     path = storage.join(out, shard.name)
-    if receipt is None or storage.stamp(path) is None:
+    stamp = storage.stamp(path)
+    if receipt is None or stamp is None:
         return Standing(None, "it is missing")
+    if not stamp.size and (odd := storage.odd(path)):
+        return Standing(None, f"it is {odd}")
     if receipt.plan != shard.digest:
         return Standing(None, "its recipe or its samples changed")
     if receipt.rejects and on_error != "skip":

@@ -178,8 +178,7 @@ def remove_folder(path: str) -> None:
             remove_folder(join(path, name))
     remove(*(join(path, name) for name, is_folder in found if not is_folder))
     if _room(path) is local:
-        with contextlib.suppress(FileNotFoundError):
-            os.rmdir(path)
+        local.remove_empty(path)
 
 
 def sweep(folder: str) -> None:

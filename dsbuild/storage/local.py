@@ -183,6 +183,10 @@ class _File(io.FileIO):
         except OSError as error:
             raise _unread(self._path, error) from error
 
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what was read is read
+            super().close()
+
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[BinaryIO]:
@@ -208,15 +212,20 @@ def placing(path: str) -> Iterator[str]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        temporary = None
+        temporary = ""
         _sync(folder or ".")
     except OSError as error:
+        if temporary == "":
+            raise StorageError(
+                f"{path}: was written, but may not outlast a power cut: its folder cannot be "
+                f"synced: {error.strerror}; look after the disk, and run the same command again"
+            ) from error
         raise StorageError(
             f"{path}: cannot be written: {error.strerror}; nothing was left under this name; "
             "make room or choose another folder, and run the same command again"
         ) from error
     finally:
-        if temporary is not None:
+        if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
 
@@ -243,6 +252,16 @@ def remove(*paths: str) -> None:
             continue
         except OSError as error:
             raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
+
+
+def remove_empty(folder: str) -> None:
+    """Remove an empty folder; one that is not there is no error."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be removed: {error.strerror}") from error
 
 
 def sweep(folder: str) -> None:
@@ -304,7 +323,8 @@ def lock(path: str) -> Iterator[None]:
             ) from error
         yield
     finally:
-        os.close(handle)
+        with contextlib.suppress(OSError):  # it is free all the same
+            os.close(handle)
 
 
 def _sync(path: str) -> None:

@@ -21,6 +21,7 @@ from dsbuild.train.serve import forms, graph
 
 LABELS = "labels.json"
 AGREEMENT = 0.999  # of pixels; kernels of other libraries round otherwise
+_LONGEST = 1800  # seconds in which a fresh process has to load the model and run it
 _SIZES = ((75, 101), (129, 97))  # no multiples of a stride
 _MODULES = {"tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime", "ai-edge-litert": "ai_edge_litert"}
 
@@ -137,7 +138,14 @@ def _agreement(
     source, out = storage.join(room, "in.npz"), storage.join(room, "out.npz")
     np.savez(source, **batches)
     command = [sys.executable, "-m", "dsbuild.train.serve.forms", form, path, source, out]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_LONGEST
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TrainError(
+            f"{form}: the model gave no result in a fresh process within {_LONGEST} s"
+        ) from error
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         raise TrainError(f"{form}: found no way to run the model in a fresh process ({last})")

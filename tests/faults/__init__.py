@@ -45,6 +45,9 @@ class Fault(NamedTuple):
         return f"{CALLS.get(self.call, 'call')} {self.at}{more}: {os.strerror(self.number)}"
 
 
+NONE = Fault("*", 0, 0)
+
+
 class Done(NamedTuple):
     """What came of a command: its exit code, what it said, how many such calls it made."""
 
@@ -76,7 +79,7 @@ def driver(shim):
         env=environment,
     )
 
-    def run(arguments, path="", fault=Fault("*", 0, 0)):
+    def run(arguments, path="", fault=NONE):
         process.stdin.write(json.dumps([[*map(str, arguments)], str(path), fault]) + "\n")
         process.stdin.flush()
         return Done(*json.loads(process.stdout.readline()))
