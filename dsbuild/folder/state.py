@@ -68,6 +68,8 @@ def forget(out: str, names: Iterable[str]) -> None:
 
 def clear(out: str) -> None:
     """Remove all that dsbuild wrote here, and nothing else."""
+    # First, so that a folder of which a part is gone is never taken for a whole one.
+    storage.remove(storage.join(out, manifest.NAME))
     forget(out, shards(out))
     storage.remove_folder(manifest.parts_path(out))
     for name in descriptions(out):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from dsbuild.storage import lease, local, remote, urls, window
+from dsbuild.storage import lease, local, locks, remote, urls, window
 from dsbuild.storage.local import Stamp, join
 from dsbuild.storage.window import Read
 
@@ -203,7 +203,7 @@ def relative(path: str, folder: str) -> str | None:
 def refuse_links(state: str) -> None:
     """Raise StorageError where a folder's own folders are links that lead out of it."""
     if _room(state) is local:
-        local.refuse_links(state)
+        locks.refuse_links(state)
 
 
 def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractContextManager[None]:
@@ -214,4 +214,4 @@ def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractCon
     The lock of a process that ended in any way is free: at once on a local file system,
     after half a minute on a store, of which `note` is told.
     """
-    return local.lock(path) if _room(path) is local else lease.lock(path, note)
+    return locks.lock(path) if _room(path) is local else lease.lock(path, note)

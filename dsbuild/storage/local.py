@@ -6,7 +6,6 @@ no half-written file ever bears a final name.
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 import stat
@@ -25,7 +24,6 @@ _ODD = (
 _LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
 # A path that leads to no file: missing, below a file, a link to itself, too long a name.
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-_BESIDE = ("index",)  # folders beside the state that builds write to
 TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 
 
@@ -277,54 +275,6 @@ def relative(path: str, folder: str) -> str | None:
     if path != folder and not path.startswith(folder.rstrip(os.sep) + os.sep):
         return None
     return os.path.relpath(path, folder)
-
-
-def refuse_links(state: str) -> None:
-    """Raise StorageError where a folder that dsbuild writes to is a link that leads out of it.
-
-    These are `state`, those in it, and those beside it that are `_BESIDE`.
-    """
-    home = os.path.dirname(state)
-    inner = [join(state, name) for name, is_folder in entries(state) if is_folder]
-    for path in (state, *(join(home, name) for name in _BESIDE), *inner):
-        if is_link(path) and relative(path, home) is None:
-            raise StorageError(
-                f"{path}: found a link that leads out of {home}, expected a folder to write to; "
-                "replace it by a folder"
-            )
-
-
-@contextlib.contextmanager
-def lock(path: str) -> Iterator[None]:
-    """Hold a lock file; raise StorageError at once where another process holds it.
-
-    The kernel frees the lock when its process ends, however it ends.
-    """
-    try:
-        refuse_links(os.path.dirname(path))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-    except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written: {error.strerror}; choose a folder that can be written"
-        ) from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(
-                f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is at work in this "
-                "folder; wait for it to end, or choose another folder"
-            ) from error
-        except OSError as error:
-            raise StorageError(
-                f"{path}: cannot be locked: {error.strerror}; choose a folder on a file "
-                "system that has locks"
-            ) from error
-        yield
-    finally:
-        with contextlib.suppress(OSError):  # it is free all the same
-            os.close(handle)
 
 
 def _sync(path: str) -> None:

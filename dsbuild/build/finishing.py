@@ -1,0 +1,125 @@
+"""Finishing a build: the receipts of all shards to the manifest, which is written last."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from dsbuild import folder, manifest, mistakes, palettes, plan, receipts, storage
+from dsbuild.build.opening import Note
+from dsbuild.documents import normal
+from dsbuild.errors import SampleError, ShardError
+from dsbuild.manifest import Reject
+from dsbuild.receipts import ShardReceipt
+from dsbuild.recipe import Recipe
+
+
+def finish(
+    out: str,
+    recipe: Recipe,
+    splits: Sequence[str],
+    written: Iterable[ShardReceipt],
+    others: Mapping[str, Any],
+    accept: Collection[str] = (),
+) -> tuple[dict[str, Any], tuple[Reject, ...]]:
+    """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
+
+    `written` are the receipts of all shards of `splits`, in any order. Raises ShardError where
+    some lack, or come twice; SampleError for a split whose labels betray a mistake that is not one
+    to `accept`.
+    """
+    folder.sweep(out)  # what workers left that were lost on the way
+    mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
+    for receipt in sorted(written, key=lambda receipt: receipt.name):
+        mine[manifest.split_of(receipt.name)].append(receipt)
+    for split, found in mine.items():
+        names = [receipt.name for receipt in found]
+        expected = manifest.siblings(names[0]) if names else []
+        if not names or names != expected:
+            raise ShardError(
+                f"{out}: {len(names)} receipts of split {split} came back, expected those of all "
+                f"{len(expected) or 'its'} shards, each once: what ran the build lost some; run "
+                "the same command again, or with another --runner"
+            )
+    weights = [one for one in recipe.chosen if one.name == "weights"]
+    beta = dict(weights[0].parameters)["beta"] if weights else None
+    document = describe(recipe, mine, dict.fromkeys(mine, beta), others)
+    names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
+    kept = [receipt for name in names if (receipt := receipts.load(out, name))]
+    rejects = left_out([*(one for found in mine.values() for one in found), *kept])
+    storage.remove_folder(manifest.parts_path(out))
+    before = folder.entries(out).get("splits", {})
+    fresh = {split: made for split, made in mine.items() if not _stood(made, before.get(split))}
+    _refuse_splits(fresh, recipe, accept)
+    return folder.close(out, recipe, document, rejects), rejects
+
+
+def _stood(made: Sequence[ShardReceipt], before: Mapping[str, Any] | None) -> bool:
+    """Tell whether a split was finished, and accepted, with these shards."""
+    shards = before["shards"] if before else ()
+    return [(one["name"], one["sha256"]) for one in shards] == [(r.name, r.sha256) for r in made]
+
+
+def left_out(written: Iterable[ShardReceipt]) -> tuple[Reject, ...]:
+    """Return the samples that were left out, in the order of their shards' names."""
+    ranked = sorted(written, key=lambda receipt: receipt.name)
+    return tuple(reject for receipt in ranked for reject in receipt.rejects)
+
+
+def _refuse_splits(
+    receipts: Mapping[str, Sequence[ShardReceipt]], recipe: Recipe, accept: Collection[str]
+) -> None:
+    """Raise SampleError for a split of which all labels together show that they are wrong."""
+    for split, mine in receipts.items():
+        values = {value for receipt in mine for value in receipt.statistics.pixels}
+        known = palettes.joined(receipt.colours for receipt in mine)
+        for mistake in mistakes.of_all(values, known, recipe.layout):
+            if mistake.kind not in accept:
+                raise SampleError(
+                    f"split {split}: {mistake.text}; its shards are kept, and the build is not "
+                    "finished"
+                )
+
+
+def tell(rejects: Iterable[Reject], note: Note) -> None:
+    """Note what rejects betray of samples that passed."""
+    if any(reject.kind == "luma" for reject in rejects):
+        note(
+            "some labels were left out, since they are the luma of the palette's colours; labels "
+            "from the same place that passed, by classes whose numbers are lumas too, are as "
+            "wrong: get the originals"
+        )
+
+
+def describe(
+    recipe: Recipe,
+    written: Mapping[str, Sequence[ShardReceipt]],
+    betas: Mapping[str, float | None],
+    others: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the manifest of a folder but for its digests, from split -> receipts in order.
+
+    `betas` are those of the weights of classes, by split; `others` are entries as they stand.
+    """
+    from dsbuild import __version__
+
+    layout = recipe.layout
+    splits = dict(others)
+    for split, mine in written.items():
+        digest = plan.digest(receipt.plan for receipt in mine)
+        beta = betas.get(split)
+        splits[split] = receipts.split_entry(mine, layout.classes, layout.ignore, digest, beta)
+    values = [
+        *range(len(layout.classes)),
+        *([] if layout.ignore is None else [layout.ignore]),
+    ]
+    made = [receipt for mine in written.values() for receipt in mine]
+    document = {
+        "dsbuild": __version__,
+        "title": layout.title,
+        "classes": list(layout.classes),
+        "ignore": layout.ignore,
+        "palette": {str(i): list(layout.palette[i]) for i in values if i < len(layout.palette)},
+        "recipe": recipe.document(),
+        "versions": {k: v for receipt in made for k, v in receipt.versions.items()},
+        "splits": dict(sorted(splits.items())),
+    }
+    return normal(document)

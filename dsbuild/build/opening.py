@@ -1,0 +1,88 @@
+"""Opening an output folder for a build: what may be there, what goes, what is published first."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dsbuild import example, folder, interop, manifest, storage
+from dsbuild.audit import Audit, Planned, Request, spaced
+from dsbuild.errors import StorageError
+from dsbuild.plan import files
+from dsbuild.shard import sources
+
+Note = Callable[[str], None]
+_TRIED = 4  # samples of a split that are encoded before --overwrite removes anything
+
+
+@contextlib.contextmanager
+def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, Any]]:
+    """Hold an output folder for a build; give the manifest's entries of splits left alone.
+
+    Raises a DsbuildError where the audit or the folder forbids the build.
+    """
+    out, recipe = request.out, request.recipe
+    audit.refuse(skip=request.on_error == "skip", accept=request.accept)
+    if storage.stamp(out) and not storage.is_folder(out):
+        raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
+    with storage.lock(folder.state(out, "lock"), note):
+        folder.sweep(out)
+        splits = [found.split for found in audit.splits]
+        folder.refuse_strangers(out, splits)
+        if request.overwrite:
+            folder.refuse_ambiguous(splits)
+            _replace(request, audit, note)
+        else:
+            interop.load(out)  # damaged terms are named before hours of work
+            _refuse_replacement(request, audit)
+        others = folder.other_splits(out, splits, recipe)
+        folder.refuse_ambiguous([*splits, *others])
+        yield others
+
+
+def _refuse_replacement(request: Request, audit: Audit) -> None:
+    """Raise PlanError where the folder holds whole shards of another build."""
+    out = request.out
+    asked = {
+        found.split: {shard.name: shard.digest for shard in found.shards} for found in audit.splits
+    }
+    folder.refuse_replacement(out, request.recipe, asked)
+    if request.sources == "ignore" or manifest.load(out) is None:
+        return
+    for found in audit.splits:
+        counts = len(found.shards), len(found.samples)
+        if sources.others_throughout(found.plans(), *counts, out):
+            folder.refuse_source(out, request.root)
+
+
+def _replace(request: Request, audit: Audit, note: Note) -> None:
+    """Remove what dsbuild wrote here, once some samples of what takes its place were encoded."""
+    before = folder.shards(request.out)
+    if before and request.on_error == "stop":
+        for found in audit.splits:
+            for sample in spaced(found.samples, _TRIED)[:_TRIED]:
+                example.encode(sample, request.root, request.recipe)
+    note(f"removing all {len(before)} shards that dsbuild wrote here")
+    folder.clear(request.out)
+
+
+def surplus(
+    out: str, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
+) -> list[str]:
+    """Return the shards of an earlier plan that neither this one nor another split has."""
+    names = {shard.name for found in planned for shard in found.shards}
+    stale = [
+        name
+        for name in folder.shards(out)
+        if name not in names and manifest.split_of(name) not in others
+    ]
+    if stale:
+        note(f"removing {len(stale)} shards of an earlier plan, such as {stale[0]}")
+    return stale
+
+
+def publish(request: Request, planned: Iterable[Planned]) -> None:
+    """Write recipe and plans into the folder, before any shard of theirs."""
+    planned = list(planned)
+    folder.save_recipe(request.out, request.recipe, [found.split for found in planned])
+    for found in planned:
+        files.save(request.out, found.split, found.plans())
