@@ -27,6 +27,13 @@ from tests.conftest import make
 EXEMPT = {"README.md", ".dsbuild/statistics.json"}
 
 
+# Damaged together, nothing tells any more that there was a schema.pbtxt, or what people told.
+UNTOLD = (
+    {"manifest.json", ".dsbuild/side.json", "schema.pbtxt"},
+    {"manifest.json", ".dsbuild/terms.json", "dataset_info.json"},
+)
+
+
 def built(folder):
     """Build a small folder with all kinds of files; return its source and it."""
     root = fakes.voc(folder, train=5, val=3, width=20, height=16)
@@ -140,6 +147,8 @@ def damage(root, out, good, rng):
     left = state(out)
     wrong = {n for n in {*left, *good} if left.get(n) != good.get(n)} - EXEMPT
     wrong -= {name for name in touched - good.keys() if "/" not in name}  # somebody else's shard
+    if any(lost <= touched for lost in UNTOLD):
+        return how.__name__, "untold", touched, ""
     assert not wrong, (how.__name__, touched, wrong)
     return how.__name__, "restored" if touched - EXEMPT else "exempt", touched, ""
 
@@ -181,7 +190,8 @@ def table(folder, count, seed):
             refused[error.replace(str(out), "OUT")[:160], len(touched)] += 1
     for how, row in sorted(rows.items()):
         print(
-            f"{how:10}", *(f"{name} {row[name]:6,}" for name in ("restored", "refused", "exempt"))
+            f"{how:10}",
+            *(f"{name} {row[name]:6,}" for name in ("restored", "refused", "exempt", "untold")),
         )
     for (error, files), number in refused.most_common(20):
         print(f"{number:6,} of {files} files: {error}")

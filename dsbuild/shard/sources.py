@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dsbuild import example, receipts, storage
 from dsbuild.layouts import Sample
 from dsbuild.plan import ShardPlan
+from dsbuild.storage import Stamp
 
 _FEW = 64  # samples that are compared
 
@@ -28,8 +29,11 @@ def others_throughout(plans: Iterable[ShardPlan], shards: int, samples: int, out
             continue
         if len(receipt.sources) != len(shard.samples):
             continue
-        for sample, noted in zip(shard.samples[::step], receipt.sources[::step], strict=True):
-            same = [_same(path, *known) for path, known in files(sample, shard.root, noted)]
+        rows = zip(shard.samples[::step], receipt.sources[::step], strict=True)
+        chosen = [list(files(sample, shard.root, noted)) for sample, noted in rows]
+        stamps = storage.stamps(path for some in chosen for path, _ in some)
+        for some in chosen:
+            same = [_same(path, next(stamps), *known) for path, known in some]
             if same and all(same):
                 return False
             compared |= bool(same)
@@ -45,9 +49,8 @@ def files(
             yield storage.join(root, path), known
 
 
-def _same(path: str, size: int, mtime: int | None, crc: int) -> bool:
+def _same(path: str, stamp: Stamp | None, size: int, mtime: int | None, crc: int) -> bool:
     """Tell whether a file is as noted."""
-    stamp = storage.stamp(path)
     if stamp is None or stamp.size != size:
         return False
     return stamp.mtime_ns == mtime or example.checksum(storage.read(path)[0]) == crc
