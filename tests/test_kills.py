@@ -78,7 +78,7 @@ def kill(command, rng):
             victim = process.pid
         else:
             workers = until(lambda: children(process.pid) or (process.poll() is not None and [0]))
-            time.sleep(rng.uniform(0, command.seconds / 4))
+            time.sleep(command.seconds / 4 * rng.random() ** 3)
             victim = rng.choice(workers) or process.pid
         with contextlib.suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
