@@ -366,7 +366,7 @@ def test_splits_can_be_built_one_after_another(voc, out, tmp_path):
 def test_one_folder_is_one_recipe(voc, out):
     make(voc, out, splits=("train",))
     before = content(out)
-    with pytest.raises(PlanError, match=r"verify was .full. and is .header\.;.* --overwrite"):
+    with pytest.raises(PlanError, match=r"verify was .full. and is .header.;.* --overwrite"):
         make(voc, out, splits=("val",), verify="header")
     assert content(out) == before
 
