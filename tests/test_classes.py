@@ -122,6 +122,8 @@ def test_the_order_of_classes_belongs_to_the_recipe(root, out, run):
     put(root, "ant/000.png", pathlib.Path(root, "cat/000.png").read_bytes())
     result = run("classes", root, out)
     assert 'classes was ["cat","dog","horse"]' in result.stderr
+    assert records(out)["cat/000"]["image/class/label"].tolist() == [0]
+    assert run("classes", root, out, "--overwrite").exit_code == 0
     assert records(out)["cat/000"]["image/class/label"].tolist() == [1]
 
 

@@ -50,8 +50,10 @@ def load(out: str) -> Terms:
         return Terms()
     data = storage.read(path(out))[0]
     document = manifest.parse(data, path(out))
-    if fits(document, dict.fromkeys((f"{name}?" for name in vars(Terms())), str | None)):
-        found = Terms(**{name: document.get(name) for name in vars(Terms())})
+    names = list(vars(Terms()))
+    # No key may be another's: any JSON would do for terms of nothing.
+    if fits(document, dict.fromkeys(names, str | None)) and {*document} <= {*names, "digest"}:
+        found = Terms(**{name: document[name] for name in names})
         if "digest" not in document or found.text() == data:
             return found
     raise ShardError(
