@@ -22,7 +22,7 @@ from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
 from dsbuild.train.settings import Settings
 from tests import fakes
-from tests.backends import fresh
+from tests.backends import fresh, on_torch
 
 QUICK = {
     "backbone": "tiny",
@@ -305,6 +305,51 @@ def test_tiny_learns_drawn_shapes(shapes, tmp_path):
     )
     found = fit.train(shapes, str(tmp_path / "run"), asked)
     assert found["best"]["val_mean_iou"] > 0.8
+
+
+def test_one_class_alone_is_refused_before_anything_is_written(tmp_path):
+    source = fakes.shapes(tmp_path, 4, 40)
+    for path in pathlib.Path(source, "labels").iterdir():
+        Image.fromarray(
+            np.where(np.arange(1600).reshape(40, 40) < 800, 0, 255).astype(np.uint8)
+        ).save(path)
+    pathlib.Path(source, "classes.txt").write_text("building\n")
+    out = build("pairs", source, str(tmp_path / "out"), "--classes", f"{source}/classes.txt")
+    with pytest.raises(TrainError, match="found one class, 'building', expected two or more"):
+        fit.train(out, str(tmp_path / "run"), quick(val=""))
+    assert not os.path.exists(tmp_path / "run")
+
+
+TORCH = """
+import sys
+from dsbuild.train import fit
+from dsbuild.train.settings import Settings
+
+path, folder = sys.argv[1:]
+asked = Settings(backbone="tiny", crop=33, batch=2, steps=6, every=2, val="", dropout=0.5)
+
+class Left(Exception):
+    pass
+
+def leave(line):
+    raise Left
+
+fit.train(path, f"{folder}/whole", asked, quiet=True)
+try:
+    fit.train(path, f"{folder}/left", asked, talk=leave)
+except Left:
+    pass
+"""
+GO_ON = "\nfit.train(path, f'{folder}/left', asked, quiet=True)"
+
+
+@pytest.mark.slow
+def test_a_run_on_torch_that_was_left_ends_as_one_that_was_not_bit_for_bit(shapes, tmp_path):
+    on_torch(TORCH, shapes, tmp_path)
+    on_torch(TORCH.partition("fit.train(")[0] + GO_ON, shapes, tmp_path)
+    (whole, _), (left, _) = (last(str(tmp_path / name)) for name in ("whole", "left"))
+    for name, value in whole.items():
+        np.testing.assert_array_equal(left[name], value, err_msg=name)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import numpy as np
 from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.train import checkpoint, runs
+from dsbuild.train.model import named
 from dsbuild.train.scores.confusion import Confusion
 
 _KEPT = ("best", "wait", "cooldown_counter")  # states of Keras' callbacks
@@ -72,6 +73,50 @@ def _unsound(step: int, found: str) -> str:
         f"step {step:,}: {found}, expected a number; lower the rate, clip gradients, or warm up. "
         "The last checkpoint stands"
     )
+
+
+class Chance(_Counting):
+    """Draws the random numbers of a step from seed and step, where the generator is global.
+
+    Dropout on torch draws from such a one, which no variable of the model holds: a run that is
+    taken up again would have other numbers.
+    """
+
+    def __init__(self, seed: int, every: int):
+        super().__init__(every)
+        self._seed = seed
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Seed the generators of Python, NumPy and torch."""
+        if keras.backend.backend() == "torch":
+            chance = np.random.SeedSequence([self._seed, self._before + batch])
+            keras.utils.set_random_seed(int(chance.generate_state(1)[0]))
+
+
+class MovingAverages(_Counting):
+    """Lets batch normalisations forget what they began with, however short the training is.
+
+    Their momentum follows the step, 1 - 1 / step, up to the one of the settings: moving averages
+    are the mean of all steps so far, until they are old enough to be those of the last.
+    """
+
+    def __init__(self, model: keras.Model, momentum: float, every: int):
+        super().__init__(every)
+        self._most = momentum
+        self._variable = keras.Variable(0.0, trainable=False, name="momentum", autocast=False)
+        for layer in named(model, ""):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                # Past Keras, which would take it for a weight of the layer.
+                object.__setattr__(layer, "momentum", self._variable)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Set the momentum of this step."""
+        import os
+
+        n = self._before + batch + 1
+        how = os.environ.get("RAMP", "mean")
+        ramp = {"mean": 1 - 1 / n, "tf": n / (9 + n), "none": 1.0}[how]
+        self._variable.assign(min(self._most, ramp))
 
 
 class HardShare(_Counting):

@@ -14,7 +14,15 @@ from dsbuild import manifest, storage
 from dsbuild.errors import TrainError
 from dsbuild.train import data, facts, model, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
-from dsbuild.train.callbacks import Averaged, Checkpoints, HardShare, Scores, Sound
+from dsbuild.train.callbacks import (
+    Averaged,
+    Chance,
+    Checkpoints,
+    HardShare,
+    MovingAverages,
+    Scores,
+    Sound,
+)
 from dsbuild.train.devices import strategy
 from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
@@ -50,6 +58,7 @@ def train(
     """
     talk = (lambda _: None) if quiet else talk
     known = facts.of(path)
+    known.learnable(path)
     count = len(data.labelled(path, asked))
     held = data.labelled(path, asked, "val") if asked.val else None
     every, legs = _legs(asked, count)
@@ -62,6 +71,7 @@ def train(
         return json.loads(storage.read(done)[0])
     with strategy(devices, asked.batch).scope():
         network, share = compiled(path, asked, known, every * legs, talk)
+        moving = MovingAverages(network, asked.momentum, every)
     with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
         averaged = Averaged(network)
         predictor = Predictor(Trained(network, asked, known, 0))
@@ -80,7 +90,15 @@ def train(
                 files.keep(0, scores.scored({}))
             return _finish(run, files)
         lines = Lines(talk, files, known.score, legs, every, asked.batch, quiet)
-        callbacks = [Sound(every), scores, *kept.values(), files, lines]
+        callbacks = [
+            Chance(asked.seed, every),
+            moving,
+            Sound(every),
+            scores,
+            *kept.values(),
+            files,
+            lines,
+        ]
         if share is not None:
             callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps, every))
         if watch is not None:
@@ -166,8 +184,8 @@ def _policy(asked: Settings) -> Iterator[None]:
 def _objective(asked: Settings, path: str) -> tuple[keras.Variable | None, dict[str, Any]]:
     """Return the share of hard pixels where it is scheduled, and the options of the loss."""
     options: dict[str, Any] = {}
-    split = asked.split.partition("[")[0].partition("+")[0]
-    weights = class_weights(asked.class_weights, manifest.load(path), split)
+    samples = data.labelled(path, asked)
+    weights = class_weights(asked.class_weights, manifest.load(path), asked.split, samples)
     if weights is not None:
         options["class_weights"] = weights
     if asked.smoothing:
