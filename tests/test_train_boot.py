@@ -24,5 +24,5 @@ def test_a_backend_that_is_missing_is_one_line(tmp_path, command, backend):
     assert done.returncode == 1
     said = done.stderr.strip()
     assert said.startswith(f"error: KERAS_BACKEND={backend}: Keras could not be imported (")
-    assert said.endswith("or unset KERAS_BACKEND, for TensorFlow")
+    assert said.endswith("or unset KERAS_BACKEND to train on TensorFlow")
     assert len(said.splitlines()) == 1

@@ -4,7 +4,7 @@ import pytest
 
 from dsbuild.errors import TrainError
 from dsbuild.train import optimisers
-from dsbuild.train.callbacks import Averaged, HardShare, Sound
+from dsbuild.train.callbacks import Averaged, HardShare, MovingAverages, Sound
 from dsbuild.train.progress import clock
 from dsbuild.train.settings import Settings
 

@@ -208,6 +208,20 @@ def test_labels_that_are_no_classes_are_named_with_their_sample(shapes, tmp_path
         fit.train(copy, str(tmp_path / "run"), quick(val=""))
 
 
+def test_weights_that_are_no_numbers_are_named_before_the_first_step(shapes, whole, tmp_path):
+    run, asked = str(tmp_path / "run"), quick(weights=str(tmp_path / "base"))
+    shutil.copytree(whole[1], asked.weights)
+    path = os.path.join(asked.weights, runs.BEST)
+    values, meta = checkpoint.load(path)
+    values["aspp_0/kernel"][0, 0, 0, 0] = np.nan
+    checkpoint.save(path, values, meta)
+    with pytest.raises(TrainError, match="aspp_0/kernel: found values that are no numbers"):
+        fit.train(shapes, run, asked)
+    assert not os.path.exists(run)
+    with pytest.raises(TrainError, match="aspp_0/kernel: found values that are no numbers"):
+        runs.load(asked.weights)
+
+
 @pytest.mark.slow
 def test_a_damaged_record_is_named(shapes, tmp_path):
     copy = str(tmp_path / "copy")
@@ -272,6 +286,12 @@ def test_a_split_without_a_labelled_pixel_has_no_score(tmp_path):
     out = build("pairs", source, str(tmp_path / "out"), "--classes", names)
     with pytest.raises(TrainError, match="val: found no labelled pixel, expected some; name anot"):
         fit.train(out, str(tmp_path / "run"), quick(steps=0, val="train"))
+
+
+def test_a_run_that_ends_with_one_class_for_all_says_so(shapes, tmp_path):
+    found = fit.train(shapes, str(tmp_path / "run"), quick(steps=1, every=1, rate=1e-9, seed=1))
+    last_line = fit.told("run", found).splitlines()[-1]
+    assert ("note" in found) == last_line.startswith("val: all is predicted as '")
 
 
 def test_mattes_are_trained_with_one_logit(tmp_path):

@@ -22,17 +22,17 @@ def quiet() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         with _without_chatter():
+            import keras  # noqa: F401 - for the backend that it imports
             import tensorflow  # noqa: F401 - for what it prints
-    except ImportError as error:
-        raise TrainError(f"found no TensorFlow ({error}); pip install 'dsbuild[train]'") from error
-    try:
-        import keras  # noqa: F401 - for the backend that it imports
-    except (ImportError, ValueError) as error:  # it knows some backends, and raises for others
+    except (ImportError, ValueError) as error:  # Keras raises the latter for names it does not know
+        name = getattr(error, "name", None)
+        if name in ("keras", "tensorflow"):
+            raise TrainError(f"found no {name}; pip install 'dsbuild[train]'") from error
         backend = os.environ.get("KERAS_BACKEND")
         asked = f"KERAS_BACKEND={backend}: " if backend else ""
         raise TrainError(
-            f"{asked}Keras could not be imported ({error}); install what it lacks, or unset "
-            "KERAS_BACKEND, for TensorFlow"
+            f"{asked}Keras could not be imported ({error}); install what is missing, or unset "
+            "KERAS_BACKEND to train on TensorFlow"
         ) from error
 
 

@@ -141,6 +141,7 @@ class Scores(keras.callbacks.Callback):
         super().__init__()
         self._measure, self._averaged = measure, averaged
         self._score, self._batch = score, batch
+        self.found: Confusion | None = None  # what was measured last
 
     def on_epoch_begin(self, epoch, logs=None):
         """Look at the clock."""
@@ -162,7 +163,7 @@ class Scores(keras.callbacks.Callback):
         """Return the logs with the scores of the weights as they are."""
         if self._measure is not None:
             with self._averaged.weights():
-                found = self._measure()
+                found = self.found = self._measure()
             scores = {"mean_iou": found.mean_iou, "accuracy": found.pixel_accuracy}
             if math.isnan(scores[self._score]):
                 raise TrainError(

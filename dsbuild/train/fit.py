@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dsbuild import manifest, storage
 from dsbuild.errors import TrainError
-from dsbuild.train import data, facts, model, optimisers, runs, warm
+from dsbuild.train import data, facts, model, notes, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
 from dsbuild.train.callbacks import (
     Averaged,
@@ -62,6 +63,8 @@ def train(
     count = len(data.labelled(path, asked))
     held = data.labelled(path, asked, "val") if asked.val else None
     every, legs = _legs(asked, count)
+    if legs:
+        notes.absent(asked.split, known, manifest.load(path)["splits"], talk)
     kept = _patient(asked, known.score)
     data.augmentation(asked, known)  # for what it refuses
     resumed = runs.stands(run, asked, known)
@@ -114,7 +117,7 @@ def train(
                     verbose=0,
                     callbacks=callbacks,
                 )
-        return _finish(run, files)
+        return _finish(run, files, notes.monotonous(scores.found, known))
 
 
 def compiled(
@@ -133,6 +136,7 @@ def compiled(
     with _policy(asked):
         network = model.build(**warm.backbone(asked), **runs.architecture(asked, known))
         warm.give(network, asked, known, talk)
+        _numbers(network, asked)
         if not network.trainable_variables:
             raise TrainError("freeze: found nothing that is left to train; hold fewer layers")
         share, options = _objective(asked, path)
@@ -147,13 +151,14 @@ def compiled(
 
 
 def told(run: str, found: Mapping[str, Any]) -> str:
-    """Return in a line what a run came to."""
+    """Return in a line what a run came to, and in another what may be wrong with it."""
     best = found.get("best", {})
     score = next((name for name in NAMES if f"val_{name}" in best), None)
     words = ""
     if score is not None:
         words = f"; best val {NAMES[score]} {best[f'val_{score}']:.4f} at step {best['step']:,}"
-    return f"{run}: {found['steps']:,} steps{words}"
+    note = f"\n{found['note']}" if "note" in found else ""
+    return f"{run}: {found['steps']:,} steps{words}{note}"
 
 
 def _legs(asked: Settings, count: int) -> tuple[int, int]:
@@ -166,6 +171,16 @@ def _legs(asked: Settings, count: int) -> tuple[int, int]:
         return 0, 0
     every = min(asked.every or once, steps)
     return every, math.ceil(steps / every)
+
+
+def _numbers(network: keras.Model, asked: Settings) -> None:
+    """Raise TrainError where a model begins with weights that are no numbers."""
+    for variable in network.variables:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+            raise TrainError(
+                f"weights: {asked.weights}: {variable.path}: found values that are no numbers, "
+                "expected finite ones; begin with other weights"
+            )
 
 
 @contextlib.contextmanager
@@ -236,12 +251,14 @@ def _named() -> Iterator[None]:
         ) from error
 
 
-def _finish(run: str, files: Checkpoints) -> dict[str, Any]:
+def _finish(run: str, files: Checkpoints, note: str = "") -> dict[str, Any]:
     """Write and return what a run came to."""
     last = files.rows[-1]
     found: dict[str, Any] = {"steps": last["step"], "last": last}
     best = next((row for row in files.rows if row["step"] == files.best_step), None)
     if best is not None:  # without --val nothing is scored
         found["best"] = best
+    if note:
+        found["note"] = note
     storage.write(storage.join(run, runs.METRICS), manifest.dump(found, indent=2).encode() + b"\n")
     return found
