@@ -96,8 +96,9 @@ class Chance(_Counting):
 class MovingAverages(_Counting):
     """Lets batch normalisations forget what they began with, however short the training is.
 
-    Their momentum follows the step, 1 - 1 / step, up to the one of the settings: moving averages
-    are the mean of all steps so far, until they are old enough to be those of the last.
+    Their momentum follows the step, step / (9 + step), up to the one of the settings, as that of
+    TensorFlow's `ExponentialMovingAverage` with `num_updates`: moving averages are of the last
+    tenth of the steps so far, in which the weights were nearly those that are scored.
     """
 
     def __init__(self, model: keras.Model, momentum: float, every: int):
@@ -111,12 +112,8 @@ class MovingAverages(_Counting):
 
     def on_train_batch_begin(self, batch, logs=None):
         """Set the momentum of this step."""
-        import os
-
-        n = self._before + batch + 1
-        how = os.environ.get("RAMP", "mean")
-        ramp = {"mean": 1 - 1 / n, "tf": n / (9 + n), "none": 1.0}[how]
-        self._variable.assign(min(self._most, ramp))
+        step = self._before + batch + 1
+        self._variable.assign(min(self._most, step / (9 + step)))
 
 
 class HardShare(_Counting):
