@@ -63,8 +63,7 @@ def train(
     count = len(data.labelled(path, asked))
     held = data.labelled(path, asked, "val") if asked.val else None
     every, legs = _legs(asked, count)
-    if legs:
-        notes.absent(asked.split, known, manifest.load(path)["splits"], talk)
+    lacks = notes.absent(asked.split, known, manifest.load(path)["splits"]) if legs else ""
     kept = _patient(asked, known.score)
     data.augmentation(asked, known)  # for what it refuses
     resumed = runs.stands(run, asked, known)
@@ -117,7 +116,7 @@ def train(
                     verbose=0,
                     callbacks=callbacks,
                 )
-        return _finish(run, files, notes.monotonous(scores.found, known))
+        return _finish(run, files, lacks, notes.monotonous(scores.found, known))
 
 
 def compiled(
@@ -151,13 +150,13 @@ def compiled(
 
 
 def told(run: str, found: Mapping[str, Any]) -> str:
-    """Return in a line what a run came to, and in another what may be wrong with it."""
+    """Return in a line what a run came to, and what may be wrong with it."""
     best = found.get("best", {})
     score = next((name for name in NAMES if f"val_{name}" in best), None)
     words = ""
     if score is not None:
         words = f"; best val {NAMES[score]} {best[f'val_{score}']:.4f} at step {best['step']:,}"
-    note = f"\n{found['note']}" if "note" in found else ""
+    note = f"; {found['note']}" if "note" in found else ""
     return f"{run}: {found['steps']:,} steps{words}{note}"
 
 
@@ -251,14 +250,14 @@ def _named() -> Iterator[None]:
         ) from error
 
 
-def _finish(run: str, files: Checkpoints, note: str = "") -> dict[str, Any]:
+def _finish(run: str, files: Checkpoints, *remarks: str) -> dict[str, Any]:
     """Write and return what a run came to."""
     last = files.rows[-1]
     found: dict[str, Any] = {"steps": last["step"], "last": last}
     best = next((row for row in files.rows if row["step"] == files.best_step), None)
     if best is not None:  # without --val nothing is scored
         found["best"] = best
-    if note:
-        found["note"] = note
+    if any(remarks):
+        found["note"] = "; ".join(filter(None, remarks))
     storage.write(storage.join(run, runs.METRICS), manifest.dump(found, indent=2).encode() + b"\n")
     return found

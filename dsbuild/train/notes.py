@@ -8,14 +8,13 @@ import numpy as np
 from dsbuild import splits
 from dsbuild.errors import TrainError
 from dsbuild.train.facts import Facts
-from dsbuild.train.progress import Talk
 from dsbuild.train.scores.confusion import Confusion
 
 _FEW = 4  # classes that are named
 
 
-def absent(split: str, known: Facts, entries: Mapping[str, Any], talk: Talk) -> None:
-    """Name the classes that no image of a split has, by the `entries` of splits in the manifest.
+def absent(split: str, known: Facts, entries: Mapping[str, Any]) -> str:
+    """Return the classes that no image of a split has, by the `entries` of splits in the manifest.
 
     A part of a split, such as `train[:10%]`, counts as the whole. Raises TrainError where no
     class has an image.
@@ -23,17 +22,16 @@ def absent(split: str, known: Facts, entries: Mapping[str, Any], talk: Talk) -> 
     counts = {name: entry["records"] for name, entry in entries.items()}
     parts = [entries[part.split].get("classes") for part in splits.ranges(split, counts)]
     if None in parts:  # labels were not counted
-        return
+        return ""
     there = [any(part[i]["images"] for part in parts) for i in range(len(known.classes))]
     names = [repr(name) for name, found in zip(known.classes, there, strict=True) if not found]
     if not any(there):
         raise TrainError(
             f"split {split!r}: found no label of any class, expected some; name another"
         )
-    if names:
-        few = ", ".join(names[:_FEW])
-        more = f" and {len(names) - _FEW:,} more" if names[_FEW:] else ""
-        talk(f"{split}: no image has {few}{more}; the model cannot learn what it never sees")
+    few = ", ".join(names[:_FEW])
+    more = f" and {len(names) - _FEW:,} more" if names[_FEW:] else ""
+    return f"no image of {split} has {few}{more}, which the model cannot know" if few else ""
 
 
 def monotonous(found: Confusion | None, known: Facts) -> str:
