@@ -25,7 +25,7 @@ import draw
 
 from tests import fakes
 
-ADAM = ("--optimiser", "adam", "--rate", "3e-3", "--momentum", "0.8")
+ADAM = ("--optimiser", "adam", "--rate", "3e-3", "--batch-norm-momentum", "0.8")
 AS_IT_IS = ("--scales", "1,1", "--scale-step", "0")
 SEEDS = 3
 

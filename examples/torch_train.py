@@ -76,7 +76,16 @@ def main() -> None:
     data = dsbuild.torch_dataset(
         asked.data, asked.split, as_supervised=True, transforms=window, iterable=True, seed=0
     )
-    loader = DataLoader(data, asked.batch, num_workers=2, drop_last=True, persistent_workers=True)
+    if len(data) < asked.batch:
+        parser.error(
+            f"{asked.split}: found {len(data)} samples, fewer than a batch of {asked.batch}, so "
+            "that no batch is ever whole; give a smaller --batch"
+        )
+    # Each worker drops its own rest: with less than a batch it would yield nothing, for ever.
+    workers = min(2, len(data) // asked.batch)
+    loader = DataLoader(
+        data, asked.batch, num_workers=workers, drop_last=True, persistent_workers=True
+    )
     network = model.build(classes=len(held.classes), backbone=asked.backbone, momentum=0.8)
     network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), asked.rate)

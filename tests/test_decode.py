@@ -423,3 +423,60 @@ def test_real_shards_of_deeplab(shared):
 def test_tensorflow_is_imported_for_its_door_alone():
     code = "import dsbuild, sys; dsbuild.open; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("cache", [True, "files"])
+@pytest.mark.parametrize(
+    "asked", [{"repeat": 2}, {"repeat": 3, "start": 7, "index": 1, "count": 2}]
+)
+def test_a_cache_changes_no_order(built, tmp_path, cache, asked):
+    path = cache if cache is True else str(tmp_path / cache)
+    expected = names(dsbuild.tf_dataset(built, "train", seed=3, window=4, **asked))
+    data = dsbuild.tf_dataset(built, "train", seed=3, window=4, cache=path, **asked)
+    assert [names(data) for _ in range(3)] == [expected] * 3
+    assert expected[:6] != expected[-6:]
+
+
+def test_what_is_cached_is_not_decoded_again(built, tmp_path):
+    for cache in (True, str(tmp_path / "files")):
+        data = dsbuild.tf_dataset(built, "val", cache=cache, repeat=2)
+        shards = list(pathlib.Path(built).glob("val-*"))
+        first = [sample["image"].numpy() for sample in data]
+        away = [shard.rename(shard.with_suffix(".away")) for shard in shards]
+        again = [sample["image"].numpy() for sample in data]
+        for path, shard in zip(away, shards, strict=True):
+            path.rename(shard)
+        for one, other in zip(first, again, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_cached_files_that_were_cut_or_are_of_other_data_are_not_believed(built, tmp_path):
+    asked = {"cache": str(tmp_path / "files"), "extras": ["canny"]}
+    data = dsbuild.tf_dataset(built, "val", **asked)
+    expected = [sample["image"].numpy() for sample in data]
+    files = sorted(path for path in (tmp_path / "files").rglob("*") if path.is_file())
+    assert len(files) == len(expected)
+    files[0].write_bytes(files[0].read_bytes()[:-5])
+    files[1].write_bytes(b"")
+    files[2].write_bytes(files[2].read_bytes()[:-1] + b"?")
+    for one, image in zip(data, expected, strict=True):
+        np.testing.assert_array_equal(one["image"], image)
+    assert names(dsbuild.tf_dataset(built, "train", **asked)) == keys(built, "train")
+    assert "canny" not in next(iter(dsbuild.tf_dataset(built, "val", cache=asked["cache"])))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [({}, 1), ({"repeat": 2}, 2), ({"repeat": 2, "start": 12}, 1), ({"cache": True}, 1)],
+)
+def test_workers_of_the_data_service_divide_epochs(built, asked, expected):
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    config = service.WorkerConfig(dispatcher_address=address)
+    workers = [service.WorkerServer(config) for _ in range(2)]
+    data = dsbuild.tf_dataset(built, "train", seed=1, **asked)
+    found = data.apply(service.distribute("distributed_epoch", dispatcher.target))
+    for _ in range(2):
+        assert sorted(names(found)) == sorted(keys(built, "train") * expected)
+    assert len(workers) == 2

@@ -17,7 +17,10 @@ EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
 def called(name, *arguments):
     done = subprocess.run(
-        [sys.executable, EXAMPLES / name, *map(str, arguments)], capture_output=True, text=True
+        [sys.executable, EXAMPLES / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -36,6 +39,25 @@ for number, sample in enumerate(opened(sys.argv[1], "val")):
     found = network(torch.tensor(sample.image[None]).float(), training=False)[0].argmax(-1)
     np.save(f"{sys.argv[3]}/{number}.npy", found.detach().numpy())
 """
+
+
+@pytest.mark.slow
+def test_torch_takes_no_more_workers_than_can_fill_a_batch(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed")
+    data, out = str(tmp_path / "data"), str(tmp_path / "deeplab.pt")
+    make(fakes.voc(tmp_path), data)
+    count = len(dsbuild.open(data, "train"))
+    given = (data, "--crop", 33, "--steps", 2, "--out", out, "--batch")
+    lines = called("torch_train.py", *given, count - 1)
+    assert lines[0].startswith("step 2 of 2  loss ")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "torch_train.py", *map(str, given), str(count + 1)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert f"error: train: found {count} samples, fewer than a batch of {count + 1}" in done.stderr
 
 
 @pytest.mark.slow

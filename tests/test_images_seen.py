@@ -98,3 +98,21 @@ def test_pixels_are_resampled_by_lanczos(size):
     found = images.resample(np.asarray(PHOTO), size)
     expected = PHOTO.resize(size[::-1], Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(found, np.asarray(expected))
+
+
+@pytest.mark.parametrize("form", ["TIFF", "GIF", "WEBP", "PNG"])
+def test_pictures_of_a_file_are_counted(form):
+    turned = [PHOTO.rotate(angle) for angle in (90, 180)]
+    assert seen.count(saved(PHOTO, form)) == 1
+    assert seen.count(saved(PHOTO, form, save_all=True, append_images=turned)) == 3
+
+
+def test_what_is_one_picture_or_none_counts_as_one():
+    for data in (
+        saved(PHOTO, "JPEG"),
+        saved(PHOTO, "BMP"),
+        b"",
+        b"GIF89a",
+        saved(PHOTO, "TIFF")[:40],
+    ):
+        assert seen.count(data) == 1

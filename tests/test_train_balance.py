@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from dsbuild import manifest
+from dsbuild import manifest, reader
 from dsbuild.errors import TrainError
+from dsbuild.layouts.classes import Classes
 from dsbuild.train.balance import class_weights
+from dsbuild.weights import weights
+from tests import fakes
 from tests.conftest import make
 
 KNOWN = {"classes": ["background", "cat", "dog, big"], "splits": {}}
@@ -25,6 +28,36 @@ def test_the_weights_of_a_build_are_those_of_its_manifest(voc, out):
             np.testing.assert_array_equal(found, np.float32(made[split]["weights"][key]))
     with pytest.raises(TrainError, match=r"found those of train, .*expected one with split test"):
         class_weights("median", known, "test")
+
+
+@pytest.mark.parametrize("name", ["median", "effective"])
+def test_weights_are_of_all_that_is_trained_on(voc, out, name):
+    made = make(voc, out, extras=("weights",)).manifest
+    known, key = manifest.load(out), f"{name}_{'frequency' if name == 'median' else 'number'}"
+    for split in ("train+val", "val[:2]+train", "train[1:4]", "train[:]"):
+        samples = reader.open(out, split)
+        pixels, around, images = np.zeros((3, len(known["classes"])), int)
+        for sample in samples:
+            there = np.bincount(sample.label[sample.label != 255], minlength=len(pixels))
+            pixels += there
+            images += there > 0
+            around[there > 0] += there.sum()
+        expected = weights(pixels.tolist(), around.tolist(), images.tolist(), 0.999)[key]
+        found = class_weights(name, known, split, samples)
+        np.testing.assert_array_equal(found, np.float32(expected), err_msg=split)
+        assert not any(found[images == 0])
+    np.testing.assert_array_equal(found, np.float32(made["splits"]["train"]["weights"][key]))
+
+
+@pytest.mark.parametrize("name", ["median", "effective"])
+def test_weights_of_classes_of_images_are_counted_alike(tmp_path, out, name):
+    make(fakes.classes(tmp_path), out, layout=Classes(), extras=("weights",))
+    known = manifest.load(out)
+    whole, counted = (
+        class_weights(name, known, split, reader.open(out, split))
+        for split in ("train", "train[:]")
+    )
+    np.testing.assert_array_equal(counted, whole)
 
 
 def test_a_build_without_weights_says_how_to_have_them(voc, out):

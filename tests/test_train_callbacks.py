@@ -4,7 +4,7 @@ import pytest
 
 from dsbuild.errors import TrainError
 from dsbuild.train import optimisers
-from dsbuild.train.callbacks import Averaged, HardShare, Sound
+from dsbuild.train.callbacks import Averaged, HardShare, MovingAverages, Sound
 from dsbuild.train.progress import clock
 from dsbuild.train.settings import Settings
 
@@ -54,6 +54,25 @@ def test_the_share_of_hard_pixels_falls_over_the_steps_of_all_legs():
             found.append(float(share.numpy()))
     expected = [1 - 0.8 * min(step / 8, 1) for step in range(12)]
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("most", "every"), [(0.99, 4), (0.3, 4), (0.99, 100)])
+def test_moving_averages_forget_what_they_began_with_however_short_a_run_is(most, every):
+    network = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
+    (layer,) = network.layers
+    layer.moving_mean.assign([1e3])  # as of other weights
+    moving, expected = MovingAverages(network, most, every), 1e3
+    for step in range(1, 13):
+        epoch, batch = divmod(step - 1, every)
+        if batch == 0:
+            moving.on_epoch_begin(epoch)
+        moving.on_train_batch_begin(batch)
+        network(np.full((2, 1), step, np.float32), training=True)
+        momentum = min(most, step / (9 + step))
+        expected = momentum * expected + (1 - momentum) * step
+        np.testing.assert_allclose(layer.moving_mean.numpy(), [expected], rtol=1e-5)
+    assert 6 < expected < 13
+    assert len(network.variables) == 4  # what a checkpoint has
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

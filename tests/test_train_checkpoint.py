@@ -60,3 +60,23 @@ def test_a_cut_checkpoint_and_a_foreign_archive_are_named(kept, tmp_path):
             checkpoint.load(one)
     with pytest.raises(StorageError):
         checkpoint.load(str(tmp_path / "none.npz"))
+
+
+def test_files_of_numpy_that_are_no_checkpoint_are_named(tmp_path):
+    single, stepless = str(tmp_path / "single.npz"), str(tmp_path / "stepless.npz")
+    with open(single, "wb") as file:
+        np.save(file, np.ones(3))
+    checkpoint.save(stepless, {"a": np.ones(3)}, {"score": 1})
+    for path in (single, stepless):
+        with pytest.raises(TrainError, match=r"found no whole checkpoint of dsbuild"):
+            checkpoint.load(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(kept, value):
+    _, path = kept
+    values, _ = checkpoint.load(path)
+    values["logits/bias"] = np.full_like(values["logits/bias"], value)
+    other = network()
+    with pytest.raises(TrainError, match=r"best.npz: logits/bias: found values that are no num"):
+        checkpoint.restore(path, checkpoint.names(other.variables), values)

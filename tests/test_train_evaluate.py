@@ -114,7 +114,31 @@ def test_errors_of_mattes_are_of_the_probability_of_class_1(matting_run, tmp_pat
         assert found["matting"][name] == pytest.approx(value, rel=1e-3), name
     assert found["matting"]["images"] == 3
     assert found["classes"][1]["prediction_pixels"] > 0
-    assert "SAD" in evaluate.told(found)
+    told = evaluate.told(found)
+    assert "SAD / 1000, whole images" in told
+    assert told.splitlines()[-3].endswith("of whole images: the records have no trimap")
+
+
+def test_mattes_are_scored_in_the_unknown_region_too(tmp_path):
+    data = str(tmp_path / "data")
+    extras = ["alpha", "trimap:width=2"]
+    make(fakes.matting(tmp_path, 2, 1), data, layout=MattingLayout(), extras=extras)
+    run = trained.run(tmp_path, data, **BINARY)
+    found = evaluate.evaluate(run, data, "train", out=str(tmp_path / "report"), matting=True)
+    whole, region = Matting(), Matting()
+    seen = Predictor(runs.load(run))
+    for sample in dsbuild.open(data, "train"):
+        probable = seen.probabilities(sample.image)[..., 0]
+        whole += Matting.of(sample.alpha / 255, probable)
+        region += Matting.of(sample.alpha / 255, probable, sample.trimap == 128)
+    for expected, key in ((whole, "matting"), (region, "matting_unknown")):
+        for name, value in expected.means.items():
+            assert found[key][name] == pytest.approx(value, rel=1e-6), (key, name)
+    assert 0 < region.sad < whole.sad
+    told = evaluate.told(found)
+    assert "MSE, whole images" in told
+    assert "MSE, unknown region of the trimap" in told
+    assert "no trimap" not in told
 
 
 def test_mattes_need_alpha_and_two_classes(voc_run, tmp_path):
@@ -135,10 +159,18 @@ def test_models_that_classify_are_measured_by_images(tmp_path):
     run = trained.run(tmp_path, data)
     found = evaluate.evaluate(run, data, "train")
     samples = dsbuild.open(data, "train")
-    right = [logits(run, sample).argmax() == sample.label for sample in samples]
-    assert abs(found["pixel_accuracy"] - np.mean(right)) < 1e-9
-    assert found["pixels"] == len(samples) > 0
-    assert f"{len(samples)} labelled images" in evaluate.told(found)
+    ranks = [
+        list(np.argsort(-logits(run, sample), kind="stable")).index(sample.label)
+        for sample in samples
+    ]
+    assert found["accuracy"] == pytest.approx(np.mean(np.array(ranks) == 0))
+    assert found["top_5_accuracy"] == pytest.approx(np.mean(np.array(ranks) < 5))
+    assert found["images"] == len(samples) > 0
+    assert sum(one["label_images"] for one in found["classes"]) == len(samples)
+    told = evaluate.told(found)
+    assert f"{len(samples)} labelled images" in told
+    assert "top-5 accuracy" in told
+    assert "pixel" not in told + json.dumps(found)
     with pytest.raises(TrainError, match="boundary: found a model that classifies"):
         evaluate.evaluate(run, data, "train", boundary=True)
 
@@ -215,6 +247,20 @@ def test_what_is_measured_otherwise_has_a_report_of_its_own(voc_run):
     assert other["output_stride"] == 16
     counts = [[one["prediction_pixels"] for one in each["classes"]] for each in (found, other)]
     assert counts[0] != counts[1]
+
+
+def test_reports_of_other_data_have_folders_of_their_own(voc_run, tmp_path):
+    data, run = voc_run
+    for number in (1, 2):
+        make(fakes.voc(tmp_path / str(number), seed=number), str(tmp_path / str(number) / "data"))
+    shutil.copytree(data, tmp_path / "copy")
+    folders = [data, tmp_path / "copy", *(tmp_path / str(number) / "data" for number in (1, 2))]
+    outs = [
+        evaluate.evaluate(run, str(folder), "val[:1]", boundary=False)["out"] for folder in folders
+    ]
+    assert outs[0] == outs[1] == os.path.join(run, "evaluation-val__1_")
+    assert len(set(outs)) == 3
+    assert os.path.basename(outs[2]).startswith("evaluation-val__1_-on-data-")
 
 
 def test_data_without_labels_is_said_to_have_none(voc_run, tmp_path):

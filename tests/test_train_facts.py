@@ -35,3 +35,11 @@ def test_others_are_named_by_what_differs():
         known(3).expect(known(3, task="classification"), "here")
     with pytest.raises(TrainError, match="here: found 4 classes, expected 3, those of the model"):
         known(3).expect(known(4), "here")
+
+
+def test_one_class_is_nothing_to_tell_apart():
+    known(2).learnable("here")
+    with pytest.raises(TrainError, match="here: found one class, '0', expected two or more: a mod"):
+        known(1, 255).learnable("here")
+    with pytest.raises(TrainError, match="here: found no class, expected two"):
+        known(0).learnable("here")

@@ -18,11 +18,12 @@ from dsbuild import manifest, storage
 from dsbuild.cli import main
 from dsbuild.errors import DsbuildError, StorageError, TrainError
 from dsbuild.train import checkpoint, data, facts, fit, runs
-from dsbuild.train.evaluate import measure
+from dsbuild.train.evaluate import Scores, measure
 from dsbuild.train.inference import Predictor
+from dsbuild.train.scores.confusion import Confusion
 from dsbuild.train.settings import Settings
 from tests import fakes
-from tests.backends import fresh
+from tests.backends import fresh, on_torch
 
 QUICK = {
     "backbone": "tiny",
@@ -209,6 +210,20 @@ def test_labels_that_are_no_classes_are_named_with_their_sample(shapes, tmp_path
         fit.train(copy, str(tmp_path / "run"), quick(val=""))
 
 
+def test_weights_that_are_no_numbers_are_named_before_the_first_step(shapes, whole, tmp_path):
+    run, asked = str(tmp_path / "run"), quick(weights=str(tmp_path / "base"))
+    shutil.copytree(whole[1], asked.weights)
+    path = os.path.join(asked.weights, runs.BEST)
+    values, meta = checkpoint.load(path)
+    values["aspp_0/kernel"][0, 0, 0, 0] = np.nan
+    checkpoint.save(path, values, meta)
+    with pytest.raises(TrainError, match="aspp_0/kernel: found values that are no numbers"):
+        fit.train(shapes, run, asked)
+    assert not os.path.exists(run)
+    with pytest.raises(TrainError, match="aspp_0/kernel: found values that are no numbers"):
+        runs.load(asked.weights)
+
+
 @pytest.mark.slow
 def test_a_damaged_record_is_named(shapes, tmp_path):
     copy = str(tmp_path / "copy")
@@ -275,6 +290,14 @@ def test_a_split_without_a_labelled_pixel_has_no_score(tmp_path):
         fit.train(out, str(tmp_path / "run"), quick(steps=0, val="train"))
 
 
+def test_a_run_that_ends_with_one_class_for_all_says_so(shapes, tmp_path, monkeypatch):
+    found = Confusion(np.array([[9, 0, 0, 0], [4, 0, 0, 0], [0] * 4, [0] * 4]))
+    monkeypatch.setattr(fit, "measure", lambda *_: Scores(found))
+    found = fit.train(shapes, str(tmp_path / "run"), quick(steps=1, every=1))
+    assert found["note"].startswith("val: all is predicted as 'ground'")
+    assert fit.told("run", found).endswith(f"; {found['note']}")
+
+
 def test_mattes_are_trained_with_one_logit(tmp_path):
     source = fakes.matting(tmp_path)
     out = build("matting", source, str(tmp_path / "out"))
@@ -306,6 +329,51 @@ def test_tiny_learns_drawn_shapes(shapes, tmp_path):
     )
     found = fit.train(shapes, str(tmp_path / "run"), asked)
     assert found["best"]["val_mean_iou"] > 0.8
+
+
+def test_one_class_alone_is_refused_before_anything_is_written(tmp_path):
+    source = fakes.shapes(tmp_path, 4, 40)
+    for path in pathlib.Path(source, "labels").iterdir():
+        Image.fromarray(
+            np.where(np.arange(1600).reshape(40, 40) < 800, 0, 255).astype(np.uint8)
+        ).save(path)
+    pathlib.Path(source, "classes.txt").write_text("building\n")
+    out = build("pairs", source, str(tmp_path / "out"), "--classes", f"{source}/classes.txt")
+    with pytest.raises(TrainError, match="found one class, 'building', expected two or more"):
+        fit.train(out, str(tmp_path / "run"), quick(val=""))
+    assert not os.path.exists(tmp_path / "run")
+
+
+TORCH = """
+import sys
+from dsbuild.train import fit
+from dsbuild.train.settings import Settings
+
+path, folder = sys.argv[1:]
+asked = Settings(backbone="tiny", crop=33, batch=2, steps=6, every=2, val="", dropout=0.5)
+
+class Left(Exception):
+    pass
+
+def leave(line):
+    raise Left
+
+fit.train(path, f"{folder}/whole", asked, quiet=True)
+try:
+    fit.train(path, f"{folder}/left", asked, talk=leave)
+except Left:
+    pass
+"""
+GO_ON = "\nfit.train(path, f'{folder}/left', asked, quiet=True)"
+
+
+@pytest.mark.slow
+def test_a_run_on_torch_that_was_left_ends_as_one_that_was_not_bit_for_bit(shapes, tmp_path):
+    on_torch(TORCH, shapes, tmp_path)
+    on_torch(TORCH.partition("fit.train(")[0] + GO_ON, shapes, tmp_path)
+    (whole, _), (left, _) = (last(str(tmp_path / name)) for name in ("whole", "left"))
+    for name, value in whole.items():
+        np.testing.assert_array_equal(left[name], value, err_msg=name)
 
 
 @pytest.mark.slow

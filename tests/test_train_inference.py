@@ -8,6 +8,7 @@ from dsbuild.train import model, runs
 from dsbuild.train.facts import Facts
 from dsbuild.train.inference import How, Predictor
 from dsbuild.train.model import layers
+from dsbuild.train.serve import graph
 from dsbuild.train.settings import Settings
 from tests.backends import drawn, fresh
 
@@ -90,6 +91,19 @@ def test_one_logit_is_the_probability_of_class_1(binary):
     np.testing.assert_array_equal(
         flipped.classes(picture), flipped.probabilities(picture)[..., 0] > 0.5
     )
+
+
+@pytest.mark.parametrize("task", ["segmentation", "classification"])
+def test_a_model_of_one_class_predicts_no_other(task):
+    for seed in (0, 1, 2):  # a logit of either sign
+        one = trained(classes=1, task=task, seed=seed)
+        seen = Predictor(one)
+        picture = image(33, 33)
+        assert not seen.classes(picture).any()
+        found = seen.probabilities(picture)
+        np.testing.assert_array_equal(found, np.ones_like(found))
+        assert not seen.decided(found).any()
+        assert not np.any(graph.served(one).predict_on_batch(picture[None]))
 
 
 def by_hand(trained, picture, scales, flip, seen=None):

@@ -9,7 +9,7 @@ from keras import ops
 
 from dsbuild.errors import TrainError
 from dsbuild.train.losses import LOSSES
-from dsbuild.train.objective import Loss, MeanIoU
+from dsbuild.train.objective import Accuracy, Loss, MeanIoU
 from dsbuild.train.scores.confusion import Confusion
 
 MODES = {"tensorflow": ["eager", "graph", "jit"], "torch": ["eager"]}[keras.backend.backend()]
@@ -158,3 +158,16 @@ def test_pixels_are_counted_past_32_bits():
 def test_what_a_loss_is_not_is_named(kind, options, message):
     with pytest.raises(TrainError, match=message):
         Loss(kind, **options)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_one_logit_of_one_class_is_that_class(sign):
+    labels, logits = np.zeros((2, 3, 3), np.uint8), np.full((2, 3, 3, 1), sign, np.float32)
+    score = MeanIoU(1)
+    score.update_state(labels, logits)
+    assert number(score.result()) == pytest.approx(1)
+    for classes, expected in ((1, 1.0), (2, float(sign < 0))):
+        score = Accuracy(classes)
+        score.update_state(labels[:, 0, 0], logits[:, 0, 0])
+        assert number(score.result()) == expected
+        assert Accuracy.from_config(score.get_config()).classes == classes

@@ -148,6 +148,25 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_made(predictor, tmp_path, o
         assert one["error"].startswith(one["path"] + ": found")
 
 
+@pytest.mark.parametrize("ending", ["tif", "gif", "webp", "png"])
+def test_the_first_of_several_pictures_is_named_with_their_count(
+    predictor, classifier, tmp_path, out, ending
+):
+    photo = fakes.photo(np.random.default_rng(0), 40, 30)
+    more = [photo.rotate(90 * turns) for turns in (1, 2)]
+    path = str(tmp_path / f"several.{ending}")
+    photo.save(path, save_all=True, append_images=more)
+    photo.save(tmp_path / f"one.{ending}")
+    for model in (predictor, classifier):
+        wanted = Wanted(out=out)
+        (one,) = predict.predict(model, [path], wanted)["made"]
+        assert one["pictures"] == 3
+        assert predict.told({"made": [one]})[0].endswith("  (the first of 3 pictures)")
+        (one,) = predict.predict(model, [str(tmp_path / f"one.{ending}")], wanted)["made"]
+        assert "pictures" not in one
+        assert "pictures" not in predict.told({"made": [one]})[0]
+
+
 def test_one_file_is_never_made_of_two_images(predictor, tmp_path, out):
     for name in ("x/a.png", "y/a.png", "z/a.jpg", "z/a.png"):
         photo(tmp_path / name)

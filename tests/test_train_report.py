@@ -15,6 +15,7 @@ from dsbuild.train.scores import report
 from dsbuild.train.scores.boundary import BoundaryF1
 from dsbuild.train.scores.confusion import Confusion
 from dsbuild.train.scores.matting import Matting
+from dsbuild.train.scores.top import Top
 
 NAMES = ("background", 'cat, "tabby"', "dog")
 LABEL = np.array([[0, 0, 0, 1, 255]])
@@ -49,6 +50,18 @@ def test_contours_and_mattes_are_in_it_where_they_were_measured():
     assert found["matting"]["images"] == 1
     assert found["matting"]["mse"] == 0.25
     assert report.document(CONFUSION, NAMES, matting=Matting())["matting"]["mse"] is None
+
+
+def test_images_are_counted_as_images():
+    top = Top.of(0, np.array([0.1, 0.2, 0.7])) + Top(0, 1)
+    found = report.document(CONFUSION, NAMES, top=top)
+    assert found["images"] == 4
+    assert found["top_5_accuracy"] == 0.5
+    assert found["classes"][1]["label_images"] == 1
+    assert "pixel" not in json.dumps(found)
+    assert "iou" not in json.dumps(found)
+    pictures = [report.picture(CONFUSION, NAMES, what) for what in ("pixels", "images")]
+    assert pictures[0].shape != pictures[1].shape or (pictures[0] != pictures[1]).any()
 
 
 def test_files_are_read_back(tmp_path):

@@ -54,7 +54,11 @@ def looking(command):
 @click.option("--out", metavar="DIR", help="Of the report. Default: in RUN, by what is measured.")
 @looking
 @click.option("--boundary/--no-boundary", default=None, help="Measure boundary F1.  [default: yes]")
-@click.option("--matting", is_flag=True, help="Errors of mattes, against `alpha` of the records.")
+@click.option(
+    "--matting",
+    is_flag=True,
+    help="Errors of mattes, against `alpha` of the records; by their `trimap`, too.",
+)
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(

@@ -55,12 +55,15 @@ def _type(kind: Any, field: dataclasses.Field) -> Any:
 
 def _option(field: dataclasses.Field) -> Any:
     kind, default = settings.TYPES[field.name], field.default
-    name = f"--{field.name.replace('_', '-')}"
+    names = dict.fromkeys((field.metadata.get("option", field.name), field.name))
+    name, *aliases = (f"--{one.replace('_', '-')}" for one in names)
     if kind is bool:
         name = f"{name}/--no-{name[2:]}"
         return click.option(name, default=None, help=f"{field.metadata['help']}{_said(default)}")
     return click.option(
-        name, type=_type(kind, field), help=f"{field.metadata['help']}{_said(default)}"
+        *(name, *aliases, field.name),
+        type=_type(kind, field),
+        help=f"{field.metadata['help']}{_said(default)}",
     )
 
 

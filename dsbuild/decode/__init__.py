@@ -5,13 +5,15 @@ skipped and repeated are numbers, so an order over millions of samples takes no 
 their pictures, and an epoch goes on at any sample at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
 
 from dsbuild import reader
+from dsbuild.decode import cache as caches
 from dsbuild.decode.features import Structure, decode, regular
+from dsbuild.decode.order import ordered
 from dsbuild.decode.source import Source
 from dsbuild.errors import PlanError
 from dsbuild.order import WINDOW
@@ -53,8 +55,8 @@ def tf_dataset(
     iteration has another one, as Keras' `fit` wants it. Of
     `count` shares, such as ranks, the one of number `index` is read; its first `start` samples,
     counted over all epochs, are left out. `cache` keeps decoded samples for further epochs, in
-    memory, or in files of a path. `parallel` samples are decoded at once, as many as
-    TensorFlow finds good without it, and come in order where `deterministic`.
+    memory, or in a folder of files; orders are the same with it. `parallel` samples are decoded
+    at once, as many as TensorFlow finds good without it, and come in order where `deterministic`.
     """
     data = reader.open(path, split, classes=classes, extras=extras)
     if not 0 <= index < count:
@@ -78,62 +80,13 @@ def tf_dataset(
         record = tf.cond(regular(record, structure), lambda: record, whole)
         return decode(record, structure, where)
 
-    def loaded(numbers: tf.data.Dataset) -> tf.data.Dataset:
-        return numbers.map(load, parallel or tf.data.AUTOTUNE, deterministic)
-
-    left_out = start * count  # of all shares
-    if cache:
-        samples = loaded(tf.data.Dataset.range(len(data))).cache("" if cache is True else cache)
-        if seed is not None:
-            samples = samples.shuffle(window, seed)
-        samples = samples.repeat(repeat)
-    else:
-        past, left_out = divmod(left_out, len(data))
-        samples = ordered(data.blocks, seed, window, repeat, past)
-    samples = samples.skip(left_out).shard(count, index)
-    if not cache:
-        samples = loaded(samples)
+    numbers = ordered(data.blocks, seed, window, repeat, start=start, index=index, count=count)
+    kept = caches.kept(load, cache, data, structure)
+    samples = numbers.map(kept, parallel or tf.data.AUTOTUNE, deterministic)
     options = tf.data.Options()
     # To read a record counts as stateful, but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     return samples.prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def ordered(
-    blocks: Sequence[int], seed: int | None, window: int, repeat: int | None, past: int = 0
-) -> tf.data.Dataset:
-    """Return the numbers of samples in the order of `repeat` epochs, but for the first `past`.
-
-    With a seed blocks are shuffled, then numbers within windows, as in `dsbuild.order`, though
-    by other chance: a function of seed and epoch, whatever the seed of the process is.
-    """
-    total, endless = sum(blocks), repeat is None
-    epochs = None if endless else max(repeat - past, 0)
-    if seed is None:
-        return tf.data.Dataset.range(total).repeat(epochs)
-    if repeat == 1:
-        numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(epochs)
-    else:
-        numbers = tf.data.Dataset.range(past, tf.int64.max if endless else repeat)
-    numbers = numbers.flat_map(lambda epoch: _shuffled(blocks, seed, epoch, window))
-    length = tf.data.INFINITE_CARDINALITY if endless else epochs * total
-    return numbers.apply(tf.data.experimental.assert_cardinality(length))
-
-
-def _shuffled(blocks: Sequence[int], seed: int, epoch: tf.Tensor, window: int) -> tf.data.Dataset:
-    """Return the numbers of an epoch in its order."""
-    chance = tf.stack([tf.constant(seed % 2**63, tf.int64), epoch])
-    stops = tf.cumsum(tf.constant(blocks, tf.int64))
-    ranges = tf.stack([stops - tf.constant(blocks, tf.int64), stops], 1)
-    ranges = tf.random.experimental.stateless_shuffle(ranges, chance)
-    numbers = tf.data.Dataset.from_tensor_slices(ranges)
-    numbers = numbers.flat_map(lambda ends: tf.data.Dataset.range(ends[0], ends[1]))
-
-    def mixed(number: tf.Tensor, some: tf.Tensor) -> tf.Tensor:
-        one = tf.random.experimental.stateless_fold_in(chance, number + 1)
-        return tf.random.experimental.stateless_shuffle(some, one)
-
-    return numbers.batch(min(window, sum(blocks))).enumerate().map(mixed).unbatch()
 
 
 def _decoded(record: tf.Tensor, structure: Structure, where: tf.Tensor) -> tf.Tensor:

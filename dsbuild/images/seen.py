@@ -1,11 +1,14 @@
 """Images as viewers show them, of any common format: alpha dropped, EXIF orientation applied."""
 
+import io
+
 import numpy as np
 from PIL import Image
 
 from dsbuild import images
 from dsbuild.images.pixels import of
 
+_SEVERAL = ("TIFF", "GIF", "WEBP", "PNG")
 _ORIENTATION = 0x0112  # the tag of EXIF
 
 
@@ -21,6 +24,18 @@ def pixels(data: bytes) -> np.ndarray:
             return images.turn(images.decode(data, head), head.orientation)
     found, orientation = images.convert(data)
     return images.turn(_coloured(found), orientation)
+
+
+def count(data: bytes) -> int:
+    """Return how many pictures a file of several has, of which `pixels` takes the first; else 1.
+
+    Such are pages of TIFF, frames of GIF, WebP and PNG. What cannot be opened counts as one.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=_SEVERAL) as image:
+            return getattr(image, "n_frames", 1)
+    except Exception:  # Pillow raises whatever its decoders meet
+        return 1
 
 
 def opened(image: Image.Image) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Weights of classes for a loss: none, those that a build counted, or those of a file."""
+"""Weights of classes for a loss: none, those counted of what is trained on, or those of a file."""
 
 import csv
 import io
@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from dsbuild import storage
+from dsbuild import splits, storage
 from dsbuild.documents import fits
 from dsbuild.errors import ShardError, TrainError
 from dsbuild.manifest import parse
+from dsbuild.reader import Reader
+from dsbuild.reader.sample import Sample
+from dsbuild.weights import weights
 
 NONE = "none"
 # Name -> that of the manifest's weights; what they are, `dsbuild.weights` says.
@@ -19,19 +22,24 @@ COUNTED = {"median": "median_frequency", "effective": "effective_number"}
 
 
 def class_weights(
-    source: str, known: Mapping[str, Any] | None = None, split: str = "train"
+    source: str,
+    known: Mapping[str, Any] | None = None,
+    split: str = "train",
+    samples: Reader | None = None,
 ) -> np.ndarray | None:
     """Return the weights of classes by index, float32 (c,), or None for `none`.
 
-    `source` is `none`; `median` or `effective`, the weights of a split in the manifest `known`;
-    or the path of a file: JSON, a list of numbers or an object of names, or CSV, lines of a
-    number or of a name and a number. Names, and how many, are those of the manifest, where there
-    is one. Raises TrainError for a source that is none of these or does not fit the classes.
+    `source` is `none`; `median` or `effective`, the weights of what is trained on: of `split`,
+    such as `train` or `train[:90%]+val`; or the path of a file: JSON, a list of numbers or an
+    object of names, or CSV, lines of a number or of a name and a number. Names, and how many, are
+    those of the manifest `known`, if there is one. The manifest has the weights of whole splits;
+    for parts and sums the labels of `samples` are counted, once. Raises TrainError for a source
+    that is none of these or does not fit the classes.
     """
     if source == NONE:
         return None
     if source in COUNTED:
-        return _checked(source, _counted(source, known, split), ())
+        return _checked(source, _counted(source, known, split, samples), ())
     suffix = source.rpartition(".")[2].lower()
     if suffix not in _READERS:
         raise TrainError(
@@ -42,19 +50,53 @@ def class_weights(
     return _checked(source, _READERS[suffix](storage.read(source)[0], source, classes), classes)
 
 
-def _counted(source: str, known: Mapping[str, Any] | None, split: str) -> Sequence[float]:
-    """Return a split's weights in a manifest."""
-    splits = (known or {}).get("splits", {})
-    if split not in splits:
-        have = f"those of {', '.join(splits)}" if splits else "no manifest"
+def _counted(
+    source: str, known: Mapping[str, Any] | None, split: str, samples: Reader | None
+) -> Sequence[float]:
+    """Return the weights of a split: those of the manifest, or those of the labels of `samples`."""
+    entries = (known or {}).get("splits", {})
+    if split in entries:
+        names = {split}
+    elif samples is None or not entries:
+        have = f"those of {', '.join(entries)}" if entries else "no manifest"
         raise TrainError(f"class weights {source}: found {have}, expected one with split {split}")
-    found = splits[split].get("weights", {}).get(COUNTED[source])
-    if found is None:
-        raise TrainError(
-            f"class weights {source}: found none of split {split} in the manifest; build again "
-            "with --extra weights, which rewrites no shard"
-        )
-    return found
+    else:
+        counts = {name: entry["records"] for name, entry in entries.items()}
+        names = {part.split for part in splits.ranges(split, counts)}
+    for name in sorted(names):
+        if COUNTED[source] not in entries[name].get("weights", {}):
+            raise TrainError(
+                f"class weights {source}: found none of split {name} in the manifest; build again "
+                "with --extra weights, which rewrites no shard"
+            )
+    if split in entries:
+        return entries[split]["weights"][COUNTED[source]]
+    beta = entries[min(names)]["weights"]["beta"]
+    return weights(*_totals(samples), beta)[COUNTED[source]]
+
+
+def _totals(samples: Reader) -> tuple[list[int], list[int], list[int]]:
+    """Return pixels by class, labelled pixels of the images that have it, and these images.
+
+    Where a label is one class, images are counted in place of pixels, around it all of them.
+    """
+    classes = len(samples.classes)
+    pixels, around, images = np.zeros((3, classes), np.int64)
+    for found in samples.epoch(threads=2, load=lambda sample: _histogram(sample, samples)):
+        pixels += found
+        around += found.sum() * (found > 0)
+        images += found > 0
+    if "class" in samples.names and len(samples) and np.ndim(samples[0].label) == 0:
+        around = np.where(images > 0, len(samples), 0)
+    return pixels.tolist(), around.tolist(), images.tolist()
+
+
+def _histogram(sample: Sample, samples: Reader) -> np.ndarray:
+    """Return the pixels of each class in a label, int64 (c,); ignored ones are none."""
+    values = np.bincount(np.ravel(sample.label), minlength=len(samples.classes))
+    if samples.ignore is not None and samples.ignore < len(values):
+        values[samples.ignore] = 0
+    return values[: len(samples.classes)]
 
 
 def _json(data: bytes, path: str, classes: Sequence[str]) -> Sequence[float]:

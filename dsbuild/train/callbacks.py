@@ -14,6 +14,7 @@ import numpy as np
 from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.train import checkpoint, runs
+from dsbuild.train.model import named
 from dsbuild.train.scores.confusion import Confusion
 
 _KEPT = ("best", "wait", "cooldown_counter")  # states of Keras' callbacks
@@ -74,6 +75,47 @@ def _unsound(step: int, found: str) -> str:
     )
 
 
+class Chance(_Counting):
+    """Draws the random numbers of a step from seed and step, where the generator is global.
+
+    Dropout on torch draws from such a one, which no variable of the model holds: a run that is
+    taken up again would have other numbers.
+    """
+
+    def __init__(self, seed: int, every: int):
+        super().__init__(every)
+        self._seed = seed
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Seed the generators of Python, NumPy and torch."""
+        if keras.backend.backend() == "torch":
+            chance = np.random.SeedSequence([self._seed, self._before + batch])
+            keras.utils.set_random_seed(int(chance.generate_state(1)[0]))
+
+
+class MovingAverages(_Counting):
+    """Lets batch normalisations forget what they began with, however short the training is.
+
+    Their momentum follows the step, step / (9 + step), up to the one of the settings, as that of
+    TensorFlow's `ExponentialMovingAverage` with `num_updates`: moving averages are of the last
+    tenth of the steps so far, in which the weights were nearly those that are scored.
+    """
+
+    def __init__(self, model: keras.Model, momentum: float, every: int):
+        super().__init__(every)
+        self._most = momentum
+        self._variable = keras.Variable(0.0, trainable=False, name="momentum", autocast=False)
+        for layer in named(model, ""):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                # Past Keras, which would take it for a weight of the layer.
+                object.__setattr__(layer, "momentum", self._variable)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Set the momentum of this step."""
+        step = self._before + batch + 1
+        self._variable.assign(min(self._most, step / (9 + step)))
+
+
 class HardShare(_Counting):
     """Lets the share of hard pixels fall from 1 over some steps, as DeepLab does."""
 
@@ -96,6 +138,7 @@ class Scores(keras.callbacks.Callback):
         super().__init__()
         self._measure, self._averaged = measure, averaged
         self._score, self._batch = score, batch
+        self.found: Confusion | None = None  # what was measured last
 
     def on_epoch_begin(self, epoch, logs=None):
         """Look at the clock."""
@@ -117,7 +160,7 @@ class Scores(keras.callbacks.Callback):
         """Return the logs with the scores of the weights as they are."""
         if self._measure is not None:
             with self._averaged.weights():
-                found = self._measure()
+                found = self.found = self._measure()
             scores = {"mean_iou": found.mean_iou, "accuracy": found.pixel_accuracy}
             if math.isnan(scores[self._score]):
                 raise TrainError(

@@ -9,6 +9,7 @@ Numbers are what they were, bit for bit; any Python with NumPy reads it.
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,9 +18,12 @@ import numpy as np
 from keras import ops
 
 from dsbuild import storage
+from dsbuild.documents import fits
 from dsbuild.errors import StorageError, TrainError
 
 _META = "meta"
+# TypeError: a file of one array is no archive.
+_DAMAGED = (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 _SEEDS = "seed_generator"  # Keras numbers these through a whole process
 
 
@@ -55,10 +59,13 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         data, _ = storage.read(path)
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             values = dict(file)
-        return values, json.loads(values.pop(_META).tobytes())
+        meta = json.loads(values.pop(_META).tobytes())
+        if not fits(meta, {"step": int}):
+            raise ValueError("no step in it")
+        return values, meta
     except StorageError:
         raise
-    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise TrainError(
             f"{path}: found no whole checkpoint of dsbuild ({error}); where the other one of best "
             "and last is whole, take that, else train again"
@@ -68,7 +75,10 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def restore(
     path: str, variables: Mapping[str, keras.Variable], values: Mapping[str, np.ndarray]
 ) -> None:
-    """Give variables their values, all or none; raise TrainError where they are of others."""
+    """Give variables their values, all or none.
+
+    Raises TrainError where they are those of another model, or not all numbers.
+    """
     for name, variable in variables.items():
         found = values.get(name)
         if found is None or found.shape != tuple(variable.shape):
@@ -76,6 +86,11 @@ def restore(
             raise TrainError(
                 f"{path}: {name}: found {was}, expected shape {tuple(variable.shape)}; it is of "
                 "another model"
+            )
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise TrainError(
+                f"{path}: {name}: found values that are no numbers, expected finite ones; take "
+                "another checkpoint, or train again"
             )
     for name, variable in variables.items():
         variable.assign(values[name])

@@ -1,7 +1,7 @@
 """Measure a trained model on a split of a data set."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,14 @@ from dsbuild.train.inference import How, Predictor
 from dsbuild.train.scores import report
 from dsbuild.train.scores.boundary import BoundaryF1
 from dsbuild.train.scores.confusion import Confusion
-from dsbuild.train.scores.matting import Matting
+from dsbuild.train.scores.matting import Matting, unknown
+from dsbuild.train.scores.top import Top
 
 _MEANS = {
     "mean_iou": "mIoU",
     "pixel_accuracy": "pixel accuracy",
+    "accuracy": "accuracy",
+    "top_5_accuracy": "top-5 accuracy",
     "mean_accuracy": "mean accuracy",
     "frequency_weighted_iou": "frequency-weighted IoU",
     "boundary_f1": "boundary F1",
@@ -38,15 +41,26 @@ _ERRORS = {
     "gradient": "gradient / 1000",
     "connectivity": "connectivity / 1000",
 }
+_REGIONS = {"matting": "whole images", "matting_unknown": "unknown region of the trimap"}
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What was measured: a confusion matrix, and what else was asked for."""
+    """What was measured: a confusion matrix, and what else was asked for.
+
+    Attributes:
+      confusion: of pixels, or of images where the model classifies.
+      boundary: boundary F1.
+      matting: errors of mattes over whole images.
+      unknown: the same over the unknown regions of trimaps, where records have some.
+      top: top-5 accuracy of a model that classifies.
+    """
 
     confusion: Confusion
     boundary: BoundaryF1 | None = None
     matting: Matting | None = None
+    unknown: Matting | None = None
+    top: Top | None = None
 
 
 def measure(
@@ -63,7 +77,8 @@ def measure(
       predictor: of a model for the classes of the samples.
       samples: with labels.
       boundary: whether boundary F1 is measured.
-      matting: whether the probability of class 1 is held against the `alpha` of the records.
+      matting: whether the probability of class 1 is held against the `alpha` of the records;
+        also in the unknown region of their `trimap`, if the first one has it.
       advance: is called after each sample.
 
     Raises TrainError, with the sample's key, for labels that are no classes or not of the
@@ -76,11 +91,19 @@ def measure(
     total = Confusion.empty(classes)
     contours = BoundaryF1.empty(classes) if boundary else None
     mattes = Matting() if matting else None
+    trimaps = Matting() if matting and _has(samples[0], "trimap") else None
+    top = None if predictor.pixels else Top()
     for sample in samples.epoch(threads=2):
         label = _label(sample, predictor.pixels)
-        if mattes is not None:
+        if mattes is not None or top is not None:
             found = predictor.probabilities(sample.image)
-            mattes += Matting.of(_alpha(sample), found[..., -1].clip(0, 1))
+            if top is not None:
+                top += _top(label, found, predictor, ignore)
+            else:
+                alpha, probable = _plane(sample, "alpha") / 255, found[..., -1].clip(0, 1)
+                mattes += Matting.of(alpha, probable)
+                if trimaps is not None:
+                    trimaps += Matting.of(alpha, probable, unknown(_plane(sample, "trimap")))
             plane = predictor.decided(found)
         else:
             plane = predictor.classes(sample.image)
@@ -91,7 +114,7 @@ def measure(
         except TrainError as error:
             raise TrainError(f"sample {sample.key!r}: {error}") from error
         advance()
-    return Scores(total, contours, mattes)
+    return Scores(total, contours, mattes, trimaps, top)
 
 
 def _fitting(predictor: Predictor, classes: int, boundary: bool, matting: bool) -> None:
@@ -120,13 +143,25 @@ def _label(sample: Sample, pixels: bool) -> np.ndarray:
     return label
 
 
-def _alpha(sample: Sample) -> np.ndarray:
-    """Return the matte of a record, float64 of 0..1 (h, w); raise TrainError where it has none."""
-    if not any(role in sample for role in ("alpha", "alpha.encoded")):
+def _has(sample: Sample, extra: str) -> bool:
+    return any(role in sample for role in (extra, f"{extra}.encoded"))
+
+
+def _plane(sample: Sample, extra: str) -> np.ndarray:
+    """Return an extra of a record, uint8 (h, w); raise TrainError where it has none."""
+    if not _has(sample, extra):
         raise TrainError(
-            f"sample {sample.key!r}: found no alpha; build the data set with `--extra alpha`"
+            f"sample {sample.key!r}: found no {extra}; build the data set with `--extra {extra}`"
         )
-    return np.asarray(sample.alpha) / 255
+    return np.asarray(getattr(sample, extra))
+
+
+def _top(label: np.ndarray, found: np.ndarray, predictor: Predictor, ignore: int | None) -> Top:
+    """Return the top-5 score of an image by its class () and probabilities (c,)."""
+    if predictor.binary:
+        found = np.concatenate([1 - found, found])
+    counts = label != ignore and 0 <= label < len(found)  # what is no class, `Confusion` names
+    return Top.of(int(label), found) if counts else Top()
 
 
 def evaluate(
@@ -186,15 +221,24 @@ def evaluate(
         "flip": predictor.how.flip,
         "window": predictor.how.window,
         "output_stride": trained.settings.output_stride,
-        "out": out or storage.join(run, _named(split, predictor.how, last, output_stride)),
     }
+    words = [] if known.digest == trained.facts.digest else _other(path, known)
+    folder = _named(split, predictor.how, last, output_stride, words)
+    about["out"] = out or storage.join(run, folder)
     scores = (found.confusion, known.classes, found.boundary, found.matting)
-    return dict(report.save(about["out"], *scores, about))
+    return dict(report.save(about["out"], *scores, about, found.unknown, found.top))
 
 
-def _named(split: str, how: How, last: bool, output_stride: int | None) -> str:
+def _other(path: str, known: facts.Facts) -> list[str]:
+    """Return words for data that a run was not trained on: the folder's name, and its digest's."""
+    return ["on", storage.name(storage.normal(path)), known.digest[:8]]
+
+
+def _named(
+    split: str, how: How, last: bool, output_stride: int | None, data: Sequence[str] = ()
+) -> str:
     """Return the folder of a report, another one for whatever is measured otherwise."""
-    words = ["evaluation", split]
+    words = ["evaluation", split, *data]
     if how.scales != (1.0,):
         words += ["scales", *(f"{scale:g}" for scale in how.scales)]
     words += ["flip"] * how.flip + ["last"] * last
@@ -204,26 +248,26 @@ def _named(split: str, how: How, last: bool, output_stride: int | None) -> str:
 
 
 def told(found: Mapping[str, Any]) -> str:
-    """Return for people what `evaluate` returned: means, and a row a class."""
+    """Return for people what `evaluate` returned: means, and one row per class."""
     what = "images" if found["task"] == "classification" else "pixels"
     head = (
         f"{found['run']}, step {found['step']:,}, on {found['split']} of {found['data']}: "
-        f"{found['samples']:,} samples, {found['pixels']:,} labelled {what}"
+        f"{found['samples']:,} samples, {found[what]:,} labelled {what}"
     )
-    names, columns = _MEANS, _COLUMNS
-    if what == "images":
-        names = {"pixel_accuracy": "accuracy", "mean_accuracy": "mean accuracy"}
-        columns = {key: _COLUMNS[key] for key in ("accuracy", "precision")}
-    columns = {key: name for key, name in columns.items() if key in found["classes"][0]}
-    means = [[name, _share(found[key])] for key, name in names.items() if key in found]
-    errors = found.get("matting", {})
-    means += [[name, f"{errors[key]:.4g}"] for key, name in _ERRORS.items() if key in errors]
+    columns = {key: name for key, name in _COLUMNS.items() if key in found["classes"][0]}
+    means = [[name, _share(found[key])] for key, name in _MEANS.items() if key in found]
+    for key, where in _REGIONS.items():
+        for error, name in _ERRORS.items() if key in found else ():
+            value = found[key][error]
+            means.append([f"{name}, {where}", "-" if value is None else f"{value:.4g}"])
     rows = [["", "class", f"labelled {what}", *columns.values()]]
     for one in found["classes"]:
         scores = [_share(one[key]) for key in columns]
-        rows.append([str(one["index"]), one["name"], f"{one['label_pixels']:,}", *scores])
+        rows.append([str(one["index"]), one["name"], f"{one[f'label_{what}']:,}", *scores])
     lines = [harmless.text(head), "", *table(means, "<>"), ""]
     lines += table(rows, "><>" + ">" * len(columns))
+    if "matting" in found and "matting_unknown" not in found:
+        lines += ["", "errors of mattes are of whole images: the records have no trimap"]
     return "\n".join([*lines, "", f"report: {found['out']}"])
 
 

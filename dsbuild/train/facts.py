@@ -51,6 +51,16 @@ class Facts:
             )
         return _PADDING
 
+    def learnable(self, where: str) -> None:
+        """Raise TrainError where there are no two classes that a model could tell apart."""
+        if len(self.classes) < 2:
+            found = f"one class, {self.classes[0]!r}" if self.classes else "no class"
+            raise TrainError(
+                f"{where}: found {found}, expected two or more: a model learns to tell classes "
+                "apart; build the data again with a class for all the rest, such as background, "
+                "in place of an ignored value"
+            )
+
     def document(self) -> dict[str, Any]:
         """Return the facts as JSON has them."""
         palette = {str(value): list(colour) for value, colour in self.palette.items()}

@@ -8,13 +8,22 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from dsbuild import manifest, storage
 from dsbuild.errors import TrainError
-from dsbuild.train import data, facts, model, optimisers, runs, warm
+from dsbuild.train import data, facts, model, notes, optimisers, runs, warm
 from dsbuild.train.balance import class_weights
-from dsbuild.train.callbacks import Averaged, Checkpoints, HardShare, Scores, Sound
+from dsbuild.train.callbacks import (
+    Averaged,
+    Chance,
+    Checkpoints,
+    HardShare,
+    MovingAverages,
+    Scores,
+    Sound,
+)
 from dsbuild.train.devices import strategy
 from dsbuild.train.evaluate import measure
 from dsbuild.train.inference import Predictor
@@ -50,9 +59,11 @@ def train(
     """
     talk = (lambda _: None) if quiet else talk
     known = facts.of(path)
+    known.learnable(path)
     count = len(data.labelled(path, asked))
     held = data.labelled(path, asked, "val") if asked.val else None
     every, legs = _legs(asked, count)
+    lacks = notes.absent(asked.split, known, manifest.load(path)["splits"]) if legs else ""
     kept = _patient(asked, known.score)
     data.augmentation(asked, known)  # for what it refuses
     resumed = runs.stands(run, asked, known)
@@ -62,6 +73,7 @@ def train(
         return json.loads(storage.read(done)[0])
     with strategy(devices, asked.batch).scope():
         network, share = compiled(path, asked, known, every * legs, talk)
+        moving = MovingAverages(network, asked.momentum, every)
     with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
         averaged = Averaged(network)
         predictor = Predictor(Trained(network, asked, known, 0))
@@ -80,7 +92,15 @@ def train(
                 files.keep(0, scores.scored({}))
             return _finish(run, files)
         lines = Lines(talk, files, known.score, legs, every, asked.batch, quiet)
-        callbacks = [Sound(every), scores, *kept.values(), files, lines]
+        callbacks = [
+            Chance(asked.seed, every),
+            moving,
+            Sound(every),
+            scores,
+            *kept.values(),
+            files,
+            lines,
+        ]
         if share is not None:
             callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps, every))
         if watch is not None:
@@ -96,7 +116,7 @@ def train(
                     verbose=0,
                     callbacks=callbacks,
                 )
-        return _finish(run, files)
+        return _finish(run, files, lacks, notes.monotonous(scores.found, known))
 
 
 def compiled(
@@ -115,6 +135,7 @@ def compiled(
     with _policy(asked):
         network = model.build(**warm.backbone(asked), **runs.architecture(asked, known))
         warm.give(network, asked, known, talk)
+        _numbers(network, asked)
         if not network.trainable_variables:
             raise TrainError("freeze: found nothing that is left to train; hold fewer layers")
         share, options = _objective(asked, path)
@@ -129,13 +150,14 @@ def compiled(
 
 
 def told(run: str, found: Mapping[str, Any]) -> str:
-    """Return in a line what a run came to."""
+    """Return in a line what a run came to, and what may be wrong with it."""
     best = found.get("best", {})
     score = next((name for name in NAMES if f"val_{name}" in best), None)
     words = ""
     if score is not None:
         words = f"; best val {NAMES[score]} {best[f'val_{score}']:.4f} at step {best['step']:,}"
-    return f"{run}: {found['steps']:,} steps{words}"
+    note = f"; {found['note']}" if "note" in found else ""
+    return f"{run}: {found['steps']:,} steps{words}{note}"
 
 
 def _legs(asked: Settings, count: int) -> tuple[int, int]:
@@ -148,6 +170,16 @@ def _legs(asked: Settings, count: int) -> tuple[int, int]:
         return 0, 0
     every = min(asked.every or once, steps)
     return every, math.ceil(steps / every)
+
+
+def _numbers(network: keras.Model, asked: Settings) -> None:
+    """Raise TrainError where a model begins with weights that are no numbers."""
+    for variable in network.variables:
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+            raise TrainError(
+                f"weights: {asked.weights}: {variable.path}: found values that are no numbers, "
+                "expected finite ones; begin with other weights"
+            )
 
 
 @contextlib.contextmanager
@@ -166,8 +198,8 @@ def _policy(asked: Settings) -> Iterator[None]:
 def _objective(asked: Settings, path: str) -> tuple[keras.Variable | None, dict[str, Any]]:
     """Return the share of hard pixels where it is scheduled, and the options of the loss."""
     options: dict[str, Any] = {}
-    split = asked.split.partition("[")[0].partition("+")[0]
-    weights = class_weights(asked.class_weights, manifest.load(path), split)
+    samples = data.labelled(path, asked)
+    weights = class_weights(asked.class_weights, manifest.load(path), asked.split, samples)
     if weights is not None:
         options["class_weights"] = weights
     if asked.smoothing:
@@ -218,12 +250,14 @@ def _named() -> Iterator[None]:
         ) from error
 
 
-def _finish(run: str, files: Checkpoints) -> dict[str, Any]:
+def _finish(run: str, files: Checkpoints, *remarks: str) -> dict[str, Any]:
     """Write and return what a run came to."""
     last = files.rows[-1]
     found: dict[str, Any] = {"steps": last["step"], "last": last}
     best = next((row for row in files.rows if row["step"] == files.best_step), None)
     if best is not None:  # without --val nothing is scored
         found["best"] = best
+    if any(remarks):
+        found["note"] = "; ".join(filter(None, remarks))
     storage.write(storage.join(run, runs.METRICS), manifest.dump(found, indent=2).encode() + b"\n")
     return found

@@ -90,7 +90,7 @@ class Predictor:
     @property
     def binary(self) -> bool:
         """Whether the model has one logit: that of class 1 against class 0."""
-        return self.trained.model.output_shape[-1] == 1
+        return self.trained.settings.sigmoid
 
     @property
     def _kind(self) -> str:
@@ -116,8 +116,7 @@ class Predictor:
 
     def decided(self, probabilities: np.ndarray) -> np.ndarray:
         """Return the classes (...) of probabilities (..., c), as `classes` does."""
-        binary = probabilities.shape[-1] == 1
-        found = probabilities[..., 0] > 0.5 if binary else probabilities.argmax(-1)
+        found = probabilities[..., 0] > 0.5 if self.binary else probabilities.argmax(-1)
         return found.astype(self._kind)
 
     def _each(self, image: np.ndarray, look: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

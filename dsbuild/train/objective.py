@@ -95,7 +95,7 @@ class MeanIoU(keras.metrics.MeanIoU):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Any:
         """Count the pixels of a batch."""
-        return super().update_state(y_true, _each(y_pred), sample_weight)
+        return super().update_state(y_true, _each(y_pred, self.num_classes), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes this metric again."""
@@ -106,22 +106,30 @@ def metric(known: Facts) -> keras.metrics.Metric:
     """Return what tells during a training how it goes: `Facts.score` of labels and logits."""
     if known.score == "mean_iou":
         return MeanIoU(len(known.classes), known.padding)
-    return Accuracy(name="accuracy")
+    return Accuracy(len(known.classes), name="accuracy")
 
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Accuracy(keras.metrics.SparseCategoricalAccuracy):
     """Share of images whose label (n,) is the class of their logits (n, c), as of `MeanIoU`."""
 
+    def __init__(self, classes: int = 2, name: str = "accuracy", **options: Any):
+        super().__init__(name=name, **options)
+        self.classes = classes
+
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Any:
         """Count the images of a batch."""
-        return super().update_state(y_true, _each(y_pred), sample_weight)
+        return super().update_state(y_true, _each(y_pred, self.classes), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes this metric again."""
+        return {**super().get_config(), "classes": self.classes}
 
 
-def _each(logits: Tensor) -> Tensor:
+def _each(logits: Tensor, classes: int) -> Tensor:
     """Return a logit of each class, also where one stands for class 1 against class 0."""
-    if logits.shape[-1] > 1:
+    if logits.shape[-1] > 1 or classes == 1:
         return logits
     return ops.concatenate([ops.zeros_like(logits), logits], -1)

@@ -17,7 +17,10 @@ SCHEDULES = ("poly", "cosine", "constant", "plateau")
 
 
 def _field(default: Any, text: str, **bounds: Any) -> Any:
-    """Return a field with its help, and with `choices`, or `least` and `most`, or `above`."""
+    """Return a field with its help, and with `choices`, or `least` and `most`, or `above`.
+
+    `option` is what it is called on the command line, where its own name stays an alias.
+    """
     return dataclasses.field(default=default, metadata={"help": text} | bounds)
 
 
@@ -43,7 +46,13 @@ class Settings:
     merge: str = _field("max", "How they merge.", choices=("max", "mean"))
     align_corners: bool = _field(True, "Resize corner to corner, as DeepLab does.")
     dropout: float = _field(0.1, "Share of features that is dropped.", least=0, most=0.99)
-    momentum: float = _field(0.99, "Of batch normalisation.", least=0, most=0.9999)
+    momentum: float = _field(
+        0.99,
+        "Momentum of batch normalisation's moving averages, reached step by step.",
+        least=0,
+        most=0.9999,
+        option="batch_norm_momentum",
+    )
     sigmoid: bool = _field(False, "One logit for two classes; with --loss bce or bce_log_dice.")
     weights: str = _field(
         "", "To begin with: imagenet, a file of Keras, a slim checkpoint, or another run."
@@ -144,7 +153,9 @@ class Settings:
 
     def _hold(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
-            raise TrainError(f"{name}: found {getattr(self, name)!r}, expected {expected}")
+            field = type(self).__dataclass_fields__[name]
+            shown = field.metadata.get("option", name)
+            raise TrainError(f"{shown}: found {getattr(self, name)!r}, expected {expected}")
 
     def document(self) -> dict[str, Any]:
         """Return the settings as JSON has them."""

@@ -12,7 +12,7 @@ import io
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,8 @@ def _read(found: Iterable[Source], failed: list[dict[str, str]], bar: job.Bar) -
             yield source, None
             continue
         try:
-            yield source, seen.pixels(storage.read(source.path)[0])
+            data = storage.read(source.path)[0]
+            yield replace(source, pictures=seen.count(data)), seen.pixels(data)
         except (ImageError, StorageError) as error:
             failed.append({"path": source.path, "error": _once(source.path, error)})
             bar.advance(1, 0)
@@ -224,12 +225,14 @@ def _one(
 ) -> dict[str, Any]:
     """Write what is wanted of an image; return what it is."""
     names = predictor.trained.facts.classes
+    several = {"pictures": source.pictures} if source.pictures > 1 else {}
+    about = {"path": source.path, **several}
     if probable is not None and predictor.binary:
         probable = np.concatenate([1 - probable, probable], -1)
     if not predictor.pixels:
         shares = probable
         return {
-            "path": source.path,
+            **about,
             "class": names[int(plane)],
             "probability": float(shares[int(plane)]),
             "probabilities": dict(zip(names, shares.astype(float).tolist(), strict=True)),
@@ -248,7 +251,7 @@ def _one(
     storage.write_all(files)
     counts = np.bincount(plane.ravel(), minlength=len(names))
     there = {names[i]: int(counts[i]) / plane.size for i in np.argsort(-counts) if counts[i]}
-    return {"path": source.path, **targets, "shares": there}
+    return {**about, **targets, "shares": there}
 
 
 def _back(plane: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
@@ -282,12 +285,14 @@ def told(found: dict[str, Any]) -> list[str]:
 
 
 def _line(one: dict[str, Any]) -> str:
+    several = f"  (the first of {one['pictures']:,} pictures)" if "pictures" in one else ""
     if "class" in one:
-        return f"{one['path']}: {one['class']} {100 * one['probability']:.1f} %"
+        return f"{one['path']}: {one['class']} {100 * one['probability']:.1f} %{several}"
     if "video" in one:
         return f"{one['video']}: {one['frames']:,} frames"
     few = list(one["shares"].items())[:4]
     more = ", ..." if len(one["shares"]) > len(few) else ""
     return (
         f"{one['classes']}: {', '.join(f'{name} {100 * share:.1f} %' for name, share in few)}{more}"
+        f"{several}"
     )

@@ -20,11 +20,13 @@ class Source:
       path: where it is.
       name: of what is made of it: with its sub-folders, without its ending.
       video: whether it is a video.
+      pictures: how many it has, of which the first is predicted.
     """
 
     path: str
     name: str
     video: bool = False
+    pictures: int = 1
 
 
 def find(asked: Sequence[str], out: str | None = None) -> tuple[Source, ...]:

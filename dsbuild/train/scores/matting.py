@@ -102,7 +102,13 @@ def _checked(what: str, plane: np.ndarray) -> np.ndarray:
 
 
 def gradient(plane: np.ndarray) -> np.ndarray:
-    """Return the magnitude of the gradient by Gaussian derivatives: float64 (h, w)."""
+    """Return the magnitude of the gradient by Gaussian derivatives: float64 (h, w).
+
+    The code that is published (`compute_gradient_loss.m`) first stretches each matte, prediction
+    and truth by itself, from its smallest and largest value to 0..1 (`mat2gray`). Here values
+    count as they are, as in the paper: errors of mattes that do not reach both 0 and 1 differ
+    from the code's, and those of all others are the same.
+    """
     import cv2
 
     # Where the Gaussian falls below epsilon the filter ends: 9 x 9 for this sigma.

@@ -36,11 +36,19 @@ class Laplacian(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Classes(keras.layers.Layer):
-    """The classes of logits: the largest; of one logit, 1 where it is above 0."""
+    """The classes of logits: the largest; of one logit of a sigmoid, 1 where it is above 0."""
+
+    def __init__(self, sigmoid: bool = True, **options: Any):
+        super().__init__(**options)
+        self.sigmoid = sigmoid
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the layer is made of."""
+        return {**super().get_config(), "sigmoid": self.sigmoid}
 
     def call(self, logits: Any) -> Any:
         """Return int32 (b, h, w), or (b,) of logits (b, c)."""
-        if logits.shape[-1] == 1:
+        if logits.shape[-1] == 1 and self.sigmoid:
             return ops.cast(logits[..., 0] > 0, "int32")
         # Keras' argmax minds -0.0 by operations on bits, which LiteRT lacks.
         return ops.cast(ops.top_k(logits, 1)[1][..., 0], "int32")
@@ -59,5 +67,5 @@ def served(trained: Trained, size: tuple[int, int] | None = None) -> keras.Model
     planes = [ops.cast(images, "float32")]
     if len(trained.model.inputs) > 1:
         planes.append(Laplacian(name="laplacian")(images))
-    found = Classes(name="classes")(sized.logits(trained, planes))
+    found = Classes(trained.settings.sigmoid, name="classes")(sized.logits(trained, planes))
     return keras.Model(images, found, name="served")

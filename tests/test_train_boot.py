@@ -1,0 +1,28 @@
+"""What is said of backends that cannot be imported: one line by every command."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", "nonsense"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_a_backend_that_is_missing_is_one_line(tmp_path, command, backend):
+    code = "import sys; sys.modules['jax'] = None; from dsbuild.cli import main; main()"
+    arguments = {"train": ["data", "--run", "run"]}.get(command, ["run", "data"])
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, *arguments],
+        env=os.environ | {"KERAS_BACKEND": backend},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    said = done.stderr.strip()
+    assert said.startswith(f"error: KERAS_BACKEND={backend}: Keras could not be imported (")
+    assert said.endswith("or unset KERAS_BACKEND to train on TensorFlow")
+    assert len(said.splitlines()) == 1
