@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dsbuild.decode.augment import Augmentation, evaluation
-from dsbuild.train.model.layers import Pixels, ResizeLike, Scale, interpolation, ranged, resize
+from dsbuild.train.model.layers import Pixels, Scale, Spread
+from dsbuild.train.model.places import interpolation, ranged, resize
 from tests.backends import on_torch
 
 sizes = st.integers(1, 40)

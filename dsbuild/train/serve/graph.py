@@ -50,14 +50,19 @@ class Classes(keras.layers.Layer):
         return shape[:-1]
 
 
-def served(trained: Trained, size: tuple[int, int] | None = None) -> keras.Model:
+def served(
+    trained: Trained, size: tuple[int, int] | None = None, least: int | None = None
+) -> keras.Model:
     """Return the model from images uint8 (b, h, w, 3) to classes int32 (b, h, w), or (b,).
 
-    With a size all images have it; with none, any. What a gradient branch takes is computed.
+    With a size all images have it; with none, any. They are padded to `least`, as a Predictor
+    does. What a gradient branch takes is computed.
     """
+    if least is None:
+        least = sized.least(trained.settings)
     images = keras.Input((*(size or (None, None)), 3), dtype="uint8", name="images")
     planes = [ops.cast(images, "float32")]
     if len(trained.model.inputs) > 1:
         planes.append(Laplacian(name="laplacian")(images))
-    found = Classes(name="classes")(sized.logits(trained, planes))
+    found = Classes(name="classes")(sized.logits(trained, planes, least=least))
     return keras.Model(images, found, name="served")
