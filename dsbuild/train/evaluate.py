@@ -185,6 +185,7 @@ def evaluate(
         "scales": list(predictor.how.scales),
         "flip": predictor.how.flip,
         "window": predictor.how.window,
+        "eval_size": predictor.size,
         "output_stride": trained.settings.output_stride,
         "out": out or storage.join(run, _named(split, predictor.how, last, output_stride)),
     }
@@ -199,6 +200,7 @@ def _named(split: str, how: How, last: bool, output_stride: int | None) -> str:
         words += ["scales", *(f"{scale:g}" for scale in how.scales)]
     words += ["flip"] * how.flip + ["last"] * last
     words += [f"window-{how.window}"] * (how.window is not None)
+    words += [f"size-{how.size}"] * (how.size is not None)
     words += [f"stride-{output_stride}"] * (output_stride is not None)
     return re.sub(r"[^\w.+-]", "_", "-".join(words))
 

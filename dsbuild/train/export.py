@@ -44,6 +44,7 @@ def export(
     form: str,
     *,
     size: tuple[int, int] | None = None,
+    least: int | None = None,
     which: str | None = None,
     output_stride: int | None = None,
     check: bool = True,
@@ -59,6 +60,7 @@ def export(
       out: a folder.
       form: one of `forms.ENDINGS`.
       size: height and width, of tflite alone; else the run's crop.
+      least: height and width that images are padded to at least, as `inference.How.size`.
       which: `runs.BEST` or `runs.LAST`; the best there is without it.
       output_stride: of the backbone, where it is not that of the training.
       check: whether it is run in a process of its own.

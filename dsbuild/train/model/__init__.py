@@ -33,6 +33,7 @@ class Architecture:
         is 8, rates are doubled.
       task: `segmentation` has logits for each pixel, `classification` for the image.
       width: factor of the backbone's channels; only MobileNetV2 has others than 1.
+      width_multiple: of which channels of another width are multiples.
       rates: of the atrous convolutions of the pyramid at stride 16; may be empty.
       depth: channels of the head; None for what suits the backbone.
       separable: whether 3 x 3 convolutions of the head are depthwise separable.
@@ -54,6 +55,7 @@ class Architecture:
     output_stride: int = 16
     task: str = "segmentation"
     width: float = 1.0
+    width_multiple: int = 8
     rates: tuple[int, ...] = (6, 12, 18)
     depth: int | None = None
     separable: bool = True
@@ -82,6 +84,7 @@ class Architecture:
         wide = BACKBONES[self.backbone].wide
         self._hold("width", wide or self.width == 1, "1 for this backbone")
         self._hold("width", self.width > 0, "more than 0")
+        self._one("width_multiple", (1, 8))
         pixels = self.task == "segmentation"
         decoded = pixels and self.decoder
         self._hold("gradient", decoded or not self.gradient, "False where there is no decoder")
@@ -116,6 +119,7 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
         shape.backbone,
         shape.output_stride,
         width=shape.width,
+        multiple=shape.width_multiple,
         weights=weights,
         momentum=shape.momentum,
         synchronized=shape.synchronized,
