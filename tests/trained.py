@@ -9,7 +9,7 @@ from tests.backends import drawn
 
 def run(folder, tfrecord, seed=0, which=runs.BEST, **settings):
     """Make the folder of a run over a folder of TFRecords; return its path."""
-    asked = Settings(**({"backbone": "tiny"} | settings))
+    asked = Settings(**({"backbone": "tiny", "crop": 33} | settings))
     path, known = os.path.join(folder, "run"), facts.of(str(tfrecord))
     if not os.path.isdir(path):  # which would remove other weights
         runs.begin(path, asked, known)

@@ -67,7 +67,16 @@ def architecture(asked: Settings, known: Facts) -> dict[str, Any]:
             raise TrainError(
                 f"{name}: found {value!r}, expected {default!r} where images are one class"
             )
-    same = ("backbone", "output_stride", "width", "width_multiple", "rates", "depth", "separable", "decoder")
+    same = (
+        "backbone",
+        "output_stride",
+        "width",
+        "width_multiple",
+        "rates",
+        "depth",
+        "separable",
+        "decoder",
+    )
     same += ("gradient", "merge", "align_corners", "dropout", "momentum")
     return {name: getattr(asked, name) for name in same} | {
         "classes": 1 if asked.sigmoid else classes,

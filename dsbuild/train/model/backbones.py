@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 from keras import applications, layers
@@ -79,6 +78,7 @@ def narrowed(model: keras.Model, width: float) -> keras.Model:
 
     As DeepLab has it where its depth multiplier is not 1; Keras rounds to multiples of 8.
     """
+
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if type(layer) is layers.Conv2D:
@@ -151,8 +151,9 @@ def _load(model: keras.Model, name: str, path: str) -> None:
             # Keras only warns of some weights that a file lacks, and leaves them as they are.
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
-    except (BadZipFile, KeyError, OSError, UserWarning, ValueError) as error:
+    except Exception as error:  # Keras and h5py raise many kinds for what is none, or damaged
+        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{path}: found other weights than those of {name} without its top, "
-            f"{model.count_params():,} numbers ({str(error).splitlines()[0]})"
+            f"{model.count_params():,} numbers ({why})"
         ) from error

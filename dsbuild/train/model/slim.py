@@ -34,7 +34,14 @@ _CHANNELS = {
     "Conv": 32,
     **{
         f"expanded_conv{number}/project": count
-        for number, count in (("", 16), ("_1", 24), ("_3", 32), ("_6", 64), ("_10", 96), ("_13", 160))
+        for number, count in (
+            ("", 16),
+            ("_1", 24),
+            ("_3", 32),
+            ("_6", 64),
+            ("_10", 96),
+            ("_13", 160),
+        )
     },
 }
 _VARIABLES = {"weights": "kernel", "depthwise_weights": "kernel", "biases": "bias"}
