@@ -116,7 +116,9 @@ def build(
     options = {"alpha": 1.0 if narrow else width} if backbone.wide else {}
     if backbone.published:
         options |= {"include_top": False, "input_shape": (None, None, 3), "weights": None}
-    if weights == "imagenet" and not narrow:
+    if narrow and weights == "imagenet":
+        raise ModelError(f"{name}: found no weights of imagenet whose channels are multiples of 1")
+    if weights == "imagenet":
         full = _imagenet(name, options | {"weights": weights})
     else:
         full = backbone.build(**options)

@@ -29,20 +29,15 @@ _SCOPES = (
     (r"decoder/decoder_conv(\d.*)", r"decoder_\1", "{}_bn"),
     (r"logits/semantic", "logits", "{}_bn"),
 )
-# What convolutions of MobileNetV2 give at width 1, of which none is like another.
+# Channels that convolutions of MobileNetV2 give at width 1.
 _CHANNELS = {
     "Conv": 32,
-    **{
-        f"expanded_conv{number}/project": count
-        for number, count in (
-            ("", 16),
-            ("_1", 24),
-            ("_3", 32),
-            ("_6", 64),
-            ("_10", 96),
-            ("_13", 160),
-        )
-    },
+    "expanded_conv/project": 16,
+    "expanded_conv_1/project": 24,
+    "expanded_conv_3/project": 32,
+    "expanded_conv_6/project": 64,
+    "expanded_conv_10/project": 96,
+    "expanded_conv_13/project": 160,
 }
 _VARIABLES = {"weights": "kernel", "depthwise_weights": "kernel", "biases": "bias"}
 _FIRST, _LAST = "backbone_", "logits/"

@@ -7,8 +7,10 @@ tflite         LiteRT, images of one size
 
 All take RGB uint8 `images` (n, h, w, 3) and give `classes` int32 (n, h, w), or (n,) of a model
 that classifies. `image_bytes` takes one file or a batch of some, whose images may be of several
-sizes: then their classes lie at the upper left of planes of the largest, and the rest is OUTSIDE. `python -m dsbuild.train.serve.forms FORM PATH IN OUT` runs one in a process of
-its own: IN is an .npz of batches, OUT one of what came of them.
+sizes: then their classes lie at the upper left of planes of the largest, and the rest is OUTSIDE.
+
+`python -m dsbuild.train.serve.forms FORM PATH IN OUT` runs one in a process of its own: IN is an
+.npz of batches, OUT one of what came of them.
 """
 
 import sys
