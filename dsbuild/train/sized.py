@@ -56,13 +56,13 @@ def logits(
     way = [entries[0], seen[0]] * bool(asked.resize) + [padded[0], scaled[0]] * (scale != 1)
     # All but what brings the model's own logits back, which cannot know of what was cut.
     last = model.get_layer("resize")
-    inside = last.input[:1] + last.input[2:]
+    inside = last.input[:1] + last.input[3:]  # and the image that they are of, where it was scaled
     scorer = keras.Model(given([pixels.output, *model.inputs[1:]]), inside)
-    coarse, *pairs = scorer(given(_mirrored(scaled) if mirrored else scaled))
+    coarse, *image = scorer(given(_mirrored(scaled) if mirrored else scaled))
     if mirrored:
         coarse = ops.flip(coarse, 2)
     back = Spread(last.stride, 1, asked.align_corners, dtype="float32", name="back")
-    return back([coarse, entries[0], *way, *pairs])
+    return back([coarse, entries[0], *way, *(scaled[:1] + image if image else [])])
 
 
 def _scaled(
