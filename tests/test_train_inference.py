@@ -240,6 +240,8 @@ def test_models_that_classify_have_probabilities_of_the_image():
     assert Predictor(classifier, How(scales=(0.5, 1.5))).classes(picture[None]).shape == (1,)
     with pytest.raises(TrainError, match="window: found 20, expected none"):
         Predictor(classifier, How(window=20))
+    with pytest.raises(TrainError, match="eval size: found 20, expected none"):
+        Predictor(classifier, How(size=20))
 
 
 def test_there_may_be_more_classes_of_images_than_256():

@@ -74,6 +74,10 @@ def export(
     if size is not None and form != "tflite":
         raise TrainError(f"size: found one for {form}, which takes images of any size")
     trained = runs.load(run, which, output_stride)
+    if least is not None and trained.facts.task == "classification":
+        raise TrainError(
+            f"eval size: found {least}, expected none: the model classifies images as a whole"
+        )
     labels, beside = _labels(trained), storage.join(out, LABELS)
     if os.path.lexists(beside) and not overwrite and storage.read(beside)[0] != labels:
         raise TrainError(

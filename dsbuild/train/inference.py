@@ -76,11 +76,11 @@ class Predictor:
     how: How = field(default_factory=How)
 
     def __post_init__(self):
-        if not self.pixels and self.how.window is not None:
-            raise TrainError(
-                f"window: found {self.how.window}, expected none: the model classifies images as "
-                "a whole"
-            )
+        for name, asked in (("window", self.how.window), ("eval size", self.how.size)):
+            if not self.pixels and asked is not None:
+                raise TrainError(
+                    f"{name}: found {asked}, expected none: the model classifies images as a whole"
+                )
         sides = self.trained.settings.resize
         if sides and self.how.window is not None:
             raise TrainError(

@@ -36,8 +36,8 @@ class Settings:
     width: float = _field(1.0, "Factor of the channels of mobilenet_v2.", above=0)
     width_multiple: int = _field(
         8,
-        "Channels are rounded to its multiples: 8 as Keras does, 1 as DeepLab for widths below 1; "
-        "a checkpoint of DeepLab decides.",
+        "Channels are rounded to its multiples: 8 as Keras does, 1 as DeepLab for widths but 1. A "
+        "checkpoint of DeepLab decides.",
         choices=(1, 8),
     )
     rates: tuple[int, ...] = _field((6, 12, 18), "Atrous rates at stride 16.", least=1)
