@@ -1,6 +1,7 @@
 """dsbuild: segmentation data sets as published, to sharded TFRecords that can be trusted."""
 
 import importlib
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -11,6 +12,7 @@ _PUBLIC = {
     "Augmentation": "decode.augment",
     "augmented": "decode.augment",
     "kfold": "reader",
+    "load_model": "train.serve.layers",
     "open": "reader",
     "tf_dataset": "decode",
     "torch_dataset": "torch",
@@ -21,3 +23,8 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(f"dsbuild.{_PUBLIC[name]}"), name)
     raise AttributeError(f"module 'dsbuild' has no attribute {name!r}")
+
+
+# So that `keras.saving.load_model` knows the layers of what `dsbuild export --to keras` wrote.
+if "keras" in sys.modules:
+    importlib.import_module("dsbuild.train.serve.layers")

@@ -1,22 +1,31 @@
+import io
 import json
 import os
+import pickle
+import struct
 import subprocess
 import sys
 
 import cv2
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import dsbuild
 from dsbuild.cli import main
-from dsbuild.errors import TrainError
+from dsbuild.errors import DsbuildError, ModelError, TrainError
 from dsbuild.extras import planes
+from dsbuild.images import seen as viewed
 from dsbuild.train import checkpoint, export, facts, model, runs
-from dsbuild.train.inference import Predictor
-from dsbuild.train.serve import forms, graph
+from dsbuild.train.inference import How, Predictor
+from dsbuild.train.serve import forms, graph, photo
 from dsbuild.train.settings import Settings
 from tests import fakes
+from tests.backends import fresh as alone
 from tests.backends import on_torch
 
 
@@ -61,9 +70,9 @@ def photos(height, width, count=2):
     return np.stack([np.asarray(fakes.photo(rng, width, height)) for _ in range(count)])
 
 
-def classes(run, images):
+def classes(run, images, how=None):
     """Return what the run's own model makes of images, one by one."""
-    predictor = Predictor(runs.load(run))
+    predictor = Predictor(runs.load(run), how or How())
     return np.stack([predictor.classes(image) for image in images])
 
 
@@ -234,3 +243,182 @@ def test_the_command_tells_records_from_runs(run, tmp_path):
     out = str(tmp_path / "out")
     assert "found a run, expected --to saved_model, keras" in told(run, out, "--to", "parquet")
     assert "found no run of `dsbuild train`" in told(out, out, "--to", "onnx")
+
+
+ODD = ((1, 1), (1, 2000), (2000, 1), (500, 375))
+
+
+def odd(run, form, folder, **asked):
+    """Assert that what is exported has the classes of the run in images of odd sizes."""
+    batches = [photos(*size, count=1) for size in ODD]
+    if form == "tflite":
+        seen = []
+        for number, (size, images) in enumerate(zip(ODD, batches, strict=True)):
+            out = str(folder / str(number))
+            path = export.export(run, out, form, size=size, check=False, **asked).path
+            seen += fresh(form, path, [images], folder)
+    else:
+        path = export.export(run, str(folder / "out"), form, check=False, **asked).path
+        seen = fresh(form, path, batches, folder)
+    how = How(size=asked.get("least"))
+    for images, found in zip(batches, seen, strict=True):
+        expected = classes(run, images, how)
+        assert found.shape == expected.shape == images.shape[:3]
+        assert np.mean(found == expected) >= 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["saved_model", "keras", "onnx", "tflite"])
+@pytest.mark.parametrize("least", [None, 513])
+def test_classes_of_odd_sizes_are_those_of_the_run(run, form, least, tmp_path):
+    odd(run, form, tmp_path, least=least)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["saved_model", "onnx", "tflite"])
+def test_classes_of_odd_sizes_that_are_resized_are_those_of_the_run(branched, form, tmp_path):
+    odd(branched, form, tmp_path)
+
+
+def test_sizes_that_are_checked_are_around_the_bounds():
+    assert {(1, 1), (75, 101)} <= set(export._sizes(()))
+    found = export._sizes((81, 513, 2))
+    for low, high in ((min(size), max(size)) for size in found[5:]):
+        assert 1 <= low <= high <= 518
+    assert any(min(size) < 81 for size in found[5:])
+    assert any(min(size) > 513 for size in found)
+    assert any(min(size) < 81 and max(size) > 513 for size in found)
+
+
+def test_dimensions_of_onnx_have_names(run, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = export.export(run, str(tmp_path / "out"), "onnx", check=False).path
+    graph = onnx.load(path).graph
+    named = [
+        [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    ]
+    assert named == [["batch", "height", "width", 3], ["batch", "height", "width"]]
+
+
+def jpeg(image, orientation=None, order="big"):
+    """Return the bytes of a JPEG whose EXIF block says how it is turned."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    exif = b""
+    if orientation is not None:
+        mark, endian = (b"MM\0*", ">") if order == "big" else (b"II*\0", "<")
+        entries = struct.pack(f"{endian}HHIHH", 0x010F, 3, 1, 9, 0)
+        entries += struct.pack(f"{endian}HHIHH", 0x0112, 3, 1, orientation, 0)
+        exif = b"Exif\0\0" + mark + struct.pack(f"{endian}IH", 8, 2) + entries + bytes(4)
+    Image.fromarray(image).save(data, "JPEG", quality=85, exif=exif)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("orientation", [None, *range(10)])
+def test_photos_have_the_pixels_that_predict_sees(orientation):
+    (image,) = photos(29, 43, count=1)
+    for order in ("big", "little"):
+        data = jpeg(image, orientation, order)
+        found = photo.pixels(tf.constant(data)).numpy()
+        np.testing.assert_array_equal(found, viewed.pixels(data))
+    assert found.shape[:2] == ((43, 29) if orientation in (5, 6, 7, 8) else (29, 43))
+
+
+def test_photos_of_other_formats_have_the_pixels_that_predict_sees():
+    from PIL import Image
+
+    (image,) = photos(29, 43, count=1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for form, options in (("PNG", {}), ("PNG", {"exif": exif}), ("GIF", {}), ("BMP", {})):
+        data = io.BytesIO()
+        Image.fromarray(image).save(data, form, **options)
+        found = photo.pixels(tf.constant(data.getvalue())).numpy()
+        np.testing.assert_array_equal(found, viewed.pixels(data.getvalue()))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 200), st.binary(max_size=12))
+def test_damaged_exif_is_no_orientation(at, junk):
+    (image,) = photos(16, 24, count=1)
+    whole = jpeg(image, 6)
+    block = whole.index(b"Exif")
+    data = whole[: block + 6 + at % 38] + junk + whole[block + 6 + at % 38 + len(junk) :]
+    try:
+        expected = viewed.pixels(data)
+    except DsbuildError:
+        return
+    np.testing.assert_array_equal(photo.pixels(tf.constant(data)), expected)
+
+
+@pytest.mark.slow
+def test_saved_models_take_batches_of_files(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "saved_model", check=False).path
+    served = tf.saved_model.load(path)
+    call = served.signatures["image_bytes"]
+    images = [photos(75, 101, count=1)[0], photos(40, 120, count=1)[0]]
+    files = [jpeg(images[0], 6), jpeg(images[1])]
+    found = call(image_bytes=tf.constant(files))["classes"].numpy()
+    assert found.shape == (2, 101, 120)
+    for plane, data in zip(found, files, strict=True):
+        expected = classes(run, [viewed.pixels(data)])[0]
+        height, width = expected.shape
+        assert np.mean(plane[:height, :width] == expected) >= 0.999
+        assert (np.delete(plane, np.s_[:height], 0) == forms.OUTSIDE).all()
+        assert (plane[:, width:] == forms.OUTSIDE).all()
+        alone = call(image_bytes=tf.constant(data))["classes"].numpy()
+        np.testing.assert_array_equal(alone, plane[:height, :width])
+    assert call(image_bytes=tf.constant(files[:1]))["classes"].shape == (1, 101, 75)
+
+
+def test_a_keras_file_is_loaded_after_importing_dsbuild(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
+    load = "import sys, numpy as np\n{}\nprint(model(np.zeros((1, 33, 35, 3), 'uint8')).shape)"
+    code = "import keras, dsbuild\nmodel = keras.saving.load_model(sys.argv[1])"
+    assert "(1, 33, 35)" in alone(load.format(code), path)
+    model = dsbuild.load_model(path)
+    images = photos(33, 35)
+    np.testing.assert_array_equal(model.predict_on_batch(images), classes(run, images))
+
+
+def test_files_with_code_are_refused_and_not_run(tmp_path):
+    touched = tmp_path / "touched"
+    inputs, name = keras.Input((3,)), str(touched)
+    evil = keras.layers.Lambda(lambda x: __import__("os").mkdir(name) or x, output_shape=(3,))
+    path = str(tmp_path / "evil.keras")
+    keras.Model(inputs, evil(inputs)).save(path)
+    if touched.exists():
+        touched.rmdir()
+    with pytest.raises(ModelError, match=r"evil\.keras: found no model that dsbuild exported"):
+        dsbuild.load_model(path)
+    with pytest.raises(ModelError, match=r"found other weights than those of tiny"):
+        model.build(backbone="tiny", weights=path)
+    assert not touched.exists()
+
+
+class Evil:
+    """What runs code where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.h5", "a.weights.h5", "a.ckpt", "a.keras", "a.pt"])
+def test_pickles_are_refused_and_not_run(run, name, tmp_path):
+    touched, path = tmp_path / "touched", tmp_path / name
+    evil = np.array([Evil(str(touched))], object)
+    if name.endswith(".npz"):
+        np.savez(path, **{"logits/kernel": evil, "meta": evil}, allow_pickle=True)
+    else:
+        path.write_bytes(pickle.dumps(Evil(str(touched))))
+    with pytest.raises(ModelError, match="found other weights than those of tiny"):
+        model.build(backbone="tiny", weights=str(path))
+    if name.endswith(".npz"):
+        with pytest.raises(TrainError, match="found no whole checkpoint of dsbuild"):
+            checkpoint.load(str(path))
+    assert not touched.exists()

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -222,6 +223,40 @@ def test_weights_that_are_no_numbers_are_named_before_the_first_step(shapes, who
     assert not os.path.exists(run)
     with pytest.raises(TrainError, match="aspp_0/kernel: found values that are no numbers"):
         runs.load(asked.weights)
+
+
+def test_crops_have_features_on_their_first_and_last_pixel(shapes, tmp_path):
+    run, lines = str(tmp_path / "run"), []
+    asked = quick(crop=40, steps=0, val="")
+    fit.train(shapes, run, asked, talk=lines.append)
+    assert lines[0] == (
+        "crop: 40 is no multiple of the output stride, 16, plus 1; takes 49, so that features lie "
+        "on the first and the last pixel"
+    )
+    assert runs.settings_of(run).crop == 49
+    # One of a version that took any crop goes on.
+    path = pathlib.Path(run, runs.SETTINGS)
+    path.write_text(path.read_text().replace('"crop": 49', '"crop": 40'))
+    known = facts.of(shapes)
+    assert runs.stands(run, dataclasses.replace(asked, crop=49), known)
+
+
+def test_the_backbone_of_another_run_is_taken_alone(shapes, whole, tmp_path):
+    run, lines = str(tmp_path / "run"), []
+    asked = quick(steps=0, val="", weights=whole[1], initialize="backbone", depth=16)
+    fit.train(shapes, run, asked, talk=lines.append)
+    assert re.search(r"loaded \d+ variables$", lines[0])
+    (mine, _), (theirs, _) = (runs.weights(runs.file_of(one)) for one in (run, whole[1]))
+    for name in mine:
+        if name.startswith("backbone_"):
+            np.testing.assert_array_equal(mine[name], theirs[name])
+    assert mine["aspp_0/kernel"].shape != theirs["aspp_0/kernel"].shape
+
+
+@pytest.mark.parametrize(("backbone", "fill"), [("tiny", 127.5), ("resnet50", 123.68)])
+def test_crops_are_padded_with_what_the_backbone_takes_for_0(backbone, fill, shapes):
+    asked = quick(backbone=backbone)
+    assert data.augmentation(asked, facts.of(shapes)).fill[0] == fill
 
 
 @pytest.mark.slow

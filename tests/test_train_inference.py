@@ -7,14 +7,15 @@ from dsbuild.extras.planes import laplacian
 from dsbuild.train import model, runs
 from dsbuild.train.facts import Facts
 from dsbuild.train.inference import How, Predictor
-from dsbuild.train.model import layers
+from dsbuild.train.model import places
 from dsbuild.train.serve import graph
 from dsbuild.train.settings import Settings
 from tests.backends import drawn, fresh
+from tests.trained import canvas
 
 
 def trained(classes=5, task="segmentation", seed=0, **settings):
-    asked = Settings(backbone="tiny", **settings)
+    asked = Settings(**({"backbone": "tiny", "crop": 33} | settings))
     known = Facts(task, tuple(map(str, range(classes))), 255, {}, "")
     network = model.build(**runs.architecture(asked, known))
     drawn(network, seed)
@@ -53,10 +54,18 @@ def image(*size, seed=0):
     return coarse[rows][:, columns]
 
 
-def logits(trained, *inputs):
-    inputs = [one[None].astype(np.float32) for one in inputs]
+def logits(trained, picture, *planes, least=1):
+    """Return the logits of a picture, and planes, padded by hand where pixels have some."""
+    height, width = picture.shape[:2]
+    inputs = [picture.astype(np.float32), *(plane.astype(np.float32) for plane in planes)]
+    pixels = trained.facts.task == "segmentation"
+    if pixels:
+        stride = trained.settings.output_stride
+        inputs = [canvas(one, stride, 127.5 * (not i), least) for i, one in enumerate(inputs)]
+    inputs = [one[None] for one in inputs]
     found = trained.model(inputs if inputs[1:] else inputs[0], training=False)
-    return ops.convert_to_numpy(found)[0]
+    found = ops.convert_to_numpy(found)[0]
+    return found[:height, :width] if pixels else found
 
 
 def softmax(values):
@@ -106,24 +115,42 @@ def test_a_model_of_one_class_predicts_no_other(task):
         assert not np.any(graph.served(one).predict_on_batch(picture[None]))
 
 
-def by_hand(trained, picture, scales, flip, seen=None):
+def at(planes, rows, columns):
+    """Return planes (h, w, c) at places of rows and columns, bilinearly."""
+    for axis, where in enumerate((rows, columns)):
+        last = planes.shape[axis] - 1
+        low = np.clip(np.floor(where).astype(int), 0, last)
+        part = np.clip(where, 0, last) - low
+        part = part.reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        high = np.minimum(low + 1, last)
+        planes = planes.take(low, axis) * (1 - part) + planes.take(high, axis) * part
+    return planes
+
+
+def by_hand(trained, picture, scales, flip, seen=None, least=1):
     """Return the mean of probabilities, each scale and side by itself, of sizes about `seen`."""
     pixels, scorer = (trained.model.get_layer(name) for name in ("pixels", "scorer"))
     total = []
     size = picture.shape[:2]
+    image = ops.convert_to_tensor(picture[None].astype(np.float32))
+    resized = np.array(places.resize(image, *seen, True) if seen else image)[0]
+    padded = canvas(resized, least=least)
     for scale in scales:
-        for mirrored in (False, True)[: 1 + flip]:
-            one = (picture[:, ::-1] if mirrored else picture).astype(np.float32)[None]
-            small = [int((length - 1) * scale + 1) for length in seen or size]
-            scaled = layers.resize(ops.convert_to_tensor(one), *small, True)
-            found = np.array(layers.resize(scorer(pixels(scaled)), *size, True))[0]
-            total.append(softmax(found[:, ::-1] if mirrored else found))
+        for step in (1, -1)[: 1 + flip]:
+            small = [int((n - 1) * scale / 16 + 0.5) * 16 + 1 for n in padded.shape[:2]]
+            one = ops.convert_to_tensor(padded[None, :, ::step].copy())
+            coarse = np.array(scorer(pixels(places.resize(one, *small, True))))[0, :, ::step]
+            where = [
+                np.arange(n) * (m - 1) / max(n - 1, 1) * (s - 1) / (p - 1) / 4
+                for n, m, s, p in zip(size, resized.shape, small, padded.shape, strict=False)
+            ]
+            total.append(softmax(at(coarse, *where)))
     return np.mean(total, 0)
 
 
 def test_scales_and_flip_are_averaged(made):
-    picture = image(33, 49)
-    scales = (0.5, 1.0, 1.75)
+    picture = image(33, 45)
+    scales = (0.5, 1.0, 1.7)
     found = Predictor(made, How(scales=scales, flip=True)).probabilities(picture)
     np.testing.assert_allclose(found, by_hand(made, picture, scales, True), atol=1e-4)
     for other in (by_hand(made, picture, (1.0,), True), by_hand(made, picture, scales, False)):
@@ -144,13 +171,29 @@ def test_images_are_seen_at_the_sizes_of_the_training(size, seen):
 
 
 def test_flip_of_a_mirrored_image_is_the_mirrored_result(made, plain):
-    picture = image(40, 60)
+    picture = image(40, 65)  # as DeepLab, it mirrors what is padded
     flipping = Predictor(made, How(flip=True))
     here = flipping.probabilities(picture)
     there = flipping.probabilities(picture[:, ::-1])
     np.testing.assert_allclose(there[:, ::-1], here, atol=1e-5)
     assert np.abs(plain.probabilities(picture) - here).max() > 0.01
     np.testing.assert_array_equal(flipping.classes(picture), here.argmax(-1))
+
+
+@pytest.mark.parametrize("size", [(40, 61), (513, 20)])
+def test_images_are_padded_to_what_was_trained_on_or_asked_for(size):
+    made, picture = trained(crop=513), image(*size)
+    found = Predictor(made).probabilities(picture)
+    np.testing.assert_allclose(found, softmax(logits(made, picture, least=513)), atol=1e-5)
+    assert Predictor(made).size == 513
+    asked = Predictor(made, How(size=90))
+    expected = softmax(logits(made, picture, least=97))
+    np.testing.assert_allclose(asked.probabilities(picture), expected, atol=1e-5)
+    assert (asked.classes(picture) == expected.argmax(-1)).mean() > 0.999
+    assert Predictor(made, How(window=40)).size == 40
+    expected = by_hand(made, picture, (0.5, 1.5), True, least=129)
+    both = Predictor(made, How(size=129, scales=(0.5, 1.5), flip=True))
+    np.testing.assert_allclose(both.probabilities(picture), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("window", [61, 300])
@@ -211,6 +254,8 @@ def test_models_that_classify_have_probabilities_of_the_image():
     assert Predictor(classifier, How(scales=(0.5, 1.5))).classes(picture[None]).shape == (1,)
     with pytest.raises(TrainError, match="window: found 20, expected none"):
         Predictor(classifier, How(window=20))
+    with pytest.raises(TrainError, match="eval size: found 20, expected none"):
+        Predictor(classifier, How(size=20))
 
 
 def test_there_may_be_more_classes_of_images_than_256():
@@ -249,7 +294,8 @@ def test_what_is_no_image_is_refused(plain, array):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"scales": ()}, {"scales": (1.0, 0.0)}, {"scales": (np.inf,)}, {"window": 2}]
+    "asked",
+    [{"scales": ()}, {"scales": (1.0, 0.0)}, {"scales": (np.inf,)}, {"window": 2}, {"size": 0}],
 )
 def test_ways_that_cannot_be_are_refused(asked):
     with pytest.raises(TrainError, match="expected"):

@@ -1,12 +1,18 @@
 """DeepLab's checkpoints, held to a forward pass of its own, written after DeepLab and TF-slim."""
 
+import functools
+import re
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dsbuild.errors import ModelError
+from dsbuild.train import warm
+from dsbuild.train.facts import Facts
 from dsbuild.train.model import build, named, slim
+from dsbuild.train.settings import Settings
 from tests.backends import draw
 
 
@@ -128,13 +134,14 @@ MOBILENET = [
 ]
 
 
-def mobilenet_v2(net, x, output_stride):
+def mobilenet_v2(net, x, output_stride, width=1.0):
     """Return the features; slim pads by SAME, which is even only at odd sizes."""
-    weights = net.variable("MobilenetV2/Conv/weights", 3, 3, 3, 32)
+    weights = net.variable("MobilenetV2/Conv/weights", 3, 3, 3, int(32 * width + 0.5))
     x = tf.nn.conv2d(x, weights, 2, "SAME")
     x = net.norm(x, "MobilenetV2/Conv", 1e-3, tf.nn.relu6)
     current, rate, number = 2, 1, 0
     for expansion, channels, repeats, first in MOBILENET:
+        channels = int(channels * width + 0.5)  # DeepLab's rounding of widths but 1
         for repeat in range(repeats):
             stride, unit_rate = (first if repeat == 0 else 1), 1
             if current == output_stride:
@@ -247,6 +254,26 @@ def test_mobilenet_v2_is_deeplabs(tmp_path):
     assert_layers_equal(model, net, image(97, 65))
 
 
+@pytest.mark.parametrize("width", [0.35, 0.5])
+def test_widths_are_deeplabs(tmp_path, width):
+    net = Slim()
+    narrow = functools.partial(mobilenet_v2, width=width)
+    logits = deeplab(net, image(65, 33), 4, narrow, (), 16)
+    path = net.save(tmp_path / "model.ckpt")
+    asked = warm.fitted(Settings(width=width, weights=path, rates=(), decoder=False))
+    assert asked.width_multiple == 1
+    options = {"rates": (), "decoder": False, "width": width}
+    model = build(classes=4, width_multiple=1, **options)
+    loaded = slim.load(model, path)
+    assert loaded.missing == loaded.resized == loaded.unused == ()
+    assert_equal(model(image(65, 33)), logits)
+    refused(build(classes=4, **options), path, r"MobilenetV2/.*: found shape .*, expected")
+    with pytest.raises(
+        ModelError, match="no weights of imagenet whose channels are multiples of 1"
+    ):
+        build(width_multiple=1, weights="imagenet", **options)
+
+
 def test_the_last_layer_of_other_classes_stays(tmp_path):
     net = Slim()
     deeplab(net, image(33, 33), 1, mobilenet_v2, (), 16)
@@ -268,6 +295,11 @@ def test_a_backbone_is_loaded_alone_into_another_head(tmp_path):
     path = net.save(tmp_path / "model.ckpt")
     model = build(classes=4, backbone="mobilenet_v2")
     refused(model, path, r"concat_projection/weights: found shape \(1, 1, 512, 256\)")
+    refused(model, path, "--initialize backbone, or give the model its head")
+    lines = []
+    facts = Facts("segmentation", ("a", "b", "c", "d"), 255, {}, "")
+    warm.give(model, Settings(weights=path, initialize="backbone"), facts, lines.append)
+    assert re.search(r"loaded \d+ variables; \d+ of the model begin at random$", lines[0])
     loaded = slim.load(model, path, "backbone_")
     assert len(loaded.loaded) == sum(name.startswith("MobilenetV2/") for name in net.variables)
     assert all(path.startswith("backbone_") for path in loaded.loaded)

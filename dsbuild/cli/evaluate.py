@@ -36,6 +36,13 @@ def looking(command):
                 help="Predict larger images by windows of so many pixels, with overlap.",
             ),
             click.option(
+                "--eval-size",
+                metavar="SIDE",
+                type=click.IntRange(1),
+                help="Pad images to this height and width at least. Default: 513 if the model was "
+                "trained at that, else 1.",
+            ),
+            click.option(
                 "--output-stride",
                 type=Whole(STRIDES),
                 help="Of the backbone, with the same weights. Default: as trained.",
@@ -69,6 +76,7 @@ def evaluate(
     scales: tuple[float, ...],
     flip: bool,
     window: int | None,
+    eval_size: int | None,
     output_stride: int | None,
     last: bool,
     boundary: bool | None,
@@ -97,7 +105,7 @@ def evaluate(
             run,
             path,
             split,
-            How(scales=scales, flip=flip, window=window),
+            How(scales=scales, flip=flip, window=window, size=eval_size),
             out=out,
             last=last,
             output_stride=output_stride,

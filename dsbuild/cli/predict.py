@@ -66,7 +66,8 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
 
         which = runs.LAST if asked["last"] else None
         trained = runs.load(model, which, asked["output_stride"])
-        how = How(scales=asked["scales"], flip=asked["flip"], window=asked["window"])
+        names = ("scales", "flip", "window")
+        how = How(**{name: asked[name] for name in names}, size=asked["eval_size"])
         names = ("out", "overlay", "probabilities", "batch", "resize")
         wanted = predicting.Wanted(**{name: asked[name] for name in names})
         predictor = Predictor(trained, how)

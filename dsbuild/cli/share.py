@@ -86,6 +86,12 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
     "--size", type=Size(), help="Of tflite: height and width of images. Default: the run's crop."
 )
 @click.option(
+    "--eval-size",
+    metavar="SIDE",
+    type=click.IntRange(1),
+    help="Of a run: pad images to this height and width at least, as `dsbuild evaluate` does.",
+)
+@click.option(
     "--output-stride",
     type=Whole(STRIDES),
     help="Of a run: of its backbone, with the same weights. Default: as trained.",
@@ -148,6 +154,7 @@ def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any])
         out,
         target,
         size=asked["size"],
+        least=asked["eval_size"],
         which=runs.LAST if asked["last"] else None,
         output_stride=asked["output_stride"],
         check=asked["check"],

@@ -52,8 +52,8 @@ class Augmentation:
       ignore: value of a label's padding. That of planes is 0.
       resize: smaller side, largest side, and n, before all else: sizes at which the smaller
         side has its length, unless the larger one were longer than allowed, which then has
-        that; then up to a multiple of n plus 1 (n = 1: as it is). As DeepLab's
-        `resize_to_range`.
+        that; then up to a multiple of n plus 1 (n = 1: as it is). The largest side itself is
+        cut to a multiple of n plus 1 before. As DeepLab's `resize_to_range`.
       soft: names of planes that are interpolated bilinearly.
       brightness: largest shift of all channels, as a share of 255.
       contrast: largest change of the factor 1, about each channel's mean.
@@ -193,6 +193,7 @@ def _resized(shape: tf.Tensor, settings: Augmentation) -> tf.Tensor:
     if settings.resize is None:
         return shape
     least, most, multiple = settings.resize
+    most = (most - 1) // multiple * multiple + 1
     shape = tf.cast(shape, tf.int64)
     by_smaller = shape * least // tf.reduce_min(shape)
     by_larger = shape * most // tf.reduce_max(shape)

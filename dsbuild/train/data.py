@@ -7,6 +7,8 @@ from dsbuild.decode.augment import Augmentation, augmented
 from dsbuild.errors import PlanError, TrainError
 from dsbuild.reader import Reader
 from dsbuild.train.facts import Facts
+from dsbuild.train.model.backbones import BACKBONES
+from dsbuild.train.model.layers import FILLS
 from dsbuild.train.settings import Settings
 
 PLANE = "laplacian"  # of the gradient branch
@@ -19,6 +21,7 @@ def augmentation(asked: Settings, known: Facts) -> Augmentation:
         scales=asked.scales,
         scale_step=asked.scale_step,
         flip=asked.flip,
+        fill=FILLS[BACKBONES[asked.backbone].pixels],
         ignore=0 if known.padding is None else known.padding,
         resize=asked.resize or None,
         brightness=asked.brightness,

@@ -220,6 +220,7 @@ def evaluate(
         "scales": list(predictor.how.scales),
         "flip": predictor.how.flip,
         "window": predictor.how.window,
+        "eval_size": predictor.size,
         "output_stride": trained.settings.output_stride,
     }
     words = [] if known.digest == trained.facts.digest else _other(path, known)
@@ -243,6 +244,7 @@ def _named(
         words += ["scales", *(f"{scale:g}" for scale in how.scales)]
     words += ["flip"] * how.flip + ["last"] * last
     words += [f"window-{how.window}"] * (how.window is not None)
+    words += [f"size-{how.size}"] * (how.size is not None)
     words += [f"stride-{output_stride}"] * (output_stride is not None)
     return re.sub(r"[^\w.+-]", "_", "-".join(words))
 

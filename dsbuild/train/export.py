@@ -22,7 +22,6 @@ from dsbuild.train.serve import forms, graph
 LABELS = "labels.json"
 AGREEMENT = 0.999  # of pixels; kernels of other libraries round otherwise
 _LONGEST = 1800  # seconds in which a fresh process has to load the model and run it
-_SIZES = ((75, 101), (129, 97))  # no multiples of a stride
 _MODULES = {"tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime", "ai-edge-litert": "ai_edge_litert"}
 
 
@@ -45,6 +44,7 @@ def export(
     form: str,
     *,
     size: tuple[int, int] | None = None,
+    least: int | None = None,
     which: str | None = None,
     output_stride: int | None = None,
     check: bool = True,
@@ -60,6 +60,7 @@ def export(
       out: a folder.
       form: one of `forms.ENDINGS`.
       size: height and width, of tflite alone; else the run's crop.
+      least: height and width that images are padded to at least, as `inference.How.size`.
       which: `runs.BEST` or `runs.LAST`; the best there is without it.
       output_stride: of the backbone, where it is not that of the training.
       check: whether it is run in a process of its own.
@@ -74,6 +75,10 @@ def export(
     if size is not None and form != "tflite":
         raise TrainError(f"size: found one for {form}, which takes images of any size")
     trained = runs.load(run, which, output_stride)
+    if least is not None and trained.facts.task == "classification":
+        raise TrainError(
+            f"eval size: found {least}, expected none: the model classifies images as a whole"
+        )
     labels, beside = _labels(trained), storage.join(out, LABELS)
     if os.path.lexists(beside) and not overwrite and storage.read(beside)[0] != labels:
         raise TrainError(
@@ -82,7 +87,7 @@ def export(
         )
     if form == "tflite":
         size = size or (trained.settings.crop,) * 2
-    network = graph.served(trained, size)
+    network = graph.served(trained, size, least)
     os.makedirs(out, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as room:
         made = storage.join(room, os.path.basename(path))
@@ -90,13 +95,8 @@ def export(
             forms.write(form, network, made)
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
             raise TrainError(f"{form}: found no way to write the model ({error})") from error
-        sizes = _SIZES if size is None else (size,)
+        sizes = _sizes(trained.settings.resize) if size is None else (size,)
         agreement = _agreement(network, form, made, room, sizes) if check else None
-        if agreement is not None and agreement < AGREEMENT:
-            raise TrainError(
-                f"{form}: found {agreement:.2%} of all classes as the run's model has them, "
-                f"expected {AGREEMENT:.1%} and more; nothing was written"
-            )
         if os.path.islink(path):
             os.unlink(path)
         elif os.path.isdir(path):
@@ -123,18 +123,35 @@ def _labels(trained: Trained) -> bytes:
     return json.dumps(about | {"step": trained.step}, indent=2).encode() + b"\n"
 
 
+def _sizes(sides: Sequence[int]) -> list[tuple[int, int]]:
+    """Return heights and widths that fit no stride by chance: odd, even, and of one pixel.
+
+    With `sides`, those of `Settings.resize`, also some below, between and above these bounds.
+    """
+    found = [(1, 1), (75, 101), (96, 128), (129, 97), (2, 47)]
+    if sides:
+        least, most, _ = sides
+        found += [(max(least // 2, 1), least + 1), (least, most), (most + 1, least + 2)]
+        found += [(least // 3 + 1, most + 3), (most + 2, most + 5)]
+    return found
+
+
 def _agreement(
     network: keras.Model, form: str, path: str, room: str, sizes: Sequence[tuple[int, int]]
 ) -> float:
-    """Return the share of pixels in which a fresh process has the classes of the model."""
+    """Return the share of pixels in which a fresh process has the classes of the model.
+
+    Raises TrainError where it is less than AGREEMENT, for any size, or where there is none.
+    """
     rng = np.random.default_rng(0)
     batches = {}
-    for number, (height, width) in enumerate(sizes):
+    for height, width in sizes:
+        count = 2 if height * width < 1 << 14 else 1
         # Smooth, as pictures are: in noise most pixels are near to a tie.
-        coarse = rng.uniform(0, 255, (2, 6, 6, 3)).astype(np.float32)
+        coarse = rng.uniform(0, 255, (count, 6, 6, 3)).astype(np.float32)
         images = keras.ops.image.resize(coarse, (height, width), "bicubic")
-        noisy = keras.ops.convert_to_numpy(images) + rng.normal(0, 5, (2, height, width, 3))
-        batches[f"batch_{number}"] = np.clip(noisy, 0, 255).astype(np.uint8)
+        noisy = keras.ops.convert_to_numpy(images) + rng.normal(0, 5, (count, height, width, 3))
+        batches[f"{height} x {width}"] = np.clip(noisy, 0, 255).astype(np.uint8)
     source, out = storage.join(room, "in.npz"), storage.join(room, "out.npz")
     np.savez(source, **batches)
     command = [sys.executable, "-m", "dsbuild.train.serve.forms", form, path, source, out]
@@ -149,12 +166,19 @@ def _agreement(
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         raise TrainError(f"{form}: found no way to run the model in a fresh process ({last})")
-    right = total = 0
+    wrong = total = 0
     with np.load(out) as found:
         for name, images in batches.items():
             expected = np.asarray(network.predict_on_batch(images))
-            if found[name].shape != expected.shape:
-                return 0.0
-            right += np.count_nonzero(found[name] == expected)
+            same = found[name].shape == expected.shape
+            differ = np.count_nonzero(found[name] != expected) if same else expected.size
+            # A single pixel may be a tie.
+            if not same or differ > max((1 - AGREEMENT) * expected.size, 1):
+                raise TrainError(
+                    f"{form}: found {1 - differ / expected.size:.2%} of all classes as the run's "
+                    f"model has them, in images of {name} pixels, expected {AGREEMENT:.1%} and "
+                    "more; nothing was written"
+                )
+            wrong += differ
             total += expected.size
-    return float(right / total)
+    return 1 - wrong / total

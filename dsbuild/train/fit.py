@@ -1,6 +1,7 @@
 """Train a model on the shards of a folder, into the folder of a run."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import re
@@ -60,6 +61,7 @@ def train(
     talk = (lambda _: None) if quiet else talk
     known = facts.of(path)
     known.learnable(path)
+    asked = _fitting(warm.fitted(asked), known, talk)
     count = len(data.labelled(path, asked))
     held = data.labelled(path, asked, "val") if asked.val else None
     every, legs = _legs(asked, count)
@@ -117,6 +119,17 @@ def train(
                     callbacks=callbacks,
                 )
         return _finish(run, files, lacks, notes.monotonous(scores.found, known))
+
+
+def _fitting(asked: Settings, known: facts.Facts, talk: Talk) -> Settings:
+    """Return the settings with a crop on whose first and last pixels features lie, and say so."""
+    if known.task != "segmentation" or asked.crop == asked.aligned:
+        return asked
+    talk(
+        f"crop: {asked.crop} is no multiple of the output stride, {asked.output_stride}, plus 1; "
+        f"takes {asked.aligned}, so that features lie on the first and the last pixel"
+    )
+    return dataclasses.replace(asked, crop=asked.aligned)
 
 
 def compiled(

@@ -1,7 +1,7 @@
 """What a trained model says of images: probabilities and classes, at the size of each image.
 
 Each scale, mirrored or not, gives logits at the image's own size; their probabilities are
-averaged, as DeepLab's evaluation does.
+averaged, as DeepLab's evaluation does. Like that, it pads images (see `sized`).
 """
 
 import functools
@@ -20,6 +20,7 @@ from dsbuild.train.runs import Trained
 
 # What backends raise where memory does not suffice; each by a class of its own.
 _MEMORY = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
+LARGEST = 1 << 15  # pixels of a side that images are padded to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +28,15 @@ class How:
     """How an image is looked at.
 
     Attributes:
-      scales: of the image, each to (size - 1) scale + 1; probabilities are averaged.
+      scales: of the padded image, each to the k stride + 1 nearest to (size - 1) scale + 1;
+        probabilities are averaged.
       flip: whether the mirrored image counts, too.
       window: height and width of windows, in pixels of the image, that are predicted one by
         one where the image is larger; None for the image as a whole. They overlap by a third,
         and where they do, probabilities are averaged.
+      size: height and width that images, or windows of them, are padded to at least, rounded up
+        to k stride + 1, as DeepLab's `eval_crop_size`; None for 513 where the model was trained at
+        that, and else no more than k stride + 1.
 
     Raises TrainError for values that cannot be.
     """
@@ -39,12 +44,15 @@ class How:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     window: int | None = None
+    size: int | None = None
 
     def __post_init__(self):
         if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
             raise TrainError(f"scales: found {self.scales}, expected one or more, each above 0")
         if self.window is not None and self.window < 3:
             raise TrainError(f"window: found {self.window}, expected 3 pixels or more")
+        if self.size is not None and not 1 <= self.size <= LARGEST:
+            raise TrainError(f"eval size: found {self.size}, expected 1 to {LARGEST} pixels")
 
     @property
     def plain(self) -> bool:
@@ -68,11 +76,11 @@ class Predictor:
     how: How = field(default_factory=How)
 
     def __post_init__(self):
-        if not self.pixels and self.how.window is not None:
-            raise TrainError(
-                f"window: found {self.how.window}, expected none: the model classifies images as "
-                "a whole"
-            )
+        for name, asked in (("window", self.how.window), ("eval size", self.how.size)):
+            if not self.pixels and asked is not None:
+                raise TrainError(
+                    f"{name}: found {asked}, expected none: the model classifies images as a whole"
+                )
         sides = self.trained.settings.resize
         if sides and self.how.window is not None:
             raise TrainError(
@@ -91,6 +99,14 @@ class Predictor:
     def binary(self) -> bool:
         """Whether the model has one logit: that of class 1 against class 0."""
         return self.trained.settings.sigmoid
+
+    @property
+    def size(self) -> int:
+        """The least height and width of what the model sees, before that is made k stride + 1."""
+        if self.how.size is not None:
+            return self.how.size
+        found = sized.least(self.trained.settings)
+        return found if self.how.window is None else min(found, self.how.window)
 
     @property
     def _kind(self) -> str:
@@ -163,13 +179,9 @@ class Predictor:
     def _whole(self, inputs: list[np.ndarray]) -> np.ndarray:
         """Return the mean of the probabilities over scales, and over the mirrored image."""
         total: Any = 0
-        mirrored = [np.ascontiguousarray(plane[:, :, ::-1]) for plane in inputs]
         for scale in self.how.scales:
-            model = self._scaled(scale)
-            total = total + _predicted(model, inputs)
-            if self.how.flip:
-                found = _predicted(model, mirrored)
-                total += found[:, :, ::-1] if self.pixels else found
+            for mirrored in (False, True)[: 1 + self.how.flip]:
+                total = total + _predicted(self._seeing(scale, mirrored), inputs)
         return total / np.float32(len(self.how.scales) * (1 + self.how.flip))
 
     def _inputs(self, stack: np.ndarray) -> list[np.ndarray]:
@@ -179,19 +191,21 @@ class Predictor:
         planes = [EXTRAS["laplacian"].compute(image) for image in stack]
         return [stack, np.stack(planes)[..., None].astype(np.float32)]
 
-    def _scaled(self, scale: float) -> keras.Model:
-        """Return the model from images to probabilities by way of a scale."""
-        if scale not in self._models:
-            logits = sized.logits(self.trained, self._entries, scale)
+    def _seeing(self, scale: float, mirrored: bool) -> keras.Model:
+        """Return the model from images to probabilities by way of a scale, or of the mirror."""
+        if (scale, mirrored) not in self._models:
+            logits = sized.logits(
+                self.trained, self._entries, scale, least=self.size, mirrored=mirrored
+            )
             kind = "sigmoid" if self.binary else "softmax"
             found = keras.layers.Activation(kind, dtype="float32")(logits)
-            self._models[scale] = _compiled(self._entries, found)
-        return self._models[scale]
+            self._models[scale, mirrored] = _compiled(self._entries, found)
+        return self._models[scale, mirrored]
 
     @functools.cached_property
     def _labels(self) -> keras.Model:
         """The model from images to classes; of logits, whose order rounding cannot change."""
-        logits = sized.logits(self.trained, self._entries)
+        logits = sized.logits(self.trained, self._entries, least=self.size)
         found = logits[..., 0] > 0 if self.binary else ops.argmax(logits, -1)
         return _compiled(self._entries, ops.cast(found, self._kind))
 
@@ -200,7 +214,7 @@ class Predictor:
         return [keras.Input(one.shape[1:]) for one in self.trained.model.inputs]
 
     @functools.cached_property
-    def _models(self) -> dict[float, keras.Model]:
+    def _models(self) -> dict[tuple[float, bool], keras.Model]:
         return {}
 
 

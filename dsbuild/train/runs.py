@@ -67,7 +67,16 @@ def architecture(asked: Settings, known: Facts) -> dict[str, Any]:
             raise TrainError(
                 f"{name}: found {value!r}, expected {default!r} where images are one class"
             )
-    same = ("backbone", "output_stride", "width", "rates", "depth", "separable", "decoder")
+    same = (
+        "backbone",
+        "output_stride",
+        "width",
+        "width_multiple",
+        "rates",
+        "depth",
+        "separable",
+        "decoder",
+    )
     same += ("gradient", "merge", "align_corners", "dropout", "momentum")
     return {name: getattr(asked, name) for name in same} | {
         "classes": 1 if asked.sigmoid else classes,
@@ -91,6 +100,8 @@ def stands(run: str, asked: Settings, known: Facts) -> bool:
     if not _stands(run, LAST):
         return False
     here = asked.document()
+    if had.task == "segmentation":  # by a version that took any crop
+        was = dataclasses.replace(was, crop=was.aligned)
     other = {name: one for name, one in was.document().items() if one != here[name]}
     if other:
         has, found = (

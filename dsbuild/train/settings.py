@@ -37,6 +37,12 @@ class Settings:
     backbone: str = _field("mobilenet_v2", "Of the model.", choices=BACKBONES)
     output_stride: int = _field(16, "Of the backbone; 8 is finer and slower.", choices=STRIDES)
     width: float = _field(1.0, "Factor of the channels of mobilenet_v2.", above=0)
+    width_multiple: int = _field(
+        8,
+        "Channels are rounded to its multiples: 8 as Keras does, 1 as DeepLab for widths but 1. A "
+        "checkpoint of DeepLab decides.",
+        choices=(1, 8),
+    )
     rates: tuple[int, ...] = _field((6, 12, 18), "Atrous rates at stride 16.", least=1)
     depth: int | None = _field(None, "Channels of the head. Default: by the backbone.", least=1)
     separable: bool = _field(True, "Separable or plain convolutions in the head.")
@@ -57,10 +63,15 @@ class Settings:
     weights: str = _field(
         "", "To begin with: imagenet, a file of Keras, a slim checkpoint, or another run."
     )
+    initialize: str = _field(
+        "all", "What --weights of a checkpoint or run give.", choices=("all", "backbone")
+    )
     freeze: tuple[str, ...] = _field((), "Layers to hold, by prefix: backbone,aspp,decoder,logits.")
     freeze_batch_norm: bool = _field(False, "Hold batch normalisations as they begin.")
 
-    crop: int = _field(513, "Height and width of what is trained on.", least=1)
+    crop: int = _field(
+        513, "Height and width of what is trained on: a multiple of the stride, plus 1.", least=1
+    )
     scales: tuple[float, float] = _field((0.5, 2.0), "Smallest and largest random scale.", above=0)
     scale_step: float = _field(0.25, "Between them; 0 for any.", least=0)
     flip: float = _field(0.5, "How likely images are mirrored.", least=0, most=1)
@@ -156,6 +167,14 @@ class Settings:
             field = type(self).__dataclass_fields__[name]
             shown = field.metadata.get("option", name)
             raise TrainError(f"{shown}: found {getattr(self, name)!r}, expected {expected}")
+
+    @property
+    def aligned(self) -> int:
+        """The crop that is trained on for pixels: the least k output_stride + 1 not below `crop`.
+
+        Of it a feature lies on the first pixel and one on the last.
+        """
+        return math.ceil((self.crop - 1) / self.output_stride) * self.output_stride + 1
 
     def document(self) -> dict[str, Any]:
         """Return the settings as JSON has them."""

@@ -14,11 +14,12 @@ from dsbuild.errors import ModelError
 from dsbuild.train.model import backbones
 from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.head import Head
-from dsbuild.train.model.layers import Pixels, ResizeLike, Scale
+from dsbuild.train.model.layers import Pixels, Scale, Spread
 
 TASKS = ("segmentation", "classification")
 MERGES = {"max": keras.layers.Maximum, "mean": keras.layers.Average}
 STRIDES = (8, 16, 32)
+LOW = 4  # stride of the features that a decoder refines by, and of its logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Architecture:
         is 8, rates are doubled.
       task: `segmentation` has logits for each pixel, `classification` for the image.
       width: factor of the backbone's channels; only MobileNetV2 has others than 1.
+      width_multiple: of which channels of another width are multiples.
       rates: of the atrous convolutions of the pyramid at stride 16; may be empty.
       depth: channels of the head; None for what suits the backbone.
       separable: whether 3 x 3 convolutions of the head are depthwise separable.
@@ -39,8 +41,10 @@ class Architecture:
       gradient: whether there is a second input, a plane such as the Laplacian, for the decoder.
       scales: of the image, whose logits are merged.
       merge: one of MERGES, how.
-      align_corners: whether resizing maps corner to corner, as DeepLab does. Windows are centred
-        on every stride-th pixel, so it is exact for sizes of 4 n + 1, such as 513.
+      align_corners: whether images are scaled corner to corner, as DeepLab does; else pixels are
+        areas, whose centres lie at halves. Features are windows about every stride-th pixel either
+        way, and are brought back to where they lie; which has a first and a last one where a size
+        is k stride + 1, such as 513.
       dropout: part of the features that is dropped before the decoder.
       momentum: of all batch normalisations.
       synchronized: whether batch normalisations share their statistics among devices.
@@ -51,6 +55,7 @@ class Architecture:
     output_stride: int = 16
     task: str = "segmentation"
     width: float = 1.0
+    width_multiple: int = 8
     rates: tuple[int, ...] = (6, 12, 18)
     depth: int | None = None
     separable: bool = True
@@ -79,10 +84,16 @@ class Architecture:
         wide = BACKBONES[self.backbone].wide
         self._hold("width", wide or self.width == 1, "1 for this backbone")
         self._hold("width", self.width > 0, "more than 0")
+        self._one("width_multiple", (1, 8))
         pixels = self.task == "segmentation"
         decoded = pixels and self.decoder
         self._hold("gradient", decoded or not self.gradient, "False where there is no decoder")
         self._hold("scales", pixels or self.scales == (1.0,), "1 alone for classification")
+
+    @property
+    def stride(self) -> int:
+        """The stride of the logits before they are brought to the image's size."""
+        return LOW if self.decoder else self.output_stride
 
     def _one(self, name, known):
         self._hold(name, getattr(self, name) in known, "one of " + ", ".join(map(str, known)))
@@ -108,6 +119,7 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
         shape.backbone,
         shape.output_stride,
         width=shape.width,
+        multiple=shape.width_multiple,
         weights=weights,
         momentum=shape.momentum,
         synchronized=shape.synchronized,
@@ -120,8 +132,9 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
     if shape.gradient:
         inputs.append(keras.Input((None, None, 1), name="gradient"))
         planes.append(inputs[1])
-    logits = _merged(shape, _scorer(shape, backbone), planes)
-    logits = ResizeLike(shape.align_corners, dtype="float32", name="resize")([logits, image])
+    logits, scaled = _merged(shape, _scorer(shape, backbone), planes)
+    back = Spread(shape.stride, 1, shape.align_corners, dtype="float32", name="resize")
+    logits = back([logits, image] if scaled is pixels else [logits, image, pixels, scaled])
     return keras.Model(inputs if shape.gradient else image, logits, name="deeplab")
 
 
@@ -132,11 +145,10 @@ def _classified(shape: Architecture, features: Any) -> Any:
 
 
 def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
-    """Return the model from scaled pixels, and a plane, to logits of stride 4."""
+    """Return the model from scaled pixels, and a plane, to logits of the shape's stride."""
     head = Head(
         shape.depth or BACKBONES[shape.backbone].depth,
         shape.separable,
-        shape.align_corners,
         momentum=shape.momentum,
         synchronized=shape.synchronized,
     )
@@ -147,30 +159,45 @@ def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
     if shape.gradient:
         inputs.append(keras.Input((None, None, 1), name="plane"))
     if shape.decoder:
-        x = head.decoder(x, low, inputs[1] if shape.gradient else None)
+        strides = shape.output_stride, LOW
+        x = head.decoder(x, low, inputs[1] if shape.gradient else None, strides)
     x = keras.layers.Conv2D(shape.classes, 1, dtype="float32", name="logits")(x)
     return keras.Model(inputs, x, name="scorer")
 
 
-def _merged(shape: Architecture, scorer: keras.Model, planes: list[Any]) -> Any:
-    """Return logits of the image at each scale, resized to those of the largest, and merged."""
-    found = []
+def _merged(shape: Architecture, scorer: keras.Model, planes: list[Any]) -> tuple[Any, Any]:
+    """Return logits of the image at each scale, merged, and the image that they are of.
+
+    That is the image at the largest scale, to whose logits the others are brought.
+    """
+    found, images = [], []
     for number, factor in enumerate(sorted(shape.scales, reverse=True)):
         scaled = planes
         if factor != 1:
             scaled = [
-                Scale(factor, shape.align_corners, name=f"scale_{number}_{which}")(plane)
+                Scale(
+                    factor,
+                    shape.align_corners,
+                    stride=shape.output_stride,
+                    name=f"scale_{number}_{which}",
+                )(plane)
                 for which, plane in enumerate(planes)
             ]
+        images.append(scaled[0])
         logits = scorer(scaled)
         if number:
-            logits = ResizeLike(shape.align_corners, dtype="float32", name=f"unscale_{number}")(
-                [logits, found[0]]
+            back = Spread(
+                shape.stride,
+                shape.stride,
+                shape.align_corners,
+                dtype="float32",
+                name=f"unscale_{number}",
             )
+            logits = back([logits, found[0], images[0], images[number]])
         found.append(logits)
-    return (
-        found[0] if len(found) == 1 else MERGES[shape.merge](dtype="float32", name="merge")(found)
-    )
+    if len(found) == 1:
+        return found[0], images[0]
+    return MERGES[shape.merge](dtype="float32", name="merge")(found), images[0]
 
 
 def named(model: keras.Model, *prefixes: str) -> Iterator[keras.layers.Layer]:

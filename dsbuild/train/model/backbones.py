@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 from keras import applications, layers
@@ -74,11 +73,29 @@ BACKBONES = {
 }
 
 
+def narrowed(model: keras.Model, width: float) -> keras.Model:
+    """Return MobileNetV2 with random weights and `width` times its channels, each rounded.
+
+    As DeepLab has it where its depth multiplier is not 1; Keras rounds to multiples of 8.
+    """
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if type(layer) is layers.Conv2D:
+            # What a block expands is a multiple of what it is given.
+            given = layer.input.shape[-1] if layer.name.endswith("_expand") else layer.filters
+            config["filters"] = max(1, int(given * width + 0.5)) * (layer.filters // given)
+        return type(layer).from_config(config)
+
+    return keras.models.clone_model(model, clone_function=copied)
+
+
 def build(
     name: str,
     output_stride: int,
     *,
     width: float = 1.0,
+    multiple: int = 8,
     weights: str | None = None,
     **batch_norm: Any,
 ) -> keras.Model:
@@ -88,18 +105,25 @@ def build(
       name: one of BACKBONES; names of the model's layers start with PREFIX.
       output_stride: 8, 16 or 32.
       width: factor of the number of channels, for those that have it.
+      multiple: of which the channels are multiples, where the width is not 1: 8, or 1 for
+        those of DeepLab.
       weights: None for random ones; `imagenet`, which Keras downloads; or a file that Keras
         wrote for this backbone without its top.
       batch_norm: what its batch normalisations have else, such as `momentum`.
     """
     backbone = BACKBONES[name]
-    options = {"alpha": width} if backbone.wide else {}
+    narrow = multiple == 1 and width != 1
+    options = {"alpha": 1.0 if narrow else width} if backbone.wide else {}
     if backbone.published:
         options |= {"include_top": False, "input_shape": (None, None, 3), "weights": None}
+    if narrow and weights == "imagenet":
+        raise ModelError(f"{name}: found no weights of imagenet whose channels are multiples of 1")
     if weights == "imagenet":
         full = _imagenet(name, options | {"weights": weights})
     else:
         full = backbone.build(**options)
+        if narrow:
+            full = narrowed(full, width)
         if weights is not None:
             _load(full, name, weights)
     ends = [full.get_layer(layer).output for layer in (backbone.low, backbone.high)]
@@ -129,8 +153,9 @@ def _load(model: keras.Model, name: str, path: str) -> None:
             # Keras only warns of some weights that a file lacks, and leaves them as they are.
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
-    except (BadZipFile, KeyError, OSError, UserWarning, ValueError) as error:
+    except Exception as error:  # Keras and h5py raise many kinds for what is none, or damaged
+        why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{path}: found other weights than those of {name} without its top, "
-            f"{model.count_params():,} numbers ({str(error).splitlines()[0]})"
+            f"{model.count_params():,} numbers ({why})"
         ) from error

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras import layers
 
-from dsbuild.train.model.layers import ResizeLike
+from dsbuild.train.model.layers import Spread
 
 _EPSILON = 1e-5
 _LOW = 48  # channels that are left of the features of stride 4
@@ -19,8 +19,8 @@ _LOW = 48  # channels that are left of the features of stride 4
 class Head:
     """Draws the layers of a head that have settings in common."""
 
-    def __init__(self, depth: int, separable: bool, align_corners: bool, **batch_norm: Any):
-        self.depth, self.separable, self.align_corners = depth, separable, align_corners
+    def __init__(self, depth: int, separable: bool, **batch_norm: Any):
+        self.depth, self.separable = depth, separable
         self.batch_norm = {"epsilon": _EPSILON} | batch_norm
 
     def pyramid(self, x: Any, rates: Sequence[int], dropout: float) -> Any:
@@ -28,7 +28,7 @@ class Head:
         whole = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_average")(x)
         whole = self.convolution(whole, self.depth, 1, name="aspp_pooling")
         branches = [
-            self._like("aspp_pooling_resize", whole, x),
+            Spread(1, name="aspp_pooling_resize")([whole, x]),  # one value, everywhere
             self.convolution(x, self.depth, 1, name="aspp_0"),
         ]
         for number, rate in enumerate(rates, 1):
@@ -37,14 +37,17 @@ class Head:
         x = self.convolution(x, self.depth, 1, name="aspp_projection")
         return layers.Dropout(dropout, name="aspp_dropout")(x)
 
-    def decoder(self, x: Any, low: Any, plane: Any | None) -> Any:
-        """Return features at stride 4, of those of the pyramid, low ones, and of a plane."""
+    def decoder(self, x: Any, low: Any, plane: Any | None, strides: tuple[int, int]) -> Any:
+        """Return features at stride 4, of those of the pyramid, low ones, and of a plane.
+
+        `strides` are those of the pyramid and of the low ones.
+        """
         joined = [
-            self._like("decoder_resize", x, low),
+            Spread(*strides, name="decoder_resize")([x, low]),
             self.convolution(low, _LOW, 1, name="decoder_low"),
         ]
         if plane is not None:
-            joined.append(self._like("gradient_resize", self._plane(plane), low))
+            joined.append(self._plane(plane))
         x = layers.Concatenate(name="decoder_join")(joined)
         return self.window(self.window(x, "decoder_0"), "decoder_1")
 
@@ -76,6 +79,3 @@ class Head:
     def _activated(self, x, name):
         x = layers.BatchNormalization(name=f"{name}_bn", **self.batch_norm)(x)
         return layers.ReLU(name=f"{name}_relu")(x)
-
-    def _like(self, name, x, like):
-        return ResizeLike(self.align_corners, name=name)([x, like])

@@ -1,4 +1,4 @@
-"""Layers that Keras lacks: pixels scaled as a backbone wants them, planes resized to any size.
+"""Layers that Keras lacks: pixels scaled as a backbone wants them, planes padded and resized.
 
 Resizing is two products with matrices of interpolation weights. They are made at run time,
 so sizes may be unknown until then, on every backend and after an export alike.
@@ -10,52 +10,38 @@ from typing import Any
 import keras
 from keras import ops
 
+from dsbuild.train.model.places import aligned, between, moved, ranged, resampled, resize, scaled
+
 _MEANS = (103.939, 116.779, 123.68)  # of ImageNet, in the order BGR
-
-
-def interpolation(size: Any, target: Any, align_corners: bool) -> Any:
-    """Return the weights of bilinear resizing of an axis: float32 (target, size).
-
-    Target i takes from the place i (size - 1) / (target - 1) where corners are aligned, as
-    TensorFlow 1 did with `align_corners=True`; from (i + 1/2) size / target - 1/2 where pixels
-    are areas, as `tf.image.resize` and torch's `interpolate` do. Each place is a fraction of
-    integers, so that no weight suffers from the length of an axis.
-    """
-    numbers = ops.arange(target, dtype="int32")[:, None]
-    if align_corners:
-        below = ops.cast(ops.maximum(target - 1, 1), "int32")
-        above = numbers * (size - 1)
-    else:
-        below = 2 * target
-        above = ops.cast(
-            ops.clip((2 * numbers + 1) * size - target, 0, below * (size - 1)), "int32"
-        )
-    distance = ops.abs(above - ops.arange(size, dtype="int32")[None] * below)
-    return ops.maximum(1 - ops.cast(distance, "float32") / ops.cast(below, "float32"), 0)
-
-
-def resize(planes: Any, height: Any, width: Any, align_corners: bool) -> Any:
-    """Return planes (batch, h, w, c) bilinearly resized to (batch, height, width, c)."""
-    _, rows, columns, channels = ops.shape(planes)
-    down = ops.cast(interpolation(rows, height, align_corners), planes.dtype)
-    across = ops.cast(interpolation(columns, width, align_corners), planes.dtype)
-    planes = ops.matmul(down, ops.reshape(planes, (-1, rows, columns * channels)))
-    return ops.matmul(across, ops.reshape(planes, (-1, height, columns, channels)))
+# R, G and B that `Pixels` makes 0, by its mode: what images are padded with.
+FILLS = {"tf": (127.5, 127.5, 127.5), "caffe": _MEANS[::-1]}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
-class ResizeLike(keras.layers.Layer):
-    """Resize the first of two inputs (batch, h, w, c) to the height and width of the second."""
+class Spread(keras.layers.Layer):
+    """Interpolate features to pixels, or to other features, by where they lie.
 
-    def __init__(self, align_corners: bool = True, **options: Any):
+    The first input is features (b, h, w, c) of a stride. The second is a plane that has a value
+    on every step-th pixel: the result has its height and width. Pairs of planes may follow, in
+    each of which the second is the first one resized: the way from the pixels of the second
+    input to those that the features were made of.
+    """
+
+    def __init__(self, stride: int, step: int = 1, align_corners: bool = True, **options: Any):
         super().__init__(**options)
-        self.align_corners = align_corners
+        self.stride, self.step, self.align_corners = stride, step, align_corners
 
     def call(self, inputs):
         """Return (batch, h of the second, w of the second, c of the first)."""
-        planes, like = inputs
-        _, height, width, _ = ops.shape(like)
-        return resize(planes, height, width, self.align_corners)
+        features, *planes = inputs
+        like, *pairs = (ops.shape(plane) for plane in planes)
+        weights = []
+        for axis in (1, 2):
+            places = ops.cast(ops.arange(like[axis], dtype="int32"), "float32") * self.step
+            for before, after in zip(pairs[::2], pairs[1::2], strict=True):
+                places = moved(places, before[axis], after[axis], self.align_corners)
+            weights.append(between(places / self.stride, ops.shape(features)[axis]))
+        return resampled(features, *weights)
 
     def compute_output_shape(self, shapes):
         """Return the shape, whose sizes may be unknown."""
@@ -63,15 +49,48 @@ class ResizeLike(keras.layers.Layer):
 
     def get_config(self):
         """Return what the layer is made of."""
-        return {**super().get_config(), "align_corners": self.align_corners}
+        own = {"stride": self.stride, "step": self.step, "align_corners": self.align_corners}
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable("dsbuild")
+class Canvas(keras.layers.Layer):
+    """Pad planes (batch, h, w, c) with 0 below and on the right, to k stride + 1 each way.
+
+    Of these the least that is at least the plane's size, and at least `least`.
+    """
+
+    def __init__(self, stride: int, least: int = 1, **options: Any):
+        super().__init__(**options)
+        self.stride, self.least = stride, least
+
+    def call(self, planes):
+        """Return the padded planes."""
+        sizes = ops.shape(planes)[1:3]
+        pads = [[0, self._padded(size) - size] for size in sizes]
+        return ops.pad(planes, [[0, 0], *pads, [0, 0]])
+
+    def _padded(self, size):
+        larger = max if isinstance(size, int) else ops.maximum
+        return aligned(larger(size, self.least), self.stride)
+
+    def compute_output_shape(self, shape):
+        """Return the shape, whose sizes may be unknown."""
+        sizes = (size if size is None else self._padded(size) for size in shape[1:3])
+        return (shape[0], *sizes, shape[3])
+
+    def get_config(self):
+        """Return what the layer is made of."""
+        return {**super().get_config(), "stride": self.stride, "least": self.least}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Scale(keras.layers.Layer):
-    """Resize planes (batch, h, w, c) by a factor, as DeepLab does: to (h - 1) factor + 1.
+    """Resize planes (batch, h, w, c) by a factor: to (h - 1) factor + 1, as DeepLab does.
 
-    With `sides` they are brought into a range before, in the same step: smaller side, largest
-    side, and n, as `dsbuild.Augmentation.resize` has them.
+    With a stride, to the nearest k stride + 1. With `sides` they are brought into a range before,
+    in the same step: smaller side, largest side, and n, as `dsbuild.Augmentation.resize` has
+    them.
     """
 
     def __init__(
@@ -79,57 +98,37 @@ class Scale(keras.layers.Layer):
         factor: float = 1.0,
         align_corners: bool = True,
         sides: Sequence[int] = (),
+        stride: int = 1,
         **options: Any,
     ):
         super().__init__(**options)
         self.factor, self.align_corners, self.sides = factor, align_corners, tuple(sides)
+        self.stride = stride
 
     def call(self, planes):
-        """Return the resized planes; each size is rounded down."""
+        """Return the resized planes."""
         _, height, width, _ = ops.shape(planes)
         if self.sides:
             height, width = ranged(height, width, *self.sides)
-        sizes = (self._scaled(height), self._scaled(width))
-        return resize(planes, *sizes, self.align_corners)
+        return resize(planes, self._scaled(height), self._scaled(width), self.align_corners)
 
     def _scaled(self, size):
-        if self.factor == 1:
-            return size
-        if isinstance(size, int):
-            return int((size - 1) * self.factor + 1)
-        return ops.cast(ops.cast(size - 1, "float32") * self.factor + 1, "int32")
+        return size if self.factor == 1 else scaled(size, self.factor, self.stride)
 
     def compute_output_shape(self, shape):
         """Return the shape, whose sizes may be unknown."""
-        sizes = shape[1:3]
+        height, width = shape[1:3]
+        if self.sides and None in (height, width):
+            return (shape[0], None, None, shape[3])
         if self.sides:
-            sizes = (None, None) if None in sizes else ranged(*sizes, *self.sides)
-        sizes = (size if size is None else self._scaled(size) for size in sizes)
+            height, width = ranged(height, width, *self.sides)
+        sizes = (size if size is None else self._scaled(size) for size in (height, width))
         return (shape[0], *sizes, shape[3])
 
     def get_config(self):
         """Return what the layer is made of."""
         own = {"factor": self.factor, "align_corners": self.align_corners, "sides": self.sides}
-        return super().get_config() | own
-
-
-def ranged(height: Any, width: Any, least: int, most: int, multiple: int) -> tuple[Any, Any]:
-    """Return the size at which the smaller side is `least`, or the larger one at most `most`.
-
-    Both are then brought up to a multiple plus 1, as by DeepLab's `resize_to_range`. Sizes are
-    whole numbers or tensors, and so are those that are returned.
-    """
-    if isinstance(height, int) and isinstance(width, int):
-        small, large = min(height, width), max(height, width)
-        over = large * least // small > most
-        top, below = (most, large) if over else (least, small)
-        found = [max(side * top // below, 1) for side in (height, width)]
-    else:
-        small, large = ops.minimum(height, width), ops.maximum(height, width)
-        over = large * least // small > most
-        top, below = ops.where(over, most, least), ops.where(over, large, small)
-        found = [ops.maximum(side * top // below, 1) for side in (height, width)]
-    return tuple(side + (1 - side) % multiple for side in found)
+        return super().get_config() | own | {"stride": self.stride}
 
 
 @keras.saving.register_keras_serializable("dsbuild")

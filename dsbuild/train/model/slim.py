@@ -29,6 +29,16 @@ _SCOPES = (
     (r"decoder/decoder_conv(\d.*)", r"decoder_\1", "{}_bn"),
     (r"logits/semantic", "logits", "{}_bn"),
 )
+# Channels that convolutions of MobileNetV2 give at width 1.
+_CHANNELS = {
+    "Conv": 32,
+    "expanded_conv/project": 16,
+    "expanded_conv_1/project": 24,
+    "expanded_conv_3/project": 32,
+    "expanded_conv_6/project": 64,
+    "expanded_conv_10/project": 96,
+    "expanded_conv_13/project": 160,
+}
 _VARIABLES = {"weights": "kernel", "depthwise_weights": "kernel", "biases": "bias"}
 _FIRST, _LAST = "backbone_", "logits/"
 _RANDOM = "seed_generator"  # no weight
@@ -98,7 +108,7 @@ def load(model: keras.Model, checkpoint: str, *prefixes: str) -> Loaded:
         if not target.startswith(_LAST):
             raise ModelError(
                 f"{checkpoint}: {found[target]}: found shape {tuple(shapes[found[target]])}, "
-                f"expected {tuple(variables[target].shape)}, that of {target}"
+                f"expected {tuple(variables[target].shape)}, that of {target}{_remedy(target)}"
             )
     if resized:  # a bias of one class fits by chance only where its kernel does
         resized = [target for target in found if target.startswith(_LAST)]
@@ -115,6 +125,31 @@ def load(model: keras.Model, checkpoint: str, *prefixes: str) -> Loaded:
         resized=tuple(resized),
         unused=tuple(sorted(set(shapes) - set(found.values()))),
     )
+
+
+def _remedy(target: str) -> str:
+    """Return what loads the rest where a variable of the head has another shape."""
+    if target.startswith(_FIRST):
+        return ""
+    return (
+        "; take its backbone alone by --initialize backbone, or give the model its head, such as "
+        "--no-decoder --rates ''"
+    )
+
+
+def multiple(checkpoint: str, width: float) -> int:
+    """Return which multiples the channels of a MobileNetV2 of this width are of: 1, or else 8.
+
+    DeepLab rounds them to 1 where its depth multiplier is not 1.
+    """
+    import tensorflow as tf
+
+    try:
+        found = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    except (tf.errors.OpError, ValueError):
+        return 8  # `load` says what is wrong
+    there = [found.get(f"MobilenetV2/{scope}/weights", [0])[-1] for scope in _CHANNELS]
+    return 1 if there == [int(count * width + 0.5) for count in _CHANNELS.values()] else 8
 
 
 def path(name: str) -> str | None:

@@ -6,8 +6,11 @@ onnx           ONNX Runtime, images of any size
 tflite         LiteRT, images of one size
 
 All take RGB uint8 `images` (n, h, w, 3) and give `classes` int32 (n, h, w), or (n,) of a model
-that classifies. `python -m dsbuild.train.serve.forms FORM PATH IN OUT` runs one in a process of
-its own: IN is an .npz of batches, OUT one of what came of them.
+that classifies. `image_bytes` takes one file or a batch of some, whose images may be of several
+sizes: then their classes lie at the upper left of planes of the largest, and the rest is OUTSIDE.
+
+`python -m dsbuild.train.serve.forms FORM PATH IN OUT` runs one in a process of its own: IN is an
+.npz of batches, OUT one of what came of them.
 """
 
 import sys
@@ -20,6 +23,8 @@ import numpy as np
 Run = Callable[[np.ndarray], np.ndarray]
 ENDINGS = {"saved_model": "", "keras": ".keras", "onnx": ".onnx", "tflite": ".tflite"}
 PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "tflite": ("ai-edge-litert",)}
+OUTSIDE = -1  # where an image of a batch of files is smaller than others
+_DIMENSIONS = ("batch", "height", "width")
 
 
 def write(form: str, network: Any, path: str) -> None:
@@ -31,6 +36,8 @@ def _saved_model(network: Any, path: str) -> None:
     import keras
     import tensorflow as tf
 
+    from dsbuild.train.serve import photo
+
     archive = keras.export.ExportArchive()
     archive.track(network)
 
@@ -38,15 +45,40 @@ def _saved_model(network: Any, path: str) -> None:
         return {"classes": network(images, training=False)}
 
     def decoded(image_bytes: Any) -> dict[str, Any]:
-        image = tf.io.decode_image(image_bytes, 3, expand_animations=False)
-        image.set_shape((None, None, 3))
-        return {"classes": network(image[None], training=False)[0]}
+        def add(number: Any, found: Any) -> tuple[Any, Any]:
+            image = photo.pixels(files[number])
+            one = network(image[tf.newaxis], training=False)
+            if pixels:
+                size = tf.maximum(tf.shape(found)[1:], tf.shape(one)[1:])
+                found, one = (_outside(planes, size) for planes in (found, one))
+            return number + 1, tf.concat([found, one], 0)
 
+        files = tf.reshape(image_bytes, [-1])
+        begin = tf.constant(0), tf.zeros([0] * (3 if pixels else 1), tf.int32)
+        _, found = tf.while_loop(
+            lambda number, _: number < tf.size(files),
+            add,
+            begin,
+            (begin[0].shape, tf.TensorShape([None] * (3 if pixels else 1))),
+        )
+        # One file has one plane; a batch has as many as it has files.
+        shape = tf.concat([tf.shape(image_bytes), tf.shape(found)[1:]], 0)
+        return {"classes": tf.reshape(found, shape)}
+
+    pixels = len(network.outputs[0].shape) == 3
     images = tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")
-    text = tf.TensorSpec((), tf.string, name="image_bytes")
+    text = tf.TensorSpec(None, tf.string, name="image_bytes")
     archive.add_endpoint("serving_default", classes, [images])
     archive.add_endpoint("image_bytes", decoded, [text])
     archive.write_out(path, verbose=False)
+
+
+def _outside(planes: Any, size: Any) -> Any:
+    """Return planes of classes (n, h, w) padded below and on the right with OUTSIDE."""
+    import tensorflow as tf
+
+    pads = [[0, 0], *([0, size[axis] - tf.shape(planes)[axis + 1]] for axis in (0, 1))]
+    return tf.pad(planes, pads, constant_values=OUTSIDE)
 
 
 def _keras(network: Any, path: str) -> None:
@@ -54,10 +86,17 @@ def _keras(network: Any, path: str) -> None:
 
 
 def _onnx(network: Any, path: str) -> None:
+    import onnx
+
     network.predict_on_batch(np.zeros((1, 33, 33, 3), np.uint8))  # Keras exports none before
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # tf2onnx looks for names of NumPy 1
         network.export(path, format="onnx", verbose=False)
+    made = onnx.load(path)
+    for value in (*made.graph.input, *made.graph.output):
+        for name, dimension in zip(_DIMENSIONS, value.type.tensor_type.shape.dim, strict=False):
+            dimension.dim_param = name
+    onnx.save(made, path)
 
 
 def _tflite(network: Any, path: str) -> None:
@@ -91,12 +130,9 @@ def _load_saved_model(path: str) -> Run:
 
 
 def _load_keras(path: str) -> Run:
-    import keras
+    from dsbuild.train.serve.layers import load_model
 
-    from dsbuild.train.model import layers  # noqa: F401 - which register theirs
-    from dsbuild.train.serve import graph  # noqa: F401
-
-    found = keras.saving.load_model(path, safe_mode=True)
+    found = load_model(path)
     return lambda images: np.asarray(found.predict_on_batch(images))
 
 
