@@ -42,12 +42,14 @@ class Seen(NamedTuple):
       findings: of single samples.
       labels: the values of each label.
       colours: what the colours of the labels stand for, as `palettes` has it.
+      images: checksums of the images.
     """
 
     split: str
     findings: list[Finding]
     labels: list[frozenset[int]]
     colours: palettes.Meanings
+    images: set[int]
 
 
 def examine(
@@ -101,10 +103,11 @@ def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> 
     which = "all labels" if whole else f"all {len(labels)} labels that were opened"
     mistake = mistakes.of_split(labels, layout)
     constant = mistakes.of_values(frozenset().union(*labels), layout, which)
+    several = len(set().union(*(part.images for part in seen))) > 1
     known = palettes.joined(palettes.rows(part.colours) for part in seen)
     for found, sure in (
         (mistake, mistake is not None and mistake.kind in ACCEPTABLE),
-        (None if mistake else constant, whole),
+        (None if mistake else constant, whole and several),
         (mistakes.of_colours(known), True),
     ):
         if found:
@@ -112,7 +115,7 @@ def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> 
 
 
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
-    seen = Seen(task.split, [], [], {})
+    seen = Seen(task.split, [], [], {}, set())
     full = dataclasses.replace(recipe, verify="full")
     with storage.ahead(paths(task.samples, root)) as read:
         for sample in task.samples:
@@ -127,6 +130,7 @@ def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
                 if loaded.counts:
                     seen.labels.append(frozenset(loaded.counts))
                 palettes.add(seen.colours, loaded.colours, str(sample.label))
+                seen.images.add(loaded.sources[2])
                 for mistake in _mistakes(sample, root, recipe.layout, loaded):
                     path = storage.join(root, str(sample.label))
                     text = f"sample {sample.key}: {path}: {mistake.text}"

@@ -178,6 +178,11 @@ def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
     return None
 
 
+# Of a split whose labels all have one value. One picture alone, however often it is listed, says
+# nothing about how labels were made.
+CONSTANT = ("all-background", "all-ignore", "one-value")
+
+
 def of_all(values: Collection[int], known: palettes.Meanings, layout: Layout) -> Iterator[Mistake]:
     """Yield what all labels of a split betray together: their values, and their colours."""
     for found in (of_values(values, layout), of_colours(known)):

@@ -466,6 +466,21 @@ def test_a_split_of_one_value_is_known_by_all_its_labels(tmp_path, out, run, nam
     assert "labels that were opened hold background (0) and nothing else" in result.stderr
 
 
+@pytest.mark.parametrize("count", [5, 40])
+def test_one_picture_alone_proves_nothing_of_labels(count, tmp_path, out, run, names):
+    root = fakes.pairs(tmp_path, count=count)
+    each(root, "labels/*/*.png", planes(np.ones_like))
+    files = sorted(pathlib.Path(root).glob("images/*/*"))
+    for file in files[1:]:
+        file.write_bytes(files[0].read_bytes())
+    result = run("pairs", root, out, "--classes", names, "--workers", 1)
+    assert result.exit_code == 0, result.output
+    files[-1].write_bytes(save(Image.new("RGB", (40, 30))))
+    result = run("pairs", root, out, "--classes", names, "--workers", 1, "--overwrite")
+    assert result.exit_code == 1
+    assert "--accept one-value" in result.stderr
+
+
 def test_luma_that_a_tool_saved_in_equal_channels(tmp_path, kinds):
     root = fakes.matting(tmp_path)
     each(root, "matting/*/*/[0-9]*.png", lambda image: luma_of_cut_out(image).convert("RGBA"))

@@ -48,7 +48,7 @@ def finish(
     storage.remove_folder(manifest.parts_path(out))
     before = folder.entries(out).get("splits", {})
     fresh = {split: made for split, made in mine.items() if not _stood(made, before.get(split))}
-    _refuse_splits(fresh, recipe, accept)
+    _refuse_splits(out, fresh, recipe, accept)
     return folder.close(out, recipe, document, rejects), rejects
 
 
@@ -65,18 +65,34 @@ def left_out(written: Iterable[ShardReceipt]) -> tuple[Reject, ...]:
 
 
 def _refuse_splits(
-    receipts: Mapping[str, Sequence[ShardReceipt]], recipe: Recipe, accept: Collection[str]
+    out: str,
+    written: Mapping[str, Sequence[ShardReceipt]],
+    recipe: Recipe,
+    accept: Collection[str],
 ) -> None:
     """Raise SampleError for a split of which all labels together show that they are wrong."""
-    for split, mine in receipts.items():
+    for split, mine in written.items():
         values = {value for receipt in mine for value in receipt.statistics.pixels}
         known = palettes.joined(receipt.colours for receipt in mine)
         for mistake in mistakes.of_all(values, known, recipe.layout):
-            if mistake.kind not in accept:
+            if mistake.kind in accept:
+                continue
+            if mistake.kind not in mistakes.CONSTANT or _several(out, mine):
                 raise SampleError(
                     f"split {split}: {mistake.text}; its shards are kept, and the build is not "
                     "finished"
                 )
+
+
+def _several(out: str, written: Iterable[ShardReceipt]) -> bool:
+    """Tell whether shards were made of several images that differ, by their checksums."""
+    seen: set[int | None] = set()
+    for name in (receipt.name for receipt in written):
+        kept = receipts.load(out, name)  # with its sources, which are not held in memory
+        seen.update(row[2] for row in (kept.sources if kept else ()) if row[2] is not None)
+        if len(seen) > 1:
+            return True
+    return False
 
 
 def tell(rejects: Iterable[Reject], note: Note) -> None:
