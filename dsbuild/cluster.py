@@ -5,6 +5,7 @@ names.
 """
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,13 +81,19 @@ def _client(scheduler: str) -> Iterator["Client"]:
         raise DsbuildError(
             f"found no Dask ({error}); install it: pip install 'dsbuild[dask]'"
         ) from error
+    client, why = None, ""
     try:
         client = Client(scheduler, timeout=_TIMEOUT, set_as_default=False)
     except (OSError, ValueError) as error:
+        why = str(error)
+    if client is None:
+        # A client that failed closes when it is collected. It has to be now: where that falls
+        # into the start of another one, both wait for one lock, for ever.
+        gc.collect()
         raise DsbuildError(
-            f"--scheduler {scheduler}: found no Dask scheduler ({error}); expected the address of "
+            f"--scheduler {scheduler}: found no Dask scheduler ({why}); expected the address of "
             "one, such as tcp://HOST:8786"
-        ) from error
+        )
     with client:
         _check(client, scheduler)
         yield client

@@ -180,8 +180,9 @@ def _label(
         _same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
             kept = images.grey(data, head)
-            plain = kept is not None and labels.is_plain(data, head, layout.known(path))
-    if plain and header_only and not recipe.roles("label", "alpha"):
+            if header_only and kept is not None:
+                plain = labels.is_plain(data, head, layout.known(path))
+    if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
     found = layout.read(data, path)
     _same_size(found.plane.shape, image)

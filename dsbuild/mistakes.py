@@ -198,6 +198,8 @@ def of_colours(known: palettes.Meanings) -> Mistake | None:
 
 def of_values(values: Collection[int], layout: Layout, which: str = "all labels") -> Mistake | None:
     """Return the mistake of labels of a split that have these values in all, or None."""
+    if len(layout.classes) < 2:
+        return None  # there are no other values
     if values == {0, layout.ignore}:
         return Mistake("binary-255", f"{which} {_binary(layout)}; {_meant('binary-255')}")
     if len(values) != 1:
@@ -232,7 +234,7 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
     """
     mixed = [values for values in labels if len(values) > 1]
     binary = sum(values == {0, layout.ignore} for values in mixed)
-    if binary and 2 * binary >= len(mixed):
+    if binary and 2 * binary >= len(mixed) and len(layout.classes) > 1:
         return Mistake(
             "binary-255",
             f"{binary} of {len(labels)} labels {_binary(layout)}; {_meant('binary-255')}",

@@ -21,7 +21,7 @@ def opened(out):
 
 
 def test_mlcroissant_finds_no_error(voc, out):
-    fakes.write_list(voc, "test a", ["2007_000000"])
+    fakes.write_list(voc, "test_a", ["2007_000000"])
     make(voc, out, shards=2, extras=("laplacian:raw16",))
     found = opened(out).metadata
     assert not found.ctx.issues.errors
@@ -31,7 +31,7 @@ def test_mlcroissant_finds_no_error(voc, out):
     for name in ("citeAs", "datePublished", "license"):
         assert name in warned
     sets = {one.name: one for one in found.record_sets}
-    assert {"splits", "classes", "train-records", "val-records", "test a-records"} <= sets.keys()
+    assert {"splits", "classes", "train-records", "val-records", "test_a-records"} <= sets.keys()
     schema = json.loads(pathlib.Path(out, "schema.json").read_text())
     fields = [field.name for field in sets["train-records"].fields]
     assert fields == [*(feature["name"] for feature in schema["feature"]), "split"]

@@ -338,7 +338,7 @@ def test_an_interrupted_export_is_finished(built, tmp_path, monkeypatch):
 def test_shards_of_an_earlier_export_go(voc, built, tmp_path):
     to = str(tmp_path / "to")
     export.export(built, to, "webdataset")
-    make(voc, built, shards=2, splits=("train", "val"), extras=("laplacian:raw16",))
+    make(voc, built, shards=2, splits=("train", "val"), extras=("laplacian:raw16",), overwrite=True)
     export.export(built, to, "webdataset")
     assert sorted(files(to)) == [
         f"{s}-{i:05d}-of-00002.tar" for s in ("train", "val") for i in (0, 1)

@@ -65,7 +65,7 @@ def test_thresholds_that_divide_nothing_are_refused(threshold):
 def test_the_threshold_belongs_to_the_recipe(root, out):
     make(root, out, layout=Matting(alpha_threshold=50))
     assert make(root, out, layout=Matting(alpha_threshold=50)).written == 0
-    assert make(root, out, layout=Matting(alpha_threshold=51)).kept == 0
+    assert make(root, out, layout=Matting(alpha_threshold=51), overwrite=True).kept == 0
     assert manifest.load(out)["recipe"]["options"]["alpha_threshold"] == 51
 
 

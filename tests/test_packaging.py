@@ -30,7 +30,11 @@ def call(*command, **options):
 @pytest.fixture
 def source(tmp_path):
     """A copy of the project, as a checkout has it."""
-    ignore = shutil.ignore_patterns(".venv*", ".git", "demo", "build", "*.egg-info", "__pycache__")
+    usual = shutil.ignore_patterns(".venv*", ".git", "demo", "*.egg-info", "__pycache__")
+
+    def ignore(folder, names):
+        return {*usual(folder, names), *(["build"] if pathlib.Path(folder) == ROOT else [])}
+
     return pathlib.Path(shutil.copytree(ROOT, tmp_path / "source", ignore=ignore))
 
 

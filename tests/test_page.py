@@ -196,7 +196,8 @@ def evil(tmp_path):
         for path in sorted((root / part / "a").iterdir()):
             new = root / part / "<" / f"script>{path.stem}{EVIL}{path.suffix}"
             path.rename(new)  # so that a key begins with `</script>`
-    (root / "names.txt").write_text(f"</script><script>alert(2)</script>\n{EVIL}\n$data\n")
+    names = ["</script><script>alert(2)</script>", EVIL, "$data"]
+    (root / "names.txt").write_text(json.dumps(names))
     return root
 
 

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from dsbuild.cli import main
+from dsbuild.layouts import LAYOUTS
 from tests import fakes
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -43,7 +44,8 @@ def test_every_command_runs(page, tmp_path, run, monkeypatch):
     fakes.classes(tmp_path)
     (tmp_path / "names.txt").write_text("sky\nroad\ntree\n")
     monkeypatch.chdir(tmp_path)
-    if page.name != "README.md":  # a page may begin in the middle
+    first = next((words for words in commands(page) if words[0] == "dsbuild"), None)
+    if first and first[1] not in LAYOUTS:  # a page may begin in the middle
         assert run("voc", "--quiet").exit_code == 0
     for words in commands(page):
         if words[0] == "dsbuild":

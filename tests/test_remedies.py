@@ -115,7 +115,7 @@ def test_no_message_holds_an_address():
 def rgb16(path):
     import cv2
 
-    plane = np.asarray(Image.open(path)).astype(np.uint16) * 257
+    plane = np.asarray(Image.open(path)).astype(np.uint16) * 300
     cv2.imwrite(str(path), np.dstack([plane] * 3))
 
 
@@ -201,7 +201,7 @@ def animated(path):
 
 
 def deep(path):
-    plane = np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 257
+    plane = np.asarray(Image.open(path).convert("L")).astype(np.uint16) * 300
     Image.fromarray(plane).save(path)
 
 

@@ -100,7 +100,7 @@ def test_without_a_manifest_numbers_are_taken_as_they_are(tmp_path):
         ("w.json", "[1, 2]", "found 2 weights, expected 3"),
         ("w.json", "[]", "found 0 weights, expected 3"),
         ("w.json", "[1, -2, 3]", "found -2, expected numbers from 0 on"),
-        ("w.json", "[1, NaN, 3]", "found nan, expected numbers from 0 on"),
+        ("w.json", "[1, NaN, 3]", "found no JSON; expected a list"),
         ("w.json", "[0, 0, 0]", "found no weight above 0"),
         ("w.json", '{"cat": 1, "background": 2}', "dog, big: found no weight"),
         ("w.json", '{"cat": 1, "horse": 2}', "horse: found no such class"),

@@ -320,7 +320,9 @@ def test_a_split_without_a_labelled_pixel_has_no_score(tmp_path):
     for path in pathlib.Path(source, "labels").iterdir():
         Image.fromarray(np.full((40, 40), 255, np.uint8)).save(path)
     names = os.path.join(source, "classes.txt")
-    out = build("pairs", source, str(tmp_path / "out"), "--classes", names)
+    out = build(
+        "pairs", source, str(tmp_path / "out"), "--classes", names, "--accept", "all-ignore"
+    )
     with pytest.raises(TrainError, match="val: found no labelled pixel, expected some; name anot"):
         fit.train(out, str(tmp_path / "run"), quick(steps=0, val="train"))
 

@@ -102,9 +102,9 @@ def test_shards_and_workers_change_no_weight(tmp_path, out):
 
 def test_what_was_never_labelled_has_no_weight(tmp_path, out):
     root = tree(tmp_path, [np.full((2, 3), 255, np.uint8)] * 2)
-    found = make(root, out, splits=("train",), extras=("weights",)).manifest["splits"]["train"][
-        "weights"
-    ]
+    found = make(
+        root, out, splits=("train",), extras=("weights",), accept=("all-ignore",)
+    ).manifest["splits"]["train"]["weights"]
     assert {weight for name in found if name != "beta" for weight in found[name]} == {0.0}
 
 

@@ -241,7 +241,8 @@ def refuse_label(head: Header) -> None:
             f"found a label of {found}, expected a still PNG of 8 bits; save it as one, its values "
             "mapped to class indices"
         )
-    reason = refusal(dataclasses.replace(head, beside=""))  # of a label it is left out
+    head = dataclasses.replace(head, beside="") if head.beside else head  # which is left out
+    reason = refusal(head)
     if reason:
         # No label is encoded anew.
         remedy = ", or let --unreadable reencode do so"

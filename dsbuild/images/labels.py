@@ -176,7 +176,7 @@ def _of_channels(pixels: np.ndarray, head: images.Header) -> Label:
 
 def _of_palette(
     indices: np.ndarray,
-    entries: list[RGB],
+    entries: tuple[RGB, ...],
     alphas: bytes,
     whole: bool,
     known: Mapping[int, RGB],
@@ -219,7 +219,7 @@ def _of_palette(
 
 
 def _told(
-    entries: list[RGB], used: Mapping[int, RGB | None], own: Collection[int]
+    entries: tuple[RGB, ...], used: Mapping[int, RGB | None], own: Collection[int]
 ) -> dict[RGB, int]:
     """Return what a palette says of its colours; those that do not occur tell its order too."""
     twice = {colour for colour, count in collections.Counter(entries).items() if count > 1}

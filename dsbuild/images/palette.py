@@ -1,5 +1,6 @@
 """What a PNG says of colours beside its pixels: its palette, and what is transparent."""
 
+import functools
 import struct
 
 from dsbuild.images import png
@@ -8,7 +9,7 @@ from dsbuild.images.base import Header
 RGB = tuple[int, int, int]
 
 
-def read(data: bytes) -> tuple[list[RGB], bytes]:
+def read(data: bytes) -> tuple[tuple[RGB, ...], bytes]:
     """Return the colours of a palette PNG, RGB, and the alphas of the first of them."""
     colours, alphas = b"", b""
     for kind, body, _ in png.chunks(data, checked=True):
@@ -16,7 +17,12 @@ def read(data: bytes) -> tuple[list[RGB], bytes]:
             break
         colours = body if kind == b"PLTE" else colours
         alphas = body if kind == b"tRNS" else alphas
-    return list(zip(*(colours[i::3] for i in range(3)), strict=True)), alphas
+    return _triples(colours), alphas
+
+
+@functools.lru_cache(64)  # most masks of a data set have one and the same palette
+def _triples(colours: bytes) -> tuple[RGB, ...]:
+    return tuple(zip(*(colours[i::3] for i in range(3)), strict=True))
 
 
 def transparent(data: bytes, head: Header) -> tuple[int, ...] | None:

@@ -151,7 +151,9 @@ def _stray(root: str, split: str, path: str) -> Finding:
 def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
     """Find pictures in folders that no split reads; a folder is named once, by one of them.
 
-    `used` are the folders that some split reads whole, relative to root.
+    `used` are the folders that some split reads whole, relative to root. A folder that has one
+    picture of each name that one of these has, and no others, holds another form of the same
+    samples, such as cut-outs beside mattes.
     """
     used = {storage.normal(folder) for folder in used}
     if "." in used:
@@ -167,9 +169,14 @@ def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
                 yield Finding("stray", split, storage.join(root, path))
             elif is_folder and not storage.inside(root, storage.join(root, path)):
                 first = next(filter(is_picture, walk(root, path)), None)
-                if first is not None:
+                if first is not None and stems(root, path) not in (stems(root, u) for u in used):
                     text = f"{storage.join(root, path)}: no split has its pictures, such as {first}"
                     yield Finding("stray", split, text)
+
+
+def stems(root: str, folder: str) -> list[str]:
+    """Return the stems of the pictures below a folder, by name."""
+    return sorted(stem(path, folder) for path in pictures(root, folder))
 
 
 def _parents(folder: str) -> Iterator[str]:

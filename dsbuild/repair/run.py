@@ -57,7 +57,8 @@ def _repair(
         if name not in todo and not (states[name].index and states[name].values)
     }
     lost = [name for name in known.names if name not in known.plans]
-    todo |= {name for name in beside if not shards.restore_beside(known, name, states[name])}
+    found = {name: shards.beside(known, name, states[name]) for name in sorted(beside)}
+    todo |= {name for name, made in found.items() if made is None}
     root = _root(known, source, needed=bool(todo or lost))
     lost = plans.restore(known, root, lost) if lost else []
     if lost:
@@ -75,6 +76,8 @@ def _repair(
     )
     if staged and not same:
         control.open_for_work(known)
+    for path, data in (pair for made in found.values() if made for pair in made.items()):
+        storage.write(path, data)
     shards.swap(known, staged)
     control.write_plans(known)
     rejects = build.left_out(made.values())

@@ -45,7 +45,7 @@ def look(known: Known, workers: int, quiet: bool) -> dict[str, State]:
 def _state(task: tuple, advance: Advance, *, out: str) -> State:
     name, digest, beside = task
     path = storage.join(out, name)
-    whole = storage.stamp(path) is not None and storage.sha256(path)[0] == digest
+    whole = _there(path) and storage.sha256(path)[0] == digest
     advance(1, 0)
     index, values = beside or (None, None)
     return State(
@@ -55,16 +55,21 @@ def _state(task: tuple, advance: Advance, *, out: str) -> State:
     )
 
 
+def _there(path: str) -> bool:
+    """Tell whether a path leads to a file, and to no FIFO or device."""
+    return storage.stamp(path) is not None and not storage.odd(path)
+
+
 def _is(path: str, digest: str) -> bool:
-    if storage.stamp(path) is None:
+    if not _there(path):
         return False
     return hashlib.sha256(storage.read(path)[0]).hexdigest() == digest
 
 
-def restore_beside(known: Known, name: str, state: State) -> bool:
-    """Write the index and the list of label values of a whole shard from its records.
+def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
+    """Return path -> bytes of what a whole shard lacks of index and list of label values.
 
-    Returns whether they then have the digests that the receipt names.
+    They are made of its records; None where they have not the digests that the receipt names.
     """
     receipt, path = known.receipts[name], storage.join(known.out, name)
     made = {}
@@ -78,12 +83,10 @@ def restore_beside(known: Known, name: str, state: State) -> bool:
             lines = presence.lines(path, labels)
             made[manifest.values_path(known.out, name)] = (lines, receipt.values)
     except DsbuildError:
-        return False
+        return None
     if any(hashlib.sha256(data).hexdigest() != digest for data, digest in made.values()):
-        return False
-    for place, (data, _) in made.items():
-        storage.write(place, data)
-    return True
+        return None
+    return {place: data for place, (data, _) in made.items()}
 
 
 def write_beside(
@@ -145,7 +148,7 @@ def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bo
 def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
     """Tell whether a shard of which nothing is noted is whole, and another than the new one."""
     path = storage.join(known.out, name)
-    if storage.stamp(path) is None or storage.sha256(path)[0] == now.sha256:
+    if not _there(path) or storage.sha256(path)[0] == now.sha256:
         return False
     try:
         return len(tfrecord.walk(path)) > 0

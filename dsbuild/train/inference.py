@@ -197,8 +197,11 @@ class Predictor:
             logits = sized.logits(
                 self.trained, self._entries, scale, least=self.size, mirrored=mirrored
             )
-            kind = "sigmoid" if self.binary else "softmax"
-            found = keras.layers.Activation(kind, dtype="float32")(logits)
+            if logits.shape[-1] == 1 and not self.binary:
+                found = ops.ones_like(logits, dtype="float32")  # softmax warns of one class
+            else:
+                kind = "sigmoid" if self.binary else "softmax"
+                found = keras.layers.Activation(kind, dtype="float32")(logits)
             self._models[scale, mirrored] = _compiled(self._entries, found)
         return self._models[scale, mirrored]
 

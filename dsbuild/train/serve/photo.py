@@ -1,8 +1,8 @@
 """Images of files' bytes in TensorFlow's graph, with the pixels that `dsbuild predict` sees.
 
 JPEGs are decoded by the exact transform, and images turned as their EXIF orientation says: what
-`images.seen.pixels` does of JPEG and PNG. Source: ITU T.81, B.1; TIFF 6.0, section 2; EXIF 2.32,
-4.6.4; PNG 3, 5.3.
+`images.seen.pixels` does of JPEG and PNG, but for orientations in XMP. Source: ITU T.81, B.1;
+TIFF 6.0, section 2; EXIF 2.32, 4.6.4; PNG 3, 5.3.
 """
 
 import tensorflow as tf
@@ -11,6 +11,7 @@ _EXIF = tuple(b"Exif\0\0")
 _STANDALONE = (0x00, 0x01, *range(0xD0, 0xD9))  # markers without a length
 _APP1, _EOI, _SOS = 0xE1, 0xD9, 0xDA
 _ORIENTATION = 0x0112
+_SHORT, _LONG = 3, 4  # types of EXIF's values
 
 
 def pixels(data: tf.Tensor) -> tf.Tensor:
@@ -49,7 +50,10 @@ def _number(data: tf.Tensor, at: tf.Tensor, size: int, little: tf.Tensor | bool)
 
 
 def _of_tiff(tiff: tf.Tensor) -> tf.Tensor:
-    """Return the orientation of an EXIF block, int64 (); 1 where it has none or is damaged."""
+    """Return the orientation of an EXIF block, int64 (); 1 where it has none or is damaged.
+
+    One value of the type SHORT or LONG, as `images.base.orientation` takes it.
+    """
     start = tf.constant(0, tf.int64)
     order = _number(tiff, start, 4, False)
     little = tf.equal(order, 0x49492A00)  # II, 42
@@ -58,7 +62,12 @@ def _of_tiff(tiff: tf.Tensor) -> tf.Tensor:
     count = _number(tiff, first, 2, little)
     entries = first + 2 + 12 * tf.range(count, dtype=tf.int64)
     is_it = tf.equal(_number(tiff, entries, 2, little), _ORIENTATION)
-    value = _number(tiff, tf.concat([entries[is_it], [0]], 0)[0] + 8, 2, little)
+    is_it &= entries < tf.size(tiff, tf.int64) - 11
+    entry = tf.concat([entries[is_it], [0]], 0)[0]
+    kind = _number(tiff, entry + 2, 2, little)
+    short, long = (_number(tiff, entry + 8, size, little) for size in (2, 4))
+    value = tf.where(tf.equal(kind, _SHORT), short, tf.where(tf.equal(kind, _LONG), long, 0))
+    known &= tf.equal(_number(tiff, entry + 4, 4, little), 1)
     right = known & tf.reduce_any(is_it) & (value >= 1) & (value <= 8)
     return tf.where(right, value, 1)
 
