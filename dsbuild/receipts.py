@@ -67,6 +67,8 @@ class ShardReceipt:
         """Return the receipt as a JSON document, its digest within."""
         parts = {"rejects": [vars(r) for r in self.rejects], "statistics": vars(self.statistics)}
         document = normal(vars(self) | parts)
+        if not self.colours:
+            del document["colours"]  # as in receipts of versions that had none
         return document | {"digest": digest_of(document)}
 
 

@@ -1,7 +1,7 @@
 """Control files that are lost or damaged: written again from what is proved, or named."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dsbuild import folder, interop, manifest, storage
@@ -18,18 +18,25 @@ def open_for_work(known: Known) -> None:
         folder.open_for_work(known.out)
 
 
-def write_plans(known: Known) -> None:
-    """Write the plans of splits that are not as they should be."""
+def write_plans(known: Known, note: Callable[[str], None]) -> None:
+    """Write the plans of splits that are not as they should be, and say so."""
     for split, names in known.splits.items():
         plans = [known.plan(name, "") for name in names]
         if not files.holds(known.out, split, iter(plans)):
             files.save(known.out, split, plans)
+            note(_restored(files.path(known.out, split)))
 
 
-def restore(known: Known, rejects: Sequence[Reject]) -> Mapping[str, Any]:
+def _restored(path: str) -> str:
+    return f"{path} was lost or damaged, and is restored"
+
+
+def restore(
+    known: Known, rejects: Sequence[Reject], note: Callable[[str], None]
+) -> Mapping[str, Any]:
     """Write the files again that do not have the digests of the manifest; return that.
 
-    Raises PlanError for those that nothing gives back.
+    `note` is told which. Raises PlanError for those that nothing gives back.
     """
     out, document = known.out, known.document
     body = {key: value for key, value in document.items() if key not in ("files", "digest")}
@@ -41,6 +48,7 @@ def restore(known: Known, rejects: Sequence[Reject]) -> Mapping[str, Any]:
         data = found.get(name)
         if data is not None and hashlib.sha256(data).hexdigest() == digest:
             storage.write(storage.join(out, name), data)
+            note(_restored(storage.join(out, name)))
         else:
             failed.append(name)
     if storage.read(storage.join(out, manifest.NAME))[0] != manifest.text(document):

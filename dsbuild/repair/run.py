@@ -79,10 +79,10 @@ def _repair(
     for path, data in (pair for made in found.values() if made for pair in made.items()):
         storage.write(path, data)
     shards.swap(known, staged)
-    control.write_plans(known)
+    control.write_plans(known, note)
     rejects = build.left_out(made.values())
     if same:
-        document = control.restore(known, rejects)
+        document = control.restore(known, rejects, note)
     else:
         document = folder.close(out, known.recipe, _describe(known, made), rejects)
     control.remove_strays(known)

@@ -127,7 +127,8 @@ def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bo
             )
         digest = before.digest if before else entry.get("receipt")
         sha = known.sha256(name)
-        if now.sha256 == sha and digest in (None, now.digest):
+        # Manifests of earlier versions name no receipts, and these have other fields.
+        if now.sha256 == sha and ("receipt" not in entry or digest in (None, now.digest)):
             continue
         if sha is None and not _differs(known, name, now):
             continue
