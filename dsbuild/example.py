@@ -180,8 +180,8 @@ def _label(
         _same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
             kept = images.grey(data, head)
-            if header_only and kept is not None:
-                plain = labels.is_plain(data, head, layout.known(path))
+            plain = header_only and kept is not None
+            plain = plain and labels.is_plain(data, head, layout.known(path))
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
     found = layout.read(data, path)

@@ -60,6 +60,12 @@ class Recipe:
         return tuple(map(parse, (*self.extras, *self.layout.extras)))
 
     @property
+    def beta(self) -> float | None:
+        """That of the class weights, None where none were asked for."""
+        weights = (one for one in self.chosen if one.name == "weights")
+        return next((dict(one.parameters)["beta"] for one in weights), None)
+
+    @property
     def schema(self) -> schema.Schema:
         """The schema of the layout's records, with all that they may have."""
         return schema.load(self.layout.schema)

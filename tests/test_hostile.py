@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import html.parser
 import itertools
 import json
 import os
@@ -40,6 +39,7 @@ from dsbuild.layouts.pairs import Pairs
 from dsbuild.validate import validate
 from tests import fakes
 from tests.conftest import make
+from tests.pages import Reader
 
 TERMINAL = "\x1b]0;title\x07\x1b[2J\x1b[8m\x9b31m\x7f\u202e\u2066\u2028\r\n\b\t"
 EVIL = f"{TERMINAL}<script>alert(1)</script>\"'&</title>`|](javascript:x)"
@@ -176,24 +176,6 @@ def test_an_index_of_numbers_that_no_file_has_is_left_alone(theirs):
     assert isinstance(result.exception, SystemExit)
 
 
-class Page(html.parser.HTMLParser):
-    """The elements and attributes of a page."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.tags, self.texts = [], {}
-        self._open = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self._open = tag
-
-    def handle_data(self, data):
-        self.texts.setdefault(self._open, []).append(data)
-
-
 @pytest.mark.parametrize("which", ["theirs", "ours"])
 @pytest.mark.parametrize("words", ["", "--problems"])
 def test_hostile_names_are_text_of_the_page_alone(which, words, request, run, tmp_path):
@@ -203,7 +185,7 @@ def test_hostile_names_are_text_of_the_page_alone(which, words, request, run, tm
     assert result.exception is None or isinstance(result.exception, SystemExit)
     text = page.read_text()
     assert [c for c in text if not c.isprintable() and c != "\n"] == []
-    found = Page(text)
+    found = Reader(text)
     assert [tag for tag, _ in found.tags].count("script") == 2
     assert [tag for tag, _ in found.tags].count("title") >= 1
     for tag, attributes in found.tags:
@@ -211,7 +193,7 @@ def test_hostile_names_are_text_of_the_page_alone(which, words, request, run, tm
         assert not [name for name in attributes if name.startswith("on")]
         assert not {"src", "srcset", "action", "formaction"} & set(attributes)
         assert "url(" not in attributes.get("style", "")
-    said = "".join(itertools.chain(*found.texts.values()))
+    said = "".join(text for _, text in found.texts)
     assert "<script>alert(1)</script>" in said
 
 

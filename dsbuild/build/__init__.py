@@ -58,8 +58,8 @@ def build(
         entries = [shard for found in planned for shard in found.shards]
         todo = {shard.name for shard in entries if not standing[shard.name].receipt}
         stale = surplus(out, planned, others, note)
-        told = all(files.holds(out, found.split, found.plans()) for found in planned)
-        if todo or stale or not told or manifest.load(out) is None:
+        finished = not (todo or stale) and manifest.load(out) is not None
+        if not finished or not all(files.holds(out, p.split, p.plans()) for p in planned):
             folder.open_for_work(out)
             folder.forget(out, [*stale, *sorted(todo)])
             publish(request, planned)

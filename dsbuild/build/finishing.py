@@ -23,8 +23,8 @@ def finish(
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
     `written` are the receipts of all shards of `splits`, in any order. Raises ShardError where
-    some lack, or come twice; SampleError for a split whose labels betray a mistake that is not one
-    to `accept`.
+    some are missing, or come twice; SampleError for a split whose labels show a mistake that
+    `accept` does not name.
     """
     folder.sweep(out)  # what workers left that were lost on the way
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
@@ -39,9 +39,7 @@ def finish(
                 f"{len(expected) or 'its'} shards, each once: what ran the build lost some; run "
                 "the same command again, or with another --runner"
             )
-    weights = [one for one in recipe.chosen if one.name == "weights"]
-    beta = dict(weights[0].parameters)["beta"] if weights else None
-    document = describe(recipe, mine, dict.fromkeys(mine, beta), others)
+    document = describe(recipe, mine, dict.fromkeys(mine, recipe.beta), others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
     kept = [receipt for name in names if (receipt := receipts.load(out, name))]
     rejects = left_out([*(one for found in mine.values() for one in found), *kept])
@@ -96,7 +94,7 @@ def _several(out: str, written: Iterable[ShardReceipt]) -> bool:
 
 
 def tell(rejects: Iterable[Reject], note: Note) -> None:
-    """Note what rejects betray of samples that passed."""
+    """Note what rejects say about samples that passed."""
     if any(reject.kind == "luma" for reject in rejects):
         note(
             "some labels were left out, since they are the luma of the palette's colours; labels "

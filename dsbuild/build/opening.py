@@ -29,7 +29,6 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
         splits = [found.split for found in audit.splits]
         folder.refuse_strangers(out, splits)
         if request.overwrite:
-            folder.refuse_ambiguous(splits)
             _replace(request, audit, note)
         else:
             interop.load(out)  # damaged terms are named before hours of work

@@ -218,7 +218,7 @@ def _build(
     if dry_run and talks:
         count = tables.count(len(found.findings), "finding")
         echo(f"\n{count}; nothing was written, this was a dry run")
-    found.refuse(strict, asked.on_error == "skip" and not strict, asked.accept)
+    found.refuse(strict, asked.on_error == "skip", asked.accept)
     if dry_run:
         return
     talk = _silent if quiet else note

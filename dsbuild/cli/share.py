@@ -89,7 +89,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
     "--eval-size",
     metavar="SIDE",
     type=click.IntRange(1),
-    help="Of a run: pad images to this height and width at least, as `dsbuild evaluate` does.",
+    help="When exporting a run: pad images to at least this height and width, as `evaluate` does.",
 )
 @click.option(
     "--output-stride",

@@ -87,12 +87,9 @@ def open_for_work(out: str) -> None:
 
 def save_recipe(out: str, recipe: Recipe, splits: Iterable[str]) -> None:
     """Write the recipe that shards of some splits are being built by."""
-    known = betas(entries(out)) | {
-        split: dict(one.parameters)["beta"]
-        for split in splits
-        for one in recipe.chosen
-        if one.name == "weights"
-    }
+    known = betas(entries(out))
+    if recipe.beta is not None:
+        known |= dict.fromkeys(splits, recipe.beta)
     storage.write(state(out, RECIPE), recipe_text(recipe.document(), known))
 
 

@@ -126,13 +126,13 @@ def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[s
     `planned` is split -> name of a shard -> digest of its plan. An unfinished build of the
     same recipe is no loss: it goes on.
     """
-    whole = [name for name in shards(out) if _has_receipt(out, name)]
-    before, now = made(out), normal(recipe.document())
-    if not whole:
+    names = shards(out)
+    if not any(_has_receipt(out, name) for name in names):
         return
+    before, now = made(out), normal(recipe.document())
     if not before:
         digests = {digest for plans in planned.values() for digest in plans.values()}
-        found = [receipts.load(out, name) for name in whole]
+        found = (receipts.load(out, name) for name in names if _has_receipt(out, name))
         if not any(receipt and receipt.plan in digests for receipt in found):
             _refuse(out, ["its recipe cannot be read, and its shards are of other plans"])
         return

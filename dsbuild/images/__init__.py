@@ -24,6 +24,7 @@ __all__ = [
     "PNG",
     "Header",
     "check",
+    "class_header",
     "convert",
     "convertible",
     "decode",
@@ -205,13 +206,7 @@ def plane(data: bytes) -> np.ndarray:
     anything else: colours and lossy pixels are not classes. Sources are read by
     `labels.read`.
     """
-    head = label_header(data)
-    if head.format == "jpeg":
-        raise ImageError(
-            "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
-            "neighbouring classes; export the masks as PNG",
-            kind="jpeg",
-        )
+    head = class_header(data)
     if head.model not in ("grey", "palette"):
         raise ImageError(
             f"found an {head.model.upper()} label, expected one channel of class indices: map its "
@@ -233,6 +228,18 @@ def label_header(data: bytes) -> Header:
     return header(data)
 
 
+def class_header(data: bytes) -> Header:
+    """Return the header of a label of classes, which is no JPEG; raise ImageError."""
+    head = label_header(data)
+    if head.format == "jpeg":
+        raise ImageError(
+            "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
+            "neighbouring classes; export the masks as PNG",
+            kind="jpeg",
+        )
+    return head
+
+
 def refuse_label(head: Header) -> None:
     """Raise ImageError for a label that is no still picture of 8 bits at most."""
     found = f"{head.bits} bits a channel" if head.bits > 8 else f"{head.frames} frames"
@@ -244,9 +251,7 @@ def refuse_label(head: Header) -> None:
     head = dataclasses.replace(head, beside="") if head.beside else head  # which is left out
     reason = refusal(head)
     if reason:
-        # No label is encoded anew.
-        remedy = ", or let --unreadable reencode do so"
-        raise ImageError(f"label: {reason.removesuffix(remedy)}")
+        raise ImageError(f"label: {reason}")
 
 
 def histogram(plane: np.ndarray) -> dict[int, int]:

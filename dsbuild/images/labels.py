@@ -66,13 +66,7 @@ def read(data: bytes, known: Mapping[int, RGB]) -> Label:
     the data set's own; unknown ones stand for their indices. Three equal channels: their
     level. Raises ImageError for anything else: colours and lossy pixels are not classes.
     """
-    head = images.label_header(data)
-    if head.format == "jpeg":
-        raise ImageError(
-            "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
-            "neighbouring classes; export the masks as PNG",
-            kind="jpeg",
-        )
+    head = images.class_header(data)
     deep = head.model == "grey" and head.bits == 16
     images.refuse_label(dataclasses.replace(head, bits=8) if deep else head)
     if head.model == "palette":

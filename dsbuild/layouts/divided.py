@@ -19,10 +19,10 @@ from dsbuild.errors import LayoutError, PlanError
 from dsbuild.findings import Finding
 from dsbuild.layouts import written
 from dsbuild.layouts.trees import elsewhere, folders, has_picture, is_picture, pictures, stem
+from dsbuild.layouts.written import OTHERS
 from dsbuild.split_names import role, same
 
 VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
-OTHERS = "or name the other splits with --split"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Folders of pictures: walk them, match them by stem, say what is left over."""
 
+import functools
 import posixpath
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -160,6 +161,7 @@ def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
         return
     above = {folder.rpartition("/")[0] for folder in used}
     above |= {part for folder in above for part in _parents(folder)} | {""}
+    known = functools.cache(lambda: [stems(root, one) for one in used])
     for folder in sorted(above):
         for name, is_folder in storage.entries(storage.join(root, folder) if folder else root):
             path = posixpath.join(folder, name)
@@ -169,7 +171,7 @@ def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
                 yield Finding("stray", split, storage.join(root, path))
             elif is_folder and not storage.inside(root, storage.join(root, path)):
                 first = next(filter(is_picture, walk(root, path)), None)
-                if first is not None and stems(root, path) not in (stems(root, u) for u in used):
+                if first is not None and stems(root, path) not in known():
                     text = f"{storage.join(root, path)}: no split has its pictures, such as {first}"
                     yield Finding("stray", split, text)
 

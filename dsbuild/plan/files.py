@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from dsbuild import manifest, plan, storage
 from dsbuild.errors import ShardError
-from dsbuild.layouts import Sample
 from dsbuild.plan import ShardPlan
 from dsbuild.recipe import Recipe
 
@@ -47,16 +46,6 @@ def holds(out: str, split: str, plans: Iterable[ShardPlan]) -> bool:
     lines = (shard.line().encode() for shard in plans)
     with storage.reading(name) as (file, _):
         return all(one == other for one, other in itertools.zip_longest(file, lines))
-
-
-def samples(out: str, split: str) -> dict[str, tuple[Sample, ...]]:
-    """Return shard -> its samples in order; none where the split has no plan."""
-    name = path(out, split)
-    if storage.stamp(name) is None:
-        return {}
-    with storage.reading(name) as (file, _):
-        found = [plan.read_line(line, name) for line in file]
-    return {line.name: line.samples for line in found}
 
 
 def lines(out: str) -> Iterator[plan.Line]:

@@ -1,5 +1,6 @@
 """What the control files of a folder say, each taken only as far as its digests prove it."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +35,11 @@ class Known:
     receipts: dict[str, ShardReceipt] = field(default_factory=dict)
     plans: dict[str, tuple[Sample, ...]] = field(default_factory=dict)
 
+    @functools.cached_property
+    def _entries(self) -> Mapping[str, Mapping[str, Any]]:
+        splits = (self.document or {}).get("splits", {}).values()
+        return {one["name"]: one for split in splits for one in split["shards"]}
+
     @property
     def names(self) -> list[str]:
         """The names of all shards."""
@@ -41,8 +47,7 @@ class Known:
 
     def entry(self, name: str) -> Mapping[str, Any]:
         """Return what the manifest says of a shard, nothing where there is none."""
-        split = (self.document or {}).get("splits", {}).get(manifest.split_of(name), {})
-        return next((one for one in split.get("shards", ()) if one["name"] == name), {})
+        return self._entries.get(name, {})
 
     def sha256(self, name: str) -> str | None:
         """Return the sha256 that a shard was written with, None where nothing tells."""
@@ -120,7 +125,7 @@ def _sets(out: str, names: set[str]) -> dict[str, list[str]]:
     for name in sorted(names):
         splits.setdefault(manifest.split_of(name) or "", []).append(name)
     for split, mine in splits.items():
-        if mine != manifest.siblings(mine[0])[: len(mine) + 1]:
+        if mine != manifest.siblings(mine[0]):
             raise PlanError(
                 f"{out}: there is no manifest, and plans and receipts of split {split} are of "
                 f"{len(mine)} shards, such as {mine[0]}, which are no whole set; run the command "

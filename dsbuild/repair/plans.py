@@ -5,7 +5,7 @@ Nothing is believed but a plan with the digest that receipt or manifest name.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dsbuild import listing, storage, tfrecord, wire
+from dsbuild import listing, manifest, storage, tfrecord, wire
 from dsbuild.errors import DsbuildError
 from dsbuild.layouts import Sample
 from dsbuild.plan import ShardPlan
@@ -51,16 +51,11 @@ def _candidates(
     count = len(receipt.sources) if receipt else entry.get("records", 0)
     begin = sum(
         len(known.plans[other]) if other in known.plans else known.entry(other).get("records", 0)
-        for other in known.splits[known_split(known, name)]
+        for other in known.splits[manifest.split_of(name)]
         if other < name
     )
     yield samples[begin : begin + count]
     yield rest[:count]
-
-
-def known_split(known: Known, name: str) -> str:
-    """Return the split of a shard."""
-    return next(split for split, names in known.splits.items() if name in names)
 
 
 def _keys(known: Known, name: str) -> list[str] | None:

@@ -76,8 +76,8 @@ def _repair(
     )
     if staged and not same:
         control.open_for_work(known)
-    for path, data in (pair for made in found.values() if made for pair in made.items()):
-        storage.write(path, data)
+    for files in filter(None, found.values()):
+        storage.write_all(files)
     shards.swap(known, staged)
     control.write_plans(known, note)
     rejects = build.left_out(made.values())

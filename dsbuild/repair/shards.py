@@ -12,7 +12,7 @@ from dsbuild.job import Advance, Job
 from dsbuild.plan import ShardPlan
 from dsbuild.receipts import ShardReceipt
 from dsbuild.repair.known import Known
-from dsbuild.shard import sources
+from dsbuild.shard import holds, sources
 
 Note = Callable[[str], None]
 
@@ -61,9 +61,7 @@ def _there(path: str) -> bool:
 
 
 def _is(path: str, digest: str) -> bool:
-    if not _there(path):
-        return False
-    return hashlib.sha256(storage.read(path)[0]).hexdigest() == digest
+    return not storage.odd(path) and holds(path, digest)
 
 
 def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:

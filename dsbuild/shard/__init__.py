@@ -146,7 +146,7 @@ def check_shard(
         (manifest.index_path(out, shard.name), "index", receipt.index),
         (manifest.values_path(out, shard.name), "list of label values", receipt.values),
     ):
-        if digest is not None and not _is(found, digest):
+        if digest is not None and not holds(found, digest):
             return Standing(None, f"its {what} is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
@@ -160,7 +160,7 @@ def check_shard(
     return Standing(dataclasses.replace(receipt, sources=()))
 
 
-def _is(path: str, digest: str) -> bool:
+def holds(path: str, digest: str) -> bool:
     """Tell whether a small file is there, and has a sha256."""
     if storage.stamp(path) is None:
         return False

@@ -9,7 +9,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
@@ -244,22 +244,21 @@ def move(path: str, to: str) -> None:
 def remove(*paths: str) -> None:
     """Remove files; one that is not there is no error."""
     for path in paths:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
+        _remove(path, os.unlink)
 
 
 def remove_empty(folder: str) -> None:
     """Remove an empty folder; one that is not there is no error."""
+    _remove(folder, os.rmdir)
+
+
+def _remove(path: str, call: Callable[[str], None]) -> None:
     try:
-        os.rmdir(folder)
+        call(path)
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise StorageError(f"{folder}: cannot be removed: {error.strerror}") from error
+        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
 
 
 def sweep(folder: str) -> None:
