@@ -1,5 +1,6 @@
 """The page in a headless Chromium; skipped where playwright or Chromium are missing."""
 
+import json
 import pathlib
 import shutil
 
@@ -169,9 +170,11 @@ def test_markup_in_keys_is_text(opened, tmp_path, run):
         (root / part / "<").mkdir()
         for path in sorted((root / part / "a").iterdir()):
             path.rename(root / part / "<" / f"script>{path.stem}{evil}{path.suffix}")
-    (root / "names.txt").write_text(f"</script><script>alert(2)</script>\n{evil}\nplain\n")
+    # As JSON, since a list of plain lines may hold no markup.
+    names = ["</script><script>alert(2)</script>", evil, "plain"]
+    (root / "names.json").write_text(json.dumps(names))
     made = tmp_path / "made"
-    assert run("pairs", root, made, "--classes", root / "names.txt", "--quiet").exit_code == 0
+    assert run("pairs", root, made, "--classes", root / "names.json", "--quiet").exit_code == 0
     tab = opened(made)
     assert tab.locator(".card").count() == 12
     assert tab.locator(".card", has_text="</script>").count() == 6
