@@ -26,7 +26,11 @@ class DsbuildError(Exception):
 
 
 class StorageError(DsbuildError):
-    """A file or folder cannot be listed, read, written or locked."""
+    """A disk, a store or the way to it is in trouble: nothing is said of the data there."""
+
+
+class NoFileError(StorageError):
+    """There is no such file, or something else is in its place: the data's own fault."""
 
 
 class ImageError(DsbuildError):

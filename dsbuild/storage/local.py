@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from dsbuild.errors import StorageError
+from dsbuild.errors import NoFileError, StorageError
 
 # What is no file, and may never end: nothing of the kind is opened for longer than to see it.
 _ODD = (
@@ -94,9 +94,9 @@ def _leads_to_folder(entry: os.DirEntry) -> bool:
 
 def _unread(path: str, error: OSError) -> StorageError:
     if isinstance(error, FileNotFoundError):
-        return StorageError(f"{path}: there is no such file")
+        return NoFileError(f"{path}: there is no such file")
     if found := odd(path):
-        return StorageError(f"{path}: found {found}, expected a file")
+        return NoFileError(f"{path}: found {found}, expected a file")
     return StorageError(f"{path}: cannot be read: {error.strerror}")
 
 

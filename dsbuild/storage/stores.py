@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from dsbuild.errors import StorageError
+from dsbuild.errors import NoFileError, StorageError
 from dsbuild.storage import urls
 
 SECONDS = "DSBUILD_STORE_SECONDS"  # how long a request is tried before it fails
@@ -98,7 +98,7 @@ def errors(url: str, done: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         if re.search(_NO_BUCKET, str(error)) is None:
-            raise StorageError(f"{url}: there is no such file") from None
+            raise NoFileError(f"{url}: there is no such file") from None
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
     except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
