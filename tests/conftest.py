@@ -125,13 +125,20 @@ def bucket(request):
 
 
 def _with_environment(monkeypatch, variables, value):
-    from dsbuild.storage import stores
-
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
-    stores.open_store.cache_clear()
+    forget()
     yield value
+    forget()
+
+
+def forget():
+    """Have stores opened anew, by the environment of now, as if none had been reached."""
+    from dsbuild.storage import patience, stores, uploads
+
     stores.open_store.cache_clear()
+    patience.forget()
+    uploads.forget()
 
 
 @pytest.fixture

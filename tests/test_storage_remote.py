@@ -10,7 +10,7 @@ import pytest
 
 from dsbuild import storage
 from dsbuild.errors import StorageError
-from dsbuild.storage import remote, stores, urls, window
+from dsbuild.storage import patience, remote, stores, urls, window
 from tests.stores import SECRET, s3_bucket, s3_environment, signed
 
 ODD = ["a b.txt", "50%25 #1.png", "ü/日本.jpg", "a+b=c&d.txt", "~[x]{y}^`|'\"<>\\", "icon@2x.png"]
@@ -293,7 +293,7 @@ def test_what_is_told_of_an_error():
 def test_seconds_are_checked(monkeypatch):
     monkeypatch.setenv(stores.SECONDS, "soon")
     with pytest.raises(StorageError, match="DSBUILD_STORE_SECONDS='soon'"):
-        stores.patience()
+        patience.seconds()
 
 
 def test_without_obstore_the_extra_is_named():

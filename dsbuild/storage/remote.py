@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import stores, temporary
+from dsbuild.storage import stores, temporary, uploads
 from dsbuild.storage.local import Stamp
 
-PART = 8 << 20  # bytes in memory before a file is spooled to disk; of a part of an upload
+PART = 8 << 20  # bytes in memory before a file is spooled to disk
 _FIRST, _MOST = 1 << 18, 8 << 20  # bytes that a reader asks for: at first, and reading on
+_PIECE = 1 << 20  # bytes of an answer that are kept where it breaks off behind them
 _FOLDERS = 64  # listings that are kept while stamps are asked for
 
 
@@ -86,14 +87,34 @@ def _listing(url: str) -> tuple[dict[str, Any], list[str]]:
 
 
 def read(url: str) -> tuple[bytes, Stamp]:
-    """Return a whole object and its stamp, of one request."""
+    """Return a whole object and its stamp, of one request where that does not break off."""
     store, key = stores.at(url)
 
     def get() -> tuple[bytes, Stamp]:
         found = stores.library().get(store, key)
-        return found.bytes().to_bytes(), _stamp(found.meta)
+        return _came(found), _stamp(found.meta)
 
-    return stores.ask(url, "read", get)
+    data, stamp = stores.ask(url, "read", get)
+    if len(data) == stamp.size:
+        return data, stamp
+    raw = _Ranges(url)  # which goes on where it broke off
+    with io.BufferedReader(raw, 1 << 16) as file:
+        return file.read(), raw.stamp
+
+
+def _came(found: Any) -> bytes:
+    """Return the bytes of an answer; where it breaks off, those that came before, if any."""
+    begin, end = found.range
+    if end - begin <= _PIECE:
+        return found.bytes().to_bytes()
+    pieces = []
+    try:
+        for piece in found.stream(_PIECE):
+            pieces.append(piece)
+    except (stores.library().exceptions.BaseError, OSError):
+        if not pieces:
+            raise
+    return b"".join(pieces)
 
 
 def read_part(url: str, offset: int, size: int) -> bytes:
@@ -122,7 +143,7 @@ class _Ranges(io.RawIOBase):
         self._store, self._key = stores.at(url)
         head = functools.partial(stores.library().head, self._store, self._key)
         meta = stores.ask(url, "read", head)
-        self.size, self._version = meta["size"], meta["e_tag"]
+        self.size, self.stamp, self._version = meta["size"], _stamp(meta), meta["e_tag"]
         self._at = self._start = 0
         self._data, self._ahead = b"", _FIRST
 
@@ -158,13 +179,15 @@ class _Ranges(io.RawIOBase):
 
         def get() -> tuple[Any, Any]:
             found = stores.library().get(self._store, self._key, options=options)
-            return memoryview(found.bytes()), found.meta
+            return memoryview(_came(found)), found.meta
 
         self._data, meta = stores.ask(self._url, "read", get)
         self._start = self._at
         # Not all stores heed the condition.
-        if meta["e_tag"] != self._version or len(self._data) != end - self._at:
+        if meta["e_tag"] != self._version or not 0 < len(self._data) <= end - self._at:
             raise StorageError(f"{self._url}: cannot be read: it was replaced meanwhile")
+        if len(self._data) < end - self._at:
+            self._ahead = 0  # a way that breaks off is asked for little at a time
 
 
 @contextlib.contextmanager
@@ -176,7 +199,7 @@ def writing(url: str) -> Iterator[BinaryIO]:
     stores.at(url)
     with temporary.named(url), tempfile.SpooledTemporaryFile(PART) as file:
         yield file
-        _put(url, file)
+        uploads.put(url, file)
 
 
 @contextlib.contextmanager
@@ -187,17 +210,7 @@ def placing(url: str) -> Iterator[str]:
         path = os.path.join(folder, os.path.basename(url))
         yield path
         with open(path, "rb") as file:
-            _put(url, file)
-
-
-def _put(url: str, file: BinaryIO) -> None:
-    store, key = stores.at(url)
-
-    def put() -> None:
-        file.seek(0)
-        stores.library().put(store, key, file, chunk_size=PART, max_concurrency=4)
-
-    stores.ask(url, "written", put)
+            uploads.put(url, file)
 
 
 def remove(*urls: str) -> None:

@@ -10,16 +10,33 @@ import json
 import multiprocessing
 import os
 import re
-import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage import urls
+from dsbuild.storage import patience, troubles, urls
+from dsbuild.storage.patience import SECONDS as SECONDS
+from dsbuild.storage.troubles import Passes
+from dsbuild.storage.troubles import told as told
 
-SECONDS = "DSBUILD_STORE_SECONDS"  # how long a request is tried before it fails
-_DEFAULT = 60
+_STALL = 20.0  # seconds without a byte, after which a request is given up and made again
+_ALL = "1h"  # that no request outlives, however slowly it goes on
+_ENDPOINTS = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT",
+    "AZURE_ENDPOINT",
+    "AZURE_STORAGE_ENDPOINT",
+)
+_HEADERS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+)
 
 
 def library() -> Any:
@@ -36,26 +53,26 @@ def library() -> Any:
     return obstore
 
 
-def patience() -> float:
-    """Return for how many seconds a request is tried."""
-    asked = os.environ.get(SECONDS, "")
-    try:
-        seconds = float(asked or _DEFAULT)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds <= 3600:
-        raise StorageError(f"{SECONDS}={asked!r}: expected a number of seconds, up to 3600")
-    return seconds
+def stall() -> float:
+    """Return after how many seconds without a byte a request is made again.
+
+    Less than the budget, or one request that is never answered would spend it.
+    """
+    return min(_STALL, max(1.0, patience.seconds() / 3))
 
 
-def at(url: str) -> tuple[Any, str]:
-    """Return the store that a URL leads to, and the key in it."""
+def at(url: str, limit: float | None = None) -> tuple[Any, str]:
+    """Return the store that a URL leads to, and the key in it.
+
+    `limit` is for how many seconds its requests may hear nothing, `stall` by default. While a
+    body is sent nothing is heard, so that is to be as long as this may take.
+    """
     place = urls.split(url)
-    return open_store(place.scheme, place.bucket), place.key
+    return open_store(place.scheme, place.bucket, stall() if limit is None else limit), place.key
 
 
 @functools.cache
-def open_store(scheme: str, bucket: str) -> Any:
+def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
     """Return a store, the same one as long as this process lives."""
     kinds = library().store
     if scheme == "memory":
@@ -64,19 +81,25 @@ def open_store(scheme: str, bucket: str) -> Any:
                 f"memory://{bucket}: lies in the memory of one process, and this is a worker of "
                 "it; use --workers 1"
             )
-        return kinds.MemoryStore()
-    seconds = patience()
-    backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10)}
+        return _memory(bucket)
+    _check_environment()
+    # obstore itself bridges short troubles only, so that a listing of many pages and an upload of
+    # many parts need not begin anew for one of them; `ask` has the patience.
     retries = {
-        "max_retries": 20,
-        "retry_timeout": timedelta(seconds=seconds),
-        "backoff": backoff,
+        "max_retries": 1000,
+        "retry_timeout": timedelta(seconds=min(limit, patience.seconds()) / 10),
+        "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1)},
     }
     # Not as client_options, which would replace those of the environment, AWS_ALLOW_HTTP say.
-    config = {"timeout": f"{seconds * 1000:.0f}ms"}
+    config = {
+        "timeout": _ALL,
+        "read_timeout": f"{limit * 1000:.0f}ms",
+        "connect_timeout": f"{min(limit, 5) * 1000:.0f}ms",
+    }
     emulator = os.environ.get("STORAGE_EMULATOR_HOST") if scheme == "gs" else None
     if emulator:  # as Google's own clients understand it
         base = emulator if "://" in emulator else f"http://{emulator}"
+        _check_endpoint("STORAGE_EMULATOR_HOST", base)
         key = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
         key |= {"gcs_base_url": base, "disable_oauth": True}
         config |= {"service_account_key": json.dumps(key), "allow_http": "true"}
@@ -85,72 +108,95 @@ def open_store(scheme: str, bucket: str) -> Any:
         return kind(bucket, config=config, retry_config=retries)
 
 
+@functools.cache
+def _memory(bucket: str) -> Any:
+    return library().store.MemoryStore()
+
+
+def _check_environment() -> None:
+    """Raise StorageError for what obstore would not refuse, but break down at."""
+    for name in _ENDPOINTS:
+        if name in os.environ:
+            _check_endpoint(name, os.environ[name])
+    for name in _HEADERS:
+        value = os.environ.get(name, "")
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise StorageError(
+                f"{name}: found a blank, a line break or a character beyond ASCII in it, expected "
+                "none; set it anew"
+            )
+
+
+def _check_endpoint(name: str, value: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not (value.isascii() and value.isprintable()) or " " in value:
+        raise StorageError(
+            f"{name}: found no URL of a host, expected one such as https://HOST:9000"
+        )
+
+
 @contextlib.contextmanager
 def errors(url: str, done: str) -> Iterator[None]:
     """Turn what obstore raises into a StorageError: where, what cannot be done, why, what to do.
 
-    The chain is cut, and nothing of obstore's text is repeated but what `told` knows to be
-    harmless: it holds whole requests, on Azure with their signature.
+    The chain is cut, so that nothing of obstore's text is shown.
     """
     try:
         yield
     except StorageError:
         raise
     except FileNotFoundError as error:
-        if re.search(_NO_BUCKET, str(error)) is None:
+        if re.search(troubles.NO_BUCKET, str(error)) is None:
             raise NoFileError(f"{url}: there is no such file") from None
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
     except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
 
 
-def ask(url: str, done: str, call: Callable[[], Any]) -> Any:
-    """Return call(), tried again where the connection breaks off in the middle of an answer.
+def tries(url: str, budget: float | None = None) -> patience.Tries:
+    """Return the tries of a request; `budget` is in seconds, the user's by default."""
+    place = urls.split(url)
+    return patience.Tries(f"{place.scheme}://{place.bucket}", budget)
 
-    obstore does so itself, but not for the answers that it reads whole, such as listings.
+
+def ask(url: str, done: str, call: Callable[[], Any], trying: patience.Tries | None = None) -> Any:
+    """Return call(), tried again while a trouble lasts that passes, until `trying` ends it.
+
     Raises as `errors` does.
     """
+    trying = trying or tries(url)
     with errors(url, done):
-        end = time.monotonic() + patience()
         while True:
             try:
-                return call()
-            except library().exceptions.GenericError as error:
-                if _BROKEN_OFF not in told(error) or time.monotonic() > end:
+                answer = call()
+            except library().exceptions.BaseError as error:
+                kind = troubles.passes(error)
+                if kind is Passes.NEVER:
+                    trying.moved()
                     raise
-            time.sleep(0.3)
+                if kind is Passes.IF_REACHED and not trying.reached:
+                    raise
+                if not trying.again(troubles.said(error)):
+                    raise StorageError(
+                        f"{url}: cannot be {done}: {_spent(error, trying)}"
+                    ) from None
+            except FileNotFoundError:
+                trying.moved()
+                raise
+            else:
+                trying.moved()
+                return answer
 
 
-_BROKEN_OFF = "the connection breaks off"
-_NO_BUCKET = "NoSuchBucket|ContainerNotFound"
-_REMEDIES = (
-    (_NO_BUCKET, "there is no such bucket; create it first"),
-    (
-        r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|MissingCredentials|Unauthenticated",
-        "the store wants credentials, and none were found or taken; set them in the environment "
-        "(docs/object-stores.md)",
-    ),
-    (r"status code: 40[13]|PermissionDenied", "not allowed; check credentials and rights"),
-    (r"status code: 404", "not found; check the bucket and the endpoint"),
-    (r"status code: (429|5\d\d)", "the store is busy or broken"),
-    (r"URL scheme is not allowed|BadScheme", "the endpoint is http://; set AWS_ALLOW_HTTP=true"),
-    (r"TimedOut|kind: Timeout|timed out", "the store does not answer in time"),
-    (r"kind: Connect|tcp connect|dns error", "the store cannot be reached; check the endpoint"),
-    (r"kind: (Request|Body|Decode|Interrupted)|HTTP error", _BROKEN_OFF),
-    (r"Precondition", "it was replaced meanwhile by someone else"),
-    (r"Could not parse path|Error parsing Path", "no name that dsbuild can ask a store for"),
-)
-
-
-def told(error: Exception) -> str:
-    """Say what an error of obstore is about, and what to do, without a word of the request.
-
-    >>> told(Exception("PUT https://h/b/k?sig=S - status code: 503 Slow: <Code>SlowDown</Code>"))
-    'the store is busy or broken (503 SlowDown); finished work is kept: run the same command again'
-    """
-    text = f"{type(error).__name__}: {error}"
-    said = next((said for pattern, said in _REMEDIES if re.search(pattern, text)), "it failed")
-    status, code = re.search(r"status code: (\d{3})", text), re.search(r"<Code>(\w{1,40})<", text)
-    seen = " ".join(found[1] for found in (status, code) if found) or type(error).__name__
-    again = "" if ";" in said else "; finished work is kept: run the same command again"
-    return f"{said} ({seen}){again}"
+def _spent(error: Exception, trying: patience.Tries) -> str:
+    """Say what was tried for how long, and how to have it tried for longer."""
+    more = min(patience.MOST, round(5 * patience.seconds()))
+    return (
+        f"{troubles.said(error)}, tried for {trying.tried:.0f} s; "
+        f"{troubles.AGAIN}, with {patience.OPTION} {more} (or {patience.SECONDS}={more}) if it "
+        "is to wait for longer"
+    )

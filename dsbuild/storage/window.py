@@ -1,9 +1,10 @@
 """Objects read ahead: while one is worked on, the next ones are on their way."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from dsbuild.storage import remote
+from dsbuild.storage import patience, remote
 from dsbuild.storage.local import Stamp
 
 Read = Callable[[str], tuple[bytes, Stamp]]
@@ -36,9 +37,11 @@ def ahead(urls: Iterable[str]) -> Iterator[Read]:
         fill()
         return future.result()
 
-    pool = ThreadPoolExecutor(WIDTH, "dsbuild-ahead")
+    done = threading.Event()
+    pool = ThreadPoolExecutor(WIDTH, "dsbuild-ahead", patience.heed, (done,))
     try:
         fill()
         yield read
     finally:
+        done.set()  # nobody waits any more for what waits for the store
         pool.shutdown(wait=True, cancel_futures=True)

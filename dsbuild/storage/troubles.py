@@ -1,0 +1,140 @@
+"""What errors of obstore are about: what to say, what to do, and whether they pass.
+
+Nothing of obstore's text is repeated but what is known to be harmless: it holds whole requests,
+on Azure with their signature.
+"""
+
+import enum
+import re
+
+
+class Passes(enum.Enum):
+    """Whether a trouble passes: what was never reached may just have a wrong name."""
+
+    NEVER = enum.auto()
+    IF_REACHED = enum.auto()
+    ALWAYS = enum.auto()
+
+
+_NEVER, _IF_REACHED, _ALWAYS = Passes
+NO_BUCKET = "NoSuchBucket|ContainerNotFound"
+_SLOW = "the store does not answer in time"
+_AWAY = "the store cannot be reached: "
+_TROUBLES = (
+    (NO_BUCKET, "there is no such bucket; create it first, or check its name", _NEVER),
+    (
+        r"BareRedirect|PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint",
+        "the bucket lies in another region, or at another endpoint; set AWS_REGION to {region}",
+        _NEVER,
+    ),
+    (
+        r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|MissingCredentials|Unauthenticated",
+        "the store wants credentials, and none were found or taken; set them in the environment "
+        "(docs/object-stores.md)",
+        _IF_REACHED,
+    ),
+    (
+        r"Missing(AccessKeyId|SecretAccessKey|Account)\b|(Open|Decode)Credentials|"
+        r"InvalidAccessKey\b",
+        "credentials are not complete, or cannot be read; set them in the environment "
+        "(docs/object-stores.md)",
+        _NEVER,
+    ),
+    (r"RequestTimeTooSkewed", "the clock of this machine is wrong; set it", _NEVER),
+    (r"status code: 40[13]|PermissionDenied", "not allowed; check credentials and rights", _NEVER),
+    (r"status code: 404", "not found; check the bucket and the endpoint", _NEVER),
+    (r"status code: (408|400.*<Code>RequestTimeout<)", _SLOW, _ALWAYS),
+    (
+        r"status code: 400",
+        "the store refuses the request; check credentials, region and endpoint",
+        _NEVER,
+    ),
+    (r"status code: 50[15]", "the store knows no such request; check the endpoint", _NEVER),
+    (r"status code: (429|5\d\d)", "the store is busy or broken", _ALWAYS),
+    (
+        r"URL scheme is not allowed|BadScheme",
+        "the endpoint is no https:// one; set AWS_ALLOW_HTTP=true (AZURE_ALLOW_HTTP=true) if it is "
+        "an http:// one",
+        _NEVER,
+    ),
+    (
+        r"InvalidCertificate|invalid peer certificate|UnknownIssuer",
+        "the certificate of {host} is not trusted; check {endpoint}",
+        _NEVER,
+    ),
+    (
+        r"InvalidContentType|InvalidMessage|Parse\(\s",
+        _AWAY + "{host} speaks http:// where https:// is said, or not HTTP at all; check "
+        "{endpoint}",
+        _IF_REACHED,
+    ),
+    (r"dns error", _AWAY + "no host is known as {host}; check {endpoint}", _IF_REACHED),
+    (
+        r"ConnectionRefused",
+        _AWAY + "nothing listens at {host}; check {endpoint}",
+        _IF_REACHED,
+    ),
+    (r"kind: Connect", _AWAY + "{host} takes no connection; check {endpoint}", _IF_REACHED),
+    (r"TimedOut|kind: Timeout|timed out", _SLOW, _ALWAYS),
+    (
+        r"kind: (Request|Body|Decode|Interrupted)|HTTP error|InvalidListResponse",
+        "the connection breaks off",
+        _ALWAYS,
+    ),
+    (r"Precondition", "it was replaced meanwhile by someone else", _NEVER),
+    (
+        r"Could not parse path|Error parsing Path",
+        "no name that dsbuild can ask a store for",
+        _NEVER,
+    ),
+)
+_UNKNOWN = ("", "it failed", _NEVER)
+_ENDPOINTS = {
+    "S3": "AWS_ENDPOINT_URL",
+    "GCS": "STORAGE_EMULATOR_HOST",
+    "MicrosoftAzure": "AZURE_ENDPOINT",
+}
+AGAIN = "finished work is kept: run the same command again"
+
+
+def _row(error: Exception) -> tuple[str, str, tuple[str, str, Passes]]:
+    text = f"{type(error).__name__}: {error}"
+    return text, *(
+        next(((row[0], row) for row in _TROUBLES if re.search(row[0], text)), ("", _UNKNOWN))
+    )
+
+
+def passes(error: Exception) -> Passes:
+    """Tell whether what befell a request passes by itself."""
+    return _row(error)[2][2]
+
+
+def slow(error: Exception) -> bool:
+    """Tell whether a request took too long."""
+    return _row(error)[2][1] == _SLOW
+
+
+def said(error: Exception) -> str:
+    """Say what an error of obstore is about, and what to do, without a word of the request.
+
+    >>> said(Exception("PUT https://h/b/k?sig=S - status code: 503 Slow: <Code>SlowDown</Code>"))
+    'the store is busy or broken (503 SlowDown)'
+    """
+    text, _, (_, line, _) = _row(error)
+    host = re.search(r"Error performing \w+ https?://(?:[^/@\s]*@)?([\w.:\[\]-]+)", text)
+    region = re.search(r"<Region>([a-z0-9-]{1,30})<", text)
+    store = re.search(r'store: "(\w+)"', text)
+    line = line.format(
+        host=host[1] if host else "the endpoint",
+        region=region[1] if region else "its own",
+        endpoint=_ENDPOINTS.get(store[1] if store else "", "the endpoint"),
+    )
+    status, code = re.search(r"status code: (\d{3})", text), re.search(r"<Code>(\w{1,40})<", text)
+    seen = " ".join(found[1] for found in (status, code) if found) or type(error).__name__
+    return f"{line} ({seen})"
+
+
+def told(error: Exception) -> str:
+    """Return what is said of an error that ends the work."""
+    line = said(error)
+    return line if ";" in line else f"{line}; {AGAIN}"

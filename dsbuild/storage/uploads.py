@@ -1,0 +1,137 @@
+"""Files sent to a store: in parts, of which a slow link is given smaller and fewer at a time.
+
+While a body is sent the client hears nothing, so a request that stalls and one on a slow link
+look alike. What tells them apart is a limit by size, for ever slower links, and a small question
+between two of them, which a store that is away would not answer.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple
+
+from dsbuild.errors import StorageError
+from dsbuild.storage import stores, troubles, urls
+
+
+class Pace(NamedTuple):
+    """How a link is used: bytes of a request, requests at a time, bytes a second of each.
+
+    S3 and Google's store take no parts below 5 MiB but the last one.
+    """
+
+    part: int
+    width: int
+    rate: int
+
+
+PACES = (
+    Pace(8 << 20, 4, 512 << 10),
+    Pace(5 << 20, 4, 128 << 10),
+    Pace(5 << 20, 2, 32 << 10),
+    Pace(5 << 20, 1, 16 << 10),
+)
+_found: dict[str, int] = {}  # bucket -> which of them its link needed last
+
+
+def forget() -> None:
+    """Forget what links needed."""
+    _found.clear()
+
+
+class _SlowError(Exception):
+    """A request took longer than its limit, which the message says."""
+
+
+def put(url: str, file: BinaryIO) -> None:
+    """Send a file to where it then appears whole; raise StorageError.
+
+    The pace of a link that was found slow is kept for the files that follow, and left again
+    where one of them proves it too cautious.
+    """
+    place = urls.split(url)
+    bucket, size = f"{place.scheme}://{place.bucket}", file.seek(0, os.SEEK_END)
+    watched = _Watched(file)
+    while True:
+        number = min(_found.get(bucket, 0), len(PACES) - 1)
+        try:
+            seconds = _send(url, watched, size, PACES[number])
+            break
+        except _SlowError as error:
+            _wait_for_an_answer(url)
+            if number + 1 == len(PACES):
+                raise StorageError(
+                    f"{url}: cannot be written: {error}, though the store answers, so the link is "
+                    "too slow; make smaller files, by --shard-size 1MB, or build nearer to the "
+                    "bucket"
+                ) from None
+            _found[bucket] = number + 1
+    if number and size >= PACES[number].part:
+        faster = PACES[number - 1]
+        if size >= seconds * faster.rate * faster.width:
+            _found[bucket] = number - 1
+
+
+def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
+    """Send a file at a pace; return the seconds of the try that succeeded; raise _SlowError."""
+    body = min(size, pace.part)
+    limit = _limit(body, pace)
+    store, key = stores.at(url, limit)
+    trying = stores.tries(url)
+    file.watch(pace, trying.moved)
+
+    def send() -> float:
+        file.seek(0)
+        begin = time.monotonic()
+        options = {"chunk_size": pace.part, "max_concurrency": pace.width}
+        try:
+            stores.library().put(store, key, file, **options)
+        except stores.library().exceptions.BaseError as error:
+            if troubles.slow(error):
+                raise _SlowError(f"{body:,} bytes took longer than {limit:.0f} s") from None
+            raise
+        return time.monotonic() - begin
+
+    return stores.ask(url, "written", send, trying)
+
+
+def _limit(size: int, pace: Pace) -> float:
+    """Return how long a request may take: twice what it takes at this rate, or a stall.
+
+    By powers of two, so that few clients are opened.
+    """
+    limit = stores.stall()
+    while limit * pace.rate < 2 * size:
+        limit *= 2
+    return limit
+
+
+def _wait_for_an_answer(url: str) -> None:
+    """Return when the store answers a small question; raise StorageError where it does not."""
+    store, key = stores.at(url)
+
+    def head() -> None:
+        with contextlib.suppress(FileNotFoundError):
+            stores.library().head(store, key)
+
+    stores.ask(url, "written", head)
+
+
+class _Watched:
+    """A file of which reading on tells that the store took parts that it never took before."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._taken = file, 0
+        self.seek, self.tell = file.seek, file.tell
+
+    def watch(self, pace: Pace, moved: Callable[[], None]) -> None:
+        """Have `moved` called when more was taken than by any try before."""
+        self._waiting, self._moved = pace.part * pace.width, moved
+
+    def read(self, size: int = -1) -> bytes:
+        taken = self._file.tell() - self._waiting
+        if taken > self._taken:
+            self._taken = taken
+            self._moved()
+        return self._file.read(size)
