@@ -33,7 +33,7 @@ FLOORS = {
         "weights",
         "wire",
     ],
-    0: ["documents", "errors", "findings", "harmless", "problems", "split_names"],
+    0: ["documents", "errors", "findings", "harmless", "problems", "split_names", "waiting"],
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ROOMS = {

@@ -7,6 +7,7 @@ imported by the command that needs it, so that `--help` answers at once.
 import click
 
 from dsbuild import __version__
+from dsbuild.cli.base import STORE_SECONDS
 from dsbuild.cli.build import build_command
 from dsbuild.cli.check import repair, validate
 from dsbuild.cli.diff import diff
@@ -43,3 +44,5 @@ main.add_command(export)
 main.add_command(train)
 main.add_command(evaluate)
 main.add_command(predict)
+for _command in main.commands.values():
+    _command.params.append(STORE_SECONDS)

@@ -6,6 +6,7 @@ of the terminal; a test holds the other modules to it.
 
 import contextlib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from typing import Any
 
 import click
 
-from dsbuild import harmless
+from dsbuild import harmless, waiting
 from dsbuild.errors import DsbuildError
+from dsbuild.storage.patience import MOST, SECONDS
 
 UNITS = ("", "k", "m", "g", "t")
 
@@ -42,14 +44,49 @@ def errors(kept: str = "finished shards are kept") -> Iterator[None]:
 
     `kept` is what an interruption leaves.
     """
+    context = click.get_current_context(silent=True)
+    quiet = context is not None and context.params.get("quiet")
     try:
-        yield
+        with waiting.heard_by(None if quiet else _hear):
+            yield
     except DsbuildError as error:
         say(f"error: {error}", "red")
         sys.exit(1)
     except KeyboardInterrupt:
         say(f"interrupted: {kept}; run the same command again to resume", "yellow")
         sys.exit(130)
+
+
+def _hear(what: str, line: str) -> None:
+    """Print what a wait says."""
+    from dsbuild.job import aside
+
+    with aside():
+        note(f"{what}: {line}")
+
+
+def _store_seconds(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
+    """Set how long stores are waited for, here and in all processes that are started."""
+    if value is not None:
+        before = os.environ.get(SECONDS)
+        ctx.call_on_close(lambda: _restore(before))
+        os.environ[SECONDS] = f"{value:g}"
+
+
+def _restore(before: str | None) -> None:
+    os.environ.pop(SECONDS, None)
+    if before is not None:
+        os.environ[SECONDS] = before
+
+
+STORE_SECONDS = click.Option(
+    ["--store-seconds"],
+    type=click.FloatRange(0, MOST, min_open=True),
+    metavar="SECONDS",
+    expose_value=False,
+    callback=_store_seconds,
+    help=f"How long an object store that is away is waited for. Default: {SECONDS}, or 60.",
+)
 
 
 def note(line: str) -> None:

@@ -111,6 +111,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+@contextlib.contextmanager
+def aside() -> Iterator[None]:
+    """Take bars off the terminal while a line is printed."""
+    tqdm = sys.modules.get("tqdm")
+    with tqdm.tqdm.external_write_mode(sys.stderr) if tqdm else contextlib.nullcontext():
+        yield
+
+
 class Bar(contextlib.AbstractContextManager):
     """A progress bar over samples, with MB/s of what was written; on a terminal only."""
 

@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
+from dsbuild import waiting
 from dsbuild.errors import DsbuildError
 from dsbuild.job import Stopped, tune
 
@@ -125,7 +126,9 @@ class _Worker:
             with memoryview(self._data) as view:
                 self.samples, self.bytes, *done = pickle.loads(view[_LENGTH.size : end])
             del self._data[:end]
-            if done:
+            if len(done) == 1:
+                waiting.tell(*done[0])
+            elif done:
                 error, result = done
                 if error is not None:
                     raise error
@@ -169,7 +172,8 @@ def _serve(
         sys.modules["cv2"].setNumThreads(1)
     tune()
     line = _Line(pipe)
-    with contextlib.suppress(EOFError, OSError):  # the parent's end is closed
+    # The parent's end may be closed.
+    with waiting.heard_by(line.tell), contextlib.suppress(EOFError, OSError):
         while True:
             packed = pipe.recv_bytes()
             try:
@@ -207,7 +211,7 @@ class _Line:
     """What a worker tells its parent: its counts, and what came of a task."""
 
     def __init__(self, pipe: multiprocessing.connection.Connection):
-        self._pipe, self._due = pipe, 0.0
+        self._pipe, self._due, self._sending = pipe, 0.0, threading.Lock()
         self._samples = self._bytes = 0
 
     def advance(self, samples: int, size: int) -> None:
@@ -226,13 +230,22 @@ class _Line:
         except OSError:
             raise Stopped from None
 
+    def tell(self, what: str, said: str) -> None:
+        """Pass on what is said of a wait, from any thread; a parent that has left misses it."""
+        with contextlib.suppress(OSError):
+            self.send(self.packed((what, said)))
+
     def packed(self, *done: Any) -> bytes:
-        """Return the counts, pickled, and behind them error and result of a task that is done."""
+        """Return the counts, pickled, and behind them what else there is.
+
+        That is error and result of a task that is done, or one pair about a wait.
+        """
         return pickle.dumps((self._samples, self._bytes, *done), pickle.HIGHEST_PROTOCOL)
 
     def send(self, message: bytes) -> None:
         """Send a message; raise OSError where nobody takes it."""
-        for part in (_LENGTH.pack(len(message)), message):
-            left = memoryview(part)
-            while left:
-                left = left[os.write(self._pipe.fileno(), left) :]
+        with self._sending:
+            for part in (_LENGTH.pack(len(message)), message):
+                left = memoryview(part)
+                while left:
+                    left = left[os.write(self._pipe.fileno(), left) :]

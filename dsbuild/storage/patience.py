@@ -4,14 +4,13 @@ An outage begins with a failure and ends with an answer, whichever request of th
 it. What never gets an answer ends at its own budget, too.
 """
 
-import contextlib
 import multiprocessing
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
 
+from dsbuild import waiting
 from dsbuild.errors import StorageError
 
 SECONDS = "DSBUILD_STORE_SECONDS"  # how long an outage is waited for
@@ -21,7 +20,6 @@ _DEFAULT = 60
 _FIRST, _LONGEST = 0.2, 8.0  # seconds of waits, which double
 _STALE = 60.0  # seconds after the last failure, when the next one is of another outage
 _UNSAID = 4.0  # seconds of an outage of which nothing is said
-_AGAIN = 15.0  # seconds from one word about an outage to the next
 
 _here = threading.local()
 
@@ -45,12 +43,12 @@ class _Outage:
         # A worker's parent has listed what there is to do: the store was reached.
         self.reached = multiprocessing.parent_process() is not None
         self.since: float | None = None
-        self.last = self.said = 0.0
+        self.last = 0.0
 
     def failed(self, now: float) -> None:
         """Note a failure, the first of an outage if the last one is long ago."""
         if self.since is None or now - self.last > _STALE:
-            self.since, self.said = now, 0.0
+            self.since = now
         self.last = now
 
 
@@ -65,9 +63,7 @@ def forget() -> None:
 class Tries:
     """The tries of one request to a store.
 
-    Attributes:
-      count: failures since the last progress.
-      reached: whether this process, or the one that started it, ever got an answer.
+    `budget` is in seconds, the user's by default.
     """
 
     def __init__(self, store: str, budget: float | None = None):
@@ -75,10 +71,11 @@ class Tries:
         self._budget = seconds() if budget is None else budget
         self._outage = _outages.setdefault(store, _Outage())
         self._since: float | None = None
-        self.count = 0
+        self._count = 0
 
     @property
     def reached(self) -> bool:
+        """Whether this process, or the one that started it, ever got an answer."""
         return self._outage.reached
 
     @property
@@ -90,24 +87,24 @@ class Tries:
     def moved(self) -> None:
         """Note progress, such as an answer or a part of one: the budget is whole again."""
         self._outage.reached, self._outage.since = True, None
-        self._since, self.count = None, 0
+        self._since, self._count = None, 0
 
     def again(self, why: str) -> bool:
         """Wait after a failure; tell whether to try again, or the budget is spent."""
         now = time.monotonic()
         self._since = self._since or now
         self._outage.failed(now)
-        self.count += 1
+        self._count += 1
         left = self._budget - self.tried
         if left <= 0:
             return False
         self._tell(why)
-        longest = min(_FIRST * 2 ** min(self.count - 1, 20), _LONGEST)
+        longest = min(_FIRST * 2 ** min(self._count - 1, 20), _LONGEST)
         return _wait(min(longest * random.uniform(0.5, 1.0), left))
 
     def _tell(self, why: str) -> None:
         if self.tried >= _UNSAID:
-            tell(
+            waiting.tell(
                 self._store,
                 f"{why}, for {self.tried:.0f} s now; tried again for up to {self._budget:.0f} s",
             )
@@ -125,25 +122,3 @@ def _wait(pause: float) -> bool:
 def heed(stop: threading.Event) -> None:
     """Have all waits of this thread end when `stop` is set."""
     _here.stop = stop
-
-
-_listener: Callable[[str, str], None] | None = None
-
-
-@contextlib.contextmanager
-def telling(listener: Callable[[str, str], None] | None) -> Iterator[None]:
-    """Have `listener(store, line)` called while a store is waited for, by any thread."""
-    global _listener
-    before, _listener = _listener, listener
-    try:
-        yield
-    finally:
-        _listener = before
-
-
-def tell(store: str, line: str) -> None:
-    """Say that a store is waited for, now and then only, however many requests wait."""
-    outage, now = _outages.setdefault(store, _Outage()), time.monotonic()
-    if _listener is not None and (not outage.said or now - outage.said >= _AGAIN):
-        outage.said = now
-        _listener(store, line)

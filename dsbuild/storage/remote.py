@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from dsbuild.errors import StorageError
-from dsbuild.storage import stores, temporary, uploads
+from dsbuild.errors import NoFileError, StorageError
+from dsbuild.storage import stores, temporary, troubles, uploads
 from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk
@@ -26,15 +26,26 @@ def _stamp(meta: Any) -> Stamp:
 
 def stamp(url: str) -> Stamp | None:
     """Return the object's stamp, or None where there is no such object."""
+    try:
+        return _stamp(_head(url, "examined")) if stores.at(url)[1] else None
+    except NoFileError:
+        return None
+
+
+def _head(url: str, done: str) -> Any:
+    """Return the object's metadata; raise NoFileError where there is none."""
     store, key = stores.at(url)
 
-    def head() -> Stamp | None:
+    def head() -> Any:
+        library = stores.library()
         try:
-            return _stamp(stores.library().head(store, key))
-        except FileNotFoundError:
-            return None
+            return library.head(store, key)
+        except library.exceptions.BaseError as error:
+            if troubles.passes(error) is troubles.Passes.NEVER:
+                library.list_with_delimiter(store, key)  # whose answer has a body that says why
+            raise
 
-    return stores.ask(url, "examined", head) if key else None
+    return stores.ask(url, done, head)
 
 
 def stamper() -> Callable[[str], Stamp | None]:
@@ -141,8 +152,7 @@ class _Ranges(io.RawIOBase):
     def __init__(self, url: str):
         self._url = url
         self._store, self._key = stores.at(url)
-        head = functools.partial(stores.library().head, self._store, self._key)
-        meta = stores.ask(url, "read", head)
+        meta = _head(url, "read")
         self.size, self.stamp, self._version = meta["size"], _stamp(meta), meta["e_tag"]
         self._at = self._start = 0
         self._data, self._ahead = b"", _FIRST

@@ -23,20 +23,16 @@ from dsbuild.storage.troubles import told as told
 
 _STALL = 20.0  # seconds without a byte, after which a request is given up and made again
 _ALL = "1h"  # that no request outlives, however slowly it goes on
-_ENDPOINTS = (
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_ENDPOINT",
-    "AZURE_ENDPOINT",
-    "AZURE_STORAGE_ENDPOINT",
-)
-_HEADERS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AZURE_STORAGE_ACCOUNT_NAME",
-)
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
+    "az": ("AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT"),
+    "gs": ("STORAGE_EMULATOR_HOST",),
+}
+_IN_HEADERS = {
+    "s3": ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    "az": ("AZURE_STORAGE_ACCOUNT_NAME",),
+    "gs": (),
+}
 
 
 def library() -> Any:
@@ -68,6 +64,8 @@ def at(url: str, limit: float | None = None) -> tuple[Any, str]:
     body is sent nothing is heard, so that is to be as long as this may take.
     """
     place = urls.split(url)
+    if place.scheme == "memory":
+        return open_store(place.scheme, place.bucket), place.key
     return open_store(place.scheme, place.bucket, stall() if limit is None else limit), place.key
 
 
@@ -81,8 +79,8 @@ def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
                 f"memory://{bucket}: lies in the memory of one process, and this is a worker of "
                 "it; use --workers 1"
             )
-        return _memory(bucket)
-    _check_environment()
+        return kinds.MemoryStore()
+    _check_environment(scheme)
     # obstore itself bridges short troubles only, so that a listing of many pages and an upload of
     # many parts need not begin anew for one of them; `ask` has the patience.
     retries = {
@@ -99,7 +97,6 @@ def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
     emulator = os.environ.get("STORAGE_EMULATOR_HOST") if scheme == "gs" else None
     if emulator:  # as Google's own clients understand it
         base = emulator if "://" in emulator else f"http://{emulator}"
-        _check_endpoint("STORAGE_EMULATOR_HOST", base)
         key = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
         key |= {"gcs_base_url": base, "disable_oauth": True}
         config |= {"service_account_key": json.dumps(key), "allow_http": "true"}
@@ -108,35 +105,35 @@ def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
         return kind(bucket, config=config, retry_config=retries)
 
 
-@functools.cache
-def _memory(bucket: str) -> Any:
-    return library().store.MemoryStore()
-
-
-def _check_environment() -> None:
+def _check_environment(scheme: str) -> None:
     """Raise StorageError for what obstore would not refuse, but break down at."""
-    for name in _ENDPOINTS:
-        if name in os.environ:
-            _check_endpoint(name, os.environ[name])
-    for name in _HEADERS:
+    for name in _ENDPOINTS[scheme]:
         value = os.environ.get(name, "")
-        if not (value.isascii() and value.isprintable()) or " " in value:
+        if value and not (
+            _is_endpoint(value) or (scheme == "gs" and _is_endpoint(f"http://{value}"))
+        ):
+            raise StorageError(
+                f"{name}: found no URL of a host, expected one such as https://HOST:9000"
+            )
+    for name in _IN_HEADERS[scheme]:
+        if not _is_plain(os.environ.get(name, "")):
             raise StorageError(
                 f"{name}: found a blank, a line break or a character beyond ASCII in it, expected "
                 "none; set it anew"
             )
 
 
-def _check_endpoint(name: str, value: str) -> None:
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def _is_endpoint(value: str) -> bool:
     try:
         parts = urllib.parse.urlsplit(value)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not (value.isascii() and value.isprintable()) or " " in value:
-        raise StorageError(
-            f"{name}: found no URL of a host, expected one such as https://HOST:9000"
-        )
+        port = parts.port != 0 and not parts.netloc.endswith(":")
+    except ValueError:  # of the port
+        return False
+    return _is_plain(value) and parts.scheme in ("http", "https") and bool(parts.hostname) and port
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ on Azure with their signature.
 """
 
 import enum
+import os
 import re
 
 
@@ -74,7 +75,11 @@ _TROUBLES = (
         _AWAY + "nothing listens at {host}; check {endpoint}",
         _IF_REACHED,
     ),
-    (r"kind: Connect", _AWAY + "{host} takes no connection; check {endpoint}", _IF_REACHED),
+    (
+        r"kind: Connect|\(\s*Connect,",
+        _AWAY + "{host} takes no connection; check {endpoint}",
+        _IF_REACHED,
+    ),
     (r"TimedOut|kind: Timeout|timed out", _SLOW, _ALWAYS),
     (
         r"kind: (Request|Body|Decode|Interrupted)|HTTP error|InvalidListResponse",
@@ -97,21 +102,22 @@ _ENDPOINTS = {
 AGAIN = "finished work is kept: run the same command again"
 
 
-def _row(error: Exception) -> tuple[str, str, tuple[str, str, Passes]]:
-    text = f"{type(error).__name__}: {error}"
-    return text, *(
-        next(((row[0], row) for row in _TROUBLES if re.search(row[0], text)), ("", _UNKNOWN))
-    )
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _trouble(text: str) -> tuple[str, str, Passes]:
+    return next((row for row in _TROUBLES if re.search(row[0], text)), _UNKNOWN)
 
 
 def passes(error: Exception) -> Passes:
     """Tell whether what befell a request passes by itself."""
-    return _row(error)[2][2]
+    return _trouble(_text(error))[2]
 
 
 def slow(error: Exception) -> bool:
     """Tell whether a request took too long."""
-    return _row(error)[2][1] == _SLOW
+    return _trouble(_text(error))[1] == _SLOW
 
 
 def said(error: Exception) -> str:
@@ -120,18 +126,27 @@ def said(error: Exception) -> str:
     >>> said(Exception("PUT https://h/b/k?sig=S - status code: 503 Slow: <Code>SlowDown</Code>"))
     'the store is busy or broken (503 SlowDown)'
     """
-    text, _, (_, line, _) = _row(error)
+    text = _text(error)
+    pattern, line, _ = _trouble(text)
     host = re.search(r"Error performing \w+ https?://(?:[^/@\s]*@)?([\w.:\[\]-]+)", text)
     region = re.search(r"<Region>([a-z0-9-]{1,30})<", text)
     store = re.search(r'store: "(\w+)"', text)
     line = line.format(
         host=host[1] if host else "the endpoint",
         region=region[1] if region else "its own",
-        endpoint=_ENDPOINTS.get(store[1] if store else "", "the endpoint"),
+        endpoint=_endpoint(store[1] if store else ""),
     )
     status, code = re.search(r"status code: (\d{3})", text), re.search(r"<Code>(\w{1,40})<", text)
-    seen = " ".join(found[1] for found in (status, code) if found) or type(error).__name__
-    return f"{line} ({seen})"
+    seen = " ".join(found[1] for found in (status, code) if found)
+    seen = seen or ("" if pattern else type(error).__name__)
+    return f"{line} ({seen})" if seen else line
+
+
+def _endpoint(store: str) -> str:
+    name = _ENDPOINTS.get(store)
+    if name is None:
+        return "the endpoint"
+    return name if name in os.environ else f"{name}, which is not set"
 
 
 def told(error: Exception) -> str:
