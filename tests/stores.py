@@ -67,7 +67,8 @@ class Faulty(ThreadingHTTPServer):
     """A proxy before a store. `fault(number, method, path)` says what befalls a request.
 
     A status is answered in the store's place; `lost` drops the connection after the store
-    has done its work; `cut` sends half of the body; `slow` waits a moment.
+    has done its work; `cut` sends half of the body; `slow` waits a moment. A function is
+    called with the request's handler and body, and does what it likes; see `refused`.
     """
 
     daemon_threads = True
@@ -95,6 +96,14 @@ class _Forward(_Any):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if callable(fault):
+            fault(self, body)
+            return
+        self.forward(body, fault)
+
+    def forward(self, body, fault=None):
+        """Send a request on, and its answer back."""
+        server = self.server
         upstream = http.client.HTTPConnection("127.0.0.1", server.port)
         with contextlib.closing(upstream):
             upstream.request(self.command, self.path, body, dict(self.headers))
@@ -115,6 +124,33 @@ class _Forward(_Any):
             self.close_connection = True
         else:
             self.wfile.write(data)
+
+
+def refused(status, body="", **headers):
+    """Return a fault that answers in the store's place, with a body where there may be one."""
+
+    def answer(handler, _):
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", len(body))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(body.encode())
+
+    return answer
+
+
+def elsewhere(region):
+    """Return a fault that answers as S3 does where the bucket lies in another region."""
+    code = f"<Code>AuthorizationHeaderMalformed</Code><Region>{region}</Region>"
+    return refused(400, f"<Error>{code}</Error>")
+
+
+def stalled(handler, _):
+    """Answer nothing, for so long that nobody waits for it, and close the connection."""
+    handler.close_connection = True
+    time.sleep(15)
 
 
 def azure():

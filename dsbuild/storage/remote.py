@@ -101,31 +101,32 @@ def read(url: str) -> tuple[bytes, Stamp]:
     """Return a whole object and its stamp, of one request where that does not break off."""
     store, key = stores.at(url)
 
-    def get() -> tuple[bytes, Stamp]:
+    def get() -> tuple[bytes, bool, Stamp]:
         found = stores.library().get(store, key)
-        return _came(found), _stamp(found.meta)
+        return *_came(found), _stamp(found.meta)
 
-    data, stamp = stores.ask(url, "read", get)
-    if len(data) == stamp.size:
+    data, broke, stamp = stores.ask(url, "read", get)
+    if not broke:
         return data, stamp
-    raw = _Ranges(url)  # which goes on where it broke off
+    raw = _Ranges(url)  # which goes on where one breaks off
     with io.BufferedReader(raw, 1 << 16) as file:
         return file.read(), raw.stamp
 
 
-def _came(found: Any) -> bytes:
-    """Return the bytes of an answer; where it breaks off, those that came before, if any."""
+def _came(found: Any) -> tuple[bytes, bool]:
+    """Return the bytes of an answer, and whether it broke off behind some of them."""
     begin, end = found.range
     if end - begin <= _PIECE:
-        return found.bytes().to_bytes()
+        return found.bytes().to_bytes(), False
     pieces = []
     try:
         for piece in found.stream(_PIECE):
             pieces.append(piece)
-    except (stores.library().exceptions.BaseError, OSError):
-        if not pieces:
+    except stores.library().exceptions.BaseError as error:
+        if not pieces or troubles.passes(error) is troubles.Passes.NEVER:
             raise
-    return b"".join(pieces)
+        return b"".join(pieces), True
+    return b"".join(pieces), False
 
 
 def read_part(url: str, offset: int, size: int) -> bytes:
@@ -187,17 +188,17 @@ class _Ranges(io.RawIOBase):
     def _fetch(self, end: int) -> None:
         options = {"range": (self._at, end), "if_match": self._version}
 
-        def get() -> tuple[Any, Any]:
+        def get() -> tuple[bytes, bool, Any]:
             found = stores.library().get(self._store, self._key, options=options)
-            return memoryview(_came(found)), found.meta
+            return *_came(found), found.meta
 
-        self._data, meta = stores.ask(self._url, "read", get)
-        self._start = self._at
+        data, broke, meta = stores.ask(self._url, "read", get)
         # Not all stores heed the condition.
-        if meta["e_tag"] != self._version or not 0 < len(self._data) <= end - self._at:
+        if meta["e_tag"] != self._version or not (broke or len(data) == end - self._at):
             raise StorageError(f"{self._url}: cannot be read: it was replaced meanwhile")
-        if len(self._data) < end - self._at:
-            self._ahead = 0  # a way that breaks off is asked for little at a time
+        self._start, self._data = self._at, memoryview(data)
+        if broke:
+            self._ahead = _FIRST // 2  # so that little is asked for next, and then ever more
 
 
 @contextlib.contextmanager

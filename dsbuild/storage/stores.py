@@ -81,11 +81,12 @@ def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
             )
         return kinds.MemoryStore()
     _check_environment(scheme)
-    # obstore itself bridges short troubles only, so that a listing of many pages and an upload of
-    # many parts need not begin anew for one of them; `ask` has the patience.
+    # obstore itself bridges short troubles only, so that a listing of many pages, and for longer
+    # an upload of many parts, need not begin anew for one of them; `ask` has the patience.
+    bridged = patience.seconds() / 4 if limit > stall() else limit / 10
     retries = {
         "max_retries": 1000,
-        "retry_timeout": timedelta(seconds=min(limit, patience.seconds()) / 10),
+        "retry_timeout": timedelta(seconds=bridged),
         "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1)},
     }
     # Not as client_options, which would replace those of the environment, AWS_ALLOW_HTTP say.
