@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage import stores, temporary, troubles, uploads
+from dsbuild.storage import stores, temporary, troubles, uploads, urls
 from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk
@@ -27,7 +27,7 @@ def _stamp(meta: Any) -> Stamp:
 def stamp(url: str) -> Stamp | None:
     """Return the object's stamp, or None where there is no such object."""
     try:
-        return _stamp(_head(url, "examined")) if stores.at(url)[1] else None
+        return _stamp(_head(url, "examined")) if urls.split(url).key else None
     except NoFileError:
         return None
 
@@ -57,7 +57,7 @@ def stamper() -> Callable[[str], Stamp | None]:
         return {name: _stamp(meta) for name, meta in found.items()}
 
     def stamped(url: str) -> Stamp | None:
-        folder, _, name = stores.urls.normal(url).rpartition("/")
+        folder, _, name = urls.normal(url).rpartition("/")
         return listed(folder).get(name)
 
     return stamped
@@ -224,10 +224,10 @@ def placing(url: str) -> Iterator[str]:
             uploads.put(url, file)
 
 
-def remove(*urls: str) -> None:
+def remove(*paths: str) -> None:
     """Remove objects of one bucket, many by one request; one that is not there is no error."""
-    store, _ = stores.at(urls[0])
-    keys = [stores.at(url)[1] for url in urls]
+    store, _ = stores.at(paths[0])
+    keys = [urls.split(path).key for path in paths]
 
     def delete() -> None:
         try:
@@ -237,4 +237,4 @@ def remove(*urls: str) -> None:
                 with contextlib.suppress(FileNotFoundError):
                     stores.library().delete(store, key)
 
-    stores.ask(urls[0], "removed", delete)
+    stores.ask(paths[0], "removed", delete)

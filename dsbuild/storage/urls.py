@@ -1,5 +1,6 @@
 """URLs of objects: taken apart, put in order, compared. Asks no store."""
 
+import functools
 import posixpath
 import re
 from typing import NamedTuple
@@ -28,6 +29,7 @@ def is_url(path: str) -> bool:
     return "://" in path and "/" not in path.partition("://")[0]
 
 
+@functools.lru_cache(256)
 def split(url: str) -> Place:
     """Return where a URL leads, `.` and `..` resolved; raise StorageError where dsbuild cannot go.
 
