@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from dsbuild import images, manifest, mistakes, palettes, storage
 from dsbuild.audit import Audit, Request, spaced
-from dsbuild.errors import DsbuildError, StorageError
+from dsbuild.errors import ImageError, NoFileError
 from dsbuild.example import Loaded, Rejected, load, paths
 from dsbuild.findings import ACCEPTABLE, Finding
 from dsbuild.images import mattes
@@ -187,7 +187,7 @@ def _of_alpha(sample: Sample, root: str, layout: Layout) -> Mistake | None:
         else:
             return None
         return mistakes.of_alpha(alpha, images.decode(image, images.header(image)))
-    except DsbuildError:
+    except ImageError:
         return None  # an image that only the policy makes readable
 
 
@@ -216,7 +216,7 @@ def _digests(paths: Sequence[str], advance: Advance, *, root: str) -> list[str |
     for path in paths:
         try:
             digests.append(hashlib.sha256(storage.read(storage.join(root, path))[0]).hexdigest())
-        except StorageError:
+        except NoFileError:
             digests.append(None)  # it is found missing
         advance(1, 0)
     return digests
