@@ -140,7 +140,7 @@ def read(path: str) -> tuple[bytes, Stamp]:
 def _whole(path: str, handle: int, size: int) -> bytes:
     """Read a file that is expected to have a size; not for ever where it grows."""
     if size > LARGEST:
-        raise NoFileError(f"{path}: found {size:,} bytes, expected a file of at most {LARGEST:,}")
+        raise NoFileError(f"{path}: found {size:,} bytes, expected at most {LARGEST:,}")
     data = os.read(handle, size + 1)
     while len(data) < size and (more := os.read(handle, size + 1 - len(data))):
         data += more

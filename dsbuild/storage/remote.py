@@ -4,21 +4,17 @@ import contextlib
 import functools
 import io
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import StorageError
 from dsbuild.storage import stores, temporary, whole
-from dsbuild.storage.local import LARGEST, Stamp
+from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk; of a part of an upload
 _FIRST, _MOST = 1 << 18, 8 << 20  # bytes that a reader asks for: at first, and reading on
 _FOLDERS = 64  # listings that are kept while stamps are asked for
-# How an answer says, by status or by what it lacks, that it is no range.
-_NO_RANGE = r"status code: 416|source: (NotPartial|NoContentRange|ParseContentRange)"
-_CUT = r"Requested (\d+)\.\.(\d+), got (\d+)\.\.(\d+)"  # where it is another one
 
 
 def _stamp(meta: Any) -> Stamp:
@@ -91,59 +87,35 @@ def _listing(url: str) -> tuple[dict[str, Any], list[str]]:
 
 def read(url: str) -> tuple[bytes, Stamp]:
     """Return a whole object and its stamp, of one request."""
-    # Asked for as a range: then an answer says how large all of the object is, too.
-    found = _part(url, 0, LARGEST)
-    if found is not None:
-        whole.refuse_large(url, found[1].size)
-        return found
     store, key = stores.at(url)
 
     def get() -> tuple[bytes, Stamp]:
-        found = stores.library().get(store, key)
+        found = whole.get(url, store, key)
         return found.bytes().to_bytes(), _stamp(found.meta)
 
-    data, seen = stores.ask(url, "read", get)
-    whole.hold_stamp(url, len(data), stamp(url))
-    return data, seen
+    data, found = stores.ask(url, "read", get)
+    whole.hold(url, len(data), found.size)
+    return data, found
 
 
 def read_part(url: str, offset: int, size: int) -> bytes:
     """Return some bytes of an object, of one request; fewer where it ends before them."""
-    found = _part(url, offset, size)
-    if found is not None:
-        return found[0]
+    store, key = stores.at(url)
+
+    def get() -> bytes | None:
+        found = whole.part(url, store, key, offset, offset + size)
+        if found is None:
+            return None
+        data, (begin, end) = found.bytes().to_bytes(), found.range
+        whole.hold(url, len(data), end - begin)
+        return data
+
+    data = stores.ask(url, "read", get)
+    if data is not None:
+        return data
     there = stamp(url)
     ended = there is not None and there.size <= offset
     return b"" if ended else read(url)[0][offset : offset + size]
-
-
-def _part(url: str, offset: int, size: int) -> tuple[bytes, Stamp] | None:
-    """Return a range of an object and the stamp of the whole; None where no range is given.
-
-    An empty object has none, and some proxies do not know of them.
-    """
-    store, key = stores.at(url)
-    options = {"range": (offset, offset + size)}
-
-    def get() -> tuple[bytes, Any] | None:
-        try:
-            found = stores.library().get(store, key, options=options)
-        except stores.library().exceptions.GenericError as error:
-            if (cut := re.search(_CUT, str(error))) is not None:
-                start, end, begin, stop = map(int, cut.groups())
-                whole.hold(url, stop - begin, end - start)
-            if re.search(_NO_RANGE, str(error)) is None:
-                raise
-            return None
-        return found.bytes().to_bytes(), found
-
-    answer = stores.ask(url, "read", get)
-    if answer is None:
-        return None
-    data, found = answer
-    begin, end = found.range
-    whole.hold(url, len(data), end - begin)
-    return data, _stamp(found.meta)
 
 
 @contextlib.contextmanager

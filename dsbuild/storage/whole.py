@@ -1,7 +1,46 @@
 """What is listed is what is read: an answer that is cut on its way is trouble, and no data."""
 
+import re
+from typing import Any
+
 from dsbuild.errors import NoFileError, StorageError
+from dsbuild.storage import stores
 from dsbuild.storage.local import LARGEST, Stamp
+
+# How an answer says, by its status or by what it lacks, that it is no range.
+_NO_RANGE = r"status code: 416|source: (NotPartial|NoContentRange|ParseContentRange)"
+_OTHER = r"Requested (\d+)\.\.(\d+), got (\d+)\.\.(\d+)"  # where it is another one
+
+
+def get(url: str, store: Any, key: str) -> Any:
+    """Return obstore's answer to a request for a whole object, whose metadata tell its true size.
+
+    It is asked for as a range: an answer to that says how large all of the object is, beside how
+    much is sent, whoever cuts it. Raises NoFileError for an object larger than any record.
+    """
+    found = part(url, store, key, 0, LARGEST)
+    if found is None:  # it is empty, or something on the way knows of no ranges
+        size = stores.library().head(store, key)["size"]
+        found = stores.library().get(store, key)
+        hold(url, found.meta["size"], size)
+    if found.meta["size"] > LARGEST:
+        raise NoFileError(
+            f"{url}: found {found.meta['size']:,} bytes, expected at most {LARGEST:,}"
+        )
+    return found
+
+
+def part(url: str, store: Any, key: str, begin: int, end: int) -> Any | None:
+    """Return obstore's answer to a request for a range; None where none is given."""
+    try:
+        return stores.library().get(store, key, options={"range": (begin, end)})
+    except stores.library().exceptions.GenericError as error:
+        if (other := re.search(_OTHER, str(error))) is not None:
+            start, stop, first, last = map(int, other.groups())
+            hold(url, last - first, stop - start)
+        if re.search(_NO_RANGE, str(error)) is None:
+            raise
+        return None
 
 
 def hold(url: str, size: int, expected: int) -> None:
@@ -24,9 +63,3 @@ def hold_stamp(url: str, size: int, stamp: Stamp | None) -> None:
     if stamp is None:
         raise NoFileError(f"{url}: there is no such file")
     hold(url, size, stamp.size)
-
-
-def refuse_large(url: str, size: int) -> None:
-    """Raise NoFileError for an object that no record holds."""
-    if size > LARGEST:
-        raise NoFileError(f"{url}: found {size:,} bytes, expected a file of at most {LARGEST:,}")
