@@ -8,7 +8,7 @@ from dsbuild.storage import stores
 from dsbuild.storage.local import LARGEST, Stamp
 
 # How an answer says, by its status or by what it lacks, that it is no range.
-_NO_RANGE = r"status code: 416|source: (NotPartial|NoContentRange|ParseContentRange)"
+_NO_RANGE = r"status code: 416|Wanted range starting at|source: (NotPartial|NoContentRange|Parse)"
 _OTHER = r"Requested (\d+)\.\.(\d+), got (\d+)\.\.(\d+)"  # where it is another one
 
 
