@@ -112,27 +112,30 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
 
 
 @contextlib.contextmanager
-def named(sample: Sample, path: str) -> Iterator[None]:
+def named(sample: Sample, path: str = "") -> Iterator[None]:
     """Say sample and file before trouble of the world, which ends a build and can be resumed.
 
-    Raises StorageError, or MachineError where memory ran out.
+    `path` is the file that is worked on, if it is one. Raises StorageError, or MachineError where
+    memory ran out.
     """
+    start = f"sample {sample.key}: "
+    where = f"{start}{path}: " if path else start
     try:
         yield
     except StorageError as error:
-        said = str(error) if path in str(error) else f"{path}: {error}"
-        raise StorageError(f"sample {sample.key}: {said}") from error
+        said = str(error)
+        if said.startswith(start):
+            raise
+        raise StorageError((start if path in said else where) + said) from error
     except OSError as error:
-        said = error.strerror or str(error)
         raise StorageError(
-            f"sample {sample.key}: {path}: the system failed while it was worked on: {said}; "
+            f"{where}the system failed while it was worked on: {error.strerror or error}; "
             "finished shards are kept: run the same command again"
         ) from error
     except MemoryError as error:
         raise MachineError(
-            f"sample {sample.key}: {path}: memory ran out while it was worked on; use fewer "
-            "--workers, or a machine that has more: finished shards are kept, run the same "
-            "command again"
+            f"{where}memory ran out while it was worked on; use fewer --workers, or a machine that "
+            "has more: finished shards are kept, run the same command again"
         ) from error
 
 

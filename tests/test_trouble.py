@@ -75,8 +75,7 @@ def test_no_trouble_leaves_a_sample_out(behind, faulty, tree, out, run, name, fa
     result = run(*words(behind))
     assert result.exit_code == 1
     (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
-    assert "sample 2007_000004: " in line
-    assert f"{behind}/VOC2012/{name}" in line
+    assert line.startswith(f"error: sample 2007_000004: {behind}/VOC2012/{name}")
     assert "--on-error" not in line
     assert storage.stamp(f"{behind}/out/manifest.json") is None
     faulty.fault = lambda *_: None
