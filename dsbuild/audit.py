@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import images, listing, plan, split_names, storage
-from dsbuild.errors import DsbuildError, LayoutError, PlanError, SampleError
+from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError, SampleError
 from dsbuild.findings import ACCEPTABLE, KINDS, Finding
 from dsbuild.layouts import Layout, Sample
 from dsbuild.plan import ShardPlan
@@ -269,7 +269,7 @@ def _extra_size(recipe: Recipe, root: str, some: Sequence[Sample], total: int) -
     for sample in some:
         try:
             head = images.header(storage.read(storage.join(root, sample.image))[0])
-        except DsbuildError:
+        except (ImageError, NoFileError):
             continue  # this is an estimate; the build itself names every bad file
         pixels.append(head.height * head.width)
     return int(sum(pixels) / max(len(pixels), 1) * total * per_pixel)

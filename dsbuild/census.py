@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsbuild import images, scan, storage, tfrecord, wire
-from dsbuild.errors import DsbuildError, ShardError, StorageError
+from dsbuild.errors import DataError, ImageError, NoFileError, ShardError
 from dsbuild.job import Advance, Job
 
 _CHUNK = 200  # records a task, where each can be found at once
@@ -126,7 +126,7 @@ def at(path: str, places: Sequence[tuple[str, int, int]]) -> list[Row]:
         full = storage.join(folder, name)
         try:
             (record,) = tfrecord.at(full, [tuple(place)])
-        except DsbuildError:
+        except DataError:
             record = tfrecord.Record(*place, b"")
         rows.append(_row(full, record, names, labels))
     return rows
@@ -136,7 +136,7 @@ def _index(folder: str, name: str, count: int) -> list[Place]:
     """Return where the records of a file lie, by its index; nothing where that does not fit it."""
     try:
         found = scan.bounds(storage.join(folder, name))
-    except StorageError:
+    except NoFileError:
         return []  # the inspection names what cannot be read
     return [(i, *place) for i, place in enumerate(found)] if len(found) == count else []
 
@@ -178,7 +178,7 @@ def _rows(task: tuple, advance: Advance, *, names: Mapping, labels: Sequence[str
         for record in _records(*task):
             rows.append(_row(path, record, names, labels))
             advance(1, 0)
-    except DsbuildError:
+    except DataError:
         pass  # the inspection names the problem
     return sorted(rows, key=lambda row: row.number)
 
@@ -194,7 +194,7 @@ def _row(path: str, record: tfrecord.Record, names: Mapping, labels: Sequence[st
         try:
             head = images.header(image[0])
             height, width = head.height, head.width
-        except DsbuildError:
+        except ImageError:
             pass
     counted = scan.count(scan.label(values, labels))
     return Row(

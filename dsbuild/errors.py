@@ -25,15 +25,31 @@ class DsbuildError(Exception):
         super().__init__(words(message))
 
 
+class DataError(DsbuildError):
+    """What was read is wrong, and is so at every reading: a sample, a record, a list, a folder.
+
+    Only this may be skipped, counted, reported or mended. Any other error is the world's: it
+    says nothing of the data, and ends what is done.
+    """
+
+
 class StorageError(DsbuildError):
     """A disk, a store or the way to it is in trouble: nothing is said of the data there."""
 
 
-class NoFileError(StorageError):
+class NoFileError(StorageError, DataError):
     """There is no such file, or something else is in its place: the data's own fault."""
 
 
-class ImageError(DsbuildError):
+class DeniedError(StorageError):
+    """The system or the store does not show it: rights lack, or credentials have expired."""
+
+
+class MachineError(DsbuildError):
+    """The machine lacks something to work with, such as memory."""
+
+
+class ImageError(DataError):
     """Bytes are not an image, or not one that every reader decodes alike.
 
     `kind` is the name under which the audit counts it, one of `findings.KINDS`.
@@ -44,15 +60,15 @@ class ImageError(DsbuildError):
         self.kind = kind
 
 
-class LayoutError(DsbuildError):
+class LayoutError(DataError):
     """A folder is not the published layout that it was taken for."""
 
 
-class SampleError(DsbuildError):
+class SampleError(DataError):
     """One sample cannot become a record; the message starts with its key."""
 
 
-class SchemaError(DsbuildError):
+class SchemaError(DataError):
     """A schema, or a record held against it, does not fit."""
 
 
@@ -60,7 +76,7 @@ class TrainError(DsbuildError):
     """Labels, predictions, losses or weights of classes do not fit each other."""
 
 
-class ShardError(DsbuildError):
+class ShardError(DataError):
     """A TFRecord file is damaged; the message names file, record and offset."""
 
 

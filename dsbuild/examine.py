@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from dsbuild import images, manifest, mistakes, palettes, storage
 from dsbuild.audit import Audit, Request, spaced
-from dsbuild.errors import DsbuildError, StorageError
-from dsbuild.example import Loaded, Rejected, load, paths
+from dsbuild.errors import ImageError, NoFileError
+from dsbuild.example import Loaded, Rejected, load, named, paths
 from dsbuild.findings import ACCEPTABLE, Finding
 from dsbuild.images import mattes
 from dsbuild.job import Advance, Job
@@ -116,27 +116,32 @@ def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> 
 
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
     seen = Seen(task.split, [], [], {}, set())
-    full = dataclasses.replace(recipe, verify="full")
     with storage.ahead(paths(task.samples, root)) as read:
         for sample in task.samples:
-            try:
-                loaded = load(sample, root, full, read)
-            except Rejected as error:
-                found = _refused(sample, task.split, root, recipe.layout, error)
-                if recipe.verify == "header" and _passes(sample, root, recipe):
-                    found = dataclasses.replace(found, fatal=False)
-                seen.findings.append(found)
-            else:
-                if loaded.counts:
-                    seen.labels.append(frozenset(loaded.counts))
-                palettes.add(seen.colours, loaded.colours, str(sample.label))
-                seen.images.add(loaded.sources[2])
-                for mistake in _mistakes(sample, root, recipe.layout, loaded):
-                    path = storage.join(root, str(sample.label))
-                    text = f"sample {sample.key}: {path}: {mistake.text}"
-                    seen.findings.append(Finding(mistake.kind, task.split, text, key=sample.key))
+            with named(sample):
+                _look(sample, seen, root, recipe, read)
             advance(1, 0)
     return seen
+
+
+def _look(sample: Sample, seen: Seen, root: str, recipe: Recipe, read: storage.Read) -> None:
+    """Add to `seen` what opening a sample shows."""
+    try:
+        loaded = load(sample, root, dataclasses.replace(recipe, verify="full"), read)
+    except Rejected as error:
+        found = _refused(sample, seen.split, root, recipe.layout, error)
+        if recipe.verify == "header" and _passes(sample, root, recipe):
+            found = dataclasses.replace(found, fatal=False)
+        seen.findings.append(found)
+    else:
+        if loaded.counts:
+            seen.labels.append(frozenset(loaded.counts))
+        palettes.add(seen.colours, loaded.colours, str(sample.label))
+        seen.images.add(loaded.sources[2])
+        for mistake in _mistakes(sample, root, recipe.layout, loaded):
+            path = storage.join(root, str(sample.label))
+            text = f"sample {sample.key}: {path}: {mistake.text}"
+            seen.findings.append(Finding(mistake.kind, seen.split, text, key=sample.key))
 
 
 def _passes(sample: Sample, root: str, recipe: Recipe) -> bool:
@@ -187,7 +192,7 @@ def _of_alpha(sample: Sample, root: str, layout: Layout) -> Mistake | None:
         else:
             return None
         return mistakes.of_alpha(alpha, images.decode(image, images.header(image)))
-    except DsbuildError:
+    except ImageError:
         return None  # an image that only the policy makes readable
 
 
@@ -216,7 +221,7 @@ def _digests(paths: Sequence[str], advance: Advance, *, root: str) -> list[str |
     for path in paths:
         try:
             digests.append(hashlib.sha256(storage.read(storage.join(root, path))[0]).hexdigest())
-        except StorageError:
+        except NoFileError:
             digests.append(None)  # it is found missing
         advance(1, 0)
     return digests

@@ -3,6 +3,7 @@
 The one place that reads a sample's files, and that adds its key to an error.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import google_crc32c
 import numpy as np
 
 from dsbuild import extras, images, listing, mistakes, storage, wire
-from dsbuild.errors import ImageError, SampleError, StorageError
+from dsbuild.errors import ImageError, MachineError, NoFileError, SampleError, StorageError
 from dsbuild.images import labels, lossless
 from dsbuild.images.palette import RGB
 from dsbuild.layouts import Sample
@@ -19,6 +20,8 @@ from dsbuild.policy import Admitted, admit
 from dsbuild.recipe import Recipe
 
 NOTHING = (None, None, None)
+MISSING = ("image-missing", "label-missing")  # kinds of samples of which a file is not there
+_TROUBLE = (StorageError, OSError, MemoryError)
 
 
 class Loaded(NamedTuple):
@@ -55,7 +58,7 @@ class Encoded(NamedTuple):
 
 
 class Rejected(SampleError):
-    """A sample that is no record: the message, and beside it the parts of a reject.
+    """A sample that is no record, by its own fault; beside the message the parts of a reject.
 
     Attributes: `key`; `file`, relative to the root; `kind`, of `findings.KINDS`; `reason`;
     `sources` as in Encoded.
@@ -78,8 +81,9 @@ def paths(samples: Iterable[Sample], root: str) -> Iterator[str]:
 def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Loaded:
     """Read and check a sample's files.
 
-    Raises Rejected, which names the sample, the file, what was found, what was
-    expected and what to do.
+    Raises Rejected where the sample is bad: a file of it is missing, or is not what it should be.
+    It names the sample, the file, what was found, what was expected and what to do. Trouble of
+    the world is raised as `named` does, and never makes a sample bad.
     """
     sources: list[int | None] = [*NOTHING, *NOTHING]
     file = sample.image
@@ -97,25 +101,87 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
         elif sample.label is not None:
             name = recipe.layout.classes[sample.label]
             label = {"class": sample.label, "class.text": name.encode()}
-    except (ImageError, StorageError) as error:
-        path = storage.join(root, file)
-        reason = str(error).removeprefix(f"{path}: ")
-        missing = "image-missing" if file == sample.image else "label-missing"
-        kind = error.kind if isinstance(error, ImageError) else missing
-        message = f"sample {sample.key}: {path}: {reason}"
-        for at, unread in ((0, sample.image), (3, sample.label)):
-            # What was not read is stamped too, so that a mended file is noticed.
-            if sources[at] is None and isinstance(unread, str):
-                stamp = storage.stamp(storage.join(root, unread))
-                sources[at : at + 2] = stamp or NOTHING[:2]
-        raise Rejected(message, sample.key, file, kind, reason, tuple(sources)) from error
+    except (ImageError, NoFileError) as error:
+        with named(sample, storage.join(root, file)):
+            raise _rejected(sample, root, file, sources, error) from error
+    except _TROUBLE as error:
+        with named(sample, storage.join(root, file)):
+            raise error
     colours, mapped = (read_as.colours, read_as.mapped) if read_as else ({}, False)
     return Loaded(image, pixels, label, planes, counts, tuple(sources), colours, mapped)
 
 
+@contextlib.contextmanager
+def named(sample: Sample, path: str = "") -> Iterator[None]:
+    """Say sample and file before trouble of the world, which ends a build and can be resumed.
+
+    `path` is the file that is worked on, if it is one. Raises StorageError, or MachineError where
+    memory ran out.
+    """
+    start = f"sample {sample.key}: "
+    where = f"{start}{path}: " if path else start
+    try:
+        yield
+    except StorageError as error:
+        said = str(error)
+        if said.startswith(start):
+            raise
+        raise StorageError((start if path in said else where) + said) from error
+    except OSError as error:
+        raise StorageError(
+            f"{where}the system failed while it was worked on: {error.strerror or error}; "
+            "finished shards are kept: run the same command again"
+        ) from error
+    except MemoryError as error:
+        raise MachineError(
+            f"{where}memory ran out while it was worked on; use fewer --workers, or a machine that "
+            "has more: finished shards are kept, run the same command again"
+        ) from error
+
+
+def _rejected(
+    sample: Sample,
+    root: str,
+    file: str,
+    sources: list[int | None],
+    error: ImageError | NoFileError,
+) -> Rejected:
+    """Return the error of a bad sample, once what was read of it is known to be whole.
+
+    Raises StorageError where the store says that a file is there which it does not give, or is of
+    another size.
+    """
+    path = storage.join(root, file)
+    reason = str(error).removeprefix(f"{path}: ")
+    kind = error.kind if isinstance(error, ImageError) else MISSING[file != sample.image]
+    for at, name in ((0, sample.image), (3, sample.label)):
+        if not isinstance(name, str):
+            continue
+        full = storage.join(root, name)
+        if sources[at] is not None:
+            storage.hold(full, sources[at])
+            continue
+        # What was not read is stamped too, so that a mended file is noticed.
+        stamp = storage.stamp(full)
+        sources[at : at + 2] = stamp or NOTHING[:2]
+        there = stamp is not None and stamp.size <= storage.LARGEST
+        if there and name == file and kind in MISSING and storage.is_remote(full):
+            raise StorageError(
+                f"{full}: the store says that there is no such file, and gives its size; run the "
+                "same command again"
+            )
+    message = f"sample {sample.key}: {path}: {reason}"
+    return Rejected(message, sample.key, file, kind, reason, tuple(sources))
+
+
 def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Encoded:
-    """Read a sample's files and return its record; raise Rejected as `load` does."""
+    """Read a sample's files and return its record; raise as `load` does."""
     loaded = load(sample, root, recipe, read)
+    with named(sample, storage.join(root, sample.image)):
+        return _encoded(sample, loaded, recipe)
+
+
+def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
     head = loaded.image.head
     values = {
         "key": sample.key.encode(),

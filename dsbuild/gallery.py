@@ -22,7 +22,7 @@ from dsbuild import (
     wire,
 )
 from dsbuild.census import Row
-from dsbuild.errors import DsbuildError, ImageError, PlanError, StorageError
+from dsbuild.errors import DataError, ImageError, PlanError, StorageError
 from dsbuild.extras.forms import restore
 from dsbuild.images import colour
 from dsbuild.job import Advance, Job
@@ -96,13 +96,13 @@ def pictures(values: Mapping[str, wire.Parsed], names: Mapping[str, tuple[str, .
         data = census.value(values, names, "image")
         if isinstance(data, list):
             image = images.decode(data[0], images.header(data[0]))
-    except DsbuildError as error:
+    except DataError as error:
         problems.append(f"image: {error}")
     try:
         data = census.value(values, names, "label")
         if isinstance(data, list):
             plane = images.plane(data[0])
-    except DsbuildError as error:
+    except DataError as error:
         problems.append(f"label: {error}")
     size = None if image is None else image.shape[:2]
     if plane is not None and size not in (None, plane.shape):
@@ -113,7 +113,7 @@ def pictures(values: Mapping[str, wire.Parsed], names: Mapping[str, tuple[str, .
     for name in extras.EXTRAS:
         try:
             found = _extra(name, values, names, size or (None if plane is None else plane.shape))
-        except (DsbuildError, ValueError, OverflowError) as error:
+        except (DataError, ValueError, OverflowError) as error:
             problems.append(f"{name}: {error}")
         else:
             if found is not None:
@@ -235,11 +235,11 @@ def _seen(path: str, row: Row, names: Mapping[str, tuple[str, ...]]) -> Pictures
     """Return the pictures of a row's record; that it cannot be read is a problem."""
     try:
         (record,) = tfrecord.at(path, [(row.number, row.offset)])
-    except DsbuildError as error:
+    except DataError as error:
         return Pictures(problems=(f"frame: {error}",))
     try:
         return pictures(wire.parse(record.data), names)
-    except DsbuildError as error:
+    except DataError as error:
         return Pictures(problems=(f"example: {error}",))
 
 

@@ -146,10 +146,11 @@ def load(out: str, name: str) -> ShardReceipt | None:
     Its shard is then written again, which is what a lost receipt means.
     """
     path = receipt_path(out, name)
-    if storage.stamp(path) is None:
+    if (stamp := storage.stamp(path)) is None:
         return None
     try:
         data = storage.read(path)[0]
+        storage.hold(path, len(data), stamp)
         document = parse(data, path)
         if not fits(document, _RECEIPT) or document["name"] != name:
             return None

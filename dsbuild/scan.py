@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dsbuild import manifest, schema, split_names, storage, tfrecord
-from dsbuild.errors import DsbuildError, ShardError
+from dsbuild.errors import DataError, ImageError, ShardError
 from dsbuild.job import Advance, Job
 from dsbuild.manifest import Statistics
 
@@ -182,7 +182,7 @@ def scan(path: str, limit: int | None = None, labels: Sequence[str] = ()) -> Fil
                 features[name] = features[name] + seen if name in features else seen
             statistics += count(label(values, labels))
             number += 1
-    except DsbuildError as error:
+    except DataError as error:
         problem = str(error)
     return replace(found, records=number, features=features, statistics=statistics, problem=problem)
 
@@ -221,7 +221,7 @@ def _plane(data: bytes) -> "np.ndarray | None":
 
     try:
         return images.plane(data)
-    except DsbuildError:
+    except ImageError:
         return None
 
 
@@ -273,7 +273,7 @@ def _describe_bytes(item: bytes) -> Any:
 
     try:
         head = images.header(item)
-    except DsbuildError:
+    except ImageError:
         head = None
     if head is not None:
         return {

@@ -67,7 +67,9 @@ class Faulty(ThreadingHTTPServer):
     """A proxy before a store. `fault(number, method, path)` says what befalls a request.
 
     A status is answered in the store's place; `lost` drops the connection after the store
-    has done its work; `cut` sends half of the body; `slow` waits a moment. A function is
+    has done its work; `cut` sends half of the body; `slow` waits a moment. As a cache does,
+    `short` sends half of what was asked for with a length that fits, `shrunk` says besides that
+    the object has no more; `plain` and `plain short` know of no ranges. A function is
     called with the request's handler and body, and does what it likes; see `refused`.
     """
 
@@ -105,10 +107,17 @@ class _Forward(_Any):
         """Send a request on, and its answer back."""
         server = self.server
         upstream = http.client.HTTPConnection("127.0.0.1", server.port)
+        asked = {k: v for k, v in self.headers.items() if k != "range" or "plain" not in str(fault)}
         with contextlib.closing(upstream):
-            upstream.request(self.command, self.path, body, dict(self.headers))
+            upstream.request(self.command, self.path, body, asked)
             answer = upstream.getresponse()
             data = answer.read()
+        if fault in ("short", "shrunk", "plain short") and answer.status in (200, 206):
+            data = data[: len(data) // 2]
+            if fault == "shrunk" and answer.headers["Content-Range"]:
+                begin = int(re.search(r"\d+", answer.headers["Content-Range"])[0])
+                end = begin + len(data)
+                answer.headers.replace_header("Content-Range", f"bytes {begin}-{end - 1}/{end}")
         if fault == "lost":
             self.close_connection = True
             return

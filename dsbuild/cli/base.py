@@ -52,6 +52,13 @@ def errors(kept: str = "finished shards are kept") -> Iterator[None]:
     except DsbuildError as error:
         say(f"error: {error}", "red")
         sys.exit(1)
+    except MemoryError:
+        say(
+            f"error: memory ran out; {kept}: run the same command again with fewer --workers, or "
+            "on a machine that has more",
+            "red",
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         say(f"interrupted: {kept}; run the same command again to resume", "yellow")
         sys.exit(130)

@@ -17,7 +17,7 @@ from typing import Any
 
 from dsbuild import manifest, scan, storage, tfrecord
 from dsbuild.documents import fits_values
-from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.errors import DataError, PlanError
 from dsbuild.export import arrays, parquet, webdataset
 from dsbuild.export.sample import Keys, Sample, ending, sample
 from dsbuild.job import Advance, Job
@@ -258,6 +258,6 @@ def _noted(path: str) -> dict:
         return {}
     try:
         found = manifest.parse(storage.read(path)[0], path)
-    except DsbuildError:
+    except DataError:
         return {}
     return found if isinstance(found, dict) else {}

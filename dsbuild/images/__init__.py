@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import jpeg, magic, pixels, png
-from dsbuild.images.base import Header
+from dsbuild.images.base import Header, excuse
 from dsbuild.images.pixels import encode, pick, resample, shrink, turn, versions
 from dsbuild.images.png import write
 
@@ -188,6 +188,8 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
             image.draft("L", (max(head.width // 8, 1), max(head.height // 8, 1)))
         image.load()
     except (OSError, ValueError, SyntaxError) as error:
+        excuse(error)
+        bytes(6 * head.height * head.width)  # for want of which libjpeg says so, too: MemoryError
         raise ImageError(
             f"found a damaged JPEG: {words(error)}; fetch or export the file again"
         ) from error

@@ -8,6 +8,7 @@ from dsbuild.errors import ImageError
 _TAG = 0x0112  # of EXIF's orientation
 _SIZES = {3: 2, 4: 4}  # bytes of the types that it may have: SHORT and LONG
 _ORDERS = {b"II*\0": "little", b"MM\0*": "big"}
+_NO_MEMORY = "out of memory|Error -4 while|[Ii]nsufficient memory"  # zlib.h: Z_MEM_ERROR is -4
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
@@ -79,3 +80,14 @@ def _of_exif(block: bytes) -> int | None:
 def cut(format: str, what: str) -> ImageError:
     """Return the error for an image whose bytes end too early."""
     return ImageError(f"found a truncated {format}: {what}; fetch or export the file again")
+
+
+def excuse(error: Exception) -> None:
+    """Raise again what a decoder raised for no fault of the bytes: memory ran out, a disk failed.
+
+    Pillow and zlib say some of it in words alone; Pillow's own errors of files have no number.
+    """
+    if isinstance(error, MemoryError) or re.search(_NO_MEMORY, str(error)):
+        raise MemoryError from error
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from dsbuild.errors import ImageError
+from dsbuild.images.base import excuse
 from dsbuild.images.pixels import pick, shrink
 
 _MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
@@ -131,6 +132,7 @@ def sixteen(data: bytes) -> np.ndarray:
     try:
         image = np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))).astype(np.int32)
     except Exception as error:  # Pillow raises many kinds for damaged files
+        excuse(error)
         raise ImageError(f"found a damaged PNG: {error}; build again") from error
     if image.ndim != 2:
         raise ImageError("found a PNG of colours, expected 16 bits in grey; build again")

@@ -7,6 +7,7 @@ from PIL import Image
 
 from dsbuild import images
 from dsbuild.errors import ImageError
+from dsbuild.images.base import excuse
 
 _FORMATS = ("TIFF", "BMP", "GIF")
 _MODES = ("1", "L", "P", "LA", "RGB", "RGBA")
@@ -47,6 +48,7 @@ def as_png(data: bytes) -> bytes:
     except ImageError:
         raise
     except Exception as error:  # Pillow's many readers raise many kinds for damaged files
+        excuse(error)
         raise ImageError(
             f"found a label that cannot be read: {type(error).__name__}; save it as a PNG, its "
             "values kept"

@@ -11,7 +11,7 @@ import PIL
 from PIL import Image, UnidentifiedImageError
 
 from dsbuild.errors import ImageError, words
-from dsbuild.images.base import orientation
+from dsbuild.images.base import excuse, orientation
 
 # What Pillow reads and TensorFlow does not, or not alike.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
@@ -65,6 +65,7 @@ def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
             "Pillow does not know; save it as a PNG of 8 bits"
         ) from error
     except Exception as error:  # Pillow's many readers raise many kinds for damaged files
+        excuse(error)
         raise ImageError(
             f"found an image that cannot be converted: {words(error)}; fetch or export the file "
             "again"

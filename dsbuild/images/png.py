@@ -13,7 +13,7 @@ from PIL import Image
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import beside
-from dsbuild.images.base import Header, cut
+from dsbuild.images.base import Header, cut, excuse
 
 try:
     from zlib_ng import zlib_ng as inflating  # masks several times as fast
@@ -241,6 +241,7 @@ def _open(data: bytes, pixels: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(b"".join(out)), formats=("PNG",))
         image.load()
     except _DAMAGES as error:
+        excuse(error)
         raise _damaged(error) from error
     return image
 
@@ -275,6 +276,7 @@ def _inflate(data: bytes, head: Header) -> bytes:
         while 0 < beyond < _BEYOND and not inflater.eof and inflater.unconsumed_tail:
             beyond += len(inflater.decompress(inflater.unconsumed_tail, 1 << 20))
     except (zlib.error, inflating.error) as error:
+        excuse(error)
         raise ImageError(f"found a damaged PNG: its pixels do not inflate ({error})") from error
     if len(pixels) < expected:
         raise cut("PNG", f"its pixels inflate to {len(pixels):,} bytes, expected {expected:,}")

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from dsbuild import images
+from dsbuild.images.base import excuse
 from dsbuild.images.pixels import of
 
 _SEVERAL = ("TIFF", "GIF", "WEBP", "PNG")
@@ -34,7 +35,8 @@ def count(data: bytes) -> int:
     try:
         with Image.open(io.BytesIO(data), formats=_SEVERAL) as image:
             return getattr(image, "n_frames", 1)
-    except Exception:  # Pillow raises whatever its decoders meet
+    except Exception as error:  # Pillow raises whatever its decoders meet
+        excuse(error)
         return 1
 
 

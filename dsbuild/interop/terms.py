@@ -46,9 +46,10 @@ def path(out: str) -> str:
 
 def load(out: str) -> Terms:
     """Return the terms of an output folder, none where it was told none."""
-    if storage.stamp(path(out)) is None:
+    if (stamp := storage.stamp(path(out))) is None:
         return Terms()
     data = storage.read(path(out))[0]
+    storage.hold(path(out), len(data), stamp)
     document = manifest.parse(data, path(out))
     names = list(vars(Terms()))
     # No key may be another's: any JSON would do for terms of nothing.

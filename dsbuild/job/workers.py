@@ -27,6 +27,7 @@ from dsbuild.job import Stopped, tune
 _LENGTH = struct.Struct("<Q")  # stands before every message of a worker
 _PART = 1 << 20  # bytes of a message that are taken at once
 _TELL = 0.1  # seconds from one telling of the counts to the next, when a stop is heard, too
+_Packed = tuple[str, bytes]  # a task that is about to be given: its name, and it itself
 _PATIENCE = 60.0  # seconds in which a worker that is to stop comes to its next sample
 
 
@@ -43,17 +44,20 @@ def spread(
     are done. The first error stops all others and is raised, as is Ctrl-C; DsbuildError where
     a process died. A few tasks are taken ahead, so that no worker waits for its next one.
     """
-    packed = (pickle.dumps((work, task), pickle.HIGHEST_PROTOCOL) for task in tasks)
+    packed = (
+        (getattr(task, "name", ""), pickle.dumps((work, task), pickle.HIGHEST_PROTOCOL))
+        for task in tasks
+    )
     results: list[Any] = []
     workers: list[_Worker] = []
     try:
         while len(workers) < count:
             workers.append(_Worker(method, workers))
-        ready, idle = collections.deque[bytes](), list(workers)
+        ready, idle = collections.deque[_Packed](), list(workers)
         while True:
             while idle and (ready or _fill(ready, packed, 1)):
                 results.append(None)
-                idle.pop().give(len(results) - 1, ready.popleft())
+                idle.pop().give(len(results) - 1, *ready.popleft())
             busy = [worker for worker in workers if worker.task is not None]
             if not busy:
                 return results
@@ -67,7 +71,7 @@ def spread(
         _end(workers)
 
 
-def _fill(ready: collections.deque[bytes], packed: Iterator[bytes], count: int) -> bool:
+def _fill(ready: collections.deque[_Packed], packed: Iterator[_Packed], count: int) -> bool:
     """Take tasks until so many are ready; tell whether any is."""
     while len(ready) < count and (one := next(packed, None)) is not None:
         ready.append(one)
@@ -86,6 +90,7 @@ class _Worker:
 
     Attributes:
       task: the number of what it is at, None where it waits.
+      name: of that, if it has one.
       samples, bytes: what it did in all.
     """
 
@@ -99,16 +104,17 @@ class _Worker:
         self.process.start()
         theirs.close()
         self.task: int | None = None
+        self.name = ""
         self.samples = self.bytes = 0
         self._data = bytearray()
 
-    def give(self, number: int, packed: bytes) -> None:
+    def give(self, number: int, name: str, packed: bytes) -> None:
         """Hand over a task."""
-        self.task = number
+        self.task, self.name = number, name
         try:
             self.pipe.send_bytes(packed)
         except OSError:
-            _died()
+            self._died()
 
     def hear(self) -> Iterator[Any]:
         """Take what has come, and yield the result if that is whole; raise the error of a task."""
@@ -117,7 +123,7 @@ class _Worker:
         except OSError:
             data = b""
         if not data:
-            _died()
+            self._died()
         self._data += data
         while len(self._data) >= _LENGTH.size:
             end = _LENGTH.size + _LENGTH.unpack_from(self._data)[0]
@@ -134,12 +140,12 @@ class _Worker:
                     raise error
                 yield result
 
-
-def _died() -> NoReturn:
-    raise DsbuildError(
-        "a worker process died; the system may have killed it for want of memory: run "
-        "the same command again with fewer --workers, finished shards are kept"
-    )
+    def _died(self) -> NoReturn:
+        at = f" at {self.name}" if self.name else ""
+        raise DsbuildError(
+            f"a worker process died{at}; the system may have killed it for want of memory: run "
+            "the same command again with fewer --workers, finished shards are kept"
+        )
 
 
 def _end(workers: Iterable[_Worker]) -> None:

@@ -60,9 +60,12 @@ def plane(data: bytes) -> "np.ndarray":
         raise PlanError(
             "found SBD labels (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
         ) from error
+    from dsbuild.images.base import excuse  # here: no image is decoded to find a file
+
     try:
         plane = loadmat(io.BytesIO(data))["GTcls"][0, 0]["Segmentation"]
     except Exception as error:  # scipy raises many kinds for damaged files
+        excuse(error)
         raise ImageError(f"found a MATLAB file without GTcls(1).Segmentation ({error})") from error
     if plane.ndim != 2 or plane.dtype.kind not in "ui" or plane.size == 0:
         raise ImageError(

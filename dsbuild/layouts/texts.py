@@ -21,7 +21,7 @@ def text(path: str, escaped: bool = False) -> str:
     Raises LayoutError where it is in another encoding: which one, nobody can tell. With
     `escaped` bytes that are no UTF-8 are kept, as names of files keep them.
     """
-    data = storage.read(path)[0]
+    data = storage.read_all(path)[0]
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         found = data.decode(encoding, "surrogateescape" if escaped else "strict")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from dsbuild import storage
-from dsbuild.errors import DsbuildError, LayoutError
+from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts.base import RGB
 from dsbuild.layouts.classfiles import read_colours, read_names
 from dsbuild.layouts.texts import lines
@@ -42,7 +42,7 @@ def _other(path: str, classes: Sequence[str], palette: Sequence[RGB]) -> tuple[s
     plain = [_plain(name) for name in classes]
     try:
         colours = read_colours(path)
-    except DsbuildError:
+    except (LayoutError, PlanError):
         colours = ()
     for name, *rgb in colours:
         known = _plain(name) in plain and palette[plain.index(_plain(name))] == tuple(rgb)
@@ -52,7 +52,7 @@ def _other(path: str, classes: Sequence[str], palette: Sequence[RGB]) -> tuple[s
         return "--colormap", None
     try:
         names = read_names(path)
-    except DsbuildError:
+    except (LayoutError, PlanError):
         found = [re.split(r"[,;:\t{\[\]}\"'|]", line.strip(" -\"'{["))[0] for line in lines(path)]
         other = [name for name in found if _plain(name) and _plain(name) not in {*plain, *_VOID}]
         return "--classes", other[0] if other else None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from dsbuild import storage
-from dsbuild.errors import LayoutError, StorageError
+from dsbuild.errors import DeniedError, LayoutError, NoFileError
 from dsbuild.layouts.texts import numbered
 from dsbuild.layouts.trees import composed, folders, is_picture
 from dsbuild.split_names import role
@@ -139,8 +139,8 @@ def _above(root: str, images: str, index: Index) -> dict[str, str]:
     folder = storage.normal(storage.join(root, ".."))
     try:
         there = storage.names(folder)
-    except StorageError:
-        return {}
+    except DeniedError:
+        return {}  # what lies above need not be ours to see
     refused = {}
     for name in there:
         split, ending = posixpath.splitext(name)
@@ -151,7 +151,7 @@ def _above(root: str, images: str, index: Index) -> dict[str, str]:
         below = {posixpath.join(above, name): key for name, key in names.items()}
         try:
             rows = numbered(path, escaped=True)
-        except (LayoutError, StorageError):
+        except (LayoutError, NoFileError, DeniedError):
             continue
         if any(divided(line, {**names, **below}, images) for _, line in rows[:100]):
             refused[split] = f"{path}: found a list of images of {root}; move it there, {OTHERS}"

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from dsbuild import documents, storage
-from dsbuild.errors import ShardError, StorageError
+from dsbuild.errors import NoFileError, ShardError
 
 NAME = "manifest.json"
 SCHEMA = "schema.json"
@@ -69,7 +69,9 @@ def read(path: str) -> Any:
     stamp = storage.stamp(path)
     if stamp is not None and stamp.size > documents.LARGEST:
         raise ShardError(f"{path}: found {stamp.size:,} bytes, expected a JSON document")
-    return parse(storage.read(path)[0], path)
+    data = storage.read(path)[0]
+    storage.hold(path, len(data), stamp)
+    return parse(data, path)
 
 
 def receipt_path(out: str, name: str) -> str:
@@ -100,5 +102,5 @@ def offsets(out: str, name: str) -> tuple[int, ...]:
     try:
         lines = storage.read(path)[0].decode("ascii").splitlines()
         return tuple(int(offset) for offset, _ in map(str.split, lines))
-    except (ValueError, StorageError):
+    except (ValueError, NoFileError):
         return ()

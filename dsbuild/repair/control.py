@@ -6,7 +6,7 @@ from typing import Any
 
 from dsbuild import folder, interop, manifest, storage
 from dsbuild.documents import fits
-from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.errors import DataError, PlanError
 from dsbuild.manifest import Reject
 from dsbuild.plan import files
 from dsbuild.repair.known import Known
@@ -96,7 +96,7 @@ def _told(known: Known) -> Iterator[interop.Terms]:
     path = storage.join(known.out, interop.tfds.INFO)
     try:
         info = manifest.read(path) if storage.stamp(path) else None
-    except DsbuildError:
+    except DataError:
         return
     form = {"description?": str, "citation?": str, "redistributionInfo?": {"license": str}}
     if not fits(info, form):

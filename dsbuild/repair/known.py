@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsbuild import folder, manifest, plan, receipts, recipe, storage
-from dsbuild.errors import DsbuildError, PlanError, ShardError
+from dsbuild.errors import DataError, PlanError, ShardError
 from dsbuild.layouts import Sample
 from dsbuild.plan import ShardPlan, files
 from dsbuild.receipts import ShardReceipt
@@ -112,7 +112,7 @@ def _recipe(out: str, document: Mapping[str, Any] | None) -> tuple[Recipe, Mappi
         return recipe.load(document["recipe"]), folder.betas(document)
     try:
         return folder.load_recipe(out)
-    except DsbuildError as error:
+    except (DataError, PlanError) as error:
         raise PlanError(
             f"{out}: neither {manifest.NAME} nor the recipe can be read ({error}), and nothing "
             "else tells how its records were made; run the command again that built it"

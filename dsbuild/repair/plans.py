@@ -6,7 +6,7 @@ Nothing is believed but a plan with the digest that receipt or manifest name.
 from collections.abc import Iterator, Mapping, Sequence
 
 from dsbuild import listing, manifest, storage, tfrecord, wire
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DataError, PlanError
 from dsbuild.layouts import Sample
 from dsbuild.plan import ShardPlan
 from dsbuild.repair.known import Known
@@ -20,7 +20,7 @@ def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
             continue
         try:
             samples = list(listing.read(root, split, known.recipe.layout).samples)
-        except DsbuildError:
+        except (DataError, PlanError):
             continue
         ranks = {sample.key: rank for rank, sample in enumerate(samples)}
         for name in mine:
@@ -69,7 +69,7 @@ def _keys(known: Known, name: str) -> list[str] | None:
             wire.first(wire.parse(record.data).get(key)).decode(errors="surrogateescape")
             for record in tfrecord.read(path)
         ]
-    except DsbuildError:
+    except DataError:
         return None
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from dsbuild import folder, manifest, presence, receipts, storage, tfrecord, wire
 from dsbuild.build import write_shards
-from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.errors import DataError, PlanError
 from dsbuild.job import Advance, Job
 from dsbuild.plan import ShardPlan
 from dsbuild.receipts import ShardReceipt
@@ -80,7 +80,7 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
             labels = [schema[role].name for role in ("label", "class") if role in schema.roles]
             lines = presence.lines(path, labels)
             made[manifest.values_path(known.out, name)] = (lines, receipt.values)
-    except DsbuildError:
+    except DataError:
         return None
     if any(hashlib.sha256(data).hexdigest() != digest for data, digest in made.values()):
         return None
@@ -151,7 +151,7 @@ def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
         return False
     try:
         return len(tfrecord.walk(path)) > 0
-    except DsbuildError:
+    except DataError:
         return False
 
 
@@ -184,7 +184,7 @@ def _first_other(known: Known, name: str) -> str | None:
                 if not record.problem and wire.digest(record.data) not in fresh:
                     value = wire.parse(record.data).get(key)
                     return wire.first(value).decode(errors="replace")
-    except DsbuildError:
+    except DataError:
         return None
     return None
 

@@ -17,6 +17,7 @@ from dsbuild import (
     storage,
     tfrecord,
 )
+from dsbuild.errors import NoFileError
 from dsbuild.job import Advance
 from dsbuild.layouts import Sample
 from dsbuild.manifest import Reject, Statistics
@@ -150,6 +151,8 @@ def check_shard(
             return Standing(None, f"its {what} is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
+    if found := _found_again(shard, receipt.rejects):
+        return Standing(None, f"its source {found} was left out, and can be read now")
     stamps = storage.stamps(example.paths(shard.samples, shard.root))
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         if compare == "ignore":
@@ -158,6 +161,24 @@ def check_shard(
         if changed:
             return Standing(None, f"its source {changed} changed")
     return Standing(dataclasses.replace(receipt, sources=()))
+
+
+def _found_again(shard: ShardPlan, rejects: Iterable[Reject]) -> str | None:
+    """Return the path of the first sample that was left out as missing, and is not, or None.
+
+    Versions before took trouble with a store or a disk for a missing file. A link that leads
+    nowhere or a FIFO is missing still.
+    """
+    missed = [one.file for one in rejects if one.kind in example.MISSING]
+    paths = [storage.join(shard.root, path) for path in missed]
+    for path, full, stamp in zip(missed, paths, storage.stamps(paths), strict=True):
+        if stamp is not None:
+            try:
+                storage.read(full)
+            except NoFileError:
+                continue
+            return path
+    return None
 
 
 def holds(path: str, digest: str) -> bool:

@@ -26,6 +26,11 @@ class Part(NamedTuple):
     shard: str
     plan: ShardPlan
 
+    @property
+    def name(self) -> str:
+        """The part's own name."""
+        return f"{self.shard}, part {self.plan.name}"
+
 
 def count_parts(shards: int, samples: int, workers: int) -> int:
     """Return in how many parts each of some shards, of `samples` in all, keeps workers busy."""

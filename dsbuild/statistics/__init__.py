@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import __version__, census, folder, manifest, scan, storage, tables
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DataError
 from dsbuild.job import Job
 from dsbuild.statistics import duplicates
 from dsbuild.statistics.chunks import divide, of_chunk
@@ -60,7 +60,7 @@ def load(path: str) -> dict[str, Any] | None:
         return None
     try:
         made = manifest.parse(storage.read(_place(path))[0], _place(path))
-    except DsbuildError:
+    except DataError:
         return None  # they are made again at will
     if not isinstance(made, dict) or made.get("of") != _digest(known):
         return None

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from dsbuild import manifest, scan, storage, tfrecord
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DataError
 from dsbuild.job import Advance
 from dsbuild.statistics.counts import Accumulated, Counts, Names, of_record, total
 
@@ -63,6 +63,6 @@ def of_chunk(chunk: Chunk, advance: Advance, *, names: Names) -> Accumulated:
                     advance(len(frame.data), len(frame.data))
         gone = "the index lists this record, and the file ends before it"
         parts.append(Accumulated(faults={(file, number): gone for number in left}))
-    except DsbuildError as error:
+    except DataError as error:
         parts.append(Accumulated(faults={(file, -1): str(error)}))
     return total(parts)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from dsbuild.storage import lease, local, locks, remote, urls, window
-from dsbuild.storage.local import Stamp, join
+from dsbuild.storage import lease, local, locks, remote, urls, whole, window
+from dsbuild.storage.local import LARGEST, Stamp, join
 from dsbuild.storage.window import Read
 
-__all__ = ["Read", "Stamp", "join"]
+__all__ = ["LARGEST", "Read", "Stamp", "join"]
 
 
 def is_remote(path: str) -> bool:
@@ -82,6 +82,25 @@ def entries(folder: str) -> list[tuple[str, bool]]:
 def read(path: str) -> tuple[bytes, Stamp]:
     """Return a whole file and the stamp that it had when it was read."""
     return _room(path).read(path)
+
+
+def read_all(path: str) -> tuple[bytes, Stamp]:
+    """Return what `read` does, of an object held against its size by another request, too.
+
+    For what is read once and decides all else, such as a list of samples.
+    """
+    found = read(path)
+    hold(path, len(found[0]))
+    return found
+
+
+def hold(path: str, size: int, known: Stamp | None = None) -> None:
+    """Raise StorageError where an object has not the size that was read of it.
+
+    `known` is its stamp, where that was asked for.
+    """
+    if is_remote(path):
+        whole.hold_stamp(path, size, known or stamp(path))
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from dsbuild.errors import NoFileError, StorageError
+from dsbuild.errors import DeniedError, NoFileError, StorageError
 
 # What is no file, and may never end: nothing of the kind is opened for longer than to see it.
 _ODD = (
@@ -21,7 +21,7 @@ _ODD = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
+LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
 # A path that leads to no file: missing, below a file, a link to itself, too long a name.
 _NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
@@ -41,13 +41,17 @@ def join(root: str, *names: str) -> str:
 
 def stamp(path: str) -> Stamp | None:
     """Return the file's stamp, or None where there is no such file."""
+    status = _status(path)
+    return None if status is None else Stamp(status.st_size, status.st_mtime_ns)
+
+
+def _status(path: str) -> os.stat_result | None:
     try:
-        status = os.stat(path)
+        return os.stat(path)
     except OSError as error:
         if error.errno in _NOWHERE:
             return None
-        raise StorageError(f"{path}: cannot be examined: {error.strerror}") from error
-    return Stamp(status.st_size, status.st_mtime_ns)
+        raise _kind(error)(f"{path}: cannot be examined: {error.strerror}") from error
 
 
 def odd(path: str) -> str:
@@ -64,7 +68,8 @@ def _odd(mode: int) -> str:
 
 def is_folder(path: str) -> bool:
     """Tell whether path is a folder."""
-    return os.path.isdir(path)
+    status = _status(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def is_link(path: str) -> bool:
@@ -80,7 +85,7 @@ def entries(folder: str) -> list[tuple[str, bool]]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise StorageError(f"{folder}: cannot be listed: {error.strerror}") from error
+        raise _kind(error)(f"{folder}: cannot be listed: {error.strerror}") from error
 
 
 def _leads_to_folder(entry: os.DirEntry) -> bool:
@@ -92,12 +97,16 @@ def _leads_to_folder(entry: os.DirEntry) -> bool:
         raise
 
 
+def _kind(error: OSError) -> type[StorageError]:
+    return DeniedError if isinstance(error, PermissionError) else StorageError
+
+
 def _unread(path: str, error: OSError) -> StorageError:
-    if isinstance(error, FileNotFoundError):
+    if error.errno in _NOWHERE:
         return NoFileError(f"{path}: there is no such file")
-    if found := odd(path):
+    if found := "a folder" if isinstance(error, IsADirectoryError) else odd(path):
         return NoFileError(f"{path}: found {found}, expected a file")
-    return StorageError(f"{path}: cannot be read: {error.strerror}")
+    return _kind(error)(f"{path}: cannot be read: {error.strerror}")
 
 
 def _open(path: str) -> tuple[int, os.stat_result]:
@@ -130,8 +139,8 @@ def read(path: str) -> tuple[bytes, Stamp]:
 
 def _whole(path: str, handle: int, size: int) -> bytes:
     """Read a file that is expected to have a size; not for ever where it grows."""
-    if size > _LARGEST:
-        raise StorageError(f"{path}: found {size:,} bytes, expected at most {_LARGEST:,}")
+    if size > LARGEST:
+        raise NoFileError(f"{path}: found {size:,} bytes, expected at most {LARGEST:,}")
     data = os.read(handle, size + 1)
     while len(data) < size and (more := os.read(handle, size + 1 - len(data))):
         data += more

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage import stores, temporary, troubles, uploads, urls
+from dsbuild.storage import stores, temporary, troubles, uploads, urls, whole
 from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk
@@ -102,15 +102,16 @@ def read(url: str) -> tuple[bytes, Stamp]:
     store, key = stores.at(url)
 
     def get() -> tuple[bytes, bool, Stamp]:
-        found = stores.library().get(store, key)
+        found = whole.get(url, store, key)
         return *_came(found), _stamp(found.meta)
 
     data, broke, stamp = stores.ask(url, "read", get)
-    if not broke:
-        return data, stamp
-    raw = _Ranges(url)  # which goes on where one breaks off
-    with io.BufferedReader(raw, 1 << 16) as file:
-        return file.read(), raw.stamp
+    if broke:
+        raw = _Ranges(url)  # which goes on where one breaks off
+        with io.BufferedReader(raw, 1 << 16) as file:
+            data, stamp = file.read(), raw.stamp
+    whole.hold(url, len(data), stamp.size)
+    return data, stamp
 
 
 def _came(found: Any) -> tuple[bytes, bool]:
@@ -132,8 +133,21 @@ def _came(found: Any) -> tuple[bytes, bool]:
 def read_part(url: str, offset: int, size: int) -> bytes:
     """Return some bytes of an object, of one request; fewer where it ends before them."""
     store, key = stores.at(url)
-    part = functools.partial(stores.library().get_range, store, key, start=offset, length=size)
-    return stores.ask(url, "read", lambda: part().to_bytes())
+
+    def get() -> bytes | None:
+        found = whole.part(url, store, key, offset, offset + size)
+        if found is None:
+            return None
+        data, (begin, end) = found.bytes().to_bytes(), found.range
+        whole.hold(url, len(data), end - begin)
+        return data
+
+    data = stores.ask(url, "read", get)
+    if data is not None:
+        return data
+    there = stamp(url)
+    ended = there is not None and there.size <= offset
+    return b"" if ended else read(url)[0][offset : offset + size]
 
 
 @contextlib.contextmanager
@@ -194,8 +208,10 @@ class _Ranges(io.RawIOBase):
 
         data, broke, meta = stores.ask(self._url, "read", get)
         # Not all stores heed the condition.
-        if meta["e_tag"] != self._version or not (broke or len(data) == end - self._at):
+        if meta["e_tag"] != self._version or meta["size"] != self.size:
             raise StorageError(f"{self._url}: cannot be read: it was replaced meanwhile")
+        if not broke:
+            whole.hold(self._url, len(data), end - self._at)
         self._start, self._data = self._at, memoryview(data)
         if broke:
             self._ahead = _FIRST // 2  # so that little is asked for next, and then ever more

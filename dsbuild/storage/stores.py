@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from dsbuild.errors import NoFileError, StorageError
+from dsbuild.errors import DeniedError, NoFileError, StorageError
 from dsbuild.storage import patience, troubles, urls
 from dsbuild.storage.patience import SECONDS as SECONDS
 from dsbuild.storage.troubles import Passes
@@ -152,7 +152,10 @@ def errors(url: str, done: str) -> Iterator[None]:
             raise NoFileError(f"{url}: there is no such file") from None
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
     except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
-        raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
+        known = library().exceptions
+        denied = isinstance(error, known.PermissionDeniedError | known.UnauthenticatedError)
+        kind = DeniedError if denied else StorageError
+        raise kind(f"{url}: cannot be {done}: {told(error)}") from None
 
 
 def tries(url: str, budget: float | None = None) -> patience.Tries:

@@ -47,7 +47,7 @@ def class_weights(
             "a file that ends in .json or .csv"
         )
     classes = tuple((known or {}).get("classes", ()))
-    return _checked(source, _READERS[suffix](storage.read(source)[0], source, classes), classes)
+    return _checked(source, _READERS[suffix](storage.read_all(source)[0], source, classes), classes)
 
 
 def _counted(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsbuild import __version__, folder, manifest, recipe, scan, storage
-from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.errors import DataError, PlanError
 from dsbuild.job import Job
 from dsbuild.plan import files as plans
 from dsbuild.problems import Problem
@@ -121,7 +121,7 @@ def validate(
 def _manifest(path: str, problems: list[Problem]) -> Mapping[str, Any] | None:
     try:
         return manifest.load(path)
-    except DsbuildError as error:
+    except DataError as error:
         name = storage.join(path, manifest.NAME)
         problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
         return None
@@ -131,7 +131,7 @@ def _schema(home: str, problems: list[Problem]) -> Schema:
     """Return the schema that travels with the data; DeepLab's keys where it is damaged."""
     try:
         return scan.schema_of(home)
-    except DsbuildError as error:
+    except DataError as error:
         name = storage.join(home, manifest.SCHEMA)
         problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
         return load("segmentation")
@@ -155,7 +155,7 @@ def _rules(
         return Rules(level, schema, True)
     try:
         made = recipe.load(known["recipe"])
-    except DsbuildError as error:
+    except (DataError, PlanError) as error:
         if level == "source":
             raise
         notes.append(f"extras were not computed again: {error}")
@@ -222,7 +222,7 @@ def _side_files(path: str, known: Mapping[str, Any], notes: list[str]) -> list[P
             raise PlanError(f"dsbuild {known.get('dsbuild')} wrote the folder")
         made = recipe.load(known["recipe"])
         unlike = folder.unlike(path, folder.side_files(path, made, known))
-    except DsbuildError as error:
+    except (DataError, PlanError) as error:
         notes.append(f"files beside the shards were not compared: {error}")
         return []
     text = "found another content than was written, or no such file; dsbuild repair writes it again"

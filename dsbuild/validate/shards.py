@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 
 from dsbuild import manifest, receipts, storage, tfrecord
-from dsbuild.errors import DsbuildError, ShardError
+from dsbuild.errors import DataError, ShardError
 from dsbuild.job import Advance
 from dsbuild.plan import files
 from dsbuild.problems import Problem
@@ -36,7 +36,7 @@ def check(task: Task, advance: Advance, *, rules: Rules, look: Look | None) -> C
                 advance(length, length)
         if look is not None:
             checked.sha256, _ = storage.sha256(task.path)
-    except DsbuildError as error:
+    except DataError as error:
         checked.add("missing", str(error).removeprefix(f"{task.path}: "))
     return checked
 
@@ -49,7 +49,7 @@ def _samples(task: Task, name: str, checked: Checked) -> Samples:
         planned, samples, _ = files.read(task.place)
         if planned != name:
             raise ShardError(f"{task.place.path}: found {planned}, expected {name} in its place")
-    except DsbuildError as error:
+    except DataError as error:
         path = task.place.path
         checked.problems.append(Problem("changed", path, str(error).removeprefix(f"{path}: ")))
         return None

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from dsbuild import images, job, manifest, storage
-from dsbuild.errors import ImageError, StorageError, TrainError
+from dsbuild.errors import ImageError, NoFileError, TrainError
 from dsbuild.images import colour, seen
 from dsbuild.train.inference import Predictor
 from dsbuild.train.predict import sources, video
@@ -168,7 +168,7 @@ def _read(found: Iterable[Source], failed: list[dict[str, str]], bar: job.Bar) -
         try:
             data = storage.read(source.path)[0]
             yield replace(source, pictures=seen.count(data)), seen.pixels(data)
-        except (ImageError, StorageError) as error:
+        except (ImageError, NoFileError) as error:
             failed.append({"path": source.path, "error": _once(source.path, error)})
             bar.advance(1, 0)
 
