@@ -70,11 +70,12 @@ def test_what_never_gets_an_answer_ends_though_others_do():
     assert 0.6 <= time.monotonic() - begin < 2
 
 
-def test_a_store_is_reached_by_an_answer():
+def test_stores_are_reached_by_an_answer():
     assert not Tries("s3://a", 1).reached
     Tries("s3://a", 1).moved()
     assert Tries("s3://a", 1).reached
-    assert not Tries("s3://b", 1).reached
+    assert Tries("s3://b", 1).reached  # by the same endpoint
+    assert not Tries("gs://b", 1).reached
 
 
 def test_waits_end_where_nobody_needs_them():

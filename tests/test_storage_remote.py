@@ -196,6 +196,18 @@ def test_no_more_is_read_ahead_than_the_window(bucket, monkeypatch):
     assert len(asked) <= 6
 
 
+def test_what_waits_for_a_store_ahead_is_not_waited_for(faulty, moto):
+    s3_bucket(moto, "ahead")
+    paths = [f"s3://ahead/{i}" for i in range(9)]
+    storage.write(paths[0], b"x")
+    faulty.fault = lambda _, __, path: None if path.endswith("/0") else 503
+    with storage.ahead(paths) as read:
+        assert read(paths[0])[0] == b"x"
+        time.sleep(3)
+        begin = time.monotonic()
+    assert time.monotonic() - begin < 8
+
+
 @pytest.mark.parametrize(
     "url",
     [

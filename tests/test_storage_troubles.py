@@ -31,6 +31,8 @@ REGION = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>"
             "NEVER",
             "not allowed; check credentials and rights (403 AccessDenied)",
         ),
+        ("status code: 404: <Code>NoSuchUpload</Code>", "ALWAYS", "an upload in parts was lost"),
+        ("status code: 404: <Code>NoSuchKey</Code>", "NEVER", "not found; check the bucket"),
         ("<Code>NoSuchBucket</Code>", "NEVER", "there is no such bucket"),
         (
             f"status code: 400: {REGION}",

@@ -111,6 +111,20 @@ def test_one_request_that_hangs_ends_nothing(link, monkeypatch):
     assert storage.read("s3://link/x")[0] == data
 
 
+def test_a_completion_whose_answer_is_lost_is_no_missing_file(link):
+    lost = []
+
+    def fault(_, method, path):
+        completion = method == "POST" and "uploadId=" in path
+        return "lost" if completion and not lost and not lost.append(1) else None
+
+    link.proxy.fault = fault
+    data = os.urandom(9 * MIB)
+    send("s3://link/x", data)
+    assert lost
+    assert storage.read("s3://link/x")[0] == data
+
+
 def test_parts_that_were_taken_are_progress():
     moved, file = [], uploads._Watched(io.BytesIO(bytes(100)))
     for _ in range(2):  # the second time none of it is new

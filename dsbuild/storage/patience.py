@@ -40,8 +40,6 @@ class _Outage:
     """What this process knows of one store's trouble."""
 
     def __init__(self):
-        # A worker's parent has listed what there is to do: the store was reached.
-        self.reached = multiprocessing.parent_process() is not None
         self.since: float | None = None
         self.last = 0.0
 
@@ -53,11 +51,13 @@ class _Outage:
 
 
 _outages: dict[str, _Outage] = {}
+_reached: set[str] = set()  # schemes, since the buckets of one have one endpoint
 
 
 def forget() -> None:
     """Forget all outages, and which stores were reached."""
     _outages.clear()
+    _reached.clear()
 
 
 class Tries:
@@ -67,7 +67,7 @@ class Tries:
     """
 
     def __init__(self, store: str, budget: float | None = None):
-        self._store = store
+        self._store, self._scheme = store, store.partition(":")[0]
         self._budget = seconds() if budget is None else budget
         self._outage = _outages.setdefault(store, _Outage())
         self._since: float | None = None
@@ -75,8 +75,9 @@ class Tries:
 
     @property
     def reached(self) -> bool:
-        """Whether this process, or the one that started it, ever got an answer."""
-        return self._outage.reached
+        """Whether such a store ever answered this process, or the one that started it."""
+        # A worker's parent has listed what there is to do.
+        return self._scheme in _reached or multiprocessing.parent_process() is not None
 
     @property
     def tried(self) -> float:
@@ -86,7 +87,8 @@ class Tries:
 
     def moved(self) -> None:
         """Note progress, such as an answer or a part of one: the budget is whole again."""
-        self._outage.reached, self._outage.since = True, None
+        _reached.add(self._scheme)
+        self._outage.since = None
         self._since, self._count = None, 0
 
     def again(self, why: str) -> bool:

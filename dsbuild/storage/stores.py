@@ -174,7 +174,7 @@ def ask(url: str, done: str, call: Callable[[], Any], trying: patience.Tries | N
         while True:
             try:
                 answer = call()
-            except library().exceptions.BaseError as error:
+            except (library().exceptions.BaseError, FileNotFoundError) as error:
                 kind = troubles.passes(error)
                 if kind is Passes.NEVER:
                     trying.moved()
@@ -185,9 +185,6 @@ def ask(url: str, done: str, call: Callable[[], Any], trying: patience.Tries | N
                     raise StorageError(
                         f"{url}: cannot be {done}: {_spent(error, trying)}"
                     ) from None
-            except FileNotFoundError:
-                trying.moved()
-                raise
             else:
                 trying.moved()
                 return answer

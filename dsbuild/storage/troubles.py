@@ -22,6 +22,8 @@ NO_BUCKET = "NoSuchBucket|ContainerNotFound"
 _SLOW = "the store does not answer in time"
 _AWAY = "the store cannot be reached: "
 _TROUBLES = (
+    # Its completion arrived, whose answer did not; or somebody aborted it.
+    (r"NoSuchUpload", "an upload in parts was lost", _ALWAYS),
     (NO_BUCKET, "there is no such bucket; create it first, or check its name", _NEVER),
     (
         r"BareRedirect|PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint",
