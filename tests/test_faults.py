@@ -179,3 +179,22 @@ def test_every_call_fails(run, voc, tmp_path, prepare):
     print(f"{prepare.__name__}: {len(every)} faults")
     for fault in every:
         try_fault(run, arguments, out, before, expected, fault)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ENOMEM], ids=errno.errorcode.get)
+def test_no_source_that_a_disk_refuses_is_left_out(run, voc, tmp_path, number):
+    out = str(tmp_path / "out")
+    arguments = [*fresh(run, voc, out), "--on-error", "skip"]
+    count = run(arguments, voc, Fault("r", 0, 0)).calls
+    expected = of(out)
+    for at in random.Random(number).sample(range(1, count + 1), 3):
+        shutil.rmtree(out)
+        done = run(arguments, voc, Fault("r", at, number))
+        told = f"read {at} of {count}: {done.said}"
+        assert done.code == 1, told
+        assert len([line for line in done.said.splitlines() if line.startswith("error: ")]) == 1, (
+            told
+        )
+        assert voc in done.said, told
+        assert run(arguments).code == 0
+        assert of(out) == expected, told
