@@ -33,6 +33,10 @@ class NoFileError(StorageError):
     """There is no such file, or something else is in its place: the data's own fault."""
 
 
+class LostLease(StorageError):
+    """The lock of a folder on a store is another builder's by now: nothing more may be written."""
+
+
 class ImageError(DsbuildError):
     """Bytes are not an image, or not one that every reader decodes alike.
 

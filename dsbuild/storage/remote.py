@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import stores, temporary
+from dsbuild.storage import fencing, stores, temporary
 from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk; of a part of an upload
@@ -191,17 +191,21 @@ def placing(url: str) -> Iterator[str]:
 
 
 def _put(url: str, file: BinaryIO) -> None:
+    if fencing.put(url, file, PART):
+        return
     store, key = stores.at(url)
 
     def put() -> None:
         file.seek(0)
-        stores.library().put(store, key, file, chunk_size=PART, max_concurrency=4)
+        with fencing.whole(url, file) as upload:
+            stores.library().put(store, key, upload, chunk_size=PART, max_concurrency=4)
 
     stores.ask(url, "written", put)
 
 
 def remove(*urls: str) -> None:
     """Remove objects of one bucket, many by one request; one that is not there is no error."""
+    fencing.check(urls[0])
     store, _ = stores.at(urls[0])
     keys = [stores.at(url)[1] for url in urls]
 

@@ -1,0 +1,276 @@
+"""What a builder may still write: nothing once its lease is lost, nothing over what it did not see.
+
+Who holds the lock of a folder on a store has a `Hold`, and whatever is written or removed in that
+folder is held against it: first the lock is looked at, whether it still bears the hold's name,
+and then the store is told to write only where the object is as it was seen. The hold goes
+with the work to other processes, which outlive a builder that is stopped.
+
+obstore knows no conditions for deleting, nor for uploads in parts: there the lock is looked at as
+late as can be.
+"""
+
+import contextlib
+import contextvars
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from dsbuild.errors import DsbuildError, LostLease, StorageError
+from dsbuild.storage import stores
+
+_FRESH = 1.0  # seconds for which a look at the lock stands for the writes that follow
+_TRIES = 8  # versions of one object that are met before it is given up
+# It goes on while the machine sleeps and while the process is stopped.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+Version = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A lock on a store, as its holder's writes carry it.
+
+    Attributes:
+      url: of the lock, which bears the name.
+      name: of the lease, nobody else's.
+      tenure: how many took the lock before, and one; higher with each that takes it.
+    """
+
+    url: str
+    name: str
+    tenure: int = 0
+
+    def covers(self, url: str) -> bool:
+        """Tell whether a URL lies in the folder that the lock is of."""
+        return f"{url}/".startswith(f"{folder(self.url)}/")
+
+    def due(self) -> bool:
+        """Tell whether the lock was not looked at for a second."""
+        return clock() - _LOOKED.get(self.name, -_FRESH) >= _FRESH
+
+    def check(self, fresh: bool = False) -> None:
+        """Raise LostLease where the lock is not ours any more.
+
+        A look is good for a second, unless a fresh one is asked for.
+        """
+        if not (fresh or self.due()):
+            return
+        now = clock()
+        seen = look(self.url)
+        if seen is None or not seen[0].startswith(self.name.encode()):
+            _LOOKED.pop(self.name, None)
+            raise lost(self.url)
+        _LOOKED[self.name] = now
+
+
+_HOLDS: contextvars.ContextVar[tuple[Hold, ...]] = contextvars.ContextVar("holds", default=())
+_LOOKED: dict[str, float] = {}  # name of a lease -> when it was last seen to be held
+
+
+def clock() -> float:
+    """Return seconds that also count while this process, or the machine, stands still."""
+    return time.clock_gettime(_CLOCK)
+
+
+def folder(lock: str) -> str:
+    """Return the folder that a lock is of: the one whose state it lies in."""
+    state = lock.rpartition("/")[0]
+    above = state.rpartition("/")[0]
+    return state if above.endswith(("/", ":")) else above
+
+
+def lost(lock: str) -> LostLease:
+    """Return the error of a builder whose lock is another's, or gone."""
+    return LostLease(
+        f"{folder(lock)}: another dsbuild took the lock over (or somebody removed it), since this "
+        "one had not renewed it in time; this one writes nothing more; wait for the other one to "
+        "end and look at the folder with dsbuild validate, then run the same command again, or "
+        "choose another folder"
+    )
+
+
+@contextlib.contextmanager
+def holding(hold: Hold) -> Iterator[None]:
+    """Hold all that is written in a folder against its lock while the block runs."""
+    token = _HOLDS.set((hold, *_HOLDS.get()))
+    try:
+        yield
+    finally:
+        _HOLDS.reset(token)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Work that is held against locks wherever it is done; picklable as the work is."""
+
+    work: Callable[..., Any]
+    holds: tuple[Hold, ...]
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        token = _HOLDS.set(self.holds)
+        try:
+            return self.work(*args, **options)
+        finally:
+            _HOLDS.reset(token)
+
+
+def carried(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return work to be done in other threads and processes under the locks that are held here."""
+    holds = _HOLDS.get()
+    return Carried(work, holds) if holds else work
+
+
+def unheld(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Return work under no lock: what is done after this process ended has none."""
+    return Carried(work, ()) if _HOLDS.get() else work
+
+
+def tenure(url: str) -> int | None:
+    """Return the number of the lock that writes at a URL are under, None where under none."""
+    hold = _over(url)
+    return hold.tenure if hold else None
+
+
+def check(url: str, fresh: bool = False) -> None:
+    """Raise LostLease where a URL lies in a folder whose lock was held, and is lost."""
+    hold = _over(url)
+    if hold:
+        hold.check(fresh)
+
+
+def _over(url: str) -> Hold | None:
+    return next((hold for hold in _HOLDS.get() if hold.covers(url)), None)
+
+
+def put(url: str, file: BinaryIO, most: int) -> bool:
+    """Write a file of up to `most` bytes under a lock; tell whether that was done.
+
+    The store is asked to write it only where there is nothing, and then, in the lock's
+    possession, only over what was seen there: the last word of a dead holder. Raises LostLease.
+    """
+    if _over(url) is None:
+        return False
+    check(url)
+    if file.seek(0, os.SEEK_END) > most:
+        return False
+    file.seek(0)
+    data, mode = file.read(), "create"
+    for _ in range(_TRIES):
+        if attempt(url, data, mode):
+            return True
+        mode = _seen(url, data)
+        if mode is None:
+            return True
+        check(url, fresh=True)
+    raise StorageError(
+        f"{url}: cannot be written: someone else wrote it {_TRIES} times meanwhile; find out who, "
+        "and run the same command again"
+    )
+
+
+def attempt(url: str, data: bytes, mode: Any) -> bool:
+    """Write a small object if it is as `mode` says; tell whether it was."""
+    return stores.ask(url, "written", functools.partial(_put, *stores.at(url), data, mode))
+
+
+def _put(store: Any, key: str, data: bytes, mode: Any) -> bool:
+    library = stores.library()
+    known = library.exceptions
+    try:
+        library.put(store, key, data, mode=mode, use_multipart=False)
+    except (known.AlreadyExistsError, known.PreconditionError):
+        return False
+    except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
+        if mode == "create":
+            raise
+        return False
+    except (NotImplementedError, known.NotSupportedError):
+        library.put(store, key, data, use_multipart=False)
+    return True
+
+
+def _seen(url: str, data: bytes) -> Any:
+    """Return the mode that writes over what is there; None where that is `data` already.
+
+    So it is where an earlier try arrived whose answer did not.
+    """
+    store, key = stores.at(url)
+
+    def get() -> Any:
+        try:
+            meta = stores.library().head(store, key)
+            if meta["size"] == len(data):
+                found = stores.library().get(store, key)
+                meta = found.meta
+                if found.bytes().to_bytes() == data:
+                    return None
+        except FileNotFoundError:
+            return "create"
+        return version(meta) or "overwrite"
+
+    return stores.ask(url, "read", get)
+
+
+@contextlib.contextmanager
+def whole(url: str, file: BinaryIO) -> Iterator[Any]:
+    """Give a file to an upload in parts, which ends where the lock is lost before its last part."""
+    hold = _over(url)
+    if hold is None:
+        yield file
+        return
+    fenced = _Fenced(hold, file)
+    try:
+        yield fenced
+    except OSError:
+        if fenced.error:
+            raise fenced.error from None
+        raise
+    hold.check()
+
+
+class _Fenced:
+    """A file of which each reading, that of its end too, is held against a lock."""
+
+    def __init__(self, hold: Hold, file: BinaryIO):
+        self._hold, self._file = hold, file
+        self.seek, self.tell = file.seek, file.tell
+        self.error: DsbuildError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        if self._hold.due():
+            # Elsewhere, since obstore, which calls this, takes no other call on its own thread.
+            asking = threading.Thread(target=self._check)
+            asking.start()
+            asking.join()
+            if self.error:
+                raise OSError
+        return self._file.read(size)
+
+    def _check(self) -> None:
+        try:
+            self._hold.check()
+        except DsbuildError as error:
+            self.error = error
+
+
+def look(url: str) -> tuple[bytes, Version] | None:
+    """Return a small object's content and version, or None where there is none."""
+    store, key = stores.at(url)
+
+    def get() -> tuple[bytes, Version] | None:
+        try:
+            found = stores.library().get(store, key)
+            return found.bytes().to_bytes(), version(found.meta)
+        except FileNotFoundError:
+            return None
+
+    return stores.ask(url, "read", get)
+
+
+def version(meta: Any) -> Version:
+    """Return what tells a version of an object: a tag, on Google's store a number."""
+    return {key: meta[key] for key in ("e_tag", "version") if meta[key] is not None}
