@@ -11,8 +11,6 @@ late as can be.
 
 import contextlib
 import contextvars
-import functools
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from dsbuild.errors import DsbuildError, LostLease, StorageError
-from dsbuild.storage import stores
+from dsbuild.storage import stores, urls
 
 _FRESH = 1.0  # seconds for which a look at the lock stands for the writes that follow
 _TRIES = 8  # versions of one object that are met before it is given up
@@ -46,7 +44,7 @@ class Hold:
 
     def covers(self, url: str) -> bool:
         """Tell whether a URL lies in the folder that the lock is of."""
-        return f"{url}/".startswith(f"{folder(self.url)}/")
+        return urls.relative(url, folder(self.url)) is not None
 
     def due(self) -> bool:
         """Tell whether the lock was not looked at for a second."""
@@ -111,6 +109,7 @@ class Carried:
     holds: tuple[Hold, ...]
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """Do the work."""
         token = _HOLDS.set(self.holds)
         try:
             return self.work(*args, **options)
@@ -146,25 +145,19 @@ def _over(url: str) -> Hold | None:
     return next((hold for hold in _HOLDS.get() if hold.covers(url)), None)
 
 
-def put(url: str, file: BinaryIO, most: int) -> bool:
-    """Write a file of up to `most` bytes under a lock; tell whether that was done.
+def write(url: str, store: Any, key: str, data: bytes) -> None:
+    """Write a small object by one request; raise as obstore, or LostLease. May be called again.
 
-    The store is asked to write it only where there is nothing, and then, in the lock's
-    possession, only over what was seen there: the last word of a dead holder. Raises LostLease.
+    Under a lock the store is asked to write it only where there is nothing, and then, in the
+    lock's possession, only over what was seen there: the last word of a dead holder.
     """
-    if _over(url) is None:
-        return False
-    check(url)
-    if file.seek(0, os.SEEK_END) > most:
-        return False
-    file.seek(0)
-    data, mode = file.read(), "create"
+    mode: Any = "create" if _over(url) else "overwrite"
     for _ in range(_TRIES):
-        if attempt(url, data, mode):
-            return True
-        mode = _seen(url, data)
+        if attempt(store, key, data, mode):
+            return
+        mode = _seen(store, key, data)
         if mode is None:
-            return True
+            return
         check(url, fresh=True)
     raise StorageError(
         f"{url}: cannot be written: someone else wrote it {_TRIES} times meanwhile; find out who, "
@@ -172,12 +165,8 @@ def put(url: str, file: BinaryIO, most: int) -> bool:
     )
 
 
-def attempt(url: str, data: bytes, mode: Any) -> bool:
+def attempt(store: Any, key: str, data: bytes, mode: Any) -> bool:
     """Write a small object if it is as `mode` says; tell whether it was."""
-    return stores.ask(url, "written", functools.partial(_put, *stores.at(url), data, mode))
-
-
-def _put(store: Any, key: str, data: bytes, mode: Any) -> bool:
     library = stores.library()
     known = library.exceptions
     try:
@@ -185,7 +174,7 @@ def _put(store: Any, key: str, data: bytes, mode: Any) -> bool:
     except (known.AlreadyExistsError, known.PreconditionError):
         return False
     except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
-        if mode == "create":
+        if mode in ("create", "overwrite"):
             raise
         return False
     except (NotImplementedError, known.NotSupportedError):
@@ -193,26 +182,22 @@ def _put(store: Any, key: str, data: bytes, mode: Any) -> bool:
     return True
 
 
-def _seen(url: str, data: bytes) -> Any:
+def _seen(store: Any, key: str, data: bytes) -> Any:
     """Return the mode that writes over what is there; None where that is `data` already.
 
     So it is where an earlier try arrived whose answer did not.
     """
-    store, key = stores.at(url)
-
-    def get() -> Any:
-        try:
-            meta = stores.library().head(store, key)
-            if meta["size"] == len(data):
-                found = stores.library().get(store, key)
-                meta = found.meta
-                if found.bytes().to_bytes() == data:
-                    return None
-        except FileNotFoundError:
-            return "create"
-        return version(meta) or "overwrite"
-
-    return stores.ask(url, "read", get)
+    library = stores.library()
+    try:
+        meta = library.head(store, key)
+        if meta["size"] == len(data):
+            found = library.get(store, key)
+            meta = found.meta
+            if found.bytes().to_bytes() == data:
+                return None
+    except FileNotFoundError:
+        return "create"
+    return version(meta) or "overwrite"
 
 
 @contextlib.contextmanager

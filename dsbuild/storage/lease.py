@@ -7,6 +7,7 @@ over. Taking it, and renewing it, are conditional puts, of which a store lets on
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import secrets
 import threading
@@ -109,7 +110,8 @@ class _Lease:
             last = seen[0].strip() if seen else b""
             tenure = 1 + (int(last) if last.isdigit() and len(last) < 20 else 0)
             mode = (seen[1] or "overwrite") if seen else "create"
-            if fencing.attempt(place, b"%d\n" % tenure, mode):
+            put = functools.partial(fencing.attempt, *stores.at(place), b"%d\n" % tenure, mode)
+            if stores.ask(place, "written", put):
                 return dataclasses.replace(hold, tenure=tenure)
             hold.check(fresh=True)  # who else counts holds the lock, or held it
 
@@ -134,31 +136,34 @@ class _Lease:
 
     def _write(self, mode: Any) -> bool:
         """Write the lock if it is still as `mode` says; tell whether it is ours now."""
-        library = stores.library()
         content = f"{self._name} {next(self._beats)}\n".encode()
-        known = library.exceptions
-        with stores.errors(self._url, "written"):
-            try:
-                self._mine = fencing.version(library.put(self._store, self._key, content, mode=mode))
-                return True
-            except (known.AlreadyExistsError, known.PreconditionError):
-                # Refused, unless an earlier try arrived whose answer did not.
-                return self._holds()
-            except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
-                if mode == "create":
-                    raise
-                return self._holds()
-            except (NotImplementedError, known.NotSupportedError):
-                return self._write_blindly(content, mode)
+        put = functools.partial(self._put, content, mode)
+        return stores.ask(self._url, "written", put)
 
-    def _write_blindly(self, content: bytes, mode: Any) -> bool:
+    def _put(self, content: bytes, mode: Any) -> bool:
+        library = stores.library()
+        known = library.exceptions
+        try:
+            self._mine = fencing.version(library.put(self._store, self._key, content, mode=mode))
+            return True
+        except (known.AlreadyExistsError, known.PreconditionError):
+            # Refused, unless an earlier try arrived whose answer did not.
+            return self._holds()
+        except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
+            if mode == "create":
+                raise
+            return self._holds()
+        except (NotImplementedError, known.NotSupportedError):
+            return self._put_blindly(content, mode)
+
+    def _put_blindly(self, content: bytes, mode: Any) -> bool:
         """Write the lock on a store without conditional puts: of several writers the last has it.
 
         Two that begin within a moment of each other are told apart by looking again.
         """
         seen = fencing.look(self._url)
         if (seen[1] if seen else "create") != mode:
-            return False
+            return self._holds()
         stores.library().put(self._store, self._key, content)
         time.sleep(min(_LOOK, WATCH / 4))
         return self._holds()

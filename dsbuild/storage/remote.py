@@ -191,12 +191,15 @@ def placing(url: str) -> Iterator[str]:
 
 
 def _put(url: str, file: BinaryIO) -> None:
-    if fencing.put(url, file, PART):
-        return
+    fencing.check(url)
     store, key = stores.at(url)
+    small = file.seek(0, os.SEEK_END) <= PART
 
     def put() -> None:
         file.seek(0)
+        if small:
+            fencing.write(url, store, key, file.read())
+            return
         with fencing.whole(url, file) as upload:
             stores.library().put(store, key, upload, chunk_size=PART, max_concurrency=4)
 

@@ -43,7 +43,8 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
                 text = f"found no receipt that is whole; {_REMEDY}"
                 yield Problem("changed", place, text)
             elif shard.get("receipt", receipt.digest) != receipt.digest:
-                text = f"found another receipt than the manifest names{_of(path, receipt)}; {_REMEDY}"
+                whose = _whose(path, receipt)
+                text = f"found another receipt than the manifest names{whose}; {_REMEDY}"
                 yield Problem("changed", place, text)
             else:
                 made.setdefault(split, []).append(receipt)
@@ -54,7 +55,7 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
         yield Problem("extra", place, "no shard of the manifest has it; dsbuild repair removes it")
 
 
-def _of(path: str, receipt: ShardReceipt) -> str:
+def _whose(path: str, receipt: ShardReceipt) -> str:
     """Say whose a receipt is that is not the manifest's, where their numbers tell."""
     last = folder.tenure(path)
     if None in (last, receipt.tenure) or last == receipt.tenure:
