@@ -21,6 +21,7 @@ from dsbuild.errors import DsbuildError, LostLease, StorageError
 from dsbuild.storage import stores, urls
 
 _FRESH = 1.0  # seconds for which a look at the lock stands for the writes that follow
+_FEW = 64  # objects of which the version is kept that was written last
 _TRIES = 8  # versions of one object that are met before it is given up
 # It goes on while the machine sleeps and while the process is stopped.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -48,7 +49,7 @@ class Hold:
 
     def due(self) -> bool:
         """Tell whether the lock was not looked at for a second."""
-        return clock() - _LOOKED.get(self.name, -_FRESH) >= _FRESH
+        return clock() - _looked.get(self.name, -_FRESH) >= _FRESH
 
     def check(self, fresh: bool = False) -> None:
         """Raise LostLease where the lock is not ours any more.
@@ -60,13 +61,14 @@ class Hold:
         now = clock()
         seen = look(self.url)
         if seen is None or not seen[0].startswith(self.name.encode()):
-            _LOOKED.pop(self.name, None)
+            _looked.pop(self.name, None)
             raise lost(self.url)
-        _LOOKED[self.name] = now
+        _looked[self.name] = now
 
 
 _HOLDS: contextvars.ContextVar[tuple[Hold, ...]] = contextvars.ContextVar("holds", default=())
-_LOOKED: dict[str, float] = {}  # name of a lease -> when it was last seen to be held
+_looked: dict[str, float] = {}  # name of a lease -> when it was last seen to be held
+_wrote: dict[tuple[Hold, str], Any] = {}  # versions that were written last, as modes of a put
 
 
 def clock() -> float:
@@ -148,38 +150,47 @@ def _over(url: str) -> Hold | None:
 def write(url: str, store: Any, key: str, data: bytes) -> None:
     """Write a small object by one request; raise as obstore, or LostLease. May be called again.
 
-    Under a lock the store is asked to write it only where there is nothing, and then, in the
-    lock's possession, only over what was seen there: the last word of a dead holder.
+    Under a lock the store is asked to write it only where there is nothing, or what was just
+    written here. In the lock's possession it then goes over what is seen there: that is an earlier
+    build's, or the last word of a dead holder.
     """
-    mode: Any = "create" if _over(url) else "overwrite"
+    hold = _over(url)
+    if hold is None:
+        attempt(store, key, data, "overwrite")
+        return
+    mode = _wrote.pop((hold, url), "create")
     for _ in range(_TRIES):
-        if attempt(store, key, data, mode):
+        made = attempt(store, key, data, mode)
+        if made is not None:
+            _wrote[hold, url] = made or "overwrite"
+            if len(_wrote) > _FEW:
+                del _wrote[next(iter(_wrote))]
             return
         mode = _seen(store, key, data)
         if mode is None:
             return
-        check(url, fresh=True)
+        hold.check(fresh=True)
     raise StorageError(
         f"{url}: cannot be written: someone else wrote it {_TRIES} times meanwhile; find out who, "
         "and run the same command again"
     )
 
 
-def attempt(store: Any, key: str, data: bytes, mode: Any) -> bool:
-    """Write a small object if it is as `mode` says; tell whether it was."""
+def attempt(store: Any, key: str, data: bytes, mode: Any) -> Version | None:
+    """Write a small object if it is as `mode` says; return its version, None where it is not."""
     library = stores.library()
     known = library.exceptions
     try:
-        library.put(store, key, data, mode=mode, use_multipart=False)
+        return version(library.put(store, key, data, mode=mode, use_multipart=False))
     except (known.AlreadyExistsError, known.PreconditionError):
-        return False
+        return None
     except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
         if mode in ("create", "overwrite"):
             raise
-        return False
+        return None
     except (NotImplementedError, known.NotSupportedError):
         library.put(store, key, data, use_multipart=False)
-    return True
+        return {}
 
 
 def _seen(store: Any, key: str, data: bytes) -> Any:

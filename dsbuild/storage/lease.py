@@ -111,7 +111,7 @@ class _Lease:
             tenure = 1 + (int(last) if last.isdigit() and len(last) < 20 else 0)
             mode = (seen[1] or "overwrite") if seen else "create"
             put = functools.partial(fencing.attempt, *stores.at(place), b"%d\n" % tenure, mode)
-            if stores.ask(place, "written", put):
+            if stores.ask(place, "written", put) is not None:
                 return dataclasses.replace(hold, tenure=tenure)
             hold.check(fresh=True)  # who else counts holds the lock, or held it
 
