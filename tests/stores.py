@@ -67,7 +67,7 @@ class Faulty(ThreadingHTTPServer):
     """A proxy before a store. `fault(number, method, path)` says what befalls a request.
 
     A status is answered in the store's place; `lost` drops the connection after the store
-    has done its work; `cut` sends half of the body; `slow` waits a moment.
+    has done its work; `cut` sends half of the body; `slow` waits a moment; an event is waited for.
     """
 
     daemon_threads = True
@@ -90,6 +90,8 @@ class _Forward(_Any):
             server.seen.append((self.command, self.path))
             fault = server.fault(len(server.seen), self.command, self.path)
         time.sleep(1 if fault == "slow" else server.latency)
+        if isinstance(fault, threading.Event):
+            fault.wait(120)
         if isinstance(fault, int):
             self.send_response(fault)
             self.send_header("Content-Length", "0")

@@ -28,7 +28,7 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
         text = f"found another text than was written; {_REMEDY}"
         yield Problem("changed", storage.join(path, manifest.NAME), text)
     if text := folder.stranger(path, known):
-        yield Problem("changed", storage.join(path, manifest.NAME), f"{text}; {_REMEDY}")
+        yield Problem("holder", storage.join(path, manifest.NAME), f"{text}; {_REMEDY}")
     yield from _files(path, known)
     made: dict[str, list[ShardReceipt]] = {}
     names = {
