@@ -189,18 +189,34 @@ def test_a_store_without_conditions(bucket, monkeypatch):
     assert storage.read(f"{out}/file")[0] == b"second"
 
 
+@pytest.mark.parametrize("size", [(8 << 20) + 1, (10 << 20) - 1, (10 << 20) + 1, 16 << 20])
+def test_an_upload_in_parts_has_parts_that_stores_take(faulty, moto, size):
+    s3_bucket(moto, f"sizes-{size}")
+    out = f"s3://sizes-{size}/out"
+    data = os.urandom(1 << 20) * 17
+    with storage.lock(lock_of(out)):
+        write(f"{out}/file", data[:size])
+    assert storage.read(f"{out}/file")[0] == data[:size]  # moto refuses parts below 5 MiB
+
+
 def test_an_upload_in_parts_is_not_completed(faulty, moto):
     s3_bucket(moto, "parts")
     out = "s3://parts/out"
 
     def fault(_, method, path):
         if method == "PUT" and "partNumber=1&" in path:
-            direct.put("out/.dsbuild/lock", b"someone else")
+            threading.Timer(0.5, later).start()
+            return taken
+        return None
+
+    def later():  # by when all parts are handed over
+        direct.put("out/.dsbuild/lock", b"someone else")
+        taken.set()
 
     from obstore.store import S3Store
 
-    direct = S3Store("parts", config={"endpoint": f"http://127.0.0.1:{moto}"})
-    large = os.urandom(1 << 20) * 80
+    taken, direct = threading.Event(), S3Store("parts", endpoint=f"http://127.0.0.1:{moto}")
+    large = os.urandom(1 << 20) * 24
     with storage.lock(lock_of(out)):
         write(f"{out}/whole", large)
     assert storage.sha256(f"{out}/whole")[1] == len(large)
@@ -208,6 +224,7 @@ def test_an_upload_in_parts_is_not_completed(faulty, moto):
     with pytest.raises(LostLease, match="took the lock over"), storage.lock(lock_of(out)):
         write(f"{out}/late", large)
     assert storage.stamp(f"{out}/late") is None
+    assert taken.is_set()
 
 
 def test_a_clock_that_counts_while_all_stands_still(bucket, monkeypatch):

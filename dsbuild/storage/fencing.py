@@ -5,19 +5,18 @@ folder is held against it: first the lock is looked at, whether it still bears t
 and then the store is told to write only where the object is as it was seen. The hold goes
 with the work to other processes, which outlive a builder that is stopped.
 
-obstore knows no conditions for deleting, nor for uploads in parts: there the lock is looked at as
-late as can be.
+obstore knows no conditions for deleting, nor for uploads in parts (`completing`): there the lock is
+looked at as late as can be.
 """
 
 import contextlib
 import contextvars
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
-from dsbuild.errors import DsbuildError, LostLease, StorageError
+from dsbuild.errors import LostLease, StorageError
 from dsbuild.storage import stores, urls
 
 _FRESH = 1.0  # seconds for which a look at the lock stands for the writes that follow
@@ -132,18 +131,19 @@ def unheld(work: Callable[..., Any]) -> Callable[..., Any]:
 
 def tenure(url: str) -> int | None:
     """Return the number of the lock that writes at a URL are under, None where under none."""
-    hold = _over(url)
+    hold = over(url)
     return hold.tenure if hold else None
 
 
 def check(url: str, fresh: bool = False) -> None:
     """Raise LostLease where a URL lies in a folder whose lock was held, and is lost."""
-    hold = _over(url)
+    hold = over(url)
     if hold:
         hold.check(fresh)
 
 
-def _over(url: str) -> Hold | None:
+def over(url: str) -> Hold | None:
+    """Return the lock that writes at a URL are under."""
     return next((hold for hold in _HOLDS.get() if hold.covers(url)), None)
 
 
@@ -154,7 +154,7 @@ def write(url: str, store: Any, key: str, data: bytes) -> None:
     written here. In the lock's possession it then goes over what is seen there: that is an earlier
     build's, or the last word of a dead holder.
     """
-    hold = _over(url)
+    hold = over(url)
     if hold is None:
         attempt(store, key, data, "overwrite")
         return
@@ -209,48 +209,6 @@ def _seen(store: Any, key: str, data: bytes) -> Any:
     except FileNotFoundError:
         return "create"
     return version(meta) or "overwrite"
-
-
-@contextlib.contextmanager
-def whole(url: str, file: BinaryIO) -> Iterator[Any]:
-    """Give a file to an upload in parts, which ends where the lock is lost before its last part."""
-    hold = _over(url)
-    if hold is None:
-        yield file
-        return
-    fenced = _Fenced(hold, file)
-    try:
-        yield fenced
-    except OSError:
-        if fenced.error:
-            raise fenced.error from None
-        raise
-    hold.check()
-
-
-class _Fenced:
-    """A file of which each reading, that of its end too, is held against a lock."""
-
-    def __init__(self, hold: Hold, file: BinaryIO):
-        self._hold, self._file = hold, file
-        self.seek, self.tell = file.seek, file.tell
-        self.error: DsbuildError | None = None
-
-    def read(self, size: int = -1) -> bytes:
-        if self._hold.due():
-            # Elsewhere, since obstore, which calls this, takes no other call on its own thread.
-            asking = threading.Thread(target=self._check)
-            asking.start()
-            asking.join()
-            if self.error:
-                raise OSError
-        return self._file.read(size)
-
-    def _check(self) -> None:
-        try:
-            self._hold.check()
-        except DsbuildError as error:
-            self.error = error
 
 
 def look(url: str) -> tuple[bytes, Version] | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import fencing, stores, temporary
+from dsbuild.storage import completing, fencing, stores, temporary
 from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk; of a part of an upload
@@ -200,8 +200,8 @@ def _put(url: str, file: BinaryIO) -> None:
         if small:
             fencing.write(url, store, key, file.read())
             return
-        with fencing.whole(url, file) as upload:
-            stores.library().put(store, key, upload, chunk_size=PART, max_concurrency=4)
+        with completing.uploading(url, file, PART) as (upload, part):
+            stores.library().put(store, key, upload, chunk_size=part, max_concurrency=4)
 
     stores.ask(url, "written", put)
 

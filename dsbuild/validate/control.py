@@ -1,7 +1,7 @@
 """Control files, held against the digests that the manifest names; its numbers, against others.
 
 Exempt are the card's text, which is anybody's to edit, statistics, which are made again at will
-and name the shards that they are of, and the lock.
+and name the shards that they are of, the lock, and how many had it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
