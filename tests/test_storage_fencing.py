@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import pickle
+import random
 import secrets
 import signal
 import subprocess
@@ -453,3 +454,50 @@ def test_every_wait_has_someone_to_tell():
                 found += 1
                 assert len(node.args) == 2, f"{path}:{node.lineno}: who waits here is told nothing"
     assert found >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_wherever_a_build_is_stopped_the_other_one_stands(
+    faulty, moto, voc, run, monkeypatch, seed
+):
+    """It is stopped while some request, drawn by seed, is under way or just answered."""
+    monkeypatch.setattr(fencing, "_FRESH", 1.0)
+    name, drawn = f"anywhere-{seed}", random.Random(seed)
+    s3_bucket(moto, name)
+    out = f"s3://{name}/out"
+    options = ["--shards", "2"]
+    reached, finished = threading.Event(), threading.Event()
+    number, held = drawn.randrange(60), drawn.random() < 0.5
+
+    def fault(count, method, path):
+        if count >= number and not reached.is_set() and storage.stamp(lock_of(out)):
+            reached.set()
+            return finished if held else None
+        return None
+
+    command = [sys.executable, "-c", SLOW, "voc", voc, out, *options]
+    command += ["--workers", drawn.choice("12"), "--overwrite"]
+    first = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{moto}")
+    stores.open_store.cache_clear()
+    faulty.fault = fault
+    try:
+        assert reached.wait(60) or first.wait(60) == 0
+        time.sleep(drawn.random() * 0.05)
+        os.killpg(first.pid, signal.SIGSTOP)
+        one = ("--workers", "1", "--max-side", "20", "--overwrite")
+        result = run("voc", voc, out, *options, *one)
+        assert result.exit_code == 0, result.stderr
+        before = files(out)
+        finished.set()
+        os.killpg(first.pid, signal.SIGCONT)
+        _, said = first.communicate(timeout=60)
+    finally:
+        finished.set()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(first.pid, signal.SIGKILL)
+    assert files(out) == before, f"seed {seed}: request {number}, held {held}: {said}"
+    assert first.returncode == 1
+    assert "took the lock over" in said
+    assert run("validate", out, "--workers", "1").exit_code == 0

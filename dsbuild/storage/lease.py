@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dsbuild.errors import LostLease, StorageError
+from dsbuild.errors import DsbuildError, LostLease, StorageError
 from dsbuild.storage import fencing, remote, stores
 from dsbuild.storage.fencing import Hold
 
@@ -53,18 +53,20 @@ def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
     done = threading.Event()
     keeper = threading.Thread(target=lease.keep, args=(done,), daemon=True)
     keeper.start()
+    why: DsbuildError | None = None
     try:
         with fencing.holding(lease.counted()):
             yield
-    except LostLease:
-        lease.lost = True
-        raise
+    except DsbuildError as error:  # maybe of what another one wrote meanwhile
+        lease.lost, why = isinstance(error, LostLease), error
     finally:
         done.set()
         keeper.join()
         lease.free()
     if lease.lost:
-        raise fencing.lost(url)
+        raise fencing.lost(url) from why
+    if why:
+        raise why
 
 
 class _Lease:
