@@ -58,7 +58,7 @@ def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
         with fencing.holding(lease.counted()):
             yield
     except DsbuildError as error:  # maybe of what another one wrote meanwhile
-        lease.lost, why = isinstance(error, LostLease), error
+        lease.lost, why = lease.lost or isinstance(error, LostLease), error
     finally:
         done.set()
         keeper.join()
@@ -137,7 +137,12 @@ class _Lease:
                 remote.remove(self._url)
 
     def _write(self, mode: Any) -> bool:
-        """Write the lock if it is still as `mode` says; tell whether it is ours now."""
+        """Write the lock if it is still as `mode` says; tell whether it is ours now.
+
+        A mode of None is of a lock that was gone when it was looked at.
+        """
+        if mode is None:
+            return False
         content = f"{self._name} {next(self._beats)}\n".encode()
         put = functools.partial(self._put, content, mode)
         return stores.ask(self._url, "written", put)
