@@ -18,7 +18,7 @@ import pytest
 
 from dsbuild import receipts, spread, storage
 from dsbuild.audit import audit
-from dsbuild.errors import LostLease
+from dsbuild.errors import LostLease, PlanError
 from dsbuild.storage import fencing, lease, stores
 from dsbuild.storage.fencing import Hold
 from tests.conftest import requested
@@ -124,6 +124,19 @@ def test_a_lock_that_is_gone_is_lost(bucket):
         store, key = stores.at(lock_of(f"{bucket}/out"))
         stores.library().delete(store, key)
         storage.write(f"{bucket}/out/file", b"1")
+
+
+def test_an_error_under_a_lost_lock_is_that_of_the_lock(bucket):
+    """What a builder finds wrong may be what the other one wrote; and no lock is left behind."""
+    out = f"{bucket}/out"
+    with pytest.raises(LostLease), storage.lock(lock_of(out)):
+        store, key = stores.at(lock_of(out))
+        stores.library().delete(store, key)
+        time.sleep(0.6)  # by when the lock was to be renewed
+        raise PlanError("found another plan")
+    assert not [name for name in files(out) if name.endswith("lock")]
+    with pytest.raises(PlanError, match="found another plan"), storage.lock(lock_of(out)):
+        raise PlanError("found another plan")
 
 
 def test_a_late_write_does_not_go_over_what_came_meanwhile(bucket, monkeypatch):
