@@ -66,8 +66,9 @@ def build(
         return None
     with opened(request, audit, note) as others:
         prepare(request, audit.splits, others, note)
-        if options.view_as(GoogleCloudOptions).template_location:
-            graph = storage.unheld(graph)  # its job begins when this lock is free again
+        staged = options.view_as(GoogleCloudOptions).template_location
+        # The job of a template begins when this lock is free again.
+        graph = storage.unheld(graph) if staged else storage.carried(graph)
         with _told(request.out):
             result = launch.run(options, graph, note)
         if result is None:

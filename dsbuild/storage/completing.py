@@ -32,12 +32,8 @@ def uploading(url: str, file: BinaryIO, part: int) -> Iterator[tuple[Any, int]]:
     if hold is None:
         yield file, part
         return
-    size = file.seek(0, os.SEEK_END)
+    part = part_size(file.seek(0, os.SEEK_END), part)
     file.seek(0)
-    count = -(-size // part)
-    if count > 1 and size <= count * _LEAST:
-        count -= 1
-    part = max(1, (size - 1) // count)
     parts = _Parts(hold, file, part)
     try:
         yield parts, part
@@ -45,6 +41,18 @@ def uploading(url: str, file: BinaryIO, part: int) -> Iterator[tuple[Any, int]]:
         if parts.error:
             raise parts.error from None
         raise
+
+
+def part_size(size: int, part: int) -> int:
+    """Return the size of parts of about `part` bytes, of which a file has some and a few bytes.
+
+    >>> part_size(100_000_001, 8 << 20)
+    8333333
+    """
+    count = -(-size // part)
+    if count > 1 and size <= count * _LEAST:
+        count -= 1
+    return max(1, (size - 1) // count)
 
 
 class _Part(bytearray):
