@@ -1,15 +1,22 @@
 """Write the side files of a finished folder anew, with what only people know of it."""
 
+from collections.abc import Callable
+
 from dsbuild import folder, interop, manifest, scan, storage
 from dsbuild.errors import PlanError
 
 
-def describe(out: str, terms: interop.Terms, pbtxt: bool = False) -> list[str]:
+def describe(
+    out: str,
+    terms: interop.Terms,
+    pbtxt: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[str]:
     """Write the files by which other tools open a finished folder; return their names.
 
     What `terms` tells is kept for later builds, beside what earlier ones told. Works for
     folders of earlier versions; shards and schema stay as they are, and the manifest but for the
-    digests of these files. Raises
+    digests of these files. `note` is told where another dsbuild holds the folder. Raises
     PlanError where the folder is not finished, or holds files of others by these names.
     """
     path = storage.join(out, manifest.NAME)
@@ -20,7 +27,7 @@ def describe(out: str, terms: interop.Terms, pbtxt: bool = False) -> list[str]:
         )
     if storage.stamp(storage.join(out, manifest.SCHEMA)) is None:
         raise PlanError(f"{out}: found no {manifest.SCHEMA}; run the build again, it is written")
-    with storage.lock(folder.state(out, "lock")):
+    with storage.lock(folder.state(out, "lock"), note):
         document = manifest.load(out)
         terms = interop.load(out) | terms
         found = interop.side_files(scan.schema_of(out), document, terms, pbtxt)

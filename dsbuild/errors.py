@@ -45,6 +45,10 @@ class DeniedError(StorageError):
     """The system or the store does not show it: rights lack, or credentials have expired."""
 
 
+class LostLease(StorageError):
+    """The lock of a folder on a store is another builder's by now: nothing more may be written."""
+
+
 class MachineError(DsbuildError):
     """The machine lacks something to work with, such as memory."""
 

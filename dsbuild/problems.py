@@ -5,6 +5,7 @@ from dataclasses import dataclass
 # Kind -> what it is, in the order in which they are shown.
 KINDS = {
     "unfinished": "a build that was not finished",
+    "holder": "manifests that are not of the last builder that had the lock",
     "missing": "files that the manifest lists and that are not there",
     "extra": "files that readers would take for shards",
     "changed": "files that are not as they were written",

@@ -2,8 +2,9 @@
 
     .dsbuild/receipts/<shard>.json
 
-A receipt holds two digests: `digest`, of all but the times of the sources, which stands in the
-manifest, too, and is the same wherever the sources lie; and `seal`, of the whole file.
+A receipt holds two digests: `digest`, of all but the times of the sources and the builder's
+number, which stands in the manifest, too, and is the same wherever sources and folder lie; and
+`seal`, of the whole file.
 """
 
 import dataclasses
@@ -36,7 +37,9 @@ class ShardReceipt:
       versions: libraries that decide bytes, as they were.
       values: the sha256 of its list of label values, None where it has none.
       colours: what the colours of its labels stand for, rows as in `palettes`.
-      digest: of all this but the times of the sources; empty until it is saved.
+      tenure: the number of the builder that wrote it on a store, None elsewhere; a later one
+        has a higher number.
+      digest: of all this but tenure and the times of the sources; empty until it is saved.
     """
 
     name: str
@@ -51,12 +54,14 @@ class ShardReceipt:
     versions: Mapping[str, str]
     values: str | None = None
     colours: tuple[tuple[str | int, ...], ...] = ()
+    tenure: int | None = None
     digest: str = ""
 
     def save(self, out: str) -> "ShardReceipt":
-        """Write the receipt into an output folder; return it with its digest."""
-        storage.write(receipt_path(out, self.name), self.text())
-        return dataclasses.replace(self, digest=self.said()["digest"])
+        """Write the receipt into an output folder; return it with its digest and number."""
+        made = dataclasses.replace(self, tenure=storage.tenure(out))
+        storage.write(receipt_path(out, self.name), made.text())
+        return dataclasses.replace(made, digest=made.said()["digest"])
 
     def text(self) -> bytes:
         """Return the receipt's file."""
@@ -69,15 +74,17 @@ class ShardReceipt:
         document = normal(vars(self) | parts)
         if not self.colours:
             del document["colours"]  # as in receipts of versions that had none
+        if self.tenure is None:
+            del document["tenure"]
         return document | {"digest": digest_of(document)}
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """Return the digest of a receipt's document, whatever the times of its sources.
+    """Return the digest of a receipt's document, whatever the times of its sources and its tenure.
 
-    Times differ among copies of a tree, and the manifest is the same for all of them.
+    These differ among copies of a tree, and the manifest is the same for all of them.
     """
-    rest = {key: value for key, value in document.items() if key not in ("digest", "seal")}
+    rest = {key: value for key, value in document.items() if key not in _ASIDE}
     rows = [[*row[0:1], *row[2:4], *row[5:]] for row in document["sources"]]
     return _sha256(rest | {"sources": rows})
 
@@ -112,6 +119,7 @@ def _is_meanings(value: Any) -> bool:
     )
 
 
+_ASIDE = ("digest", "seal", "tenure")  # not part of what a digest is of
 _RECEIPT = {
     "name": is_name,
     "plan": is_digest,
@@ -135,6 +143,7 @@ _RECEIPT = {
     "versions": lambda value: fits_values(value, str),
     "values?": str | None,
     "colours?": [_is_meanings],
+    "tenure?": is_count,
     "digest?": is_digest,
     "seal?": is_digest,
 }

@@ -44,16 +44,11 @@ def spread(
         last: Callable[..., Any] = ensure_shard
         if count > 1:
             tasks = [(place, i) for place in places for i in range(count)]
-            engine(
-                Job(
-                    tasks,
-                    functools.partial(ensure_part, request=request, parts=count),
-                    samples,
-                    title,
-                )
-            )
+            work = storage.carried(functools.partial(ensure_part, request=request, parts=count))
+            engine(Job(tasks, work, samples, title))
             title, last = "joining", functools.partial(ensure_joined, parts=count)
-        outcomes = engine(Job(places, functools.partial(last, request=request), samples, title))
+        work = storage.carried(functools.partial(last, request=request))
+        outcomes = engine(Job(places, work, samples, title))
         made = [outcome.receipt for outcome in outcomes]
         document, rejects = finish(request.out, request.recipe, names, made, others, request.accept)
         tell(rejects, note)

@@ -20,7 +20,11 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics, MetricsFilter
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+)
 
 from dsbuild import folder, job, manifest, storage, tables
 from dsbuild.audit import Audit, Request
@@ -62,6 +66,9 @@ def build(
         return None
     with opened(request, audit, note) as others:
         prepare(request, audit.splits, others, note)
+        staged = options.view_as(GoogleCloudOptions).template_location
+        # The job of a template begins when this lock is free again.
+        graph = storage.unheld(graph) if staged else storage.carried(graph)
         with _told(request.out):
             result = launch.run(options, graph, note)
         if result is None:
@@ -113,7 +120,7 @@ class Build(beam.PTransform):
             | "once" >> beam.Create([None])
             | "manifest"
             >> beam.Map(
-                _finish,
+                storage.carried(_finish),
                 beam.pvalue.AsList(shards["written"]),
                 beam.pvalue.AsList(shards[_FAILED]),
                 request=self.request,
@@ -156,7 +163,7 @@ class WriteShards(beam.PTransform):
 
 
 def _mapped(work: Callable[..., Any], **options: Any):
-    return beam.ParDo(_Work(work, options)).with_outputs(_FAILED, main="written")
+    return beam.ParDo(_Work(storage.carried(work), options)).with_outputs(_FAILED, main="written")
 
 
 class _Work(beam.DoFn):

@@ -69,8 +69,9 @@ class Faulty(ThreadingHTTPServer):
     A status is answered in the store's place; `lost` drops the connection after the store
     has done its work; `cut` sends half of the body; `slow` waits a moment. As a cache does,
     `short` sends half of what was asked for with a length that fits, `shrunk` says besides that
-    the object has no more; `plain` and `plain short` know of no ranges. A function is
-    called with the request's handler and body, and does what it likes; see `refused`.
+    the object has no more; `plain` and `plain short` know of no ranges. An event is
+    waited for. A function is called with the request's handler and body, and does what it likes;
+    see `refused`.
     """
 
     daemon_threads = True
@@ -93,6 +94,8 @@ class _Forward(_Any):
             server.seen.append((self.command, self.path))
             fault = server.fault(len(server.seen), self.command, self.path)
         time.sleep(1 if fault == "slow" else server.latency)
+        if isinstance(fault, threading.Event):
+            fault.wait(120)
         if isinstance(fault, int):
             self.send_response(fault)
             self.send_header("Content-Length", "0")

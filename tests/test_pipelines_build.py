@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -25,7 +26,8 @@ from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from dsbuild.plan import files
 from dsbuild.spread import prepare
-from tests import fakes
+from dsbuild.storage import fencing
+from tests import fakes, stores
 from tests.conftest import content, make, requested
 
 beam = pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
@@ -261,6 +263,30 @@ def test_a_second_build_at_the_same_time_stops(voc, out):
         pytest.raises(StorageError, match="another dsbuild is at work in this folder"),
     ):
         make_beam(voc, out)
+
+
+@pytest.mark.parametrize("flags", [[], THREADS], ids=["one", "threads"])
+def test_a_pipeline_that_lost_the_lock_writes_nothing_more(voc, out, flags, monkeypatch):
+    bucket = f"memory://{secrets.token_hex(4)}/out"
+    run = pipelines.launch.run
+
+    def late(*arguments):
+        storage.write(f"{bucket}/.dsbuild/lock", b"someone else")
+        before.update(stores.files(bucket))
+        return run(*arguments)
+
+    before = {}
+    monkeypatch.setattr(fencing, "_FRESH", 0.0)
+    monkeypatch.setattr(pipelines.launch, "run", late)
+    with pytest.raises(DsbuildError, match="took the lock over"):
+        make_beam(voc, bucket, flags=flags, **TRAIN)
+    assert stores.files(bucket) == before
+    monkeypatch.setattr(pipelines.launch, "run", run)
+    storage.remove(f"{bucket}/.dsbuild/lock")
+    make_beam(voc, bucket, flags=flags, **TRAIN)
+    make(voc, out, **TRAIN)
+    found = {name: data for name, data in stores.files(bucket).items() if ".dsbuild" not in name}
+    assert found == {k: v for k, v in content(out).items() if ".dsbuild" not in k}
 
 
 @pytest.mark.parametrize("flags", [[], THREADS], ids=["one", "threads"])

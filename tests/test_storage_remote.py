@@ -3,6 +3,7 @@ import http.client
 import io
 import os
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -287,14 +288,15 @@ def test_an_outage_is_waited_for(faulty, moto, monkeypatch, fault):
     monkeypatch.setenv(stores.SECONDS, "20")
     monkeypatch.setattr(stores, "_STALL", 0.5)
     conftest.forget()
-    s3_bucket(moto, "outage")
+    bucket = f"outage-{secrets.token_hex(4)}"
+    s3_bucket(moto, bucket)
     data = os.urandom(3 << 20)
-    storage.write("s3://outage/x", data)
+    storage.write(f"s3://{bucket}/x", data)
     calls = (
-        lambda: storage.read("s3://outage/x")[0] == data,
-        lambda: storage.names("s3://outage") == ["x"],
-        lambda: storage.stamp("s3://outage/x").size == len(data),
-        lambda: storage.write("s3://outage/y", b"small") is None,
+        lambda: storage.read(f"s3://{bucket}/x")[0] == data,
+        lambda: storage.names(f"s3://{bucket}") == ["x"],
+        lambda: storage.stamp(f"s3://{bucket}/x").size == len(data),
+        lambda: storage.write(f"s3://{bucket}/y", b"small") is None,
     )
     for call in calls:
         end = time.monotonic() + 0.8  # longer than obstore tries by itself

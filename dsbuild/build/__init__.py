@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import folder, manifest
+from dsbuild import folder, manifest, storage
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.build.finishing import describe, finish, left_out, tell
 from dsbuild.build.opening import Note, opened, publish, surplus
@@ -101,12 +101,13 @@ def write_shards(
     """Write `count` planned shards of `samples` in all; return their receipts without sources."""
     pieces = parts.count_parts(count, samples, workers)
     if pieces == 1:
-        work = functools.partial(write_shard, out=out, on_error=on_error)
+        work = storage.carried(functools.partial(write_shard, out=out, on_error=on_error))
         return Job(shards(), work, samples, title).run(workers, quiet)
     some = (part for shard in shards() for part in parts.divide(shard, pieces))
-    work = functools.partial(parts.write_part, out=out, on_error=on_error, compare=compare)
+    how = {"out": out, "on_error": on_error, "compare": compare}
+    work = storage.carried(functools.partial(parts.write_part, **how))
     Job(some, work, samples, title).run(workers, quiet)
-    work = functools.partial(parts.join, out=out, parts=pieces)
+    work = storage.carried(functools.partial(parts.join, out=out, parts=pieces))
     return Job(shards(), work, samples, "joining").run(workers, quiet)
 
 

@@ -247,4 +247,8 @@ def _build(
 
 
 def _silent(line: str) -> None:
-    pass
+    """Print a note though others are silenced, if nothing else would say why all stands still."""
+    from dsbuild import storage
+
+    if isinstance(line, storage.Urgent):
+        note(line)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import echo_line, errors
+from dsbuild.cli.base import echo_line, errors, note
 from dsbuild.cli.train import Whole
 from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
@@ -57,7 +57,7 @@ def interop(
         from dsbuild.describe import describe
         from dsbuild.interop import Terms
 
-        for name in describe(path, Terms(license, citation, description), pbtxt):
+        for name in describe(path, Terms(license, citation, description), pbtxt, note):
             if not quiet:
                 echo_line(storage.join(path, name))
 
@@ -132,7 +132,7 @@ def _records(path: str, out: str, target: str, workers: int | None, quiet: bool)
     from dsbuild import export as exporting
     from dsbuild import job
 
-    found = exporting.export(path, out, target, workers or job.cores(), quiet)
+    found = exporting.export(path, out, target, workers or job.cores(), quiet, note)
     if not quiet:
         kept = sum(one.kept for one in found)
         records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))

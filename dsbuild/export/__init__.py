@@ -11,7 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,13 +62,18 @@ class Exported:
 
 
 def export(
-    path: str, out: str, target: str, workers: int = 1, quiet: bool = True
+    path: str,
+    out: str,
+    target: str,
+    workers: int = 1,
+    quiet: bool = True,
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Write the shards of a folder, or one file, in another format; return what came of them.
 
     Files whose source and settings are unchanged are kept; those of an earlier export that
     are no longer asked for are removed. Raises PlanError where OUT holds files of others
-    that readers would take for its shards.
+    that readers would take for its shards. `note` is told where another export holds OUT.
     """
     _check(path, out, target)
     shards = plan(path, target, workers, quiet)
@@ -76,11 +81,11 @@ def export(
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise PlanError(f"{path}: holds several files that would become {twice[0]}; rename them")
-    with storage.lock(storage.join(out, manifest.STATE, "lock")):
+    with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
         for place in (out, storage.join(out, manifest.STATE, "exported")):
             storage.sweep(place)
         _clear(out, shards)
-        work = functools.partial(write_shard, out=out)
+        work = storage.carried(functools.partial(write_shard, out=out))
         return Job(shards, work, len(shards), f"exporting to {target}", "files").run(workers, quiet)
 
 

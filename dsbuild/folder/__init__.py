@@ -18,6 +18,7 @@ from dsbuild.folder.closing import (
     unlike,
     write_side_files,
 )
+from dsbuild.folder.holder import claim, stranger, tenure
 from dsbuild.folder.refusals import (
     differences,
     other_splits,
@@ -47,6 +48,7 @@ __all__ = [
     "PREVIOUS",
     "STATISTICS",
     "betas",
+    "claim",
     "clear",
     "close",
     "described",
@@ -70,8 +72,10 @@ __all__ = [
     "shards",
     "side_files",
     "state",
+    "stranger",
     "strays",
     "sweep",
+    "tenure",
     "unlike",
     "write_side_files",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 from dsbuild import interop, manifest, storage
 from dsbuild.documents import normal
 from dsbuild.errors import ShardError
+from dsbuild.folder.holder import claim, stranger
 from dsbuild.folder.state import (
     FAILED,
     PREVIOUS,
@@ -81,6 +82,7 @@ def open_for_work(out: str) -> None:
         storage.write(state(out, PREVIOUS), manifest.dump(document, 2).encode())
     for name in descriptions(out):
         storage.remove(storage.join(out, name))
+    claim(out)
     storage.remove(state(out, SIDE))
     storage.remove(state(out, FAILED))
 
@@ -172,6 +174,7 @@ def renew(out: str, document: Mapping[str, Any], found: Mapping[str, bytes]) -> 
         if name not in (_below(interop.TERMS), interop.pbtxt.NAME)
     }
     whole = manifest.sealed({**document, "files": dict(sorted((rest | fresh).items()))})
+    claim(out, whole, document)
     storage.write(storage.join(out, manifest.NAME), manifest.text(whole))
 
 
@@ -192,11 +195,12 @@ def close(
     whole = manifest.sealed({**document, "files": digests(out, document, found)})
     wrong = unlike(out, found)
     place = storage.join(out, manifest.NAME)
-    if wrong or not _holds(place, manifest.text(whole)):
+    if wrong or not _holds(place, manifest.text(whole)) or stranger(out, whole):
         if _below(SIDE) in wrong:  # first, since it tells that the others are ours
             storage.write(state(out, SIDE), found[_below(SIDE)])
         for name in wrong:
             storage.write(storage.join(out, name), found[name])
+        claim(out, whole)
         storage.write(place, manifest.text(whole))
     storage.remove(state(out, PREVIOUS))
     return whole

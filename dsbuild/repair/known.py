@@ -81,6 +81,11 @@ def gather(out: str) -> Known:
         )
     made, betas = _recipe(out, document)
     found = {name: one for name in noted if (one := receipts.load(out, name))}
+    last = folder.tenure(out)
+    for line in lines if document is None and last is not None else ():
+        one = found.get(line.name)
+        if one and one.plan != line.digest and one.tenure is not None and one.tenure < last:
+            del found[line.name]  # of a builder before the one that planned the folder last
     if document is not None:
         splits = {
             split: [one["name"] for one in entry["shards"]]
@@ -101,10 +106,12 @@ def gather(out: str) -> Known:
 
 
 def _manifest(out: str) -> Mapping[str, Any] | None:
+    """Return the manifest where it can be read, and is no other than the last holder's."""
     try:
-        return manifest.load(out)
+        document = manifest.load(out)
     except ShardError:
         return None
+    return None if document is None or folder.stranger(out, document) else document
 
 
 def _recipe(out: str, document: Mapping[str, Any] | None) -> tuple[Recipe, Mapping[str, float]]:

@@ -6,17 +6,20 @@ ever bears a final name.
 """
 
 import contextlib
+import contextvars
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from dsbuild.storage import lease, local, locks, remote, urls, whole, window
+from dsbuild.storage import fencing, lease, local, locks, remote, urls, whole, window
+from dsbuild.storage.fencing import carried, unheld
+from dsbuild.storage.lease import Urgent
 from dsbuild.storage.local import LARGEST, Stamp, join
 from dsbuild.storage.window import Read
 
-__all__ = ["LARGEST", "Read", "Stamp", "join"]
+__all__ = ["LARGEST", "Read", "Stamp", "Urgent", "carried", "join", "unheld"]
 
 
 def is_remote(path: str) -> bool:
@@ -162,8 +165,13 @@ def write_all(files: Mapping[str, bytes]) -> None:
     from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
 
     with ThreadPoolExecutor(len(files)) as pool:
-        for _ in pool.map(write, files, files.values()):
-            pass
+        # A thread has no context of its own, in which the lock is that they are written under.
+        tasks = [
+            pool.submit(contextvars.copy_context().run, write, path, data)
+            for path, data in files.items()
+        ]
+        for task in tasks:
+            task.result()
 
 
 def move(path: str, to: str) -> None:
@@ -225,12 +233,19 @@ def refuse_links(state: str) -> None:
         locks.refuse_links(state)
 
 
+def tenure(path: str) -> int | None:
+    """Return the number of the lock that a path is written under; None where it has none."""
+    return fencing.tenure(path) if is_remote(path) else None
+
+
 def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractContextManager[None]:
     """Hold a lock file; raise StorageError where another living process holds it.
 
     It is held before anything is written into a folder, so here a folder is refused whose own
     folders are links that lead out of it: what somebody sent says not where to write.
     The lock of a process that ended in any way is free: at once on a local file system,
-    after half a minute on a store, of which `note` is told.
+    after half a minute on a store, of which `note` is told at once. While a lock on a store is
+    held, nothing is written in its folder once another process took it over: that raises
+    LostLease, in the work of other processes too, which has to be `carried` to them.
     """
     return locks.lock(path) if _room(path) is local else lease.lock(path, note)

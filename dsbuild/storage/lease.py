@@ -6,6 +6,8 @@ over. Taking it, and renewing it, are conditional puts, of which a store lets on
 """
 
 import contextlib
+import dataclasses
+import functools
 import itertools
 import secrets
 import threading
@@ -13,13 +15,19 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dsbuild.errors import StorageError
-from dsbuild.storage import remote, stores
+from dsbuild.errors import DsbuildError, LostLease, StorageError
+from dsbuild.storage import fencing, remote, stores
+from dsbuild.storage.fencing import Hold
 
 BEAT = 10.0  # seconds from one renewal to the next
 WATCH = 25.0  # seconds without any, after which the holder is taken for dead
+TENURE = "tenure"  # beside the lock: how many had it so far
 _LOOK = 1.0  # seconds between two looks at a lock that is watched
 _WAITING = f"another dsbuild locked it; where that one was killed, its lock ends in {WATCH:.0f} s"
+
+
+class Urgent(str):
+    """A note that is told though others are silenced: without it, all would seem to hang."""
 
 
 class _Held(Exception):
@@ -30,31 +38,35 @@ class _Held(Exception):
 def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock object; raise StorageError where a living process holds it.
 
-    `note` is told where there is a lock, since it takes a while to tell which it is. Raises
-    StorageError at the end, too, where another process took it for dead meanwhile.
+    `note` is told where there is a lock, since it takes a while to tell which it is. While the
+    block runs, whatever is written in the folder is held against the lock, and raises LostLease
+    where another process took it for dead meanwhile; so does the end.
     """
-    lease, folder = _Lease(url), url.rsplit("/", 2)[0]
+    lease = _Lease(url)
     try:
-        lease.take(lambda: note(f"{folder}: {_WAITING}"))
+        lease.take(lambda: note(Urgent(f"{fencing.folder(url)}: {_WAITING}")))
     except _Held:
         raise StorageError(
-            f"{folder}: another dsbuild is at work in this folder; wait for it to end, or "
-            "choose another folder"
+            f"{fencing.folder(url)}: another dsbuild is at work in this folder; wait for it to "
+            "end, or choose another folder"
         ) from None
     done = threading.Event()
     keeper = threading.Thread(target=lease.keep, args=(done,), daemon=True)
     keeper.start()
+    why: DsbuildError | None = None
     try:
-        yield
+        with fencing.holding(lease.counted()):
+            yield
+    except DsbuildError as error:  # maybe of what another one wrote meanwhile
+        lease.lost, why = lease.lost or isinstance(error, LostLease), error
     finally:
         done.set()
         keeper.join()
         lease.free()
     if lease.lost:
-        raise StorageError(
-            f"{url}: another dsbuild took the lock over, since this one had not renewed it for "
-            f"{WATCH:.0f} s; if it has ended, run the same command again, which checks every shard"
-        )
+        raise fencing.lost(url) from why
+    if why:
+        raise why
 
 
 class _Lease:
@@ -71,9 +83,9 @@ class _Lease:
         """Take the lock, by its creation or over a dead holder; raise _Held."""
         found, since = None, time.monotonic()
         while True:
-            seen = self._look()
+            seen = fencing.look(self._url)
             if seen is None:
-                mode = "create"
+                mode: Any = "create"
             elif found is None:
                 found, mode = seen, None
                 watching()
@@ -88,6 +100,23 @@ class _Lease:
             elif seen is not None:
                 raise _Held  # someone else was sooner
 
+    def counted(self) -> Hold:
+        """Return the hold, with the next number of those that ever had the lock.
+
+        The number is kept beside the lock, so that it goes on counting when that is free.
+        """
+        place = f"{self._url.rpartition('/')[0]}/{TENURE}"
+        hold = Hold(self._url, self._name)
+        while True:
+            seen = fencing.look(place)
+            last = seen[0].strip() if seen else b""
+            tenure = 1 + (int(last) if last.isdigit() and len(last) < 20 else 0)
+            mode = (seen[1] or "overwrite") if seen else "create"
+            put = functools.partial(fencing.attempt, *stores.at(place), b"%d\n" % tenure, mode)
+            if stores.ask(place, "written", put) is not None:
+                return dataclasses.replace(hold, tenure=tenure)
+            hold.check(fresh=True)  # who else counts holds the lock, or held it
+
     def keep(self, done: threading.Event) -> None:
         """Renew the lock until `done`, or until it is lost."""
         while not done.wait(BEAT):
@@ -101,53 +130,53 @@ class _Lease:
     def free(self) -> None:
         """Remove the lock if it is ours; one that cannot be removed is taken over in time."""
         with contextlib.suppress(StorageError):
-            self.lost = self.lost or not self._holds()
-            if not self.lost:
+            begin = fencing.clock()
+            self.lost = self.lost or not self._write(self._mine)
+            # Renewed just now: nobody takes it over before it is gone.
+            if not self.lost and fencing.clock() - begin < WATCH / 2:
                 remote.remove(self._url)
 
-    def _look(self) -> tuple[bytes, dict] | None:
-        """Return the lock's content and version, or None where there is none."""
-
-        def get() -> tuple[bytes, dict] | None:
-            try:
-                found = stores.library().get(self._store, self._key)
-                return found.bytes().to_bytes(), _version(found.meta)
-            except FileNotFoundError:
-                return None
-
-        return stores.ask(self._url, "read", get)
-
     def _write(self, mode: Any) -> bool:
-        """Write the lock if it is still as `mode` says; tell whether it is ours now."""
-        library = stores.library()
-        content = f"{self._name} {next(self._beats)}\n".encode()
-        known = library.exceptions
-        with stores.errors(self._url, "written"):
-            try:
-                self._mine = _version(library.put(self._store, self._key, content, mode=mode))
-                return True
-            except (known.AlreadyExistsError, known.PreconditionError):
-                # Refused, unless an earlier try arrived whose answer did not.
-                return self._holds()
-            except (NotImplementedError, known.NotSupportedError):
-                return self._write_blindly(content)
+        """Write the lock if it is still as `mode` says; tell whether it is ours now.
 
-    def _write_blindly(self, content: bytes) -> bool:
+        A mode of None is of a lock that was gone when it was looked at.
+        """
+        if mode is None:
+            return False
+        content = f"{self._name} {next(self._beats)}\n".encode()
+        put = functools.partial(self._put, content, mode)
+        return stores.ask(self._url, "written", put)
+
+    def _put(self, content: bytes, mode: Any) -> bool:
+        library = stores.library()
+        known = library.exceptions
+        try:
+            self._mine = fencing.version(library.put(self._store, self._key, content, mode=mode))
+            return True
+        except (known.AlreadyExistsError, known.PreconditionError):
+            # Refused, unless an earlier try arrived whose answer did not.
+            return self._holds()
+        except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
+            if mode == "create":
+                raise
+            return self._holds()
+        except (NotImplementedError, known.NotSupportedError):
+            return self._put_blindly(content, mode)
+
+    def _put_blindly(self, content: bytes, mode: Any) -> bool:
         """Write the lock on a store without conditional puts: of several writers the last has it.
 
         Two that begin within a moment of each other are told apart by looking again.
         """
+        seen = fencing.look(self._url)
+        if (seen[1] if seen else "create") != mode:
+            return self._holds()
         stores.library().put(self._store, self._key, content)
         time.sleep(min(_LOOK, WATCH / 4))
         return self._holds()
 
     def _holds(self) -> bool:
         """Tell whether the lock bears our name, and keep its version."""
-        seen = self._look()
+        seen = fencing.look(self._url)
         self._mine = seen[1] if seen else None
         return seen is not None and seen[0].startswith(self._name.encode())
-
-
-def _version(meta: Any) -> dict[str, str]:
-    """Return what tells a version of an object: a tag, on Google's store a number."""
-    return {key: meta[key] for key in ("e_tag", "version") if meta[key] is not None}

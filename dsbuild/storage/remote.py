@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage import stores, temporary, troubles, uploads, urls, whole
+from dsbuild.storage import fencing, stores, temporary, troubles, uploads, urls, whole
 from dsbuild.storage.local import Stamp
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk
@@ -242,6 +242,13 @@ def placing(url: str) -> Iterator[str]:
 
 def remove(*paths: str) -> None:
     """Remove objects of one bucket, many by one request; one that is not there is no error."""
+    if fencing.over(paths[0]):
+        # A removal knows no condition; where it comes late, what is there may be another's.
+        there = stamp if len(paths) == 1 else stamper()
+        paths = tuple(path for path in paths if there(path))
+        if not paths:
+            return
+        fencing.check(paths[0])
     store, _ = stores.at(paths[0])
     keys = [urls.split(path).key for path in paths]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import stores, troubles, urls
+from dsbuild.storage import completing, fencing, stores, troubles, urls
 
 
 class Pace(NamedTuple):
@@ -50,6 +50,7 @@ def put(url: str, file: BinaryIO) -> None:
     The pace of a link that was found slow is kept for the files that follow, and left again
     where one of them proves it too cautious.
     """
+    fencing.check(url)
     place = urls.split(url)
     bucket, size = f"{place.scheme}://{place.bucket}", file.seek(0, os.SEEK_END)
     watched = _Watched(file)
@@ -84,9 +85,13 @@ def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
     def send() -> float:
         file.seek(0)
         begin = time.monotonic()
-        options = {"chunk_size": pace.part, "max_concurrency": pace.width}
         try:
-            stores.library().put(store, key, file, **options)
+            if size <= pace.part:
+                fencing.write(url, store, key, file.read())
+            else:
+                with completing.uploading(url, file, pace.part) as (parts, size_of_part):
+                    options = {"chunk_size": size_of_part, "max_concurrency": pace.width}
+                    stores.library().put(store, key, parts, **options)
         except stores.library().exceptions.BaseError as error:
             if troubles.slow(error):
                 raise _SlowError(f"{body:,} bytes took longer than {limit:.0f} s") from None

@@ -58,7 +58,7 @@ def train(
 
     Raises TrainError, or another DsbuildError, for what does not fit.
     """
-    talk = (lambda _: None) if quiet else talk
+    waits, talk = talk, (lambda _: None) if quiet else talk
     known = facts.of(path)
     known.learnable(path)
     asked = _fitting(warm.fitted(asked), known, talk)
@@ -76,7 +76,7 @@ def train(
     with strategy(devices, asked.batch).scope():
         network, share = compiled(path, asked, known, every * legs, talk)
         moving = MovingAverages(network, asked.momentum, every)
-    with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
+    with storage.lock(storage.join(run, runs.ROOM, "lock"), waits):
         averaged = Averaged(network)
         predictor = Predictor(Trained(network, asked, known, 0))
         judge = None if held is None else lambda: measure(predictor, held).confusion

@@ -1,7 +1,7 @@
 """Control files, held against the digests that the manifest names; its numbers, against others.
 
 Exempt are the card's text, which is anybody's to edit, statistics, which are made again at will
-and name the shards that they are of, and the lock.
+and name the shards that they are of, the lock, and how many had it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +27,8 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
     elif storage.read(storage.join(path, manifest.NAME))[0] != manifest.text(known):
         text = f"found another text than was written; {_REMEDY}"
         yield Problem("changed", storage.join(path, manifest.NAME), text)
+    if text := folder.stranger(path, known):
+        yield Problem("holder", storage.join(path, manifest.NAME), f"{text}; {_REMEDY}")
     yield from _files(path, known)
     made: dict[str, list[ShardReceipt]] = {}
     names = {
@@ -41,7 +43,8 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
                 text = f"found no receipt that is whole; {_REMEDY}"
                 yield Problem("changed", place, text)
             elif shard.get("receipt", receipt.digest) != receipt.digest:
-                text = f"found another receipt than the manifest names; {_REMEDY}"
+                whose = _whose(path, receipt)
+                text = f"found another receipt than the manifest names{whose}; {_REMEDY}"
                 yield Problem("changed", place, text)
             else:
                 made.setdefault(split, []).append(receipt)
@@ -50,6 +53,14 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
             yield from _numbers(path, known, split, total, "receipts", ())
     for place in folder.strays(path, names):
         yield Problem("extra", place, "no shard of the manifest has it; dsbuild repair removes it")
+
+
+def _whose(path: str, receipt: ShardReceipt) -> str:
+    """Say whose a receipt is that is not the manifest's, where their numbers tell."""
+    last = folder.tenure(path)
+    if None in (last, receipt.tenure) or last == receipt.tenure:
+        return ""
+    return f", of builder {receipt.tenure}, while builder {last} finished the folder"
 
 
 def _files(path: str, known: Mapping[str, Any]) -> Iterator[Problem]:
