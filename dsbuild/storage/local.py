@@ -1,8 +1,4 @@
-"""Files of a local file system, by the standard library.
-
-Every file appears by rename from a temporary name in its own folder after fsync, so that
-no half-written file ever bears a final name.
-"""
+"""Files of a local file system, by the standard library; `atomic` is how they are written."""
 
 import contextlib
 import errno
@@ -13,6 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from dsbuild.errors import NoFileError, StorageError
+from dsbuild.storage.atomic import NOWHERE, TEMPORARY, gone, move, placing, remedy, writing
+
+__all__ = ["move", "placing", "writing"]
 
 # What is no file, and may never end: nothing of the kind is opened for longer than to see it.
 _ODD = (
@@ -22,9 +21,6 @@ _ODD = (
     (stat.S_ISBLK, "a device"),
 )
 _LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
-# A path that leads to no file: missing, below a file, a link to itself, too long a name.
-_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 
 
 class Stamp(NamedTuple):
@@ -44,7 +40,7 @@ def stamp(path: str) -> Stamp | None:
     try:
         status = os.stat(path)
     except OSError as error:
-        if error.errno in _NOWHERE:
+        if error.errno in NOWHERE:
             return None
         raise StorageError(f"{path}: cannot be examined: {error.strerror}") from error
     return Stamp(status.st_size, status.st_mtime_ns)
@@ -87,7 +83,7 @@ def _leads_to_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
-        if error.errno in _NOWHERE:
+        if error.errno in NOWHERE:
             return False  # a link to itself: no folder, and no file that can be read
         raise
 
@@ -186,61 +182,6 @@ class _File(io.FileIO):
             super().close()
 
 
-@contextlib.contextmanager
-def writing(path: str) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name whole, or not at all.
-
-    The file is synced, renamed, and its folder synced when the block ends; a
-    block that raises leaves nothing behind. An OSError of the system (disk full,
-    no permission) becomes a StorageError that names the path.
-    """
-    # Larger parts, such as records, go past the buffer uncopied.
-    with placing(path) as temporary, open(temporary, "xb", buffering=1 << 14) as file:
-        yield file
-
-
-@contextlib.contextmanager
-def placing(path: str) -> Iterator[str]:
-    """Give a temporary name to a writer that opens files itself; else as `writing`."""
-    folder, name = os.path.split(path)
-    temporary = None
-    try:
-        os.makedirs(folder or ".", exist_ok=True)
-        temporary = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{os.urandom(4).hex()}")
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        temporary = ""
-        _sync(folder or ".")
-    except OSError as error:
-        if temporary == "":
-            raise StorageError(
-                f"{path}: was written, but may not outlast a power cut: its folder cannot be "
-                f"synced: {error.strerror}; look after the disk, and run the same command again"
-            ) from error
-        raise StorageError(
-            f"{path}: cannot be written: {error.strerror}; nothing was left under this name; "
-            "make room or choose another folder, and run the same command again"
-        ) from error
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def move(path: str, to: str) -> None:
-    """Rename a file that was synced when it was written."""
-    folder = os.path.dirname(to) or "."
-    try:
-        os.makedirs(folder, exist_ok=True)
-        os.replace(path, to)
-        _sync(folder)
-    except OSError as error:
-        raise StorageError(
-            f"{to}: cannot be written: {error.strerror}; run the same command again"
-        ) from error
-
-
 def remove(*paths: str) -> None:
     """Remove files; one that is not there is no error."""
     for path in paths:
@@ -255,10 +196,12 @@ def remove_empty(folder: str) -> None:
 def _remove(path: str, call: Callable[[str], None]) -> None:
     try:
         call(path)
-    except FileNotFoundError:
-        pass
     except OSError as error:
-        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
+        if gone(path):
+            return
+        raise StorageError(
+            f"{path}: cannot be removed: {error.strerror}; {remedy(error)}"
+        ) from error
 
 
 def sweep(folder: str) -> None:
@@ -274,11 +217,3 @@ def relative(path: str, folder: str) -> str | None:
     if path != folder and not path.startswith(folder.rstrip(os.sep) + os.sep):
         return None
     return os.path.relpath(path, folder)
-
-
-def _sync(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
