@@ -17,6 +17,7 @@ from dsbuild import harmless
 from dsbuild.errors import DsbuildError
 
 UNITS = ("", "k", "m", "g", "t")
+WHOLE = "what was written is whole; run the same command again"  # said where one was interrupted
 
 
 class Bytes(click.ParamType):
@@ -37,10 +38,10 @@ class Bytes(click.ParamType):
 
 
 @contextlib.contextmanager
-def errors(kept: str = "finished shards are kept") -> Iterator[None]:
+def errors(left: str = "nothing was written; run the same command again") -> Iterator[None]:
     """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback.
 
-    `kept` is what an interruption leaves.
+    `left` is what an interruption leaves, and what to do then.
     """
     try:
         yield
@@ -48,7 +49,7 @@ def errors(kept: str = "finished shards are kept") -> Iterator[None]:
         say(f"error: {error}", "red")
         sys.exit(1)
     except KeyboardInterrupt:
-        say(f"interrupted: {kept}; run the same command again to resume", "yellow")
+        say(f"interrupted: {left}", "yellow")
         sys.exit(130)
 
 

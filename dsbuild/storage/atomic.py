@@ -23,20 +23,21 @@ NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _NAME = re.compile(rf"{re.escape(TEMPORARY)}.+-\d+-[0-9a-f]{{8}}", re.DOTALL)
 _FOLDERS = 1024  # of which it is known that they were swept
 _AGAIN = "run the same command again"
+_ROOM, _OTHER = f"make room, and {_AGAIN}", "choose a folder that can be written"
 _REMEDIES = {
-    errno.ENOSPC: f"make room, and {_AGAIN}",
-    errno.EDQUOT: f"make room, and {_AGAIN}",
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _OTHER,
+    errno.EEXIST: _OTHER,
+    errno.ELOOP: _OTHER,
+    errno.ENOTDIR: _OTHER,
+    errno.EPERM: _OTHER,
+    errno.EROFS: _OTHER,
     errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose another folder",
-    errno.EMFILE: f"raise the limit of open files (ulimit -n), and {_AGAIN}",
-    errno.EACCES: "choose a folder that can be written",
-    errno.EPERM: "choose a folder that can be written",
-    errno.EROFS: "choose a folder that can be written",
-    errno.EEXIST: "choose another folder",
-    errno.ENOTDIR: "choose another folder",
-    errno.ENOTEMPTY: _AGAIN,
     errno.EISDIR: "move the folder that has this name, or choose another one",
-    errno.ELOOP: "choose another folder",
+    errno.EMFILE: f"raise the limit of open files (ulimit -n), and {_AGAIN}",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTEMPTY: _AGAIN,
 }
 
 
