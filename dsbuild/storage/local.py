@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage.atomic import NOWHERE, TEMPORARY, gone, move, placing, remedy, writing
+from dsbuild.storage.atomic import NOWHERE as _NOWHERE
+from dsbuild.storage.atomic import TEMPORARY, gone, move, placing, remedy, writing
 
 __all__ = ["move", "placing", "writing"]
 
@@ -40,7 +41,7 @@ def stamp(path: str) -> Stamp | None:
     try:
         status = os.stat(path)
     except OSError as error:
-        if error.errno in NOWHERE:
+        if error.errno in _NOWHERE:
             return None
         raise StorageError(f"{path}: cannot be examined: {error.strerror}") from error
     return Stamp(status.st_size, status.st_mtime_ns)
@@ -83,7 +84,7 @@ def _leads_to_folder(entry: os.DirEntry) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
-        if error.errno in NOWHERE:
+        if error.errno in _NOWHERE:
             return False  # a link to itself: no folder, and no file that can be read
         raise
 
