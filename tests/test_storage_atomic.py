@@ -135,9 +135,10 @@ def writer(path, then, how="writing"):
     return process
 
 
-@pytest.mark.parametrize("how", ["writing", "placing"])
+@pytest.mark.parametrize("how", ["writing", "placing", "room"])
 def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp_path, how):
-    with writer(tmp_path / "page.html", "os.kill(os.getpid(), signal.SIGKILL)", how) as killed:
+    path = tmp_path if how == "room" else tmp_path / "page.html"
+    with writer(path, "os.kill(os.getpid(), signal.SIGKILL)", how) as killed:
         assert killed.wait(60) == -signal.SIGKILL
     assert len(os.listdir(tmp_path)) == 1
     storage.write(str(tmp_path / "other"), b"")
@@ -153,11 +154,20 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
     assert (tmp_path / "x").read_bytes() == b"whole"
 
 
+def test_a_room_of_a_living_process_is_left_alone_and_goes_with_its_block(tmp_path):
+    then = "open(os.path.join(file, 'x'), 'w').close(); sys.stdin.read()"
+    with writer(tmp_path, then, "room") as living:
+        storage.write(str(tmp_path / "other"), b"")
+        assert len(os.listdir(tmp_path)) == 2
+        living.communicate(timeout=60)
+    assert living.returncode == 0
+    assert os.listdir(tmp_path) == ["other"]
+
+
 def test_what_only_looks_like_a_temporary_file_is_left_alone(tmp_path):
     kept = [".dsbuild-notes.txt", ".dsbuild-x-1-abcd", ".dsbuild-x-1-0123abcd.txt"]
     for name in kept:
         (tmp_path / name).touch()
-    (tmp_path / ".dsbuild-x-1-01234567").mkdir()
     (tmp_path / ".dsbuild-y-1-01234567").symlink_to(tmp_path / kept[0])
     os.mkfifo(tmp_path / ".dsbuild-z-1-01234567")
     before = set(os.listdir(tmp_path))

@@ -11,8 +11,9 @@ import fcntl
 import functools
 import os
 import re
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
@@ -21,6 +22,7 @@ TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 # A path that leads to no file: missing, below a file, a link to itself, too long a name.
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _NAME = re.compile(rf"{re.escape(TEMPORARY)}.+-\d+-[0-9a-f]{{8}}", re.DOTALL)
+_REMOVE = {stat.S_IFREG: os.unlink, stat.S_IFDIR: shutil.rmtree}
 _FOLDERS = 1024  # of which it is known that they were swept
 _AGAIN = "run the same command again"
 _ROOM, _OTHER = f"make room, and {_AGAIN}", "choose a folder that can be written"
@@ -148,26 +150,58 @@ def _sync(path: str) -> _File:
 
 
 @contextlib.contextmanager
+def room(folder: str) -> Iterator[str]:
+    """Give a temporary folder in a folder; it is removed when the block ends, as files are."""
+    with contextlib.ExitStack() as stack:
+        try:
+            os.makedirs(folder, exist_ok=True)
+            _sweep_once(folder)
+            made = stack.enter_context(_locked(folder, "room", _create_folder))
+        except OSError as error:
+            raise StorageError(
+                f"{folder}: cannot be written: {error.strerror}; {remedy(error)}"
+            ) from error
+        stack.callback(shutil.rmtree, made, ignore_errors=True)
+        yield made
+
+
+@contextlib.contextmanager
 def _temporary(folder: str, name: str) -> Iterator[str]:
-    """Give the path of a new file that this process has locked; where a block raises, it goes."""
+    """Give the path of a new temporary file; where a block raises, it goes."""
+    with _locked(folder, name, _create_file) as made:
+        try:
+            yield made
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(made)
+            raise
+
+
+@contextlib.contextmanager
+def _locked(folder: str, name: str, create: Callable[[str], int]) -> Iterator[str]:
+    """Give a temporary path that `create` made, and this process has locked."""
     handle = None
     while handle is None:  # each other process sweeps a folder once
         made = os.path.join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{os.urandom(4).hex()}")
-        handle = _create(made)
+        handle = _lock(made, create(made))
     try:
         yield made
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(made)
-        raise
     finally:
         with contextlib.suppress(OSError):  # what was synced is written
             os.close(handle)
 
 
-def _create(path: str) -> int | None:
-    """Create a file and lock it; return its handle, None where it was swept meanwhile."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+def _create_file(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _create_folder(path: str) -> int:
+    os.mkdir(path)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _lock(path: str, handle: int) -> int | None:
+    """Lock what was created, and return its handle; None where it was swept meanwhile."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -192,10 +226,13 @@ def _sweep_once(folder: str) -> None:
 
 def _remove_dead(path: str) -> None:
     """Remove a temporary file, unless a living process has it locked; raise OSError then."""
-    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    kind = stat.S_IFMT(os.lstat(path).st_mode)
+    if kind not in _REMOVE:
+        return
+    mode = os.O_RDONLY if kind == stat.S_IFDIR else os.O_RDWR  # as NFS wants it for a lock
+    handle = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
-        if stat.S_ISREG(os.fstat(handle).st_mode):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _REMOVE[kind](path)
     finally:
         os.close(handle)

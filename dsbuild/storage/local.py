@@ -10,9 +10,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 from dsbuild.errors import NoFileError, StorageError
 from dsbuild.storage.atomic import NOWHERE as _NOWHERE
-from dsbuild.storage.atomic import TEMPORARY, gone, move, placing, remedy, writing
+from dsbuild.storage.atomic import TEMPORARY, gone, move, placing, remedy, room, writing
 
-__all__ = ["move", "placing", "writing"]
+__all__ = ["move", "placing", "room", "writing"]
 
 # What is no file, and may never end: nothing of the kind is opened for longer than to see it.
 _ODD = (
