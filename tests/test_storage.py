@@ -36,8 +36,9 @@ def test_written_files_have_the_usual_rights(tmp_path):
 def test_sweep_removes_only_what_was_left_half_written(tmp_path):
     (tmp_path / f"{local.TEMPORARY}x-1-abcd").touch()
     (tmp_path / "x").touch()
+    (tmp_path / f"{local.TEMPORARY}room-1-0123abcd").mkdir()  # of an export of a model
     storage.sweep(str(tmp_path))
-    assert os.listdir(tmp_path) == ["x"]
+    assert sorted(os.listdir(tmp_path)) == [f"{local.TEMPORARY}room-1-0123abcd", "x"]
     storage.sweep(str(tmp_path / "nowhere"))
 
 

@@ -206,9 +206,9 @@ def _remove(path: str, call: Callable[[str], None]) -> None:
 
 
 def sweep(folder: str) -> None:
-    """Remove what a killed process left half-written in a folder."""
-    for name, _ in entries(folder):
-        if name.startswith(TEMPORARY):
+    """Remove the files that are half-written in a folder of which this process holds the lock."""
+    for name, is_folder in entries(folder):
+        if name.startswith(TEMPORARY) and not is_folder:
             remove(join(folder, name))
 
 
