@@ -95,7 +95,7 @@ def find(path: str, known: Mapping[str, Any] | None) -> dict[str, dict[str, int]
             for split, entry in known["splits"].items()
         }
     if storage.stamp(storage.join(path, manifest.STATE, "recipe.json")):
-        raise ShardError(f"{path}: its build is unfinished; run the same command again")
+        raise ShardError(f"{path}: its build is unfinished; run the command that began it again")
     found: dict[str, dict[str, int]] = {}
     for file in scan.files(path):
         found.setdefault(scan.split_of(file), {})[file] = len(index(file))

@@ -358,3 +358,27 @@ def test_fakes_draw_by_command(tmp_path):
     subprocess.run(command, check=True, capture_output=True, cwd=pathlib.Path(__file__).parents[1])
     assert os.path.isdir(tmp_path / "VOCdevkit/VOC2012/JPEGImages")
     assert fakes.mask.__doc__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "function", "said"),
+    [
+        (["voc", "x"], "dsbuild.audit.audit", "finished shards are kept; run the same command "),
+        (["voc", "x", "--overwrite"], "dsbuild.audit.audit", "starts anew as --overwrite asks"),
+        (["validate"], "dsbuild.validate.validate", "nothing was written"),
+        (["diff", "a", "b"], "dsbuild.diff.read", "nothing was written"),
+        (["repair"], "dsbuild.repair.repair", "what was written is whole"),
+        (["statistics"], "dsbuild.statistics.statistics", "what was written is whole"),
+        (["interop"], "dsbuild.describe.describe", "what was written is whole"),
+    ],
+)
+def test_what_an_interruption_leaves(arguments, function, said, voc, run, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(function, stop)
+    result = run(*(voc if word == "x" else word for word in arguments))
+    assert result.exit_code == 130
+    assert result.stderr.startswith("interrupted: ")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1

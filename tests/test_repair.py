@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild.errors import PlanError, SampleError
+from dsbuild.describe import describe
+from dsbuild.errors import DsbuildError, PlanError, SampleError
+from dsbuild.interop import Terms
 from dsbuild.policy import Policy
 from dsbuild.repair import repair
 from dsbuild.validate import validate
 from tests.conftest import content, make
+from tests.test_faults import everything
 from tests.test_layouts import DRAWN
 from tests.test_validate import blank, cut, cut_out, flip, insert
 
@@ -201,3 +204,22 @@ def test_plans_are_found_again_by_keys_and_listing(voc, tmp_path):
             plan.write_bytes(damaged)
             assert repair(str(out), voc).written == 0
             assert files(out) == fresh
+
+
+def test_a_repair_that_cannot_be_changes_nothing(voc, tmp_path):
+    """Not even what it could give back: what people told of the data."""
+    out = tmp_path / "out"
+    make(voc, out, shards=2)
+    describe(str(out), Terms("CC0-1.0"))
+    for name in (
+        ".dsbuild/terms.json",
+        "train-00000-of-00002.tfrecord",
+        ".dsbuild/plan-train.jsonl",
+    ):
+        (out / name).unlink()
+    shutil.rmtree(voc)
+    os.makedirs(os.path.join(voc, "ImageSets", "Segmentation"))
+    before = everything(out)
+    with pytest.raises(DsbuildError):
+        repair(str(out), voc)
+    assert everything(out) == before

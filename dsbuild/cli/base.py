@@ -19,6 +19,7 @@ from dsbuild.errors import DsbuildError
 from dsbuild.storage.patience import MOST, SECONDS
 
 UNITS = ("", "k", "m", "g", "t")
+WHOLE = "what was written is whole; run the same command again"  # said where one was interrupted
 
 
 class Bytes(click.ParamType):
@@ -39,10 +40,10 @@ class Bytes(click.ParamType):
 
 
 @contextlib.contextmanager
-def errors(kept: str = "finished shards are kept") -> Iterator[None]:
+def errors(left: str = "nothing was written; run the same command again") -> Iterator[None]:
     """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback.
 
-    `kept` is what an interruption leaves.
+    `left` is what an interruption leaves, and what to do then.
     """
     context = click.get_current_context(silent=True)
     quiet = context is not None and context.params.get("quiet")
@@ -54,13 +55,12 @@ def errors(kept: str = "finished shards are kept") -> Iterator[None]:
         sys.exit(1)
     except MemoryError:
         say(
-            f"error: memory ran out; {kept}: run the same command again with fewer --workers, or "
-            "on a machine that has more",
+            f"error: memory ran out; use fewer --workers, or a machine that has more; {left}",
             "red",
         )
         sys.exit(1)
     except KeyboardInterrupt:
-        say(f"interrupted: {kept}; run the same command again to resume", "yellow")
+        say(f"interrupted: {left}", "yellow")
         sys.exit(130)
 
 

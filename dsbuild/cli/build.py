@@ -13,6 +13,11 @@ from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_
 from dsbuild.findings import ACCEPTABLE
 from dsbuild.layouts import Layout
 
+_RESUME = "finished shards are kept; run the same command again to resume"
+_ANEW = (
+    "finished shards are kept; run the same command again, which starts anew as --overwrite asks; "
+    "without it, a build that had begun goes on"
+)
 BUILD_OPTIONS = (
     click.argument("source", required=False),
     click.argument("out", default="tfrecord"),
@@ -146,7 +151,7 @@ def build_command(layout: type[Layout]) -> click.Command:
     fields = dataclasses.fields(layout)
 
     def command(source: str | None, out: str, **options: Any) -> None:
-        with errors():
+        with errors(_ANEW if options["overwrite"] else _RESUME):
             chosen = layout(
                 **{field.name: _value(field, options.pop(field.name)) for field in fields}
             )

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from dsbuild.cli.base import echo, echo_json, errors, note
+from dsbuild.cli.base import WHOLE, echo, echo_json, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 
 
@@ -85,13 +85,14 @@ def repair(
 
     PATH is the folder, ./tfrecord by default; SOURCE the data set that it was built from.
     Shards that are whole are kept; the folder ends with the bytes of a fresh build. A repair
-    that fails leaves the folder as it was.
+    that cannot be leaves the folder as it was; one that was broken off is finished by the same
+    command.
 
     \b
     Example:
       dsbuild repair tfrecord data
     """
-    with errors("the folder is as it was"):
+    with errors(WHOLE):
         from dsbuild import job, report, tables
         from dsbuild.audit import Audit
         from dsbuild.repair import repair

@@ -4,7 +4,7 @@ import logging
 
 import click
 
-from dsbuild.cli.base import echo, echo_json, errors
+from dsbuild.cli.base import WHOLE, echo, echo_json, errors
 from dsbuild.cli.train import Several, Whole
 from dsbuild.train.settings import STRIDES
 
@@ -96,7 +96,7 @@ def evaluate(
       dsbuild evaluate runs/first tfrecord --scales 0.5,0.75,1,1.25,1.5,1.75 --flip --out best
       dsbuild evaluate runs/matting matting --matting
     """
-    with errors("nothing was written"):
+    with errors(WHOLE):
         awake()
         from dsbuild.train import evaluate as evaluating
         from dsbuild.train.inference import How

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import echo_drawn, echo_json, echo_line, errors, problem
+from dsbuild.cli.base import WHOLE, echo_drawn, echo_json, echo_line, errors, problem
 
 
 @click.command()
@@ -57,7 +57,7 @@ def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> Non
         raise click.UsageError(
             "--class, --most, --least and --problems choose for --html, one of them"
         )
-    with errors():
+    with errors(WHOLE):
         if wanted is not None:
             _record(path, wanted, asked)
         else:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import echo_json, echo_line, errors, say
+from dsbuild.cli.base import WHOLE, echo_json, echo_line, errors, say
 from dsbuild.cli.evaluate import awake, looking
 
 
@@ -58,7 +58,7 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
         raise click.UsageError("expected images, folders or videos, or --camera, one of these")
     if asked["frames"] is not None and camera is None:
         raise click.UsageError("--frames is of --camera, found none")
-    with errors("what was written is whole"):
+    with errors(WHOLE):
         awake()
         from dsbuild.train import predict as predicting
         from dsbuild.train import runs

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import echo_line, errors, note
+from dsbuild.cli.base import WHOLE, echo_line, errors, note
 from dsbuild.cli.train import Whole
 from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
@@ -52,7 +52,7 @@ def interop(
       dsbuild interop --license CC-BY-4.0 --description "Street scenes of three towns."
       dsbuild interop tfrecord --pbtxt
     """
-    with errors():
+    with errors(WHOLE):
         from dsbuild import storage
         from dsbuild.describe import describe
         from dsbuild.interop import Terms
@@ -117,7 +117,7 @@ def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
     """
     from dsbuild import storage
 
-    with errors():
+    with errors(WHOLE):
         run = storage.stamp(storage.join(path, "settings.json")) is not None
         if run != (target in MODELS):
             found, kinds = ("a run", MODELS) if run else ("no run of `dsbuild train`", RECORDS)

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from dsbuild.cli.base import echo, echo_json, errors, note, problem, say
+from dsbuild.cli.base import WHOLE, echo, echo_json, errors, note, problem, say
 from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 from dsbuild.errors import StorageError
 
@@ -30,7 +30,7 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
       dsbuild statistics tfrecord --json
       dsbuild statistics tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
-    with errors():
+    with errors(WHOLE):
         from dsbuild import job, shown, statistics, tables
 
         if runner.local:

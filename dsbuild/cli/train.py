@@ -92,7 +92,7 @@ def _command(**given: Any) -> None:
       dsbuild train tfrecord --run runs/deeplab --weights imagenet --batch 16 --steps 30000
       dsbuild train matting --run runs/matting --sigmoid --loss bce_log_dice
     """
-    with errors("the last checkpoint is kept"):
+    with errors("the last checkpoint is kept; run the same command again to resume"):
         path, run, devices = (given.pop(name) for name in ("path", "run", "devices"))
         tensorboard, histograms = given.pop("tensorboard"), given.pop("histograms")
         as_json, quiet = given.pop("as_json"), given.pop("quiet")

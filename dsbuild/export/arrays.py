@@ -6,6 +6,9 @@ neighbours.
 Source: github.com/google/array_record, python/array_record_module.cc.
 """
 
+import contextlib
+import errno
+import os
 from collections.abc import Iterable
 
 ENDING = "array_record"
@@ -15,11 +18,19 @@ def write(records: Iterable[bytes], path: str) -> int:
     """Write records, the bytes of a tf.train.Example each, to a path; return how many."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
-    writer, count = ArrayRecordWriter(path, "group_size:1"), 0
+    count = 0
     try:
-        for record in records:
-            writer.write(record)
-            count += 1
-    finally:
-        writer.close()
+        with contextlib.closing(ArrayRecordWriter(path, "group_size:1")) as writer:
+            for record in records:
+                writer.write(record)
+                count += 1
+    except RuntimeError as error:
+        raise _of_system(error) from error
     return count
+
+
+def _of_system(error: RuntimeError) -> OSError:
+    """Return the system's error that the library tells of in words alone."""
+    numbers = (number for number in errno.errorcode if os.strerror(number) in str(error))
+    number = next(numbers, errno.EIO)
+    return OSError(number, os.strerror(number))

@@ -71,24 +71,25 @@ def _is(out: str, name: str, digest: str) -> bool:
     return storage.stamp(path) is not None and storage.sha256(path)[0] == digest
 
 
-def hold_terms(known: Known) -> None:
-    """Restore what people told of the data, as TFDS's file repeats it, where that is lost.
+def lost_terms(known: Known) -> bytes | None:
+    """Return the file of what people told of the data, as TFDS's repeats it, where that is lost.
 
-    Raises ShardError where it is damaged, and nothing gives it back.
+    None where it stands, or nobody told anything. Raises ShardError where it is damaged, and
+    nothing gives it back.
     """
     out, name = known.out, f"{manifest.STATE}/{interop.TERMS}"
     digest = (known.document or {}).get("files", {}).get(name)
     if _is(out, name, digest) if digest else storage.stamp(interop.terms.path(out)):
         interop.load(out)
-        return
+        return None
     if digest is None and known.document is not None:
-        return  # nobody told anything
+        return None  # nobody told anything
     for terms in _told(known):
         data = terms.text()
         if digest in (None, hashlib.sha256(data).hexdigest()):
-            storage.write(interop.terms.path(out), data)
-            return
+            return data
     interop.load(out)
+    return None
 
 
 def _told(known: Known) -> Iterator[interop.Terms]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from dsbuild import build, folder, manifest, storage
+from dsbuild import build, folder, interop, manifest, storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.receipts import ShardReceipt
 from dsbuild.repair import control, plans, shards
@@ -48,7 +48,7 @@ def _repair(
     accept: bool,
 ) -> build.Summary:
     out = known.out
-    control.hold_terms(known)
+    terms = control.lost_terms(known)
     states = shards.look(known, workers, quiet)
     todo = {name for name in known.names if not states[name].whole or name not in known.receipts}
     beside = {
@@ -70,6 +70,8 @@ def _repair(
     staged = shards.write_beside(known, root, todo, workers, quiet) if todo else {}
     for line in shards.compare(known, root, staged, accept):
         note(line)
+    if terms is not None:
+        storage.write(interop.terms.path(out), terms)
     made = known.receipts | staged
     same = known.document is not None and all(
         known.entry(name).get("receipt") == made[name].digest for name in known.names

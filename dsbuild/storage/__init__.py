@@ -150,6 +150,11 @@ def placing(path: str) -> AbstractContextManager[str]:
     return _room(path).placing(path)
 
 
+def room(folder: str) -> AbstractContextManager[str]:
+    """Give a temporary folder in a local folder, for what becomes its content by a rename."""
+    return local.room(folder)
+
+
 def write(path: str, data: bytes) -> None:
     """Write a small file whole, or not at all."""
     with writing(path) as file:

@@ -1,8 +1,4 @@
-"""Files of a local file system, by the standard library.
-
-Every file appears by rename from a temporary name in its own folder after fsync, so that
-no half-written file ever bears a final name.
-"""
+"""Files of a local file system, by the standard library; `atomic` is how they are written."""
 
 import contextlib
 import errno
@@ -13,6 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError
+from dsbuild.storage.atomic import NOWHERE as _NOWHERE
+from dsbuild.storage.atomic import TEMPORARY, gone, move, placing, remedy, room, writing
+
+__all__ = ["move", "placing", "room", "writing"]
 
 # What is no file, and may never end: nothing of the kind is opened for longer than to see it.
 _ODD = (
@@ -22,9 +22,6 @@ _ODD = (
     (stat.S_ISBLK, "a device"),
 )
 LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
-# A path that leads to no file: missing, below a file, a link to itself, too long a name.
-_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 
 
 class Stamp(NamedTuple):
@@ -195,61 +192,6 @@ class _File(io.FileIO):
             super().close()
 
 
-@contextlib.contextmanager
-def writing(path: str) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name whole, or not at all.
-
-    The file is synced, renamed, and its folder synced when the block ends; a
-    block that raises leaves nothing behind. An OSError of the system (disk full,
-    no permission) becomes a StorageError that names the path.
-    """
-    # Larger parts, such as records, go past the buffer uncopied.
-    with placing(path) as temporary, open(temporary, "xb", buffering=1 << 14) as file:
-        yield file
-
-
-@contextlib.contextmanager
-def placing(path: str) -> Iterator[str]:
-    """Give a temporary name to a writer that opens files itself; else as `writing`."""
-    folder, name = os.path.split(path)
-    temporary = None
-    try:
-        os.makedirs(folder or ".", exist_ok=True)
-        temporary = join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{os.urandom(4).hex()}")
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        temporary = ""
-        _sync(folder or ".")
-    except OSError as error:
-        if temporary == "":
-            raise StorageError(
-                f"{path}: was written, but may not outlast a power cut: its folder cannot be "
-                f"synced: {error.strerror}; look after the disk, and run the same command again"
-            ) from error
-        raise StorageError(
-            f"{path}: cannot be written: {error.strerror}; nothing was left under this name; "
-            "make room or choose another folder, and run the same command again"
-        ) from error
-    finally:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-def move(path: str, to: str) -> None:
-    """Rename a file that was synced when it was written."""
-    folder = os.path.dirname(to) or "."
-    try:
-        os.makedirs(folder, exist_ok=True)
-        os.replace(path, to)
-        _sync(folder)
-    except OSError as error:
-        raise StorageError(
-            f"{to}: cannot be written: {error.strerror}; run the same command again"
-        ) from error
-
-
 def remove(*paths: str) -> None:
     """Remove files; one that is not there is no error."""
     for path in paths:
@@ -264,16 +206,18 @@ def remove_empty(folder: str) -> None:
 def _remove(path: str, call: Callable[[str], None]) -> None:
     try:
         call(path)
-    except FileNotFoundError:
-        pass
     except OSError as error:
-        raise StorageError(f"{path}: cannot be removed: {error.strerror}") from error
+        if gone(path):
+            return
+        raise StorageError(
+            f"{path}: cannot be removed: {error.strerror}; {remedy(error)}"
+        ) from error
 
 
 def sweep(folder: str) -> None:
-    """Remove what a killed process left half-written in a folder."""
-    for name, _ in entries(folder):
-        if name.startswith(TEMPORARY):
+    """Remove the files that are half-written in a folder of which this process holds the lock."""
+    for name, is_folder in entries(folder):
+        if name.startswith(TEMPORARY) and not is_folder:
             remove(join(folder, name))
 
 
@@ -283,11 +227,3 @@ def relative(path: str, folder: str) -> str | None:
     if path != folder and not path.startswith(folder.rstrip(os.sep) + os.sep):
         return None
     return os.path.relpath(path, folder)
-
-
-def _sync(path: str) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from dsbuild.errors import StorageError
 from dsbuild.storage import local
+from dsbuild.storage.atomic import remedy
 
 _BESIDE = ("index",)  # folders beside the state that builds write to
 
@@ -38,7 +39,7 @@ def lock(path: str) -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         raise StorageError(
-            f"{path}: cannot be written: {error.strerror}; choose a folder that can be written"
+            f"{path}: cannot be written: {error.strerror}; {remedy(error)}"
         ) from error
     try:
         try:

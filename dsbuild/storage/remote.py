@@ -231,13 +231,14 @@ def writing(url: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def placing(url: str) -> Iterator[str]:
-    """Give a temporary name on this machine to a writer that opens files itself."""
+    """Give a temporary name on this machine to a writer that opens files itself.
+
+    The name is that of an open file which lies in no folder, so that nothing is left of it.
+    """
     stores.at(url)
-    with temporary.named(url), tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
-        path = os.path.join(folder, os.path.basename(url))
-        yield path
-        with open(path, "rb") as file:
-            uploads.put(url, file)
+    with temporary.named(url), tempfile.TemporaryFile() as file:
+        yield f"/dev/fd/{file.fileno()}"
+        uploads.put(url, file)
 
 
 def remove(*paths: str) -> None:

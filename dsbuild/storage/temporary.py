@@ -1,6 +1,7 @@
 """Temporary files on this machine, whose errors say where they lie and what to do."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ def named(path: str = "") -> Iterator[None]:
             if path
             else f"{folder}: temporary files cannot be written or read: {error.strerror}"
         )
-        raise StorageError(f"{said}; make room there, or name another folder in TMPDIR") from error
+        room = "make room there, or " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise StorageError(f"{said}; {room}name another folder in TMPDIR") from error
 
 
 def _folder() -> str:

@@ -70,8 +70,8 @@ class Sound(_Counting):
 
 def _unsound(step: int, found: str) -> str:
     return (
-        f"step {step:,}: {found}, expected a number; lower the rate, clip gradients, or warm up. "
-        "The last checkpoint stands"
+        f"step {step:,}: {found}, expected a number; lower the rate, clip gradients, or warm up; "
+        "checkpoints that were written before stand"
     )
 
 

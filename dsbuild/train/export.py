@@ -3,10 +3,8 @@
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,8 +86,7 @@ def export(
     if form == "tflite":
         size = size or (trained.settings.crop,) * 2
     network = graph.served(trained, size, least)
-    os.makedirs(out, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as room:
+    with storage.room(out) as room:
         made = storage.join(room, os.path.basename(path))
         try:
             forms.write(form, network, made)
@@ -97,12 +94,11 @@ def export(
             raise TrainError(f"{form}: found no way to write the model ({error})") from error
         sizes = _sizes(trained.settings.resize) if size is None else (size,)
         agreement = _agreement(network, form, made, room, sizes) if check else None
-        if os.path.islink(path):
-            os.unlink(path)
-        elif os.path.isdir(path):
-            shutil.rmtree(path)
-        os.replace(made, path)
-    storage.write(beside, labels)
+        ready = storage.join(room, LABELS)
+        storage.write(ready, labels)
+        (storage.remove_folder if storage.is_folder(path) else storage.remove)(path)
+        storage.move(ready, beside)  # first: no model ever stands beside another's
+        storage.move(made, path)
     return Exported(path, agreement)
 
 

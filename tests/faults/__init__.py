@@ -29,20 +29,22 @@ CALLS = {
     "c": "close",
     "r": "read",
 }
+ONCE, LASTING, LATE, KILLED = range(4)  # how a call fails, as the shim has it
+_HOW = ("", " and all behind it", ", which was done all the same", ", before which it is killed")
 _LONGEST = 60  # seconds of a command, which is then killed
 
 
 class Fault(NamedTuple):
-    """The call that fails: its kind, which it is of them, its errno, whether all behind it fail."""
+    """The call that fails: its kind, which it is of them, its errno, and how it fails."""
 
     call: str
     at: int
     number: int
-    lasting: bool = False
+    how: int = ONCE
 
     def __str__(self) -> str:
-        more = " and all behind it" if self.lasting else ""
-        return f"{CALLS.get(self.call, 'call')} {self.at}{more}: {os.strerror(self.number)}"
+        name = CALLS.get(self.call, "call")
+        return f"{name} {self.at}{_HOW[self.how]}: {os.strerror(self.number)}"
 
 
 NONE = Fault("*", 0, 0)
@@ -94,8 +96,8 @@ def driver(shim):
 
 def serve():
     """Be the driver: run what comes on stdin."""
-    from dsbuild import build, examine, export, repair, report, statistics  # noqa: F401
-    from dsbuild.export import webdataset  # noqa: F401
+    from dsbuild import build, examine, export, page, repair, report, statistics  # noqa: F401
+    from dsbuild.export import arrays, webdataset  # noqa: F401
 
     shim = ctypes.CDLL(sys.argv[1])
     shim.arm.argtypes = [ctypes.c_char, *[ctypes.c_int] * 2, ctypes.c_char_p, ctypes.c_int]
@@ -126,7 +128,7 @@ def _child(shim, arguments, path, fault, said, pipe):
     os.dup2(said, 2)
     code = 70
     try:
-        shim.arm(fault.call.encode(), fault.at, fault.number, os.fsencode(path), fault.lasting)
+        shim.arm(fault.call.encode(), fault.at, fault.number, os.fsencode(path), fault.how)
         main(arguments, prog_name="dsbuild")
     except SystemExit as end:
         code = end.code or 0

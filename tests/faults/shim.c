@@ -1,14 +1,16 @@
 /* A library to be preloaded, by which one call of a process into the system fails.
 
-   arm(call, at, number, path, lasting): of the calls of the kind `call` (a letter, or `*` for
+   arm(call, at, number, path, how): of the calls of the kind `call` (a letter, or `*` for
    any of those that change files) whose path holds `path`, the one number `at`, counted from 1,
-   fails with errno `number`; and all behind it, where `lasting`. counted() tells how many
-   there were. Nothing is armed at first. */
+   fails with errno `number`; or as `how` says: 1: and all behind it; 2: though its work is done
+   (of renames, syncs, folders, unlinks); 3: the process is killed before it. counted() tells
+   how many there were. Nothing is armed at first. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,11 +20,12 @@
 #include <unistd.h>
 
 static char kind, place[PATH_MAX];
-static int when, fault, on;
+enum { ONCE, LASTING, LATE, KILLED };
+static int when, fault, how;
 static _Atomic int seen;
 
-void arm(char call, int at, int number, const char *path, int lasting) {
-    kind = call, when = at, fault = number, on = lasting, seen = 0;
+void arm(char call, int at, int number, const char *path, int as) {
+    kind = call, when = at, fault = number, how = as, seen = 0;
     strncpy(place, path, sizeof place - 1);
 }
 
@@ -32,8 +35,10 @@ static int fails(char call, const char *path) {
     if (!*place || !(kind == call || (kind == '*' && call != 'r')) || !strstr(path, place))
         return 0;
     int now = ++seen;
-    if (!when || (on ? now < when : now != when))
+    if (!when || (how == LASTING ? now < when : now != when))
         return 0;
+    if (how == KILLED)
+        kill(getpid(), SIGKILL);
     errno = fault;
     return 1;
 }
@@ -57,7 +62,11 @@ static int fails_at(char call, int handle) {
 
 /* call: w write, s sync, m move, o open to write, f folder made, u unlink, c close, r read */
 #define BY_HANDLE(call, type, name, parameters, ...)                                             \
-    type name parameters { return fails_at(call, handle) ? -1 : BEHIND(name)(__VA_ARGS__); }
+    type name parameters {                                                                       \
+        int failed = fails_at(call, handle);                                                     \
+        type done = failed && !(how == LATE && call == 's') ? -1 : BEHIND(name)(__VA_ARGS__);    \
+        return failed ? errno = fault, -1 : done;                                                \
+    }
 
 BY_HANDLE('w', ssize_t, write, (int handle, const void *data, size_t size), handle, data, size)
 BY_HANDLE('w', ssize_t, pwrite, (int handle, const void *data, size_t size, off_t at), handle,
@@ -77,7 +86,11 @@ BY_HANDLE('r', ssize_t, pread64, (int handle, void *data, size_t size, off64_t a
           size, at)
 
 #define BY_PATH(call, name, parameters, path, ...)                                               \
-    int name parameters { return fails(call, path) ? -1 : BEHIND(name)(__VA_ARGS__); }
+    int name parameters {                                                                        \
+        int failed = fails(call, path);                                                          \
+        int done = failed && how != LATE ? -1 : BEHIND(name)(__VA_ARGS__);                       \
+        return failed ? errno = fault, -1 : done;                                                \
+    }
 
 BY_PATH('m', rename, (const char *from, const char *to), to, from, to)
 BY_PATH('f', mkdir, (const char *path, mode_t mode), path, path, mode)

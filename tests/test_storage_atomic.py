@@ -1,0 +1,201 @@
+"""What is written to a local disk: whole or not at all, and what is said of it is so."""
+
+import errno
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from dsbuild import storage
+from dsbuild.errors import StorageError
+from dsbuild.storage import atomic
+
+EIO = OSError(errno.EIO, "Input/output error")
+
+
+@pytest.fixture(autouse=True)
+def _anew():
+    """Forget which folders this process has swept."""
+    atomic._sweep_once.cache_clear()
+
+
+def fail(monkeypatch, name, when="before", error=EIO, on=bool):
+    """Let a call of the system fail, before or after it did its work."""
+    plain = getattr(os, name)
+
+    def failing(*words, **named):
+        hit = on(words[0])
+        if when == "after" or not hit:
+            done = plain(*words, **named)
+        if hit:
+            raise error
+        return done
+
+    monkeypatch.setattr(os, name, failing)
+
+
+def is_folder(handle):
+    return os.path.isdir(f"/proc/self/fd/{handle}")
+
+
+FAILURES = {
+    "open": {"on": lambda path: ".dsbuild-" in str(path)},
+    "fsync": {"on": lambda handle: not is_folder(handle)},
+    "fsync of the folder": {"on": is_folder},
+    "replace": {},
+    "replace, done all the same": {"when": "after"},
+}
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+@pytest.mark.parametrize("failing", FAILURES)
+def test_what_is_said_of_a_file_is_found_on_the_disk(tmp_path, monkeypatch, failing, before):
+    path = tmp_path / "x"
+    if before:
+        path.write_bytes(before)
+    with monkeypatch.context() as patch, pytest.raises(StorageError) as raised:
+        fail(patch, failing.split()[0].strip(","), **FAILURES[failing])
+        storage.write(str(path), b"new")
+    found = path.read_bytes() if path.exists() else None
+    said = {
+        None: "x: cannot be written: Input/output error; nothing was left under this name",
+        b"old": "x: cannot be written: Input/output error; an earlier file stands under this name",
+        b"new": "x: was written, but may not outlast a power cut: Input/output error",
+    }[found]
+    assert f"{said}; look after the disk, and run the same command again" in str(raised.value)
+    assert found == (b"new" if failing.endswith(("folder", "same")) else before)
+    assert os.listdir(tmp_path) == (["x"] if found else [])
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_is_said_of_a_move_is_found_on_the_disk(tmp_path, monkeypatch, when):
+    (tmp_path / "a").write_bytes(b"new")
+    (tmp_path / "b").write_bytes(b"old")
+    fail(monkeypatch, "replace", when)
+    with pytest.raises(StorageError) as raised:
+        storage.move(str(tmp_path / "a"), str(tmp_path / "b"))
+    there = (tmp_path / "b").read_bytes()
+    said = {b"old": "b: cannot be written: .*an earlier file stands", b"new": "b: was written, but"}
+    assert re.search(said[there], str(raised.value))
+    assert there == (b"old" if when == "before" else b"new")
+
+
+def test_what_stands_in_the_way_is_named(tmp_path):
+    (tmp_path / "x").mkdir()
+    with pytest.raises(StorageError, match="an earlier folder stands under this name; move the fo"):
+        storage.write(str(tmp_path / "x"), b"new")
+
+
+def test_what_cannot_be_told_is_not_claimed(tmp_path, monkeypatch):
+    fail(monkeypatch, "replace")
+    fail(monkeypatch, "lstat", on=lambda path: str(path).endswith("/x"))
+    with pytest.raises(StorageError, match="what stands under this name cannot be told"):
+        storage.write(str(tmp_path / "x"), b"new")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG])
+def test_the_same_command_is_not_advised_where_it_cannot_help(tmp_path, monkeypatch, number):
+    fail(monkeypatch, "makedirs", error=OSError(number, os.strerror(number)))
+    with pytest.raises(StorageError, match="; choose a") as raised:
+        storage.write(str(tmp_path / "x"), b"new")
+    assert "same command" not in str(raised.value)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_file_that_goes_though_the_system_says_otherwise_is_removed(tmp_path, monkeypatch, when):
+    (tmp_path / "x").touch()
+    fail(monkeypatch, "unlink", when)
+    if when == "after":
+        storage.remove(str(tmp_path / "x"))
+        return
+    with pytest.raises(StorageError, match="x: cannot be removed: Input/output error; look after"):
+        storage.remove(str(tmp_path / "x"))
+
+
+WRITE = """
+import os, signal, sys
+from dsbuild import storage
+with storage.{how}(sys.argv[1]) as file:
+    print("there", flush=True)
+    {then}
+"""
+
+
+def writer(path, then, how="writing"):
+    """Start a process that is amid writing a file."""
+    code = WRITE.format(how=how, then=then)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"there\n"
+    return process
+
+
+@pytest.mark.parametrize("how", ["writing", "placing", "room"])
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp_path, how):
+    path = tmp_path if how == "room" else tmp_path / "page.html"
+    with writer(path, "os.kill(os.getpid(), signal.SIGKILL)", how) as killed:
+        assert killed.wait(60) == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 1
+    storage.write(str(tmp_path / "other"), b"")
+    assert os.listdir(tmp_path) == ["other"]
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path):
+    with writer(tmp_path / "x", "file.write(sys.stdin.buffer.read())") as living:
+        storage.write(str(tmp_path / "other"), b"")
+        assert len(os.listdir(tmp_path)) == 2
+        living.communicate(b"whole", timeout=60)
+    assert living.returncode == 0
+    assert (tmp_path / "x").read_bytes() == b"whole"
+
+
+def test_a_room_of_a_living_process_is_left_alone_and_goes_with_its_block(tmp_path):
+    then = "open(os.path.join(file, 'x'), 'w').close(); sys.stdin.read()"
+    with writer(tmp_path, then, "room") as living:
+        storage.write(str(tmp_path / "other"), b"")
+        assert len(os.listdir(tmp_path)) == 2
+        living.communicate(timeout=60)
+    assert living.returncode == 0
+    assert os.listdir(tmp_path) == ["other"]
+
+
+def test_what_only_looks_like_a_temporary_file_is_left_alone(tmp_path):
+    kept = [".dsbuild-notes.txt", ".dsbuild-x-1-abcd", ".dsbuild-x-1-0123abcd.txt"]
+    for name in kept:
+        (tmp_path / name).touch()
+    (tmp_path / ".dsbuild-y-1-01234567").symlink_to(tmp_path / kept[0])
+    os.mkfifo(tmp_path / ".dsbuild-z-1-01234567")
+    before = set(os.listdir(tmp_path))
+    storage.write(str(tmp_path / "other"), b"")
+    assert set(os.listdir(tmp_path)) == before | {"other"}
+
+
+def test_many_that_start_at_once_lose_nothing(tmp_path):
+    code = "import sys; from dsbuild import storage\nfor i in range(20):\n"
+    code += "    storage.write(f'{sys.argv[1]}/{sys.argv[2]}-{i}', b'x')"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(n)]) for n in range(4)
+    ]
+    assert [process.wait(60) for process in started] == [0] * 4
+    assert len(os.listdir(tmp_path)) == 80
+
+
+def test_a_file_that_was_swept_before_it_was_locked_is_made_anew(tmp_path, monkeypatch):
+    plain, swept = os.open, []
+
+    def opening(path, flags, *more, **named):
+        handle = plain(path, flags, *more, **named)
+        if flags & os.O_EXCL and not swept:
+            swept.append(path)
+            os.unlink(path)
+        return handle
+
+    monkeypatch.setattr(os, "open", opening)
+    storage.write(str(tmp_path / "x"), b"new")
+    assert swept
+    assert pathlib.Path(tmp_path, "x").read_bytes() == b"new"
