@@ -15,6 +15,7 @@ import pytest
 import dsbuild
 from dsbuild import cluster, manifest
 from dsbuild.audit import audit
+from dsbuild.cluster import client
 from dsbuild.errors import DsbuildError, SampleError
 from dsbuild.job import Job
 from dsbuild.spread import spread
@@ -132,7 +133,7 @@ def test_a_worker_that_is_killed_costs_no_byte(two, large, tmp_path):
 
 def test_without_any_worker_left_it_ends(two, large, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
-    monkeypatch.setattr(cluster, "_TIMEOUT", 1.5)
+    monkeypatch.setattr(client, "_TIMEOUT", 1.5)
     out = tmp_path / "out"
     thread = soon(out, lambda: [two.kill(worker) for worker in [*two.workers]])
     with pytest.raises(DsbuildError, match=r"found no worker.*dask worker tcp://"):
@@ -159,7 +160,7 @@ def test_a_scheduler_that_is_lost_ends_it(large, tmp_path):
 
 
 def test_no_scheduler_is_named(voc, out, monkeypatch):
-    monkeypatch.setattr(cluster, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "_TIMEOUT", 0.5)
     with pytest.raises(DsbuildError, match=r"--scheduler tcp://127.0.0.1:9: found no Dask sched"):
         make_dask("tcp://127.0.0.1:9", voc, out)
     with pytest.raises(DsbuildError, match=r"--scheduler nonsense://x: found no Dask scheduler"):
@@ -170,9 +171,10 @@ COLLECTED = """
 import gc, threading
 from distributed.utils import LoopRunner
 from dsbuild import cluster
+from dsbuild.cluster import client
 from dsbuild.errors import DsbuildError
 
-cluster._TIMEOUT = 0.5
+client._TIMEOUT = 0.5
 plain = threading.Thread.__init__
 
 def init(thread, *words, **named):
@@ -199,7 +201,7 @@ def test_a_client_that_failed_is_not_waited_for():
 
 
 def test_no_worker_is_named(none, voc, out, monkeypatch):
-    monkeypatch.setattr(cluster, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "_TIMEOUT", 0.5)
     with pytest.raises(DsbuildError, match=r"found no worker; start some: dask worker tcp://"):
         make_dask(none.address, voc, out)
 
