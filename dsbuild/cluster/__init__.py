@@ -161,7 +161,7 @@ class _Hand:
         failed.append(found.worker)
         if found.own and found.worker not in self._bad:
             self._bad.add(found.worker)
-            self._note(f"worker {found.worker} is given no more: {found.error}")
+            self._note(f"no more is given to one whose own disk fails: {found.error}")
         left = self._threads.keys() - self._bad
         if len(failed) >= _TRIES and not (found.own and left):
             return False
