@@ -16,7 +16,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from dsbuild import storage
-from dsbuild.errors import DsbuildError, StorageError
+from dsbuild.errors import DsbuildError, NoFileError
 from dsbuild.job import Job, tune
 from dsbuild.pipelines import launch
 
@@ -46,6 +46,7 @@ def _work(i: int, folder: str, work: Callable) -> None:
 
 def advance(done: int, size: int) -> None:
     """Count what was done, in the unit of the job and in bytes, for those who watch."""
+    launch.going()
     _DONE.inc(done)
     _BYTES.inc(size)
 
@@ -74,7 +75,7 @@ def kept(folder: str, name: str) -> Any:
     """Return the value of a file that a pipeline wrote, or is to read."""
     try:
         return pickle.loads(storage.read(storage.join(folder, name))[0])
-    except StorageError as error:
+    except NoFileError as error:
         raise DsbuildError(
             f"{error}: the workers of the pipeline see other files; name a folder that all of them "
             "reach, as --temp_location"
