@@ -27,6 +27,7 @@ _RAISED = re.compile(
     r"(?:: (?P<text>.*?))?(?: \[while running .*)?$",
     re.MULTILINE,
 )
+_STEP = re.compile(r" \[while running [^\n]*$")
 _FRAME = re.compile(r'^ +File ".*[/\\](?:dsbuild|pipelines)[/\\].*", line \d', re.MULTILINE)
 _OURS = ("dsbuild.errors.", "dsbuild.example.")
 # What is raised of the world around a worker: disks, memory, somebody who stops it.
@@ -41,8 +42,6 @@ def clear(options: PipelineOptions, processes: Processes, where: Where) -> Itera
     """Raise what failed as one DsbuildError; a bug of dsbuild keeps its traceback."""
     try:
         yield
-    except DsbuildError:
-        raise
     except Exception as error:
         told = _told(error, options.view_as(StandardOptions).runner, processes, where)
         if told is None:
@@ -59,6 +58,8 @@ class _Raised(NamedTuple):
 
 
 def _told(error: Exception, runner: str, processes: Processes, where: Where) -> DsbuildError | None:
+    if isinstance(error, DsbuildError) and not _STEP.search(str(error)):
+        return None
     raised, lines = _raised(error), [line for line in str(error).splitlines() if line.strip()]
     if raised.name.startswith(_OURS):
         kind = getattr(errors, raised.name.rpartition(".")[2], SampleError)
@@ -96,7 +97,7 @@ def _raised(error: Exception) -> _Raised:
         *_, last = _RAISED.finditer(text)
         return _Raised(last["name"], last["text"] or "", bool(_FRAME.search(text)))
     (*_, line) = traceback.format_exception_only(error)
-    name, _, text = line.strip().partition(": ")
+    name, _, text = _STEP.sub("", line.strip()).partition(": ")
     rooms = [
         frame.f_globals.get("__name__", "").partition(".")[0]
         for frame, _ in traceback.walk_tb(error.__traceback__)

@@ -7,6 +7,7 @@ of the terminal; a test holds the other modules to it.
 import contextlib
 import json
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -47,9 +48,9 @@ def errors(kept: str = "finished shards are kept") -> Iterator[None]:
     except DsbuildError as error:
         say(f"error: {error}", "red")
         sys.exit(1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         say(f"interrupted: {kept}; run the same command again to resume", "yellow")
-        sys.exit(130)
+        sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
 
 
 def note(line: str) -> None:

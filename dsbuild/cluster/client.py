@@ -29,7 +29,9 @@ def connected(scheduler: str) -> Iterator["Client"]:
         ) from error
     client, why = None, ""
     try:
-        client = Client(scheduler, timeout=_TIMEOUT, set_as_default=False)
+        client = _answer(
+            lambda: Client(scheduler, timeout=_TIMEOUT, set_as_default=False), scheduler
+        )
     except (OSError, ValueError) as error:
         why = str(error)
     if client is None:
