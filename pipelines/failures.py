@@ -88,7 +88,8 @@ def _told(error: Exception, runner: str, processes: Processes, where: Where) -> 
     if raised.ours:
         return None
     log = processes.keep_log("".join(traceback.format_exception(error)))
-    return DsbuildError(f"{runner}: it failed by {found}; {_AGAIN}; what it said is in {log}")
+    more = f"; what it said is in {log}" if log else ""
+    return DsbuildError(f"{runner}: it failed by {found}; {_AGAIN}{more}")
 
 
 def _raised(error: Exception) -> _Raised:

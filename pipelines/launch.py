@@ -5,6 +5,8 @@ interruption, is ours to wait for.
 """
 
 import contextlib
+import functools
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -58,7 +60,8 @@ def run(
     """
     with unlogged(), _folder() as folder:
         processes = Processes(folder)
-        running = _Running(options, graph, note, processes, folder)
+        aloud = functools.partial(_aloud, note, sys.stderr)
+        running = _Running(options, graph, aloud, processes, folder)
         with processes.watched(), failures.clear(options, processes, where):
             _look_at_places(options)
             running.start()
@@ -85,12 +88,16 @@ class _Running(threading.Thread):
         self.result: Any = None
         self.ran = False
         self.error: BaseException | None = None
+        # Not join(): one that is interrupted takes the thread for ended (Python 3.11).
+        self.ended = threading.Event()
 
     def run(self) -> None:
         try:
             self._run()
         except BaseException as error:
             self.error = error
+        finally:
+            self.ended.set()
 
     def _run(self) -> None:
         options = self._options
@@ -116,8 +123,7 @@ def _wait(running: _Running, processes: Processes) -> None:
     died = gone = 0.0
     _stopping.clear()
     try:
-        while running.is_alive() and died < _GRACE and gone < _PATIENCE:
-            running.join(_TICK)
+        while not running.ended.wait(_TICK) and died < _GRACE and gone < _PATIENCE:
             # At the end of a pipeline they are gone, too, for a moment, but none died.
             gone += _TICK * processes.look()
             died += _TICK * bool(processes.exits)
@@ -126,12 +132,17 @@ def _wait(running: _Running, processes: Processes) -> None:
         cancel = threading.Thread(target=_cancel, args=(running.result,), daemon=True)
         cancel.start()
         processes.end()
-        running.join(_PATIENCE)
+        running.ended.wait(_PATIENCE)
         cancel.join(_GRACE)
         raise
-    if running.is_alive():  # Beam waits for a process that died before it was heard of
+    if not running.ended.is_set():  # Beam waits for a process that died before it was heard of
         processes.end()
         running.error = Gone()
+
+
+def _aloud(note: Callable[[str], None], stderr: Any, line: str) -> None:
+    with contextlib.redirect_stderr(stderr):  # which is the log's meanwhile
+        note(line)
 
 
 def _cancel(result: Any) -> None:

@@ -5,6 +5,7 @@ killed is known by what it did. They are told of the folder by a variable of the
 """
 
 import contextlib
+import fcntl
 import glob
 import os
 import pickle
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -61,7 +62,7 @@ class Processes:
 
     def __init__(self, folder: str):
         self._folder = folder
-        self._log = os.path.join(folder, "log.txt")
+        self._log, self._place = _memory()
         self.exits: list[int] = []
         self.lost: list[Any] = []
         self._until: float | None = None
@@ -73,10 +74,10 @@ class Processes:
         if direct.direct_running_mode != _APART:
             yield None
             return
-        folder, log = shlex.quote(self._folder), shlex.quote(self._log)
+        folder, log = shlex.quote(self._folder), shlex.quote(self._place)
         command = (
             # Ctrl-C is the driver's to hear, which ends them. What they say is no user's.
-            f"trap '' INT; export {_FOLDER}={folder}; : > {folder}/pid-$$; "
+            f"trap '' INT; export {_FOLDER}={folder}; {{ true > {folder}/pid-$$; }} 2> /dev/null; "
             f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main "
             f">> {log} 2>&1"
         )
@@ -89,7 +90,7 @@ class Processes:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Note what fails in threads of Beam, and say nothing of it."""
+        """Note what fails in threads of Beam; what is said meanwhile on stderr goes to the log."""
         before = threading.excepthook
 
         def hook(args: Any) -> None:
@@ -100,9 +101,11 @@ class Processes:
 
         threading.excepthook = hook
         try:
-            yield
+            with contextlib.redirect_stderr(self._log):
+                yield
         finally:
             threading.excepthook = before
+            self._log.close()
 
     def look(self) -> bool:
         """Tell whether one of them is gone; note what it was at, and those that went with it."""
@@ -130,17 +133,32 @@ class Processes:
         return found
 
     def keep_log(self, more: str) -> str:
-        """Keep the log, with a text at its end, where it outlasts the folder; return its path."""
-        handle, path = tempfile.mkstemp(prefix="dsbuild-beam-", suffix=".log")
-        with open(handle, "w") as kept:
-            with contextlib.suppress(OSError), open(self._log, errors="replace") as log:
-                kept.write(log.read())
-            kept.write(more)
+        """Write the log, with a text at its end, to a file; return its path, "" for a full disk."""
+        said = ""
+        if self._log.readable():
+            self._log.seek(0)
+            said = self._log.read()
+        try:
+            handle, path = tempfile.mkstemp(prefix="dsbuild-beam-", suffix=".log")
+            with open(handle, "w") as file:
+                file.write(said + more)
+        except OSError:
+            return ""
         return path
 
     def _pids(self) -> list[int]:
         found = glob.glob(os.path.join(glob.escape(self._folder), "pid-*"))
         return [int(path.rpartition("-")[2]) for path in found]
+
+
+def _memory() -> tuple[TextIO, str]:
+    """Return a log in memory, which is never full, and the name by which processes open it."""
+    if not hasattr(os, "memfd_create"):
+        return open(os.devnull, "w"), os.devnull
+    handle = os.memfd_create("dsbuild")
+    fcntl.fcntl(handle, fcntl.F_SETFL, os.O_APPEND)
+    log = open(handle, "a+", buffering=1, errors="replace")
+    return log, f"/proc/{os.getpid()}/fd/{handle}"
 
 
 def _lives(pid: int) -> bool:

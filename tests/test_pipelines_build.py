@@ -308,7 +308,9 @@ def building(root, out, flags, after=3):
     )
     try:
         receipts = pathlib.Path(out, ".dsbuild", "receipts")
-        wait_until(lambda: process.poll() is not None or len([*receipts.glob("*.json")]) >= after)
+        wait_until(
+            lambda: process.poll() is not None or len([*receipts.glob("*.json")]) >= after, 120
+        )
         assert process.poll() is None
         yield process
     finally:
@@ -319,7 +321,7 @@ def building(root, out, flags, after=3):
 
 def harnesses(group):
     """Return the processes that Beam started for a build."""
-    found = subprocess.run(["ps", "-eo", "pid,pgid,args"], capture_output=True, text=True).stdout
+    found = subprocess.run(["ps", "-ewwo", "pid,pgid,args"], capture_output=True, text=True).stdout
     rows = [line.split(None, 2) for line in found.splitlines()[1:]]
     return [int(pid) for pid, own, args in rows if own == str(group) and "sdk_worker_main" in args]
 
@@ -341,7 +343,7 @@ def test_a_process_that_is_killed_is_one_line_with_its_shard(large, out, tmp_pat
     with building(large, out, PROCESSES) as build:
         for pid in harnesses(build.pid)[:killed]:
             os.kill(pid, signal.SIGKILL)
-        said = build.communicate(timeout=60)[1]
+        said = build.communicate(timeout=120)[1]
     assert build.returncode == 1
     assert re.fullmatch(
         r"error: a worker process of the pipeline died \(signal SIGKILL\): (it was at|not finished "
@@ -361,7 +363,7 @@ def test_a_process_that_is_killed_before_it_is_heard_of_holds_nobody_up(large, o
         start_new_session=True,
     )
     try:
-        wait_until(lambda: harnesses(build.pid))
+        wait_until(lambda: harnesses(build.pid), 120)
         for pid in harnesses(build.pid):
             os.kill(pid, signal.SIGKILL)
         said = build.communicate(timeout=120)[1]
@@ -383,7 +385,7 @@ def test_an_interruption_is_one_line_and_leaves_finished_shards(
             os.killpg(build.pid, number)  # as a terminal does
         else:
             build.send_signal(number)
-        said = build.communicate(timeout=60)[1]
+        said = build.communicate(timeout=120)[1]
         assert harnesses(build.pid) == []
     assert build.returncode == 128 + number
     assert said == "interrupted: finished shards are kept; run the same command again to resume\n"
