@@ -4,17 +4,19 @@ An engine maps `ensure_shard` over places of plans, in any order, and more than 
 likes; where there are fewer shards than workers, `ensure_part` over parts and then `ensure_joined`.
 """
 
+import errno
 import functools
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import folder, receipts, storage
 from dsbuild.audit import Audit, Planned, Request
 from dsbuild.build import Note, Summary, finish, opened, publish, surplus, tell
-from dsbuild.errors import ShardError
+from dsbuild.errors import DsbuildError, ShardError, StorageError
 from dsbuild.job import Advance, Job
-from dsbuild.plan import files
+from dsbuild.plan import ShardPlan, files
 from dsbuild.plan.files import Place
 from dsbuild.shard import Outcome, check_shard, ensure, unseen
 from dsbuild.shard.parts import count_parts, divide, join, write_part
@@ -45,10 +47,10 @@ def spread(
         if count > 1:
             tasks = [(place, i) for place in places for i in range(count)]
             work = storage.carried(functools.partial(ensure_part, request=request, parts=count))
-            engine(Job(tasks, work, samples, title))
+            engine(Job(tasks, work, samples, title, named=lambda task: name(task[0])))
             title, last = "joining", functools.partial(ensure_joined, parts=count)
         work = storage.carried(functools.partial(last, request=request))
-        outcomes = engine(Job(places, work, samples, title))
+        outcomes = engine(Job(places, work, samples, title, named=name))
         made = [outcome.receipt for outcome in outcomes]
         document, rejects = finish(request.out, request.recipe, names, made, others, request.accept)
         tell(rejects, note)
@@ -73,14 +75,13 @@ def ensure_shard(place: Place, advance: Advance, *, request: Request) -> Outcome
 
     Twice, or at two places at once, it does no harm.
     """
-    shard = files.load(place, request.root, request.recipe)
-    return ensure(shard, advance, **_how(request))
+    return ensure(_load(place, request), advance, **_how(request))
 
 
 def ensure_part(task: tuple[Place, int], advance: Advance, *, request: Request, parts: int) -> None:
     """Write one of the parts of a shard, where neither it nor the shard seems to stand."""
     place, number = task
-    shard = files.load(place, request.root, request.recipe)
+    shard = _load(place, request)
     receipt = receipts.load(request.out, shard.name)
     stamp = storage.stamp(storage.join(request.out, shard.name))
     if receipt and stamp and (receipt.plan, receipt.bytes) == (shard.digest, stamp.size):
@@ -91,7 +92,7 @@ def ensure_part(task: tuple[Place, int], advance: Advance, *, request: Request, 
 
 def ensure_joined(place: Place, advance: Advance, *, request: Request, parts: int) -> Outcome:
     """Keep a shard that stands, else write it of its parts, which `ensure_part` wrote."""
-    shard = files.load(place, request.root, request.recipe)
+    shard = _load(place, request)
     stands = check_shard(shard, unseen, **_how(request))
     if stands.receipt:
         return Outcome(stands.receipt, kept=True)
@@ -100,6 +101,26 @@ def ensure_joined(place: Place, advance: Advance, *, request: Request, parts: in
     except ShardError:
         # Its bytes changed, or another worker joined it meanwhile and took the parts away.
         return ensure(shard, advance, **_how(request))
+
+
+def name(place: Place) -> str:
+    """Return the name of the shard whose plan stands at a place; the place where that is gone."""
+    try:
+        return files.read(place).name
+    except DsbuildError:
+        return f"{place.path}, byte {place.offset}"
+
+
+def _load(place: Place, request: Request) -> ShardPlan:
+    """Return a shard's plan; raise StorageError where this machine does not see the sources."""
+    root = request.root
+    if not storage.is_remote(root) and not storage.is_folder(root):
+        # Of a sample it would be said that it is missing, and with `skip` that it is left out.
+        raise StorageError(
+            f"{root}: found no such folder on the machine of a worker, expected the sources; all "
+            "workers have to reach them under this name"
+        ) from OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return files.load(place, root, request.recipe)
 
 
 def _how(request: Request) -> dict[str, str]:

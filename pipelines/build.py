@@ -29,14 +29,15 @@ from apache_beam.options.pipeline_options import (
 from dsbuild import folder, job, manifest, storage, tables
 from dsbuild.audit import Audit, Request
 from dsbuild.build import Note, Summary, finish, opened, tell
-from dsbuild.errors import DsbuildError, SampleError
+from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.pipelines import launch
-from dsbuild.pipelines.options import DATAFLOW
+from dsbuild.pipelines.options import DATAFLOW, IN_PROCESS
+from dsbuild.pipelines.processes import at
 from dsbuild.plan import files
 from dsbuild.plan.files import Place
 from dsbuild.shard import Outcome
 from dsbuild.shard.parts import count_parts
-from dsbuild.spread import ensure_joined, ensure_part, ensure_shard, prepare
+from dsbuild.spread import ensure_joined, ensure_part, ensure_shard, name, prepare
 
 _SPACE = "dsbuild"  # of the counters
 _FAILED = "failed"
@@ -69,8 +70,9 @@ def build(
         staged = options.view_as(GoogleCloudOptions).template_location
         # The job of a template begins when this lock is free again.
         graph = storage.unheld(graph) if staged else storage.carried(graph)
-        with _told(request.out):
-            result = launch.run(options, graph, note)
+        with _told(request.out), _swept(request.out, options):
+            where = functools.partial(_where, request.out)
+            result = launch.run(options, graph, note, where)
         if result is None:
             note(f"{request.out}: the pipeline was staged, not run; its job completes the folder")
             return None
@@ -177,7 +179,8 @@ class _Work(beam.DoFn):
 
     def process(self, task):
         try:
-            outcome = self.work(task, _count, **self.options)
+            with at(task if isinstance(task, Place) else task[0]):
+                outcome = self.work(task, _count, **self.options)
         except SampleError as error:
             # It would fail at every retry. An error of storage is raised, and retried.
             place = task if isinstance(task, Place) else task[0]
@@ -200,6 +203,7 @@ def _workers(options: PipelineOptions) -> int:
 
 
 def _count(samples: int, size: int) -> None:
+    launch.going()
     # For those who watch: a bundle that is tried again counts again. The manifest does not.
     Metrics.counter(_SPACE, "samples").inc(samples)
     Metrics.counter(_SPACE, "bytes").inc(size)
@@ -241,6 +245,28 @@ def _told(out: str) -> Iterator[None]:
         if storage.stamp(path):
             raise SampleError(storage.read(path)[0].decode()) from None
         raise
+
+
+@contextlib.contextmanager
+def _swept(out: str, options: PipelineOptions) -> Iterator[None]:
+    """Remove what workers left half-written, where all of them ended with the pipeline."""
+    try:
+        yield
+    except BaseException:
+        if options.view_as(StandardOptions).runner == IN_PROCESS:
+            with contextlib.suppress(StorageError):
+                folder.sweep(out)
+        raise
+
+
+def _where(out: str, lost: Sequence[Place]) -> str:
+    """Say which shards a worker was at that died, or which are not finished."""
+    if lost:
+        return f"it was at {', '.join(map(name, lost))}"
+    done = set(storage.names(folder.state(out, "receipts")))
+    left = [line.name for line in files.lines(out) if f"{line.name}.json" not in done]
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    return f"not finished are {left[0]}{more}" if left else "all shards are finished"
 
 
 def _counted(result: Any, name: str) -> int:

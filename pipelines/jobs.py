@@ -46,6 +46,7 @@ def _work(i: int, folder: str, work: Callable) -> None:
 
 def advance(done: int, size: int) -> None:
     """Count what was done, in the unit of the job and in bytes, for those who watch."""
+    launch.going()
     _DONE.inc(done)
     _BYTES.inc(size)
 

@@ -1,9 +1,14 @@
-"""Run a pipeline for a user: workers have dsbuild, a failure is one line, Ctrl-C cancels."""
+"""Run a pipeline for a user: workers have dsbuild, a failure is one line, Ctrl-C cancels.
+
+Beam runs in a thread of its own, so that nothing that it waits for, nor what it makes of an
+interruption, is ours to wait for.
+"""
 
 import contextlib
-import logging
-import re
+import functools
+import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,14 +22,23 @@ from apache_beam.options.pipeline_options import (
 
 from dsbuild import storage
 from dsbuild.errors import DsbuildError
-from dsbuild.pipelines import package
-from dsbuild.pipelines.options import DATAFLOW, IN_PROCESS
+from dsbuild.job import Stopped, unlogged
+from dsbuild.pipelines import failures, package
+from dsbuild.pipelines.options import DATAFLOW
+from dsbuild.pipelines.processes import Gone, Processes
+from dsbuild.storage import temporary
 
-_ERROR = re.compile(
-    r"^dsbuild\.(?:errors|example)\.\w+: (?P<text>.*?)(?: \[while running .*)?$", re.MULTILINE
-)
-# Libraries by which Beam speaks to services; what they raise is about those, not about us.
-_SERVICES = ("google", "grpc", "requests", "urllib3")
+_TICK = 0.1  # seconds from one look at a pipeline that runs to the next
+_GRACE = 15  # seconds for Beam to end when one of its processes died
+_PATIENCE = 60  # seconds in which a pipeline that is to stop ends, at its next samples
+
+_stopping = threading.Event()
+
+
+def going() -> None:
+    """Raise Stopped inside work of a pipeline that was told to stop in this process."""
+    if _stopping.is_set():
+        raise Stopped
 
 
 def is_dry(options: PipelineOptions) -> bool:
@@ -36,30 +50,120 @@ def run(
     options: PipelineOptions,
     graph: Callable[[beam.Pipeline], Any],
     note: Callable[[str], None] = lambda _: None,
+    where: failures.Where = lambda tasks: f"it was at {', '.join(map(str, tasks)) or 'none'}",
 ) -> Any:
     """Run the pipeline that `graph` makes, and wait for its end; return Beam's result.
 
     Returns None where nothing ran yet, since the options ask for a template or for a dry
-    run. Raises a DsbuildError for whatever a user can mend.
+    run. Raises a DsbuildError for whatever a user can mend. `where` says of tasks that were lost
+    which these are.
     """
-    with _clear(options), _quiet():
-        _look_at_places(options)
-        with tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
-            package.bring(options, folder)
-            pipeline = made(options)
-            graph(pipeline)
-            result = pipeline.run()
-        if is_dry(options) or not getattr(result, "has_job", True):
-            return None
-        with _watched(result, options, note):
-            result.wait_until_finish()
-        return result
+    with unlogged(), _folder() as folder:
+        processes = Processes(folder)
+        aloud = functools.partial(_aloud, note, sys.stderr)
+        running = _Running(options, graph, aloud, processes, folder)
+        with processes.watched(), failures.clear(options, processes, where):
+            _look_at_places(options)
+            running.start()
+            _wait(running, processes)
+            if running.error is not None:
+                raise running.error
+        return running.result if running.ran else None
 
 
-def made(options: PipelineOptions) -> beam.Pipeline:
+class _Running(threading.Thread):
+    """A pipeline on its way: what came of it is its result, or its error."""
+
+    def __init__(
+        self,
+        options: PipelineOptions,
+        graph: Callable[[beam.Pipeline], Any],
+        note: Callable[[str], None],
+        processes: Processes,
+        folder: str,
+    ):
+        super().__init__(name="dsbuild-pipeline", daemon=True)
+        self._options, self._graph, self._note = options, graph, note
+        self._processes, self._folder = processes, folder
+        self.result: Any = None
+        self.ran = False
+        self.error: BaseException | None = None
+        # Not join(): one that is interrupted takes the thread for ended (Python 3.11).
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def _run(self) -> None:
+        options = self._options
+        package.bring(options, self._folder)
+        with self._processes.runner(options) as runner:
+            pipeline = made(options, runner)
+            self._graph(pipeline)
+            self.result = pipeline.run()
+        if is_dry(options) or not getattr(self.result, "has_job", True):
+            return
+        if hasattr(self.result, "job_id"):
+            cloud, job = options.view_as(GoogleCloudOptions), self.result.job_id()
+            self._note(
+                f"job {job} runs: https://console.cloud.google.com/dataflow/jobs/"
+                f"{cloud.region}/{job}?project={cloud.project}"
+            )
+        self.result.wait_until_finish()
+        self.ran = True
+
+
+def _wait(running: _Running, processes: Processes) -> None:
+    """Wait for a pipeline's end; at Ctrl-C cancel it, since the folder's lock ends with us."""
+    died = gone = 0.0
+    _stopping.clear()
+    try:
+        while not running.ended.wait(_TICK) and died < _GRACE and gone < _PATIENCE:
+            # At the end of a pipeline they are gone, too, for a moment, but none died.
+            gone += _TICK * processes.look()
+            died += _TICK * bool(processes.exits)
+    except KeyboardInterrupt:
+        _stopping.set()
+        cancel = threading.Thread(target=_cancel, args=(running.result,), daemon=True)
+        cancel.start()
+        processes.end()
+        running.ended.wait(_PATIENCE)
+        cancel.join(_GRACE)
+        raise
+    if not running.ended.is_set():  # Beam waits for a process that died before it was heard of
+        processes.end()
+        running.error = Gone()
+
+
+def _aloud(note: Callable[[str], None], stderr: Any, line: str) -> None:
+    with contextlib.redirect_stderr(stderr):  # which is the log's meanwhile
+        note(line)
+
+
+def _cancel(result: Any) -> None:
+    with contextlib.suppress(Exception):  # there is none yet, or it is at its end
+        result.cancel()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    with contextlib.ExitStack() as stack:
+        with temporary.named():
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="dsbuild-", ignore_cleanup_errors=True)
+            )
+        yield folder
+
+
+def made(options: PipelineOptions, runner: Any = None) -> beam.Pipeline:
     """Return a pipeline; raise DsbuildError where its runner misses an option."""
     try:
-        return beam.Pipeline(options=options)
+        return beam.Pipeline(runner=runner, options=options)
     except ValueError as error:
         raise DsbuildError(f"options of Beam: {' '.join(str(error).split())}") from error
 
@@ -70,68 +174,3 @@ def _look_at_places(options: PipelineOptions) -> None:
     if options.view_as(StandardOptions).runner == DATAFLOW and not is_dry(options):
         for place in {cloud.temp_location, cloud.staging_location} - {None}:
             storage.is_folder(place)
-
-
-@contextlib.contextmanager
-def _watched(result: Any, options: PipelineOptions, note: Callable[[str], None]) -> Iterator[None]:
-    """Name a job of Dataflow; cancel any at Ctrl-C, since the folder's lock ends with us."""
-    if hasattr(result, "job_id"):
-        cloud = options.view_as(GoogleCloudOptions)
-        note(
-            f"job {result.job_id()} runs: https://console.cloud.google.com/dataflow/jobs/"
-            f"{cloud.region}/{result.job_id()}?project={cloud.project}"
-        )
-    try:
-        yield
-    except KeyboardInterrupt:
-        with contextlib.suppress(Exception):
-            result.cancel()
-        raise
-
-
-@contextlib.contextmanager
-def _clear(options: PipelineOptions) -> Iterator[None]:
-    """Raise what failed as one DsbuildError; a bug keeps its traceback."""
-    runner = options.view_as(StandardOptions).runner
-    try:
-        yield
-    except Exception as error:
-        # In other processes only the text of the traceback is left of an error.
-        found = [*_ERROR.finditer(f"dsbuild.errors.{type(error).__name__}: {error}")]
-        if isinstance(error, DsbuildError) or len(found) > 1:
-            raise DsbuildError(found[-1]["text"]) from error
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        if "No module named 'dsbuild" in str(error):
-            raise DsbuildError(
-                f"{runner}: its workers have no dsbuild; their image has to hold it, or leave "
-                "--sdk_container_image and --setup_file away, so that they are sent it"
-            ) from error
-        if type(error).__name__ == "DataflowRuntimeException":
-            raise DsbuildError(f"{runner}: {_of_job(lines)}") from error
-        room = type(error).__module__.partition(".")[0]
-        # A worker's bug comes with its traceback as text, what Beam says of a service without.
-        told = isinstance(error, RuntimeError) and "Traceback" not in str(error)
-        if runner != IN_PROCESS and (told or isinstance(error, OSError) or room in _SERVICES):
-            text = lines[0] if lines else f"no answer ({type(error).__name__})"
-            raise DsbuildError(
-                f"{runner}: {text}; check its options, buckets, rights, and the network"
-            ) from error
-        raise
-
-
-def _of_job(lines: list[str]) -> str:
-    """Return what the service says of a failed job: its state, and its last line."""
-    state, last = lines[0].removesuffix(", Error:"), lines[-1]
-    why = "the service says no more" if last in (lines[0], "None") else last.rstrip(".")
-    return f"{state}: {why}; finished shards are kept: run the same command again to resume"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Beam's log to itself: what a user can mend is raised, and said once."""
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(before)

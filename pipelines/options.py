@@ -90,3 +90,5 @@ def program(
         yield asked, parse(asked.runner, flags)
     except DsbuildError as error:
         own.exit(1, f"error: {error}\n")
+    except KeyboardInterrupt:
+        own.exit(130, "interrupted: run the same command again\n")

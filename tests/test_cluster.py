@@ -1,9 +1,11 @@
 """Builds on a real Dask cluster of this machine, whatever becomes of its workers."""
 
+import errno
 import functools
 import importlib.util
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +17,12 @@ import pytest
 import dsbuild
 from dsbuild import cluster, manifest
 from dsbuild.audit import audit
-from dsbuild.errors import DsbuildError, SampleError
+from dsbuild.cluster import client
+from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.job import Job
 from dsbuild.spread import spread
-from tests import fakes
-from tests.clusters import Cluster, wait_until
+from tests import fakes, faults
+from tests.clusters import REPOSITORY, Cluster, wait_until
 from tests.conftest import content, make, requested
 
 if importlib.util.find_spec("distributed") is None:
@@ -132,7 +135,7 @@ def test_a_worker_that_is_killed_costs_no_byte(two, large, tmp_path):
 
 def test_without_any_worker_left_it_ends(two, large, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
-    monkeypatch.setattr(cluster, "_TIMEOUT", 1.5)
+    monkeypatch.setattr(client, "_TIMEOUT", 1.5)
     out = tmp_path / "out"
     thread = soon(out, lambda: [two.kill(worker) for worker in [*two.workers]])
     with pytest.raises(DsbuildError, match=r"found no worker.*dask worker tcp://"):
@@ -159,7 +162,7 @@ def test_a_scheduler_that_is_lost_ends_it(large, tmp_path):
 
 
 def test_no_scheduler_is_named(voc, out, monkeypatch):
-    monkeypatch.setattr(cluster, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "_TIMEOUT", 0.5)
     with pytest.raises(DsbuildError, match=r"--scheduler tcp://127.0.0.1:9: found no Dask sched"):
         make_dask("tcp://127.0.0.1:9", voc, out)
     with pytest.raises(DsbuildError, match=r"--scheduler nonsense://x: found no Dask scheduler"):
@@ -170,9 +173,10 @@ COLLECTED = """
 import gc, threading
 from distributed.utils import LoopRunner
 from dsbuild import cluster
+from dsbuild.cluster import client
 from dsbuild.errors import DsbuildError
 
-cluster._TIMEOUT = 0.5
+client._TIMEOUT = 0.5
 plain = threading.Thread.__init__
 
 def init(thread, *words, **named):
@@ -199,7 +203,7 @@ def test_a_client_that_failed_is_not_waited_for():
 
 
 def test_no_worker_is_named(none, voc, out, monkeypatch):
-    monkeypatch.setattr(cluster, "_TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "_TIMEOUT", 0.5)
     with pytest.raises(DsbuildError, match=r"found no worker; start some: dask worker tcp://"):
         make_dask(none.address, voc, out)
 
@@ -225,6 +229,68 @@ def test_a_worker_without_dsbuild_is_named(none, voc, out, tmp_path):
     none.start(1, PYTHONPATH=str(tmp_path))
     with pytest.raises(DsbuildError, match=r"a worker has no dsbuild \(.*No module named dsbuild"):
         make_dask(none.address, voc, out)
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory):
+    made = faults.build_shim(tmp_path_factory.mktemp("shim"))
+    if made is None:
+        pytest.skip("no compiler of C")
+    return made
+
+
+def start_full(dask, folder, shim, out, number=errno.ENOSPC, calls="w"):
+    """Start a worker for which every such call on OUT fails, as on a full disk of its own."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        "import ctypes\n"
+        f"ctypes.CDLL({shim!r}).arm(ctypes.c_char({calls!r}.encode()), 1, {number}, "
+        f"{str(out)!r}.encode(), 1)\n"
+    )
+    dask.start(1, LD_PRELOAD=shim, PYTHONPATH=f"{folder}:{REPOSITORY}")
+
+
+FULL = [(errno.ENOSPC, "w"), (errno.EDQUOT, "s"), (errno.EROFS, "o")]
+
+
+@pytest.mark.parametrize(("number", "calls"), FULL, ids=["full", "quota", "read only"])
+def test_a_full_disk_of_a_worker_is_another_workers_work(none, shim, voc, tmp_path, number, calls):
+    make(voc, tmp_path / "here", **SHARDS)
+    out = tmp_path / "there"
+    start_full(none, tmp_path / "full", shim, out, number, calls)
+    none.start(1)
+    notes = []
+    request = requested(voc, out, **SHARDS)
+    engine = functools.partial(cluster.run, scheduler=none.address, note=notes.append)
+    summary = spread(request, audit(request), engine, 1)
+    assert content(out) == content(tmp_path / "here")
+    assert summary.written == 16
+    (line,) = notes
+    assert re.fullmatch(r"no more is given to one whose own disk fails: worker tcp://.*", line)
+    assert os.strerror(number) in line
+    assert str(out) in line
+
+
+def test_where_every_worker_has_a_full_disk_one_is_named(none, shim, voc, tmp_path):
+    out = tmp_path / "out"
+    for name in ("one", "other"):
+        start_full(none, tmp_path / name, shim, out)
+    with pytest.raises(StorageError, match=r"^worker tcp://\S+: /.*No space left on [^\n]*$"):
+        make_dask(none.address, voc, out, **SHARDS)
+    assert manifest.load(out) is None
+    make(voc, out, **SHARDS)
+    make(voc, tmp_path / "fresh", **SHARDS)
+    assert content(out) == content(tmp_path / "fresh")
+
+
+def test_a_worker_that_does_not_see_the_sources_leaves_no_sample_out(two, voc, out, tmp_path):
+    request = requested(voc, out, on_error="skip", **SHARDS)
+    found = audit(request)
+    os.rename(voc, tmp_path / "elsewhere")  # as of a machine on which nothing is mounted
+    engine = functools.partial(cluster.run, scheduler=two.address)
+    with pytest.raises(StorageError, match=r"^worker tcp://\S+: .* found no such folder"):
+        spread(request, found, engine, 1)
+    assert manifest.load(out) is None
 
 
 def test_results_stand_in_the_order_of_their_tasks(two):

@@ -1,11 +1,13 @@
 """A build on Beam leaves what a build on this machine's processes leaves, byte for byte."""
 
+import contextlib
 import importlib
 import json
 import os
 import pathlib
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +30,7 @@ from dsbuild.plan import files
 from dsbuild.spread import prepare
 from dsbuild.storage import fencing
 from tests import fakes, stores
+from tests.clusters import wait_until
 from tests.conftest import content, make, requested
 
 beam = pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
@@ -307,6 +310,112 @@ def test_a_build_that_was_killed_is_finished_here(tmp_path, flags):
     assert 3 <= done <= summary.kept < 30
     make(voc, tmp_path / "fresh", workers=2, **asked)
     assert content(out) == content(tmp_path / "fresh")
+
+
+# processes that die, are interrupted, have no room
+
+
+@pytest.fixture
+def large(tmp_path):
+    """A tree that takes some seconds to build."""
+    return fakes.voc(tmp_path / "large", train=80, val=40, width=300, height=200)
+
+
+@contextlib.contextmanager
+def building(root, out, flags, after=3):
+    """Start a build in a process group of its own, and wait until some shards are done."""
+    words = ["voc", root, str(out), "--shards=20", "--extra=laplacian:png16", "--runner=beam"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dsbuild", *words, "--quiet", "--", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        receipts = pathlib.Path(out, ".dsbuild", "receipts")
+        wait_until(
+            lambda: process.poll() is not None or len([*receipts.glob("*.json")]) >= after, 120
+        )
+        assert process.poll() is None
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def harnesses(group):
+    """Return the processes that Beam started for a build."""
+    found = subprocess.run(["ps", "-ewwo", "pid,pgid,args"], capture_output=True, text=True).stdout
+    rows = [line.split(None, 2) for line in found.splitlines()[1:]]
+    return [int(pid) for pid, own, args in rows if own == str(group) and "sdk_worker_main" in args]
+
+
+def finished_here(root, out, tmp_path):
+    """Finish a build by processes of this machine, and compare it with a fresh one."""
+    assert manifest.load(str(out)) is None
+    asked = {"shards": 20, "extras": ("laplacian:png16",), "workers": 2}
+    assert not list(pathlib.Path(out).rglob(".dsbuild-*"))
+    done = len([*pathlib.Path(out, ".dsbuild", "receipts").glob("*.json")])
+    assert make(root, out, **asked).kept >= done >= 3
+    make(root, tmp_path / "fresh", **asked)
+    assert content(out) == content(tmp_path / "fresh")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [1, 2])
+def test_a_process_that_is_killed_is_one_line_with_its_shard(large, out, tmp_path, killed):
+    with building(large, out, PROCESSES) as build:
+        for pid in harnesses(build.pid)[:killed]:
+            os.kill(pid, signal.SIGKILL)
+        said = build.communicate(timeout=120)[1]
+    assert build.returncode == 1
+    assert re.fullmatch(
+        r"error: a worker process of the pipeline died \(signal SIGKILL\): (it was at|not finished "
+        r"are) \w+-000\d\d-of-00020\.tfrecord.*run the same command again to resume\n",
+        said,
+    )
+    finished_here(large, out, tmp_path)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_before_it_is_heard_of_holds_nobody_up(large, out, tmp_path):
+    words = ["voc", large, out, "--shards=20", "--runner=beam", "--quiet", "--", *PROCESSES]
+    build = subprocess.Popen(
+        [sys.executable, "-m", "dsbuild", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        wait_until(lambda: harnesses(build.pid), 120)
+        for pid in harnesses(build.pid):
+            os.kill(pid, signal.SIGKILL)
+        said = build.communicate(timeout=120)[1]
+    finally:
+        if build.poll() is None:
+            os.killpg(build.pid, signal.SIGKILL)
+    assert build.returncode == 1
+    assert re.fullmatch(r"error: a worker process of the pipeline died .*\n", said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["int", "term"])
+@pytest.mark.parametrize("flags", [[], THREADS, PROCESSES], ids=["one", "threads", "processes"])
+def test_an_interruption_is_one_line_and_leaves_finished_shards(
+    large, out, tmp_path, flags, number
+):
+    with building(large, out, flags) as build:
+        if number == signal.SIGINT:
+            os.killpg(build.pid, number)  # as a terminal does
+        else:
+            build.send_signal(number)
+        said = build.communicate(timeout=120)[1]
+        assert harnesses(build.pid) == []
+    assert build.returncode == 128 + number
+    assert said == "interrupted: finished shards are kept; run the same command again to resume\n"
+    finished_here(large, out, tmp_path)
 
 
 # pipelines

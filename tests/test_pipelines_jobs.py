@@ -114,14 +114,3 @@ def test_options_that_a_runner_misses_are_an_error():
     pytest.importorskip("google.cloud.dataflow", reason="Dataflow's part of Beam is not installed")
     with pytest.raises(DsbuildError, match=r"options of Beam: .*option: project. Missing"):
         launch.made(options.parse("DataflowRunner", ["--temp_location=gs://bucket/tmp"]))
-
-
-def test_what_beam_says_of_a_service_is_one_line():
-    flags = options.parse("PortableRunner", ["--job_endpoint=localhost:1"])
-    with (
-        pytest.raises(DsbuildError, match=r"^PortableRunner: Unable to fetch the jar; check its"),
-        launch._clear(flags),
-    ):
-        raise RuntimeError("Unable to fetch the jar\nmore")
-    with pytest.raises(RuntimeError, match="KeyError: 'a bug'"), launch._clear(flags):
-        raise RuntimeError("Traceback (most recent call last):\n  ...\nKeyError: 'a bug'")

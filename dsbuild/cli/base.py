@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -59,9 +60,9 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
             "red",
         )
         sys.exit(1)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         say(f"interrupted: {left}", "yellow")
-        sys.exit(130)
+        sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
 
 
 def _hear(what: str, line: str) -> None:

@@ -230,7 +230,7 @@ def _build(
     if runner.local:
         summary = build(asked, found, workers, not talks, talk)
     elif runner.name == DASK:
-        engine = functools.partial(cluster.run, scheduler=scheduler, quiet=not talks)
+        engine = functools.partial(cluster.run, scheduler=scheduler, quiet=not talks, note=talk)
         summary = spread(asked, found, engine, cluster.workers(scheduler), talk)
     else:
         from dsbuild.pipelines.build import build as pipeline

@@ -1,5 +1,9 @@
 """`--runner`: what maps the work; `--scheduler` of Dask, and behind `--` options of Beam."""
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +47,23 @@ class Runner:
         return options.parse(self.name, self.options)
 
 
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Hear SIGTERM as Ctrl-C: work that is elsewhere would go on, and the lock be left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: Any) -> None:
+        raise KeyboardInterrupt(signal.Signals(number))
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class RunnerCommand(click.Command):
     """A command with `runner_option`, whose parameter `runner` is a Runner.
 
@@ -77,6 +98,13 @@ class RunnerCommand(click.Command):
                 "a Dask cluster has those that were started"
             )
         return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; on a runner elsewhere SIGTERM ends it in order, as Ctrl-C does."""
+        if ctx.params["runner"].local:
+            return super().invoke(ctx)
+        with _heard():
+            return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Return the pieces of the usage line, the options of Beam last."""

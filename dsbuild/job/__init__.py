@@ -36,6 +36,7 @@ class Job(Generic[Task, Result]):
       samples: how many samples all tasks have, for the progress bar.
       title: what the bar says.
       unit: what the bar calls samples.
+      named: returns the name of a task, for an error that is not of its data.
     """
 
     tasks: Iterable[Task]
@@ -43,6 +44,7 @@ class Job(Generic[Task, Result]):
     samples: int
     title: str
     unit: str = "samples"
+    named: Callable[[Task], str] = str
 
     def run(self, workers: int = 1, quiet: bool = True) -> list[Result]:
         """Return the results in the order of the tasks.
@@ -88,6 +90,19 @@ def _without_threads_of_opencv() -> Iterator[None]:
     finally:
         if cv2:
             cv2.setNumThreads(before)
+
+
+@contextlib.contextmanager
+def unlogged() -> Iterator[None]:
+    """Keep what libraries log off the terminal: what a user can mend is raised, and said once."""
+    import logging  # here, since one process alone has no use for it
+
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def tune() -> None:

@@ -171,6 +171,7 @@ def _serve(
     for one in parents:
         one.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone hears Ctrl-C
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever the parent does then
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # The cores have their workers already. OpenCV reads this when it is first imported.
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"

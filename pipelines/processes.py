@@ -1,0 +1,178 @@
+"""The processes of Beam's own runner: what they are at, what they say, and their end.
+
+Each notes the task that it is at in a file of a folder that the driver made, so that one that was
+killed is known by what it did. They are told of the folder by a variable of the environment.
+"""
+
+import contextlib
+import fcntl
+import glob
+import os
+import pickle
+import re
+import shlex
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+_FOLDER = "DSBUILD_AT"  # where a process notes what it is at
+_APART = "multi_processing"  # how Beam calls processes of their own
+_TOGETHER = 0.5  # seconds in which others die with one, before Beam ends the rest
+_LIBRARIES = ("apache_beam", "grpc")
+_EXIT = re.compile(r"exited with return code (-?\d+)")
+
+
+@contextlib.contextmanager
+def at(task: Any) -> Iterator[None]:
+    """Note that this process is at a task, for a driver on the same machine."""
+    folder = os.environ.get(_FOLDER)
+    if folder is None:
+        yield
+        return
+    path = os.path.join(folder, f"at-{os.getpid()}-{threading.get_ident()}")
+    # One that is not noted is no reason not to do it.
+    with contextlib.suppress(OSError), open(path, "wb") as file:
+        pickle.dump(task, file)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+class Gone(Exception):
+    """A process is gone, and Beam waits for it."""
+
+
+class Processes:
+    """The processes that a runner starts, and what is known of them; `folder` is a new one.
+
+    Attributes:
+      exits: with what those ended that Beam did not end, as far as it says.
+      lost: the tasks of those that are gone; of what Beam ends then nothing is noted.
+    """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+        self._log, self._place = _memory()
+        self.exits: list[int] = []
+        self.lost: list[Any] = []
+        self._until: float | None = None
+
+    @contextlib.contextmanager
+    def runner(self, options: PipelineOptions) -> Iterator[FnApiRunner | None]:
+        """Give a runner whose processes are these, None where options do not ask for any."""
+        direct = options.view_as(DirectOptions)
+        if direct.direct_running_mode != _APART:
+            yield None
+            return
+        folder, log = shlex.quote(self._folder), shlex.quote(self._place)
+        command = (
+            # Ctrl-C is the driver's to hear, which ends them. What they say is no user's.
+            f"trap '' INT; export {_FOLDER}={folder}; {{ true > {folder}/pid-$$; }} 2> /dev/null; "
+            f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main "
+            f">> {log} 2>&1"
+        )
+        environment = SubprocessSDKEnvironment.from_command_string(command_string=command)
+        direct.direct_running_mode = "in_memory"  # or Beam replaces the command by its own
+        try:
+            yield FnApiRunner(default_environment=environment)
+        finally:
+            direct.direct_running_mode = _APART
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note what fails in threads of Beam; what is said meanwhile on stderr goes to the log."""
+        before = threading.excepthook
+
+        def hook(args: Any) -> None:
+            if not _beams(args.exc_traceback):
+                before(args)
+            elif args.exc_value and (found := _EXIT.search(str(args.exc_value))):
+                self.exits.append(int(found[1]))
+
+        threading.excepthook = hook
+        try:
+            with contextlib.redirect_stderr(self._log):
+                yield
+        finally:
+            threading.excepthook = before
+            self._log.close()
+
+    def look(self) -> bool:
+        """Tell whether one of them is gone; note what it was at, and those that went with it."""
+        now = time.monotonic()
+        if self._until is None and (self.exits or not all(map(_lives, self._pids()))):
+            self._until = now + _TOGETHER
+        if self._until is not None and now < self._until:
+            self.lost = self._tasks()
+        return self._until is not None
+
+    def end(self) -> None:
+        """End those that live."""
+        for pid in self._pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _tasks(self) -> list[Any]:
+        found = []
+        for path in sorted(glob.glob(os.path.join(glob.escape(self._folder), "at-*"))):
+            if _lives(int(path.split("-")[-2])):
+                continue
+            unread = contextlib.suppress(OSError, EOFError, pickle.UnpicklingError)
+            with unread, open(path, "rb") as file:
+                found.append(pickle.load(file))
+        return found
+
+    def keep_log(self, more: str) -> str:
+        """Write the log, with a text at its end, to a file; return its path, "" for a full disk."""
+        said = ""
+        if self._log.readable():
+            self._log.seek(0)
+            said = self._log.read()
+        try:
+            handle, path = tempfile.mkstemp(prefix="dsbuild-beam-", suffix=".log")
+            with open(handle, "w") as file:
+                file.write(said + more)
+        except OSError:
+            return ""
+        return path
+
+    def _pids(self) -> list[int]:
+        found = glob.glob(os.path.join(glob.escape(self._folder), "pid-*"))
+        return [int(path.rpartition("-")[2]) for path in found]
+
+
+def _memory() -> tuple[TextIO, str]:
+    """Return a log in memory, which is never full, and the name by which processes open it."""
+    if not hasattr(os, "memfd_create"):
+        return open(os.devnull, "w"), os.devnull
+    handle = os.memfd_create("dsbuild")
+    fcntl.fcntl(handle, fcntl.F_SETFL, os.O_APPEND)
+    log = open(handle, "a+", buffering=1, errors="replace")
+    return log, f"/proc/{os.getpid()}/fd/{handle}"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _beams(trace: Any) -> bool:
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        if name.partition(".")[0] in _LIBRARIES:
+            return True
+        trace = trace.tb_next
+    return False
