@@ -16,14 +16,20 @@ from datetime import timedelta
 from typing import Any
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage import urls
+from dsbuild.storage import forks, urls
 
 SECONDS = "DSBUILD_STORE_SECONDS"  # how long a request is tried before it fails
 _DEFAULT = 60
 
 
 def library() -> Any:
-    """Return obstore, imported here only, so that local paths never wait for it."""
+    """Return obstore, imported here only, so that local paths never wait for it.
+
+    Raises StorageError in a process that a fork cut off from its threads, rather than wait for
+    ever.
+    """
+    if forks.cut():
+        raise StorageError(forks.NOT_HERE)
     try:
         import obstore
         import obstore.exceptions
@@ -51,6 +57,8 @@ def patience() -> float:
 def at(url: str) -> tuple[Any, str]:
     """Return the store that a URL leads to, and the key in it."""
     place = urls.split(url)
+    if forks.cut():
+        raise StorageError(f"{place.url}: {forks.NOT_HERE}")
     return open_store(place.scheme, place.bucket), place.key
 
 

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
-from dsbuild.storage import remote
 from dsbuild.storage.local import Stamp
 
 Read = Callable[[str], tuple[bytes, Stamp]]
@@ -11,8 +10,8 @@ WIDTH = 64  # requests at a time; bench/README.md has what others come to
 
 
 @contextlib.contextmanager
-def ahead(urls: Iterable[str]) -> Iterator[Read]:
-    """Give a `read` that has the next of `urls` fetched by threads, so many at a time.
+def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
+    """Give a `read` that has the next of `urls` read by `fetch` in threads, so many at a time.
 
     What is not next is read as ever, what was passed over is dropped; errors arise where
     the object is read. What is still awaited when the block ends is cancelled.
@@ -25,11 +24,11 @@ def ahead(urls: Iterable[str]) -> Iterator[Read]:
     def fill() -> None:
         while len(awaited) < WIDTH and (url := next(coming, None)) is not None:
             if url not in awaited:
-                awaited[url] = pool.submit(remote.read, url)
+                awaited[url] = pool.submit(fetch, url)
 
     def read(url: str) -> tuple[bytes, Stamp]:
         if url not in awaited:
-            return remote.read(url)
+            return fetch(url)
         while (first := next(iter(awaited))) != url:
             awaited.pop(first).cancel()
         future = awaited.pop(url)
