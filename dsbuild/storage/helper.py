@@ -1,124 +1,133 @@
-"""A fresh process that asks object stores in the place of a forked one, which cannot.
+"""The fresh process that asks object stores for a forked one, as that one sees it.
 
-It is started by `forked`, hears requests at its standard input, a socket, and ends with that.
-Messages are pickles behind their length: (number, operation, arguments) there, (number, error,
-result) back, in any order, since many requests are under way at a time.
+It is started once, works on several requests at a time, and ends with the process it works for.
 """
 
 import contextlib
-import functools
+import itertools
 import os
-import pickle
-import shutil
 import socket
-import struct
+import subprocess
+import sys
 import threading
-import traceback
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, BinaryIO
+from concurrent.futures import Future
+from multiprocessing import spawn, util
+from typing import Any
 
-from dsbuild.errors import DsbuildError, StorageError
-from dsbuild.storage import remote, window
-from dsbuild.storage.local import Stamp
+from dsbuild.errors import StorageError
+from dsbuild.storage import serving
 
-READY = -1  # the number of the first message, which says that the process is there
-_LENGTH = struct.Struct("<Q")
-
-
-def packed(*message: Any) -> bytes:
-    """Return a message as it is sent."""
-    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(data)) + data
+_START = 60.0  # seconds in which it starts
+_END = 5.0  # and in which it ends
+_REMEDY = "start this process by spawn instead of by fork: multiprocessing.get_context('spawn')"
 
 
-def received(end: socket.socket) -> tuple:
-    """Return the next message that comes to an end; raise EOFError behind the last one."""
-    return pickle.loads(_exactly(end, _LENGTH.unpack(_exactly(end, _LENGTH.size))[0]))
+class Helper:
+    """A process that runs `serving`; threads may ask it side by side."""
 
-
-def _exactly(end: socket.socket, size: int) -> bytearray:
-    data = bytearray(size)
-    left = memoryview(data)
-    while left:
-        if not (count := end.recv_into(left)):
-            raise EOFError
-        left = left[count:]
-    return data
-
-
-def serve() -> None:
-    """Answer until the other process closes its end, or ends in any way."""
-    end = socket.socket(fileno=os.dup(0))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sending, operations = threading.Lock(), _operations()
-
-    def answer(number: int, name: str, arguments: tuple) -> None:
+    def __init__(self):
+        self._asking, self._numbers = threading.RLock(), itertools.count()
+        self._awaited: dict[int, Future] = {}
+        self._alive = True
+        self._end, theirs = socket.socketpair()
+        with theirs:
+            self._process = _start(theirs)
+        self._end.settimeout(_START)
         try:
-            reply = packed(number, None, operations[name](*arguments))
-        except BaseException as error:
-            reply = packed(number, _portable(error), None)
-        with contextlib.suppress(OSError), sending:  # nobody is there to be told
-            end.sendall(reply)
+            serving.received(self._end)
+        except (EOFError, OSError) as error:
+            self.close()
+            raise _unstarted(error) from error
+        self._end.settimeout(None)
+        threading.Thread(target=self._hear, daemon=True).start()
+        util.Finalize(None, self.close, exitpriority=0)  # workers, too, leave no zombie behind
 
-    with contextlib.suppress(EOFError, OSError):
-        end.sendall(packed(READY, None, None))
-        pool = ThreadPoolExecutor(window.WIDTH)
-        while True:
-            pool.submit(answer, *received(end))
-    os._exit(0)  # whatever is under way is nobody's any more
+    def ask(self, url: str, name: str, *arguments: Any) -> Any:
+        """Return what an operation returns, or raise its error; StorageError where it died."""
+        future: Future = Future()
+        message = serving.packed(number := next(self._numbers), name, arguments)
+        with self._asking:
+            self._awaited[number] = future
+            try:
+                if self._alive:
+                    self._end.sendall(message)
+            except OSError:
+                self._shut()
+            except BaseException:  # Ctrl-C, with half of a message on its way
+                self._shut()
+                raise
+            if not self._alive:
+                self._give_up()
+        try:
+            return future.result()
+        except EOFError:
+            raise StorageError(
+                f"{url}: a forked process has stores asked by a fresh one, and that one died; the "
+                f"system may have killed it for want of memory: use fewer workers, or {_REMEDY}"
+            ) from None
+
+    def _hear(self) -> None:
+        try:
+            while True:
+                number, error, result = serving.received(self._end)
+                if (future := self._awaited.pop(number, None)) is None:
+                    continue
+                if error is None:
+                    future.set_result(result)
+                else:
+                    future.set_exception(error)
+        except Exception:  # whatever it is, nobody waits for ever
+            self._shut()
+            with self._asking:
+                self._give_up()
+            self.close()
+
+    def _give_up(self) -> None:
+        while self._awaited:
+            self._awaited.popitem()[1].set_exception(EOFError())
+
+    def _shut(self) -> None:
+        self._alive = False
+        with contextlib.suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked, as far as is known."""
+        return self._alive
+
+    def close(self) -> None:
+        """End the process; what is awaited of it fails."""
+        self._shut()
+        try:
+            self._process.wait(_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(_END)
+
+    def leave(self) -> None:
+        """Let go of a process that is the parent's: a copy of its end would keep it alive."""
+        self._alive, self._awaited, self._asking = False, {}, threading.RLock()
+        os.close(self._end.detach())
 
 
-def _portable(error: BaseException) -> BaseException:
-    """Return an error that survives pickling, and, where it is a bug, says where it arose."""
-    if isinstance(error, DsbuildError):
-        return error
-    told = RuntimeError(f"{type(error).__name__}: {error}")
-    told.add_note("".join(traceback.format_exception(error)))
-    return told
+def _start(theirs: socket.socket) -> subprocess.Popen:
+    """Start the process at an end."""
+    code = "from dsbuild.storage.serving import serve; serve()"
+    try:
+        return subprocess.Popen(
+            [spawn.get_executable(), "-P", "-c", code],
+            stdin=theirs,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+            start_new_session=True,  # it hears no Ctrl-C: it ends with this process
+        )
+    except OSError as error:
+        raise _unstarted(error) from error
 
 
-def _operations() -> Mapping[str, Callable[..., Any]]:
-    """Return what can be asked for, by name: functions of `remote`, and files that are open."""
-    files: dict[str, tuple[contextlib.ExitStack, BinaryIO]] = {}
-
-    def begin(name: str, url: str) -> int:
-        with contextlib.ExitStack() as stack:
-            file, size = stack.enter_context(remote.reading(url))
-            files[name] = stack.pop_all(), file
-        return size
-
-    def part(name: str, offset: int, size: int) -> bytes:
-        if name not in files:
-            raise StorageError("found a file that was opened before a fork; open it again")
-        _, file = files[name]
-        file.seek(offset)
-        return file.read(size)
-
-    def end(name: str) -> None:
-        stack, _ = files.pop(name, (contextlib.ExitStack(), None))
-        stack.close()
-
-    @functools.lru_cache(8)  # of what lists folders for many stamps; one that is gone lists anew
-    def stamper(_name: str) -> Callable[[str], Stamp | None]:
-        return remote.stamper()
-
-    return {
-        "stamp": remote.stamp,
-        "stamped": lambda name, url: stamper(name)(url),
-        "is_folder": remote.is_folder,
-        "entries": remote.entries,
-        "read": remote.read,
-        "read_part": remote.read_part,
-        "begin": begin,
-        "part": part,
-        "end": end,
-        "put": _put,
-        "remove": remote.remove,
-    }
-
-
-def _put(url: str, path: str) -> None:
-    """Make an object of a file of this machine, which is used up."""
-    with remote.placing(url) as place:
-        shutil.move(path, place)
+def _unstarted(error: Exception) -> StorageError:
+    return StorageError(
+        "a forked process has stores asked by a fresh one, and that one did not start "
+        f"({type(error).__name__}); {_REMEDY}"
+    )
