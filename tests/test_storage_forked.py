@@ -113,9 +113,9 @@ def check_refusals(url):
     memory = "memory://bucket/x"
     storage.write(memory, b"x")
     for call in (storage.read, storage.names):
-        assert "lies in the memory of one process" in forked(_error, call, memory)[1]
+        assert "memory:// lives in one process" in forked(_error, call, memory)[1]
     found = forked(_locked, url)
-    assert found == (StorageError, f"{url}/lock: {forks.NOT_HERE}")
+    assert found == (StorageError, f"{url}/lock: {forks.REFUSED}")
 
 
 def _locked(url):
@@ -124,12 +124,12 @@ def _locked(url):
     return type(caught.value), str(caught.value)
 
 
-def test_what_a_forked_process_cannot_do_is_said_at_once(s3):
+def test_what_a_forked_process_cannot_do_is_an_error(s3):
     fresh(f"check_refusals({s3!r})", seconds=30)
 
 
 def read_meanwhile(url, told):
-    """Read while the process is killed that asks; tell what came of it, and read again."""
+    """Read while the helper is killed; return the errors, then read again."""
     storage.read(url)
     (helper,) = children(os.getpid())
     with ThreadPoolExecutor(8) as pool:
@@ -147,13 +147,13 @@ def check_killed(url):
     helper = ours.recv()
     time.sleep(0.5)
     os.kill(helper, signal.SIGKILL)
-    died = f"{url}: a forked process has stores asked by a fresh one, and that one died"
+    died = f"{url}: the helper process that uses object stores for this forked process died"
     assert ours.recv() == ({died}, 3)
     child.join(20)
     assert child.exitcode == 0
 
 
-def test_the_death_of_the_process_that_asks_is_an_error_and_no_wait(faulty, moto):
+def test_a_dead_helper_is_an_error_and_no_hang(faulty, moto):
     s3_bucket(moto, "killed")
     storage.write("s3://killed/a", b"one")
     faulty.latency = 1.5
@@ -161,7 +161,7 @@ def test_the_death_of_the_process_that_asks_is_an_error_and_no_wait(faulty, moto
 
 
 def be_read(url):
-    """Have a forked child that reads for ever, which has one more that only sleeps."""
+    """Fork a child that reads forever and has a child of its own, which only sleeps."""
     storage.read(url)
     if os.fork() == 0:
         storage.read(url)
@@ -178,7 +178,7 @@ def be_read(url):
 
 
 @pytest.mark.parametrize("end", ["killed", "interrupted"])
-def test_the_process_that_asks_ends_with_the_one_it_asks_for(s3, end):
+def test_a_helper_ends_with_its_process(s3, end):
     storage.write(f"{s3}/a", b"one")
     code = f"from tests import test_storage_forked as here; here.be_read({s3 + '/a'!r})"
     with started([sys.executable, "-c", code]) as process:
@@ -230,7 +230,7 @@ def check_first_use(url):
     assert _read_alone(url) == (3, False, [])
 
 
-def test_a_fork_before_the_first_use_needs_no_other_process(s3):
+def test_a_fork_before_the_first_use_needs_no_helper(s3):
     storage.write(f"{s3}/a", b"one")
     fresh(f"check_first_use({s3 + '/a'!r})")
 
@@ -255,9 +255,9 @@ def test_the_environment_is_that_of_the_first_use(s3, monkeypatch):
 
 
 def check_left_over(url):
-    """Read in a worker whose parent does not reap what is not its own."""
+    """Check that a worker reaps its helper, by adopting all orphans."""
     storage.read(url)
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # orphans are ours: PR_SET_CHILD_SUBREAPER
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     child = FORK.Process(target=storage.read, args=(url,))
     child.start()
     child.join(20)
@@ -285,19 +285,19 @@ def _error_with_cause(url):
     return str(caught.value)
 
 
-def test_a_process_that_does_not_start_is_an_error(s3):
+def test_a_helper_that_does_not_start_is_an_error(s3):
     storage.write(f"{s3}/a", b"one")
     fresh(f"check_unstartable({s3 + '/a'!r})")
 
 
 def check_held(url):
-    """Go on in a forked process with a file that is open, which no process can."""
+    """Continue reading in a forked process, which must fail."""
     with storage.reading(url) as (file, _):
         file.read(1)
         ours, theirs = FORK.Pipe()
         FORK.Process(target=lambda: theirs.send(_error(file.seek(600_000) and file.read))).start()
         assert ours.poll(20)
-        assert ours.recv() == (StorageError, forks.NOT_HERE)
+        assert ours.recv() == (StorageError, forks.REFUSED)
 
 
 def test_a_file_that_was_open_at_a_fork_is_an_error(s3):

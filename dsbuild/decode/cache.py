@@ -33,8 +33,8 @@ def kept(load: Load, where: bool | str, data: Reader, structure: Structure) -> L
         return load
     if where is not True and storage.is_remote(where):
         raise PlanError(
-            f"cache: found {storage.normal(where)}, expected a local folder: TensorFlow writes it, "
-            "and knows few object stores"
+            f"cache: found {storage.normal(where)}, expected a local folder: TensorFlow writes the "
+            "cache and supports few object stores"
         )
     parts = len(tf.nest.flatten(structure.spec))
     there, keep = _memory(parts) if where is True else _files(where, _digest(data, structure))

@@ -11,15 +11,14 @@ from dsbuild.errors import ShardError
 from dsbuild.order import Order, Share
 from dsbuild.reader.sample import Sample
 
-_OWN = ("_pool", "_coming", "_process")  # what an epoch has in one process alone
+_OWN = ("_pool", "_coming", "_process")  # attributes of one process
 
 
 class Epoch(Iterator[Any]):
     """An epoch that can be left at any sample, and taken up there by its state.
 
     With threads it returns what `load` makes of samples, which is done ahead, in them. One
-    that raises for a damaged record goes on behind it. In a process that was forked, or that it
-    is sent to, it goes on, too.
+    that raises for a damaged record goes on behind it. It may be pickled, or forked, at any sample.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class Epoch(Iterator[Any]):
         self._alone()
 
     def _alone(self) -> None:
-        """Begin without what threads have made, or are at: no other process has them."""
+        """Drop threads and what they prepare, which no other process has."""
         vars(self).pop("_pool", None)
         self._coming: collections.deque[futures.Future] = collections.deque()
         self._process = os.getpid()

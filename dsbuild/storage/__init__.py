@@ -1,8 +1,8 @@
 """The one door to files: list, read, write whole, lock; by local path, or by URL.
 
 Local paths go to the standard library (`local`), URLs of object stores to obstore
-(`remote`), which is imported when the first one is met; a process that was forked after that
-has a fresh one ask for it (`forked`). Either way no half-written file ever bears a final name.
+(`remote`), which is imported when the first one is met; a process forked after that has a
+helper process do it (`forked`). Either way no half-written file ever bears a final name.
 """
 
 import contextlib
@@ -30,10 +30,10 @@ def _room(path: str):
 
 
 def _far():
-    """Return the room of URLs: in a forked process another one, with the same functions."""
+    """Return the module for URLs; `forked` has the same functions as `remote`."""
     if not forks.cut():
         return remote
-    from dsbuild.storage import forked  # here, since hardly any process is one
+    from dsbuild.storage import forked  # here, since few processes need it
 
     return forked
 

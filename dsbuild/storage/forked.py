@@ -1,4 +1,4 @@
-"""`remote` for a process that a fork cut off from obstore's threads: a fresh one asks for it."""
+"""`remote` for a process forked after obstore was imported, by way of a helper process."""
 
 import contextlib
 import functools
@@ -15,15 +15,15 @@ from dsbuild.storage import temporary, urls
 from dsbuild.storage.helper import Helper
 from dsbuild.storage.local import Stamp
 
-_PART = 1 << 18  # bytes that a reader asks for, at least
+_PART = 1 << 18  # the least that is requested at a time, in bytes
 
 _helper: Helper | None = None
 _starting = threading.RLock()
-_left: list[Helper] = []  # kept, or Python would look for children that were never ours
+_left: list[Helper] = []  # kept, since Popen would try to reap what is not our child
 
 
 def _forked() -> None:
-    """Forget the process of the parent: each has its own."""
+    """Forget the helper of the parent process: each process has its own."""
     global _helper, _starting
     if _helper is not None:
         _helper.leave()
@@ -35,12 +35,12 @@ os.register_at_fork(after_in_child=_forked)
 
 
 def _asked(url: str) -> Helper:
-    """Return the process that asks for this one; raise StorageError where it cannot."""
+    """Return this process's helper, started if need be; raise StorageError if none can help."""
     global _helper
     place = urls.split(url)
     if place.scheme == "memory":
         raise StorageError(
-            f"{place.url}: lies in the memory of one process, and this one was forked from it; "
+            f"{place.url}: memory:// lives in one process, and this process was forked from it; "
             "read it there, without workers"
         )
     with _starting:
@@ -94,12 +94,12 @@ def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
         with io.BufferedReader(_Far(functools.partial(ask, "part", name), size), _PART) as file:
             yield file, size
     finally:
-        with contextlib.suppress(StorageError):  # it died, and the file with it
+        with contextlib.suppress(StorageError):  # if the helper died, nothing is open
             ask("end", name)
 
 
 class _Far(io.RawIOBase):
-    """An object that the other process has open, as a raw file; `part(offset, size)` reads it."""
+    """A raw file over an object that the helper has open; `part(offset, size)` reads from it."""
 
     def __init__(self, part: Callable[[int, int], bytes], size: int):
         self._part, self._size, self._at = part, size, 0

@@ -1,20 +1,20 @@
-"""Whether a fork cut this process off from the threads of obstore.
+"""Whether this process was forked after obstore was imported.
 
-These make all requests, and a forked process has none of them: it would wait for each for ever.
-A fork before obstore is imported is harmless, and so is what starts anew: spawn, forkserver.
+obstore's threads make all requests and do not survive a fork, so every request of such a process
+would hang. A fork before the import is harmless, and so are spawn and forkserver.
 """
 
 import multiprocessing
 import os
 import sys
 
-NOT_HERE = (
-    "found a process that was forked from one that had used an object store: here stores can be "
-    "read and written, but no folder there be locked, as builds do; start the process by spawn "
-    "instead of by fork: multiprocessing.get_context('spawn')"
+REMEDY = "start this process with spawn instead of fork: multiprocessing.get_context('spawn')"
+REFUSED = (
+    "this process was forked after an object store was used: it cannot build on a store, or "
+    f"continue reading a file that was opened before the fork; {REMEDY}"
 )
 
-# Imported before this module was, in a worker: how that one was started nobody tells.
+# In a worker that imported obstore before dsbuild, nothing tells how the worker was started.
 _cut = "obstore" in sys.modules and multiprocessing.parent_process() is not None
 
 

@@ -1,6 +1,6 @@
-"""The fresh process that asks object stores for a forked one, as that one sees it.
+"""The helper process of a forked process, from that one's side.
 
-It is started once, works on several requests at a time, and ends with the process it works for.
+It handles many requests at a time and ends with the process that it helps.
 """
 
 import contextlib
@@ -15,15 +15,14 @@ from multiprocessing import spawn, util
 from typing import Any
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import serving
+from dsbuild.storage import forks, serving
 
-_START = 60.0  # seconds in which it starts
-_END = 5.0  # and in which it ends
-_REMEDY = "start this process by spawn instead of by fork: multiprocessing.get_context('spawn')"
+_START = 60.0  # seconds that it may take to start
+_END = 5.0  # seconds that it may take to end
 
 
 class Helper:
-    """A process that runs `serving`; threads may ask it side by side."""
+    """A process that runs `serving.serve`; any number of threads may use it."""
 
     def __init__(self):
         self._asking, self._numbers = threading.RLock(), itertools.count()
@@ -40,10 +39,10 @@ class Helper:
             raise _unstarted(error) from error
         self._end.settimeout(None)
         threading.Thread(target=self._hear, daemon=True).start()
-        util.Finalize(None, self.close, exitpriority=0)  # workers, too, leave no zombie behind
+        util.Finalize(None, self.close, exitpriority=0)  # in workers, too: no zombie is left
 
     def ask(self, url: str, name: str, *arguments: Any) -> Any:
-        """Return what an operation returns, or raise its error; StorageError where it died."""
+        """Return the result of an operation or raise its error; StorageError if the helper died."""
         future: Future = Future()
         message = serving.packed(number := next(self._numbers), name, arguments)
         with self._asking:
@@ -53,7 +52,7 @@ class Helper:
                     self._end.sendall(message)
             except OSError:
                 self._shut()
-            except BaseException:  # Ctrl-C, with half of a message on its way
+            except BaseException:  # Ctrl-C in the middle of a message
                 self._shut()
                 raise
             if not self._alive:
@@ -62,8 +61,9 @@ class Helper:
             return future.result()
         except EOFError:
             raise StorageError(
-                f"{url}: a forked process has stores asked by a fresh one, and that one died; the "
-                f"system may have killed it for want of memory: use fewer workers, or {_REMEDY}"
+                f"{url}: the helper process that uses object stores for this forked process died; "
+                "the system may have killed it for lack of memory: use fewer workers, or "
+                f"{forks.REMEDY}"
             ) from None
 
     def _hear(self) -> None:
@@ -76,7 +76,7 @@ class Helper:
                     future.set_result(result)
                 else:
                     future.set_exception(error)
-        except Exception:  # whatever it is, nobody waits for ever
+        except Exception:  # whatever it is, no thread may wait forever
             self._shut()
             with self._asking:
                 self._give_up()
@@ -93,11 +93,11 @@ class Helper:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked, as far as is known."""
+        """Whether it still takes requests, as far as is known."""
         return self._alive
 
     def close(self) -> None:
-        """End the process; what is awaited of it fails."""
+        """End the process; pending requests fail."""
         self._shut()
         try:
             self._process.wait(_END)
@@ -106,13 +106,13 @@ class Helper:
             self._process.wait(_END)
 
     def leave(self) -> None:
-        """Let go of a process that is the parent's: a copy of its end would keep it alive."""
+        """Let go of the parent's helper after a fork: our copy of its socket keeps it alive."""
         self._alive, self._awaited, self._asking = False, {}, threading.RLock()
         os.close(self._end.detach())
 
 
 def _start(theirs: socket.socket) -> subprocess.Popen:
-    """Start the process at an end."""
+    """Start the process with a socket as its standard input."""
     code = "from dsbuild.storage.serving import serve; serve()"
     try:
         return subprocess.Popen(
@@ -120,7 +120,7 @@ def _start(theirs: socket.socket) -> subprocess.Popen:
             stdin=theirs,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
-            start_new_session=True,  # it hears no Ctrl-C: it ends with this process
+            start_new_session=True,  # Ctrl-C must not reach it: it ends with this process
         )
     except OSError as error:
         raise _unstarted(error) from error
@@ -128,6 +128,6 @@ def _start(theirs: socket.socket) -> subprocess.Popen:
 
 def _unstarted(error: Exception) -> StorageError:
     return StorageError(
-        "a forked process has stores asked by a fresh one, and that one did not start "
-        f"({type(error).__name__}); {_REMEDY}"
+        "the helper process that uses object stores for this forked process did not start "
+        f"({type(error).__name__}); {forks.REMEDY}"
     )

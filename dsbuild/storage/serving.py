@@ -1,8 +1,8 @@
-"""A fresh process that asks object stores in the place of a forked one, which cannot.
+"""What a helper process does: use object stores on behalf of a forked process, which cannot.
 
-It is started by `helper`, hears requests at its standard input, a socket, and ends with that.
-Messages are pickles behind their length: (number, operation, arguments) there, (number, error,
-result) back, in any order, since many requests are under way at a time.
+`helper` starts it with a socket as its standard input; it ends when the other side is closed.
+A message is a pickle after its length: a request (number, operation, arguments), or an answer
+(number, error, result). Answers come in any order.
 """
 
 import contextlib
@@ -22,18 +22,18 @@ from dsbuild.errors import DsbuildError
 from dsbuild.storage import remote, window
 from dsbuild.storage.local import Stamp
 
-READY = -1  # the number of the first message, which says that the process is there
+READY = -1  # the number of the first message, sent once the process is up
 _LENGTH = struct.Struct("<Q")
 
 
 def packed(*message: Any) -> bytes:
-    """Return a message as it is sent."""
+    """Return a message as bytes to send."""
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     return _LENGTH.pack(len(data)) + data
 
 
 def received(end: socket.socket) -> tuple:
-    """Return the next message that comes to an end; raise EOFError behind the last one."""
+    """Return the next message that arrives; raise EOFError after the last one."""
     return pickle.loads(_exactly(end, _LENGTH.unpack(_exactly(end, _LENGTH.size))[0]))
 
 
@@ -48,7 +48,7 @@ def _exactly(end: socket.socket, size: int) -> bytearray:
 
 
 def serve() -> None:
-    """Answer until the other process closes its end, or ends in any way."""
+    """Answer requests until the other process closes its socket or ends."""
     end = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sending, operations = threading.Lock(), _operations()
@@ -58,7 +58,7 @@ def serve() -> None:
             reply = packed(number, None, operations[name](*arguments))
         except BaseException as error:
             reply = packed(number, _portable(error), None)
-        with contextlib.suppress(OSError), sending:  # nobody is there to be told
+        with contextlib.suppress(OSError), sending:  # the other process may be gone
             end.sendall(reply)
 
     try:
@@ -67,11 +67,11 @@ def serve() -> None:
         while True:
             pool.submit(answer, *received(end))
     finally:
-        os._exit(0)  # whatever is under way is nobody's any more
+        os._exit(0)  # nobody needs the pending requests any more
 
 
 def _portable(error: BaseException) -> BaseException:
-    """Return an error that survives pickling, and, where it is a bug, says where it arose."""
+    """Return an error that survives pickling; one that is a bug keeps its traceback as a note."""
     if isinstance(error, DsbuildError):
         return error
     told = RuntimeError(f"{type(error).__name__}: {error}")
@@ -80,7 +80,7 @@ def _portable(error: BaseException) -> BaseException:
 
 
 def _operations() -> Mapping[str, Callable[..., Any]]:
-    """Return what can be asked for, by name: functions of `remote`, and files that are open."""
+    """Return the operations by name: functions of `remote`, and access to open files."""
     files: dict[str, tuple[contextlib.ExitStack, BinaryIO]] = {}
 
     def begin(name: str, url: str) -> int:
@@ -97,7 +97,7 @@ def _operations() -> Mapping[str, Callable[..., Any]]:
     def end(name: str) -> None:
         files.pop(name)[0].close()
 
-    @functools.lru_cache(8)  # of what lists folders for many stamps; one that is gone lists anew
+    @functools.lru_cache(8)  # an evicted one is made again, and lists again
     def stamper(_name: str) -> Callable[[str], Stamp | None]:
         return remote.stamper()
 
@@ -117,6 +117,6 @@ def _operations() -> Mapping[str, Callable[..., Any]]:
 
 
 def _put(url: str, path: str) -> None:
-    """Make an object of a file of this machine, which is used up."""
+    """Move a local file to a store."""
     with remote.placing(url) as place:
         shutil.move(path, place)

@@ -25,11 +25,10 @@ _DEFAULT = 60
 def library() -> Any:
     """Return obstore, imported here only, so that local paths never wait for it.
 
-    Raises StorageError in a process that a fork cut off from its threads, rather than wait for
-    ever.
+    Raises StorageError in a process forked after that import, where obstore would hang.
     """
     if forks.cut():
-        raise StorageError(forks.NOT_HERE)
+        raise StorageError(forks.REFUSED)
     try:
         import obstore
         import obstore.exceptions
@@ -58,7 +57,7 @@ def at(url: str) -> tuple[Any, str]:
     """Return the store that a URL leads to, and the key in it."""
     place = urls.split(url)
     if forks.cut():
-        raise StorageError(f"{place.url}: {forks.NOT_HERE}")
+        raise StorageError(f"{place.url}: {forks.REFUSED}")
     return open_store(place.scheme, place.bucket), place.key
 
 

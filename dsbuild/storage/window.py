@@ -11,7 +11,7 @@ WIDTH = 64  # requests at a time; bench/README.md has what others come to
 
 @contextlib.contextmanager
 def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
-    """Give a `read` that has the next of `urls` read by `fetch` in threads, so many at a time.
+    """Give a `read` whose next `urls` are fetched in threads by `fetch`, so many at a time.
 
     What is not next is read as ever, what was passed over is dropped; errors arise where
     the object is read. What is still awaited when the block ends is cancelled.

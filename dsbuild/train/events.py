@@ -58,15 +58,15 @@ class Events(keras.callbacks.Callback):
 
 
 def needs(run: str) -> None:
-    """Raise TrainError where TensorBoard is not installed, or could not write what it shows."""
+    """Raise TrainError if TensorBoard is not installed, or a run's events cannot be written."""
     try:
         import tensorboard  # noqa: F401 - what `tf.summary` needs, and fails without at use
     except ImportError as error:
         raise TrainError("found no tensorboard; run pip install tensorboard") from error
     if storage.is_remote(run):
         raise TrainError(
-            f"{run}: found the URL of a run, and TensorFlow writes events for TensorBoard to local "
-            "folders alone; give a local one, or leave out --tensorboard and --histograms"
+            f"{run}: found a URL, but TensorFlow writes TensorBoard events to local folders only; "
+            "use a local run folder, or leave out --tensorboard and --histograms"
         )
 
 

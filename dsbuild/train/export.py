@@ -72,7 +72,7 @@ def export(
     if storage.is_remote(out):
         raise TrainError(
             f"{out}: found a URL, expected a local folder, since other libraries write the model; "
-            "give one, and copy what comes of it to the store"
+            "export to a local folder and copy it to the store"
         )
     path = storage.join(out, f"model{forms.ENDINGS[form]}")
     if os.path.lexists(path) and not overwrite:
