@@ -13,7 +13,7 @@ from tests.processes import ended, started
 from tests.readers import ROOMS
 
 METHODS, PLACES = ("fork", "spawn", "forkserver"), ("local", "s3", "gs")
-SECONDS = 100  # far more than any takes, TensorFlow's import on a machine at work included
+SECONDS = 200  # far more than any takes, TensorFlow's import on a machine at work included
 FIRST = (
     ("numpy", "fork", "s3"),
     ("pool", "fork", "gs"),

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import inspect
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,8 @@ import pytest
 
 from dsbuild import storage
 from dsbuild.errors import DsbuildError, NoFileError, StorageError
-from dsbuild.storage import forks
+from dsbuild.storage import forked as forked_room
+from dsbuild.storage import forks, remote
 from tests.processes import alive, children, ended, gone, started, until
 from tests.stores import files, s3_bucket
 
@@ -43,6 +45,18 @@ def store(request):
     url = request.getfixturevalue(request.param)
     storage.write_all({f"{url}/a": b"one", f"{url}/b/c": DATA, f"{url}/b/d e#%": b""})
     return url
+
+
+def _functions(module):
+    return {
+        name: inspect.signature(one)
+        for name, one in vars(module).items()
+        if inspect.isfunction(one) and one.__module__ == module.__name__ and name[0] != "_"
+    }
+
+
+def test_a_forked_process_has_every_function_of_others():
+    assert _functions(forked_room) == _functions(remote)
 
 
 def look(url):
