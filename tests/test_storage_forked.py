@@ -249,6 +249,33 @@ def test_a_fork_before_the_first_use_needs_no_helper(s3):
     fresh(f"check_first_use({s3 + '/a'!r})")
 
 
+LATE = """
+import multiprocessing, sys, obstore
+from obstore.store import S3Store
+
+def late(url):
+    assert "dsbuild" not in sys.modules
+    from dsbuild import storage
+    from dsbuild.storage import forks
+    return storage.read(url)[0], forks.cut()
+
+if __name__ == "__main__":
+    bucket, method = sys.argv[1:]
+    assert bytes(obstore.get(S3Store(bucket), "a").bytes()) == b"one"
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        print(pool.apply(late, (f"s3://{bucket}/a",)))
+"""
+
+
+@pytest.mark.parametrize(("method", "cut"), [("fork", True), ("spawn", False)])
+def test_dsbuild_may_be_imported_after_the_fork(s3, tmp_path, method, cut):
+    storage.write(f"{s3}/a", b"one")
+    script = tmp_path / "late.py"
+    script.write_text(LATE)
+    with started([sys.executable, script, s3.removeprefix("s3://"), method]) as process:
+        assert ended(process).strip() == f"(b'one', {cut})"
+
+
 def _with_endpoint(url, endpoint):
     os.environ["AWS_ENDPOINT_URL"] = endpoint
     return storage.read(url)[0]

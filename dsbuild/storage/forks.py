@@ -4,7 +4,6 @@ obstore's threads make all requests and do not survive a fork, so every request 
 would hang. A fork before the import is harmless, and so are spawn and forkserver.
 """
 
-import multiprocessing
 import os
 import sys
 
@@ -14,8 +13,19 @@ REFUSED = (
     f"continue reading a file that was opened before the fork; {REMEDY}"
 )
 
-# In a worker that imported obstore before dsbuild, nothing tells how the worker was started.
-_cut = "obstore" in sys.modules and multiprocessing.parent_process() is not None
+_FORKNOEXEC = 0x40  # of the flags in Linux's /proc/self/stat: forked, and no program run since
+
+
+def _is_fork() -> bool:
+    try:
+        with open("/proc/self/stat") as file:
+            return bool(int(file.read().rpartition(")")[2].split()[6]) & _FORKNOEXEC)
+    except (OSError, IndexError, ValueError):  # not Linux
+        return False
+
+
+# If obstore was imported before this module, that may have been before a fork.
+_cut = "obstore" in sys.modules and _is_fork()
 
 
 def cut() -> bool:
