@@ -157,7 +157,7 @@ def _memory() -> tuple[TextIO, str]:
         return open(os.devnull, "w"), os.devnull
     handle = os.memfd_create("dsbuild")
     fcntl.fcntl(handle, fcntl.F_SETFL, os.O_APPEND)
-    log = open(handle, "a+", buffering=1, errors="replace")
+    log = open(handle, "a+", buffering=1, errors="replace")  # noqa: SIM115
     return log, f"/proc/{os.getpid()}/fd/{handle}"
 
 

@@ -52,6 +52,11 @@ def members(session):
     return [pid for pid, words in _processes() if words[3] == str(session) and words[0] not in "ZX"]
 
 
+def alive(pid):
+    """Tell whether a process lives; zombies do not."""
+    return any(found == pid and words[0] not in "ZX" for found, words in _processes())
+
+
 def children(parent):
     """Return the pids of the workers of a process that live."""
     found = [pid for pid, words in _processes() if words[1] == str(parent) and words[0] not in "ZX"]

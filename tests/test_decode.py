@@ -229,6 +229,11 @@ def test_an_iterator_is_saved_and_restored(built, tmp_path):
     assert len(first + rest) == 24
 
 
+def test_a_cache_on_a_store_is_refused(built):
+    with pytest.raises(PlanError, match="cache: found s3://bucket/x, expected a local folder"):
+        dsbuild.tf_dataset(built, "val", cache="s3://bucket/x/")
+
+
 @pytest.mark.parametrize("cache", [True, "files"])
 @pytest.mark.parametrize("seed", [None, 3])
 def test_what_is_cached_is_the_same(built, tmp_path, cache, seed):

@@ -1,4 +1,6 @@
+import functools
 import json
+import multiprocessing
 import os
 import pathlib
 import pickle
@@ -281,6 +283,28 @@ def test_threads_change_nothing(built, threads, left):
         assert one.key == other.key
         for name in ("image", "label", "laplacian"):
             np.testing.assert_array_equal(vars(one)[name], getattr(other, name))
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize("forked", [False, True])
+def test_an_epoch_goes_on_in_another_process(built, threads, forked):
+    data = dsbuild.open(built, "train")
+    epoch = data.epoch(7, threads=threads)
+    begun = [next(epoch).key for _ in range(4)]
+    ours, theirs = multiprocessing.get_context("fork").Pipe()
+    there = epoch if forked else pickle.loads(pickle.dumps(epoch))
+    send = functools.partial(_send_keys, theirs, there)
+    child = multiprocessing.get_context("fork").Process(target=send)
+    child.start()
+    assert ours.poll(30), "the child waits for threads of its parent"
+    assert begun + ours.recv() == keys(data.epoch(7))
+    assert begun + keys(epoch) == keys(data.epoch(7))
+    child.join(30)
+    assert child.exitcode == 0
+
+
+def _send_keys(pipe, samples):
+    pipe.send(keys(samples))
 
 
 def test_threads_decode_side_by_side(built, monkeypatch):

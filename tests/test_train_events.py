@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util import tensor_util
 
 import dsbuild
+from dsbuild.errors import TrainError
 from dsbuild.images import colour
 from dsbuild.train import events, fit, runs
 from dsbuild.train.settings import Settings
@@ -79,3 +80,8 @@ def test_histograms_are_of_the_weights(watched):
     assert counts[:, 2].sum() == values.size
     assert counts[0, 0] == pytest.approx(values.min())
     assert counts[-1, 1] == pytest.approx(values.max())
+
+
+def test_a_run_on_a_store_has_no_events():
+    with pytest.raises(TrainError, match="s3://bucket/run: found a URL, but TensorFlow writes"):
+        events.needs("s3://bucket/run")

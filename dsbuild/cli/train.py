@@ -111,6 +111,7 @@ def _command(**given: Any) -> None:
         chosen = Settings(**{**known, **asked})
         watch = None
         if tensorboard or histograms:
+            events.needs(run)
             watch = functools.partial(events.watch, histograms=histograms)
         found = fit.train(
             path,

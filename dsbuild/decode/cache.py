@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from dsbuild import storage
 from dsbuild.decode.features import Structure
+from dsbuild.errors import PlanError
 from dsbuild.reader import Reader
 
 Load = Callable[[tf.Tensor], Any]
@@ -26,10 +27,15 @@ _DIGITS = 19  # of a checksum
 def kept(load: Load, where: bool | str, data: Reader, structure: Structure) -> Load:
     """Return what loads a sample by its number, at first by `load`; without `where` that itself.
 
-    `where` is True for memory, or a folder.
+    `where` is True for memory, or a folder. Raises PlanError for one on a store.
     """
     if not where:
         return load
+    if where is not True and storage.is_remote(where):
+        raise PlanError(
+            f"cache: found {storage.normal(where)}, expected a local folder: TensorFlow writes the "
+            "cache and supports few object stores"
+        )
     parts = len(tf.nest.flatten(structure.spec))
     there, keep = _memory(parts) if where is True else _files(where, _digest(data, structure))
 

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any
@@ -10,12 +11,14 @@ from dsbuild.errors import ShardError
 from dsbuild.order import Order, Share
 from dsbuild.reader.sample import Sample
 
+_OWN = ("_pool", "_coming", "_process")  # attributes of one process
+
 
 class Epoch(Iterator[Any]):
     """An epoch that can be left at any sample, and taken up there by its state.
 
     With threads it returns what `load` makes of samples, which is done ahead, in them. One
-    that raises for a damaged record goes on behind it.
+    that raises for a damaged record goes on behind it. It may be pickled, or forked, at any sample.
     """
 
     def __init__(
@@ -29,7 +32,20 @@ class Epoch(Iterator[Any]):
     ):
         self._samples, self._order, self._share = samples, order, share
         self._next, self._threads, self._load = start, threads, load
+        self._alone()
+
+    def _alone(self) -> None:
+        """Drop threads and what they prepare, which no other process has."""
+        vars(self).pop("_pool", None)
         self._coming: collections.deque[futures.Future] = collections.deque()
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in _OWN}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+        self._alone()
 
     @property
     def _places(self) -> range:
@@ -41,6 +57,8 @@ class Epoch(Iterator[Any]):
     def __next__(self) -> Any:
         if not len(self):
             raise StopIteration
+        if self._process != os.getpid():
+            self._alone()
         for place in self._places[self._next + len(self._coming) :][: self._ahead]:
             self._coming.append(self._pool.submit(self._made, place))
         here = self._places[self._next]

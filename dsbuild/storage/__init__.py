@@ -1,8 +1,8 @@
 """The one door to files: list, read, write whole, lock; by local path, or by URL.
 
 Local paths go to the standard library (`local`), URLs of object stores to obstore
-(`remote`), which is imported when the first one is met. Either way no half-written file
-ever bears a final name.
+(`remote`), which is imported when the first one is met; a process forked after that has a
+helper process do it (`forked`). Either way no half-written file ever bears a final name.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from dsbuild.storage import fencing, lease, local, locks, remote, urls, whole, window
+from dsbuild.storage import fencing, forks, lease, local, locks, remote, urls, whole, window
 from dsbuild.storage.fencing import carried, unheld
 from dsbuild.storage.lease import Urgent
 from dsbuild.storage.local import LARGEST, Stamp, join
@@ -24,12 +24,21 @@ __all__ = ["LARGEST", "Read", "Stamp", "Urgent", "carried", "join", "unheld"]
 
 def is_remote(path: str) -> bool:
     """Tell whether a path is the URL of an object store."""
-    return _room(path) is remote
+    return _room(path) is not local
 
 
 def _room(path: str):
     # The first test is all that a local path is asked for.
-    return remote if "://" in path and urls.is_url(path) else local
+    return _far() if "://" in path and urls.is_url(path) else local
+
+
+def _far():
+    """Return the module for URLs; `forked` has the same functions as `remote`."""
+    if not forks.cut():
+        return remote
+    from dsbuild.storage import forked  # here, since few processes need it
+
+    return forked
 
 
 def normal(path: str) -> str:
@@ -52,7 +61,7 @@ def stamp(path: str) -> Stamp | None:
 
 def stamps(paths: Iterable[str]) -> Iterator[Stamp | None]:
     """Yield the stamp of each path, in order; of objects by listing each folder once."""
-    remotely = remote.stamper()
+    remotely = _far().stamper()
     for path in paths:
         yield local.stamp(path) if _room(path) is local else remotely(path)
 
@@ -120,7 +129,7 @@ def ahead(paths: Iterable[str]) -> AbstractContextManager[Read]:
     first = next(paths, "")
     if _room(first) is local:
         return contextlib.nullcontext(read)
-    return window.ahead(itertools.chain([first], paths))
+    return window.ahead(itertools.chain([first], paths), _room(first).read)
 
 
 def reading(path: str) -> AbstractContextManager[tuple[BinaryIO, int]]:
@@ -227,9 +236,9 @@ def inside(path: str, folder: str) -> bool:
 def relative(path: str, folder: str) -> str | None:
     """Return path relative to folder, `.` for the folder itself; None where it is not inside."""
     rooms = {_room(path), _room(folder)}
-    if rooms == {remote}:
-        return urls.relative(path, folder)
-    return local.relative(path, folder) if rooms == {local} else None
+    if len(rooms) > 1:
+        return None
+    return local.relative(path, folder) if local in rooms else urls.relative(path, folder)
 
 
 def refuse_links(state: str) -> None:

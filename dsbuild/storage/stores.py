@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError
-from dsbuild.storage import patience, troubles, urls
+from dsbuild.storage import forks, patience, troubles, urls
 from dsbuild.storage.patience import SECONDS as SECONDS
 from dsbuild.storage.troubles import Passes
 from dsbuild.storage.troubles import told as told
@@ -36,7 +36,12 @@ _IN_HEADERS = {
 
 
 def library() -> Any:
-    """Return obstore, imported here only, so that local paths never wait for it."""
+    """Return obstore, imported here only, so that local paths never wait for it.
+
+    Raises StorageError in a process forked after that import, where obstore would hang.
+    """
+    if forks.cut():
+        raise StorageError(forks.REFUSED)
     try:
         import obstore
         import obstore.exceptions
@@ -64,6 +69,8 @@ def at(url: str, limit: float | None = None) -> tuple[Any, str]:
     body is sent nothing is heard, so that is to be as long as this may take.
     """
     place = urls.split(url)
+    if forks.cut():
+        raise StorageError(f"{place.url}: {forks.REFUSED}")
     if place.scheme == "memory":
         return open_store(place.scheme, place.bucket), place.key
     return open_store(place.scheme, place.bucket, stall() if limit is None else limit), place.key

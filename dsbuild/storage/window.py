@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-from dsbuild.storage import patience, remote
+from dsbuild.storage import patience
 from dsbuild.storage.local import Stamp
 
 Read = Callable[[str], tuple[bytes, Stamp]]
@@ -12,8 +12,8 @@ WIDTH = 64  # requests at a time; bench/README.md has what others come to
 
 
 @contextlib.contextmanager
-def ahead(urls: Iterable[str]) -> Iterator[Read]:
-    """Give a `read` that has the next of `urls` fetched by threads, so many at a time.
+def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
+    """Give a `read` whose next `urls` are fetched in threads by `fetch`, so many at a time.
 
     What is not next is read as ever, what was passed over is dropped; errors arise where
     the object is read. What is still awaited when the block ends is cancelled.
@@ -26,11 +26,11 @@ def ahead(urls: Iterable[str]) -> Iterator[Read]:
     def fill() -> None:
         while len(awaited) < WIDTH and (url := next(coming, None)) is not None:
             if url not in awaited:
-                awaited[url] = pool.submit(remote.read, url)
+                awaited[url] = pool.submit(fetch, url)
 
     def read(url: str) -> tuple[bytes, Stamp]:
         if url not in awaited:
-            return remote.read(url)
+            return fetch(url)
         while (first := next(iter(awaited))) != url:
             awaited.pop(first).cancel()
         future = awaited.pop(url)

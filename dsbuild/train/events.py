@@ -57,6 +57,19 @@ class Events(keras.callbacks.Callback):
         return np.concatenate([sample.image, *planes], 1)
 
 
+def needs(run: str) -> None:
+    """Raise TrainError if TensorBoard is not installed, or a run's events cannot be written."""
+    try:
+        import tensorboard  # noqa: F401 - what `tf.summary` needs, and fails without at use
+    except ImportError as error:
+        raise TrainError("found no tensorboard; run pip install tensorboard") from error
+    if storage.is_remote(run):
+        raise TrainError(
+            f"{run}: found a URL, but TensorFlow writes TensorBoard events to local folders only; "
+            "use a local run folder, or leave out --tensorboard and --histograms"
+        )
+
+
 def watch(
     run: str,
     predictor: Predictor,
@@ -66,10 +79,7 @@ def watch(
     *,
     histograms: bool = False,
 ) -> list[keras.callbacks.Callback]:
-    """Return the callback of a run; raise TrainError where TensorBoard is not installed."""
-    try:
-        import tensorboard  # noqa: F401 - what `tf.summary` needs, and fails without at use
-    except ImportError as error:
-        raise TrainError("found no tensorboard; run pip install tensorboard") from error
+    """Return the callback of a run; raise TrainError as `needs` does."""
+    needs(run)
     folder = storage.join(run, runs.EVENTS)
     return [Events(folder, predictor, averaged, held, every, histograms)]

@@ -67,6 +67,11 @@ def export(
     Raises TrainError where something lacks, stands in the way, or other classes come of it.
     """
     _needs(form)
+    if storage.is_remote(out):
+        raise TrainError(
+            f"{out}: found a URL, expected a local folder, since other libraries write the model; "
+            "export to a local folder and copy it to the store"
+        )
     path = storage.join(out, f"model{forms.ENDINGS[form]}")
     if os.path.lexists(path) and not overwrite:
         raise TrainError(f"{path}: stands already; give another folder, or --overwrite")

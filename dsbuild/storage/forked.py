@@ -1,0 +1,150 @@
+"""`remote` for a process forked after obstore was imported, by way of a helper process."""
+
+import contextlib
+import functools
+import io
+import os
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from dsbuild.errors import StorageError
+from dsbuild.storage import temporary, urls
+from dsbuild.storage.helper import Helper
+from dsbuild.storage.local import Stamp
+
+_PART = 1 << 18  # the least that is requested at a time, in bytes
+
+_helper: Helper | None = None
+_starting = threading.RLock()
+_left: list[Helper] = []  # kept, since Popen would try to reap what is not our child
+
+
+def _forked() -> None:
+    """Forget the helper of the parent process: each process has its own."""
+    global _helper, _starting
+    if _helper is not None:
+        _helper.leave()
+        _left.append(_helper)
+    _helper, _starting = None, threading.RLock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def _asked(url: str) -> Helper:
+    """Return this process's helper, started if need be; raise StorageError if none can help."""
+    global _helper
+    place = urls.split(url)
+    if place.scheme == "memory":
+        raise StorageError(
+            f"{place.url}: memory:// lives in one process, and this process was forked from it; "
+            "read it there, without workers"
+        )
+    with _starting:
+        if _helper is None or not _helper.alive:
+            _helper = Helper()
+        return _helper
+
+
+def _ask(url: str, name: str, *arguments: Any) -> Any:
+    return _asked(url).ask(url, name, *arguments)
+
+
+def stamp(url: str) -> Stamp | None:
+    """Return the object's stamp, or None where there is no such object."""
+    return _ask(url, "stamp", url)
+
+
+def stamper() -> Callable[[str], Stamp | None]:
+    """Return `stamp` for many objects: a folder is listed once, and no object asked for."""
+    name = secrets.token_hex(8)
+    return lambda url: _ask(url, "stamped", name, url)
+
+
+def is_folder(url: str) -> bool:
+    """Tell whether some object lies below a URL."""
+    return _ask(url, "is_folder", url)
+
+
+def entries(url: str) -> list[tuple[str, bool]]:
+    """List the names right below a URL, sorted, each with whether objects lie below it."""
+    return _ask(url, "entries", url)
+
+
+def read(url: str) -> tuple[bytes, Stamp]:
+    """Return a whole object and its stamp, of one request."""
+    return _ask(url, "read", url)
+
+
+def read_part(url: str, offset: int, size: int) -> bytes:
+    """Return some bytes of an object, of one request; fewer where it ends before them."""
+    return _ask(url, "read_part", url, offset, size)
+
+
+@contextlib.contextmanager
+def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
+    """Open an object for reading, in order or from anywhere; give it and its size."""
+    ask = functools.partial(_asked(url).ask, url)
+    name = secrets.token_hex(8)
+    size = ask("begin", name, url)
+    try:
+        with io.BufferedReader(_Far(functools.partial(ask, "part", name), size), _PART) as file:
+            yield file, size
+    finally:
+        with contextlib.suppress(StorageError):  # if the helper died, nothing is open
+            ask("end", name)
+
+
+class _Far(io.RawIOBase):
+    """A raw file over an object that the helper has open; `part(offset, size)` reads from it."""
+
+    def __init__(self, part: Callable[[int, int], bytes], size: int):
+        self._part, self._size, self._at = part, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._part(self._at, len(buffer)) if self._at < self._size else b""
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+    def readall(self) -> bytes:
+        return b"".join(iter(lambda: self.read(_PART), b""))
+
+
+@contextlib.contextmanager
+def writing(url: str) -> Iterator[BinaryIO]:
+    """Write an object that appears whole when the block ends, or not at all."""
+    with placing(url) as path, open(path, "xb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def placing(url: str) -> Iterator[str]:
+    """Give a temporary name on this machine to a writer that opens files itself."""
+    urls.split(url)
+    with temporary.named(url), tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
+        path = os.path.join(folder, os.path.basename(url))
+        yield path
+        _ask(url, "put", url, path)
+
+
+def remove(*urls: str) -> None:
+    """Remove objects of one bucket, many by one request; one that is not there is no error."""
+    _ask(urls[0], "remove", *urls)
