@@ -1,0 +1,97 @@
+"""Stores that fail, at random, under every command: nothing is lost, and nothing hangs.
+
+    python -m tests.test_store_faults POINTS SEED [STORE|- [COMMAND|- [WAY]]]
+
+tries as many points, of seeds from SEED on. A point that fails is printed with the arguments
+that try it alone.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+
+import pytest
+
+from tests.store_faults import cases, points
+from tests.store_faults.driver import driver
+from tests.store_faults.rooms import room
+from tests.store_faults.scene import Scene
+
+
+@contextlib.contextmanager
+def scenes():
+    """Give a function that gives the scene of a kind of store, made when it is asked for."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        forks, made = stack.enter_context(driver()), {}
+
+        def scene(kind):
+            if kind not in made:
+                there = stack.enter_context(room(kind))
+                made[kind] = Scene(there, forks, os.path.join(folder, kind))
+            return made[kind]
+
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def scene():
+    with scenes() as scene:
+        yield scene
+
+
+def tried(scene, point, patience):
+    """Try a point, say what came of it, and return what was wrong."""
+    begin = time.monotonic()
+    told, wrong = points.attempt(scene(point.store), point, patience)
+    said = "".join(f"\n    WRONG: {one}" for one in wrong)
+    print(f"{point} | {time.monotonic() - begin:.1f} s | {told}{said}", flush=True)
+    return said
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+@pytest.mark.parametrize("store", ["s3", "gs"])
+def test_faults(scene, store, name):
+    wrong = [tried(scene, points.drawn(seed, store, name, "fault"), 3) for seed in range(2)]
+    assert not any(wrong)
+
+
+@pytest.mark.parametrize("way", ["kill", "freeze"])
+@pytest.mark.parametrize("store", ["s3", "gs"])
+def test_kills(scene, store, way):
+    wrong = [tried(scene, points.drawn(seed, store, "build", way), 3) for seed in range(2)]
+    assert not any(wrong)
+
+
+@pytest.mark.slow
+def test_many_faults(scene):
+    assert not many(scene, [points.drawn(seed) for seed in range(500)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["s3", "gs"])
+def test_many_kills(scene, store):
+    assert not many(scene, [points.drawn(seed, store, None, "kill") for seed in range(30)])
+
+
+def many(scene, every):
+    """Try points; return the failing ones."""
+    return [str(one) for one in every if tried(scene, one, (3, 6, 12)[one.seed % 3])]
+
+
+def main(words):
+    count, seed = int(words[0]), int(words[1])
+    named = [None if word == "-" else word for word in words[2:]]
+    with scenes() as scene:
+        every = [points.drawn(one, *named) for one in range(seed, seed + count)]
+        failed = many(scene, every)
+    for one in failed:
+        print(f"FAIL: python -m tests.test_store_faults 1 {one}")
+    print(f"{count - len(failed)} passed, {len(failed)} failed")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
