@@ -8,12 +8,12 @@ from tests import fakes
 from tests.conftest import content
 
 RECIPES = {
-    "voc": ("voc", "voc", "--shards", "2"),
+    "voc": ("voc", "voc", "--split", "train", "--split", "val", "--shards", "2"),
     "edges": ("voc", "voc", "--split", "trainval", "--shards", "3", "--extra", "edges"),
-    "small": ("voc", "voc", "--shards", "2", "--max-side", "32"),
+    "small": ("voc", "voc", "--split", "train", "--shards", "2", "--max-side", "32"),
     "shuffled": ("voc", "voc", "--split", "train", "--order", "shuffled", "--check-duplicates"),
-    "skipped": ("voc", "bad", "--shards", "2", "--on-error", "skip"),
-    "skippable": ("voc", "voc", "--shards", "2", "--on-error", "skip"),
+    "skipped": ("voc", "bad", "--split", "trainval", "--shards", "2", "--on-error", "skip"),
+    "skippable": ("voc", "voc", "--split", "trainval", "--shards", "2", "--on-error", "skip"),
     "cityscapes": ("cityscapes", "cityscapes", "--shards", "2"),
     "matting": ("matting", "matting", "--shards", "2", "--alpha-threshold", "50"),
     "pairs": ("pairs", "pairs", "--shards", "2"),
@@ -130,17 +130,17 @@ def shards(files):
 def _draw(folder):
     folder.mkdir(parents=True)
     drawn = {
-        "voc": fakes.voc(folder / "voc", train=6, val=3),
-        "bad": fakes.voc(folder / "bad", train=6, val=3),
+        "voc": fakes.voc(folder / "voc", train=4, val=2),
+        "bad": fakes.voc(folder / "bad", train=4, val=2),
         "cityscapes": fakes.cityscapes(folder, train=2, val=1, test=1),
-        "matting": fakes.matting(folder, groups=3, photos=2),
-        "pairs": fakes.pairs(folder, count=6),
-        "classes": fakes.classes(folder),
+        "matting": fakes.matting(folder, groups=2, photos=2),
+        "pairs": fakes.pairs(folder, count=4),
+        "classes": fakes.classes(folder, {"cat": 3, "dog": 2}),
     }
     (folder / "names.txt").write_text("a\nb\nc\n")
     images = pathlib.Path(drawn["bad"], "JPEGImages")
     (images / "2007_000002.jpg").write_bytes(b"no picture")
-    cut = images / "2007_000007.jpg"
+    cut = images / "2007_000005.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
     return drawn
 
