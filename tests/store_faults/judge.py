@@ -19,11 +19,12 @@ def ended(done, codes=(0, 1)):
 
 
 def refused(done):
-    """Of one that ended with 1: it says why in one line, or names problems that it found."""
+    """Of one that ended with 1: it says why in one line, and calls nothing damaged that is whole."""
     lines = [*done.err.splitlines(), *done.out.splitlines()]
     errors = [line for line in lines if line.startswith("error: ")]
-    problems = any("problem" in line for line in lines)
-    wrong = [f"{len(errors)} lines of error"] * (len(errors) != 1 and not (problems and not errors))
+    wrong = [f"{len(errors)} lines of error"] * (len(errors) != 1)
+    if any("problem" in line for line in lines) and not errors:
+        wrong.append("it finds problems in a folder that is whole")
     if any("--on-error skip" in line for line in errors):
         wrong.append("it advises to leave out samples that are good")
     return wrong

@@ -181,9 +181,13 @@ _WRITTEN = (
 _DRAWN = ("reset", "lost", "half up", "half down", "short", "short", "pause", "hang", "slow")
 
 
-def draw(rng, patience, writes):
-    """Draw what befalls a command that tries for some seconds, and that writes or only reads."""
+def draw(rng, patience, writes, matches=()):
+    """Draw what befalls a command that tries for some seconds, and that writes or only reads.
+
+    `matches` are drawn as often as all others.
+    """
     match = rng.choice(_READ + _WRITTEN if writes else _READ)
+    match = rng.choice((match, rng.choice(matches or (match,))))
     often = rng.random()
     return Fault(
         rng.choice(4 * ("status",) + _DRAWN),

@@ -4,6 +4,9 @@ import functools
 import pathlib
 import shutil
 
+import numpy as np
+from PIL import Image
+
 from tests import fakes
 from tests.conftest import content
 
@@ -17,11 +20,12 @@ RECIPES = {
     "cityscapes": ("cityscapes", "cityscapes", "--shards", "2"),
     "matting": ("matting", "matting", "--shards", "2", "--alpha-threshold", "50"),
     "pairs": ("pairs", "pairs", "--shards", "2"),
+    "large": ("voc", "large", "--split", "train", "--shards", "1"),
     "classes": ("classes", "classes", "--shards", "2"),
 }
 
-WHOLE = tuple(name for name in RECIPES if "skip" not in name)
 SKIPPING = ("skipped", "skippable")
+WHOLE = tuple(name for name in RECIPES if name not in (*SKIPPING, "large"))
 
 
 def _once(method):
@@ -43,27 +47,38 @@ class Scene:
     Attributes:
       room, driver: what commands run with.
       folder: on this machine.
+      made: what was made so far.
     """
 
     def __init__(self, room, driver, folder):
         self.room, self.driver, self.folder = room, driver, pathlib.Path(folder)
         self.made = {}
-        self.sources = _draw(self.folder / "sources")
-        for name, root in self.sources.items():
-            room.put(name, _files(root))
 
-    def words(self, recipe, out, source=None):
-        """Return the command that builds a recipe into `out`, from the store if none is named."""
+    @_once
+    def source(self, name):
+        """Return the root of a source on this machine."""
+        folder = self.folder / "sources" / name
+        folder.mkdir(parents=True)
+        return DRAWN[name](folder)
+
+    @_once
+    def there(self, name):
+        """Return the URL of a source on the store."""
+        self.room.put(name, _files(self.source(name)))
+        return f"{self.room.url}/{name}"
+
+    def words(self, recipe, out, here=False):
+        """Return the command that builds a recipe into `out`, from the store or from here."""
         layout, name, *options = RECIPES[recipe]
         if layout == "pairs":
-            options += ["--classes", self.folder / "sources" / "names.txt"]
-        return [layout, source or f"{self.room.url}/{name}", out, *options]
+            options += ["--classes", pathlib.Path(self.source("pairs"), "names.txt")]
+        return [layout, self.source(name) if here else self.there(name), out, *options]
 
     @_once
     def local(self, recipe):
         """Return the folder of a recipe's build from and to this machine."""
         out = self.folder / "local" / recipe
-        self.done(self.words(recipe, out, self.sources[RECIPES[recipe][1]]))
+        self.done(self.words(recipe, out, here=True))
         return out
 
     @_once
@@ -118,7 +133,7 @@ class Scene:
 
 def settled(files):
     """Return the files of a folder whose bytes are promised."""
-    aside = ("receipts/", "/lock", "previous", "/repair/")
+    aside = ("receipts/", "/lock", "/tenure", "holder.json", "previous", "/repair/")
     return {name: data for name, data in files.items() if not any(one in name for one in aside)}
 
 
@@ -127,22 +142,45 @@ def shards(files):
     return {name: data for name, data in settled(files).items() if "-of-" in name}
 
 
-def _draw(folder):
-    folder.mkdir(parents=True)
-    drawn = {
-        "voc": fakes.voc(folder / "voc", train=4, val=2),
-        "bad": fakes.voc(folder / "bad", train=4, val=2),
-        "cityscapes": fakes.cityscapes(folder, train=2, val=1, test=1),
-        "matting": fakes.matting(folder, groups=2, photos=2),
-        "pairs": fakes.pairs(folder, count=4),
-        "classes": fakes.classes(folder, {"cat": 3, "dog": 2}),
-    }
-    (folder / "names.txt").write_text("a\nb\nc\n")
-    images = pathlib.Path(drawn["bad"], "JPEGImages")
+def _bad(folder):
+    """Draw a tree of VOC with two pictures that are none."""
+    root = fakes.voc(folder, train=4, val=2)
+    images = pathlib.Path(root, "JPEGImages")
     (images / "2007_000002.jpg").write_bytes(b"no picture")
     cut = images / "2007_000005.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
-    return drawn
+    return root
+
+
+def _pairs(folder):
+    root = fakes.pairs(folder, count=4)
+    pathlib.Path(root, "names.txt").write_text("a\nb\nc\n")
+    return root
+
+
+def _large(folder):
+    """Draw a tree of VOC whose pictures are noise, for a shard that is sent in parts."""
+    root = fakes.voc(folder, train=4, val=2)
+    rng = np.random.default_rng(0)
+    for path in sorted(pathlib.Path(root, "JPEGImages").iterdir()):
+        size = Image.open(path).size
+        size = 40 * size[0], 40 * size[1]
+        noise = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+        Image.fromarray(noise).save(path, quality=90)
+        label = pathlib.Path(root, "SegmentationClass", f"{path.stem}.png")
+        Image.open(label).resize(size, Image.Resampling.NEAREST).save(label)
+    return root
+
+
+DRAWN = {
+    "voc": functools.partial(fakes.voc, train=4, val=2),
+    "bad": _bad,
+    "large": _large,
+    "cityscapes": functools.partial(fakes.cityscapes, train=2, val=1, test=1),
+    "matting": functools.partial(fakes.matting, groups=2, photos=2),
+    "pairs": _pairs,
+    "classes": functools.partial(fakes.classes, counts={"cat": 3, "dog": 2}),
+}
 
 
 def _files(root):
