@@ -19,7 +19,7 @@ def ended(done, codes=(0, 1)):
 
 
 def refused(done):
-    """Of one that ended with 1: it says why in one line, and calls nothing damaged that is whole."""
+    """Of one that ended with 1: it says why in one line, and calls nothing whole damaged."""
     lines = [*done.err.splitlines(), *done.out.splitlines()]
     errors = [line for line in lines if line.startswith("error: ")]
     wrong = [f"{len(errors)} lines of error"] * (len(errors) != 1)
