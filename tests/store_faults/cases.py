@@ -38,7 +38,7 @@ def build(scene, rng, out):
 def skip(scene, rng, out):
     """A build that leaves bad samples out: of a source with two, or with none."""
     case = _fresh(scene, rng, rng.choice(SKIPPING), out)
-    return replace(case, matches=("JPEG", "JPEG", "SegmentationClass", "ImageSets"))
+    return replace(case, matches=(r"^GET .*\.jpg", r"^GET .*\.png", "Sets.*txt"))
 
 
 def send(scene, rng, out):

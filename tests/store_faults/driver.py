@@ -140,7 +140,7 @@ def serve():
         else:
             answer = os.fork()
             if answer == 0:
-                _child(**asked)
+                _child(**asked)  # which never returns
             codes[answer] = None
         print(json.dumps(answer), flush=True)
 
@@ -174,10 +174,7 @@ def _child(arguments, environment, patches, said):
         code = end.code or 0
     except BaseException:
         traceback.print_exc()
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    sys.exit(code)  # through `serve`, so that this process ends as any other one
 
 
 def _opened(url, split):

@@ -25,6 +25,8 @@ def refused(done):
     wrong = [f"{len(errors)} lines of error"] * (len(errors) != 1)
     if any("problem" in line for line in lines) and not errors:
         wrong.append("it finds problems in a folder that is whole")
+    if any("damaged" in line or "dsbuild repair" in line for line in errors):
+        wrong.append("it calls damaged what is whole")
     if any("--on-error skip" in line for line in errors):
         wrong.append("it advises to leave out samples that are good")
     return wrong

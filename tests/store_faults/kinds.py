@@ -178,7 +178,10 @@ _WRITTEN = (
     *("images|JPEG|clip_img|animals", "Class|labels|gtFine|/matting", "ImageSets", "-of-", "^GET"),
     *("^PUT", "^(POST|DELETE)", "^PUT .*-of-", r"^PUT .*manifest", "/lock", "receipts", "index/"),
 )
-_DRAWN = ("reset", "lost", "half up", "half down", "short", "short", "pause", "hang", "slow")
+_DRAWN = (
+    *("status", "status", "status", "status", "reset", "lost", "half up", "half down"),
+    *("short", "short", "pause", "hang", "slow"),
+)
 
 
 def draw(rng, patience, writes, matches=()):
@@ -188,16 +191,18 @@ def draw(rng, patience, writes, matches=()):
     """
     match = rng.choice(_READ + _WRITTEN if writes else _READ)
     match = rng.choice((match, rng.choice(matches or (match,))))
-    often = rng.random()
+    kind, often, wait = rng.choice(_DRAWN), rng.random(), rng.choice((0.2, 0.6, patience / 2))
+    count = rng.randint(1, 3) if often < 0.5 else EVER
     return Fault(
-        rng.choice(4 * ("status",) + _DRAWN),
+        kind,
         match,
         first=rng.choice((1, 1, 2, rng.randint(1, 6), 1 if match else rng.randint(1, 40))),
-        count=rng.randint(1, 3) if often < 0.5 else EVER,
+        # All pauses together are no longer than a command may take.
+        count=min(count, int(2 * patience / wait)) if kind in ("pause", "hang") else count,
         every=rng.choice((3, 4, 7)) if 0.5 <= often < 0.65 else 1,
         seconds=rng.uniform(0, patience / 4) if 0.65 <= often < 0.85 else 0.0,
         code=rng.choice((500, 500, 503, 429, 403, 401)),
-        wait=rng.choice((0.2, 0.6, patience / 2)),
+        wait=wait,
         rate=rng.choice((20e3, 100e3)),
     )
 

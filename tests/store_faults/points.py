@@ -79,10 +79,10 @@ class Trial:
 
 def attempt(scene, point, patience):
     """Try a point; return what befell it, and each thing that is wrong with what came of it."""
-    rng, room = random.Random(str(point)), scene.room
+    room = scene.room
     folder = room.fresh()
-    case = CASES[point.name](scene, rng, f"{room.url}/{folder}")
-    trial = Trial(scene, case, folder, rng, patience)
+    case = CASES[point.name](scene, random.Random(str(point)), f"{room.url}/{folder}")
+    trial = Trial(scene, case, folder, random.Random(f"{point} befalls"), patience)
     room.put(folder, case.before)
     try:
         told, wrong = _WAYS[point.way](trial)
