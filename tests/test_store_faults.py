@@ -2,8 +2,9 @@
 
     python -m tests.test_store_faults POINTS SEED [STORE|- [COMMAND|- [WAY]]]
 
-tries as many points, of seeds from SEED on. A point that fails is printed with the arguments
-that try it alone.
+tries as many points, of seeds from SEED on, with what is named in place of what would be drawn:
+a store, s3 or gs; a command, of `tests/store_faults/cases.py`; a way to fail, which is fault,
+kill or freeze. A point that fails is printed with the arguments that try it alone.
 """
 
 import contextlib
@@ -38,6 +39,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def scene():
+    pytest.importorskip("torch")
     with scenes() as scene:
         yield scene
 
@@ -51,23 +53,35 @@ def tried(scene, point, patience):
     return said
 
 
+# Seeds of the fast selection. Most of those that are named once found a fault.
+SEEDS = {
+    "s3 skip": (34, 58),
+    "gs skip": (13, 38),
+    "s3 load": (4,),
+    "gs load": (2,),
+    "s3 freeze": (1069,),
+    "gs freeze": (1, 1043),
+}
+
+
 @pytest.mark.parametrize("name", cases.CASES)
 @pytest.mark.parametrize("store", ["s3", "gs"])
 def test_faults(scene, store, name):
-    wrong = [tried(scene, points.drawn(seed, store, name, "fault"), 3) for seed in range(2)]
-    assert not any(wrong)
+    seeds = SEEDS.get(f"{store} {name}", range(1 if store == "s3" else 2))
+    assert not any([tried(scene, points.drawn(one, store, name, "fault"), 3) for one in seeds])
 
 
 @pytest.mark.parametrize("way", ["kill", "freeze"])
 @pytest.mark.parametrize("store", ["s3", "gs"])
-def test_kills(scene, store, way):
-    wrong = [tried(scene, points.drawn(seed, store, "build", way), 3) for seed in range(2)]
-    assert not any(wrong)
+def test_builds_are_killed_or_stopped(scene, store, way):
+    seeds = SEEDS.get(f"{store} {way}", (0,))
+    assert not any([tried(scene, points.drawn(one, store, "build", way), 3) for one in seeds])
 
 
 @pytest.mark.slow
-def test_many_faults(scene):
-    assert not many(scene, [points.drawn(seed) for seed in range(500)])
+@pytest.mark.parametrize("store", ["s3", "gs"])
+def test_many_faults(scene, store):
+    assert not many(scene, [points.drawn(seed, store) for seed in range(250)])
 
 
 @pytest.mark.slow
@@ -77,8 +91,10 @@ def test_many_kills(scene, store):
 
 
 def many(scene, every):
-    """Try points; return the failing ones."""
-    return [str(one) for one in every if tried(scene, one, (3, 6, 12)[one.seed % 3])]
+    """Try points, some of them with much patience; return the failing ones."""
+    return [
+        str(one) for one in every if tried(scene, one, (3, 6, 3, 12, 3, 6, 3, 30)[one.seed % 8])
+    ]
 
 
 def main(words):

@@ -126,9 +126,10 @@ def driver():
 
 
 def serve():
-    """Be the driver: start what comes on stdin."""
-    import obstore.store  # noqa: F401
+    """Be the driver: start what comes on stdin.
 
+    obstore is not imported here, since its threads do not survive a fork.
+    """
     from dsbuild import build, examine, export, repair, report, statistics, validate  # noqa: F401
     from dsbuild.storage import lease, remote  # noqa: F401
 
