@@ -17,6 +17,8 @@ from tests.store_faults.scene import Scene, settled
 QUICK = {"dsbuild.storage.lease.BEAT": 0.5, "dsbuild.storage.lease.WATCH": 2.0}
 _LIMIT = 60  # seconds of a command with the store well
 WAYS = {"fault": 16, "kill": 2, "freeze": 1}  # how often each is drawn
+NAMES = {"fault": tuple(CASES), "kill": WRITERS, "freeze": ("build",)}
+PATIENCE = (3, 6, 3, 12, 3, 6, 3, 30)  # seconds that are given to a store, by seed
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,18 @@ class Point:
     def __str__(self):
         return f"{self.seed} {self.store} {self.name} {self.way}"
 
+    @property
+    def patience(self):
+        """Return for how many seconds a store that fails is tried."""
+        return PATIENCE[self.seed % len(PATIENCE)]
+
 
 def drawn(seed, store=None, name=None, way=None):
     """Return the point of a seed; what is named is not drawn."""
     rng = random.Random(seed)
-    drawn = rng.choices(list(WAYS), list(WAYS.values()))[0], rng.choice(("s3", "gs"))
-    way, store = way or drawn[0], store or drawn[1]
-    known = {"fault": tuple(CASES), "kill": WRITERS, "freeze": ("build",)}[way]
-    return Point(seed, store, name or rng.choice(known), way)
+    ways = [one for one in WAYS if (way or one) == one and (name or NAMES[one][0]) in NAMES[one]]
+    way = rng.choices(ways, [WAYS[one] for one in ways])[0]
+    return Point(seed, store or rng.choice(("s3", "gs")), name or rng.choice(NAMES[way]), way)
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,12 @@ class Trial:
         return f"{words} | {what} | exit {done.code} after {done.seconds:.1f} s: {said}"
 
 
-def attempt(scene, point, patience):
+def attempt(scene, point):
     """Try a point; return what befell it, and each thing that is wrong with what came of it."""
     room = scene.room
     folder = room.fresh()
     case = CASES[point.name](scene, random.Random(str(point)), f"{room.url}/{folder}")
-    trial = Trial(scene, case, folder, random.Random(f"{point} befalls"), patience)
+    trial = Trial(scene, case, folder, random.Random(f"{point} befalls"), point.patience)
     room.put(folder, case.before)
     try:
         told, wrong = _WAYS[point.way](trial)
