@@ -82,7 +82,7 @@ fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
 	@mkdir -p build/fuzz
 	$(BIN)/python tests/fuzz/fuzz_validate.py build/fuzz -max_total_time=60
 
-stress: $(TEST) ## Kill processes and fail calls into the system, for two minutes
+stress: $(TEST) ## Kill processes, fail calls into the system and stores, for two minutes
 	$(BIN)/python -m tests.stress $(DSBUILD_STRESS_SECONDS)
 
 clean: ## Remove the environments and all that was made

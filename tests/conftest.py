@@ -83,7 +83,7 @@ def faulty(moto, monkeypatch):
     from tests import gcs, stores
 
     with gcs.serving(stores.Faulty(moto)) as proxy:
-        yield from _with_environment(monkeypatch, stores.s3_environment(proxy.server_port), proxy)
+        yield from on_store(monkeypatch, stores.s3_environment(proxy.server_port), proxy)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def s3(moto, monkeypatch):
 
     name = f"bucket-{secrets.token_hex(4)}"
     stores.s3_bucket(moto, name)
-    yield from _with_environment(monkeypatch, stores.s3_environment(moto), f"s3://{name}")
+    yield from on_store(monkeypatch, stores.s3_environment(moto), f"s3://{name}")
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def gs(monkeypatch):
 
     with gcs.serving(gcs.gcs("bucket")) as server:
         emulator = {"STORAGE_EMULATOR_HOST": f"127.0.0.1:{server.server_port}"}
-        yield from _with_environment(monkeypatch, emulator, "gs://bucket")
+        yield from on_store(monkeypatch, emulator, "gs://bucket")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def az(monkeypatch):
 
     with gcs.serving(stores.azure()) as server:
         environment = stores.azure_environment(server.server_port)
-        yield from _with_environment(monkeypatch, environment, "az://container")
+        yield from on_store(monkeypatch, environment, "az://container")
 
 
 @pytest.fixture(params=["s3", "gs", "az", "memory"])
@@ -124,7 +124,7 @@ def bucket(request):
     return request.getfixturevalue(request.param)
 
 
-def _with_environment(monkeypatch, variables, value):
+def on_store(monkeypatch, variables, value):
     for name, text in variables.items():
         monkeypatch.setenv(name, text)
     forget()

@@ -6,6 +6,7 @@ import http.client
 import itertools
 import logging
 import re
+import socket
 import threading
 import time
 import urllib.parse
@@ -54,6 +55,8 @@ def signed(url, method="GET"):
 class _Any(BaseHTTPRequestHandler):
     """A handler that does the same for every method, and logs nothing."""
 
+    disable_nagle_algorithm = True  # head and body are sent apart
+
     def __getattr__(self, name):
         if name.startswith("do_"):
             return self._handle
@@ -71,13 +74,14 @@ class Faulty(ThreadingHTTPServer):
     `short` sends half of what was asked for with a length that fits, `shrunk` says besides that
     the object has no more; `plain` and `plain short` know of no ranges. An event is
     waited for. A function is called with the request's handler and body, and does what it likes;
-    see `refused`.
+    see `refused` and `tests/store_faults/kinds.py`.
     """
 
     daemon_threads = True
+    request_queue_size = 256
 
     def __init__(self, port):
-        super().__init__(("127.0.0.1", 0), _Forward)
+        super().__init__(("127.0.0.1", 0), Forward)
         self.port, self.fault, self.latency, self.seen = port, lambda *_: None, 0.0, []
         self.lock = threading.Lock()
 
@@ -85,7 +89,9 @@ class Faulty(ThreadingHTTPServer):
         """Say nothing: clients break off as they like."""
 
 
-class _Forward(_Any):
+class Forward(_Any):
+    """A request on its way to the store, and the answer on its way back."""
+
     protocol_version = "HTTP/1.1"
 
     def _handle(self):
@@ -97,45 +103,62 @@ class _Forward(_Any):
         if isinstance(fault, threading.Event):
             fault.wait(120)
         if isinstance(fault, int):
-            self.send_response(fault)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        if callable(fault):
+            self.tell(fault)
+        elif callable(fault):
             fault(self, body)
-            return
-        self.forward(body, fault)
+        else:
+            self.forward(body, fault)
 
     def forward(self, body, fault=None):
-        """Send a request on, and its answer back."""
-        server = self.server
-        upstream = http.client.HTTPConnection("127.0.0.1", server.port)
-        asked = {k: v for k, v in self.headers.items() if k != "range" or "plain" not in str(fault)}
+        """Send a request on, and its answer back, as a fault will have it."""
+        plain = "plain" in str(fault)
+        status, headers, data = self.ask(body, without={"range"} if plain else ())
+        if fault in ("short", "shrunk", "plain short") and status in (200, 206):
+            data = data[: len(data) // 2]
+            if fault == "shrunk" and headers["Content-Range"]:
+                begin = int(re.search(r"\d+", headers["Content-Range"])[0])
+                end = begin + len(data)
+                headers.replace_header("Content-Range", f"bytes {begin}-{end - 1}/{end}")
+        if fault == "lost":
+            self.shut()
+        else:
+            self.tell(status, data, headers, half=fault == "cut")
+
+    def ask(self, body, without=()):
+        """Return the store's answer, asked for without some headers: status, headers, body."""
+        asked = {name: value for name, value in self.headers.items() if name not in without}
+        upstream = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=120)
         with contextlib.closing(upstream):
             upstream.request(self.command, self.path, body, asked)
             answer = upstream.getresponse()
-            data = answer.read()
-        if fault in ("short", "shrunk", "plain short") and answer.status in (200, 206):
-            data = data[: len(data) // 2]
-            if fault == "shrunk" and answer.headers["Content-Range"]:
-                begin = int(re.search(r"\d+", answer.headers["Content-Range"])[0])
-                end = begin + len(data)
-                answer.headers.replace_header("Content-Range", f"bytes {begin}-{end - 1}/{end}")
-        if fault == "lost":
-            self.close_connection = True
-            return
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+            return answer.status, answer.headers, answer.read()
+
+    def tell(self, status, data=b"", headers=None, half=False, rate=None):
+        """Send an answer; of its body, if asked, one half only, or so many bytes a second."""
+        self.send_response(status)
+        length = len(data)
+        for name, value in headers.items() if headers else ():
+            if name.lower() == "content-length" and self.command == "HEAD":
+                length = value
+            elif name.lower() not in ("connection", "transfer-encoding", "content-length"):
                 self.send_header(name, value)
-        length = answer.headers["Content-Length"] if self.command == "HEAD" else len(data)
         self.send_header("Content-Length", length)
         self.end_headers()
-        if fault == "cut" and data:
-            self.wfile.write(data[: len(data) // 2])
-            self.close_connection = True
-        else:
-            self.wfile.write(data)
+        if self.command == "HEAD":
+            return
+        end = len(data) // 2 if half else len(data)
+        step = int(rate / 20) if rate else end or 1
+        for at in range(0, end, step):
+            self.wfile.write(data[at : min(at + step, end)])
+            time.sleep(1 / 20 if rate else 0)
+        if end < len(data):
+            self.shut()
+
+    def shut(self):
+        """Close the connection."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
 
 def refused(status, body="", **headers):

@@ -1,4 +1,4 @@
-"""Kills and failing calls over all commands for some minutes: `make stress`.
+"""Kills, failing calls and failing stores over all commands for some minutes: `make stress`.
 
     python -m tests.stress [SECONDS [SEED]]
 
@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 
-from tests import fakes, faults, test_faults, test_kills
+from tests import fakes, faults, test_faults, test_kills, test_store_faults
+from tests.store_faults import points
 
 MARK = "DSBUILD_STRESS_MARK"  # in the environment of all that is started here
 
@@ -39,10 +40,16 @@ def stress(folder, seconds, rng, counts):
     """Kill and fail at random for some seconds; count what happened."""
     until = time.monotonic() + seconds
     kills = list(test_kills.commands(folder / "kills"))
+    with test_store_faults.scenes() as scene:
+        _stress(folder, until, kills, scene, rng, counts)
+
+
+def _stress(folder, until, kills, scene, rng, counts):
     shim = faults.build_shim(folder)
     if shim is None:
         while time.monotonic() < until:
             _kill(kills, rng, counts)
+            _store(scene, rng, counts)
         return
     voc = fakes.voc(folder / "sources", train=4, val=2)
     with faults.driver(shim) as run:
@@ -54,15 +61,22 @@ def stress(folder, seconds, rng, counts):
             failing.append((asked, list(test_faults.points(run, *asked[:3]))))
         while time.monotonic() < until:
             _kill(kills, rng, counts)
+            _store(scene, rng, counts)
             for _ in range(5):
-                asked, points = rng.choice(failing)
-                test_faults.try_fault(run, *asked, rng.choice(points))
+                asked, every = rng.choice(failing)
+                test_faults.try_fault(run, *asked, rng.choice(every))
                 counts["calls failed"] += 1
 
 
 def _kill(kills, rng, counts):
     command = rng.choice(kills)
     counts[f"{command.name}: {test_kills.kill(command, rng)} was killed"] += 1
+
+
+def _store(scene, rng, counts):
+    point = points.drawn(len(points.PATIENCE) * rng.randrange(1 << 20))  # of the least patience
+    assert not test_store_faults.many(scene, [point])
+    counts[f"stores: {point.way}"] += 1
 
 
 def main():
