@@ -131,7 +131,7 @@ IMAGE, LABEL = f"JPEGImages/{KEY}.jpg", f"SegmentationClass/{KEY}.png"
 DEFECTS = [
     (missing_image, IMAGE, "there is no such file", "fetch them"),
     (missing_label, LABEL, "there is no such file", "fetch them"),
-    (unreadable, IMAGE, "cannot be read: Is a directory", ""),
+    (unreadable, IMAGE, "found a folder, expected a file", ""),
     (empty_file, IMAGE, "found an empty file", "fetch it again"),
     (truncated_jpeg, IMAGE, "found a truncated JPEG", "fetch or export"),
     (truncated_png, LABEL, "found a truncated PNG", "fetch or export"),
