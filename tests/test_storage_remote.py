@@ -292,7 +292,7 @@ def test_an_outage_is_waited_for(faulty, moto, monkeypatch, fault):
     storage.write("s3://outage/x", data)
     calls = (
         lambda: storage.read("s3://outage/x")[0] == data,
-        lambda: storage.names("s3://outage") == ["x"],
+        lambda: "x" in storage.names("s3://outage"),
         lambda: storage.stamp("s3://outage/x").size == len(data),
         lambda: storage.write("s3://outage/y", b"small") is None,
     )
