@@ -76,7 +76,8 @@ def put(url: str, file: BinaryIO) -> None:
 
 def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
     """Send a file at a pace; return the seconds of the try that succeeded; raise _SlowError."""
-    body = min(size, pace.part)
+    small = size <= pace.part
+    body = size if small else completing.part_size(size, pace.part)
     limit = _limit(body, pace)
     store, key = stores.at(url, limit)
     trying = stores.tries(url)
@@ -86,7 +87,7 @@ def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
         file.seek(0)
         begin = time.monotonic()
         try:
-            if size <= pace.part:
+            if small:
                 fencing.write(url, store, key, file.read())
             else:
                 with completing.uploading(url, file, pace.part) as (parts, size_of_part):
