@@ -48,10 +48,12 @@ def store(request):
 
 
 def _functions(module):
+    """Return the kinds of arguments of each function of a module."""
     return {
-        name: inspect.signature(one)
-        for name, one in vars(module).items()
-        if inspect.isfunction(one) and one.__module__ == module.__name__ and name[0] != "_"
+        name: [one.kind for one in inspect.signature(function).parameters.values()]
+        for name, function in vars(module).items()
+        if inspect.isfunction(function) and function.__module__ == module.__name__
+        if not name.startswith("_")
     }
 
 
