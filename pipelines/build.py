@@ -32,7 +32,7 @@ from dsbuild.build import Note, Summary, finish, opened, tell
 from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.pipelines import launch
 from dsbuild.pipelines.options import DATAFLOW, IN_PROCESS
-from dsbuild.pipelines.processes import at
+from dsbuild.pipelines.processes import at, bind
 from dsbuild.plan import files
 from dsbuild.plan.files import Place
 from dsbuild.shard import Outcome
@@ -176,6 +176,7 @@ class _Work(beam.DoFn):
 
     def setup(self) -> None:
         job.tune()
+        bind()
 
     def process(self, task):
         try:

@@ -8,7 +8,7 @@ import contextlib
 import pickle
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -19,6 +19,7 @@ from dsbuild import storage
 from dsbuild.errors import DsbuildError, NoFileError
 from dsbuild.job import Job, tune
 from dsbuild.pipelines import launch
+from dsbuild.pipelines.processes import at, bind
 
 # To watch a pipeline by; a runner that repeats work counts it twice.
 _DONE = Metrics.counter("dsbuild", "done")
@@ -28,20 +29,27 @@ _BYTES = Metrics.counter("dsbuild", "bytes")
 def run(job: Job, options: PipelineOptions) -> list[Any]:
     """Return the results of a job in the order of its tasks, each an element of a pipeline."""
     with scratch(options) as folder:
-        for i, task in enumerate(job.tasks):
+        tasks = list(job.tasks)
+        for i, task in enumerate(tasks):
             keep(task, folder, f"task-{i}")
         launch.run(
             options,
-            lambda root: (
-                root | beam.Create(range(len(job.tasks))) | beam.Map(_work, folder, job.work)
-            ),
+            lambda root: root | beam.Create(range(len(tasks))) | beam.Map(_work, folder, job.work),
+            where=lambda lost: where([job.named(tasks[i]) for i in lost]),
         )
-        return [kept(folder, f"result-{i}") for i in range(len(job.tasks))]
+        return [kept(folder, f"result-{i}") for i in range(len(tasks))]
 
 
 def _work(i: int, folder: str, work: Callable) -> None:
     tune()
-    keep(work(kept(folder, f"task-{i}"), advance), folder, f"result-{i}")
+    bind()
+    with at(i):
+        keep(work(kept(folder, f"task-{i}"), advance), folder, f"result-{i}")
+
+
+def where(lost: Iterable[str]) -> str:
+    """Say at which tasks, by their names, a worker was that died."""
+    return f"it was at {', '.join(lost) or 'none of its tasks'}"
 
 
 def advance(done: int, size: int) -> None:

@@ -25,7 +25,7 @@ from dsbuild.errors import DsbuildError
 from dsbuild.job import Stopped, unlogged
 from dsbuild.pipelines import failures, package
 from dsbuild.pipelines.options import DATAFLOW
-from dsbuild.pipelines.processes import Gone, Processes
+from dsbuild.pipelines.processes import Gone, Processes, watched
 from dsbuild.storage import temporary
 
 _TICK = 0.1  # seconds from one look at a pipeline that runs to the next
@@ -50,7 +50,7 @@ def run(
     options: PipelineOptions,
     graph: Callable[[beam.Pipeline], Any],
     note: Callable[[str], None] = lambda _: None,
-    where: failures.Where = lambda tasks: f"it was at {', '.join(map(str, tasks)) or 'none'}",
+    where: failures.Where = str,
 ) -> Any:
     """Run the pipeline that `graph` makes, and wait for its end; return Beam's result.
 
@@ -58,16 +58,19 @@ def run(
     run. Raises a DsbuildError for whatever a user can mend. `where` says of tasks that were lost
     which these are.
     """
-    with unlogged(), _folder() as folder:
-        processes = Processes(folder)
-        aloud = functools.partial(_aloud, note, sys.stderr)
+    aloud = functools.partial(_aloud, note, sys.stderr)
+    with (
+        unlogged(),
+        _folder() as folder,
+        watched(folder) as processes,
+        failures.clear(options, processes, where),
+    ):
+        _look_at_places(options)
         running = _Running(options, graph, aloud, processes, folder)
-        with processes.watched(), failures.clear(options, processes, where):
-            _look_at_places(options)
-            running.start()
-            _wait(running, processes)
-            if running.error is not None:
-                raise running.error
+        running.start()
+        _wait(running, processes)
+        if running.error is not None:
+            raise running.error
         return running.result if running.ran else None
 
 

@@ -24,6 +24,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 _FOLDER = "DSBUILD_AT"  # where a process notes what it is at
+_DRIVER = "dsbuild-driver"  # the thread that looks after it
 _APART = "multi_processing"  # how Beam calls processes of their own
 _TOGETHER = 0.5  # seconds in which others die with one, before Beam ends the rest
 _LIBRARIES = ("apache_beam", "grpc")
@@ -48,21 +49,33 @@ def at(task: Any) -> Iterator[None]:
             os.unlink(path)
 
 
+def bind() -> None:
+    """Have this process end with its driver, where Beam would have it end its task first."""
+    if os.environ.get(_FOLDER) and _DRIVER not in {one.name for one in threading.enumerate()}:
+        threading.Thread(target=_end_with_driver, name=_DRIVER, daemon=True).start()
+
+
+def _end_with_driver() -> None:
+    driver = os.getppid()
+    while os.getppid() == driver:
+        time.sleep(_TOGETHER)
+    os._exit(1)
+
+
 class Gone(Exception):
     """A process is gone, and Beam waits for it."""
 
 
 class Processes:
-    """The processes that a runner starts, and what is known of them; `folder` is a new one.
+    """The processes that a runner starts, and what is known of them, as `watched` gives them.
 
     Attributes:
       exits: with what those ended that Beam did not end, as far as it says.
       lost: the tasks of those that are gone; of what Beam ends then nothing is noted.
     """
 
-    def __init__(self, folder: str):
-        self._folder = folder
-        self._log, self._place = _memory()
+    def __init__(self, folder: str, log: TextIO, place: str):
+        self._folder, self._log, self._place = folder, log, place
         self.exits: list[int] = []
         self.lost: list[Any] = []
         self._until: float | None = None
@@ -87,25 +100,6 @@ class Processes:
             yield FnApiRunner(default_environment=environment)
         finally:
             direct.direct_running_mode = _APART
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Note what fails in threads of Beam; what is said meanwhile on stderr goes to the log."""
-        before = threading.excepthook
-
-        def hook(args: Any) -> None:
-            if not _beams(args.exc_traceback):
-                before(args)
-            elif args.exc_value and (found := _EXIT.search(str(args.exc_value))):
-                self.exits.append(int(found[1]))
-
-        threading.excepthook = hook
-        try:
-            with contextlib.redirect_stderr(self._log):
-                yield
-        finally:
-            threading.excepthook = before
-            self._log.close()
 
     def look(self) -> bool:
         """Tell whether one of them is gone; note what it was at, and those that went with it."""
@@ -151,14 +145,40 @@ class Processes:
         return [int(path.rpartition("-")[2]) for path in found]
 
 
-def _memory() -> tuple[TextIO, str]:
-    """Return a log in memory, which is never full, and the name by which processes open it."""
+@contextlib.contextmanager
+def watched(folder: str) -> Iterator[Processes]:
+    """Give the processes of a pipeline, which use a new folder.
+
+    What fails meanwhile in threads of Beam is noted, what is said on stderr goes to the log.
+    """
+    before = threading.excepthook
+    with _memory() as (log, place), contextlib.redirect_stderr(log):
+        found = Processes(folder, log, place)
+
+        def hook(args: Any) -> None:
+            if not _beams(args.exc_traceback):
+                before(args)
+            elif args.exc_value and (code := _EXIT.search(str(args.exc_value))):
+                found.exits.append(int(code[1]))
+
+        threading.excepthook = hook
+        try:
+            yield found
+        finally:
+            threading.excepthook = before
+
+
+@contextlib.contextmanager
+def _memory() -> Iterator[tuple[TextIO, str]]:
+    """Give a log in memory, which is never full, and the name by which processes open it."""
     if not hasattr(os, "memfd_create"):
-        return open(os.devnull, "w"), os.devnull
+        with open(os.devnull, "w") as log:
+            yield log, os.devnull
+        return
     handle = os.memfd_create("dsbuild")
     fcntl.fcntl(handle, fcntl.F_SETFL, os.O_APPEND)
-    log = open(handle, "a+", buffering=1, errors="replace")  # noqa: SIM115
-    return log, f"/proc/{os.getpid()}/fd/{handle}"
+    with open(handle, "a+", buffering=1, errors="replace") as log:
+        yield log, f"/proc/{os.getpid()}/fd/{handle}"
 
 
 def _lives(pid: int) -> bool:

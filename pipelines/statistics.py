@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from dsbuild import statistics
 from dsbuild.job import tune
 from dsbuild.pipelines import jobs, launch, options
+from dsbuild.pipelines.processes import at, bind
 from dsbuild.statistics.chunks import Chunk, divide, of_chunk
 from dsbuild.statistics.counts import Accumulated, Names, total
 
@@ -63,7 +64,9 @@ class Statistics(beam.PTransform):
 
 def _count(chunk: Chunk, names: Names) -> Accumulated:
     tune()
-    return of_chunk(chunk, jobs.advance, names=names)
+    bind()
+    with at(chunk.path):
+        return of_chunk(chunk, jobs.advance, names=names)
 
 
 def take(paths: Sequence[str], names: Names, *, flags: PipelineOptions) -> Accumulated:
@@ -77,6 +80,7 @@ def take(paths: Sequence[str], names: Names, *, flags: PipelineOptions) -> Accum
                 | Statistics(names)
                 | "Keep" >> beam.Map(jobs.keep, folder, _NAME)
             ),
+            where=jobs.where,
         )
         return jobs.kept(folder, _NAME)
 

@@ -21,9 +21,11 @@ from dsbuild.cluster import client
 from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.job import Job
 from dsbuild.spread import spread
+from dsbuild.storage import stores
 from tests import fakes, faults
 from tests.clusters import REPOSITORY, Cluster, wait_until
 from tests.conftest import content, make, requested
+from tests.stores import files, s3_bucket
 
 if importlib.util.find_spec("distributed") is None:
     pytest.skip("Dask's distributed is not installed", allow_module_level=True)
@@ -291,6 +293,40 @@ def test_a_worker_that_does_not_see_the_sources_leaves_no_sample_out(two, voc, o
     with pytest.raises(StorageError, match=r"^worker tcp://\S+: .* found no such folder"):
         spread(request, found, engine, 1)
     assert manifest.load(out) is None
+
+
+FAULTS = {"busy": 503, "broken": 500, "forbidden": 403, "cut": "lost"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_store_in_trouble_ends_a_build_that_is_finished_later(
+    fault, on_error, moto, faulty, voc, tmp_path
+):
+    url = f"s3://engines-{time.time_ns()}"
+    s3_bucket(moto, url.removeprefix("s3://"))
+    asked = {"on_error": on_error, **SHARDS}
+    make(voc, tmp_path / "here", **asked)
+    mine = Cluster(tmp_path)
+    try:
+        mine.start(2, **{stores.SECONDS: "2"})
+        faulty.fault = lambda _, method, path: (
+            fault if method == "PUT" and "train-00003" in path.partition("?")[0] else None
+        )
+        with pytest.raises(StorageError, match=r"^worker tcp://\S+: s3://.*train-00003[^\n]*$"):
+            make_dask(mine.address, voc, f"{url}/out", **asked)
+        assert manifest.load(f"{url}/out") is None
+        faulty.fault = lambda *_: None
+        assert make_dask(mine.address, voc, f"{url}/out", **asked).rejects == ()
+        there = {name: data for name, data in files(f"{url}/out").items() if "-of-" in name}
+        here = content(tmp_path / "here")
+        assert {name: data for name, data in there.items() if "/" not in name} == {
+            name: data for name, data in here.items() if "-of-" in name and "/" not in name
+        }
+        assert files(f"{url}/out")["manifest.json"] == here["manifest.json"]
+    finally:
+        mine.close()
 
 
 def test_results_stand_in_the_order_of_their_tasks(two):

@@ -20,12 +20,12 @@ ELSEWHERE = ["--job_endpoint=localhost:1"]
 def told(error, folder, flags=ELSEWHERE, exits=()):
     """Return what is raised of an error of Beam."""
     name = "PortableRunner" if flags is ELSEWHERE else "beam"
-    mine = processes.Processes(str(folder))
-    mine.exits.extend(exits)
     with (
+        processes.watched(str(folder)) as mine,
         pytest.raises(Exception, match=r".") as caught,
         failures.clear(options.parse(name, flags), mine, lambda lost: f"at {len(lost)} shards"),
     ):
+        mine.exits.extend(exits)
         raise error
     return caught.value
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dsbuild import manifest, scan
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.job import Job
 from tests.conftest import make
 from tests.test_statistics import damage
@@ -69,7 +69,7 @@ def test_in_processes(command, damaged, run, tmp_path):
     place = f"--temp_location={tmp_path / 'place'}"
     there = run(command, damaged, "--json", "--runner", "beam", "--", *PROCESSES, place)
     assert document(there) == here
-    assert [list(files) for _, _, files in os.walk(tmp_path / "place")] == [[], []]
+    assert not any(files for _, _, files in os.walk(tmp_path / "place"))
 
 
 @pytest.mark.slow
@@ -108,6 +108,14 @@ def length(task, advance):
 def test_a_result_that_is_missing_tells_what_to_do(tmp_path):
     with pytest.raises(DsbuildError, match="--temp_location"):
         jobs.kept(str(tmp_path), "result-0")
+
+
+def test_trouble_with_a_result_is_no_folder_that_workers_do_not_see(tmp_path):
+    (tmp_path / "result-0").mkdir()
+    (tmp_path / "result-0" / "file").touch()
+    with pytest.raises(StorageError, match="cannot be read: Is a directory") as caught:
+        jobs.kept(str(tmp_path), "result-0")
+    assert "--temp_location" not in str(caught.value)
 
 
 def test_options_that_a_runner_misses_are_an_error():

@@ -44,7 +44,7 @@ class Job(Generic[Task, Result]):
     samples: int
     title: str
     unit: str = "samples"
-    named: Callable[[Task], str] = str
+    named: Callable[[Task], str] = lambda task: str(getattr(task, "path", task))
 
     def run(self, workers: int = 1, quiet: bool = True) -> list[Result]:
         """Return the results in the order of the tasks.
