@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.sax.saxutils import escape
 
 from dsbuild import storage
+from dsbuild.folder.holder import HOLDER
+from dsbuild.storage import lease
 
 SECRET = "wJalrXUtnFEMI"  # of all credentials: no error may show it
 
@@ -299,3 +301,10 @@ def files(url):
         else:
             found[name] = storage.read(path)[0]
     return found
+
+
+def built(url, receipts=False):
+    """Return what `content` does, of a folder on a store; or the receipts, too."""
+    alone = (f".dsbuild/{lease.TENURE}", f".dsbuild/{HOLDER}")  # which only stores have
+    found = {name: data for name, data in files(url).items() if name not in alone}
+    return {name: data for name, data in found.items() if receipts or "receipts" not in name}

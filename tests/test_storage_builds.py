@@ -7,18 +7,10 @@ import time
 import pytest
 
 from dsbuild import storage
-from dsbuild.folder.holder import HOLDER
 from dsbuild.storage import lease, stores
 from tests import fakes
 from tests.conftest import content
-from tests.stores import SECRET, files, s3_bucket, upload
-
-
-def built(url):
-    """Return what `content` does, of a folder on a store."""
-    alone = (f".dsbuild/{lease.TENURE}", f".dsbuild/{HOLDER}")  # which only stores have
-    found = {name: data for name, data in files(url).items() if "receipts" not in name}
-    return {name: data for name, data in found.items() if name not in alone}
+from tests.stores import SECRET, built, files, s3_bucket, upload
 
 
 @pytest.fixture

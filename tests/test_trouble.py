@@ -13,7 +13,7 @@ from dsbuild.errors import DataError, StorageError
 from dsbuild.storage import stores
 from tests import fakes
 from tests.conftest import content, make, requested
-from tests.stores import files, s3_bucket, upload
+from tests.stores import built, files, s3_bucket, upload
 from tests.test_storage import fifo
 
 KEYS = ["2007_000001", "2007_000002"]
@@ -81,8 +81,7 @@ def test_no_trouble_leaves_a_sample_out(behind, faulty, tree, out, run, name, fa
     faulty.fault = lambda *_: None
     assert run(*words(behind)).exit_code == 0
     make(tree, out, splits=("train",), shards=2)
-    there = {name: data for name, data in files(f"{behind}/out").items() if "receipts" not in name}
-    assert there == content(out)
+    assert built(f"{behind}/out") == content(out)
 
 
 @pytest.mark.parametrize("fault", ["short", "shrunk"])
@@ -155,13 +154,13 @@ def test_no_trouble_is_a_damaged_record(behind, faulty, run, fault, command):
 @pytest.mark.parametrize("name", ["train-00001", "receipts/train-00001", "recipe.json"])
 def test_no_trouble_is_repaired(behind, faulty, run, name):
     assert run(*words(behind)).exit_code == 0
-    before = files(f"{behind}/out")
+    before = built(f"{behind}/out", receipts=True)
     failing(faulty, 403, name)
     with pytest.raises(StorageError) as caught:
         repair.repair(f"{behind}/out", f"{behind}/VOC2012")
     assert not isinstance(caught.value, DataError)
     faulty.fault = lambda *_: None
-    assert files(f"{behind}/out") == before
+    assert built(f"{behind}/out", receipts=True) == before
 
 
 def kept(tree, out, notes=None):
