@@ -144,6 +144,10 @@ def serve():
                 _child(**asked)  # which never returns
             codes[answer] = None
         print(json.dumps(answer), flush=True)
+    for pid in codes:  # whose test was killed
+        if _code(codes, pid) is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def _code(codes, pid):

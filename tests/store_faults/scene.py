@@ -163,12 +163,14 @@ def _large(folder):
     root = fakes.voc(folder, train=4, val=2)
     rng = np.random.default_rng(0)
     for path in sorted(pathlib.Path(root, "JPEGImages").iterdir()):
-        size = Image.open(path).size
-        size = 40 * size[0], 40 * size[1]
+        with Image.open(path) as image:
+            size = 40 * image.width, 40 * image.height
         noise = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
         Image.fromarray(noise).save(path, quality=90)
         label = pathlib.Path(root, "SegmentationClass", f"{path.stem}.png")
-        Image.open(label).resize(size, Image.Resampling.NEAREST).save(label)
+        with Image.open(label) as image:
+            larger = image.resize(size, Image.Resampling.NEAREST)
+        larger.save(label)
     return root
 
 
