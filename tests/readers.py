@@ -152,9 +152,8 @@ def _tensorflow(path):
     return list(map(of_tf, dsbuild.tf_dataset(path)))
 
 
-def keras(path, context, first):
-    """Read in the pool of Keras, whose processes start by the default method."""
-    multiprocessing.set_start_method(context.get_start_method(), force=True)
+def _batches(data):
+    """Return a data set of Keras, which is imported here alone."""
     import keras
 
     class Batches(keras.utils.PyDataset):
@@ -164,10 +163,19 @@ def keras(path, context, first):
         def __getitem__(self, number):
             return one(data, number)
 
-    data = _begun(path, first)
+        def __reduce__(self):
+            return _batches, (data,)
+
+    return Batches()
+
+
+def keras(path, context, first):
+    """Read in the pool of Keras, whose processes start by the default method."""
+    multiprocessing.set_start_method(context.get_start_method(), force=True)
     from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
 
-    queue = OrderedEnqueuer(Batches(), workers=2, use_multiprocessing=True)
+    data = _begun(path, first)
+    queue = OrderedEnqueuer(_batches(data), workers=2, use_multiprocessing=True)
     queue.start()
     try:
         return [next(queue.get()) for _ in range(len(data))]
