@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dsbuild.errors import DsbuildError, SampleError, StorageError
+from dsbuild.errors import DsbuildError, LostLease, SampleError, StorageError
 from dsbuild.job import Advance, Result, Task, tune
 
 
@@ -41,6 +41,8 @@ def call(task: Task, work: Callable[[Task, Advance], Result]) -> Done:
         return Done(work(task, advance), samples=done[0], bytes=done[1])
     except SampleError as error:
         return Done(error=SampleError(str(error)))
+    except LostLease as error:
+        return Done(error=error)
     except (StorageError, OSError, MemoryError) as error:
         return _trouble(error)
     except DsbuildError as error:

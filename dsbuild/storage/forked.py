@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import temporary, urls
+from dsbuild.storage import fencing, forks, temporary, urls
 from dsbuild.storage.helper import Helper
 from dsbuild.storage.local import Stamp
 
@@ -138,7 +138,7 @@ def writing(url: str) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def placing(url: str) -> Iterator[str]:
     """Give a temporary name on this machine to a writer that opens files itself."""
-    urls.split(url)
+    _unlocked(url)
     with temporary.named(url), tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
         path = os.path.join(folder, os.path.basename(url))
         yield path
@@ -147,4 +147,11 @@ def placing(url: str) -> Iterator[str]:
 
 def remove(*urls: str) -> None:
     """Remove objects of one bucket, many by one request; one that is not there is no error."""
+    _unlocked(urls[0])
     _ask(urls[0], "remove", *urls)
+
+
+def _unlocked(url: str) -> None:
+    """Raise StorageError where a URL may be written under a lock alone: no request carries it."""
+    if fencing.over(url):
+        raise StorageError(f"{url}: {forks.REFUSED}")

@@ -74,7 +74,8 @@ class _Lease:
 
     def __init__(self, url: str):
         self._url = url
-        self._store, self._key = stores.at(url)
+        # A request that stalls is given up soon enough for the next one to renew the lock.
+        self._store, self._key = stores.at(url, BEAT / 2)
         self._name, self._beats = secrets.token_hex(8), itertools.count()
         self._mine: Any = None  # the version that this process wrote last
         self.lost = False
@@ -123,7 +124,7 @@ class _Lease:
             # A store that is away for a moment is tried again at the next beat; if that is
             # too late, the version that is there then tells.
             with contextlib.suppress(StorageError):
-                if not self._write(self._mine):
+                if not self._write(self._mine, BEAT):
                     self.lost = True
                     return
 
@@ -136,16 +137,17 @@ class _Lease:
             if not self.lost and fencing.clock() - begin < WATCH / 2:
                 remote.remove(self._url)
 
-    def _write(self, mode: Any) -> bool:
+    def _write(self, mode: Any, seconds: float | None = None) -> bool:
         """Write the lock if it is still as `mode` says; tell whether it is ours now.
 
-        A mode of None is of a lock that was gone when it was looked at.
+        A mode of None is of a lock that was gone when it was looked at. `seconds` is for how long
+        it is tried, as long as the user says by default.
         """
         if mode is None:
             return False
         content = f"{self._name} {next(self._beats)}\n".encode()
         put = functools.partial(self._put, content, mode)
-        return stores.ask(self._url, "written", put)
+        return stores.ask(self._url, "written", put, stores.tries(self._url, seconds))
 
     def _put(self, content: bytes, mode: Any) -> bool:
         library = stores.library()

@@ -12,6 +12,7 @@ import time
 
 from dsbuild import waiting
 from dsbuild.errors import StorageError
+from dsbuild.storage import urls
 
 SECONDS = "DSBUILD_STORE_SECONDS"  # how long an outage is waited for
 OPTION = "--store-seconds"
@@ -58,6 +59,11 @@ def forget() -> None:
     """Forget all outages, and which stores were reached."""
     _outages.clear()
     _reached.clear()
+
+
+def reach() -> None:
+    """Take all stores for reached, as the process was that this one works for."""
+    _reached.update(urls.SCHEMES)
 
 
 class Tries:

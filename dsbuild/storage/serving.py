@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from dsbuild.errors import DsbuildError
-from dsbuild.storage import remote, window
+from dsbuild.storage import patience, remote, window
 from dsbuild.storage.local import Stamp
 
 READY = -1  # the number of the first message, sent once the process is up
@@ -52,6 +52,7 @@ def serve() -> None:
     end = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sending, operations = threading.Lock(), _operations()
+    patience.reach()  # the process that was forked had an answer before
 
     def answer(number: int, name: str, arguments: tuple) -> None:
         try:
