@@ -583,7 +583,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path, workers):
     expected = content(tmp_path / "whole")
     rng = random.Random(workers)
     out, killed = str(tmp_path / "out"), 0
-    while killed < 20:
+    while killed < 10:
         if kill_at_random(voc, out, rng, options, longest):
             # Finished before the shot: what it left is right, and the next round begins anew.
             assert content(out) == expected

@@ -115,6 +115,7 @@ def behind(faulty, moto, voc):
     return f"s3://{name}"
 
 
+@pytest.mark.slow
 def test_faults_lose_nothing_and_double_nothing(behind, faulty, local, run):
     faults = {7: 503, 11: "cut", 13: 500, 17: "lost", 19: 429}
     faulty.fault = lambda number, *_: next((faults[n] for n in faults if not number % n), None)

@@ -339,6 +339,7 @@ def test_photos_of_other_formats_have_the_pixels_that_predict_sees():
         np.testing.assert_array_equal(found, viewed.pixels(data.getvalue()))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow says of such EXIF
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 200), st.binary(max_size=12))
 def test_damaged_exif_is_no_orientation(at, junk):
