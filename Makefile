@@ -8,6 +8,8 @@ BASE := $(VENV)/.base
 TEST := $(VENV)/.test
 BEAM := .venv-beam
 TEST_BEAM := $(BEAM)/.test
+# Many tests wait for processes and stores, so there is work for one process more than cores.
+TESTERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 TESTS_BEAM := $(wildcard tests/test_pipelines_*.py tests/test_dataflow.py tests/test_portable.py tests/test_cluster.py)
 
 .DEFAULT_GOAL := help
@@ -41,10 +43,10 @@ demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, check and inspe
 	$(BIN)/dsbuild inspect demo/tfrecord
 
 test: $(TEST) ## Run the tests (but for the slow ones)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow"
 
 test-beam: $(TEST_BEAM) ## Run the tests of the pipelines, with Apache Beam (but for the slow ones)
-	$(BEAM)/bin/python -m pytest -m "not slow" $(TESTS_BEAM)
+	$(BEAM)/bin/python -m pytest -n $(TESTERS) -m "not slow" $(TESTS_BEAM)
 
 test-all: $(TEST) $(TEST_BEAM) ## Run all tests
 	$(BIN)/python -m pytest -o faulthandler_timeout=3600
