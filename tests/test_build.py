@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from dsbuild import manifest, shard, storage, tfrecord
+from dsbuild import build, manifest, shard, storage, tfrecord
 from dsbuild.audit import audit
 from dsbuild.errors import LayoutError, PlanError, ShardError, StorageError
 from dsbuild.layouts.pairs import Pairs
@@ -408,6 +408,31 @@ def test_a_failed_rebuild_by_another_recipe_is_not_mixed_in(voc, out):
         make(voc, out, splits=("train", "val"), shards=2, extras=("edges",), overwrite=True)
     with pytest.raises(PlanError, match="unfinished build of"):
         make(voc, out, splits=("train",), shards=2)
+
+
+def test_an_unfinished_build_gives_way_to_another_recipe(voc, tmp_path, out):
+    path = pathlib.Path(voc, "JPEGImages/2007_000009.jpg")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500])
+    with pytest.raises(shard.example.Rejected):
+        make(voc, out, shards=6)
+    assert list(pathlib.Path(out, ".dsbuild/receipts").iterdir())
+    path.write_bytes(whole)
+    request, notes = requested(voc, out, shards=6, extras=("edges",)), []
+    build.build(request, audit(request), note=notes.append)
+    assert any("the recipe changed: extras" in line for line in notes)
+    assert any("again: its recipe or its samples changed" in line for line in notes)
+    make(voc, str(tmp_path / "fresh"), shards=6, extras=("edges",))
+    assert content(out) == content(tmp_path / "fresh")
+
+
+def test_a_finished_build_without_its_manifest_gives_way_to_none(voc, out):
+    make(voc, out, shards=2)
+    os.remove(os.path.join(out, "manifest.json"))
+    before = content(out)
+    with pytest.raises(PlanError, match="extras"):
+        make(voc, out, shards=2, extras=("edges",))
+    assert content(out) == before
 
 
 @pytest.mark.parametrize(

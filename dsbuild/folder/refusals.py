@@ -121,13 +121,13 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = ""
 
 
 def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise PlanError where a build would replace or remove shards that are whole.
+    """Raise PlanError if a build would replace or remove whole shards of a finished build.
 
-    `planned` is split -> name of a shard -> digest of its plan. An unfinished build of the
-    same recipe is no loss: it goes on.
+    `planned` is split -> name of a shard -> digest of its plan. A build that was never finished
+    gives way to any other: the folder's differences and the shards that go are noted.
     """
     names = shards(out)
-    if not any(_has_receipt(out, name) for name in names):
+    if not _was_finished(out) or not any(_has_receipt(out, name) for name in names):
         return
     before, now = made(out), normal(recipe.document())
     if not before:
@@ -163,6 +163,13 @@ def refuse_source(out: str, root: str) -> None:
     _refuse(
         out,
         [f"none of its samples that were compared has the same files in {root}: another source"],
+    )
+
+
+def _was_finished(out: str) -> bool:
+    """Tell whether a folder ever had a manifest, lost ones included: what describes it is left."""
+    return bool(entries(out)) or any(
+        storage.stamp(storage.join(out, name)) for name in descriptions(out)
     )
 
 
