@@ -96,6 +96,25 @@ def test_who_holds_it_writes_as_ever(bucket, what):
     assert found[0] == found[1]
 
 
+def test_an_answer_that_waited_is_not_believed(faulty, moto, monkeypatch):
+    monkeypatch.setattr(fencing, "_FRESH", 0.3)
+    bucket = f"waited-{secrets.token_hex(4)}"
+    s3_bucket(moto, bucket)
+    out = f"s3://{bucket}/out"
+    put(lock_of(out), b"me 0\n")
+
+    def late(handler, body):
+        status, headers, data = handler.ask(body)
+        take_over(out)
+        time.sleep(0.5)  # as for a process that is stopped with the answer on its way
+        handler.tell(status, data, headers)
+
+    faults = iter([late])
+    faulty.fault = lambda *_: next(faults, None)
+    with pytest.raises(LostLease):
+        Hold(lock_of(out), "me").check()
+
+
 def test_other_folders_are_others(bucket):
     with pytest.raises(LostLease), storage.lock(lock_of(f"{bucket}/out")):
         take_over(f"{bucket}/out")

@@ -20,6 +20,7 @@ from dsbuild.errors import LostLease, StorageError
 from dsbuild.storage import stores, urls
 
 _FRESH = 1.0  # seconds for which a look at the lock stands for the writes that follow
+_LOOKS = 4  # at a lock, on a store that takes longer than that to answer
 _FEW = 64  # objects of which the version is kept that was written last
 _TRIES = 8  # versions of one object that are met before it is given up
 # It goes on while the machine sleeps and while the process is stopped.
@@ -53,16 +54,20 @@ class Hold:
     def check(self, fresh: bool = False) -> None:
         """Raise LostLease where the lock is not ours any more.
 
-        A look is good for a second, unless a fresh one is asked for.
+        A look is good for a second, unless a fresh one is asked for. One that took longer is
+        repeated: the answer may have waited for a process that was stopped.
         """
         if not (fresh or self.due()):
             return
-        now = clock()
-        seen = look(self.url)
-        if seen is None or not seen[0].startswith(self.name.encode()):
-            _looked.pop(self.name, None)
-            raise lost(self.url)
-        _looked[self.name] = now
+        for _ in range(_LOOKS):
+            now = clock()
+            seen = look(self.url)
+            if seen is None or not seen[0].startswith(self.name.encode()):
+                _looked.pop(self.name, None)
+                raise lost(self.url)
+            _looked[self.name] = now
+            if not self.due():
+                return
 
 
 _HOLDS: contextvars.ContextVar[tuple[Hold, ...]] = contextvars.ContextVar("holds", default=())
@@ -158,6 +163,7 @@ def write(url: str, store: Any, key: str, data: bytes) -> None:
     if hold is None:
         attempt(store, key, data, "overwrite")
         return
+    hold.check()
     mode = _wrote.pop((hold, url), "create")
     for _ in range(_TRIES):
         made = attempt(store, key, data, mode)
