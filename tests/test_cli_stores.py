@@ -74,7 +74,11 @@ def test_a_typo_in_the_scheme(said):
     ("endpoint", "expected"),
     [
         ("http://127.0.0.1:1", "nothing listens at 127.0.0.1:1; check AWS_ENDPOINT_URL"),
-        ("http://no-such.invalid:9", "no host is known as no-such.invalid:9; check AWS_ENDPOINT"),
+        pytest.param(
+            "http://no-such.invalid:9",
+            "no host is known as no-such.invalid:9; check AWS_ENDPOINT",
+            marks=pytest.mark.slow,
+        ),
         ("127.0.0.1:9000", "AWS_ENDPOINT_URL: found no URL of a host"),
         (None, "no host is known as s3.no-region.amazonaws.com; check AWS_ENDPOINT_URL, which is"),
     ],

@@ -283,7 +283,10 @@ def test_a_store_that_stays_away_is_an_error_in_time(faulty, monkeypatch):
         assert time.monotonic() - begin < 10  # one budget for one outage, whoever meets it
 
 
-@pytest.mark.parametrize("fault", [500, 503, 429, 408, "lost", stalled])
+@pytest.mark.parametrize(
+    "fault",
+    [503, "lost", stalled, *(pytest.param(one, marks=pytest.mark.slow) for one in (408, 429, 500))],
+)
 def test_an_outage_is_waited_for(faulty, moto, monkeypatch, fault):
     monkeypatch.setenv(stores.SECONDS, "20")
     monkeypatch.setattr(stores, "_STALL", 0.5)
