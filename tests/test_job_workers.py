@@ -98,6 +98,15 @@ def test_ctrl_c_ends_all(tmp_path, method):
     assert not (tmp_path / "whole").exists()
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 0.1])
+def test_ctrl_c_while_workers_start(tmp_path, seconds):
+    with process_of(f"run_counting({str(tmp_path)!r})", "spawn") as process:
+        until(lambda: len(children(process.pid)) > 1)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        assert ended(process, 20) == "interrupted\n"
+
+
 def count(task, advance):
     pathlib.Path(task, "begun").touch()
     for _ in range(3000):

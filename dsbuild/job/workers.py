@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from typing import Any, NoReturn
 
 from dsbuild import waiting
@@ -101,7 +102,10 @@ class _Worker:
         # them is open nobody hears that we died.
         ours = [self.pipe, *(one.pipe for one in before)] if method == "fork" else []
         self.process = context.Process(target=_serve, args=(theirs, ours), daemon=True)
-        self.process.start()
+        if method != "fork":
+            resource_tracker.ensure_running()  # whose start would let interruptions through
+        with _interruptions_held():
+            self.process.start()
         theirs.close()
         self.task: int | None = None
         self.name = ""
@@ -146,6 +150,19 @@ class _Worker:
             f"a worker process died{at}; the system may have killed it for want of memory: run "
             "the same command again with fewer --workers, finished shards are kept"
         )
+
+
+@contextlib.contextmanager
+def _interruptions_held() -> Iterator[None]:
+    """Hold back Ctrl-C for a while, here and in a process that is started meanwhile.
+
+    A worker hears it before it can ignore it, and dies aloud in the middle of its start.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(workers: Iterable[_Worker]) -> None:
