@@ -16,7 +16,7 @@ def describe(
 
     What `terms` tells is kept for later builds, beside what earlier ones told. Works for
     folders of earlier versions; shards and schema stay as they are, and the manifest but for the
-    digests of these files. `note` is told where another dsbuild holds the folder. Raises
+    digests of these files. `note` is called if another dsbuild holds the folder. Raises
     PlanError where the folder is not finished, or holds files of others by these names.
     """
     path = storage.join(out, manifest.NAME)

@@ -2,9 +2,9 @@
 
     .dsbuild/receipts/<shard>.json
 
-A receipt holds two digests: `digest`, of all but the times of the sources and the builder's
-number, which stands in the manifest, too, and is the same wherever sources and folder lie; and
-`seal`, of the whole file.
+A receipt holds two digests. `digest` covers all but the times of the sources and the builder's
+number; the manifest repeats it, and it is the same wherever sources and folder lie. `seal` covers
+the whole file.
 """
 
 import dataclasses

@@ -104,7 +104,7 @@ def ensure_joined(place: Place, advance: Advance, *, request: Request, parts: in
 
 
 def name(place: Place) -> str:
-    """Return the name of the shard whose plan stands at a place; the place where that is gone."""
+    """Return the name of the shard planned at a place; the place itself if its plan is gone."""
     try:
         return files.read(place).name
     except DsbuildError:

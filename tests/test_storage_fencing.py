@@ -340,6 +340,20 @@ def test_workers_of_an_engine_write_nothing_more(s3, voc, parts, monkeypatch):
     assert files(out) == before
 
 
+def let_go(first, finished):
+    """Let a build that was stopped, and its request, go on; return what it says until it ends."""
+    finished.set()
+    os.killpg(first.pid, signal.SIGCONT)
+    return first.communicate(timeout=60)[1]
+
+
+def end(first, finished):
+    """Leave nothing of a build behind, whatever became of it."""
+    finished.set()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(first.pid, signal.SIGKILL)
+
+
 SLOW = "from dsbuild.storage import lease; lease.BEAT = 0.2\nfrom dsbuild.cli import main; main()"
 
 
@@ -375,13 +389,9 @@ def test_a_build_that_was_stopped_leaves_another_recipes_alone(
         assert "another dsbuild locked it" in result.stderr
         before = files(out)
         faulty.seen.clear()
-        finished.set()
-        os.killpg(first.pid, signal.SIGCONT)
-        _, said = first.communicate(timeout=60)
+        said = let_go(first, finished)
     finally:
-        finished.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(first.pid, signal.SIGKILL)
+        end(first, finished)
     assert first.returncode == 1
     assert f"error: {out}: another dsbuild took the lock over" in said
     assert "Traceback" not in said
@@ -539,13 +549,9 @@ def test_wherever_a_build_is_stopped_the_other_one_stands(
         result = run("voc", voc, out, *options, *one)
         assert result.exit_code == 0, result.stderr
         before = files(out)
-        finished.set()
-        os.killpg(first.pid, signal.SIGCONT)
-        _, said = first.communicate(timeout=60)
+        said = let_go(first, finished)
     finally:
-        finished.set()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(first.pid, signal.SIGKILL)
+        end(first, finished)
     assert files(out) == before, f"seed {seed}: request {number}, held {held}: {said}"
     assert first.returncode == 1
     assert "took the lock over" in said

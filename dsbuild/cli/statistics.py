@@ -49,7 +49,7 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
             echo(shown.statistics_text(made))
         try:
             statistics.keep(made)
-        except StorageError as error:  # they are told already, and are made again at will
+        except StorageError as error:  # they were printed, and can be computed again
             note(str(error))
         for fault in made["unreadable"][:_FEW]:
             problem(shown.fault_text(fault))

@@ -145,7 +145,7 @@ class _Hand:
         yield number, found
 
     def _look(self) -> None:
-        """Ask who is there; a task for those that left is dealt anew."""
+        """Ask which workers are left; reassign tasks of those that are gone."""
         self._threads = client.threads(self._dask, self._scheduler)
         self._due = time.monotonic() + _PATIENCE
         for number, given in [*self._given.items()]:

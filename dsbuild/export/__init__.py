@@ -73,7 +73,7 @@ def export(
 
     Files whose source and settings are unchanged are kept; those of an earlier export that
     are no longer asked for are removed. Raises PlanError where OUT holds files of others
-    that readers would take for its shards. `note` is told where another export holds OUT.
+    that readers would take for its shards. `note` is called if another export holds OUT.
     """
     _check(path, out, target)
     shards = plan(path, target, workers, quiet)

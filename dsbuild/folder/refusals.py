@@ -127,7 +127,7 @@ def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[s
     gives way to any other: the folder's differences and the shards that go are noted.
     """
     names = shards(out)
-    if not _was_finished(out) or not any(_has_receipt(out, name) for name in names):
+    if not any(_has_receipt(out, name) for name in names) or not _was_finished(out):
         return
     before, now = made(out), normal(recipe.document())
     if not before:
@@ -168,9 +168,7 @@ def refuse_source(out: str, root: str) -> None:
 
 def _was_finished(out: str) -> bool:
     """Tell whether a folder ever had a manifest, lost ones included: what describes it is left."""
-    return bool(entries(out)) or any(
-        storage.stamp(storage.join(out, name)) for name in descriptions(out)
-    )
+    return bool(entries(out)) or not set(descriptions(out)).isdisjoint(storage.names(out))
 
 
 def _has_receipt(out: str, name: str) -> bool:

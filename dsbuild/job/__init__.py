@@ -94,7 +94,7 @@ def _without_threads_of_opencv() -> Iterator[None]:
 
 @contextlib.contextmanager
 def unlogged() -> Iterator[None]:
-    """Keep what libraries log off the terminal: what a user can mend is raised, and said once."""
+    """Keep library logs off the terminal: what a user can fix is raised and printed once."""
     import logging  # here, since one process alone has no use for it
 
     before = logging.root.manager.disable

@@ -14,6 +14,7 @@ from dsbuild.errors import StorageError
 from dsbuild.storage import fencing, forks, temporary, urls
 from dsbuild.storage.helper import Helper
 from dsbuild.storage.local import Stamp
+from dsbuild.storage.raw import RawObject
 
 _PART = 1 << 18  # the least that is requested at a time, in bytes
 
@@ -98,28 +99,15 @@ def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
             ask("end", name)
 
 
-class _Far(io.RawIOBase):
+class _Far(RawObject):
     """A raw file over an object that the helper has open; `part(offset, size)` reads from it."""
 
     def __init__(self, part: Callable[[int, int], bytes], size: int):
-        self._part, self._size, self._at = part, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
+        super().__init__(size)
+        self._part = part
 
     def readinto(self, buffer: Any) -> int:
-        part = self._part(self._at, len(buffer)) if self._at < self._size else b""
+        part = self._part(self._at, len(buffer)) if self._at < self.size else b""
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
@@ -11,6 +10,7 @@ from typing import Any, BinaryIO
 from dsbuild.errors import NoFileError, StorageError
 from dsbuild.storage import fencing, stores, temporary, troubles, uploads, urls, whole
 from dsbuild.storage.local import Stamp
+from dsbuild.storage.raw import RawObject
 
 PART = 8 << 20  # bytes in memory before a file is spooled to disk
 _FIRST, _MOST = 1 << 18, 8 << 20  # bytes that a reader asks for: at first, and reading on
@@ -158,7 +158,7 @@ def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
         yield file, raw.size
 
 
-class _Ranges(io.RawIOBase):
+class _Ranges(RawObject):
     """An object as a raw file, fetched by ranges that grow while it is read in order.
 
     All are of one version of the object: a range of another one is an error.
@@ -168,23 +168,9 @@ class _Ranges(io.RawIOBase):
         self._url = url
         self._store, self._key = stores.at(url)
         meta = _head(url, "read")
-        self.size, self.stamp, self._version = meta["size"], _stamp(meta), meta["e_tag"]
-        self._at = self._start = 0
-        self._data, self._ahead = b"", _FIRST
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
+        super().__init__(meta["size"])
+        self.stamp, self._version = _stamp(meta), meta["e_tag"]
+        self._start, self._data, self._ahead = 0, b"", _FIRST
 
     def readinto(self, buffer: Any) -> int:
         if self._at >= self.size:
