@@ -347,3 +347,17 @@ def check_held(url):
 def test_a_file_that_was_open_at_a_fork_is_an_error(s3):
     storage.write(f"{s3}/c", DATA)
     fresh(f"check_held({s3 + '/c'!r})")
+
+
+def check_shadowed(url, folder):
+    """Read in a forked process whose path has another `typing`, as while OpenCV is imported."""
+    assert storage.read(url)[0] == b"one"
+    sys.path.insert(1, folder)
+    assert forked(storage.read, url)[0] == b"one"
+
+
+def test_a_module_named_as_one_of_python_does_not_keep_a_helper_from_starting(s3, tmp_path):
+    (tmp_path / "typing").mkdir()
+    (tmp_path / "typing" / "__init__.py").write_text("raise ImportError('another typing')")
+    storage.write(f"{s3}/a", b"one")
+    fresh(f"check_shadowed({s3 + '/a'!r}, {str(tmp_path)!r})")

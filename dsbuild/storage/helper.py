@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 from concurrent.futures import Future
 from multiprocessing import spawn, util
@@ -114,12 +115,17 @@ class Helper:
 def _start(theirs: socket.socket) -> subprocess.Popen:
     """Start the process with a socket as its standard input."""
     code = "from dsbuild.storage.serving import serve; serve()"
+    # The standard library comes first. While another thread imports OpenCV, its folder is on the
+    # path, with a module named `typing`.
+    library = {*map(sysconfig.get_path, ("stdlib", "platstdlib"))}
+    library |= {os.path.join(folder, "lib-dynload") for folder in library}
+    paths = sorted(map(os.path.abspath, sys.path), key=lambda path: path not in library)
     try:
         return subprocess.Popen(
             [spawn.get_executable(), "-P", "-c", code],
             stdin=theirs,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C must not reach it: it ends with this process
         )
     except OSError as error:
