@@ -10,7 +10,7 @@ BEAM := .venv-beam
 TEST_BEAM := $(BEAM)/.test
 # Many tests wait for processes and stores, so there is work for one process more than cores.
 TESTERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
-TESTS_BEAM := $(wildcard tests/test_pipelines_*.py tests/test_dataflow.py tests/test_portable.py tests/test_cluster.py)
+TESTS_BEAM := tests/pipelines tests/engines/test_dask.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-beam test-all lint format docs bench bench-engines bench-train fuzz stress clean
@@ -37,7 +37,7 @@ $(TEST_BEAM): setup.cfg pyproject.toml | $(BEAM)
 
 demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, check and inspect them
 	@rm -rf demo
-	$(BIN)/python -m tests.fakes demo
+	$(BIN)/python -m tests.support.fakes demo
 	$(BIN)/dsbuild voc demo demo/tfrecord --shards 4
 	$(BIN)/dsbuild validate demo/tfrecord
 	$(BIN)/dsbuild inspect demo/tfrecord
@@ -61,7 +61,7 @@ format: $(TEST) ## Mend style and format
 	$(BIN)/ruff format .
 
 docs: $(TEST) ## Write docs/cli.md anew from --help
-	$(BIN)/python -m tests.test_docs
+	$(BIN)/python -m tests.house.test_docs
 
 bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'

@@ -44,7 +44,14 @@ def pairs_of(root: str) -> list[tuple[str, str]]:
 def make_tree(folder: str, samples: int, source: str | None, link: bool = False) -> str:
     """Make a VOC tree that repeats the source's pairs, as copies or as links to the first ones."""
     if source is None:
-        draw = [sys.executable, "-m", "tests.fakes", f"{folder}/drawn", "--samples", str(DRAWN)]
+        draw = [
+            sys.executable,
+            "-m",
+            "tests.support.fakes",
+            f"{folder}/drawn",
+            "--samples",
+            str(DRAWN),
+        ]
         source = run(draw, cwd=REPOSITORY).strip()
     base, root = pairs_of(source), f"{folder}/VOC2012"
     for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
@@ -98,11 +105,11 @@ def _decode(pairs: Sequence[tuple[str, str]], tuned: bool) -> None:
     import cv2
     import numpy as np
 
-    from dsbuild import job
+    from dsbuild import engines
     from dsbuild.images.png import chunks
 
     if tuned:
-        job.tune()
+        engines.tune()
     cv2.setNumThreads(1)
     for image, mask in pairs:
         data = np.frombuffer(read(image), np.uint8)
@@ -309,7 +316,7 @@ def show_tune(bench: argparse.Namespace) -> None:
     found = measure(rows, bench.rounds, f"{bench.folder}/out")
     keys, least = ("whole", "seconds", "user", "system"), found["tuned"]["seconds"]
     show(
-        "Bare limit in one process, with and without dsbuild.job.tune()",
+        "Bare limit in one process, with and without dsbuild.engines.job.tune()",
         "malloc | whole process | inside | user | system | inside, to tuned",
         [(k, *(row[key] for key in keys), row["seconds"] / least) for k, row in found.items()],
     )

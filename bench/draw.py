@@ -8,7 +8,7 @@ from PIL import Image
 
 from dsbuild import images
 from dsbuild.layouts.cityscapes import TRAIN_IDS, rasterise
-from tests import fakes
+from tests.support import fakes
 
 NAMES = ("building", "vegetation", "sidewalk", "car", "person", "pole", "traffic sign", "fence")
 

@@ -15,7 +15,7 @@ import build
 
 sys.path.insert(0, build.REPOSITORY)
 
-from tests.clusters import Cluster
+from tests.support.clusters import Cluster
 
 PROCESSES = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 IMPORT = "import of Beam"

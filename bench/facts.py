@@ -78,7 +78,7 @@ def shrinking(paths: Sequence[str]) -> str:
     from PIL import Image
 
     from dsbuild import images
-    from dsbuild.policy import Policy, admit
+    from dsbuild.build.image_policy import Policy, admit
 
     ours, whole, values = 0.0, 0, 0
     for path in paths:

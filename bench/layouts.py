@@ -55,9 +55,9 @@ def layout_of(kind: str):
 
 def dsbuild(root: str, kind: str, out: str, extra: str = "") -> None:
     """Build a whole folder."""
-    from dsbuild.audit import Request, audit
-    from dsbuild.build import build
-    from dsbuild.recipe import Recipe
+    from dsbuild.build.audit import Request, audit
+    from dsbuild.build.recipe import Recipe
+    from dsbuild.build.run import build
 
     recipe = Recipe(layout=layout_of(kind), extras=tuple(filter(None, [extra])))
     request = Request(recipe=recipe, root=root, out=out)
@@ -72,7 +72,8 @@ def bare(root: str, kind: str, extra: str = "", **_: str) -> None:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    from dsbuild import extras, wire
+    from dsbuild import extras
+    from dsbuild.format import example as wire
     from dsbuild.images.png import chunks, inflating
     from dsbuild.layouts.cityscapes import TRAIN_IDS
 
@@ -144,7 +145,8 @@ def extra_costs(root: str, kind: str, extra: str, **_: str) -> tuple[float, floa
     """Return means a record: ms to compute, ms to store, bytes."""
     import numpy as np
 
-    from dsbuild import extras, images, wire
+    from dsbuild import extras, images
+    from dsbuild.format import example as wire
 
     one, taken = extras.parse(extra), []
     for path, label in samples_of(root, kind)[:60]:
@@ -170,9 +172,9 @@ def run_child(name: str, words: str) -> None:
     import numpy  # noqa: F401
     import PIL.Image  # noqa: F401
 
-    from dsbuild import build, example, job  # noqa: F401
+    from dsbuild import engines
 
-    job.tune()
+    engines.tune()
     cv2.setNumThreads(1)
     arguments = json.loads(words)
     work = {child.__name__: child for child in CHILDREN}[name]

@@ -43,7 +43,8 @@ def ours(run: str):
     """Return what gives the logits of RGB as dsbuild predicts it."""
     import keras
 
-    from dsbuild.train import runs, sized
+    from dsbuild.train import runs
+    from dsbuild.train.predict import logits as sized
 
     trained = runs.load(run)
     entry = keras.Input((None, None, 3))

@@ -21,13 +21,13 @@ import build
 
 sys.path.insert(0, build.REPOSITORY)
 
-from dsbuild.audit import Request, audit
+from dsbuild.build.audit import Request, audit
+from dsbuild.build.recipe import Recipe
+from dsbuild.build.tasks import prepare
 from dsbuild.layouts import Sample
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.voc import Voc
-from dsbuild.recipe import Recipe
-from dsbuild.spread import prepare
-from tests import fakes
+from tests.support import fakes
 
 FILES = 1000
 A_SHARD = 100
@@ -73,11 +73,11 @@ def graph(asked: Request) -> int | None:
         import apache_beam as beam
     except ModuleNotFoundError:
         return None
+    from dsbuild.build import plan_files
     from dsbuild.pipelines.build import Build
-    from dsbuild.plan import files
 
     pipeline = beam.Pipeline(options=beam.options.pipeline_options.PipelineOptions([]))
-    places = pipeline | beam.Create([files.path(asked.out, "train")])
+    places = pipeline | beam.Create([plan_files.path(asked.out, "train")])
     _ = places | Build(asked, ["train"])
     return len(pipeline.to_runner_api().SerializeToString())
 

@@ -17,16 +17,16 @@ from statistics import median
 from build import SHARDS, make_tree
 
 CHILD = "_child"
-WIDTH = 64  # of dsbuild.storage.window, which no other process than the child is told
+WIDTH = 64  # of dsbuild.storage.prefetch, which no other process than the child is told
 FEW = 300  # samples for the table of widths
 
 
 def child(width: str, *arguments: str) -> None:
     """Build, reading ahead so many objects where all is done in this process."""
     from dsbuild.cli import main
-    from dsbuild.storage import window
+    from dsbuild.storage import prefetch
 
-    window.WIDTH = int(width)
+    prefetch.WIDTH = int(width)
     main(["voc", *arguments])
 
 

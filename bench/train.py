@@ -23,7 +23,7 @@ from statistics import median
 import build
 import draw
 
-from tests import fakes
+from tests.support import fakes
 
 ADAM = ("--optimiser", "adam", "--rate", "3e-3", "--batch-norm-momentum", "0.8")
 AS_IT_IS = ("--scales", "1,1", "--scale-step", "0")
@@ -137,15 +137,16 @@ def waiting(folder: str, source: str | None) -> None:
 
 def child(data: str, backbone: str, crop: str) -> None:
     """Train on batches that are asked for by hand, and print how long that takes."""
-    from dsbuild.train import boot
+    from dsbuild.train import tensorflow_env
 
-    boot.quiet()
-    from dsbuild.train import data as fed
-    from dsbuild.train import facts, fit
+    tensorflow_env.quiet()
+    from dsbuild.train import dataset
+    from dsbuild.train.fit import batches as fed
+    from dsbuild.train.fit import run as fit
     from dsbuild.train.settings import Settings
 
     asked = Settings(backbone=backbone, crop=int(crop), batch=8, val="")
-    known = facts.of(data)
+    known = dataset.of(data)
     network, _ = fit.compiled(data, asked, known, 1000)
     batches = iter(fed.batches(data, asked, known))
     for _ in range(5):  # traced, and the pipeline filled

@@ -8,14 +8,14 @@ __version__ = "0.1.0"
 
 # What users of the library need, by the module that has it; imported when it is asked for.
 _PUBLIC = {
-    "DeepLabModel": "train.deeplab",
-    "Augmentation": "decode.augment",
-    "augmented": "decode.augment",
+    "DeepLabModel": "train.predict.deeplab",
+    "Augmentation": "reader.tf.augment",
+    "augmented": "reader.tf.augment",
     "kfold": "reader",
-    "load_model": "train.serve.layers",
+    "load_model": "train.export.layers",
     "open": "reader",
-    "tf_dataset": "decode",
-    "torch_dataset": "torch",
+    "tf_dataset": "reader.tf.dataset",
+    "torch_dataset": "reader.torch.dataset",
 }
 
 
@@ -27,4 +27,4 @@ def __getattr__(name: str) -> Any:
 
 # So that `keras.saving.load_model` knows the layers of what `dsbuild export --to keras` wrote.
 if "keras" in sys.modules:
-    importlib.import_module("dsbuild.train.serve.layers")
+    importlib.import_module("dsbuild.train.export.layers")

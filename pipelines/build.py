@@ -26,18 +26,20 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 
-from dsbuild import folder, job, manifest, storage, tables
-from dsbuild.audit import Audit, Request
-from dsbuild.build import Note, Summary, finish, opened, tell
+from dsbuild import engines, storage
+from dsbuild.build import output, plan_files
+from dsbuild.build.audit import Audit, Request
+from dsbuild.build.parts import count_parts
+from dsbuild.build.plan_files import Place
+from dsbuild.build.run import Note, Summary, finish, opened, tell
+from dsbuild.build.shard import Outcome
+from dsbuild.build.tasks import ensure_joined, ensure_part, ensure_shard, name, prepare
 from dsbuild.errors import DsbuildError, SampleError, StorageError
-from dsbuild.pipelines import launch
+from dsbuild.format import manifest
+from dsbuild.inspect import tables
+from dsbuild.pipelines import run
 from dsbuild.pipelines.options import DATAFLOW, IN_PROCESS
 from dsbuild.pipelines.processes import at, bind
-from dsbuild.plan import files
-from dsbuild.plan.files import Place
-from dsbuild.shard import Outcome
-from dsbuild.shard.parts import count_parts
-from dsbuild.spread import ensure_joined, ensure_part, ensure_shard, name, prepare
 
 _SPACE = "dsbuild"  # of the counters
 _FAILED = "failed"
@@ -49,7 +51,7 @@ def build(
     options: PipelineOptions,
     note: Note = lambda _: None,
 ) -> Summary | None:
-    """Build or finish an output folder as `dsbuild.build.build` does, by a Beam runner.
+    """Build or finish an output folder as `dsbuild.build.run.build` does, by a Beam runner.
 
     Returns None where the pipeline was not run, but made into a template, or not even that.
     Shards that stand as planned are kept. Raises a DsbuildError, which leaves a folder
@@ -61,8 +63,8 @@ def build(
     parts = count_parts(shards, samples, _workers(options))
     graph = functools.partial(_graph, request=request, splits=splits, parts=parts)
     _refuse_local(request, options)
-    if launch.is_dry(options):
-        launch.run(options, graph)
+    if run.is_dry(options):
+        run.run(options, graph)
         note("Beam's --dry_run made the pipeline's graph; nothing was written, and nothing sent")
         return None
     with opened(request, audit, note) as others:
@@ -72,7 +74,7 @@ def build(
         graph = storage.unheld(graph) if staged else storage.carried(graph)
         with _told(request.out), _swept(request.out, options):
             where = functools.partial(_where, request.out)
-            result = launch.run(options, graph, note, where)
+            result = run.run(options, graph, note, where)
         if result is None:
             note(f"{request.out}: the pipeline was staged, not run; its job completes the folder")
             return None
@@ -83,7 +85,7 @@ def build(
                 "files, so name an OUT and a SOURCE that all machines reach"
             )
         kept = min(_counted(result, "shards kept"), shards)  # what is tried again counts again
-        rejects = folder.rejects(request.out)
+        rejects = output.rejects(request.out)
         tell(rejects, note)
         return Summary(document, shards - kept, kept, rejects)
 
@@ -101,7 +103,7 @@ def _refuse_local(request: Request, options: PipelineOptions) -> None:
 def _graph(
     pipeline: beam.Pipeline, request: Request, splits: Sequence[str], parts: int = 1
 ) -> None:
-    plans = [files.path(request.out, split) for split in splits]
+    plans = [plan_files.path(request.out, split) for split in splits]
     _ = pipeline | "plans" >> beam.Create(plans) | Build(request, splits, parts)
 
 
@@ -115,7 +117,9 @@ class Build(beam.PTransform):
     def expand(self, plans):
         """Return what `finish` gives, once."""
         shards = (
-            plans | "places" >> beam.FlatMap(files.places) | WriteShards(self.request, self.parts)
+            plans
+            | "places" >> beam.FlatMap(plan_files.places)
+            | WriteShards(self.request, self.parts)
         )
         return (
             plans.pipeline
@@ -175,7 +179,7 @@ class _Work(beam.DoFn):
         self.work, self.options = work, options
 
     def setup(self) -> None:
-        job.tune()
+        engines.tune()
         bind()
 
     def process(self, task):
@@ -204,7 +208,7 @@ def _workers(options: PipelineOptions) -> int:
 
 
 def _count(samples: int, size: int) -> None:
-    launch.going()
+    run.going()
     # For those who watch: a bundle that is tried again counts again. The manifest does not.
     Metrics.counter(_SPACE, "samples").inc(samples)
     Metrics.counter(_SPACE, "bytes").inc(size)
@@ -220,7 +224,7 @@ def _finish(
     """Write the manifest, or raise what failed first in the order of the plans."""
     out = request.out
     if failed:
-        plans = [files.path(out, split) for split in splits]
+        plans = [plan_files.path(out, split) for split in splits]
         ranked = sorted(failed, key=lambda one: (plans.index(one[0].path), one[0].offset))
         more = (
             f" (and {tables.count(len(failed) - 1, 'shard')} more failed)"
@@ -228,9 +232,9 @@ def _finish(
             else ""
         )
         text = ranked[0][1] + more
-        storage.write(folder.state(out, folder.FAILED), text.encode())
+        storage.write(output.state(out, output.FAILED), text.encode())
         raise SampleError(text)
-    others = folder.other_splits(out, splits, request.recipe)
+    others = output.other_splits(out, splits, request.recipe)
     receipts = [outcome.receipt for outcome in outcomes]
     finish(out, request.recipe, splits, receipts, others, request.accept)
     return splits
@@ -239,7 +243,7 @@ def _finish(
 @contextlib.contextmanager
 def _told(out: str) -> Iterator[None]:
     """Raise what `_finish` raised in a pipeline, from the file that it wrote."""
-    path = folder.state(out, folder.FAILED)
+    path = output.state(out, output.FAILED)
     try:
         yield
     except Exception:
@@ -256,7 +260,7 @@ def _swept(out: str, options: PipelineOptions) -> Iterator[None]:
     except BaseException:
         if options.view_as(StandardOptions).runner == IN_PROCESS:
             with contextlib.suppress(StorageError):
-                folder.sweep(out)
+                output.sweep(out)
         raise
 
 
@@ -264,8 +268,8 @@ def _where(out: str, lost: Sequence[Place]) -> str:
     """Say which shards a worker was at that died, or which are not finished."""
     if lost:
         return f"it was at {', '.join(map(name, lost))}"
-    done = set(storage.names(folder.state(out, "receipts")))
-    left = [line.name for line in files.lines(out) if f"{line.name}.json" not in done]
+    done = set(storage.names(output.state(out, "receipts")))
+    left = [line.name for line in plan_files.lines(out) if f"{line.name}.json" not in done]
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""
     return f"not finished are {left[0]}{more}" if left else "all shards are finished"
 

@@ -29,7 +29,7 @@ _RAISED = re.compile(
 )
 _STEP = re.compile(r" \[while running [^\n]*$")
 _FRAME = re.compile(r'^ +File ".*[/\\](?:dsbuild|pipelines)[/\\].*", line \d', re.MULTILINE)
-_OURS = ("dsbuild.errors.", "dsbuild.example.")
+_OURS = ("dsbuild.errors.", "dsbuild.build.encode.")
 # What is raised of the world around a worker: disks, memory, somebody who stops it.
 _WORLD = (OSError, MemoryError, KeyboardInterrupt, SystemExit)
 # Libraries by which Beam speaks to services; what they raise is about those, not about us.

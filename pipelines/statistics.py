@@ -1,4 +1,4 @@
-"""Statistics on a runner of Beam: a file an element, the counts of `dsbuild.statistics`.
+"""Statistics on a runner of Beam: a file an element, the counts of `dsbuild.inspect.statistics`.
 
 python -m dsbuild.pipelines.statistics PATH --runner FnApiRunner ...
 """
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dsbuild import statistics
-from dsbuild.job import tune
-from dsbuild.pipelines import jobs, launch, options
+from dsbuild.engines import tune
+from dsbuild.inspect import statistics
+from dsbuild.inspect.chunks import Chunk, divide, of_chunk
+from dsbuild.inspect.counts import Accumulated, Names, total
+from dsbuild.pipelines import engine, options, run
 from dsbuild.pipelines.processes import at, bind
-from dsbuild.statistics.chunks import Chunk, divide, of_chunk
-from dsbuild.statistics.counts import Accumulated, Names, total
 
 _NAME = "statistics"
 
@@ -66,23 +66,23 @@ def _count(chunk: Chunk, names: Names) -> Accumulated:
     tune()
     bind()
     with at(chunk.path):
-        return of_chunk(chunk, jobs.advance, names=names)
+        return of_chunk(chunk, engine.advance, names=names)
 
 
 def take(paths: Sequence[str], names: Names, *, flags: PipelineOptions) -> Accumulated:
     """Return what `statistics.local` returns."""
-    with jobs.scratch(flags) as folder:
-        launch.run(
+    with engine.scratch(flags) as folder:
+        run.run(
             flags,
             lambda root: (
                 root
                 | "Files" >> beam.Create(paths)
                 | Statistics(names)
-                | "Keep" >> beam.Map(jobs.keep, folder, _NAME)
+                | "Keep" >> beam.Map(engine.keep, folder, _NAME)
             ),
-            where=jobs.where,
+            where=engine.where,
         )
-        return jobs.kept(folder, _NAME)
+        return engine.kept(folder, _NAME)
 
 
 def main() -> None:

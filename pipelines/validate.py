@@ -1,4 +1,4 @@
-"""Validation on a runner of Beam: a file an element, the checks of `dsbuild.validate`.
+"""Validation on a runner of Beam: a file an element, the checks of `dsbuild.validate.run`.
 
 python -m dsbuild.pipelines.validate PATH --level pixels --runner FnApiRunner ...
 """
@@ -9,15 +9,15 @@ import sys
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dsbuild import validate as checks
-from dsbuild.pipelines import jobs, options
+from dsbuild.pipelines import engine, options
+from dsbuild.validate import run as checks
 
 
 def validate(
     path: str, level: str, source: str | None, flags: PipelineOptions
 ) -> checks.Validation:
-    """Return what `dsbuild.validate` returns; what concerns a whole folder is checked here."""
-    return checks.validate(path, level, source, run=functools.partial(jobs.run, options=flags))
+    """Return what `dsbuild.validate.run` returns; what concerns a whole folder is checked here."""
+    return checks.validate(path, level, source, run=functools.partial(engine.run, options=flags))
 
 
 def main() -> None:

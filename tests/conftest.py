@@ -8,13 +8,13 @@ import signal
 import pytest
 from click.testing import CliRunner
 
-from dsbuild.audit import Request, audit
-from dsbuild.build import build
+from dsbuild.build.audit import Request, audit
+from dsbuild.build.image_policy import Policy
+from dsbuild.build.recipe import Recipe
+from dsbuild.build.run import build
 from dsbuild.cli import main
 from dsbuild.layouts.voc import Voc
-from dsbuild.policy import Policy
-from dsbuild.recipe import Recipe
-from tests import fakes
+from tests.support import fakes
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is started in the background ignores Ctrl-C, and so would all commands started here, of
@@ -71,7 +71,7 @@ def shuffled_listing(monkeypatch):
 @pytest.fixture(scope="session")
 def moto():
     """The port of moto's S3, one a test process."""
-    from tests import gcs, stores
+    from tests.support import gcs, stores
 
     with gcs.serving(stores.moto()) as server:
         yield server.server_port
@@ -80,7 +80,7 @@ def moto():
 @pytest.fixture
 def faulty(moto, monkeypatch):
     """A proxy before moto, which AWS_* lead to; it does as it is told."""
-    from tests import gcs, stores
+    from tests.support import gcs, stores
 
     with gcs.serving(stores.Faulty(moto)) as proxy:
         yield from on_store(monkeypatch, stores.s3_environment(proxy.server_port), proxy)
@@ -89,7 +89,7 @@ def faulty(moto, monkeypatch):
 @pytest.fixture
 def s3(moto, monkeypatch):
     """The URL of an empty bucket of S3."""
-    from tests import stores
+    from tests.support import stores
 
     name = f"bucket-{secrets.token_hex(4)}"
     stores.s3_bucket(moto, name)
@@ -99,7 +99,7 @@ def s3(moto, monkeypatch):
 @pytest.fixture
 def gs(monkeypatch):
     """The URL of an empty bucket of Google's emulator."""
-    from tests import gcs
+    from tests.support import gcs
 
     with gcs.serving(gcs.gcs("bucket")) as server:
         emulator = {"STORAGE_EMULATOR_HOST": f"127.0.0.1:{server.server_port}"}
@@ -109,7 +109,7 @@ def gs(monkeypatch):
 @pytest.fixture
 def az(monkeypatch):
     """The URL of an empty container of Azure's."""
-    from tests import gcs, stores
+    from tests.support import gcs, stores
 
     with gcs.serving(stores.azure()) as server:
         environment = stores.azure_environment(server.server_port)
@@ -134,9 +134,9 @@ def on_store(monkeypatch, variables, value):
 
 def forget():
     """Have stores opened anew, by the environment of now, as if none had been reached."""
-    from dsbuild.storage import patience, stores, uploads
+    from dsbuild.storage import clients, patience, uploads
 
-    stores.open_store.cache_clear()
+    clients.open_store.cache_clear()
     patience.forget()
     uploads.forget()
 

@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 
-from tests import fakes, faults, test_faults, test_kills, test_store_faults
+from tests import faults
+from tests.build import test_faults, test_kills, test_store_faults
 from tests.store_faults import points
+from tests.support import fakes
 
 MARK = "DSBUILD_STRESS_MARK"  # in the environment of all that is started here
 

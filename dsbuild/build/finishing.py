@@ -3,13 +3,15 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from dsbuild import folder, manifest, mistakes, palettes, plan, receipts, storage
+from dsbuild import storage
+from dsbuild.build import output, palettes, plan, signatures
 from dsbuild.build.opening import Note
-from dsbuild.documents import normal
+from dsbuild.build.recipe import Recipe
 from dsbuild.errors import SampleError, ShardError
-from dsbuild.manifest import Reject
-from dsbuild.receipts import ShardReceipt
-from dsbuild.recipe import Recipe
+from dsbuild.format import manifest, receipts
+from dsbuild.format.documents import normal
+from dsbuild.format.manifest import Reject
+from dsbuild.format.receipts import ShardReceipt
 
 
 def finish(
@@ -26,7 +28,7 @@ def finish(
     some are missing, or come twice; SampleError for a split whose labels show a mistake that
     `accept` does not name.
     """
-    folder.sweep(out)  # what workers left that were lost on the way
+    output.sweep(out)  # what workers left that were lost on the way
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
     for receipt in sorted(written, key=lambda receipt: receipt.name):
         mine[manifest.split_of(receipt.name)].append(receipt)
@@ -44,10 +46,10 @@ def finish(
     kept = [receipt for name in names if (receipt := receipts.load(out, name))]
     rejects = left_out([*(one for found in mine.values() for one in found), *kept])
     storage.remove_folder(manifest.parts_path(out))
-    before = folder.entries(out).get("splits", {})
+    before = output.entries(out).get("splits", {})
     fresh = {split: made for split, made in mine.items() if not _stood(made, before.get(split))}
     _refuse_splits(out, fresh, recipe, accept)
-    return folder.close(out, recipe, document, rejects), rejects
+    return output.close(out, recipe, document, rejects), rejects
 
 
 def _stood(made: Sequence[ShardReceipt], before: Mapping[str, Any] | None) -> bool:
@@ -72,10 +74,10 @@ def _refuse_splits(
     for split, mine in written.items():
         values = {value for receipt in mine for value in receipt.statistics.pixels}
         known = palettes.joined(receipt.colours for receipt in mine)
-        for mistake in mistakes.of_all(values, known, recipe.layout):
+        for mistake in signatures.of_all(values, known, recipe.layout):
             if mistake.kind in accept:
                 continue
-            if mistake.kind not in mistakes.CONSTANT or _several(out, mine):
+            if mistake.kind not in signatures.CONSTANT or _several(out, mine):
                 raise SampleError(
                     f"split {split}: {mistake.text}; its shards are kept, and the build is not "
                     "finished"

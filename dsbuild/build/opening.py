@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dsbuild import example, folder, interop, manifest, storage
-from dsbuild.audit import Audit, Planned, Request, spaced
+from dsbuild import interop, storage
+from dsbuild.build import encode, output, plan_files, sources
+from dsbuild.build.audit import Audit, Planned, Request, spaced
 from dsbuild.errors import StorageError
-from dsbuild.plan import files
-from dsbuild.shard import sources
+from dsbuild.format import manifest
 
 Note = Callable[[str], None]
 _TRIED = 4  # samples of a split that are encoded before --overwrite removes anything
@@ -24,17 +24,17 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
     audit.refuse(skip=request.on_error == "skip", accept=request.accept)
     if storage.stamp(out) and not storage.is_folder(out):
         raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
-    with storage.lock(folder.state(out, "lock"), note):
-        folder.sweep(out)
+    with storage.lock(output.state(out, "lock"), note):
+        output.sweep(out)
         splits = [found.split for found in audit.splits]
-        folder.refuse_strangers(out, splits)
+        output.refuse_strangers(out, splits)
         if request.overwrite:
             _replace(request, audit, note)
         else:
             interop.load(out)  # damaged terms are named before hours of work
             _refuse_replacement(request, audit)
-        others = folder.other_splits(out, splits, recipe)
-        folder.refuse_ambiguous([*splits, *others])
+        others = output.other_splits(out, splits, recipe)
+        output.refuse_ambiguous([*splits, *others])
         yield others
 
 
@@ -44,24 +44,24 @@ def _refuse_replacement(request: Request, audit: Audit) -> None:
     asked = {
         found.split: {shard.name: shard.digest for shard in found.shards} for found in audit.splits
     }
-    folder.refuse_replacement(out, request.recipe, asked)
+    output.refuse_replacement(out, request.recipe, asked)
     if request.sources == "ignore" or manifest.load(out) is None:
         return
     for found in audit.splits:
         counts = len(found.shards), len(found.samples)
         if sources.others_throughout(found.plans(), *counts, out):
-            folder.refuse_source(out, request.root)
+            output.refuse_source(out, request.root)
 
 
 def _replace(request: Request, audit: Audit, note: Note) -> None:
     """Remove what dsbuild wrote here, once some samples of what takes its place were encoded."""
-    before = folder.shards(request.out)
+    before = output.shards(request.out)
     if before and request.on_error == "stop":
         for found in audit.splits:
             for sample in spaced(found.samples, _TRIED)[:_TRIED]:
-                example.encode(sample, request.root, request.recipe)
+                encode.encode(sample, request.root, request.recipe)
     note(f"removing all {len(before)} shards that dsbuild wrote here")
-    folder.clear(request.out)
+    output.clear(request.out)
 
 
 def surplus(
@@ -71,7 +71,7 @@ def surplus(
     names = {shard.name for found in planned for shard in found.shards}
     stale = [
         name
-        for name in folder.shards(out)
+        for name in output.shards(out)
         if name not in names and manifest.split_of(name) not in others
     ]
     if stale:
@@ -82,6 +82,6 @@ def surplus(
 def publish(request: Request, planned: Iterable[Planned]) -> None:
     """Write recipe and plans into the folder, before any shard of theirs."""
     planned = list(planned)
-    folder.save_recipe(request.out, request.recipe, [found.split for found in planned])
+    output.save_recipe(request.out, request.recipe, [found.split for found in planned])
     for found in planned:
-        files.save(request.out, found.split, found.plans())
+        plan_files.save(request.out, found.split, found.plans())

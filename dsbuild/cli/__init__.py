@@ -7,16 +7,16 @@ imported by the command that needs it, so that `--help` answers at once.
 import click
 
 from dsbuild import __version__
-from dsbuild.cli.base import STORE_SECONDS
 from dsbuild.cli.build import build_command
-from dsbuild.cli.check import repair, validate
 from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
+from dsbuild.cli.export import export, interop
 from dsbuild.cli.inspect import inspect
+from dsbuild.cli.options import STORE_SECONDS
 from dsbuild.cli.predict import predict
-from dsbuild.cli.share import export, interop
 from dsbuild.cli.statistics import statistics
 from dsbuild.cli.train import train
+from dsbuild.cli.validate import repair, validate
 from dsbuild.layouts import LAYOUTS
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import Bytes, echo, echo_json, errors, note, show
+from dsbuild.cli.options import Bytes, echo, echo_json, errors, note, show
 from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
-from dsbuild.findings import ACCEPTABLE
 from dsbuild.layouts import Layout
+from dsbuild.layouts.finding import ACCEPTABLE
 
 _RESUME = "finished shards are kept; run the same command again to resume"
 _ANEW = (
@@ -189,12 +189,15 @@ def _build(
     as_json: bool,
     **request: Any,
 ) -> None:
-    from dsbuild import cluster, examine, job, report, tables
-    from dsbuild.audit import Request, audit
-    from dsbuild.build import build
-    from dsbuild.policy import Policy
-    from dsbuild.recipe import Recipe
-    from dsbuild.spread import spread
+    from dsbuild import engines
+    from dsbuild.build import preflight
+    from dsbuild.build.audit import Request, audit
+    from dsbuild.build.image_policy import Policy
+    from dsbuild.build.recipe import Recipe
+    from dsbuild.build.run import build
+    from dsbuild.build.tasks import spread
+    from dsbuild.engines import dask
+    from dsbuild.inspect import documents, tables
 
     # Wrong options of a runner are named before anything is read.
     flags = None if runner.local or runner.name == DASK else runner.beam()
@@ -204,22 +207,22 @@ def _build(
     sources = "content" if rehash else "stamp"
     asked = Request(recipe=recipe, root=root, out=out, sources=sources, **request)
     begin = time.monotonic()
-    workers = workers or job.cores()
+    workers = workers or engines.cores()
     talks = not (quiet or as_json)
     found = audit(asked)
     if talks:
-        echo(tables.plan_text(report.plan_document(found, root)))
+        echo(tables.plan_text(documents.plan_document(found, root)))
     every = dry_run or strict
-    found = examine.examine(asked, found, workers, every=every, quiet=not talks)
+    found = preflight.examine(asked, found, workers, every=every, quiet=not talks)
     if check_duplicates:
-        found = examine.duplicates(asked, found, workers, quiet=not talks)
-    few = None if every else examine.FEW
+        found = preflight.duplicates(asked, found, workers, quiet=not talks)
+    few = None if every else preflight.FEW
     if found.findings and talks:
-        show("\n" + tables.findings_text(report.findings(found), few), "yellow")
-        for line in report.remedies(found):
+        show("\n" + tables.findings_text(documents.findings(found), few), "yellow")
+        for line in documents.remedies(found):
             note(line)
     if dry_run and as_json:
-        echo_json(report.plan_document(found, root))
+        echo_json(documents.plan_document(found, root))
     if dry_run and talks:
         count = tables.count(len(found.findings), "finding")
         echo(f"\n{count}; nothing was written, this was a dry run")
@@ -230,15 +233,15 @@ def _build(
     if runner.local:
         summary = build(asked, found, workers, not talks, talk)
     elif runner.name == DASK:
-        engine = functools.partial(cluster.run, scheduler=scheduler, quiet=not talks, note=talk)
-        summary = spread(asked, found, engine, cluster.workers(scheduler), talk)
+        engine = functools.partial(dask.run, scheduler=scheduler, quiet=not talks, note=talk)
+        summary = spread(asked, found, engine, dask.workers(scheduler), talk)
     else:
         from dsbuild.pipelines.build import build as pipeline
 
         summary = pipeline(asked, found, flags, talk)
         if summary is None:
             return
-    document = report.summary_document(summary, found, out, time.monotonic() - begin)
+    document = documents.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
         echo_json(document)
     if talks:

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from dsbuild.cli.base import echo, echo_json, errors, say
+from dsbuild.cli.options import echo, echo_json, errors, say
 
 
 @click.command()
@@ -30,9 +30,10 @@ def diff(a: str, b: str, most: float | None, workers: int | None, as_json: bool)
       dsbuild diff tfrecord other --drift 0.01
     """
     with errors():
-        from dsbuild import diff, job, tables
+        from dsbuild import engines
+        from dsbuild.inspect import diff, tables
 
-        workers = workers or job.cores()
+        workers = workers or engines.cores()
         sides = [diff.read(path, workers, quiet=as_json) for path in (a, b)]
         document = diff.diff(*sides)
         if as_json:

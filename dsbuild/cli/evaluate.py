@@ -4,16 +4,16 @@ import logging
 
 import click
 
-from dsbuild.cli.base import WHOLE, echo, echo_json, errors
+from dsbuild.cli.options import WHOLE, echo, echo_json, errors
 from dsbuild.cli.train import Several, Whole
 from dsbuild.train.settings import STRIDES
 
 
 def awake() -> None:
     """Import TensorFlow, quietly."""
-    from dsbuild.train import boot
+    from dsbuild.train import tensorflow_env
 
-    boot.quiet()
+    tensorflow_env.quiet()
     # It warns that images of several sizes are traced several times: twice is what it takes.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -98,8 +98,8 @@ def evaluate(
     """
     with errors(WHOLE):
         awake()
-        from dsbuild.train import evaluate as evaluating
-        from dsbuild.train.inference import How
+        from dsbuild.train.metrics import evaluate as evaluating
+        from dsbuild.train.predict.predictor import How
 
         found = evaluating.evaluate(
             run,

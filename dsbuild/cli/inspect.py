@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import WHOLE, echo_drawn, echo_json, echo_line, errors, problem
+from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors, problem
 
 
 @click.command()
@@ -72,7 +72,10 @@ def _coloured() -> bool:
 def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     import shutil
 
-    from dsbuild import blocks, gallery, report, shown
+    from dsbuild.cli.text import inspect as shown
+    from dsbuild.inspect import documents as report
+    from dsbuild.inspect import gallery
+    from dsbuild.inspect import terminal as blocks
 
     document = report.record(path, wanted)
     colours = gallery.colours(path)
@@ -96,21 +99,23 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
 
 
 def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
-    from dsbuild import blocks, gallery, job, report, shown, statistics
+    from dsbuild import engines
+    from dsbuild.cli.text import inspect as shown
+    from dsbuild.inspect import documents as report
+    from dsbuild.inspect import gallery, statistics
+    from dsbuild.inspect import terminal as blocks
 
-    workers, quiet = asked["workers"] or job.cores(), asked["as_json"]
+    workers, quiet = asked["workers"] or engines.cores(), asked["as_json"]
     document = report.inspect(path, workers, quiet)
     counted = statistics.load(path)
     if counted is not None:
         document["statistics"] = counted
     if asked["page"]:
-        from dsbuild import page
+        from dsbuild.inspect.html import run
 
         ((kind, name),) = how.items() or (("any", ""),)
         options = {"samples": asked["samples"], "seed": asked["seed"], "how": kind, "name": name}
-        page.write(
-            asked["page"], page.make(path, document, **options, workers=workers, quiet=quiet)
-        )
+        run.write(asked["page"], run.make(path, document, **options, workers=workers, quiet=quiet))
     if asked["as_json"]:
         echo_json(document)
     elif asked["page"]:

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import WHOLE, echo_json, echo_line, errors, say
 from dsbuild.cli.evaluate import awake, looking
+from dsbuild.cli.options import WHOLE, echo_json, echo_line, errors, say
 
 
 @click.command()
@@ -60,9 +60,9 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
         raise click.UsageError("--frames is of --camera, found none")
     with errors(WHOLE):
         awake()
-        from dsbuild.train import predict as predicting
         from dsbuild.train import runs
-        from dsbuild.train.inference import How, Predictor
+        from dsbuild.train.predict import run as predicting
+        from dsbuild.train.predict.predictor import How, Predictor
 
         which = runs.LAST if asked["last"] else None
         trained = runs.load(model, which, asked["output_stride"])

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from dsbuild.cli.base import WHOLE, echo, echo_json, errors, note, problem, say
+from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note, problem, say
 from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
 from dsbuild.errors import StorageError
 
@@ -31,11 +31,13 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
       dsbuild statistics tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors(WHOLE):
-        from dsbuild import job, shown, statistics, tables
+        from dsbuild import engines
+        from dsbuild.cli.text import inspect
+        from dsbuild.inspect import statistics, tables
 
         if runner.local:
             take = functools.partial(
-                statistics.local, workers=workers or job.cores(), quiet=as_json
+                statistics.local, workers=workers or engines.cores(), quiet=as_json
             )
         else:
             flags = runner.beam()  # says what lacks before more of Beam is imported
@@ -46,13 +48,13 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
         if as_json:
             echo_json(made)
         else:
-            echo(shown.statistics_text(made))
+            echo(inspect.statistics_text(made))
         try:
             statistics.keep(made)
         except StorageError as error:  # they were printed, and can be computed again
             note(str(error))
         for fault in made["unreadable"][:_FEW]:
-            problem(shown.fault_text(fault))
+            problem(inspect.fault_text(fault))
         if made["unreadable"]:
             count = tables.count(len(made["unreadable"]), "problem")
             say(f"{count} in all; --json names each", "red")

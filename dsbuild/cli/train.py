@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.base import echo, echo_json, echo_line, errors
+from dsbuild.cli.options import echo, echo_json, echo_line, errors
 from dsbuild.train import settings
 from dsbuild.train.settings import Settings
 
@@ -98,10 +98,12 @@ def _command(**given: Any) -> None:
         as_json, quiet = given.pop("as_json"), given.pop("quiet")
         base = given.pop("from_run")
         asked = {name: value for name, value in given.items() if value is not None}
-        from dsbuild.train import boot
+        from dsbuild.train import tensorflow_env
 
-        boot.quiet()
-        from dsbuild.train import events, fit, runs
+        tensorflow_env.quiet()
+        from dsbuild.train import runs
+        from dsbuild.train.fit import run as fit
+        from dsbuild.train.fit import tensorboard as events
 
         if {"steps", "epochs"} <= set(asked):
             raise click.UsageError("--steps and --epochs: found both, expected one")

@@ -1,27 +1,37 @@
-"""Images from bytes: header, admission, checked decode, class plane.
+"""Images from bytes: header, admission, checked decode, class plane."""
 
-The format is what the bytes say, never what a file name says. An image is admitted
-only if TensorFlow, OpenCV and Pillow all decode it, and to the same pixels.
-"""
-
-import dataclasses
-import io
-import warnings
-from collections.abc import Sequence
-
-import numpy as np
-from PIL import Image, ImageDraw
-
-from dsbuild.errors import ImageError, words
-from dsbuild.images import jpeg, magic, pixels, png
-from dsbuild.images.base import Header, excuse
-from dsbuild.images.pixels import encode, pick, resample, shrink, turn, versions
-from dsbuild.images.png import write
-
-PNG = png.SIGNATURE
+from dsbuild.images.codec import (
+    PNG,
+    TOO_MANY_BYTES,
+    Header,
+    check,
+    class_header,
+    convert,
+    convertible,
+    decode,
+    draw,
+    encode,
+    foreign,
+    grey,
+    header,
+    histogram,
+    label_header,
+    own,
+    pick,
+    plane,
+    refusal,
+    refuse_label,
+    resample,
+    shrink,
+    turn,
+    unread,
+    versions,
+    write,
+)
 
 __all__ = [
     "PNG",
+    "TOO_MANY_BYTES",
     "Header",
     "check",
     "class_header",
@@ -47,243 +57,3 @@ __all__ = [
     "versions",
     "write",
 ]
-
-_FORMATS = {"jpeg": jpeg, "png": png}
-# TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}); three a pixel.
-TOO_MANY_BYTES = 1 << 29
-
-# The limit on pixels is this module's own, and an error; Pillow's is a warning.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-
-def header(data: bytes) -> Header:
-    """Return the header of a JPEG or PNG; raise ImageError for anything else."""
-    for form in _FORMATS.values():
-        if data.startswith(form.SIGNATURE):
-            return form.header(data)
-    raise ImageError(unread(data))
-
-
-def foreign(data: bytes) -> bool:
-    """Tell whether bytes are an image of a format that is not stored, but can be converted."""
-    stored = data.startswith((jpeg.SIGNATURE, png.SIGNATURE))
-    return not stored and magic.name(data) in magic.CONVERTED
-
-
-def unread(data: bytes) -> str:
-    """Return what bytes are that are neither a JPEG nor a PNG, what was expected, what to do."""
-    if not data:
-        return "found an empty file, expected a JPEG or PNG; fetch it again"
-    name = magic.name(data)
-    found = name or "bytes that start with " + data[:8].hex(" ")
-    remedy = "; convert it" if name in magic.PICTURES else ""
-    return f"found {found}, expected a JPEG or PNG{remedy}"
-
-
-def refusal(head: Header) -> str | None:
-    """Return why an image may not be stored as it is, or None where it may.
-
-    What TensorFlow, OpenCV or Pillow cannot decode, or decode otherwise than others do, is
-    refused.
-    """
-    found = None
-    if head.height < 1 or head.width < 1:
-        return f"found an image of {head.width} x {head.height} pixels; fetch or export it again"
-    if head.height * head.width * 3 >= TOO_MANY_BYTES:
-        return (
-            f"found {head.width:,} x {head.height:,} pixels, expected fewer than "
-            f"{TOO_MANY_BYTES // 3:,}: a decompression bomb, or too large for TensorFlow; "
-            "cut it into tiles"
-        )
-    if head.model not in ("grey", "grey+alpha", "rgb", "rgba", "palette"):
-        found = f"a JPEG of {head.model.upper()}" if head.model == "cmyk" else head.model
-    elif head.coding in ("arithmetic", "lossless"):
-        found = f"a JPEG with {head.coding} coding"
-    elif head.bits > 8:
-        found = f"{head.bits} bits a channel"
-    elif head.frames > 1:
-        found = f"an animated PNG of {head.frames} frames"
-    elif head.beside:
-        found = f"a PNG with {head.beside}"
-    if found is None:
-        return None
-    return (
-        f"found {found}, expected a baseline or progressive JPEG or a still PNG of 8 bits in grey "
-        "or RGB; convert it"
-    )
-
-
-def convertible(head: Header) -> bool:
-    """Tell whether `convert` reads an image that may not be stored as it is, if it is whole."""
-    if not 0 < head.height * head.width * 3 < TOO_MANY_BYTES:
-        return False
-    return head.format == "png" or (
-        head.bits == 8 and head.coding != "lossless" and head.model in ("grey", "rgb", "cmyk")
-    )
-
-
-def check(data: bytes, head: Header) -> None:
-    """Decode an image far enough to notice what a full decode notices.
-
-    A JPEG is decoded at one eighth of its size and in grey: all of its entropy-coded
-    data is read, hardly any of the inverse transform is computed. The rows of a PNG stay
-    filtered. Raises ImageError.
-    """
-    if head.format == "png" and not refusal(head):
-        png.check(data, head)
-    else:
-        _load(data, head, draft=True)
-
-
-def decode(data: bytes, head: Header, strict: bool = False) -> np.ndarray:
-    """Decode an image wholly: uint8 (h, w, 3) RGB, alpha dropped, EXIF not applied.
-
-    The pixels equal TensorFlow's `decode_image(channels=3)`, for JPEG with
-    `dct_method="INTEGER_ACCURATE"`. Raises ImageError, if `strict` wherever `check` does.
-    """
-    if head.format == "jpeg" and not strict and not refusal(head):
-        # OpenCV decodes into the array itself; Pillow's takes a sixth longer, and a copy. It
-        # reads some damaged files that Pillow refuses, so it does not judge what is admitted.
-        import cv2
-
-        found = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        )
-        if found is not None:
-            return found
-    image = _load(data, head)
-    if "transparency" in image.info:
-        image = image.convert("RGBA")
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def own(data: bytes, head: Header) -> np.ndarray:
-    """Decode an image wholly in its own channels: uint8 (h, w) or (h, w, c); raise ImageError."""
-    return pixels.of(_load(data, head))
-
-
-def convert(data: bytes) -> tuple[np.ndarray, int]:
-    """Return the pixels of an image of any common format, and its orientation.
-
-    See `pixels.convert`; of a PNG nothing but its pixels is read. Raises ImageError.
-    """
-    if foreign(data):
-        return pixels.convert(data, TOO_MANY_BYTES // 3)
-    head = header(data)
-    if refusal(head) and not convertible(head):
-        raise ImageError(refusal(head))
-    data = png.bare(data) if head.format == "png" else data
-    return pixels.convert(data, TOO_MANY_BYTES // 3)[0], head.orientation
-
-
-def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
-    reason = refusal(head)
-    if reason:
-        raise ImageError(reason)
-    if head.format == "png":
-        return png.load(data, head)
-    try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG",))
-        if draft:
-            image.draft("L", (max(head.width // 8, 1), max(head.height // 8, 1)))
-        image.load()
-    except (OSError, ValueError, SyntaxError) as error:
-        excuse(error)
-        bytes(6 * head.height * head.width)  # for want of which libjpeg says so, too: MemoryError
-        raise ImageError(
-            f"found a damaged JPEG: {words(error)}; fetch or export the file again"
-        ) from error
-    return image
-
-
-def grey(data: bytes, head: Header) -> bytes | None:
-    """Return a label PNG losslessly as grey class indices, or None: see `png.grey`."""
-    return png.grey(data, head) if head.format == "png" else None
-
-
-def plane(data: bytes) -> np.ndarray:
-    """Return the values that a label PNG of a record stores: uint8 (h, w).
-
-    Grey or palette, 1, 2, 4 or 8 bits, interlaced or not. Raises ImageError for
-    anything else: colours and lossy pixels are not classes. Sources are read by
-    `labels.read`.
-    """
-    head = class_header(data)
-    if head.model not in ("grey", "palette"):
-        raise ImageError(
-            f"found an {head.model.upper()} label, expected one channel of class indices: map its "
-            "colours to indices first",
-            kind="colours",
-        )
-    refuse_label(head)
-    return png.indices(data, head)
-
-
-def label_header(data: bytes) -> Header:
-    """Return the header of a label, a JPEG's or PNG's; raise ImageError as `header` does."""
-    if foreign(data):
-        name = magic.name(data)
-        remedy = "" if "WebP" in name else ", or let --unreadable reencode read it"
-        raise ImageError(
-            f"found {name} as label, expected a PNG; save it as one, its values kept{remedy}"
-        )
-    return header(data)
-
-
-def class_header(data: bytes) -> Header:
-    """Return the header of a label of classes, which is no JPEG; raise ImageError."""
-    head = label_header(data)
-    if head.format == "jpeg":
-        raise ImageError(
-            "found a JPEG label, expected a PNG of class indices: JPEG blurs indices into "
-            "neighbouring classes; export the masks as PNG",
-            kind="jpeg",
-        )
-    return head
-
-
-def refuse_label(head: Header) -> None:
-    """Raise ImageError for a label that is no still picture of 8 bits at most."""
-    found = f"{head.bits} bits a channel" if head.bits > 8 else f"{head.frames} frames"
-    if head.bits > 8 or head.frames > 1:
-        raise ImageError(
-            f"found a label of {found}, expected a still PNG of 8 bits; save it as one, its values "
-            "mapped to class indices"
-        )
-    head = dataclasses.replace(head, beside="") if head.beside else head  # which is left out
-    reason = refusal(head)
-    if reason:
-        raise ImageError(f"label: {reason}")
-
-
-def histogram(plane: np.ndarray) -> dict[int, int]:
-    """Return value -> pixels of the values that occur in a plane uint8 (h, w), sorted."""
-    flat = np.ascontiguousarray(plane).reshape(-1)
-    ends = np.flatnonzero(flat[1:] != flat[:-1])
-    if len(ends) < flat.size // 16:  # as in every mask: long runs of equal pixels are counted whole
-        starts = np.concatenate(([0], ends + 1))
-        lengths = np.diff(starts, append=flat.size)
-        counts = np.bincount(flat[starts], lengths).astype(np.int64).tolist()
-    else:
-        counts = Image.fromarray(flat[None]).histogram()
-    return {value: count for value, count in enumerate(counts) if count}
-
-
-def draw(
-    size: tuple[int, int], polygons: Sequence[tuple[Sequence[tuple], int]], background: int
-) -> np.ndarray:
-    """Return filled polygons, later over earlier, on a background: uint8 (h, w).
-
-    `size` is (width, height), a polygon its points (x, y) and its value. Raises
-    ImageError for a size or points that cannot be drawn.
-    """
-    try:
-        if not 0 < size[0] * size[1] * 3 < TOO_MANY_BYTES:
-            raise ValueError(f"an image of {size[0]} x {size[1]} pixels")
-        image = Image.new("L", size, background)
-        pen = ImageDraw.Draw(image)
-        for points, value in polygons:
-            pen.polygon(points, fill=value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ImageError(f"found polygons that cannot be drawn: {words(error)}") from error
-    return np.asarray(image)

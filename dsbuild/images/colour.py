@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from dsbuild.errors import ImageError
-from dsbuild.images.base import excuse
-from dsbuild.images.pixels import pick, shrink
+from dsbuild.images.header import excuse
+from dsbuild.images.transform import pick, shrink
 
 _MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
 _QUALITY = 78  # of pictures in JPEG: no artefact shows at this size

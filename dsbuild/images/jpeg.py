@@ -6,7 +6,7 @@ Source: ITU-T T.81 (markers, B.1; frame header, B.2.2), T.872 (Adobe APP14).
 import re
 
 from dsbuild.errors import ImageError
-from dsbuild.images.base import Header, cut, orientation
+from dsbuild.images.header import Header, cut, orientation
 
 SIGNATURE = b"\xff\xd8\xff"
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from dsbuild import images
 from dsbuild.errors import ImageError
-from dsbuild.images.base import excuse
+from dsbuild.images.header import excuse
 
 _FORMATS = ("TIFF", "BMP", "GIF")
 _MODES = ("1", "L", "P", "LA", "RGB", "RGBA")

@@ -4,7 +4,7 @@ import functools
 import struct
 
 from dsbuild.images import png
-from dsbuild.images.base import Header
+from dsbuild.images.header import Header
 
 RGB = tuple[int, int, int]
 

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from dsbuild.errors import ImageError, words
-from dsbuild.images import beside
-from dsbuild.images.base import Header, cut, excuse
+from dsbuild.images import png_chunks
+from dsbuild.images.header import Header, cut, excuse
 
 try:
     from zlib_ng import zlib_ng as inflating  # masks several times as fast
@@ -117,7 +117,7 @@ def header(data: bytes) -> Header:
         raise ImageError(
             f"found a PNG whose transparent colour (tRNS) has {transparent} bytes, expected {least}"
         )
-    found = beside.read(others, height, width) if len(others) > 1 else beside.Beside()
+    found = png_chunks.read(others, height, width) if len(others) > 1 else png_chunks.Beside()
     return Header(
         format="png",
         height=height,

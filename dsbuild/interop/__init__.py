@@ -9,11 +9,11 @@ schema.pbtxt                                       TFX, where it is asked for
 from collections.abc import Mapping
 from typing import Any
 
+from dsbuild.format.schema import Schema
+from dsbuild.format.schema import load as load_schema
 from dsbuild.interop import card, croissant, pbtxt, tfds
 from dsbuild.interop.terms import NAME as TERMS
 from dsbuild.interop.terms import Terms, load
-from dsbuild.schema import Schema
-from dsbuild.schema import load as load_schema
 
 __all__ = ["TERMS", "Terms", "load", "names", "side_files"]
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dsbuild import harmless
+from dsbuild.format.manifest import dump
+from dsbuild.format.schema import Schema
 from dsbuild.interop.terms import Terms
-from dsbuild.manifest import dump
-from dsbuild.schema import Schema
+from dsbuild.storage import safe_text
 
 NAME = "README.md"
 # Of the names that Hugging Face knows, those of data sets; others are `other` with a name.
@@ -131,7 +131,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    line = harmless.text(re.sub(r"\s+", " ", str(value)))
+    line = safe_text.text(re.sub(r"\s+", " ", str(value)))
     return line.replace("<", "&lt;").replace("|", "\\|")
 
 

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from dsbuild.format.manifest import dump
+from dsbuild.format.schema import Feature, Schema
 from dsbuild.interop.terms import Terms
-from dsbuild.manifest import dump
-from dsbuild.schema import Feature, Schema
 
 NAME = "croissant.json"
 # TFRecord has no registered media type; schema.org asks for a URL of the format then.

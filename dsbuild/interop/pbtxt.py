@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dsbuild.manifest import dump
-from dsbuild.schema import Schema
+from dsbuild.format.manifest import dump
+from dsbuild.format.schema import Schema
 
 NAME = "schema.pbtxt"
 # JSON writes enums and 64-bit integers as strings; what else is a string is text.

@@ -5,9 +5,10 @@
 
 from dataclasses import dataclass
 
-from dsbuild import manifest, storage
-from dsbuild.documents import fits
+from dsbuild import storage
 from dsbuild.errors import ShardError
+from dsbuild.format import manifest
+from dsbuild.format.documents import fits
 
 NAME = "terms.json"
 

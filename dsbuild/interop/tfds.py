@@ -12,9 +12,9 @@ with dashes.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsbuild.format.manifest import dump
+from dsbuild.format.schema import Feature, Schema
 from dsbuild.interop.terms import Terms
-from dsbuild.manifest import dump
-from dsbuild.schema import Feature, Schema
 
 INFO, FEATURES = "dataset_info.json", "features.json"
 _LABELS = ("label", "class")  # roles of features that hold classes

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from dsbuild.findings import Finding
+from dsbuild.layouts.finding import Finding
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
-from dsbuild.findings import Finding
+from dsbuild.format.split_names import role
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.citylabels import IDS, LABELS, TRAIN_IDS, TRAINED, UNDRAWN
-from dsbuild.layouts.trees import folders, has_picture
-from dsbuild.split_names import role
+from dsbuild.layouts.city_labels import IDS, LABELS, TRAIN_IDS, TRAINED, UNDRAWN
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import folders, has_picture
 
 if TYPE_CHECKING:
     import numpy as np

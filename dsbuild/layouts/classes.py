@@ -16,12 +16,13 @@ from typing import ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
-from dsbuild.findings import Finding
+from dsbuild.format.split_names import role
 from dsbuild.layouts import written
 from dsbuild.layouts.base import Layout, Sample
-from dsbuild.layouts.classfiles import read_names
+from dsbuild.layouts.class_files import read_names
 from dsbuild.layouts.divided import Divided
-from dsbuild.layouts.trees import (
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import (
     check_link,
     composed,
     folders,
@@ -32,7 +33,6 @@ from dsbuild.layouts.trees import (
     twice,
     walk,
 )
-from dsbuild.split_names import role
 
 
 @dataclass(frozen=True, kw_only=True)

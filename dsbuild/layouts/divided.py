@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
-from dsbuild.findings import Finding
+from dsbuild.format.split_names import role, same
 from dsbuild.layouts import written
-from dsbuild.layouts.trees import elsewhere, folders, has_picture, is_picture, pictures, stem
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import elsewhere, folders, has_picture, is_picture, pictures, stem
 from dsbuild.layouts.written import OTHERS
-from dsbuild.split_names import role, same
 
 VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
-from dsbuild.findings import Finding
+from dsbuild.format.split_names import role
 from dsbuild.layouts import written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.divided import (
@@ -32,9 +32,9 @@ from dsbuild.layouts.divided import (
     survey,
     unused,
 )
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import by_key, composed, elsewhere, leftovers, lists, pictures, stem
 from dsbuild.layouts.texts import numbered
-from dsbuild.layouts.trees import by_key, composed, elsewhere, leftovers, lists, pictures, stem
-from dsbuild.split_names import role
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label

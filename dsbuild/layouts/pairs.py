@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
-from dsbuild.findings import Finding
 from dsbuild.layouts import written
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.classfiles import read_colours, read_names
+from dsbuild.layouts.class_files import read_colours, read_names
 from dsbuild.layouts.divided import (
     Divided,
     Index,
@@ -30,7 +29,8 @@ from dsbuild.layouts.divided import (
     survey,
     unused,
 )
-from dsbuild.layouts.trees import by_key, leftovers, others, pictures, stem
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import by_key, leftovers, others, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np

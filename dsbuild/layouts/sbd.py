@@ -60,7 +60,7 @@ def plane(data: bytes) -> "np.ndarray":
         raise PlanError(
             "found SBD labels (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
         ) from error
-    from dsbuild.images.base import excuse  # here: no image is decoded to find a file
+    from dsbuild.images.header import excuse  # here: no image is decoded to find a file
 
     try:
         plane = loadmat(io.BytesIO(data))["GTcls"][0, 0]["Segmentation"]

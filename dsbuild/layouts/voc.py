@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
-from dsbuild.findings import Finding
-from dsbuild.layouts import sbd, vocforms, voclabels
+from dsbuild.layouts import sbd, voc_forms, voc_labels
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.trees import composed, lists
-from dsbuild.layouts.voclabels import FOLDERS
-from dsbuild.layouts.voclists import IMAGES, LISTS, elsewhere, entries, photos
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import composed, lists
+from dsbuild.layouts.voc_labels import FOLDERS
+from dsbuild.layouts.voc_lists import IMAGES, LISTS, elsewhere, entries, photos
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
@@ -103,7 +103,7 @@ class Voc(Layout):
 
         train_aug is one of them also where it has no list but can be made.
         """
-        vocforms.check(root, self.classes, self.palette)
+        voc_forms.check(root, self.classes, self.palette)
         known = ("train", *AUGMENTED, "val", "trainval", *UNLABELLED)
         names = lists(storage.join(root, LISTS))
         if not names:
@@ -137,18 +137,18 @@ class Voc(Layout):
             elif place is None:
                 yield Sample(entry.key, entry.image, None)
             else:
-                yield Sample(entry.key, entry.image, voclabels.path(root, place, entry.key))
+                yield Sample(entry.key, entry.image, voc_labels.path(root, place, entry.key))
 
-    def _place(self, root: str, split: str, keys: list[str]) -> voclabels.Place | None:
+    def _place(self, root: str, split: str, keys: list[str]) -> voc_labels.Place | None:
         """Return the folder of labels and their extension for the keys of a list.
 
         None where the list may be unlabelled, and no label was found.
         """
         if self.labels != "auto":
-            return voclabels.named(root, self.labels)
-        best = voclabels.choose(root, split, keys, wide=split in AUGMENTED)
+            return voc_labels.named(root, self.labels)
+        best = voc_labels.choose(root, split, keys, wide=split in AUGMENTED)
         if best is None and split not in UNLABELLED:
-            folders = (voclabels.place(root, kind)[0] for kind in FOLDERS)
+            folders = (voc_labels.place(root, kind)[0] for kind in FOLDERS)
             raise LayoutError(
                 f"{storage.join(root, LISTS, split)}.txt: found no label for any listed id, "
                 f"expected {keys[0]}.png in one of {', '.join(folders)} of {root}; is the list one "
@@ -169,7 +169,7 @@ class Voc(Layout):
             return []
         added = sbd.listed(root)
         for kind in ("aug", "sbd"):
-            folder, extension = voclabels.place(root, kind)
+            folder, extension = voc_labels.place(root, kind)
             added = added or sbd.stems(storage.join(root, folder), extension)
         if not added:
             return []
@@ -185,17 +185,17 @@ class Voc(Layout):
         image that VOC lacks is SBD's.
         """
         if self.labels != "auto":
-            places = [voclabels.named(root, self.labels)]
+            places = [voc_labels.named(root, self.labels)]
             have = {places[0]: {*keys}}
         else:
-            have = {voclabels.place(root, k): v for k, v in voclabels.have(root, keys).items()}
+            have = {voc_labels.place(root, k): v for k, v in voc_labels.have(root, keys).items()}
             places = sorted(have, key=lambda place: -len(have[place]))  # of equals the first
         theirs, ending = sbd.place(root, sbd.IMAGES[0]), sbd.IMAGES[1]
         lent, own = sbd.stems(storage.join(root, theirs), ending), photos(root)
         for key in keys:
             place = next((place for place in places if key in have[place]), places[0])
             lost = f"{theirs if key in lent else IMAGES}/{key}{ending}"
-            yield Sample(key, own.get(key, lost), voclabels.path(root, place, key))
+            yield Sample(key, own.get(key, lost), voc_labels.path(root, place, key))
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find labels without an image; say where labels of a made train_aug are of two folders."""

@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from dsbuild import storage
 from dsbuild.errors import DeniedError, LayoutError, NoFileError
+from dsbuild.format.split_names import role
+from dsbuild.layouts.folders import composed, folders, is_picture
 from dsbuild.layouts.texts import numbered
-from dsbuild.layouts.trees import composed, folders, is_picture
-from dsbuild.split_names import role
 
 _SETS = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets")  # the first that has a list
 OTHERS = "or name the other splits with --split"

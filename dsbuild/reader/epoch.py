@@ -8,7 +8,7 @@ from concurrent import futures
 from typing import Any
 
 from dsbuild.errors import ShardError
-from dsbuild.order import Order, Share
+from dsbuild.reader.order import Order, Share
 from dsbuild.reader.sample import Sample
 
 _OWN = ("_pool", "_coming", "_process")  # attributes of one process

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from dsbuild import census, images, tfrecord, wire
+from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras import Chosen
 from dsbuild.extras.forms import restore
+from dsbuild.format import catalog, example, tfrecord
 
 
 class _Once:
@@ -50,11 +51,11 @@ class Sample:
         self._record, self._path, self._names, self._extras = record, path, names, extras
 
     @_Once
-    def _values(self) -> dict[str, wire.Parsed]:
+    def _values(self) -> dict[str, example.Parsed]:
         with tfrecord.located(self._path, self._record):
-            return wire.parse(self._record.data)
+            return example.parse(self._record.data)
 
-    def __getitem__(self, role: str) -> wire.Parsed:
+    def __getitem__(self, role: str) -> example.Parsed:
         """Return what is stored for a role; raise KeyError where there is nothing."""
         found = self.get(role)
         if found is None:
@@ -63,7 +64,7 @@ class Sample:
 
     def get(self, role: str, default: Any = None) -> Any:
         """Return what is stored for a role, or a default."""
-        found = census.value(self._values, self._names, role)
+        found = catalog.value(self._values, self._names, role)
         return default if found is None else found
 
     def __contains__(self, role: str) -> bool:
@@ -76,17 +77,17 @@ class Sample:
         """Return the name of the feature that plays a role; raise KeyError where there is none."""
         if role not in self:
             raise KeyError(role)
-        return next(name for name in self._names[role] if census.given(self._values.get(name)))
+        return next(name for name in self._names[role] if catalog.given(self._values.get(name)))
 
     @property
     def key(self) -> str:
         """The sample's key; empty where it has none."""
-        return census.key(self._values, self._names)
+        return catalog.key(self._values, self._names)
 
     @property
     def encoded(self) -> bytes:
         """The image's bytes."""
-        return wire.first(self.get("image"))
+        return example.first(self.get("image"))
 
     @_Once
     def image(self) -> np.ndarray:
@@ -115,7 +116,7 @@ class Sample:
 
     def _decoded(self, role: str, decode: Callable[[bytes], Any]) -> Any:
         try:
-            return decode(wire.first(self.get(role)))
+            return decode(example.first(self.get(role)))
         except (ImageError, ValueError) as error:
             with tfrecord.located(self._path, self._record):
                 raise ShardError(f"{role} of {self.key!r}: {error}") from error
@@ -127,7 +128,7 @@ class Sample:
             return self._decoded(
                 name, lambda _: np.reshape(self[name], self._shape).astype("int16")
             )
-        form = wire.first(self.get(f"{name}.format"))
+        form = example.first(self.get(f"{name}.format"))
         if form:
             return self._decoded(f"{name}.encoded", lambda data: restore(form, data, self._shape))
         for one in self._extras:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsbuild.errors import LostLease, StorageError
-from dsbuild.storage import stores, urls
+from dsbuild.storage import clients, urls
 
 _FRESH = 1.0  # seconds for which a look at the lock stands for the writes that follow
 _LOOKS = 4  # at a lock, on a store that takes longer than that to answer
@@ -184,7 +184,7 @@ def write(url: str, store: Any, key: str, data: bytes) -> None:
 
 def attempt(store: Any, key: str, data: bytes, mode: Any) -> Version | None:
     """Write a small object if it is as `mode` says; return its version, None where it is not."""
-    library = stores.library()
+    library = clients.library()
     known = library.exceptions
     try:
         return version(library.put(store, key, data, mode=mode, use_multipart=False))
@@ -204,7 +204,7 @@ def _seen(store: Any, key: str, data: bytes) -> Any:
 
     So it is where an earlier try arrived whose answer did not.
     """
-    library = stores.library()
+    library = clients.library()
     try:
         meta = library.head(store, key)
         if meta["size"] == len(data):
@@ -219,16 +219,16 @@ def _seen(store: Any, key: str, data: bytes) -> Any:
 
 def look(url: str) -> tuple[bytes, Version] | None:
     """Return a small object's content and version, or None where there is none."""
-    store, key = stores.at(url)
+    store, key = clients.at(url)
 
     def get() -> tuple[bytes, Version] | None:
         try:
-            found = stores.library().get(store, key)
+            found = clients.library().get(store, key)
             return found.bytes().to_bytes(), version(found.meta)
         except FileNotFoundError:
             return None
 
-    return stores.ask(url, "read", get)
+    return clients.ask(url, "read", get)
 
 
 def version(meta: Any) -> Version:

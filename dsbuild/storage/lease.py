@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from dsbuild.errors import DsbuildError, LostLease, StorageError
-from dsbuild.storage import fencing, remote, stores
+from dsbuild.storage import clients, fencing, objects
 from dsbuild.storage.fencing import Hold
 
 BEAT = 10.0  # seconds from one renewal to the next
@@ -75,7 +75,7 @@ class _Lease:
     def __init__(self, url: str):
         self._url = url
         # A request that stalls is given up soon enough for the next one to renew the lock.
-        self._store, self._key = stores.at(url, BEAT / 2)
+        self._store, self._key = clients.at(url, BEAT / 2)
         self._name, self._beats = secrets.token_hex(8), itertools.count()
         self._mine: Any = None  # the version that this process wrote last
         self.lost = False
@@ -113,8 +113,8 @@ class _Lease:
             last = seen[0].strip() if seen else b""
             tenure = 1 + (int(last) if last.isdigit() and len(last) < 20 else 0)
             mode = (seen[1] or "overwrite") if seen else "create"
-            put = functools.partial(fencing.attempt, *stores.at(place), b"%d\n" % tenure, mode)
-            if stores.ask(place, "written", put) is not None:
+            put = functools.partial(fencing.attempt, *clients.at(place), b"%d\n" % tenure, mode)
+            if clients.ask(place, "written", put) is not None:
                 return dataclasses.replace(hold, tenure=tenure)
             hold.check(fresh=True)  # who else counts holds the lock, or held it
 
@@ -135,7 +135,7 @@ class _Lease:
             self.lost = self.lost or not self._write(self._mine)
             # Renewed just now: nobody takes it over before it is gone.
             if not self.lost and fencing.clock() - begin < WATCH / 2:
-                remote.remove(self._url)
+                objects.remove(self._url)
 
     def _write(self, mode: Any, seconds: float | None = None) -> bool:
         """Write the lock if it is still as `mode` says; tell whether it is ours now.
@@ -147,10 +147,10 @@ class _Lease:
             return False
         content = f"{self._name} {next(self._beats)}\n".encode()
         put = functools.partial(self._put, content, mode)
-        return stores.ask(self._url, "written", put, stores.tries(self._url, seconds))
+        return clients.ask(self._url, "written", put, clients.tries(self._url, seconds))
 
     def _put(self, content: bytes, mode: Any) -> bool:
-        library = stores.library()
+        library = clients.library()
         known = library.exceptions
         try:
             self._mine = fencing.version(library.put(self._store, self._key, content, mode=mode))
@@ -173,7 +173,7 @@ class _Lease:
         seen = fencing.look(self._url)
         if (seen[1] if seen else "create") != mode:
             return self._holds()
-        stores.library().put(self._store, self._key, content)
+        clients.library().put(self._store, self._key, content)
         time.sleep(min(_LOOK, WATCH / 4))
         return self._holds()
 

@@ -10,9 +10,8 @@ import random
 import threading
 import time
 
-from dsbuild import waiting
 from dsbuild.errors import StorageError
-from dsbuild.storage import urls
+from dsbuild.storage import urls, waiting
 
 SECONDS = "DSBUILD_STORE_SECONDS"  # how long an outage is waited for
 OPTION = "--store-seconds"

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from dsbuild.errors import DsbuildError
-from dsbuild.storage import patience, remote, window
+from dsbuild.storage import objects, patience, prefetch
 from dsbuild.storage.local import Stamp
 
 READY = -1  # the number of the first message, sent once the process is up
@@ -64,7 +64,7 @@ def serve() -> None:
 
     try:
         end.sendall(packed(READY, None, None))
-        pool = ThreadPoolExecutor(window.WIDTH)
+        pool = ThreadPoolExecutor(prefetch.WIDTH)
         while True:
             pool.submit(answer, *received(end))
     finally:
@@ -86,7 +86,7 @@ def _operations() -> Mapping[str, Callable[..., Any]]:
 
     def begin(name: str, url: str) -> int:
         with contextlib.ExitStack() as stack:
-            file, size = stack.enter_context(remote.reading(url))
+            file, size = stack.enter_context(objects.reading(url))
             files[name] = stack.pop_all(), file
         return size
 
@@ -100,24 +100,24 @@ def _operations() -> Mapping[str, Callable[..., Any]]:
 
     @functools.lru_cache(8)  # an evicted one is made again, and lists again
     def stamper(_name: str) -> Callable[[str], Stamp | None]:
-        return remote.stamper()
+        return objects.stamper()
 
     return {
-        "stamp": remote.stamp,
+        "stamp": objects.stamp,
         "stamped": lambda name, url: stamper(name)(url),
-        "is_folder": remote.is_folder,
-        "entries": remote.entries,
-        "read": remote.read,
-        "read_part": remote.read_part,
+        "is_folder": objects.is_folder,
+        "entries": objects.entries,
+        "read": objects.read,
+        "read_part": objects.read_part,
         "begin": begin,
         "part": part,
         "end": end,
         "put": _put,
-        "remove": remote.remove,
+        "remove": objects.remove,
     }
 
 
 def _put(url: str, path: str) -> None:
     """Move a local file to a store."""
-    with remote.placing(url) as place:
+    with objects.placing(url) as place:
         shutil.move(path, place)

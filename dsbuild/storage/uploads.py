@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import completing, fencing, stores, troubles, urls
+from dsbuild.storage import clients, completing, fencing, troubles, urls
 
 
 class Pace(NamedTuple):
@@ -79,8 +79,8 @@ def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
     small = size <= pace.part
     body = size if small else completing.part_size(size, pace.part)
     limit = _limit(body, pace)
-    store, key = stores.at(url, limit)
-    trying = stores.tries(url)
+    store, key = clients.at(url, limit)
+    trying = clients.tries(url)
     file.watch(pace, trying.moved)
 
     def send() -> float:
@@ -92,14 +92,14 @@ def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
             else:
                 with completing.uploading(url, file, pace.part) as (parts, size_of_part):
                     options = {"chunk_size": size_of_part, "max_concurrency": pace.width}
-                    stores.library().put(store, key, parts, **options)
-        except stores.library().exceptions.BaseError as error:
+                    clients.library().put(store, key, parts, **options)
+        except clients.library().exceptions.BaseError as error:
             if troubles.slow(error):
                 raise _SlowError(f"{body:,} bytes took longer than {limit:.0f} s") from None
             raise
         return time.monotonic() - begin
 
-    return stores.ask(url, "written", send, trying)
+    return clients.ask(url, "written", send, trying)
 
 
 def _limit(size: int, pace: Pace) -> float:
@@ -107,7 +107,7 @@ def _limit(size: int, pace: Pace) -> float:
 
     By powers of two, so that few clients are opened.
     """
-    limit = stores.stall()
+    limit = clients.stall()
     while limit * pace.rate < 2 * size:
         limit *= 2
     return limit
@@ -115,13 +115,13 @@ def _limit(size: int, pace: Pace) -> float:
 
 def _wait_for_an_answer(url: str) -> None:
     """Return when the store answers a small question; raise StorageError where it does not."""
-    store, key = stores.at(url)
+    store, key = clients.at(url)
 
     def head() -> None:
         with contextlib.suppress(FileNotFoundError):
-            stores.library().head(store, key)
+            clients.library().head(store, key)
 
-    stores.ask(url, "written", head)
+    clients.ask(url, "written", head)
 
 
 class _Watched:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage import stores
+from dsbuild.storage import clients
 from dsbuild.storage.local import LARGEST, Stamp
 
 # How an answer says, by its status or by what it lacks, that it is no range.
@@ -20,8 +20,8 @@ def get(url: str, store: Any, key: str) -> Any:
     """
     found = part(url, store, key, 0, LARGEST)
     if found is None:  # it is empty, or something on the way knows of no ranges
-        size = stores.library().head(store, key)["size"]
-        found = stores.library().get(store, key)
+        size = clients.library().head(store, key)["size"]
+        found = clients.library().get(store, key)
         hold(url, found.meta["size"], size)
     if found.meta["size"] > LARGEST:
         raise NoFileError(
@@ -33,8 +33,8 @@ def get(url: str, store: Any, key: str) -> Any:
 def part(url: str, store: Any, key: str, begin: int, end: int) -> Any | None:
     """Return obstore's answer to a request for a range; None where none is given."""
     try:
-        return stores.library().get(store, key, options={"range": (begin, end)})
-    except stores.library().exceptions.GenericError as error:
+        return clients.library().get(store, key, options={"range": (begin, end)})
+    except clients.library().exceptions.GenericError as error:
         if (other := re.search(_OTHER, str(error))) is not None:
             start, stop, first, last = map(int, other.groups())
             hold(url, last - first, stop - start)

@@ -18,8 +18,8 @@ import numpy as np
 from keras import ops
 
 from dsbuild import storage
-from dsbuild.documents import fits
 from dsbuild.errors import StorageError, TrainError
+from dsbuild.format.documents import fits
 
 _META = "meta"
 # TypeError: a file of one array is no archive.

@@ -20,10 +20,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from dsbuild import __version__, manifest, storage
+from dsbuild import __version__, storage
 from dsbuild.errors import ShardError, TrainError
-from dsbuild.train import checkpoint, facts, model, settings
-from dsbuild.train.facts import Facts
+from dsbuild.format import manifest
+from dsbuild.train import checkpoint, dataset, model, settings
+from dsbuild.train.dataset import Facts
 from dsbuild.train.settings import Settings
 
 SETTINGS, RUN, LOG, METRICS, EVENTS = (
@@ -51,7 +52,7 @@ class Trained:
 
     model: keras.Model
     settings: Settings
-    facts: Facts
+    dataset: Facts
     step: int
 
 
@@ -208,7 +209,7 @@ def _described(run: str) -> tuple[Settings, Facts]:
     asked, about = (_parsed(storage.join(run, name)) for name in (SETTINGS, RUN))
     path = storage.join(run, RUN)
     found = about.get("facts") if isinstance(about, Mapping) else None
-    return settings.read(asked, storage.join(run, SETTINGS)), facts.read(found, path)
+    return settings.read(asked, storage.join(run, SETTINGS)), dataset.read(found, path)
 
 
 def _parsed(path: str) -> Any:

@@ -7,12 +7,14 @@ and name the shards that they are of, the lock, and how many had it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dsbuild import folder, interop, manifest, receipts, storage
-from dsbuild.documents import normal
-from dsbuild.manifest import Statistics
-from dsbuild.problems import Problem
-from dsbuild.receipts import ShardReceipt
-from dsbuild.validate.base import Checked
+from dsbuild import interop, storage
+from dsbuild.build import output
+from dsbuild.format import manifest, receipts
+from dsbuild.format.documents import normal
+from dsbuild.format.manifest import Statistics
+from dsbuild.format.receipts import ShardReceipt
+from dsbuild.validate.problem import Problem
+from dsbuild.validate.rules import Checked
 
 _REMEDY = "dsbuild repair restores it"
 
@@ -27,7 +29,7 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
     elif storage.read(storage.join(path, manifest.NAME))[0] != manifest.text(known):
         text = f"found another text than was written; {_REMEDY}"
         yield Problem("changed", storage.join(path, manifest.NAME), text)
-    if text := folder.stranger(path, known):
+    if text := output.stranger(path, known):
         yield Problem("holder", storage.join(path, manifest.NAME), f"{text}; {_REMEDY}")
     yield from _files(path, known)
     made: dict[str, list[ShardReceipt]] = {}
@@ -51,13 +53,13 @@ def problems(path: str, known: Mapping[str, Any], notes: list[str]) -> Iterator[
         if len(made.get(split, ())) == len(entry["shards"]):
             total = sum((receipt.statistics for receipt in made[split]), Statistics())
             yield from _numbers(path, known, split, total, "receipts", ())
-    for place in folder.strays(path, names):
+    for place in output.strays(path, names):
         yield Problem("extra", place, "no shard of the manifest has it; dsbuild repair removes it")
 
 
 def _whose(path: str, receipt: ShardReceipt) -> str:
     """Say whose a receipt is that is not the manifest's, where their numbers tell."""
-    last = folder.tenure(path)
+    last = output.tenure(path)
     if None in (last, receipt.tenure) or last == receipt.tenure:
         return ""
     return f", of builder {receipt.tenure}, while builder {last} finished the folder"

@@ -5,12 +5,12 @@ A parser that is told of a feature stops at the first record without it.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dsbuild import scan
-from dsbuild.problems import Problem
-from dsbuild.schema import Schema
-from dsbuild.tfrecord import Record
-from dsbuild.validate.base import Checked
-from dsbuild.wire import Parsed
+from dsbuild.format import scan
+from dsbuild.format.example import Parsed
+from dsbuild.format.schema import Schema
+from dsbuild.format.tfrecord import Record
+from dsbuild.validate.problem import Problem
+from dsbuild.validate.rules import Checked
 
 _MOST = 1000  # names of features of a file that are followed
 _LABELS = ("label", "label.format", "class", "class.text")  # roles

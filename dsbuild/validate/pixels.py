@@ -8,9 +8,9 @@ import numpy as np
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
 from dsbuild.extras import Chosen
-from dsbuild.manifest import Statistics
-from dsbuild.validate.base import Expected
-from dsbuild.wire import Parsed
+from dsbuild.format.example import Parsed
+from dsbuild.format.manifest import Statistics
+from dsbuild.validate.rules import Expected
 
 _FORMATS = {"jpg": "jpeg"}  # as some write it
 

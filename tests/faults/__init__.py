@@ -96,8 +96,12 @@ def driver(shim):
 
 def serve():
     """Be the driver: run what comes on stdin."""
-    from dsbuild import build, examine, export, page, repair, report, statistics  # noqa: F401
-    from dsbuild.export import arrays, webdataset  # noqa: F401
+    from dsbuild.build import preflight, repair  # noqa: F401
+    from dsbuild.build import run as build  # noqa: F401
+    from dsbuild.inspect import documents, statistics  # noqa: F401
+    from dsbuild.inspect.html import run as page  # noqa: F401
+    from dsbuild.interop.export import array_record, webdataset  # noqa: F401
+    from dsbuild.interop.export import run as export  # noqa: F401
 
     shim = ctypes.CDLL(sys.argv[1])
     shim.arm.argtypes = [ctypes.c_char, *[ctypes.c_int] * 2, ctypes.c_char_p, ctypes.c_int]

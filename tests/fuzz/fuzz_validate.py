@@ -12,9 +12,9 @@ import tempfile
 import atheris
 
 with atheris.instrument_imports(include=["dsbuild"]):
-    from dsbuild import tfrecord, wire
     from dsbuild.errors import DsbuildError
-    from dsbuild.validate import validate
+    from dsbuild.format import example, tfrecord
+    from dsbuild.validate.run import validate
 
 PATH = os.path.join(tempfile.mkdtemp(), "fuzz.tfrecord")
 
@@ -28,7 +28,7 @@ def one(data: bytes) -> None:
             tfrecord.Writer(file).write(data[1:])
     try:
         validate(PATH)
-        wire.parse(data)
+        example.parse(data)
     except DsbuildError:
         return
 

@@ -17,7 +17,7 @@ import time
 import traceback
 from dataclasses import dataclass
 
-from tests.processes import members
+from tests.support.processes import members
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,8 @@ def serve():
 
     obstore is not imported here, since its threads do not survive a fork.
     """
-    from dsbuild import build, examine, export, repair, report, statistics, validate  # noqa: F401
-    from dsbuild.storage import lease, remote  # noqa: F401
+    from dsbuild.storage import lease, objects  # noqa: F401
+    from dsbuild.validate import run as validate  # noqa: F401
 
     codes = {}
     for line in sys.stdin:

@@ -1,7 +1,7 @@
 """What has to hold of a command that ended; each function returns what does not."""
 
 from tests.store_faults.scene import settled, shards
-from tests.stores import SECRET
+from tests.support.stores import SECRET
 
 
 def ended(done, codes=(0, 1)):

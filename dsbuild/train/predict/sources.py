@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from dsbuild import harmless, storage
+from dsbuild import storage
 from dsbuild.errors import TrainError
+from dsbuild.storage import safe_text
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -99,5 +100,5 @@ def _source(path: str, *names: str) -> Source:
     """Return the source of a path; the names are those of what is made of it, with the ending."""
     name, ending = os.path.splitext(os.path.normpath(os.path.join(*names)))
     if storage.is_remote(path):  # names of objects are no paths, and may lead anywhere
-        name = harmless.path(name)
+        name = safe_text.path(name)
     return Source(path, name, ending.lower() in VIDEOS)

@@ -1,0 +1,277 @@
+"""What is to be built, and what listing the sources shows before a pixel is read."""
+
+import functools
+import itertools
+import os
+import posixpath
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dsbuild import images, storage
+from dsbuild.build import listing, plan
+from dsbuild.build.plan import ShardPlan
+from dsbuild.build.recipe import Recipe
+from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError, SampleError
+from dsbuild.format import split_names
+from dsbuild.layouts import Layout, Sample
+from dsbuild.layouts.finding import ACCEPTABLE, KINDS, Finding
+from dsbuild.storage.spool import Spool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be built, from where, to where.
+
+    Attributes:
+      recipe: what decides the bytes of a record.
+      root: the layout's root, as `Layout.find` gives it.
+      out: the output folder.
+      splits: names, or none for every split that root has.
+      shards: how many a split; None for as many as `shard_size` bytes each take.
+      order, seed, limit: as in `plan.order`.
+      on_error: `stop` at the first bad sample, or `skip` it into rejects.jsonl.
+      sources: how a resume finds that they changed: by `stamp` (size and mtime), by
+        `content` too, or not at all (`ignore`).
+      overwrite: forget what the folder holds.
+      accept: kinds of `findings.ACCEPTABLE` that do not stop a split that is of them.
+    """
+
+    recipe: Recipe
+    root: str
+    out: str
+    splits: tuple[str, ...] = ()
+    shards: int | None = None
+    shard_size: int = plan.SHARD_SIZE
+    order: str = "listed"
+    seed: int = 0
+    limit: int | None = None
+    on_error: str = "stop"
+    sources: str = "stamp"
+    overwrite: bool = False
+    accept: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        unknown = sorted({*self.accept} - {*ACCEPTABLE})
+        if unknown:
+            raise PlanError(f"--accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}")
+        if self.limit is not None and self.limit < 1:
+            raise PlanError(f"--limit {self.limit}: expected at least 1 sample")
+        if self.sources not in ("stamp", "content", "ignore"):
+            raise PlanError(f"sources {self.sources!r}: expected stamp, content or ignore")
+        if self.on_error not in ("stop", "skip"):
+            raise PlanError(f"--on-error {self.on_error}: expected 'stop' or 'skip'")
+
+
+class Entry(NamedTuple):
+    """A shard as the audit shows it: name, records, digest of its plan."""
+
+    name: str
+    records: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A split as planned; its samples are read as often as they are asked for.
+
+    Attributes:
+      split: its name.
+      samples: those that are planned, in the order of their records.
+      count: how many shards.
+      root, recipe: as in Request.
+      listed: how many samples the split lists, before any limit.
+      published: how many were published, or None where that is not known.
+      bytes: size of its sources.
+      labels: where its labels come from, as a pattern; None where it has none.
+    """
+
+    split: str
+    samples: Spool[Sample]
+    count: int
+    root: str
+    recipe: Recipe
+    listed: int
+    published: int | None = None
+    bytes: int = 0
+    labels: str | None = None
+
+    def plans(self) -> Iterator[ShardPlan]:
+        """Yield the plans of the shards, one at a time."""
+        total = len(self.samples)
+        return plan.shards(self.split, self.root, self.samples, total, self.count, self.recipe)
+
+    @functools.cached_property
+    def shards(self) -> tuple[Entry, ...]:
+        """What every shard is, without its samples."""
+        return tuple(Entry(one.name, len(one.samples), one.digest) for one in self.plans())
+
+    @property
+    def digest(self) -> str:
+        """The digest of the split's plan."""
+        return plan.digest(shard.digest for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a request comes to before a pixel is written: splits as planned, and findings."""
+
+    splits: tuple[Planned, ...]
+    findings: tuple[Finding, ...]
+
+    def refuse(
+        self, strict: bool = False, skip: bool = False, accept: Collection[str] = ()
+    ) -> None:
+        """Raise SampleError for the first finding that is fatal; with `strict` for any.
+
+        With `skip` a sample that is no record stops nothing; splits of kinds that are to be
+        accepted never do.
+        """
+        found = [
+            one
+            for one in self.findings
+            if (one.kind not in accept or (one.key and one.fatal))
+            and (strict or (one.fatal and not (skip and one.key)))
+        ]
+        if not found:
+            return
+        first = found[0]
+        more = f" (and {len(found) - 1:,} findings more)" if len(found) > 1 else ""
+        remedy = ""
+        if not first.fatal:
+            remedy = f": {KINDS[first.kind]}; --strict makes whatever is found an error"
+        elif first.kind in ("image-missing", "label-missing"):
+            remedy = (
+                "; expected every listed sample to have its files: fetch them, correct the list, "
+                "or leave such samples out with --on-error skip"
+            )
+        where = "" if first.key or not first.fatal else f"split {first.split}: "
+        raise SampleError(f"{where}{first.text}{more}{remedy}")
+
+
+def audit(request: Request) -> Audit:
+    """Plan every split of a request, and find what its listing shows."""
+    layout, root, out = request.recipe.layout, request.root, request.out
+    _check_place(root, out, layout)
+    there = layout.splits(root)
+    for split in request.splits:
+        if split not in there:
+            raise LayoutError(
+                f"{root}: found no split {split!r}, expected one of {', '.join(there)}"
+            )
+    chosen = tuple(dict.fromkeys(request.splits or there))
+    for split in chosen:
+        reason = split_names.refusal(split)
+        if reason:
+            raise LayoutError(
+                f"{root}: {reason}; rename its list or folder, or name the others with --split"
+            )
+    alike = split_names.clash(chosen)
+    if alike:
+        raise LayoutError(
+            f"{root}: found the splits {alike[0]} and {alike[1]}, expected names that differ in "
+            "more than case, none of which begins with another one and a dash, since readers look "
+            f"for {alike[0]}-*; rename one of them, or build one with --split"
+        )
+    splits, findings, listings = [], [], {}
+    for split in chosen:
+        found = listing.read(root, split, layout)
+        listings[split] = found.samples
+        _check_place(root, out, layout, found.tops)
+        findings += found.findings
+        planned, missing = _plan(request, split, found.samples)
+        splits.append(planned)
+        findings += missing
+        if planned.published not in (None, planned.listed):
+            text = f"{planned.listed:,} samples, where {planned.published:,} were published"
+            findings.append(Finding("published", split, text))
+        findings += layout.findings(root, split, found.samples)
+    return Audit(tuple(splits), (*findings, *listing.compare(listings, root, layout)))
+
+
+def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = ()) -> None:
+    """Raise PlanError where the output folder lies where the layout reads: `paths` are read."""
+    below = storage.relative(out, root)
+    if below is None:
+        return
+    first = below.split(os.sep)[0]
+    if layout.reads_all or below == "." or any(path.startswith(f"{first}/") for path in paths):
+        raise PlanError(
+            f"{out}: the output folder lies inside the data set {root}, where its shards would be "
+            "taken for part of it; name another OUT"
+        )
+
+
+def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned, list[Finding]]:
+    """Return a split as planned, and its files that are not there."""
+    root, recipe = request.root, request.recipe
+    samples = listed
+    if request.order != "listed" or request.limit is not None:
+        samples = Spool(plan.order(listed, request.order, request.seed, request.limit))
+    size, missing = 0, []
+    files = (
+        (sample.key, kind, storage.join(root, path))
+        for sample in samples
+        for kind, path in (("image-missing", sample.image), ("label-missing", sample.label))
+        if isinstance(path, str)
+    )
+    files, again = itertools.tee(files)
+    stamps = storage.stamps(path for _, _, path in again)
+    for (key, kind, path), stamp in zip(files, stamps, strict=True):
+        size += stamp.size if stamp else 0
+        found = "" if stamp is None or stamp.size else storage.odd(path)
+        if stamp is None or found:
+            said = f"found {found}, expected a file" if found else "there is no such file"
+            text = f"sample {key}: {path}: {said}"
+            missing.append(Finding(kind, split, text, fatal=True, key=key))
+    some = spaced(samples, 64)
+    count = request.shards
+    if count is None:
+        total = size + _extra_size(recipe, root, some, len(samples))
+        count = plan.shard_count(total, request.shard_size, len(samples))
+    planned = Planned(
+        split=split,
+        samples=samples,
+        count=count,
+        root=root,
+        recipe=recipe,
+        listed=len(listed),
+        published=recipe.layout.published(root).get(split),
+        bytes=size,
+        labels=_pattern(some[0], some[-1]),
+    )
+    return planned, missing
+
+
+def spaced(samples: Spool[Sample], count: int) -> list[Sample]:
+    """Return about `count` samples, evenly spaced from the first on."""
+    return list(itertools.islice(samples, 0, None, max(1, len(samples) // count)))
+
+
+def _pattern(first: Sample, last: Sample) -> str | None:
+    """Return where labels lie: their common folder, and a name with a star for the key.
+
+    A class index is told by the image's folder.
+    """
+    if isinstance(first.label, int):
+        return "folders"
+    if not isinstance(first.label, str) or not isinstance(last.label, str):
+        return None
+    folder = posixpath.commonpath([posixpath.dirname(s.label) for s in (first, last)])
+    name = posixpath.basename(first.label).replace(posixpath.basename(first.key), "*")
+    return posixpath.join(folder, name)
+
+
+def _extra_size(recipe: Recipe, root: str, some: Sequence[Sample], total: int) -> int:
+    """Return about how many bytes the extras of all samples take, by the headers of some."""
+    per_pixel = sum(one.bytes_per_pixel for one in recipe.chosen)
+    if not per_pixel:
+        return 0
+    pixels = []
+    for sample in some:
+        try:
+            head = images.header(storage.read(storage.join(root, sample.image))[0])
+        except (ImageError, NoFileError):
+            continue  # this is an estimate; the build itself names every bad file
+        pixels.append(head.height * head.width)
+    return int(sum(pixels) / max(len(pixels), 1) * total * per_pixel)

@@ -1,0 +1,289 @@
+"""One sample to one record: the pure core of every build.
+
+The one place that reads a sample's files, and that adds its key to an error.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import google_crc32c
+import numpy as np
+
+from dsbuild import extras, images, storage
+from dsbuild.build import listing, signatures
+from dsbuild.build.image_policy import Admitted, admit
+from dsbuild.build.recipe import Recipe
+from dsbuild.errors import ImageError, MachineError, NoFileError, SampleError, StorageError
+from dsbuild.format import example
+from dsbuild.format.manifest import Statistics
+from dsbuild.images import labels, lossless
+from dsbuild.images.palette import RGB
+from dsbuild.layouts import Sample
+
+NOTHING = (None, None, None)
+MISSING = ("image-missing", "label-missing")  # kinds of samples of which a file is not there
+_TROUBLE = (StorageError, OSError, MemoryError)
+
+
+class Loaded(NamedTuple):
+    """A sample that may become a record.
+
+    Attributes:
+      image: as it is stored.
+      pixels: of the image, RGB uint8 (h, w, 3), where an extra needs them.
+      label: role -> value of the label; nothing in an unlabelled split.
+      planes: `label` and `alpha`, uint8 (h, w), as far as they were decoded.
+      counts: value -> pixels of the label, likewise.
+      sources: size, mtime and crc32c of image and label.
+      colours: what the colours of the label's palette stand for, as far as it alone tells.
+      mapped: whether the label was read by colour, since its palette has another order.
+    """
+
+    image: Admitted
+    pixels: np.ndarray | None
+    label: Mapping[str, bytes | int]
+    planes: Mapping[str, np.ndarray]
+    counts: Mapping[int, int]
+    sources: tuple[int | None, ...]
+    colours: Mapping[RGB, int]
+    mapped: bool
+
+
+class Encoded(NamedTuple):
+    """A record, what is to be counted of it, its sources and its label's colours, as in Loaded."""
+
+    record: bytes
+    statistics: Statistics
+    sources: tuple[int | None, ...]
+    colours: Mapping[RGB, int]
+
+
+class Rejected(SampleError):
+    """A sample that is no record, by its own fault; beside the message the parts of a reject.
+
+    Attributes: `key`; `file`, relative to the root; `kind`, of `findings.KINDS`; `reason`;
+    `sources` as in Encoded.
+    """
+
+    def __init__(self, message: str, key="", file="", kind="", reason="", sources=NOTHING * 2):
+        super().__init__(message)
+        self.key, self.file, self.kind, self.reason = key, file, kind, reason
+        self.sources = sources
+
+
+def paths(samples: Iterable[Sample], root: str) -> Iterator[str]:
+    """Yield the paths of the samples' files in the order in which they are read."""
+    for sample in samples:
+        for path in (sample.image, sample.label):
+            if isinstance(path, str):
+                yield storage.join(root, path)
+
+
+def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Loaded:
+    """Read and check a sample's files.
+
+    Raises Rejected where the sample is bad: a file of it is missing, or is not what it should be.
+    It names the sample, the file, what was found, what was expected and what to do. Trouble of
+    the world is raised as `named` does, and never makes a sample bad.
+    """
+    sources: list[int | None] = [*NOTHING, *NOTHING]
+    file = sample.image
+    try:
+        unnamed = listing.refusal(sample.key)
+        if unnamed:
+            raise ImageError(unnamed, kind="names")
+        image = admit(_read(read, storage.join(root, file), sources, 0), recipe.policy)
+        pixels = _pixels(image, recipe)
+        label, planes, read_as, counts = {}, {}, None, {}
+        if isinstance(sample.label, str):
+            file = sample.label
+            data = _read(read, storage.join(root, file), sources, 3)
+            label, planes, counts, read_as = _label(data, file, image, recipe)
+        elif sample.label is not None:
+            name = recipe.layout.classes[sample.label]
+            label = {"class": sample.label, "class.text": name.encode()}
+    except (ImageError, NoFileError) as error:
+        with named(sample, storage.join(root, file)):
+            raise _rejected(sample, root, file, sources, error) from error
+    except _TROUBLE as error:
+        with named(sample, storage.join(root, file)):
+            raise error
+    colours, mapped = (read_as.colours, read_as.mapped) if read_as else ({}, False)
+    return Loaded(image, pixels, label, planes, counts, tuple(sources), colours, mapped)
+
+
+@contextlib.contextmanager
+def named(sample: Sample, path: str = "") -> Iterator[None]:
+    """Say sample and file before trouble of the world, which ends a build and can be resumed.
+
+    `path` is the file that is worked on, if it is one. Raises StorageError, or MachineError where
+    memory ran out.
+    """
+    start = f"sample {sample.key}: "
+    where = f"{start}{path}: " if path else start
+    try:
+        yield
+    except StorageError as error:
+        said = str(error)
+        if said.startswith(start):
+            raise
+        raise StorageError((start if path in said else where) + said) from error
+    except OSError as error:
+        raise StorageError(
+            f"{where}the system failed while it was worked on: {error.strerror or error}; "
+            "finished shards are kept: run the same command again"
+        ) from error
+    except MemoryError as error:
+        raise MachineError(
+            f"{where}memory ran out while it was worked on; use fewer --workers, or a machine that "
+            "has more: finished shards are kept, run the same command again"
+        ) from error
+
+
+def _rejected(
+    sample: Sample,
+    root: str,
+    file: str,
+    sources: list[int | None],
+    error: ImageError | NoFileError,
+) -> Rejected:
+    """Return the error of a bad sample, once what was read of it is known to be whole.
+
+    Raises StorageError where the store says that a file is there which it does not give, or is of
+    another size.
+    """
+    path = storage.join(root, file)
+    reason = str(error).removeprefix(f"{path}: ")
+    kind = error.kind if isinstance(error, ImageError) else MISSING[file != sample.image]
+    for at, name in ((0, sample.image), (3, sample.label)):
+        if not isinstance(name, str):
+            continue
+        full = storage.join(root, name)
+        if sources[at] is not None:
+            storage.hold(full, sources[at])
+            continue
+        # What was not read is stamped too, so that a mended file is noticed.
+        stamp = storage.stamp(full)
+        sources[at : at + 2] = stamp or NOTHING[:2]
+        there = stamp is not None and stamp.size <= storage.LARGEST
+        if there and name == file and kind in MISSING and storage.is_remote(full):
+            raise StorageError(
+                f"{full}: the store says that there is no such file, and gives its size; run the "
+                "same command again"
+            )
+    message = f"sample {sample.key}: {path}: {reason}"
+    return Rejected(message, sample.key, file, kind, reason, tuple(sources))
+
+
+def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Encoded:
+    """Read a sample's files and return its record; raise as `load` does."""
+    loaded = load(sample, root, recipe, read)
+    with named(sample, storage.join(root, sample.image)):
+        return _encoded(sample, loaded, recipe)
+
+
+def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
+    head = loaded.image.head
+    values = {
+        "key": sample.key.encode(),
+        "image": loaded.image.data,
+        "format": head.format.encode(),
+        "height": head.height,
+        "width": head.width,
+        "channels": head.channels,
+        **loaded.label,
+        **extras.features(recipe.chosen, {"image": loaded.pixels, **loaded.planes}),
+    }
+    counts, ignore = loaded.counts, recipe.layout.ignore
+    values_there = [sample.label] if isinstance(sample.label, int) else counts
+    statistics = Statistics(
+        pixels=counts,
+        images=dict.fromkeys(values_there, 1),
+        around=dict.fromkeys(counts, sum(counts.values()) - counts.get(ignore, 0)),
+        heights=(head.height, head.height),
+        widths=(head.width, head.width),
+        formats={head.format: 1},
+        rotated=int(head.orientation != 1),
+        labels=int(sample.label is not None),
+        changes=dict.fromkeys((*loaded.image.changes, *(["mapped"] if loaded.mapped else [])), 1),
+    )
+    record = example.serialize(recipe.schema.named(values))
+    return Encoded(record, statistics, loaded.sources, loaded.colours)
+
+
+def checksum(data: bytes) -> int:
+    """Return the crc32c by which a source's content is known again."""
+    return google_crc32c.value(data)
+
+
+def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> bytes:
+    data, stamp = read(path)
+    sources[at : at + 3] = stamp.size, stamp.mtime_ns, checksum(data)
+    return data
+
+
+def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
+    """Return the pixels of an image where an extra needs them; else check that it decodes."""
+    if recipe.roles("image"):
+        return images.decode(image.data, image.head, strict=True)
+    if recipe.verify == "full" and not image.changes:
+        images.check(image.data, image.head)
+    return None
+
+
+def _label(
+    data: bytes, path: str, image: Admitted, recipe: Recipe
+) -> tuple[dict, dict[str, np.ndarray], Mapping[int, int], labels.Label | None]:
+    """Return role -> value of a label, its planes and histogram, and how it was read.
+
+    The last three as far as it is decoded.
+    """
+    layout, header_only = recipe.layout, recipe.verify == "header"
+    if images.foreign(data) and recipe.policy.unreadable == "reencode":
+        data = lossless.as_png(data)
+    kept, plain = None, False
+    if layout.indexed(path) and data.startswith(images.PNG):
+        head = images.header(data)
+        _same_size((head.height, head.width), image)
+        if "shrunk" not in image.changes:
+            kept = images.grey(data, head)
+            plain = header_only and kept is not None
+            plain = plain and labels.is_plain(data, head, layout.known(path))
+    if plain and not recipe.roles("label", "alpha"):
+        return {"label": kept, "label.format": b"png"}, {}, {}, None
+    found = layout.read(data, path)
+    _same_size(found.plane.shape, image)
+    refused = signatures.refusal(found, layout)
+    if refused:
+        raise refused
+    counts, planes = found.counts, {"label": image.fit(found.plane)}
+    if planes["label"] is not found.plane:
+        counts = images.histogram(planes["label"])
+    if recipe.roles("alpha"):
+        planes["alpha"] = image.fit(found.alpha, soft=True)
+    stored = kept if kept is not None and found.stored else images.write(planes["label"])
+    values = {"label": stored, "label.format": b"png"}
+    return values, planes, {} if header_only else counts, found
+
+
+def _same_size(label: tuple[int, ...], image: Admitted) -> None:
+    if label == image.size:
+        return
+    height, width = image.size
+    found = f"found a label of {label[1]} x {label[0]} pixels"
+    expected = f"expected the image's {width} x {height}"
+    if label == (width, height) and image.head.orientation >= 5:
+        raise ImageError(
+            f"{found}, {expected} as stored: the image carries EXIF orientation "
+            f"{image.head.orientation}, and the label was drawn on the rotated view; build with "
+            "--exif apply, or rotate the label back",
+            kind="size",
+        )
+    if label == (width, height) and "turned" in image.changes:
+        raise ImageError(
+            f"{found}, {expected} after its EXIF orientation is applied: the label was drawn on "
+            "the pixels as stored; build with --exif keep, or rotate the label",
+            kind="size",
+        )
+    raise ImageError(f"{found}, {expected}; is it the label of another image?", kind="size")

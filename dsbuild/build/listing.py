@@ -1,0 +1,92 @@
+"""What splits list, with all that their keys alone can betray."""
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import NamedTuple
+
+from dsbuild import storage
+from dsbuild.errors import LayoutError
+from dsbuild.layouts import Layout, Sample
+from dsbuild.layouts.finding import Finding
+from dsbuild.storage import spool
+from dsbuild.storage.spool import Spool
+
+
+class Listing(NamedTuple):
+    """What a split lists, the first folders of its paths, and samples that cannot be stored."""
+
+    samples: Spool[Sample]
+    tops: Collection[str]
+    findings: Sequence[Finding] = ()
+
+
+def refusal(key: str) -> str | None:
+    """Return why no record can have this key, or None: keys are stored and shown as UTF-8."""
+    if key.isprintable():
+        return None
+    lost = any("\udc80" <= character <= "\udcff" for character in key)
+    what = "a name that is no UTF-8" if lost else "control characters in a name"
+    return (
+        f"found {what}, expected text that can be printed; rename the file (convmv, for names from "
+        "a zip), or leave it out with --on-error skip"
+    )
+
+
+def read(root: str, split: str, layout: Layout) -> Listing:
+    """List a split; raise LayoutError where it has no sample, or one that leads out of root."""
+    tops: set[str] = set()
+    findings: list[Finding] = []
+
+    def checked() -> Iterator[Sample]:
+        for sample in layout.samples(root, split):
+            key = sample.key
+            if key.startswith("/") or ".." in key.split("/"):
+                raise LayoutError(
+                    f"{root}: split {split} lists {key!r}, expected a plain name, without '..' "
+                    "or a leading '/'"
+                )
+            reason = refusal(key)
+            if reason:
+                path = storage.join(root, sample.image)
+                text = f"sample {key!a}: {path!a}: {reason}"
+                findings.append(Finding("names", split, text, fatal=True, key=key))
+            tops.update(path.partition("/")[0] + "/" for path in (sample.image, str(sample.label)))
+            yield sample
+
+    samples = Spool(checked())
+    if not samples:
+        raise LayoutError(
+            f"{root}: split {split} has no sample, expected images in it; remove it, or name "
+            "the others with --split"
+        )
+    return Listing(samples, tops, findings)
+
+
+def compare(listings: Mapping[str, Spool[Sample]], root: str, layout: Layout) -> Iterator[Finding]:
+    """Find keys that differ only in case, which are one file on macOS and Windows, and keys
+    that are in two splits, but for splits that share a part by design.
+
+    Raises LayoutError where a key occurs twice in a split.
+    """
+    parts = {split: layout.unions.get(split, {split}) for split in listings}
+    places = {split: i for i, split in enumerate(listings)}
+    keys = (
+        (sample.key.casefold(), sample.key, places[split], split)
+        for split, samples in listings.items()
+        for sample in samples
+    )
+    for _, alike in itertools.groupby(spool.ordered(keys, key=itemgetter(0, 1, 2)), itemgetter(0)):
+        first: dict[str, str] = {}  # split -> key
+        splits: list[str] = []
+        last = None
+        for _, key, _, split in alike:
+            if (key, split) == last:
+                raise LayoutError(f"{root}: split {split} lists {key!r} twice; list it once")
+            if first.setdefault(split, key) != key:
+                yield Finding("case", split, f"{first[split]} and {key}")
+            splits = [*splits, split] if last and key == last[0] else [split]
+            last = key, split
+            for other in splits[:-1]:
+                if not parts[other] & parts[split]:
+                    yield Finding("two-splits", split, f"sample {key} is in {other}, too")

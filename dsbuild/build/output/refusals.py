@@ -1,0 +1,207 @@
+"""What a build may not do to an output folder: replace what is whole, take what is another's."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dsbuild import interop, storage
+from dsbuild.build import plan, plan_files
+from dsbuild.build.output.state import (
+    RECIPE,
+    descriptions,
+    entries,
+    noted_recipe,
+    shards,
+    side_names,
+    stands,
+    state,
+)
+from dsbuild.build.recipe import Recipe
+from dsbuild.errors import PlanError, ShardError
+from dsbuild.format import manifest, receipts
+from dsbuild.format.documents import normal
+
+_SHOWN = 4  # differences of a recipe that are named
+
+
+def refuse_foreign_side_files(out: str) -> None:
+    """Raise PlanError where a file that dsbuild did not write has the name of a side file."""
+    for name in sorted({*interop.names()} - side_names(out)):
+        if storage.stamp(storage.join(out, name)):
+            raise PlanError(_foreign(out, name))
+
+
+def _foreign(out: str, name: str) -> str:
+    return (
+        f"{storage.join(out, name)}: dsbuild did not write this, and would write its own in its "
+        "place; move it, or choose another OUT"
+    )
+
+
+def refuse_extra_shards(out: str, splits: Iterable[str]) -> None:
+    """Raise PlanError where readers of a split would take files of others for its shards."""
+    splits, ours = list(splits), set(shards(out))
+    for name in storage.names(out):
+        for split in splits:
+            if name.startswith(f"{split}-") and name not in ours:
+                raise PlanError(
+                    f"{storage.join(out, name)}: dsbuild did not write this file, and readers of "
+                    f"{split}-* would take it for a shard; move it, or choose another OUT"
+                )
+
+
+def refuse_strangers(out: str, splits: Iterable[str]) -> None:
+    """Raise PlanError where files that dsbuild did not write would be taken for ours, or lost."""
+    refuse_extra_shards(out, splits)
+    there = storage.names(out)
+    if storage.stamp(state(out, RECIPE)) is None:
+        for name in there:
+            if name in (*descriptions(out), manifest.INDEX):
+                raise PlanError(_foreign(out, name))
+    refuse_foreign_side_files(out)
+
+
+def refuse_ambiguous(splits: Iterable[str]) -> None:
+    """Raise PlanError where one split's name and a dash begin another's: `a-*` reads both."""
+    splits = sorted(splits)
+    for one in splits:
+        for other in splits:
+            if other.startswith(f"{one}-"):
+                raise PlanError(
+                    f"split {other}: readers of {one}-* would read it too; rename its list, or "
+                    "build it into another OUT"
+                )
+
+
+def other_splits(out: str, splits: Iterable[str], recipe: Recipe) -> dict[str, Any]:
+    """Return the manifest's entries of finished splits that a build of `splits` leaves alone.
+
+    Raises PlanError where they are unfinished or of another recipe: one folder is one
+    data set, and nothing of it is dropped in silence.
+    """
+    document = entries(out)
+    known = document.get("splits", {})
+    found = {manifest.split_of(name) for name in shards(out)} | plan_files.splits(out)
+    names = sorted((found | known.keys()) - set(splits))
+    remedy = (
+        "build all splits together (without --split), start anew with --overwrite, or choose "
+        "another OUT"
+    )
+    for name in names:
+        if name not in known or not all(stands(out, shard) for shard in known[name]["shards"]):
+            raise PlanError(f"{out}: holds an unfinished build of split {name}; {remedy}")
+        if document["recipe"] != normal(recipe.document()):
+            raise PlanError(f"{out}: holds split {name}, built by another recipe; {remedy}")
+    return {name: known[name] for name in names}
+
+
+def differences(out: str, recipe: Recipe) -> list[str]:
+    """Say how a recipe differs from the one that the folder was built by."""
+    return list(_differences(made(out), normal(recipe.document())))
+
+
+def made(out: str) -> Mapping[str, Any]:
+    """Return the document of the recipe that a folder was built by, an empty one if unknown."""
+    known = entries(out).get("recipe")
+    if known:
+        return known
+    try:
+        return noted_recipe(out)[0]
+    except ShardError:
+        return {}
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[str]:
+    for key, value in now.items():
+        was = before.get(key)
+        if not before or was == value:
+            continue
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _differences(was, value, f"{at}{key}.")
+        else:
+            yield f"{at}{key} was {manifest.dump(was)} and is {manifest.dump(value)}"
+
+
+def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise PlanError if a build would replace or remove whole shards of a finished build.
+
+    `planned` is split -> name of a shard -> digest of its plan. A build that was never finished
+    gives way to any other: the folder's differences and the shards that go are noted.
+    """
+    names = shards(out)
+    if not any(_has_receipt(out, name) for name in names) or not _was_finished(out):
+        return
+    before, now = made(out), normal(recipe.document())
+    if not before:
+        digests = {digest for plans in planned.values() for digest in plans.values()}
+        found = (receipts.load(out, name) for name in names if _has_receipt(out, name))
+        if not any(receipt and receipt.plan in digests for receipt in found):
+            _refuse(out, ["its recipe cannot be read, and its shards are of other plans"])
+        return
+    if before.get("layout") != now["layout"]:
+        _refuse(out, [f"this build is one of {recipe.layout.title} ({recipe.layout.name})"])
+    if before != now:
+        lines = list(_differences(before, now)) or ["its recipe has keys that this version lacks"]
+        more = [f"{len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        _refuse(out, [*lines[:_SHOWN], *more])
+    for split, entry in entries(out).get("splits", {}).items():
+        asked = planned.get(split)
+        if asked is None or plan.digest(asked.values()) == entry["plan"]:
+            continue
+        lost = [one for one in entry["shards"] if _would_be_lost(out, one, asked)]
+        if lost:
+            _refuse(
+                out,
+                [
+                    f"this build plans {_count(len(asked), 'shard')} of split {split} of other "
+                    f"samples, or in another order, and would replace or remove "
+                    f"{_count(len(lost), 'whole shard')}, such as {lost[0]['name']}"
+                ],
+            )
+
+
+def refuse_source(out: str, root: str) -> None:
+    """Raise PlanError: a build of the same samples from files of other contents throughout."""
+    _refuse(
+        out,
+        [f"none of its samples that were compared has the same files in {root}: another source"],
+    )
+
+
+def _was_finished(out: str) -> bool:
+    """Tell whether a folder ever had a manifest, lost ones included: what describes it is left."""
+    return bool(entries(out)) or not set(descriptions(out)).isdisjoint(storage.names(out))
+
+
+def _has_receipt(out: str, name: str) -> bool:
+    return bool(
+        storage.stamp(storage.join(out, name)) and storage.stamp(manifest.receipt_path(out, name))
+    )
+
+
+def _would_be_lost(out: str, shard: Mapping[str, Any], asked: Mapping[str, str]) -> bool:
+    """Tell whether a listed shard is whole, by its size, and a build would not keep it."""
+    stamp = storage.stamp(storage.join(out, shard["name"]))
+    if stamp is None or stamp.size != shard["bytes"]:
+        return False
+    receipt = receipts.load(out, shard["name"])
+    return receipt is None or asked.get(shard["name"]) != receipt.plan
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _refuse(out: str, differences: list[str]) -> None:
+    document = entries(out)
+    layout = made(out).get("layout", "another layout")
+    title = document.get("title", "a data set")
+    splits = ", ".join(
+        f"{split} ({_count(entry['records'], 'record')} in {_count(len(entry['shards']), 'shard')})"
+        for split, entry in document.get("splits", {}).items()
+    )
+    what = "a finished" if storage.stamp(storage.join(out, manifest.NAME)) else "an unfinished"
+    there = f"{title} ({layout})" if document else f"layout {layout}"
+    raise PlanError(
+        f"{out}: holds {what} build of {there}{f': {splits}' if splits else ''}; "
+        f"{'; '.join(differences)}; choose another OUT, or replace what is there with --overwrite"
+    )

@@ -1,0 +1,117 @@
+"""A shard in parts: each written as a small shard of its own, side by side, then joined in order.
+
+TFRecords concatenate, so the shard has the bytes that it would have in one go. Parts lie in
+the folder's state until their shard is whole; a build that was broken off keeps those that
+are finished.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dsbuild import storage
+from dsbuild.build import palettes, plan
+from dsbuild.build.plan import ShardPlan
+from dsbuild.build.shard import complete, ensure
+from dsbuild.engines import Advance
+from dsbuild.errors import ShardError
+from dsbuild.format import manifest, receipts, tfrecord
+from dsbuild.format.manifest import Statistics
+from dsbuild.format.receipts import ShardReceipt
+
+FEWEST = 64  # samples of a part; of fewer, joining costs more than is won
+
+
+class Part(NamedTuple):
+    """A part of a shard: the shard's name, and the part as a plan."""
+
+    shard: str
+    plan: ShardPlan
+
+    @property
+    def name(self) -> str:
+        """The part's own name."""
+        return f"{self.shard}, part {self.plan.name}"
+
+
+def count_parts(shards: int, samples: int, workers: int) -> int:
+    """Return in how many parts each of some shards, of `samples` in all, keeps workers busy."""
+    if not 0 < shards < workers:
+        return 1
+    return max(1, min(-(-workers // shards), samples // shards // FEWEST))
+
+
+def divide(shard: ShardPlan, parts: int) -> Iterator[Part]:
+    """Yield the parts of a shard in order."""
+    total = len(shard.samples)
+    for one in plan.shards(shard.split, shard.root, shard.samples, total, parts, shard.recipe):
+        yield Part(shard.name, one)
+
+
+def place(out: str, name: str) -> str:
+    """Return the folder of the parts of a shard."""
+    return storage.join(manifest.parts_path(out), name)
+
+
+def write_part(part: Part, advance: Advance, *, out: str, on_error: str, compare: str) -> None:
+    """Write a part as `write_shard` writes a shard, where it does not stand yet."""
+    home = place(out, part.shard)
+    ensure(part.plan, advance, out=home, on_error=on_error, compare=compare)
+
+
+def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardReceipt:
+    """Write a shard of its parts, which are then removed; return its receipt without sources.
+
+    Raises ShardError where a part does not stand.
+    """
+    home = place(out, shard.name)
+    found = [_receipt(home, part.plan) for part in divide(shard, parts)]
+    values = _values(home, found)
+    with storage.writing(storage.join(out, shard.name)) as file:
+        writer = tfrecord.Writer(file)
+        for receipt in found:
+            with storage.reading(storage.join(home, receipt.name)) as (frames, _):
+                writer.append(frames, manifest.offsets(home, receipt.name))
+    if (writer.size, len(writer.index)) != (
+        sum(receipt.bytes for receipt in found),
+        sum(receipt.records for receipt in found),
+    ):
+        raise _changed(home)
+    made = complete(
+        shard,
+        writer,
+        values,
+        rejects=[reject for receipt in found for reject in receipt.rejects],
+        statistics=sum((receipt.statistics for receipt in found), Statistics()),
+        sources=[row for receipt in found for row in receipt.sources],
+        versions={k: v for receipt in found for k, v in receipt.versions.items()},
+        colours=palettes.rows(palettes.joined(receipt.colours for receipt in found)),
+        out=out,
+    )
+    storage.remove_folder(home)
+    advance(len(shard.samples), made.bytes)
+    return made
+
+
+def _values(home: str, made: Sequence[ShardReceipt]) -> bytes | None:
+    """Return the lists of label values of parts as one, None where a part has none."""
+    if any(receipt.values is None for receipt in made):
+        return None
+    paths = [manifest.values_path(home, receipt.name) for receipt in made]
+    with storage.ahead(paths) as read:
+        found = [read(path)[0] for path in paths]
+    for receipt, one in zip(made, found, strict=True):
+        if hashlib.sha256(one).hexdigest() != receipt.values:
+            raise _changed(home)
+    return b"".join(found)
+
+
+def _changed(home: str) -> ShardError:
+    return ShardError(f"{home}: parts changed while they were joined; run the command again")
+
+
+def _receipt(home: str, part: ShardPlan) -> ShardReceipt:
+    receipt = receipts.load(home, part.name)
+    if receipt is None or receipt.plan != part.digest:
+        raise ShardError(f"{home}: the part {part.name} is gone; run the same command again")
+    return receipt

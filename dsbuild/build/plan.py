@@ -1,0 +1,148 @@
+"""Samples to shards: order, balance, digests. Pure arithmetic over streams; reads no source."""
+
+import functools
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import NamedTuple
+
+from dsbuild.build.recipe import Recipe
+from dsbuild.errors import PlanError, ShardError
+from dsbuild.format.documents import fits
+from dsbuild.format.manifest import SHARD, dump, parse, shard_name, split_of
+from dsbuild.layouts import Sample
+from dsbuild.storage import spool
+
+ORDERS = ("listed", "shuffled")
+SHARD_SIZE = 128 * 10**6
+_LINE = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One output file: its samples in order, and the recipe they are encoded by.
+
+    Attributes:
+      name: of the file, DeepLab's.
+      root: folder that the samples' paths are relative to; not part of the digest.
+      samples: in the order of the records.
+      recipe: what decides the bytes of a record.
+    """
+
+    name: str
+    root: str
+    samples: tuple[Sample, ...]
+    recipe: Recipe
+
+    @property
+    def split(self) -> str:
+        """The split that the shard is of."""
+        return split_of(self.name)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The sha256 of recipe, name and ordered samples: same digest, same bytes."""
+        document = {
+            "recipe": self.recipe.document(),
+            "name": self.name,
+            "samples": self._rows(),
+        }
+        return hashlib.sha256(dump(document).encode()).hexdigest()
+
+    def line(self) -> str:
+        """Return the plan's line in the plan file of its split."""
+        document = {"name": self.name, "digest": self.digest, "samples": self._rows()}
+        return dump(document) + "\n"
+
+    def _rows(self) -> list[list[str | int | None]]:
+        return [[sample.key, sample.image, sample.label] for sample in self.samples]
+
+
+class Line(NamedTuple):
+    """What a line of a plan file says: a shard's name, its samples, the digest of its plan."""
+
+    name: str
+    samples: tuple[Sample, ...]
+    digest: str
+
+    def plan(self, root: str, recipe: Recipe, path: str) -> ShardPlan:
+        """Return the plan; raise ShardError where it has another digest than its line says."""
+        made = ShardPlan(self.name, root, self.samples, recipe)
+        if made.digest != self.digest:
+            raise ShardError(
+                f"{path}: the plan of {self.name} does not have the digest that its line names: it "
+                "is damaged, or of another recipe; dsbuild repair restores it"
+            )
+        return made
+
+
+def read_line(line: bytes, path: str) -> Line:
+    """Return what a line of the plan file `path` says; raise ShardError where it is none."""
+    document = parse(line, path)
+    if not fits(document, _LINE) or not SHARD.fullmatch(document["name"]):
+        raise ShardError(f"{path}: found no plan of dsbuild; dsbuild repair restores it")
+    samples = tuple(Sample(*row) for row in document["samples"])
+    return Line(document["name"], samples, document["digest"])
+
+
+def even_split(total: int, parts: int) -> list[range]:
+    """Return `parts` consecutive ranges over `total`, whose lengths differ by one at most.
+
+    >>> even_split(5, 4)
+    [range(0, 2), range(2, 3), range(3, 4), range(4, 5)]
+    """
+    if parts < 1:
+        raise PlanError(f"found {parts} shards, expected at least 1")
+    size, rest = divmod(total, parts)
+    starts = [i * size + min(i, rest) for i in range(parts + 1)]
+    return [range(a, b) for a, b in itertools.pairwise(starts)]
+
+
+def order(
+    samples: Iterable[Sample],
+    how: str = "listed",
+    seed: int = 0,
+    limit: int | None = None,
+) -> Iterator[Sample]:
+    """Yield samples in the order of their records, at most `limit` of them.
+
+    `listed` keeps their order. `shuffled` sorts by a hash of seed and key, so the order
+    does not depend on the listing, and two samples keep theirs when others are added.
+    """
+    if how not in ORDERS:
+        raise PlanError(f"--order {how}: found {how!r}, expected one of {ORDERS}")
+    if how == "shuffled":
+        ranked = ((_rank(seed, sample.key), sample) for sample in samples)
+        samples = (sample for _, sample in spool.ordered(ranked, key=itemgetter(0)))
+    return itertools.islice(samples, limit)
+
+
+def _rank(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{key}".encode(errors="surrogateescape")).digest()
+
+
+def shard_count(size: int, shard_size: int, samples: int) -> int:
+    """Return how many shards of about `shard_size` bytes hold `size` bytes; none is empty."""
+    if shard_size < 1:
+        raise PlanError(f"--shard-size {shard_size}: expected at least 1 byte")
+    return max(1, min(samples, round(size / shard_size)))
+
+
+def shards(
+    split: str, root: str, samples: Iterable[Sample], total: int, count: int, recipe: Recipe
+) -> Iterator[ShardPlan]:
+    """Deal a split's `total` ordered samples to `count` shards, balanced to within one record.
+
+    With fewer samples than shards the last ones are empty, which is a valid TFRecord.
+    """
+    samples = iter(samples)
+    for i, part in enumerate(even_split(total, count)):
+        mine = tuple(itertools.islice(samples, len(part)))
+        yield ShardPlan(shard_name(split, i, count), root, mine, recipe)
+
+
+def digest(digests: Iterable[str]) -> str:
+    """Return the digest of a split's plan, by those of its shards in order."""
+    return hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -1,0 +1,229 @@
+"""Open samples before they are built, and find the mistakes that their labels are known for.
+
+Nothing is written. A build opens a few samples of every split, since most mistakes are in
+all of them; `every` opens all, as a dry run does.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dsbuild import images, storage
+from dsbuild.build import palettes, signatures
+from dsbuild.build.audit import Audit, Request, spaced
+from dsbuild.build.encode import Loaded, Rejected, load, named, paths
+from dsbuild.build.recipe import Recipe
+from dsbuild.build.signatures import Mistake
+from dsbuild.engines import Advance, Job
+from dsbuild.errors import ImageError, NoFileError
+from dsbuild.format import manifest
+from dsbuild.images import mattes
+from dsbuild.layouts import Layout, Sample
+from dsbuild.layouts.finding import ACCEPTABLE, Finding
+from dsbuild.storage.spool import batches
+
+FEW = 16  # samples of a split that a build opens first
+_CHUNK = 64  # samples that a worker takes at once
+_HEAVY = 1 << 24  # bytes from which it pays to start workers for a few samples
+
+
+class Task(NamedTuple):
+    """Samples of a split that one worker opens."""
+
+    split: str
+    samples: Sequence[Sample]
+
+
+class Seen(NamedTuple):
+    """What opening some samples of a split showed.
+
+    Attributes:
+      split: its name.
+      findings: of single samples.
+      labels: the values of each label.
+      colours: what the colours of the labels stand for, as `palettes` has it.
+      images: checksums of the images.
+    """
+
+    split: str
+    findings: list[Finding]
+    labels: list[frozenset[int]]
+    colours: palettes.Meanings
+    images: set[int]
+
+
+def examine(
+    request: Request, audit: Audit, workers: int = 1, *, every: bool = False, quiet: bool = True
+) -> Audit:
+    """Return an audit with what opening samples adds to it: a few of each split, or `every` one.
+
+    Samples are opened as a build opens them, so what a build would refuse is found; but labels
+    are looked at as they are, before they are shrunk.
+    """
+    policy = dataclasses.replace(request.recipe.policy, max_side=None, jpeg_quality=None)
+    recipe = dataclasses.replace(request.recipe, extras=(), policy=policy)
+    known = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
+    few, count, size = {}, 0, 0
+    for planned in audit.splits:
+        if every:
+            count += len(planned.samples)
+        elif known.get(planned.split, {}).get("plan") != planned.digest:
+            few[planned.split] = spaced(planned.samples, FEW)[:FEW]
+            count += len(few[planned.split])
+            size += planned.bytes * FEW // len(planned.samples)
+        # else its samples were opened when it was built
+    tasks = (
+        Task(planned.split, chunk)
+        for planned in audit.splits
+        for chunk in (
+            batches(planned.samples, _CHUNK)
+            if every
+            else batches(few.get(planned.split, ()), FEW // 4)
+        )
+    )
+    work = functools.partial(_open, root=request.root, recipe=recipe)
+    workers = workers if every or size > _HEAVY else 1
+    results = Job(tasks, work, count, "examining").run(workers, quiet)
+    found = list(audit.findings)
+    missing = {(one.kind, one.split, one.key) for one in found}  # by the listing already
+    for planned in audit.splits:
+        seen = [one for one in results if one.split == planned.split]
+        opened = [one for part in seen for one in part.findings]
+        whole = sum(len(part.labels) for part in seen) == len(planned.samples)
+        found += _of_split(planned.split, seen, whole, recipe.layout)
+        found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
+    return dataclasses.replace(audit, findings=tuple(found))
+
+
+def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> Iterator[Finding]:
+    """Yield what the labels of a split that were opened, its `whole` or some, show together."""
+    labels = [values for part in seen for values in part.labels]
+    if not labels:
+        return
+    which = "all labels" if whole else f"all {len(labels)} labels that were opened"
+    mistake = signatures.of_split(labels, layout)
+    constant = signatures.of_values(frozenset().union(*labels), layout, which)
+    several = len(set().union(*(part.images for part in seen))) > 1
+    known = palettes.joined(palettes.rows(part.colours) for part in seen)
+    for found, sure in (
+        (mistake, mistake is not None and mistake.kind in ACCEPTABLE),
+        (None if mistake else constant, whole and several),
+        (signatures.of_colours(known), True),
+    ):
+        if found:
+            yield Finding(found.kind, split, found.text, fatal=sure)
+
+
+def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
+    seen = Seen(task.split, [], [], {}, set())
+    with storage.ahead(paths(task.samples, root)) as read:
+        for sample in task.samples:
+            with named(sample):
+                _look(sample, seen, root, recipe, read)
+            advance(1, 0)
+    return seen
+
+
+def _look(sample: Sample, seen: Seen, root: str, recipe: Recipe, read: storage.Read) -> None:
+    """Add to `seen` what opening a sample shows."""
+    try:
+        loaded = load(sample, root, dataclasses.replace(recipe, verify="full"), read)
+    except Rejected as error:
+        found = _refused(sample, seen.split, root, recipe.layout, error)
+        if recipe.verify == "header" and _passes(sample, root, recipe):
+            found = dataclasses.replace(found, fatal=False)
+        seen.findings.append(found)
+    else:
+        if loaded.counts:
+            seen.labels.append(frozenset(loaded.counts))
+        palettes.add(seen.colours, loaded.colours, str(sample.label))
+        seen.images.add(loaded.sources[2])
+        for mistake in _mistakes(sample, root, recipe.layout, loaded):
+            path = storage.join(root, str(sample.label))
+            text = f"sample {sample.key}: {path}: {mistake.text}"
+            seen.findings.append(Finding(mistake.kind, seen.split, text, key=sample.key))
+
+
+def _passes(sample: Sample, root: str, recipe: Recipe) -> bool:
+    """Tell whether a build takes a sample, whatever a full check has against it."""
+    try:
+        load(sample, root, recipe)
+    except Rejected:
+        return False
+    return True
+
+
+def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejected) -> Finding:
+    """Return the finding of a sample that cannot be built, under the name of its mistake."""
+    if error.file == sample.label and error.kind not in ("label-missing", "size"):
+        image, label = (
+            storage.read(storage.join(root, path))[0] for path in (sample.image, sample.label)
+        )
+        mistake = signatures.swapped(image, label, sample.image, layout)
+        if mistake:
+            text = f"{error!s}: {mistake.text}"
+            return Finding(mistake.kind, split, text, fatal=True, key=sample.key)
+    return Finding(error.kind, split, str(error), fatal=True, key=sample.key)
+
+
+def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list[Mistake]:
+    """Return the mistakes of a sample that would be built."""
+    if not isinstance(sample.label, str):
+        return []
+    found = [signatures.of_constant(loaded.counts, layout)]
+    if loaded.mapped:
+        found.append(signatures.MAPPED)
+    if layout.indexed(sample.label):
+        found.append(signatures.of_plane(loaded.planes["label"]))
+    else:
+        found.append(_of_alpha(sample, root, layout))
+    return [mistake for mistake in found if mistake]
+
+
+def _of_alpha(sample: Sample, root: str, layout: Layout) -> Mistake | None:
+    """Return the mistake of a matte, or a grey label, that is the brightness of its image."""
+    label = storage.read(storage.join(root, sample.label))[0]
+    image = storage.read(storage.join(root, sample.image))[0]
+    try:
+        if layout.has_alpha:
+            alpha = mattes.alpha(label)
+        elif label.startswith(images.PNG) and images.header(label).model == "grey":
+            alpha = images.plane(label)
+        else:
+            return None
+        return signatures.of_alpha(alpha, images.decode(image, images.header(image)))
+    except ImageError:
+        return None  # an image that only the policy makes readable
+
+
+def duplicates(request: Request, audit: Audit, workers: int = 1, quiet: bool = True) -> Audit:
+    """Return an audit with the images whose content is that of another one, by sha256."""
+    places = [(planned.split, sample) for planned in audit.splits for sample in planned.samples]
+    paths = list(dict.fromkeys(sample.image for _, sample in places))
+    work = functools.partial(_digests, root=request.root)
+    results = Job(batches(paths, _CHUNK), work, len(paths), "comparing").run(workers, quiet)
+    digests = dict(zip(paths, [one for part in results for one in part], strict=True))
+    first: dict[str, tuple[str, Sample]] = {}
+    found = []
+    for split, sample in places:
+        digest = digests[sample.image]
+        if digest is None:
+            continue
+        other, twin = first.setdefault(digest, (split, sample))
+        if twin.image != sample.image:
+            text = f"sample {sample.key} is the image of {twin.key} in {other}"
+            found.append(Finding("same-content", split, text))
+    return dataclasses.replace(audit, findings=(*audit.findings, *found))
+
+
+def _digests(paths: Sequence[str], advance: Advance, *, root: str) -> list[str | None]:
+    digests = []
+    for path in paths:
+        try:
+            digests.append(hashlib.sha256(storage.read(storage.join(root, path))[0]).hexdigest())
+        except NoFileError:
+            digests.append(None)  # it is found missing
+        advance(1, 0)
+    return digests

@@ -1,0 +1,120 @@
+"""The recipe: everything that decides the bytes of a record, as one value."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dsbuild.build.image_policy import Policy
+from dsbuild.errors import PlanError
+from dsbuild.extras import Chosen, parse
+from dsbuild.format import schema
+from dsbuild.layouts import LAYOUTS, Layout
+
+FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
+VERIFY = ("full", "header")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Layout with its options, extras, image policy, and how much of every file is decoded.
+
+    `verify` belongs to it, since which samples pass decides what a shard holds.
+    """
+
+    layout: Layout
+    extras: tuple[str, ...] = ()
+    verify: str = "full"
+    policy: Policy = field(default_factory=Policy)
+
+    def __post_init__(self):
+        if self.verify not in VERIFY:
+            raise PlanError(f"--verify {self.verify}: found {self.verify!r}, expected {VERIFY}")
+        names = [one.name for one in self.chosen]
+        for one in self.chosen:
+            if names.count(one.name) > 1:
+                raise PlanError(
+                    f"--extra {one.name}: found twice, expected once: its stored forms share one "
+                    "key"
+                )
+            self._check(one)
+
+    def _check(self, one: Chosen) -> None:
+        layout = self.layout
+        decodes = "label" in self.schema.roles  # else a label is one class, known by its folder
+        if one.extra.of == "counts" and self.verify == "header" and decodes:
+            raise PlanError(
+                f"--extra {one.name}: it counts the labels, which --verify header leaves undecoded"
+            )
+        missing = [role for role in one.roles if role not in self.schema.roles]
+        if missing or (one.extra.of == "alpha" and not layout.has_alpha):
+            raise PlanError(
+                f"--extra {one.name}: it is made of the pixels of a sample's {one.extra.of}, and "
+                f"samples of dsbuild {layout.name} have none"
+            )
+
+    @functools.cached_property
+    def chosen(self) -> tuple[Chosen, ...]:
+        """The extras that were asked for, by themselves or by options of the layout."""
+        return tuple(map(parse, (*self.extras, *self.layout.extras)))
+
+    @property
+    def beta(self) -> float | None:
+        """That of the class weights, None where none were asked for."""
+        weights = (one for one in self.chosen if one.name == "weights")
+        return next((dict(one.parameters)["beta"] for one in weights), None)
+
+    @property
+    def schema(self) -> schema.Schema:
+        """The schema of the layout's records, with all that they may have."""
+        return schema.load(self.layout.schema)
+
+    def roles(self, *of: str) -> tuple[str, ...]:
+        """Return the roles that records have by the extras of these kinds of pixels."""
+        return tuple(role for one in self.chosen if one.extra.of in of for role in one.roles)
+
+    def document(self) -> dict:
+        """Return the recipe's one JSON form, from which the digests of plans are made."""
+        return {
+            "format": FORMAT,
+            "layout": self.layout.name,
+            "options": dataclasses.asdict(self.layout),
+            "classes": list(self.layout.classes),
+            "ignore": self.layout.ignore,
+            "extras": [str(one) for one in self.chosen if one.form],
+            "images": self.policy.document(),
+            "verify": self.verify,
+            "features": {f.role: f.name for f in self.schema.features},
+        }
+
+
+def load(document: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a document as `Recipe.document` gives it; raise PlanError otherwise."""
+    try:
+        layout = LAYOUTS[document["layout"]](**_frozen(document["options"]))
+        recipe = Recipe(
+            layout=layout,
+            extras=tuple(
+                text for text in document["extras"] if parse(text).name not in _implied(layout)
+            ),
+            verify=document["verify"],
+            policy=Policy.load(document["images"]),
+        )
+        same = _frozen(recipe.document()) == _frozen(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise PlanError(f"found a recipe that this version does not know ({error!r})") from error
+    if not same:
+        raise PlanError("found a recipe of another version of dsbuild; build the folder again")
+    return recipe
+
+
+def _implied(layout: Layout) -> set[str]:
+    return {parse(text).name for text in layout.extras}
+
+
+def _frozen(value: Any) -> Any:
+    """Return a value of JSON as it is in a frozen dataclass: lists become tuples."""
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return {key: _frozen(item) for key, item in value.items()} if isinstance(value, dict) else value

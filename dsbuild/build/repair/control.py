@@ -1,0 +1,119 @@
+"""Control files that are lost or damaged: written again from what is proved, or named."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dsbuild import interop, storage
+from dsbuild.build import output, plan_files
+from dsbuild.build.repair.known import Known
+from dsbuild.errors import DataError, PlanError
+from dsbuild.format import manifest
+from dsbuild.format.documents import fits
+from dsbuild.format.manifest import Reject
+
+
+def open_for_work(known: Known) -> None:
+    """Take away what says that the folder is complete, before shards of other content come."""
+    if known.document is not None:
+        output.open_for_work(known.out)
+
+
+def write_plans(known: Known, note: Callable[[str], None]) -> None:
+    """Write the plans of splits that are not as they should be, and say so."""
+    for split, names in known.splits.items():
+        plans = [known.plan(name, "") for name in names]
+        if not plan_files.holds(known.out, split, iter(plans)):
+            plan_files.save(known.out, split, plans)
+            note(_restored(plan_files.path(known.out, split)))
+
+
+def _restored(path: str) -> str:
+    return f"{path} was lost or damaged, and is restored"
+
+
+def restore(
+    known: Known, rejects: Sequence[Reject], note: Callable[[str], None]
+) -> Mapping[str, Any]:
+    """Write the files again that do not have the digests of the manifest; return that.
+
+    `note` is told which. Raises PlanError for those that nothing gives back.
+    """
+    out, document = known.out, known.document
+    body = {key: value for key, value in document.items() if key not in ("files", "digest")}
+    found = output.described(out, known.recipe, body, rejects)
+    failed = []
+    for name, digest in document["files"].items():
+        if _is(out, name, digest):
+            continue
+        data = found.get(name)
+        if data is not None and hashlib.sha256(data).hexdigest() == digest:
+            storage.write(storage.join(out, name), data)
+            note(_restored(storage.join(out, name)))
+        else:
+            failed.append(name)
+    if storage.read(storage.join(out, manifest.NAME))[0] != manifest.text(document):
+        storage.write(storage.join(out, manifest.NAME), manifest.text(document))
+    card = interop.card.NAME
+    if not storage.stamp(storage.join(out, card)):
+        storage.write(storage.join(out, card), found[card])
+    if failed:
+        more = f" (and {len(failed) - 1} more files)" if len(failed) > 1 else ""
+        raise PlanError(
+            f"{storage.join(out, failed[0])}{more}: found another content than was written, and "
+            "nothing gives it back by this version of dsbuild; all else is whole; restore the "
+            f"file, or build again with dsbuild {document['dsbuild']} and --overwrite"
+        )
+    return document
+
+
+def _is(out: str, name: str, digest: str) -> bool:
+    path = storage.join(out, name)
+    return storage.stamp(path) is not None and storage.sha256(path)[0] == digest
+
+
+def lost_terms(known: Known) -> bytes | None:
+    """Return the file of what people told of the data, as TFDS's repeats it, where that is lost.
+
+    None where it stands, or nobody told anything. Raises ShardError where it is damaged, and
+    nothing gives it back.
+    """
+    out, name = known.out, f"{manifest.STATE}/{interop.TERMS}"
+    digest = (known.document or {}).get("files", {}).get(name)
+    if _is(out, name, digest) if digest else storage.stamp(interop.terms.path(out)):
+        interop.load(out)
+        return None
+    if digest is None and known.document is not None:
+        return None  # nobody told anything
+    for terms in _told(known):
+        data = terms.text()
+        if digest in (None, hashlib.sha256(data).hexdigest()):
+            return data
+    interop.load(out)
+    return None
+
+
+def _told(known: Known) -> Iterator[interop.Terms]:
+    """Yield what TFDS's file says that people told, if they told anything."""
+    path = storage.join(known.out, interop.tfds.INFO)
+    try:
+        info = manifest.read(path) if storage.stamp(path) else None
+    except DataError:
+        return
+    form = {"description?": str, "citation?": str, "redistributionInfo?": {"license": str}}
+    if not fits(info, form):
+        return
+    rest = info.get("redistributionInfo", {}).get("license"), info.get("citation")
+    given = info.get("description")
+    if given == f"{known.recipe.layout.title}, built by dsbuild":
+        given = None
+    if (*rest, given) != (None, None, None):
+        yield interop.Terms(*rest, given)
+    if known.document is not None:  # whose digest tells whether the usual words were told
+        yield interop.Terms(*rest, info.get("description"))
+
+
+def remove_strays(known: Known) -> None:
+    """Remove receipts, indexes, lists and plans of shards that are none of the folder's."""
+    for path in output.strays(known.out, known.splits):
+        storage.remove(path)

@@ -1,0 +1,106 @@
+"""Plans of shards that are lost, found again: by the shard's keys, and the listing of the source.
+
+Nothing is believed but a plan with the digest that receipt or manifest name.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dsbuild import storage
+from dsbuild.build import listing
+from dsbuild.build.plan import ShardPlan
+from dsbuild.build.repair.known import Known
+from dsbuild.errors import DataError, PlanError
+from dsbuild.format import example, manifest, tfrecord
+from dsbuild.layouts import Sample
+
+
+def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
+    """Add the plans of shards that are found again; return the names of the others."""
+    for split, names in known.splits.items():
+        mine = [name for name in names if name in lost]
+        if not mine:
+            continue
+        try:
+            samples = list(listing.read(root, split, known.recipe.layout).samples)
+        except (DataError, PlanError):
+            continue
+        ranks = {sample.key: rank for rank, sample in enumerate(samples)}
+        for name in mine:
+            for candidate in _candidates(known, name, samples, ranks, root):
+                shard = ShardPlan(name, root, tuple(candidate), known.recipe)
+                if shard.digest == known.digest(name):
+                    known.plans[name] = shard.samples
+                    break
+    return [name for name in lost if name not in known.plans]
+
+
+def _candidates(
+    known: Known, name: str, samples: Sequence[Sample], ranks: Mapping[str, int], root: str
+) -> Iterator[list[Sample]]:
+    """Yield what the samples of a shard may have been, in order."""
+    receipt = known.receipts.get(name)
+    left = [reject.key for reject in receipt.rejects] if receipt else []
+    keys = _keys(known, name)
+    if keys is not None and all(key in ranks for key in (*keys, *left)):
+        listed = [samples[ranks[key]] for key in keys]
+        rejected = [samples[ranks[key]] for key in left]
+        yield _by_rank(listed, rejected, ranks)
+        if receipt:
+            yield _by_size(listed, rejected, [row[0] for row in receipt.sources], root)
+    taken = {sample.key for one in known.plans.values() for sample in one}
+    rest = [sample for sample in samples if sample.key not in taken]
+    entry = known.entry(name)
+    count = len(receipt.sources) if receipt else entry.get("records", 0)
+    begin = sum(
+        len(known.plans[other]) if other in known.plans else known.entry(other).get("records", 0)
+        for other in known.splits[manifest.split_of(name)]
+        if other < name
+    )
+    yield samples[begin : begin + count]
+    yield rest[:count]
+
+
+def _keys(known: Known, name: str) -> list[str] | None:
+    """Return the keys of a shard's records in order, None where the shard is not whole."""
+    path = storage.join(known.out, name)
+    key = known.recipe.schema["key"].name
+    try:
+        if storage.stamp(path) is None or storage.sha256(path)[0] != known.sha256(name):
+            return None
+        return [
+            example.first(example.parse(record.data).get(key)).decode(errors="surrogateescape")
+            for record in tfrecord.read(path)
+        ]
+    except DataError:
+        return None
+
+
+def _by_rank(
+    listed: Sequence[Sample], rejected: Sequence[Sample], ranks: Mapping[str, int]
+) -> list[Sample]:
+    """Put samples that were left out where the listing has them."""
+    made = list(listed)
+    for sample in rejected:
+        rank = ranks[sample.key]
+        at = next((i for i, one in enumerate(made) if ranks[one.key] > rank), len(made))
+        made.insert(at, sample)
+    return made
+
+
+def _by_size(
+    listed: Sequence[Sample], rejected: Sequence[Sample], sizes: Sequence[int | None], root: str
+) -> list[Sample]:
+    """Put samples that were left out where the receipt has the sizes of their images."""
+    records, others, made = list(listed), list(rejected), []
+    for size in sizes:
+        if not records or (others and size != _size(records[0], root)):
+            made += others[:1]
+            del others[:1]
+        else:
+            made.append(records.pop(0))
+    return made
+
+
+def _size(sample: Sample, root: str) -> int | None:
+    stamp = storage.stamp(storage.join(root, sample.image))
+    return stamp.size if stamp else None

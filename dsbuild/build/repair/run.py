@@ -1,0 +1,113 @@
+"""A repair as one transaction: gather, write beside, compare, swap, describe."""
+
+from collections.abc import Callable, Mapping
+
+from dsbuild import interop, storage
+from dsbuild.build import output, run
+from dsbuild.build.repair import control, plans, shards
+from dsbuild.build.repair.known import Known, gather
+from dsbuild.errors import LayoutError, PlanError
+from dsbuild.format import manifest
+from dsbuild.format.receipts import ShardReceipt
+
+
+def repair(
+    out: str,
+    source: str | None = None,
+    workers: int = 1,
+    quiet: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+    accept_changed_sources: bool = False,
+) -> run.Summary:
+    """Restore what is missing or not as it was written, from what lies beside it and the source.
+
+    Shards that are whole are kept, whatever became of their sources; the folder ends with the
+    bytes of a fresh build. Raises a DsbuildError where that cannot be, and then no shard and no
+    manifest was touched. Sources of other content than the build read are taken only if
+    `accept_changed_sources`.
+    """
+    if not storage.is_folder(output.state(out)) and manifest.load(out) is None:
+        raise PlanError(
+            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it anew"
+        )
+    with storage.lock(output.state(out, "lock"), note):
+        output.sweep(out)
+        storage.remove_folder(shards.stage(out))
+        known = gather(out)
+        output.refuse_extra_shards(out, known.splits)
+        try:
+            return _repair(known, source, workers, quiet, note, accept_changed_sources)
+        finally:
+            storage.remove_folder(shards.stage(out))
+
+
+def _repair(
+    known: Known,
+    source: str | None,
+    workers: int,
+    quiet: bool,
+    note: Callable[[str], None],
+    accept: bool,
+) -> run.Summary:
+    out = known.out
+    terms = control.lost_terms(known)
+    states = shards.look(known, workers, quiet)
+    todo = {name for name in known.names if not states[name].whole or name not in known.receipts}
+    beside = {
+        name
+        for name in known.names
+        if name not in todo and not (states[name].index and states[name].values)
+    }
+    lost = [name for name in known.names if name not in known.plans]
+    found = {name: shards.beside(known, name, states[name]) for name in sorted(beside)}
+    todo |= {name for name, made in found.items() if made is None}
+    root = _root(known, source, needed=bool(todo or lost))
+    lost = plans.restore(known, root, lost) if lost else []
+    if lost:
+        raise PlanError(
+            f"{out}: the plan of {lost[0]} is lost or damaged, and the listing of {root} does "
+            "not give it back; nothing was changed; name the data set as it was, restore the file, "
+            "or build again with --overwrite"
+        )
+    staged = shards.write_beside(known, root, todo, workers, quiet) if todo else {}
+    for line in shards.compare(known, root, staged, accept):
+        note(line)
+    if terms is not None:
+        storage.write(interop.terms.path(out), terms)
+    made = known.receipts | staged
+    same = known.document is not None and all(
+        known.entry(name).get("receipt") == made[name].digest for name in known.names
+    )
+    if staged and not same:
+        control.open_for_work(known)
+    for files in filter(None, found.values()):
+        storage.write_all(files)
+    shards.swap(known, staged)
+    control.write_plans(known, note)
+    rejects = run.left_out(made.values())
+    if same:
+        document = control.restore(known, rejects, note)
+    else:
+        document = output.close(out, known.recipe, _describe(known, made), rejects)
+    control.remove_strays(known)
+    mended = len(todo | beside)
+    return run.Summary(document, mended, len(known.names) - mended, rejects)
+
+
+def _root(known: Known, source: str | None, needed: bool) -> str:
+    """Return the root of the sources; an empty one where none is found, nor needed."""
+    try:
+        return known.recipe.layout.find(source)
+    except LayoutError as error:
+        if needed or source is not None:
+            raise LayoutError(
+                f"{error}; name the data set that the folder was built from"
+            ) from error
+        return ""
+
+
+def _describe(known: Known, made: Mapping[str, ShardReceipt]) -> dict:
+    written = {
+        split: [made[name] for name in names] for split, names in sorted(known.splits.items())
+    }
+    return run.describe(known.recipe, written, known.betas, {})

@@ -1,0 +1,205 @@
+"""Shards that are missing or damaged: written beside, compared with what they were, swapped."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from typing import NamedTuple
+
+from dsbuild import storage
+from dsbuild.build import output, sources
+from dsbuild.build.plan import ShardPlan
+from dsbuild.build.repair.known import Known
+from dsbuild.build.run import write_shards
+from dsbuild.build.shard import holds
+from dsbuild.engines import Advance, Job
+from dsbuild.errors import DataError, PlanError
+from dsbuild.format import example, label_values, manifest, receipts, tfrecord
+from dsbuild.format.receipts import ShardReceipt
+
+Note = Callable[[str], None]
+
+
+class State(NamedTuple):
+    """How a shard was found: whether its bytes, its index, its list of label values are right."""
+
+    whole: bool
+    index: bool
+    values: bool
+
+
+def stage(out: str) -> str:
+    """Return the folder in which shards are written before they replace others."""
+    return output.state(out, "repair")
+
+
+def look(known: Known, workers: int, quiet: bool) -> dict[str, State]:
+    """Return how each shard was found."""
+    tasks = [(name, known.sha256(name), known.receipts.get(name)) for name in known.names]
+    tasks = [
+        (name, digest, receipt and (receipt.index, receipt.values))
+        for name, digest, receipt in tasks
+    ]
+    work = functools.partial(_state, out=known.out)
+    found = Job(tasks, work, len(tasks), "checking", "files").run(workers, quiet)
+    return dict(zip(known.names, found, strict=True))
+
+
+def _state(task: tuple, advance: Advance, *, out: str) -> State:
+    name, digest, beside = task
+    path = storage.join(out, name)
+    whole = _there(path) and storage.sha256(path)[0] == digest
+    advance(1, 0)
+    index, values = beside or (None, None)
+    return State(
+        whole,
+        index is not None and _is(manifest.index_path(out, name), index),
+        values is None or _is(manifest.values_path(out, name), values),
+    )
+
+
+def _there(path: str) -> bool:
+    """Tell whether a path leads to a file, and to no FIFO or device."""
+    return storage.stamp(path) is not None and not storage.odd(path)
+
+
+def _is(path: str, digest: str) -> bool:
+    return not storage.odd(path) and holds(path, digest)
+
+
+def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
+    """Return path -> bytes of what a whole shard lacks of index and list of label values.
+
+    They are made of its records; None where they have not the digests that the receipt names.
+    """
+    receipt, path = known.receipts[name], storage.join(known.out, name)
+    made = {}
+    try:
+        if not state.index:
+            index = tfrecord.index_text(tfrecord.walk(path)).encode()
+            made[manifest.index_path(known.out, name)] = (index, receipt.index)
+        if not state.values:
+            schema = known.recipe.schema
+            labels = [schema[role].name for role in ("label", "class") if role in schema.roles]
+            lines = label_values.lines(path, labels)
+            made[manifest.values_path(known.out, name)] = (lines, receipt.values)
+    except DataError:
+        return None
+    if any(hashlib.sha256(data).hexdigest() != digest for data, digest in made.values()):
+        return None
+    return {place: data for place, (data, _) in made.items()}
+
+
+def write_beside(
+    known: Known, root: str, todo: Collection[str], workers: int, quiet: bool
+) -> dict[str, ShardReceipt]:
+    """Write shards into the stage; return their receipts, sources included."""
+    entries = (known.document or {}).get("splits", {}).values()
+    left = any(entry["rejects"] for entry in entries) or any(
+        receipt.rejects for receipt in known.receipts.values()
+    )
+
+    def shards() -> Iterator[ShardPlan]:
+        return (known.plan(name, root) for name in sorted(todo))
+
+    home = stage(known.out)
+    samples = sum(len(known.plans[name]) for name in todo)
+    how = {"out": home, "on_error": "skip" if left else "stop", "compare": "content"}
+    write_shards(shards, len(todo), samples, "repairing", workers, quiet, **how)
+    return {name: receipts.load(home, name) for name in todo}
+
+
+def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bool) -> list[str]:
+    """Return notes on shards that became others; raise PlanError where that may not be.
+
+    No shard may have fewer records than before. One of other content is taken where libraries
+    changed, which is noted, and where sources did only if these are to be accepted.
+    """
+    notes = []
+    for name, now in sorted(staged.items()):
+        entry, before = known.entry(name), known.receipts.get(name)
+        records = before.records if before else entry.get("records", 0)
+        if now.records < records:
+            first = now.rejects[0] if now.rejects else None
+            what = f"sample {first.key}: {first.file}: {first.reason}; " if first else ""
+            raise PlanError(
+                f"{known.out}: {what}{name} would have {now.records:,} records, and had "
+                f"{records:,}; nothing was changed; restore its sources"
+            )
+        digest = before.digest if before else entry.get("receipt")
+        sha = known.sha256(name)
+        # Manifests of earlier versions name no receipts, and these have other fields.
+        if now.sha256 == sha and ("receipt" not in entry or digest in (None, now.digest)):
+            continue
+        if sha is None and not _differs(known, name, now):
+            continue
+        where, changed = _changed(known, name, root, now, before)
+        if changed and not accept:
+            raise PlanError(
+                f"{known.out}: {where} changed since {name} was written; nothing was changed; "
+                "restore it, or take sources as they are now with --accept-changed-sources"
+            )
+        notes.append(
+            f"{name}: {where} changed since it was written, and was taken as it is now"
+            if changed
+            else f"{name} has other bytes than before: other versions of libraries wrote it"
+        )
+    return notes
+
+
+def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
+    """Tell whether a shard of which nothing is noted is whole, and another than the new one."""
+    path = storage.join(known.out, name)
+    if not _there(path) or storage.sha256(path)[0] == now.sha256:
+        return False
+    try:
+        return len(tfrecord.walk(path)) > 0
+    except DataError:
+        return False
+
+
+def _changed(
+    known: Known, name: str, root: str, now: ShardReceipt, before: ShardReceipt | None
+) -> tuple[str, bool]:
+    """Return which source changed, and whether any did, as far as is known."""
+    samples = known.plans[name]
+    if before and len(before.sources) == len(samples):
+        found = sources.changed(samples, before.sources, now.sources)
+        if not found:
+            return "", False
+        key, path = found[0]
+        more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
+        return f"sample {key}: {storage.join(root, path)}{more}", True
+    key = _first_other(known, name)
+    return (f"sample {key}: its source" if key else "some source, or a library,"), True
+
+
+def _first_other(known: Known, name: str) -> str | None:
+    """Return the key of the first record of a damaged shard that is another in the new one."""
+    key = known.recipe.schema["key"].name
+    try:
+        fresh = set()
+        for record in tfrecord.read(storage.join(stage(known.out), name)):
+            fresh.add(example.digest(record.data))
+        with storage.reading(storage.join(known.out, name)) as (file, size):
+            offsets = manifest.offsets(known.out, name)
+            for record in tfrecord.frames(file, size, offsets):
+                if not record.problem and example.digest(record.data) not in fresh:
+                    value = example.parse(record.data).get(key)
+                    return example.first(value).decode(errors="replace")
+    except DataError:
+        return None
+    return None
+
+
+def swap(known: Known, names: Collection[str]) -> None:
+    """Put staged shards into the place of others, each with what lies beside it, receipts last."""
+    home, out = stage(known.out), known.out
+    for name in sorted(names):
+        storage.remove(manifest.receipt_path(out, name))
+        for path in (storage.join, manifest.index_path, manifest.values_path):
+            if storage.stamp(path(home, name)):
+                storage.move(path(home, name), path(out, name))
+            else:
+                storage.remove(path(out, name))
+        storage.move(manifest.receipt_path(home, name), manifest.receipt_path(out, name))
+    storage.remove_folder(home)

@@ -1,0 +1,225 @@
+"""One shard: written from its plan, or found to stand as planned. The unit of work."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dsbuild import extras, images, storage
+from dsbuild.build import encode, palettes
+from dsbuild.build.plan import ShardPlan
+from dsbuild.build.recipe import Recipe
+from dsbuild.engines import Advance
+from dsbuild.errors import NoFileError
+from dsbuild.format import label_values, manifest, receipts, tfrecord
+from dsbuild.format.manifest import Reject, Statistics
+from dsbuild.format.receipts import ShardReceipt
+from dsbuild.layouts import Sample
+from dsbuild.storage import Stamp
+
+
+def write_shard(
+    shard: ShardPlan, advance: Advance, *, out: str, on_error: str = "stop"
+) -> ShardReceipt:
+    """Write one shard with what lies beside it; a pure, idempotent function of its plan.
+
+    The receipt comes last, so a shard with a receipt is whole. Raises the first
+    sample's error, leaving nothing behind, or with `skip` notes it in the receipt. What is
+    returned is the receipt without its sources, since many are held together.
+    """
+    rejects, sources, lines, colours = [], [], [], {}
+    statistics = Statistics()
+    paths = encode.paths(shard.samples, shard.root)
+    with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
+        writer = tfrecord.Writer(file)
+        for sample in shard.samples:
+            try:
+                encoded = encode.encode(sample, shard.root, shard.recipe, read)
+            except encode.Rejected as error:
+                if on_error != "skip":
+                    raise
+                rejects.append(Reject(shard.split, error.key, error.file, error.kind, error.reason))
+                sources.append(error.sources)
+                advance(1, 0)
+                continue
+            writer.write(encoded.record)
+            statistics += encoded.statistics
+            lines.append(_line(encoded.statistics))
+            sources.append(encoded.sources)
+            palettes.add(colours, encoded.colours, str(sample.label))
+            advance(1, len(encoded.record))
+    values = None if None in lines else "".join(lines).encode()
+    made = versions(shard.recipe)
+    told = palettes.rows(colours)
+    return complete(shard, writer, values, rejects, statistics, sources, made, told, out)
+
+
+def _line(found: Statistics) -> str | None:
+    """Return a record's line in the list of label values, None where its label was not decoded."""
+    return None if found.labels and not found.images else label_values.line(found.images)
+
+
+def complete(
+    shard: ShardPlan,
+    written: tfrecord.Writer,
+    values: bytes | None,
+    rejects: Iterable[Reject],
+    statistics: Statistics,
+    sources: Iterable[tuple[int | None, ...]],
+    versions: Mapping[str, str],
+    colours: tuple[palettes.Row, ...],
+    out: str,
+) -> ShardReceipt:
+    """Write what lies beside a shard that was written; return the receipt without sources.
+
+    `values` is its list of label values, None where these are not known: then no list of
+    another writing is left, either.
+    """
+    index = tfrecord.index_text(written.index).encode()
+    beside = {manifest.index_path(out, shard.name): index}
+    if values is None:
+        storage.remove(manifest.values_path(out, shard.name))
+    else:
+        beside[manifest.values_path(out, shard.name)] = values
+    storage.write_all(beside)
+    receipt = ShardReceipt(
+        name=shard.name,
+        plan=shard.digest,
+        records=len(written.index),
+        bytes=written.size,
+        sha256=written.sha256.hexdigest(),
+        index=hashlib.sha256(index).hexdigest(),
+        rejects=tuple(rejects),
+        statistics=statistics,
+        sources=tuple(sources),
+        versions=versions,
+        values=None if values is None else hashlib.sha256(values).hexdigest(),
+        colours=colours,
+    )
+    return dataclasses.replace(receipt.save(out), sources=())
+
+
+def versions(recipe: Recipe) -> dict[str, str]:
+    """Return the versions of the libraries that decide bytes: PNG writer, shrinking, extras."""
+    shrunk = recipe.policy.max_side is not None
+    return images.versions(shrunk) | extras.versions(recipe.chosen)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a shard may be kept: its receipt without sources if so, else None and why not."""
+
+    receipt: ShardReceipt | None
+    reason: str = ""
+
+
+def check_shard(
+    shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str
+) -> Standing:
+    """Tell whether a shard stands as planned: plan, bytes and sources all unchanged.
+
+    `compare` is `Request.sources`.
+    """
+    advance(len(shard.samples), 0)
+    receipt = receipts.load(out, shard.name)
+    path = storage.join(out, shard.name)
+    stamp = storage.stamp(path)
+    if receipt is None or stamp is None:
+        return Standing(None, "it is missing")
+    if not stamp.size and (odd := storage.odd(path)):
+        return Standing(None, f"it is {odd}")
+    if receipt.plan != shard.digest:
+        return Standing(None, "its recipe or its samples changed")
+    if receipt.rejects and on_error != "skip":
+        return Standing(None, f"{len(receipt.rejects)} of its samples were left out")
+    if storage.sha256(path) != (receipt.sha256, receipt.bytes):
+        return Standing(None, "its bytes changed since it was written")
+    for found, what, digest in (
+        (manifest.index_path(out, shard.name), "index", receipt.index),
+        (manifest.values_path(out, shard.name), "list of label values", receipt.values),
+    ):
+        if digest is not None and not holds(found, digest):
+            return Standing(None, f"its {what} is missing or changed")
+    if len(receipt.sources) != len(shard.samples):
+        return Standing(None, "its receipt is damaged")
+    if found := _found_again(shard, receipt.rejects):
+        return Standing(None, f"its source {found} was left out, and can be read now")
+    stamps = storage.stamps(encode.paths(shard.samples, shard.root))
+    for sample, noted in zip(shard.samples, receipt.sources, strict=True):
+        if compare == "ignore":
+            break
+        changed = _changed(sample, shard.root, noted, stamps, compare == "content")
+        if changed:
+            return Standing(None, f"its source {changed} changed")
+    return Standing(dataclasses.replace(receipt, sources=()))
+
+
+def _found_again(shard: ShardPlan, rejects: Iterable[Reject]) -> str | None:
+    """Return the path of the first sample that was left out as missing, and is not, or None.
+
+    Versions before took trouble with a store or a disk for a missing file. A link that leads
+    nowhere or a FIFO is missing still.
+    """
+    missed = [one.file for one in rejects if one.kind in encode.MISSING]
+    paths = [storage.join(shard.root, path) for path in missed]
+    for path, full, stamp in zip(missed, paths, storage.stamps(paths), strict=True):
+        if stamp is not None:
+            try:
+                storage.read(full)
+            except NoFileError:
+                continue
+            return path
+    return None
+
+
+def holds(path: str, digest: str) -> bool:
+    """Tell whether a small file is there, and has a sha256."""
+    if storage.stamp(path) is None:
+        return False
+    return hashlib.sha256(storage.read(path)[0]).hexdigest() == digest
+
+
+def unseen(samples: int, size: int) -> None:
+    """Advance nothing: what is only looked at is not done yet."""
+
+
+class Outcome(NamedTuple):
+    """What became of a shard: its receipt without sources, and whether it stood already."""
+
+    receipt: ShardReceipt
+    kept: bool
+
+
+def ensure(shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str) -> Outcome:
+    """Keep a shard that stands as planned, else write it."""
+    stands = check_shard(shard, unseen, out=out, on_error=on_error, compare=compare)
+    if stands.receipt:
+        advance(len(shard.samples), 0)
+        return Outcome(stands.receipt, kept=True)
+    return Outcome(write_shard(shard, advance, out=out, on_error=on_error), kept=False)
+
+
+def _changed(
+    sample: Sample,
+    root: str,
+    noted: tuple[int | None, ...],
+    stamps: Iterator[Stamp | None],
+    rehash: bool,
+) -> str | None:
+    """Return the path of the sample's first source that is not as noted, or None.
+
+    `stamps` are those of the sources from here on.
+    """
+    for path, (size, mtime, crc) in (
+        (sample.image, noted[:3]),
+        (sample.label, noted[3:]),
+    ):
+        if not isinstance(path, str):
+            continue
+        full = storage.join(root, path)
+        if next(stamps) != (None if size is None else (size, mtime)):
+            return path
+        if rehash and crc is not None and encode.checksum(storage.read(full)[0]) != crc:
+            return path
+    return None

@@ -1,0 +1,297 @@
+"""The mistakes that labels are known for, recognised by their signature.
+
+Each is told by what it leaves in the values of a label, or in how they lie; its text names
+the remedy. Kinds are those of `findings.KINDS`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from dsbuild import images
+from dsbuild.build import palettes
+from dsbuild.errors import ImageError
+from dsbuild.images.labels import COLORMAP, Label
+from dsbuild.layouts import Layout
+
+# Of all changes from pixel to pixel, the share that goes on in the same direction. In clean
+# masks, also such as were resized by nearest, it was at most 0.03 (Pascal VOC, SBD,
+# Cityscapes, CamVid); in masks resized by bilinear or bicubic at least 0.3, in masks that
+# were JPEGs of quality 50 to 95 at least 0.13.
+_SMOOTH = 0.12
+# Blocks of 8 x 8 pixels that are not constant: shifted by half a block over aligned. JPEG
+# spreads noise up to the edges of its blocks: 1.33 at least, without it 1.28 at most.
+_BLOCKS = 1.3
+# Changes a pixel, rows and columns together, above which a plane is noise, where every third
+# change goes on by chance. In masks that were JPEGs there were 0.3 at most.
+_NOISE = 0.9
+# Classes that are layers, one pixel of each: nearly all that goes on climbs by steps of 1.
+_LAYERS = 0.9
+
+
+_FEW = 64  # values that a mask may have, and a picture has more
+
+
+class Mistake(NamedTuple):
+    """A mistake: its kind, and what to do about it."""
+
+    kind: str
+    text: str
+
+
+MAPPED = Mistake(
+    "palette",
+    "its palette has the data set's colours in another order, so its pixels were read by colour",
+)
+
+
+_AS_GREY = f"save the classes as grey of 8 bits, or build them by {COLORMAP}"
+# What is to be said where the values of the other reading of a label are classes.
+_READINGS = {
+    "scaled": "decoders scale grey of fewer bits to 0 to 255 and see these, though the samples as "
+    f"stored, {{other}}, would be classes; {_AS_GREY}; masks of two values are --binary 127",
+    "levels": "these are the greys of its palette, which decoders see, though its numbers, "
+    f"{{other}}, would be classes; {_AS_GREY}; masks of two values are --binary 127",
+    "indices": "these are numbers of a palette with colours, of which greys alone occur, and "
+    f"their levels, {{other}}, would be classes; {_AS_GREY}",
+}
+
+
+def refusal(label: Label, layout: Layout) -> ImageError | None:
+    """Return why a label is wrong, or None where it is right.
+
+    Every value must be a class index or the ignore value, and by one reading alone.
+    """
+    classes, counts = len(layout.classes), label.counts
+    wrong = sorted(value for value in counts if value >= classes and value != layout.ignore)
+    fits = all(value < classes or value == layout.ignore for value in label.other)
+    other = ", ".join(map(str, sorted(label.other)[:5]))
+    doubt = _READINGS[label.reading].format(other=other) if label.reading and fits else ""
+    if not wrong and not (doubt and label.reading == "indices"):
+        return None
+    if not wrong:
+        listed = ", ".join(map(str, sorted(counts)[:5]))
+        return ImageError(f"found label values {listed}: {doubt}", "palettes")
+    expected = f"expected classes 0 to {classes - 1}"
+    if layout.ignore is not None:
+        expected += f" and {layout.ignore} for ignore"
+    listed = ", ".join(f"{value} ({counts[value]:,} pixels)" for value in wrong[:5])
+    if len(wrong) > 5:
+        listed += f" and {len(wrong) - 5} more"
+    mistake = Mistake("values", doubt) if doubt else _of_values(counts, wrong, layout)
+    mistake = mistake or of_plane(label.plane)
+    remedy = f"map the label's values to class indices, or build it by {COLORMAP}"
+    kind, text = mistake or Mistake("values", remedy)
+    return ImageError(f"found label values {listed}, {expected}: {text}", kind)
+
+
+def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) -> Mistake | None:
+    known = layout.mistake(counts.keys())
+    if known:
+        return Mistake(*known)
+    if counts.keys() <= {0, 255}:
+        return Mistake(
+            "binary-255",
+            "this is a mask of two values, not of class indices; map 255 to 1, or build it by "
+            "dsbuild pairs --binary 127",
+        )
+    if wrong == [len(layout.classes)]:
+        void = f"where {wrong[0]} is no class it is the ignore value: dsbuild pairs --ignore"
+        if 0 in counts:
+            first = "where 0 is no class but has a name, list that name first"
+            return Mistake("values", f"{first}; {void} {wrong[0]}")
+        return Mistake(
+            "one-based", f"classes seem to be counted from 1: subtract 1; {void} {wrong[0]}"
+        )
+    return None
+
+
+def of_plane(plane: np.ndarray) -> Mistake | None:
+    """Return the mistake that the lie of a label's values betrays, or None.
+
+    `plane` holds class indices, uint8 (h, w). Values that lie between those of their
+    neighbours come of interpolation, or of JPEG.
+    """
+    changes = rising = turning = 0
+    for rows in (plane, plane.T):
+        steps = np.sign(np.diff(rows.astype(np.int16), axis=1))
+        pairs = steps[:, :-1] * steps[:, 1:]
+        changes += np.count_nonzero(steps)
+        rising += np.count_nonzero(pairs > 0)
+        turning += np.count_nonzero(pairs < 0)
+    if rising < 30 or rising < _SMOOTH * changes:
+        return None
+    if changes > _NOISE * plane.size if turning > rising else _in_layers(plane):
+        return None
+    if turning > rising or _in_blocks(plane):
+        return Mistake(
+            "jpeg",
+            "their values ripple around edges, so the mask was a JPEG on its way here; export it "
+            "anew, as PNG all the way",
+        )
+    return Mistake(
+        "interpolated",
+        "values between classes lie along edges, so the mask was resized with interpolation; "
+        "resize the original by nearest neighbour",
+    )
+
+
+def _in_layers(plane: np.ndarray) -> bool:
+    """Tell whether classes lie upon one another in their order, as a border around its inside.
+
+    Of few classes a resized mask looks alike, but for classes that also lie elsewhere.
+    """
+    by_one = rising = 0
+    thin = np.zeros(plane.shape, bool)
+    for rows, middles in ((plane, thin), (plane.T, thin.T)):
+        steps = np.diff(rows.astype(np.int16), axis=1)
+        goes_on = steps[:, :-1] * steps[:, 1:] > 0
+        by_one += np.count_nonzero(goes_on & (np.abs(steps[:, :-1]) + np.abs(steps[:, 1:]) == 2))
+        rising += np.count_nonzero(goes_on)
+        middles[:, 1:-1] |= goes_on
+    if by_one < _LAYERS * rising:
+        return False
+    between = np.unique(plane[thin])
+    return len(between) > 2 or 2 * np.count_nonzero(thin) > np.isin(plane, between).sum()
+
+
+def _in_blocks(plane: np.ndarray) -> bool:
+    if min(plane.shape) < 128:
+        return False
+    aligned, shifted = (_uneven(plane[at:, at:]) for at in (0, 4))
+    return shifted > _BLOCKS * aligned
+
+
+def _uneven(plane: np.ndarray) -> float:
+    """Return the share of blocks of 8 x 8 pixels that are not of one value."""
+    height, width = (side // 8 for side in plane.shape)
+    blocks = plane[: height * 8, : width * 8].reshape(height, 8, width, 8)
+    return float((blocks.max((1, 3)) != blocks.min((1, 3))).mean())
+
+
+def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
+    """Return the mistake of a label of one value, background or ignore, or None."""
+    if counts.keys() == {0}:
+        return Mistake("all-background", f"found nothing but {layout.classes[0]} (0) in it")
+    if layout.ignore is not None and counts.keys() == {layout.ignore}:
+        return Mistake("all-ignore", f"found nothing but the ignore value {layout.ignore} in it")
+    return None
+
+
+# Of a split whose labels all have one value. One picture alone, however often it is listed, says
+# nothing about how labels were made.
+CONSTANT = ("all-background", "all-ignore", "one-value")
+
+
+def of_all(values: Collection[int], known: palettes.Meanings, layout: Layout) -> Iterator[Mistake]:
+    """Yield what all labels of a split betray together: their values, and their colours."""
+    for found in (of_values(values, layout), of_colours(known)):
+        if found:
+            yield found
+
+
+def of_colours(known: palettes.Meanings) -> Mistake | None:
+    """Return the mistake of labels whose palettes disagree, or None."""
+    text = palettes.disagreement(known)
+    return Mistake(palettes.KIND, text) if text else None
+
+
+def of_values(values: Collection[int], layout: Layout, which: str = "all labels") -> Mistake | None:
+    """Return the mistake of labels of a split that have these values in all, or None."""
+    if len(layout.classes) < 2:
+        return None  # there are no other values
+    if values == {0, layout.ignore}:
+        return Mistake("binary-255", f"{which} {_binary(layout)}; {_meant('binary-255')}")
+    if len(values) != 1:
+        return None
+    (value,) = values
+    if value == layout.ignore:
+        name, kind = "the ignore value", "all-ignore"
+    else:
+        name, kind = layout.classes[value], "one-value" if value else "all-background"
+    return Mistake(
+        kind,
+        f"{which} hold {name} ({value}) and nothing else, expected more than one value; look "
+        f"at them, and at the options that say what they hold; {_meant(kind)}",
+    )
+
+
+def _meant(kind: str) -> str:
+    return f"if that is meant, --accept {kind}"
+
+
+def _binary(layout: Layout) -> str:
+    return (
+        f"hold 0 and {layout.ignore} alone, and {layout.ignore} is ignored, so their objects are "
+        f"no class; map {layout.ignore} to 1, or build them by dsbuild pairs --binary 127"
+    )
+
+
+def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None:
+    """Return the mistake that the values of a split's labels betray together, or None.
+
+    Each label alone has legal values.
+    """
+    mixed = [values for values in labels if len(values) > 1]
+    binary = sum(values == {0, layout.ignore} for values in mixed)
+    if binary and 2 * binary >= len(mixed) and len(layout.classes) > 1:
+        return Mistake(
+            "binary-255",
+            f"{binary} of {len(labels)} labels {_binary(layout)}; {_meant('binary-255')}",
+        )
+    background = layout.classes[0].lower() == "background"  # `void` may well be nowhere
+    if len(mixed) > 2 and background and not any(0 in values for values in labels):
+        return Mistake(
+            "one-based",
+            f"none of {len(labels)} labels holds {layout.classes[0]} (0), so classes seem to be "
+            "counted from 1; subtract 1",
+        )
+    return None
+
+
+def of_alpha(alpha: np.ndarray, image: np.ndarray) -> Mistake | None:
+    """Return the mistake of an alpha that is the luma of its image (h, w, 3), or None.
+
+    Of real mattes at most 0.04 of what is not transparent is as bright as the image, and
+    most of it is wholly opaque; of such as were made of the cut-out at least 0.75.
+    """
+    there = alpha > 0
+    if alpha.shape != image.shape[:2] or there.sum() < max(100, alpha.size // 100):
+        return None
+    if len(images.histogram(alpha)) <= _FEW:
+        return None  # classes, whose numbers a dark picture is near to
+    luma = image[there].astype(np.float64) @ (0.299, 0.587, 0.114)
+    found = alpha[there].astype(np.float64)
+    if np.mean(np.abs(found - luma) <= 12) < 0.6 or np.mean(found == 255) > 0.5:
+        return None
+    return Mistake(
+        "alpha-luma",
+        "its values are the brightness of the photo, so the colours of the cut-out were read in "
+        "place of its alpha; export the alpha channel",
+    )
+
+
+def swapped(image: bytes, label: bytes, path: str, layout: Layout) -> Mistake | None:
+    """Return the mistake of an image that is a good label of the layout, where its label is none.
+
+    That label has to be a picture: a mask that is damaged is no more than that.
+    """
+    try:
+        if images.header(image).model in ("grey", "palette"):
+            values = images.histogram(images.plane(image))
+            if len(values) > _FEW:
+                return None
+        greens = images.decode(label, images.header(label))[..., 1]
+        if len(images.histogram(greens)) <= _FEW:
+            return None
+        found = layout.read(image, path)
+    except ImageError:
+        return None
+    if refusal(found, layout):
+        return None
+    return Mistake(
+        "swapped",
+        "the image is a mask and the label a picture; name the folders, or the columns of the "
+        "list, the other way round",
+    )

@@ -1,0 +1,167 @@
+"""`dsbuild interop` and `dsbuild export`: finished folders, and models, for other tools."""
+
+import re
+from typing import Any
+
+import click
+
+from dsbuild.cli.options import WHOLE, echo_line, errors, note
+from dsbuild.cli.train import Whole
+from dsbuild.errors import PlanError
+from dsbuild.train.settings import STRIDES
+
+
+class Size(click.ParamType):
+    """A height and a width such as `513x513`, or one number for both."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Return height and width in pixels."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", value.strip())
+        if not match:
+            self.fail(f"found {value!r}, expected such as 513x513", param, ctx)
+        return int(match[1]), int(match[2] or match[1])
+
+
+@click.command()
+@click.argument("path", default="tfrecord")
+@click.option("--license", help="Licence of the data set: its short name, or a URL.")
+@click.option("--citation", help="How to cite it: BibTeX or text.")
+@click.option("--description", help="What it is, in a few words.")
+@click.option("--pbtxt", is_flag=True, help="Also write schema.pbtxt, for TFX.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def interop(
+    path: str,
+    license: str | None,
+    citation: str | None,
+    description: str | None,
+    pbtxt: bool,
+    quiet: bool,
+) -> None:
+    """Write the files by which other tools open a finished folder.
+
+    PATH is a folder that dsbuild wrote, by this version or an older one; ./tfrecord by default.
+    TFDS, Croissant and the card README.md are written by every build; here they are written
+    anew, with licence, citation and description, which later builds keep.
+
+    \b
+    Example:
+      dsbuild interop --license CC-BY-4.0 --description "Street scenes of three towns."
+      dsbuild interop tfrecord --pbtxt
+    """
+    with errors(WHOLE):
+        from dsbuild import storage
+        from dsbuild.build.side_files import describe
+        from dsbuild.interop import Terms
+
+        for name in describe(path, Terms(license, citation, description), pbtxt, note):
+            if not quiet:
+                echo_line(storage.join(path, name))
+
+
+RECORDS = ("webdataset", "parquet", "array_record")
+MODELS = ("saved_model", "keras", "onnx", "tflite")
+
+
+@click.command()
+@click.argument("path")
+@click.argument("out")
+@click.option(
+    "--to",
+    "--format",
+    "target",
+    type=click.Choice([*RECORDS, *MODELS]),
+    required=True,
+    help="Of records: webdataset: a tar a shard. parquet: for Hugging Face datasets. array_record: "
+    "for Grain. Of a run: saved_model: for TensorFlow Serving. keras: for Keras, on any backend. "
+    "onnx: for ONNX Runtime. tflite: for LiteRT, for images of one size.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), help="Of records: processes. Default: all cores."
+)
+@click.option(
+    "--size", type=Size(), help="Of tflite: height and width of images. Default: the run's crop."
+)
+@click.option(
+    "--eval-size",
+    metavar="SIDE",
+    type=click.IntRange(1),
+    help="When exporting a run: pad images to at least this height and width, as `evaluate` does.",
+)
+@click.option(
+    "--output-stride",
+    type=Whole(STRIDES),
+    help="Of a run: of its backbone, with the same weights. Default: as trained.",
+)
+@click.option("--last", is_flag=True, help="Of a run: its last weights, not its best.")
+@click.option("--check/--no-check", default=True, help="Of a run: run it in a fresh process, too.")
+@click.option("--overwrite", is_flag=True, help="Of a run: replace the model that stands in OUT.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
+    """Write TFRecords, or a trained model, in the format of another tool.
+
+    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file; or the
+    folder of a run of `dsbuild train`. OUT is a folder. The bytes of images and masks stay; files
+    whose shard is unchanged are kept. A model takes RGB uint8 and gives classes, and computes all
+    that it needs inside.
+
+    \b
+    Example:
+      dsbuild export tfrecord tars --to webdataset
+      dsbuild export tfrecord parquet --to parquet --workers 2
+      dsbuild export runs/first served --to onnx
+      dsbuild export runs/first served --to tflite --size 257x257
+    """
+    from dsbuild import storage
+
+    with errors(WHOLE):
+        run = storage.stamp(storage.join(path, "settings.json")) is not None
+        if run != (target in MODELS):
+            found, kinds = ("a run", MODELS) if run else ("no run of `dsbuild train`", RECORDS)
+            raise PlanError(f"{path}: found {found}, expected --to {', '.join(kinds)}")
+        if run:
+            _model(path, out, target, quiet, asked)
+        else:
+            _records(path, out, target, asked["workers"], quiet)
+
+
+def _records(path: str, out: str, target: str, workers: int | None, quiet: bool) -> None:
+    from dsbuild import engines
+    from dsbuild.interop.export import run as exporting
+
+    found = exporting.export(path, out, target, workers or engines.cores(), quiet, note)
+    if not quiet:
+        kept = sum(one.kept for one in found)
+        records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
+        echo_line(
+            f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
+            + (f"; {kept} stood and were kept" if kept else "")
+        )
+
+
+def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:
+    from dsbuild.train import tensorflow_env
+
+    tensorflow_env.quiet()
+    from dsbuild.train import runs
+    from dsbuild.train.export import run as exporting
+
+    found = exporting.export(
+        path,
+        out,
+        target,
+        size=asked["size"],
+        least=asked["eval_size"],
+        which=runs.LAST if asked["last"] else None,
+        output_stride=asked["output_stride"],
+        check=asked["check"],
+        overwrite=asked["overwrite"],
+    )
+    if not quiet:
+        said = ""
+        if found.agreement is not None:
+            said = f"; in a fresh process {found.agreement:.2%} of all classes are the same"
+        echo_line(f"{found.path} ({target}){said}")

@@ -1,0 +1,137 @@
+"""What all commands share: sizes as options, and the one door to the terminal.
+
+All that is printed goes through here, so that no text of a data set is ever read as a command
+of the terminal; a test holds the other modules to it.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from dsbuild.errors import DsbuildError
+from dsbuild.storage import safe_text, waiting
+from dsbuild.storage.patience import MOST, SECONDS
+
+UNITS = ("", "k", "m", "g", "t")
+WHOLE = "what was written is whole; run the same command again"  # said where one was interrupted
+
+
+class Bytes(click.ParamType):
+    """A size such as `128MB`, in powers of 1000, or `128MiB`, in powers of 1024."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)b?", value.strip().lower())
+        base = 1024 if match and match[3] else 1000
+        size = int(float(match[1]) * base ** UNITS.index(match[2])) if match else 0
+        if size < 1:
+            self.fail(f"found {value!r}, expected a size such as 128MB or 1GB", param, ctx)
+        return size
+
+
+@contextlib.contextmanager
+def errors(left: str = "nothing was written; run the same command again") -> Iterator[None]:
+    """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback.
+
+    `left` is what an interruption leaves, and what to do then.
+    """
+    context = click.get_current_context(silent=True)
+    quiet = context is not None and context.params.get("quiet")
+    try:
+        with waiting.heard_by(None if quiet else _hear):
+            yield
+    except DsbuildError as error:
+        say(f"error: {error}", "red")
+        sys.exit(1)
+    except MemoryError:
+        say(
+            f"error: memory ran out; use fewer --workers, or a machine that has more; {left}",
+            "red",
+        )
+        sys.exit(1)
+    except KeyboardInterrupt as error:
+        say(f"interrupted: {left}", "yellow")
+        sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
+
+
+def _hear(what: str, line: str) -> None:
+    """Print what a wait says."""
+    from dsbuild.engines import aside
+
+    with aside():
+        note(f"{what}: {line}")
+
+
+def _store_seconds(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
+    """Set how long stores are waited for, here and in all processes that are started."""
+    if value is not None:
+        before = os.environ.get(SECONDS)
+        ctx.call_on_close(lambda: _restore(before))
+        os.environ[SECONDS] = f"{value:g}"
+
+
+def _restore(before: str | None) -> None:
+    os.environ.pop(SECONDS, None)
+    if before is not None:
+        os.environ[SECONDS] = before
+
+
+STORE_SECONDS = click.Option(
+    ["--store-seconds"],
+    type=click.FloatRange(0, MOST, min_open=True),
+    metavar="SECONDS",
+    expose_value=False,
+    callback=_store_seconds,
+    help=f"How long an object store that is away is waited for. Default: {SECONDS}, or 60.",
+)
+
+
+def note(line: str) -> None:
+    """Print a note to stderr."""
+    say(f"note: {line}", "yellow")
+
+
+def problem(line: str) -> None:
+    """Print a problem to stderr."""
+    say(f"problem: {line}", "red")
+
+
+def say(line: str, colour: str | None = None) -> None:
+    """Print one line to stderr."""
+    click.secho(safe_text.text(line), fg=colour, err=True)
+
+
+def show(text: str, colour: str | None = None) -> None:
+    """Print text of several lines to stderr."""
+    click.secho(safe_text.lines(text), fg=colour, err=True)
+
+
+def echo(text: str) -> None:
+    """Print text to stdout; all but the ends of its lines that is not seen is escaped."""
+    click.echo(safe_text.lines(text))
+
+
+def echo_line(line: str, err: bool = False) -> None:
+    """Print one line to stdout, or to stderr."""
+    click.echo(safe_text.text(line), err=err)
+
+
+def echo_drawn(text: str, color: bool | None = None) -> None:
+    """Print text with colours of our own, of which each part was made harmless before."""
+    click.echo(text, color=color)
+
+
+def echo_json(document: Any) -> None:
+    """Print a document as JSON, in which all but plain ASCII is escaped."""
+    click.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))

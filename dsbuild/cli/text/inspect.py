@@ -1,0 +1,237 @@
+"""An inspection, one record, and statistics as text, plain or with colours of classes."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dsbuild.inspect.tables import count, share, size, span, table, weights
+from dsbuild.storage.safe_text import text
+
+_FEW = 10  # pairs of classes that are shown
+_COMMON = 0.9  # of the labels: from here on a class tells nothing of others
+
+# (label value, share, line of a table) -> the line in colours
+Decorate = Callable[[int, float, str], str]
+
+
+def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
+    """Return an inspection for people; `decorate` may colour the lines of classes."""
+    splits = document["splits"]
+    records = sum(split["records"] for split in splits.values())
+    total = sum(split["bytes"] for split in splits.values())
+    head = f"{document['path']}: {records:,} records, {size(total)}"
+    if document["title"]:
+        recipe = document["recipe"]
+        extras = f", extras {', '.join(recipe['extras'])}" if recipe["extras"] else ""
+        head += f"; {document['title']}, verified {recipe['verify']}{extras}"
+    lines = [text(head)]
+    if document["complete"] is False:
+        lines.append("This build is unfinished; run the command that began it again.")
+    lines += [
+        "",
+        *_split_table(splits),
+        "",
+        *_feature_table(document["features"], document["complete"] is True),
+    ]
+    lines += ["", *_class_table(splits, decorate)]
+    if "statistics" in document:
+        counted = document["statistics"]
+        lines += ["", *_colour_table(counted), "", *duplicate_lines(counted["duplicates"])]
+    return "\n".join(lines)
+
+
+def _split_table(splits: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [
+            "split",
+            "records",
+            "shards",
+            "records a shard",
+            "size",
+            "image sizes",
+            "left out",
+        ]
+    ]
+    for name, split in splits.items():
+        sizes = "-"
+        if split.get("heights"):
+            (low, high), (narrow, wide) = split["heights"], split["widths"]
+            sizes = f"{narrow} x {low} .. {wide} x {high}"
+        left = f"{split['rejects']:,}" if "rejects" in split else "-"
+        rows.append(
+            [
+                name,
+                f"{split['records']:,}",
+                str(len(split["shards"])),
+                span([shard["records"] for shard in split["shards"]]),
+                size(split["bytes"]),
+                sizes,
+                left,
+            ]
+        )
+    return table(rows, "<>>>><>")
+
+
+def _feature_table(features: Sequence[Mapping[str, Any]], first: bool) -> list[str]:
+    if not features:
+        return ["  no records, so no features"]
+    rows = [["feature of first records" if first else "feature", "kind", "values", "bytes", ""]]
+    for feature in features:
+        rows.append(
+            [
+                feature["name"],
+                feature["kind"],
+                span(feature["values"]),
+                span(feature["bytes"]) if feature["kind"] == "bytes" else "",
+                "" if feature["always"] else "not in every record",
+            ]
+        )
+    return table(rows, "<<>><")
+
+
+def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[str]:
+    """Return a row a class: its share of each split's pixels, in how many images it is, weights.
+
+    Where a label is one class its share is that of images.
+    """
+    counted = {name: split for name, split in splits.items() if split["classes"]}
+    names = {row["value"]: row["name"] or "" for s in counted.values() for row in s["classes"]}
+    rows = [["class", ""], *([str(value), names[value]] for value in sorted(names))]
+    for name, split in counted.items():
+        cells = {
+            row["value"]: (row.get("pixels", row["images"]), row["images"])
+            for row in split["classes"]
+        }
+        whole = sum(part for part, _ in cells.values())
+        weighted = weights(split)
+        rows[0] += [name, "images", *(title.split()[0] for title in weighted)]
+        for row, value in zip(rows[1:], sorted(names), strict=True):
+            part, images = cells.get(value, (0, 0))
+            row += [share(part, whole), f"{images:,}"]
+            row += [texts.get(value, "") for texts in weighted.values()]
+    lines = table(rows, "><" + ">" * (len(rows[0]) - 2)) if counted else []
+    if decorate and counted:
+        parts = Counter()
+        for split in counted.values():
+            parts.update(
+                {row["value"]: row.get("pixels", row["images"]) for row in split["classes"]}
+            )
+        lines = _decorated(lines, sorted(names), parts, decorate)
+    for name in [name for name in splits if name not in counted]:
+        why = "its labels were not decoded" if splits[name]["labels"] else "no label was found"
+        lines.append(text(f"  classes of {name} are not counted: {why}"))
+    return lines
+
+
+def _decorated(
+    lines: Sequence[str], values: Sequence[int], parts: Mapping[int, int], decorate: Decorate
+) -> list[str]:
+    """Return a table's lines, each with its class's colour and a bar next to the longest."""
+    width, most = max(map(len, lines)), max(parts.values(), default=0) or 1
+    rows = zip(values, lines[1:], strict=True)
+    made = [decorate(value, parts.get(value, 0) / most, f"{line:{width}}") for value, line in rows]
+    return [f" {lines[0]}", *made]
+
+
+def record_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
+    """Return one record for people; `decorate` may colour the lines of classes."""
+    head = f"{document['file']}: record {document['record']:,} at byte {document['byte']:,}"
+    lines = [text(f"{head}, {document['bytes']:,} bytes"), ""]
+    rows = [
+        [name, feature["kind"], _value_text(feature["value"])]
+        for name, feature in document["features"].items()
+    ]
+    lines += table(rows, "<<<") if rows else ["  no features"]
+    if document["classes"]:
+        counted = [row for row in document["classes"] if "pixels" in row]  # or it is one class
+        whole = sum(row["pixels"] for row in counted)
+        rows = [["class", "", *(["pixels", "share"] if counted else [])]]
+        for row in document["classes"]:
+            cells = [f"{row['pixels']:,}", share(row["pixels"], whole)] if counted else []
+            rows.append([str(row["value"]), row["name"] or "", *cells])
+        made = table(rows, "><>>"[: len(rows[0])])
+        if decorate:
+            parts = {row["value"]: row.get("pixels", 1) for row in document["classes"]}
+            made = _decorated(made, list(parts), parts, decorate)
+        lines += ["", *made]
+    return "\n".join(lines)
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, Mapping) and "format" in value:
+        return (
+            f"{value['format'].upper()} {value['width']} x {value['height']}, {value['model']}, "
+            f"{value['bits']} bits, {value['bytes']:,} bytes"
+        )
+    if isinstance(value, Mapping) and "first" in value:
+        return f"{value['values']:,} values: {', '.join(map(_value_text, value['first']))}, ..."
+    if isinstance(value, Mapping) and "values" in value:
+        return f"{value['values']:,} values, {value['min']} .. {value['max']}"
+    if isinstance(value, Mapping):
+        return f"{value['bytes']:,} bytes: {value['starts']} ..."
+    return repr(value)
+
+
+def statistics_text(document: Mapping[str, Any]) -> str:
+    """Return statistics over all records for people."""
+    every = document["all"]
+    splits = document["splits"]
+    if len(splits) > 1:
+        splits = {**splits, "all": every}
+    lines = [text(f"{document['path']}: {count(every['records'], 'record')}"), ""]
+    lines += [*_colour_table(document), "", *_class_table(splits, None)]
+    # What nearly every label has, as a background, is together with all.
+    rows = [row for row in every["classes"] if row["images"] < _COMMON * every["labels"]]
+    names = {row["value"]: row["name"] or str(row["value"]) for row in rows}
+    pairs = [pair for pair in every["together"] if names.keys() >= {*pair[:2]}]
+    if pairs:
+        rows = [["most often together", "", "records"]]
+        for one, other, held in sorted(pairs, key=lambda pair: -pair[2])[:_FEW]:
+            rows.append([names[one], names[other], f"{held:,}"])
+        lines += ["", *table(rows, "<<>")]
+    return "\n".join([*lines, "", *duplicate_lines(document["duplicates"])])
+
+
+def _colour_table(document: Mapping[str, Any]) -> list[str]:
+    head = ["split", "images", "image sizes", "mean of R, G, B", "deviation", "ignored"]
+    rows = [head]
+    sections = document["splits"]
+    if len(sections) > 1:
+        sections = {**sections, "all": document["all"]}
+    for name, section in sections.items():
+        sizes = "-"
+        if section["sizes"]:
+            wide, high = ([row[i] for row in section["sizes"]] for i in (0, 1))
+            sizes = f"{min(wide)} x {min(high)} .. {max(wide)} x {max(high)}"
+        colours = [", ".join(f"{c:.1f}" for c in section[k]) or "-" for k in ("mean", "deviation")]
+        ignored = "-" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %"
+        rows.append([name, f"{section['images']:,}", sizes, *colours, ignored])
+    return table(rows, "<>>>>>")
+
+
+def duplicate_lines(found: Mapping[str, Any]) -> list[str]:
+    """Return what is known of images that recur, for people."""
+    lines = [
+        f"  splits {one} and {other} share {count(images, 'image')}"
+        for one, other, images in found["shared"]
+    ]
+    for kind, what in (("exact", "of equal pixels"), ("near", "that look nearly alike")):
+        groups = found[kind]
+        if groups:
+            across = sum(len(group["splits"]) > 1 for group in groups)
+            told = " = ".join(map(fault_text, groups[0]["records"][:2]))
+            lines.append(
+                f"  {count(len(groups), 'group')} of images {what}, {across:,} across splits; the "
+                f"first: {told}"
+            )
+    return [*map(text, lines)] or ["  no image occurs twice, or nearly so"]
+
+
+def fault_text(place: Mapping[str, Any]) -> str:
+    """Return where a record lies, and what it is or what is wrong with it."""
+    where = (
+        place["file"] if place["record"] is None else f"{place['file']}: record {place['record']}"
+    )
+    if place.get("key"):
+        where += f" ({place['key']})"
+    return f"{where}: {place['text']}" if "text" in place else where

@@ -1,0 +1,111 @@
+"""`dsbuild validate` and `dsbuild repair`."""
+
+import sys
+
+import click
+
+from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note
+from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
+
+
+@click.command(cls=RunnerCommand)
+@click.argument("path", default="tfrecord")
+@click.argument("source", required=False)
+@click.option(
+    "--level",
+    type=click.Choice(["frames", "records", "pixels", "source"]),
+    default="pixels",
+    show_default=True,
+    help="frames: lengths and checksums. records: also the schema and sha256. pixels: also decode "
+    "images and labels. source: also compare with SOURCE, byte for byte.",
+)
+@runner_option
+@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def validate(
+    path: str,
+    source: str | None,
+    level: str,
+    runner: Runner,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Check TFRecords, and change nothing. Exit code 1 if there is any problem.
+
+    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
+    ./tfrecord by default. SOURCE is the data set that it was built from, for --level source.
+
+    \b
+    Example:
+      dsbuild validate
+      dsbuild validate tfrecord --level frames
+      dsbuild validate tfrecord data --level source
+      dsbuild validate tfrecord --runner beam -- --direct_running_mode=multi_processing
+    """
+    with errors():
+        from dsbuild import engines as job
+        from dsbuild.inspect import tables
+        from dsbuild.validate.run import validate
+
+        if runner.local:
+            found = validate(path, level, source, workers or job.cores(), quiet=as_json)
+        else:
+            flags = runner.beam()  # says what lacks before more of Beam is imported
+            from dsbuild.pipelines.validate import validate as spread
+
+            found = spread(path, level, source, flags)
+        document = found.document(path, level)
+        if as_json:
+            echo_json(document)
+        else:
+            echo(tables.validation_text(document))
+        for line in () if as_json else found.notes:
+            note(line)
+        if found.problems:
+            sys.exit(1)
+
+
+@click.command()
+@click.argument("path", default="tfrecord")
+@click.argument("source", required=False)
+@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option(
+    "--accept-changed-sources",
+    is_flag=True,
+    help="Take sources that changed since the build as they are now.",
+)
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def repair(
+    path: str,
+    source: str | None,
+    workers: int | None,
+    accept_changed_sources: bool,
+    quiet: bool,
+) -> None:
+    """Restore what is missing or damaged in a folder that dsbuild wrote.
+
+    PATH is the folder, ./tfrecord by default; SOURCE the data set that it was built from.
+    Shards that are whole are kept; the folder ends with the bytes of a fresh build. A repair
+    that cannot be leaves the folder as it was; one that was broken off is finished by the same
+    command.
+
+    \b
+    Example:
+      dsbuild repair tfrecord data
+    """
+    with errors(WHOLE):
+        from dsbuild import engines as job
+        from dsbuild.build.audit import Audit
+        from dsbuild.build.repair import repair
+        from dsbuild.inspect import documents, tables
+
+        summary = repair(
+            path,
+            source,
+            workers or job.cores(),
+            quiet,
+            note=note,
+            accept_changed_sources=accept_changed_sources,
+        )
+        if not quiet:
+            echo(tables.summary_text(documents.summary_document(summary, Audit((), ()), path, 0)))

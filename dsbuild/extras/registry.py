@@ -1,0 +1,161 @@
+"""Extra features by name: small pure functions of a sample's pixels, and how they are stored.
+
+`--extra laplacian` stores the default form with default parameters, `--extra
+laplacian:png16` another form, `--extra edges:width=2` other parameters.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dsbuild.errors import PlanError
+from dsbuild.extras.forms import FORMS, OFFSET
+from dsbuild.extras.functions import alpha, canny, distance, edges, laplacian, sobel, trimap
+from dsbuild.format.class_weights import weights
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["EXTRAS", "FORMS", "OFFSET", "Chosen", "Extra", "features", "parse", "versions"]
+
+
+@dataclass(frozen=True)
+class Extra:
+    """An extra feature.
+
+    Attributes:
+      of: what it is computed from: the `image`, RGB uint8 (h, w, 3); the `label`, class
+        indices uint8 (h, w); the `alpha` of a matte, uint8 (h, w); or the `counts` of
+        classes, which is stored in the manifest alone.
+      compute: (pixels, **parameters) -> array (h, w).
+      forms: in which it may be stored, the default one first; see `FORMS`.
+      parameters: name -> (default, smallest, largest); whole numbers where the default is.
+      rising: parameters of which none may be less than the one before it.
+    """
+
+    of: str
+    compute: Callable[..., "np.ndarray"]
+    forms: tuple[str, ...]
+    parameters: Mapping[str, tuple[float, float, float]]
+    rising: tuple[str, ...] = ()
+
+
+EXTRAS = {
+    "laplacian": Extra("image", laplacian, ("int64", "png16", "raw16"), {}),
+    "sobel": Extra("image", sobel, ("png16", "raw16"), {}),
+    "canny": Extra(
+        "image",
+        canny,
+        ("png",),
+        {"low": (100, 0, 65535), "high": (200, 0, 65535)},
+        rising=("low", "high"),
+    ),
+    "edges": Extra("label", edges, ("png",), {"width": (1, 1, 255)}),
+    "distance": Extra("label", distance, ("png",), {"cap": (255, 1, 255)}),
+    "alpha": Extra("alpha", alpha, ("png",), {}),
+    "trimap": Extra("alpha", trimap, ("png",), {"width": (10, 0, 255)}),
+    "weights": Extra(
+        "counts",
+        weights,
+        (),
+        {"beta": (0.999, 0.0, 0.999999)},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An extra as it was asked for: its name, form and parameters, the defaults filled in."""
+
+    name: str
+    form: str
+    parameters: tuple[tuple[str, float], ...]
+
+    @property
+    def extra(self) -> Extra:
+        """What the name stands for."""
+        return EXTRAS[self.name]
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that records have by it."""
+        return tuple(self.name + role for role in FORMS[self.form].roles) if self.form else ()
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """About what it takes in a record."""
+        return FORMS[self.form].bytes_per_pixel if self.form else 0.0
+
+    def __str__(self) -> str:
+        words = [self.name, self.form, *(f"{key}={value}" for key, value in self.parameters)]
+        return ":".join(filter(None, words))
+
+
+def parse(text: str) -> Chosen:
+    """Return what `name[:form][:parameter=number]...` means; raise PlanError where it is none."""
+    name, *words = text.split(":")
+    if name not in EXTRAS:
+        raise PlanError(f"--extra {text}: found no such extra; there are {', '.join(EXTRAS)}")
+    extra = EXTRAS[name]
+    forms, given = [], {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        known = extra.parameters if equals else extra.forms
+        if key not in known:
+            kind = "parameter" if equals else "form"
+            raise PlanError(
+                f"--extra {text}: {name} has no {kind} {key!r}; there are "
+                f"{', '.join(known) or 'none'}"
+            )
+        if key in given or (forms and not equals):
+            raise PlanError(
+                f"--extra {text}: found {word!r} beside another, expected one of a kind"
+            )
+        if equals:
+            given[key] = _number(value, extra.parameters[key], f"--extra {text}: {key}")
+        else:
+            forms.append(word)
+    parameters = {key: given.get(key, default) for key, (default, _, _) in extra.parameters.items()}
+    for one, other in itertools.pairwise(extra.rising):
+        if parameters[one] > parameters[other]:
+            raise PlanError(
+                f"--extra {text}: found {one}={parameters[one]} above {other}={parameters[other]}, "
+                f"expected {one} to be at most {other}"
+            )
+    return Chosen(name, (forms or extra.forms or ("",))[0], tuple(parameters.items()))
+
+
+def _number(text: str, bounds: tuple[float, float, float], where: str) -> float:
+    default, least, most = bounds
+    try:
+        value = type(default)(text)
+    except ValueError:
+        value = None
+    if value is None or not least <= value <= most:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise PlanError(f"{where}: found {text!r}, expected {kind} from {least} to {most}")
+    return value
+
+
+def versions(chosen: Sequence[Chosen]) -> dict[str, str]:
+    """Return the versions of the libraries that compute the chosen extras."""
+    if not any(one.form for one in chosen):
+        return {}
+    import cv2
+
+    return {"opencv": cv2.__version__}
+
+
+def features(chosen: Sequence[Chosen], planes: Mapping[str, "np.ndarray | None"]) -> dict:
+    """Return role -> value of the chosen extras; those whose pixels are missing are left out.
+
+    `planes` holds what `Extra.of` names.
+    """
+    values = {}
+    for one in chosen:
+        pixels = planes.get(one.extra.of)
+        if pixels is not None and one.form:
+            computed = one.extra.compute(pixels, **dict(one.parameters))
+            values |= FORMS[one.form].store(one.name, computed)
+    return values

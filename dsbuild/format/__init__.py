@@ -1,0 +1,1 @@
+"""The files of an output folder: what writers and readers share."""

@@ -1,0 +1,257 @@
+"""Receipts of shards: what came of a plan, and what the manifest says of a split by them.
+
+    .dsbuild/receipts/<shard>.json
+
+A receipt holds two digests. `digest` covers all but the times of the sources and the builder's
+number; the manifest repeats it, and it is the same wherever sources and folder lie. `seal` covers
+the whole file.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsbuild import storage
+from dsbuild.errors import ShardError
+from dsbuild.format.class_weights import weights
+from dsbuild.format.documents import fits, fits_values, is_count, is_digest, is_name, normal
+from dsbuild.format.manifest import Reject, Statistics, dump, parse, receipt_path
+
+Row = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class ShardReceipt:
+    """What came of a shard's plan.
+
+    Attributes:
+      name: the shard's file name.
+      plan: digest of the plan that it was written from.
+      records, bytes, sha256: of the file; index: the sha256 of its index.
+      rejects: samples that were left out.
+      statistics: of its records.
+      sources: a sample a row, in the plan's order: size, mtime in ns and crc32c of image
+        and label; nulls where there was no file.
+      versions: libraries that decide bytes, as they were.
+      values: the sha256 of its list of label values, None where it has none.
+      colours: what the colours of its labels stand for, rows as in `palettes`.
+      tenure: the number of the builder that wrote it on a store, None elsewhere; a later one
+        has a higher number.
+      digest: of all this but tenure and the times of the sources; empty until it is saved.
+    """
+
+    name: str
+    plan: str
+    records: int
+    bytes: int
+    sha256: str
+    index: str
+    rejects: tuple[Reject, ...]
+    statistics: Statistics
+    sources: tuple[Row, ...]
+    versions: Mapping[str, str]
+    values: str | None = None
+    colours: tuple[tuple[str | int, ...], ...] = ()
+    tenure: int | None = None
+    digest: str = ""
+
+    def save(self, out: str) -> "ShardReceipt":
+        """Write the receipt into an output folder; return it with its digest and number."""
+        made = dataclasses.replace(self, tenure=storage.tenure(out))
+        storage.write(receipt_path(out, self.name), made.text())
+        return dataclasses.replace(made, digest=made.said()["digest"])
+
+    def text(self) -> bytes:
+        """Return the receipt's file."""
+        said = self.said()
+        return dump(said | {"seal": _sha256(said)}).encode()
+
+    def said(self) -> dict[str, Any]:
+        """Return the receipt as a JSON document, its digest within."""
+        parts = {"rejects": [vars(r) for r in self.rejects], "statistics": vars(self.statistics)}
+        document = normal(vars(self) | parts)
+        if not self.colours:
+            del document["colours"]  # as in receipts of versions that had none
+        if self.tenure is None:
+            del document["tenure"]
+        return document | {"digest": digest_of(document)}
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """Return the digest of a receipt's document, whatever the times of its sources and its tenure.
+
+    These differ among copies of a tree, and the manifest is the same for all of them.
+    """
+    rest = {key: value for key, value in document.items() if key not in _ASIDE}
+    rows = [[*row[0:1], *row[2:4], *row[5:]] for row in document["sources"]]
+    return _sha256(rest | {"sources": rows})
+
+
+def _sha256(document: Any) -> str:
+    return hashlib.sha256(dump(document).encode()).hexdigest()
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _is_counts(value: Any) -> bool:
+    return fits_values(value, is_count)
+
+
+def _is_values(value: Any) -> bool:
+    return _is_counts(value) and all(key.isascii() and key.isdecimal() for key in value)
+
+
+def _is_size(value: Any) -> bool:
+    return value == [] or fits(value, (is_count, is_count))
+
+
+def _is_meanings(value: Any) -> bool:
+    """Tell whether a value is a file, and red, green, blue, value of some colours."""
+    return (
+        isinstance(value, list)
+        and fits(value[:1], (str,))
+        and len(value) % 4 == 1
+        and all(is_count(number) and number < 256 for number in value[1:])
+    )
+
+
+_ASIDE = ("digest", "seal", "tenure")  # not part of what a digest is of
+_RECEIPT = {
+    "name": is_name,
+    "plan": is_digest,
+    "records": is_count,
+    "bytes": is_count,
+    "sha256": is_digest,
+    "index": is_digest,
+    "rejects": [dict.fromkeys(("split", "key", "file", "kind", "reason"), str)],
+    "statistics": {
+        "pixels": _is_values,
+        "images": _is_values,
+        "around": _is_values,
+        "heights": _is_size,
+        "widths": _is_size,
+        "formats": _is_counts,
+        "rotated": is_count,
+        "labels": is_count,
+        "changes": _is_counts,
+    },
+    "sources": [(_is_number,) * 6],
+    "versions": lambda value: fits_values(value, str),
+    "values?": str | None,
+    "colours?": [_is_meanings],
+    "tenure?": is_count,
+    "digest?": is_digest,
+    "seal?": is_digest,
+}
+
+
+def load(out: str, name: str) -> ShardReceipt | None:
+    """Return a shard's receipt, or None where there is none that is whole.
+
+    Its shard is then written again, which is what a lost receipt means.
+    """
+    path = receipt_path(out, name)
+    if (stamp := storage.stamp(path)) is None:
+        return None
+    try:
+        data = storage.read(path)[0]
+        storage.hold(path, len(data), stamp)
+        document = parse(data, path)
+        if not fits(document, _RECEIPT) or document["name"] != name:
+            return None
+        seal = document.pop("seal", None)
+        digest = document.pop("digest", None)
+        if seal is not None or digest is not None:
+            said = document | {"digest": digest_of(document)}
+            if dump(said | {"seal": _sha256(said)}).encode() != data:
+                return None
+        counted = dict(document["statistics"])
+        for key in ("pixels", "images", "around"):
+            counted[key] = {int(value): count for value, count in counted[key].items()}
+        for key in ("heights", "widths"):
+            counted[key] = tuple(counted[key])
+        return ShardReceipt(
+            **document
+            | {
+                "statistics": Statistics(**counted),
+                "rejects": tuple(Reject(**reject) for reject in document["rejects"]),
+                "sources": tuple(map(tuple, document["sources"])),
+                "colours": tuple(map(tuple, document.get("colours", ()))),
+                "digest": digest or digest_of(document),
+            }
+        )
+    except (ShardError, TypeError, ValueError):
+        return None
+
+
+def value_counts(total: Statistics, value: int) -> dict:
+    """Return pixels and images of a value; images alone where a label is one class."""
+    pixels = {"pixels": total.pixels.get(value, 0)} if total.pixels else {}
+    return {**pixels, "images": total.images.get(value, 0)}
+
+
+def counted(
+    total: Statistics,
+    records: int,
+    classes: tuple[str, ...],
+    ignore: int | None,
+    beta: float | None = None,
+) -> dict[str, Any]:
+    """Return what the manifest says of a split by what was counted over its records.
+
+    `beta` is that of the weights of classes, None for no weights.
+    """
+    by_class: dict[str, Any] = {}
+    if total.images:
+        by_class = {
+            "classes": [{"name": name, **value_counts(total, i)} for i, name in enumerate(classes)],
+            "ignore": None if ignore is None else value_counts(total, ignore),
+        }
+        if beta is not None:
+            counts = (total.pixels, total.around, total.images)
+            if not total.pixels:  # where a label is one class, records are counted
+                counts = (total.images, dict.fromkeys(total.images, records), total.images)
+            lists = [[count.get(i, 0) for i in range(len(classes))] for count in counts]
+            by_class["weights"] = weights(*lists, beta)
+    return {
+        "labels": total.labels,
+        "heights": list(total.heights),
+        "widths": list(total.widths),
+        "formats": dict(sorted(total.formats.items())),
+        "rotated": total.rotated,
+        "changes": dict(sorted(total.changes.items())),
+        **by_class,
+    }
+
+
+def split_entry(
+    receipts: Iterable[ShardReceipt],
+    classes: tuple[str, ...],
+    ignore: int | None,
+    digest: str,
+    beta: float | None = None,
+) -> dict:
+    """Return what the manifest says of one split, from the receipts of its shards in order.
+
+    `digest` is that of the split's plan; the others are as in `counted`.
+    """
+    receipts = list(receipts)
+    total = sum((receipt.statistics for receipt in receipts), Statistics())
+    records = sum(receipt.records for receipt in receipts)
+    return {
+        "plan": digest,
+        "records": records,
+        "bytes": sum(receipt.bytes for receipt in receipts),
+        "rejects": sum(len(receipt.rejects) for receipt in receipts),
+        **counted(total, records, classes, ignore, beta),
+        "shards": [
+            {"name": r.name, "records": r.records, "bytes": r.bytes, "sha256": r.sha256}
+            | ({} if r.values is None else {"values": r.values})
+            | {"index": r.index, "plan": r.plan, "receipt": r.digest}
+            for r in receipts
+        ],
+    }

@@ -1,0 +1,132 @@
+"""Schemas: which features a record has, by role, and what they are called on disk.
+
+Read from `tensorflow.metadata.v0.Schema` in protobuf's JSON form. Code speaks of
+roles (`image`, `label`, `height`, ...); the names on disk stand in the schema alone.
+"""
+
+import functools
+import json
+import pkgutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dsbuild.errors import SchemaError
+from dsbuild.format.documents import fits
+
+_TAG = "role:"
+_TYPES = ("BYTES", "INT", "FLOAT")
+_ENTRY = {
+    "name": str,
+    "type": str,
+    "presence?": {"minFraction?": int | float},
+    "annotation?": {"tag?": [str], "comment?": [str]},
+    "stringDomain?": {"value?": [str]},
+}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of a record.
+
+    Attributes:
+      name: key on disk, such as `image/encoded`.
+      role: what it means, such as `image`.
+      type: `BYTES`, `INT` or `FLOAT`.
+      required: whether every record has it.
+      scalar: whether it holds exactly one value.
+      domain: the values a bytes feature may have; empty where any will do.
+      bounds: the smallest and largest number it may hold, None where any will do.
+      comment: what the schema says of it.
+    """
+
+    name: str
+    role: str
+    type: str
+    required: bool
+    scalar: bool
+    domain: tuple[str, ...] = ()
+    bounds: tuple[int | None, int | None] = (None, None)
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The features of one kind of record, and the JSON that they were read from."""
+
+    features: tuple[Feature, ...]
+    json: Mapping[str, Any]
+
+    def __getitem__(self, role: str) -> Feature:
+        for feature in self.features:
+            if feature.role == role:
+                return feature
+        raise SchemaError(f"no feature has the role {role!r}; there are {', '.join(self.roles)}")
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles, in the schema's order."""
+        return tuple(feature.role for feature in self.features)
+
+    def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return role -> value as name on disk -> value.
+
+        Raises SchemaError where a role is unknown or a required one is missing.
+        """
+        missing = [f.role for f in self.features if f.required and f.role not in values]
+        if missing:
+            raise SchemaError(f"the record lacks {', '.join(missing)}")
+        return {self[role].name: value for role, value in values.items()}
+
+    def select(self, always: Collection[str], sometimes: Collection[str] = ()) -> "Schema":
+        """Return the schema of a data set: required roles, those `always` and `sometimes` there."""
+        features = []
+        for feature, source in zip(self.features, self.json["feature"], strict=True):
+            if feature.required or feature.role in always:
+                presence = {"minFraction": 1.0, "minCount": "1"}
+            elif feature.role in sometimes:
+                presence = {"minFraction": 0.0}
+            else:
+                continue
+            features.append({**source, "presence": presence})
+        return parse({**self.json, "feature": features}, "selection")
+
+    def text(self) -> str:
+        """Return the schema as the JSON text that travels with the data."""
+        return json.dumps(self.json, indent=2) + "\n"
+
+
+@functools.cache
+def load(name: str) -> Schema:
+    """Return a schema that dsbuild ships, such as `segmentation`."""
+    # pkgutil, since importlib.resources takes longer to import than all schemas to read.
+    return parse(json.loads(pkgutil.get_data("dsbuild.schemas", f"{name}.json")), f"{name}.json")
+
+
+def parse(document: Mapping[str, Any], where: str) -> Schema:
+    """Return the schema of a parsed JSON document; raise SchemaError naming `where`."""
+    try:
+        features = tuple(_feature(entry) for entry in document["feature"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise SchemaError(
+            f"{where}: found no tensorflow.metadata Schema in JSON form ({error!r})"
+        ) from error
+    return Schema(features, document)
+
+
+def _feature(entry: Mapping[str, Any]) -> Feature:
+    if not fits(entry, _ENTRY) or entry["type"] not in _TYPES:
+        raise ValueError(f"found no feature in {str(entry)[:80]}")
+    tags = entry.get("annotation", {}).get("tag", [])
+    roles = [tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)]
+    bounds = entry.get("intDomain", {})
+    return Feature(
+        name=entry["name"],
+        role=roles[0] if roles else entry["name"],
+        type=entry["type"],
+        required=entry.get("presence", {}).get("minFraction", 0) == 1,
+        scalar="shape" in entry,
+        domain=tuple(entry.get("stringDomain", {}).get("value", ())),
+        bounds=tuple(None if end is None else int(end) for end in map(bounds.get, ("min", "max"))),
+        comment=" ".join(entry.get("annotation", {}).get("comment", [])),
+    )

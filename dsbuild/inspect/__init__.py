@@ -1,0 +1,1 @@
+"""What finished TFRecords hold: documents, statistics, differences and the page."""

@@ -1,0 +1,69 @@
+"""TFRecord files in chunks: what workers read, whoever runs them."""
+
+import os
+from dataclasses import dataclass
+
+from dsbuild import storage
+from dsbuild.engines import Advance
+from dsbuild.errors import DataError
+from dsbuild.format import manifest, scan, tfrecord
+from dsbuild.inspect.counts import Accumulated, Counts, Names, of_record, total
+
+_FAR = 1 << 63  # a byte that no system seeks
+_RECORDS = 64  # of a chunk, where an index tells where they are
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some records of a file in a row: a task.
+
+    Attributes:
+      path: of the file.
+      first, start: number of the first record, and the byte at which it begins.
+      stop: the byte at which the next chunk begins; None for the end of the file.
+      offsets: of the records, where an index tells.
+    """
+
+    path: str
+    first: int = 0
+    start: int = 0
+    stop: int | None = None
+    offsets: tuple[int, ...] = ()
+
+
+def divide(path: str) -> list[Chunk]:
+    """Return the chunks of a file by its index, together the whole of it; one without an index."""
+    offsets = manifest.offsets(os.path.dirname(path), os.path.basename(path))
+    if offsets[:1] != (0,) or sorted(set(offsets)) != list(offsets) or offsets[-1] >= _FAR:
+        return [Chunk(path)]
+    starts = range(0, len(offsets), _RECORDS)
+    parts = [offsets[at : at + _RECORDS] for at in starts]
+    stops = [*(part[0] for part in parts[1:]), None]
+    return [
+        Chunk(path, at, part[0], stop, part)
+        for at, part, stop in zip(starts, parts, stops, strict=True)
+    ]
+
+
+def of_chunk(chunk: Chunk, advance: Advance, *, names: Names) -> Accumulated:
+    """Return what the records of a chunk add; nothing that is in a file raises."""
+    file = os.path.basename(chunk.path)
+    parts = [Accumulated({scan.split_of(file): Counts()})]
+    left = set(range(chunk.first, chunk.first + len(chunk.offsets)))
+    try:
+        with storage.reading(chunk.path) as (opened, size):
+            opened.seek(chunk.start)
+            stop = size if chunk.stop is None else min(chunk.stop, size)
+            for frame in tfrecord.frames(opened, stop, chunk.offsets, (chunk.first, chunk.start)):
+                left.discard(frame.number)
+                if frame.problem:
+                    fault = f"at byte {frame.offset}: {frame.problem}"
+                    parts.append(Accumulated(faults={(file, frame.number): fault}))
+                else:
+                    parts.append(of_record(file, frame.number, frame.data, names))
+                    advance(len(frame.data), len(frame.data))
+        gone = "the index lists this record, and the file ends before it"
+        parts.append(Accumulated(faults={(file, number): gone for number in left}))
+    except DataError as error:
+        parts.append(Accumulated(faults={(file, -1): str(error)}))
+    return total(parts)

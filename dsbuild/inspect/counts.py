@@ -1,0 +1,145 @@
+"""What records amount to: classes, sizes, colours, and by what their images are told apart.
+
+Everything is counted in integers and added up, so the result is the same, number for
+number, however the records are divided and in whatever order the parts are joined.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+import numpy as np
+
+from dsbuild import images
+from dsbuild.errors import ImageError, ShardError
+from dsbuild.format import catalog, example, scan
+from dsbuild.images import hashing
+
+Names = Mapping[str, Sequence[str]]  # role -> features that may play it, as census.names_of has it
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was counted over the records of a split; two of them add up.
+
+    Attributes:
+      records, images, labels: how many there are, and of how many the image and the label,
+        be it a plane or one class, could be read.
+      pixels: label value -> pixels, of planes.
+      holders: label value -> records with it.
+      pairs: two label values of one plane, the smaller first -> records with both.
+      sizes: (width, height) -> images.
+      area: pixels of all images.
+      sums, squares: channel of RGB -> sum of its values, and of their squares.
+    """
+
+    records: int = 0
+    images: int = 0
+    labels: int = 0
+    pixels: Counter[int] = field(default_factory=Counter)
+    holders: Counter[int] = field(default_factory=Counter)
+    pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    area: int = 0
+    sums: Counter[int] = field(default_factory=Counter)
+    squares: Counter[int] = field(default_factory=Counter)
+
+    def __add__(self, other: "Counts") -> "Counts":
+        names = [one.name for one in fields(self)]
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in names))
+
+
+class Print(NamedTuple):
+    """By what one image is told from others: key of its sample, sha256 of its pixels, dHash."""
+
+    key: str
+    sha256: bytes
+    dhash: int
+
+
+Place = tuple[str, int]  # name of a file, number of a record; -1 for the file itself
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """What some records amount to; two of them add up, in any order.
+
+    Attributes:
+      splits: split -> its counts.
+      prints: of every image that was decoded.
+      faults: what could not be read, and why.
+    """
+
+    splits: Mapping[str, Counts] = field(default_factory=dict)
+    prints: Mapping[Place, Print] = field(default_factory=dict)
+    faults: Mapping[Place, str] = field(default_factory=dict)
+
+    def __add__(self, other: "Accumulated") -> "Accumulated":
+        both = {
+            name: self.splits.get(name, Counts()) + other.splits.get(name, Counts())
+            for name in self.splits.keys() | other.splits.keys()
+        }
+        return Accumulated(both, {**self.prints, **other.prints}, {**self.faults, **other.faults})
+
+
+def total(parts: Iterable[Accumulated]) -> Accumulated:
+    """Return the sum of parts; neighbours are joined first, so that no long one grows by steps."""
+    parts = list(parts) or [Accumulated()]
+    while len(parts) > 1:
+        pairs = itertools.zip_longest(parts[::2], parts[1::2], fillvalue=Accumulated())
+        parts = [one + other for one, other in pairs]
+    return parts[0]
+
+
+def of_record(file: str, number: int, data: bytes, names: Names) -> Accumulated:
+    """Return what one record adds; `file` is the name of its file, which tells the split."""
+    place, counts, prints, faults = (file, number), Counts(records=1), {}, []
+    try:
+        values = example.parse(data)
+        try:
+            pixels = _decode(_bytes(values, names, "image"))
+        except ImageError as error:
+            faults.append(f"image: {error}")
+        else:
+            if pixels is not None:
+                counts += _of_image(pixels)
+                found = hashing.sha256(pixels), hashing.dhash(pixels)
+                prints[place] = Print(catalog.key(values, names), *found)
+        try:
+            counts += _of_label(values, names)
+        except ImageError as error:
+            faults.append(f"label: {error}")
+    except ShardError as error:
+        faults.append(str(error))
+    split = scan.split_of(file)
+    return Accumulated({split: counts}, prints, {place: "; ".join(faults)} if faults else {})
+
+
+def _bytes(values: Mapping[str, example.Parsed], names: Names, role: str) -> bytes:
+    value = catalog.value(values, names, role)
+    return value[0] if isinstance(value, list) else b""
+
+
+def _decode(data: bytes) -> np.ndarray | None:
+    return images.decode(data, images.header(data)) if data else None
+
+
+def _of_image(pixels: np.ndarray) -> Counts:
+    height, width, _ = pixels.shape
+    sums, squares = (Counter(dict(enumerate(m))) for m in hashing.moments(pixels))
+    sizes = Counter({(width, height): 1})
+    return Counts(images=1, sizes=sizes, area=height * width, sums=sums, squares=squares)
+
+
+def _of_label(values: Mapping[str, example.Parsed], names: Names) -> Counts:
+    data = _bytes(values, names, "label")
+    if data:
+        pixels = Counter(images.histogram(images.plane(data)))
+        pairs = Counter(itertools.combinations(sorted(pixels), 2))
+        return Counts(labels=1, pixels=pixels, holders=Counter(pixels.keys()), pairs=pairs)
+    number = catalog.value(values, names, "class")
+    if isinstance(number, np.ndarray) and len(number) == 1:
+        return Counts(labels=1, holders=Counter(number.tolist()))
+    return Counts()

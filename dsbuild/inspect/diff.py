@@ -1,0 +1,181 @@
+"""Compare two builds: recipes, samples, shards, classes, image sizes."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dsbuild import storage
+from dsbuild.engines import Advance, Job
+from dsbuild.format import example, manifest, scan, tfrecord
+from dsbuild.format.manifest import Statistics
+from dsbuild.inspect import tables
+
+
+class Item(NamedTuple):
+    """One sample as it is stored: its file, and digests of its image, label and whole record."""
+
+    file: str
+    image: bytes
+    label: bytes
+    record: bytes
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of two builds.
+
+    Attributes:
+      path: of the folder or file.
+      recipe: the document of its recipe, empty where it has none.
+      names: of its classes, by value.
+      samples: split -> key -> item.
+      counted: split -> what was counted over its records.
+    """
+
+    path: str
+    recipe: Mapping[str, Any]
+    names: Mapping[int, str]
+    samples: Mapping[str, Mapping[str, Item]]
+    counted: Mapping[str, Statistics]
+
+
+def read(path: str, workers: int = 1, quiet: bool = True) -> Side:
+    """Read a build; raise ShardError where a file of it is damaged."""
+    whole = storage.is_folder(path)
+    known = (manifest.load(path) if whole else None) or {}
+    home = scan.home(path)
+    paths = scan.files(path)
+    found = scan.schema_of(home)
+    roles = {role: found[role].name for role in ("key", "image") if role in found.roles}
+    sizes = [found[role].name for role in ("height", "width") if role in found.roles]
+    work = functools.partial(_read, roles=roles, sizes=sizes, labels=scan.labels_of(home))
+    results = Job(paths, work, len(paths), "comparing", unit="files").run(workers, quiet)
+    samples: dict[str, dict[str, Item]] = {}
+    counted: dict[str, Statistics] = {}
+    for name, (items, statistics) in zip(paths, results, strict=True):
+        split = scan.split_of(name)
+        samples.setdefault(split, {}).update(items)
+        counted[split] = counted.get(split, Statistics()) + statistics
+    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): tables.IGNORE}
+    return Side(path, known.get("recipe", {}), names, samples, counted)
+
+
+def _read(
+    path: str,
+    advance: Advance,
+    *,
+    roles: Mapping[str, str],
+    sizes: Sequence[str],
+    labels: Sequence[str],
+) -> tuple[dict[str, Item], Statistics]:
+    items = {}
+    total = Statistics()
+    for record in tfrecord.read(path):
+        with tfrecord.located(path, record):
+            values = example.parse(record.data)
+        key = example.first(values.get(roles.get("key", ""))).decode(errors="surrogateescape")
+        label = scan.label(values, labels)
+        items[key or f"record {record.number}"] = Item(
+            os.path.basename(path),
+            example.digest(example.first(values.get(roles.get("image", "")))),
+            _digest(label, values, labels),
+            example.digest(record.data),
+        )
+        statistics = scan.count(label)
+        found = map(values.get, sizes)
+        ends = [int(one[0]) for one in found if scan.kind(one) == "int64" and len(one) == 1]
+        if len(ends) == 2:
+            statistics = dataclasses.replace(
+                statistics, heights=(ends[0],) * 2, widths=(ends[1],) * 2
+            )
+        total += statistics
+    advance(1, 0)
+    return items, total
+
+
+def _digest(
+    label: int | np.ndarray | None, values: Mapping[str, example.Parsed], labels: Sequence[str]
+) -> bytes:
+    """Return a digest of a record's label, by its classes and not by how they are encoded."""
+    if isinstance(label, np.ndarray):
+        return example.digest(repr(label.shape).encode() + label.tobytes())
+    stored = [values.get(name) for name in labels] if label is None else label
+    return example.digest(repr(stored).encode())
+
+
+def diff(one: Side, other: Side) -> dict[str, Any]:
+    """Return how two builds differ, as a JSON document; `same` tells whether they do not."""
+    splits = {
+        split: _of_split(one.samples.get(split, {}), other.samples.get(split, {}))
+        for split in sorted({*one.samples, *other.samples})
+    }
+    recipe = [
+        {"what": key, "was": one.recipe.get(key), "is": other.recipe.get(key)}
+        for key in sorted({*one.recipe, *other.recipe})
+        if one.recipe.get(key) != other.recipe.get(key)
+    ]
+    return {
+        "a": one.path,
+        "b": other.path,
+        "same": not recipe and not any(any(found.values()) for found in splits.values()),
+        "recipe": recipe,
+        "splits": splits,
+        "extent": {split: [_extent(side, split) for side in (one, other)] for split in splits},
+        "classes": [row for split in splits for row in _classes(one, other, split)],
+    }
+
+
+def _of_split(one: Mapping[str, Item], other: Mapping[str, Item]) -> dict[str, list[str]]:
+    both = [key for key in one if key in other]
+    return {
+        "removed": [key for key in one if key not in other],
+        "added": [key for key in other if key not in one],
+        "image": [key for key in both if one[key].image != other[key].image],
+        "label": [key for key in both if one[key].label != other[key].label],
+        "features": [
+            key
+            for key in both
+            if one[key].record != other[key].record and one[key][1:3] == other[key][1:3]
+        ],
+        "moved": [key for key in both if one[key].file != other[key].file],
+    }
+
+
+def _extent(side: Side, split: str) -> dict[str, Any]:
+    counted = side.counted.get(split, Statistics())
+    return {
+        "records": len(side.samples.get(split, ())),
+        "heights": list(counted.heights),
+        "widths": list(counted.widths),
+    }
+
+
+def _classes(one: Side, other: Side, split: str) -> list[dict[str, Any]]:
+    """Return the share of each class in both builds, of pixels, or of images without pixels."""
+    shares = []
+    for side in (one, other):
+        counted = side.counted.get(split, Statistics())
+        counts = counted.pixels or counted.images
+        whole = sum(counts.values())
+        shares.append({value: count / whole for value, count in counts.items()})
+    return [
+        {
+            "split": split,
+            "value": value,
+            "name": other.names.get(value, one.names.get(value)),
+            "was": shares[0].get(value, 0.0),
+            "is": shares[1].get(value, 0.0),
+        }
+        for value in sorted({*shares[0], *shares[1]})
+    ]
+
+
+def drift(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the class whose share moves most, of a document of `diff`; None without classes."""
+    rows = document["classes"]
+    return max(rows, key=lambda row: abs(row["is"] - row["was"]), default=None)

@@ -1,0 +1,274 @@
+"""Records to look at: which ones, their pictures, and these for a page and as files."""
+
+import functools
+import os
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dsbuild import extras, images, storage
+from dsbuild.engines import Advance, Job
+from dsbuild.errors import DataError, ImageError, PlanError, StorageError
+from dsbuild.extras.forms import restore
+from dsbuild.format import catalog, example, manifest, scan, tfrecord
+from dsbuild.format.catalog import Row
+from dsbuild.images import colour
+from dsbuild.inspect import terminal
+from dsbuild.storage import safe_text
+from dsbuild.validate.problem import Problem
+
+SIDE = 800  # of a picture on the page, its longer one, in pixels
+_CHUNK = 4  # records a task
+Where = tuple[str, int, int]  # a record's file name, number and first byte
+_BINARY = ("canny", "edges")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What one record has to look at.
+
+    Attributes:
+      image: uint8 (h, w, 3), or None where there is none that can be decoded.
+      plane: the class of every pixel, uint8 (h, w), or None.
+      extras: name -> a grey picture uint8 (h, w).
+      problems: what could not be decoded, and why.
+    """
+
+    image: np.ndarray | None = None
+    plane: np.ndarray | None = None
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def known(path: str) -> Mapping[str, Any]:
+    """Return the manifest of a folder or of the one that a file lies in; empty without one."""
+    folder = scan.home(path)
+    return manifest.load(folder) or {}
+
+
+def colours(path: str) -> np.ndarray:
+    """Return the colours of a folder's label values: uint8 (256, 3), VOC's where it has none."""
+    return colour.table(known(path).get("palette"))
+
+
+def load(path: str, place: Mapping[str, Any]) -> tuple[Pictures, str]:
+    """Return the pictures of the record that `report.record` describes, and a name for them.
+
+    That is its key; of a record without one its file and number.
+    """
+    (record,) = tfrecord.at(place["file"], [(place["record"], place["byte"])])
+    values, names = example.parse(record.data), catalog.names_of(path)
+    name = catalog.key(values, names) or f"{os.path.basename(place['file'])}-{place['record']}"
+    return pictures(values, names), name
+
+
+def drawing(seen: Pictures, table: np.ndarray, columns: int, rows: int) -> list[str]:
+    """Return the lines of image and coloured mask, side by side, for a terminal of that size."""
+    shown = [plane for plane in (seen.image, seen.plane) if plane is not None]
+    if not shown:
+        return []
+    size = terminal.extent(shown[0].shape[:2], max((columns - 5) // len(shown), 1), rows)
+    drawn = [] if seen.image is None else [images.shrink(seen.image, size)]
+    if seen.plane is not None:
+        drawn.append(colour.paint(images.pick(seen.plane, size), table))
+    return terminal.beside(*map(terminal.picture, drawn))
+
+
+def pictures(
+    values: Mapping[str, example.Parsed], names: Mapping[str, tuple[str, ...]]
+) -> Pictures:
+    """Return the pictures of a parsed record; `names` as `census.names_of` gives them.
+
+    A label of another size than its image is no picture, but a problem.
+    """
+    problems: list[str] = []
+    image = plane = None
+    try:
+        data = catalog.value(values, names, "image")
+        if isinstance(data, list):
+            image = images.decode(data[0], images.header(data[0]))
+    except DataError as error:
+        problems.append(f"image: {error}")
+    try:
+        data = catalog.value(values, names, "label")
+        if isinstance(data, list):
+            plane = images.plane(data[0])
+    except DataError as error:
+        problems.append(f"label: {error}")
+    size = None if image is None else image.shape[:2]
+    if plane is not None and size not in (None, plane.shape):
+        there, expected = (f"{width} x {height}" for height, width in (plane.shape, size))
+        problems.append(f"label: found {there} pixels, expected the image's {expected}")
+        plane = None
+    grey = {}
+    for name in extras.EXTRAS:
+        try:
+            found = _extra(name, values, names, size or (None if plane is None else plane.shape))
+        except (DataError, ValueError, OverflowError) as error:
+            problems.append(f"{name}: {error}")
+        else:
+            if found is not None:
+                grey[name] = found
+    return Pictures(image, plane, grey, tuple(problems))
+
+
+def _extra(
+    name: str, values: Mapping, names: Mapping, size: tuple[int, int] | None
+) -> np.ndarray | None:
+    """Return an extra of a record as a grey picture, or None where it has none."""
+    listed = catalog.value(values, names, name)
+    if isinstance(listed, np.ndarray) and size:
+        return colour.grey_of(listed.reshape(size))
+    data = catalog.value(values, names, f"{name}.encoded")
+    if not isinstance(data, list):
+        return None
+    form = catalog.value(values, names, f"{name}.format")
+    form = form[0] if isinstance(form, list) else b""
+    if form == b"raw16":
+        return colour.grey_of(restore(form, data[0], size)) if size else None
+    head = images.header(data[0])
+    if size not in (None, (head.height, head.width)):
+        raise ImageError(
+            f"found {head.width} x {head.height} pixels, expected the image's {size[1]} x {size[0]}"
+        )
+    plane = restore(form, data[0])
+    if form == b"png16":
+        return colour.grey_of(plane)
+    return plane * 255 if name in _BINARY and plane.max() <= 1 else plane
+
+
+def find(name: str, known: Sequence[str], rows: Sequence[Row]) -> int:
+    """Return the label value of a class by its name or number; raise PlanError for another."""
+    if name in known:
+        return list(known).index(name)
+    there = {value for row in rows for value in row.counts}
+    if name.isdecimal() and (int(name) in there or int(name) < len(known)):
+        return int(name)
+    expected = ", ".join(known) or f"one of the values {', '.join(map(str, sorted(there)))}"
+    raise PlanError(f"class {name!r}: found no such class, expected {expected}")
+
+
+def choose(
+    rows: Sequence[Row], count: int, seed: int, how: str = "any", value: int = -1
+) -> list[Row]:
+    """Return `count` of the rows: `any` or those `with` a class by a seed, or by its share.
+
+    `most` and `least` are those with the largest and smallest share of a class, only
+    records that have it.
+    """
+    if how != "any":
+        rows = [row for row in rows if row.counts.get(value)]
+    if how in ("most", "least"):
+        sign = -1 if how == "most" else 1
+        return sorted(rows, key=lambda row: sign * row.part(value))[:count]
+    chosen = random.Random(seed).sample(range(len(rows)), min(count, len(rows)))
+    return [rows[i] for i in sorted(chosen)]
+
+
+def faulty(problems: Iterable[Problem]) -> dict[Where, list[Problem]]:
+    """Return the records with problems, in order, each with what is wrong with it."""
+    found: dict[Where, list[Problem]] = {}
+    for problem in problems:
+        if problem.record is not None:
+            place = (os.path.basename(problem.file), problem.record, problem.offset)
+            found.setdefault(place, []).append(problem)
+    return found
+
+
+def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
+    """Return `count` of the records with problems, the first of every kind among them."""
+    first: dict[str, Where] = {}
+    for place, problems in found.items():
+        for problem in problems:
+            first.setdefault(problem.kind, place)
+    kept = set(list(dict.fromkeys([*first.values(), *found]))[:count])
+    return [place for place in found if place in kept]
+
+
+def cards(
+    path: str, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
+) -> list[dict[str, Any]]:
+    """Return the rows as JSON documents with pictures as data URIs, in the same order."""
+    tasks = [tuple(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
+    folder = scan.home(path)
+    work = functools.partial(_cards, folder=folder, names=catalog.names_of(path), colours=colours)
+    found = Job(tasks, work, len(rows), "drawing", unit="records").run(workers, quiet)
+    return [card for some in found for card in some]
+
+
+def _cards(
+    rows: Sequence[Row], advance: Advance, *, folder: str, names: Mapping, colours: np.ndarray
+) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        seen = _seen(storage.join(folder, row.file), row, names)
+        found.append(
+            {
+                "key": row.key,
+                "split": row.split,
+                "file": row.file,
+                "record": row.number,
+                "size": [row.width, row.height],
+                "classes": [[value, row.counts[value]] for value in sorted(row.counts)],
+                "image": None if seen.image is None else colour.photo_uri(seen.image, SIDE),
+                "mask": None if seen.plane is None else colour.plane_uri(seen.plane, colours, SIDE),
+                "extras": {
+                    name: colour.photo_uri(grey, SIDE) for name, grey in seen.extras.items()
+                },
+                "problems": list(seen.problems),
+            }
+        )
+        advance(1, 0)
+    return found
+
+
+def _seen(path: str, row: Row, names: Mapping[str, tuple[str, ...]]) -> Pictures:
+    """Return the pictures of a row's record; that it cannot be read is a problem."""
+    try:
+        (record,) = tfrecord.at(path, [(row.number, row.offset)])
+    except DataError as error:
+        return Pictures(problems=(f"frame: {error}",))
+    try:
+        return pictures(example.parse(record.data), names)
+    except DataError as error:
+        return Pictures(problems=(f"example: {error}",))
+
+
+def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
+    """Return file name -> PNG of a record's pictures in full size.
+
+    No two keys have a name in common: see `harmless.stem`.
+    """
+    made = {}
+    if seen.image is not None:
+        made["image"] = seen.image
+    if seen.plane is not None:
+        made["mask"] = colour.paint(seen.plane, colours)
+        if seen.image is not None:
+            made["overlay"] = colour.overlay(seen.image, seen.plane, colours)
+    made |= seen.extras
+    stem = safe_text.stem(key)
+    return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
+
+
+def save(folder: str, made: Mapping[str, bytes]) -> list[str]:
+    """Write pictures into a folder and return their paths.
+
+    Raises StorageError, and writes none, where one of the names is taken by a file that
+    `save` did not write.
+    """
+    paths = {storage.join(folder, name): data for name, data in made.items()}
+    for path in paths:
+        if storage.stamp(path) is not None and not (
+            not storage.is_folder(path) and colour.is_marked(storage.read(path)[0])
+        ):
+            raise StorageError(
+                f"{path}: found a file that dsbuild inspect did not write, which is left alone; "
+                "move it, or name another folder"
+            )
+    for path, data in paths.items():
+        storage.write(path, data)
+    return list(paths)

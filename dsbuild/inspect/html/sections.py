@@ -1,0 +1,280 @@
+"""The parts of the page that are made of numbers: charts and tables, as markup."""
+
+import collections
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dsbuild.format.catalog import Census
+from dsbuild.inspect import tables
+from dsbuild.inspect.html import svg
+from dsbuild.inspect.html.svg import escape
+from dsbuild.validate.problem import KINDS, Problem
+
+_MOST = 40  # classes in the co-occurrence; more cannot be read
+_GROUPS = 200  # of images that recur
+
+
+def rows(split: Mapping[str, Any], name: str, census: Census) -> list[dict[str, Any]]:
+    """Return the classes of a split as the inspection has them, else as the census saw them."""
+    if split["classes"] or not split["labels"]:
+        return list(split["classes"])
+    pixels: collections.Counter[int] = collections.Counter()
+    held: collections.Counter[int] = collections.Counter()
+    for row in census.rows:
+        if row.split == name:
+            pixels.update(row.counts)
+            held.update(row.counts.keys())
+    return [
+        {"value": value, "name": None, "pixels": pixels[value], "images": held[value]}
+        for value in sorted(pixels)
+    ]
+
+
+def names(splits: Mapping[str, Sequence[Mapping]], census: Census) -> dict[int, str]:
+    """Return the names of all label values that occur or are known, by value."""
+    names = {row["value"]: row["name"] for rows in splits.values() for row in rows}
+    for row in census.rows:
+        names |= {value: None for value in row.counts if value not in names}
+    return {value: names[value] or str(value) for value in sorted(names)}
+
+
+def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]) -> str:
+    """Return the numbers that say most, and a table of the splits."""
+    entries = document["splits"]
+    shards = sum(len(entry["shards"]) for entry in entries.values())
+    tiles = [
+        ("records", f"{sum(entry['records'] for entry in entries.values()):,}"),
+        ("size", tables.size(sum(entry["bytes"] for entry in entries.values()))),
+        ("shards", f"{shards:,}"),
+    ]
+    classes = {
+        row["value"] for rows in splits.values() for row in rows if row["name"] != tables.IGNORE
+    }
+    if classes:
+        tiles.append(("classes", f"{len(classes):,}"))
+    for name, rows in splits.items():
+        ignored = [row for row in rows if row["name"] == tables.IGNORE and "pixels" in row]
+        for row in ignored:
+            whole = sum(other["pixels"] for other in rows)
+            tiles.append((f"ignored in {name}", tables.share(row["pixels"], whole)))
+    left = sum(entry.get("rejects", 0) for entry in entries.values())
+    if left:
+        tiles.append(("left out", f"{left:,}"))
+    made = "".join(
+        f"<div><b>{escape(text)}</b><span>{escape(what)}</span></div>" for what, text in tiles
+    )
+    if document["complete"] is False:
+        made += "<p>This build is unfinished.</p>"
+    rows = [
+        [
+            escape(name),
+            f"{entry['records']:,}",
+            f"{entry['labels']:,}",
+            f"{len(entry['shards']):,}",
+            tables.size(entry["bytes"]),
+        ]
+        for name, entry in entries.items()
+    ]
+    head = ["split", "records", "with label", "shards", "size"]
+    return f'<div class="tiles">{made}</div>' + svg.table(head, rows, "<>>>>")
+
+
+def classes(
+    document: Mapping[str, Any],
+    splits: Mapping[str, Sequence[Mapping]],
+    names: Mapping[int, str],
+    colours: Sequence[Sequence[int]],
+    census: Census,
+    seed: int,
+) -> str:
+    """Return a table a split: of every class its share of pixels and of records, and weights."""
+    parts = []
+    for split, rows in splits.items():
+        labels = document["splits"][split]["labels"]
+        if not rows:
+            parts.append(_folded(split, "<p>No label was counted.</p>", not parts))
+            continue
+        counted = document["splits"][split]["classes"]
+        note = "" if counted else _note(census, seed)
+        if not counted:
+            labels = sum(row.split == split and bool(row.counts) for row in census.rows)
+        whole = sum(row.get("pixels", 0) for row in rows)
+        most = max([row.get("pixels", 0) for row in rows])
+        weighted = tables.weights(document["splits"][split])
+        lines = []
+        for row in rows:
+            value, held = row["value"], row["images"]
+            colour = colours[value % len(colours)]
+            line = [str(value), svg.named(names.get(value, str(value)), colour)]
+            if whole:
+                drawn = svg.bar(row["pixels"] / most, colour)
+                line += [f"{drawn}<span>{tables.share(row['pixels'], whole)}</span>"]
+            drawn = svg.bar(held / max(labels, 1))
+            line += [f"{drawn}<span>{tables.share(held, labels)}</span>", f"{held:,}"]
+            lines.append(line + [texts.get(value, "") for texts in weighted.values()])
+        head = ["", "class", *(["of the pixels"] if whole else []), "of the records", "records"]
+        sides = ("><<<>" if whole else "><<>") + ">" * len(weighted)
+        kind = "classes weighed" if weighted else "classes"
+        made = svg.table([*head, *weighted], lines, sides, kind)
+        parts.append(_folded(split, note + made, not parts))
+    return "".join(parts)
+
+
+def _folded(name: str, body: str, opened: bool) -> str:
+    attribute = " open" if opened else ""
+    return f"<details{attribute}><summary>{escape(name)}</summary>{body}</details>"
+
+
+def _note(census: Census, seed: int) -> str:
+    """Return from how many records numbers are, where these are not all."""
+    if census.whole:
+        return ""
+    return (
+        f'<p class="note">From a sample of {len(census.rows):,} of {census.total:,} records, '
+        f"seed {seed}.</p>"
+    )
+
+
+def problems(found: Sequence[Problem], notes: Sequence[str]) -> str:
+    """Return a table of the kinds of problems, each with its first, and notes."""
+    first: dict[str, Problem] = {}
+    for problem in found:
+        first.setdefault(problem.kind, problem)
+    counts = collections.Counter(problem.kind for problem in found)
+    rows = [
+        [
+            kind,
+            escape(what),
+            f"{counts[kind]:,}",
+            f'<span class="bad">{escape(str(first[kind]))}</span>',
+        ]
+        for kind, what in KINDS.items()
+        if kind in first
+    ]
+    made = svg.table(["kind", "", "problems", "the first"], rows, "<<><", "problems")
+    told = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return (made if rows else "<p>No problem was found.</p>") + told
+
+
+def sizes(census: Census, seed: int, counted: Mapping[str, Any] | None = None) -> str:
+    """Return the sizes of the images, as a chart where there are several.
+
+    They are of all records where these were `counted`, else of the census.
+    """
+    counts = collections.Counter((row.width, row.height) for row in census.rows if row.width)
+    note = _note(census, seed)
+    if counted is not None:
+        counts = collections.Counter({(w, h): held for w, h, held in counted["all"]["sizes"]})
+        note = ""
+    if len(counts) == 1:
+        ((width, height),) = counts
+        return f"{note}<p>All images have {width:,} x {height:,} pixels.</p>"
+    return note + svg.sizes(counts)
+
+
+def together(
+    census: Census,
+    names: Mapping[int, str],
+    colours: Sequence[Sequence[int]],
+    seed: int,
+    counted: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the co-occurrence of classes; nothing where a record has one class.
+
+    It is of all records where these were `counted`, else of the census.
+    """
+    pairs: collections.Counter[tuple[int, int]] = collections.Counter()
+    if counted is not None:
+        every = counted["all"]
+        planes = [row for row in every["classes"] if "pixels" in row]
+        pairs.update({(row["value"],) * 2: row["images"] for row in planes})
+        for one, other, held in every["together"]:
+            pairs[one, other] = pairs[other, one] = held
+    for row in census.rows if counted is None else ():
+        if row.plane:
+            pairs.update(itertools.product(row.counts, repeat=2))
+    kept = [value for value in names if pairs[value, value] and names[value] != tables.IGNORE]
+    if len(kept) < 2:
+        return ""
+    note = _note(census, seed) if counted is None else ""
+    if len(kept) > _MOST:
+        note += f'<p class="note">The {_MOST} classes that most records have.</p>'
+        kept = sorted(sorted(kept, key=lambda value: -pairs[value, value])[:_MOST])
+    made = svg.together(pairs, {value: names[value] for value in kept}, colours)
+    told = "Of the records with a row's class, how many in a hundred have a column's."
+    return f"{note}<p>{told}</p>{made}"
+
+
+def statistics(counted: Mapping[str, Any] | None) -> str:
+    """Return colours and images that recur, of all records; nothing where none were counted."""
+    if counted is None:
+        return ""
+    rows = [
+        [
+            escape(name),
+            f"{section['images']:,}",
+            *(", ".join(f"{c:.1f}" for c in section[key]) for key in ("mean", "deviation")),
+            "" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %",
+        ]
+        for name, section in {**counted["splits"], "all": counted["all"]}.items()
+    ]
+    head = ["split", "images", "mean of R, G, B", "deviation", "ignored"]
+    parts = [svg.table(head, rows, "<>>>>")]
+    found = counted["duplicates"]
+    for one, other, images in found["shared"]:
+        parts.append(f"<p>{escape(one)} and {escape(other)} share {images:,} images.</p>")
+    for kind, what in (("exact", "of equal pixels"), ("near", "that look nearly alike")):
+        groups = [
+            [
+                escape(", ".join(group["splits"])),
+                escape(
+                    ", ".join(
+                        one["key"] or f"{one['file']}:{one['record']}" for one in group["records"]
+                    )
+                ),
+            ]
+            for group in found[kind][:_GROUPS]
+        ]
+        if groups:
+            count = tables.count(len(found[kind]), "group")
+            made = svg.table(["splits", "samples"], groups, "<<")
+            parts.append(_folded(f"{count} of images {what}", made, opened=False))
+    return "".join(parts)
+
+
+def shards(document: Mapping[str, Any]) -> str:
+    """Return a table of the files with what is wrong with them."""
+    files = [shard for entry in document["splits"].values() for shard in entry["shards"]]
+    most = max((shard["bytes"] for shard in files), default=0) or 1
+    rows = [
+        [
+            escape(shard["name"]),
+            f"{shard['records']:,}",
+            f"{svg.bar(shard['bytes'] / most)}<span>{tables.size(shard['bytes'])}</span>",
+            f'<span class="bad">{escape(shard["problem"] or "")}</span>',
+        ]
+        for shard in files
+    ]
+    made = svg.table(["file", "records", "size", ""], rows, "<><<", "shards")
+    if len(rows) <= 12:
+        return made
+    return _folded(f"{len(rows):,} files", made, opened=False)
+
+
+def features(document: Mapping[str, Any]) -> str:
+    """Return a table of the records' features."""
+    rows = [
+        [
+            escape(feature["name"]),
+            escape(feature["kind"]),
+            tables.span(feature["values"]),
+            tables.span(feature["bytes"]) if feature["kind"] == "bytes" else "",
+            "" if feature["always"] else "not in every record",
+        ]
+        for feature in document["features"]
+    ]
+    first = "<p>Of the first record of each split.</p>" if document["complete"] else ""
+    if not rows:
+        return ""
+    return first + svg.table(["feature", "kind", "values", "bytes", ""], rows, "<<>><")

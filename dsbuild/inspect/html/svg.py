@@ -1,0 +1,144 @@
+"""Charts as inline SVG and HTML tables: bars, sizes, co-occurrence.
+
+Pure functions from numbers to markup; every text in it is escaped here.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape as _escape
+
+from dsbuild.storage import safe_text
+
+RGB = Sequence[int]
+
+
+def escape(text: str) -> str:
+    """Return a text as markup that shows it, in an attribute, too; control characters escaped."""
+    return _escape(safe_text.text(text))
+
+
+def css(colour: RGB) -> str:
+    """Return a colour as CSS has it.
+
+    >>> css((255, 0, 128))
+    '#ff0080'
+    """
+    return "#" + "".join(f"{int(channel):02x}" for channel in colour)
+
+
+def bar(part: float, colour: RGB | None = None) -> str:
+    """Return a bar whose length is a share of what holds it.
+
+    Without a colour it stands before its whole; with one it is to be compared with others.
+    """
+    part = min(max(part, 0), 1)
+    fill = f' style="fill:{css(colour)}"' if colour is not None else ""
+    room = '<rect class="room" width="100%" height="100%"/>' if colour is None else ""
+    return (
+        f'<svg class="bar" aria-hidden="true">{room}'
+        f'<rect class="part" width="{100 * part:.2f}%" height="100%"{fill}/></svg>'
+    )
+
+
+def sizes(counts: Mapping[tuple[int, int], int]) -> str:
+    """Return a scatter of image sizes (width, height) -> images; the area tells how many."""
+    if not counts:
+        return "<p>No image size is known.</p>"
+    width, height, left, bottom = 460, 320, 46, 34
+    wide, high = (_round_up(max(size[i] for size in counts)) for i in (0, 1))
+    most = max(counts.values())
+
+    def x(value: float) -> float:
+        return left + (width - left - 12) * value / wide
+
+    def y(value: float) -> float:
+        return (height - bottom) - (height - bottom - 12) * value / high
+
+    parts = [
+        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img" '
+        'aria-label="image sizes: width against height">'
+    ]
+    for i in range(5):
+        at_x, at_y = wide * i / 4, high * i / 4
+        parts.append(
+            f'<path class="grid" d="M{x(at_x):.1f} {y(0):.1f}V12"/>'
+            f'<path class="grid" d="M{left} {y(at_y):.1f}H{width - 12}"/>'
+            f'<text x="{x(at_x):.1f}" y="{height - bottom + 16}" text-anchor="middle">'
+            f"{at_x:,.0f}</text>"
+            f'<text x="{left - 6}" y="{y(at_y) + 4:.1f}" text-anchor="end">{at_y:,.0f}</text>'
+        )
+    parts.append(
+        f'<text x="{width - 12}" y="{height - 4}" text-anchor="end">width in pixels</text>'
+        f'<text x="{left + 6}" y="22">height</text>'
+    )
+    for (one, other), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        radius = 2.5 + 11.5 * (count / most) ** 0.5
+        parts.append(
+            f'<circle cx="{x(one):.1f}" cy="{y(other):.1f}" r="{radius:.1f}">'
+            f"<title>{one:,} x {other:,}: {count:,}</title></circle>"
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def _round_up(value: int) -> int:
+    """Return the next number of the form 1, 2, 4, 6 or 8 times a power of ten."""
+    power = 10 ** (len(str(value)) - 1)
+    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value)
+
+
+def together(
+    pairs: Mapping[tuple[int, int], int], names: Mapping[int, str], colours: Sequence[RGB]
+) -> str:
+    """Return a heat map: of the images with a row's class the share with the column's.
+
+    `pairs` is (class, class) -> images with both; with itself, images with the class.
+    """
+    values = [value for value in names if pairs.get((value, value))]
+    head = "".join(
+        f'<th scope="col" title="{escape(names[v])}"><span>{_swatch(colours[v])}'
+        f"{escape(names[v])}</span></th>"
+        for v in values
+    )
+    rows = []
+    for one in values:
+        cells = []
+        for other in values:
+            count, whole = pairs.get((one, other), 0), pairs[one, one]
+            part = count / whole
+            text = f"{100 * part:.0f}" if count else ""
+            title = escape(f"{names[one]} with {names[other]}: {count:,} of {whole:,} images")
+            cells.append(f'<td style="--h:{part:.2f}" title="{title}">{text}</td>')
+        rows.append(
+            f'<tr><th scope="row">{escape(names[one])}{_swatch(colours[one])}</th>'
+            f"{''.join(cells)}</tr>"
+        )
+    return (
+        f'<div class="wide"><table class="heat"><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _swatch(colour: RGB) -> str:
+    return f'<i class="swatch" style="background:{css(colour)}"></i>'
+
+
+def named(name: str, colour: RGB) -> str:
+    """Return a class's name behind a patch of its colour."""
+    return f"{_swatch(colour)}{escape(name)}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str, kind: str = "") -> str:
+    """Return a table of cells that are markup already; `right` marks each column `>` or `<`."""
+    sides = ["" if side == "<" else ' class="n"' for side in right]
+    top = "".join(
+        f'<th scope="col"{side}>{escape(cell)}</th>' for side, cell in zip(sides, head, strict=True)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td{side}>{cell}</td>" for side, cell in zip(sides, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="wide"><table class="{kind}"><thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )

@@ -1,0 +1,1 @@
+"""Exports of finished folders to other formats."""

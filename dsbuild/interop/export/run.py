@@ -1,0 +1,269 @@
+"""Finished TFRecords to the formats of other loaders, from the records alone.
+
+    OUT/<shard>.tar|parquet|array_record      a shard each, under the shard's name
+    OUT/.dsbuild/exported/<name>.json         what it was made of
+
+Works for folders that others wrote, too. A file that was made of the same bytes is kept.
+"""
+
+import collections
+import functools
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dsbuild import storage
+from dsbuild.engines import Advance, Job
+from dsbuild.errors import DataError, PlanError
+from dsbuild.format import manifest, scan, tfrecord
+from dsbuild.format.documents import fits_values
+from dsbuild.interop.export import array_record, parquet, webdataset
+from dsbuild.interop.export.sample import Keys, Sample, ending, sample
+
+TARGETS = ("webdataset", "parquet", "array_record")
+_MODULES = {"webdataset": webdataset, "parquet": parquet, "array_record": array_record}
+_NEEDS = {"parquet": "pyarrow", "array_record": "array_record"}
+FORMAT = 2  # of what is written; raised when the same records give other files
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file to write, and what its bytes depend on beside its records.
+
+    `image` is the ending of all images, where their names have one.
+    """
+
+    source: str
+    name: str
+    target: str
+    keys: Keys
+    rest: tuple[tuple[str, tuple[str, bool]], ...]
+    label: str | None
+    classes: tuple[str, ...]
+    image: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that decides bytes beside the records."""
+        said = {**asdict(self), "source": os.path.basename(self.source), "format": FORMAT}
+        return hashlib.sha256(manifest.dump(said).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What came of a shard: its records and bytes, and whether it was kept as it stood."""
+
+    name: str
+    records: int
+    bytes: int
+    kept: bool
+
+
+def export(
+    path: str,
+    out: str,
+    target: str,
+    workers: int = 1,
+    quiet: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Exported]:
+    """Write the shards of a folder, or one file, in another format; return what came of them.
+
+    Files whose source and settings are unchanged are kept; those of an earlier export that
+    are no longer asked for are removed. Raises PlanError where OUT holds files of others
+    that readers would take for its shards. `note` is called if another export holds OUT.
+    """
+    _check(path, out, target)
+    shards = plan(path, target, workers, quiet)
+    names = [shard.name for shard in shards]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PlanError(f"{path}: holds several files that would become {twice[0]}; rename them")
+    with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
+        for place in (out, storage.join(out, manifest.STATE, "exported")):
+            storage.sweep(place)
+        _clear(out, shards)
+        work = storage.carried(functools.partial(write_shard, out=out))
+        return Job(shards, work, len(shards), f"exporting to {target}", "files").run(workers, quiet)
+
+
+def _check(path: str, out: str, target: str) -> None:
+    if target not in TARGETS:
+        raise PlanError(f"--to {target}: expected one of {', '.join(TARGETS)}")
+    need = _NEEDS.get(target)
+    if need and importlib.util.find_spec(need) is None:
+        raise PlanError(f"--to {target}: needs {need}; pip install 'dsbuild[export]'")
+    there = storage.names(out)
+    if manifest.NAME in there or (storage.is_folder(path) and storage.inside(out, path)):
+        raise PlanError(
+            f"{out}: holds TFRecords, and their readers would take other files for shards; name "
+            "another OUT"
+        )
+
+
+def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[Shard]:
+    """Return what is to be written for a folder, or one file.
+
+    Where names have endings, records are read for those of their images, if no manifest tells.
+    """
+    folder = scan.home(path)
+    document = manifest.load(folder) or {}
+    own = scan.schema_of(folder)
+    names = Keys(own["image"].name, own["key"].name, scan.labels_of(folder))
+    sources = scan.files(path)
+    label = None if target == "array_record" else _label(sources, names)
+    used = {names.image, names.key, *names.labels}
+    known = storage.stamp(storage.join(folder, manifest.SCHEMA)) is not None
+    rest = [one for one in own.features if one.name not in used and (known or one.required)]
+    columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
+    image = None
+    if target == "webdataset":
+        formats = _formats(document) or _looked_up(sources, names, workers, quiet)
+        image = max(sorted(formats), key=formats.__getitem__, default=None)
+    return [
+        Shard(
+            source=source,
+            name=f"{_stem(source)}.{_MODULES[target].ENDING}",
+            target=target,
+            keys=names,
+            rest=tuple(columns.items()),
+            label=label,
+            classes=tuple(document.get("classes", ())) if label == "class" else (),
+            image=image,
+        )
+        for source in sources
+    ]
+
+
+def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
+    """Return ending -> images of a folder by its manifest; nothing where that does not tell."""
+    found: collections.Counter[str] = collections.Counter()
+    for split in document.get("splits", {}).values():
+        counts = split.get("formats")
+        if not fits_values(counts, int) or sum(counts.values()) != split["records"]:
+            return {}
+        found.update(counts)
+    known = {"jpeg": "jpg", "png": "png"}
+    return {known[name]: found[name] for name in found} if set(found) <= set(known) else {}
+
+
+def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -> Mapping[str, int]:
+    """Return ending -> images of files, of which all records are read."""
+    work = functools.partial(_endings, names=names)
+    job = Job(sources, work, len(sources), "looking", unit="files")
+    return sum(job.run(workers, quiet), collections.Counter())
+
+
+def _endings(source: str, advance: Advance, *, names: Keys) -> collections.Counter[str]:
+    found: collections.Counter[str] = collections.Counter()
+    for record in tfrecord.read(source):
+        found[ending(_sample(source, record, names).image)] += 1
+        advance(0, 0)
+    advance(1, 0)
+    return found
+
+
+def _shared(names: Keys) -> str:
+    folder, slash, _ = names.image.rpartition("/")
+    return folder + slash
+
+
+def _stem(source: str) -> str:
+    name = os.path.basename(source)
+    match = manifest.SHARD.fullmatch(name)
+    ending = match["ending"] if match else os.path.splitext(name)[1]
+    return name.removesuffix(ending) if ending else name
+
+
+def _label(sources: Sequence[str], names: Keys) -> str | None:
+    """Return of what kind the labels are, by the first record that has one, one a file."""
+    for source in sources:
+        for record in tfrecord.read(source):
+            found = _sample(source, record, names).label
+            if found is not None:
+                return "mask" if isinstance(found, bytes) else "class"
+            break
+    return None
+
+
+def _sample(source: str, record: tfrecord.Record, names: Keys) -> Sample:
+    with tfrecord.located(source, record):
+        return sample(record.data, names, f"{_stem(source)}-{record.number:06d}")
+
+
+def _clear(out: str, shards: Sequence[Shard]) -> None:
+    """Remove what an earlier export left and this one does not write; refuse what is no one's."""
+    names = {shard.name for shard in shards}
+    place = storage.join(out, manifest.STATE, "exported")
+    ours = {name.removesuffix(".json") for name in storage.names(place)}
+    splits = {manifest.split_of(os.path.basename(shard.source)) for shard in shards} - {None}
+    for name in storage.names(out):
+        stranger = name not in ours and (
+            name in names or any(name.startswith(f"{split}-") for split in splits)
+        )
+        if stranger:
+            raise PlanError(
+                f"{storage.join(out, name)}: this export did not write it, and readers would take "
+                "it for a shard; move it, or choose another OUT"
+            )
+    for name in ours - names:
+        storage.remove(storage.join(out, name))
+        storage.remove(_note(out, name))
+
+
+def _note(out: str, name: str) -> str:
+    return storage.join(out, manifest.STATE, "exported", f"{name}.json")
+
+
+def write_shard(shard: Shard, advance: Advance, *, out: str) -> Exported:
+    """Write one shard, or keep it where it stands; the note of what it was made of comes last."""
+    path, note = storage.join(out, shard.name), _note(out, shard.name)
+    made_of = {"source": storage.sha256(shard.source)[0], "settings": shard.digest}
+    before = _noted(note)
+    kept = {key: before.get(key) for key in made_of} == made_of
+    if kept and storage.stamp(path) and before.get("sha256") == storage.sha256(path)[0]:
+        advance(1, 0)
+        return Exported(shard.name, before["records"], storage.stamp(path).size, True)
+    # A file that is there before its note is still known as ours.
+    storage.write(note, manifest.dump({}).encode())
+    count = _write(shard, path, advance)
+    size = storage.stamp(path).size
+    made = {**made_of, "sha256": storage.sha256(path)[0], "records": count}
+    storage.write(note, manifest.dump(made, 2).encode())
+    advance(1, size)
+    return Exported(shard.name, count, size, False)
+
+
+def _write(shard: Shard, path: str, advance: Advance) -> int:
+    if shard.target == "array_record":
+        with storage.placing(path) as temporary:
+            return array_record.write(_records(shard, advance), temporary)
+    samples = (_sample(shard.source, record, shard.keys) for record in _read(shard, advance))
+    with storage.writing(path) as file:
+        if shard.target == "webdataset":
+            return webdataset.write(samples, file, shard.image)
+        return parquet.write(samples, file, dict(shard.rest), shard.label, shard.classes)
+
+
+def _records(shard: Shard, advance: Advance) -> Iterator[bytes]:
+    return (record.data for record in _read(shard, advance))
+
+
+def _read(shard: Shard, advance: Advance) -> Iterator[tfrecord.Record]:
+    for record in tfrecord.read(shard.source):
+        advance(0, 0)  # a stop is heard here
+        yield record
+
+
+def _noted(path: str) -> dict:
+    """Return the note of a file; an empty one where there is none that can be read."""
+    if storage.stamp(path) is None:
+        return {}
+    try:
+        found = manifest.parse(storage.read(path)[0], path)
+    except DataError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,90 @@
+"""WebDataset: a tar a shard, the files of a sample side by side under its key.
+
+    <key>.jpg|png|...      the image's bytes, all of one ending
+    <key>.seg.png          the mask's bytes
+    <key>.cls              the class, as digits
+    <key>.json             key, class text, format, height, width, ...
+    <key>.<feature>.png    extra features, such as gradient_encoded; arrays as .npy
+
+Keys and features are names that others gave: each becomes a path that stays inside of where a
+tar is unpacked. Owner, mode and time are the same in all entries, so equal records are equal bytes.
+
+Source: github.com/webdataset/webdataset, webdataset/tariterators.py: a name is cut at
+the first dot after its last slash. Hugging Face's reader makes a column of each ending, and
+knows a sample's image by it alone; decoders of both go by the bytes.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from dsbuild.errors import ShardError
+from dsbuild.interop.export.sample import Sample, ending
+from dsbuild.storage import safe_text
+
+ENDING = "tar"
+
+
+def write(samples: Iterable[Sample], file: BinaryIO, image: str | None = None) -> int:
+    """Write samples as a tar; return how many. `image` is the ending of all images."""
+    taken: set[str] = set()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for sample in samples:
+            name = _unique(stem(sample.key), taken)
+            for suffix, data in _parts(sample, image or ending(sample.image)).items():
+                entry = tarfile.TarInfo(f"{name}.{suffix}")
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+    return len(taken)
+
+
+def stem(key: str) -> str:
+    """Return the name of a sample's files, without ending: a path, no dot in its last name.
+
+    >>> stem("town/a.b/c.d")
+    'town/a.b/c%2Ed'
+    """
+    folder, slash, name = safe_text.path(key).rpartition("/")
+    return folder + slash + name.replace(".", "%2E")
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """Return the name, with a number where a sample of the same key has it already."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name}-{number}"
+    taken.add(found)
+    return found
+
+
+def _parts(sample: Sample, image: str) -> dict[str, bytes]:
+    """Return the endings of a sample's files with what is in them; raise ShardError for twins."""
+    parts = {image: sample.image}
+    if isinstance(sample.label, bytes):
+        parts[f"seg.{ending(sample.label)}"] = sample.label
+    elif sample.label is not None:
+        parts["cls"] = str(sample.label).encode()
+    small: dict[str, Any] = {"key": sample.key}
+    for name, value in sample.rest.items():
+        place = safe_text.stem(name.replace("/", "_").replace(".", "_"))
+        if isinstance(value, bytes):
+            _put(parts, f"{place}.{ending(value) or 'bin'}", value, name)
+        elif isinstance(value, np.ndarray):
+            array = io.BytesIO()
+            np.save(array, value)
+            _put(parts, f"{place}.npy", array.getvalue(), name)
+        elif not isinstance(value, list) or all(isinstance(one, str) for one in value):
+            _put(small, place if place != "key" else "key_", value, name)
+    return {**parts, "json": json.dumps(small).encode()}
+
+
+def _put(parts: dict[str, Any], place: str, value: Any, name: str) -> None:
+    # webdataset reads all endings in lower case.
+    if place.lower() in map(str.lower, parts):
+        raise ShardError(f"feature {name!r} would become a second {place}; rename it")
+    parts[place] = value

@@ -1,0 +1,215 @@
+"""Files that say what label values mean: names of classes, or their colours, by index.
+
+    name                        names: one a line
+    0: name     0 name          with their indices, which count from 0 without a gap
+    name, r, g, b               colours; also `r g b name`, or columns by a heading
+    name:r,g,b:parts:actions    the labelmap.txt of CVAT
+
+What other tools write is read where one thing alone can be meant, and refused otherwise: a
+heading taken for a class would shift every index by one.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+from dsbuild.errors import PlanError
+from dsbuild.layouts.folders import composed
+from dsbuild.layouts.texts import lines
+
+Colour = tuple[str, int, int, int]
+
+_NAME = {"name", "names", "class", "classes", "class name", "class_name", "classname", "category"}
+_NAME |= {"label", "labels", "label name", "label_name"}
+_INDEX = {"id", "ids", "index", "idx", "value", "pixel value", "pixel_value", "pixel", "class id"}
+_INDEX |= {"class_id", "classid", "train_id", "trainid", "label_id", "label id", "number", "no"}
+_CHANNELS = ({"r", "red"}, {"g", "green"}, {"b", "blue"})
+_OTHER = {"color", "colour", "color_rgb", "rgb", "hex", "parts", "actions", "supercategory", "a"}
+_COLUMNS = set.union(_NAME, _INDEX, *_CHANNELS, _OTHER)
+_NUMBERED = re.compile(r"(?P<index>-?\d+)(?:\s*[:,;=\t]\s*|\s+)(?P<name>\S.*)")
+_MARKUP = re.compile(r"[-*]\s|[\[\]{}<>]|\w+\s*[:=]\s*$|[\"'].*[\"'],?$|#|//|%|;")
+_CVAT = "label:color_rgb:parts:actions"
+
+
+def read_names(path: str) -> tuple[str, ...]:
+    """Return the class names of a file, in the order of their indices.
+
+    Raises PlanError where the file has another form.
+    """
+    rows = [composed(line) for line in lines(path)]
+    if rows and rows[0][0] in "[{":
+        names = _json(path, "\n".join(rows))
+    else:
+        heading = _heading(rows[0]) if rows else []
+        if heading:
+            rows = _without(path, heading, rows[1:])
+        names = _numbered(path, rows) or _plain(path, rows)
+    if not 0 < len(set(names)) == len(names):
+        raise PlanError(
+            f"{path}: found {len(names)} names, {len(set(names))} of them different, expected one "
+            "or more, one a line, all different"
+        )
+    return names
+
+
+def _heading(line: str) -> list[str]:
+    """Return the columns of a first line that is a heading; none where it is none."""
+    parts = [part.strip().strip("\"'") for part in re.split(r"[,;:\t|]", line.lstrip("#").strip())]
+    for fields in (parts, line.split()):
+        columns = [field.casefold() for field in fields]
+        if {*columns} <= _NAME or (len(columns) > 1 and {*columns} <= _COLUMNS):
+            return columns
+    return []
+
+
+def _without(path: str, heading: Sequence[str], rows: Sequence[str]) -> Sequence[str]:
+    """Return the rows below a heading of index and name; raise PlanError for any other heading."""
+    known = len(heading) == 2 and heading[0] in _INDEX and heading[1] in _NAME
+    if known and rows and all(map(_NUMBERED.fullmatch, rows)):
+        return rows
+    raise PlanError(
+        f"{path}: found {', '.join(heading)} in the first line, which looks like a heading, "
+        "expected the names of the classes alone, one a line, the first that of label 0"
+    )
+
+
+def _numbered(path: str, rows: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of rows with an index each; none where the rows have no index."""
+    matches = [_NUMBERED.fullmatch(row) for row in rows]
+    if rows and matches[0] and matches[0]["index"] == "0" and None in matches:
+        raise _strange(path, rows[matches.index(None)])
+    if not rows or None in matches:
+        return ()
+    if [int(match["index"]) for match in matches] != [*range(len(rows))]:
+        raise PlanError(
+            f"{path}: found {rows[0]!r} first and {rows[-1]!r} last, expected indices from 0 on, "
+            "without a gap, or the names alone, one a line"
+        )
+    if re.search(r"[,;:|\t]", matches[0]["name"]):
+        raise _strange(path, rows[0])
+    return tuple(match["name"] for match in matches)
+
+
+def _plain(path: str, rows: Sequence[str]) -> tuple[str, ...]:
+    """Return rows as names; raise PlanError where they are plainly more than names."""
+    for row in rows:
+        if row == "__ignore__":
+            raise PlanError(
+                f"{path}: found {row!r}, which LabelMe counts as -1, expected the name of label 0 "
+                "first; remove the line, the next one is that of 0"
+            )
+        if _MARKUP.match(row) or not row.isprintable() or row.endswith((",", ";", ":")):
+            raise _strange(path, row)
+    if len(rows) == 1 and " " in rows[0]:
+        raise _strange(path, rows[0])
+    for dividing in ",;:|":
+        # Some names have a comma in them, but not all names of a file have.
+        if rows and all(dividing in row for row in rows):
+            raise _strange(path, rows[0])
+    numbers = [re.fullmatch(r"(.*\D)[\s=](\d+)", row) for row in rows]
+    if len(rows) > 1 and None not in numbers and len({match[1] for match in numbers}) > 1:
+        raise _strange(path, rows[0])
+    return tuple(rows)
+
+
+def _strange(path: str, row: str) -> PlanError:
+    return PlanError(
+        f"{path}: found {row!r}, expected the names of the classes alone, one a line, the first "
+        "that of label 0; if labels hold colours and this file, too, it is one for --colormap"
+    )
+
+
+def _json(path: str, text: str) -> tuple[str, ...]:
+    """Return the names of a JSON list, or of an object index -> name."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _strange(path, text.splitlines()[0][:80]) from error
+    names = document
+    if isinstance(document, dict):
+        wanted = [str(i) for i in range(len(document))]
+        names = [document[key] for key in wanted if key in document]
+        if len(names) < len(document):
+            raise PlanError(
+                f"{path}: found the key {next(k for k in document if k not in wanted)!r}, expected "
+                'an object such as {"0": "road", "1": "tree"}, whose indices count from 0'
+            )
+    plain = all(isinstance(name, str) and name.strip() and name.isprintable() for name in names)
+    if not plain:
+        raise PlanError(f"{path}: found JSON that is no list of names, expected names alone")
+    return tuple(composed(name.strip()) for name in names)
+
+
+def read_colours(path: str) -> tuple[Colour, ...]:
+    """Return the colours of a file with lines `name, r, g, b`, in the order of their indices."""
+    rows = [composed(line) for line in lines(path)]
+    if rows and rows[0].lstrip("# ") == _CVAT:
+        colours = [_cvat(path, row) for row in rows[1:]]
+    else:
+        colours = _table(path, rows)
+    if not 0 < len(colours) <= 256:
+        raise PlanError(f"{path}: found {len(colours)} colours, expected 1 to 256")
+    seen: dict[tuple[int, ...], str] = {}
+    for name, *rgb in colours:
+        if seen.setdefault(tuple(rgb), name) != name:
+            raise PlanError(
+                f"{path}: found {tuple(rgb)} for {seen[tuple(rgb)]} and {name}, expected colours "
+                "that differ"
+            )
+    if len({colour[0] for colour in colours}) < len(colours):
+        raise PlanError(f"{path}: found a name twice, expected one colour a name")
+    return tuple(colours)
+
+
+def _cvat(path: str, row: str) -> Colour:
+    name, colour, *_ = [*row.split(":"), ""]
+    return _colour(path, row, name, colour.split(","))
+
+
+def _table(path: str, rows: Sequence[str]) -> list[Colour]:
+    """Return the colours of rows `name, r, g, b` or `r g b name`, or as a heading has them."""
+    if not rows:
+        return []
+    order = ("name", "r", "g", "b")
+    heading = _heading(rows[0])
+    if heading:
+        order, rows = tuple(map(_column, heading)), rows[1:]
+        if sorted(one for one in order if one != "index") != ["b", "g", "name", "r"]:
+            raise PlanError(
+                f"{path}: found the heading {', '.join(heading)}, expected name, r, g, b"
+            )
+    elif all(re.fullmatch(r"\d+\s+\d+\s+\d+\s+\D.*", row) for row in rows):
+        rows = [",".join(row.split(None, 3)) for row in rows]
+        order = ("r", "g", "b", "name")
+    colours, indices = [], []
+    for row in rows:
+        values = dict(zip(order, (part.strip() for part in row.split(",")), strict=False))
+        if len(row.split(",")) != len(order):
+            raise _no_colour(path, row)
+        colours.append(_colour(path, row, values["name"], [values[c] for c in "rgb"]))
+        indices.append(values.get("index", str(len(indices))))
+    if indices != [str(i) for i in range(len(indices))]:
+        raise PlanError(
+            f"{path}: found the indices {', '.join(indices[:3])}, ..., expected 0, 1, ..."
+        )
+    return colours
+
+
+def _column(title: str) -> str:
+    if title in _NAME:
+        return "name"
+    channels = [one for one, titles in zip("rgb", _CHANNELS, strict=True) if title in titles]
+    return channels[0] if channels else "index" if title in _INDEX else title
+
+
+def _colour(path: str, row: str, name: str, rgb: Sequence[str]) -> Colour:
+    parts = [part.strip() for part in rgb]
+    good = all(part.isascii() and part.isdecimal() and int(part) < 256 for part in parts)
+    name = name.strip()
+    if len(parts) != 3 or not good or not name.isprintable() or not name:
+        raise _no_colour(path, row)
+    return (name, *map(int, parts))
+
+
+def _no_colour(path: str, row: str) -> PlanError:
+    return PlanError(f"{path}: found {row!r}, expected lines such as: road, 128, 64, 128")

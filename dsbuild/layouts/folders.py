@@ -1,0 +1,187 @@
+"""Folders of pictures: walk them, match them by stem, say what is left over."""
+
+import functools
+import posixpath
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+
+from dsbuild import storage
+from dsbuild.errors import LayoutError
+from dsbuild.format.split_names import role
+from dsbuild.layouts.finding import Finding
+
+
+def walk(root: str, folder: str) -> Iterator[str]:
+    """Yield all files below a folder, by name, as paths relative to root.
+
+    Hidden folders are left out: what editors keep there are copies.
+    """
+    for name, is_folder in storage.entries(storage.join(root, folder)):
+        path = f"{folder}/{name}" if folder else name
+        if not is_folder:
+            yield path
+        elif name[0] != ".":
+            check_link(storage.join(root, folder), name)
+            yield from walk(root, path)
+
+
+def folders(root: str, folder: str = "") -> list[str]:
+    """Return the names of the folders in a folder but for hidden ones, by name."""
+    above = storage.join(root, folder) if folder else root
+    return [name for name, is_folder in storage.entries(above) if is_folder and name[0] != "."]
+
+
+def check_link(folder: str, name: str) -> None:
+    """Raise LayoutError where a folder in a folder is a link to one above: it has no end."""
+    path = storage.join(folder, name)
+    if storage.inside(folder, path):
+        raise LayoutError(f"{path}: found a link to a folder above it, which has no end; remove it")
+
+
+# What cannot be stored as it is is refused by name, or converted, but not overlooked.
+_ENDINGS = frozenset(
+    "jpg jpeg jpe jfif pjpeg pjp png apng tif tiff webp bmp dib gif heic heif hif avif jxl jp2 j2k "
+    "jpf jpx jps ppm pgm pbm pnm tga psd exr hdr dng cr2 nef arw raw".split()
+)
+
+
+def is_picture(path: str) -> bool:
+    """Tell by its name whether a file is a picture: not AppleDouble, not .DS_Store."""
+    start = path.rfind("/") + 1
+    return path[start] != "." and path[path.rfind(".") + 1 :].lower() in _ENDINGS
+
+
+def pictures(root: str, folder: str) -> list[str]:
+    """Return the pictures below a folder, by name, as paths relative to root."""
+    return [path for path in walk(root, folder) if is_picture(path)]
+
+
+def has_picture(root: str, folder: str) -> bool:
+    """Tell whether there is a picture at any depth below a folder."""
+    return any(map(is_picture, walk(root, folder)))
+
+
+def composed(name: str) -> str:
+    """Return a name in its one form, NFC: macOS may write an umlaut as two characters."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def stem(path: str, folder: str) -> str:
+    """Return a path without its folder and its extension, composed.
+
+    >>> stem("src/a/b.png", "src")
+    'a/b'
+    """
+    return composed(posixpath.splitext(path.removeprefix(folder + "/"))[0])
+
+
+def grouped(
+    root: str, folder: str, key: Callable[[str, str], str] = stem
+) -> dict[str, tuple[str, ...]]:
+    """Return key -> paths of the pictures below a folder, by name; one each, where all is well."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in pictures(root, folder):
+        name = key(path, folder)
+        found[name] = (*found.get(name, ()), path)
+    return found
+
+
+def by_key(root: str, folder: str, key: Callable[[str, str], str] = stem) -> dict[str, str]:
+    """Return key -> path of the pictures below a folder, by name.
+
+    Raises LayoutError where two have one key: which of them is meant is not known.
+    """
+    found = grouped(root, folder, key)
+    for paths in found.values():
+        if len(paths) > 1:
+            raise LayoutError(twice(root, paths))
+    return {name: path for name, (path,) in found.items()}
+
+
+def others(root: str, folder: str) -> dict[str, str]:
+    """Return stem -> path of the files below a folder that are no pictures by their names."""
+    return {stem(path, folder): path for path in walk(root, folder) if not is_picture(path)}
+
+
+def twice(root: str, paths: tuple[str, ...]) -> str:
+    """Say that pictures have one name, so that it is not known which of them is meant."""
+    forms = len({posixpath.splitext(composed(path))[0] for path in paths[:2]}) == 1
+    form = forms and len({posixpath.splitext(path)[0] for path in paths[:2]}) > 1
+    return (
+        f"{storage.join(root, paths[1])}: found {paths[0]} of the same name"
+        f"{' in another Unicode form' if form else ''}, expected one picture a name; remove one of "
+        "them"
+    )
+
+
+def lists(folder: str) -> list[str]:
+    """Return the names of the lists in a folder, `.txt` taken off."""
+    names = storage.names(folder)
+    return [name[:-4] for name in names if name.endswith(".txt") and name[0] != "."]
+
+
+def leftovers(
+    root: str, split: str, images: str, labels: str, key: Callable[[str, str], str]
+) -> list[Finding]:
+    """Find files below two folders that are strays, and labels that have no image.
+
+    `key(path, folder)` is what an image and its label have in common. A list of a split among
+    them is fatal: it would be overlooked.
+    """
+    files = {folder: list(walk(root, folder)) for folder in (images, labels)}
+    have = {key(path, images) for path in files[images] if is_picture(path)}
+    found = []
+    for folder, paths in files.items():
+        for path in paths:
+            if not is_picture(path):
+                found.append(_stray(root, split, path))
+            elif folder == labels and key(path, labels) not in have:
+                found.append(Finding("label-alone", split, storage.join(root, path)))
+    return found
+
+
+def _stray(root: str, split: str, path: str) -> Finding:
+    where = storage.join(root, path)
+    name, ending = posixpath.splitext(posixpath.basename(path))
+    if ending.lower() not in (".txt", ".csv", ".lst") or not role(name):
+        return Finding("stray", split, where)
+    text = f"{where}: found a list of a split; move it to {root}, or out of it"
+    return Finding("stray", split, text, fatal=True)
+
+
+def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
+    """Find pictures in folders that no split reads; a folder is named once, by one of them.
+
+    `used` are the folders that some split reads whole, relative to root. A folder that has one
+    picture of each name that one of these has, and no others, holds another form of the same
+    samples, such as cut-outs beside mattes.
+    """
+    used = {storage.normal(folder) for folder in used}
+    if "." in used:
+        return
+    above = {folder.rpartition("/")[0] for folder in used}
+    above |= {part for folder in above for part in _parents(folder)} | {""}
+    known = functools.cache(lambda: [stems(root, one) for one in used])
+    for folder in sorted(above):
+        for name, is_folder in storage.entries(storage.join(root, folder) if folder else root):
+            path = posixpath.join(folder, name)
+            if name[0] == "." or path in used or path in above:
+                continue
+            if not is_folder and is_picture(name):
+                yield Finding("stray", split, storage.join(root, path))
+            elif is_folder and not storage.inside(root, storage.join(root, path)):
+                first = next(filter(is_picture, walk(root, path)), None)
+                if first is not None and stems(root, path) not in known():
+                    text = f"{storage.join(root, path)}: no split has its pictures, such as {first}"
+                    yield Finding("stray", split, text)
+
+
+def stems(root: str, folder: str) -> list[str]:
+    """Return the stems of the pictures below a folder, by name."""
+    return sorted(stem(path, folder) for path in pictures(root, folder))
+
+
+def _parents(folder: str) -> Iterator[str]:
+    while folder:
+        folder = folder.rpartition("/")[0]
+        yield folder

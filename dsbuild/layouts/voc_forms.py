@@ -1,0 +1,68 @@
+"""Trees of VOC's form that are not VOC: those that tell classes of their own.
+
+labelmap.txt         CVAT's and Datumaro's exports
+class_names.txt      LabelMe's labelme2voc
+classes.txt ...      what people add
+"""
+
+import posixpath
+import re
+from collections.abc import Sequence
+
+from dsbuild import storage
+from dsbuild.errors import LayoutError, PlanError
+from dsbuild.layouts.base import RGB
+from dsbuild.layouts.class_files import read_colours, read_names
+from dsbuild.layouts.texts import lines
+
+_FILE = re.compile(
+    r".*(label|class|names|categor).*\.(txt|csv|json|ya?ml)|.*\.names", re.IGNORECASE
+)
+_VOID = {"void", "ignore", "ignored", "border", "boundary", "unlabeled", "unlabelled", "ambigious"}
+
+
+def check(root: str, classes: Sequence[str], palette: Sequence[RGB]) -> None:
+    """Raise LayoutError where a tree has a file of classes that are not `classes`."""
+    for name, is_folder in storage.entries(root):
+        if is_folder or name[0] == "." or not _FILE.fullmatch(name):
+            continue
+        path = storage.join(root, name)
+        option, other = _other(path, classes, palette)
+        if other:
+            raise LayoutError(
+                f"{path}: found the class {other!r}, expected VOC's {len(classes)} in their order; "
+                "this tree has its own: dsbuild pairs SOURCE --images JPEGImages --labels "
+                f"SegmentationClass {option} {posixpath.basename(path)}, or move the file away if "
+                "it is not of these labels"
+            )
+
+
+def _other(path: str, classes: Sequence[str], palette: Sequence[RGB]) -> tuple[str, str | None]:
+    """Return the option for a file of classes, and its first class that is not the layout's."""
+    plain = [_plain(name) for name in classes]
+    try:
+        colours = read_colours(path)
+    except (LayoutError, PlanError):
+        colours = ()
+    for name, *rgb in colours:
+        known = _plain(name) in plain and palette[plain.index(_plain(name))] == tuple(rgb)
+        if not known and _plain(name) not in _VOID:
+            return "--colormap", name
+    if colours:
+        return "--colormap", None
+    try:
+        names = read_names(path)
+    except (LayoutError, PlanError):
+        found = [re.split(r"[,;:\t{\[\]}\"'|]", line.strip(" -\"'{["))[0] for line in lines(path)]
+        other = [name for name in found if _plain(name) and _plain(name) not in {*plain, *_VOID}]
+        return "--classes", other[0] if other else None
+    own = [name for name in names if _plain(name) not in _VOID]
+    pairs = zip(own, [*plain, *own], strict=False)
+    other = [name for name, expected in pairs if _plain(name) != expected]
+    if not other and len(own) < len(plain):
+        return "--classes", own[-1] if own else names[0]
+    return "--classes", other[0] if other else None
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.casefold())

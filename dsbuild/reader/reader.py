@@ -1,0 +1,148 @@
+"""Read TFRecords as NumPy arrays, without TensorFlow: by number, by slice, in any order.
+
+Knows a folder by its manifest, its schema and its indexes alone; shards that others wrote
+are read by the keys of DeepLab and TF-slim.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dsbuild.extras import Chosen
+from dsbuild.extras import parse as parse_extra
+from dsbuild.format import catalog, label_values, manifest
+from dsbuild.reader import records, splits
+from dsbuild.reader.epoch import Epoch
+from dsbuild.reader.order import WINDOW, Order, Share
+from dsbuild.reader.records import Records
+from dsbuild.reader.sample import Sample
+
+
+@dataclass(frozen=True)
+class Reader(Sequence[Sample]):
+    """The samples of a split, or of a part of one, or of several.
+
+    Attributes:
+      records: of all files of the splits.
+      picks: numbers of the records that are meant, in order.
+      classes: names by index; empty where they are not known.
+      ignore: the label value that is no class, or None.
+      palette: RGB colours by label value.
+      names: role -> features that may play it.
+      extras: those that are computed where records have none.
+    """
+
+    records: Records
+    picks: Sequence[int]
+    classes: tuple[str, ...]
+    ignore: int | None
+    palette: Mapping[int, tuple[int, int, int]]
+    names: Mapping[str, tuple[str, ...]]
+    extras: tuple[Chosen, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.picks)
+
+    def __getitem__(self, number):
+        """Return a sample by its number, or the reader of a slice."""
+        if isinstance(number, slice):
+            return replace(self, picks=self.picks[number])
+        pick = int(self.picks[number])
+        path = self.records.place(pick)[0]
+        return Sample(self.records[pick], path, self.names, self.extras)
+
+    def presence(self) -> np.ndarray:
+        """Return which classes occur in which samples: bool (samples, classes).
+
+        By the lists that a build keeps; where they lack, all labels are decoded, once.
+        """
+        found = label_values.of(self.records.paths, self.records.counts, self.picks)
+        classes = len(self.classes) or int(found.values.max(initial=0)) + 1
+        return found.matrix(classes)[np.asarray(self.picks, np.int64)]
+
+    def having(self, classes: Iterable[str | int]) -> "Reader":
+        """Return the reader of the samples that have one of some classes, or several.
+
+        Classes are names or indices. Raises PlanError for one that is not there.
+        """
+        wanted = label_values.indices(classes, self.classes, self.ignore)
+        found = label_values.of(self.records.paths, self.records.counts, self.picks).having(wanted)
+        picks = np.asarray(self.picks, np.int64)
+        return replace(self, picks=picks[found[picks]])
+
+    def epoch(
+        self,
+        seed: int | None = None,
+        epoch: int = 0,
+        *,
+        window: int = WINDOW,
+        index: int = 0,
+        count: int = 1,
+        start: int = 0,
+        threads: int = 0,
+        load: Callable[[Sample], Any] = Sample.load,
+    ) -> Epoch:
+        """Return an iterator over an epoch, or over one of `count` shares of it, from `start` on.
+
+        Shuffled by seed and epoch where there is a seed: shards, then samples within windows.
+        With `threads` samples are decoded ahead, in so many: image, label, and the extras that
+        were asked for; or it returns what another `load` makes of them.
+        """
+        order = Order(self.blocks, seed, epoch, window)
+        return Epoch(self, order, Share(index, count), start, threads, load)
+
+    @functools.cached_property
+    def blocks(self) -> tuple[int, ...]:
+        """How many of the picked records, in a row, each file has."""
+        files = np.searchsorted(np.cumsum(self.records.counts), np.asarray(self.picks), "right")
+        ends = np.flatnonzero(np.diff(files, append=-1)) + 1
+        return tuple(np.diff(ends, prepend=0).tolist())
+
+
+def open(
+    path: str,
+    split: str | None = None,
+    check: str = "crc",
+    classes: Iterable[str | int] | None = None,
+    extras: Iterable[str] = (),
+) -> Reader:
+    """Open a folder of TFRecords, or one file.
+
+    `split` is such as `train`, `train[:10%]`, `train+val`; without it all splits are read.
+    `check` is `crc`, or `none` for records whose checksums are not looked at. With
+    `classes`, names or indices, only the samples of the split are read that have one of them.
+    Of `extras`, such as `laplacian` or `canny:low=50`, samples have those, too, that records
+    have not: they are computed.
+    Raises a DsbuildError where there is no such folder, split or class.
+    """
+    known = manifest.load(path)
+    found = records.find(path, known)
+    counts = {name: sum(files.values()) for name, files in found.items()}
+    wanted = splits.ranges("+".join(counts) if split is None else split, counts)
+    files: dict[str, int] = {}
+    starts: dict[str, int] = {}
+    for one in wanted:
+        starts.setdefault(one.split, sum(files.values()))
+        files |= found[one.split]
+    picks = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
+    known = known or {}
+    reader = Reader(
+        Records(tuple(files), tuple(files.values()), check),
+        picks[0] if len(picks) == 1 else np.concatenate(picks).astype(np.int64),
+        tuple(known.get("classes", ())),
+        known.get("ignore"),
+        {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},
+        catalog.names_of(path),
+        tuple(map(parse_extra, extras)),
+    )
+    return reader if classes is None else reader.having(classes)
+
+
+def kfold(path: str, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:
+    """Return for each fold of a split what to train on and what to hold out, as texts of splits."""
+    found = records.find(path, manifest.load(path))
+    splits.ranges(split, dict.fromkeys(found, 0))
+    return splits.folds(split, sum(found[split].values()), count)

@@ -1,0 +1,130 @@
+"""Records of TFRecord files by number: serialised, each read alone, checksums checked.
+
+Nothing is held open: a value that can be copied to any process and used by any number of
+threads. Opening a file costs some microseconds.
+"""
+
+import bisect
+import functools
+import itertools
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dsbuild import storage
+from dsbuild.errors import PlanError, ShardError
+from dsbuild.format import manifest, scan, tfrecord
+from dsbuild.storage import Stamp, safe_text
+
+CHECKS = ("crc", "none")
+
+
+@dataclass(frozen=True)
+class Records(Sequence[tfrecord.Record]):
+    """The records of some files, in order.
+
+    Attributes:
+      paths: of the files.
+      counts: how many records each has.
+      check: `crc` for both checksums of each record, or `none`.
+      stamps: of the files when they were opened, which tell a file that was written again.
+    """
+
+    paths: tuple[str, ...]
+    counts: tuple[int, ...]
+    check: str = "crc"
+    stamps: tuple[Stamp | None, ...] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "stamps", tuple(storage.stamps(self.paths)))
+        if self.check not in CHECKS:
+            raise PlanError(f"check {self.check!r}: expected one of {', '.join(CHECKS)}")
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def __getitem__(self, number: int) -> tfrecord.Record:
+        """Return a record; raise ShardError with file, number and offset where it is damaged."""
+        file, inner = self._place(number)
+        offset, size = self.index(file)[inner].tolist()
+        return tfrecord.one(self.paths[file], inner, offset, size, self.check == "crc")
+
+    def index(self, file: int) -> np.ndarray:
+        """Return offset and size of each record of a file, as `index` does.
+
+        Raises ShardError where the file has another number of records than it was opened with.
+        """
+        found = _index(self.paths[file], self.stamps[file])
+        if len(found) != self.counts[file]:
+            raise ShardError(
+                f"{self.paths[file]}: found {len(found):,} records, expected "
+                f"{self.counts[file]:,}; open it again, if it was built again meanwhile, else "
+                "validate it"
+            )
+        return found
+
+    def place(self, number: int) -> tuple[str, int]:
+        """Return the file of a record, and its number there."""
+        file, inner = self._place(number)
+        return self.paths[file], inner
+
+    def _place(self, number: int) -> tuple[int, int]:
+        number = range(len(self))[number]
+        file = bisect.bisect_right(self._starts, number) - 1
+        return file, number - self._starts[file]
+
+    @functools.cached_property
+    def _starts(self) -> list[int]:
+        return [0, *itertools.accumulate(self.counts)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
+
+
+def find(path: str, known: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:
+    """Return split -> file -> number of its records, of a folder or a file.
+
+    `known`, its manifest, tells, else indexes; of what has neither all frames are walked.
+    """
+    if known is not None:
+        return {
+            split: {storage.join(path, one["name"]): one["records"] for one in entry["shards"]}
+            for split, entry in known["splits"].items()
+        }
+    if storage.stamp(storage.join(path, manifest.STATE, "recipe.json")):
+        raise ShardError(f"{path}: its build is unfinished; run the command that began it again")
+    found: dict[str, dict[str, int]] = {}
+    for file in scan.files(path):
+        found.setdefault(scan.split_of(file), {})[file] = len(index(file))
+    return found
+
+
+def index(path: str) -> np.ndarray:
+    """Return offset and size of each record of a file, frames included: int64 (records, 2).
+
+    By the file's index; where that is missing or does not fit, by walking the frames.
+    """
+    return _index(path, storage.stamp(path))
+
+
+@functools.lru_cache(1 << 12)
+def _index(path: str, stamp: Stamp | None) -> np.ndarray:
+    """Return the index of a file; by its stamp, since files change."""
+    if stamp is None:
+        raise ShardError(f"{path}: there is no such file; build or fetch it again")
+    found = np.array(scan.bounds(path), np.int64).reshape(-1, 2)
+    if len(found):
+        found[:, 1] -= found[:, 0]
+        return found
+    if stamp.size:
+        folder = safe_text.text(os.path.dirname(path))
+        warnings.warn(
+            f"{folder}: found no index of a file, or one that does not fit it; "
+            "frames were walked, which takes a moment each time",
+            stacklevel=2,
+        )
+    return np.array(tfrecord.walk(path), np.int64).reshape(-1, 2)

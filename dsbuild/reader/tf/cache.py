@@ -1,0 +1,103 @@
+"""Decoded samples by their number, in memory or in files, for further epochs.
+
+Since samples are kept by number, a cache changes nothing but speed: orders, shares and a start
+are those without it, and nothing is shuffled but numbers. Files are
+
+    <folder>/<digest of the data>/<number>      a checksum, then the tensors
+
+A file that was cut, or is of other data, is written again, never believed.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dsbuild import storage
+from dsbuild.errors import PlanError
+from dsbuild.reader import Reader
+from dsbuild.reader.tf.features import Structure
+
+Load = Callable[[tf.Tensor], Any]
+_DIGITS = 19  # of a checksum
+
+
+def kept(load: Load, where: bool | str, data: Reader, structure: Structure) -> Load:
+    """Return what loads a sample by its number, at first by `load`; without `where` that itself.
+
+    `where` is True for memory, or a folder. Raises PlanError for one on a store.
+    """
+    if not where:
+        return load
+    if where is not True and storage.is_remote(where):
+        raise PlanError(
+            f"cache: found {storage.normal(where)}, expected a local folder: TensorFlow writes the "
+            "cache and supports few object stores"
+        )
+    parts = len(tf.nest.flatten(structure.spec))
+    there, keep = _memory(parts) if where is True else _files(where, _digest(data, structure))
+
+    def fresh(number: tf.Tensor) -> tf.Tensor:
+        texts = tf.stack([tf.io.serialize_tensor(one) for one in tf.nest.flatten(load(number))])
+        with tf.control_dependencies([keep(number, texts)]):
+            return tf.identity(texts)
+
+    def loaded(number: tf.Tensor) -> Any:
+        texts = there(number)
+        found = tf.equal(tf.size(texts), parts) & (tf.strings.length(texts[0]) > 0)
+        texts = tf.ensure_shape(tf.cond(found, lambda: texts, lambda: fresh(number)), (parts,))
+        specs = tf.nest.flatten(structure.spec)
+        tensors = [
+            tf.ensure_shape(tf.io.parse_tensor(texts[i], one.dtype), one.shape)
+            for i, one in enumerate(specs)
+        ]
+        return tf.nest.pack_sequence_as(structure.spec, tensors)
+
+    return loaded
+
+
+def _memory(parts: int) -> tuple[Callable, Callable]:
+    """Return what reads and what keeps the texts of a number: strings (parts,)."""
+    table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, tf.constant([""] * parts))
+    return table.lookup, table.insert
+
+
+def _files(folder: str, digest: str) -> tuple[Callable, Callable]:
+    """Return the same for files; what is not there, or was cut, is one empty text."""
+
+    def path(number: tf.Tensor) -> tf.Tensor:
+        return tf.strings.join([f"{folder}/{digest}/", tf.strings.as_string(number)])
+
+    def there(number: tf.Tensor) -> tf.Tensor:
+        # Reading fails where there is no file, which a dataset leaves out.
+        read = tf.data.Dataset.from_tensors(path(number)).map(tf.io.read_file).ignore_errors()
+        text = read.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
+        # substr refuses to begin past the end.
+        whole = tf.strings.length(text) > _DIGITS
+        text = tf.cond(whole, lambda: text, lambda: tf.constant("0" * _DIGITS + "-"))
+        data = tf.strings.substr(text, _DIGITS, -1)
+        right = tf.equal(tf.strings.substr(text, 0, _DIGITS), _sum(data))
+        return tf.cond(
+            right, lambda: tf.io.parse_tensor(data, tf.string), lambda: tf.constant([""])
+        )
+
+    def keep(number: tf.Tensor, texts: tf.Tensor) -> tf.Operation:
+        data = tf.io.serialize_tensor(texts)
+        return tf.io.write_file(path(number), tf.strings.join([_sum(data), data]))
+
+    return there, keep
+
+
+def _sum(data: tf.Tensor) -> tf.Tensor:
+    number = tf.strings.to_hash_bucket_fast(data, 2**63 - 1)
+    return tf.strings.as_string(number, width=_DIGITS, fill="0")
+
+
+def _digest(data: Reader, structure: Structure) -> str:
+    """Return a text of all that decoded samples depend on: files, records, and what they become."""
+    files = [(path, str(storage.stamp(path))) for path in data.records.paths]
+    found = hashlib.sha256(repr((files, structure)).encode())
+    found.update(np.asarray(data.picks, np.int64).tobytes())
+    return found.hexdigest()[:16]

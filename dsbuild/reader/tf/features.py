@@ -1,0 +1,236 @@
+"""A serialised record to the tensors of a sample, in a graph of TensorFlow."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dsbuild import images
+from dsbuild.errors import PlanError
+from dsbuild.extras import EXTRAS, OFFSET, Chosen
+from dsbuild.format import manifest, scan
+from dsbuild.reader import Reader
+from dsbuild.reader.sample import Sample
+
+NO_CLASS = -(1 << 63)
+# How files begin and end. ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
+_JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
+_IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
+# What an IHDR chunk says behind the size: 8 bits a channel, grey. W3C PNG, 11.2.1.
+_GREY = b"\x08\0"
+
+
+def type_of(extra: str) -> tf.DType:
+    """Return the type of an extra's pixels, in whatever form it is stored."""
+    return tf.uint8 if EXTRAS[extra].forms == ("png",) else tf.int16
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a sample is made of; every record is held to it.
+
+    Attributes:
+      names: role -> name of the feature that plays it.
+      label: the role of the label: `label`, a plane; `class`, one number; or nothing.
+      stored: extra -> the form in which records have it.
+      computed: extras that records have not.
+      size: height and width, None where they differ.
+      pair: whether the label stands apart.
+      trusted: whether a build of dsbuild has checked that records decode, and to one size.
+    """
+
+    names: Mapping[str, str]
+    label: str
+    stored: Mapping[str, str]
+    computed: tuple[Chosen, ...]
+    size: tuple[int | None, int | None]
+    pair: bool
+    trusted: bool
+
+    @classmethod
+    def of(cls, data: Reader, path: str, pair: bool) -> "Structure":
+        """Return the structure of a reader's samples, as its first one has it.
+
+        Raises PlanError where other splits have labels, or have none.
+        """
+        first = data[0]
+        names = {role: first.name(role) for role in first}
+        label = next((role for role in ("label", "class") if role in names), "")
+        for split, sample in _firsts(data).items():
+            if bool(label) != any(role in sample for role in ("label", "class")):
+                raise PlanError(
+                    f"{path}: found samples with labels beside those of split {split} that have "
+                    "none, or the other way round; name splits of one kind, such as train"
+                )
+        stored = {}
+        for name in EXTRAS:
+            if f"{name}.encoded" in names:
+                stored[name] = first[f"{name}.format"][0].decode()
+            elif name in names:
+                stored[name] = "int64"
+        if "key" not in names:
+            raise PlanError(f"{path}: the records have no name, such as image/filename")
+        computed = tuple(one for one in data.extras if one.name not in stored)
+        for one in computed:
+            if one.extra.of not in (*names, *stored):
+                raise PlanError(
+                    f"{path}: extra {one.name} is computed from the {one.extra.of}, which the "
+                    "records do not have"
+                )
+        if pair and not label:
+            raise PlanError(f"{path}: found no label in record {first.key!r}, expected pairs")
+        return cls(
+            names, label, stored, computed, _size(path), pair, manifest.load(path) is not None
+        )
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that are read of a record."""
+        extras = (n if form == "int64" else f"{n}.encoded" for n, form in self.stored.items())
+        return tuple(filter(None, ("image", "key", self.label, *extras)))
+
+    @property
+    def spec(self) -> Any:
+        """The shapes and types of a sample, as `decode` returns it."""
+        plane = (*self.size, 1)
+        spec = {
+            "image": tf.TensorSpec((*self.size, 3), tf.uint8),
+            "height": tf.TensorSpec((), tf.int64),
+            "width": tf.TensorSpec((), tf.int64),
+            "image_name": tf.TensorSpec((), tf.string),
+        }
+        for name in (*self.stored, *(one.name for one in self.computed)):
+            spec[name] = tf.TensorSpec(plane, type_of(name))
+        label = tf.TensorSpec(plane, tf.uint8)
+        if self.label == "class":
+            label = tf.TensorSpec((), tf.int64)
+        if self.pair:
+            return spec, label
+        return spec | {"label": label} if self.label else spec
+
+
+def _firsts(data: Reader) -> dict[str, Sample]:
+    """Return the first sample of each split."""
+    starts = np.cumsum((0, *data.blocks[:-1])).tolist()
+    splits = [scan.split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
+    firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
+    return {split: data[start] for split, start in firsts.items()}
+
+
+def _size(path: str) -> tuple[int | None, int | None]:
+    """Return height and width of a folder's images, None where they differ or are not known."""
+    entries = ((manifest.load(path) or {}).get("splits") or {}).values()
+    spans = [[end for one in entries for end in one[side]] for side in ("heights", "widths")]
+    height, width = (span[0] if len(set(span)) == 1 else None for span in spans)
+    return height, width
+
+
+def parse(data: tf.Tensor, structure: Structure) -> dict[str, tf.Tensor]:
+    """Return role -> what a serialised record holds for it; nothing where it holds nothing."""
+    names, wanted = structure.names, {}
+    for role in structure.roles:
+        wanted[names[role]] = tf.io.FixedLenFeature((), tf.string, "")
+        if structure.stored.get(role) == "int64":
+            wanted[names[role]] = tf.io.RaggedFeature(tf.int64)
+        elif role == "class":
+            wanted[names[role]] = tf.io.FixedLenFeature((), tf.int64, NO_CLASS)
+    found = tf.io.parse_single_example(data, wanted)
+    return {role: found[names[role]] for role in structure.roles}
+
+
+def regular(record: tf.Tensor, structure: Structure) -> tf.Tensor:
+    """Tell whether image and label begin and end as files that decode do: bool ()."""
+    raw = parse(record, structure)
+    found = _ends(raw["image"], _JPEG, _EOI) | _ends(raw["image"], images.PNG, _IEND)
+    if structure.label == "label":
+        found &= _ends(raw["label"], images.PNG, _IEND)
+    if structure.label == "class":
+        found &= raw["class"] != NO_CLASS
+    return found
+
+
+def _ends(data: tf.Tensor, first: bytes, last: bytes) -> tf.Tensor:
+    # substr refuses to count back beyond the first byte of what is shorter.
+    begin = tf.maximum(tf.strings.length(data) - len(last), 0)
+    end = tf.strings.substr(data, begin, len(last))
+    return tf.equal(tf.strings.substr(data, 0, len(first)), first) & tf.equal(end, last)
+
+
+def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = None) -> Any:
+    """Return the tensors of a serialised record, as `Structure.spec` has them.
+
+    `where` it lies is told where its planes are not of one size; without it none is looked at.
+    """
+    raw = parse(record, structure)
+    image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")
+    shape = tf.shape(image, tf.int64)
+    sides = (*structure.size, 1)
+
+    def fitting(pixels: tf.Tensor) -> tf.Tensor:
+        if pixels.shape.rank == 1:
+            pixels = tf.reshape(pixels, (shape[0], shape[1], 1))
+        elif where is not None:
+            same = tf.reduce_all(tf.equal(tf.shape(pixels, tf.int64)[:2], shape[:2]))
+            text = ": found a label or an extra of another size than the image's, expected the same"
+            with tf.control_dependencies([tf.debugging.Assert(same, [where + text])]):
+                pixels = tf.identity(pixels)
+        return tf.ensure_shape(pixels, sides)
+
+    planes = {"image": tf.ensure_shape(image, (*structure.size, 3))}
+    if structure.label:
+        label = raw[structure.label]
+        planes["label"] = (
+            fitting(plane_of(label, where is None)) if structure.label == "label" else label
+        )
+    for name, form in structure.stored.items():
+        data = raw[name if form == "int64" else f"{name}.encoded"]
+        planes[name] = fitting(_FORMS[form](data))
+    for one in structure.computed:
+        planes[one.name] = fitting(_computed(one, planes[one.extra.of]))
+    sample = planes | {"height": shape[0], "width": shape[1], "image_name": raw["key"]}
+    if structure.pair:
+        return sample, sample.pop("label")
+    return sample
+
+
+def plane_of(data: tf.Tensor, grey: bool) -> tf.Tensor:
+    """Return the class indices of a label PNG, known to be `grey` or not: uint8 (h, w, 1).
+
+    TensorFlow maps palettes to colours and scales fewer bits to 0..255; such labels, which
+    others write, are left to `images.plane`.
+    """
+
+    def by_images() -> tf.Tensor:
+        plane = tf.numpy_function(images.plane, [data], tf.uint8)
+        return tf.ensure_shape(plane, (None, None))[..., tf.newaxis]
+
+    decoded = functools.partial(tf.io.decode_png, data, channels=1)
+    said = tf.strings.substr(data, 24, len(_GREY))
+    return decoded() if grey else tf.cond(tf.equal(said, _GREY), decoded, by_images)
+
+
+def _sixteen(data: tf.Tensor) -> tf.Tensor:
+    pixels = tf.io.decode_png(data, channels=1, dtype=tf.uint16)
+    return tf.cast(tf.cast(pixels, tf.int32) - OFFSET, tf.int16)
+
+
+_FORMS = {
+    "int64": lambda values: tf.cast(values, tf.int16),
+    "png": lambda data: tf.io.decode_png(data, channels=1),
+    "png16": _sixteen,
+    "raw16": lambda data: tf.io.decode_raw(data, tf.int16, little_endian=True),
+}
+
+
+def _computed(chosen: Chosen, pixels: tf.Tensor) -> tf.Tensor:
+    """Return an extra by the function that builds store it by, in Python."""
+
+    def compute(plane: np.ndarray) -> np.ndarray:
+        plane = plane if chosen.extra.of == "image" else plane[..., 0]
+        return chosen.extra.compute(plane, **dict(chosen.parameters))
+
+    found = tf.numpy_function(compute, [pixels], type_of(chosen.name))
+    return tf.ensure_shape(found, (None, None))[..., tf.newaxis]

@@ -1,0 +1,64 @@
+"""Feed PyTorch from shards, by `torch_dataset`."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from dsbuild import reader
+from dsbuild.errors import DsbuildError, PlanError
+
+try:
+    import torch  # noqa: F401
+except ImportError as error:
+    raise DsbuildError(
+        f"found no PyTorch ({error}); install it: pip install 'dsbuild[torch]'"
+    ) from error
+
+from dsbuild.reader.torch.datasets import Samples, Stream
+from dsbuild.reader.torch.elements import Element, pad
+
+__all__ = ["Element", "Samples", "Stream", "pad", "torch_dataset"]
+
+
+def torch_dataset(
+    path: str,
+    split: str | None = None,
+    *,
+    iterable: bool = False,
+    extras: Sequence[str] = (),
+    as_supervised: bool = False,
+    transform: Callable[[Any], Any] | None = None,
+    target_transform: Callable[[Any], Any] | None = None,
+    transforms: Callable[..., Any] | None = None,
+    seed: int | None = None,
+    window: int | None = None,
+    drop_last: bool = False,
+    threads: int = 0,
+    rank: int | None = None,
+    world_size: int | None = None,
+    check: str = "crc",
+    classes: Iterable[str | int] | None = None,
+) -> Samples | Stream:
+    """Open a folder of TFRecords, or one file, as a data set of PyTorch: map-style, or iterable.
+
+    `path`, `split`, `extras`, `check` and `classes` are those of `dsbuild.open`; `extras` to
+    `transforms` those of `Element`; `seed` to `world_size` those of `Stream`, of iterable ones
+    alone. Raises a DsbuildError.
+    """
+    samples = reader.open(path, split, check, classes, extras)
+    wanted = tuple(one.name for one in samples.extras)
+    element = Element(wanted, as_supervised, transform, target_transform, transforms)
+    asked = {
+        "seed": seed,
+        "window": window,
+        "drop_last": drop_last or None,
+        "threads": threads or None,
+        "rank": rank,
+        "world_size": world_size,
+    }
+    order = {name: value for name, value in asked.items() if value is not None}
+    if order and not iterable:
+        raise PlanError(
+            f"{', '.join(order)}: expected with iterable=True alone; a map-style data set is "
+            "ordered and shared by its sampler"
+        )
+    return Stream(samples, element, **order) if iterable else Samples(samples, element)

@@ -1,0 +1,86 @@
+"""One record: an Example that fits its schema, its place in the plan, its pixels, its source."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from dsbuild.build.encode import Rejected, encode
+from dsbuild.build.recipe import Recipe
+from dsbuild.errors import ShardError
+from dsbuild.format import example, label_values
+from dsbuild.format.tfrecord import Record
+from dsbuild.layouts import Sample
+from dsbuild.validate import partial, pixels, schema
+from dsbuild.validate.rules import Checked, Rules, Samples
+
+_AGAIN = 50  # of so many records the extras of one are computed again
+
+
+def look(record: Record, samples: Samples, rules: Rules, checked: Checked) -> None:
+    """Check one record, and note digests of its key and image, 0 where it has none.
+
+    `samples` are those of the file's records by its plan, None where it has none.
+    """
+    key, image = _check(record, samples, rules, checked)
+    for digests, content in ((checked.keys, key), (checked.images, image)):
+        digest = 0 if content is None else int.from_bytes(example.digest(content), "little")
+        digests.append(digest)
+
+
+Found = tuple[bytes | None, bytes | None]
+
+
+def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> Found:
+    """Check one record; return its key and image, None where it has none."""
+    try:
+        named = example.parse(record.data)
+    except ShardError as error:
+        checked.add("example", str(error), record)
+        return None, None
+    values = {f.role: named[f.name] for f in rules.schema.features if f.name in named}
+    key = example.first(values.get("key")).decode(errors="surrogateescape")
+    if not rules.closed:
+        partial.note(named, record, key, checked)
+    for text in schema.problems(named, rules.schema, rules.closed):
+        checked.add("feature", text, record, key)
+    if samples is not None:
+        planned = samples[record.number] if record.number < len(samples) else None
+        if planned is None or planned.key != key:
+            text = "nothing" if planned is None else repr(planned.key)
+            checked.add("order", f"found {key!r}, expected {text} by the plan", record, key)
+        elif rules.source:
+            for text in _of_source(planned, record.data, named, *rules.source):
+                checked.add("source", text, record, key)
+    if rules.level in ("pixels", "source"):
+        again = record.number % _AGAIN == 0
+        seen = pixels.Seen()
+        for kind, text in pixels.problems(values, rules.expected, seen, again):
+            checked.add(kind, text, record, key)
+        checked.values.update(seen.values)
+        checked.lines += label_values.line(seen.values).encode()
+        labels = int(bool(values.keys() & {"label", "class"}))
+        checked.statistics += seen.statistics(rules.expected.ignore, labels)
+    return _first(values, "key"), _first(values, "image")
+
+
+def _first(values: Mapping[str, example.Parsed], role: str) -> bytes | None:
+    value = values.get(role)
+    return value[0] if isinstance(value, list) and value else None
+
+
+def _of_source(
+    sample: Sample, record: bytes, named: Mapping[str, example.Parsed], root: str, recipe: Recipe
+) -> Iterator[str]:
+    """Yield how a record differs from what its sources give now."""
+    try:
+        again = encode(sample, root, recipe).record
+    except Rejected as error:
+        yield f"its sources can no longer be built: {error}"
+        return
+    if again == record:
+        return
+    others = example.parse(again)
+    for name in sorted({*named, *others}):
+        one, other = named.get(name), others.get(name)
+        if not np.array_equal(one, other) if isinstance(one, np.ndarray) else one != other:
+            yield f"feature {name!r} differs from what its sources in {root} give"

@@ -1,0 +1,49 @@
+"""One record held against the schema: features, kinds, presence, shapes, domains."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from dsbuild.format.example import Parsed
+from dsbuild.format.schema import Feature, Schema
+
+_KINDS = {"BYTES": "bytes", "INT": "int64", "FLOAT": "float32"}
+
+
+def problems(values: Mapping[str, Parsed], schema: Schema, closed: bool) -> Iterator[str]:
+    """Yield how a record's features differ from a schema.
+
+    `closed` tells whether features that the schema does not know are wrong.
+    """
+    for feature in schema.features:
+        if feature.name not in values:
+            if feature.required:
+                yield f"found no feature {feature.name!r}, which every record has by the schema"
+            continue
+        problem = _of_feature(feature, values[feature.name])
+        if problem:
+            yield f"feature {feature.name!r}: {problem}"
+    if closed:
+        known = {feature.name for feature in schema.features}
+        for name in values:
+            if name not in known:
+                yield f"found a feature {name!r}, which the schema does not have"
+
+
+def _of_feature(feature: Feature, value: Parsed) -> str | None:
+    found = "nothing" if value is None else "bytes" if isinstance(value, list) else str(value.dtype)
+    if found != _KINDS[feature.type]:
+        return f"found {found}, expected {_KINDS[feature.type]}"
+    if feature.scalar and len(value) != 1:
+        return f"found {len(value):,} values, expected one"
+    if feature.required and not len(value):
+        return "found no value, expected some"
+    if feature.domain and value and value[0].decode(errors="replace") not in feature.domain:
+        return f"found {value[0][:20]!r}, expected one of {', '.join(feature.domain)}"
+    low, high = feature.bounds
+    if isinstance(value, np.ndarray) and len(value) and (low, high) != (None, None):
+        least, most = value.min(), value.max()
+        if (low is not None and least < low) or (high is not None and most > high):
+            expected = f"{low} to {high}" if high is not None else f"{low} or more"
+            return f"found values from {least} to {most}, expected {expected}"
+    return None

@@ -1,0 +1,90 @@
+"""The work of a job on a runner of Beam: what `Job.run` returns, done elsewhere.
+
+Tasks and results are files in a folder that all workers reach, so that the graph of a
+pipeline stays small however many there are; runners refuse graphs of some megabytes.
+"""
+
+import contextlib
+import pickle
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+
+from dsbuild import storage
+from dsbuild.engines import Job, tune
+from dsbuild.errors import DsbuildError, NoFileError
+from dsbuild.pipelines import run as launch
+from dsbuild.pipelines.processes import at, bind
+
+# To watch a pipeline by; a runner that repeats work counts it twice.
+_DONE = Metrics.counter("dsbuild", "done")
+_BYTES = Metrics.counter("dsbuild", "bytes")
+
+
+def run(job: Job, options: PipelineOptions) -> list[Any]:
+    """Return the results of a job in the order of its tasks, each an element of a pipeline."""
+    with scratch(options) as folder:
+        tasks = list(job.tasks)
+        for i, task in enumerate(tasks):
+            keep(task, folder, f"task-{i}")
+        launch.run(
+            options,
+            lambda root: root | beam.Create(range(len(tasks))) | beam.Map(_work, folder, job.work),
+            where=lambda lost: where([job.named(tasks[i]) for i in lost]),
+        )
+        return [kept(folder, f"result-{i}") for i in range(len(tasks))]
+
+
+def _work(i: int, folder: str, work: Callable) -> None:
+    tune()
+    bind()
+    with at(i):
+        keep(work(kept(folder, f"task-{i}"), advance), folder, f"result-{i}")
+
+
+def where(lost: Iterable[str]) -> str:
+    """Say at which tasks, by their names, a worker was that died."""
+    return f"it was at {', '.join(lost) or 'none of its tasks'}"
+
+
+def advance(done: int, size: int) -> None:
+    """Count what was done, in the unit of the job and in bytes, for those who watch."""
+    launch.going()
+    _DONE.inc(done)
+    _BYTES.inc(size)
+
+
+@contextlib.contextmanager
+def scratch(options: PipelineOptions) -> Iterator[str]:
+    """Make a folder for the files of a pipeline, below --temp_location; remove it at the end."""
+    place = options.view_as(GoogleCloudOptions).temp_location
+    if place is None:
+        with tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
+            yield folder
+        return
+    folder = storage.join(place, f"dsbuild-{uuid.uuid4().hex}")
+    try:
+        yield folder
+    finally:
+        storage.remove_folder(folder)
+
+
+def keep(value: Any, folder: str, name: str) -> None:
+    """Write a value as a file."""
+    storage.write(storage.join(folder, name), pickle.dumps(value))
+
+
+def kept(folder: str, name: str) -> Any:
+    """Return the value of a file that a pipeline wrote, or is to read."""
+    try:
+        return pickle.loads(storage.read(storage.join(folder, name))[0])
+    except NoFileError as error:
+        raise DsbuildError(
+            f"{error}: the workers of the pipeline see other files; name a folder that all of them "
+            "reach, as --temp_location"
+        ) from error

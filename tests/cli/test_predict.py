@@ -1,0 +1,134 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from dsbuild.layouts.classes import Classes
+from dsbuild.train import runs
+from tests.conftest import make
+from tests.support import fakes, trained
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """A folder of TFRecords, and a run over it."""
+    folder = tmp_path_factory.mktemp("voc")
+    data = str(folder / "data")
+    make(fakes.voc(folder), data)
+    return data, trained.run(folder, data)
+
+
+def photo(path, seed=0):
+    fakes.photo(np.random.default_rng(seed), 60, 44).save(path)
+    return str(path)
+
+
+def test_evaluate_tells_means_and_each_class(known, run, tmp_path):
+    data, model = known
+    done = run("evaluate", model, data, "--out", tmp_path / "report")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    for name in ("mIoU", "pixel accuracy", "mean accuracy", "frequency-weighted IoU"):
+        assert name in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines()]
+    (row,) = [row for row in rows if row[1:2] == ["pottedplant"]]
+    assert len(row) >= 7
+    assert os.listdir(tmp_path / "report")
+
+
+def test_evaluate_gives_json(known, run, tmp_path):
+    data, model = known
+    how = ["--scales", "0.5,1", "--flip", "--window", "40", "--no-boundary", "--json"]
+    done = run("evaluate", model, data, "--split", "val[:2]", "--out", tmp_path, *how)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["scales"], found["flip"], found["window"]) == ([0.5, 1.0], True, 40)
+    assert found["samples"] == 2
+    assert "boundary_f1" not in found
+    assert 0 <= found["mean_iou"] <= 1
+
+
+def test_predict_writes_and_tells(known, run, tmp_path, out):
+    _, model = known
+    os.mkdir(tmp_path / "in")
+    photo(tmp_path / "in" / "a.png")
+    photo(tmp_path / "in" / "b.jpg", 1)
+    done = run("predict", model, tmp_path / "in", "--out", out, "--overlay", "--resize", "33")
+    assert done.exit_code == 0, done.output
+    assert sorted(os.listdir(out)) == ["a.overlay.jpg", "a.png", "b.overlay.jpg", "b.png"]
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
+        os.path.join(out, name) for name in ("a.png", "b.png")
+    ]
+    quiet = run("predict", model, tmp_path / "in", "--out", out, "--quiet")
+    assert (quiet.exit_code, quiet.output) == (0, "")
+
+
+def test_predict_goes_on_behind_what_it_cannot_read(known, run, tmp_path, out):
+    _, model = known
+    (tmp_path / "a.png").write_bytes(b"junk")
+    photo(tmp_path / "b.png")
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    done = run("predict", model, *paths, "--out", out, "--json")
+    assert done.exit_code == 1
+    assert os.listdir(out) == ["b.png"]
+    assert done.stderr.startswith(f"error: {tmp_path / 'a.png'}: found")
+    assert "1 of 2 could not be predicted" in done.stderr
+    found = json.loads(done.stdout)
+    assert (len(found["made"]), len(found["failed"])) == (1, 1)
+
+
+def test_predict_tells_the_class_of_images(run, tmp_path):
+    data = str(tmp_path / "data")
+    make(fakes.classes(tmp_path), data, layout=Classes())
+    model = trained.run(tmp_path, data)
+    done = run("predict", model, photo(tmp_path / "a.png"))
+    assert done.exit_code == 0, done.output
+    path, _, told = done.stdout.rpartition(": ")
+    assert path == str(tmp_path / "a.png")
+    assert told.split()[0] in ("cat", "dog", "horse")
+    assert told.split()[2] == "%"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["predict", "RUN"], "expected images, folders or videos, or --camera"),
+        (["predict", "RUN", "IMAGE", "--camera", "0"], "or --camera, one of these"),
+        (["predict", "RUN", "IMAGE", "--frames", "2"], "--frames is of --camera"),
+        (["predict", "RUN", "IMAGE", "--scales", "a"], "found 'a'"),
+        (["predict", "RUN", "IMAGE", "--out", "OUT", "--scales", "0"], "scales: found (0.0,)"),
+        (["predict", "RUN", "IMAGE"], "found no --out"),
+        (["predict", "RUN", "none.png", "--out", "OUT"], "none.png: found no such file"),
+        (["predict", "none", "IMAGE", "--out", "OUT"], "expected the folder of a run"),
+        (["predict", "RUN", "--camera", "97", "--out", "OUT"], "camera 97: found none"),
+        (["predict", "RUN", "--camera", "-1", "--out", "OUT"], "camera -1: found none"),
+        (
+            ["predict", "RUN", "--camera", "9" * 12, "--out", "OUT"],
+            "camera 999999999999: found",
+        ),
+        (["predict", "RUN", "--camera", "rtsp://127.0.0.1:1/x", "--out", "OUT"], "no stream that"),
+        (["evaluate", "RUN", "none"], "none: found no manifest.json"),
+        (["evaluate", "none", "DATA"], "expected the folder of a run"),
+        (["evaluate", "RUN", "DATA", "--split", "test"], "there is no split 'test'"),
+        (["evaluate", "RUN", "DATA", "--matting"], "matting: found a model of 21 classes"),
+        (["evaluate", "EMPTY", "DATA"], "found no weights yet"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(known, run, tmp_path, out, command, told):
+    data, model = known
+    os.makedirs(tmp_path / "empty")
+    empty = trained.run(tmp_path / "empty", data)
+    os.unlink(os.path.join(empty, runs.BEST))
+    words = {
+        "RUN": model,
+        "DATA": data,
+        "OUT": out,
+        "IMAGE": photo(tmp_path / "a.png"),
+        "EMPTY": empty,
+    }
+    done = run(*(words.get(word, word) for word in command))
+    assert done.exit_code in (1, 2)
+    assert told in done.stderr
+    assert "Traceback" not in done.output
+    assert not os.path.exists(out)

@@ -1,0 +1,215 @@
+import itertools
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsbuild import images
+from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.format import example, manifest, tfrecord
+from dsbuild.images import mattes
+from dsbuild.layouts.matting import Matting
+from tests.conftest import make
+from tests.images.test_codec import PHOTO, save
+from tests.support import fakes
+
+
+@pytest.fixture
+def root(tmp_path):
+    return fakes.matting(tmp_path)
+
+
+def alphas(root):
+    """Return key -> alpha, read by Pillow alone."""
+    found = {}
+    for path in pathlib.Path(root).glob("matting/*/*/*.png"):
+        image = Image.open(path)
+        assert image.mode == "RGBA"
+        found[path.stem] = np.asarray(image)[..., 3]
+    return found
+
+
+def masks(out):
+    """Return key -> mask of all records of a folder."""
+    found = {}
+    for path in pathlib.Path(out).glob("*.tfrecord"):
+        for record in tfrecord.read(str(path)):
+            values = example.parse(record.data)
+            label = values["image/segmentation/class/encoded"][0]
+            found[values["image/filename"][0].decode()] = images.plane(label)
+    return found
+
+
+def keys(layout, root):
+    return {s: [x.key for x in layout.samples(root, s)] for s in layout.splits(root)}
+
+
+@pytest.mark.parametrize("threshold", [0, 50, 127, 254])
+def test_a_mask_is_alpha_greater_than_the_threshold(root, out, threshold):
+    make(root, out, layout=Matting(alpha_threshold=threshold))
+    expected = alphas(root)
+    found = masks(out)
+    assert found.keys() == expected.keys()
+    for key, mask in found.items():
+        np.testing.assert_array_equal(mask, expected[key] > threshold)
+
+
+@pytest.mark.parametrize("threshold", [-1, 255, 256])
+def test_thresholds_that_divide_nothing_are_refused(threshold):
+    with pytest.raises(PlanError, match=f"--alpha-threshold {threshold}: expected 0 to 254"):
+        Matting(alpha_threshold=threshold)
+
+
+def test_the_threshold_belongs_to_the_recipe(root, out):
+    make(root, out, layout=Matting(alpha_threshold=50))
+    assert make(root, out, layout=Matting(alpha_threshold=50)).written == 0
+    assert make(root, out, layout=Matting(alpha_threshold=51), overwrite=True).kept == 0
+    assert manifest.load(out)["recipe"]["options"]["alpha_threshold"] == 51
+
+
+def test_no_shoot_is_in_two_splits(root):
+    found = keys(Matting(), root)
+    groups = {split: {key.partition("-")[0] for key in names} for split, names in found.items()}
+    assert groups.keys() == {"train", "val"}
+    assert not groups["train"] & groups["val"]
+    by_sample = keys(Matting(split_by="sample", val_fraction=0.5), root)
+    assert {*itertools.chain(*by_sample.values())} == {*itertools.chain(*found.values())}
+    assert by_sample != found
+
+
+@pytest.mark.parametrize("split_by", ["group", "sample"])
+def test_a_split_never_changes_when_others_are_added(tmp_path, split_by):
+    layout = Matting(split_by=split_by)
+    few = keys(layout, fakes.matting(tmp_path / "few", groups=6))
+    many = keys(layout, fakes.matting(tmp_path / "many", groups=12, photos=3))
+    for split, names in few.items():
+        assert set(names) <= set(many[split])
+
+
+def test_fraction_and_seed_decide_the_division(tmp_path):
+    root = fakes.matting(tmp_path, groups=60, photos=1)
+    assert keys(Matting(val_fraction=0), root).keys() == {"train"}
+    half = keys(Matting(val_fraction=0.5), root)
+    assert 18 <= len(half["val"]) <= 42
+    assert keys(Matting(val_fraction=0.5, split_seed=1), root) != half
+    with pytest.raises(PlanError, match=r"--val-fraction 1\.0"):
+        Matting(val_fraction=1.0)
+
+
+def test_stray_files_are_left_out_and_counted(root, out, run):
+    lonely = pathlib.Path(root, "matting/1803151818/matting_00000000/1803151818-00000009.png")
+    shutil.copy(lonely.with_name("1803151818-00000000.png"), lonely)
+    result = run("matting", root, out)
+    assert result.exit_code == 0
+    rows = [line.split() for line in result.stderr.splitlines()]
+    assert ["train", "3", f"{root}/clip_img/.DS_Store"] in [row[-3:] for row in rows]
+    assert ["train", "1", str(lonely)] in [row[-3:] for row in rows]
+    assert "16 records" in result.stdout
+
+
+def test_a_photo_without_a_matte_is_named(root, out, run):
+    os.remove(os.path.join(root, "matting/1803151819/matting_00000000/1803151819-00000001.png"))
+    result = run("matting", root, out)
+    assert result.exit_code == 1
+    assert "sample 1803151819-00000001" in result.stderr
+    assert "there is no such file" in result.stderr
+    assert run("matting", root, out, "--on-error", "skip").exit_code == 0
+    assert len(masks(out)) == 15
+
+
+def test_lists_of_four_paths(root, tmp_path, out):
+    lines = []
+    for path in sorted(pathlib.Path(root).glob("clip_img/*/*/*.jpg")):
+        if path.name[0] == ".":
+            continue
+        matte = str(path.relative_to(root)).replace("clip_", "matting_").replace(".jpg", ".png")
+        matte = matte.replace("matting_img", "matting")
+        lines.append(f"{path.relative_to(root)}@{matte}@{matte}@{matte}")
+    pathlib.Path(root, "train.txt").write_text("\n".join(lines[:5]) + "\n")
+    pathlib.Path(root, "val.txt").write_text("\r\n".join(lines[5:7]))
+    pathlib.Path(root, "readme.txt").write_text("no list")
+    assert {k: len(v) for k, v in keys(Matting(), root).items()} == {"train": 5, "val": 2}
+    make(root, out, layout=Matting())
+    expected = alphas(root)
+    for key, mask in masks(out).items():
+        np.testing.assert_array_equal(mask, expected[key] > 50)
+    pathlib.Path(root, "val.txt").write_text("a@b@../c@d\n")
+    with pytest.raises(LayoutError, match=r"val.txt, line 1: .* expected image@rgba@alpha@mask"):
+        keys(Matting(), root)
+
+
+def test_flat_folders(tmp_path, out):
+    for folder in ("photos", "mattes"):
+        (tmp_path / "flat" / folder).mkdir(parents=True)
+    alpha = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    PHOTO.resize((16, 16)).save(tmp_path / "flat/photos/a.jpg")
+    Image.fromarray(alpha).save(tmp_path / "flat/mattes/a.png")
+    layout = Matting(images="photos", alphas="mattes", val_fraction=0)
+    make(layout.find(str(tmp_path / "flat")), out, layout=layout)
+    np.testing.assert_array_equal(masks(out)["a"], alpha > 50)
+    with pytest.raises(PlanError, match="found one of them"):
+        Matting(images="photos")
+
+
+def test_photos_of_one_name_are_named(root):
+    path = pathlib.Path(root, "clip_img/1803151818/clip_00000000/1803151818-00000000.jpg")
+    other = pathlib.Path(root, "clip_img/1803151818/clip_00000001")
+    other.mkdir()
+    shutil.copy(path, other)
+    with pytest.raises(LayoutError, match="expected photos of different names"):
+        keys(Matting(), root)
+
+
+def test_folders_without_photos(tmp_path):
+    with pytest.raises(LayoutError, match="found neither clip_img nor lists"):
+        Matting().find(str(tmp_path))
+    (tmp_path / "clip_img").mkdir()
+    with pytest.raises(LayoutError, match="found no photo"):
+        Matting().splits(str(tmp_path))
+
+
+def test_alpha():
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    grey = Image.fromarray(ramp)
+    both = PHOTO.resize((16, 16)).convert("RGBA")
+    both.putalpha(grey)
+    for image in (grey, both, both.convert("LA")):
+        np.testing.assert_array_equal(mattes.alpha(save(image)), ramp)
+    for image, kind in ((PHOTO, "PNG"), (PHOTO.convert("P"), "PNG"), (PHOTO, "JPEG")):
+        with pytest.raises(ImageError, match="without alpha"):
+            mattes.alpha(save(image, kind))
+
+
+@pytest.mark.shared
+def test_real_mattes(shared, out):
+    make(shared / "matting/matting_human_half", out, layout=Matting(val_fraction=0))
+    expected = alphas(shared / "matting/matting_human_half")
+    found = masks(out)
+    assert found.keys() == expected.keys()
+    for key, mask in found.items():
+        np.testing.assert_array_equal(mask, expected[key] > 50)
+
+
+@pytest.mark.shared
+def test_real_flat_folders_by_grey_and_by_rgba(shared, out):
+    """The alpha of the cut-out is the grey alpha, or 1 more."""
+    root = shared / "matting" / "p3m"
+    found = []
+    for folder in ("alpha", "color_rgba"):
+        layout = Matting(images="original", alphas=folder, val_fraction=0)
+        make(root, f"{out}-{folder}", layout=layout)
+        found.append(masks(f"{out}-{folder}"))
+    assert len(found[0]) == 3
+    for key, mask in found[0].items():
+        expected = np.asarray(Image.open(root / f"alpha/{key}.png").convert("L"))
+        np.testing.assert_array_equal(mask, expected > 50)
+        assert not (mask & ~found[1][key] & 1).any()
+
+
+def test_a_text_with_an_address_is_no_list(tmp_path, run):
+    root = fakes.matting(tmp_path)
+    pathlib.Path(root, "README.txt").write_text("Mail to me@example.org.\nOr you@example.org.\n")
+    assert run("matting", root, tmp_path / "out").exit_code == 0

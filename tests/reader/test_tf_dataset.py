@@ -1,0 +1,489 @@
+import io
+import itertools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import dsbuild
+from dsbuild import images
+from dsbuild.errors import PlanError
+from dsbuild.layouts.classes import Classes
+from dsbuild.reader import records
+from dsbuild.reader.tf import dataset
+from tests.conftest import make
+from tests.layouts.test_layouts import DRAWN
+from tests.support import fakes, stores
+
+Failed = tf.errors.InvalidArgumentError
+
+
+@pytest.fixture
+def built(voc, out):
+    make(voc, out, splits=("train", "val"), shards=3, extras=("laplacian",))
+    return out
+
+
+@pytest.fixture(autouse=True)
+def fresh_indexes():
+    records._index.cache_clear()
+
+
+def names(samples):
+    return [sample["image_name"].numpy().decode() for sample in samples]
+
+
+def keys(path, split=None):
+    return [sample.key for sample in dsbuild.open(path, split)]
+
+
+def test_pixels_are_those_of_the_sources(voc, built):
+    found = list(dsbuild.tf_dataset(built, "train"))
+    assert names(found) == keys(built, "train")
+    for sample in found:
+        key = sample["image_name"].numpy().decode()
+        photo = Image.open(os.path.join(voc, "JPEGImages", f"{key}.jpg"))
+        mask = np.asarray(Image.open(os.path.join(voc, "SegmentationClass", f"{key}.png")))
+        np.testing.assert_array_equal(sample["image"], np.asarray(photo.convert("RGB")))
+        np.testing.assert_array_equal(sample["label"], mask[..., None])
+        assert (sample["width"], sample["height"]) == photo.size
+
+
+@pytest.mark.parametrize("form", ["int64", "png16", "raw16"])
+def test_extras_are_the_same_in_every_form(voc, tmp_path, form):
+    out = str(tmp_path / form)
+    make(voc, out, splits=("val",), extras=(f"laplacian:{form}", "edges", f"sobel:{_sobel(form)}"))
+    for one, other in zip(dsbuild.tf_dataset(out), dsbuild.open(out), strict=True):
+        for name in ("laplacian", "edges", "sobel"):
+            expected = getattr(other, name)[..., None]
+            assert one[name].dtype == expected.dtype
+            np.testing.assert_array_equal(one[name], expected)
+
+
+def _sobel(form):
+    return "raw16" if form == "int64" else form
+
+
+def test_extras_that_records_lack_are_computed(voc, built, tmp_path):
+    plain, wanted = str(tmp_path / "plain"), ("laplacian", "canny:low=50", "edges:width=2")
+    make(voc, plain, splits=("val",))
+    make(voc, str(tmp_path / "stored"), splits=("val",), extras=wanted)
+    stored = dsbuild.tf_dataset(str(tmp_path / "stored"))
+    for one, other in zip(dsbuild.tf_dataset(plain, extras=wanted), stored, strict=True):
+        assert set(one) == set(other)
+        for name in one:
+            assert one[name].dtype == other[name].dtype
+            np.testing.assert_array_equal(one[name], other[name])
+    with pytest.raises(PlanError, match="extra trimap is computed from the alpha, which the rec"):
+        dsbuild.tf_dataset(plain, extras=["trimap"])
+    with pytest.raises(PlanError, match="no such extra; there are laplacian"):
+        dsbuild.tf_dataset(plain, extras=["laplace"])
+
+
+@pytest.mark.parametrize("given", DRAWN, ids=repr)
+def test_every_layout_is_as_the_reader_has_it(given, tmp_path, out):
+    extras = {"matting": ("alpha", "trimap"), "classes": ()}.get(given.name, ("edges", "distance"))
+    make(DRAWN[given][0](tmp_path / "data"), out, layout=given, extras=extras)
+    found = list(dsbuild.tf_dataset(out, "train"))
+    assert names(found) == keys(out, "train")
+    for one, other in zip(found, dsbuild.open(out, "train"), strict=True):
+        for name in ("image", "label", *extras):
+            expected = np.asarray(getattr(other, name))
+            np.testing.assert_array_equal(one[name], expected.reshape(one[name].shape))
+
+
+def classes_of(tmp_path):
+    for name, count in (("cat", 2), ("dog", 3)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (8, 9), (i, 0, 0)).save(tmp_path / "data" / name / f"{i}.png")
+    make(str(tmp_path / "data"), str(tmp_path / "out"), layout=Classes())
+    return str(tmp_path / "out")
+
+
+def test_one_class_an_image(tmp_path):
+    data = dsbuild.tf_dataset(classes_of(tmp_path), as_supervised=True)
+    features, label = data.element_spec
+    assert (features["image"].shape, label.shape, label.dtype) == ((9, 8, 3), (), tf.int64)
+    assert [int(label) for _, label in data] == [0, 0, 1, 1, 1]
+    assert [int(one["image"][0, 0, 0]) for one, _ in data] == [0, 1, 0, 1, 2]
+
+
+def test_samples_without_labels(voc, out):
+    fakes.write_list(voc, "test", ["a"])
+    photos = os.path.join(voc, "JPEGImages")
+    shutil.copy(os.path.join(photos, "2007_000000.jpg"), os.path.join(photos, "a.jpg"))
+    make(voc, out, splits=("train", "test"))
+    assert "label" not in dsbuild.tf_dataset(out, "test").element_spec
+    assert "label" in dsbuild.tf_dataset(out, "train").element_spec
+    for splits in (None, "test+train", "train+test"):
+        with pytest.raises(PlanError, match="samples with labels beside those of split"):
+            dsbuild.tf_dataset(out, splits)
+    with pytest.raises(PlanError, match=r"no label in record .*expected pairs"):
+        dsbuild.tf_dataset(out, "test", as_supervised=True)
+
+
+def test_parts_and_shares(built):
+    assert names(dsbuild.tf_dataset(built, "val[:2]+train[50%:]")) == keys(
+        built, "val[:2]+train[50%:]"
+    )
+    for count in (1, 2, 5, 20):
+        shares = [
+            names(dsbuild.tf_dataset(built, "train", seed=3, index=i, count=count))
+            for i in range(count)
+        ]
+        assert sorted(itertools.chain(*shares)) == sorted(keys(built, "train"))
+    assert dsbuild.tf_dataset(built, "train").cardinality() == 12
+    assert dsbuild.tf_dataset(built, "train", seed=1, repeat=3, start=5).cardinality() == 31
+    assert dsbuild.tf_dataset(built, repeat=None).cardinality() == tf.data.INFINITE_CARDINALITY
+    with pytest.raises(PlanError, match="share 2 of 2"):
+        dsbuild.tf_dataset(built, index=2, count=2)
+    with pytest.raises(PlanError, match="no sample in 'train\\[3:3\\]'"):
+        dsbuild.tf_dataset(built, "train[3:3]")
+    with pytest.raises(PlanError, match="no split 'test'"):
+        dsbuild.tf_dataset(built, "test")
+
+
+@pytest.mark.parametrize("window", [1, 4, 100])
+def test_every_epoch_has_an_order_of_its_own(built, window):
+    data = dsbuild.tf_dataset(built, "train", seed=1, window=window)
+    orders = [names(data) for _ in range(8)]
+    assert all(sorted(order) == sorted(keys(built, "train")) for order in orders)
+    # In windows of 1 there are but the six orders of three shards.
+    assert len({tuple(order) for order in orders}) > (1 if window == 1 else 7)
+    again = dsbuild.tf_dataset(built, "train", seed=1, window=window, repeat=2)
+    assert names(again) == names(
+        dsbuild.tf_dataset(built, "train", seed=1, window=window, repeat=2)
+    )
+    assert names(again) != names(
+        dsbuild.tf_dataset(built, "train", seed=2, window=window, repeat=2)
+    )
+
+
+@pytest.mark.parametrize("start", [0, 5, 12, 17, 24])
+def test_a_run_goes_on_where_it_was_left(built, start):
+    whole = names(dsbuild.tf_dataset(built, "train", seed=7, repeat=2))
+    rest = dsbuild.tf_dataset(built, "train", seed=7, repeat=2, start=start)
+    assert names(rest) == whole[start:]
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 3), (2, 3), (1, 2)])
+@pytest.mark.parametrize("seed", [None, 7])
+def test_a_share_goes_on_where_it_was_left(built, index, count, seed):
+    asked = {"seed": seed, "repeat": 3, "index": index, "count": count}
+    whole = names(dsbuild.tf_dataset(built, "train", **asked))
+    for start in (1, 4, 7, 100):
+        assert names(dsbuild.tf_dataset(built, "train", start=start, **asked)) == whole[start:]
+
+
+def test_orders_are_of_seed_and_epoch_alone(built):
+    def found(iterations, chance):
+        tf.random.set_seed(chance)
+        data = dsbuild.tf_dataset(built, "train", seed=7, repeat=None)
+        for _ in range(iterations):
+            next(iter(data))
+        return names(data.take(36))
+
+    first = found(0, 0)
+    assert first == found(0, 1) == found(3, 0)
+    tf.random.set_seed(None)
+    epochs = [tuple(first[i : i + 12]) for i in (0, 12, 24)]
+    assert len(set(epochs)) == 3
+    assert all(sorted(one) == sorted(keys(built, "train")) for one in epochs)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=5), st.integers(1, 40), st.integers(0, 9))
+@settings(deadline=None, max_examples=20)
+def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, seed):
+    if not sum(blocks):
+        return
+    found = list(dataset.ordered(blocks, seed, window, 2).as_numpy_iterator())
+    total = sum(blocks)
+    for epoch in (found[:total], found[total:]):
+        assert sorted(epoch) == list(range(total))
+    if window == 1:
+        stops = np.cumsum(blocks)
+        parts = {tuple(range(stop - size, stop)) for size, stop in zip(blocks, stops, strict=True)}
+        at = 0
+        while at < total:
+            part = next(part for part in parts if part and part[0] == found[at])
+            assert tuple(found[at : at + len(part)]) == part
+            at += len(part)
+
+
+def test_an_iterator_is_saved_and_restored(built, tmp_path):
+    data = dsbuild.tf_dataset(built, "train", seed=7, repeat=2)
+    iterator = iter(data)
+    first = names(next(iterator) for _ in range(7))
+    saved = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "state"))
+    rest = names(iterator)
+    again = iter(dsbuild.tf_dataset(built, "train", seed=7, repeat=2))
+    tf.train.Checkpoint(iterator=again).read(saved)
+    assert names(again) == rest
+    assert len(first + rest) == 24
+
+
+def test_a_cache_on_a_store_is_refused(built):
+    with pytest.raises(PlanError, match="cache: found s3://bucket/x, expected a local folder"):
+        dsbuild.tf_dataset(built, "val", cache="s3://bucket/x/")
+
+
+@pytest.mark.parametrize("cache", [True, "files"])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_what_is_cached_is_the_same(built, tmp_path, cache, seed):
+    path = cache if cache is True else str(tmp_path / cache)
+    data = dsbuild.tf_dataset(built, "val", cache=path, seed=seed, repeat=2)
+    expected = {sample.key: sample.image for sample in dsbuild.open(built, "val")}
+    for _ in range(2):
+        found = list(data)
+        assert sorted(names(found)) == sorted([*expected] * 2)
+        for sample in found:
+            key = sample["image_name"].numpy().decode()
+            np.testing.assert_array_equal(sample["image"], expected[key])
+
+
+def test_any_order_has_every_sample(built):
+    data = dsbuild.tf_dataset(built, "train", deterministic=False, parallel=4)
+    assert sorted(names(data)) == sorted(keys(built, "train"))
+
+
+def flip(path, record, at):
+    offset, size = records.index(path)[record]
+    with open(path, "r+b") as file:
+        file.seek(offset + at % size)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+    return offset
+
+
+@pytest.mark.parametrize("at", [0, 9, 12, 500, -3])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_flipped_bit_is_named_with_file_and_record(built, at, deterministic):
+    data = dsbuild.tf_dataset(built, "val", deterministic=deterministic)
+    path = os.path.join(built, "val-00001-of-00003.tfrecord")
+    offset = flip(path, 1, at)
+    with pytest.raises(Failed, match=f"{path}: record 1 at byte {offset}: found bytes that are da"):
+        list(data)
+
+
+def test_a_shard_that_was_cut_or_removed_is_named(built):
+    data = dsbuild.tf_dataset(built, "val")
+    path = os.path.join(built, "val-00001-of-00003.tfrecord")
+    os.truncate(path, os.path.getsize(path) - 20)
+    with pytest.raises(Failed, match=f"{path}: record 1 at byte"):
+        list(data)
+    os.remove(path)
+    with pytest.raises(Failed, match=f"{path}: record 0 at byte 0"):
+        list(data)
+
+
+def write(path, *features):
+    """Write records as others do."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for one in features:
+            made = {
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                for name, value in one.items()
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=made))
+            writer.write(example.SerializeToString())
+
+
+def record(key, image, label):
+    names = ("image/filename", "image/encoded", "image/segmentation/class/encoded")
+    return dict(zip(names, (key, image, label), strict=True))
+
+
+def png(pixels, palette=False):
+    plane = Image.fromarray(pixels)
+    plane = fakes.with_palette(plane) if palette else plane
+    data = io.BytesIO()
+    plane.save(data, "PNG")
+    return data.getvalue()
+
+
+PHOTO = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+PLANE = np.arange(20, dtype=np.uint8).reshape(4, 5)
+
+
+@pytest.mark.filterwarnings("ignore:.*found no index")
+def test_labels_with_a_palette_are_no_luma(tmp_path):
+    path = tmp_path / "val-00000-of-00001.tfrecord"
+    photo, jpeg = png(PHOTO), images.encode(PHOTO, 90)
+    write(
+        path,
+        record(b"grey", photo, png(PLANE)),
+        record(b"palette", jpeg, png(PLANE, palette=True)),
+        record(b"bits", photo, images.write(PLANE % 2)),
+    )
+    found = list(dsbuild.tf_dataset(str(tmp_path)))
+    assert names(found) == ["grey", "palette", "bits"]
+    for sample, plane in zip(found, (PLANE, PLANE, PLANE % 2), strict=True):
+        np.testing.assert_array_equal(sample["label"][..., 0], plane)
+    np.testing.assert_array_equal(found[0]["image"], PHOTO)
+    np.testing.assert_array_equal(found[1]["image"], images.decode(jpeg, images.header(jpeg)))
+
+
+@pytest.mark.filterwarnings("ignore:.*found no index")
+@pytest.mark.parametrize(
+    ("image", "label", "text"),
+    [
+        (images.encode(PHOTO, 90)[:-30], png(PLANE), "found bytes that are damaged"),
+        (images.encode(PHOTO, 90)[:200] + b"\xff\xd9", png(PLANE), ""),
+        (b"no image", png(PLANE), "found bytes that are damaged"),
+        (b"", png(PLANE), "found bytes that are damaged"),
+        (png(PHOTO), png(PLANE)[:-20], "found bytes that are damaged"),
+        (png(PHOTO), images.encode(PHOTO, 90), "found bytes that are damaged"),
+        (png(PHOTO), png(PLANE[1:]), "found a label or an extra of another size"),
+        (png(PHOTO), png(PLANE.T), "found a label or an extra of another size"),
+    ],
+)
+def test_what_does_not_decode_is_named(tmp_path, image, label, text):
+    path = tmp_path / "val-00000-of-00001.tfrecord"
+    good = record(b"good", png(PHOTO), png(PLANE))
+    write(path, good, record(b"bad", image, label), good)
+    data = dsbuild.tf_dataset(str(tmp_path))
+    with pytest.raises(Failed, match=f"{path}: record 1 at byte .*: {text}" if text else None):
+        list(data)
+
+
+@pytest.mark.filterwarnings("ignore:.*found no index")
+def test_a_record_that_lacks_a_feature_is_named(tmp_path):
+    path = tmp_path / "val-00000-of-00001.tfrecord"
+    good = record(b"good", png(PHOTO), png(PLANE))
+    bad = {name: value for name, value in good.items() if "class" not in name}
+    write(path, good, bad)
+    with pytest.raises(Failed, match=f"{path}: record 1 at byte"):
+        list(dsbuild.tf_dataset(str(tmp_path)))
+
+
+def test_devices_share_batches(built):
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    data = dsbuild.tf_dataset(built, "train").map(lambda sample: sample["image_name"])
+    found = strategy.experimental_distribute_dataset(data.batch(4))
+    assert [key.decode() for batch in found for key in batch.numpy()] == keys(built, "train")
+
+
+WORKER = """
+import sys, tensorflow as tf
+config = tf.data.experimental.service.WorkerConfig(dispatcher_address=sys.argv[1])
+worker = tf.data.experimental.service.WorkerServer(config)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("policy", ["OFF", "DYNAMIC"])
+def test_workers_of_the_data_service_read(built, policy):
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, address],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert worker.stdout.readline() == b"ready\n"
+        data = dsbuild.tf_dataset(built, "train", seed=1)
+        sharing = getattr(service.ShardingPolicy, policy)
+        found = list(data.apply(service.distribute(sharing, dispatcher.target)))
+    finally:
+        worker.communicate(timeout=30)
+    assert sorted(names(found)) == sorted(keys(built, "train"))
+    assert all(sample["image"].shape[-1] == 3 for sample in found)
+
+
+def test_objects_of_a_store(built):
+    url = "memory://decode/out"
+    stores.upload(pathlib.Path(built), url)
+    for one, other in zip(
+        dsbuild.tf_dataset(url, "val"), dsbuild.tf_dataset(built, "val"), strict=True
+    ):
+        for name in other:
+            np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.shared
+@pytest.mark.filterwarnings("ignore:.*found no index")
+def test_real_shards_of_deeplab(shared):
+    path = str(shared / "tfrecords/takayu99_voc/tfrecord")
+    found = 0
+    for one, other in zip(dsbuild.tf_dataset(path), dsbuild.open(path), strict=True):
+        np.testing.assert_array_equal(one["image"], other.image)
+        np.testing.assert_array_equal(one["label"][..., 0], other.label)
+        assert one["image_name"].numpy().decode() == other.key
+        found += 1
+    assert found
+
+
+def test_tensorflow_is_imported_for_its_door_alone():
+    code = "import dsbuild, sys; dsbuild.open; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("cache", [True, "files"])
+@pytest.mark.parametrize(
+    "asked", [{"repeat": 2}, {"repeat": 3, "start": 7, "index": 1, "count": 2}]
+)
+def test_a_cache_changes_no_order(built, tmp_path, cache, asked):
+    path = cache if cache is True else str(tmp_path / cache)
+    expected = names(dsbuild.tf_dataset(built, "train", seed=3, window=4, **asked))
+    data = dsbuild.tf_dataset(built, "train", seed=3, window=4, cache=path, **asked)
+    assert [names(data) for _ in range(3)] == [expected] * 3
+    assert expected[:6] != expected[-6:]
+
+
+def test_what_is_cached_is_not_decoded_again(built, tmp_path):
+    for cache in (True, str(tmp_path / "files")):
+        data = dsbuild.tf_dataset(built, "val", cache=cache, repeat=2)
+        shards = list(pathlib.Path(built).glob("val-*"))
+        first = [sample["image"].numpy() for sample in data]
+        away = [shard.rename(shard.with_suffix(".away")) for shard in shards]
+        again = [sample["image"].numpy() for sample in data]
+        for path, shard in zip(away, shards, strict=True):
+            path.rename(shard)
+        for one, other in zip(first, again, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_cached_files_that_were_cut_or_are_of_other_data_are_not_believed(built, tmp_path):
+    asked = {"cache": str(tmp_path / "files"), "extras": ["canny"]}
+    data = dsbuild.tf_dataset(built, "val", **asked)
+    expected = [sample["image"].numpy() for sample in data]
+    files = sorted(path for path in (tmp_path / "files").rglob("*") if path.is_file())
+    assert len(files) == len(expected)
+    files[0].write_bytes(files[0].read_bytes()[:-5])
+    files[1].write_bytes(b"")
+    files[2].write_bytes(files[2].read_bytes()[:-1] + b"?")
+    for one, image in zip(data, expected, strict=True):
+        np.testing.assert_array_equal(one["image"], image)
+    assert names(dsbuild.tf_dataset(built, "train", **asked)) == keys(built, "train")
+    assert "canny" not in next(iter(dsbuild.tf_dataset(built, "val", cache=asked["cache"])))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [({}, 1), ({"repeat": 2}, 2), ({"repeat": 2, "start": 12}, 1), ({"cache": True}, 1)],
+)
+def test_workers_of_the_data_service_divide_epochs(built, asked, expected):
+    service = tf.data.experimental.service
+    dispatcher = service.DispatchServer()
+    address = dispatcher.target.partition("://")[2]
+    config = service.WorkerConfig(dispatcher_address=address)
+    workers = [service.WorkerServer(config) for _ in range(2)]
+    data = dsbuild.tf_dataset(built, "train", seed=1, **asked)
+    found = data.apply(service.distribute("distributed_epoch", dispatcher.target))
+    for _ in range(2):
+        assert sorted(names(found)) == sorted(keys(built, "train") * expected)
+    assert len(workers) == 2

@@ -1,0 +1,189 @@
+"""No text of a data set leads out of a folder, or says anything to a terminal."""
+
+import ast
+import io
+import os
+import pathlib
+import posixpath
+import tarfile
+import unicodedata
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dsbuild.inspect import tables
+from dsbuild.storage import safe_text
+
+ROOT = pathlib.Path(__file__).parents[2]
+HOSTILE = [
+    "../../../../tmp/evil",
+    "/tmp/evil",
+    "a/../../b",
+    "..",
+    ".",
+    "",
+    "/",
+    "a/",
+    "a//b",
+    "..\\..\\evil",
+    "C:\\evil",
+    "C:/evil",
+    "a\0b",
+    "nul",
+    "con.txt",
+    "name.",
+    "name ",
+    "...",
+    "x\ny",
+    "\x1b]0;title\x07",
+    "\u202ecod.exe",
+    "\udcff\udc80",
+    "\x9b31m",
+    "a" * 5000,
+    "a/" * 5000,
+    "é" * 400,
+]
+TEXTS = st.text(st.characters(codec=None)) | st.text(
+    "./\\:%~ aU\0\x1b\u202e\udcff\x9bé", max_size=9
+)
+
+
+def hostile(test):
+    """Run a test of one text on the texts above, too."""
+    for words in HOSTILE:
+        test = example(words)(test)
+    return given(TEXTS)(test)
+
+
+@hostile
+def test_a_stem_is_one_plain_name(key):
+    name = safe_text.stem(key)
+    assert name
+    assert name not in (".", "..")
+    assert not set(name) & set('/\\:*?"<>|\0')
+    assert len(name.encode()) <= 255 - len("-12345-median_frequency.png")
+    assert safe_text.text(name) == name
+    assert name[-1] not in ". "
+
+
+@hostile
+def test_a_path_stays_where_it_is_put(key):
+    path = safe_text.path(key)
+    assert posixpath.normpath(path) == path
+    assert not path.startswith(("/", "../"))
+    for name in path.split("/"):
+        assert name not in (".", "..")
+        assert len(name.encode()) < 240
+    assert len(path.encode()) < 1000
+
+
+@hostile
+def test_tars_are_unpacked_to_where_they_are_asked_to(key):
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo(f"{safe_text.path(key)}.json"))
+    data.seek(0)
+    with tarfile.open(fileobj=data) as tar:
+        (member,) = tar.getmembers()
+        assert member.name == f"{safe_text.path(key)}.json"
+        tarfile.data_filter(member, os.path.realpath("/nowhere"))
+
+
+@given(st.lists(TEXTS, min_size=2, max_size=2, unique=True))
+@example(["a/b", "a%2Fb"])
+@example(["\x80", "\udc80"])
+@example(["\xff", "\udcff"])
+@example(["x" * 180, "x" * 181])
+@example(["x" * 181, "x" * 182])
+@example(["nul", "%6Eul"])
+def test_keys_that_differ_stay_apart(keys):
+    for name in (safe_text.stem, safe_text.path):
+        one, other = map(name, keys)
+        assert one != other
+
+
+def test_plain_keys_stay_as_they_are():
+    for key in (
+        "2007_000032",
+        "aachen/aachen_000000",
+        "a.b",
+        "München 3",
+        "日本　語",
+        "-x",
+        "\u0646\u0645\u06cc\u200c\u062e\u0648",
+    ):
+        assert safe_text.path(key) == key
+    assert unquote(safe_text.stem("a/b\\c:d")) == "a/b\\c:d"
+
+
+@hostile
+def test_a_line_is_one_line_that_says_nothing_to_a_terminal(words):
+    line = safe_text.text(words)
+    assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in line)
+    assert not any(unicodedata.bidirectional(c) in BIDI for c in line)
+    assert safe_text.text(line) == line
+    assert len(line) <= 4000
+    for line in safe_text.lines(words).split("\n"):
+        assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in line)
+
+
+BIDI = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+
+
+def test_cells_are_as_wide_as_they_look():
+    rows = [["class", "n"], ["\x1b[2Jx\n", "1"], ["y" * 5000, "2"]]
+    lines = tables.table(rows, "<>")
+    assert len(lines) == 3
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) < 1100
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dsbuild").rglob("*.py")), ids=lambda p: p.name)
+def test_all_that_is_printed_goes_through_one_door(path):
+    if path.relative_to(ROOT / "dsbuild").parts == ("cli", "base.py"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("print", "click.echo", "click.secho", "click.style"), node.lineno
+        if isinstance(node, ast.Attribute):
+            # What TensorFlow itself printed while it was imported is handed on.
+            assert ast.unparse(node) not in ("click.echo", "click.secho"), node.lineno
+
+
+# A spool reads its own temporary file; pipelines theirs, in a folder of a random name; workers and
+# their parent one another's messages.
+_OWN = {
+    "dsbuild/engines/workers.py",
+    "dsbuild/storage/spool.py",
+    "dsbuild/storage/serving.py",
+    "pipelines/jobs.py",
+    "pipelines/processes.py",
+}
+_RUNNING = {
+    "eval",
+    "exec",
+    "pickle.load",
+    "pickle.loads",
+    "torch.load",
+    "yaml.load",
+    "marshal.loads",
+}
+
+
+@pytest.mark.parametrize("top", ["dsbuild", "pipelines"])
+def test_nothing_that_is_read_is_run(top):
+    for path in sorted((ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            place = f"{path.relative_to(ROOT)}:{node.lineno}"
+            named = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            assert named.get("allow_pickle", "False") == "False", place
+            assert named.get("shell", "False") == "False", place
+            if str(path.relative_to(ROOT)) not in _OWN:
+                assert ast.unparse(node.func) not in _RUNNING, place
+            if ast.unparse(node.func).endswith("saving.load_model"):
+                assert named["safe_mode"] == "True", place

@@ -1,0 +1,74 @@
+import errno
+import functools
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsbuild.errors import StorageError
+from dsbuild.storage import spool
+from dsbuild.storage.spool import Spool, batches, ordered
+
+
+@given(st.lists(st.text()), st.integers(1, 9))
+def test_batches_hold_all_in_order(values, size):
+    found = list(batches(values, size))
+    assert [value for batch in found for value in batch] == values
+    assert all(len(batch) == size for batch in found[:-1])
+    assert all(found)
+
+
+@pytest.mark.parametrize("count", [0, 1, 1023, 1024, 5000])
+def test_a_spool_is_read_again_and_by_two_at_once(count):
+    found = Spool(str(i) for i in range(count))
+    want = [str(i) for i in range(count)]
+    assert len(found) == count
+    assert list(found) == list(found) == want
+    assert list(zip(found, found, strict=True)) == list(zip(want, want, strict=True))
+
+
+def test_a_spool_leaves_memory_for_a_file_without_a_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(spool, "_MEMORY", 100)
+    monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
+    found = Spool(range(10_000))
+    assert found._file._rolled
+    assert not list(tmp_path.iterdir())
+    assert list(found) == list(range(10_000))
+
+
+@given(st.lists(st.integers(0, 20)), st.integers(1, 9))
+def test_values_are_sorted_and_equals_keep_their_order(keys, run):
+    values = list(zip(keys, itertools.count()))
+    found = ordered(values, key=lambda value: value[0], run=run)
+    assert list(found) == sorted(values)
+
+
+def test_no_room_for_temporary_files_is_named(monkeypatch):
+    monkeypatch.setattr(spool, "_MEMORY", 100)
+    full = functools.partial(open, "/dev/full", "w+b")
+    monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda **_: full())
+    monkeypatch.setattr(spool.tempfile, "tempdir", "/full")
+    with pytest.raises(StorageError, match=r"^/full: .*No space left.*name another folder in TMP"):
+        list(Spool(range(10_000)))
+
+
+def test_no_folder_for_temporary_files_is_named(monkeypatch):
+    def nowhere():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/a']")
+
+    monkeypatch.setattr(spool, "_MEMORY", 100)
+    monkeypatch.setattr(spool.tempfile, "_get_default_tempdir", nowhere)
+    monkeypatch.setattr(spool.tempfile, "tempdir", None)
+    monkeypatch.setenv("TMPDIR", "/a")
+    with pytest.raises(StorageError, match=r"^/a: .*No usable .*name another folder in TMPDIR$"):
+        Spool(range(10_000))
+
+
+def test_errors_of_the_values_are_their_own():
+    def values():
+        yield 1
+        raise FileNotFoundError("theirs")
+
+    with pytest.raises(FileNotFoundError, match="theirs"):
+        Spool(values())

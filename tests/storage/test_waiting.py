@@ -1,0 +1,44 @@
+import time
+
+from dsbuild.engines import Job
+from dsbuild.storage import waiting
+
+
+def test_who_hears_of_a_wait():
+    heard = []
+    waiting.tell("a", "nobody hears this")
+    with waiting.heard_by(lambda *said: heard.append(said)):
+        waiting.tell("a", "one")
+        waiting.tell("a", "too soon")
+        waiting.tell("b", "two")
+        with waiting.heard_by(None):
+            waiting.tell("c", "silenced")
+        waiting.tell("a", "three")
+    waiting.tell("d", "nobody hears this")
+    assert heard == [("a", "one"), ("b", "two"), ("a", "three")]
+
+
+def test_it_is_said_again_after_a_while(monkeypatch):
+    monkeypatch.setattr(waiting, "_AGAIN", 0.1)
+    heard = []
+    with waiting.heard_by(lambda *said: heard.append(said)):
+        for _ in range(2):
+            waiting.tell("a", "it waits")
+            time.sleep(0.2)
+    assert heard == [("a", "it waits")] * 2
+
+
+def _wait(task, advance):
+    for number in range(50):
+        waiting.tell(f"store {task}", f"it waits {number}")
+        advance(1, 0)
+    waiting.tell("all", "it waits")
+    return task
+
+
+def test_a_parent_hears_of_its_workers_waits():
+    heard = []
+    with waiting.heard_by(lambda *said: heard.append(said)):
+        assert Job(range(4), _wait, 200, "waits").run(2) == [0, 1, 2, 3]
+    told = [(f"store {task}", "it waits 0") for task in range(4)]
+    assert sorted(heard) == [("all", "it waits"), *told]

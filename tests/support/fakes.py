@@ -1,0 +1,243 @@
+"""Draw tiny data sets as they are published.
+
+`python -m tests.support.fakes FOLDER` draws a VOC tree.
+
+Photos are smooth with some noise, so that they compress like photos; masks are ellipses
+of a class with a void border, as VOC's annotators drew them.
+"""
+
+import argparse
+import json
+import os
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from dsbuild.layouts.voc import Voc
+
+
+def photo(rng: np.random.Generator, width: int, height: int) -> Image.Image:
+    """Draw a smooth RGB picture with noise."""
+    coarse = rng.integers(0, 256, (4, 5, 3), np.uint8)
+    smooth = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    noise = rng.normal(0, 6, (height, width, 3))
+    return Image.fromarray((np.asarray(smooth) + noise).clip(0, 255).astype(np.uint8))
+
+
+def mask(
+    rng: np.random.Generator, width: int, height: int, classes: int = 21, border: int = 255
+) -> Image.Image:
+    """Draw a plane of class indices, mode L, with one to three objects."""
+    image = Image.new("L", (width, height), 0)
+    draw = ImageDraw.Draw(image)
+    for _ in range(rng.integers(1, 4)):
+        x, y = rng.integers(0, width), rng.integers(0, height)
+        a, b = rng.integers(width // 8 + 2, width // 3 + 3), rng.integers(3, height // 3 + 4)
+        box = [int(x - a), int(y - b), int(x + a), int(y + b)]
+        draw.ellipse(box, fill=int(rng.integers(1, classes)), outline=border, width=2)
+    return image
+
+
+def with_palette(plane: Image.Image) -> Image.Image:
+    """Return a plane as a palette image in VOC's colours."""
+    image = plane.copy()
+    image.putpalette([channel for colour in Voc.palette for channel in colour])
+    return image
+
+
+def voc(
+    folder: str | os.PathLike,
+    train: int = 12,
+    val: int = 6,
+    width: int = 60,
+    height: int = 44,
+    seed: int = 0,
+) -> str:
+    """Draw a VOCdevkit with lists train, val and trainval; return the folder VOC2012."""
+    root = os.path.join(folder, "VOCdevkit", "VOC2012")
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        os.makedirs(os.path.join(root, name), exist_ok=True)
+    rng = np.random.default_rng(seed)
+    keys = [f"2007_{i:06d}" for i in range(train + val)]
+    for i, key in enumerate(keys):
+        # Every third picture stands upright, as in the original.
+        size = (height, width) if i % 3 == 2 else (width, height)
+        photo(rng, *size).save(os.path.join(root, "JPEGImages", f"{key}.jpg"), quality=90)
+        label = with_palette(mask(rng, *size))
+        label.save(os.path.join(root, "SegmentationClass", f"{key}.png"))
+    for split, names in {"train": keys[:train], "val": keys[train:], "trainval": keys}.items():
+        write_list(root, split, names)
+    return root
+
+
+def sbd(folder: str | os.PathLike, train: list[str], val: list[str], seed: int = 0) -> str:
+    """Draw SBD's folder beside a VOC tree, which gets images that it lacks; return it.
+
+    Its labels have no void border, as its annotators drew them.
+    """
+    from scipy.io import savemat
+
+    root = os.path.join(folder, "benchmark_RELEASE", "dataset")
+    os.makedirs(os.path.join(root, "cls"))
+    rng = np.random.default_rng(seed)
+    for split, keys in {"train": train, "val": val}.items():
+        with open(os.path.join(root, f"{split}.txt"), "w") as file:
+            file.writelines(f"{key}\n" for key in keys)
+        for key in keys:
+            image = os.path.join(folder, "VOCdevkit", "VOC2012", "JPEGImages", f"{key}.jpg")
+            if not os.path.exists(image):
+                photo(rng, 60, 44).save(image, quality=90)
+            with Image.open(image) as opened:
+                plane = np.asarray(mask(rng, *opened.size, border=0))
+            savemat(
+                os.path.join(root, "cls", f"{key}.mat"),
+                {"GTcls": {"Segmentation": plane, "Boundaries": 0}},
+            )
+    return root
+
+
+def cityscapes(
+    folder: str | os.PathLike, train: int = 4, val: int = 2, test: int = 1, seed: int = 0
+) -> str:
+    """Draw a Cityscapes tree of small pictures with polygons; return its root."""
+    root = os.path.join(folder, "cityscapes")
+    rng = np.random.default_rng(seed)
+    number = 0
+    for split, count in {"train": train, "val": val, "test": test}.items():
+        for i in range(count):
+            city = ("zurich", "aachen")[i % 2]
+            key = f"{city}_{number:06d}_000019"
+            number += 1
+            for part in ("leftImg8bit", "gtFine"):
+                os.makedirs(os.path.join(root, part, split, city), exist_ok=True)
+            image = os.path.join(root, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
+            photo(rng, 64, 32).save(image)
+            path = os.path.join(root, "gtFine", split, city, f"{key}_gtFine_polygons.json")
+            with open(path, "w") as file:
+                json.dump(annotation(rng, 64, 32), file)
+    return root
+
+
+def annotation(rng: np.random.Generator, width: int, height: int) -> dict:
+    """Draw up an annotation with polygons of every kind, also over the border."""
+    names = ["road", "car", "cargroup", "polegroup", "license plate", "sky", "person", "caravan"]
+    names += ["persongroup", "out of roi", "rider", "unlabeled"]
+    shapes = []
+    for name in rng.permutation(names).tolist():
+        corners = rng.integers(1, 9) + 2
+        points = rng.integers((-9, -9), (width + 9, height + 9), (corners, 2)).tolist()
+        shapes.append({"label": name, "polygon": points})
+        if name == "sky":
+            shapes[-1]["deleted"] = 1
+    return {"imgHeight": height, "imgWidth": width, "objects": shapes}
+
+
+def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: int = 0) -> str:
+    """Draw a tree like aisegment's, with its stray files; return its root."""
+    root = os.path.join(folder, "matting_human_half")
+    rng = np.random.default_rng(seed)
+    for group in (str(1803151818 + i) for i in range(groups)):
+        photo_folder = os.path.join(root, "clip_img", group, "clip_00000000")
+        matte_folder = os.path.join(root, "matting", group, "matting_00000000")
+        os.makedirs(photo_folder)
+        os.makedirs(matte_folder)
+        for i in range(photos):
+            name = f"{group}-{i:08d}"
+            image = photo(rng, 30, 40)
+            image.save(os.path.join(photo_folder, f"{name}.jpg"))
+            # Most pixels are wholly opaque or wholly transparent, as in the original.
+            ramp = rng.integers(0, 256, (5, 4), np.uint8)
+            soft = Image.fromarray(ramp).resize((30, 40), Image.Resampling.BICUBIC)
+            alpha = soft.point(lambda value: 6 * (value - 128) + 128)
+            cut_out = Image.composite(image, Image.new("RGB", image.size), alpha)
+            cut_out.putalpha(alpha)
+            cut_out.save(os.path.join(matte_folder, f"{name}.png"))
+    for stray in (f"{photo_folder}/._{name}.jpg", f"{root}/matting/{group}/._matting_00000000"):
+        with open(stray, "wb") as file:
+            file.write(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    with open(os.path.join(root, "clip_img", ".DS_Store"), "wb") as file:
+        file.write(b"\0\0\0\1Bud1")
+    return root
+
+
+def pairs(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
+    """Draw folders images and labels, one below the other, of three classes and 255."""
+    root = os.path.join(folder, "pairs")
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        name = f"{'ab'[i % 2]}/{i:03d}"
+        for part in ("images", "labels"):
+            os.makedirs(os.path.join(root, part, name[0]), exist_ok=True)
+        ending = "png" if i % 3 else "jpg"
+        photo(rng, 40, 30).save(os.path.join(root, "images", f"{name}.{ending}"))
+        mask(rng, 40, 30, classes=3).save(os.path.join(root, "labels", f"{name}.png"))
+    return root
+
+
+def shapes(folder: str | os.PathLike, count: int = 24, side: int = 96, seed: int = 0) -> str:
+    """Draw pairs that can be learnt: discs, boxes and bars over textured ground, borders 255."""
+    root = os.path.join(folder, "shapes")
+    rng = np.random.default_rng(seed)
+    colours = np.array([(90, 120, 60), (200, 60, 50), (60, 80, 200), (220, 200, 70)])
+    rows, columns = np.mgrid[:side, :side]
+    for part in ("images", "labels"):
+        os.makedirs(os.path.join(root, part))
+    for i in range(count):
+        label = np.zeros((side, side), np.uint8)
+        wide = np.zeros((side, side), bool)
+        for value in rng.permutation([1, 2, 3])[: rng.integers(2, 4)].tolist():
+            y, x = rng.integers(side // 5, side - side // 5, 2)
+            half = rng.integers(side // 10, side // 5)
+            far = {
+                1: np.hypot(rows - y, columns - x) - half,
+                2: np.maximum(abs(rows - y), abs(columns - x)) - half,
+                3: np.maximum(abs(rows - y) - half / 3, abs(columns - x) - 2 * half),
+            }[value]
+            label[far <= 0] = value
+            wide |= abs(far) < 1
+        image = colours[label] + rng.normal(0, 18, (side, side, 1))
+        label[wide] = 255
+        for part, pixels in (("images", np.clip(image, 0, 255)), ("labels", label)):
+            file = os.path.join(root, part, f"{i:03d}.png")
+            Image.fromarray(pixels.astype(np.uint8)).save(file)
+    names = os.path.join(root, "classes.txt")
+    with open(names, "w") as file:
+        file.write("ground\ndisc\nbox\nbar\n")
+    return root
+
+
+def classes(
+    folder: str | os.PathLike,
+    counts: dict[str, int] | None = None,
+    splits: tuple[str, ...] = (),
+    seed: int = 0,
+) -> str:
+    """Draw a folder a class, in folders of splits or without any; return what holds them.
+
+    Every third picture is a PNG, every other one lies a folder deeper.
+    """
+    root = os.path.join(folder, "animals")
+    rng = np.random.default_rng(seed)
+    for split in splits or ("",):
+        for name, count in (counts or {"cat": 6, "dog": 4, "horse": 3}).items():
+            os.makedirs(os.path.join(root, split, name, "deeper"), exist_ok=True)
+            for i in range(count):
+                path = f"{'deeper/' if i % 2 else ''}{split[:1]}{i:03d}.{'jpg' if i % 3 else 'png'}"
+                photo(rng, 30 + i, 24).save(os.path.join(root, split, name, path))
+    return root
+
+
+def write_list(root: str, split: str, lines: list[str]) -> None:
+    """Write a list of a VOC tree, one line an entry."""
+    with open(os.path.join(root, "ImageSets", "Segmentation", f"{split}.txt"), "w") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("--samples", type=int, default=60)
+    parser.add_argument("--size", type=int, nargs=2, default=(500, 375))
+    options = parser.parse_args()
+    count = options.samples
+    print(voc(options.folder, count * 2 // 3, count - count * 2 // 3, *options.size))

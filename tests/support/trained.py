@@ -1,0 +1,37 @@
+"""Runs with drawn weights, made without training."""
+
+import os
+
+import numpy as np
+
+from dsbuild.train import checkpoint, dataset, model, runs
+from dsbuild.train.settings import Settings
+from tests.support.backends import drawn
+
+
+def canvas(plane, stride=16, fill=127.5, least=1):
+    """Return a plane (h, w, c), float32, padded to sizes of k stride + 1."""
+    sizes = [max(side, least) for side in plane.shape[:2]]
+    pads = [
+        (0, -(-(size - 1) // stride) * stride + 1 - side)
+        for size, side in zip(sizes, plane.shape, strict=False)
+    ]
+    channels = np.broadcast_to(fill, plane.shape[-1:])
+    planes = [
+        np.pad(plane[..., i].astype(np.float32), pads, constant_values=value)
+        for i, value in enumerate(channels)
+    ]
+    return np.stack(planes, -1)
+
+
+def run(folder, tfrecord, seed=0, which=runs.BEST, **settings):
+    """Make the folder of a run over a folder of TFRecords; return its path."""
+    asked = Settings(**({"backbone": "tiny", "crop": 33} | settings))
+    path, known = os.path.join(folder, "run"), dataset.of(str(tfrecord))
+    if not os.path.isdir(path):  # which would remove other weights
+        runs.begin(path, asked, known)
+    network = model.build(**runs.architecture(asked, known))
+    drawn(network, seed)
+    variables = checkpoint.names(network.variables)
+    checkpoint.save(os.path.join(path, which), variables, {"step": 7})
+    return path

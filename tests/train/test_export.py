@@ -1,0 +1,426 @@
+import io
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dsbuild
+from dsbuild.cli import main
+from dsbuild.errors import DsbuildError, ModelError, TrainError
+from dsbuild.extras import functions
+from dsbuild.images import display as viewed
+from dsbuild.train import checkpoint, dataset, model, runs
+from dsbuild.train.export import formats, graph, photo
+from dsbuild.train.export import run as export
+from dsbuild.train.predict.predictor import How, Predictor
+from dsbuild.train.settings import Settings
+from tests.support import fakes
+from tests.support.backends import fresh as alone
+from tests.support.backends import on_torch
+
+
+def untrained(root, kind="voc", **asked):
+    """Return the folder of a run whose weights are random."""
+    source = getattr(fakes, kind)(root)
+    out, run = str(root / "out"), str(root / "run")
+    if kind == "voc":
+        source = str(source)
+    found = CliRunner().invoke(main, [kind, str(source), out, "--quiet"])
+    assert found.exit_code == 0, found.output
+    asked = Settings(backbone="tiny", crop=97, momentum=0.0, dropout=0.0, **asked)
+    known = dataset.of(out)
+    runs.begin(run, asked, known)
+    network = model.build(**runs.architecture(asked, known))
+    # Normalised by what pictures make of random weights, pixels differ in their class.
+    images = photos(97, 97, 4).astype(np.float32)
+    plane = np.asarray(graph.Laplacian()(images))
+    inputs = [images, plane] if asked.gradient else images
+    for _ in range(2):
+        network(inputs, training=True)
+    for variable in network.variables:
+        if variable.path.startswith("logits/kernel"):
+            variable.assign(np.random.default_rng(3).normal(0, 1, variable.shape))
+    names = checkpoint.names(network.variables)
+    checkpoint.save(os.path.join(run, runs.BEST), names, {"step": 1})
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def branched(tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("branched"), gradient=True, resize=(49, 97, 8))
+
+
+def photos(height, width, count=2):
+    rng = np.random.default_rng(height)
+    return np.stack([np.asarray(fakes.photo(rng, width, height)) for _ in range(count)])
+
+
+def classes(run, images, how=None):
+    """Return what the run's own model makes of images, one by one."""
+    predictor = Predictor(runs.load(run), how or How())
+    return np.stack([predictor.classes(image) for image in images])
+
+
+def fresh(form, path, batches, folder):
+    """Return what a process that knows nothing else makes of batches."""
+    source, out = str(folder / "in.npz"), str(folder / "out.npz")
+    np.savez(source, *batches)
+    command = [sys.executable, "-m", "dsbuild.train.export.formats", form, path, source, out]
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    with np.load(out) as found:
+        return list(found.values())
+
+
+def test_the_laplacian_of_a_served_model_is_that_of_the_extra():
+    rng = np.random.default_rng(1)
+    for shape in ((1, 1, 3), (1, 7, 3), (5, 1, 3), (2, 2, 3), (3, 7, 3), (64, 51, 3)):
+        image = rng.integers(0, 256, shape, np.uint8)
+        found = np.asarray(graph.Laplacian()(image[None]))[0, ..., 0]
+        assert np.array_equal(found, functions.laplacian(image))
+    shades = np.arange(256, dtype=np.uint8)
+    cube = np.stack(np.meshgrid(shades, shades[::5], shades[::5]), -1).reshape(256, -1, 3)
+    found = np.asarray(graph.Laplacian()(cube[None]))[0, ..., 0]
+    assert np.array_equal(found, cv2.Laplacian(cv2.cvtColor(cube, cv2.COLOR_RGB2GRAY), cv2.CV_16S))
+
+
+@pytest.mark.parametrize(
+    ("form", "which"),
+    [
+        pytest.param("saved_model", "branched", marks=pytest.mark.slow),
+        ("onnx", "run"),
+        pytest.param("keras", "branched", marks=pytest.mark.slow),
+        pytest.param("onnx", "branched", marks=pytest.mark.slow),
+        pytest.param("saved_model", "run", marks=pytest.mark.slow),
+    ],
+)
+def test_images_of_any_size_have_the_classes_of_the_run(form, which, request, tmp_path):
+    run = request.getfixturevalue(which)
+    found = export.export(run, str(tmp_path / "out"), form, check=False)
+    assert found == export.Exported(str(tmp_path / "out" / f"model{formats.ENDINGS[form]}"), None)
+    batches = [photos(75, 101), photos(129, 97, count=1)]
+    for images, seen in zip(batches, fresh(form, found.path, batches, tmp_path), strict=True):
+        expected = classes(run, images)
+        assert seen.dtype == np.int32
+        assert len(np.unique(expected)) > 2
+        assert np.mean(seen == expected) >= 0.999
+    labels = json.loads((tmp_path / "out" / "labels.json").read_text())
+    assert labels["classes"][15] == "person"
+    assert labels["palette"]["15"] == [192, 128, 128]
+
+
+def test_lite_models_take_images_of_one_size(run, tmp_path):
+    out = str(tmp_path / "out")
+    found = export.export(run, out, "tflite", size=(65, 81))
+    assert found.agreement >= 0.999
+    images = photos(65, 81)
+    (seen,) = fresh("tflite", found.path, [images], tmp_path)
+    assert np.mean(seen == classes(run, images)) >= 0.999
+
+
+@pytest.mark.slow
+def test_saved_models_take_files_as_they_are(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "saved_model", check=False).path
+    (image,) = photos(75, 101, count=1)
+    found = tf.saved_model.load(path)
+    data = tf.io.encode_png(image)
+    seen = found.signatures["image_bytes"](image_bytes=data)["classes"].numpy()
+    assert np.mean(seen == classes(run, [image])[0]) >= 0.999
+
+
+@pytest.mark.slow
+def test_classifiers_and_mattes_are_served(tmp_path):
+    for kind, asked in (("classes", {}), ("matting", {"sigmoid": True, "loss": "bce"})):
+        folder = tmp_path / kind
+        folder.mkdir()
+        run = untrained(folder, kind, **asked)
+        found = export.export(run, str(folder / "out"), "saved_model")
+        assert found.agreement >= 0.999
+        images = photos(75, 101)
+        (seen,) = fresh("saved_model", found.path, [images], folder)
+        assert np.mean(seen == classes(run, images)) >= 0.999
+
+
+def test_names_of_another_model_are_not_written_over(run, tmp_path):
+    labels = tmp_path / "out" / "labels.json"
+    labels.parent.mkdir()
+    labels.write_text('{"classes": ["lamp"]}')
+    with pytest.raises(TrainError, match=r"labels.json: stands already, of a model of other"):
+        export.export(run, str(tmp_path / "out"), "keras", check=False)
+    assert [path.name for path in labels.parent.iterdir()] == ["labels.json"]
+    export.export(run, str(tmp_path / "out"), "keras", check=False, overwrite=True)
+    assert "person" in labels.read_text()
+
+
+ON_TORCH = """
+import sys
+import numpy as np, torch
+import dsbuild
+from dsbuild.train import runs
+from dsbuild.train.predict.predictor import Predictor
+from dsbuild.train.export import formats as forms
+
+run, path, source, out = sys.argv[1:]
+images = np.load(source)["images"]
+predictor = Predictor(runs.load(run))
+assert isinstance(predictor.trained.model, torch.nn.Module)
+served = forms.load("keras", path)
+np.savez(out, own=predictor.classes(images), served=served(images))
+"""
+
+
+def test_a_run_and_its_export_are_opened_on_torch(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
+    images = photos(75, 101)
+    np.savez(tmp_path / "in.npz", images=images)
+    on_torch(ON_TORCH, run, path, tmp_path / "in.npz", tmp_path / "found.npz")
+    expected = classes(run, images)
+    with np.load(tmp_path / "found.npz") as found:
+        for seen in found.values():
+            assert np.mean(seen == expected) >= 0.999
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (2, 2), (9, 13)])
+def test_laplacians_are_those_of_the_extra(size):
+    image = photos(*size, 1)[0]
+    found = np.asarray(graph.Laplacian()(image[None]))[0, ..., 0]
+    np.testing.assert_array_equal(found, functions.laplacian(image))
+
+
+def test_what_stands_in_the_way_is_named(run, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "model.onnx").write_text("mine")
+    with pytest.raises(TrainError, match=r"model.onnx: stands already; give another folder, or"):
+        export.export(run, str(out), "onnx")
+    with pytest.raises(TrainError, match=r"size: found one for keras"):
+        export.export(run, str(out), "keras", size=(3, 3))
+    with pytest.raises(TrainError, match=r"expected the folder of a run"):
+        export.export(str(out), str(tmp_path / "other"), "keras")
+    monkeypatch.setitem(export._MODULES, "tf2onnx", "there_is_no_such_module")
+    with pytest.raises(TrainError, match=r"found no tf2onnx; run pip install 'dsbuild\[serve\]'"):
+        export.export(run, str(tmp_path / "other"), "onnx")
+    assert (out / "model.onnx").read_text() == "mine"
+    assert os.listdir(out) == ["model.onnx"]
+
+
+def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
+    def other(network, path):
+        for variable in network.variables:
+            if variable.path.startswith("logits/bias"):
+                variable.assign_add(np.linspace(0, 9, 21))
+        network.save(path)
+        for variable in network.variables:
+            if variable.path.startswith("logits/bias"):
+                variable.assign_add(-np.linspace(0, 9, 21))
+
+    monkeypatch.setitem(formats._WRITERS, "keras", other)
+    with pytest.raises(TrainError, match=r"keras: found .*% of all classes as the run's"):
+        export.export(run, str(tmp_path / "out"), "keras")
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_the_command_tells_records_from_runs(run, tmp_path):
+    def told(*arguments):
+        found = CliRunner().invoke(main, ["export", *arguments])
+        assert found.exit_code == 1
+        return found.stderr
+
+    out = str(tmp_path / "out")
+    assert "found a run, expected --to saved_model, keras" in told(run, out, "--to", "parquet")
+    assert "found no run of `dsbuild train`" in told(out, out, "--to", "onnx")
+
+
+ODD = ((1, 1), (1, 2000), (2000, 1), (500, 375))
+
+
+def odd(run, form, folder, **asked):
+    """Assert that what is exported has the classes of the run in images of odd sizes."""
+    batches = [photos(*size, count=1) for size in ODD]
+    if form == "tflite":
+        seen = []
+        for number, (size, images) in enumerate(zip(ODD, batches, strict=True)):
+            out = str(folder / str(number))
+            path = export.export(run, out, form, size=size, check=False, **asked).path
+            seen += fresh(form, path, [images], folder)
+    else:
+        path = export.export(run, str(folder / "out"), form, check=False, **asked).path
+        seen = fresh(form, path, batches, folder)
+    how = How(size=asked.get("least"))
+    for images, found in zip(batches, seen, strict=True):
+        expected = classes(run, images, how)
+        assert found.shape == expected.shape == images.shape[:3]
+        assert np.mean(found == expected) >= 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["saved_model", "keras", "onnx", "tflite"])
+@pytest.mark.parametrize("least", [None, 513])
+def test_classes_of_odd_sizes_are_those_of_the_run(run, form, least, tmp_path):
+    odd(run, form, tmp_path, least=least)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["saved_model", "onnx", "tflite"])
+def test_classes_of_odd_sizes_that_are_resized_are_those_of_the_run(branched, form, tmp_path):
+    odd(branched, form, tmp_path)
+
+
+def test_sizes_that_are_checked_are_around_the_bounds():
+    assert {(1, 1), (75, 101)} <= set(export._sizes(()))
+    found = export._sizes((81, 513, 2))
+    for low, high in ((min(size), max(size)) for size in found[5:]):
+        assert 1 <= low <= high <= 518
+    assert any(min(size) < 81 for size in found[5:])
+    assert any(min(size) > 513 for size in found)
+    assert any(min(size) < 81 and max(size) > 513 for size in found)
+
+
+def test_dimensions_of_onnx_have_names(run, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = export.export(run, str(tmp_path / "out"), "onnx", check=False).path
+    graph = onnx.load(path).graph
+    named = [
+        [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]
+        for value in (*graph.input, *graph.output)
+    ]
+    assert named == [["batch", "height", "width", 3], ["batch", "height", "width"]]
+
+
+def jpeg(image, orientation=None, order="big"):
+    """Return the bytes of a JPEG whose EXIF block says how it is turned."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    exif = b""
+    if orientation is not None:
+        mark, endian = (b"MM\0*", ">") if order == "big" else (b"II*\0", "<")
+        entries = struct.pack(f"{endian}HHIHH", 0x010F, 3, 1, 9, 0)
+        entries += struct.pack(f"{endian}HHIHH", 0x0112, 3, 1, orientation, 0)
+        exif = b"Exif\0\0" + mark + struct.pack(f"{endian}IH", 8, 2) + entries + bytes(4)
+    Image.fromarray(image).save(data, "JPEG", quality=85, exif=exif)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("orientation", [None, *range(10)])
+def test_photos_have_the_pixels_that_predict_sees(orientation):
+    (image,) = photos(29, 43, count=1)
+    for order in ("big", "little"):
+        data = jpeg(image, orientation, order)
+        found = photo.pixels(tf.constant(data)).numpy()
+        np.testing.assert_array_equal(found, viewed.pixels(data))
+    assert found.shape[:2] == ((43, 29) if orientation in (5, 6, 7, 8) else (29, 43))
+
+
+def test_photos_of_other_formats_have_the_pixels_that_predict_sees():
+    from PIL import Image
+
+    (image,) = photos(29, 43, count=1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for form, options in (("PNG", {}), ("PNG", {"exif": exif}), ("GIF", {}), ("BMP", {})):
+        data = io.BytesIO()
+        Image.fromarray(image).save(data, form, **options)
+        found = photo.pixels(tf.constant(data.getvalue())).numpy()
+        np.testing.assert_array_equal(found, viewed.pixels(data.getvalue()))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow says of such EXIF
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 200), st.binary(max_size=12))
+def test_damaged_exif_is_no_orientation(at, junk):
+    (image,) = photos(16, 24, count=1)
+    whole = jpeg(image, 6)
+    block = whole.index(b"Exif")
+    data = whole[: block + 6 + at % 38] + junk + whole[block + 6 + at % 38 + len(junk) :]
+    try:
+        expected = viewed.pixels(data)
+    except DsbuildError:
+        return
+    np.testing.assert_array_equal(photo.pixels(tf.constant(data)), expected)
+
+
+@pytest.mark.slow
+def test_saved_models_take_batches_of_files(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "saved_model", check=False).path
+    served = tf.saved_model.load(path)
+    call = served.signatures["image_bytes"]
+    images = [photos(75, 101, count=1)[0], photos(40, 120, count=1)[0]]
+    files = [jpeg(images[0], 6), jpeg(images[1])]
+    found = call(image_bytes=tf.constant(files))["classes"].numpy()
+    assert found.shape == (2, 101, 120)
+    for plane, data in zip(found, files, strict=True):
+        expected = classes(run, [viewed.pixels(data)])[0]
+        height, width = expected.shape
+        assert np.mean(plane[:height, :width] == expected) >= 0.999
+        assert (np.delete(plane, np.s_[:height], 0) == formats.OUTSIDE).all()
+        assert (plane[:, width:] == formats.OUTSIDE).all()
+        alone = call(image_bytes=tf.constant(data))["classes"].numpy()
+        np.testing.assert_array_equal(alone, plane[:height, :width])
+    assert call(image_bytes=tf.constant(files[:1]))["classes"].shape == (1, 101, 75)
+
+
+def test_a_keras_file_is_loaded_after_importing_dsbuild(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
+    load = "import sys, numpy as np\n{}\nprint(model(np.zeros((1, 33, 35, 3), 'uint8')).shape)"
+    code = "import keras, dsbuild\nmodel = keras.saving.load_model(sys.argv[1])"
+    assert "(1, 33, 35)" in alone(load.format(code), path)
+    model = dsbuild.load_model(path)
+    images = photos(33, 35)
+    np.testing.assert_array_equal(model.predict_on_batch(images), classes(run, images))
+
+
+def test_files_with_code_are_refused_and_not_run(tmp_path):
+    touched = tmp_path / "touched"
+    inputs, name = keras.Input((3,)), str(touched)
+    evil = keras.layers.Lambda(lambda x: __import__("os").mkdir(name) or x, output_shape=(3,))
+    path = str(tmp_path / "evil.keras")
+    keras.Model(inputs, evil(inputs)).save(path)
+    if touched.exists():
+        touched.rmdir()
+    with pytest.raises(ModelError, match=r"evil\.keras: found no model that dsbuild exported"):
+        dsbuild.load_model(path)
+    with pytest.raises(ModelError, match=r"found other weights than those of tiny"):
+        model.build(backbone="tiny", weights=path)
+    assert not touched.exists()
+
+
+class Evil:
+    """What runs code where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.h5", "a.weights.h5", "a.ckpt", "a.keras", "a.pt"])
+def test_pickles_are_refused_and_not_run(run, name, tmp_path):
+    touched, path = tmp_path / "touched", tmp_path / name
+    evil = np.array([Evil(str(touched))], object)
+    if name.endswith(".npz"):
+        np.savez(path, **{"logits/kernel": evil, "meta": evil}, allow_pickle=True)
+    else:
+        path.write_bytes(pickle.dumps(Evil(str(touched))))
+    with pytest.raises(ModelError, match="found other weights than those of tiny"):
+        model.build(backbone="tiny", weights=str(path))
+    if name.endswith(".npz"):
+        with pytest.raises(TrainError, match="found no whole checkpoint of dsbuild"):
+            checkpoint.load(str(path))
+    assert not touched.exists()

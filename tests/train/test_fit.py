@@ -1,0 +1,520 @@
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from dsbuild import storage
+from dsbuild.cli import main
+from dsbuild.errors import DsbuildError, StorageError, TrainError
+from dsbuild.format import manifest
+from dsbuild.train import checkpoint, dataset, runs
+from dsbuild.train.fit import batches
+from dsbuild.train.fit import run as fit
+from dsbuild.train.metrics.confusion import Confusion
+from dsbuild.train.metrics.evaluate import Scores, measure
+from dsbuild.train.predict.predictor import Predictor
+from dsbuild.train.settings import Settings
+from tests.support import fakes
+from tests.support.backends import fresh, on_torch
+
+QUICK = {
+    "backbone": "tiny",
+    "crop": 65,
+    "batch": 4,
+    "steps": 4,
+    "every": 2,
+    "optimiser": "adam",
+    "rate": 3e-3,
+    "val": "train[:2]",
+    "momentum": 0.8,
+}
+
+
+def quick(**asked):
+    return Settings(**QUICK | asked)
+
+
+def build(*arguments):
+    found = CliRunner().invoke(main, [*arguments, "--quiet"])
+    assert found.exit_code == 0, found.output
+    return arguments[2]
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """A folder of 24 drawn pairs of four classes, written by dsbuild."""
+    root = tmp_path_factory.mktemp("shapes")
+    source = fakes.shapes(root)
+    names = os.path.join(source, "classes.txt")
+    return build("pairs", source, str(root / "out"), "--classes", names)
+
+
+def last(run):
+    values, meta = checkpoint.load(os.path.join(run, runs.LAST))
+    return values, meta
+
+
+class Left(Exception):
+    """Ends a run as a user would: from outside, at a line."""
+
+
+@pytest.fixture(scope="module")
+def whole(shapes, tmp_path_factory):
+    """A run of four steps that nothing broke; its settings, with what has to be kept."""
+    asked = quick(schedule="plateau", plateau=3, patience=5, ema=0.9, hard_share=0.5, hard_steps=4)
+    run = str(tmp_path_factory.mktemp("whole") / "run")
+    lines = []
+    return asked, run, fit.train(shapes, run, asked, talk=lines.append), lines
+
+
+def test_a_run_holds_what_it_was_and_what_came_of_it(shapes, whole):
+    asked, run, found, lines = whole
+    assert sorted(os.listdir(run)) == sorted(
+        [".dsbuild", "best.npz", "last.npz", "log.csv", "metrics.json", "run.json", "settings.json"]
+    )
+    assert runs.settings_of(run) == asked
+    about = json.loads(pathlib.Path(run, runs.RUN).read_text())
+    assert about["facts"] == dataset.of(shapes).document()
+    assert about["versions"]["keras"]
+    with open(os.path.join(run, runs.LOG), newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert float(rows[-1]["val_mean_iou"]) == found["last"]["val_mean_iou"]
+    assert found == json.loads(pathlib.Path(run, runs.METRICS).read_text())
+    assert found["best"]["val_mean_iou"] == max(float(row["val_mean_iou"]) for row in rows)
+    assert len(lines) == 2
+    assert lines[1].startswith("step 4 of 4  loss ")
+    assert lines[1].endswith("images/s  0:00 left")
+
+
+def test_best_weights_are_the_averaged_ones_and_score_what_was_logged(shapes, whole):
+    _, run, found, _ = whole
+    trained = runs.load(run)
+    assert trained.step == found["best"]["step"]
+    held = batches.labelled(shapes, trained.settings, "val")
+    score = measure(Predictor(trained), held).confusion.mean_iou
+    assert score == pytest.approx(found["best"]["val_mean_iou"], abs=1e-9)
+    values, _ = last(run)
+    best, _ = checkpoint.load(os.path.join(run, runs.BEST))
+    assert not np.array_equal(values["logits/kernel"], best["logits/kernel"])
+    ended = checkpoint.weights(runs.load(run, runs.LAST).model)
+    np.testing.assert_array_equal(ended["logits/kernel"], values["averaged/logits/kernel"])
+    held = batches.labelled(shapes, trained.settings, "val")
+    score = measure(Predictor(runs.load(run, runs.LAST)), held).confusion.mean_iou
+    assert score == pytest.approx(found["last"]["val_mean_iou"], abs=1e-9)
+
+
+def test_a_run_that_was_left_ends_as_one_that_was_not(shapes, whole, tmp_path):
+    asked, run, found, _ = whole
+    again = str(tmp_path / "run")
+
+    def leave(line):
+        raise Left
+
+    with pytest.raises(Left):
+        fit.train(shapes, again, asked, talk=leave)
+    assert last(again)[1]["step"] == 2
+    lines = []
+    other = fit.train(shapes, again, asked, talk=lines.append)
+    assert lines[0] == f"{again}: goes on behind step 2"
+    assert len(lines) == 2
+    values, meta = last(run)
+    resumed, resumed_meta = last(again)
+    for name, value in values.items():
+        np.testing.assert_allclose(resumed[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert resumed_meta["kept"]["stop"]["wait"] == meta["kept"]["stop"]["wait"]
+    assert other["last"]["loss"] == pytest.approx(found["last"]["loss"], abs=1e-5)
+
+
+def test_a_finished_run_is_left_as_it_is(shapes, whole):
+    asked, run, found, _ = whole
+    before = {name: os.stat(os.path.join(run, name)).st_mtime_ns for name in os.listdir(run)}
+    lines = []
+    assert fit.train(shapes, run, asked, talk=lines.append) == found
+    assert lines == [f"{run}: its training is finished; give another folder to train anew"]
+    after = {name: os.stat(os.path.join(run, name)).st_mtime_ns for name in os.listdir(run)}
+    assert after == before
+
+
+def test_a_folder_of_something_else_is_named(shapes, whole, tmp_path):
+    asked, run, _, _ = whole
+    with pytest.raises(TrainError) as error:
+        fit.train(shapes, run, quick(batch=8), talk=print)
+    assert f"{run}: its run has " in str(error.value)
+    file = tmp_path / "file"
+    file.touch()
+    for folder, text in (
+        (shapes, "found no settings.json and run.json, expected the folder of a run"),
+        (str(file), "file: found a file, expected the folder of a run"),
+    ):
+        with pytest.raises(TrainError, match=text):
+            fit.train(shapes, folder, asked)
+    copy = str(tmp_path / "copy")
+    shutil.copytree(shapes, copy)
+    known = pathlib.Path(copy, "manifest.json")
+    text = known.read_text()
+    sha = json.loads(text)["splits"]["train"]["shards"][0]["sha256"]
+    document = json.loads(text.replace(sha, "0" * 64))
+    known.write_bytes(manifest.text(manifest.sealed(document)))
+    with pytest.raises(TrainError, match="is of other data, or the data was built anew"):
+        fit.train(copy, run, asked)
+
+
+def test_bad_input_is_named(shapes, tmp_path):
+    run = str(tmp_path / "run")
+    for path, asked, text in (
+        (str(tmp_path), quick(), r"found no manifest.json, expected a folder that dsbuild wrote"),
+        (shapes, quick(split="test"), r"split 'test': there is no split 'test', there are train"),
+        (
+            shapes,
+            quick(val="val"),
+            r"none by --val '', or divide one: --split 'train\[:90%\]' --val",
+        ),
+        (shapes, quick(val="train[:0]"), r"val 'train\[:0\]': found no sample"),
+        (shapes, quick(sigmoid=True, loss="bce"), r"sigmoid: found 4 classes, expected 2"),
+        (shapes, quick(val="", patience=3), r"val: found none, expected a split"),
+        (shapes, quick(weights=str(tmp_path / "none.h5")), r"none.h5: found no file of Keras"),
+        (shapes, quick(class_weights="median"), r"class weights median"),
+        (
+            shapes,
+            quick(freeze=("tail",)),
+            r"tail: found no such layers, expected one of aspp, back",
+        ),
+        (shapes, quick(freeze=("",)), r"freeze: found nothing that is left to train"),
+        (shapes, quick(weights=shapes), r"weights: .*: found no file of Keras, no checkpoint of"),
+        (shapes, quick(scales=(0.7, 1.3)), r"scale_step: found 0.25"),
+    ):
+        with pytest.raises(DsbuildError, match=text):
+            fit.train(path, run, asked)
+        assert not os.path.exists(run), f"{text}: left a run behind"
+
+
+def test_labels_that_are_no_classes_are_named_with_their_sample(shapes, tmp_path):
+    copy = str(tmp_path / "copy")
+    shutil.copytree(shapes, copy)
+    known = pathlib.Path(copy, "manifest.json")
+    document = json.loads(known.read_text())
+    for one in (document, *document["splits"].values()):
+        one["classes"] = one["classes"][:2]
+    known.write_bytes(manifest.text(manifest.sealed(document)))
+    text = r"^sample \d{3} label: found [23] expected 0 to 1, or 255, which is ignored$"
+    with pytest.raises(TrainError, match=text):
+        fit.train(copy, str(tmp_path / "run"), quick(val=""))
+
+
+def test_weights_that_are_no_numbers_are_named_before_the_first_step(shapes, whole, tmp_path):
+    run, asked = str(tmp_path / "run"), quick(weights=str(tmp_path / "base"))
+    shutil.copytree(whole[1], asked.weights)
+    path = os.path.join(asked.weights, runs.BEST)
+    values, meta = checkpoint.load(path)
+    values["aspp_0/kernel"][0, 0, 0, 0] = np.nan
+    checkpoint.save(path, values, meta)
+    with pytest.raises(TrainError, match="aspp_0/kernel: found values that are no numbers"):
+        fit.train(shapes, run, asked)
+    assert not os.path.exists(run)
+    with pytest.raises(TrainError, match="aspp_0/kernel: found values that are no numbers"):
+        runs.load(asked.weights)
+
+
+def test_crops_have_features_on_their_first_and_last_pixel(shapes, tmp_path):
+    run, lines = str(tmp_path / "run"), []
+    asked = quick(crop=40, steps=0, val="")
+    fit.train(shapes, run, asked, talk=lines.append)
+    assert lines[0] == (
+        "crop: 40 is no multiple of the output stride, 16, plus 1; takes 49, so that features lie "
+        "on the first and the last pixel"
+    )
+    assert runs.settings_of(run).crop == 49
+    # One of a version that took any crop goes on.
+    path = pathlib.Path(run, runs.SETTINGS)
+    path.write_text(path.read_text().replace('"crop": 49', '"crop": 40'))
+    known = dataset.of(shapes)
+    assert runs.stands(run, dataclasses.replace(asked, crop=49), known)
+
+
+def test_the_backbone_of_another_run_is_taken_alone(shapes, whole, tmp_path):
+    run, lines = str(tmp_path / "run"), []
+    asked = quick(steps=0, val="", weights=whole[1], initialize="backbone", depth=16)
+    fit.train(shapes, run, asked, talk=lines.append)
+    assert re.search(r"loaded \d+ variables$", lines[0])
+    (mine, _), (theirs, _) = (runs.weights(runs.file_of(one)) for one in (run, whole[1]))
+    for name in mine:
+        if name.startswith("backbone_"):
+            np.testing.assert_array_equal(mine[name], theirs[name])
+    assert mine["aspp_0/kernel"].shape != theirs["aspp_0/kernel"].shape
+
+
+@pytest.mark.parametrize(("backbone", "fill"), [("tiny", 127.5), ("resnet50", 123.68)])
+def test_crops_are_padded_with_what_the_backbone_takes_for_0(backbone, fill, shapes):
+    asked = quick(backbone=backbone)
+    assert batches.augmentation(asked, dataset.of(shapes)).fill[0] == fill
+
+
+@pytest.mark.slow
+def test_a_damaged_record_is_named(shapes, tmp_path):
+    copy = str(tmp_path / "copy")
+    shutil.copytree(shapes, copy)
+    (shard,) = pathlib.Path(copy).glob("train-*")
+    found = bytearray(shard.read_bytes())
+    found[len(found) // 2] ^= 255
+    shard.write_bytes(found)
+    text = r"train-00000-of-00001.tfrecord: record \d+ at byte \d+: found bytes that are damaged"
+    with pytest.raises(TrainError, match=text):
+        fit.train(copy, str(tmp_path / "run"), quick(val="", crop=33, steps=6))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(shapes, tmp_path):
+    run = str(tmp_path / "run")
+    asked = quick(optimiser="sgd", rate=1e30, val="")
+    with pytest.raises(TrainError, match=r"the loss is (nan|inf), expected a number; lower the"):
+        fit.train(shapes, run, asked)
+    assert runs.LAST not in os.listdir(run)
+    # The loss of a leg's last step is that of the weights before.
+    once = {"optimiser": "sgd", "val": "", "steps": 1, "every": 1}
+    with pytest.raises(TrainError, match=r"^step 1: weights of \S+ are no numbers, expected a num"):
+        fit.train(shapes, run, quick(rate=3e38, last_rate=100.0, **once))
+    assert {runs.LAST, runs.BEST}.isdisjoint(os.listdir(run))
+
+
+def test_the_gradient_branch_in_16_bits_takes_weights_of_another_run(shapes, whole, tmp_path):
+    lines = []
+    asked = quick(gradient=True, mixed=True, steps=2, freeze=("backbone",), loss="dice")
+    found = fit.train(shapes, str(tmp_path / "run"), asked, talk=lines.append)
+    assert np.isfinite(found["last"]["loss"])
+    with pytest.raises(TrainError, match=r"found shape .*, expected"):
+        fit.train(shapes, str(tmp_path / "other"), quick(weights=whole[1], depth=16))
+
+
+def test_what_an_earlier_start_left_is_not_taken_for_the_runs_own(shapes, whole, tmp_path):
+    run = str(tmp_path / "run")
+    shutil.copytree(whole[1], run)
+    os.unlink(os.path.join(run, runs.LAST))
+    asked = quick(steps=1, val="", ema=0.5, schedule="poly", dropout=0.0, weights=whole[1])
+    lines = []
+    found = fit.train(shapes, run, asked, talk=lines.append)
+    assert "loaded" in lines[0]
+    assert "best" not in found
+    assert runs.BEST not in os.listdir(run)
+    assert found["last"]["rate"] == pytest.approx(asked.rate)
+    values, _ = last(run)
+    used = checkpoint.weights(runs.load(run).model)
+    np.testing.assert_array_equal(used["logits/kernel"], values["averaged/logits/kernel"])
+    assert not any("seed" in name for name in used)
+    with storage.lock(os.path.join(run, runs.ROOM, "lock")):
+        os.unlink(os.path.join(run, runs.METRICS))
+        with pytest.raises(StorageError, match="run: another dsbuild is at work in this folder"):
+            fit.train(shapes, run, asked)
+
+
+def test_a_split_without_a_labelled_pixel_has_no_score(tmp_path):
+    source = fakes.shapes(tmp_path, 4, 40)
+    for path in pathlib.Path(source, "labels").iterdir():
+        Image.fromarray(np.full((40, 40), 255, np.uint8)).save(path)
+    names = os.path.join(source, "classes.txt")
+    out = build(
+        "pairs", source, str(tmp_path / "out"), "--classes", names, "--accept", "all-ignore"
+    )
+    with pytest.raises(TrainError, match="val: found no labelled pixel, expected some; name anot"):
+        fit.train(out, str(tmp_path / "run"), quick(steps=0, val="train"))
+
+
+def test_a_run_that_ends_with_one_class_for_all_says_so(shapes, tmp_path, monkeypatch):
+    found = Confusion(np.array([[9, 0, 0, 0], [4, 0, 0, 0], [0] * 4, [0] * 4]))
+    monkeypatch.setattr(fit, "measure", lambda *_: Scores(found))
+    found = fit.train(shapes, str(tmp_path / "run"), quick(steps=1, every=1))
+    assert found["note"].startswith("val: all is predicted as 'ground'")
+    assert fit.told("run", found).endswith(f"; {found['note']}")
+
+
+def test_mattes_are_trained_with_one_logit(tmp_path):
+    source = fakes.matting(tmp_path)
+    out = build("matting", source, str(tmp_path / "out"))
+    asked = quick(sigmoid=True, loss="bce_log_dice", steps=2, val="", crop=33)
+    found = fit.train(out, str(tmp_path / "run"), asked)
+    assert np.isfinite(found["last"]["loss"])
+    assert "best" not in found
+    assert runs.load(str(tmp_path / "run")).model.output_shape[-1] == 1
+
+
+def test_classes_of_images_are_trained(tmp_path):
+    source = fakes.classes(tmp_path)
+    out = build("classes", source, str(tmp_path / "out"))
+    asked = quick(steps=4, val="train", crop=33, scales=(1.0, 1.0), scale_step=0.0)
+    found = fit.train(out, str(tmp_path / "run"), asked)
+    assert np.isfinite(found["last"]["loss"])
+    assert found["best"]["val_accuracy"] >= found["last"]["val_accuracy"] >= 0
+    assert 0 <= found["last"]["accuracy"] <= 1
+    assert not any("mean_iou" in name for name in found["last"])
+    assert fit.told("run", found).startswith("run: 4 steps; best val accuracy 0.")
+    for wrong in ({"gradient": True}, {"pyramid": (0.5, 1.0)}):
+        with pytest.raises(TrainError, match=r"expected .* where images are one class"):
+            fit.train(out, str(tmp_path / "other"), dataclasses.replace(asked, **wrong))
+
+
+def test_tiny_learns_drawn_shapes(shapes, tmp_path):
+    asked = quick(
+        crop=97, batch=8, steps=240, every=60, val="train", scales=(1.0, 1.0), scale_step=0.0
+    )
+    found = fit.train(shapes, str(tmp_path / "run"), asked)
+    assert found["best"]["val_mean_iou"] > 0.8
+
+
+def test_one_class_alone_is_refused_before_anything_is_written(tmp_path):
+    source = fakes.shapes(tmp_path, 4, 40)
+    for path in pathlib.Path(source, "labels").iterdir():
+        Image.fromarray(
+            np.where(np.arange(1600).reshape(40, 40) < 800, 0, 255).astype(np.uint8)
+        ).save(path)
+    pathlib.Path(source, "classes.txt").write_text("building\n")
+    out = build("pairs", source, str(tmp_path / "out"), "--classes", f"{source}/classes.txt")
+    with pytest.raises(TrainError, match="found one class, 'building', expected two or more"):
+        fit.train(out, str(tmp_path / "run"), quick(val=""))
+    assert not os.path.exists(tmp_path / "run")
+
+
+TORCH = """
+import sys
+from dsbuild.train import fit
+from dsbuild.train.settings import Settings
+
+path, folder = sys.argv[1:]
+asked = Settings(backbone="tiny", crop=33, batch=2, steps=6, every=2, val="", dropout=0.5)
+
+class Left(Exception):
+    pass
+
+def leave(line):
+    raise Left
+
+fit.train(path, f"{folder}/whole", asked, quiet=True)
+try:
+    fit.train(path, f"{folder}/left", asked, talk=leave)
+except Left:
+    pass
+"""
+GO_ON = "\nfit.train(path, f'{folder}/left', asked, quiet=True)"
+
+
+@pytest.mark.slow
+def test_a_run_on_torch_that_was_left_ends_as_one_that_was_not_bit_for_bit(shapes, tmp_path):
+    on_torch(TORCH, shapes, tmp_path)
+    on_torch(TORCH.partition("fit.train(")[0] + GO_ON, shapes, tmp_path)
+    (whole, _), (left, _) = (last(str(tmp_path / name)) for name in ("whole", "left"))
+    for name, value in whole.items():
+        np.testing.assert_array_equal(left[name], value, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_ends_as_one_that_was_not(shapes, whole, tmp_path):
+    _, _, found, _ = whole
+    again = str(tmp_path / "run")
+    options = [
+        word
+        for name, value in (
+            QUICK | {"schedule": "plateau", "plateau": 3, "patience": 5, "ema": 0.9}
+        ).items()
+        for word in (f"--{name}", str(value))
+    ]
+    options += ["--hard-share", "0.5", "--hard-steps", "4"]
+    command = [sys.executable, "-m", "dsbuild", "train", shapes, "--run", again, *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    until = time.monotonic() + 120
+    while not os.path.exists(os.path.join(again, runs.LAST)) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert last(again)[1]["step"] == 2
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
+    assert "goes on behind step 2" in done.stdout
+    other = json.loads(pathlib.Path(again, runs.METRICS).read_text())
+    assert other["last"]["loss"] == pytest.approx(found["last"]["loss"], rel=1e-3)
+    assert other["last"]["val_mean_iou"] == pytest.approx(found["last"]["val_mean_iou"], abs=0.02)
+
+
+DEVICES = """
+import sys
+from dsbuild.train import fit
+from dsbuild.train.settings import Settings
+
+count, path, folder = int(sys.argv[1]), *sys.argv[2:]
+asked = Settings(
+    backbone="tiny", crop=65, batch=8, steps=4, every=2, dropout=0.0, momentum=0.8, rate=0.01,
+    val="train[:2]", ema=0.5, hard_share=0.5, hard_steps=4, clip=10.0,
+)
+
+class Left(Exception):
+    pass
+
+def leave(line):
+    raise Left
+
+whole = fit.train(path, f"{folder}/whole", asked, devices=count, quiet=True)
+try:
+    fit.train(path, f"{folder}/left", asked, devices=count, talk=leave)
+except Left:
+    pass
+left = fit.train(path, f"{folder}/left", asked, devices=count, quiet=True)
+print(*(found["last"][name] for found in (whole, left) for name in ("loss", "val_mean_iou")))
+"""
+
+
+@pytest.mark.slow
+def test_two_devices_do_what_one_does(shapes, tmp_path):
+    """Also when they are left and go on."""
+    found = [
+        [float(word) for word in fresh(DEVICES, count, shapes, tmp_path / str(count)).split()]
+        for count in (1, 2)
+    ]
+    for loss, score, loss_left, score_left in found:
+        assert loss_left == pytest.approx(loss, rel=1e-3)
+        assert score_left == pytest.approx(score, abs=0.02)
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-2)  # each chooses its hard pixels
+    assert found[1][1] == pytest.approx(found[0][1], abs=0.02)
+
+
+ONE_LOSS = """
+import sys
+import numpy as np, tensorflow as tf
+from dsbuild.train import devices, facts, fit
+from dsbuild.train.settings import Settings
+
+count, path, loss = int(sys.argv[1]), *sys.argv[2:]
+asked = Settings(backbone="tiny", batch=8, dropout=0.0, momentum=0.8, rate=0.01, loss=loss)
+spread = devices.strategy(count, asked.batch)
+assert spread.num_replicas_in_sync == count
+with spread.scope():
+    network, _ = fit.compiled(path, asked, facts.of(path), 4)
+rng = np.random.default_rng(0)
+images = rng.uniform(0, 255, (8, 65, 65, 3)).astype("float32")
+labels = rng.integers(0, network.output_shape[-1], (8, 65, 65, 1))
+for number, label in enumerate(labels):  # all of the last one, and of no other as much
+    label[: number * 9 + 2] = 255
+batch = images, labels
+found = network.fit(
+    tf.data.Dataset.from_tensors(batch).repeat(), steps_per_epoch=1, epochs=4, verbose=0
+)
+print(*found.history["loss"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["cross_entropy", "dice"])
+def test_two_devices_have_the_loss_of_one(shapes, loss):
+    """Also where one has fewer pixels that count."""
+    one, two = (
+        [float(word) for word in fresh(ONE_LOSS, count, shapes, loss).split()] for count in (1, 2)
+    )
+    assert len(one) == 4
+    assert two == pytest.approx(one, rel=1e-3)

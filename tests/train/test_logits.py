@@ -1,0 +1,150 @@
+"""A sharp edge stays where it is, at any size: a network whose features are pixels shows it."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from dsbuild.train import model, runs
+from dsbuild.train.dataset import Facts
+from dsbuild.train.model import backbones
+from dsbuild.train.predict import logits
+from dsbuild.train.settings import Settings
+
+QUICK = (65, 66, 80, 96, 97, 100, 127, 128, 129, 300)
+ALL = range(65, 301)
+
+
+def pixels():
+    """Return a backbone whose features are every stride-th pixel."""
+    image = x = keras.Input((None, None, 3))
+    for stride in (2, 4, 8, 16, 32):
+        x = layers.Conv2D(3, 1, 2, use_bias=False, name=f"take{stride}")(x)
+    return keras.Model(image, x, name="pixels")
+
+
+def seeing(monkeypatch, **settings):
+    """Return a run's model that tells light from dark by single pixels: of classes 0 and 1."""
+    known = backbones.Backbone(pixels, "take4", "take32", depth=3, published=False)
+    monkeypatch.setitem(backbones.BACKBONES, "tiny", known)
+    asked = Settings(backbone="tiny", crop=97, separable=False, rates=(), **settings)
+    facts = Facts("segmentation", ("dark", "light"), 255, {}, "")
+    network = model.build(**runs.architecture(asked, facts))
+    for variable in network.variables:
+        if variable.path.endswith("kernel"):
+            variable.assign(np.zeros(variable.shape))
+    kernels = {one.path.split("/")[0]: one for one in network.variables if "kernel" in one.path}
+
+    def through(name, source, sign=1.0):
+        """Let a layer's first two channels be one of its inputs, lighter and darker than 0."""
+        kernel = np.zeros(kernels[name].shape, np.float32)
+        middle = kernel.shape[0] // 2
+        for channel, factor in source.items():
+            kernel[middle, middle, channel[0], channel[1]] = sign * factor
+        kernels[name].assign(kernel)
+
+    for name in kernels:
+        if name.startswith("backbone_"):
+            through(name, {(0, 0): 1.0})
+    through("aspp_0", {(0, 0): 1.0, (0, 1): -1.0})
+    # Behind the pooled features; what is above 0 and below it are two channels of ReLU.
+    through("aspp_projection", {(3, 0): 1.0, (4, 1): 1.0})
+    for name in ("decoder_0", "decoder_1"):
+        if name in kernels:
+            through(name, {(0, 0): 1.0, (1, 1): 1.0})
+    through("logits", {(0, 1): 1.0, (1, 0): 1.0})
+    return runs.Trained(network, asked, facts, 1)
+
+
+def spans(trained):
+    """Return what takes an image to logits, not compiled for any size."""
+    entry = keras.Input((None, None, 3))
+    return keras.Model(entry, logits.logits(trained, [entry]))
+
+
+def error(network, size, axis, places):
+    """Return by how much the edges of images of one size are found beside their places."""
+    image = np.full((len(places), 1, size, 3), 60.0, np.float32)
+    for number, place in enumerate(places):
+        image[number, :, place:] = 195.0  # as far above the mean as that is below
+    if axis == 0:
+        image = image.transpose(0, 2, 1, 3)
+    found = np.asarray(network(image, training=False))
+    assert found.shape[:3] == image.shape[:3]
+    differences = (found[..., 1] - found[..., 0]).reshape(len(places), size)
+    errors = []
+    for place, difference in zip(places, differences, strict=True):
+        (turns,) = np.nonzero(np.diff(difference > 0))
+        assert len(turns) == 1, f"{size}: found {len(turns)} edges"
+        at = turns[0]
+        # Where the difference is 0, between the centres of two pixels.
+        crossing = at + difference[at] / (difference[at] - difference[at + 1])
+        errors.append(abs(crossing - (place - 0.5)))
+    return max(errors)
+
+
+def stay(monkeypatch, sizes, **settings):
+    """Assert that edges near both ends and in the middle are found where they are."""
+    trained = seeing(monkeypatch, **settings)
+    network, stride = spans(trained), trained.settings.output_stride
+    for size in sizes:
+        # Half-way between two features, which cannot tell from where else it may be.
+        cells = (0, size // stride // 2, (size - 1) // stride - 1)
+        places = [cell * stride + stride // 2 + 1 for cell in cells]
+        for axis in (0, 1):
+            assert error(network, size, axis, places) <= 0.501, (size, axis)
+
+
+@pytest.mark.parametrize("decoder", [True, False])
+@pytest.mark.parametrize("align_corners", [True, False])
+def test_a_sharp_edge_stays_where_it_is(monkeypatch, align_corners, decoder):
+    stay(monkeypatch, (65, 66, 96, 100, 128, 299), align_corners=align_corners, decoder=decoder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", [True, False])
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_a_sharp_edge_stays_where_it_is_at_any_size(
+    monkeypatch, output_stride, align_corners, decoder
+):
+    stay(
+        monkeypatch,
+        range(65, 301),
+        output_stride=output_stride,
+        align_corners=align_corners,
+        decoder=decoder,
+    )
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({}, {"scale": 0.5}),
+        ({}, {"scale": 1.3}),
+        ({}, {"mirrored": True}),
+        ({"pyramid": (0.5, 1.5), "merge": "mean"}, {"scale": 0.75, "mirrored": True}),
+        ({"resize": (97, 193, 4)}, {"scale": 0.75}),
+    ],
+    ids=str,
+)
+def test_no_scale_shifts_anything(monkeypatch, align_corners, settings, how):
+    trained = seeing(monkeypatch, align_corners=align_corners, decoder=False, **settings)
+    entry = keras.Input((None, None, 3))
+    network = keras.Model(entry, logits.logits(trained, [entry], **how))
+    for size in (161, 170):
+        ramp = np.linspace(0, 255, size, dtype=np.float32)
+        image = np.broadcast_to(ramp[:, None], (1, 131, size, 3))
+        found = np.asarray(network(image, training=False))[0, 64]
+        light = (found[:, 1] - found[:, 0] + 1) * 127.5
+        shift = (light - ramp)[48:-48] * (size - 1) / 255
+        assert np.abs(shift).max() < 0.5, size
+
+
+@pytest.mark.parametrize(
+    ("crop", "stride", "expected"),
+    [(96, 16, 97), (97, 16, 97), (512, 8, 513), (1, 16, 1), (2, 8, 9)],
+)
+def test_crops_have_features_on_their_first_and_last_pixel(crop, stride, expected):
+    assert Settings(crop=crop, output_stride=stride).aligned == expected

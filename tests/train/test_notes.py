@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+from dsbuild.errors import TrainError
+from dsbuild.train.dataset import Facts
+from dsbuild.train.fit import notes
+from dsbuild.train.metrics.confusion import Confusion
+
+KNOWN = Facts("segmentation", ("ground", "disc", "box"), 255, {}, "")
+
+
+def entry(*images):
+    return {"records": 9, "classes": [{"name": "", "images": count} for count in images]}
+
+
+def test_classes_that_no_image_has_are_named():
+    entries = {"train": entry(9, 2, 0), "val": entry(9, 0, 1), "test": entry(0, 0, 0)}
+    for split, expected in (
+        ("train", "no image of train has 'box', which the model cannot know"),
+        ("train+val", ""),
+        ("val[:50%]", "no image of val[:50%] has 'disc', which the model cannot know"),
+    ):
+        assert notes.absent(split, KNOWN, entries) == expected
+    with pytest.raises(TrainError, match="split 'test': found no label of any class"):
+        notes.absent("test", KNOWN, entries)
+    assert not notes.absent("bare", KNOWN, {"bare": {"records": 9}})
+
+
+def test_many_classes_are_counted():
+    known = Facts("segmentation", tuple("abcdefgh"), 255, {}, "")
+    found = notes.absent("train", known, {"train": entry(*[1] * 2, *[0] * 6)})
+    assert found.startswith("no image of train has 'c', 'd', 'e', 'f' and 2 more, ")
+
+
+def test_one_class_for_all_is_said_with_its_reasons():
+    label = np.array([0, 0, 1, 2])
+    found = notes.monotonous(Confusion.of(label, np.zeros(4, int), 3), KNOWN)
+    assert found.startswith("val: all is predicted as 'ground': the steps may be too few")
+    assert "--batch-norm-momentum" in found
+    for right in (Confusion.of(label, label, 3), Confusion.of(label * 0, label * 0, 3), None):
+        assert not notes.monotonous(right, KNOWN)

@@ -1,0 +1,93 @@
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dsbuild.errors import TrainError
+from dsbuild.train import settings
+from dsbuild.train.fit.losses import LOSSES
+from dsbuild.train.model import MERGES, STRIDES
+from dsbuild.train.model.backbones import BACKBONES
+from dsbuild.train.settings import Settings
+
+
+def choices(name):
+    (field,) = (one for one in dataclasses.fields(Settings) if one.name == name)
+    return field.metadata["choices"]
+
+
+def test_choices_are_those_of_the_registries():
+    assert set(choices("backbone")) == set(BACKBONES)
+    assert set(choices("loss")) == set(LOSSES)
+    assert set(choices("merge")) == set(MERGES)
+    assert set(choices("output_stride")) == set(STRIDES)
+
+
+@given(
+    st.builds(
+        Settings,
+        backbone=st.sampled_from(settings.BACKBONES),
+        rates=st.lists(st.integers(1, 99), max_size=4).map(tuple),
+        depth=st.none() | st.integers(1, 512),
+        pyramid=st.lists(st.floats(0.1, 4), min_size=1, max_size=3).map(tuple),
+        rate=st.floats(1e-9, 10),
+        steps=st.none() | st.integers(1, 10**9),
+        resize=st.just(()) | st.tuples(*[st.integers(1, 4096)] * 3),
+        freeze=st.lists(st.text(min_size=1)).map(tuple),
+        seed=st.integers(0, 2**31),
+    )
+)
+def test_settings_are_read_back_as_they_were(asked):
+    text = json.dumps(asked.document())
+    assert settings.read(json.loads(text), "here") == asked
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"batch": 0}, "batch: found 0, expected 1 and up"),
+        ({"rate": 0.0}, "rate: found 0.0, expected more than 0"),
+        ({"rate": math.nan}, "rate: found nan, expected a finite number"),
+        ({"epochs": math.inf}, "epochs: found inf, expected a finite number"),
+        ({"seed": 1 << 32}, "seed: found 4294967296, expected at most 4.29497e+09"),
+        ({"pyramid": ()}, "pyramid: found (), expected one scale or more, such as 0.5,1"),
+        ({"hard_steps": 5}, "hard_steps: found 5, expected 0 without hard_share"),
+        ({"schedule": "plateau", "patience": 5}, "patience: found 5, expected more than --plateau"),
+        ({"steps": 5, "warmup": 9}, "warmup: found 9, expected at most the steps"),
+        ({"flip": 1.5}, "flip: found 1.5, expected at most 1"),
+        ({"ema": 1.0}, "ema: found 1.0, expected less than 1"),
+        ({"scales": (1.0,)}, "scales: found (1.0,), expected two numbers, such as 0.5,2"),
+        ({"backbone": "vgg"}, "backbone: found 'vgg', expected one of mobilenet_v2, resnet50"),
+        ({"loss": "bce"}, "loss: found 'bce', expected bce or bce_log_dice with"),
+        ({"sigmoid": True}, "loss: found 'cross_entropy', expected bce or bce_log_dice with"),
+        ({"warmup": 5, "schedule": "plateau"}, "warmup: found 5, expected 0 with plateau"),
+        ({"loss": "dice", "hard_share": 0.5}, "hard_share: found 0.5, expected 1 with dice"),
+    ],
+)
+def test_what_contradicts_itself_is_named(given, told):
+    with pytest.raises(TrainError) as error:
+        Settings(**given)
+    assert str(error.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("document", "told"),
+    [
+        ([], "here: found none, expected the settings"),
+        ({"colour": 1}, "here: found colour, expected the settings"),
+        ({"batch": "8"}, "here: batch: found '8'"),
+        ({"batch": True}, "here: batch: found True"),
+        ({"rates": [1, "a"]}, "here: rates: found (1, 'a')"),
+    ],
+)
+def test_other_documents_are_named(document, told):
+    with pytest.raises(TrainError) as error:
+        settings.read(document, "here")
+    assert str(error.value).startswith(told)
+
+
+def test_settings_of_a_version_that_had_fewer_have_the_defaults():
+    assert settings.read({"batch": 4}, "here") == Settings(batch=4)
