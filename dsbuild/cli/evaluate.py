@@ -98,6 +98,7 @@ def evaluate(
     """
     with errors(WHOLE):
         awake()
+        from dsbuild.cli.text.train import evaluation_text
         from dsbuild.train.metrics import evaluate as evaluating
         from dsbuild.train.predict.predictor import How
 
@@ -116,4 +117,4 @@ def evaluate(
         if as_json:
             echo_json(found)
         elif not quiet:
-            echo(evaluating.told(found))
+            echo(evaluation_text(found))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from dsbuild.cli import main as commands
+from dsbuild.cli.commands import main as commands
 from dsbuild.layouts import LAYOUTS
 
 _PROGRAM = "python -m dsbuild.pipelines.build"

@@ -60,6 +60,7 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
         raise click.UsageError("--frames is of --camera, found none")
     with errors(WHOLE):
         awake()
+        from dsbuild.cli.text.train import prediction_lines
         from dsbuild.train import runs
         from dsbuild.train.predict import run as predicting
         from dsbuild.train.predict.predictor import How, Predictor
@@ -81,7 +82,7 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
         if asked["as_json"]:
             echo_json({"model": model, "step": trained.step, **found})
         elif not asked["quiet"]:
-            for line in predicting.told(found):
+            for line in prediction_lines(found):
                 echo_line(line)
         _fail(found)
 

@@ -101,6 +101,7 @@ def _command(**given: Any) -> None:
         from dsbuild.train import tensorflow_env
 
         tensorflow_env.quiet()
+        from dsbuild.cli.text.train import fit_text
         from dsbuild.train import runs
         from dsbuild.train.fit import run as fit
         from dsbuild.train.fit import tensorboard as events
@@ -127,7 +128,7 @@ def _command(**given: Any) -> None:
         if as_json:
             echo_json(found)
         elif not quiet:
-            echo(fit.told(run, found))
+            echo(fit_text(run, found))
 
 
 _OPTIONS = (

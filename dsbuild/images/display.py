@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from dsbuild import images
+from dsbuild.images import codec
 from dsbuild.images.header import excuse
 from dsbuild.images.transform import of
 
@@ -16,15 +16,15 @@ _ORIENTATION = 0x0112  # the tag of EXIF
 def pixels(data: bytes) -> np.ndarray:
     """Return an image of a file's bytes: uint8 (h, w, 3) RGB.
 
-    What may be stored as it is has the pixels of `images.decode`, all else those of
-    `images.convert`. Raises ImageError.
+    What may be stored as it is has the pixels of `codec.decode`, all else those of
+    `codec.convert`. Raises ImageError.
     """
-    if not images.foreign(data):
-        head = images.header(data)
-        if not images.refusal(head):
-            return images.turn(images.decode(data, head), head.orientation)
-    found, orientation = images.convert(data)
-    return images.turn(_coloured(found), orientation)
+    if not codec.foreign(data):
+        head = codec.header(data)
+        if not codec.refusal(head):
+            return codec.turn(codec.decode(data, head), head.orientation)
+    found, orientation = codec.convert(data)
+    return codec.turn(_coloured(found), orientation)
 
 
 def count(data: bytes) -> int:
@@ -42,7 +42,7 @@ def count(data: bytes) -> int:
 
 def opened(image: Image.Image) -> np.ndarray:
     """Return an image that Pillow opened, of any mode: uint8 (h, w, 3) RGB; raise ImageError."""
-    return images.turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
+    return codec.turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
 
 
 def picture(pixels: np.ndarray) -> Image.Image:

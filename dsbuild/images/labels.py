@@ -12,9 +12,8 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from dsbuild import images
 from dsbuild.errors import ImageError
-from dsbuild.images import palette, png
+from dsbuild.images import codec, palette, png
 from dsbuild.images.palette import RGB
 
 COLORMAP = "dsbuild pairs --colormap FILE, with lines such as `cat, 64, 64, 64`"
@@ -56,7 +55,7 @@ class Label(NamedTuple):
 
 def of(plane: np.ndarray, alpha: np.ndarray | None = None) -> Label:
     """Return a plane that no form of a file leaves in doubt as a label."""
-    return Label(plane, images.histogram(plane), alpha)
+    return Label(plane, codec.histogram(plane), alpha)
 
 
 def read(data: bytes, known: Mapping[int, RGB]) -> Label:
@@ -66,17 +65,17 @@ def read(data: bytes, known: Mapping[int, RGB]) -> Label:
     the data set's own; unknown ones stand for their indices. Three equal channels: their
     level. Raises ImageError for anything else: colours and lossy pixels are not classes.
     """
-    head = images.class_header(data)
+    head = codec.class_header(data)
     deep = head.model == "grey" and head.bits == 16
-    images.refuse_label(dataclasses.replace(head, bits=8) if deep else head)
+    codec.refuse_label(dataclasses.replace(head, bits=8) if deep else head)
     if head.model == "palette":
         return _of_palette(png.indices(data, head), *palette.read(data), head.bits == 8, known)
     if head.model == "grey":
         return _of_grey(data, head)
-    return _of_channels(images.own(data, head), head)
+    return _of_channels(codec.own(data, head), head)
 
 
-def is_plain(data: bytes, head: images.Header, known: Mapping[int, RGB]) -> bool:
+def is_plain(data: bytes, head: codec.Header, known: Mapping[int, RGB]) -> bool:
     """Tell by a PNG's header and palette alone whether its stored samples are its values."""
     if head.bits != 8 or head.model != "palette":
         return head.bits == 8 and head.model == "grey"
@@ -88,13 +87,13 @@ def is_plain(data: bytes, head: images.Header, known: Mapping[int, RGB]) -> bool
 
 def colours(data: bytes) -> np.ndarray:
     """Return the colours of a label, RGB uint8 (h, w, 3), its alpha dropped; raise ImageError."""
-    head = images.label_header(data)
-    images.refuse_label(head)
+    head = codec.label_header(data)
+    codec.refuse_label(head)
     if head.channels in (2, 4):
-        pixels = images.own(data, head)
+        pixels = codec.own(data, head)
         if _varies(pixels[..., -1]) and not _varies(pixels[..., :-1]):
             raise _in_alpha()
-    return images.decode(data, head)
+    return codec.decode(data, head)
 
 
 def above(label: Label, threshold: int) -> Label:
@@ -114,12 +113,12 @@ def above(label: Label, threshold: int) -> Label:
     return label.through(table)._replace(colours={})
 
 
-def _of_grey(data: bytes, head: images.Header) -> Label:
+def _of_grey(data: bytes, head: codec.Header) -> Label:
     if head.bits == 16:
         plane = _of_16_bits(np.asarray(png.load(data, head)))
-        return _levels(plane, images.histogram(plane))
+        return _levels(plane, codec.histogram(plane))
     plane = png.indices(data, head)
-    counts = images.histogram(plane)
+    counts = codec.histogram(plane)
     if head.bits == 8:
         return _levels(plane, counts)._replace(stored=True)
     step = 255 // ((1 << head.bits) - 1)
@@ -146,7 +145,7 @@ def _levels(plane: np.ndarray, counts: Mapping[int, int]) -> Label:
     return Label(plane, counts, colours={(value, value, value): value for value in counts})
 
 
-def _of_channels(pixels: np.ndarray, head: images.Header) -> Label:
+def _of_channels(pixels: np.ndarray, head: codec.Header) -> Label:
     """Return the level of equal channels, uint8 (h, w, c); alpha may not vary."""
     alpha = pixels[..., -1] if head.channels in (2, 4) else None
     shades = pixels if alpha is None else pixels[..., :-1]
@@ -165,7 +164,7 @@ def _of_channels(pixels: np.ndarray, head: images.Header) -> Label:
             kind="colours",
         )
     plane = np.ascontiguousarray(shades[..., 0])
-    return _levels(plane, images.histogram(plane))
+    return _levels(plane, codec.histogram(plane))
 
 
 def _of_palette(
@@ -179,7 +178,7 @@ def _of_palette(
 
     `whole` says that indices have 8 bits.
     """
-    counts = images.histogram(indices)
+    counts = codec.histogram(indices)
     as_stored = Label(indices, counts, stored=whole)
     used = {value: entries[value] if value < len(entries) else None for value in counts}
     if all(known.get(value) == colour for value, colour in used.items()):

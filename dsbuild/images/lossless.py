@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from dsbuild import images
 from dsbuild.errors import ImageError
+from dsbuild.images import codec
 from dsbuild.images.header import excuse
 
 _FORMATS = ("TIFF", "BMP", "GIF")
@@ -25,7 +25,7 @@ def as_png(data: bytes) -> bytes:
     """
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        if image.height * image.width * 3 >= images.TOO_MANY_BYTES:
+        if image.height * image.width * 3 >= codec.TOO_MANY_BYTES:
             raise ImageError(
                 f"found a label of {image.width:,} x {image.height:,} pixels: too many"
             )

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from dsbuild import images
 from dsbuild.errors import ImageError
-from dsbuild.images import palette, png
+from dsbuild.images import codec, palette, png
 
 
 def alpha(data: bytes) -> np.ndarray:
@@ -13,19 +12,19 @@ def alpha(data: bytes) -> np.ndarray:
     An alpha that varies; else the grey, alone or in equal channels, that has none or is
     wholly opaque. Never the luma of colours. Raises ImageError for anything else.
     """
-    head = images.label_header(data)
+    head = codec.label_header(data)
     if head.format == "jpeg":
         raise _without_alpha(head, "without alpha")
     if head.bits > 8:
         raise ImageError(
             f"found a matte of {head.bits} bits a channel, expected 8; save it as a PNG of 8 bits"
         )
-    images.refuse_label(head)
+    codec.refuse_label(head)
     if head.model in ("grey+alpha", "rgba"):
         found = png.alpha(data, head)
         if found.min() != found.max():
             return found
-    pixels = images.own(data, head)
+    pixels = codec.own(data, head)
     if pixels.ndim == 2:
         return _grey(pixels, palette.transparent(data, head))
     coloured = (pixels[..., :3] != pixels[..., :1]).any() if pixels.shape[2] > 2 else False
@@ -49,7 +48,7 @@ def alpha(data: bytes) -> np.ndarray:
     )
 
 
-def _without_alpha(head: images.Header, what: str) -> ImageError:
+def _without_alpha(head: codec.Header, what: str) -> ImageError:
     return ImageError(
         f"found a {head.format.upper()} matte in {head.model.upper()} {what}, expected RGBA or "
         "grey PNG: its colours are the cut-out, not the alpha; export the alpha",

@@ -52,7 +52,7 @@ class Trained:
 
     model: keras.Model
     settings: Settings
-    dataset: Facts
+    facts: Facts
     step: int
 
 

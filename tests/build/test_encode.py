@@ -86,7 +86,8 @@ import io, resource, sys, warnings
 import numpy as np
 from PIL import Image
 from dsbuild import images
-from dsbuild.images import labels, lossless, seen
+from dsbuild.images import labels, lossless
+from dsbuild.images import display as seen
 warnings.simplefilter("ignore")
 Image.MAX_IMAGE_PIXELS = None
 side = 9000

@@ -176,7 +176,7 @@ def test_no_scheduler_is_named(voc, out, monkeypatch):
 COLLECTED = """
 import gc, threading
 from distributed.utils import LoopRunner
-from dsbuild import cluster
+from dsbuild.engines import dask as cluster
 from dsbuild.engines.dask import client
 from dsbuild.errors import DsbuildError
 

@@ -68,7 +68,7 @@ def test_a_dead_worker_is_named():
     ],
 )
 def test_workers_are_forked_beside_no_threads(module, method):
-    code = f"import {module}; from dsbuild import job; assert job._method() == {method!r}"
+    code = f"import {module}; from dsbuild.engines import job; assert job._method() == {method!r}"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -20,8 +20,8 @@ METHODS = ["fork", "spawn"]
 
 def process_of(call, method="fork"):
     """Start a process that calls a function of this module, its workers by a method."""
-    code = f"from dsbuild import job; job._method = lambda: {method!r}\n"
-    code += f"from tests.engines import test_workers; test_job_workers.{call}"
+    code = f"from dsbuild.engines import job; job._method = lambda: {method!r}\n"
+    code += f"from tests.engines import test_workers; test_workers.{call}"
     return started([sys.executable, "-c", code])
 
 

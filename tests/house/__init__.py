@@ -1,0 +1,1 @@
+"""The house: its floors, and what holds the code to them."""

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 import dsbuild
+from dsbuild.cli.text.train import evaluation_text
 from dsbuild.errors import DsbuildError, TrainError
 from dsbuild.format import manifest
 from dsbuild.layouts.classes import Classes
@@ -119,7 +120,7 @@ def test_errors_of_mattes_are_of_the_probability_of_class_1(matting_run, tmp_pat
         assert found["matting"][name] == pytest.approx(value, rel=1e-3), name
     assert found["matting"]["images"] == 3
     assert found["classes"][1]["prediction_pixels"] > 0
-    told = evaluate.told(found)
+    told = evaluation_text(found)
     assert "SAD / 1000, whole images" in told
     assert told.splitlines()[-3].endswith("of whole images: the records have no trimap")
 
@@ -140,7 +141,7 @@ def test_mattes_are_scored_in_the_unknown_region_too(tmp_path):
         for name, value in expected.means.items():
             assert found[key][name] == pytest.approx(value, rel=1e-6), (key, name)
     assert 0 < region.sad < whole.sad
-    told = evaluate.told(found)
+    told = evaluation_text(found)
     assert "MSE, whole images" in told
     assert "MSE, unknown region of the trimap" in told
     assert "no trimap" not in told
@@ -172,7 +173,7 @@ def test_models_that_classify_are_measured_by_images(tmp_path):
     assert found["top_5_accuracy"] == pytest.approx(np.mean(np.array(ranks) < 5))
     assert found["images"] == len(samples) > 0
     assert sum(one["label_images"] for one in found["classes"]) == len(samples)
-    told = evaluate.told(found)
+    told = evaluation_text(found)
     assert f"{len(samples)} labelled images" in told
     assert "top-5 accuracy" in told
     assert "pixel" not in told + json.dumps(found)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from dsbuild import storage
 from dsbuild.cli import main
+from dsbuild.cli.text.train import fit_text
 from dsbuild.errors import DsbuildError, StorageError, TrainError
 from dsbuild.format import manifest
 from dsbuild.train import checkpoint, dataset, runs
@@ -335,7 +336,7 @@ def test_a_run_that_ends_with_one_class_for_all_says_so(shapes, tmp_path, monkey
     monkeypatch.setattr(fit, "measure", lambda *_: Scores(found))
     found = fit.train(shapes, str(tmp_path / "run"), quick(steps=1, every=1))
     assert found["note"].startswith("val: all is predicted as 'ground'")
-    assert fit.told("run", found).endswith(f"; {found['note']}")
+    assert fit_text("run", found).endswith(f"; {found['note']}")
 
 
 def test_mattes_are_trained_with_one_logit(tmp_path):
@@ -357,7 +358,7 @@ def test_classes_of_images_are_trained(tmp_path):
     assert found["best"]["val_accuracy"] >= found["last"]["val_accuracy"] >= 0
     assert 0 <= found["last"]["accuracy"] <= 1
     assert not any("mean_iou" in name for name in found["last"])
-    assert fit.told("run", found).startswith("run: 4 steps; best val accuracy 0.")
+    assert fit_text("run", found).startswith("run: 4 steps; best val accuracy 0.")
     for wrong in ({"gradient": True}, {"pyramid": (0.5, 1.0)}):
         with pytest.raises(TrainError, match=r"expected .* where images are one class"):
             fit.train(out, str(tmp_path / "other"), dataclasses.replace(asked, **wrong))
@@ -386,7 +387,7 @@ def test_one_class_alone_is_refused_before_anything_is_written(tmp_path):
 
 TORCH = """
 import sys
-from dsbuild.train import fit
+from dsbuild.train.fit import run as fit
 from dsbuild.train.settings import Settings
 
 path, folder = sys.argv[1:]
@@ -445,7 +446,7 @@ def test_a_run_that_is_killed_ends_as_one_that_was_not(shapes, whole, tmp_path):
 
 DEVICES = """
 import sys
-from dsbuild.train import fit
+from dsbuild.train.fit import run as fit
 from dsbuild.train.settings import Settings
 
 count, path, folder = int(sys.argv[1]), *sys.argv[2:]
@@ -487,7 +488,9 @@ def test_two_devices_do_what_one_does(shapes, tmp_path):
 ONE_LOSS = """
 import sys
 import numpy as np, tensorflow as tf
-from dsbuild.train import devices, facts, fit
+from dsbuild.train import dataset as facts
+from dsbuild.train.fit import devices
+from dsbuild.train.fit import run as fit
 from dsbuild.train.settings import Settings
 
 count, path, loss = int(sys.argv[1]), *sys.argv[2:]

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import dsbuild
+from dsbuild.cli.text.train import prediction_lines
 from dsbuild.errors import ImageError, TrainError
 from dsbuild.images import colour
 from dsbuild.layouts.classes import Classes
@@ -162,10 +163,10 @@ def test_the_first_of_several_pictures_is_named_with_their_count(
         wanted = Wanted(out=out)
         (one,) = predict.predict(model, [path], wanted)["made"]
         assert one["pictures"] == 3
-        assert predict.told({"made": [one]})[0].endswith("  (the first of 3 pictures)")
+        assert prediction_lines({"made": [one]})[0].endswith("  (the first of 3 pictures)")
         (one,) = predict.predict(model, [str(tmp_path / f"one.{ending}")], wanted)["made"]
         assert "pictures" not in one
-        assert "pictures" not in predict.told({"made": [one]})[0]
+        assert "pictures" not in prediction_lines({"made": [one]})[0]
 
 
 def test_one_file_is_never_made_of_two_images(predictor, tmp_path, out):

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from dsbuild import storage
 from dsbuild.errors import PlanError
-from dsbuild.reader import Reader
+from dsbuild.reader.reader import Reader
 from dsbuild.reader.tf.features import Structure
 
 Load = Callable[[tf.Tensor], Any]

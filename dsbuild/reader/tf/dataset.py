@@ -10,8 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from dsbuild import reader
 from dsbuild.errors import PlanError
+from dsbuild.reader import reader
 from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
 from dsbuild.reader.tf.features import Structure, decode, regular

@@ -12,7 +12,7 @@ from dsbuild import images
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS, OFFSET, Chosen
 from dsbuild.format import manifest, scan
-from dsbuild.reader import Reader
+from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
 
 NO_CLASS = -(1 << 63)

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from dsbuild import reader
 from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.reader import reader
 
 try:
     import torch  # noqa: F401

@@ -14,8 +14,8 @@ from torch import distributed
 from torch.utils import data
 
 from dsbuild.errors import PlanError
-from dsbuild.reader import Epoch, Reader
 from dsbuild.reader.order import WINDOW, Share
+from dsbuild.reader.reader import Epoch, Reader
 from dsbuild.reader.torch.elements import IGNORE, Element, Value, pad
 
 _UNSET = -1  # the number of an epoch that nobody set

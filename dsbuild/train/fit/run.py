@@ -29,7 +29,7 @@ from dsbuild.train.fit.callbacks import (
 from dsbuild.train.fit.class_weights import class_weights
 from dsbuild.train.fit.compile import Loss, metric
 from dsbuild.train.fit.devices import strategy
-from dsbuild.train.fit.progress import NAMES, Lines, Talk
+from dsbuild.train.fit.progress import Lines, Talk
 from dsbuild.train.metrics.evaluate import measure
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.runs import Trained
@@ -162,17 +162,6 @@ def compiled(
         )
         network.optimizer.build(network.trainable_variables)
     return network, share
-
-
-def told(run: str, found: Mapping[str, Any]) -> str:
-    """Return in a line what a run came to, and what may be wrong with it."""
-    best = found.get("best", {})
-    score = next((name for name in NAMES if f"val_{name}" in best), None)
-    words = ""
-    if score is not None:
-        words = f"; best val {NAMES[score]} {best[f'val_{score}']:.4f} at step {best['step']:,}"
-    note = f"; {found['note']}" if "note" in found else ""
-    return f"{run}: {found['steps']:,} steps{words}{note}"
 
 
 def _legs(asked: Settings, count: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Measure a trained model on a split of a data set."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,8 @@ import numpy as np
 
 from dsbuild import engines, reader, storage
 from dsbuild.errors import TrainError
-from dsbuild.inspect.tables import table
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
-from dsbuild.storage import safe_text
 from dsbuild.train import dataset, runs
 from dsbuild.train.metrics import report
 from dsbuild.train.metrics.boundary import BoundaryF1
@@ -20,29 +18,6 @@ from dsbuild.train.metrics.confusion import Confusion
 from dsbuild.train.metrics.matting import Matting, unknown
 from dsbuild.train.metrics.top import Top
 from dsbuild.train.predict.predictor import How, Predictor
-
-_MEANS = {
-    "mean_iou": "mIoU",
-    "pixel_accuracy": "pixel accuracy",
-    "accuracy": "accuracy",
-    "top_5_accuracy": "top-5 accuracy",
-    "mean_accuracy": "mean accuracy",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-    "boundary_f1": "boundary F1",
-}
-_COLUMNS = {
-    "iou": "IoU",
-    "accuracy": "accuracy",
-    "precision": "precision",
-    "boundary_f1": "boundary F1",
-}
-_ERRORS = {
-    "sad": "SAD / 1000",
-    "mse": "MSE",
-    "gradient": "gradient / 1000",
-    "connectivity": "connectivity / 1000",
-}
-_REGIONS = {"matting": "whole images", "matting_unknown": "unknown region of the trimap"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,32 +223,3 @@ def _named(
     words += [f"size-{how.size}"] * (how.size is not None)
     words += [f"stride-{output_stride}"] * (output_stride is not None)
     return re.sub(r"[^\w.+-]", "_", "-".join(words))
-
-
-def told(found: Mapping[str, Any]) -> str:
-    """Return for people what `evaluate` returned: means, and one row per class."""
-    what = "images" if found["task"] == "classification" else "pixels"
-    head = (
-        f"{found['run']}, step {found['step']:,}, on {found['split']} of {found['data']}: "
-        f"{found['samples']:,} samples, {found[what]:,} labelled {what}"
-    )
-    columns = {key: name for key, name in _COLUMNS.items() if key in found["classes"][0]}
-    means = [[name, _share(found[key])] for key, name in _MEANS.items() if key in found]
-    for key, where in _REGIONS.items():
-        for error, name in _ERRORS.items() if key in found else ():
-            value = found[key][error]
-            means.append([f"{name}, {where}", "-" if value is None else f"{value:.4g}"])
-    rows = [["", "class", f"labelled {what}", *columns.values()]]
-    for one in found["classes"]:
-        scores = [_share(one[key]) for key in columns]
-        rows.append([str(one["index"]), one["name"], f"{one[f'label_{what}']:,}", *scores])
-    lines = [safe_text.text(head), "", *table(means, "<>"), ""]
-    lines += table(rows, "><>" + ">" * len(columns))
-    if "matting" in found and "matting_unknown" not in found:
-        lines += ["", "errors of mattes are of whole images: the records have no trimap"]
-    return "\n".join([*lines, "", f"report: {found['out']}"])
-
-
-def _share(value: float | None) -> str:
-    """Return a score for people; `-` where nothing was counted."""
-    return "-" if value is None else f"{100 * value:.2f} %"

@@ -280,22 +280,3 @@ def _video(predictor: Predictor, source: Source, wanted: Wanted) -> dict[str, An
         if not count:
             raise TrainError(f"{source.path}: found a video without any frame that can be read")
     return {"path": source.path, "video": target, "frames": count}
-
-
-def told(found: dict[str, Any]) -> list[str]:
-    """Return for people a line of each image or video that was made."""
-    return [_line(one) for one in found["made"]]
-
-
-def _line(one: dict[str, Any]) -> str:
-    several = f"  (the first of {one['pictures']:,} pictures)" if "pictures" in one else ""
-    if "class" in one:
-        return f"{one['path']}: {one['class']} {100 * one['probability']:.1f} %{several}"
-    if "video" in one:
-        return f"{one['video']}: {one['frames']:,} frames"
-    few = list(one["shares"].items())[:4]
-    more = ", ..." if len(one["shares"]) > len(few) else ""
-    return (
-        f"{one['classes']}: {', '.join(f'{name} {100 * share:.1f} %' for name, share in few)}{more}"
-        f"{several}"
-    )

@@ -1,0 +1,48 @@
+"""The command line: one command a layout, made from the layout, and inspect.
+
+Knows Click and nothing else; each command is one library call. What is heavy is
+imported by the command that needs it, so that `--help` answers at once.
+"""
+
+import click
+
+from dsbuild import __version__
+from dsbuild.cli.build import build_command
+from dsbuild.cli.diff import diff
+from dsbuild.cli.evaluate import evaluate
+from dsbuild.cli.export import export, interop
+from dsbuild.cli.inspect import inspect
+from dsbuild.cli.options import STORE_SECONDS
+from dsbuild.cli.predict import predict
+from dsbuild.cli.statistics import statistics
+from dsbuild.cli.train import train
+from dsbuild.cli.validate import repair, validate
+from dsbuild.layouts import LAYOUTS
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="dsbuild")
+def main() -> None:
+    """Segmentation data sets as published, to sharded TFRecords that can be trusted.
+
+    \b
+    Example:
+      dsbuild voc --shards 4
+      dsbuild inspect
+    """
+
+
+for _layout in LAYOUTS.values():
+    main.add_command(build_command(_layout))
+main.add_command(inspect)
+main.add_command(statistics)
+main.add_command(validate)
+main.add_command(repair)
+main.add_command(diff)
+main.add_command(interop)
+main.add_command(export)
+main.add_command(train)
+main.add_command(evaluate)
+main.add_command(predict)
+for _command in main.commands.values():
+    _command.params.append(STORE_SECONDS)
