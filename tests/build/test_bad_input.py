@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from dsbuild.format import example, tfrecord
-from tests.conftest import content
-from tests.images.test_codec import jpeg_with_frame, save
 from tests.support import fakes
+from tests.support.pictures import jpeg_with_frame, save
+from tests.support.runs import content
 
 KEY = "2007_000007"  # a sample in the middle of split train
 
