@@ -87,9 +87,21 @@ def s3(moto, monkeypatch):
 
 @pytest.fixture
 def run():
-    """Call dsbuild as a user does; returns Click's result."""
+    """Call dsbuild as a user does; returns Click's result.
+
+    A command has one worker unless a test asks for more: under pytest-xdist every worker is a fresh
+    interpreter, which takes longer to start than a drawn data set takes to build.
+    """
 
     def call(*args):
-        return CliRunner().invoke(main, [str(arg) for arg in args])
+        words = [str(arg) for arg in args]
+        if not {"--workers", "--runner", "--"} & set(words) and _has_workers(words[:1]):
+            words[1:1] = ["--workers", "1"]
+        return CliRunner().invoke(main, words)
 
     return call
+
+
+def _has_workers(name):
+    command = main.commands.get(*name) if name else None
+    return command is not None and any("--workers" in one.opts for one in command.params)

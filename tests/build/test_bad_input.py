@@ -197,6 +197,15 @@ def test_skip_lists_the_sample_and_keeps_all_others(voc, out, run, defect):
     assert run(*arguments[:-2]).exit_code == 1
 
 
+def test_two_workers_skip_what_one_skips(voc, out, run, tmp_path):
+    truncated_jpeg(voc)
+    arguments = ["--split", "train", "--shards", 3, "--on-error", "skip"]
+    for folder, workers in ((out, 2), (tmp_path / "one", 1)):
+        result = run("voc", voc, folder, *arguments, "--workers", workers)
+        assert result.exit_code == 0, result.output
+    assert content(out) == content(tmp_path / "one")
+
+
 def test_skipping_luma_labels_says_that_the_others_are_suspect(voc, out, run):
     luma_label(voc)
     result = run("voc", voc, out, "--split", "train", "--on-error", "skip")
