@@ -82,10 +82,10 @@ bench-train: $(TEST) ## Measure what the trainer learns, and whether its input k
 fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@mkdir -p build/fuzz
-	$(BIN)/python tests/fuzz/fuzz_validate.py build/fuzz -max_total_time=60
+	$(BIN)/python -m tests.validate.fuzz build/fuzz -max_total_time=60
 
 stress: $(TEST) ## Kill processes, fail calls into the system and stores, for two minutes
-	$(BIN)/python -m tests.stress $(DSBUILD_STRESS_SECONDS)
+	$(BIN)/python -m tests.support.stress $(DSBUILD_STRESS_SECONDS)
 
 clean: ## Remove the environments and all that was made
 	rm -rf $(VENV) $(BEAM) build dist demo *.egg-info

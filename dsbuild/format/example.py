@@ -174,7 +174,7 @@ def _numbers(view: memoryview, kind: int) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0, dtype)
 
 
-def unpack_varints(view: memoryview | bytes) -> np.ndarray:
+def unpack_varints(view: memoryview | bytes, part_size: int = _PART) -> np.ndarray:
     """Return packed varints as int64 (n,); raise ValueError where one is cut or too long."""
     octets = np.frombuffer(view, np.uint8)
     if not len(octets):
@@ -187,12 +187,12 @@ def unpack_varints(view: memoryview | bytes) -> np.ndarray:
             value, at = _read_varint(view, at)
             values.append(value)
         return np.array(values, np.uint64).view(np.int64)
-    if len(octets) <= _PART:
+    if len(octets) <= part_size:
         return _unpacked(octets)
     # Part by part: what is computed on the way takes 50 times the memory of the varints.
     found, at, filled = np.empty(np.count_nonzero(octets < 0x80), np.int64), 0, 0
     while at < len(octets):
-        end = min(at + _PART, len(octets))
+        end = min(at + part_size, len(octets))
         end += int(np.argmax(octets[end - 1 : end + 10] < 0x80))
         part = _unpacked(octets[at:end])
         found[filled : filled + len(part)] = part

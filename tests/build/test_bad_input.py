@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from dsbuild.format import example, tfrecord
-from tests.conftest import content
-from tests.images.test_codec import jpeg_with_frame, save
 from tests.support import fakes
+from tests.support.pictures import jpeg_with_frame, save
+from tests.support.runs import content
 
 KEY = "2007_000007"  # a sample in the middle of split train
 
@@ -195,6 +195,15 @@ def test_skip_lists_the_sample_and_keeps_all_others(voc, out, run, defect):
     # The finished folder is found complete with skip, and is no answer to stop.
     assert "nothing to do" in run(*arguments).stdout
     assert run(*arguments[:-2]).exit_code == 1
+
+
+def test_two_workers_skip_what_one_skips(voc, out, run, tmp_path):
+    truncated_jpeg(voc)
+    arguments = ["--split", "train", "--shards", 3, "--on-error", "skip"]
+    for folder, workers in ((out, 2), (tmp_path / "one", 1)):
+        result = run("voc", voc, folder, *arguments, "--workers", workers)
+        assert result.exit_code == 0, result.output
+    assert content(out) == content(tmp_path / "one")
 
 
 def test_skipping_luma_labels_says_that_the_others_are_suspect(voc, out, run):

@@ -23,8 +23,8 @@ from dsbuild.errors import LayoutError, PlanError, ShardError, StorageError
 from dsbuild.format import manifest, tfrecord
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
-from tests.conftest import content, make, requested
 from tests.support import fakes
+from tests.support.runs import content, make, requested
 
 CLI = [sys.executable, "-m", "dsbuild"]
 

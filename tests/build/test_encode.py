@@ -11,7 +11,7 @@ from dsbuild import errors, storage
 from dsbuild.build import encode
 from dsbuild.errors import DataError, ImageError, MachineError, NoFileError, StorageError
 from dsbuild.layouts import Sample
-from tests.conftest import requested
+from tests.support.runs import requested
 
 
 @pytest.fixture

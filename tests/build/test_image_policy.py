@@ -17,9 +17,9 @@ from dsbuild.build.recipe import Recipe, load
 from dsbuild.errors import ImageError, PlanError, SampleError
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.layouts.voc import Voc
-from tests.conftest import make
-from tests.images.test_codec import PHOTO, by_tensorflow, jpeg_with_frame, save
 from tests.support import fakes
+from tests.support.pictures import PHOTO, by_tensorflow, jpeg_with_frame, save
+from tests.support.runs import make
 
 POLICIES = [
     Policy(),
@@ -360,7 +360,7 @@ def test_a_recipe_that_shrinks_has_a_version_and_no_other(voc, out):
 
 
 def test_same_bytes_for_any_workers(mixed, tmp_path):
-    from tests.conftest import content
+    from tests.support.runs import content
 
     policy = Policy(exif="apply", unreadable="reencode", max_side=50, jpeg_quality=90)
     for workers in (1, 2):

@@ -8,9 +8,9 @@ import signal
 
 import pytest
 
-from tests.conftest import content, make
-from tests.storage.test_files import ODD, endless, fifo
 from tests.support import fakes
+from tests.support.odd_files import ODD, endless, fifo
+from tests.support.runs import content, make
 
 KINDS = pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd.__name__)
 

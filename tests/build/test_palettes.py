@@ -12,10 +12,10 @@ from dsbuild.build.repair import repair
 from dsbuild.errors import SampleError
 from dsbuild.format import manifest, receipts
 from dsbuild.layouts.pairs import Pairs
-from tests.conftest import make, requested
-from tests.images.test_codec import save
 from tests.support import fakes
 from tests.support.lossless import QUICK
+from tests.support.pictures import save
+from tests.support.runs import make, requested
 
 LAYOUT = Pairs(names=("background", "cat", "dog"))
 COLOURS = [(0, 0, 0), (200, 30, 40), (50, 160, 70), *[(9, i, 250) for i in range(3, 256)]]

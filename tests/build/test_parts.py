@@ -5,32 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsbuild.build import parts
-from dsbuild.build.audit import Request, audit
-from dsbuild.build.recipe import Recipe
+from dsbuild.build.audit import audit
 from dsbuild.build.run import build
 from dsbuild.build.shard import write_shard
 from dsbuild.errors import SampleError, ShardError
 from dsbuild.format import manifest, receipts, tfrecord
 from dsbuild.layouts.voc import Voc
-from tests.conftest import content, make
-
-
-def nothing(samples, size):
-    pass
+from tests.support.runs import content, make, nothing, plans
 
 
 @pytest.fixture
 def few(monkeypatch):
     """Parts of a single sample pay, too."""
     monkeypatch.setattr(parts, "FEWEST", 1)
-
-
-def plans(voc, out, **asked):
-    """Return the plans of the shards of train, and their request."""
-    request = Request(
-        recipe=Recipe(layout=Voc(labels="class")), root=voc, out=out, splits=("train",), **asked
-    )
-    return list(audit(request).splits[0].plans()), request
 
 
 @given(st.integers(0, 9), st.integers(0, 10_000), st.integers(1, 64))

@@ -14,7 +14,7 @@ from dsbuild.errors import PlanError, ShardError
 from dsbuild.layouts import Sample
 from dsbuild.layouts.voc import Voc
 from dsbuild.storage import spool
-from tests.conftest import requested
+from tests.support.runs import requested
 
 RECIPE = Recipe(layout=Voc())
 

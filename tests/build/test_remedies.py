@@ -12,9 +12,8 @@ from PIL import Image
 from dsbuild import errors, images
 from dsbuild.build.image_policy import Policy, admit
 from dsbuild.errors import ImageError
-from tests.images.test_codec import PHOTO, jpeg_with_frame, save
-from tests.images.test_png_chunks import LONG, control, exif_of, with_chunks
 from tests.support import fakes
+from tests.support.pictures import LONG, PHOTO, control, exif_of, jpeg_with_frame, save, with_chunks
 
 REENCODE = "--unreadable reencode"
 FRAMES = {"save_all": True, "append_images": [PHOTO.rotate(9)]}

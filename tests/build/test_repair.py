@@ -15,10 +15,10 @@ from dsbuild.build.side_files import describe
 from dsbuild.errors import DsbuildError, PlanError, SampleError
 from dsbuild.interop import Terms
 from dsbuild.validate.run import validate
-from tests.build.test_faults import everything
-from tests.conftest import content, make
-from tests.layouts.test_layouts import DRAWN
-from tests.validate.test_validate import blank, cut, cut_out, flip, insert
+from tests.support.damage import blank, cut, cut_out, flip, insert
+from tests.support.drawn import DRAWN
+from tests.support.folders import everything
+from tests.support.runs import content, make
 
 
 def damage(out, rng):

@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-from tests.conftest import content, make
 from tests.support import fakes
+from tests.support.runs import content, make
 
 SIDE = (
     "README.md",

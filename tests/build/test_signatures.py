@@ -17,8 +17,8 @@ from PIL import Image
 from dsbuild.build import signatures
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
-from tests.images.test_codec import save
 from tests.support import fakes
+from tests.support.pictures import save
 
 CLASSES = ("background", "cat", "dog")
 

@@ -7,8 +7,7 @@ from dsbuild.build import tasks as spread
 from dsbuild.build.audit import audit
 from dsbuild.errors import ShardError
 from dsbuild.format import manifest
-from tests.build.test_parts import nothing, plans
-from tests.conftest import content, make
+from tests.support.runs import content, make, nothing, plans
 
 
 def engine(job):

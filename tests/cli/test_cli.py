@@ -15,8 +15,8 @@ import pytest
 from dsbuild import __version__
 from dsbuild.format import example as wire
 from dsbuild.format import tfrecord
-from tests.conftest import content
 from tests.support import fakes
+from tests.support.runs import content
 
 
 def plain(text):

@@ -6,8 +6,8 @@ import pytest
 
 from dsbuild.layouts.classes import Classes
 from dsbuild.train import runs
-from tests.conftest import make
 from tests.support import fakes, trained
+from tests.support.runs import make
 
 
 @pytest.fixture(scope="module")

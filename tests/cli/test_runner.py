@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from dsbuild.cli import main
 from dsbuild.cli.runner import Runner, RunnerCommand, dask_option, runner_option
-from tests.house.test_floors import loaded
+from tests.support.imports import loaded
 
 
 @click.command(cls=RunnerCommand)

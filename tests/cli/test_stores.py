@@ -10,7 +10,7 @@ import dsbuild
 from dsbuild.cli import main
 from dsbuild.errors import StorageError
 from dsbuild.storage import clients, patience, waiting
-from tests import conftest
+from tests.support import stores
 from tests.support.stores import SECRET, elsewhere, refused, s3_bucket, s3_environment, upload
 
 COMMANDS = {
@@ -90,9 +90,9 @@ def test_a_typo_in_the_endpoint(said, monkeypatch, endpoint, expected):
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     else:
         monkeypatch.delenv("AWS_ENDPOINT_URL")
-    conftest.forget()
+    stores.forget()
     assert expected in said("s3://b")
-    conftest.forget()
+    stores.forget()
 
 
 def test_every_command_takes_seconds(run, monkeypatch):
@@ -114,7 +114,7 @@ def away(faulty, moto, voc, monkeypatch):
     name = f"away-{time.time_ns()}"
     s3_bucket(moto, name)
     upload(pathlib.Path(voc), f"s3://{name}/VOC2012")
-    conftest.forget()
+    stores.forget()
     begin = []
 
     def fault(_, method, path):

@@ -5,8 +5,8 @@ import pathlib
 import pytest
 
 from dsbuild.train import runs
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 TINY = ["--backbone", "tiny", "--crop", "33", "--batch", "4", "--optimiser", "adam"]
 

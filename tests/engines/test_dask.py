@@ -23,10 +23,10 @@ from dsbuild.engines.dask import client
 from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.format import manifest
 from dsbuild.storage import clients
-from tests import faults
-from tests.conftest import content, make, requested
 from tests.support import fakes
 from tests.support.clusters import REPOSITORY, Cluster, wait_until
+from tests.support.faults import calls
+from tests.support.runs import content, make, requested
 from tests.support.stores import files, s3_bucket
 
 if importlib.util.find_spec("distributed") is None:
@@ -237,7 +237,7 @@ def test_a_worker_without_dsbuild_is_named(none, voc, out, tmp_path):
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory):
-    made = faults.build_shim(tmp_path_factory.mktemp("shim"))
+    made = calls.build_shim(tmp_path_factory.mktemp("shim"))
     if made is None:
         pytest.skip("no compiler of C")
     return made

@@ -21,7 +21,7 @@ METHODS = ["fork", "spawn"]
 def process_of(call, method="fork"):
     """Start a process that calls a function of this module, its workers by a method."""
     code = f"from dsbuild.engines import job; job._method = lambda: {method!r}\n"
-    code += f"from tests.engines import test_workers; test_workers.{call}"
+    code += f"import {__name__} as here; here.{call}"
     return started([sys.executable, "-c", code])
 
 

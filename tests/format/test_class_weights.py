@@ -19,8 +19,8 @@ from dsbuild.format.class_weights import weights
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.voc import Voc
-from tests.conftest import content, make
 from tests.support import fakes
+from tests.support.runs import content, make
 
 # Label planes of unequal size; 255 is no class. Classes 1 and 2 never share a size.
 PLANES = (

@@ -13,7 +13,7 @@ from dsbuild.build.repair import repair
 from dsbuild.errors import DsbuildError
 from dsbuild.format import documents, manifest, receipts
 from dsbuild.validate.run import validate
-from tests.validate.test_damage import built, in_memory, put, state
+from tests.support.folders import built, in_memory, put, state
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text()

@@ -12,7 +12,7 @@ import pytest
 
 from dsbuild.format import example
 from dsbuild.format import tfrecord as records
-from tests.conftest import make
+from tests.support.runs import make
 
 
 def dali(path):

@@ -28,9 +28,9 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.reader import records
 from dsbuild.validate.run import validate
-from tests.conftest import content, make, requested
-from tests.layouts.test_layouts import DRAWN
 from tests.support import fakes
+from tests.support.drawn import DRAWN
+from tests.support.runs import content, make, requested
 
 
 @pytest.fixture(autouse=True)

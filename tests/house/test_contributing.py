@@ -14,8 +14,7 @@ from dsbuild import images, layouts
 from dsbuild.cli import main
 from dsbuild.cli.build import build_command
 from dsbuild.format import example, tfrecord
-from tests.layouts import test_layouts
-from tests.support import fakes
+from tests.support import fakes, layout_contract
 
 TEXT = pathlib.Path(__file__).parents[2].joinpath("CONTRIBUTING.md").read_text()
 CODE, *_ = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)  # the first is a layout
@@ -58,13 +57,11 @@ def test_it_is_short():
 
 def test_it_is_held_to_what_all_are_held_to(pets, root, tmp_path, run, shuffled_listing):
     layout = pets()
-    test_layouts.test_it_is_a_value(layout)
-    test_layouts.test_samples_are_whole(layout, root)
-    test_layouts.test_records_hold_the_sources(layout, root, str(tmp_path / "out"), decode)
-    test_layouts.test_its_command_names_its_options(layout, run)
-    test_layouts.test_same_bytes_for_any_listing_order_and_workers(
-        layout, root, tmp_path, shuffled_listing
-    )
+    layout_contract.check_value(layout)
+    layout_contract.check_samples(layout, root)
+    layout_contract.check_records(layout, root, str(tmp_path / "out"), decode)
+    layout_contract.check_command(layout, run)
+    layout_contract.check_bytes(layout, root, tmp_path, shuffled_listing)
 
 
 @pytest.mark.parametrize(("border", "value"), [("ignore", 255), ("pet", 1)])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import dsbuild
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 

@@ -7,24 +7,8 @@ import sys
 import pytest
 
 from tests.house import map as house
+from tests.support.imports import ROOMS, loaded
 
-ROOMS = {  # library -> where it may be imported
-    "PIL": {"images"},
-    "apache_beam": {"pipelines"},
-    "array_record": {"interop.export"},
-    "click": {"cli"},
-    "cv2": {"extras", "images", "train"},
-    "distributed": {"engines.dask"},
-    "google_crc32c": {"build.encode", "format.tfrecord"},
-    "keras": {"train"},
-    "matplotlib": set(),
-    "obstore": {"storage"},
-    "pyarrow": {"interop.export"},
-    "scipy": {"layouts"},
-    "tensorflow": {"reader.tf", "train"},
-    "torch": {"reader.torch"},
-    "tqdm": {"engines"},
-}
 ALL = [pytest.param(name, path, id=name) for name, path in house.modules().items()]
 
 
@@ -100,15 +84,6 @@ def test_no_key_on_disk_stands_in_the_code():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 first = node.value.splitlines()[:1]
                 assert not first or not first[0].startswith("image/"), f"{path}:{node.lineno}"
-
-
-def loaded(code):
-    """Return which heavy modules a fresh process holds after running code."""
-    heavy = sorted({*ROOMS, "numpy", "concurrent"} - {"click"})
-    code += f"\nimport sys; print([name for name in {heavy} if name in sys.modules])"
-    return subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 def test_help_imports_nothing_heavy():

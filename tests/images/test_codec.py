@@ -13,65 +13,17 @@ from dsbuild import images
 from dsbuild.errors import ImageError
 from dsbuild.images import mattes, png
 from tests.support import fakes
-
-RNG = np.random.default_rng(7)
-PLANE = RNG.integers(0, 16, (13, 17), np.uint8)
-PHOTO = fakes.photo(RNG, 90, 70)
-
-
-def save(image, kind="PNG", **options):
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
-
-
-def raw_png(plane, bits, colour, interlaced=False, filters=0, palette=None):
-    """Write a PNG by hand: any depth, Adam7 or not, the same filter for every row."""
-    passes = [(0, 0, 1, 1)]
-    if interlaced:
-        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4)]
-        passes += [(1, 0, 2, 2), (0, 1, 1, 2)]
-    data = b""
-    for x, y, step_x, step_y in passes:
-        before = None
-        for row in plane[y::step_y, x::step_x]:
-            if not row.size:
-                continue
-            packed = np.unpackbits(row[:, None], axis=1)[:, 8 - bits :].ravel()
-            line = np.packbits(packed)
-            stored = line
-            if filters == 2 and before is not None:
-                stored = line - before
-            data += bytes((filters,)) + stored.tobytes()
-            before = line
-    height, width = plane.shape
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, int(interlaced))
-    out = [png.SIGNATURE, png._chunk(b"IHDR", header)]
-    if palette:
-        out.append(png._chunk(b"PLTE", bytes(palette)))
-    out += [png._chunk(b"IDAT", zlib.compress(data)), png._chunk(b"IEND", b"")]
-    return b"".join(out)
-
-
-def admitted(data):
-    """Return dsbuild's pixels, or None where the image is refused."""
-    try:
-        head = images.header(data)
-        images.check(data, head)
-        pixels = images.decode(data, head)
-    except ImageError:
-        return None
-    assert pixels.shape == (head.height, head.width, 3)
-    return pixels
-
-
-def by_tensorflow(data):
-    import tensorflow as tf
-
-    if images.header(data).format == "jpeg":
-        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE").numpy()
-    return tf.io.decode_png(data, channels=3).numpy()
-
+from tests.support.pictures import (
+    PHOTO,
+    PLANE,
+    RNG,
+    admitted,
+    by_tensorflow,
+    full_decode,
+    jpeg_with_frame,
+    raw_png,
+    save,
+)
 
 # headers
 
@@ -191,14 +143,6 @@ def test_what_is_no_image_is_named(data, found):
         images.header(data)
 
 
-def jpeg_with_frame(marker=0xC0, bits=8, height=70, width=90):
-    data = bytearray(save(PHOTO, "JPEG"))
-    at = data.index(b"\xff\xc0")
-    data[at + 1] = marker
-    data[at + 4 : at + 9] = struct.pack(">BHH", bits, height, width)
-    return bytes(data)
-
-
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -286,15 +230,6 @@ def test_what_is_admitted_decodes_in_tensorflow_to_the_same_pixels():
             count += 1
             np.testing.assert_array_equal(pixels, by_tensorflow(data))
     assert count > 200  # damage that no decoder can notice, such as in a quantisation table
-
-
-def full_decode(data):
-    """Return whether Pillow decodes a whole image."""
-    try:
-        Image.open(io.BytesIO(data)).load()
-    except (OSError, ValueError, SyntaxError, LookupError, struct.error):  # before Pillow 13
-        return False
-    return True
 
 
 def test_the_check_at_one_eighth_notices_what_a_full_decode_notices():

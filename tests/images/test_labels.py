@@ -19,10 +19,10 @@ from dsbuild.layouts.cityscapes import KINDS, LABELS, TRAINED, Cityscapes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
-from tests.conftest import make
-from tests.images.test_codec import raw_png, save
 from tests.support import fakes
 from tests.support.lossless import QUICK, SLOW, rewritten
+from tests.support.pictures import raw_png, save
+from tests.support.runs import make
 
 NAMES = tuple(f"c{i}" for i in range(21))
 COLOURS = tuple((f"c{i}", *Voc.palette[i]) for i in range(21))

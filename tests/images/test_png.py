@@ -13,15 +13,7 @@ from PIL import Image
 from dsbuild import images
 from dsbuild.errors import ImageError
 from dsbuild.images import mattes, png
-from tests.images.test_codec import (
-    PHOTO,
-    PLANE,
-    admitted,
-    by_tensorflow,
-    full_decode,
-    raw_png,
-    save,
-)
+from tests.support.pictures import PHOTO, PLANE, admitted, by_tensorflow, full_decode, raw_png, save
 
 
 def again(data, pixels=None, change=lambda kind, body: [(kind, body)]):

@@ -18,28 +18,22 @@ from dsbuild.build.image_policy import Policy, admit
 from dsbuild.errors import ImageError
 from dsbuild.format import example, tfrecord
 from dsbuild.images import png
-from tests.images.test_codec import PHOTO, PLANE, by_tensorflow, full_decode, save
 from tests.support import fakes
+from tests.support.pictures import (
+    LONG,
+    PHOTO,
+    PLANE,
+    by_tensorflow,
+    control,
+    exif_of,
+    full_decode,
+    save,
+    with_chunks,
+)
 
 WIDTH, HEIGHT = PHOTO.size
 WHOLE = (WIDTH, HEIGHT, 0, 0)
-LONG = zlib.compress(bytes(1 << 21))  # of what unpacks to two million bytes
 SHORT = zlib.compress(b"short")
-
-
-def with_chunks(data, before=(), after=()):
-    """Return a PNG with chunks in front of its pixels and behind them."""
-    out = [png.SIGNATURE]
-    for kind, body, _ in png.chunks(data):
-        added = before if kind == b"IDAT" else after if kind == b"IEND" else ()
-        out += [png._chunk(*chunk) for chunk in added]
-        out.append(png._chunk(kind, body))
-    return b"".join(out)
-
-
-def control(number, width, height, x, y):
-    """Return a chunk that begins a frame of an animation."""
-    return b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, x, y, 1, 10, 0, 0)
 
 
 def frame(number, data=SHORT):
@@ -219,14 +213,6 @@ def test_a_label_keeps_its_pixels_and_loses_what_readers_refuse(mode, chunk):
 
 
 # orientation
-
-
-def exif_of(value, order="<", kind=3, count=1, tag=0x0112):
-    """Return an EXIF block of one tag."""
-    number = struct.pack(order + "I", value) if kind == 4 else struct.pack(order + "HH", value, 0)
-    start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
-    entry = struct.pack(order + "HHI", tag, kind, count) + number
-    return start + struct.pack(order + "H", 1) + entry + bytes(4)
 
 
 def xmp_of(value, form="attribute"):

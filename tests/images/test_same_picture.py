@@ -13,9 +13,8 @@ from PIL import Image, ImageOps
 from dsbuild import images
 from dsbuild.build.image_policy import Policy, admit
 from dsbuild.errors import ImageError
-from tests.images.test_codec import save
-from tests.images.test_png_chunks import exif_of
 from tests.support import fakes
+from tests.support.pictures import exif_of, save
 
 ONE = 0.51  # a mean that is rounded once, and computed in floats of 32 bits
 

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from tests.inspect.test_page import damage
 from tests.support import fakes
+from tests.support.damage import damaged_records
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is missing: pip install playwright"
@@ -121,7 +121,7 @@ def test_keyboard(opened):
 def test_problems(opened, voc, tmp_path, run, width):
     made = tmp_path / "damaged"
     assert run("voc", voc, made, "--shards", 2, "--quiet").exit_code == 0
-    wrong = damage(made)
+    wrong = damaged_records(made)
     tab = opened(made, "--problems", exit_code=1, viewport={"width": width, "height": 800})
     cards = tab.locator(".card")
     assert cards.count() == len(wrong)

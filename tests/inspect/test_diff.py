@@ -13,8 +13,8 @@ from dsbuild import images
 from dsbuild.inspect import diff
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.voc import Voc
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 NOTHING = {"removed": [], "added": [], "image": [], "label": [], "features": [], "moved": []}
 

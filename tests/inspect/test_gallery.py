@@ -18,6 +18,7 @@ from dsbuild.images import colour
 from dsbuild.inspect import gallery, terminal
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes
+from tests.support.runs import counts
 
 
 def opened(data):
@@ -66,11 +67,6 @@ def built(voc, out, run):
     options = [word for extra in extras for word in ("--extra", extra)]
     assert run("voc", voc, out, "--shards", 2, *options, "--quiet").exit_code == 0
     return out
-
-
-def counts(out):
-    known = manifest.load(out)
-    return {s["name"]: s["records"] for e in known["splits"].values() for s in e["shards"]}
 
 
 @pytest.mark.parametrize("indexed", [True, False])

@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import images
 from dsbuild.extras import functions
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.inspect.html import run as page
 from dsbuild.inspect.html import svg
 from dsbuild.layouts.voc import Voc
-from tests.inspect.test_gallery import counts
 from tests.support import fakes
+from tests.support.damage import damaged_records
 from tests.support.pages import Reader
-
-EVIL = "\"><img src=x onerror=alert(1)>&amp;'$script"
+from tests.support.runs import counts
+from tests.support.texts import EVIL
 
 
 @pytest.fixture
@@ -292,37 +291,8 @@ def test_damage_is_on_the_page(built, show):
     assert "it is missing" in show(built, exit_code=1)[0]
 
 
-def damage(built):
-    """Damage records of a built VOC; return (file name, record) -> kinds of problems."""
-
-    def label(plane):
-        return [images.encode(np.asarray(plane, np.uint8))]
-
-    image, mask, form = (
-        f"image/{name}" for name in ("encoded", "segmentation/class/encoded", "format")
-    )
-    first, other = "train-00000-of-00002.tfrecord", "val-00001-of-00002.tfrecord"
-    path = pathlib.Path(built, first)
-    records = [example.parse(record.data) for record in tfrecord.read(str(path))]
-    records[0][image] = [records[0][image][0][:700]]
-    records[1][mask] = [b"<b>no label</b>"]
-    records[2][mask] = label(np.zeros((2, 3)))
-    records[3][mask] = label(np.full(images.plane(records[3][mask][0]).shape, 77))
-    records[4][form] = [EVIL.encode()]
-    with open(path, "wb") as file:
-        writer = tfrecord.Writer(file)
-        for values in records[:5]:
-            writer.write(example.serialize(values))
-        writer.write(b"no example")
-    data = bytearray(pathlib.Path(built, other).read_bytes())
-    data[300] ^= 1
-    pathlib.Path(built, other).write_bytes(data)
-    kinds = [["image"], ["label"], ["label"], ["values"], ["feature", "header"], ["example"]]
-    return {**{(first, i): found for i, found in enumerate(kinds)}, (other, 0): ["frame"]}
-
-
 def test_a_gallery_of_problems(built, show):
-    wrong = damage(built)
+    wrong = damaged_records(built)
     text, seen = show(built, "--problems", exit_code=1)
     cards = {(card["file"], card["record"]): card for card in seen.data["cards"]}
     assert cards.keys() == wrong.keys()
@@ -375,7 +345,7 @@ def test_no_problems(built, show):
 
 
 def test_problems_of_what_others_wrote(built, show):
-    wrong = damage(built)
+    wrong = damaged_records(built)
     (name, _), *_ = wrong
     text, seen = show(os.path.join(built, name), "--problems", exit_code=1)
     assert [card["record"] for card in seen.data["cards"]] == [0, 1, 2, 4, 5]

@@ -20,8 +20,9 @@ from dsbuild.inspect import chunks, counts, duplicates, statistics
 from dsbuild.inspect.html import sections
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.damage import invert_byte
+from tests.support.runs import make
 
 local = functools.partial(statistics.local, workers=1, quiet=True)
 
@@ -127,7 +128,7 @@ def shared_build(tmp_path_factory):
 
 def test_what_cannot_be_read_is_named(built, run):
     first, second = sorted(scan.files(built))[:2]
-    damage(first, record=1, at=40)
+    invert_byte(first, record=1, at=40)
     name = os.path.basename(second)
     offset = manifest.offsets(built, name)[4]
     os.truncate(second, offset)  # where a chunk ends, so that no frame is cut
@@ -141,16 +142,6 @@ def test_what_cannot_be_read_is_named(built, run):
     assert found["all"]["records"] == 15
     assert f"problem: {os.path.basename(first)}: record 1: at byte" in result.stderr
     assert "3 problems in all" in result.stderr
-
-
-def damage(path, record, at):
-    """Turn a byte of a record round."""
-    folder, name = os.path.split(path)
-    with open(path, "r+b") as file:
-        file.seek(manifest.offsets(folder, name)[record] + at)
-        octet = file.read(1)[0]
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([octet ^ 255]))
 
 
 def test_a_shard_that_is_missing_is_named(built, run):
@@ -173,7 +164,7 @@ def test_what_the_manifest_does_not_list_is_counted_and_not_kept(built, run):
 
 def test_a_damaged_length_costs_one_record(built):
     path = scan.files(built)[0]
-    damage(path, record=1, at=2)
+    invert_byte(path, record=1, at=2)
     found = statistics.statistics(built, local)
     assert [fault["record"] for fault in found["unreadable"]] == [1]
     assert found["all"]["records"] == 17

@@ -15,8 +15,8 @@ from PIL import Image
 from dsbuild.format import example, tfrecord
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 CHECK = """
 import json

@@ -7,8 +7,8 @@ import pathlib
 import pytest
 
 from dsbuild.layouts.classes import Classes
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 # rdflib, by which mlcroissant parses, warns of its own classes.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

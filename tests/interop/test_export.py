@@ -22,9 +22,9 @@ from dsbuild.interop.export import webdataset as tars
 from dsbuild.interop.export.sample import Sample
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
-from tests.conftest import make
-from tests.storage.test_safe_text import HOSTILE, TEXTS
 from tests.support import fakes
+from tests.support.runs import make
+from tests.support.texts import HOSTILE, TEXTS
 
 # webdataset leaves its files to be closed by the garbage collector.
 pytestmark = pytest.mark.filterwarnings(

@@ -13,8 +13,8 @@ import pytest
 from dsbuild import storage
 from dsbuild.interop.export import run
 from dsbuild.storage import clients, lease
-from tests.conftest import make
 from tests.support import gcs, stores
+from tests.support.runs import make
 from tests.support.stores import SECRET, files, upload
 
 NEEDS = {"parquet": "pyarrow", "array_record": "array_record"}

@@ -16,8 +16,8 @@ from dsbuild.format import receipts, scan, schema, tfrecord
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 # TFDS calls what protobuf 6 warns of, which Apache Beam holds; protobuf 7 does not.
 pytestmark = pytest.mark.filterwarnings(r"ignore:label\(\) is deprecated:DeprecationWarning")

@@ -12,8 +12,8 @@ from PIL import Image
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.format import example, tfrecord
 from dsbuild.layouts.cityscapes import KINDS, LABELS, Cityscapes, rasterise
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 ENCODINGS = {"ids": "labelIds", "trainids": "labelTrainIds"}
 

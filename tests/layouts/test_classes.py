@@ -11,8 +11,8 @@ from dsbuild.errors import LayoutError, PlanError
 from dsbuild.format import example as wire
 from dsbuild.format import manifest, tfrecord
 from dsbuild.layouts.classes import Classes
-from tests.conftest import content, make
 from tests.support import fakes
+from tests.support.runs import content, make
 
 COUNTS = {"cat": 6, "dog": 4, "horse": 3}
 

@@ -15,7 +15,7 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.folders import is_picture, stems
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
-from tests.conftest import requested
+from tests.support.runs import requested
 
 PAIRS = Pairs(names=("a", "b"))
 MATTING = Matting(images="images", alphas="labels", val_fraction=0.5)

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import images
 from dsbuild.errors import ImageError, LayoutError, PlanError
-from dsbuild.format import example, manifest, tfrecord
+from dsbuild.format import manifest
 from dsbuild.images import mattes
 from dsbuild.layouts.matting import Matting
-from tests.conftest import make
-from tests.images.test_codec import PHOTO, save
 from tests.support import fakes
+from tests.support.pictures import PHOTO, save
+from tests.support.runs import make, masks
 
 
 @pytest.fixture
@@ -29,17 +28,6 @@ def alphas(root):
         image = Image.open(path)
         assert image.mode == "RGBA"
         found[path.stem] = np.asarray(image)[..., 3]
-    return found
-
-
-def masks(out):
-    """Return key -> mask of all records of a folder."""
-    found = {}
-    for path in pathlib.Path(out).glob("*.tfrecord"):
-        for record in tfrecord.read(str(path)):
-            values = example.parse(record.data)
-            label = values["image/segmentation/class/encoded"][0]
-            found[values["image/filename"][0].decode()] = images.plane(label)
     return found
 
 

@@ -12,10 +12,9 @@ from dsbuild import images
 from dsbuild.errors import DsbuildError, ImageError, LayoutError, PlanError
 from dsbuild.format import manifest
 from dsbuild.layouts.pairs import Pairs
-from tests.conftest import make
-from tests.images.test_codec import save
-from tests.layouts.test_matting import masks
 from tests.support import fakes
+from tests.support.pictures import save
+from tests.support.runs import make, masks
 
 NAMES = ("sky", "road", "tree")
 COLOURS = (("sky", 70, 130, 180), ("road", 128, 64, 128), ("tree", 0, 0, 1))

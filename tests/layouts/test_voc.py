@@ -12,9 +12,8 @@ from PIL import Image
 from dsbuild.errors import ImageError, LayoutError
 from dsbuild.format import manifest
 from dsbuild.layouts.voc import FOLDERS, Voc
-from tests.conftest import make
-from tests.layouts.test_matting import masks
 from tests.support import fakes
+from tests.support.runs import make, masks
 
 
 def keys(root, split, **options):

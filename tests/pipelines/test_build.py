@@ -30,9 +30,9 @@ from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from dsbuild.storage import fencing
-from tests.conftest import content, make, requested
 from tests.support import fakes, stores
 from tests.support.clusters import wait_until
+from tests.support.runs import content, make, requested
 
 beam = pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
 pipelines = importlib.import_module("dsbuild.pipelines.build")

@@ -21,9 +21,9 @@ from dsbuild.build.audit import Request, audit
 from dsbuild.build.recipe import Recipe
 from dsbuild.layouts.voc import Voc
 from dsbuild.storage import clients
-from tests.conftest import make
 from tests.support import fakes
 from tests.support.fake_dataflow import Dataflow
+from tests.support.runs import make
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
 pytest.importorskip(

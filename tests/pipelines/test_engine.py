@@ -11,8 +11,8 @@ import pytest
 from dsbuild.engines import Job
 from dsbuild.errors import DsbuildError, StorageError
 from dsbuild.format import manifest, scan
-from tests.conftest import make
-from tests.inspect.test_statistics import damage
+from tests.support.damage import invert_byte
+from tests.support.runs import make
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
 jobs = importlib.import_module("dsbuild.pipelines.engine")
@@ -32,7 +32,7 @@ def built(voc, out):
 def damaged(built):
     """A build with a damaged record, a cut file, a missing one, and one of unknown name."""
     first, second, third, fourth = scan.files(built)
-    damage(first, record=1, at=60)
+    invert_byte(first, record=1, at=60)
     os.truncate(second, manifest.offsets(built, os.path.basename(second))[4] + 9)
     os.remove(third)
     with open(fourth, "rb") as source, open(os.path.join(built, "x.tfrecord"), "wb") as copy:

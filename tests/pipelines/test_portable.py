@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from tests.conftest import content, make
 from tests.support.fake_dataflow import bare_python
+from tests.support.runs import content, make
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
 pytestmark = pytest.mark.slow

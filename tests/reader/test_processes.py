@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from tests.conftest import make
 from tests.support import fakes, stores
 from tests.support.processes import ended, started
 from tests.support.readers import ROOMS
+from tests.support.runs import make
 
 METHODS, PLACES = ("fork", "spawn", "forkserver"), ("local", "s3", "gs")
 SECONDS = 200  # far more than any takes, TensorFlow's import on a machine at work included

@@ -19,7 +19,7 @@ from dsbuild.errors import DsbuildError, PlanError, ShardError
 from dsbuild.format import manifest
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
-from tests.conftest import make
+from tests.support.runs import make
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
 from dsbuild.reader.tf import dataset
-from tests.conftest import make
-from tests.layouts.test_layouts import DRAWN
 from tests.support import fakes, stores
+from tests.support.drawn import DRAWN
+from tests.support.runs import make
 
 Failed = tf.errors.InvalidArgumentError
 

@@ -11,8 +11,8 @@ import pytest
 import dsbuild
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.reader.records import index
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader  # noqa: E402

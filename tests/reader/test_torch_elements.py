@@ -9,9 +9,9 @@ from PIL import Image
 
 import dsbuild
 from dsbuild.errors import DsbuildError, PlanError, ShardError
-from tests.conftest import make
-from tests.layouts.test_layouts import DRAWN
 from tests.support import fakes
+from tests.support.drawn import DRAWN
+from tests.support.runs import make
 
 torch = pytest.importorskip("torch")
 elements = pytest.importorskip("dsbuild.reader.torch.elements")

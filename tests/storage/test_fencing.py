@@ -23,8 +23,8 @@ from dsbuild.errors import LostLease, PlanError
 from dsbuild.format import receipts
 from dsbuild.storage import clients, fencing, lease
 from dsbuild.storage.fencing import Hold
-from tests.conftest import requested
 from tests.support.gcs import serving
+from tests.support.runs import requested
 from tests.support.stores import Faulty, files, s3_bucket
 
 

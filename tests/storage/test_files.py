@@ -1,11 +1,11 @@
 import os
-import socket as socketlib
 
 import pytest
 
 from dsbuild import storage
 from dsbuild.errors import StorageError
 from dsbuild.storage import local
+from tests.support.odd_files import ODD
 
 
 def test_writing_publishes_whole_files(tmp_path):
@@ -85,30 +85,6 @@ def test_a_lock_is_held_once_and_freed(tmp_path):
             pass
     with storage.lock(path):
         pass
-
-
-def fifo(path):
-    os.mkfifo(path)
-
-
-def socket(path):
-    folder = os.open(os.path.dirname(path), os.O_RDONLY)
-    with socketlib.socket(socketlib.AF_UNIX) as one:
-        # The path of a socket is short.
-        one.bind(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
-    os.close(folder)
-
-
-def endless(path):
-    os.symlink("/dev/zero", path)
-
-
-def to_fifo(path):
-    os.mkfifo(f"{path}-there")
-    os.symlink(f"{path}-there", path)
-
-
-ODD = {fifo: "a FIFO", socket: "a socket", endless: "a device", to_fifo: "a FIFO"}
 
 
 @pytest.mark.parametrize("make", ODD, ids=lambda make: make.__name__)

@@ -26,7 +26,7 @@ DATA = bytes(range(256)) * 3000
 
 def fresh(call, seconds=120):
     """Return what a function of this module prints in a fresh process; fail where it fails."""
-    code = f"from tests.storage import test_forked as here; here.{call}"
+    code = f"import {__name__} as here; here.{call}"
     with started([sys.executable, "-c", code]) as process:
         said = ended(process, seconds)
         assert process.returncode == 0, said
@@ -197,7 +197,7 @@ def be_read(url):
 @pytest.mark.parametrize("end", ["killed", "interrupted"])
 def test_a_helper_ends_with_its_process(s3, end):
     storage.write(f"{s3}/a", b"one")
-    code = f"from tests.storage import test_forked as here; here.be_read({s3 + '/a'!r})"
+    code = f"import {__name__} as here; here.be_read({s3 + '/a'!r})"
     with started([sys.executable, "-c", code]) as process:
         pid, helper = map(int, process.stdout.readline().split())
         assert alive(helper)

@@ -10,6 +10,7 @@ import pytest
 from dsbuild import storage
 from dsbuild.errors import StorageError
 from dsbuild.storage import clients, lease
+from tests.support import azurite
 from tests.support.stores import s3_bucket
 
 
@@ -19,6 +20,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(lease, "WATCH", 1.0)
 
 
+@azurite.TOO
 def test_a_lock_is_held_once_and_freed(bucket):
     path = f"{bucket}/out/.dsbuild/lock"
     with storage.lock(path):
@@ -34,6 +36,7 @@ def test_a_lock_is_held_once_and_freed(bucket):
         pass
 
 
+@azurite.TOO
 def test_a_dead_holders_lock_is_taken_over(bucket):
     path = f"{bucket}/lock"
     storage.write(path, b"someone who died")
@@ -47,6 +50,7 @@ def test_a_dead_holders_lock_is_taken_over(bucket):
     assert "another dsbuild locked it; where that one was killed" in line
 
 
+@azurite.TOO
 def test_of_many_who_find_a_dead_lock_one_has_it(bucket):
     path = f"{bucket}/lock"
     storage.write(path, b"someone who died")
@@ -86,6 +90,7 @@ def test_a_killed_holder(s3, moto):
             pass
 
 
+@azurite.TOO
 def test_a_holder_that_was_taken_over_is_told(bucket):
     path = f"{bucket}/lock"
     with pytest.raises(StorageError, match="took the lock over"), storage.lock(path):

@@ -14,9 +14,9 @@ from dsbuild.build.audit import audit
 from dsbuild.errors import DataError, StorageError
 from dsbuild.format import manifest, receipts
 from dsbuild.storage import clients
-from tests.conftest import content, make, requested
-from tests.storage.test_files import fifo
 from tests.support import fakes
+from tests.support.odd_files import fifo
+from tests.support.runs import content, make, requested
 from tests.support.stores import built, files, s3_bucket, upload
 
 KEYS = ["2007_000001", "2007_000002"]

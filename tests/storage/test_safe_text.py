@@ -15,39 +15,9 @@ from hypothesis import strategies as st
 
 from dsbuild.inspect import tables
 from dsbuild.storage import safe_text
+from tests.support.texts import HOSTILE, TEXTS
 
 ROOT = pathlib.Path(__file__).parents[2]
-HOSTILE = [
-    "../../../../tmp/evil",
-    "/tmp/evil",
-    "a/../../b",
-    "..",
-    ".",
-    "",
-    "/",
-    "a/",
-    "a//b",
-    "..\\..\\evil",
-    "C:\\evil",
-    "C:/evil",
-    "a\0b",
-    "nul",
-    "con.txt",
-    "name.",
-    "name ",
-    "...",
-    "x\ny",
-    "\x1b]0;title\x07",
-    "\u202ecod.exe",
-    "\udcff\udc80",
-    "\x9b31m",
-    "a" * 5000,
-    "a/" * 5000,
-    "é" * 400,
-]
-TEXTS = st.text(st.characters(codec=None)) | st.text(
-    "./\\:%~ aU\0\x1b\u202e\udcff\x9bé", max_size=9
-)
 
 
 def hostile(test):

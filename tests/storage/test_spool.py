@@ -29,9 +29,8 @@ def test_a_spool_is_read_again_and_by_two_at_once(count):
 
 
 def test_a_spool_leaves_memory_for_a_file_without_a_name(monkeypatch, tmp_path):
-    monkeypatch.setattr(spool, "_MEMORY", 100)
     monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
-    found = Spool(range(10_000))
+    found = Spool(range(10_000), memory=100)
     assert found._file._rolled
     assert not list(tmp_path.iterdir())
     assert list(found) == list(range(10_000))
@@ -45,24 +44,22 @@ def test_values_are_sorted_and_equals_keep_their_order(keys, run):
 
 
 def test_no_room_for_temporary_files_is_named(monkeypatch):
-    monkeypatch.setattr(spool, "_MEMORY", 100)
     full = functools.partial(open, "/dev/full", "w+b")
     monkeypatch.setattr(spool.tempfile, "TemporaryFile", lambda **_: full())
     monkeypatch.setattr(spool.tempfile, "tempdir", "/full")
     with pytest.raises(StorageError, match=r"^/full: .*No space left.*name another folder in TMP"):
-        list(Spool(range(10_000)))
+        list(Spool(range(10_000), memory=100))
 
 
 def test_no_folder_for_temporary_files_is_named(monkeypatch):
     def nowhere():
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/a']")
 
-    monkeypatch.setattr(spool, "_MEMORY", 100)
     monkeypatch.setattr(spool.tempfile, "_get_default_tempdir", nowhere)
     monkeypatch.setattr(spool.tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", "/a")
     with pytest.raises(StorageError, match=r"^/a: .*No usable .*name another folder in TMPDIR$"):
-        Spool(range(10_000))
+        Spool(range(10_000), memory=100)
 
 
 def test_errors_of_the_values_are_their_own():

@@ -10,7 +10,7 @@ from dsbuild import storage
 from dsbuild.errors import StorageError
 from dsbuild.storage import patience, uploads
 from dsbuild.storage.uploads import PACES, Pace
-from tests import conftest
+from tests.support import stores
 from tests.support.stores import s3_bucket, stalled
 
 MIB = 1 << 20
@@ -20,7 +20,7 @@ MIB = 1 << 20
 def link(faulty, moto, monkeypatch):
     """A bucket `link` whose requests are waited for a second; `slow(rate)` delays its bodies."""
     monkeypatch.setenv(patience.SECONDS, "3")
-    conftest.forget()
+    stores.forget()
     s3_bucket(moto, "link")
     sizes = []
 

@@ -12,6 +12,8 @@ import threading
 import urllib.request
 from email.utils import formatdate
 
+import pytest
+
 from tests.support.processes import until
 from tests.support.stores import SECRET
 
@@ -20,9 +22,26 @@ _KEY = base64.b64encode(SECRET.encode()).decode()
 _VERSION = "2023-11-03"
 
 
+# The kinds of buckets that tests run on, by the names of their fixtures.
+KINDS = ("s3", "gs", "az", "memory")
+
+
 def program():
     """Return the path of Azurite's blob server, None where there is none."""
     return os.environ.get(PLACE) or shutil.which("azurite-blob")
+
+
+MARKS = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        program() is None,
+        reason=f"there is no Azurite: npm install -g azurite, or {PLACE}=PATH",
+    ),
+]
+# Runs a test on Azurite, too, in place of the kinds alone.
+TOO = pytest.mark.parametrize(
+    "bucket", [*KINDS, pytest.param("azurite_container", marks=MARKS)], indirect=True
+)
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ def _bits(bits: int):
     """Return a rewriting as grey of fewer bits, where all levels are of these."""
 
     def write(data: bytes) -> bytes:
-        from tests.images.test_codec import raw_png
+        from tests.support.pictures import raw_png
 
         pixels = seen(data)
         step = 255 // ((1 << bits) - 1)

@@ -17,9 +17,25 @@ from xml.sax.saxutils import escape
 
 from dsbuild import storage
 from dsbuild.build.output.holder import HOLDER
-from dsbuild.storage import lease
+from dsbuild.storage import clients, lease, patience, uploads
 
 SECRET = "wJalrXUtnFEMI"  # of all credentials: no error may show it
+ODD_NAMES = [
+    "a b.txt",
+    "50%25 #1.png",
+    "ü/日本.jpg",
+    "a+b=c&d.txt",
+    "~[x]{y}^`|'\"<>\\",
+    "icon@2x.png",
+]
+ODD_NAMES = (
+    "a b.txt",
+    "50%25 #1.png",
+    "ü/日本.jpg",
+    "a+b=c&d.txt",
+    "~[x]{y}^`|'\"<>\\",
+    "icon@2x.png",
+)
 
 
 def moto():
@@ -76,7 +92,7 @@ class Faulty(ThreadingHTTPServer):
     `short` sends half of what was asked for with a length that fits, `shrunk` says besides that
     the object has no more; `plain` and `plain short` know of no ranges. An event is
     waited for. A function is called with the request's handler and body, and does what it likes;
-    see `refused` and `tests/store_faults/kinds.py`.
+    see `refused` and `tests/support/store_faults/kinds.py`.
     """
 
     daemon_threads = True
@@ -308,3 +324,19 @@ def built(url, receipts=False):
     alone = (f".dsbuild/{lease.TENURE}", f".dsbuild/{HOLDER}")  # which only stores have
     found = {name: data for name, data in files(url).items() if name not in alone}
     return {name: data for name, data in found.items() if receipts or "receipts" not in name}
+
+
+def on_store(monkeypatch, variables, value):
+    """Yield a value while the environment leads to a store; for fixtures."""
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    forget()
+    yield value
+    forget()
+
+
+def forget():
+    """Forget all stores, so that they are opened again by the current environment."""
+    clients.open_store.cache_clear()
+    patience.forget()
+    uploads.forget()

@@ -11,8 +11,8 @@ from dsbuild.format import manifest
 from dsbuild.format.class_weights import weights
 from dsbuild.layouts.classes import Classes
 from dsbuild.train.fit.class_weights import class_weights
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 KNOWN = {"classes": ["background", "cat", "dog, big"], "splits": {}}
 

@@ -18,8 +18,8 @@ from dsbuild.train.metrics import evaluate, report
 from dsbuild.train.metrics.boundary import BoundaryF1
 from dsbuild.train.metrics.matting import Matting
 from dsbuild.train.predict.predictor import How, Predictor
-from tests.conftest import make
 from tests.support import fakes, trained
+from tests.support.runs import make
 
 BINARY = {"sigmoid": True, "loss": "bce"}
 

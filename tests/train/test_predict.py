@@ -17,8 +17,8 @@ from dsbuild.train import runs
 from dsbuild.train.predict import run as predict
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.predict.run import Wanted
-from tests.conftest import make
 from tests.support import fakes, trained
+from tests.support.runs import make
 
 
 @pytest.fixture(scope="module")

@@ -306,7 +306,7 @@ def test_ways_that_cannot_be_are_refused(asked):
 def test_probabilities_are_the_same_on_torch():
     pytest.importorskip("torch", reason="torch is not installed")
     code = (
-        "from tests.train.test_predictor import *\n"
+        f"from {__name__} import *\n"
         "how = How(scales=(0.5, 1.0), flip=True, window=30)\n"
         "p = Predictor(trained(synchronized=False), how).probabilities(image(40, 61))\n"
         "print(p.sum((0, 1)).round(1).tolist())"

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from dsbuild import storage
-from tests.conftest import make
 from tests.support import fakes
 from tests.support.processes import ended, started
+from tests.support.runs import make
 from tests.support.stores import files, upload
 
 TINY = "--backbone tiny --crop 33 --batch 4 --optimiser adam --steps 4 --every 2".split()

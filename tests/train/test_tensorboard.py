@@ -16,8 +16,8 @@ from dsbuild.train import runs
 from dsbuild.train.fit import run as fit
 from dsbuild.train.fit import tensorboard
 from dsbuild.train.settings import Settings
-from tests.conftest import make
 from tests.support import fakes
+from tests.support.runs import make
 
 
 def read(run):

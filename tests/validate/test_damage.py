@@ -4,24 +4,15 @@
 """
 
 import collections
-import contextlib
-import os
-import pathlib
 import random
 import sys
-import tempfile
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from dsbuild.build.repair import repair
-from dsbuild.build.side_files import describe
 from dsbuild.errors import DsbuildError
-from dsbuild.interop import Terms
 from dsbuild.validate.run import validate
-from tests.conftest import make
-from tests.support import fakes
+from tests.support.folders import built, in_memory, put, state
 
 # Whose content is anybody's to change, or made again at will; see docs/validate.md.
 EXEMPT = {"README.md", ".dsbuild/statistics.json"}
@@ -32,38 +23,6 @@ UNTOLD = (
     {"manifest.json", ".dsbuild/side.json", "schema.pbtxt"},
     {"manifest.json", ".dsbuild/terms.json", "dataset_info.json"},
 )
-
-
-def built(folder):
-    """Build a small folder with all kinds of files; return its source and it."""
-    root = fakes.voc(folder, train=5, val=3, width=20, height=16)
-    bad = pathlib.Path(root, "SegmentationClass/2007_000002.png")
-    Image.fromarray(np.full((9, 9), 3, np.uint8)).save(bad)
-    out = pathlib.Path(folder, "out")
-    options = {"extras": ("weights:beta=0.9",), "on_error": "skip"}
-    make(root, out, shards=2, splits=("train", "val"), **options)
-    describe(str(out), Terms(license="CC0", description="Drawn."), pbtxt=True)
-    return root, out
-
-
-def state(out):
-    """Return file -> bytes of all that lies in a folder, but for the lock."""
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != "lock"
-    }
-
-
-def put(out, files):
-    """Make a folder hold these files and no others."""
-    there = state(out)
-    for name in there.keys() - files.keys():
-        (out / name).unlink()
-    for name, data in files.items():
-        if there.get(name) != data:
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            (out / name).write_bytes(data)
 
 
 def flip(files, rng):
@@ -158,13 +117,6 @@ def place():
     """A folder in memory where there is one, since every repair waits for the disk."""
     with in_memory() as folder:
         yield folder
-
-
-@contextlib.contextmanager
-def in_memory():
-    shm = pathlib.Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else None) as folder:
-        yield pathlib.Path(folder)
 
 
 def test_a_damage_of_any_file_is_found_and_repaired(place):

@@ -29,9 +29,9 @@ from dsbuild.inspect.html import run as page
 from dsbuild.interop.export import run as export
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.validate.run import validate
-from tests.conftest import make
 from tests.support import fakes
 from tests.support.pages import Reader
+from tests.support.runs import make
 
 TERMINAL = "\x1b]0;title\x07\x1b[2J\x1b[8m\x9b31m\x7f\u202e\u2066\u2028\r\n\b\t"
 EVIL = f"{TERMINAL}<script>alert(1)</script>\"'&</title>`|](javascript:x)"

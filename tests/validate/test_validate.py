@@ -20,10 +20,11 @@ from dsbuild.build.repair import repair
 from dsbuild.errors import DsbuildError, PlanError, ShardError
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.validate.run import validate
-from tests.conftest import make
-from tests.images.test_codec import save
-from tests.layouts.test_layouts import DRAWN
 from tests.support import fakes
+from tests.support.damage import blank, cut, cut_out, flip, insert
+from tests.support.drawn import DRAWN
+from tests.support.pictures import save
+from tests.support.runs import make
 
 PIXEL = images.encode(np.ones((1, 1), np.uint8))
 EXTRAS = ("laplacian:raw16", "edges", "distance", "weights")
@@ -65,38 +66,6 @@ def test_extras_and_policies_have_no_problem(clean, voc, out, workers):
     make(voc, out, policy=Policy(max_side=30), extras=EXTRAS)
     assert not validate(out).problems
     assert not validate(out, "source", voc).problems
-
-
-def flip(data, rng):
-    at = rng.randrange(len(data))
-    data[at] ^= 1 << rng.randrange(8)
-    return at
-
-
-def cut(data, rng):
-    at = rng.randrange(len(data))
-    del data[at:]
-    return at
-
-
-def cut_out(data, rng):
-    at = rng.randrange(len(data) - 1)
-    del data[at : at + rng.randrange(1, 400)]
-    return at
-
-
-def insert(data, rng):
-    at = rng.randrange(len(data))
-    data[at:at] = rng.randbytes(rng.randrange(1, 400))
-    return at
-
-
-def blank(data, rng):
-    at = rng.randrange(len(data) - 40)
-    while not any(data[at : at + 40]):
-        at = rng.randrange(len(data) - 40)
-    data[at : at + 40] = bytes(40)
-    return at
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["manifest", "no manifest"])

@@ -37,7 +37,7 @@ class Driver:
     def __init__(self, folder):
         self._folder, self._count = pathlib.Path(folder), 0
         self._process = subprocess.Popen(
-            [sys.executable, "-c", "from tests.store_faults import driver; driver.serve()"],
+            [sys.executable, "-c", "from tests.support.store_faults import driver; driver.serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

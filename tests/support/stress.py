@@ -1,6 +1,6 @@
 """Kills, failing calls and failing stores over all commands for some minutes: `make stress`.
 
-    python -m tests.stress [SECONDS [SEED]]
+    python -m tests.support.stress [SECONDS [SEED]]
 
 Exit code 1 where a command hangs, loses something, or leaves a process behind.
 """
@@ -16,10 +16,10 @@ import sys
 import tempfile
 import time
 
-from tests import faults
-from tests.build import test_faults, test_kills, test_store_faults
-from tests.store_faults import points
 from tests.support import fakes
+from tests.support.faults import calls, commands, kills, trial
+from tests.support.store_faults import points
+from tests.support.store_faults import run as stores
 
 MARK = "DSBUILD_STRESS_MARK"  # in the environment of all that is started here
 
@@ -41,43 +41,43 @@ def strays(mark):
 def stress(folder, seconds, rng, counts):
     """Kill and fail at random for some seconds; count what happened."""
     until = time.monotonic() + seconds
-    kills = list(test_kills.commands(folder / "kills"))
-    with test_store_faults.scenes() as scene:
-        _stress(folder, until, kills, scene, rng, counts)
+    killed = list(kills.commands(folder / "kills"))
+    with stores.scenes() as scene:
+        _stress(folder, until, killed, scene, rng, counts)
 
 
-def _stress(folder, until, kills, scene, rng, counts):
-    shim = faults.build_shim(folder)
+def _stress(folder, until, killed, scene, rng, counts):
+    shim = calls.build_shim(folder)
     if shim is None:
         while time.monotonic() < until:
-            _kill(kills, rng, counts)
+            _kill(killed, rng, counts)
             _store(scene, rng, counts)
         return
     voc = fakes.voc(folder / "sources", train=4, val=2)
-    with faults.driver(shim) as run:
+    with calls.driver(shim) as run:
         failing = []
-        for prepare in test_faults.COMMANDS:
+        for prepare in commands.COMMANDS:
             room = folder / prepare.__name__
             room.mkdir()
-            asked = test_faults.prepared(run, voc, room, prepare)
-            failing.append((asked, list(test_faults.points(run, *asked[:3]))))
+            asked = trial.prepared(run, voc, room, prepare)
+            failing.append((asked, list(trial.points(run, *asked[:3]))))
         while time.monotonic() < until:
-            _kill(kills, rng, counts)
+            _kill(killed, rng, counts)
             _store(scene, rng, counts)
             for _ in range(5):
                 asked, every = rng.choice(failing)
-                test_faults.try_fault(run, *asked, rng.choice(every))
+                trial.try_fault(run, *asked, rng.choice(every))
                 counts["calls failed"] += 1
 
 
-def _kill(kills, rng, counts):
-    command = rng.choice(kills)
-    counts[f"{command.name}: {test_kills.kill(command, rng)} was killed"] += 1
+def _kill(every, rng, counts):
+    command = rng.choice(every)
+    counts[f"{command.name}: {kills.kill(command, rng)} was killed"] += 1
 
 
 def _store(scene, rng, counts):
     point = points.drawn(len(points.PATIENCE) * rng.randrange(1 << 20))  # of the least patience
-    assert not test_store_faults.many(scene, [point])
+    assert not stores.many(scene, [point])
     counts[f"stores: {point.way}"] += 1
 
 

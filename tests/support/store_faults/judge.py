@@ -1,6 +1,6 @@
 """What has to hold of a command that ended; each function returns what does not."""
 
-from tests.store_faults.scene import settled, shards
+from tests.support.store_faults.scene import settled, shards
 from tests.support.stores import SECRET
 
 

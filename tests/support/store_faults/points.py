@@ -7,11 +7,11 @@ import signal
 import time
 from dataclasses import dataclass
 
-from tests.store_faults import judge
-from tests.store_faults.cases import CASES, WRITERS, Case
-from tests.store_faults.kinds import Faults, Seen, draw
-from tests.store_faults.scene import Scene, settled
 from tests.support.processes import children
+from tests.support.store_faults import judge
+from tests.support.store_faults.cases import CASES, WRITERS, Case
+from tests.support.store_faults.kinds import Faults, Seen, draw
+from tests.support.store_faults.scene import Scene, settled
 
 # Seconds: of a lock that nobody renews any more, to wait for less.
 QUICK = {"dsbuild.storage.lease.BEAT": 0.5, "dsbuild.storage.lease.WATCH": 2.0}

@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 from PIL import Image
 
-from tests.conftest import content
 from tests.support import fakes
+from tests.support.runs import content
 
 RECIPES = {
     "voc": ("voc", "voc", "--split", "train", "--split", "val", "--shards", "2"),

@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of validation: no bytes raise anything but a DsbuildError.
 
-`make fuzz`, or `python tests/fuzz/fuzz_validate.py FOLDER -max_total_time=60`: inputs that
+`make fuzz`, or `python -m tests.validate.fuzz FOLDER -max_total_time=60`: inputs that
 find new paths are kept in FOLDER. What is fuzzed is the content of records, framed with right
 checksums in half of the cases, since no fuzzer guesses a crc32c.
 """

@@ -74,7 +74,7 @@ def driver(shim):
     """Give `run(arguments, path, fault)`, which runs a command whose calls on `path` fail."""
     environment = {**os.environ, "LD_PRELOAD": shim, "COLUMNS": "200", "NO_COLOR": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-c", "from tests import faults; faults.serve()", shim],
+        [sys.executable, "-c", "from tests.support.faults import calls; calls.serve()", shim],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -9,8 +9,8 @@ import urllib.request
 import obstore
 from obstore.store import GCSStore, S3Store
 
-from tests.store_faults.kinds import Faults
 from tests.support import gcs, stores
+from tests.support.store_faults.kinds import Faults
 
 BUCKET = "faults"
 

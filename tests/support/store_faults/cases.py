@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.store_faults.scene import SKIPPING, WHOLE
+from tests.support.store_faults.scene import SKIPPING, WHOLE
 
 
 @dataclass(frozen=True)

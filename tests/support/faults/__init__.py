@@ -1,0 +1,1 @@
+"""Commands whose calls into the system fail, or whose processes are killed."""

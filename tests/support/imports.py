@@ -1,0 +1,31 @@
+"""Heavy libraries: where each may be imported, and which of them a process has loaded."""
+
+import subprocess
+import sys
+
+ROOMS = {  # library -> where it may be imported
+    "PIL": {"images"},
+    "apache_beam": {"pipelines"},
+    "array_record": {"interop.export"},
+    "click": {"cli"},
+    "cv2": {"extras", "images", "train"},
+    "distributed": {"engines.dask"},
+    "google_crc32c": {"build.encode", "format.tfrecord"},
+    "keras": {"train"},
+    "matplotlib": set(),
+    "obstore": {"storage"},
+    "pyarrow": {"interop.export"},
+    "scipy": {"layouts"},
+    "tensorflow": {"reader.tf", "train"},
+    "torch": {"reader.torch"},
+    "tqdm": {"engines"},
+}
+
+
+def loaded(code):
+    """Return which heavy modules a fresh process holds after running code."""
+    heavy = sorted({*ROOMS, "numpy", "concurrent"} - {"click"})
+    code += f"\nimport sys; print([name for name in {heavy} if name in sys.modules])"
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip()
