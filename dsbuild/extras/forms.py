@@ -6,21 +6,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8] | NDArray[np.int16]
+    Stored = dict[str, bytes | Pixels]  # role -> value
 
 OFFSET = 32768  # of 16-bit PNGs, which hold no negative values
 
 
-def _values(name: str, pixels: "np.ndarray") -> dict:
+def _values(name: str, pixels: "Pixels") -> "Stored":
     return {name: pixels.ravel()}
 
 
-def _png(name: str, pixels: "np.ndarray") -> dict:
+def _png(name: str, pixels: "Pixels") -> "Stored":
+    import numpy as np
+
     from dsbuild import images
 
-    return {f"{name}.encoded": images.encode(pixels), f"{name}.format": b"png"}
+    encoded = images.encode(pixels.astype(np.uint8, casting="safe", copy=False))
+    return {f"{name}.encoded": encoded, f"{name}.format": b"png"}
 
 
-def _png16(name: str, pixels: "np.ndarray") -> dict:
+def _png16(name: str, pixels: "Pixels") -> "Stored":
     import numpy as np
 
     from dsbuild import images
@@ -32,7 +39,7 @@ def _png16(name: str, pixels: "np.ndarray") -> dict:
     }
 
 
-def _raw16(name: str, pixels: "np.ndarray") -> dict:
+def _raw16(name: str, pixels: "Pixels") -> "Stored":
     return {
         f"{name}.encoded": pixels.astype("<i2").tobytes(),
         f"{name}.format": b"raw16",
@@ -49,7 +56,7 @@ class Form:
       bytes_per_pixel: about what they take.
     """
 
-    store: Callable[[str, "np.ndarray"], dict]
+    store: Callable[[str, "Pixels"], "Stored"]
     roles: tuple[str, ...]
     bytes_per_pixel: float
 
@@ -63,7 +70,7 @@ FORMS = {
 }
 
 
-def restore(form: bytes, data: bytes, shape: tuple[int, int] | None = None) -> "np.ndarray":
+def restore(form: bytes, data: bytes, shape: tuple[int, int] | None = None) -> "Pixels":
     """Return the pixels of an extra that is stored as bytes: int16 or uint8 (h, w).
 
     `form` is what the record says of them; `shape`, the image's, is all that `raw16` has.

@@ -9,26 +9,29 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 
-def _grey(image: "np.ndarray") -> "np.ndarray":
+def _grey(image: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
     import cv2
+    import numpy as np
 
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def laplacian(image: "np.ndarray") -> "np.ndarray":
+def laplacian(image: "NDArray[np.uint8]") -> "NDArray[np.int16]":
     """Return the Laplacian of the grey image: int16 (h, w), -1020..1020.
 
     `cv2.Laplacian` with its default aperture (0 1 0; 1 -4 1; 0 1 0), borders reflected
     without repeating the edge.
     """
     import cv2
+    import numpy as np
 
-    return cv2.Laplacian(_grey(image), cv2.CV_16S)
+    return np.asarray(cv2.Laplacian(_grey(image), cv2.CV_16S), np.int16)
 
 
-def sobel(image: "np.ndarray") -> "np.ndarray":
+def sobel(image: "NDArray[np.uint8]") -> "NDArray[np.int16]":
     """Return the gradient's magnitude of the grey image: int16 (h, w), 0..1140.
 
     The root of gx^2 + gy^2, rounded, of Sobel's 3 x 3 kernels (-1 0 1; -2 0 2; -1 0 1),
@@ -43,7 +46,7 @@ def sobel(image: "np.ndarray") -> "np.ndarray":
     return np.rint(np.sqrt(across * across + down * down)).astype(np.int16)
 
 
-def canny(image: "np.ndarray", low: int, high: int) -> "np.ndarray":
+def canny(image: "NDArray[np.uint8]", low: int, high: int) -> "NDArray[np.uint8]":
     """Return Canny's edges of the grey image: uint8 (h, w), 0 or 1.
 
     `cv2.Canny` with aperture 3 and |gx| + |gy|; thresholds of hysteresis `low` and `high`.
@@ -55,16 +58,19 @@ def canny(image: "np.ndarray", low: int, high: int) -> "np.ndarray":
     return (cv2.Canny(_grey(image), low, high) > 0).astype(np.uint8)
 
 
-def _extremes(plane: "np.ndarray", width: int) -> "tuple[np.ndarray, np.ndarray]":
+def _extremes(
+    plane: "NDArray[np.uint8]", width: int
+) -> "tuple[NDArray[np.uint8], NDArray[np.uint8]]":
     """Return the least and the largest value within `width` rows and columns of every pixel."""
     import cv2
     import numpy as np
 
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    return cv2.erode(plane, square), cv2.dilate(plane, square)
+    low, high = cv2.erode(plane, square), cv2.dilate(plane, square)
+    return np.asarray(low, np.uint8), np.asarray(high, np.uint8)
 
 
-def edges(label: "np.ndarray", width: int) -> "np.ndarray":
+def edges(label: "NDArray[np.uint8]", width: int) -> "NDArray[np.uint8]":
     """Return the class boundaries of a label: uint8 (h, w), 0 or 1.
 
     1 where another value lies within `width` rows and columns, so that a boundary is
@@ -73,10 +79,11 @@ def edges(label: "np.ndarray", width: int) -> "np.ndarray":
     import numpy as np
 
     low, high = _extremes(label, width)
-    return ((low != label) | (high != label)).astype(np.uint8)
+    boundary: NDArray[np.bool_] = (low != label) | (high != label)
+    return boundary.astype(np.uint8)
 
 
-def distance(label: "np.ndarray", cap: int) -> "np.ndarray":
+def distance(label: "NDArray[np.uint8]", cap: int) -> "NDArray[np.uint8]":
     """Return the distance to the nearest class boundary: uint8 (h, w), 0..cap pixels.
 
     Euclidean, between pixel centres, rounded; 0 on the boundary, which is `edges` of
@@ -93,12 +100,12 @@ def distance(label: "np.ndarray", cap: int) -> "np.ndarray":
     return np.rint(exact).clip(max=cap).astype(np.uint8)
 
 
-def alpha(alpha: "np.ndarray") -> "np.ndarray":
+def alpha(alpha: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
     """Return the soft alpha itself: uint8 (h, w), 0 transparent to 255 opaque."""
     return alpha
 
 
-def trimap(alpha: "np.ndarray", width: int) -> "np.ndarray":
+def trimap(alpha: "NDArray[np.uint8]", width: int) -> "NDArray[np.uint8]":
     """Return a trimap: uint8 (h, w), 0 background, 255 foreground, 128 unknown.
 
     Known is what is wholly transparent, or wholly opaque, and so is all within `width`

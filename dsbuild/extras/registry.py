@@ -16,6 +16,9 @@ from dsbuild.format.class_weights import weights
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
+
+    from dsbuild.extras.forms import Pixels, Stored
 
 __all__ = ["EXTRAS", "FORMS", "OFFSET", "Chosen", "Extra", "features", "parse", "versions"]
 
@@ -35,7 +38,7 @@ class Extra:
     """
 
     of: str
-    compute: Callable[..., "np.ndarray"]
+    compute: Callable[..., "Pixels"]
     forms: tuple[str, ...]
     parameters: Mapping[str, tuple[float, float, float]]
     rising: tuple[str, ...] = ()
@@ -57,7 +60,7 @@ EXTRAS = {
     "trimap": Extra("alpha", trimap, ("png",), {"width": (10, 0, 255)}),
     "weights": Extra(
         "counts",
-        weights,
+        weights,  # type: ignore[arg-type]  # a table for the manifest, not pixels
         (),
         {"beta": (0.999, 0.0, 0.999999)},
     ),
@@ -98,7 +101,8 @@ def parse(text: str) -> Chosen:
     if name not in EXTRAS:
         raise PlanError(f"--extra {text}: found no such extra; there are {', '.join(EXTRAS)}")
     extra = EXTRAS[name]
-    forms, given = [], {}
+    forms: list[str] = []
+    given: dict[str, float] = {}
     for word in words:
         key, equals, value = word.partition("=")
         known = extra.parameters if equals else extra.forms
@@ -147,12 +151,14 @@ def versions(chosen: Sequence[Chosen]) -> dict[str, str]:
     return {"opencv": cv2.__version__}
 
 
-def features(chosen: Sequence[Chosen], planes: Mapping[str, "np.ndarray | None"]) -> dict:
+def features(
+    chosen: Sequence[Chosen], planes: Mapping[str, "NDArray[np.uint8] | None"]
+) -> "Stored":
     """Return role -> value of the chosen extras; those whose pixels are missing are left out.
 
     `planes` holds what `Extra.of` names.
     """
-    values = {}
+    values: Stored = {}
     for one in chosen:
         pixels = planes.get(one.extra.of)
         if pixels is not None and one.form:

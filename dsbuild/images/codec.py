@@ -5,16 +5,16 @@ only if TensorFlow, OpenCV and Pillow all decode it, and to the same pixels.
 """
 
 import dataclasses
-import io
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import jpeg, magic, png, transform
 from dsbuild.images.header import Header, excuse
+from dsbuild.images.opening import opened
 from dsbuild.images.png import write
 from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
@@ -48,19 +48,16 @@ __all__ = [
     "write",
 ]
 
-_FORMATS = {"jpeg": jpeg, "png": png}
+_HEADERS = {jpeg.SIGNATURE: jpeg.header, png.SIGNATURE: png.header}
 # TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}); three a pixel.
 TOO_MANY_BYTES = 1 << 29
-
-# The limit on pixels is this module's own, and an error; Pillow's is a warning.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def header(data: bytes) -> Header:
     """Return the header of a JPEG or PNG; raise ImageError for anything else."""
-    for form in _FORMATS.values():
-        if data.startswith(form.SIGNATURE):
-            return form.header(data)
+    for signature, read in _HEADERS.items():
+        if data.startswith(signature):
+            return read(data)
     raise ImageError(unread(data))
 
 
@@ -135,7 +132,7 @@ def check(data: bytes, head: Header) -> None:
         _load(data, head, draft=True)
 
 
-def decode(data: bytes, head: Header, strict: bool = False) -> np.ndarray:
+def decode(data: bytes, head: Header, strict: bool = False) -> NDArray[np.uint8]:
     """Decode an image wholly: uint8 (h, w, 3) RGB, alpha dropped, EXIF not applied.
 
     The pixels equal TensorFlow's `decode_image(channels=3)`, for JPEG with
@@ -146,23 +143,23 @@ def decode(data: bytes, head: Header, strict: bool = False) -> np.ndarray:
         # reads some damaged files that Pillow refuses, so it does not judge what is admitted.
         import cv2
 
-        found = cv2.imdecode(
+        pixels = cv2.imdecode(
             np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         )
-        if found is not None:
-            return found
+        if pixels is not None:
+            return np.asarray(pixels, np.uint8)
     image = _load(data, head)
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def own(data: bytes, head: Header) -> np.ndarray:
+def own(data: bytes, head: Header) -> NDArray[np.uint8]:
     """Decode an image wholly in its own channels: uint8 (h, w) or (h, w, c); raise ImageError."""
     return transform.of(_load(data, head))
 
 
-def convert(data: bytes) -> tuple[np.ndarray, int]:
+def convert(data: bytes) -> tuple[NDArray[np.uint8], int]:
     """Return the pixels of an image of any common format, and its orientation.
 
     See `pixels.convert`; of a PNG nothing but its pixels is read. Raises ImageError.
@@ -170,8 +167,9 @@ def convert(data: bytes) -> tuple[np.ndarray, int]:
     if foreign(data):
         return transform.convert(data, TOO_MANY_BYTES // 3)
     head = header(data)
-    if refusal(head) and not convertible(head):
-        raise ImageError(refusal(head))
+    reason = refusal(head)
+    if reason and not convertible(head):
+        raise ImageError(reason)
     data = png.bare(data) if head.format == "png" else data
     return transform.convert(data, TOO_MANY_BYTES // 3)[0], head.orientation
 
@@ -183,7 +181,7 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
     if head.format == "png":
         return png.load(data, head)
     try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        image = opened(data, "JPEG")
         if draft:
             image.draft("L", (max(head.width // 8, 1), max(head.height // 8, 1)))
         image.load()
@@ -201,7 +199,7 @@ def grey(data: bytes, head: Header) -> bytes | None:
     return png.grey(data, head) if head.format == "png" else None
 
 
-def plane(data: bytes) -> np.ndarray:
+def plane(data: bytes) -> NDArray[np.uint8]:
     """Return the values that a label PNG of a record stores: uint8 (h, w).
 
     Grey or palette, 1, 2, 4 or 8 bits, interlaced or not. Raises ImageError for
@@ -222,7 +220,7 @@ def plane(data: bytes) -> np.ndarray:
 def label_header(data: bytes) -> Header:
     """Return the header of a label, a JPEG's or PNG's; raise ImageError as `header` does."""
     if foreign(data):
-        name = magic.name(data)
+        name = magic.name(data) or ""
         remedy = "" if "WebP" in name else ", or let --unreadable reencode read it"
         raise ImageError(
             f"found {name} as label, expected a PNG; save it as one, its values kept{remedy}"
@@ -256,7 +254,7 @@ def refuse_label(head: Header) -> None:
         raise ImageError(f"label: {reason}")
 
 
-def histogram(plane: np.ndarray) -> dict[int, int]:
+def histogram(plane: NDArray[np.uint8]) -> dict[int, int]:
     """Return value -> pixels of the values that occur in a plane uint8 (h, w), sorted."""
     flat = np.ascontiguousarray(plane).reshape(-1)
     ends = np.flatnonzero(flat[1:] != flat[:-1])
@@ -270,8 +268,10 @@ def histogram(plane: np.ndarray) -> dict[int, int]:
 
 
 def draw(
-    size: tuple[int, int], polygons: Sequence[tuple[Sequence[tuple], int]], background: int
-) -> np.ndarray:
+    size: tuple[int, int],
+    polygons: Sequence[tuple[Sequence[tuple[float, float]], int]],
+    background: int,
+) -> NDArray[np.uint8]:
     """Return filled polygons, later over earlier, on a background: uint8 (h, w).
 
     `size` is (width, height), a polygon its points (x, y) and its value. Raises

@@ -7,19 +7,22 @@ Black, the colour of the background, is clear in an overlay.
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from dsbuild.errors import ImageError
 from dsbuild.images.header import excuse
+from dsbuild.images.opening import opened
 from dsbuild.images.transform import pick, shrink
 
 _MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
 _QUALITY = 78  # of pictures in JPEG: no artefact shows at this size
 
 
-def dealt() -> np.ndarray:
+def dealt() -> NDArray[np.uint8]:
     """Return VOC's colours of all values: their bits dealt to red, green and blue in turn.
 
     Source: VOCdevkit, VOClabelcolormap.m.
@@ -32,7 +35,7 @@ def dealt() -> np.ndarray:
     return np.stack(channels, 1).astype(np.uint8)
 
 
-def table(palette: Mapping[str, Sequence[int]] | None) -> np.ndarray:
+def table(palette: Mapping[str, Sequence[int]] | None) -> NDArray[np.uint8]:
     """Return the colours of a manifest's palette (value -> RGB); VOC's for all other values."""
     colours = dealt()
     for value, colour in (palette or {}).items():
@@ -40,19 +43,21 @@ def table(palette: Mapping[str, Sequence[int]] | None) -> np.ndarray:
     return colours
 
 
-def paint(plane: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def paint(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return a plane of values in their colours: uint8 (h, w, 3)."""
     return colours[plane]
 
 
-def overlay(pixels: np.ndarray, plane: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def overlay(
+    pixels: NDArray[np.uint8], plane: NDArray[np.uint8], colours: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     """Return the mean of an image and its plane in colours; where that is black, the image."""
     painted = paint(plane, colours)
     mixed = ((pixels.astype(np.uint16) + painted + 1) // 2).astype(np.uint8)
     return np.where(painted.any(2, keepdims=True), mixed, pixels)
 
 
-def grey_of(values: np.ndarray) -> np.ndarray:
+def grey_of(values: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     """Return any numbers (h, w) as a grey picture: uint8, the largest magnitude is white.
 
     Signed numbers have 0 in the middle, at 128.
@@ -76,7 +81,7 @@ def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
     return height, width
 
 
-def photo_uri(pixels: np.ndarray, side: int) -> str:
+def photo_uri(pixels: NDArray[np.uint8], side: int) -> str:
     """Return an image or a grey picture as a data URI, its longer side at most `side`.
 
     It is a JPEG; where there is but black and white, a PNG, which is sharp and a quarter of it.
@@ -90,7 +95,7 @@ def photo_uri(pixels: np.ndarray, side: int) -> str:
     return _uri("jpeg", out.getvalue())
 
 
-def plane_uri(plane: np.ndarray, colours: np.ndarray, side: int) -> str:
+def plane_uri(plane: NDArray[np.uint8], colours: NDArray[np.uint8], side: int) -> str:
     """Return a plane in its colours as a data URI: a palette PNG in which black is clear."""
     out = io.BytesIO()
     image = Image.fromarray(pick(np.ascontiguousarray(plane), fit(plane.shape, side)))
@@ -104,7 +109,7 @@ def _uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def paletted(plane: np.ndarray, colours: np.ndarray) -> bytes:
+def paletted(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
     """Return a plane of class indices as a palette PNG, as VOC's are: values and colours."""
     out = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(plane))
@@ -113,7 +118,7 @@ def paletted(plane: np.ndarray, colours: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def marked_png(pixels: np.ndarray) -> bytes:
+def marked_png(pixels: NDArray[np.uint8]) -> bytes:
     """Return pixels as a PNG that says that dsbuild wrote it to be looked at."""
     out = io.BytesIO()
     mark = PngImagePlugin.PngInfo()
@@ -127,10 +132,10 @@ def is_marked(data: bytes) -> bool:
     return data.startswith(b"\x89PNG") and _MARK in data[:4096]
 
 
-def sixteen(data: bytes) -> np.ndarray:
+def sixteen(data: bytes) -> NDArray[np.int32]:
     """Return the values of a grey PNG of 16 bits: int32 (h, w); raise ImageError."""
     try:
-        image = np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))).astype(np.int32)
+        image = np.asarray(opened(data, "PNG")).astype(np.int32)
     except Exception as error:  # Pillow raises many kinds for damaged files
         excuse(error)
         raise ImageError(f"found a damaged PNG: {error}; build again") from error

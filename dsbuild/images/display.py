@@ -1,11 +1,10 @@
 """Images as viewers show them, of any common format: alpha dropped, EXIF orientation applied."""
 
-import io
-
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from dsbuild.images import codec
+from dsbuild.images import codec, opening
 from dsbuild.images.header import excuse
 from dsbuild.images.transform import of
 
@@ -13,7 +12,7 @@ _SEVERAL = ("TIFF", "GIF", "WEBP", "PNG")
 _ORIENTATION = 0x0112  # the tag of EXIF
 
 
-def pixels(data: bytes) -> np.ndarray:
+def pixels(data: bytes) -> NDArray[np.uint8]:
     """Return an image of a file's bytes: uint8 (h, w, 3) RGB.
 
     What may be stored as it is has the pixels of `codec.decode`, all else those of
@@ -33,24 +32,24 @@ def count(data: bytes) -> int:
     Such are pages of TIFF, frames of GIF, WebP and PNG. What cannot be opened counts as one.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_SEVERAL) as image:
+        with opening.opened(data, *_SEVERAL) as image:
             return getattr(image, "n_frames", 1)
     except Exception as error:  # Pillow raises whatever its decoders meet
         excuse(error)
         return 1
 
 
-def opened(image: Image.Image) -> np.ndarray:
+def opened(image: Image.Image) -> NDArray[np.uint8]:
     """Return an image that Pillow opened, of any mode: uint8 (h, w, 3) RGB; raise ImageError."""
     return codec.turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
 
 
-def picture(pixels: np.ndarray) -> Image.Image:
+def picture(pixels: NDArray[np.uint8]) -> Image.Image:
     """Return Pillow's image of pixels."""
     return Image.fromarray(pixels)
 
 
-def _coloured(found: np.ndarray) -> np.ndarray:
+def _coloured(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return RGB of grey (h, w), or of pixels with their alpha (h, w, 2) or (h, w, 4)."""
     if found.ndim == 2 or found.shape[2] == 2:
         grey = found.reshape(*found.shape[:2], -1)[..., :1]

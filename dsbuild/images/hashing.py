@@ -6,25 +6,26 @@ All of it is integers, so that it does not depend on the order in which it is ad
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 _VALUES = np.arange(256, dtype=np.int64)
 
 
-def moments(pixels: np.ndarray) -> tuple[list[int], list[int]]:
+def moments(pixels: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
     """Return the sums of red, green and blue over all pixels, and the sums of their squares."""
     counts = np.array(Image.fromarray(pixels).histogram(), np.int64).reshape(3, 256)
     return (counts @ _VALUES).tolist(), (counts @ _VALUES**2).tolist()
 
 
-def sha256(pixels: np.ndarray) -> bytes:
+def sha256(pixels: NDArray[np.uint8]) -> bytes:
     """Return the sha256 of height, width and pixels: equal for images that look equal."""
-    found = hashlib.sha256(np.array(pixels.shape[:2], "<u4"))
-    found.update(np.ascontiguousarray(pixels))
-    return found.digest()
+    digest = hashlib.sha256(np.array(pixels.shape[:2], "<u4").data)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()
 
 
-def dhash(pixels: np.ndarray) -> int:
+def dhash(pixels: NDArray[np.uint8]) -> int:
     """Return the difference hash: of 9 x 8 areas, which are brighter than their left neighbours.
 
     Of its 64 bits few change where an image is encoded or scaled anew, or made brighter, but

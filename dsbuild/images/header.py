@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from dsbuild.errors import ImageError
 
 _TAG = 0x0112  # of EXIF's orientation
 _SIZES = {3: 2, 4: 4}  # bytes of the types that it may have: SHORT and LONG
-_ORDERS = {b"II*\0": "little", b"MM\0*": "big"}
+_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
 _NO_MEMORY = "out of memory|Error -4 while|[Ii]nsufficient memory"  # zlib.h: Z_MEM_ERROR is -4
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 

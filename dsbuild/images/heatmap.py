@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Stamp = tuple[tuple[int, int, int], tuple[int, int], Image.Image]  # ink, place and mask
 
 _LONGEST = 28  # characters of a name
 # Shades of a share's square root, so that what is rare shows: ColorBrewer's Blues.
@@ -16,17 +20,19 @@ _MARGIN = 16
 _TICKS = (0, 0.01, 0.1, 0.25, 0.5, 1)
 
 
-def shade(shares: np.ndarray) -> np.ndarray:
+def shade(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return the colours of shares of 0..1: uint8 (..., 3), grey where they are nan."""
     at = np.sqrt(np.clip(np.nan_to_num(shares), 0, 1)) * (len(_SHADES) - 1)
     channels = [
         np.interp(at, range(len(_SHADES)), channel) for channel in zip(*_SHADES, strict=True)
     ]
     colours = np.stack(channels, -1).round().astype(np.uint8)
-    return np.where(np.isnan(shares)[..., None], np.uint8(_NOTHING), colours)
+    return np.where(np.isnan(shares)[..., None], np.array(_NOTHING, np.uint8), colours)
 
 
-def picture(shares: np.ndarray, names: Sequence[str], rows: str, columns: str) -> np.ndarray:
+def picture(
+    shares: NDArray[np.float64], names: Sequence[str], rows: str, columns: str
+) -> NDArray[np.uint8]:
     """Return the picture of a table of shares, float (c, c) of 0..1 or nan: uint8 (h, w, 3).
 
     `names` are of its c rows and columns; `rows` and `columns` say what these are. Cells shrink
@@ -66,7 +72,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "\u2026"
 
 
-def _upright(text: str, font: ImageFont.FreeTypeFont, at: tuple[int, int]) -> tuple:
+def _upright(text: str, font: Font, at: tuple[int, int]) -> Stamp:
     """Return ink, place and mask of a text that reads upwards from `at`, its foot's middle."""
     line = Image.new("L", (int(font.getlength(text)) + 2, _TEXT + 6), 0)
     ImageDraw.Draw(line).text((0, line.height // 2), text, 255, font, anchor="lm")
@@ -74,7 +80,9 @@ def _upright(text: str, font: ImageFont.FreeTypeFont, at: tuple[int, int]) -> tu
     return _INK, (at[0] - line.width // 2, at[1] - line.height), line
 
 
-def _write(pen: ImageDraw.ImageDraw, shares: np.ndarray, at: tuple[int, int], side: int) -> None:
+def _write(
+    pen: ImageDraw.ImageDraw, shares: NDArray[np.float64], at: tuple[int, int], side: int
+) -> None:
     """Write the shares in percent into their cells, those that are not nothing."""
     font = ImageFont.load_default(min(side // 3, _TEXT))
     for (row, column), share in np.ndenumerate(shares):
@@ -85,7 +93,7 @@ def _write(pen: ImageDraw.ImageDraw, shares: np.ndarray, at: tuple[int, int], si
             pen.text(middle, text, ink, font, anchor="mm")
 
 
-def _scale(pen: ImageDraw.ImageDraw, at: tuple[int, int], font: ImageFont.FreeTypeFont) -> None:
+def _scale(pen: ImageDraw.ImageDraw, at: tuple[int, int], font: Font) -> None:
     """Draw what the shades mean: patches of some shares with their percentages."""
     colours = shade(np.array([*_TICKS, np.nan]))
     texts = [f"{100 * tick:.0f} %" for tick in _TICKS] + ["none"]

@@ -31,7 +31,7 @@ def header(data: bytes) -> Header:
     decoders fill up with grey.
     """
     frame = None
-    scans = []
+    scans: list[bytes] = []
     exif = xmp = b""
     at = 2
     while True:
@@ -87,8 +87,11 @@ def _check_scans(coding: str, frame: bytes, scans: list[bytes]) -> None:
 
     Decoders guess what is missing, each in its own way. T.81, B.2.3 and G.1.1.1.
     """
-    # Bits that each of 64 coefficients still lacks; None before its first scan.
-    lacks = {frame[6 + 3 * i]: [None] * 64 for i in range(min(frame[5], (len(frame) - 6) // 3))}
+    # Component -> low bits still missing from each of its 64 coefficients; None before its first
+    # scan.
+    missing: dict[int, list[int | None]] = {
+        frame[6 + 3 * i]: [None] * 64 for i in range(min(frame[5], (len(frame) - 6) // 3))
+    }
     for scan in scans:
         count = scan[0] if scan else 0
         if len(scan) != 4 + 2 * count:
@@ -96,9 +99,9 @@ def _check_scans(coding: str, frame: bytes, scans: list[bytes]) -> None:
         # A baseline scan holds all coefficients, whatever its header says of them.
         first, last, bits = scan[-3:] if coding == "progressive" else (0, 63, 0)
         for component in scan[1:-3:2]:
-            before = lacks.get(component, [])[first : last + 1]
+            before = missing.get(component, [])[first : last + 1]
             if set(before) != {bits >> 4 or None}:
                 raise ImageError("found a damaged JPEG: its scans contradict one another")
-            lacks[component][first : last + 1] = [bits & 15] * len(before)
-    if any(set(component) != {0} for component in lacks.values()):
+            missing[component][first : last + 1] = [bits & 15] * len(before)
+    if any(set(component) != {0} for component in missing.values()):
         raise cut("JPEG", "its scans leave coefficients out")

@@ -8,9 +8,10 @@ changes the class of a pixel; what can be read in two ways is refused.
 import collections
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec, palette, png
@@ -34,16 +35,16 @@ class Label(NamedTuple):
       other: the values by the other reading.
     """
 
-    plane: np.ndarray
+    plane: NDArray[np.uint8]
     counts: Mapping[int, int]
-    alpha: np.ndarray | None = None
+    alpha: NDArray[np.uint8] | None = None
     stored: bool = False
     mapped: bool = False
     colours: Mapping[RGB, int] = {}
     reading: str = ""
     other: frozenset[int] = frozenset()
 
-    def through(self, table: np.ndarray) -> "Label":
+    def through(self, table: NDArray[np.uint8]) -> "Label":
         """Return the label with every value looked up in a table, uint8 (256,)."""
         counts: dict[int, int] = {}
         for value, count in self.counts.items():
@@ -53,7 +54,7 @@ class Label(NamedTuple):
         return self._replace(plane=plane, counts=counts, stored=False, reading="")
 
 
-def of(plane: np.ndarray, alpha: np.ndarray | None = None) -> Label:
+def of(plane: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> Label:
     """Return a plane that no form of a file leaves in doubt as a label."""
     return Label(plane, codec.histogram(plane), alpha)
 
@@ -85,7 +86,7 @@ def is_plain(data: bytes, head: codec.Header, known: Mapping[int, RGB]) -> bool:
     )
 
 
-def colours(data: bytes) -> np.ndarray:
+def colours(data: bytes) -> NDArray[np.uint8]:
     """Return the colours of a label, RGB uint8 (h, w, 3), its alpha dropped; raise ImageError."""
     head = codec.label_header(data)
     codec.refuse_label(head)
@@ -127,7 +128,7 @@ def _of_grey(data: bytes, head: codec.Header) -> Label:
     return found._replace(reading="scaled", other=frozenset(counts))
 
 
-def _of_16_bits(wide: np.ndarray) -> np.ndarray:
+def _of_16_bits(wide: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     """Return values below 256 as they are, and of values of 8 bits that were widened those."""
     if wide.max() < 256:
         return wide.astype(np.uint8)
@@ -140,12 +141,12 @@ def _of_16_bits(wide: np.ndarray) -> np.ndarray:
     return plane
 
 
-def _levels(plane: np.ndarray, counts: Mapping[int, int]) -> Label:
+def _levels(plane: NDArray[np.uint8], counts: Mapping[int, int]) -> Label:
     """Return grey levels as a label; they are the colours that a palette may have elsewhere."""
     return Label(plane, counts, colours={(value, value, value): value for value in counts})
 
 
-def _of_channels(pixels: np.ndarray, head: codec.Header) -> Label:
+def _of_channels(pixels: NDArray[np.uint8], head: codec.Header) -> Label:
     """Return the level of equal channels, uint8 (h, w, c); alpha may not vary."""
     alpha = pixels[..., -1] if head.channels in (2, 4) else None
     shades = pixels if alpha is None else pixels[..., :-1]
@@ -168,7 +169,7 @@ def _of_channels(pixels: np.ndarray, head: codec.Header) -> Label:
 
 
 def _of_palette(
-    indices: np.ndarray,
+    indices: NDArray[np.uint8],
     entries: tuple[RGB, ...],
     alphas: bytes,
     whole: bool,
@@ -186,38 +187,40 @@ def _of_palette(
     places: dict[RGB, int | None] = {}
     for value, colour in known.items():
         places[colour] = None if colour in places else value
-    own = {value for value, colour in used.items() if known.get(value) == colour}
-    moved = {v: places[c] for v, c in used.items() if v not in own and c in places}
-    greys = {v: c[0] for v, c in used.items() if c is not None and len({*c}) == 1}
+    shown = {value: colour for value, colour in used.items() if colour is not None}
+    own = {value for value, colour in shown.items() if known.get(value) == colour}
+    moved = {v: places[c] for v, c in shown.items() if v not in own and c in places}
+    greys = {v: c[0] for v, c in shown.items() if len({*c}) == 1}
     if len(moved) + len(own) == len(used):
-        homes = {value: value for value in own} | moved
-        several = any(places[colour] is None for colour in used.values())
-        if several or (len(greys) == len(used) and homes != greys):
+        values = {v: places[c] for v, c in shown.items()}  # None: two numbers have the colour
+        homes = {v: value for v, value in values.items() if value is not None}
+        if len(homes) < len(used) or (len(greys) == len(used) and homes != greys):
             _unclear(used, "which are colours of the data set too, under other numbers")
         return _through(as_stored, homes)._replace(mapped=True)
     _refuse_twins(used, own, alphas)
     if len(greys) == len(used):
         if all(value == level for value, level in greys.items()):
-            return as_stored._replace(colours={c: v for v, c in used.items()})
+            return as_stored._replace(colours={c: v for v, c in shown.items()})
         if all(len({*colour}) == 1 for colour in entries):
-            found = _through(as_stored, greys)
-            told = {c: c[0] for c in used.values()}
-            return found._replace(colours=told, reading="levels", other=frozenset(counts))
+            by_level = {c: c[0] for c in shown.values()}
+            return _through(as_stored, greys)._replace(
+                colours=by_level, reading="levels", other=frozenset(counts)
+            )
+        meanings = _meanings(entries, shown, own)
         other = frozenset(greys.values())
-        told = _told(entries, used, own)
-        return as_stored._replace(colours=told, reading="indices", other=other)
+        return as_stored._replace(colours=meanings, reading="indices", other=other)
     if moved:
         _unclear(used, "some of them the data set's, under other numbers, and some unknown")
-    return as_stored._replace(colours=_told(entries, used, own))
+    return as_stored._replace(colours=_meanings(entries, shown, own))
 
 
-def _told(
-    entries: tuple[RGB, ...], used: Mapping[int, RGB | None], own: Collection[int]
+def _meanings(
+    entries: tuple[RGB, ...], shown: Mapping[int, RGB], own: Collection[int]
 ) -> dict[RGB, int]:
-    """Return what a palette says of its colours; those that do not occur tell its order too."""
+    """Return what a palette says about its colours; unused ones show its order too."""
     twice = {colour for colour, count in collections.Counter(entries).items() if count > 1}
     unused = {c: v for v, c in enumerate(entries) if c not in twice and v not in own}
-    return unused | {c: v for v, c in used.items() if v not in own and c is not None}
+    return unused | {c: v for v, c in shown.items() if v not in own}
 
 
 def _through(label: Label, homes: Mapping[int, int]) -> Label:
@@ -262,6 +265,6 @@ def _in_alpha() -> ImageError:
     )
 
 
-def _varies(pixels: np.ndarray) -> bool:
+def _varies(pixels: NDArray[np.uint8]) -> bool:
     """Tell whether the pixels of one channel, or of several, are not all the same."""
     return bool((pixels != pixels[:1, :1]).any())

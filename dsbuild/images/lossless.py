@@ -4,16 +4,19 @@ import io
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec
 from dsbuild.images.header import excuse
+from dsbuild.images.opening import opened
 
 _FORMATS = ("TIFF", "BMP", "GIF")
 _MODES = ("1", "L", "P", "LA", "RGB", "RGBA")
 # What a TIFF may hold without a loss, by Pillow's names; the others are JPEGs and the like.
-_KEPT = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits", "lzma", "zstd")
-_KEPT += ("tiff_ccitt", "group3", "group4")
+_DEFLATED = ("tiff_adobe_deflate", "tiff_deflate")
+_FAX = ("tiff_ccitt", "group3", "group4")
+_KEPT = ("raw", "tiff_lzw", "packbits", "lzma", "zstd", *_DEFLATED, *_FAX)
 _WHITE_IS_ZERO = (262, 0)  # TIFF 6.0: PhotometricInterpretation
 
 
@@ -24,7 +27,7 @@ def as_png(data: bytes) -> bytes:
     does not have, or of too many pixels.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = opened(data, *_FORMATS)
         if image.height * image.width * 3 >= codec.TOO_MANY_BYTES:
             raise ImageError(
                 f"found a label of {image.width:,} x {image.height:,} pixels: too many"
@@ -62,7 +65,8 @@ def _still(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     tag, inverted = _WHITE_IS_ZERO
     fits = image.mode[:1] == "I" and 0 <= values.min() <= values.max() <= 0xFFFF
-    if not fits or image.tag_v2.get(tag) == inverted:
+    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    if not fits or tags.get(tag) == inverted:
         raise ImageError(
             f"found a label with samples of mode {image.mode}, {values.min()} to {values.max()}, "
             "expected class indices below 256; save it as a PNG of 8 bits"

@@ -1,12 +1,13 @@
 """The alpha of a matte, in whatever channel its makers' tools left it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec, palette, png
 
 
-def alpha(data: bytes) -> np.ndarray:
+def alpha(data: bytes) -> NDArray[np.uint8]:
     """Return the alpha of a matte: uint8 (h, w), 0 transparent to 255 opaque.
 
     An alpha that varies; else the grey, alone or in equal channels, that has none or is
@@ -56,18 +57,18 @@ def _without_alpha(head: codec.Header, what: str) -> ImageError:
     )
 
 
-def _grey(grey: np.ndarray, key: tuple[int, ...] | None) -> np.ndarray:
+def _grey(grey: NDArray[np.uint8], key: tuple[int, ...] | None) -> NDArray[np.uint8]:
     return grey if key is None else _agreed(grey, _key(grey[..., None], key))
 
 
-def _key(pixels: np.ndarray, key: tuple[int, ...] | None) -> np.ndarray:
+def _key(pixels: NDArray[np.uint8], key: tuple[int, ...] | None) -> NDArray[np.uint8]:
     """Return the alpha by the one colour that a PNG without alpha calls transparent."""
     if key is None:
         return np.full(pixels.shape[:2], 255, np.uint8)
     return np.where((pixels == key).all(axis=2), 0, 255).astype(np.uint8)
 
 
-def _agreed(grey: np.ndarray | None, found: np.ndarray) -> np.ndarray:
+def _agreed(grey: NDArray[np.uint8] | None, found: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an alpha beside colours; raise ImageError where grey says another matte."""
     if grey is None or found.min() == found.max() == 255:
         return found if grey is None else grey

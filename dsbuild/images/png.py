@@ -7,14 +7,18 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import png_chunks
 from dsbuild.images.header import Header, cut, excuse
+from dsbuild.images.opening import opened
 
+inflating: ModuleType
 try:
     from zlib_ng import zlib_ng as inflating  # masks several times as fast
 except ImportError:
@@ -32,8 +36,10 @@ _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _PICTURE = (*_CRITICAL, b"tRNS")  # all that decides pixels
 _TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS, at least
 # First column and row of each pass, and the steps between its columns and rows.
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
-_ADAM7 += ((0, 1, 1, 2),)
+_ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)),
+    (0, 1, 1, 2),
+)
 _BEYOND = 1 << 26  # bytes behind the last row, which all decoders leave out, that are read at most
 # What Pillow's reader raises for damaged files.
 _DAMAGES = (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error, zlib.error)
@@ -73,11 +79,11 @@ def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, i
 
 def header(data: bytes) -> Header:
     """Return the header of a PNG; raise ImageError where any chunk is cut or damaged."""
-    first = 0
-    others = []
-    seen = set()
+    first = (b"", b"")
+    others: list[png_chunks.Chunk] = []
+    seen: set[bytes] = set()
     before = b""
-    transparent = None
+    transparent: int | None = None
     for kind, body, at in chunks(data):
         if at == len(SIGNATURE):
             first = (kind, body)
@@ -144,8 +150,10 @@ def grey(data: bytes, head: Header) -> bytes | None:
     """
     if head.bits != 8 or head.model not in ("grey", "palette"):
         return None
-    if head.model == "grey" and not head.beside:
-        return data
+    return data if head.model == "grey" and not head.beside else _grey(data, head)
+
+
+def _grey(data: bytes, head: Header) -> bytes:
     out = [SIGNATURE]
     for kind, body, _ in chunks(data, checked=True):
         if kind in _OF_PALETTE or (head.beside and kind not in _CRITICAL):
@@ -161,7 +169,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
 
 
-def write(plane: np.ndarray) -> bytes:
+def write(plane: NDArray[np.uint8]) -> bytes:
     """Return a plane of few values, uint8 (h, w), as a grey PNG whose rows are not filtered.
 
     Filters help gradients, not flat areas: without them these planes take two thirds of
@@ -173,10 +181,11 @@ def write(plane: np.ndarray) -> bytes:
     image.putpalette(bytes(3 * 256))  # of all 256 colours, for then its indices take 8 bits
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=6)
-    return grey(out.getvalue(), header(out.getvalue()))
+    data = out.getvalue()
+    return _grey(data, header(data))
 
 
-def indices(data: bytes, head: Header) -> np.ndarray:
+def indices(data: bytes, head: Header) -> NDArray[np.uint8]:
     """Return the stored values of a grey or palette PNG of 1 to 8 bits: uint8 (h, w).
 
     A palette is not applied, and fewer bits are not scaled to 0..255.
@@ -192,7 +201,7 @@ def indices(data: bytes, head: Header) -> np.ndarray:
     return plane
 
 
-def alpha(data: bytes, head: Header) -> np.ndarray:
+def alpha(data: bytes, head: Header) -> NDArray[np.uint8]:
     """Return the last channel of a PNG of grey or RGB with alpha, of 8 bits: uint8 (h, w).
 
     Filters treat every channel by itself, so the bytes of one channel with the filters of
@@ -231,14 +240,15 @@ def bare(data: bytes) -> bytes:
 def _open(data: bytes, pixels: bytes) -> Image.Image:
     """Decode a PNG whose inflated pixels are given, stored for Pillow, not to inflate twice."""
     out = [SIGNATURE]
+    stored = False
     for kind, body, _ in chunks(data, checked=True):
         if kind in _PICTURE and kind != b"IDAT":
             out.append(_chunk(kind, body))
-        elif kind == b"IDAT" and pixels is not None:
+        elif kind == b"IDAT" and not stored:
             out.append(_chunk(kind, inflating.compress(pixels, 0)))
-            pixels = None
+            stored = True
     try:
-        image = Image.open(io.BytesIO(b"".join(out)), formats=("PNG",))
+        image = opened(b"".join(out), "PNG")
         image.load()
     except _DAMAGES as error:
         excuse(error)
@@ -250,7 +260,7 @@ def _damaged(error: Exception | str) -> ImageError:
     return ImageError(f"found a damaged PNG: {words(error)}; fetch or export the file again")
 
 
-def _rows(data: bytes, head: Header) -> np.ndarray:
+def _rows(data: bytes, head: Header) -> NDArray[np.uint8]:
     """Return the rows of a PNG that is not interlaced: uint8 (h, 1 + bytes), filters first."""
     return np.frombuffer(_inflate(data, head), np.uint8).reshape(head.height, -1)
 
@@ -271,7 +281,7 @@ def _inflate(data: bytes, head: Header) -> bytes:
         compressed = b"".join(
             body for kind, body, _ in chunks(data, checked=True) if kind == b"IDAT"
         )
-        pixels = inflater.decompress(compressed, expected + 1)
+        pixels: bytes = inflater.decompress(compressed, expected + 1)
         beyond = len(pixels) - expected
         while 0 < beyond < _BEYOND and not inflater.eof and inflater.unconsumed_tail:
             beyond += len(inflater.decompress(inflater.unconsumed_tail, 1 << 20))

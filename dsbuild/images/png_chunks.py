@@ -100,11 +100,12 @@ def _texts(chunks: Sequence[Chunk]) -> tuple[dict[bytes, bytes], str]:
         if kind != b"tEXt" and kind not in _PACKED:
             continue
         key, _, rest = body.partition(b"\0")
+        text: bytes | None
         if kind == b"iTXt":
-            packed, rest = rest[:2], rest[2:].split(b"\0", 2)
-            if len(packed) < 2 or len(rest) < 3 or (packed[0] and packed[1]):
+            packed, parts = rest[:2], rest[2:].split(b"\0", 2)
+            if len(packed) < 2 or len(parts) < 3 or (packed[0] and packed[1]):
                 continue  # no text to any reader
-            text = _unpack(rest[2]) if packed[0] else rest[2]
+            text = _unpack(parts[2]) if packed[0] else parts[2]
         elif kind == b"tEXt":
             text = rest
         elif rest[:1] == b"\0" or (kind == b"zTXt" and not rest):

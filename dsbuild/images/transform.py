@@ -8,10 +8,12 @@ import io
 
 import numpy as np
 import PIL
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images.header import excuse, orientation
+from dsbuild.images.opening import opened
 
 # What Pillow reads and TensorFlow does not, or not alike.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
@@ -36,7 +38,7 @@ def versions(shrunk: bool) -> dict[str, str]:
     return {"pillow": PIL.__version__, "opencv": cv2.__version__}
 
 
-def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
+def convert(data: bytes, most: int) -> tuple[NDArray[np.uint8], int]:
     """Return the pixels of an image of any common format, and its orientation by EXIF or XMP.
 
     Of 16 bits the upper 8, as TensorFlow takes them; of CMYK what Pillow makes of it; of
@@ -44,7 +46,7 @@ def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
     is refused. Raises ImageError.
     """
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = opened(data, *_FORMATS)
         if image.height * image.width >= most:
             raise ImageError(
                 f"found {image.width:,} x {image.height:,} pixels, too many to convert"
@@ -72,12 +74,12 @@ def convert(data: bytes, most: int) -> tuple[np.ndarray, int]:
         ) from error
 
 
-def _raw_mode(tile: tuple) -> str:
+def _raw_mode(tile: ImageFile._Tile) -> str:
     """Return how samples lie in the file, by what Pillow's reader is told of one tile."""
     return str(tile[3] if isinstance(tile[3], str) else next(iter(tile[3] or ()), ""))
 
 
-def _refuse_dark(pixels: np.ndarray) -> None:
+def _refuse_dark(pixels: NDArray[np.uint8]) -> None:
     """Raise ImageError where the upper 8 of 16 bits hold hardly anything: all would be dark."""
     colours = pixels[..., :-1] if pixels.ndim == 3 and pixels.shape[2] in (2, 4) else pixels
     bright = np.quantile(colours, 0.999)
@@ -88,7 +90,7 @@ def _refuse_dark(pixels: np.ndarray) -> None:
         )
 
 
-def of(image: Image.Image) -> np.ndarray:
+def of(image: Image.Image) -> NDArray[np.uint8]:
     """Return the pixels of a Pillow image in their own channels, 8 bits each."""
     if image.mode.startswith("I;16"):
         return (np.asarray(image) >> 8).astype(np.uint8)
@@ -100,7 +102,7 @@ def of(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert(mode))
 
 
-def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Return pixels as viewers show them by their EXIF orientation, 1 to 8 (EXIF 2.32, 4.6.4)."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
@@ -109,7 +111,7 @@ def turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(pixels[::rows, ::columns])
 
 
-def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def shrink(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the means over areas of pixels at (height, width), which are at most as many.
 
     Areas end within pixels where they have to: 500 columns become 450 by means of 1 1/9 of
@@ -126,22 +128,26 @@ def shrink(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             f"found {width:,} x {height:,} pixels to shrink to {size[1]} x {size[0]}, expected at "
             f"most {_AREA:,} for one; use a larger --max-side"
         )
-    found = cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=cv2.INTER_AREA)
-    return found.reshape(*size, *pixels.shape[2:])
+    means = cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(means, np.uint8).reshape(*size, *pixels.shape[2:])
 
 
-def pick(plane: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def pick(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return a plane of classes at (height, width): of every area the value at its centre."""
     return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
 
 
-def resample(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resample(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return pixels at (height, width), smaller or larger, by Lanczos' filter."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(image.resize(size[::-1], Image.Resampling.LANCZOS))
 
 
-def encode(pixels: np.ndarray, jpeg_quality: int | None = None, level: int = 6) -> bytes:
+def encode(
+    pixels: NDArray[np.uint8] | NDArray[np.uint16],
+    jpeg_quality: int | None = None,
+    level: int = 6,
+) -> bytes:
     """Return pixels as a PNG, or as a JPEG of a quality, which has no alpha.
 
     Also uint16 (h, w) as a PNG of 16 bits; `level` is zlib's, 0 to 9.

@@ -27,6 +27,7 @@ from dsbuild.layouts.folders import folders, has_picture
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from dsbuild.images.labels import Label
 
@@ -264,7 +265,7 @@ def _unlabelled(split: str) -> bool:
     return role(split) == "test"
 
 
-def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":
+def rasterise(data: bytes, values: Mapping[str, int]) -> "NDArray[np.uint8]":
     """Draw the polygons of an annotation, later ones over earlier ones: uint8 (h, w).
 
     As json2labelImg.py draws them, with Pillow: unknown `*group` labels fall back to

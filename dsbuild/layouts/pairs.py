@@ -34,6 +34,7 @@ from dsbuild.layouts.folders import by_key, leftovers, others, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from dsbuild.images.labels import Label
 
@@ -222,7 +223,7 @@ def _index(root: str) -> Index:
     return lambda folder: {key: key for key in (stem(p, folder) for p in pictures(root, folder))}
 
 
-def _by_colour(pixels: "np.ndarray", palette: Sequence[RGB]) -> "np.ndarray":
+def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[np.uint8]":
     """Return the index of every pixel's colour (h, w, 3) in the palette: uint8 (h, w)."""
     import numpy as np
 

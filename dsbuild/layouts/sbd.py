@@ -20,6 +20,7 @@ from dsbuild.layouts.texts import lines
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 LABELS = ("cls", ".mat")
 IMAGES = ("img", ".jpg")
@@ -51,7 +52,7 @@ def listed(root: str) -> set[str]:
     return {key for path in paths for key in lines(path)}
 
 
-def plane(data: bytes) -> "np.ndarray":
+def plane(data: bytes) -> "NDArray[np.uint8]":
     """Return the class indices of SBD's MATLAB file: uint8 (h, w)."""
     try:
         from scipy.io import loadmat
