@@ -14,7 +14,7 @@ from dsbuild.build import palettes, signatures
 from dsbuild.build.image_policy import Policy
 from dsbuild.errors import ImageError, SampleError
 from dsbuild.format import manifest
-from dsbuild.images import lossless
+from dsbuild.images import labels, lossless
 from dsbuild.layouts.cityscapes import KINDS, LABELS, TRAINED, Cityscapes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
@@ -400,3 +400,10 @@ def test_header_alone_is_believed_of_plain_palettes_only(voc, out):
     import dsbuild
 
     np.testing.assert_array_equal(dsbuild.open(out, "train")[0].label, right)
+
+
+def test_an_index_beyond_the_palette_is_refused_beside_colours_of_other_numbers():
+    black, red = (0, 0, 0), (9, 0, 0)
+    data = raw_png(np.array([[0, 1, 2]], np.uint8), 8, 3, palette=[*red, *black])
+    with pytest.raises(ImageError, match="2 is None"):
+        labels.read(data, {0: black, 1: red})
