@@ -36,7 +36,7 @@ def read_names(path: str) -> tuple[str, ...]:
 
     Raises PlanError where the file has another form.
     """
-    rows = [composed(line) for line in lines(path)]
+    rows: Sequence[str] = [composed(line) for line in lines(path)]
     if rows and rows[0][0] in "[{":
         names = _json(path, "\n".join(rows))
     else:
@@ -75,10 +75,11 @@ def _without(path: str, heading: Sequence[str], rows: Sequence[str]) -> Sequence
 
 def _numbered(path: str, rows: Sequence[str]) -> tuple[str, ...]:
     """Return the names of rows with an index each; none where the rows have no index."""
-    matches = [_NUMBERED.fullmatch(row) for row in rows]
-    if rows and matches[0] and matches[0]["index"] == "0" and None in matches:
-        raise _strange(path, rows[matches.index(None)])
-    if not rows or None in matches:
+    found = [_NUMBERED.fullmatch(row) for row in rows]
+    matches = [match for match in found if match]
+    if rows and found[0] and found[0]["index"] == "0" and None in found:
+        raise _strange(path, rows[found.index(None)])
+    if not rows or None in found:
         return ()
     if [int(match["index"]) for match in matches] != [*range(len(rows))]:
         raise PlanError(
@@ -106,8 +107,8 @@ def _plain(path: str, rows: Sequence[str]) -> tuple[str, ...]:
         # Some names have a comma in them, but not all names of a file have.
         if rows and all(dividing in row for row in rows):
             raise _strange(path, rows[0])
-    numbers = [re.fullmatch(r"(.*\D)[\s=](\d+)", row) for row in rows]
-    if len(rows) > 1 and None not in numbers and len({match[1] for match in numbers}) > 1:
+    numbers = [m for m in (re.fullmatch(r"(.*\D)[\s=](\d+)", row) for row in rows) if m]
+    if 1 < len(rows) == len(numbers) and len({match[1] for match in numbers}) > 1:
         raise _strange(path, rows[0])
     return tuple(rows)
 
@@ -170,7 +171,7 @@ def _table(path: str, rows: Sequence[str]) -> list[Colour]:
     """Return the colours of rows `name, r, g, b` or `r g b name`, or as a heading has them."""
     if not rows:
         return []
-    order = ("name", "r", "g", "b")
+    order: tuple[str, ...] = ("name", "r", "g", "b")
     heading = _heading(rows[0])
     if heading:
         order, rows = tuple(map(_column, heading)), rows[1:]
@@ -181,7 +182,8 @@ def _table(path: str, rows: Sequence[str]) -> list[Colour]:
     elif all(re.fullmatch(r"\d+\s+\d+\s+\d+\s+\D.*", row) for row in rows):
         rows = [",".join(row.split(None, 3)) for row in rows]
         order = ("r", "g", "b", "name")
-    colours, indices = [], []
+    colours: list[Colour] = []
+    indices: list[str] = []
     for row in rows:
         values = dict(zip(order, (part.strip() for part in row.split(",")), strict=False))
         if len(row.split(",")) != len(order):
@@ -208,7 +210,8 @@ def _colour(path: str, row: str, name: str, rgb: Sequence[str]) -> Colour:
     name = name.strip()
     if len(parts) != 3 or not good or not name.isprintable() or not name:
         raise _no_colour(path, row)
-    return (name, *map(int, parts))
+    red, green, blue = map(int, parts)
+    return name, red, green, blue
 
 
 def _no_colour(path: str, row: str) -> PlanError:

@@ -32,7 +32,7 @@ class Divided:
     val_fraction: float = field(default=0.0, metadata=VAL_HELP)
     split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:
             raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
 
@@ -111,8 +111,7 @@ def survey(root: str, whole: Part, index: Index) -> Tree:
                 f"of {part.images}; fetch them, {OTHERS}"
             )
     for split, reason in bad.items():
-        part = within.get(split)
-        if part is None or not written.agrees(root, split, part.images, index):
+        if split not in within or not written.agrees(root, split, within[split].images, index):
             refused[split] = reason
     return Tree(within, {}, refused)
 

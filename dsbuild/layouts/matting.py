@@ -85,7 +85,7 @@ class Matting(Divided, Layout):
         },
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.alpha_threshold <= 254:
             raise PlanError(

@@ -77,7 +77,7 @@ class Pairs(Divided, Layout):
         metadata={"option": "--ignore", "help": "Label value that is no class; -1 for none."},
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not self.names and not self.colours and self.binary < 0:
             raise PlanError(
@@ -239,4 +239,4 @@ def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[
             f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels that the colormap "
             "does not have; add it, or export the masks without blur and compression"
         )
-    return plane.astype(np.uint8)
+    return np.asarray(plane, np.uint8)

@@ -74,4 +74,5 @@ def plane(data: bytes) -> "NDArray[np.uint8]":
         )
     if plane.min() < 0 or plane.max() > 255:
         raise ImageError(f"found SBD label values up to {plane.max()}, expected 0 to 255")
-    return plane.astype("uint8")
+    indices: NDArray[np.uint8] = plane.astype("uint8")
+    return indices

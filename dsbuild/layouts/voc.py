@@ -162,8 +162,8 @@ class Voc(Layout):
         They are VOC's train and all of SBD without VOC's val, sorted. What SBD has is said by
         its lists, else by the labels that are there.
         """
-        there, edition = lists(storage.join(root, LISTS)), storage.name(root)
-        if not {"train", "val"} <= {*there} or not {*AUGMENTED}.isdisjoint(there):
+        names, edition = lists(storage.join(root, LISTS)), storage.name(root)
+        if not {"train", "val"} <= {*names} or not {*AUGMENTED}.isdisjoint(names):
             return []
         if re.fullmatch(r"VOC20\d\d", edition) and edition != EDITION:  # SBD has those of 2012
             return []

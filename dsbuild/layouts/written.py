@@ -20,8 +20,10 @@ from dsbuild.layouts.texts import numbered
 _SETS = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets")  # the first that has a list
 OTHERS = "or name the other splits with --split"
 # Tables in which a division may be written that is not read.
-_TABLES = (".csv", ".tsv", ".lst", ".list", ".json", ".jsonl", ".yaml", ".yml", ".xml", ".npy")
-_TABLES += (".xlsx", ".xls", ".mat", ".pkl", ".parquet", ".ini", ".names", ".data", ".text", ".dat")
+_TABLES = frozenset(
+    ".csv .tsv .lst .list .json .jsonl .yaml .yml .xml .npy .xlsx .xls .mat .pkl .parquet .ini "
+    ".names .data .text .dat".split()
+)
 _HEAD = 1 << 22  # bytes of a table that are looked at
 _SPACE = re.compile(r"[\s,;|@]+")
 _WORD = re.compile(r"[\s,;:|@=()\[\]{}<>]+")
@@ -163,8 +165,9 @@ def agrees(root: str, split: str, folder: str, index: Index) -> bool:
     names = index(folder)
     for path, name, ending in _candidates(root, ()):
         if name == split and ending == ".txt":
-            found = [divided(line, names, folder) for _, line in numbered(path, escaped=True)]
-            return None not in found and {key for key, _ in found} == {*names.values()}
+            rows = [divided(line, names, folder) for _, line in numbered(path, escaped=True)]
+            listed = [row[0] for row in rows if row is not None]
+            return len(listed) == len(rows) and {*listed} == {*names.values()}
     return False
 
 

@@ -7,7 +7,6 @@ host, and is removed by the next process that writes into the folder.
 
 import contextlib
 import errno
-import fcntl
 import functools
 import os
 import re
@@ -17,12 +16,13 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
+from dsbuild.storage import flock
 
 TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 # A path that leads to no file: missing, below a file, a link to itself, too long a name.
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _NAME = re.compile(rf"{re.escape(TEMPORARY)}.+-\d+-[0-9a-f]{{8}}", re.DOTALL)
-_REMOVE = {stat.S_IFREG: os.unlink, stat.S_IFDIR: shutil.rmtree}
+_REMOVE: dict[int, Callable[[str], object]] = {stat.S_IFREG: os.unlink, stat.S_IFDIR: shutil.rmtree}
 _FOLDERS = 1024  # of which it is known that they were swept
 _AGAIN = "run the same command again"
 _ROOM, _OTHER = f"make room, and {_AGAIN}", "choose a folder that can be written"
@@ -52,7 +52,7 @@ class _File(NamedTuple):
 
 def remedy(error: OSError) -> str:
     """Return what to do about an error of the system; the same command only where that helps."""
-    return _REMEDIES.get(error.errno, f"look after the disk, and {_AGAIN}")
+    return _REMEDIES.get(error.errno or 0, f"look after the disk, and {_AGAIN}")
 
 
 @contextlib.contextmanager
@@ -71,6 +71,7 @@ def writing(path: str) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def placing(path: str) -> Iterator[str]:
     """Give a temporary name to a writer that opens files itself; else as `writing`."""
+    flock.require()
     folder, name = os.path.split(path)
     folder, made = folder or ".", None
     try:
@@ -152,6 +153,7 @@ def _sync(path: str) -> _File:
 @contextlib.contextmanager
 def room(folder: str) -> Iterator[str]:
     """Give a temporary folder in a folder; it is removed when the block ends, as files are."""
+    flock.require()
     with contextlib.ExitStack() as stack:
         try:
             os.makedirs(folder, exist_ok=True)
@@ -203,7 +205,7 @@ def _create_folder(path: str) -> int:
 def _lock(path: str, handle: int) -> int | None:
     """Lock what was created, and return its handle; None where it was swept meanwhile."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock.lock(handle)
     except BlockingIOError:
         os.close(handle)
         return None
@@ -232,7 +234,7 @@ def _remove_dead(path: str) -> None:
     mode = os.O_RDONLY if kind == stat.S_IFDIR else os.O_RDWR  # as NFS wants it for a lock
     handle = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock.lock(handle)
         _REMOVE[kind](path)
     finally:
         os.close(handle)

@@ -13,13 +13,15 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError
 from dsbuild.storage import forks, patience, troubles, urls
 from dsbuild.storage.patience import SECONDS as SECONDS
 from dsbuild.storage.troubles import Passes
 from dsbuild.storage.troubles import told as told
+
+Answer = TypeVar("Answer")
 
 _STALL = 20.0  # seconds without a byte, after which a request is given up and made again
 _ALL = "1h"  # that no request outlives, however slowly it goes on
@@ -105,8 +107,8 @@ def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
     emulator = os.environ.get("STORAGE_EMULATOR_HOST") if scheme == "gs" else None
     if emulator:  # as Google's own clients understand it
         base = emulator if "://" in emulator else f"http://{emulator}"
-        key = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
-        key |= {"gcs_base_url": base, "disable_oauth": True}
+        blank = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        key = {**blank, "gcs_base_url": base, "disable_oauth": True}
         config |= {"service_account_key": json.dumps(key), "allow_http": "true"}
     kind = {"gs": kinds.GCSStore, "s3": kinds.S3Store, "az": kinds.AzureStore}[scheme]
     with errors(f"{scheme}://{bucket}", "opened"):
@@ -171,7 +173,9 @@ def tries(url: str, budget: float | None = None) -> patience.Tries:
     return patience.Tries(f"{place.scheme}://{place.bucket}", budget)
 
 
-def ask(url: str, done: str, call: Callable[[], Any], trying: patience.Tries | None = None) -> Any:
+def ask(
+    url: str, done: str, call: Callable[[], Answer], trying: patience.Tries | None = None
+) -> Answer:
     """Return call(), tried again while a trouble lasts that passes, until `trying` ends it.
 
     Raises as `errors` does.

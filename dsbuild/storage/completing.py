@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from dsbuild.errors import DsbuildError
 from dsbuild.storage import fencing
@@ -21,8 +21,18 @@ _LEAST = 5 << 20  # bytes of a part but the last, which S3 and Google's store wa
 _SHORT, _LONG = 0.005, 60.0  # seconds between looks whether parts were taken, and of no news
 
 
+class Readable(Protocol):
+    """What a file to send can do."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Set the offset of the next byte, and return it."""
+
+
 @contextlib.contextmanager
-def uploading(url: str, file: BinaryIO, part: int) -> Iterator[tuple[Any, int]]:
+def uploading(url: str, file: Readable, part: int) -> Iterator[tuple[Any, int]]:
     """Give what obstore shall send in parts, and the size of these; raise LostLease.
 
     Under a lock that is the file's parts, the last of which, a few bytes, is given when the store
@@ -62,9 +72,9 @@ class _Part(bytearray):
 class _Parts:
     """The parts of a file, each given only while a lock is held, the last after all others."""
 
-    def __init__(self, hold: Hold, file: BinaryIO, size: int):
+    def __init__(self, hold: Hold, file: Readable, size: int):
         self._hold, self._file, self._size = hold, file, size
-        self._given: list[weakref.ref] = []
+        self._given: list[weakref.ref[_Part]] = []
         self.error: DsbuildError | None = None
 
     def __iter__(self) -> Iterator[_Part]:

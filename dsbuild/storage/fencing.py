@@ -24,7 +24,7 @@ _LOOKS = 4  # at a lock, on a store that takes longer than that to answer
 _FEW = 64  # objects of which the version is kept that was written last
 _TRIES = 8  # versions of one object that are met before it is given up
 # It goes on while the machine sleeps and while the process is stopped.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
 
 Version = dict[str, str]
 

@@ -7,11 +7,12 @@ helper process do it (`forked`). Either way no half-written file ever bears a fi
 
 import contextlib
 import contextvars
+import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from dsbuild.storage import fencing, forks, lease, local, locks, objects, prefetch, urls, whole
 from dsbuild.storage.fencing import carried, unheld
@@ -22,18 +23,38 @@ from dsbuild.storage.prefetch import Read
 __all__ = ["LARGEST", "Read", "Stamp", "Urgent", "carried", "join", "unheld"]
 
 
+class _Room(Protocol):
+    """What `local`, `objects` and `forked` have in common."""
+
+    def stamp(self, path: str, /) -> Stamp | None: ...
+    def is_folder(self, path: str, /) -> bool: ...
+    def entries(self, path: str, /) -> list[tuple[str, bool]]: ...
+    def read(self, path: str, /) -> tuple[bytes, Stamp]: ...
+    def read_part(self, path: str, offset: int, size: int, /) -> bytes: ...
+    def reading(self, path: str, /) -> AbstractContextManager[tuple[io.BufferedReader, int]]: ...
+    def writing(self, path: str, /) -> AbstractContextManager[BinaryIO]: ...
+    def placing(self, path: str, /) -> AbstractContextManager[str]: ...
+    def remove(self, *paths: str) -> None: ...
+
+
+class _Far(_Room, Protocol):
+    """What `objects` and `forked` have in common."""
+
+    def stamper(self) -> Callable[[str], Stamp | None]: ...
+
+
 def is_remote(path: str) -> bool:
     """Tell whether a path is the URL of an object store."""
-    return _room(path) is not local
-
-
-def _room(path: str):
     # The first test is all that a local path is asked for.
-    return _far() if "://" in path and urls.is_url(path) else local
+    return "://" in path and urls.is_url(path)
 
 
-def _far():
-    """Return the module for URLs; `forked` has the same functions as `remote`."""
+def _room(path: str) -> _Room:
+    return _far() if is_remote(path) else local
+
+
+def _far() -> _Far:
+    """Return the module for URLs: `objects`, or in a forked process `forked`."""
     if not forks.cut():
         return objects
     from dsbuild.storage import forked  # here, since few processes need it
@@ -63,7 +84,7 @@ def stamps(paths: Iterable[str]) -> Iterator[Stamp | None]:
     """Yield the stamp of each path, in order; of objects by listing each folder once."""
     remotely = _far().stamper()
     for path in paths:
-        yield local.stamp(path) if _room(path) is local else remotely(path)
+        yield remotely(path) if is_remote(path) else local.stamp(path)
 
 
 def odd(path: str) -> str:
@@ -127,12 +148,12 @@ def ahead(paths: Iterable[str]) -> AbstractContextManager[Read]:
     """
     paths = iter(paths)
     first = next(paths, "")
-    if _room(first) is local:
+    if not is_remote(first):
         return contextlib.nullcontext(read)
     return prefetch.ahead(itertools.chain([first], paths), _room(first).read)
 
 
-def reading(path: str) -> AbstractContextManager[tuple[BinaryIO, int]]:
+def reading(path: str) -> AbstractContextManager[tuple[io.BufferedReader, int]]:
     """Open a file for reading, in order or from anywhere; give it and its size in bytes."""
     return _room(path).reading(path)
 
@@ -172,7 +193,7 @@ def write(path: str, data: bytes) -> None:
 
 def write_all(files: Mapping[str, bytes]) -> None:
     """Write small files of one place, each whole or not at all; those of a store side by side."""
-    if len(files) < 2 or _room(next(iter(files))) is local:
+    if len(files) < 2 or not is_remote(next(iter(files))):
         for path, data in files.items():
             write(path, data)
         return
@@ -190,7 +211,7 @@ def write_all(files: Mapping[str, bytes]) -> None:
 
 def move(path: str, to: str) -> None:
     """Give a whole file another name in the same place, in the stead of what is there."""
-    if _room(path) is local:
+    if not is_remote(path):
         local.move(path, to)
         return
     with reading(path) as (file, _), writing(to) as copy:  # a store has no names to change
@@ -210,7 +231,7 @@ def remove_folder(path: str) -> None:
 
     Of a link the link goes, and what it leads to stays.
     """
-    if _room(path) is local and local.is_link(path):
+    if not is_remote(path) and local.is_link(path):
         remove(path)
         return
     found = entries(path)
@@ -218,13 +239,13 @@ def remove_folder(path: str) -> None:
         if is_folder:
             remove_folder(join(path, name))
     remove(*(join(path, name) for name, is_folder in found if not is_folder))
-    if _room(path) is local:
+    if not is_remote(path):
         local.remove_empty(path)
 
 
 def sweep(folder: str) -> None:
     """Remove what a killed process left half-written in a folder; a store shows no such thing."""
-    if _room(folder) is local:
+    if not is_remote(folder):
         local.sweep(folder)
 
 
@@ -235,15 +256,14 @@ def inside(path: str, folder: str) -> bool:
 
 def relative(path: str, folder: str) -> str | None:
     """Return path relative to folder, `.` for the folder itself; None where it is not inside."""
-    rooms = {_room(path), _room(folder)}
-    if len(rooms) > 1:
+    if is_remote(path) != is_remote(folder):
         return None
-    return local.relative(path, folder) if local in rooms else urls.relative(path, folder)
+    return urls.relative(path, folder) if is_remote(path) else local.relative(path, folder)
 
 
 def refuse_links(state: str) -> None:
     """Raise StorageError where a folder's own folders are links that lead out of it."""
-    if _room(state) is local:
+    if not is_remote(state):
         locks.refuse_links(state)
 
 
@@ -262,4 +282,4 @@ def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractCon
     held, nothing is written in its folder once another process took it over: that raises
     LostLease, in the work of other processes too, which has to be `carried` to them.
     """
-    return locks.lock(path) if _room(path) is local else lease.lock(path, note)
+    return lease.lock(path, note) if is_remote(path) else locks.lock(path)

@@ -56,7 +56,8 @@ def _ask(url: str, name: str, *arguments: Any) -> Any:
 
 def stamp(url: str) -> Stamp | None:
     """Return the object's stamp, or None where there is no such object."""
-    return _ask(url, "stamp", url)
+    answer: Stamp | None = _ask(url, "stamp", url)
+    return answer
 
 
 def stamper() -> Callable[[str], Stamp | None]:
@@ -67,32 +68,38 @@ def stamper() -> Callable[[str], Stamp | None]:
 
 def is_folder(url: str) -> bool:
     """Tell whether some object lies below a URL."""
-    return _ask(url, "is_folder", url)
+    answer: bool = _ask(url, "is_folder", url)
+    return answer
 
 
 def entries(url: str) -> list[tuple[str, bool]]:
     """List the names right below a URL, sorted, each with whether objects lie below it."""
-    return _ask(url, "entries", url)
+    answer: list[tuple[str, bool]] = _ask(url, "entries", url)
+    return answer
 
 
 def read(url: str) -> tuple[bytes, Stamp]:
     """Return a whole object and its stamp, of one request."""
-    return _ask(url, "read", url)
+    answer: tuple[bytes, Stamp] = _ask(url, "read", url)
+    return answer
 
 
 def read_part(url: str, offset: int, size: int) -> bytes:
     """Return some bytes of an object, of one request; fewer where it ends before them."""
-    return _ask(url, "read_part", url, offset, size)
+    answer: bytes = _ask(url, "read_part", url, offset, size)
+    return answer
 
 
 @contextlib.contextmanager
-def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
+def reading(url: str) -> Iterator[tuple[io.BufferedReader, int]]:
     """Open an object for reading, in order or from anywhere; give it and its size."""
     ask = functools.partial(_asked(url).ask, url)
     name = secrets.token_hex(8)
     size = ask("begin", name, url)
     try:
-        with io.BufferedReader(_Far(functools.partial(ask, "part", name), size), _PART) as file:
+        raw = _Far(functools.partial(ask, "part", name), size)
+        file: io.BufferedReader = io.BufferedReader(raw, _PART)
+        with file:
             yield file, size
     finally:
         with contextlib.suppress(StorageError):  # if the helper died, nothing is open

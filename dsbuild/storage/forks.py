@@ -38,4 +38,5 @@ def _forked() -> None:
     _cut = _cut or "obstore" in sys.modules
 
 
-os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_forked)

@@ -25,9 +25,9 @@ _END = 5.0  # seconds that it may take to end
 class Helper:
     """A process that runs `serving.serve`; any number of threads may use it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._asking, self._numbers = threading.RLock(), itertools.count()
-        self._awaited: dict[int, Future] = {}
+        self._awaited: dict[int, Future[Any]] = {}
         self._alive = True
         self._end, theirs = socket.socketpair()
         with theirs:
@@ -44,7 +44,7 @@ class Helper:
 
     def ask(self, url: str, name: str, *arguments: Any) -> Any:
         """Return the result of an operation or raise its error; StorageError if the helper died."""
-        future: Future = Future()
+        future: Future[Any] = Future()
         message = serving.packed(number := next(self._numbers), name, arguments)
         with self._asking:
             self._awaited[number] = future
@@ -112,7 +112,7 @@ class Helper:
         os.close(self._end.detach())
 
 
-def _start(theirs: socket.socket) -> subprocess.Popen:
+def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
     """Start the process with a socket as its standard input."""
     code = "from dsbuild.storage.serving import serve; serve()"
     # The standard library comes first. While another thread imports OpenCV, its folder is on the
@@ -122,8 +122,8 @@ def _start(theirs: socket.socket) -> subprocess.Popen:
     paths = sorted(map(os.path.abspath, sys.path), key=lambda path: path not in library)
     try:
         return subprocess.Popen(
-            [spawn.get_executable(), "-P", "-c", code],
-            stdin=theirs,
+            [os.fsdecode(spawn.get_executable()), "-P", "-c", code],
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C must not reach it: it ends with this process

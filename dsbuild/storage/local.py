@@ -6,13 +6,16 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError
+from dsbuild.storage import flock
 from dsbuild.storage.atomic import NOWHERE as _NOWHERE
-from dsbuild.storage.atomic import TEMPORARY, gone, move, placing, remedy, room, writing
-
-__all__ = ["move", "placing", "room", "writing"]
+from dsbuild.storage.atomic import TEMPORARY, gone, remedy
+from dsbuild.storage.atomic import move as move
+from dsbuild.storage.atomic import placing as placing
+from dsbuild.storage.atomic import room as room
+from dsbuild.storage.atomic import writing as writing
 
 # What is no file, and may never end: nothing of the kind is opened for longer than to see it.
 _ODD = (
@@ -85,7 +88,7 @@ def entries(folder: str) -> list[tuple[str, bool]]:
         raise _kind(error)(f"{folder}: cannot be listed: {error.strerror}") from error
 
 
-def _leads_to_folder(entry: os.DirEntry) -> bool:
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
@@ -108,6 +111,7 @@ def _unread(path: str, error: OSError) -> StorageError:
 
 def _open(path: str) -> tuple[int, os.stat_result]:
     """Open a file for reading, and nothing else: a FIFO without a writer would never open."""
+    flock.require()
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(handle)
@@ -164,13 +168,14 @@ def read_part(path: str, offset: int, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
+def reading(path: str) -> Iterator[tuple[io.BufferedReader, int]]:
     """Open a file for reading in order; give it and its size in bytes."""
     try:
         handle, status = _open(path)
     except OSError as error:
         raise _unread(path, error) from error
-    with io.BufferedReader(_File(handle, path), 1 << 18) as file:
+    file: io.BufferedReader = io.BufferedReader(_File(handle, path), 1 << 18)
+    with file:
         yield file, status.st_size
 
 

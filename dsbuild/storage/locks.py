@@ -1,12 +1,11 @@
 """The lock of a folder of a local file system, which the kernel frees when its process ends."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import local
+from dsbuild.storage import flock, local
 from dsbuild.storage.atomic import remedy
 
 _BESIDE = ("index",)  # folders beside the state that builds write to
@@ -33,6 +32,7 @@ def lock(path: str) -> Iterator[None]:
 
     The kernel frees the lock when its process ends, however it ends.
     """
+    flock.require()
     try:
         refuse_links(os.path.dirname(path))
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -43,7 +43,7 @@ def lock(path: str) -> Iterator[None]:
         ) from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock.lock(handle)
         except BlockingIOError as error:
             raise StorageError(
                 f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is at work in this "

@@ -5,7 +5,7 @@ import functools
 import io
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from dsbuild.errors import NoFileError, StorageError
 from dsbuild.storage import clients, fencing, temporary, troubles, uploads, urls, whole
@@ -138,7 +138,8 @@ def read_part(url: str, offset: int, size: int) -> bytes:
         found = whole.part(url, store, key, offset, offset + size)
         if found is None:
             return None
-        data, (begin, end) = found.bytes().to_bytes(), found.range
+        begin, end = found.range
+        data: bytes = found.bytes().to_bytes()
         whole.hold(url, len(data), end - begin)
         return data
 
@@ -151,10 +152,11 @@ def read_part(url: str, offset: int, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
+def reading(url: str) -> Iterator[tuple[io.BufferedReader, int]]:
     """Open an object for reading, in order or from anywhere; give it and its size."""
     raw = _Ranges(url)
-    with io.BufferedReader(raw, 1 << 16) as file:
+    file: io.BufferedReader = io.BufferedReader(raw, 1 << 16)
+    with file:
         yield file, raw.size
 
 
@@ -170,7 +172,8 @@ class _Ranges(RawObject):
         meta = _head(url, "read")
         super().__init__(meta["size"])
         self.stamp, self._version = _stamp(meta), meta["e_tag"]
-        self._start, self._data, self._ahead = 0, b"", _FIRST
+        self._start, self._ahead = 0, _FIRST
+        self._data: bytes | memoryview = b""
 
     def readinto(self, buffer: Any) -> int:
         if self._at >= self.size:
@@ -211,7 +214,7 @@ def writing(url: str) -> Iterator[BinaryIO]:
     """
     clients.at(url)
     with temporary.named(url), tempfile.SpooledTemporaryFile(PART) as file:
-        yield file
+        yield cast(BinaryIO, file)  # it has all methods, but not the base class
         uploads.put(url, file)
 
 

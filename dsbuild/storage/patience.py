@@ -37,9 +37,9 @@ def seconds() -> float:
 
 
 class _Outage:
-    """What this process knows of one store's trouble."""
+    """What this process knows about the trouble of one store."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.since: float | None = None
         self.last = 0.0
 
@@ -119,7 +119,7 @@ class Tries:
 
 def _wait(pause: float) -> bool:
     """Wait; return False at once where this thread is told that nobody needs it any more."""
-    stop = getattr(_here, "stop", None)
+    stop: threading.Event | None = getattr(_here, "stop", None)
     if stop is None:
         time.sleep(pause)
         return True

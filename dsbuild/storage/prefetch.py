@@ -3,9 +3,13 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from dsbuild.storage import patience
 from dsbuild.storage.local import Stamp
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Read = Callable[[str], tuple[bytes, Stamp]]
 WIDTH = 64  # requests at a time; bench/README.md has what others come to
@@ -18,10 +22,10 @@ def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
     What is not next is read as ever, what was passed over is dropped; errors arise where
     the object is read. What is still awaited when the block ends is cancelled.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor  # here: `--help` needs no threads
+    from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
 
     coming = iter(urls)
-    awaited: dict[str, Future] = {}
+    awaited: dict[str, Future[tuple[bytes, Stamp]]] = {}
 
     def fill() -> None:
         while len(awaited) < WIDTH and (url := next(coming, None)) is not None:

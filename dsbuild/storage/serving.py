@@ -32,9 +32,11 @@ def packed(*message: Any) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def received(end: socket.socket) -> tuple:
+def received(end: socket.socket) -> tuple[Any, ...]:
     """Return the next message that arrives; raise EOFError after the last one."""
-    return pickle.loads(_exactly(end, _LENGTH.unpack(_exactly(end, _LENGTH.size))[0]))
+    (size,) = _LENGTH.unpack(_exactly(end, _LENGTH.size))
+    message: tuple[Any, ...] = pickle.loads(_exactly(end, size))
+    return message
 
 
 def _exactly(end: socket.socket, size: int) -> bytearray:
@@ -54,7 +56,7 @@ def serve() -> None:
     sending, operations = threading.Lock(), _operations()
     patience.reach()  # the process that was forked had an answer before
 
-    def answer(number: int, name: str, arguments: tuple) -> None:
+    def answer(number: int, name: str, arguments: tuple[Any, ...]) -> None:
         try:
             reply = packed(number, None, operations[name](*arguments))
         except BaseException as error:

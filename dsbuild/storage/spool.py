@@ -7,7 +7,7 @@ import pickle
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from dsbuild.storage import temporary
 
@@ -48,7 +48,7 @@ class Spool(Generic[Value]):
             yield from batch
 
 
-def _close(file: BinaryIO) -> None:
+def _close(file: IO[bytes]) -> None:
     with contextlib.suppress(OSError):  # what could not be written is no loss any more
         file.close()
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from dsbuild.errors import StorageError
 from dsbuild.storage import clients, completing, fencing, troubles, urls
@@ -44,7 +44,7 @@ class _SlowError(Exception):
     """A request took longer than its limit, which the message says."""
 
 
-def put(url: str, file: BinaryIO) -> None:
+def put(url: str, file: IO[bytes]) -> None:
     """Send a file to where it then appears whole; raise StorageError.
 
     The pace of a link that was found slow is kept for the files that follow, and left again
@@ -127,7 +127,7 @@ def _wait_for_an_answer(url: str) -> None:
 class _Watched:
     """A file of which reading on tells that the store took parts that it never took before."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self._file, self._taken = file, 0
         self.seek, self.tell = file.seek, file.tell
 
