@@ -1,4 +1,4 @@
-"""The forms in which pixels of extra features are stored."""
+"""The forms in which the pixels of extra features are stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8] | NDArray[np.int16]
     Stored = dict[str, bytes | Pixels]  # role -> value
 
-OFFSET = 32768  # of 16-bit PNGs, which hold no negative values
+OFFSET = 32768  # added in 16-bit PNGs, which hold no negative values
 
 
 def _values(name: str, pixels: "Pixels") -> "Stored":
@@ -48,12 +48,12 @@ def _raw16(name: str, pixels: "Pixels") -> "Stored":
 
 @dataclass(frozen=True)
 class Form:
-    """How pixels are stored.
+    """A way to store pixels.
 
     Attributes:
-      store: (name, pixels) -> role -> value.
-      roles: what follows the extra's name in these roles.
-      bytes_per_pixel: about what they take.
+      store: (name, pixels) -> {role: value}.
+      roles: endings of the roles, after the extra's name.
+      bytes_per_pixel: the approximate size.
     """
 
     store: Callable[[str, "Pixels"], "Stored"]
@@ -71,10 +71,10 @@ FORMS = {
 
 
 def restore(form: bytes, data: bytes, shape: tuple[int, int] | None = None) -> "Pixels":
-    """Return the pixels of an extra that is stored as bytes: int16 or uint8 (h, w).
+    """Return the pixels of an extra stored as bytes: int16 or uint8 (h, w).
 
-    `form` is what the record says of them; `shape`, the image's, is all that `raw16` has.
-    Raises ImageError where they do not decode, ValueError where they do not fill the shape.
+    `form` is the record's own word for the form. `shape` is that of the image; `raw16` stores
+    none. Raises ImageError if the pixels do not decode, ValueError if they do not fit the shape.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""Pictures to look at: planes in colours, overlays, as files and as data URIs.
+"""Make pictures to look at: coloured planes and overlays, as files and as data URIs.
 
-Colours are a table uint8 (256, 3), one of RGB for every value that a plane may hold.
-Black, the colour of the background, is clear in an overlay.
+Colours are a table, uint8 (256, 3): an RGB colour for every value that a plane may hold.
+Black, the colour of the background, is transparent in an overlay.
 """
 
 import base64
@@ -18,12 +18,12 @@ from dsbuild.images.header import excuse
 from dsbuild.images.opening import opened
 from dsbuild.images.transform import pick, shrink
 
-_MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
-_QUALITY = 78  # of pictures in JPEG: no artefact shows at this size
+_MARK = b"tEXtSoftware\0dsbuild inspect"  # marks the PNGs that `is_marked` recognises
+_QUALITY = 78  # of JPEGs: at this size no artefact shows
 
 
 def dealt() -> NDArray[np.uint8]:
-    """Return VOC's colours of all values: their bits dealt to red, green and blue in turn.
+    """Return VOC's colours for all values, whose bits are dealt to red, green and blue in turn.
 
     Source: VOCdevkit, VOClabelcolormap.m.
     """
@@ -36,7 +36,7 @@ def dealt() -> NDArray[np.uint8]:
 
 
 def table(palette: Mapping[str, Sequence[int]] | None) -> NDArray[np.uint8]:
-    """Return the colours of a manifest's palette (value -> RGB); VOC's for all other values."""
+    """Return the colours of a manifest's palette (value -> RGB), and VOC's for other values."""
     colours = dealt()
     for value, colour in (palette or {}).items():
         colours[int(value)] = colour
@@ -44,23 +44,23 @@ def table(palette: Mapping[str, Sequence[int]] | None) -> NDArray[np.uint8]:
 
 
 def paint(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a plane of values in their colours: uint8 (h, w, 3)."""
+    """Return a plane in the colours of its values: uint8 (h, w, 3)."""
     return colours[plane]
 
 
 def overlay(
     pixels: NDArray[np.uint8], plane: NDArray[np.uint8], colours: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Return the mean of an image and its plane in colours; where that is black, the image."""
+    """Return the mean of an image and its coloured plane, or the image where that is black."""
     painted = paint(plane, colours)
     mixed = ((pixels.astype(np.uint16) + painted + 1) // 2).astype(np.uint8)
     return np.where(painted.any(2, keepdims=True), mixed, pixels)
 
 
 def grey_of(values: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """Return any numbers (h, w) as a grey picture: uint8, the largest magnitude is white.
+    """Return numbers (h, w) as a grey picture: uint8, the largest magnitude is white.
 
-    Signed numbers have 0 in the middle, at 128.
+    If some numbers are negative, 0 is in the middle, at 128.
     """
     most = max(int(values.max()), -int(values.min()), 1)
     if values.min() < 0:
@@ -69,7 +69,7 @@ def grey_of(values: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
 
 
 def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return (height, width) shrunk so that the longer one is at most `side`.
+    """Return (height, width), shrunk so that the longer side is at most `side`.
 
     >>> fit((375, 500), 320)
     (240, 320)
@@ -82,9 +82,9 @@ def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 
 def photo_uri(pixels: NDArray[np.uint8], side: int) -> str:
-    """Return an image or a grey picture as a data URI, its longer side at most `side`.
+    """Return an image or a grey picture as a data URI, with its longer side at most `side`.
 
-    It is a JPEG; where there is but black and white, a PNG, which is sharp and a quarter of it.
+    It is a JPEG, or for black and white alone a PNG, which is sharp and a quarter of the size.
     """
     out = io.BytesIO()
     small = shrink(np.ascontiguousarray(pixels), fit(pixels.shape[:2], side))
@@ -96,7 +96,7 @@ def photo_uri(pixels: NDArray[np.uint8], side: int) -> str:
 
 
 def plane_uri(plane: NDArray[np.uint8], colours: NDArray[np.uint8], side: int) -> str:
-    """Return a plane in its colours as a data URI: a palette PNG in which black is clear."""
+    """Return a coloured plane as a data URI: a palette PNG in which black is transparent."""
     out = io.BytesIO()
     image = Image.fromarray(pick(np.ascontiguousarray(plane), fit(plane.shape, side)))
     image.putpalette(colours.tobytes())
@@ -110,7 +110,7 @@ def _uri(kind: str, data: bytes) -> str:
 
 
 def paletted(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
-    """Return a plane of class indices as a palette PNG, as VOC's are: values and colours."""
+    """Return a plane of class indices as a palette PNG like VOC's: values with colours."""
     out = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(plane))
     image.putpalette(colours.tobytes())
@@ -119,7 +119,7 @@ def paletted(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
 
 
 def marked_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Return pixels as a PNG that says that dsbuild wrote it to be looked at."""
+    """Return pixels as a PNG with a mark that dsbuild wrote it for viewing."""
     out = io.BytesIO()
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Software", "dsbuild inspect")
@@ -128,17 +128,17 @@ def marked_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def is_marked(data: bytes) -> bool:
-    """Tell whether a file begins as `marked_png` writes it."""
+    """Tell whether a file is a PNG with the mark of `marked_png`."""
     return data.startswith(b"\x89PNG") and _MARK in data[:4096]
 
 
 def sixteen(data: bytes) -> NDArray[np.int32]:
-    """Return the values of a grey PNG of 16 bits: int32 (h, w); raise ImageError."""
+    """Return the values of a 16-bit grey PNG: int32 (h, w); raise ImageError."""
     try:
         image = np.asarray(opened(data, "PNG")).astype(np.int32)
     except Exception as error:  # Pillow raises many kinds for damaged files
         excuse(error)
         raise ImageError(f"found a damaged PNG: {error}; build again") from error
     if image.ndim != 2:
-        raise ImageError("found a PNG of colours, expected 16 bits in grey; build again")
+        raise ImageError("found a PNG in colour, expected 16-bit grey; build again")
     return image

@@ -1,4 +1,4 @@
-"""Images as viewers show them, of any common format: alpha dropped, EXIF orientation applied."""
+"""Read images as viewers show them, in any common format: no alpha, EXIF orientation applied."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,45 +13,46 @@ _ORIENTATION = 0x0112  # the tag of EXIF
 
 
 def pixels(data: bytes) -> NDArray[np.uint8]:
-    """Return an image of a file's bytes: uint8 (h, w, 3) RGB.
+    """Return the pixels of an image file: uint8 (h, w, 3) RGB.
 
-    What may be stored as it is has the pixels of `codec.decode`, all else those of
+    An image that may be stored as it is has the pixels of `codec.decode`, any other those of
     `codec.convert`. Raises ImageError.
     """
     if not codec.foreign(data):
         head = codec.header(data)
         if not codec.refusal(head):
             return codec.turn(codec.decode(data, head), head.orientation)
-    found, orientation = codec.convert(data)
-    return codec.turn(_coloured(found), orientation)
+    converted, orientation = codec.convert(data)
+    return codec.turn(_coloured(converted), orientation)
 
 
 def count(data: bytes) -> int:
-    """Return how many pictures a file of several has, of which `pixels` takes the first; else 1.
+    """Return how many pictures a file holds, of which `pixels` takes the first.
 
-    Such are pages of TIFF, frames of GIF, WebP and PNG. What cannot be opened counts as one.
+    Pictures are the pages of a TIFF and the frames of a GIF, WebP or PNG. A file that cannot be
+    opened counts as one.
     """
     try:
         with opening.opened(data, *_SEVERAL) as image:
             return getattr(image, "n_frames", 1)
-    except Exception as error:  # Pillow raises whatever its decoders meet
+    except Exception as error:  # Pillow's readers raise many kinds
         excuse(error)
         return 1
 
 
 def opened(image: Image.Image) -> NDArray[np.uint8]:
-    """Return an image that Pillow opened, of any mode: uint8 (h, w, 3) RGB; raise ImageError."""
+    """Return the pixels of a Pillow image in any mode: uint8 (h, w, 3) RGB; raise ImageError."""
     return codec.turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
 
 
 def picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    """Return Pillow's image of pixels."""
+    """Return pixels as a Pillow image."""
     return Image.fromarray(pixels)
 
 
-def _coloured(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return RGB of grey (h, w), or of pixels with their alpha (h, w, 2) or (h, w, 4)."""
-    if found.ndim == 2 or found.shape[2] == 2:
-        grey = found.reshape(*found.shape[:2], -1)[..., :1]
-        found = np.broadcast_to(grey, (*grey.shape[:2], 3))
-    return found[..., :3]
+def _coloured(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return grey (h, w), or pixels with alpha (h, w, 2) or (h, w, 4), as RGB (h, w, 3)."""
+    if pixels.ndim == 2 or pixels.shape[2] == 2:
+        grey = pixels.reshape(*pixels.shape[:2], -1)[..., :1]
+        pixels = np.broadcast_to(grey, (*grey.shape[:2], 3))
+    return pixels[..., :3]
