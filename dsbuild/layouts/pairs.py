@@ -1,12 +1,12 @@
 """Pairs: a folder of images and a folder of labels, whose files pair by stem.
 
     <images>/.../<stem>.jpg          <labels>/.../<stem><suffix>.png
-    <split>/<images>/...             <split>/<labels>/...          a folder a split
+    <split>/<images>/...             <split>/<labels>/...          one folder per split
     <images>/<split>/...             <labels>/<split>/...          the same below both
-    <split>.txt                      lists of stems or paths, one a line
+    <split>.txt                      lists of stems or paths, one per line
 
-What the labels hold is said by options: class indices (grey or palette), colours, or two
-values that a threshold divides.
+Options say what the labels hold: class indices (grey or palette), colours, or two values divided
+by a threshold.
 """
 
 import functools
@@ -52,36 +52,39 @@ class Pairs(Divided, Layout):
     images: str = field(default="images", metadata={"help": "Folder of images below SOURCE."})
     labels: str = field(default="labels", metadata={"help": "Folder of labels below SOURCE."})
     suffix: str = field(
-        default="", metadata={"help": "What a label's stem has beyond its image's, such as _mask."}
+        default="",
+        metadata={"help": "What label stems have after the image's stem, such as _mask."},
     )
     names: tuple[str, ...] = field(
         default=(),
-        metadata={"option": "--classes", "read": read_names, "help": "File of names, one a line."},
+        metadata={
+            "option": "--classes",
+            "read": read_names,
+            "help": "File of class names, one per line.",
+        },
     )
     colours: tuple[tuple[str, int, int, int], ...] = field(
         default=(),
         metadata={
             "option": "--colormap",
             "read": read_colours,
-            "help": "Labels hold colours: file of lines `name, r, g, b`, by class index.",
+            "help": "Labels hold colours: file with lines `name, r, g, b`, by class index.",
         },
     )
     binary: int = field(
         default=-1,
-        metadata={
-            "help": "Labels hold two classes: 1 where a value is above this, as in --binary 127."
-        },
+        metadata={"help": "Labels hold two classes: 1 for values above this, as in --binary 127."},
     )
     ignore_value: int = field(
         default=255,
-        metadata={"option": "--ignore", "help": "Label value that is no class; -1 for none."},
+        metadata={"option": "--ignore", "help": "Label value without a class; -1 for none."},
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.names and not self.colours and self.binary < 0:
             raise PlanError(
-                "found nothing that says what the labels mean, expected --classes FILE for class "
+                "found nothing that says what the labels mean; expected --classes FILE for class "
                 "indices, --colormap FILE for colours, or --binary T for two values"
             )
         if self.colours and self.binary >= 0:
@@ -89,7 +92,9 @@ class Pairs(Divided, Layout):
         if not -1 <= self.binary <= 254:
             raise PlanError(f"--binary {self.binary}: expected 0 to 254")
         if self.colours and self.names:
-            raise PlanError("--colormap and --classes: found both, expected one: each has names")
+            raise PlanError(
+                "--colormap and --classes: found both, expected one, since each has names"
+            )
         if self.binary >= 0 and len(self.names) not in (0, 2):
             raise PlanError(
                 f"--binary {self.binary}: found {len(self.names)} names in --classes, expected 2"
@@ -98,12 +103,12 @@ class Pairs(Divided, Layout):
             raise PlanError(f"--ignore {self.ignore_value}: expected 0 to 255, or -1 for none")
         if self.ignore_value not in (-1, 255) and (self.colours or self.binary >= 0):
             raise PlanError(
-                f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore, "
-                "expected it beside --classes alone"
+                f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore; "
+                "expected it only with --classes"
             )
         if len(self.names) > 256:
             raise PlanError(
-                f"--classes: found {len(self.names)} names, expected 256 at most, since labels "
+                f"--classes: found {len(self.names)} names, expected at most 256, since labels "
                 "have 8 bits"
             )
 
@@ -116,26 +121,27 @@ class Pairs(Divided, Layout):
 
     @property
     def palette(self) -> tuple[RGB, ...]:
-        """Colours by class index, where the labels have some."""
+        """Colours by class index, if the labels hold colours."""
         return tuple((r, g, b) for _, r, g, b in self.colours)
 
     @property
     def ignore(self) -> int | None:
-        """The label value that is no class; none where the labels are colours or two values."""
+        """The label value without a class; None for colours and two values."""
         indices = not self.colours and self.binary < 0
         return self.ignore_value if indices and self.ignore_value >= 0 else None
 
     @property
     def _whole(self) -> Part:
-        return Part(*(one.strip("/").removeprefix("./") for one in (self.images, self.labels)))
+        folders = (self.images, self.labels)
+        return Part(*(folder.strip("/").removeprefix("./") for folder in folders))
 
     def find(self, source: str | None) -> str:
-        """Return SOURCE itself, or `.`, where it has the folders."""
+        """Return SOURCE, or `.`, if it has the folders."""
         root = storage.normal(source or ".")
         if not storage.is_folder(storage.join(root, self.images)) and not self._tree(root).parts:
             raise LayoutError(
-                f"{root}: found no folder {self.images}, nor one in a folder of a split; name "
-                f"{self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
+                f"{root}: found no folder {self.images}, neither here nor in the folder of a "
+                f"split; name {self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
             )
         return root
 
@@ -143,13 +149,15 @@ class Pairs(Divided, Layout):
         return survey(root, self._whole, _index(root))
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return the splits of folders or of lists, else train, and val for a fraction."""
+        """Return the splits of folders or lists; else train, and val if a fraction is set."""
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
         keys = self._images(root, self._whole)
         if not keys:
-            raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
+            raise LayoutError(
+                f"{storage.join(root, self.images)}: found no image, expected .jpg or .png"
+            )
         return tuple(dict.fromkeys((*self.division(keys), *tree.refused)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
@@ -157,34 +165,34 @@ class Pairs(Divided, Layout):
         tree = self._tree(root)
         tree.check(split)
         images, labels = tree.parts.get(split, self._whole)
-        found, masks = self._images(root, Part(images, labels)), by_key(root, labels)
+        photos, masks = self._images(root, Part(images, labels)), by_key(root, labels)
         if split in tree.lists:
             rows = written.entries(tree.lists[split], _index(root)(images), images, root, labels)
         else:
-            check_depth(storage.join(root, images), found, split)
+            check_depth(storage.join(root, images), photos, split)
             alone = split in tree.parts
-            rows = ((key, None) for key in sorted(found) if alone or self.divide(key) == split)
-        # A label of another kind is refused by its name, not said to be missing.
+            rows = ((key, None) for key in sorted(photos) if alone or self.divide(key) == split)
+        # A label in another format is refused by name; it is not missing.
         rest = functools.cache(lambda: others(root, labels))
         for key, label in rows:
             expected = key + self.suffix
             yield Sample(
                 key,
-                found.get(key, f"{images}/{key}.jpg"),
+                photos.get(key, f"{images}/{key}.jpg"),
                 label or masks.get(expected) or rest().get(expected, f"{labels}/{expected}.png"),
             )
 
     def _images(self, root: str, part: Part) -> dict[str, str]:
-        """Return stem -> path of the images of a split; beside labels they lack the suffix."""
-        found = by_key(root, part.images)
+        """Return stem -> path of a split's images; labels in the same folder have the suffix."""
+        paths = by_key(root, part.images)
         if part.images != part.labels or not self.suffix:
-            return found
-        return {key: path for key, path in found.items() if not key.endswith(self.suffix)}
+            return paths
+        return {key: path for key, path in paths.items() if not key.endswith(self.suffix)}
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find stray files and labels without an image, with the first split they concern."""
+        """Find stray files and labels without an image; reported with the first split concerned."""
         tree = self._tree(root)
-        # Listing all to see whether there is a train is needed only for what is not train.
+        # Only splits other than train need a listing to learn whether there is a train.
         first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))
         if split not in tree.parts and not first:
             return []
@@ -197,7 +205,7 @@ class Pairs(Divided, Layout):
         found = leftovers(root, split, *part, key)
         if found:
             used = {storage.join(root, str(sample.label)) for sample in samples}
-            found = [one for one in found if one.text not in used]
+            found = [item for item in found if item.text not in used]
         if first:
             found += unused(root, split, tree, self._whole)
         if tree.lists:
@@ -209,7 +217,7 @@ class Pairs(Divided, Layout):
         return not self.colours and self.binary < 0
 
     def read(self, data: bytes, path: str) -> "Label":
-        """Return class indices of indices, colours, or two values."""
+        """Return class indices from indices, colours or two values."""
         from dsbuild.images import labels
 
         if self.colours:
@@ -219,12 +227,12 @@ class Pairs(Divided, Layout):
 
 
 def _index(root: str) -> Index:
-    """Return what tells the names by which lists may call the images of a folder: their stems."""
+    """Return the index of the names that lists may use for images: their stems."""
     return lambda folder: {key: key for key in (stem(p, folder) for p in pictures(root, folder))}
 
 
 def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[np.uint8]":
-    """Return the index of every pixel's colour (h, w, 3) in the palette: uint8 (h, w)."""
+    """Return the palette index of every pixel's colour, (h, w, 3): uint8 (h, w)."""
     import numpy as np
 
     weights = np.array([1 << 16, 1 << 8, 1])
@@ -236,7 +244,8 @@ def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[
     if wrong.any():
         colour = tuple(pixels[wrong][0].tolist())
         raise ImageError(
-            f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels that the colormap "
-            "does not have; add it, or export the masks without blur and compression"
+            f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels in colours that "
+            "the colormap does not have; add them, or export the masks without blur and lossy "
+            "compression"
         )
     return np.asarray(plane, np.uint8)

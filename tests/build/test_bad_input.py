@@ -145,7 +145,7 @@ DEFECTS = [
     (rgb_label, LABEL, "found an RGB label", "map its colours to indices"),
     (luma_label, LABEL, "luma of the palette's colours", "use the original palette PNGs"),
     (jpeg_label, LABEL, "found a JPEG label", "export the masks as PNG"),
-    (cmyk, IMAGE, "found a JPEG of CMYK", "convert it"),
+    (cmyk, IMAGE, "found a CMYK JPEG", "convert it"),
     (twelve_bits, IMAGE, "found 12 bits per channel", "convert it"),
     (arithmetic, IMAGE, "found a JPEG with arithmetic coding", "convert it"),
     (sixteen_bits, IMAGE, "found 16 bits per channel", "convert it"),
@@ -222,7 +222,7 @@ def test_dry_run_with_skip_fails_at_nothing(voc, out, run):
     missing_image(voc)
     result = run("voc", voc, out, "--dry-run", "--on-error", "skip")
     assert result.exit_code == 0
-    assert "images that are listed and not there" in result.stderr
+    assert "images that are listed but missing" in result.stderr
 
 
 def test_a_mended_source_is_taken_in(voc, out, run):

@@ -35,7 +35,7 @@ def boxes(brand):
 
 # name -> image, what is found, whether the option that converts is named
 IMAGES = {
-    "cmyk": (save(PHOTO.convert("CMYK"), "JPEG"), "a JPEG of CMYK", True),
+    "cmyk": (save(PHOTO.convert("CMYK"), "JPEG"), "a CMYK JPEG", True),
     "16 bits": (save(DEEP), "16 bits per channel", True),
     "animated": (save(PHOTO, **FRAMES), "an animated PNG with 2 frames", True),
     "tiff": (save(PHOTO, "TIFF"), "a TIFF", True),

@@ -325,10 +325,10 @@ def test_alpha_and_grey_that_both_vary_are_refused():
 
 def test_binary_masks_whose_palette_contradicts_them():
     reverse = in_palette(PLANE % 2, [(255, 255, 0), (0, 0, 9)])
-    assert "other side of 0" in refused(
+    assert "different sides of 0" in refused(
         Pairs(binary=0), in_palette(PLANE % 2, [(9, 9, 0), (0, 0, 1)])
     )
-    assert "other side of 127" in refused(Pairs(binary=127), reverse)
+    assert "different sides of 127" in refused(Pairs(binary=127), reverse)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_grey_of_16_bits(values, good):
         small = np.array([v if max(values) < 256 else v // 257 for v in values], np.uint8)
         np.testing.assert_array_equal(CLASSES.plane(data, ""), small[PLANE % len(values)])
     else:
-        assert "16 bits with values up to 300" in refused(CLASSES, data)
+        assert "16-bit label with values up to 300" in refused(CLASSES, data)
 
 
 def test_ids_of_cityscapes_in_one_colour_are_not_told_apart_by_it():

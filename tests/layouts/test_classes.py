@@ -230,7 +230,7 @@ def test_two_pictures_of_one_name(tmp_path, run, out, split):
         put(root, f"{split}cat/x.{ending}", data)
     result = run("classes", root, out)
     assert result.exit_code == 1
-    clash = f"{root}/{split}cat/x.png: found {split}cat/x.jpg of the same name"
+    clash = f"{root}/{split}cat/x.png: found {split}cat/x.jpg with the same name"
     assert f"error: sample cat/x: {clash}" in result.stderr
     result = run("classes", root, out, "--on-error", "skip", "--json")
     assert result.exit_code == 0, result.output
@@ -248,9 +248,9 @@ def test_one_name_in_two_unicode_forms(root, out):
     assert f"{composed}/{composed}" in [s.key for s in layout.samples(root, "train")]
     put(root, f"{apart}/{apart}.png", data)
     (clash,) = found(layout, root, "same-name")
-    assert "of the same name in another Unicode form" in clash[1]
+    assert "with the same name in another Unicode form" in clash[1]
     put(root, f"{composed}/x.png", data)
-    with pytest.raises(LayoutError, match="of the same name in another Unicode form"):
+    with pytest.raises(LayoutError, match="with the same name in another Unicode form"):
         Classes().find(root)
 
 
@@ -481,5 +481,5 @@ def test_a_class_may_be_called_train(root):
 @pytest.mark.parametrize("name", ["train.txt", "val.csv"])
 def test_lists_beside_classes_are_named(root, name):
     put(root, name, b"cat/000.png\ncat/deeper/001.jpg\n")
-    with pytest.raises(LayoutError, match=rf"{name}: found a list of a split beside folders of"):
+    with pytest.raises(LayoutError, match=rf"{name}: found the list of a split beside folders of"):
         Classes().splits(root)

@@ -83,7 +83,7 @@ def test_labels_of_a_split_may_be_called_otherwise(tmp_path, layout):
         (["images/train/1.jpg", "images/val/2.jpg", "images/more/3.jpg"], "found train and val in"),
         (["images/a/train/1.jpg", "images/a/val/2.jpg"], "found images in folders called"),
         (["images/test/val/1.jpg"], "folders called val among those of split test"),
-        (["images/1.jpg", "val/2.jpg"], "val: found pictures of a split beside images"),
+        (["images/1.jpg", "val/2.jpg"], "val: found the pictures of a split beside images"),
         (["train/images/1.jpg", "val/pictures/2.jpg"], "val: expected images in it"),
         (["train/images/1.jpg", "Test/2.jpg"], "Test: expected images in it"),
     ],
@@ -128,7 +128,7 @@ def test_who_names_a_folder_of_a_split_is_told_what_it_is_called(tmp_path, run):
     assert found(layout, root) == {"train": ["1"]}
     findings = audit(requested(root, f"{root}-out", layout=layout)).findings
     texts = [one.text for one in findings]
-    assert f"{root}/images/val: its images are split train, not val" in texts
+    assert f"{root}/images/val: its images become train, not val" in texts
     assert any(text.startswith(f"{root}/images/train: no split has its pictures") for text in texts)
 
 
@@ -254,7 +254,7 @@ def test_one_name_in_two_unicode_forms(tmp_path, layout):
     assert os.path.exists(tmp_path / sample.image)
     assert os.path.exists(tmp_path / sample.label)
     write(tmp_path, f"images/{name}.jpg", "")
-    with pytest.raises(LayoutError, match="of the same name in another Unicode form"):
+    with pytest.raises(LayoutError, match="with the same name in another Unicode form"):
         list(layout.samples(str(tmp_path), "train"))
 
 

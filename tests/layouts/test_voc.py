@@ -122,7 +122,7 @@ def test_lists_in_the_wild(voc, text):
         ("a\\..\n", None),
         ("JPEGImages/../../x.jpg SegmentationClass/x.png\n", "leads out of the data set"),
         ("/JPEGImages/x.jpg /../x.png\n", "leads out of the data set"),
-        ("/JPEGImages/a.jpg /SegmentationClass/b.png\n", "expected one of the same name"),
+        ("/JPEGImages/a.jpg /SegmentationClass/b.png\n", "expected a label with the same name"),
         ("a\x07b\n", "control characters"),
         ("2007_000001 -1\n", "line 1: found '2007_000001 -1', expected an id"),
         ("a b c\n", "expected an id"),
@@ -214,7 +214,7 @@ def test_labels_by_name(voc, kind):
 
 
 def test_labels_by_a_name_that_is_not_there(voc):
-    with pytest.raises(LayoutError, match=r"--labels raw asks for; there are SegmentationClass$"):
+    with pytest.raises(LayoutError, match=r"--labels raw needs it; there are SegmentationClass$"):
         next(Voc(labels="raw").samples(voc, "val"))
 
 
@@ -454,7 +454,7 @@ def test_train_aug_has_images_and_labels_of_their_own(voc, sbd, out):
 def test_train_aug_says_what_it_is(voc, sbd, run, out):
     (finding,) = Voc().findings(voc, "train_aug", list(Voc().samples(voc, "train_aug")))
     assert (finding.kind, finding.split) == ("source", "train_aug")
-    assert finding.text == f"2 labels are of SegmentationClass, since {CLS} has none"
+    assert finding.text == f"2 labels are from SegmentationClass, since {CLS} has none"
     assert Voc().findings(voc, "train", list(Voc().samples(voc, "train"))) == []
     result = run("voc", voc, out, "--split", "train_aug", "--dry-run", "--json")
     (split,) = json.loads(result.stdout)["splits"].values()
