@@ -228,8 +228,8 @@ def _check_splits(root: str, tree: dict[str, list[str]]) -> None:
 
 def _inverted(root: str, name: str, inner: list[str]) -> LayoutError:
     return LayoutError(
-        f"{storage.join(root, name)}: found {' and '.join(inner)}, a name of splits, below a class "
-        "or a split; expected <split>/<class>/<name>.jpg; name this folder as SOURCE if it holds "
+        f"{storage.join(root, name)}: found {' and '.join(inner)} in it: splits below a class or a "
+        "split; expected <split>/<class>/<name>.jpg; name this folder as SOURCE if it holds "
         "the splits, or else move the splits above the classes"
     )
 

@@ -1,4 +1,4 @@
-"""More values than memory holds, in order: kept in a temporary file, and sorted there."""
+"""Keep and sort more values than memory holds, in a temporary file."""
 
 import contextlib
 import heapq
@@ -13,15 +13,15 @@ from dsbuild.storage import temporary
 
 Value = TypeVar("Value")
 
-_BATCH = 1 << 10  # values that are pickled together
-_RUN = 1 << 17  # values that are sorted in memory
-_MEMORY = 1 << 20  # bytes from which a spool leaves memory for a file; sorting has one a run
+_BATCH = 1 << 10  # values pickled together
+_RUN = 1 << 17  # values sorted in memory
+_MEMORY = 1 << 20  # bytes: larger spools move to a temporary file; sorting has one per run
 
 
 class Spool(Generic[Value]):
-    """Picklable values in order, written once, read any number of times.
+    """Picklable values in order, written once and read any number of times.
 
-    The file has no name, so nothing is left of it when the process ends, however it ends.
+    The file has no name, so nothing is left of it however the process ends.
     """
 
     def __init__(self, values: Iterable[Value]):
@@ -49,7 +49,7 @@ class Spool(Generic[Value]):
 
 
 def _close(file: IO[bytes]) -> None:
-    with contextlib.suppress(OSError):  # what could not be written is no loss any more
+    with contextlib.suppress(OSError):  # unwritten data no longer matters
         file.close()
 
 
@@ -63,7 +63,7 @@ def batches(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
 def ordered(
     values: Iterable[Value], key: Callable[[Value], Any], run: int = _RUN
 ) -> Iterator[Value]:
-    """Yield values sorted by key, equals in their order; at most `run` of them are in memory.
+    """Yield values sorted by key, equal ones in their order, with at most `run` in memory.
 
     Sorted runs are spooled and merged (Knuth, The Art of Computer Programming 3, 5.4).
     """

@@ -129,7 +129,9 @@ def test_the_order_of_classes_belongs_to_the_recipe(root, out, run):
 
 
 def test_a_folder_that_the_file_does_not_list(root):
-    with pytest.raises(LayoutError, match=r"found a folder 'horse', expected the 2 classes that"):
+    with pytest.raises(
+        LayoutError, match=r"found a folder 'horse', expected only the 2 classes that"
+    ):
         Classes(names=("dog", "cat")).bind(root)
 
 
@@ -410,7 +412,7 @@ def test_pictures_in_folders_of_splits_are_an_error(tmp_path, run):
         shutil.copytree(animals, tmp_path / "s" / split)
         shutil.copy(tmp_path / "animals/cat/000.png", tmp_path / "s" / split)
     result = run("classes", tmp_path / "s", tmp_path / "out")
-    assert "found pictures in train itself, which is the name of a split" in result.stderr
+    assert "found pictures directly in train, which is the name of a split" in result.stderr
 
 
 def test_links(tmp_path, run):
@@ -448,8 +450,8 @@ def test_folders_that_are_called_as_splits_are(tmp_path, names):
         (["x/Training/y", "x/Validation/y"], r"s/x: found Training and Validation in it"),
         (["train/train", "train/val"], r"s/train: found train and val in it"),
         (["train", "more"], r"found more beside train, .*--labels FILE"),
-        (["one", "two"], r"found folders such as one that hold no pictures .*--labels FILE"),
-        (["train/images", "val/images"], r"s/train/images: found one class alone"),
+        (["one", "two"], r"found folders like one without pictures .*--labels FILE"),
+        (["train/images", "val/images"], r"s/train/images: found only one class"),
     ],
 )
 def test_folders_that_are_splits_or_classes_are_named(tmp_path, paths, message):

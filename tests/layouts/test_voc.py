@@ -181,7 +181,7 @@ def test_auto_takes_the_first_folder_and_names_what_it_lacks(voc):
     copy_labels(voc, "raw")
     assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClass/")
     os.remove(os.path.join(voc, "SegmentationClass/2007_000003.png"))
-    lost = f"{voc}/SegmentationClass/2007_000003.png: there is no such file, while "
+    lost = f"{voc}/SegmentationClass/2007_000003.png: there is no such file, but "
     with pytest.raises(LayoutError, match=re.escape(f"{lost}SegmentationClassRaw has a label")):
         keys(voc, "train")
     os.remove(os.path.join(voc, "SegmentationClassRaw/2007_000003.png"))
@@ -257,7 +257,9 @@ def test_two_images_of_one_id(voc):
         pathlib.Path(voc, f"JPEGImages/2007_000000{ending}").touch()
     assert next(Voc().samples(voc, "train")).image == "JPEGImages/2007_000000.jpg"
     os.remove(f"{voc}/JPEGImages/2007_000000.jpg")
-    with pytest.raises(LayoutError, match=r"2007_000000.png: found .*2007_000000.jpeg of the same"):
+    with pytest.raises(
+        LayoutError, match=r"2007_000000.png: found .*2007_000000.jpeg with the same"
+    ):
         keys(voc, "train")
 
 
@@ -284,8 +286,7 @@ def test_labels_that_no_list_has_are_found(voc):
         os.remove(f"{voc}/ImageSets/Segmentation/{name}.txt")
     found = Voc().findings(voc, "train", list(Voc().samples(voc, "train")))
     assert [one.text for one in found] == [
-        f"{voc}/SegmentationClass/2007_000012.png: no list has it, nor 5 more that have image and "
-        "label"
+        f"{voc}/SegmentationClass/2007_000012.png: no list has it, nor 5 more with image and label"
     ]
 
 
