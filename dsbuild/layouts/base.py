@@ -66,6 +66,18 @@ class Layout(abc.ABC):
     reads_all: ClassVar[bool] = False
     unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
 
+    @abc.abstractmethod
+    def find(self, source: str | None) -> str:
+        """Return the layout's root for what the user gave, or look for it in `.` and `./data`."""
+
+    @abc.abstractmethod
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return the splits that root has; raise LayoutError where it has none."""
+
+    @abc.abstractmethod
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the samples of a split in the order in which it was published."""
+
     @property
     @abc.abstractmethod
     def classes(self) -> tuple[str, ...]:
@@ -85,18 +97,6 @@ class Layout(abc.ABC):
     def extras(self) -> tuple[str, ...]:
         """Further features that its options ask for, as `--extra` would."""
         return ()
-
-    @abc.abstractmethod
-    def find(self, source: str | None) -> str:
-        """Return the layout's root for what the user gave, or look for it in `.` and `./data`."""
-
-    @abc.abstractmethod
-    def splits(self, root: str) -> tuple[str, ...]:
-        """Return the splits that root has; raise LayoutError where it has none."""
-
-    @abc.abstractmethod
-    def samples(self, root: str, split: str) -> Iterator[Sample]:
-        """Yield the samples of a split in the order in which it was published."""
 
     def bind(self, root: str) -> "Layout":
         """Return the layout with what only its root can tell, such as the names of classes."""

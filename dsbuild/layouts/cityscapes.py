@@ -55,7 +55,7 @@ class Cityscapes(Layout):
         metadata={
             "choices": ("auto", *KINDS),
             "help": "labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these "
-            "that a split has; it must exist for all images of the split.",
+            "that a split has, which has to be there for all of its images.",
         },
     )
     encoding: str = field(
@@ -63,7 +63,7 @@ class Cityscapes(Layout):
         metadata={
             "option": "--classes",
             "choices": tuple(PREFERRED),
-            "help": "The 19 training classes, with 255 for all others; or all 34 ids.",
+            "help": "The 19 classes that are trained, 255 for all others; or all 34 ids.",
         },
     )
 

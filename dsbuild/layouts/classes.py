@@ -54,8 +54,7 @@ class Classes(Divided, Layout):
         metadata={
             "option": "--labels",
             "read": read_names,
-            "help": "File with the folders of the classes by index, one per line. Default: all, "
-            "sorted.",
+            "help": "File of the classes' folders, one a line, by index. Default: all, sorted.",
         },
     )
 

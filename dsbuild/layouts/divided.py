@@ -22,7 +22,7 @@ from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import elsewhere, folders, has_picture, is_picture, pictures, stem
 from dsbuild.layouts.written import OTHERS
 
-VAL_HELP = {"help": "Share of val, if neither folders nor lists decide; 0 puts all into train."}
+VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,7 @@ class Divided:
     """Options of layouts that may have to divide samples into train and val themselves."""
 
     val_fraction: float = field(default=0.0, metadata=VAL_HELP)
-    split_seed: int = field(
-        default=0, metadata={"help": "Seed for the division into train and val."}
-    )
+    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
 
     def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:

@@ -60,7 +60,7 @@ class Matting(Divided, Layout):
 
     alpha_threshold: int = field(
         default=50,
-        metadata={"help": "A pixel is human if its alpha is greater than this, 0 to 254."},
+        metadata={"help": "A pixel is human where its alpha is greater than this, 0 to 254."},
     )
     images: str = field(default="", metadata={"help": "Folder of photos, relative to SOURCE."})
     alphas: str = field(
@@ -71,7 +71,7 @@ class Matting(Divided, Layout):
         default="group",
         metadata={
             "choices": ("group", "sample"),
-            "help": "What stays in one split: all photos of a folder, or each photo by itself.",
+            "help": "What stays together: all photos of a folder, or each for itself.",
         },
     )
     keep_alpha: bool = field(
@@ -80,8 +80,8 @@ class Matting(Divided, Layout):
     trimap: int = field(
         default=-1,
         metadata={
-            "help": "Also store a trimap that is unknown for this many pixels around soft ones, "
-            "as --extra trimap:width=W does; -1 for none."
+            "help": "Also store a trimap, unknown for this many pixels around soft ones, as "
+            "--extra trimap:width=W does; -1 for none."
         },
     )
 
@@ -89,11 +89,11 @@ class Matting(Divided, Layout):
         super().__post_init__()
         if not 0 <= self.alpha_threshold <= 254:
             raise PlanError(
-                f"--alpha-threshold {self.alpha_threshold}: expected 0 to 254, since some alpha "
-                "from 0 to 255 has to be greater"
+                f"--alpha-threshold {self.alpha_threshold}: expected 0 to 254, since an alpha of 0 "
+                "to 255 has to be greater"
             )
         if bool(self.images) != bool(self.alphas):
-            raise PlanError("--images and --alphas: found only one of them, expected both or none")
+            raise PlanError("--images and --alphas: found one of them, expected both or none")
         if not -1 <= self.trimap <= 255:
             raise PlanError(f"--trimap {self.trimap}: expected 0 to 255 pixels, or -1 for none")
 

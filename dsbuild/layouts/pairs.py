@@ -52,39 +52,36 @@ class Pairs(Divided, Layout):
     images: str = field(default="images", metadata={"help": "Folder of images below SOURCE."})
     labels: str = field(default="labels", metadata={"help": "Folder of labels below SOURCE."})
     suffix: str = field(
-        default="",
-        metadata={"help": "What label stems have after the image's stem, such as _mask."},
+        default="", metadata={"help": "What a label's stem has beyond its image's, such as _mask."}
     )
     names: tuple[str, ...] = field(
         default=(),
-        metadata={
-            "option": "--classes",
-            "read": read_names,
-            "help": "File of class names, one per line.",
-        },
+        metadata={"option": "--classes", "read": read_names, "help": "File of names, one a line."},
     )
     colours: tuple[tuple[str, int, int, int], ...] = field(
         default=(),
         metadata={
             "option": "--colormap",
             "read": read_colours,
-            "help": "Labels hold colours: file with lines `name, r, g, b`, by class index.",
+            "help": "Labels hold colours: file of lines `name, r, g, b`, by class index.",
         },
     )
     binary: int = field(
         default=-1,
-        metadata={"help": "Labels hold two classes: 1 for values above this, as in --binary 127."},
+        metadata={
+            "help": "Labels hold two classes: 1 where a value is above this, as in --binary 127."
+        },
     )
     ignore_value: int = field(
         default=255,
-        metadata={"option": "--ignore", "help": "Label value without a class; -1 for none."},
+        metadata={"option": "--ignore", "help": "Label value that is no class; -1 for none."},
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.names and not self.colours and self.binary < 0:
             raise PlanError(
-                "found nothing that says what the labels mean; expected --classes FILE for class "
+                "found nothing that says what the labels mean, expected --classes FILE for class "
                 "indices, --colormap FILE for colours, or --binary T for two values"
             )
         if self.colours and self.binary >= 0:
@@ -92,9 +89,7 @@ class Pairs(Divided, Layout):
         if not -1 <= self.binary <= 254:
             raise PlanError(f"--binary {self.binary}: expected 0 to 254")
         if self.colours and self.names:
-            raise PlanError(
-                "--colormap and --classes: found both, expected one, since each has names"
-            )
+            raise PlanError("--colormap and --classes: found both, expected one: each has names")
         if self.binary >= 0 and len(self.names) not in (0, 2):
             raise PlanError(
                 f"--binary {self.binary}: found {len(self.names)} names in --classes, expected 2"
@@ -103,12 +98,12 @@ class Pairs(Divided, Layout):
             raise PlanError(f"--ignore {self.ignore_value}: expected 0 to 255, or -1 for none")
         if self.ignore_value not in (-1, 255) and (self.colours or self.binary >= 0):
             raise PlanError(
-                f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore; "
-                "expected it only with --classes"
+                f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore, "
+                "expected it beside --classes alone"
             )
         if len(self.names) > 256:
             raise PlanError(
-                f"--classes: found {len(self.names)} names, expected at most 256, since labels "
+                f"--classes: found {len(self.names)} names, expected 256 at most, since labels "
                 "have 8 bits"
             )
 

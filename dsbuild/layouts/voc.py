@@ -73,7 +73,7 @@ class Voc(Layout):
             "choices": ("auto", *FOLDERS),
             "help": "Where the labels come from: SegmentationClass, SegmentationClassRaw, "
             "SegmentationClassAug, or SBD's cls/*.mat. auto: the first of these that has labels of "
-            "the split; it must have all of them.",
+            "the split, which has to have them all.",
         },
     )
 

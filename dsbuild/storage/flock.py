@@ -3,7 +3,7 @@
 from dsbuild.errors import StorageError
 
 try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
+    from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 except ImportError:
     _HERE = False
 else:
@@ -19,7 +19,7 @@ def require() -> None:
         )
 
 
-def lock(handle: int) -> None:
-    """Lock an open file for this process alone; raise BlockingIOError if another one has it."""
+def lock(handle: int, shared: bool = False) -> None:
+    """Lock an open file, alone or shared with others; raise BlockingIOError if it is taken."""
     require()
-    flock(handle, LOCK_EX | LOCK_NB)
+    flock(handle, (LOCK_SH if shared else LOCK_EX) | LOCK_NB)

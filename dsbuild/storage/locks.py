@@ -27,9 +27,10 @@ def refuse_links(state: str) -> None:
 
 
 @contextlib.contextmanager
-def lock(path: str) -> Iterator[None]:
+def lock(path: str, shared: bool = False) -> Iterator[None]:
     """Hold a lock file; raise StorageError at once if another process holds it.
 
+    A `shared` lock is held by any number of processes, but not while one has it for itself.
     The kernel frees the lock when its process ends, however it ends.
     """
     flock.require()
@@ -43,7 +44,7 @@ def lock(path: str) -> Iterator[None]:
         ) from error
     try:
         try:
-            flock.lock(handle)
+            flock.lock(handle, shared)
         except BlockingIOError as error:
             raise StorageError(
                 f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is at work in this "

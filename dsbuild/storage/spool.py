@@ -13,9 +13,9 @@ from dsbuild.storage import temporary
 
 Value = TypeVar("Value")
 
-_BATCH = 1 << 10  # values pickled together
-_RUN = 1 << 17  # values sorted in memory
-_MEMORY = 1 << 20  # bytes: larger spools move to a temporary file; sorting has one per run
+_BATCH = 1 << 10  # values that are pickled together
+_RUN = 1 << 17  # values that are sorted in memory
+_MEMORY = 1 << 20  # bytes; a larger spool moves to a temporary file; sorting keeps one per run
 
 
 class Spool(Generic[Value]):
@@ -24,9 +24,9 @@ class Spool(Generic[Value]):
     The file has no name, so nothing is left of it however the process ends.
     """
 
-    def __init__(self, values: Iterable[Value]):
+    def __init__(self, values: Iterable[Value], memory: int = _MEMORY):
         self._count = 0
-        self._file = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(memory)  # noqa: SIM115
         weakref.finalize(self, _close, self._file)
         for batch in batches(values, _BATCH):
             self._count += len(batch)
