@@ -70,8 +70,8 @@ class Cityscapes(Layout):
     def __post_init__(self) -> None:
         if self.labels not in ("auto", *PREFERRED[self.encoding]):
             raise PlanError(
-                f"--labels {self.labels}: these files do not hold all 34 ids, as --classes ids "
-                "requires; use polygons or ids"
+                f"--labels {self.labels}: these files do not hold all 34 ids, which --classes ids "
+                "asks for; use polygons or ids"
             )
 
     @property

@@ -32,7 +32,7 @@ class Divided:
     val_fraction: float = field(default=0.0, metadata=VAL_HELP)
     split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         if not 0 <= self.val_fraction < 1:
             raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
 
