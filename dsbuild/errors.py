@@ -1,8 +1,8 @@
-"""What can go wrong, as one small tree.
+"""The errors of dsbuild, as a small tree.
 
-Every message says where (sample key, file, record), what was found, what was
-expected and what to do. Each error takes that message as its first argument, and needs
-no other, so that it survives pickling on its way out of a worker process.
+Every message says where (sample key, file, record), what was found, what was expected and what to
+do. It is the first and only required argument of each error, so that errors can be pickled on
+their way out of a worker process.
 """
 
 import re
@@ -11,52 +11,52 @@ _OBJECT = re.compile(r" ?<[^<>]* at 0x[0-9a-fA-F]+>")
 
 
 def words(error: Exception | str) -> str:
-    """Return what a library's exception says, but for addresses in memory.
+    """Return the message of a library's exception without memory addresses.
 
-    These tell nobody anything, and differ from run to run.
+    Addresses differ from run to run and help nobody.
     """
     return _OBJECT.sub("", str(error))
 
 
 class DsbuildError(Exception):
-    """Base of every error that a user, not a maintainer, can mend."""
+    """Base of every error that a user, not a maintainer, can fix."""
 
     def __init__(self, message: str = ""):
         super().__init__(words(message))
 
 
 class DataError(DsbuildError):
-    """What was read is wrong, and is so at every reading: a sample, a record, a list, a folder.
+    """The data is wrong, however often it is read: a sample, a record, a list, a folder.
 
-    Only this may be skipped, counted, reported or mended. Any other error is the world's: it
-    says nothing of the data, and ends what is done.
+    Only these errors may be skipped, counted, reported or repaired. All others come from the
+    environment, say nothing about the data, and end the work.
     """
 
 
 class StorageError(DsbuildError):
-    """A disk, a store or the way to it is in trouble: nothing is said of the data there."""
+    """A disk, a store or the connection to it fails; this says nothing about the data there."""
 
 
 class NoFileError(StorageError, DataError):
-    """There is no such file, or something else is in its place: the data's own fault."""
+    """A file is missing, or something else is in its place: the data is at fault."""
 
 
 class DeniedError(StorageError):
-    """The system or the store does not show it: rights lack, or credentials have expired."""
+    """The system or the store denies access: missing rights, or expired credentials."""
 
 
 class LostLease(StorageError):
-    """The lock of a folder on a store is another builder's by now: nothing more may be written."""
+    """Another builder took over the lock of a folder on a store: nothing more may be written."""
 
 
 class MachineError(DsbuildError):
-    """The machine lacks something to work with, such as memory."""
+    """The machine does not have enough of something, such as memory."""
 
 
 class ImageError(DataError):
-    """Bytes are not an image, or not one that every reader decodes alike.
+    """Bytes are not an image, or not one that all readers decode to the same pixels.
 
-    `kind` is the name under which the audit counts it, one of `findings.KINDS`.
+    `kind` is the name under which the audit counts the error, a key of `layouts.finding.KINDS`.
     """
 
     def __init__(self, message: str, kind: str = "unreadable"):
@@ -65,7 +65,7 @@ class ImageError(DataError):
 
 
 class LayoutError(DataError):
-    """A folder is not the published layout that it was taken for."""
+    """A folder does not have the layout that it was expected to have."""
 
 
 class SampleError(DataError):
@@ -73,11 +73,11 @@ class SampleError(DataError):
 
 
 class SchemaError(DataError):
-    """A schema, or a record held against it, does not fit."""
+    """A schema is wrong, or a record does not match it."""
 
 
 class TrainError(DsbuildError):
-    """Labels, predictions, losses or weights of classes do not fit each other."""
+    """Labels, predictions, losses or class weights do not match each other."""
 
 
 class ShardError(DataError):
@@ -85,8 +85,8 @@ class ShardError(DataError):
 
 
 class PlanError(DsbuildError):
-    """A build that was asked for contradicts itself or the output folder."""
+    """A requested build contradicts itself or the output folder."""
 
 
 class ModelError(DsbuildError):
-    """A model that was asked for cannot be, or weights are not those of it."""
+    """A requested model is impossible, or weights belong to another model."""

@@ -1,12 +1,12 @@
-"""Extra features by name: small pure functions of a sample's pixels, and how they are stored."""
+"""Compute extra features by name from the pixels of a sample, and store them."""
 
+from dsbuild.extras.functions import laplacian
 from dsbuild.extras.registry import (
     EXTRAS,
     FORMS,
     OFFSET,
     Chosen,
     features,
-    laplacian,
     parse,
     versions,
 )

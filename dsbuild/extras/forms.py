@@ -1,4 +1,4 @@
-"""The forms in which pixels of extra features are stored."""
+"""The forms in which the pixels of extra features are stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,21 +6,28 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
-OFFSET = 32768  # of 16-bit PNGs, which hold no negative values
+    Pixels = NDArray[np.uint8] | NDArray[np.int16]
+    Stored = dict[str, bytes | Pixels]  # role -> value
+
+OFFSET = 32768  # added in 16-bit PNGs, which hold no negative values
 
 
-def _values(name: str, pixels: "np.ndarray") -> dict:
+def _values(name: str, pixels: "Pixels") -> "Stored":
     return {name: pixels.ravel()}
 
 
-def _png(name: str, pixels: "np.ndarray") -> dict:
+def _png(name: str, pixels: "Pixels") -> "Stored":
+    import numpy as np
+
     from dsbuild import images
 
-    return {f"{name}.encoded": images.encode(pixels), f"{name}.format": b"png"}
+    encoded = images.encode(pixels.astype(np.uint8, casting="safe", copy=False))
+    return {f"{name}.encoded": encoded, f"{name}.format": b"png"}
 
 
-def _png16(name: str, pixels: "np.ndarray") -> dict:
+def _png16(name: str, pixels: "Pixels") -> "Stored":
     import numpy as np
 
     from dsbuild import images
@@ -32,7 +39,7 @@ def _png16(name: str, pixels: "np.ndarray") -> dict:
     }
 
 
-def _raw16(name: str, pixels: "np.ndarray") -> dict:
+def _raw16(name: str, pixels: "Pixels") -> "Stored":
     return {
         f"{name}.encoded": pixels.astype("<i2").tobytes(),
         f"{name}.format": b"raw16",
@@ -41,15 +48,15 @@ def _raw16(name: str, pixels: "np.ndarray") -> dict:
 
 @dataclass(frozen=True)
 class Form:
-    """How pixels are stored.
+    """A way to store pixels.
 
     Attributes:
-      store: (name, pixels) -> role -> value.
-      roles: what follows the extra's name in these roles.
-      bytes_per_pixel: about what they take.
+      store: (name, pixels) -> {role: value}.
+      roles: endings of the roles, after the extra's name.
+      bytes_per_pixel: the approximate size.
     """
 
-    store: Callable[[str, "np.ndarray"], dict]
+    store: Callable[[str, "Pixels"], "Stored"]
     roles: tuple[str, ...]
     bytes_per_pixel: float
 
@@ -63,11 +70,11 @@ FORMS = {
 }
 
 
-def restore(form: bytes, data: bytes, shape: tuple[int, int] | None = None) -> "np.ndarray":
-    """Return the pixels of an extra that is stored as bytes: int16 or uint8 (h, w).
+def restore(form: bytes, data: bytes, shape: tuple[int, int] | None = None) -> "Pixels":
+    """Return the pixels of an extra stored as bytes: int16 or uint8 (h, w).
 
-    `form` is what the record says of them; `shape`, the image's, is all that `raw16` has.
-    Raises ImageError where they do not decode, ValueError where they do not fill the shape.
+    `form` is the record's own word for the form. `shape` is that of the image; `raw16` stores
+    none. Raises ImageError if the pixels do not decode, ValueError if they do not fit the shape.
     """
     import numpy as np
 

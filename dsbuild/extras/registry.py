@@ -1,7 +1,7 @@
-"""Extra features by name: small pure functions of a sample's pixels, and how they are stored.
+"""Choose extra features by name, compute them from the pixels of a sample, and store them.
 
-`--extra laplacian` stores the default form with default parameters, `--extra
-laplacian:png16` another form, `--extra edges:width=2` other parameters.
+`--extra laplacian` uses the default form and parameters, `--extra laplacian:png16` another form,
+`--extra edges:width=2` other parameters.
 """
 
 import itertools
@@ -16,6 +16,9 @@ from dsbuild.format.class_weights import weights
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
+
+    from dsbuild.extras.forms import Pixels, Stored
 
 __all__ = ["EXTRAS", "FORMS", "OFFSET", "Chosen", "Extra", "features", "parse", "versions"]
 
@@ -29,13 +32,13 @@ class Extra:
         indices uint8 (h, w); the `alpha` of a matte, uint8 (h, w); or the `counts` of
         classes, which is stored in the manifest alone.
       compute: (pixels, **parameters) -> array (h, w).
-      forms: in which it may be stored, the default one first; see `FORMS`.
-      parameters: name -> (default, smallest, largest); whole numbers where the default is.
-      rising: parameters of which none may be less than the one before it.
+      forms: the forms that may store it, the default first; see `FORMS`.
+      parameters: name -> (default, smallest, largest); whole numbers if the default is one.
+      rising: parameters none of which may be less than the one before it.
     """
 
     of: str
-    compute: Callable[..., "np.ndarray"]
+    compute: Callable[..., "Pixels"]
     forms: tuple[str, ...]
     parameters: Mapping[str, tuple[float, float, float]]
     rising: tuple[str, ...] = ()
@@ -57,7 +60,7 @@ EXTRAS = {
     "trimap": Extra("alpha", trimap, ("png",), {"width": (10, 0, 255)}),
     "weights": Extra(
         "counts",
-        weights,
+        weights,  # type: ignore[arg-type]  # a table for the manifest, not pixels
         (),
         {"beta": (0.999, 0.0, 0.999999)},
     ),
@@ -66,7 +69,7 @@ EXTRAS = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """An extra as it was asked for: its name, form and parameters, the defaults filled in."""
+    """A requested extra: its name, form and parameters, with the defaults filled in."""
 
     name: str
     form: str
@@ -74,17 +77,17 @@ class Chosen:
 
     @property
     def extra(self) -> Extra:
-        """What the name stands for."""
+        """The extra of this name."""
         return EXTRAS[self.name]
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles that records have by it."""
+        """The roles that it adds to records."""
         return tuple(self.name + role for role in FORMS[self.form].roles) if self.form else ()
 
     @property
     def bytes_per_pixel(self) -> float:
-        """About what it takes in a record."""
+        """Its approximate size in a record."""
         return FORMS[self.form].bytes_per_pixel if self.form else 0.0
 
     def __str__(self) -> str:
@@ -93,35 +96,37 @@ class Chosen:
 
 
 def parse(text: str) -> Chosen:
-    """Return what `name[:form][:parameter=number]...` means; raise PlanError where it is none."""
+    """Parse `name[:form][:parameter=number]...`; raise PlanError for anything else."""
     name, *words = text.split(":")
     if name not in EXTRAS:
-        raise PlanError(f"--extra {text}: found no such extra; there are {', '.join(EXTRAS)}")
+        raise PlanError(f"--extra {text}: no such extra; there are {', '.join(EXTRAS)}")
     extra = EXTRAS[name]
-    forms, given = [], {}
+    forms: list[str] = []
+    given: dict[str, float] = {}
     for word in words:
         key, equals, value = word.partition("=")
-        known = extra.parameters if equals else extra.forms
-        if key not in known:
+        choices = extra.parameters if equals else extra.forms
+        if key not in choices:
             kind = "parameter" if equals else "form"
             raise PlanError(
                 f"--extra {text}: {name} has no {kind} {key!r}; there are "
-                f"{', '.join(known) or 'none'}"
+                f"{', '.join(choices) or 'none'}"
             )
         if key in given or (forms and not equals):
             raise PlanError(
-                f"--extra {text}: found {word!r} beside another, expected one of a kind"
+                f"--extra {text}: found {word!r} beside another one, expected one form, and each "
+                "parameter once"
             )
         if equals:
             given[key] = _number(value, extra.parameters[key], f"--extra {text}: {key}")
         else:
             forms.append(word)
     parameters = {key: given.get(key, default) for key, (default, _, _) in extra.parameters.items()}
-    for one, other in itertools.pairwise(extra.rising):
-        if parameters[one] > parameters[other]:
+    for lower, upper in itertools.pairwise(extra.rising):
+        if parameters[lower] > parameters[upper]:
             raise PlanError(
-                f"--extra {text}: found {one}={parameters[one]} above {other}={parameters[other]}, "
-                f"expected {one} to be at most {other}"
+                f"--extra {text}: found {lower}={parameters[lower]} above "
+                f"{upper}={parameters[upper]}, expected {lower} to be at most {upper}"
             )
     return Chosen(name, (forms or extra.forms or ("",))[0], tuple(parameters.items()))
 
@@ -140,22 +145,24 @@ def _number(text: str, bounds: tuple[float, float, float], where: str) -> float:
 
 def versions(chosen: Sequence[Chosen]) -> dict[str, str]:
     """Return the versions of the libraries that compute the chosen extras."""
-    if not any(one.form for one in chosen):
+    if not any(extra.form for extra in chosen):
         return {}
     import cv2
 
     return {"opencv": cv2.__version__}
 
 
-def features(chosen: Sequence[Chosen], planes: Mapping[str, "np.ndarray | None"]) -> dict:
-    """Return role -> value of the chosen extras; those whose pixels are missing are left out.
+def features(
+    chosen: Sequence[Chosen], planes: Mapping[str, "NDArray[np.uint8] | None"]
+) -> "Stored":
+    """Return role -> value for the chosen extras, except those whose pixels are missing.
 
-    `planes` holds what `Extra.of` names.
+    `planes` holds pixels by the names that `Extra.of` has.
     """
-    values = {}
-    for one in chosen:
-        pixels = planes.get(one.extra.of)
-        if pixels is not None and one.form:
-            computed = one.extra.compute(pixels, **dict(one.parameters))
-            values |= FORMS[one.form].store(one.name, computed)
+    values: Stored = {}
+    for choice in chosen:
+        pixels = planes.get(choice.extra.of)
+        if pixels is not None and choice.form:
+            computed = choice.extra.compute(pixels, **dict(choice.parameters))
+            values |= FORMS[choice.form].store(choice.name, computed)
     return values

@@ -1,4 +1,4 @@
-"""Images from bytes: header, admission, checked decode, class plane."""
+"""Read images from bytes: header, admission, checked decode, class plane."""
 
 from dsbuild.images.codec import (
     PNG,

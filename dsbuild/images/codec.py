@@ -1,20 +1,20 @@
-"""Images from bytes: header, admission, checked decode, class plane.
+"""Read images from bytes: header, admission, checked decode, class plane.
 
-The format is what the bytes say, never what a file name says. An image is admitted
-only if TensorFlow, OpenCV and Pillow all decode it, and to the same pixels.
+The bytes decide the format, never the file name. An image is admitted only if TensorFlow, OpenCV
+and Pillow all decode it, and to the same pixels.
 """
 
 import dataclasses
-import io
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import jpeg, magic, png, transform
 from dsbuild.images.header import Header, excuse
+from dsbuild.images.opening import opened
 from dsbuild.images.png import write
 from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
@@ -48,45 +48,42 @@ __all__ = [
     "write",
 ]
 
-_FORMATS = {"jpeg": jpeg, "png": png}
-# TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}); three a pixel.
+_HEADERS = {jpeg.SIGNATURE: jpeg.header, png.SIGNATURE: png.header}
+# TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}), at three bytes per pixel.
 TOO_MANY_BYTES = 1 << 29
-
-# The limit on pixels is this module's own, and an error; Pillow's is a warning.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def header(data: bytes) -> Header:
     """Return the header of a JPEG or PNG; raise ImageError for anything else."""
-    for form in _FORMATS.values():
-        if data.startswith(form.SIGNATURE):
-            return form.header(data)
+    for signature, read in _HEADERS.items():
+        if data.startswith(signature):
+            return read(data)
     raise ImageError(unread(data))
 
 
 def foreign(data: bytes) -> bool:
-    """Tell whether bytes are an image of a format that is not stored, but can be converted."""
+    """Tell whether bytes are an image in a format that is never stored but can be converted."""
     stored = data.startswith((jpeg.SIGNATURE, png.SIGNATURE))
     return not stored and magic.name(data) in magic.CONVERTED
 
 
 def unread(data: bytes) -> str:
-    """Return what bytes are that are neither a JPEG nor a PNG, what was expected, what to do."""
+    """Say what bytes are that are neither a JPEG nor a PNG, and what to do about them."""
     if not data:
         return "found an empty file, expected a JPEG or PNG; fetch it again"
     name = magic.name(data)
-    found = name or "bytes that start with " + data[:8].hex(" ")
+    what = name or "bytes that start with " + data[:8].hex(" ")
     remedy = "; convert it" if name in magic.PICTURES else ""
-    return f"found {found}, expected a JPEG or PNG{remedy}"
+    return f"found {what}, expected a JPEG or PNG{remedy}"
 
 
 def refusal(head: Header) -> str | None:
-    """Return why an image may not be stored as it is, or None where it may.
+    """Return why an image may not be stored as it is, or None if it may.
 
-    What TensorFlow, OpenCV or Pillow cannot decode, or decode otherwise than others do, is
-    refused.
+    An image is refused if TensorFlow, OpenCV or Pillow cannot decode it, or decodes it to other
+    pixels.
     """
-    found = None
+    what = None
     if head.height < 1 or head.width < 1:
         return f"found an image of {head.width} x {head.height} pixels; fetch or export it again"
     if head.height * head.width * 3 >= TOO_MANY_BYTES:
@@ -96,25 +93,25 @@ def refusal(head: Header) -> str | None:
             "cut it into tiles"
         )
     if head.model not in ("grey", "grey+alpha", "rgb", "rgba", "palette"):
-        found = f"a JPEG of {head.model.upper()}" if head.model == "cmyk" else head.model
+        what = "a CMYK JPEG" if head.model == "cmyk" else head.model
     elif head.coding in ("arithmetic", "lossless"):
-        found = f"a JPEG with {head.coding} coding"
+        what = f"a JPEG with {head.coding} coding"
     elif head.bits > 8:
-        found = f"{head.bits} bits a channel"
+        what = f"{head.bits} bits per channel"
     elif head.frames > 1:
-        found = f"an animated PNG of {head.frames} frames"
+        what = f"an animated PNG with {head.frames} frames"
     elif head.beside:
-        found = f"a PNG with {head.beside}"
-    if found is None:
+        what = f"a PNG with {head.beside}"
+    if what is None:
         return None
     return (
-        f"found {found}, expected a baseline or progressive JPEG or a still PNG of 8 bits in grey "
-        "or RGB; convert it"
+        f"found {what}, expected a baseline or progressive JPEG, or a still 8-bit PNG in grey or "
+        "RGB; convert it"
     )
 
 
 def convertible(head: Header) -> bool:
-    """Tell whether `convert` reads an image that may not be stored as it is, if it is whole."""
+    """Tell whether `convert` can read an image that may not be stored, if the file is complete."""
     if not 0 < head.height * head.width * 3 < TOO_MANY_BYTES:
         return False
     return head.format == "png" or (
@@ -123,11 +120,11 @@ def convertible(head: Header) -> bool:
 
 
 def check(data: bytes, head: Header) -> None:
-    """Decode an image far enough to notice what a full decode notices.
+    """Decode an image far enough to find every error that a full decode would find.
 
-    A JPEG is decoded at one eighth of its size and in grey: all of its entropy-coded
-    data is read, hardly any of the inverse transform is computed. The rows of a PNG stay
-    filtered. Raises ImageError.
+    A JPEG is decoded in grey at one eighth of its size, which reads all of its entropy-coded
+    data but computes hardly any of the inverse transform. PNG rows stay filtered. Raises
+    ImageError.
     """
     if head.format == "png" and not refusal(head):
         png.check(data, head)
@@ -135,43 +132,44 @@ def check(data: bytes, head: Header) -> None:
         _load(data, head, draft=True)
 
 
-def decode(data: bytes, head: Header, strict: bool = False) -> np.ndarray:
-    """Decode an image wholly: uint8 (h, w, 3) RGB, alpha dropped, EXIF not applied.
+def decode(data: bytes, head: Header, strict: bool = False) -> NDArray[np.uint8]:
+    """Decode a whole image: uint8 (h, w, 3) RGB, alpha dropped, EXIF not applied.
 
     The pixels equal TensorFlow's `decode_image(channels=3)`, for JPEG with
-    `dct_method="INTEGER_ACCURATE"`. Raises ImageError, if `strict` wherever `check` does.
+    `dct_method="INTEGER_ACCURATE"`. Raises ImageError; if `strict`, whenever `check` does.
     """
     if head.format == "jpeg" and not strict and not refusal(head):
-        # OpenCV decodes into the array itself; Pillow's takes a sixth longer, and a copy. It
-        # reads some damaged files that Pillow refuses, so it does not judge what is admitted.
+        # OpenCV decodes straight into the array; Pillow takes a sixth longer, and a copy. OpenCV
+        # also reads some damaged files that Pillow refuses, so it does not decide on admission.
         import cv2
 
-        found = cv2.imdecode(
+        pixels = cv2.imdecode(
             np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         )
-        if found is not None:
-            return found
+        if pixels is not None:
+            return np.asarray(pixels, np.uint8)
     image = _load(data, head)
     if "transparency" in image.info:
         image = image.convert("RGBA")
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def own(data: bytes, head: Header) -> np.ndarray:
-    """Decode an image wholly in its own channels: uint8 (h, w) or (h, w, c); raise ImageError."""
+def own(data: bytes, head: Header) -> NDArray[np.uint8]:
+    """Decode a whole image in its own channels: uint8 (h, w) or (h, w, c); raise ImageError."""
     return transform.of(_load(data, head))
 
 
-def convert(data: bytes) -> tuple[np.ndarray, int]:
-    """Return the pixels of an image of any common format, and its orientation.
+def convert(data: bytes) -> tuple[NDArray[np.uint8], int]:
+    """Return the pixels of an image in any common format, and its orientation.
 
-    See `pixels.convert`; of a PNG nothing but its pixels is read. Raises ImageError.
+    See `transform.convert`. Everything in a PNG but its pixels is ignored. Raises ImageError.
     """
     if foreign(data):
         return transform.convert(data, TOO_MANY_BYTES // 3)
     head = header(data)
-    if refusal(head) and not convertible(head):
-        raise ImageError(refusal(head))
+    reason = refusal(head)
+    if reason and not convertible(head):
+        raise ImageError(reason)
     data = png.bare(data) if head.format == "png" else data
     return transform.convert(data, TOO_MANY_BYTES // 3)[0], head.orientation
 
@@ -183,13 +181,13 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
     if head.format == "png":
         return png.load(data, head)
     try:
-        image = Image.open(io.BytesIO(data), formats=("JPEG",))
+        image = opened(data, "JPEG")
         if draft:
             image.draft("L", (max(head.width // 8, 1), max(head.height // 8, 1)))
         image.load()
     except (OSError, ValueError, SyntaxError) as error:
         excuse(error)
-        bytes(6 * head.height * head.width)  # for want of which libjpeg says so, too: MemoryError
+        bytes(6 * head.height * head.width)  # MemoryError: libjpeg calls a file damaged then, too
         raise ImageError(
             f"found a damaged JPEG: {words(error)}; fetch or export the file again"
         ) from error
@@ -201,12 +199,12 @@ def grey(data: bytes, head: Header) -> bytes | None:
     return png.grey(data, head) if head.format == "png" else None
 
 
-def plane(data: bytes) -> np.ndarray:
-    """Return the values that a label PNG of a record stores: uint8 (h, w).
+def plane(data: bytes) -> NDArray[np.uint8]:
+    """Return the values stored in a record's label PNG: uint8 (h, w).
 
-    Grey or palette, 1, 2, 4 or 8 bits, interlaced or not. Raises ImageError for
-    anything else: colours and lossy pixels are not classes. Sources are read by
-    `labels.read`.
+    The PNG is grey or has a palette, with 1, 2, 4 or 8 bits, interlaced or not. Raises
+    ImageError for anything else: colours and lossy pixels are not classes. Labels of a source
+    are read by `labels.read`.
     """
     head = class_header(data)
     if head.model not in ("grey", "palette"):
@@ -220,18 +218,18 @@ def plane(data: bytes) -> np.ndarray:
 
 
 def label_header(data: bytes) -> Header:
-    """Return the header of a label, a JPEG's or PNG's; raise ImageError as `header` does."""
+    """Return the header of a label in JPEG or PNG; raise ImageError for anything else."""
     if foreign(data):
-        name = magic.name(data)
-        remedy = "" if "WebP" in name else ", or let --unreadable reencode read it"
+        name = magic.name(data) or ""
+        remedy = "" if "WebP" in name else ", or build with --unreadable reencode"
         raise ImageError(
-            f"found {name} as label, expected a PNG; save it as one, its values kept{remedy}"
+            f"found {name} as label, expected a PNG; save it as a PNG with the same values{remedy}"
         )
     return header(data)
 
 
 def class_header(data: bytes) -> Header:
-    """Return the header of a label of classes, which is no JPEG; raise ImageError."""
+    """Return the header of a label that holds classes; raise ImageError for a JPEG."""
     head = label_header(data)
     if head.format == "jpeg":
         raise ImageError(
@@ -243,24 +241,24 @@ def class_header(data: bytes) -> Header:
 
 
 def refuse_label(head: Header) -> None:
-    """Raise ImageError for a label that is no still picture of 8 bits at most."""
-    found = f"{head.bits} bits a channel" if head.bits > 8 else f"{head.frames} frames"
+    """Raise ImageError for a label that is animated or has more than 8 bits per channel."""
+    what = f"{head.bits} bits per channel" if head.bits > 8 else f"{head.frames} frames"
     if head.bits > 8 or head.frames > 1:
         raise ImageError(
-            f"found a label of {found}, expected a still PNG of 8 bits; save it as one, its values "
-            "mapped to class indices"
+            f"found a label with {what}, expected a still 8-bit PNG; save it as one, with its "
+            "values mapped to class indices"
         )
-    head = dataclasses.replace(head, beside="") if head.beside else head  # which is left out
+    head = dataclasses.replace(head, beside="") if head.beside else head  # `grey` drops it
     reason = refusal(head)
     if reason:
         raise ImageError(f"label: {reason}")
 
 
-def histogram(plane: np.ndarray) -> dict[int, int]:
-    """Return value -> pixels of the values that occur in a plane uint8 (h, w), sorted."""
+def histogram(plane: NDArray[np.uint8]) -> dict[int, int]:
+    """Return value -> number of pixels for all values in a plane, uint8 (h, w), sorted."""
     flat = np.ascontiguousarray(plane).reshape(-1)
     ends = np.flatnonzero(flat[1:] != flat[:-1])
-    if len(ends) < flat.size // 16:  # as in every mask: long runs of equal pixels are counted whole
+    if len(ends) < flat.size // 16:  # long runs of equal pixels, as in every mask: count runs
         starts = np.concatenate(([0], ends + 1))
         lengths = np.diff(starts, append=flat.size)
         counts = np.bincount(flat[starts], lengths).astype(np.int64).tolist()
@@ -270,11 +268,13 @@ def histogram(plane: np.ndarray) -> dict[int, int]:
 
 
 def draw(
-    size: tuple[int, int], polygons: Sequence[tuple[Sequence[tuple], int]], background: int
-) -> np.ndarray:
-    """Return filled polygons, later over earlier, on a background: uint8 (h, w).
+    size: tuple[int, int],
+    polygons: Sequence[tuple[Sequence[tuple[float, float]], int]],
+    background: int,
+) -> NDArray[np.uint8]:
+    """Draw filled polygons on a background, later ones over earlier ones: uint8 (h, w).
 
-    `size` is (width, height), a polygon its points (x, y) and its value. Raises
+    `size` is (width, height); a polygon is its points (x, y) and its value. Raises
     ImageError for a size or points that cannot be drawn.
     """
     try:

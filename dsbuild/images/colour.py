@@ -1,26 +1,29 @@
-"""Pictures to look at: planes in colours, overlays, as files and as data URIs.
+"""Make pictures to look at: coloured planes and overlays, as files and as data URIs.
 
-Colours are a table uint8 (256, 3), one of RGB for every value that a plane may hold.
-Black, the colour of the background, is clear in an overlay.
+Colours are a table, uint8 (256, 3): an RGB colour for every value that a plane may hold.
+Black, the colour of the background, is transparent in an overlay.
 """
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from dsbuild.errors import ImageError
 from dsbuild.images.header import excuse
+from dsbuild.images.opening import opened
 from dsbuild.images.transform import pick, shrink
 
-_MARK = b"tEXtSoftware\0dsbuild inspect"  # in the PNGs that `own_png` knows again
-_QUALITY = 78  # of pictures in JPEG: no artefact shows at this size
+_MARK = b"tEXtSoftware\0dsbuild inspect"  # marks the PNGs that `is_marked` recognises
+_QUALITY = 78  # of JPEGs: at this size no artefact shows
 
 
-def dealt() -> np.ndarray:
-    """Return VOC's colours of all values: their bits dealt to red, green and blue in turn.
+def dealt() -> NDArray[np.uint8]:
+    """Return VOC's colours for all values, whose bits are dealt to red, green and blue in turn.
 
     Source: VOCdevkit, VOClabelcolormap.m.
     """
@@ -32,30 +35,32 @@ def dealt() -> np.ndarray:
     return np.stack(channels, 1).astype(np.uint8)
 
 
-def table(palette: Mapping[str, Sequence[int]] | None) -> np.ndarray:
-    """Return the colours of a manifest's palette (value -> RGB); VOC's for all other values."""
+def table(palette: Mapping[str, Sequence[int]] | None) -> NDArray[np.uint8]:
+    """Return the colours of a manifest's palette (value -> RGB), and VOC's for other values."""
     colours = dealt()
     for value, colour in (palette or {}).items():
         colours[int(value)] = colour
     return colours
 
 
-def paint(plane: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return a plane of values in their colours: uint8 (h, w, 3)."""
+def paint(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a plane in the colours of its values: uint8 (h, w, 3)."""
     return colours[plane]
 
 
-def overlay(pixels: np.ndarray, plane: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the mean of an image and its plane in colours; where that is black, the image."""
+def overlay(
+    pixels: NDArray[np.uint8], plane: NDArray[np.uint8], colours: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return the mean of an image and its coloured plane, or the image where that is black."""
     painted = paint(plane, colours)
     mixed = ((pixels.astype(np.uint16) + painted + 1) // 2).astype(np.uint8)
     return np.where(painted.any(2, keepdims=True), mixed, pixels)
 
 
-def grey_of(values: np.ndarray) -> np.ndarray:
-    """Return any numbers (h, w) as a grey picture: uint8, the largest magnitude is white.
+def grey_of(values: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """Return numbers (h, w) as a grey picture: uint8, the largest magnitude is white.
 
-    Signed numbers have 0 in the middle, at 128.
+    If some numbers are negative, 0 is in the middle, at 128.
     """
     most = max(int(values.max()), -int(values.min()), 1)
     if values.min() < 0:
@@ -64,7 +69,7 @@ def grey_of(values: np.ndarray) -> np.ndarray:
 
 
 def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return (height, width) shrunk so that the longer one is at most `side`.
+    """Return (height, width), shrunk so that the longer side is at most `side`.
 
     >>> fit((375, 500), 320)
     (240, 320)
@@ -76,10 +81,10 @@ def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
     return height, width
 
 
-def photo_uri(pixels: np.ndarray, side: int) -> str:
-    """Return an image or a grey picture as a data URI, its longer side at most `side`.
+def photo_uri(pixels: NDArray[np.uint8], side: int) -> str:
+    """Return an image or a grey picture as a data URI, with its longer side at most `side`.
 
-    It is a JPEG; where there is but black and white, a PNG, which is sharp and a quarter of it.
+    It is a JPEG, or for black and white alone a PNG, which is sharp and a quarter of the size.
     """
     out = io.BytesIO()
     small = shrink(np.ascontiguousarray(pixels), fit(pixels.shape[:2], side))
@@ -90,8 +95,8 @@ def photo_uri(pixels: np.ndarray, side: int) -> str:
     return _uri("jpeg", out.getvalue())
 
 
-def plane_uri(plane: np.ndarray, colours: np.ndarray, side: int) -> str:
-    """Return a plane in its colours as a data URI: a palette PNG in which black is clear."""
+def plane_uri(plane: NDArray[np.uint8], colours: NDArray[np.uint8], side: int) -> str:
+    """Return a coloured plane as a data URI: a palette PNG in which black is transparent."""
     out = io.BytesIO()
     image = Image.fromarray(pick(np.ascontiguousarray(plane), fit(plane.shape, side)))
     image.putpalette(colours.tobytes())
@@ -104,8 +109,8 @@ def _uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def paletted(plane: np.ndarray, colours: np.ndarray) -> bytes:
-    """Return a plane of class indices as a palette PNG, as VOC's are: values and colours."""
+def paletted(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
+    """Return a plane of class indices as a palette PNG like VOC's: values with colours."""
     out = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(plane))
     image.putpalette(colours.tobytes())
@@ -113,8 +118,8 @@ def paletted(plane: np.ndarray, colours: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def marked_png(pixels: np.ndarray) -> bytes:
-    """Return pixels as a PNG that says that dsbuild wrote it to be looked at."""
+def marked_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return pixels as a PNG with a mark that dsbuild wrote it for viewing."""
     out = io.BytesIO()
     mark = PngImagePlugin.PngInfo()
     mark.add_text("Software", "dsbuild inspect")
@@ -123,17 +128,17 @@ def marked_png(pixels: np.ndarray) -> bytes:
 
 
 def is_marked(data: bytes) -> bool:
-    """Tell whether a file begins as `marked_png` writes it."""
+    """Tell whether a file is a PNG with the mark of `marked_png`."""
     return data.startswith(b"\x89PNG") and _MARK in data[:4096]
 
 
-def sixteen(data: bytes) -> np.ndarray:
-    """Return the values of a grey PNG of 16 bits: int32 (h, w); raise ImageError."""
+def sixteen(data: bytes) -> NDArray[np.int32]:
+    """Return the values of a 16-bit grey PNG: int32 (h, w); raise ImageError."""
     try:
-        image = np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))).astype(np.int32)
+        image = np.asarray(opened(data, "PNG")).astype(np.int32)
     except Exception as error:  # Pillow raises many kinds for damaged files
         excuse(error)
         raise ImageError(f"found a damaged PNG: {error}; build again") from error
     if image.ndim != 2:
-        raise ImageError("found a PNG of colours, expected 16 bits in grey; build again")
+        raise ImageError("found a PNG in colour, expected 16-bit grey; build again")
     return image

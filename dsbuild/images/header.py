@@ -1,32 +1,33 @@
-"""What a header says of an image, whatever its format."""
+"""The header of an image, in whatever format."""
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from dsbuild.errors import ImageError
 
 _TAG = 0x0112  # of EXIF's orientation
 _SIZES = {3: 2, 4: 4}  # bytes of the types that it may have: SHORT and LONG
-_ORDERS = {b"II*\0": "little", b"MM\0*": "big"}
+_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
 _NO_MEMORY = "out of memory|Error -4 while|[Ii]nsufficient memory"  # zlib.h: Z_MEM_ERROR is -4
 _XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 @dataclass(frozen=True)
 class Header:
-    """What the bytes of an image say of it before any pixel is decoded.
+    """What the bytes of an image say about it before any pixel is decoded.
 
     Attributes:
-      format: `jpeg` or `png`, by the bytes, never by a file name.
+      format: `jpeg` or `png`, by the bytes, never by the file name.
       height, width: in pixels, as stored; EXIF orientation is not applied.
       channels: what decoding gives: 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA or CMYK.
-      bits: bits a channel as stored (a palette's index, for palette PNGs).
+      bits: bits per channel, as stored; for palette PNGs those of an index.
       model: `grey`, `grey+alpha`, `rgb`, `rgba`, `palette` or `cmyk`.
       coding: `baseline`, `progressive`, `arithmetic`, `lossless`; `deflate` for PNG.
-      orientation: by EXIF or XMP, 1..8; 5..8 swap height and width for viewers.
+      orientation: from EXIF or XMP, 1 to 8; viewers swap height and width for 5 to 8.
       frames: 1, or more for an animated PNG.
       interlaced: whether a PNG is interlaced.
-      beside: what stands beside the pixels, which are whole, and keeps readers from them.
+      beside: data beside the pixels that keeps readers from them, though they are intact.
     """
 
     format: str
@@ -43,20 +44,20 @@ class Header:
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:
-    """Return the orientation by which viewers turn an image, 1 where they do not.
+    """Return the orientation by which viewers turn an image; 1 leaves it as it is.
 
-    That of an EXIF block, where it has none that of XMP. Damaged blocks have none: readers
-    ignore them, and so does this one.
+    It is that of the EXIF block, or else that of XMP. Damaged blocks are ignored, as in other
+    readers.
     """
-    found = _of_exif(exif)
-    if found is None:
-        named = _XMP.search(xmp)
-        found = int(named[1]) if named else 1
-    return found if 1 <= found <= 8 else 1
+    number = _of_exif(exif)
+    if number is None:
+        match = _XMP.search(xmp)
+        number = int(match[1]) if match else 1
+    return number if 1 <= number <= 8 else 1
 
 
 def _of_exif(block: bytes) -> int | None:
-    """Return the orientation of an EXIF block, 0 of none that there is, None without the tag.
+    """Return the orientation in an EXIF block: 0 if it is no valid one, None without the tag.
 
     Source: TIFF 6.0, section 2; EXIF 2.32, 4.6.4.
     """
@@ -78,14 +79,14 @@ def _of_exif(block: bytes) -> int | None:
 
 
 def cut(format: str, what: str) -> ImageError:
-    """Return the error for an image whose bytes end too early."""
+    """Return the error for an image that ends too early."""
     return ImageError(f"found a truncated {format}: {what}; fetch or export the file again")
 
 
 def excuse(error: Exception) -> None:
-    """Raise again what a decoder raised for no fault of the bytes: memory ran out, a disk failed.
+    """Raise a decoder's error again if the bytes are not at fault: no memory, a failing disk.
 
-    Pillow and zlib say some of it in words alone; Pillow's own errors of files have no number.
+    Pillow and zlib report lack of memory in words alone; Pillow's own OSErrors have no errno.
     """
     if isinstance(error, MemoryError) or re.search(_NO_MEMORY, str(error)):
         raise MemoryError from error

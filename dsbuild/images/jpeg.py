@@ -1,4 +1,4 @@
-"""JPEG: the header from the markers, without decoding.
+"""Read the header of a JPEG from its markers, without decoding.
 
 Source: ITU-T T.81 (markers, B.1; frame header, B.2.2), T.872 (Adobe APP14).
 """
@@ -26,12 +26,11 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 def header(data: bytes) -> Header:
     """Return the header of a JPEG.
 
-    Walks all markers up to the end of the image. Raises ImageError where the walk
-    does not end in an EOI marker: TensorFlow refuses such a file, whereas other
-    decoders fill up with grey.
+    Walks all markers to the end of the image. Raises ImageError if there is no EOI marker:
+    TensorFlow refuses such a file, while other decoders fill the rest with grey.
     """
     frame = None
-    scans = []
+    scans: list[bytes] = []
     exif = xmp = b""
     at = 2
     while True:
@@ -46,7 +45,7 @@ def header(data: bytes) -> Header:
         if marker == _EOI:
             break
         if marker == 0x00 or marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            continue  # these stand alone, without a length
+            continue  # these have no length and no body
         length = int.from_bytes(data[at : at + 2], "big")
         body = data[at + 2 : at + length]
         if length < 2 or at + length > len(data):
@@ -56,7 +55,7 @@ def header(data: bytes) -> Header:
                 raise ImageError(f"found a JPEG with a frame header of {len(body)} bytes")
             frame = (_CODINGS[marker], body)
         elif marker == _APP1 and body.startswith(_EXIF) and not scans:
-            exif += body[len(_EXIF) :]  # a long block goes on in the next segment
+            exif += body[len(_EXIF) :]  # a long block continues in the next segment
         elif marker == _APP1 and body.startswith(_XMP) and not scans:
             xmp = body[len(_XMP) :]
         at += length
@@ -83,22 +82,25 @@ def header(data: bytes) -> Header:
 
 
 def _check_scans(coding: str, frame: bytes, scans: list[bytes]) -> None:
-    """Raise ImageError where the scans leave a coefficient of a component out, or imprecise.
+    """Raise ImageError if the scans leave out coefficients of a component, or some of their bits.
 
     Decoders guess what is missing, each in its own way. T.81, B.2.3 and G.1.1.1.
     """
-    # Bits that each of 64 coefficients still lacks; None before its first scan.
-    lacks = {frame[6 + 3 * i]: [None] * 64 for i in range(min(frame[5], (len(frame) - 6) // 3))}
+    # Component -> bits still missing from each of its 64 coefficients; None before their first
+    # scan.
+    missing: dict[int, list[int | None]] = {
+        frame[6 + 3 * i]: [None] * 64 for i in range(min(frame[5], (len(frame) - 6) // 3))
+    }
     for scan in scans:
         count = scan[0] if scan else 0
         if len(scan) != 4 + 2 * count:
             raise ImageError(f"found a JPEG with a scan header of {len(scan)} bytes")
-        # A baseline scan holds all coefficients, whatever its header says of them.
+        # A baseline scan holds all coefficients, whatever its header says.
         first, last, bits = scan[-3:] if coding == "progressive" else (0, 63, 0)
         for component in scan[1:-3:2]:
-            before = lacks.get(component, [])[first : last + 1]
+            before = missing.get(component, [])[first : last + 1]
             if set(before) != {bits >> 4 or None}:
                 raise ImageError("found a damaged JPEG: its scans contradict one another")
-            lacks[component][first : last + 1] = [bits & 15] * len(before)
-    if any(set(component) != {0} for component in lacks.values()):
+            missing[component][first : last + 1] = [bits & 15] * len(before)
+    if any(set(component) != {0} for component in missing.values()):
         raise cut("JPEG", "its scans leave coefficients out")

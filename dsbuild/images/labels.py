@@ -1,16 +1,17 @@
-"""A label's pixels as its makers' tools see them, whatever form its PNG has.
+"""Read the pixels of a label as its makers' tools see them, whatever form its PNG has.
 
-One mask may be grey of 1 to 16 bits, three equal channels, or a palette in any order: lossless
-tools turn each of these into the others. What decoders show is what counts, so that no form
-changes the class of a pixel; what can be read in two ways is refused.
+The same mask may be grey with 1 to 16 bits, three equal channels, or a palette in any order:
+lossless tools turn each form into the others. What decoders show counts, so the form never changes
+the class of a pixel. A label that can be read in two ways is refused.
 """
 
 import collections
 import dataclasses
 from collections.abc import Collection, Mapping
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec, palette, png
@@ -20,31 +21,31 @@ COLORMAP = "dsbuild pairs --colormap FILE, with lines such as `cat, 64, 64, 64`"
 
 
 class Label(NamedTuple):
-    """A label as it is read.
+    """A label as read from its file.
 
     Attributes:
-      plane: its values, class indices as a rule: uint8 (h, w).
-      counts: value -> pixels.
-      alpha: its soft alpha, uint8 (h, w), of labels that are made of one.
-      stored: whether the plane is the file's own samples of 8 bits.
-      mapped: whether values were found by colour, since its palette has another order.
-      colours: colour -> value, as far as this file alone tells what its colours stand for.
-      reading: how values were chosen where there were two readings: `scaled` grey of fewer
-        bits; grey `levels` of a palette; or a palette's `indices`, though only greys occur.
+      plane: its values, usually class indices: uint8 (h, w).
+      counts: value -> number of pixels.
+      alpha: the soft alpha that the label was made from, uint8 (h, w), if any.
+      stored: whether the plane holds the file's own 8-bit samples.
+      mapped: whether values were found by colour, because the palette has another order.
+      colours: colour -> value, as far as this file alone shows what its colours mean.
+      reading: which of two readings was chosen: `scaled` grey with fewer than 8 bits; grey
+        `levels` of a palette; or the `indices` of a palette, though only greys occur.
       other: the values by the other reading.
     """
 
-    plane: np.ndarray
+    plane: NDArray[np.uint8]
     counts: Mapping[int, int]
-    alpha: np.ndarray | None = None
+    alpha: NDArray[np.uint8] | None = None
     stored: bool = False
     mapped: bool = False
     colours: Mapping[RGB, int] = {}
     reading: str = ""
     other: frozenset[int] = frozenset()
 
-    def through(self, table: np.ndarray) -> "Label":
-        """Return the label with every value looked up in a table, uint8 (256,)."""
+    def through(self, table: NDArray[np.uint8]) -> "Label":
+        """Return the label with every value replaced by its entry in a table, uint8 (256,)."""
         counts: dict[int, int] = {}
         for value, count in self.counts.items():
             new = int(table[value])
@@ -53,17 +54,18 @@ class Label(NamedTuple):
         return self._replace(plane=plane, counts=counts, stored=False, reading="")
 
 
-def of(plane: np.ndarray, alpha: np.ndarray | None = None) -> Label:
-    """Return a plane that no form of a file leaves in doubt as a label."""
+def of(plane: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> Label:
+    """Return a plane of certain values as a label."""
     return Label(plane, codec.histogram(plane), alpha)
 
 
 def read(data: bytes, known: Mapping[int, RGB]) -> Label:
     """Return the values of a label PNG as decoders see them.
 
-    Grey of any depth: its level, 0 to 255. A palette: by its colours, of which `known` are
-    the data set's own; unknown ones stand for their indices. Three equal channels: their
-    level. Raises ImageError for anything else: colours and lossy pixels are not classes.
+    For grey of any depth and for three equal channels the value is the level, 0 to 255. For a
+    palette it is the value whose colour in `known`, the data set's own, the entry has; an entry
+    in an unknown colour has its index as value. Raises ImageError for anything else: colours and
+    lossy pixels are not classes.
     """
     head = codec.class_header(data)
     deep = head.model == "grey" and head.bits == 16
@@ -76,7 +78,7 @@ def read(data: bytes, known: Mapping[int, RGB]) -> Label:
 
 
 def is_plain(data: bytes, head: codec.Header, known: Mapping[int, RGB]) -> bool:
-    """Tell by a PNG's header and palette alone whether its stored samples are its values."""
+    """Tell from the header and palette of a PNG whether its stored samples are its values."""
     if head.bits != 8 or head.model != "palette":
         return head.bits == 8 and head.model == "grey"
     colours = palette.read(data)[0]
@@ -85,7 +87,7 @@ def is_plain(data: bytes, head: codec.Header, known: Mapping[int, RGB]) -> bool:
     )
 
 
-def colours(data: bytes) -> np.ndarray:
+def colours(data: bytes) -> NDArray[np.uint8]:
     """Return the colours of a label, RGB uint8 (h, w, 3), its alpha dropped; raise ImageError."""
     head = codec.label_header(data)
     codec.refuse_label(head)
@@ -97,16 +99,16 @@ def colours(data: bytes) -> np.ndarray:
 
 
 def above(label: Label, threshold: int) -> Label:
-    """Return 1 where a label's value is above a threshold, else 0; raise ImageError in doubt."""
+    """Return 1 where a label is above a threshold, else 0; raise ImageError if that is unclear."""
     for colour, value in label.colours.items():
         if value not in label.counts:
             continue
         luma = (299 * colour[0] + 587 * colour[1] + 114 * colour[2]) // 1000
         if (luma > threshold) != (value > threshold):
             raise ImageError(
-                f"found a palette in which {colour} is number {value}: by its brightness it lies "
-                f"on the other side of {threshold} than by its number, and which of them is meant "
-                f"is not known; save the mask as grey, or build it by {COLORMAP}",
+                f"found a palette in which {colour} is number {value}: its brightness and its "
+                f"number are on different sides of {threshold}, and it is unclear which one is "
+                f"meant; save the mask as grey, or build it by {COLORMAP}",
                 kind="palettes",
             )
     table = (np.arange(256) > threshold).astype(np.uint8)
@@ -123,38 +125,38 @@ def _of_grey(data: bytes, head: codec.Header) -> Label:
         return _levels(plane, counts)._replace(stored=True)
     step = 255 // ((1 << head.bits) - 1)
     scaled = {value * step: count for value, count in counts.items()}
-    found = _levels(plane * np.uint8(step), scaled)
-    return found._replace(reading="scaled", other=frozenset(counts))
+    label = _levels(plane * np.uint8(step), scaled)
+    return label._replace(reading="scaled", other=frozenset(counts))
 
 
-def _of_16_bits(wide: np.ndarray) -> np.ndarray:
-    """Return values below 256 as they are, and of values of 8 bits that were widened those."""
+def _of_16_bits(wide: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """Return 16-bit values below 256 as they are, and 8-bit values that were widened narrowed."""
     if wide.max() < 256:
         return wide.astype(np.uint8)
     plane = (wide >> 8).astype(np.uint8)
     if (plane.astype(wide.dtype) * 257 != wide).any():
         raise ImageError(
-            f"found a label of 16 bits with values up to {wide.max()}, expected values below 256; "
-            "map them to class indices, and save them as a PNG of 8 bits"
+            f"found a 16-bit label with values up to {wide.max()}, expected values below 256; map "
+            "them to class indices and save them as an 8-bit PNG"
         )
     return plane
 
 
-def _levels(plane: np.ndarray, counts: Mapping[int, int]) -> Label:
-    """Return grey levels as a label; they are the colours that a palette may have elsewhere."""
+def _levels(plane: NDArray[np.uint8], counts: Mapping[int, int]) -> Label:
+    """Return grey levels as a label; other files may have the same greys in a palette."""
     return Label(plane, counts, colours={(value, value, value): value for value in counts})
 
 
-def _of_channels(pixels: np.ndarray, head: codec.Header) -> Label:
-    """Return the level of equal channels, uint8 (h, w, c); alpha may not vary."""
+def _of_channels(pixels: NDArray[np.uint8], head: codec.Header) -> Label:
+    """Return the level that all channels, uint8 (h, w, c), have; alpha may not vary."""
     alpha = pixels[..., -1] if head.channels in (2, 4) else None
     shades = pixels if alpha is None else pixels[..., :-1]
     if alpha is not None and _varies(alpha):
         if not _varies(shades):
             raise _in_alpha()
         raise ImageError(
-            f"found an {head.model.upper()} label whose alpha varies, and its colours too, "
-            "expected one channel of class indices; save the one that holds the classes as grey",
+            f"found an {head.model.upper()} label in which alpha and colours both vary, expected "
+            "one channel of class indices; save the channel that holds the classes as grey",
             kind="alpha-mask",
         )
     if shades.shape[2] == 3 and (shades != shades[..., :1]).any():
@@ -168,15 +170,15 @@ def _of_channels(pixels: np.ndarray, head: codec.Header) -> Label:
 
 
 def _of_palette(
-    indices: np.ndarray,
+    indices: NDArray[np.uint8],
     entries: tuple[RGB, ...],
     alphas: bytes,
     whole: bool,
     known: Mapping[int, RGB],
 ) -> Label:
-    """Return indices into a palette as a label: only colours of values that occur count.
+    """Return indices into a palette as a label; only the colours of values that occur count.
 
-    `whole` says that indices have 8 bits.
+    `whole` means that indices have 8 bits.
     """
     counts = codec.histogram(indices)
     as_stored = Label(indices, counts, stored=whole)
@@ -186,38 +188,40 @@ def _of_palette(
     places: dict[RGB, int | None] = {}
     for value, colour in known.items():
         places[colour] = None if colour in places else value
-    own = {value for value, colour in used.items() if known.get(value) == colour}
-    moved = {v: places[c] for v, c in used.items() if v not in own and c in places}
-    greys = {v: c[0] for v, c in used.items() if c is not None and len({*c}) == 1}
+    shown = {value: colour for value, colour in used.items() if colour is not None}
+    own = {value for value, colour in shown.items() if known.get(value) == colour}
+    moved = {v: places[c] for v, c in shown.items() if v not in own and c in places}
+    greys = {v: c[0] for v, c in shown.items() if len({*c}) == 1}
     if len(moved) + len(own) == len(used):
-        homes = {value: value for value in own} | moved
-        several = any(places[colour] is None for colour in used.values())
-        if several or (len(greys) == len(used) and homes != greys):
-            _unclear(used, "which are colours of the data set too, under other numbers")
+        values = {v: places[c] for v, c in shown.items()}  # None: two numbers have the colour
+        homes = {v: value for v, value in values.items() if value is not None}
+        if len(homes) < len(used) or (len(greys) == len(used) and homes != greys):
+            _unclear(used, "which the data set has under other numbers")
         return _through(as_stored, homes)._replace(mapped=True)
     _refuse_twins(used, own, alphas)
     if len(greys) == len(used):
         if all(value == level for value, level in greys.items()):
-            return as_stored._replace(colours={c: v for v, c in used.items()})
+            return as_stored._replace(colours={c: v for v, c in shown.items()})
         if all(len({*colour}) == 1 for colour in entries):
-            found = _through(as_stored, greys)
-            told = {c: c[0] for c in used.values()}
-            return found._replace(colours=told, reading="levels", other=frozenset(counts))
+            by_level = {c: c[0] for c in shown.values()}
+            return _through(as_stored, greys)._replace(
+                colours=by_level, reading="levels", other=frozenset(counts)
+            )
+        meanings = _meanings(entries, shown, own)
         other = frozenset(greys.values())
-        told = _told(entries, used, own)
-        return as_stored._replace(colours=told, reading="indices", other=other)
+        return as_stored._replace(colours=meanings, reading="indices", other=other)
     if moved:
-        _unclear(used, "some of them the data set's, under other numbers, and some unknown")
-    return as_stored._replace(colours=_told(entries, used, own))
+        _unclear(used, "some of which the data set has under other numbers, some not at all")
+    return as_stored._replace(colours=_meanings(entries, shown, own))
 
 
-def _told(
-    entries: tuple[RGB, ...], used: Mapping[int, RGB | None], own: Collection[int]
+def _meanings(
+    entries: tuple[RGB, ...], shown: Mapping[int, RGB], own: Collection[int]
 ) -> dict[RGB, int]:
-    """Return what a palette says of its colours; those that do not occur tell its order too."""
+    """Return what a palette says about its colours; unused ones show its order too."""
     twice = {colour for colour, count in collections.Counter(entries).items() if count > 1}
     unused = {c: v for v, c in enumerate(entries) if c not in twice and v not in own}
-    return unused | {c: v for v, c in used.items() if v not in own and c is not None}
+    return unused | {c: v for v, c in shown.items() if v not in own}
 
 
 def _through(label: Label, homes: Mapping[int, int]) -> Label:
@@ -227,7 +231,7 @@ def _through(label: Label, homes: Mapping[int, int]) -> Label:
 
 
 def _refuse_twins(used: Mapping[int, RGB | None], own: set[int], alphas: bytes) -> None:
-    """Raise ImageError where two values that occur have one colour: decoders see one class."""
+    """Raise ImageError if two values that occur have the same colour: decoders see one class."""
     seen: dict[RGB, int] = {}
     for value, colour in used.items():
         if colour is None or (value in own and seen.get(colour) in own):
@@ -239,7 +243,7 @@ def _refuse_twins(used: Mapping[int, RGB | None], own: set[int], alphas: bytes) 
             raise _in_alpha()
         raise ImageError(
             f"found a palette in which {twin} and {value} both have the colour {colour}, so "
-            "decoders see one class where the file has two; save its values as grey of 8 bits",
+            "decoders see one class where the file has two; save its values as 8-bit grey",
             kind="palettes",
         )
 
@@ -247,8 +251,8 @@ def _refuse_twins(used: Mapping[int, RGB | None], own: set[int], alphas: bytes) 
 def _unclear(used: Mapping[int, RGB | None], what: str) -> NoReturn:
     listed = ", ".join(f"{value} is {colour}" for value, colour in [*used.items()][:3])
     raise ImageError(
-        f"found a palette of colours, {what}: {listed}; whether values or colours say the class is "
-        f"not known: save the values as grey of 8 bits, or build the mask by {COLORMAP}",
+        f"found a palette of colours, {what}: {listed}; it is unclear whether values or colours "
+        f"give the class: save the values as 8-bit grey, or build the mask by {COLORMAP}",
         kind="palettes",
     )
 
@@ -256,12 +260,12 @@ def _unclear(used: Mapping[int, RGB | None], what: str) -> NoReturn:
 def _in_alpha() -> ImageError:
     return ImageError(
         "found a label of one colour whose alpha varies: the mask is in the alpha channel, which "
-        "is not read as a label; save the alpha as a grey PNG, and build it by dsbuild pairs "
+        "is not read as a label; save the alpha as a grey PNG and build with dsbuild pairs "
         "--binary 127",
         kind="alpha-mask",
     )
 
 
-def _varies(pixels: np.ndarray) -> bool:
-    """Tell whether the pixels of one channel, or of several, are not all the same."""
+def _varies(pixels: NDArray[np.uint8]) -> bool:
+    """Tell whether the pixels of one or several channels differ."""
     return bool((pixels != pixels[:1, :1]).any())

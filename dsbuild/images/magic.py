@@ -1,4 +1,4 @@
-"""What the first bytes of a file say it is, where it is no JPEG or PNG."""
+"""Recognise a file that is neither JPEG nor PNG by its first bytes."""
 
 import re
 
@@ -25,12 +25,12 @@ _NAMES = {
     rb"MATLAB": "a MATLAB file",
     rb"\x93NUMPY": "a NumPy array",
     rb"PK\x03\x04": "a ZIP",
-    rb"<": "text (HTML or XML: often an error page that was saved as a file)",
+    rb"<": "text (HTML or XML: often an error page saved as a file)",
     rb"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
 }
 CONVERTED, PICTURES = frozenset(_CONVERTED.values()), frozenset(_PICTURES.values())
 
 
 def name(data: bytes) -> str | None:
-    """Return what a file's bytes are by how they start, such as `a GIF`; None where unknown."""
+    """Return what a file is by how it starts, such as `a GIF`; None if that is unknown."""
     return next((what for form, what in _NAMES.items() if re.match(form, data, re.DOTALL)), None)

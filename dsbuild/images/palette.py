@@ -1,4 +1,4 @@
-"""What a PNG says of colours beside its pixels: its palette, and what is transparent."""
+"""The palette of a PNG, and the colour that it calls transparent."""
 
 import functools
 import struct
@@ -10,7 +10,7 @@ RGB = tuple[int, int, int]
 
 
 def read(data: bytes) -> tuple[tuple[RGB, ...], bytes]:
-    """Return the colours of a palette PNG, RGB, and the alphas of the first of them."""
+    """Return the RGB colours of a palette PNG, and the alphas of the first ones."""
     colours, alphas = b"", b""
     for kind, body, _ in png.chunks(data, checked=True):
         if kind == b"IDAT":
@@ -20,13 +20,13 @@ def read(data: bytes) -> tuple[tuple[RGB, ...], bytes]:
     return _triples(colours), alphas
 
 
-@functools.lru_cache(64)  # most masks of a data set have one and the same palette
+@functools.lru_cache(64)  # most masks of a data set share one palette
 def _triples(colours: bytes) -> tuple[RGB, ...]:
     return tuple(zip(*(colours[i::3] for i in range(3)), strict=True))
 
 
 def transparent(data: bytes, head: Header) -> tuple[int, ...] | None:
-    """Return the level or colour, 0 to 255 a channel, that a grey or RGB PNG calls transparent."""
+    """Return the transparent level or colour of a grey or RGB PNG, 0 to 255 per channel."""
     key = next((body for kind, body, _ in png.chunks(data, checked=True) if kind == b"tRNS"), b"")
     if head.model not in ("grey", "rgb") or len(key) != 2 * head.channels:
         return None

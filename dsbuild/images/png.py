@@ -1,4 +1,4 @@
-"""PNG: header, checked chunks, palette indices.
+"""Read PNGs: header, checked chunks, palette indices.
 
 Source: W3C PNG Specification, third edition (chunks, 5; IHDR, 11.2.1; filters, 9).
 """
@@ -7,16 +7,20 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import png_chunks
 from dsbuild.images.header import Header, cut, excuse
+from dsbuild.images.opening import opened
 
+inflating: ModuleType
 try:
-    from zlib_ng import zlib_ng as inflating  # masks several times as fast
+    from zlib_ng import zlib_ng as inflating  # several times as fast for masks
 except ImportError:
     inflating = zlib
 
@@ -24,26 +28,28 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _MODELS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgba"}
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
-_SAMPLES = {"grey": 1, "rgb": 3, "palette": 1, "grey+alpha": 2, "rgba": 4}  # stored a pixel
+_SAMPLES = {"grey": 1, "rgb": 3, "palette": 1, "grey+alpha": 2, "rgba": 4}  # stored per pixel
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-# Chunks whose form depends on the colour type: a grey PNG may not keep a palette's.
+# Chunks whose form depends on the colour type: a grey PNG may not keep those of a palette PNG.
 _OF_PALETTE = (b"PLTE", b"tRNS", b"bKGD", b"hIST", b"sBIT", b"iCCP")
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_PICTURE = (*_CRITICAL, b"tRNS")  # all that decides pixels
+_PICTURE = (*_CRITICAL, b"tRNS")  # all chunks that decide pixels
 _TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS, at least
 # First column and row of each pass, and the steps between its columns and rows.
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
-_ADAM7 += ((0, 1, 1, 2),)
-_BEYOND = 1 << 26  # bytes behind the last row, which all decoders leave out, that are read at most
+_ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)),
+    (0, 1, 1, 2),
+)
+_BEYOND = 1 << 26  # bytes after the last row, which all decoders ignore: at most so many are read
 # What Pillow's reader raises for damaged files.
 _DAMAGES = (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error, zlib.error)
 
 
 def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, int]]:
-    """Yield (type, body, byte offset) of every chunk up to IEND, checksums checked.
+    """Yield (type, body, byte offset) of every chunk up to IEND, with checksums verified.
 
-    Whoever has the header has them `checked` already. Raises ImageError where the file
-    ends before IEND or a checksum is wrong.
+    `checked` skips the checksums, which reading the header has verified. Raises ImageError if
+    the file ends before IEND or a checksum is wrong.
     """
     at = len(SIGNATURE)
     while True:
@@ -72,12 +78,12 @@ def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, i
 
 
 def header(data: bytes) -> Header:
-    """Return the header of a PNG; raise ImageError where any chunk is cut or damaged."""
-    first = 0
-    others = []
-    seen = set()
+    """Return the header of a PNG; raise ImageError if any chunk is cut or damaged."""
+    first = (b"", b"")
+    others: list[png_chunks.Chunk] = []
+    seen: set[bytes] = set()
     before = b""
-    transparent = None
+    transparent: int | None = None
     for kind, body, at in chunks(data):
         if at == len(SIGNATURE):
             first = (kind, body)
@@ -87,7 +93,7 @@ def header(data: bytes) -> Header:
             transparent = len(body)
         elif kind == b"PLTE" and (len(body) % 3 or not 0 < len(body) <= 768):
             raise ImageError(
-                f"found a PNG whose palette has {len(body)} bytes, expected three a colour"
+                f"found a PNG whose palette has {len(body)} bytes, expected three per colour"
             )
         elif kind[:1].isupper() and kind not in _CRITICAL:
             raise ImageError(f"found a PNG with the critical chunk {kind!r}, which no reader knows")
@@ -134,18 +140,19 @@ def header(data: bytes) -> Header:
 
 
 def grey(data: bytes, head: Header) -> bytes | None:
-    """Return a label PNG as a grey PNG whose value is the class index, pixels untouched.
+    """Return a label PNG as a grey PNG whose values are the class indices, or None.
 
-    A grey 8-bit PNG is returned as it is. An 8-bit palette PNG gets colour type 0 in
-    its header and loses its palette; its compressed pixels stay as they are. What stands
-    beside them is left out where readers would refuse the label by it. None for every
-    other PNG, since fewer bits would change their meaning: readers scale a 4-bit grey
-    value by 17.
+    An 8-bit grey PNG is returned as it is. An 8-bit palette PNG gets colour type 0 in its header
+    and loses its palette; its compressed pixels stay as they are. Chunks that make readers refuse
+    the label are dropped. Any other PNG gives None, since fewer bits would change the meaning:
+    readers scale a 4-bit grey value by 17.
     """
     if head.bits != 8 or head.model not in ("grey", "palette"):
         return None
-    if head.model == "grey" and not head.beside:
-        return data
+    return data if head.model == "grey" and not head.beside else _grey(data, head)
+
+
+def _grey(data: bytes, head: Header) -> bytes:
     out = [SIGNATURE]
     for kind, body, _ in chunks(data, checked=True):
         if kind in _OF_PALETTE or (head.beside and kind not in _CRITICAL):
@@ -161,25 +168,25 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
 
 
-def write(plane: np.ndarray) -> bytes:
-    """Return a plane of few values, uint8 (h, w), as a grey PNG whose rows are not filtered.
+def write(plane: NDArray[np.uint8]) -> bytes:
+    """Return a plane of few values, uint8 (h, w), as a grey PNG with unfiltered rows.
 
-    Filters help gradients, not flat areas: without them these planes take two thirds of
-    the time to write, and readers hardly any to decode. Pillow writes such rows for
-    palettes alone, and it writes them rather than zlib itself, since its wheels bring one
-    zlib to all machines.
+    Filters help with gradients, not with flat areas: without them such planes take two thirds of
+    the time to write and hardly any to decode. Pillow writes unfiltered rows for palettes only.
+    It is used rather than zlib because its wheels bring the same zlib to all machines.
     """
     image = Image.fromarray(np.ascontiguousarray(plane))
-    image.putpalette(bytes(3 * 256))  # of all 256 colours, for then its indices take 8 bits
+    image.putpalette(bytes(3 * 256))  # with all 256 colours, so that indices take 8 bits
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=6)
-    return grey(out.getvalue(), header(out.getvalue()))
+    data = out.getvalue()
+    return _grey(data, header(data))
 
 
-def indices(data: bytes, head: Header) -> np.ndarray:
-    """Return the stored values of a grey or palette PNG of 1 to 8 bits: uint8 (h, w).
+def indices(data: bytes, head: Header) -> NDArray[np.uint8]:
+    """Return the stored values of a grey or palette PNG with 1 to 8 bits: uint8 (h, w).
 
-    A palette is not applied, and fewer bits are not scaled to 0..255.
+    No palette is applied, and values with fewer bits are not scaled to 0..255.
     """
     if head.bits == 8 and not head.interlaced:
         rows = _rows(data, head)
@@ -192,11 +199,11 @@ def indices(data: bytes, head: Header) -> np.ndarray:
     return plane
 
 
-def alpha(data: bytes, head: Header) -> np.ndarray:
-    """Return the last channel of a PNG of grey or RGB with alpha, of 8 bits: uint8 (h, w).
+def alpha(data: bytes, head: Header) -> NDArray[np.uint8]:
+    """Return the alpha channel of an 8-bit PNG in grey or RGB with alpha: uint8 (h, w).
 
-    Filters treat every channel by itself, so the bytes of one channel with the filters of
-    their rows are a grey PNG, which is decoded in a fraction of the time.
+    Filters work on every channel separately, so the bytes of one channel together with the
+    filters of their rows form a grey PNG, which decodes in a fraction of the time.
     """
     if head.interlaced:
         return np.asarray(load(data, head).getchannel("A"))
@@ -210,7 +217,7 @@ def alpha(data: bytes, head: Header) -> np.ndarray:
 
 
 def check(data: bytes, head: Header) -> None:
-    """Raise ImageError where `load` would; rows are inflated, but most work is to unfilter them."""
+    """Raise ImageError if `load` would, without the unfiltering that takes most of its time."""
     if head.interlaced:
         load(data, head)
     elif _rows(data, head)[:, 0].max() > 4:
@@ -218,27 +225,28 @@ def check(data: bytes, head: Header) -> None:
 
 
 def load(data: bytes, head: Header) -> Image.Image:
-    """Decode the pixels of a PNG with Pillow; raise ImageError where they are cut or damaged."""
+    """Decode the pixels of a PNG with Pillow; raise ImageError if they are cut or damaged."""
     return _open(data, _inflate(data, head))
 
 
 def bare(data: bytes) -> bytes:
-    """Return a PNG without all that stands beside its pixels."""
+    """Return a PNG without the chunks that do not decide pixels."""
     kept = (_chunk(k, body) for k, body, _ in chunks(data, checked=True) if k in _PICTURE)
     return SIGNATURE + b"".join(kept)
 
 
 def _open(data: bytes, pixels: bytes) -> Image.Image:
-    """Decode a PNG whose inflated pixels are given, stored for Pillow, not to inflate twice."""
+    """Decode a PNG from its inflated pixels, stored uncompressed for Pillow."""
     out = [SIGNATURE]
+    stored = False
     for kind, body, _ in chunks(data, checked=True):
         if kind in _PICTURE and kind != b"IDAT":
             out.append(_chunk(kind, body))
-        elif kind == b"IDAT" and pixels is not None:
+        elif kind == b"IDAT" and not stored:
             out.append(_chunk(kind, inflating.compress(pixels, 0)))
-            pixels = None
+            stored = True
     try:
-        image = Image.open(io.BytesIO(b"".join(out)), formats=("PNG",))
+        image = opened(b"".join(out), "PNG")
         image.load()
     except _DAMAGES as error:
         excuse(error)
@@ -250,16 +258,16 @@ def _damaged(error: Exception | str) -> ImageError:
     return ImageError(f"found a damaged PNG: {words(error)}; fetch or export the file again")
 
 
-def _rows(data: bytes, head: Header) -> np.ndarray:
-    """Return the rows of a PNG that is not interlaced: uint8 (h, 1 + bytes), filters first."""
+def _rows(data: bytes, head: Header) -> NDArray[np.uint8]:
+    """Return the rows of a PNG that is not interlaced: uint8 (h, 1 + bytes), filter first."""
     return np.frombuffer(_inflate(data, head), np.uint8).reshape(head.height, -1)
 
 
 def _inflate(data: bytes, head: Header) -> bytes:
-    """Return the inflated rows; raise ImageError where some lack or their stream ends badly.
+    """Return the inflated rows; raise ImageError if rows or the end of their stream are missing.
 
-    Pillow ignores both a missing end and whole missing rows, which TensorFlow refuses. What
-    follows the last row is left out, as all decoders do.
+    Pillow ignores a missing end and even missing rows; TensorFlow refuses both. Bytes after the
+    last row are dropped, as in all decoders.
     """
     expected = 0
     for x, y, across, down in _ADAM7 if head.interlaced else [(0, 0, 1, 1)]:
@@ -271,7 +279,7 @@ def _inflate(data: bytes, head: Header) -> bytes:
         compressed = b"".join(
             body for kind, body, _ in chunks(data, checked=True) if kind == b"IDAT"
         )
-        pixels = inflater.decompress(compressed, expected + 1)
+        pixels: bytes = inflater.decompress(compressed, expected + 1)
         beyond = len(pixels) - expected
         while 0 < beyond < _BEYOND and not inflater.eof and inflater.unconsumed_tail:
             beyond += len(inflater.decompress(inflater.unconsumed_tail, 1 << 20))

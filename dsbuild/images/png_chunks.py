@@ -1,7 +1,7 @@
-"""What stands beside the pixels of a PNG: texts, profiles, frames of an animation, orientation.
+"""Read the chunks beside the pixels of a PNG: texts, profiles, animation frames, orientation.
 
-No decoder needs any of it for the pixels, but Pillow and OpenCV refuse whole images by it. One
-rule, of the header, says which: so it does not matter who opens an image, nor how.
+No decoder needs them for the pixels, but Pillow and OpenCV refuse whole images because of them.
+The header tells which images those are, so the verdict never depends on the reader.
 
 Source: W3C PNG Specification, third edition, 11.3; Pillow, PngImagePlugin; OpenCV, grfmt_png.
 """
@@ -15,22 +15,22 @@ from dsbuild.images.header import orientation
 
 Chunk = tuple[bytes, bytes]  # kind and body
 
-PIXELS = b"IDAT"  # stands in a list of chunks where the pixels are, with any body
+PIXELS = b"IDAT"  # marks the pixels in a list of chunks, with any body
 
-_TEXT = 1 << 20  # bytes to which Pillow unpacks one text or profile at most
-_TEXTS = 1 << 26  # and all of them together
-_LARGEST = 8_000_000 - 12  # bytes of a chunk that OpenCV reads; texts that are not packed it skips
+_TEXT = 1 << 20  # bytes: Pillow unpacks no text or profile to more
+_TEXTS = 1 << 26  # bytes: nor all of them together
+_LARGEST = 8_000_000 - 12  # bytes: OpenCV reads no larger chunk, but skips plain text
 _LEAST = {"gAMA": 4, "cHRM": 32, "sRGB": 1, "pHYs": 9, "acTL": 8, "fcTL": 26, "fdAT": 4}  # bytes
 _PACKED = {b"zTXt": "text", b"iTXt": "text", b"iCCP": "profile"}
 
 
 class Beside(NamedTuple):
-    """What stands beside the pixels.
+    """What the chunks beside the pixels say.
 
     Attributes:
       orientation: by which viewers turn the pixels, 1 to 8.
-      frames: 1, or those of an animation.
-      fault: why Pillow or OpenCV cannot read the file, though its pixels are whole, or nothing.
+      frames: 1, or the frames of an animation.
+      fault: why Pillow or OpenCV cannot read the file although its pixels are intact, or "".
     """
 
     orientation: int = 1
@@ -39,7 +39,7 @@ class Beside(NamedTuple):
 
 
 def read(chunks: Sequence[Chunk], height: int, width: int) -> Beside:
-    """Return what chunks say of an image of a size; `PIXELS` among them marks where these are."""
+    """Return what chunks say about an image of this size; `PIXELS` marks where its pixels are."""
     fault = next(filter(None, map(_misshapen, chunks)), "")
     if fault:
         return Beside(fault=fault)
@@ -64,9 +64,9 @@ def _misshapen(chunk: Chunk) -> str:
 
 
 def _frames(chunks: Sequence[Chunk], height: int, width: int) -> tuple[int, str]:
-    """Return the number of frames, and what is wrong with what is left of an animation.
+    """Return the number of frames, and what is wrong with them.
 
-    A still image may keep frames that an editor left in it, as long as no reader takes them
+    A still image may keep frames that an editor left in it, as long as no reader mistakes them
     for the image itself.
     """
     frames, number, before = 1, 0, True
@@ -76,11 +76,11 @@ def _frames(chunks: Sequence[Chunk], height: int, width: int) -> tuple[int, str]
         elif kind == b"acTL":
             count = int.from_bytes(body[:4], "big")
             if not count:
-                return 1, "an animation of no frames (acTL)"
+                return 1, "an animation without frames (acTL)"
             frames = max(frames, count)
         elif kind in (b"fcTL", b"fdAT"):
             if int.from_bytes(body[:4], "big") != number or (kind == b"fdAT" and not number):
-                return frames, f"frames of an animation that are out of order ({kind.decode()})"
+                return frames, f"animation frames out of order ({kind.decode()})"
             number += 1
             if kind == b"fcTL":
                 wide, high, x, y = struct.unpack_from(">4I", body, 4)
@@ -88,29 +88,30 @@ def _frames(chunks: Sequence[Chunk], height: int, width: int) -> tuple[int, str]
                 if x + wide > width or y + high > height or (before and not whole):
                     return frames, "a frame that is not the image itself (fcTL)"
             elif before:
-                return frames, "a frame in front of the image itself (fdAT)"
+                return frames, "a frame before the image itself (fdAT)"
     return frames, ""
 
 
 def _texts(chunks: Sequence[Chunk]) -> tuple[dict[bytes, bytes], str]:
-    """Return texts by key, unpacked within bounds, and why they cannot be read, or nothing."""
+    """Return texts by key, unpacked within limits, and why they cannot be read, or ""."""
     texts: dict[bytes, bytes] = {}
     size = 0
     for kind, body in chunks:
         if kind != b"tEXt" and kind not in _PACKED:
             continue
         key, _, rest = body.partition(b"\0")
+        text: bytes | None
         if kind == b"iTXt":
-            packed, rest = rest[:2], rest[2:].split(b"\0", 2)
-            if len(packed) < 2 or len(rest) < 3 or (packed[0] and packed[1]):
-                continue  # no text to any reader
-            text = _unpack(rest[2]) if packed[0] else rest[2]
+            packed, parts = rest[:2], rest[2:].split(b"\0", 2)
+            if len(packed) < 2 or len(parts) < 3 or (packed[0] and packed[1]):
+                continue  # no reader takes this for a text
+            text = _unpack(parts[2]) if packed[0] else parts[2]
         elif kind == b"tEXt":
             text = rest
         elif rest[:1] == b"\0" or (kind == b"zTXt" and not rest):
             text = _unpack(rest[1:])
         else:
-            return texts, f"a {_PACKED[kind]} ({kind.decode()}) packed in a way that PNG lacks"
+            return texts, f"a {_PACKED[kind]} ({kind.decode()}) packed in a way unknown to PNG"
         if text is None:
             return texts, (
                 f"a {_PACKED[kind]} ({kind.decode()}) that unpacks to more than {_TEXT:,} bytes"
@@ -124,7 +125,7 @@ def _texts(chunks: Sequence[Chunk]) -> tuple[dict[bytes, bytes], str]:
 
 
 def _unpack(data: bytes) -> bytes | None:
-    """Return unpacked text, nothing where it is damaged, None where it is too long."""
+    """Return unpacked text, nothing if it is damaged, None if it is too long."""
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(data, _TEXT)
@@ -134,7 +135,7 @@ def _unpack(data: bytes) -> bytes | None:
 
 
 def _profile(text: bytes) -> bytes:
-    """Return a profile that ImageMagick wrote as text: hexadecimal, from the fourth line on."""
+    """Return a profile that ImageMagick wrote as text: hexadecimal from the fourth line on."""
     try:
         return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
     except ValueError:

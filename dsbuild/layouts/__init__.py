@@ -1,4 +1,4 @@
-"""The layouts that dsbuild reads, by name. One published layout a file."""
+"""The layouts that dsbuild reads, by name: one published layout per file."""
 
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes

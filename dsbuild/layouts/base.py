@@ -51,10 +51,6 @@ class Layout(abc.ABC):
       default: what is done where no source is named.
       example: options that its command needs in any case, with a leading space.
       schema: name of the schema of its records.
-      classes: names of the classes, by index.
-      ignore: the label value that is no class, or None.
-      palette: RGB colours by label value; further values have none.
-      extras: further features that its options ask for, as `--extra` would.
       has_alpha: whether its labels hold a soft alpha, which `read` returns too.
       reads_all: whether any folder below the root is part of the data set.
       unions: splits that are made of others, such as trainval: name -> their parts.
@@ -66,10 +62,6 @@ class Layout(abc.ABC):
     default: ClassVar[str] = "it is looked for in . and ./data"
     example: ClassVar[str] = ""
     schema: ClassVar[str] = "segmentation"
-    classes: ClassVar[tuple[str, ...]]
-    ignore: ClassVar[int | None] = 255
-    palette: ClassVar[tuple[RGB, ...]] = ()
-    extras: ClassVar[tuple[str, ...]] = ()
     has_alpha: ClassVar[bool] = False
     reads_all: ClassVar[bool] = False
     unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
@@ -85,6 +77,26 @@ class Layout(abc.ABC):
     @abc.abstractmethod
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split in the order in which it was published."""
+
+    @property
+    @abc.abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by index."""
+
+    @property
+    def ignore(self) -> int | None:
+        """The label value that is no class, or None."""
+        return 255
+
+    @property
+    def palette(self) -> tuple[RGB, ...]:
+        """RGB colours by label value; further values have none."""
+        return ()
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Further features that its options ask for, as `--extra` would."""
+        return ()
 
     def bind(self, root: str) -> "Layout":
         """Return the layout with what only its root can tell, such as the names of classes."""

@@ -1,11 +1,11 @@
-"""The labels of Cityscapes: ids, the trainIds that are made of them, colours.
+"""The labels of Cityscapes: ids, the trainIds that they map to, colours.
 
 Source: cityscapesScripts 2.2, helpers/labels.py.
 """
 
 from dsbuild.layouts.base import RGB
 
-# Name, trainId or 255 for none, colour; a label's place is its id.
+# Name, trainId (255 for none), colour; the position of a label is its id.
 LABELS: tuple[tuple[str, int, RGB], ...] = (
     ("unlabeled", 255, (0, 0, 0)),
     ("ego vehicle", 255, (0, 0, 0)),
@@ -42,7 +42,7 @@ LABELS: tuple[tuple[str, int, RGB], ...] = (
     ("motorcycle", 17, (0, 0, 230)),
     ("bicycle", 18, (119, 11, 32)),
 )
-UNDRAWN = "license plate"  # its id is -1: the polygon is left out
+UNDRAWN = "license plate"  # its id is -1: the polygon is not drawn
 IDS = {name: i for i, (name, _, _) in enumerate(LABELS)}
 TRAIN_IDS = {name: train for name, train, _ in LABELS}
 TRAINED = tuple(row for row in LABELS if row[1] != 255)  # in the order of their trainIds

@@ -3,10 +3,10 @@
     leftImg8bit/<split>/<city>/<key>_leftImg8bit.png        2048 x 1024
     gtFine/<split>/<city>/<key>_gtFine_polygons.json
     gtFine/<split>/<city>/<key>_gtFine_labelIds.png         values 0..33
-    gtFine/<split>/<city>/<key>_gtFine_labelTrainIds.png    0..18 and 255; made by its users
+    gtFine/<split>/<city>/<key>_gtFine_labelTrainIds.png    0..18 and 255; made by users
     gtCoarse/{train,train_extra,val}/...
 
-A key is `<city>_<sequence>_<frame>`, which is what DeepLab writes as image/filename.
+A key is `<city>_<sequence>_<frame>`, as DeepLab writes it to image/filename.
 
 Sources: Cordts et al., The Cityscapes Dataset, CVPR 2016; cityscapesScripts 2.2
 (helpers/labels.py, preparation/json2labelImg.py).
@@ -27,13 +27,14 @@ from dsbuild.layouts.folders import folders, has_picture
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from dsbuild.images.labels import Label
 
 SPLITS = ("train", "train_extra", "val", "test")
 IMAGES, IMAGE = "leftImg8bit", "_leftImg8bit.png"
 KINDS = {"trainids": "labelTrainIds.png", "polygons": "polygons.json", "ids": "labelIds.png"}
-# What --labels auto looks for, in this order, for each kind of classes.
+# What --labels auto looks for, in this order, by kind of classes.
 PREFERRED = {"trainids": ("trainids", "polygons", "ids"), "ids": ("ids", "polygons")}
 
 
@@ -66,7 +67,7 @@ class Cityscapes(Layout):
         },
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.labels not in ("auto", *PREFERRED[self.encoding]):
             raise PlanError(
                 f"--labels {self.labels}: these files do not hold all 34 ids, which --classes ids "
@@ -89,7 +90,7 @@ class Cityscapes(Layout):
 
     @property
     def ignore(self) -> int | None:
-        """255, or none among all ids: there `unlabeled` is a class."""
+        """255; None with all ids, of which `unlabeled` is one."""
         return 255 if self.encoding == "trainids" else None
 
     @property
@@ -108,18 +109,18 @@ class Cityscapes(Layout):
         )
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return the splits that have images, and annotations where they are labelled."""
-        found = [
+        """Return the splits that have images, and annotations if they are labelled."""
+        names = [
             name
             for name in folders(root, IMAGES)
             if _unlabelled(name) or storage.is_folder(storage.join(root, self._truth, name))
         ]
-        if not found:
+        if not names:
             raise LayoutError(
                 f"{root}: found no split with {IMAGES} and {self._truth}, expected one of "
                 f"{', '.join(SPLITS)} in both"
             )
-        return tuple(sorted(found, key=lambda n: (SPLITS.index(n) if n in SPLITS else 9, n)))
+        return tuple(sorted(names, key=lambda n: (SPLITS.index(n) if n in SPLITS else 9, n)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by city and name; the labels of test are dummies."""
@@ -142,38 +143,38 @@ class Cityscapes(Layout):
     def _ending(self, root: str, split: str, keys: list[str]) -> str:
         """Return how the label files of a split end.
 
-        Raises LayoutError where the kind that is preferred lacks some that another kind has.
+        Raises LayoutError if the preferred kind is missing labels that another kind has.
         """
         there = set(self._annotations(root, split))
         kinds = PREFERRED[self.encoding] if self.labels == "auto" else (self.labels,)
         endings = {kind: f"_{self._truth}_{KINDS[kind]}" for kind in kinds}
-        lacking = {
+        missing = {
             kind: [key for key in keys if key + ending not in there]
             for kind, ending in endings.items()
         }
-        best, *others = [k for k in kinds if len(lacking[k]) < len(keys)] or [kinds[0]]
-        other = next((k for k in others if {*lacking[best]} - {*lacking[k]}), None)
+        best, *others = [k for k in kinds if len(missing[k]) < len(keys)] or [kinds[0]]
+        other = next((k for k in others if {*missing[best]} - {*missing[k]}), None)
         if other:
-            path = f"{self._truth}/{split}/{lacking[best][0]}{endings[best]}"
+            path = f"{self._truth}/{split}/{missing[best][0]}{endings[best]}"
             raise LayoutError(
                 f"{storage.join(root, path)}: there is no such file, nor "
-                f"{len(lacking[best]) - 1:,} more of split {split}, while there is {KINDS[other]}, "
-                "expected all labels of one kind; make the files, or take all of one kind by "
+                f"{len(missing[best]) - 1:,} more in split {split}, but there is {KINDS[other]}; "
+                "expected all labels of one kind; make the files, or choose one kind with "
                 f"--labels {best} or --labels {other}"
             )
         return endings[best]
 
     def published(self, root: str) -> Mapping[str, int]:
-        """Return the published number of finely labelled images, and of images to test on."""
+        """Return the published number of finely labelled images and of test images."""
         return {"train": 2975, "val": 500, "test": 1525}
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find annotations without an image; say where trainIds are made of labelIds."""
+        """Find annotations without an image, and trainIds that are made from labelIds."""
         found = self._whole(root, split) if split == self.splits(root)[0] else []
         if self.encoding == "trainids" and str(next(iter(samples)).label).endswith(KINDS["ids"]):
             text = (
                 "trainIds are mapped from labelIds.png; along boundaries they differ from those "
-                "that cityscapesScripts draws of polygons.json"
+                "that cityscapesScripts draws from polygons.json"
             )
             found.append(Finding("source", split, text))
         images = storage.join(root, IMAGES, split)
@@ -181,7 +182,7 @@ class Cityscapes(Layout):
         for name, is_folder in storage.entries(images):
             city = storage.join(images, name)
             paths = (
-                [storage.join(city, one) for one in storage.names(city)] if is_folder else [city]
+                [storage.join(city, file) for file in storage.names(city)] if is_folder else [city]
             )
             found += [Finding("stray", split, path) for path in paths if path not in listed]
         have = {sample.image.removesuffix(IMAGE).partition("/")[2] for sample in samples}
@@ -194,24 +195,24 @@ class Cityscapes(Layout):
         return found
 
     def _whole(self, root: str, split: str) -> list[Finding]:
-        """Find the splits that have only images or only annotations, with the first split."""
+        """Find splits that have only images or only annotations; reported with the first split."""
         splits = self.splits(root)
         found = []
         for name in folders(root, IMAGES):
             if name not in splits and has_picture(root, f"{IMAGES}/{name}"):
                 text = (
-                    f"{storage.join(root, IMAGES, name)}: left out, since there is no "
+                    f"{storage.join(root, IMAGES, name)}: left out, because there is no "
                     f"{self._truth}/{name}"
                 )
                 found.append(Finding("stray", split, text))
         for name in folders(root, self._truth):
             if not storage.is_folder(storage.join(root, IMAGES, name)):
-                text = f"{storage.join(root, self._truth, name)}: {IMAGES} has no images of it"
+                text = f"{storage.join(root, self._truth, name)}: {IMAGES} has no images for it"
                 found.append(Finding("label-alone", split, text))
         return found
 
     def _annotations(self, root: str, split: str) -> list[str]:
-        """Return the files of a split's annotations, as <city>/<name>."""
+        """Return the annotation files of a split, as <city>/<name>."""
         folder = storage.join(root, self._truth, split)
         return [
             f"{city}/{name}"
@@ -221,28 +222,28 @@ class Cityscapes(Layout):
         ]
 
     def indexed(self, path: str) -> bool:
-        """Tell whether a file holds the indices: trainIds, or ids where these are asked for."""
+        """Tell whether a file holds the class indices: trainIds, or ids with --classes ids."""
         return path.endswith(KINDS[self.encoding])
 
     def mistake(self, values: Collection[int]) -> tuple[str, str] | None:
-        """Name labelIds that stand where trainIds belong."""
+        """Recognise labelIds in place of trainIds."""
         others = {value for value in values if value != 255}
         if self.encoding == "trainids" and others and max(others) < len(LABELS):
             return (
                 "label-ids",
-                "these are labelIds, of 34 classes, where the 19 trainIds belong; use --labels "
-                "polygons or ids, or make labelTrainIds.png by cityscapesScripts",
+                "these are labelIds with 34 classes instead of the 19 trainIds; use --labels "
+                "polygons or ids, or make labelTrainIds.png with cityscapesScripts",
             )
         return super().mistake(values)
 
     def known(self, path: str) -> Mapping[int, RGB]:
-        """Return the colours of trainIds, where what is ignored is black, or those of ids."""
+        """Return the colours of trainIds, with black for ignored pixels, or those of ids."""
         if path.endswith(KINDS["ids"]):
             return {i: colour for i, (_, _, colour) in enumerate(LABELS)}
         return {**super().known(path), 255: (0, 0, 0)}
 
     def read(self, data: bytes, path: str) -> "Label":
-        """Return class indices of polygons, labelIds or labelTrainIds."""
+        """Return class indices from polygons, labelIds or labelTrainIds."""
         import numpy as np
 
         from dsbuild.images import labels
@@ -260,16 +261,16 @@ class Cityscapes(Layout):
 
 
 def _unlabelled(split: str) -> bool:
-    """Tell whether a split has dummies for labels, if any."""
+    """Tell whether a split has no labels, or only dummies."""
     return role(split) == "test"
 
 
-def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":
+def rasterise(data: bytes, values: Mapping[str, int]) -> "NDArray[np.uint8]":
     """Draw the polygons of an annotation, later ones over earlier ones: uint8 (h, w).
 
-    As json2labelImg.py draws them, with Pillow: unknown `*group` labels fall back to
-    their class, deleted polygons and licence plates are left out, what no polygon
-    covers is `unlabeled`. Raises ImageError for unknown labels.
+    They are drawn with Pillow, as in json2labelImg.py: unknown `*group` labels fall back to
+    their class, deleted polygons and licence plates are skipped, and pixels outside all polygons
+    are `unlabeled`. Raises ImageError for unknown labels.
     """
     from dsbuild import images
 
@@ -283,7 +284,7 @@ def rasterise(data: bytes, values: Mapping[str, int]) -> "np.ndarray":
         ]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ImageError(
-            f"found no annotation of Cityscapes ({error!r}), expected imgWidth, imgHeight, objects"
+            f"found no Cityscapes annotation ({error!r}), expected imgWidth, imgHeight, objects"
         ) from error
     drawn = []
     for label, polygon in shapes:

@@ -1,12 +1,12 @@
-"""Files that say what label values mean: names of classes, or their colours, by index.
+"""Read files that say what label values mean: class names, or class colours, by index.
 
-    name                        names: one a line
-    0: name     0 name          with their indices, which count from 0 without a gap
-    name, r, g, b               colours; also `r g b name`, or columns by a heading
-    name:r,g,b:parts:actions    the labelmap.txt of CVAT
+    name                        names: one per line
+    0: name     0 name          with indices, which count from 0 without a gap
+    name, r, g, b               colours; also `r g b name`, or columns under a heading
+    name:r,g,b:parts:actions    CVAT's labelmap.txt
 
-What other tools write is read where one thing alone can be meant, and refused otherwise: a
-heading taken for a class would shift every index by one.
+Files of other tools are read if they can mean only one thing, and refused otherwise: a heading
+mistaken for a class would shift every index by one.
 """
 
 import json
@@ -32,11 +32,11 @@ _CVAT = "label:color_rgb:parts:actions"
 
 
 def read_names(path: str) -> tuple[str, ...]:
-    """Return the class names of a file, in the order of their indices.
+    """Return the class names in a file, in the order of their indices.
 
-    Raises PlanError where the file has another form.
+    Raises PlanError if the file has another form.
     """
-    rows = [composed(line) for line in lines(path)]
+    rows: Sequence[str] = [composed(line) for line in lines(path)]
     if rows and rows[0][0] in "[{":
         names = _json(path, "\n".join(rows))
     else:
@@ -47,13 +47,13 @@ def read_names(path: str) -> tuple[str, ...]:
     if not 0 < len(set(names)) == len(names):
         raise PlanError(
             f"{path}: found {len(names)} names, {len(set(names))} of them different, expected one "
-            "or more, one a line, all different"
+            "or more, one per line, all different"
         )
     return names
 
 
 def _heading(line: str) -> list[str]:
-    """Return the columns of a first line that is a heading; none where it is none."""
+    """Return the columns of a first line that is a heading, or none."""
     parts = [part.strip().strip("\"'") for part in re.split(r"[,;:\t|]", line.lstrip("#").strip())]
     for fields in (parts, line.split()):
         columns = [field.casefold() for field in fields]
@@ -63,27 +63,28 @@ def _heading(line: str) -> list[str]:
 
 
 def _without(path: str, heading: Sequence[str], rows: Sequence[str]) -> Sequence[str]:
-    """Return the rows below a heading of index and name; raise PlanError for any other heading."""
-    known = len(heading) == 2 and heading[0] in _INDEX and heading[1] in _NAME
-    if known and rows and all(map(_NUMBERED.fullmatch, rows)):
+    """Return the rows below a heading `index, name`; raise PlanError for any other heading."""
+    indexed = len(heading) == 2 and heading[0] in _INDEX and heading[1] in _NAME
+    if indexed and rows and all(map(_NUMBERED.fullmatch, rows)):
         return rows
     raise PlanError(
-        f"{path}: found {', '.join(heading)} in the first line, which looks like a heading, "
-        "expected the names of the classes alone, one a line, the first that of label 0"
+        f"{path}: found {', '.join(heading)} in the first line, which looks like a heading; "
+        "expected only the class names, one per line, that of label 0 first"
     )
 
 
 def _numbered(path: str, rows: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of rows with an index each; none where the rows have no index."""
-    matches = [_NUMBERED.fullmatch(row) for row in rows]
-    if rows and matches[0] and matches[0]["index"] == "0" and None in matches:
-        raise _strange(path, rows[matches.index(None)])
-    if not rows or None in matches:
+    """Return the names in rows with an index each; none if the rows have no index."""
+    found = [_NUMBERED.fullmatch(row) for row in rows]
+    matches = [match for match in found if match]
+    if rows and found[0] and found[0]["index"] == "0" and None in found:
+        raise _strange(path, rows[found.index(None)])
+    if not rows or None in found:
         return ()
     if [int(match["index"]) for match in matches] != [*range(len(rows))]:
         raise PlanError(
-            f"{path}: found {rows[0]!r} first and {rows[-1]!r} last, expected indices from 0 on, "
-            "without a gap, or the names alone, one a line"
+            f"{path}: found {rows[0]!r} first and {rows[-1]!r} last, expected indices from 0 on "
+            "without a gap, or only names, one per line"
         )
     if re.search(r"[,;:|\t]", matches[0]["name"]):
         raise _strange(path, rows[0])
@@ -91,31 +92,31 @@ def _numbered(path: str, rows: Sequence[str]) -> tuple[str, ...]:
 
 
 def _plain(path: str, rows: Sequence[str]) -> tuple[str, ...]:
-    """Return rows as names; raise PlanError where they are plainly more than names."""
+    """Return rows as names; raise PlanError if they clearly are more than names."""
     for row in rows:
         if row == "__ignore__":
             raise PlanError(
                 f"{path}: found {row!r}, which LabelMe counts as -1, expected the name of label 0 "
-                "first; remove the line, the next one is that of 0"
+                "first; remove the line, so that label 0 is the next one"
             )
         if _MARKUP.match(row) or not row.isprintable() or row.endswith((",", ";", ":")):
             raise _strange(path, row)
     if len(rows) == 1 and " " in rows[0]:
         raise _strange(path, rows[0])
     for dividing in ",;:|":
-        # Some names have a comma in them, but not all names of a file have.
+        # Some names contain a comma, but not all names of a file do.
         if rows and all(dividing in row for row in rows):
             raise _strange(path, rows[0])
-    numbers = [re.fullmatch(r"(.*\D)[\s=](\d+)", row) for row in rows]
-    if len(rows) > 1 and None not in numbers and len({match[1] for match in numbers}) > 1:
+    numbers = [m for m in (re.fullmatch(r"(.*\D)[\s=](\d+)", row) for row in rows) if m]
+    if 1 < len(rows) == len(numbers) and len({match[1] for match in numbers}) > 1:
         raise _strange(path, rows[0])
     return tuple(rows)
 
 
 def _strange(path: str, row: str) -> PlanError:
     return PlanError(
-        f"{path}: found {row!r}, expected the names of the classes alone, one a line, the first "
-        "that of label 0; if labels hold colours and this file, too, it is one for --colormap"
+        f"{path}: found {row!r}, expected only the class names, one per line, that of label 0 "
+        "first; if the labels hold colours, and so does this file, pass it as --colormap"
     )
 
 
@@ -127,21 +128,21 @@ def _json(path: str, text: str) -> tuple[str, ...]:
         raise _strange(path, text.splitlines()[0][:80]) from error
     names = document
     if isinstance(document, dict):
-        wanted = [str(i) for i in range(len(document))]
-        names = [document[key] for key in wanted if key in document]
+        indices = [str(i) for i in range(len(document))]
+        names = [document[key] for key in indices if key in document]
         if len(names) < len(document):
             raise PlanError(
-                f"{path}: found the key {next(k for k in document if k not in wanted)!r}, expected "
-                'an object such as {"0": "road", "1": "tree"}, whose indices count from 0'
+                f"{path}: found the key {next(k for k in document if k not in indices)!r}; "
+                'expected an object like {"0": "road", "1": "tree"}, with indices from 0 on'
             )
     plain = all(isinstance(name, str) and name.strip() and name.isprintable() for name in names)
     if not plain:
-        raise PlanError(f"{path}: found JSON that is no list of names, expected names alone")
+        raise PlanError(f"{path}: found JSON that is not a list of names, expected only names")
     return tuple(composed(name.strip()) for name in names)
 
 
 def read_colours(path: str) -> tuple[Colour, ...]:
-    """Return the colours of a file with lines `name, r, g, b`, in the order of their indices."""
+    """Return the colours in a file with lines `name, r, g, b`, in the order of their indices."""
     rows = [composed(line) for line in lines(path)]
     if rows and rows[0].lstrip("# ") == _CVAT:
         colours = [_cvat(path, row) for row in rows[1:]]
@@ -153,11 +154,11 @@ def read_colours(path: str) -> tuple[Colour, ...]:
     for name, *rgb in colours:
         if seen.setdefault(tuple(rgb), name) != name:
             raise PlanError(
-                f"{path}: found {tuple(rgb)} for {seen[tuple(rgb)]} and {name}, expected colours "
-                "that differ"
+                f"{path}: found {tuple(rgb)} for {seen[tuple(rgb)]} and {name}, expected different "
+                "colours"
             )
     if len({colour[0] for colour in colours}) < len(colours):
-        raise PlanError(f"{path}: found a name twice, expected one colour a name")
+        raise PlanError(f"{path}: found a name twice, expected one colour per name")
     return tuple(colours)
 
 
@@ -167,21 +168,22 @@ def _cvat(path: str, row: str) -> Colour:
 
 
 def _table(path: str, rows: Sequence[str]) -> list[Colour]:
-    """Return the colours of rows `name, r, g, b` or `r g b name`, or as a heading has them."""
+    """Return the colours in rows `name, r, g, b` or `r g b name`, or in the order of a heading."""
     if not rows:
         return []
-    order = ("name", "r", "g", "b")
+    order: tuple[str, ...] = ("name", "r", "g", "b")
     heading = _heading(rows[0])
     if heading:
         order, rows = tuple(map(_column, heading)), rows[1:]
-        if sorted(one for one in order if one != "index") != ["b", "g", "name", "r"]:
+        if sorted(column for column in order if column != "index") != ["b", "g", "name", "r"]:
             raise PlanError(
                 f"{path}: found the heading {', '.join(heading)}, expected name, r, g, b"
             )
     elif all(re.fullmatch(r"\d+\s+\d+\s+\d+\s+\D.*", row) for row in rows):
         rows = [",".join(row.split(None, 3)) for row in rows]
         order = ("r", "g", "b", "name")
-    colours, indices = [], []
+    colours: list[Colour] = []
+    indices: list[str] = []
     for row in rows:
         values = dict(zip(order, (part.strip() for part in row.split(",")), strict=False))
         if len(row.split(",")) != len(order):
@@ -198,7 +200,7 @@ def _table(path: str, rows: Sequence[str]) -> list[Colour]:
 def _column(title: str) -> str:
     if title in _NAME:
         return "name"
-    channels = [one for one, titles in zip("rgb", _CHANNELS, strict=True) if title in titles]
+    channels = [name for name, titles in zip("rgb", _CHANNELS, strict=True) if title in titles]
     return channels[0] if channels else "index" if title in _INDEX else title
 
 
@@ -208,8 +210,9 @@ def _colour(path: str, row: str, name: str, rgb: Sequence[str]) -> Colour:
     name = name.strip()
     if len(parts) != 3 or not good or not name.isprintable() or not name:
         raise _no_colour(path, row)
-    return (name, *map(int, parts))
+    red, green, blue = map(int, parts)
+    return name, red, green, blue
 
 
 def _no_colour(path: str, row: str) -> PlanError:
-    return PlanError(f"{path}: found {row!r}, expected lines such as: road, 128, 64, 128")
+    return PlanError(f"{path}: found {row!r}; expected lines like: road, 128, 64, 128")

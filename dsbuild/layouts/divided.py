@@ -1,12 +1,12 @@
-"""Which sample is of which split: by folders, by lists, else by a hash.
+"""Decide which split a sample belongs to: by folders, by lists, or else by a hash.
 
     <images>/...          <labels>/...                 no division: a hash decides
-    <images>/<split>/...  <labels>/<split>/...         a folder a split below both
-    <split>/<images>/...  <split>/<labels>/...         both in a folder a split
-    <split>.txt                                        lists, which go before folders below both
+    <images>/<split>/...  <labels>/<split>/...         one folder per split below both
+    <split>/<images>/...  <split>/<labels>/...         both in one folder per split
+    <split>.txt                                        lists; they override folders below both
 
-A folder or list that is called as the field calls a split and cannot be used is a split, too,
-that is refused: so the others can be built by name, and none is left out unsaid.
+A folder or list that has the usual name of a split but cannot be used still counts as a split,
+one that is refused. So the others can be built by name, and none is left out in silence.
 """
 
 import posixpath
@@ -27,7 +27,7 @@ VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 put
 
 @dataclass(frozen=True, kw_only=True)
 class Divided:
-    """The options of layouts that may have to divide samples into train and val themselves."""
+    """Options of layouts that may have to divide samples into train and val themselves."""
 
     val_fraction: float = field(default=0.0, metadata=VAL_HELP)
     split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
@@ -37,7 +37,7 @@ class Divided:
             raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
 
     def divide(self, unit: str) -> str:
-        """Return the split of a unit: by a hash, so never by what else there is."""
+        """Return the split of a unit by its hash, so that other units do not matter."""
         import hashlib
 
         seeded = f"{self.split_seed}\0{unit}".encode(errors="surrogateescape")
@@ -45,7 +45,7 @@ class Divided:
         return "val" if place < self.val_fraction * 2**64 else "train"
 
     def division(self, units: Iterable[str]) -> tuple[str, ...]:
-        """Return train and val, as far as some of the units are in them."""
+        """Return train and val, or only the one that all units are in."""
         there = {self.divide(unit) for unit in units}
         return tuple(split for split in ("train", "val") if split in there)
 
@@ -62,9 +62,9 @@ class Tree:
     """How the samples of two folders are divided.
 
     Attributes:
-      parts: split -> its folders; none where lists or a hash divide.
+      parts: split -> its folders; empty if lists or a hash divide.
       lists: split -> path of its list.
-      refused: split -> why what is called so cannot be used.
+      refused: split -> why its folder or list cannot be used.
     """
 
     parts: Mapping[str, Part]
@@ -73,16 +73,16 @@ class Tree:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """All of them: parts or lists, and what is refused."""
+        """All splits: parts or lists, and refused ones."""
         return tuple(sorted({*self.parts, *self.lists, *self.refused}))
 
     def first(self, division: Callable[[], tuple[str, ...]]) -> str:
-        """Return the first split that can be built; without parts and lists of the division."""
+        """Return the first split that can be built, from `division` without parts and lists."""
         splits = self.splits if self.parts or self.lists else division()
         return next(split for split in splits if split not in self.refused)
 
     def check(self, split: str) -> None:
-        """Raise LayoutError where a split is refused."""
+        """Raise LayoutError if a split is refused."""
         if split in self.refused:
             raise LayoutError(self.refused[split])
 
@@ -93,14 +93,14 @@ Index = Callable[[str], Mapping[str, str]]
 def survey(root: str, whole: Part, index: Index) -> Tree:
     """Return how the samples below root are divided.
 
-    `index` returns, for a folder of images, name -> key: the names by which lists may call them.
+    `index` returns, for a folder of images, name -> key, with all names that lists may use.
     """
     if storage.is_folder(storage.join(root, whole.images)):
-        found, bad = written.lists(root, whole.images, index, [whole.labels])
-        within, refused = ({}, {}) if found else _below(root, whole)
+        lists, bad = written.lists(root, whole.images, index, [whole.labels])
+        within, refused = ({}, {}) if lists else _below(root, whole)
         if not within:
-            beside = {} if found else _beside(root, whole)
-            return Tree({}, found, {**refused, **beside, **bad})
+            beside = {} if lists else _beside(root, whole)
+            return Tree({}, lists, {**refused, **beside, **bad})
     else:
         within, refused = _above(root, whole)
         bad = written.lists(root, "", lambda _: {})[1]
@@ -111,14 +111,13 @@ def survey(root: str, whole: Part, index: Index) -> Tree:
                 f"of {part.images}; fetch them, {OTHERS}"
             )
     for split, reason in bad.items():
-        part = within.get(split)
-        if part is None or not written.agrees(root, split, part.images, index):
+        if split not in within or not written.agrees(root, split, within[split].images, index):
             refused[split] = reason
     return Tree(within, {}, refused)
 
 
 def _above(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
-    """Return the splits that are folders with images in them, and those that have none."""
+    """Return the splits that are folders with images, and refuse those without."""
     parts, refused = {}, {}
     for name in folders(root):
         if storage.is_folder(storage.join(root, name, whole.images)):
@@ -132,9 +131,9 @@ def _above(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
 
 
 def _below(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
-    """Return the splits that are folders of images, and those of which only labels are there.
+    """Return the splits that are folders of images, and refuse those that have only labels.
 
-    Raises LayoutError where some folders are splits and other pictures are beside them.
+    Raises LayoutError if there are other pictures beside folders of splits.
     """
     there = storage.join(root, whole.images)
     names = folders(root, whole.images)
@@ -154,20 +153,20 @@ def _below(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
     if others:
         what = "names of splits" if inner[1:] else "the name of a split"
         raise LayoutError(
-            f"{there}: found {' and '.join(inner)} in it, {what}, beside {others[0]}, which is "
-            "of none, expected all images in folders of splits; move them, or write lists such "
-            f"as train.txt with lines such as {inner[0]}/7"
+            f"{there}: found {' and '.join(inner)} in it, {what}, beside {others[0]}, which "
+            "belongs to no split; expected all images in folders of splits; move them, or write "
+            f"lists like train.txt with lines like {inner[0]}/7"
         )
     labels = folders(root, whole.labels)
     parts, used = {}, set()
     for name in inner:
-        alike = [one for one in labels if one == name] or [one for one in labels if same(one, name)]
+        alike = [n for n in labels if n == name] or [n for n in labels if same(n, name)]
         label = alike[0] if len(alike) == 1 else name
         parts[name] = Part(posixpath.join(whole.images, name), posixpath.join(whole.labels, label))
         used.add(label)
     refused = {
-        name: f"{storage.join(root, whole.labels, name)}: found labels of a split, expected its "
-        f"images in {whole.images}/{name}; fetch them, {OTHERS}"
+        name: f"{storage.join(root, whole.labels, name)}: found the labels of a split, expected "
+        f"its images in {whole.images}/{name}; fetch them, {OTHERS}"
         for name in labels
         if role(name) and name not in used
     }
@@ -175,40 +174,40 @@ def _below(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
 
 
 def _beside(root: str, whole: Part) -> dict[str, str]:
-    """Return the folders of splits that lie beside the images, which are of no split then.
+    """Refuse the folders of splits beside images that belong to no split.
 
-    Whoever names a folder of a split as that of the images knows of the others.
+    A user who names the folder of a split as that of the images knows of the others.
     """
     if any(map(role, whole.images.split("/"))):
         return {}
     return {
-        name: f"{storage.join(root, name)}: found pictures of a split beside {whole.images}, "
-        f"expected {whole.images} in each, or none; move it away, {OTHERS}"
+        name: f"{storage.join(root, name)}: found the pictures of a split beside {whole.images}, "
+        f"expected {whole.images} in every split or in none; move it away, {OTHERS}"
         for name in folders(root)
         if role(name) and name != whole.labels.split("/")[0] and has_picture(root, name)
     }
 
 
 def check_depth(root: str, keys: Iterable[str], split: str) -> None:
-    """Raise LayoutError where folders of splits lie deeper among the images of one split."""
+    """Raise LayoutError if folders of other splits lie deeper among the images of a split."""
     names = {name for key in keys for name in key.split("/")[:-1] if role(name)}
     other = [name for name in sorted(names) if role(name) != role(split)]
     if other:
         raise LayoutError(
-            f"{root}: found images in folders called {other[0]} among those of split {split}, "
-            "which names another split, expected such folders above all others; move them, or "
-            "write lists such as train.txt"
+            f"{root}: found images in folders called {other[0]} among those of split {split}; "
+            "that is the name of another split, expected above all other folders; move them, or "
+            "write lists like train.txt"
         )
 
 
 def unused(root: str, split: str, tree: Tree, whole: Part) -> Iterator[Finding]:
-    """Find, with the first split, pictures of no split; and a split that is called otherwise."""
+    """Find pictures that belong to no split, and images in a folder named like another split."""
     yield from elsewhere(
         root, split, (folder for part in tree.parts.values() or [whole] for folder in part)
     )
     called = [name for name in whole.images.split("/") if role(name)]
     if called and not tree.parts and not tree.lists and role(called[-1]) != role(split):
-        text = f"{storage.join(root, whole.images)}: its images are split {split}, not {called[-1]}"
+        text = f"{storage.join(root, whole.images)}: its images become {split}, not {called[-1]}"
         yield Finding("source", split, text)
 
 
@@ -220,9 +219,9 @@ def by_lists(
     names: Mapping[str, str],
     found: Iterable[Finding],
 ) -> list[Finding]:
-    """Return findings without the labels that lists name, and with images that none has.
+    """Drop findings about labels that lists name, and add the images that no list has.
 
-    `names` are those by which lists may call the images, as an index has them.
+    `names` are the names that lists may use for images, from an `Index`.
     """
     keys, labels = set(), set()
     for path in tree.lists.values():
@@ -233,6 +232,6 @@ def by_lists(
         path for path in pictures(root, whole.images) if names[stem(path, whole.images)] not in keys
     )
     return [
-        *(one for one in found if one.kind != "label-alone" or one.text not in labels),
+        *(item for item in found if item.kind != "label-alone" or item.text not in labels),
         *(Finding("stray", split, f"{storage.join(root, p)}: no list has it") for p in alone),
     ]

@@ -1,58 +1,57 @@
-"""What an audit may find: findings, and the kinds that they are counted by."""
+"""Findings of an audit, and the kinds by which they are counted."""
 
 from dataclasses import dataclass
 
-# Kind -> what it is, in the order in which they are shown. Of a kind that makes a sample
-# no record the finding is fatal, and so is one that tells that a whole split is wrong; the
-# others only warn.
+# Kind -> what it means, in the order of display. A finding that keeps a sample from becoming a
+# record is fatal, and so is one that shows that a whole split is wrong; all others are warnings.
 KINDS = {
-    "image-missing": "images that are listed and not there",
+    "image-missing": "images that are listed but missing",
     "label-missing": "images without a label",
     "names": "names that cannot be stored",
-    "same-name": "files of one name",
+    "same-name": "files that share a name",
     "label-alone": "labels without an image",
     "stray": "files that belong to no sample",
     "case": "ids that differ only in case",
     "two-splits": "ids in two splits",
-    "same-content": "images of equal content",
-    "published": "another length than published",
-    "classes": "classes that are not everywhere",
+    "same-content": "images with equal content",
+    "published": "splits of another length than published",
+    "classes": "classes missing from a split",
     "source": "what the labels are made of",
     "unreadable": "files that cannot be stored",
     "exif": "images with an EXIF orientation",
-    "size": "labels of another size than their image",
-    "swapped": "image and label are swapped",
+    "size": "labels whose size differs from their image",
+    "swapped": "images and labels that are swapped",
     "luma": "palette read as luma",
-    "label-ids": "labelIds where trainIds belong",
-    "colours": "colours where class indices belong",
-    "alpha-mask": "masks that lie in the alpha channel",
+    "label-ids": "labelIds in place of trainIds",
+    "colours": "colours in place of class indices",
+    "alpha-mask": "masks in the alpha channel",
     "palette": "palettes in another order, read by their colours",
-    "palettes": "palettes of which it is not known what they mean",
+    "palettes": "palettes with an unclear meaning",
     "jpeg": "masks compressed as JPEG",
     "interpolated": "masks resized with interpolation",
     "binary-255": "masks of 0 and 255 read as class indices",
     "one-based": "classes counted from 1",
     "no-alpha": "mattes without alpha",
     "alpha-luma": "luma of the cut-out read as alpha",
-    "values": "label values that are no class",
+    "values": "label values without a class",
     "all-background": "labels that are all background",
     "all-ignore": "labels that are all ignore",
-    "one-value": "labels that are all of one value",
+    "one-value": "labels that all have one value",
 }
-# Of these kinds a whole split may be, and be right: --accept KIND says so.
+# A whole split may rightly be of these kinds: --accept KIND says so.
 ACCEPTABLE = ("palettes", "binary-255", "all-background", "all-ignore", "one-value")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a split that its user should know before it is built.
+    """Something that a user should know about a split before building it.
 
     Attributes:
       kind: a key of `KINDS`.
       split: where it was found.
       text: sample or file, what was found, what was expected, what to do.
-      fatal: whether it keeps a sample from becoming a record, or without a key the split.
-      key: of the sample that it is about; empty where it is about none.
+      fatal: whether it keeps the sample, or without a key the whole split, from being built.
+      key: of the sample that it is about; empty if it is about none.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Folders of pictures: walk them, match them by stem, say what is left over."""
+"""Walk folders of pictures, match pictures by stem, and find what is left over."""
 
 import functools
 import posixpath
@@ -14,7 +14,7 @@ from dsbuild.layouts.finding import Finding
 def walk(root: str, folder: str) -> Iterator[str]:
     """Yield all files below a folder, by name, as paths relative to root.
 
-    Hidden folders are left out: what editors keep there are copies.
+    Hidden folders are skipped: editors keep copies there.
     """
     for name, is_folder in storage.entries(storage.join(root, folder)):
         path = f"{folder}/{name}" if folder else name
@@ -26,19 +26,19 @@ def walk(root: str, folder: str) -> Iterator[str]:
 
 
 def folders(root: str, folder: str = "") -> list[str]:
-    """Return the names of the folders in a folder but for hidden ones, by name."""
+    """Return the names of the folders in a folder, sorted, except hidden ones."""
     above = storage.join(root, folder) if folder else root
     return [name for name, is_folder in storage.entries(above) if is_folder and name[0] != "."]
 
 
 def check_link(folder: str, name: str) -> None:
-    """Raise LayoutError where a folder in a folder is a link to one above: it has no end."""
+    """Raise LayoutError if a folder is a link to one above it: walking it would never end."""
     path = storage.join(folder, name)
     if storage.inside(folder, path):
-        raise LayoutError(f"{path}: found a link to a folder above it, which has no end; remove it")
+        raise LayoutError(f"{path}: found a link to a folder above it, an endless loop; remove it")
 
 
-# What cannot be stored as it is is refused by name, or converted, but not overlooked.
+# Formats that cannot be stored are listed too: they are refused or converted, not overlooked.
 _ENDINGS = frozenset(
     "jpg jpeg jpe jfif pjpeg pjp png apng tif tiff webp bmp dib gif heic heif hif avif jxl jp2 j2k "
     "jpf jpx jps ppm pgm pbm pnm tga psd exr hdr dng cr2 nef arw raw".split()
@@ -46,7 +46,7 @@ _ENDINGS = frozenset(
 
 
 def is_picture(path: str) -> bool:
-    """Tell by its name whether a file is a picture: not AppleDouble, not .DS_Store."""
+    """Tell by its name whether a file is a picture, and not AppleDouble or .DS_Store."""
     start = path.rfind("/") + 1
     return path[start] != "." and path[path.rfind(".") + 1 :].lower() in _ENDINGS
 
@@ -62,12 +62,12 @@ def has_picture(root: str, folder: str) -> bool:
 
 
 def composed(name: str) -> str:
-    """Return a name in its one form, NFC: macOS may write an umlaut as two characters."""
+    """Return a name in Unicode form NFC: macOS may write an umlaut as two characters."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def stem(path: str, folder: str) -> str:
-    """Return a path without its folder and its extension, composed.
+    """Return a path without its folder and extension, composed.
 
     >>> stem("src/a/b.png", "src")
     'a/b'
@@ -78,44 +78,44 @@ def stem(path: str, folder: str) -> str:
 def grouped(
     root: str, folder: str, key: Callable[[str, str], str] = stem
 ) -> dict[str, tuple[str, ...]]:
-    """Return key -> paths of the pictures below a folder, by name; one each, where all is well."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Return key -> paths of the pictures below a folder, by name; usually one path per key."""
+    groups: dict[str, tuple[str, ...]] = {}
     for path in pictures(root, folder):
         name = key(path, folder)
-        found[name] = (*found.get(name, ()), path)
-    return found
+        groups[name] = (*groups.get(name, ()), path)
+    return groups
 
 
 def by_key(root: str, folder: str, key: Callable[[str, str], str] = stem) -> dict[str, str]:
     """Return key -> path of the pictures below a folder, by name.
 
-    Raises LayoutError where two have one key: which of them is meant is not known.
+    Raises LayoutError if two share a key: it is unclear which of them is meant.
     """
-    found = grouped(root, folder, key)
-    for paths in found.values():
+    groups = grouped(root, folder, key)
+    for paths in groups.values():
         if len(paths) > 1:
             raise LayoutError(twice(root, paths))
-    return {name: path for name, (path,) in found.items()}
+    return {name: path for name, (path,) in groups.items()}
 
 
 def others(root: str, folder: str) -> dict[str, str]:
-    """Return stem -> path of the files below a folder that are no pictures by their names."""
+    """Return stem -> path of the files below a folder whose names are not those of pictures."""
     return {stem(path, folder): path for path in walk(root, folder) if not is_picture(path)}
 
 
 def twice(root: str, paths: tuple[str, ...]) -> str:
-    """Say that pictures have one name, so that it is not known which of them is meant."""
+    """Say that pictures share a name, so that it is unclear which of them is meant."""
     forms = len({posixpath.splitext(composed(path))[0] for path in paths[:2]}) == 1
     form = forms and len({posixpath.splitext(path)[0] for path in paths[:2]}) > 1
     return (
-        f"{storage.join(root, paths[1])}: found {paths[0]} of the same name"
-        f"{' in another Unicode form' if form else ''}, expected one picture a name; remove one of "
-        "them"
+        f"{storage.join(root, paths[1])}: found {paths[0]} with the same name"
+        f"{' in another Unicode form' if form else ''}, expected one picture per name; remove one "
+        "of them"
     )
 
 
 def lists(folder: str) -> list[str]:
-    """Return the names of the lists in a folder, `.txt` taken off."""
+    """Return the names of the lists in a folder, without `.txt`."""
     names = storage.names(folder)
     return [name[:-4] for name in names if name.endswith(".txt") and name[0] != "."]
 
@@ -123,9 +123,9 @@ def lists(folder: str) -> list[str]:
 def leftovers(
     root: str, split: str, images: str, labels: str, key: Callable[[str, str], str]
 ) -> list[Finding]:
-    """Find files below two folders that are strays, and labels that have no image.
+    """Find stray files below two folders, and labels without an image.
 
-    `key(path, folder)` is what an image and its label have in common. A list of a split among
+    `key(path, folder)` is what an image and its label have in common. The list of a split among
     them is fatal: it would be overlooked.
     """
     files = {folder: list(walk(root, folder)) for folder in (images, labels)}
@@ -145,23 +145,23 @@ def _stray(root: str, split: str, path: str) -> Finding:
     name, ending = posixpath.splitext(posixpath.basename(path))
     if ending.lower() not in (".txt", ".csv", ".lst") or not role(name):
         return Finding("stray", split, where)
-    text = f"{where}: found a list of a split; move it to {root}, or out of it"
+    text = f"{where}: found the list of a split; move it to {root}, or out of it"
     return Finding("stray", split, text, fatal=True)
 
 
 def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
-    """Find pictures in folders that no split reads; a folder is named once, by one of them.
+    """Find pictures in folders that no split reads; each such folder is reported once.
 
-    `used` are the folders that some split reads whole, relative to root. A folder that has one
-    picture of each name that one of these has, and no others, holds another form of the same
-    samples, such as cut-outs beside mattes.
+    `used` are the folders, relative to root, that splits read. A folder whose pictures have
+    exactly the stems of one of these holds another form of the same samples, such as cut-outs
+    beside mattes.
     """
     used = {storage.normal(folder) for folder in used}
     if "." in used:
         return
     above = {folder.rpartition("/")[0] for folder in used}
     above |= {part for folder in above for part in _parents(folder)} | {""}
-    known = functools.cache(lambda: [stems(root, one) for one in used])
+    of_splits = functools.cache(lambda: [stems(root, folder) for folder in used])
     for folder in sorted(above):
         for name, is_folder in storage.entries(storage.join(root, folder) if folder else root):
             path = posixpath.join(folder, name)
@@ -171,7 +171,7 @@ def elsewhere(root: str, split: str, used: Iterable[str]) -> Iterator[Finding]:
                 yield Finding("stray", split, storage.join(root, path))
             elif is_folder and not storage.inside(root, storage.join(root, path)):
                 first = next(filter(is_picture, walk(root, path)), None)
-                if first is not None and stems(root, path) not in known():
+                if first is not None and stems(root, path) not in of_splits():
                     text = f"{storage.join(root, path)}: no split has its pictures, such as {first}"
                     yield Finding("stray", split, text)
 

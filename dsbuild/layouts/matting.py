@@ -1,14 +1,14 @@
-"""Human matting: photos with a soft alpha, of which a threshold makes two classes.
+"""Human matting: photos with a soft alpha, which a threshold turns into two classes.
 
     clip_img/<group>/clip_<8 digits>/<group>-<8 digits>.jpg      aisegment, 600 x 800
     matting/<group>/matting_<8 digits>/<group>-<8 digits>.png    RGBA: alpha is the matte
 
-or lists `<split>.txt` of lines `image@rgba@alpha@mask`, four paths relative to SOURCE; or
-two folders whose files pair by stem (`--images`, `--alphas`), as they are or divided into splits
-by folders or by lists, as those of `pairs` are.
+Or lists `<split>.txt` with lines `image@rgba@alpha@mask`, four paths relative to SOURCE. Or two
+folders whose files pair by stem (`--images`, `--alphas`), undivided, or divided into splits by
+folders or lists as in `pairs`.
 
-Source: the data set `matting_human_half` of aisegment.com, and the lists of the PyTorch
-projects that train on it.
+Source: the data set `matting_human_half` by aisegment.com, and the lists in PyTorch projects
+that train on it.
 """
 
 import posixpath
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dsbuild.images.labels import Label
 
 PHOTOS, MATTES = "clip_img", "matting"
-BELOW = ("", "matting_human_half")  # where the folders lie, below SOURCE
+BELOW = ("", "matting_human_half")  # folders below SOURCE that may hold both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Matting(Divided, Layout):
     name: ClassVar[str] = "matting"
     title: ClassVar[str] = "human matting"
     source: ClassVar[str] = (
-        "the folder that holds clip_img and matting, or lists of image@rgba@alpha@mask, or the "
+        "the folder that holds clip_img and matting, or lists with image@rgba@alpha@mask, or the "
         "folders that --images and --alphas name"
     )
     classes: ClassVar[tuple[str, ...]] = ("background", "human")
@@ -85,7 +85,7 @@ class Matting(Divided, Layout):
         },
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.alpha_threshold <= 254:
             raise PlanError(
@@ -99,14 +99,14 @@ class Matting(Divided, Layout):
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """Alpha and trimap, where they were asked for."""
+        """Alpha and trimap, if requested."""
         trimap = (f"trimap:width={self.trimap}",) if self.trimap >= 0 else ()
         return (*(("alpha",) if self.keep_alpha else ()), *trimap)
 
     @property
     def _whole(self) -> Part:
         folders = (self.images or PHOTOS, self.alphas or MATTES)
-        return Part(*(one.strip("/").removeprefix("./") for one in folders))
+        return Part(*(folder.strip("/").removeprefix("./") for folder in folders))
 
     def find(self, source: str | None) -> str:
         """Return the folder that holds photos and mattes, or lists of them."""
@@ -125,7 +125,7 @@ class Matting(Divided, Layout):
         )
 
     def _lists(self, root: str) -> list[str]:
-        """Return the splits of which root has lists of four paths a line."""
+        """Return the splits that have a list in root with four paths per line."""
         if self.images:
             return []
         paths = {split: storage.join(root, f"{split}.txt") for split in lists(root)}
@@ -135,7 +135,7 @@ class Matting(Divided, Layout):
         return [split for split, data in firsts.items() if data.split(b"\n")[0].count(b"@") > 1]
 
     def _tree(self, root: str) -> Tree:
-        """Return how root is divided; lists of four paths go before all else."""
+        """Return how root is divided; lists with four paths per line override everything else."""
         own = {split: storage.join(root, f"{split}.txt") for split in self._lists(root)}
         if not own:
             return survey(root, self._whole, self._index(root))
@@ -143,7 +143,7 @@ class Matting(Divided, Layout):
         return Tree({}, own, {k: v for k, v in refused.items() if k not in own})
 
     def _index(self, root: str) -> Index:
-        """Return what tells the names by which lists may call the photos of a folder."""
+        """Return the index of the names that lists may use for photos."""
 
         def index(folder: str) -> dict[str, str]:
             keys = {path: _key(path, folder) for path in pictures(root, folder)}
@@ -154,7 +154,7 @@ class Matting(Divided, Layout):
         return index
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return those of folders or lists, else train and val as far as they have samples."""
+        """Return the splits of folders or lists; else train and val, if they have samples."""
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
@@ -166,7 +166,7 @@ class Matting(Divided, Layout):
         return tuple(dict.fromkeys((*found, *tree.refused)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
-        """Yield the samples of a list in its order, else those of the folders by name."""
+        """Yield the samples of a list in its order, or else those of the folders by name."""
         tree = self._tree(root)
         tree.check(split)
         seen: dict[str, str] = {}
@@ -174,8 +174,8 @@ class Matting(Divided, Layout):
             key = composed(posixpath.splitext(posixpath.basename(image))[0])
             if key in seen:
                 raise LayoutError(
-                    f"{root}: found {image!r} and {seen[key]!r}, expected photos of different "
-                    "names, since records are called after them"
+                    f"{root}: found {image!r} and {seen[key]!r}, expected photos with different "
+                    "names, since records are named after them"
                 )
             seen[key] = image
             yield Sample(key, image, alpha)
@@ -204,14 +204,14 @@ class Matting(Divided, Layout):
             yield photos.get(key, f"{images}/{key}.jpg"), alpha or mattes.get(key, expected)
 
     def _unit(self, photo: str) -> str:
-        """Return what stays together with a photo."""
+        """Return the unit that stays in one split with a photo."""
         inner = photo.removeprefix(self._whole.images + "/")
         return inner.partition("/")[0] if self.split_by == "group" and "/" in inner else inner
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find stray files and mattes without a photo, with the first split they concern."""
+        """Find stray files and mattes without a photo; reported with the first split concerned."""
         tree = self._tree(root)
-        # Listing all to see whether there is a train is needed only for what is not train.
+        # Only splits other than train need a listing to learn whether there is a train.
         first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))
         if split not in tree.parts and not first:
             return []
@@ -226,11 +226,11 @@ class Matting(Divided, Layout):
         return found
 
     def indexed(self, path: str) -> bool:
-        """Return False: a matte's values are no classes."""
+        """Return False: the values of a matte are not classes."""
         return False
 
     def read(self, data: bytes, path: str) -> "Label":
-        """Return 1 where alpha is greater than the threshold, else 0; and that alpha."""
+        """Return 1 where alpha is greater than the threshold, else 0; with that alpha."""
         from dsbuild.images import labels, mattes
 
         alpha = mattes.alpha(data)
@@ -244,7 +244,7 @@ def _key(path: str, folder: str) -> str:
 
 
 def _listed(path: str) -> Iterator[list[str]]:
-    """Yield the four paths of a list's lines `image@rgba@alpha@mask`."""
+    """Yield the four paths in each line `image@rgba@alpha@mask` of a list."""
     for number, line in numbered(path, escaped=True):
         parts = [part.strip().lstrip("/") for part in line.split("@")]
         if len(parts) != 4 or any(".." in part.split("/") or not part for part in parts):
@@ -256,7 +256,7 @@ def _listed(path: str) -> Iterator[list[str]]:
 
 
 def _unlisted(root: str, split: str, paths: Iterable[str]) -> Iterator[Finding]:
-    """Find the pictures that no list has, in the folders of those that some list has."""
+    """Find the pictures that no list has, in the folders that lists name."""
     listed = {part for path in paths for parts in _listed(path) for part in parts}
     tops = sorted({path.partition("/")[0] for path in listed if "/" in path})
     used = [top for top in tops if storage.is_folder(storage.join(root, top))]

@@ -1,12 +1,12 @@
 """Pairs: a folder of images and a folder of labels, whose files pair by stem.
 
     <images>/.../<stem>.jpg          <labels>/.../<stem><suffix>.png
-    <split>/<images>/...             <split>/<labels>/...          a folder a split
+    <split>/<images>/...             <split>/<labels>/...          one folder per split
     <images>/<split>/...             <labels>/<split>/...          the same below both
-    <split>.txt                      lists of stems or paths, one a line
+    <split>.txt                      lists of stems or paths, one per line
 
-What the labels hold is said by options: class indices (grey or palette), colours, or two
-values that a threshold divides.
+Options say what the labels hold: class indices (grey or palette), colours, or two values divided
+by a threshold.
 """
 
 import functools
@@ -34,6 +34,7 @@ from dsbuild.layouts.folders import by_key, leftovers, others, pictures, stem
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
     from dsbuild.images.labels import Label
 
@@ -76,7 +77,7 @@ class Pairs(Divided, Layout):
         metadata={"option": "--ignore", "help": "Label value that is no class; -1 for none."},
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if not self.names and not self.colours and self.binary < 0:
             raise PlanError(
@@ -115,26 +116,27 @@ class Pairs(Divided, Layout):
 
     @property
     def palette(self) -> tuple[RGB, ...]:
-        """Colours by class index, where the labels have some."""
+        """Colours by class index, if the labels hold colours."""
         return tuple((r, g, b) for _, r, g, b in self.colours)
 
     @property
     def ignore(self) -> int | None:
-        """The label value that is no class; none where the labels are colours or two values."""
+        """The label value without a class; None for colours and two values."""
         indices = not self.colours and self.binary < 0
         return self.ignore_value if indices and self.ignore_value >= 0 else None
 
     @property
     def _whole(self) -> Part:
-        return Part(*(one.strip("/").removeprefix("./") for one in (self.images, self.labels)))
+        folders = (self.images, self.labels)
+        return Part(*(folder.strip("/").removeprefix("./") for folder in folders))
 
     def find(self, source: str | None) -> str:
-        """Return SOURCE itself, or `.`, where it has the folders."""
+        """Return SOURCE, or `.`, if it has the folders."""
         root = storage.normal(source or ".")
         if not storage.is_folder(storage.join(root, self.images)) and not self._tree(root).parts:
             raise LayoutError(
-                f"{root}: found no folder {self.images}, nor one in a folder of a split; name "
-                f"{self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
+                f"{root}: found no folder {self.images}, neither here nor in the folder of a "
+                f"split; name {self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
             )
         return root
 
@@ -142,13 +144,15 @@ class Pairs(Divided, Layout):
         return survey(root, self._whole, _index(root))
 
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return the splits of folders or of lists, else train, and val for a fraction."""
+        """Return the splits of folders or lists; else train, and val if a fraction is set."""
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
         keys = self._images(root, self._whole)
         if not keys:
-            raise LayoutError(f"{storage.join(root, self.images)}: found no image, .jpg or .png")
+            raise LayoutError(
+                f"{storage.join(root, self.images)}: found no image, expected .jpg or .png"
+            )
         return tuple(dict.fromkeys((*self.division(keys), *tree.refused)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
@@ -156,34 +160,34 @@ class Pairs(Divided, Layout):
         tree = self._tree(root)
         tree.check(split)
         images, labels = tree.parts.get(split, self._whole)
-        found, masks = self._images(root, Part(images, labels)), by_key(root, labels)
+        photos, masks = self._images(root, Part(images, labels)), by_key(root, labels)
         if split in tree.lists:
             rows = written.entries(tree.lists[split], _index(root)(images), images, root, labels)
         else:
-            check_depth(storage.join(root, images), found, split)
+            check_depth(storage.join(root, images), photos, split)
             alone = split in tree.parts
-            rows = ((key, None) for key in sorted(found) if alone or self.divide(key) == split)
-        # A label of another kind is refused by its name, not said to be missing.
+            rows = ((key, None) for key in sorted(photos) if alone or self.divide(key) == split)
+        # A label in another format is refused by name; it is not missing.
         rest = functools.cache(lambda: others(root, labels))
         for key, label in rows:
             expected = key + self.suffix
             yield Sample(
                 key,
-                found.get(key, f"{images}/{key}.jpg"),
+                photos.get(key, f"{images}/{key}.jpg"),
                 label or masks.get(expected) or rest().get(expected, f"{labels}/{expected}.png"),
             )
 
     def _images(self, root: str, part: Part) -> dict[str, str]:
-        """Return stem -> path of the images of a split; beside labels they lack the suffix."""
-        found = by_key(root, part.images)
+        """Return stem -> path of a split's images; labels in the same folder have the suffix."""
+        paths = by_key(root, part.images)
         if part.images != part.labels or not self.suffix:
-            return found
-        return {key: path for key, path in found.items() if not key.endswith(self.suffix)}
+            return paths
+        return {key: path for key, path in paths.items() if not key.endswith(self.suffix)}
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find stray files and labels without an image, with the first split they concern."""
+        """Find stray files and labels without an image; reported with the first split concerned."""
         tree = self._tree(root)
-        # Listing all to see whether there is a train is needed only for what is not train.
+        # Only splits other than train need a listing to learn whether there is a train.
         first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))
         if split not in tree.parts and not first:
             return []
@@ -196,7 +200,7 @@ class Pairs(Divided, Layout):
         found = leftovers(root, split, *part, key)
         if found:
             used = {storage.join(root, str(sample.label)) for sample in samples}
-            found = [one for one in found if one.text not in used]
+            found = [item for item in found if item.text not in used]
         if first:
             found += unused(root, split, tree, self._whole)
         if tree.lists:
@@ -208,7 +212,7 @@ class Pairs(Divided, Layout):
         return not self.colours and self.binary < 0
 
     def read(self, data: bytes, path: str) -> "Label":
-        """Return class indices of indices, colours, or two values."""
+        """Return class indices from indices, colours or two values."""
         from dsbuild.images import labels
 
         if self.colours:
@@ -218,12 +222,12 @@ class Pairs(Divided, Layout):
 
 
 def _index(root: str) -> Index:
-    """Return what tells the names by which lists may call the images of a folder: their stems."""
+    """Return the index of the names that lists may use for images: their stems."""
     return lambda folder: {key: key for key in (stem(p, folder) for p in pictures(root, folder))}
 
 
-def _by_colour(pixels: "np.ndarray", palette: Sequence[RGB]) -> "np.ndarray":
-    """Return the index of every pixel's colour (h, w, 3) in the palette: uint8 (h, w)."""
+def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[np.uint8]":
+    """Return the palette index of every pixel's colour, (h, w, 3): uint8 (h, w)."""
     import numpy as np
 
     weights = np.array([1 << 16, 1 << 8, 1])
@@ -235,7 +239,8 @@ def _by_colour(pixels: "np.ndarray", palette: Sequence[RGB]) -> "np.ndarray":
     if wrong.any():
         colour = tuple(pixels[wrong][0].tolist())
         raise ImageError(
-            f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels that the colormap "
-            "does not have; add it, or export the masks without blur and compression"
+            f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels in colours that "
+            "the colormap does not have; add them, or export the masks without blur and lossy "
+            "compression"
         )
-    return plane.astype(np.uint8)
+    return np.asarray(plane, np.uint8)

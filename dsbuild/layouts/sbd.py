@@ -1,10 +1,10 @@
-"""SBD beside a VOC tree: its labels as MATLAB files, its lists, its images.
+"""Find SBD beside a VOC tree: its labels as MATLAB files, its lists, its images.
 
     cls/<id>.mat                 GTcls(1).Segmentation: the class indices
-    train.txt val.txt            lists of ids; not those of VOC: many of VOC's val are in train
+    train.txt val.txt            lists of ids; not VOC's: many ids of VOC's val are in SBD's train
     img/<id>.jpg                 VOC's own images
 
-They lie in VOC2012 itself, or in benchmark_RELEASE/dataset or VOCaug/dataset, beside VOC2012 or
+They are in VOC2012 itself, or in benchmark_RELEASE/dataset or VOCaug/dataset, beside VOC2012 or
 VOCdevkit.
 
 Source: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011.
@@ -20,6 +20,7 @@ from dsbuild.layouts.texts import lines
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 LABELS = ("cls", ".mat")
 IMAGES = ("img", ".jpg")
@@ -29,7 +30,7 @@ PLACES = ("", *(f"{up}/{name}" for up in ("..", "../..") for name in _BESIDE))
 
 
 def place(root: str, name: str = "") -> str:
-    """Return where SBD's file or folder of this name lies, relative to root: beside cls."""
+    """Return the path of SBD's file or folder with this name, relative to root: beside cls."""
     for above in PLACES:
         if storage.is_folder(storage.join(root, above, LABELS[0])):
             return posixpath.join(above, name)
@@ -37,13 +38,13 @@ def place(root: str, name: str = "") -> str:
 
 
 def stems(folder: str, extension: str) -> set[str]:
-    """Return the names of a folder's files of one kind, without the extension."""
+    """Return the names of the files in a folder that have an extension, without it."""
     names = (name for name in storage.names(folder) if name[0] != ".")
     return {name.removesuffix(extension) for name in names if name.endswith(extension)}
 
 
 def listed(root: str) -> set[str]:
-    """Return the ids of SBD's two lists; none where one of them is missing, or SBD is not there."""
+    """Return the ids in SBD's two lists; none if a list is missing, or SBD is not there."""
     paths = [storage.join(root, place(root, name)) for name in LISTS]
     there = storage.is_folder(storage.join(root, place(root, LABELS[0])))
     if not there or not all(map(storage.stamp, paths)):
@@ -51,12 +52,12 @@ def listed(root: str) -> set[str]:
     return {key for path in paths for key in lines(path)}
 
 
-def plane(data: bytes) -> "np.ndarray":
-    """Return the class indices of SBD's MATLAB file: uint8 (h, w)."""
+def plane(data: bytes) -> "NDArray[np.uint8]":
+    """Return the class indices in an SBD MATLAB file: uint8 (h, w)."""
     try:
         from scipy.io import loadmat
     except ImportError as error:
-        # No fault of the sample, so none that may be skipped.
+        # Not the fault of the sample, so it must not be skipped.
         raise PlanError(
             "found SBD labels (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
         ) from error
@@ -69,8 +70,9 @@ def plane(data: bytes) -> "np.ndarray":
         raise ImageError(f"found a MATLAB file without GTcls(1).Segmentation ({error})") from error
     if plane.ndim != 2 or plane.dtype.kind not in "ui" or plane.size == 0:
         raise ImageError(
-            f"found an SBD label of {plane.dtype} {plane.shape}, expected (h, w) integers"
+            f"found an SBD label of {plane.dtype} {plane.shape}, expected integers (h, w)"
         )
     if plane.min() < 0 or plane.max() > 255:
         raise ImageError(f"found SBD label values up to {plane.max()}, expected 0 to 255")
-    return plane.astype("uint8")
+    indices: NDArray[np.uint8] = plane.astype("uint8")
+    return indices

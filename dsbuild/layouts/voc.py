@@ -1,11 +1,11 @@
-"""Pascal VOC, its DeepLab copy, its augmented labels, and SBD's labels.
+"""Pascal VOC, its DeepLab copy, its augmented labels, and the labels of SBD.
 
     VOCdevkit/VOC2012/
       JPEGImages/<id>.jpg
       SegmentationClass/<id>.png       palette PNG: index 0..20, 255 is the void border
       SegmentationClassRaw/<id>.png    DeepLab's copy without the palette
-      SegmentationClassAug/<id>.png    made from SBD; grey, in some copies palette
-      cls/<id>.mat                     SBD itself (or beside it, see `sbd`)
+      SegmentationClassAug/<id>.png    made from SBD; grey, or in some copies with a palette
+      cls/<id>.mat                     SBD itself (or in a folder beside, see `sbd`)
       ImageSets/Segmentation/<split>.txt
 
 Sources: Everingham et al., The Pascal VOC Challenge, IJCV 2010, and its development
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from dsbuild.images.labels import Label
 
 EDITION = "VOC2012"
-# One list under its three names in the wild; made under the first where there is none.
+# The three names that the list has in the wild; a missing list is made under the first.
 AUGMENTED = ("train_aug", "trainaug", "aug")
 UNLABELLED = ("test",)
 
 
 def _palette() -> tuple[RGB, ...]:
-    """Return VOC's 256 colours: the bits of an index, dealt to R, G, B from the top.
+    """Return VOC's 256 colours: the bits of an index dealt to R, G and B from the top.
 
     Source: VOCdevkit/VOCcode/VOClabelcolormap.m.
     """
@@ -78,12 +78,12 @@ class Voc(Layout):
     )
 
     def find(self, source: str | None) -> str:
-        """Return the folder VOC2012 for it, for VOCdevkit, or for the folder above that."""
+        """Return the folder VOC2012, given itself, VOCdevkit, or the folder above that."""
         if source is not None and not storage.is_folder(source):
             raise LayoutError(f"{source}: there is no such folder; expected {self.source}")
         starts = [source] if source is not None else [".", "data"]
         for start in starts:
-            # The last one: Kaggle's archives hold a folder of their own name.
+            # The last one is for Kaggle's archives, which hold a folder of their own name.
             for below in ("", "VOC2012", "VOCdevkit", "VOCdevkit/VOC2012", storage.name(start)):
                 for folder in self._editions(storage.normal(storage.join(start, below))):
                     if storage.is_folder(storage.join(folder, IMAGES)):
@@ -94,29 +94,29 @@ class Voc(Layout):
         )
 
     def _editions(self, folder: str) -> list[str]:
-        """Return folder, and VOC2012's siblings in it (VOC2007, ...) where it is a VOCdevkit."""
+        """Return a folder, and if it is a VOCdevkit the editions in it (VOC2012, VOC2007, ...)."""
         years = [name for name in storage.names(folder) if re.fullmatch(r"VOC20\d\d", name)]
         return [folder, *(storage.join(folder, year) for year in reversed(years))]
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the names of all lists: train, augmented, val, trainval, test, then others.
 
-        train_aug is one of them also where it has no list but can be made.
+        They include train_aug if it has no list but can be made.
         """
         voc_forms.check(root, self.classes, self.palette)
-        known = ("train", *AUGMENTED, "val", "trainval", *UNLABELLED)
+        order = ("train", *AUGMENTED, "val", "trainval", *UNLABELLED)
         names = lists(storage.join(root, LISTS))
         if not names:
             raise LayoutError(
                 f"{storage.join(root, LISTS)}: found no list, expected train.txt, val.txt or the "
-                f"like, with one id a line{elsewhere(root)}"
+                f"like, with one id per line{elsewhere(root)}"
             )
         if self._augmented(root):
             names.append(AUGMENTED[0])
-        return tuple(sorted(names, key=lambda n: (known.index(n) if n in known else 99, n)))
+        return tuple(sorted(names, key=lambda n: (order.index(n) if n in order else 99, n)))
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
-        """Yield the samples of a list; raise LayoutError with file and line where it is wrong."""
+        """Yield the samples of a list; raise LayoutError with file and line if it is wrong."""
         made = self._augmented(root) if split == AUGMENTED[0] else []
         if made:
             yield from self._made(root, made)
@@ -125,8 +125,8 @@ class Voc(Layout):
         listed = list(entries(path, photos(root)))
         if not listed:
             raise LayoutError(
-                f"{path}: the list is empty, expected one id a line; remove it, or name the others "
-                "with --split"
+                f"{path}: the list is empty, expected one id per line; remove it, or name the "
+                "others with --split"
             )
         auto = self.labels == "auto"
         bare = [entry.key for entry in listed if not auto or entry.label is None]
@@ -142,7 +142,7 @@ class Voc(Layout):
     def _place(self, root: str, split: str, keys: list[str]) -> voc_labels.Place | None:
         """Return the folder of labels and their extension for the keys of a list.
 
-        None where the list may be unlabelled, and no label was found.
+        Return None if the list may be unlabelled and no label was found.
         """
         if self.labels != "auto":
             return voc_labels.named(root, self.labels)
@@ -151,21 +151,21 @@ class Voc(Layout):
             folders = (voc_labels.place(root, kind)[0] for kind in FOLDERS)
             raise LayoutError(
                 f"{storage.join(root, LISTS, split)}.txt: found no label for any listed id, "
-                f"expected {keys[0]}.png in one of {', '.join(folders)} of {root}; is the list one "
-                "of ids, and are the labels there?"
+                f"expected {keys[0]}.png in one of {', '.join(folders)} in {root}; check that the "
+                "list holds ids, and that the labels are there"
             )
         return best
 
     def _augmented(self, root: str) -> list[str]:
-        """Return the ids of train_aug where it has no list and can be made, else none.
+        """Return the ids of train_aug if it has no list and can be made, else none.
 
-        They are VOC's train and all of SBD without VOC's val, sorted. What SBD has is said by
-        its lists, else by the labels that are there.
+        They are VOC's train and all of SBD without VOC's val, sorted. SBD's lists say what SBD
+        has, or else its labels.
         """
-        there, edition = lists(storage.join(root, LISTS)), storage.name(root)
-        if not {"train", "val"} <= {*there} or not {*AUGMENTED}.isdisjoint(there):
+        names, edition = lists(storage.join(root, LISTS)), storage.name(root)
+        if not {"train", "val"} <= {*names} or not {*AUGMENTED}.isdisjoint(names):
             return []
-        if re.fullmatch(r"VOC20\d\d", edition) and edition != EDITION:  # SBD has those of 2012
+        if re.fullmatch(r"VOC20\d\d", edition) and edition != EDITION:  # SBD belongs to 2012
             return []
         added = sbd.listed(root)
         for kind in ("aug", "sbd"):
@@ -181,15 +181,15 @@ class Voc(Layout):
     def _made(self, root: str, keys: list[str]) -> Iterator[Sample]:
         """Yield the samples of train_aug without a list.
 
-        SBD lacks labels of some of VOC's train, so `auto` takes each from where it is; an
-        image that VOC lacks is SBD's.
+        SBD has no labels for some of VOC's train, so `auto` takes each label from where it is.
+        Images missing from VOC come from SBD.
         """
         if self.labels != "auto":
             places = [voc_labels.named(root, self.labels)]
             have = {places[0]: {*keys}}
         else:
             have = {voc_labels.place(root, k): v for k, v in voc_labels.have(root, keys).items()}
-            places = sorted(have, key=lambda place: -len(have[place]))  # of equals the first
+            places = sorted(have, key=lambda place: -len(have[place]))  # the first one if equal
         theirs, ending = sbd.place(root, sbd.IMAGES[0]), sbd.IMAGES[1]
         lent, own = sbd.stems(storage.join(root, theirs), ending), photos(root)
         for key in keys:
@@ -198,22 +198,22 @@ class Voc(Layout):
             yield Sample(key, own.get(key, lost), voc_labels.path(root, place, key))
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find labels without an image; say where labels of a made train_aug are of two folders."""
+        """Find labels without an image, and a train_aug whose labels come from two folders."""
         there = lists(storage.join(root, LISTS))
         if split in there:
-            first = next((one for one in self.splits(root) if one not in UNLABELLED), None)
+            first = next((name for name in self.splits(root) if name not in UNLABELLED), None)
             return self._alone(root, split, samples, there) if split == first else []
         counts = collections.Counter(os.path.dirname(str(sample.label)) for sample in samples)
         (most, _), *others = counts.most_common()
         return [
-            Finding("source", split, f"{count:,} labels are of {folder}, since {most} has none")
+            Finding("source", split, f"{count:,} labels are from {folder}, since {most} has none")
             for folder, count in others
         ]
 
     def _alone(
         self, root: str, split: str, samples: Iterable[Sample], names: list[str]
     ) -> list[Finding]:
-        """Find what in the folder of a split's labels has no image, no list, or is no label.
+        """Find labels without an image or a list, and other files in the folder of labels.
 
         `names` are those of all lists.
         """
@@ -221,7 +221,7 @@ class Voc(Layout):
         ending = os.path.splitext(name)[1]
         own, lent = photos(root), storage.join(root, sbd.place(root, sbd.IMAGES[0]))
         images = {*own, *sbd.stems(lent, sbd.IMAGES[1])}
-        images |= {sample.key for sample in samples}  # whose images are found missing
+        images |= {sample.key for sample in samples}  # their images are reported as missing
         found = []
         for name in storage.names(storage.join(root, folder)):
             path = storage.join(root, folder, name)
@@ -232,20 +232,20 @@ class Voc(Layout):
         labelled = {composed(key) for key in sbd.stems(storage.join(root, folder), ending)}
         rest = (labelled & own.keys()) - {sample.key for sample in samples}
         for name in names if rest else ():
-            with contextlib.suppress(LayoutError):  # a bad list, which is of another split
+            with contextlib.suppress(LayoutError):  # the bad list of another split
                 path = storage.join(root, LISTS, f"{name}.txt")
                 rest -= {entry.key for entry in entries(path, own)}
         rest -= {*self._augmented(root)} if rest else set()
         if rest:
             text = (
                 f"{storage.join(root, folder, min(rest) + ending)}: no list has it, nor "
-                f"{len(rest) - 1:,} more that have image and label"
+                f"{len(rest) - 1:,} more with image and label"
             )
             found.append(Finding("stray", split, text))
         return found
 
     def published(self, root: str) -> Mapping[str, int]:
-        """Return the published list lengths of VOC 2012 and of the augmented list."""
+        """Return the published lengths of VOC 2012's lists and of the augmented list."""
         if storage.name(root) != EDITION:
             return {}
         return {
@@ -256,7 +256,7 @@ class Voc(Layout):
         }
 
     def read(self, data: bytes, path: str) -> "Label":
-        """Return the class indices of a label PNG, or of SBD's MATLAB file."""
+        """Return the class indices in a label PNG or in an SBD MATLAB file."""
         if not data.startswith(b"MATLAB"):
             return super().read(data, path)
         from dsbuild.images import labels

@@ -1,8 +1,8 @@
-"""Trees of VOC's form that are not VOC: those that tell classes of their own.
+"""Recognise trees in the form of VOC that have classes of their own.
 
-labelmap.txt         CVAT's and Datumaro's exports
-class_names.txt      LabelMe's labelme2voc
-classes.txt ...      what people add
+labelmap.txt         exports of CVAT and Datumaro
+class_names.txt      labelme2voc of LabelMe
+classes.txt ...      files that people add
 """
 
 import posixpath
@@ -22,7 +22,7 @@ _VOID = {"void", "ignore", "ignored", "border", "boundary", "unlabeled", "unlabe
 
 
 def check(root: str, classes: Sequence[str], palette: Sequence[RGB]) -> None:
-    """Raise LayoutError where a tree has a file of classes that are not `classes`."""
+    """Raise LayoutError if a tree has a file with other classes than `classes`."""
     for name, is_folder in storage.entries(root):
         if is_folder or name[0] == "." or not _FILE.fullmatch(name):
             continue
@@ -33,28 +33,28 @@ def check(root: str, classes: Sequence[str], palette: Sequence[RGB]) -> None:
                 f"{path}: found the class {other!r}, expected VOC's {len(classes)} in their order; "
                 "this tree has its own: dsbuild pairs SOURCE --images JPEGImages --labels "
                 f"SegmentationClass {option} {posixpath.basename(path)}, or move the file away if "
-                "it is not of these labels"
+                "it does not belong to these labels"
             )
 
 
 def _other(path: str, classes: Sequence[str], palette: Sequence[RGB]) -> tuple[str, str | None]:
-    """Return the option for a file of classes, and its first class that is not the layout's."""
+    """Return the option for a file of classes, and its first class unknown to the layout."""
     plain = [_plain(name) for name in classes]
     try:
         colours = read_colours(path)
     except (LayoutError, PlanError):
         colours = ()
     for name, *rgb in colours:
-        known = _plain(name) in plain and palette[plain.index(_plain(name))] == tuple(rgb)
-        if not known and _plain(name) not in _VOID:
+        same = _plain(name) in plain and palette[plain.index(_plain(name))] == tuple(rgb)
+        if not same and _plain(name) not in _VOID:
             return "--colormap", name
     if colours:
         return "--colormap", None
     try:
         names = read_names(path)
     except (LayoutError, PlanError):
-        found = [re.split(r"[,;:\t{\[\]}\"'|]", line.strip(" -\"'{["))[0] for line in lines(path)]
-        other = [name for name in found if _plain(name) and _plain(name) not in {*plain, *_VOID}]
+        words = [re.split(r"[,;:\t{\[\]}\"'|]", line.strip(" -\"'{["))[0] for line in lines(path)]
+        other = [name for name in words if _plain(name) and _plain(name) not in {*plain, *_VOID}]
         return "--classes", other[0] if other else None
     own = [name for name in names if _plain(name) not in _VOID]
     pairs = zip(own, [*plain, *own], strict=False)

@@ -1,4 +1,4 @@
-"""The lists of a VOC tree: one id a line, or the paths of image and label."""
+"""Read the lists of a VOC tree: one id per line, or the paths of image and label."""
 
 import os
 import posixpath
@@ -14,60 +14,60 @@ from dsbuild.layouts.texts import numbered
 
 IMAGES = "JPEGImages"
 LISTS = "ImageSets/Segmentation"
-_UNTOLD = re.compile("[\udc80-\udcff]")  # bytes of a name that are no UTF-8
+_ESCAPED = re.compile("[\udc80-\udcff]")  # bytes in a name that are not UTF-8
 
 
 def photos(root: str) -> dict[str, str]:
-    """Return id -> path of the images; of two of one id the JPEG that VOC has.
+    """Return id -> path of the images; if two share an id, the .jpg that VOC has.
 
-    Raises LayoutError where two others have one id.
+    Raises LayoutError if two others share an id.
     """
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for name in storage.names(storage.join(root, IMAGES)):
         key, ending = posixpath.splitext(name)
         if not is_picture(name):
             continue
         key, path = composed(key), f"{IMAGES}/{name}"
-        if key not in found or ending == ".jpg":
-            found[key] = path
-        elif not found[key].endswith(".jpg"):
+        if key not in paths or ending == ".jpg":
+            paths[key] = path
+        elif not paths[key].endswith(".jpg"):
             raise LayoutError(
-                f"{storage.join(root, path)}: found {found[key]} of the same id, expected one "
-                "image an id; remove one of them"
+                f"{storage.join(root, path)}: found {paths[key]} with the same id, expected one "
+                "image per id; remove one of them"
             )
-    return found
+    return paths
 
 
 def entries(path: str, there: Mapping[str, str]) -> Iterator[Sample]:
-    """Yield a list's lines: an id, or `/JPEGImages/x.jpg /SegmentationClassAug/x.png`.
+    """Yield the samples in a list of ids, or of `/JPEGImages/x.jpg /SegmentationClassAug/x.png`.
 
-    `there` are the images by id, under whatever extension.
+    `there` maps ids to images, with whatever extension.
     """
     seen: dict[str, int] = {}
-    known = {key: key for key in there}
+    names = {key: key for key in there}
     for number, line in numbered(path, escaped=True):
         entry = Sample(line, there[line], None) if line in there else None
         if entry is None:
-            entry = _entry(f"{path}, line {number}", line, there, known)
+            entry = _entry(f"{path}, line {number}", line, there, names)
         if entry.key in seen:
             raise LayoutError(
                 f"{path}, line {number}: found {entry.key!r} again, which line {seen[entry.key]} "
-                "lists already; remove one"
+                "already lists; remove one of them"
             )
         seen[entry.key] = number
         yield entry
 
 
-def _entry(where: str, line: str, there: Mapping[str, str], known: Mapping[str, str]) -> Sample:
-    """Return the sample of a line that is more than the id of an image, or less."""
-    found = written.divided(line, known, IMAGES)
-    key, image, label = _known(where, line, there, *found) if found else _unknown(where, line)
+def _entry(where: str, line: str, there: Mapping[str, str], names: Mapping[str, str]) -> Sample:
+    """Return the sample of a line that is not just the id of an image."""
+    parts = written.divided(line, names, IMAGES)
+    key, image, label = _known(where, line, there, *parts) if parts else _unknown(where, line)
     for name in (key, image, *label):
-        plain = _UNTOLD.sub("", name).isprintable()
+        plain = _ESCAPED.sub("", name).isprintable()
         if name.startswith("/") or ".." in name.split("/") or not plain:
             raise LayoutError(
                 f"{where}: found {line!r}, which leads out of the data set; expected "
-                "plain ids, without '..', a leading '/' or control characters"
+                "plain ids without '..', a leading '/' or control characters"
             )
     return Sample(key, image, label[0] if label else None)
 
@@ -83,7 +83,7 @@ def _known(
 
 
 def _unknown(where: str, line: str) -> tuple[str, str, list[str]]:
-    """Return key, image and label of a line whose image is not in the tree, or not by its id."""
+    """Return key, image and label of a line whose image is not in the tree."""
     image, *label = line.split()
     if len(label) > 1 or (label and "/" not in label[0]):
         raise _strange(where, line)
@@ -98,7 +98,7 @@ def _of_one_name(where: str, key: str, image: str, label: list[str]) -> list[str
     if label and composed(os.path.splitext(os.path.basename(label[0]))[0]) != composed(key):
         raise LayoutError(
             f"{where}: found the label {label[0]!r} beside the image {image!r}, expected "
-            "one of the same name"
+            "a label with the same name"
         )
     return label
 
@@ -106,16 +106,16 @@ def _of_one_name(where: str, key: str, image: str, label: list[str]) -> list[str
 def _strange(where: str, line: str) -> LayoutError:
     return LayoutError(
         f"{where}: found {line!r}, expected an id, or the paths of image and label; correct it, or "
-        "name the other lists with --split"
+        "name the other splits with --split"
     )
 
 
 def elsewhere(root: str) -> str:
-    """Return where else there are lists, as the end of a message; nothing where there are none."""
+    """Return the end of a message that says where else there are lists; "" if there are none."""
     inner = folders(root, "ImageSets")
     for place in ("", "ImageSets", *(f"ImageSets/{name}" for name in inner)):
         folder = storage.join(root, place) if place else root
-        found = lists(folder)
-        if found:
-            return f"; found {storage.join(folder, found[0])}.txt: move the lists that are meant"
+        names = lists(folder)
+        if names:
+            return f"; found {storage.join(folder, names[0])}.txt: move the lists here"
     return ""

@@ -1,10 +1,10 @@
-"""Lists of samples as people and their tools write them.
+"""Read lists of samples as people and their tools write them.
 
     <split>.txt              lines `<stem>`, `<path>.jpg`, or `<image> <label>`
 
-A path is relative to SOURCE or to the folder of images, with any slashes; blanks, commas,
-semicolons or tabs divide image and label; names may be quoted. They lie in SOURCE, in ImageSets as
-those of VOC do, or in any folder beside that of the images.
+A path is relative to SOURCE or to the folder of images, with any slashes. Blanks, commas,
+semicolons or tabs separate image and label; names may be quoted. Lists are in SOURCE, in ImageSets
+as in VOC, or in any folder beside that of the images.
 """
 
 import posixpath
@@ -19,10 +19,12 @@ from dsbuild.layouts.texts import numbered
 
 _SETS = ("ImageSets/Segmentation", "ImageSets/Main", "ImageSets")  # the first that has a list
 OTHERS = "or name the other splits with --split"
-# Tables in which a division may be written that is not read.
-_TABLES = (".csv", ".tsv", ".lst", ".list", ".json", ".jsonl", ".yaml", ".yml", ".xml", ".npy")
-_TABLES += (".xlsx", ".xls", ".mat", ".pkl", ".parquet", ".ini", ".names", ".data", ".text", ".dat")
-_HEAD = 1 << 22  # bytes of a table that are looked at
+# Tables that may hold a division; they are not read but refused.
+_TABLES = frozenset(
+    ".csv .tsv .lst .list .json .jsonl .yaml .yml .xml .npy .xlsx .xls .mat .pkl .parquet .ini "
+    ".names .data .text .dat".split()
+)
+_HEAD = 1 << 22  # bytes of a table that are examined
 _SPACE = re.compile(r"[\s,;|@]+")
 _WORD = re.compile(r"[\s,;:|@=()\[\]{}<>]+")
 _ROLES = {"train", "training", "val", "valid", "validation", "test", "testing", "dev"}
@@ -32,23 +34,23 @@ Index = Callable[[str], Mapping[str, str]]
 
 
 def cleaned(name: str) -> str:
-    """Return a path without quotes, with forward slashes, none of them at its ends."""
+    """Return a path without quotes, with forward slashes between names only."""
     return composed(name.strip().strip(_QUOTES).replace("\\", "/").removeprefix("./").strip("/"))
 
 
 def named(text: str, names: Mapping[str, str], images: str) -> str | None:
     """Return the key that a text names: a stem, or a path with or without extension."""
     path = cleaned(text)
-    # What is above the folder of images may be that of another machine.
-    for one in (path, f"/{path}".rpartition(f"/{images}/")[2]):
-        for name in (one, posixpath.splitext(one)[0] if is_picture(one) else one):
+    # The path above the folder of images may be that of another machine.
+    for below in (path, f"/{path}".rpartition(f"/{images}/")[2]):
+        for name in (below, posixpath.splitext(below)[0] if is_picture(below) else below):
             if name in names:
                 return names[name]
     return None
 
 
 def divided(line: str, names: Mapping[str, str], images: str) -> tuple[str, str] | None:
-    """Return the key that a line names and what follows it, a label or nothing; None if none."""
+    """Return the key that a line names, and the label after it or ""; None if it names no key."""
     key = named(line, names, images)
     if key is not None:
         return key, ""
@@ -64,8 +66,8 @@ def lists(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return split -> path of the lists that name images, and split -> why others are refused.
 
-    They are looked for in all folders of root but `images` and those to `skip`. Raises
-    LayoutError where two lists are called alike.
+    Lists are searched in all folders of root except `images` and those in `skip`. Raises
+    LayoutError if two lists have the same name.
     """
     names: Mapping[str, str] | None = None
     found: dict[str, str] = {}
@@ -77,7 +79,7 @@ def lists(
             if any(divided(line, names, images) for _, line in rows):
                 if split in found:
                     raise LayoutError(
-                        f"{path}: found {found[split]}, which is a list of the same name, expected "
+                        f"{path}: found {found[split]}, a list with the same name, expected only "
                         "one; remove one of them"
                     )
                 found[split] = path
@@ -85,14 +87,14 @@ def lists(
             if role(split):
                 what = f"line {rows[0][0]}: found {rows[0][1]!r}" if rows else "the list is empty"
                 refused[split] = (
-                    f"{path}{', ' if rows else ': '}{what}, expected images of {images or 'SOURCE'}"
-                    f", one a line, such as a/7 or a/7.jpg; correct it, move it away, {OTHERS}"
+                    f"{path}{', ' if rows else ': '}{what}; expected images in {images or 'SOURCE'}"
+                    f", one per line, like a/7 or a/7.jpg; correct it, move it away, {OTHERS}"
                 )
                 continue
         reason = _division(path, split, names)
         if reason:
             refused[split] = (
-                f"{path}: found {reason}, expected a list such as train.txt, one image a line; "
+                f"{path}: found {reason}; expected a list like train.txt with one image per line; "
                 f"write such lists, or move it out of {root}"
             )
     if not found:
@@ -101,46 +103,57 @@ def lists(
 
 
 def _candidates(root: str, skip: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield path, name without extension, and extension of what may be a list.
+    """Yield path, name without extension, and extension of files that may be lists.
 
-    In folders of any name a list is one that is called as a split is.
+    In folders other than root and ImageSets only files with the name of a split may be.
     """
-    sets = [one for one in _SETS if storage.names(storage.join(root, one))]
-    sets = [one for one in sets if any(n.endswith(".txt") for n in storage.names(f"{root}/{one}"))]
-    others = [one for one in folders(root) if one not in skip and one != "ImageSets"]
+    sets = [name for name in _SETS if storage.names(storage.join(root, name))]
+    sets = [
+        name for name in sets if any(_is_text(file) for file in storage.names(f"{root}/{name}"))
+    ]
+    others = [name for name in folders(root) if name not in skip and name != "ImageSets"]
     for place in ("", *sets[:1], *others):
         folder = storage.join(root, place) if place else root
         for name, is_folder in storage.entries(folder):
             split, ending = posixpath.splitext(name)
-            known = ending.lower() == ".txt" or (not place and ending.lower() in _TABLES)
-            if known and not is_folder and name[0] != "." and (place not in others or role(split)):
+            readable = ending.lower() == ".txt" or (not place and ending.lower() in _TABLES)
+            if (
+                readable
+                and not is_folder
+                and name[0] != "."
+                and (place not in others or role(split))
+            ):
                 yield storage.join(folder, name), split, ending.lower()
 
 
-def _division(path: str, split: str, names: Mapping[str, str]) -> str | None:
-    """Return what tells that a table divides the images into splits, or None.
+def _is_text(name: str) -> bool:
+    return name.endswith(".txt")
 
-    It names images, and is called as a split is, or names two splits.
+
+def _division(path: str, split: str, names: Mapping[str, str]) -> str | None:
+    """Return what shows that a table divides the images into splits, or None.
+
+    Such a table names images, and has the name of a split or names two splits.
     """
     text = storage.read_part(path, 0, _HEAD).replace(b"\0", b"").decode("utf-8", "replace")
     words = {cleaned(word) for word in _WORD.split(text)}
     stems = {posixpath.splitext(word)[0] if is_picture(word) else word for word in words if word}
-    known = {posixpath.basename(stem) for stem in stems} & {posixpath.basename(n) for n in names}
-    if len(known) < min(2, len(names)):  # one may be a number that is there by chance
+    named = {posixpath.basename(stem) for stem in stems} & {posixpath.basename(n) for n in names}
+    if len(named) < min(2, len(names)):  # a single one may be a number by chance
         return None
     if role(split):
-        return "a table of images that is called as a split is"
+        return "a table of images with the name of a split"
     roles = {role(word.lower()) for word in words if word.lower() in _ROLES}
     return "a division of images into splits" if len(roles) > 1 else None
 
 
 def _above(root: str, images: str, index: Index) -> dict[str, str]:
-    """Return split -> why, of lists beside root that name its images."""
+    """Return split -> why it is refused, for lists beside root that name its images."""
     folder = storage.normal(storage.join(root, ".."))
     try:
         there = storage.names(folder)
     except DeniedError:
-        return {}  # what lies above need not be ours to see
+        return {}  # the folder above may be closed to us
     refused = {}
     for name in there:
         split, ending = posixpath.splitext(name)
@@ -154,27 +167,28 @@ def _above(root: str, images: str, index: Index) -> dict[str, str]:
         except (LayoutError, NoFileError, DeniedError):
             continue
         if any(divided(line, {**names, **below}, images) for _, line in rows[:100]):
-            refused[split] = f"{path}: found a list of images of {root}; move it there, {OTHERS}"
+            refused[split] = f"{path}: found a list of images in {root}; move it there, {OTHERS}"
     return refused
 
 
 def agrees(root: str, split: str, folder: str, index: Index) -> bool:
-    """Tell whether a split's list names all images of its folder, and no other."""
+    """Tell whether the list of a split names exactly the images in its folder."""
     names = index(folder)
     for path, name, ending in _candidates(root, ()):
         if name == split and ending == ".txt":
-            found = [divided(line, names, folder) for _, line in numbered(path, escaped=True)]
-            return None not in found and {key for key, _ in found} == {*names.values()}
+            rows = [divided(line, names, folder) for _, line in numbered(path, escaped=True)]
+            listed = [row[0] for row in rows if row is not None]
+            return len(listed) == len(rows) and {*listed} == {*names.values()}
     return False
 
 
 def entries(
     path: str, names: Mapping[str, str], images: str, root: str, labels: str
 ) -> Iterator[tuple[str, str | None]]:
-    """Yield key and label of a list's lines; no label where the line names none.
+    """Yield key and label, or None, for each line of a list.
 
-    A line that names no image is its own key: its image is missing. Raises LayoutError with
-    the line where what follows an image is no label.
+    A line that names no image is its own key: its image is missing. Raises LayoutError, with the
+    line, if something other than a label follows an image.
     """
     for number, line in numbered(path, escaped=True):
         key, label = divided(line, names, images) or (cleaned(line), "")
@@ -186,8 +200,8 @@ def _label(root: str, labels: str, label: str, where: str) -> str:
     name = cleaned(label)
     if ".." in name.split("/") or not is_picture(name):
         raise LayoutError(
-            f"{where}: found {label!r} behind an image, expected nothing, or the path of its label "
+            f"{where}: found {label!r} after an image, expected nothing, or the path of its label "
             f"below {root}; correct the line"
         )
     places = (name, posixpath.join(labels, name))
-    return next((one for one in places if storage.stamp(storage.join(root, one))), name)
+    return next((place for place in places if storage.stamp(storage.join(root, place))), name)

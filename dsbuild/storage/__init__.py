@@ -1,4 +1,4 @@
-"""The one door to files: list, read, write whole, lock; by local path, or by URL."""
+"""All access to files, by local path or URL: list, read, write atomically, lock."""
 
 from dsbuild.storage.files import (
     LARGEST,

@@ -1,13 +1,12 @@
-"""Local files that appear under their names whole, or not at all: by rename, after fsync.
+"""Write local files that appear under their final names only when complete: fsync, then rename.
 
-Until then a file bears a temporary name in its own folder, and is locked by the process that
-writes it: a temporary file whose lock is free was left by one that was killed, on whichever
-host, and is removed by the next process that writes into the folder.
+Until then a file has a temporary name in its own folder and is locked by the process that writes
+it. A temporary file whose lock is free was left by a killed process, on whatever host; the next
+process that writes to the folder removes it.
 """
 
 import contextlib
 import errno
-import fcntl
 import functools
 import os
 import re
@@ -17,15 +16,16 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
+from dsbuild.storage import flock
 
-TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
-# A path that leads to no file: missing, below a file, a link to itself, too long a name.
+TEMPORARY = ".dsbuild-"  # how names of unfinished files start
+# Errors for a path that leads to nothing: missing, below a file, a link to itself, too long.
 NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _NAME = re.compile(rf"{re.escape(TEMPORARY)}.+-\d+-[0-9a-f]{{8}}", re.DOTALL)
-_REMOVE = {stat.S_IFREG: os.unlink, stat.S_IFDIR: shutil.rmtree}
-_FOLDERS = 1024  # of which it is known that they were swept
+_REMOVE: dict[int, Callable[[str], object]] = {stat.S_IFREG: os.unlink, stat.S_IFDIR: shutil.rmtree}
+_FOLDERS = 1024  # remembered as swept
 _AGAIN = "run the same command again"
-_ROOM, _OTHER = f"make room, and {_AGAIN}", "choose a folder that can be written"
+_ROOM, _OTHER = f"make room, and {_AGAIN}", "choose a folder that can be written to"
 _REMEDIES = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
@@ -35,42 +35,43 @@ _REMEDIES = {
     errno.ENOTDIR: _OTHER,
     errno.EPERM: _OTHER,
     errno.EROFS: _OTHER,
-    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose another folder",
-    errno.EISDIR: "move the folder that has this name, or choose another one",
-    errno.EMFILE: f"raise the limit of open files (ulimit -n), and {_AGAIN}",
+    errno.EFBIG: "raise the limit on file size (ulimit -f), or choose another folder",
+    errno.EISDIR: "move the folder with this name, or choose another name",
+    errno.EMFILE: f"raise the limit on open files (ulimit -n), and {_AGAIN}",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOTEMPTY: _AGAIN,
 }
 
 
 class _File(NamedTuple):
-    """Which file one is, whatever its name."""
+    """The identity of a file, whatever its name."""
 
     device: int
     number: int
 
 
 def remedy(error: OSError) -> str:
-    """Return what to do about an error of the system; the same command only where that helps."""
-    return _REMEDIES.get(error.errno, f"look after the disk, and {_AGAIN}")
+    """Return what to do about a system error; suggest the same command only if that helps."""
+    return _REMEDIES.get(error.errno or 0, f"check the disk, and {_AGAIN}")
 
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name whole, or not at all.
+    """Write a file that appears under its name when complete, or not at all.
 
-    The file is synced, renamed, and its folder synced when the block ends; a
-    block that raises leaves nothing behind. An OSError of the system (disk full,
-    no permission) becomes a StorageError that names the path.
+    When the block ends, the file is synced and renamed, and its folder synced. A block that
+    raises leaves nothing behind. An OSError (disk full, no permission) becomes a StorageError
+    that names the path.
     """
-    # Larger parts, such as records, go past the buffer uncopied.
+    # Larger parts, such as records, bypass the buffer.
     with placing(path) as temporary, open(temporary, "wb", buffering=1 << 14) as file:
         yield file
 
 
 @contextlib.contextmanager
 def placing(path: str) -> Iterator[str]:
-    """Give a temporary name to a writer that opens files itself; else as `writing`."""
+    """Give a temporary name to a writer that opens files itself; otherwise like `writing`."""
+    flock.require()
     folder, name = os.path.split(path)
     folder, made = folder or ".", None
     try:
@@ -100,29 +101,30 @@ def move(path: str, to: str) -> None:
 def gone(path: str) -> bool:
     """Tell whether a path is known to lead to nothing, not even a link."""
     try:
-        return _found(path) is None
+        return _status(path) is None
     except OSError:
         return False
 
 
 def _failed(path: str, error: OSError, made: _File | None) -> StorageError:
-    """Return an error that says what is found under a name; `made` was to be there."""
+    """Return an error that says what now has the name that `made` was to get."""
     try:
-        found = _found(path)
-        left = "nothing was left" if found is None else f"an earlier {_kind(found)} stands"
-        left += " under this name"
-        if found is not None and _which(found) == made:
+        status = _status(path)
+        left = "nothing was left under this name"
+        if status is not None:
+            left = f"an earlier {_kind(status)} still has this name"
+        if status is not None and _which(status) == made:
             return StorageError(
-                f"{path}: was written, but may not outlast a power cut: {error.strerror}; "
+                f"{path}: was written, but may not survive a power cut: {error.strerror}; "
                 f"{remedy(error)}"
             )
     except OSError:
-        left = "what stands under this name cannot be told"
+        left = "it is unknown what has this name"
     return StorageError(f"{path}: cannot be written: {error.strerror}; {left}; {remedy(error)}")
 
 
-def _found(path: str) -> os.stat_result | None:
-    """Return the status of what a path leads to, links not followed; None where that is nothing."""
+def _status(path: str) -> os.stat_result | None:
+    """Return the status of a path, links not followed; None if it leads to nothing."""
     try:
         return os.lstat(path)
     except OSError as error:
@@ -151,7 +153,8 @@ def _sync(path: str) -> _File:
 
 @contextlib.contextmanager
 def room(folder: str) -> Iterator[str]:
-    """Give a temporary folder in a folder; it is removed when the block ends, as files are."""
+    """Give a temporary folder in a folder; it is removed when the block ends."""
+    flock.require()
     with contextlib.ExitStack() as stack:
         try:
             os.makedirs(folder, exist_ok=True)
@@ -167,7 +170,7 @@ def room(folder: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _temporary(folder: str, name: str) -> Iterator[str]:
-    """Give the path of a new temporary file; where a block raises, it goes."""
+    """Give the path of a new temporary file; remove it if the block raises."""
     with _locked(folder, name, _create_file) as made:
         try:
             yield made
@@ -179,15 +182,15 @@ def _temporary(folder: str, name: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _locked(folder: str, name: str, create: Callable[[str], int]) -> Iterator[str]:
-    """Give a temporary path that `create` made, and this process has locked."""
+    """Give a temporary path that `create` made and this process locked."""
     handle = None
-    while handle is None:  # each other process sweeps a folder once
+    while handle is None:  # it ends: every other process sweeps a folder once
         made = os.path.join(folder, f"{TEMPORARY}{name}-{os.getpid()}-{os.urandom(4).hex()}")
         handle = _lock(made, create(made))
     try:
         yield made
     finally:
-        with contextlib.suppress(OSError):  # what was synced is written
+        with contextlib.suppress(OSError):  # synced data is written
             os.close(handle)
 
 
@@ -201,13 +204,13 @@ def _create_folder(path: str) -> int:
 
 
 def _lock(path: str, handle: int) -> int | None:
-    """Lock what was created, and return its handle; None where it was swept meanwhile."""
+    """Lock a new file or folder, and return its handle; None if it was swept meanwhile."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock.lock(handle)
     except BlockingIOError:
         os.close(handle)
         return None
-    except OSError:  # a file system without locks, on which none is free either
+    except OSError:  # a file system without locks: no other process can lock it and sweep it
         return handle
     if gone(path):
         os.close(handle)
@@ -217,22 +220,22 @@ def _lock(path: str, handle: int) -> int | None:
 
 @functools.lru_cache(_FOLDERS)
 def _sweep_once(folder: str) -> None:
-    """Remove what killed processes left half-written in a folder; once in each process."""
-    with contextlib.suppress(OSError), os.scandir(folder) as found:
-        for name in [entry.name for entry in found if _NAME.fullmatch(entry.name)]:
+    """Remove unfinished files of killed processes in a folder; once per process."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for name in [entry.name for entry in entries if _NAME.fullmatch(entry.name)]:
             with contextlib.suppress(OSError):
                 _remove_dead(os.path.join(folder, name))
 
 
 def _remove_dead(path: str) -> None:
-    """Remove a temporary file, unless a living process has it locked; raise OSError then."""
+    """Remove a temporary file; raise OSError if a living process has it locked."""
     kind = stat.S_IFMT(os.lstat(path).st_mode)
     if kind not in _REMOVE:
         return
-    mode = os.O_RDONLY if kind == stat.S_IFDIR else os.O_RDWR  # as NFS wants it for a lock
+    mode = os.O_RDONLY if kind == stat.S_IFDIR else os.O_RDWR  # NFS requires this for a lock
     handle = os.open(path, mode | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock.lock(handle)
         _REMOVE[kind](path)
     finally:
         os.close(handle)

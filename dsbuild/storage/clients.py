@@ -1,6 +1,6 @@
-"""Object stores by scheme and bucket: opened once, patient, silent about secrets.
+"""Open object stores by scheme and bucket, once each; retry requests; keep secrets out of errors.
 
-Credentials, endpoints and regions come from the environment, by the names that obstore
+Credentials, endpoints and regions come from the environment, under the names that obstore
 knows: AWS_*, GOOGLE_*, AZURE_*.
 """
 
@@ -13,7 +13,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError
 from dsbuild.storage import forks, patience, troubles, urls
@@ -21,8 +21,10 @@ from dsbuild.storage.patience import SECONDS as SECONDS
 from dsbuild.storage.troubles import Passes
 from dsbuild.storage.troubles import told as told
 
-_STALL = 20.0  # seconds without a byte, after which a request is given up and made again
-_ALL = "1h"  # that no request outlives, however slowly it goes on
+Answer = TypeVar("Answer")
+
+_STALL = 20.0  # seconds without a byte after which a request is abandoned and repeated
+_ALL = "1h"  # the limit for a whole request, however slow
 _ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT"),
     "az": ("AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT"),
@@ -36,9 +38,9 @@ _IN_HEADERS = {
 
 
 def library() -> Any:
-    """Return obstore, imported here only, so that local paths never wait for it.
+    """Return obstore, imported only here, so that local paths never wait for it.
 
-    Raises StorageError in a process forked after that import, where obstore would hang.
+    Raises StorageError in a process that was forked after that import: obstore would hang there.
     """
     if forks.cut():
         raise StorageError(forks.REFUSED)
@@ -55,18 +57,18 @@ def library() -> Any:
 
 
 def stall() -> float:
-    """Return after how many seconds without a byte a request is made again.
+    """Return after how many seconds without a byte a request is repeated.
 
-    Less than the budget, or one request that is never answered would spend it.
+    This is less than the budget, or one request without an answer would spend all of it.
     """
     return min(_STALL, max(1.0, patience.seconds() / 3))
 
 
 def at(url: str, limit: float | None = None) -> tuple[Any, str]:
-    """Return the store that a URL leads to, and the key in it.
+    """Return the store of a URL, and the key in it.
 
-    `limit` is for how many seconds its requests may hear nothing, `stall` by default. While a
-    body is sent nothing is heard, so that is to be as long as this may take.
+    `limit` is how many seconds its requests wait without a byte, by default `stall`. Sending a
+    body counts as waiting, so `limit` has to cover the time that this may take.
     """
     place = urls.split(url)
     if forks.cut():
@@ -78,35 +80,35 @@ def at(url: str, limit: float | None = None) -> tuple[Any, str]:
 
 @functools.cache
 def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
-    """Return a store, the same one as long as this process lives."""
+    """Return a store, the same one for the life of this process."""
     kinds = library().store
     if scheme == "memory":
         if multiprocessing.parent_process() is not None:
             raise StorageError(
-                f"memory://{bucket}: lies in the memory of one process, and this is a worker of "
-                "it; use --workers 1"
+                f"memory://{bucket}: is in the memory of another process, which started this "
+                "worker; use --workers 1"
             )
         return kinds.MemoryStore()
     _check_environment(scheme)
-    # obstore itself bridges short troubles only, so that a listing of many pages, and for longer
-    # an upload of many parts, need not begin anew for one of them; `ask` has the patience.
+    # obstore itself only retries through short outages, so that a long listing need not restart
+    # for one failed page, nor (with a longer limit) an upload for one part. `ask` does the rest.
     bridged = patience.seconds() / 4 if limit > stall() else limit / 10
     retries = {
         "max_retries": 1000,
         "retry_timeout": timedelta(seconds=bridged),
         "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=1)},
     }
-    # Not as client_options, which would replace those of the environment, AWS_ALLOW_HTTP say.
+    # Not client_options: they would replace those from the environment, such as AWS_ALLOW_HTTP.
     config = {
         "timeout": _ALL,
         "read_timeout": f"{limit * 1000:.0f}ms",
         "connect_timeout": f"{min(limit, 5) * 1000:.0f}ms",
     }
     emulator = os.environ.get("STORAGE_EMULATOR_HOST") if scheme == "gs" else None
-    if emulator:  # as Google's own clients understand it
+    if emulator:  # read as Google's own clients read it
         base = emulator if "://" in emulator else f"http://{emulator}"
-        key = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
-        key |= {"gcs_base_url": base, "disable_oauth": True}
+        blank = dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
+        key = {**blank, "gcs_base_url": base, "disable_oauth": True}
         config |= {"service_account_key": json.dumps(key), "allow_http": "true"}
     kind = {"gs": kinds.GCSStore, "s3": kinds.S3Store, "az": kinds.AzureStore}[scheme]
     with errors(f"{scheme}://{bucket}", "opened"):
@@ -114,20 +116,20 @@ def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
 
 
 def _check_environment(scheme: str) -> None:
-    """Raise StorageError for what obstore would not refuse, but break down at."""
+    """Raise StorageError for variables that make obstore fail without a message."""
     for name in _ENDPOINTS[scheme]:
         value = os.environ.get(name, "")
         if value and not (
             _is_endpoint(value) or (scheme == "gs" and _is_endpoint(f"http://{value}"))
         ):
             raise StorageError(
-                f"{name}: found no URL of a host, expected one such as https://HOST:9000"
+                f"{name}: this is not the URL of a host; expected something like https://HOST:9000"
             )
     for name in _IN_HEADERS[scheme]:
         if not _is_plain(os.environ.get(name, "")):
             raise StorageError(
-                f"{name}: found a blank, a line break or a character beyond ASCII in it, expected "
-                "none; set it anew"
+                f"{name}: found a blank, a line break or a character beyond ASCII, expected none; "
+                "set it again"
             )
 
 
@@ -146,9 +148,9 @@ def _is_endpoint(value: str) -> bool:
 
 @contextlib.contextmanager
 def errors(url: str, done: str) -> Iterator[None]:
-    """Turn what obstore raises into a StorageError: where, what cannot be done, why, what to do.
+    """Turn obstore's errors into a StorageError: where, what failed, why, what to do.
 
-    The chain is cut, so that nothing of obstore's text is shown.
+    The chain of exceptions is cut, so that none of obstore's text is shown.
     """
     try:
         yield
@@ -159,20 +161,22 @@ def errors(url: str, done: str) -> Iterator[None]:
             raise NoFileError(f"{url}: there is no such file") from None
         raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
     except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
-        known = library().exceptions
-        denied = isinstance(error, known.PermissionDeniedError | known.UnauthenticatedError)
+        kinds = library().exceptions
+        denied = isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError)
         kind = DeniedError if denied else StorageError
         raise kind(f"{url}: cannot be {done}: {told(error)}") from None
 
 
 def tries(url: str, budget: float | None = None) -> patience.Tries:
-    """Return the tries of a request; `budget` is in seconds, the user's by default."""
+    """Return the tries of a request; `budget` is in seconds, by default the user's."""
     place = urls.split(url)
     return patience.Tries(f"{place.scheme}://{place.bucket}", budget)
 
 
-def ask(url: str, done: str, call: Callable[[], Any], trying: patience.Tries | None = None) -> Any:
-    """Return call(), tried again while a trouble lasts that passes, until `trying` ends it.
+def ask(
+    url: str, done: str, call: Callable[[], Answer], trying: patience.Tries | None = None
+) -> Answer:
+    """Return call(), repeated during temporary failures until `trying` gives up.
 
     Raises as `errors` does.
     """
@@ -198,10 +202,10 @@ def ask(url: str, done: str, call: Callable[[], Any], trying: patience.Tries | N
 
 
 def _spent(error: Exception, trying: patience.Tries) -> str:
-    """Say what was tried for how long, and how to have it tried for longer."""
+    """Say what failed and for how long, and how to make it wait longer."""
     more = min(patience.MOST, round(5 * patience.seconds()))
     return (
         f"{troubles.said(error)}, tried for {trying.tried:.0f} s; "
-        f"{troubles.AGAIN}, with {patience.OPTION} {more} (or {patience.SECONDS}={more}) if it "
-        "is to wait for longer"
+        f"{troubles.AGAIN}, with {patience.OPTION} {more} (or {patience.SECONDS}={more}) to wait "
+        "longer"
     )

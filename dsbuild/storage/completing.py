@@ -1,8 +1,8 @@
-"""Uploads in parts under a lock: completed only where it still is held when all parts are there.
+"""Upload in parts under a lock, and complete the upload only if the lock is still held.
 
-An upload is completed by obstore, without a word before. So its last part is a few bytes, which
-are held back until the store took all others, and the lock was looked at: a builder that is
-stopped while it sends a large file, and taken over, does not complete it when it goes on.
+obstore completes an upload without asking first. So the last part is only a few bytes, held back
+until the store has all other parts and the lock was checked. A builder that is suspended during a
+large upload and loses its lock does not complete the upload when it resumes.
 """
 
 import contextlib
@@ -11,22 +11,32 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from dsbuild.errors import DsbuildError
 from dsbuild.storage import fencing
 from dsbuild.storage.fencing import Hold
 
-_LEAST = 5 << 20  # bytes of a part but the last, which S3 and Google's store want
-_SHORT, _LONG = 0.005, 60.0  # seconds between looks whether parts were taken, and of no news
+_LEAST = 5 << 20  # bytes that S3 and Google's store require of each part but the last
+_SHORT, _LONG = 0.005, 60.0  # seconds between checks for taken parts, and without any news
+
+
+class Readable(Protocol):
+    """A file that can be sent."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Set the offset of the next byte, and return it."""
 
 
 @contextlib.contextmanager
-def uploading(url: str, file: BinaryIO, part: int) -> Iterator[tuple[Any, int]]:
-    """Give what obstore shall send in parts, and the size of these; raise LostLease.
+def uploading(url: str, file: Readable, part: int) -> Iterator[tuple[Any, int]]:
+    """Give the object that obstore sends in parts, and the size of a part; raise LostLease.
 
-    Under a lock that is the file's parts, the last of which, a few bytes, is given when the store
-    took all others and the lock still is ours: before it, nothing is complete.
+    Under a lock it yields the parts of the file. The last one, a few bytes, is yielded when the
+    store has taken all others and the lock is still ours; without it the upload is incomplete.
     """
     hold = fencing.over(url)
     if hold is None:
@@ -44,7 +54,7 @@ def uploading(url: str, file: BinaryIO, part: int) -> Iterator[tuple[Any, int]]:
 
 
 def part_size(size: int, part: int) -> int:
-    """Return the size of parts of about `part` bytes, of which a file has some and a few bytes.
+    """Return a size of about `part` bytes that divides a file into parts and a few bytes.
 
     >>> part_size(100_000_001, 8 << 20)
     8333333
@@ -56,15 +66,15 @@ def part_size(size: int, part: int) -> int:
 
 
 class _Part(bytearray):
-    """Bytes that are let go, as is seen by a weak reference, when the store took them."""
+    """Bytes of a part; a weak reference shows when the store has taken and released them."""
 
 
 class _Parts:
-    """The parts of a file, each given only while a lock is held, the last after all others."""
+    """The parts of a file, given only while a lock is held, the last one after all others."""
 
-    def __init__(self, hold: Hold, file: BinaryIO, size: int):
+    def __init__(self, hold: Hold, file: Readable, size: int):
         self._hold, self._file, self._size = hold, file, size
-        self._given: list[weakref.ref] = []
+        self._given: list[weakref.ref[_Part]] = []
         self.error: DsbuildError | None = None
 
     def __iter__(self) -> Iterator[_Part]:
@@ -78,17 +88,17 @@ class _Parts:
             del part
 
     def _wait(self) -> None:
-        """Return when all that was given is taken, or nothing was for so long that it may be."""
+        """Return when all given parts are taken, or none was taken for `_LONG` seconds."""
         until = time.monotonic() + _LONG
         while self._given and time.monotonic() < until:
-            left = [one for one in self._given if one() is not None]
+            left = [part for part in self._given if part() is not None]
             if len(left) < len(self._given):
                 self._given, until = left, time.monotonic() + _LONG
             time.sleep(_SHORT)
 
     def _hold_on(self) -> None:
         if self._hold.due():
-            # Elsewhere, since obstore, which calls this, takes no other call on its own thread.
+            # In another thread: obstore, which calls this, takes no second call on its own.
             asking = threading.Thread(target=self._check)
             asking.start()
             asking.join()

@@ -1,12 +1,12 @@
-"""What a builder may still write: nothing once its lease is lost, nothing over what it did not see.
+"""Fence writes: a builder that lost its lease writes nothing, and nobody overwrites unseen objects.
 
-Who holds the lock of a folder on a store has a `Hold`, and whatever is written or removed in that
-folder is held against it: first the lock is looked at, whether it still bears the hold's name,
-and then the store is told to write only where the object is as it was seen. The hold goes
-with the work to other processes, which outlive a builder that is stopped.
+The holder of the lock of a folder on a store has a `Hold`. Every write or removal in that folder is
+checked against it: first the lock must still bear the name of the hold, then the store is asked to
+write only if the object is still as it was seen. The hold travels with the work to other processes,
+which may outlive a builder that is stopped.
 
-obstore knows no conditions for deleting, nor for uploads in parts (`completing`): there the lock is
-looked at as late as can be.
+obstore has no conditions for deleting, nor for uploads in parts (`completing`): there the lock is
+checked as late as possible.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from typing import Any
 from dsbuild.errors import LostLease, StorageError
 from dsbuild.storage import clients, urls
 
-_FRESH = 1.0  # seconds for which a look at the lock stands for the writes that follow
-_LOOKS = 4  # at a lock, on a store that takes longer than that to answer
-_FEW = 64  # objects of which the version is kept that was written last
-_TRIES = 8  # versions of one object that are met before it is given up
-# It goes on while the machine sleeps and while the process is stopped.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_FRESH = 1.0  # seconds for which one check of the lock covers the writes that follow
+_LOOKS = 4  # checks of a lock on a store that takes longer than that to answer
+_FEW = 64  # objects whose last written version is remembered
+_TRIES = 8  # new versions of an object that others may write before this write fails
+# This clock also runs while the machine sleeps and while the process is stopped.
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", 0))
 
 Version = dict[str, str]
 
@@ -35,8 +35,8 @@ class Hold:
 
     Attributes:
       url: of the lock, which bears the name.
-      name: of the lease, nobody else's.
-      tenure: how many took the lock before, and one; higher with each that takes it.
+      name: of the lease; it is unique.
+      tenure: the number of this holder: each one has a higher number than those before.
     """
 
     url: str
@@ -44,18 +44,18 @@ class Hold:
     tenure: int = 0
 
     def covers(self, url: str) -> bool:
-        """Tell whether a URL lies in the folder that the lock is of."""
+        """Tell whether a URL is in the folder of the lock."""
         return urls.relative(url, folder(self.url)) is not None
 
     def due(self) -> bool:
-        """Tell whether the lock was not looked at for a second."""
+        """Tell whether the last check of the lock is more than a second ago."""
         return clock() - _looked.get(self.name, -_FRESH) >= _FRESH
 
     def check(self, fresh: bool = False) -> None:
-        """Raise LostLease where the lock is not ours any more.
+        """Raise LostLease if the lock is no longer ours.
 
-        A look is good for a second, unless a fresh one is asked for. One that took longer is
-        repeated: the answer may have waited for a process that was stopped.
+        A check is valid for a second, unless a fresh one is requested. One that took longer is
+        repeated: this process may have been stopped before it got the answer.
         """
         if not (fresh or self.due()):
             return
@@ -71,35 +71,35 @@ class Hold:
 
 
 _HOLDS: contextvars.ContextVar[tuple[Hold, ...]] = contextvars.ContextVar("holds", default=())
-_looked: dict[str, float] = {}  # name of a lease -> when it was last seen to be held
-_wrote: dict[tuple[Hold, str], Any] = {}  # versions that were written last, as modes of a put
+_looked: dict[str, float] = {}  # name of a lease -> when it was last seen held
+_wrote: dict[tuple[Hold, str], Any] = {}  # versions written last, as modes for put
 
 
 def clock() -> float:
-    """Return seconds that also count while this process, or the machine, stands still."""
+    """Return seconds that also count while this process or the machine is suspended."""
     return time.clock_gettime(_CLOCK)
 
 
 def folder(lock: str) -> str:
-    """Return the folder that a lock is of: the one whose state it lies in."""
+    """Return the folder that a lock protects: the one with the state that holds the lock."""
     state = lock.rpartition("/")[0]
     above = state.rpartition("/")[0]
     return state if above.endswith(("/", ":")) else above
 
 
 def lost(lock: str) -> LostLease:
-    """Return the error of a builder whose lock is another's, or gone."""
+    """Return the error for a builder whose lock was taken over or removed."""
     return LostLease(
-        f"{folder(lock)}: another dsbuild took the lock over (or somebody removed it), since this "
+        f"{folder(lock)}: another dsbuild took the lock over, or somebody removed it, because this "
         "one had not renewed it in time; this one writes nothing more; wait for the other one to "
-        "end and look at the folder with dsbuild validate, then run the same command again, or "
-        "choose another folder"
+        "end, check the folder with dsbuild validate, then run the same command again, or choose "
+        "another folder"
     )
 
 
 @contextlib.contextmanager
 def holding(hold: Hold) -> Iterator[None]:
-    """Hold all that is written in a folder against its lock while the block runs."""
+    """Check all writes in a folder against its lock while the block runs."""
     token = _HOLDS.set((hold, *_HOLDS.get()))
     try:
         yield
@@ -109,7 +109,7 @@ def holding(hold: Hold) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Carried:
-    """Work that is held against locks wherever it is done; picklable as the work is."""
+    """Work whose writes are checked against locks wherever it runs; picklable if the work is."""
 
     work: Callable[..., Any]
     holds: tuple[Hold, ...]
@@ -124,40 +124,40 @@ class Carried:
 
 
 def carried(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Return work to be done in other threads and processes under the locks that are held here."""
+    """Return work to run in other threads and processes under the locks that are held here."""
     holds = _HOLDS.get()
     return Carried(work, holds) if holds else work
 
 
 def unheld(work: Callable[..., Any]) -> Callable[..., Any]:
-    """Return work under no lock: what is done after this process ended has none."""
+    """Return work to run without locks, such as work that outlives this process."""
     return Carried(work, ()) if _HOLDS.get() else work
 
 
 def tenure(url: str) -> int | None:
-    """Return the number of the lock that writes at a URL are under, None where under none."""
+    """Return the tenure of the lock that covers writes at a URL, None without a lock."""
     hold = over(url)
     return hold.tenure if hold else None
 
 
 def check(url: str, fresh: bool = False) -> None:
-    """Raise LostLease where a URL lies in a folder whose lock was held, and is lost."""
+    """Raise LostLease if the lock that covers a URL was lost."""
     hold = over(url)
     if hold:
         hold.check(fresh)
 
 
 def over(url: str) -> Hold | None:
-    """Return the lock that writes at a URL are under."""
+    """Return the lock that covers writes at a URL."""
     return next((hold for hold in _HOLDS.get() if hold.covers(url)), None)
 
 
 def write(url: str, store: Any, key: str, data: bytes) -> None:
-    """Write a small object by one request; raise as obstore, or LostLease. May be called again.
+    """Write a small object with one request; raise as obstore does, or LostLease. Repeatable.
 
-    Under a lock the store is asked to write it only where there is nothing, or what was just
-    written here. In the lock's possession it then goes over what is seen there: that is an earlier
-    build's, or the last word of a dead holder.
+    Under a lock the store is asked to write only if there is no object, or the one last written
+    here. Otherwise, if the lock is still ours, the object that is there is overwritten: it comes
+    from an earlier build, or is the last write of a dead holder.
     """
     hold = over(url)
     if hold is None:
@@ -183,34 +183,34 @@ def write(url: str, store: Any, key: str, data: bytes) -> None:
 
 
 def attempt(store: Any, key: str, data: bytes, mode: Any) -> Version | None:
-    """Write a small object if it is as `mode` says; return its version, None where it is not."""
+    """Write a small object if `mode` allows it, and return its version, or else None."""
     library = clients.library()
-    known = library.exceptions
+    kinds = library.exceptions
     try:
         return version(library.put(store, key, data, mode=mode, use_multipart=False))
-    except (known.AlreadyExistsError, known.PreconditionError):
+    except (kinds.AlreadyExistsError, kinds.PreconditionError):
         return None
-    except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
+    except FileNotFoundError:  # some stores say this for a lost version, all for a lost bucket
         if mode in ("create", "overwrite"):
             raise
         return None
-    except (NotImplementedError, known.NotSupportedError):
+    except (NotImplementedError, kinds.NotSupportedError):
         library.put(store, key, data, use_multipart=False)
         return {}
 
 
 def _seen(store: Any, key: str, data: bytes) -> Any:
-    """Return the mode that writes over what is there; None where that is `data` already.
+    """Return the mode that overwrites the object that is there; None if it is `data` already.
 
-    So it is where an earlier try arrived whose answer did not.
+    It is if an earlier try arrived but its answer did not.
     """
     library = clients.library()
     try:
         meta = library.head(store, key)
         if meta["size"] == len(data):
-            found = library.get(store, key)
-            meta = found.meta
-            if found.bytes().to_bytes() == data:
+            answer = library.get(store, key)
+            meta = answer.meta
+            if answer.bytes().to_bytes() == data:
                 return None
     except FileNotFoundError:
         return "create"
@@ -218,13 +218,13 @@ def _seen(store: Any, key: str, data: bytes) -> Any:
 
 
 def look(url: str) -> tuple[bytes, Version] | None:
-    """Return a small object's content and version, or None where there is none."""
+    """Return the content and version of a small object, or None if there is none."""
     store, key = clients.at(url)
 
     def get() -> tuple[bytes, Version] | None:
         try:
-            found = clients.library().get(store, key)
-            return found.bytes().to_bytes(), version(found.meta)
+            answer = clients.library().get(store, key)
+            return answer.bytes().to_bytes(), version(answer.meta)
         except FileNotFoundError:
             return None
 
@@ -232,5 +232,5 @@ def look(url: str) -> tuple[bytes, Version] | None:
 
 
 def version(meta: Any) -> Version:
-    """Return what tells a version of an object: a tag, on Google's store a number."""
+    """Return what identifies a version of an object: a tag, or on Google's store a number."""
     return {key: meta[key] for key in ("e_tag", "version") if meta[key] is not None}

@@ -1,17 +1,18 @@
-"""The one door to files: list, read, write whole, lock; by local path, or by URL.
+"""All access to files, by local path or URL: list, read, write atomically, lock.
 
-Local paths go to the standard library (`local`), URLs of object stores to obstore
-(`remote`), which is imported when the first one is met; a process forked after that has a
-helper process do it (`forked`). Either way no half-written file ever bears a final name.
+Local paths use the standard library (`local`); URLs of object stores use obstore (`objects`), which
+is imported at the first URL. A process that was forked after that uses a helper process (`forked`).
+Files appear under their final name only when complete.
 """
 
 import contextlib
 import contextvars
+import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from dsbuild.storage import fencing, forks, lease, local, locks, objects, prefetch, urls, whole
 from dsbuild.storage.fencing import carried, unheld
@@ -22,18 +23,38 @@ from dsbuild.storage.prefetch import Read
 __all__ = ["LARGEST", "Read", "Stamp", "Urgent", "carried", "join", "unheld"]
 
 
+class _Room(Protocol):
+    """The functions that `local`, `objects` and `forked` share."""
+
+    def stamp(self, path: str, /) -> Stamp | None: ...
+    def is_folder(self, path: str, /) -> bool: ...
+    def entries(self, path: str, /) -> list[tuple[str, bool]]: ...
+    def read(self, path: str, /) -> tuple[bytes, Stamp]: ...
+    def read_part(self, path: str, offset: int, size: int, /) -> bytes: ...
+    def reading(self, path: str, /) -> AbstractContextManager[tuple[io.BufferedReader, int]]: ...
+    def writing(self, path: str, /) -> AbstractContextManager[BinaryIO]: ...
+    def placing(self, path: str, /) -> AbstractContextManager[str]: ...
+    def remove(self, *paths: str) -> None: ...
+
+
+class _Far(_Room, Protocol):
+    """The functions that `objects` and `forked` share."""
+
+    def stamper(self) -> Callable[[str], Stamp | None]: ...
+
+
 def is_remote(path: str) -> bool:
     """Tell whether a path is the URL of an object store."""
-    return _room(path) is not local
+    # Local paths need no more than the first test.
+    return "://" in path and urls.is_url(path)
 
 
-def _room(path: str):
-    # The first test is all that a local path is asked for.
-    return _far() if "://" in path and urls.is_url(path) else local
+def _room(path: str) -> _Room:
+    return _far() if is_remote(path) else local
 
 
-def _far():
-    """Return the module for URLs; `forked` has the same functions as `remote`."""
+def _far() -> _Far:
+    """Return the module for URLs: `objects`, or `forked` in a forked process."""
     if not forks.cut():
         return objects
     from dsbuild.storage import forked  # here, since few processes need it
@@ -42,42 +63,42 @@ def _far():
 
 
 def normal(path: str) -> str:
-    """Return a path without `.`, `..` and needless slashes."""
+    """Return a path without `.`, `..` and extra slashes."""
     path = os.fspath(path)
     return urls.normal(path) if urls.is_url(path) else os.path.normpath(path)
 
 
 def name(path: str) -> str:
-    """Return the last name of a path; of a relative one such as `.`, too."""
+    """Return the last name in a path, also if it is relative, such as `.`."""
     path = os.fspath(path)
     path = urls.normal(path) if urls.is_url(path) else os.path.abspath(path)
     return os.path.basename(path)
 
 
 def stamp(path: str) -> Stamp | None:
-    """Return the file's stamp, or None where there is no such file."""
+    """Return the stamp of a file, or None if there is no such file."""
     return _room(path).stamp(path)
 
 
 def stamps(paths: Iterable[str]) -> Iterator[Stamp | None]:
-    """Yield the stamp of each path, in order; of objects by listing each folder once."""
+    """Yield the stamp of each path, in order; for objects each folder is listed once."""
     remotely = _far().stamper()
     for path in paths:
-        yield local.stamp(path) if _room(path) is local else remotely(path)
+        yield remotely(path) if is_remote(path) else local.stamp(path)
 
 
 def odd(path: str) -> str:
-    """Return what a path leads to that is neither file nor folder, such as `a FIFO`; else ""."""
+    """Return what a path is if it is neither file nor folder, such as `a FIFO`; else ""."""
     return "" if is_remote(path) else local.odd(path)
 
 
 def size(paths: Iterable[str]) -> int:
-    """Return how many bytes files have together; one that is not there has none."""
-    return sum(found.size for found in stamps(paths) if found)
+    """Return the total size of files in bytes; missing files count as empty."""
+    return sum(item.size for item in stamps(paths) if item)
 
 
 def is_folder(path: str) -> bool:
-    """Tell whether path is a folder; on a store, whether some object lies below it."""
+    """Tell whether a path is a folder; on a store, whether there is an object below it."""
     return _room(path).is_folder(path)
 
 
@@ -92,94 +113,94 @@ def entries(folder: str) -> list[tuple[str, bool]]:
 
 
 def read(path: str) -> tuple[bytes, Stamp]:
-    """Return a whole file and the stamp that it had when it was read."""
+    """Return a whole file, and its stamp at that time."""
     return _room(path).read(path)
 
 
 def read_all(path: str) -> tuple[bytes, Stamp]:
-    """Return what `read` does, of an object held against its size by another request, too.
+    """Return what `read` does, and check the size of an object by another request.
 
-    For what is read once and decides all else, such as a list of samples.
+    This is for files that are read once and decide everything else, such as lists of samples.
     """
-    found = read(path)
-    hold(path, len(found[0]))
-    return found
+    data, seen = read(path)
+    hold(path, len(data))
+    return data, seen
 
 
 def hold(path: str, size: int, known: Stamp | None = None) -> None:
-    """Raise StorageError where an object has not the size that was read of it.
+    """Raise StorageError if an object has another size than was read.
 
-    `known` is its stamp, where that was asked for.
+    `known` is its stamp, if that was requested before.
     """
     if is_remote(path):
         whole.hold_stamp(path, size, known or stamp(path))
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
-    """Return `size` bytes of a file from `offset` on; fewer where it ends before them."""
+    """Return `size` bytes of a file from `offset` on, or fewer at its end."""
     return _room(path).read_part(path, offset, size)
 
 
 def ahead(paths: Iterable[str]) -> AbstractContextManager[Read]:
-    """Give a `read` for files that are about to be read in this order.
+    """Give a `read` for files that will be read in this order.
 
-    Of a store the next ones are fetched meanwhile; the first path tells which it is.
+    From a store the next files are fetched in advance. All are in the same place as the first.
     """
     paths = iter(paths)
     first = next(paths, "")
-    if _room(first) is local:
+    if not is_remote(first):
         return contextlib.nullcontext(read)
     return prefetch.ahead(itertools.chain([first], paths), _room(first).read)
 
 
-def reading(path: str) -> AbstractContextManager[tuple[BinaryIO, int]]:
+def reading(path: str) -> AbstractContextManager[tuple[io.BufferedReader, int]]:
     """Open a file for reading, in order or from anywhere; give it and its size in bytes."""
     return _room(path).reading(path)
 
 
 def sha256(path: str) -> tuple[str, int]:
     """Return the sha256 of a whole file, and its size in bytes."""
-    import hashlib  # here, since OpenSSL is slow to load and much does without
+    import hashlib  # here, since OpenSSL loads slowly and is rarely needed
 
     with reading(path) as (file, size):
         return hashlib.file_digest(file, "sha256").hexdigest(), size
 
 
 def writing(path: str) -> AbstractContextManager[BinaryIO]:
-    """Write a file that appears under its name whole when the block ends, or not at all.
+    """Write a file that appears under its name, complete, when the block ends, or not at all.
 
-    A block that raises leaves nothing behind. Whatever else goes wrong (disk full, no
-    permission, no connection) becomes a StorageError that names the path.
+    A block that raises leaves nothing behind. Any other failure (disk full, no permission, no
+    connection) becomes a StorageError that names the path.
     """
     return _room(path).writing(path)
 
 
 def placing(path: str) -> AbstractContextManager[str]:
-    """Give a temporary name to a writer that opens files itself; else as `writing`."""
+    """Give a temporary name to a writer that opens files itself; otherwise like `writing`."""
     return _room(path).placing(path)
 
 
 def room(folder: str) -> AbstractContextManager[str]:
-    """Give a temporary folder in a local folder, for what becomes its content by a rename."""
+    """Give a temporary folder in a local folder, for files to rename into it."""
     return local.room(folder)
 
 
 def write(path: str, data: bytes) -> None:
-    """Write a small file whole, or not at all."""
+    """Write a small file completely or not at all."""
     with writing(path) as file:
         file.write(data)
 
 
 def write_all(files: Mapping[str, bytes]) -> None:
-    """Write small files of one place, each whole or not at all; those of a store side by side."""
-    if len(files) < 2 or _room(next(iter(files))) is local:
+    """Write small files to one place, each completely or not at all; to a store in parallel."""
+    if len(files) < 2 or not is_remote(next(iter(files))):
         for path, data in files.items():
             write(path, data)
         return
     from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
 
     with ThreadPoolExecutor(len(files)) as pool:
-        # A thread has no context of its own, in which the lock is that they are written under.
+        # Threads start with an empty context; the lock that covers the writes is in this one.
         tasks = [
             pool.submit(contextvars.copy_context().run, write, path, data)
             for path, data in files.items()
@@ -189,77 +210,76 @@ def write_all(files: Mapping[str, bytes]) -> None:
 
 
 def move(path: str, to: str) -> None:
-    """Give a whole file another name in the same place, in the stead of what is there."""
-    if _room(path) is local:
+    """Rename a complete file within one place, replacing any file of that name."""
+    if not is_remote(path):
         local.move(path, to)
         return
-    with reading(path) as (file, _), writing(to) as copy:  # a store has no names to change
+    with reading(path) as (file, _), writing(to) as copy:  # stores cannot rename
         while part := file.read(1 << 23):
             copy.write(part)
     remove(path)
 
 
 def remove(*paths: str) -> None:
-    """Remove files of one place, in any order; one that is not there is no error."""
+    """Remove files in one place, in any order; missing files are no error."""
     if paths:
         _room(paths[0]).remove(*paths)
 
 
 def remove_folder(path: str) -> None:
-    """Remove a folder with all that lies below it; one that is not there is no error.
+    """Remove a folder with everything below it; a missing folder is no error.
 
-    Of a link the link goes, and what it leads to stays.
+    A link is removed without the folder that it leads to.
     """
-    if _room(path) is local and local.is_link(path):
+    if not is_remote(path) and local.is_link(path):
         remove(path)
         return
-    found = entries(path)
-    for name, is_folder in found:
+    content = entries(path)
+    for name, is_folder in content:
         if is_folder:
             remove_folder(join(path, name))
-    remove(*(join(path, name) for name, is_folder in found if not is_folder))
-    if _room(path) is local:
+    remove(*(join(path, name) for name, is_folder in content if not is_folder))
+    if not is_remote(path):
         local.remove_empty(path)
 
 
 def sweep(folder: str) -> None:
-    """Remove what a killed process left half-written in a folder; a store shows no such thing."""
-    if _room(folder) is local:
+    """Remove unfinished files of killed processes in a folder; stores show no such files."""
+    if not is_remote(folder):
         local.sweep(folder)
 
 
 def inside(path: str, folder: str) -> bool:
-    """Tell whether path is the folder or lies anywhere below it, links resolved."""
+    """Tell whether a path is a folder or anywhere below it, links resolved."""
     return relative(path, folder) is not None
 
 
 def relative(path: str, folder: str) -> str | None:
-    """Return path relative to folder, `.` for the folder itself; None where it is not inside."""
-    rooms = {_room(path), _room(folder)}
-    if len(rooms) > 1:
+    """Return a path relative to a folder, `.` for the folder itself; None if it is outside."""
+    if is_remote(path) != is_remote(folder):
         return None
-    return local.relative(path, folder) if local in rooms else urls.relative(path, folder)
+    return urls.relative(path, folder) if is_remote(path) else local.relative(path, folder)
 
 
 def refuse_links(state: str) -> None:
-    """Raise StorageError where a folder's own folders are links that lead out of it."""
-    if _room(state) is local:
+    """Raise StorageError if dsbuild's folders in an output folder are links that lead out of it."""
+    if not is_remote(state):
         locks.refuse_links(state)
 
 
 def tenure(path: str) -> int | None:
-    """Return the number of the lock that a path is written under; None where it has none."""
+    """Return the tenure of the lock that covers writes at a path; None without a lock."""
     return fencing.tenure(path) if is_remote(path) else None
 
 
 def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractContextManager[None]:
-    """Hold a lock file; raise StorageError where another living process holds it.
+    """Hold a lock file; raise StorageError if another living process holds it.
 
-    It is held before anything is written into a folder, so here a folder is refused whose own
-    folders are links that lead out of it: what somebody sent says not where to write.
-    The lock of a process that ended in any way is free: at once on a local file system,
-    after half a minute on a store, of which `note` is told at once. While a lock on a store is
-    held, nothing is written in its folder once another process took it over: that raises
-    LostLease, in the work of other processes too, which has to be `carried` to them.
+    The lock comes before any write to a folder, so this refuses folders whose own folders are
+    links that lead out: files from somebody else must not decide where dsbuild writes. The lock
+    of a process that ended, however it ended, becomes free: at once on a local file system, after
+    half a minute on a store, which `note` is told at once. Once another process took over a lock
+    on a store, all writes in the folder raise LostLease, also in other processes if the work was
+    `carried` there.
     """
-    return locks.lock(path) if _room(path) is local else lease.lock(path, note)
+    return lease.lock(path, note) if is_remote(path) else locks.lock(path)

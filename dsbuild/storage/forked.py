@@ -1,4 +1,4 @@
-"""`remote` for a process forked after obstore was imported, by way of a helper process."""
+"""The functions of `objects` for a process forked after obstore was imported, through a helper."""
 
 import contextlib
 import functools
@@ -16,11 +16,11 @@ from dsbuild.storage.helper import Helper
 from dsbuild.storage.local import Stamp
 from dsbuild.storage.raw import RawObject
 
-_PART = 1 << 18  # the least that is requested at a time, in bytes
+_PART = 1 << 18  # bytes requested at a time, at least
 
 _helper: Helper | None = None
 _starting = threading.RLock()
-_left: list[Helper] = []  # kept, since Popen would try to reap what is not our child
+_left: list[Helper] = []  # kept, since Popen would try to reap a process that is not our child
 
 
 def _forked() -> None:
@@ -35,14 +35,14 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def _asked(url: str) -> Helper:
-    """Return this process's helper, started if need be; raise StorageError if none can help."""
+def _started(url: str) -> Helper:
+    """Return the helper of this process, started if necessary; raise StorageError if impossible."""
     global _helper
     place = urls.split(url)
     if place.scheme == "memory":
         raise StorageError(
-            f"{place.url}: memory:// lives in one process, and this process was forked from it; "
-            "read it there, without workers"
+            f"{place.url}: memory:// exists in one process only, and this process was forked from "
+            "it; read it there, without workers"
         )
     with _starting:
         if _helper is None or not _helper.alive:
@@ -51,48 +51,55 @@ def _asked(url: str) -> Helper:
 
 
 def _ask(url: str, name: str, *arguments: Any) -> Any:
-    return _asked(url).ask(url, name, *arguments)
+    return _started(url).ask(url, name, *arguments)
 
 
 def stamp(url: str) -> Stamp | None:
-    """Return the object's stamp, or None where there is no such object."""
-    return _ask(url, "stamp", url)
+    """Return the stamp of an object, or None if there is no such object."""
+    answer: Stamp | None = _ask(url, "stamp", url)
+    return answer
 
 
 def stamper() -> Callable[[str], Stamp | None]:
-    """Return `stamp` for many objects: a folder is listed once, and no object asked for."""
+    """Return a `stamp` for many objects, which lists each folder once instead."""
     name = secrets.token_hex(8)
     return lambda url: _ask(url, "stamped", name, url)
 
 
 def is_folder(url: str) -> bool:
-    """Tell whether some object lies below a URL."""
-    return _ask(url, "is_folder", url)
+    """Tell whether there is an object below a URL."""
+    answer: bool = _ask(url, "is_folder", url)
+    return answer
 
 
 def entries(url: str) -> list[tuple[str, bool]]:
-    """List the names right below a URL, sorted, each with whether objects lie below it."""
-    return _ask(url, "entries", url)
+    """List the names directly below a URL, sorted, each with whether it is a folder."""
+    answer: list[tuple[str, bool]] = _ask(url, "entries", url)
+    return answer
 
 
 def read(url: str) -> tuple[bytes, Stamp]:
-    """Return a whole object and its stamp, of one request."""
-    return _ask(url, "read", url)
+    """Return a whole object and its stamp, from one request."""
+    answer: tuple[bytes, Stamp] = _ask(url, "read", url)
+    return answer
 
 
 def read_part(url: str, offset: int, size: int) -> bytes:
-    """Return some bytes of an object, of one request; fewer where it ends before them."""
-    return _ask(url, "read_part", url, offset, size)
+    """Return some bytes of an object, from one request; fewer at its end."""
+    answer: bytes = _ask(url, "read_part", url, offset, size)
+    return answer
 
 
 @contextlib.contextmanager
-def reading(url: str) -> Iterator[tuple[BinaryIO, int]]:
+def reading(url: str) -> Iterator[tuple[io.BufferedReader, int]]:
     """Open an object for reading, in order or from anywhere; give it and its size."""
-    ask = functools.partial(_asked(url).ask, url)
+    ask = functools.partial(_started(url).ask, url)
     name = secrets.token_hex(8)
     size = ask("begin", name, url)
     try:
-        with io.BufferedReader(_Far(functools.partial(ask, "part", name), size), _PART) as file:
+        raw = _Far(functools.partial(ask, "part", name), size)
+        file: io.BufferedReader = io.BufferedReader(raw, _PART)
+        with file:
             yield file, size
     finally:
         with contextlib.suppress(StorageError):  # if the helper died, nothing is open
@@ -118,7 +125,7 @@ class _Far(RawObject):
 
 @contextlib.contextmanager
 def writing(url: str) -> Iterator[BinaryIO]:
-    """Write an object that appears whole when the block ends, or not at all."""
+    """Write an object that appears, complete, when the block ends, or not at all."""
     with placing(url) as path, open(path, "xb") as file:
         yield file
 
@@ -134,12 +141,12 @@ def placing(url: str) -> Iterator[str]:
 
 
 def remove(*urls: str) -> None:
-    """Remove objects of one bucket, many by one request; one that is not there is no error."""
+    """Remove objects from one bucket, many per request; missing objects are no error."""
     _unlocked(urls[0])
     _ask(urls[0], "remove", *urls)
 
 
 def _unlocked(url: str) -> None:
-    """Raise StorageError where a URL may be written under a lock alone: no request carries it."""
+    """Raise StorageError for a URL that is under a lock: requests to the helper carry no lock."""
     if fencing.over(url):
         raise StorageError(f"{url}: {forks.REFUSED}")

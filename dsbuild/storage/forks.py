@@ -1,7 +1,7 @@
-"""Whether this process was forked after obstore was imported.
+"""Tell whether this process was forked after obstore was imported.
 
-obstore's threads make all requests and do not survive a fork, so every request of such a process
-would hang. A fork before the import is harmless, and so are spawn and forkserver.
+obstore makes all requests in threads, which do not survive a fork, so every request in such a
+process would hang. A fork before the import is harmless, and so are spawn and forkserver.
 """
 
 import os
@@ -13,7 +13,7 @@ REFUSED = (
     f"continue reading a file that was opened before the fork; {REMEDY}"
 )
 
-_FORKNOEXEC = 0x40  # of the flags in Linux's /proc/self/stat: forked, and no program run since
+_FORKNOEXEC = 0x40  # flag in Linux's /proc/self/stat: forked, without exec since
 
 
 def _is_fork() -> bool:
@@ -38,4 +38,5 @@ def _forked() -> None:
     _cut = _cut or "obstore" in sys.modules
 
 
-os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):  # Windows does not fork
+    os.register_at_fork(after_in_child=_forked)

@@ -1,4 +1,4 @@
-"""The helper process of a forked process, from that one's side.
+"""Start and ask the helper process of a forked process.
 
 It handles many requests at a time and ends with the process that it helps.
 """
@@ -18,16 +18,16 @@ from typing import Any
 from dsbuild.errors import StorageError
 from dsbuild.storage import forks, serving
 
-_START = 60.0  # seconds that it may take to start
-_END = 5.0  # seconds that it may take to end
+_START = 60.0  # seconds to start, at most
+_END = 5.0  # seconds to end, at most
 
 
 class Helper:
     """A process that runs `serving.serve`; any number of threads may use it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._asking, self._numbers = threading.RLock(), itertools.count()
-        self._awaited: dict[int, Future] = {}
+        self._awaited: dict[int, Future[Any]] = {}
         self._alive = True
         self._end, theirs = socket.socketpair()
         with theirs:
@@ -40,11 +40,13 @@ class Helper:
             raise _unstarted(error) from error
         self._end.settimeout(None)
         threading.Thread(target=self._hear, daemon=True).start()
-        util.Finalize(None, self.close, exitpriority=0)  # in workers, too: no zombie is left
+        util.Finalize(
+            None, self.close, exitpriority=0
+        )  # also runs in workers, so that no zombie is left
 
     def ask(self, url: str, name: str, *arguments: Any) -> Any:
         """Return the result of an operation or raise its error; StorageError if the helper died."""
-        future: Future = Future()
+        future: Future[Any] = Future()
         message = serving.packed(number := next(self._numbers), name, arguments)
         with self._asking:
             self._awaited[number] = future
@@ -63,7 +65,7 @@ class Helper:
         except EOFError:
             raise StorageError(
                 f"{url}: the helper process that uses object stores for this forked process died; "
-                "the system may have killed it for lack of memory: use fewer workers, or "
+                "the system may have killed it because memory ran out: use fewer workers, or "
                 f"{forks.REMEDY}"
             ) from None
 
@@ -77,7 +79,7 @@ class Helper:
                     future.set_result(result)
                 else:
                     future.set_exception(error)
-        except Exception:  # whatever it is, no thread may wait forever
+        except Exception:  # whatever happened, no thread may wait forever
             self._shut()
             with self._asking:
                 self._give_up()
@@ -94,7 +96,7 @@ class Helper:
 
     @property
     def alive(self) -> bool:
-        """Whether it still takes requests, as far as is known."""
+        """Whether it still takes requests, as far as known."""
         return self._alive
 
     def close(self) -> None:
@@ -107,23 +109,23 @@ class Helper:
             self._process.wait(_END)
 
     def leave(self) -> None:
-        """Let go of the parent's helper after a fork: our copy of its socket keeps it alive."""
+        """Release the parent's helper after a fork: our copy of its socket would keep it alive."""
         self._alive, self._awaited, self._asking = False, {}, threading.RLock()
         os.close(self._end.detach())
 
 
-def _start(theirs: socket.socket) -> subprocess.Popen:
+def _start(theirs: socket.socket) -> subprocess.Popen[bytes]:
     """Start the process with a socket as its standard input."""
     code = "from dsbuild.storage.serving import serve; serve()"
-    # The standard library comes first. While another thread imports OpenCV, its folder is on the
-    # path, with a module named `typing`.
+    # The standard library comes first: while another thread imports OpenCV, OpenCV's folder is on
+    # the path, and it has a module named `typing`.
     library = {*map(sysconfig.get_path, ("stdlib", "platstdlib"))}
     library |= {os.path.join(folder, "lib-dynload") for folder in library}
     paths = sorted(map(os.path.abspath, sys.path), key=lambda path: path not in library)
     try:
         return subprocess.Popen(
-            [spawn.get_executable(), "-P", "-c", code],
-            stdin=theirs,
+            [os.fsdecode(spawn.get_executable()), "-P", "-c", code],
+            stdin=theirs.fileno(),
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C must not reach it: it ends with this process

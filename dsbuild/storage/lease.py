@@ -1,8 +1,8 @@
 """A lock on an object store: an object that its holder keeps changing while it lives.
 
-No clock is compared. Who finds the lock watches it: one that changes is held, one that
-stays the same for longer than its holder would let it has lost its holder, and is taken
-over. Taking it, and renewing it, are conditional puts, of which a store lets one succeed.
+No clocks are compared. A process that finds the lock watches it: a lock that keeps changing is
+held; one that stays unchanged for longer than renewals take has lost its holder and is taken over.
+The lock is taken and renewed by conditional puts, of which a store lets only one succeed.
 """
 
 import contextlib
@@ -20,14 +20,14 @@ from dsbuild.storage import clients, fencing, objects
 from dsbuild.storage.fencing import Hold
 
 BEAT = 10.0  # seconds from one renewal to the next
-WATCH = 25.0  # seconds without any, after which the holder is taken for dead
-TENURE = "tenure"  # beside the lock: how many had it so far
-_LOOK = 1.0  # seconds between two looks at a lock that is watched
-_WAITING = f"another dsbuild locked it; where that one was killed, its lock ends in {WATCH:.0f} s"
+WATCH = 25.0  # seconds without a renewal after which the holder counts as dead
+TENURE = "tenure"  # file beside the lock: how many holders it has had
+_LOOK = 1.0  # seconds between two checks of a watched lock
+_WAITING = f"another dsbuild locked it; if that one was killed, its lock ends in {WATCH:.0f} s"
 
 
 class Urgent(str):
-    """A note that is told though others are silenced: without it, all would seem to hang."""
+    """A note that --quiet does not silence, since without it the command would seem to hang."""
 
 
 class _Held(Exception):
@@ -36,11 +36,11 @@ class _Held(Exception):
 
 @contextlib.contextmanager
 def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock object; raise StorageError where a living process holds it.
+    """Hold a lock object; raise StorageError if a living process holds it.
 
-    `note` is told where there is a lock, since it takes a while to tell which it is. While the
-    block runs, whatever is written in the folder is held against the lock, and raises LostLease
-    where another process took it for dead meanwhile; so does the end.
+    If there is a lock, `note` gets a message, since it takes a while to see whether the lock is
+    held. While the block runs, writes in the folder are checked against the lock. They, and the
+    end of the block, raise LostLease if another process took the lock over.
     """
     lease = _Lease(url)
     try:
@@ -57,7 +57,7 @@ def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
     try:
         with fencing.holding(lease.counted()):
             yield
-    except DsbuildError as error:  # maybe of what another one wrote meanwhile
+    except DsbuildError as error:  # may come from what another builder wrote meanwhile
         lease.lost, why = lease.lost or isinstance(error, LostLease), error
     finally:
         done.set()
@@ -74,23 +74,23 @@ class _Lease:
 
     def __init__(self, url: str):
         self._url = url
-        # A request that stalls is given up soon enough for the next one to renew the lock.
+        # A stalled request ends early enough for the next one to renew the lock.
         self._store, self._key = clients.at(url, BEAT / 2)
         self._name, self._beats = secrets.token_hex(8), itertools.count()
-        self._mine: Any = None  # the version that this process wrote last
+        self._mine: Any = None  # the version last written by this process
         self.lost = False
 
     def take(self, watching: Callable[[], None]) -> None:
-        """Take the lock, by its creation or over a dead holder; raise _Held."""
-        found, since = None, time.monotonic()
+        """Create the lock, or take it over from a dead holder; raise _Held."""
+        first, since = None, time.monotonic()
         while True:
             seen = fencing.look(self._url)
             if seen is None:
                 mode: Any = "create"
-            elif found is None:
-                found, mode = seen, None
+            elif first is None:
+                first, mode = seen, None
                 watching()
-            elif seen != found:
+            elif seen != first:
                 raise _Held
             else:
                 mode = seen[1] if time.monotonic() - since >= WATCH else None
@@ -99,12 +99,12 @@ class _Lease:
             elif self._write(mode):
                 return
             elif seen is not None:
-                raise _Held  # someone else was sooner
+                raise _Held  # someone else was faster
 
     def counted(self) -> Hold:
-        """Return the hold, with the next number of those that ever had the lock.
+        """Return the hold, numbered one higher than its predecessor.
 
-        The number is kept beside the lock, so that it goes on counting when that is free.
+        The number is stored beside the lock, so that it survives the lock's removal.
         """
         place = f"{self._url.rpartition('/')[0]}/{TENURE}"
         hold = Hold(self._url, self._name)
@@ -116,32 +116,32 @@ class _Lease:
             put = functools.partial(fencing.attempt, *clients.at(place), b"%d\n" % tenure, mode)
             if clients.ask(place, "written", put) is not None:
                 return dataclasses.replace(hold, tenure=tenure)
-            hold.check(fresh=True)  # who else counts holds the lock, or held it
+            hold.check(fresh=True)  # another one counted, so it holds the lock or held it
 
     def keep(self, done: threading.Event) -> None:
         """Renew the lock until `done`, or until it is lost."""
         while not done.wait(BEAT):
-            # A store that is away for a moment is tried again at the next beat; if that is
-            # too late, the version that is there then tells.
+            # A store that is away for a moment is tried again at the next beat. If that is too
+            # late, the version there shows it.
             with contextlib.suppress(StorageError):
                 if not self._write(self._mine, BEAT):
                     self.lost = True
                     return
 
     def free(self) -> None:
-        """Remove the lock if it is ours; one that cannot be removed is taken over in time."""
+        """Remove the lock if it is ours; if that fails, it will be taken over later."""
         with contextlib.suppress(StorageError):
             begin = fencing.clock()
             self.lost = self.lost or not self._write(self._mine)
-            # Renewed just now: nobody takes it over before it is gone.
+            # It was renewed just now, so nobody takes it over before it is removed.
             if not self.lost and fencing.clock() - begin < WATCH / 2:
                 objects.remove(self._url)
 
     def _write(self, mode: Any, seconds: float | None = None) -> bool:
-        """Write the lock if it is still as `mode` says; tell whether it is ours now.
+        """Write the lock if `mode` allows it; tell whether it is ours now.
 
-        A mode of None is of a lock that was gone when it was looked at. `seconds` is for how long
-        it is tried, as long as the user says by default.
+        `mode` is None if the lock was gone when last checked. `seconds` is how long to try, by
+        default the user's budget.
         """
         if mode is None:
             return False
@@ -151,24 +151,24 @@ class _Lease:
 
     def _put(self, content: bytes, mode: Any) -> bool:
         library = clients.library()
-        known = library.exceptions
+        kinds = library.exceptions
         try:
             self._mine = fencing.version(library.put(self._store, self._key, content, mode=mode))
             return True
-        except (known.AlreadyExistsError, known.PreconditionError):
-            # Refused, unless an earlier try arrived whose answer did not.
+        except (kinds.AlreadyExistsError, kinds.PreconditionError):
+            # Refused, unless an earlier try arrived but its answer did not.
             return self._holds()
-        except FileNotFoundError:  # some say so of a version that is gone, all of a bucket
+        except FileNotFoundError:  # some stores say this for a lost version, all for a lost bucket
             if mode == "create":
                 raise
             return self._holds()
-        except (NotImplementedError, known.NotSupportedError):
+        except (NotImplementedError, kinds.NotSupportedError):
             return self._put_blindly(content, mode)
 
     def _put_blindly(self, content: bytes, mode: Any) -> bool:
-        """Write the lock on a store without conditional puts: of several writers the last has it.
+        """Write the lock on a store without conditional puts: the last of several writers has it.
 
-        Two that begin within a moment of each other are told apart by looking again.
+        A second look decides between two that start at nearly the same time.
         """
         seen = fencing.look(self._url)
         if (seen[1] if seen else "create") != mode:
@@ -178,7 +178,7 @@ class _Lease:
         return self._holds()
 
     def _holds(self) -> bool:
-        """Tell whether the lock bears our name, and keep its version."""
+        """Tell whether the lock has our name, and remember its version."""
         seen = fencing.look(self._url)
         self._mine = seen[1] if seen else None
         return seen is not None and seen[0].startswith(self._name.encode())

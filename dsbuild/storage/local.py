@@ -1,4 +1,4 @@
-"""Files of a local file system, by the standard library; `atomic` is how they are written."""
+"""Access local files with the standard library; `atomic` writes them."""
 
 import contextlib
 import errno
@@ -6,38 +6,41 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError
+from dsbuild.storage import flock
 from dsbuild.storage.atomic import NOWHERE as _NOWHERE
-from dsbuild.storage.atomic import TEMPORARY, gone, move, placing, remedy, room, writing
+from dsbuild.storage.atomic import TEMPORARY, gone, remedy
+from dsbuild.storage.atomic import move as move
+from dsbuild.storage.atomic import placing as placing
+from dsbuild.storage.atomic import room as room
+from dsbuild.storage.atomic import writing as writing
 
-__all__ = ["move", "placing", "room", "writing"]
-
-# What is no file, and may never end: nothing of the kind is opened for longer than to see it.
+# Kinds that are not files and may never end: they are only opened to recognise them.
 _ODD = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-LARGEST = (1 << 31) - 1  # bytes of a file that is read whole; no record holds more
+LARGEST = (1 << 31) - 1  # bytes of a file to read whole; no record holds more
 
 
 class Stamp(NamedTuple):
-    """What tells cheaply whether a file changed: size in bytes, mtime in ns."""
+    """Cheap evidence of whether a file changed: size in bytes, mtime in ns."""
 
     size: int
     mtime_ns: int
 
 
 def join(root: str, *names: str) -> str:
-    """Return the path of names, relative and with forward slashes, below root."""
+    """Join relative names with forward slashes to a root."""
     return os.path.join(root, *names)
 
 
 def stamp(path: str) -> Stamp | None:
-    """Return the file's stamp, or None where there is no such file."""
+    """Return the stamp of a file, or None if there is no such file."""
     status = _status(path)
     return None if status is None else Stamp(status.st_size, status.st_mtime_ns)
 
@@ -52,7 +55,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def odd(path: str) -> str:
-    """Return what a path leads to that is neither file nor folder, such as `a FIFO`; else ""."""
+    """Return what a path is if it is neither file nor folder, such as `a FIFO`; else ""."""
     try:
         return _odd(os.stat(path).st_mode)
     except OSError:
@@ -64,33 +67,33 @@ def _odd(mode: int) -> str:
 
 
 def is_folder(path: str) -> bool:
-    """Tell whether path is a folder."""
+    """Tell whether a path is a folder."""
     status = _status(path)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def is_link(path: str) -> bool:
-    """Tell whether path is a link, wherever that leads."""
+    """Tell whether a path is a link, wherever that leads."""
     return os.path.islink(path)
 
 
 def entries(folder: str) -> list[tuple[str, bool]]:
     """List the names in a folder, sorted, each with whether it is a folder itself."""
     try:
-        with os.scandir(folder) as found:
-            return sorted((entry.name, _leads_to_folder(entry)) for entry in found)
+        with os.scandir(folder) as listing:
+            return sorted((entry.name, _leads_to_folder(entry)) for entry in listing)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise _kind(error)(f"{folder}: cannot be listed: {error.strerror}") from error
 
 
-def _leads_to_folder(entry: os.DirEntry) -> bool:
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError as error:
         if error.errno in _NOWHERE:
-            return False  # a link to itself: no folder, and no file that can be read
+            return False  # a link to itself is neither a folder nor a readable file
         raise
 
 
@@ -101,13 +104,14 @@ def _kind(error: OSError) -> type[StorageError]:
 def _unread(path: str, error: OSError) -> StorageError:
     if error.errno in _NOWHERE:
         return NoFileError(f"{path}: there is no such file")
-    if found := "a folder" if isinstance(error, IsADirectoryError) else odd(path):
-        return NoFileError(f"{path}: found {found}, expected a file")
+    if kind := "a folder" if isinstance(error, IsADirectoryError) else odd(path):
+        return NoFileError(f"{path}: found {kind}, expected a file")
     return _kind(error)(f"{path}: cannot be read: {error.strerror}")
 
 
 def _open(path: str) -> tuple[int, os.stat_result]:
-    """Open a file for reading, and nothing else: a FIFO without a writer would never open."""
+    """Open a file for reading, but nothing else: a FIFO without a writer would never open."""
+    flock.require()
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = os.fstat(handle)
@@ -122,7 +126,7 @@ def _open(path: str) -> tuple[int, os.stat_result]:
 
 
 def read(path: str) -> tuple[bytes, Stamp]:
-    """Return a whole file and the stamp that it had when it was read."""
+    """Return a whole file, and its stamp at that time."""
     try:
         handle, status = _open(path)
         try:
@@ -135,7 +139,7 @@ def read(path: str) -> tuple[bytes, Stamp]:
 
 
 def _whole(path: str, handle: int, size: int) -> bytes:
-    """Read a file that is expected to have a size; not for ever where it grows."""
+    """Read a file of an expected size, and stop if it keeps growing."""
     if size > LARGEST:
         raise NoFileError(f"{path}: found {size:,} bytes, expected at most {LARGEST:,}")
     data = os.read(handle, size + 1)
@@ -143,18 +147,18 @@ def _whole(path: str, handle: int, size: int) -> bytes:
         data += more
     if len(data) != size:
         raise StorageError(
-            f"{path}: found {'more' if len(data) > size else 'less'} than the {size:,} bytes that "
-            "it is said to have; wait until it is written"
+            f"{path}: found {'more' if len(data) > size else 'less'} than the {size:,} bytes of "
+            "its listed size; wait until it is completely written"
         )
     return data
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
-    """Return some bytes of a file; fewer where it ends before them."""
+    """Return some bytes of a file, or fewer at its end."""
     try:
         handle, status = _open(path)
         try:
-            # An index may ask for more than a file holds, or memory.
+            # A damaged index may ask for more than a file, or memory, holds.
             left = status.st_size - offset
             return os.pread(handle, min(size, left), offset) if offset >= 0 and left > 0 else b""
         finally:
@@ -164,13 +168,14 @@ def read_part(path: str, offset: int, size: int) -> bytes:
 
 
 @contextlib.contextmanager
-def reading(path: str) -> Iterator[tuple[BinaryIO, int]]:
+def reading(path: str) -> Iterator[tuple[io.BufferedReader, int]]:
     """Open a file for reading in order; give it and its size in bytes."""
     try:
         handle, status = _open(path)
     except OSError as error:
         raise _unread(path, error) from error
-    with io.BufferedReader(_File(handle, path), 1 << 18) as file:
+    file: io.BufferedReader = io.BufferedReader(_File(handle, path), 1 << 18)
+    with file:
         yield file, status.st_size
 
 
@@ -188,18 +193,18 @@ class _File(io.FileIO):
             raise _unread(self._path, error) from error
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # what was read is read
+        with contextlib.suppress(OSError):  # all data has been read
             super().close()
 
 
 def remove(*paths: str) -> None:
-    """Remove files; one that is not there is no error."""
+    """Remove files; missing files are no error."""
     for path in paths:
         _remove(path, os.unlink)
 
 
 def remove_empty(folder: str) -> None:
-    """Remove an empty folder; one that is not there is no error."""
+    """Remove an empty folder; a missing folder is no error."""
     _remove(folder, os.rmdir)
 
 
@@ -215,14 +220,14 @@ def _remove(path: str, call: Callable[[str], None]) -> None:
 
 
 def sweep(folder: str) -> None:
-    """Remove the files that are half-written in a folder of which this process holds the lock."""
+    """Remove unfinished files in a folder whose lock this process holds."""
     for name, is_folder in entries(folder):
         if name.startswith(TEMPORARY) and not is_folder:
             remove(join(folder, name))
 
 
 def relative(path: str, folder: str) -> str | None:
-    """Return path relative to folder, links resolved; None where it is not inside."""
+    """Return a path relative to a folder, links resolved; None if it is outside."""
     path, folder = os.path.realpath(path), os.path.realpath(folder)
     if path != folder and not path.startswith(folder.rstrip(os.sep) + os.sep):
         return None

@@ -1,21 +1,20 @@
-"""The lock of a folder of a local file system, which the kernel frees when its process ends."""
+"""Lock a folder on a local file system; the kernel frees the lock when the process ends."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 
 from dsbuild.errors import StorageError
-from dsbuild.storage import local
+from dsbuild.storage import flock, local
 from dsbuild.storage.atomic import remedy
 
-_BESIDE = ("index",)  # folders beside the state that builds write to
+_BESIDE = ("index",)  # folders beside the state folder that builds write to
 
 
 def refuse_links(state: str) -> None:
-    """Raise StorageError where a folder that dsbuild writes to is a link that leads out of it.
+    """Raise StorageError if a folder that dsbuild writes to is a link out of the output folder.
 
-    These are `state`, those in it, and those beside it that are `_BESIDE`.
+    These are `state`, the folders in it, and those of `_BESIDE`.
     """
     home = os.path.dirname(state)
     inner = [local.join(state, name) for name, is_folder in local.entries(state) if is_folder]
@@ -23,16 +22,18 @@ def refuse_links(state: str) -> None:
         if local.is_link(path) and local.relative(path, home) is None:
             raise StorageError(
                 f"{path}: found a link that leads out of {home}, expected a folder to write to; "
-                "replace it by a folder"
+                "replace it with a folder"
             )
 
 
 @contextlib.contextmanager
-def lock(path: str) -> Iterator[None]:
-    """Hold a lock file; raise StorageError at once where another process holds it.
+def lock(path: str, shared: bool = False) -> Iterator[None]:
+    """Hold a lock file; raise StorageError at once if another process holds it.
 
+    A `shared` lock is held by any number of processes, but not while one has it for itself.
     The kernel frees the lock when its process ends, however it ends.
     """
+    flock.require()
     try:
         refuse_links(os.path.dirname(path))
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -43,7 +44,7 @@ def lock(path: str) -> Iterator[None]:
         ) from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            flock.lock(handle, shared)
         except BlockingIOError as error:
             raise StorageError(
                 f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is at work in this "
@@ -52,9 +53,9 @@ def lock(path: str) -> Iterator[None]:
         except OSError as error:
             raise StorageError(
                 f"{path}: cannot be locked: {error.strerror}; choose a folder on a file "
-                "system that has locks"
+                "system with locks"
             ) from error
         yield
     finally:
-        with contextlib.suppress(OSError):  # it is free all the same
+        with contextlib.suppress(OSError):  # the lock is free anyway
             os.close(handle)

@@ -1,7 +1,7 @@
-"""How long requests are tried: one budget of seconds for one outage, over which waits grow.
+"""Decide how long requests are retried: each outage has one budget in seconds, with growing waits.
 
-An outage begins with a failure and ends with an answer, whichever request of this process has
-it. What never gets an answer ends at its own budget, too.
+An outage starts with a failure and ends with an answer, whichever request of this process gets it.
+A request that never gets an answer also ends when its own budget is spent.
 """
 
 import multiprocessing
@@ -13,62 +13,62 @@ import time
 from dsbuild.errors import StorageError
 from dsbuild.storage import urls, waiting
 
-SECONDS = "DSBUILD_STORE_SECONDS"  # how long an outage is waited for
+SECONDS = "DSBUILD_STORE_SECONDS"  # how long to wait through an outage
 OPTION = "--store-seconds"
 MOST = 3600
 _DEFAULT = 60
-_FIRST, _LONGEST = 0.2, 8.0  # seconds of waits, which double
-_STALE = 60.0  # seconds after the last failure, when the next one is of another outage
-_UNSAID = 4.0  # seconds of an outage of which nothing is said
+_FIRST, _LONGEST = 0.2, 8.0  # seconds to wait, doubling from the first to the longest
+_STALE = 60.0  # seconds after a failure from which the next one belongs to another outage
+_UNSAID = 4.0  # seconds of an outage before a message
 
 _here = threading.local()
 
 
 def seconds() -> float:
-    """Return for how many seconds an outage is waited for."""
-    asked = os.environ.get(SECONDS, "")
+    """Return how many seconds to wait through an outage."""
+    text = os.environ.get(SECONDS, "")
     try:
-        found = float(asked or _DEFAULT)
+        number = float(text or _DEFAULT)
     except ValueError:
-        found = 0
-    if not 0 < found <= MOST:
-        raise StorageError(f"{SECONDS}={asked!r}: expected a number of seconds, up to {MOST}")
-    return found
+        number = 0
+    if not 0 < number <= MOST:
+        raise StorageError(f"{SECONDS}={text!r}: expected a number of seconds, up to {MOST}")
+    return number
 
 
 class _Outage:
-    """What this process knows of one store's trouble."""
+    """What this process knows about the trouble of one store."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.since: float | None = None
         self.last = 0.0
 
     def failed(self, now: float) -> None:
-        """Note a failure, the first of an outage if the last one is long ago."""
+        """Note a failure; it starts an outage if the last failure is long ago."""
         if self.since is None or now - self.last > _STALE:
             self.since = now
         self.last = now
 
 
 _outages: dict[str, _Outage] = {}
-_reached: set[str] = set()  # schemes, since the buckets of one have one endpoint
+_reached: set[str] = set()  # schemes, since all buckets of a scheme share an endpoint
 
 
 def forget() -> None:
-    """Forget all outages, and which stores were reached."""
+    """Forget all outages, and which stores have answered."""
     _outages.clear()
     _reached.clear()
 
 
 def reach() -> None:
-    """Take all stores for reached, as the process was that this one works for."""
+    """Count all stores as reached: this process works for one that had an answer."""
     _reached.update(urls.SCHEMES)
 
 
 class Tries:
     """The tries of one request to a store.
 
-    `budget` is in seconds, the user's by default.
+    `budget` is in seconds, by default the user's.
     """
 
     def __init__(self, store: str, budget: float | None = None):
@@ -80,24 +80,24 @@ class Tries:
 
     @property
     def reached(self) -> bool:
-        """Whether such a store ever answered this process, or the one that started it."""
-        # A worker's parent has listed what there is to do.
+        """Whether the store ever answered this process, or the one that started it."""
+        # The parent of a worker has listed the work, so it had answers.
         return self._scheme in _reached or multiprocessing.parent_process() is not None
 
     @property
     def tried(self) -> float:
-        """For how many seconds the outage lasts."""
+        """How many seconds the outage has lasted."""
         since = [at for at in (self._since, self._outage.since) if at is not None]
         return time.monotonic() - min(since, default=time.monotonic())
 
     def moved(self) -> None:
-        """Note progress, such as an answer or a part of one: the budget is whole again."""
+        """Note progress, such as an answer or part of one, which restores the budget."""
         _reached.add(self._scheme)
         self._outage.since = None
         self._since, self._count = None, 0
 
     def again(self, why: str) -> bool:
-        """Wait after a failure; tell whether to try again, or the budget is spent."""
+        """Wait after a failure; return whether to try again, unless the budget is spent."""
         now = time.monotonic()
         self._since = self._since or now
         self._outage.failed(now)
@@ -113,13 +113,13 @@ class Tries:
         if self.tried >= _UNSAID:
             waiting.tell(
                 self._store,
-                f"{why}, for {self.tried:.0f} s now; tried again for up to {self._budget:.0f} s",
+                f"{why}, for {self.tried:.0f} s so far; retrying for up to {self._budget:.0f} s",
             )
 
 
 def _wait(pause: float) -> bool:
-    """Wait; return False at once where this thread is told that nobody needs it any more."""
-    stop = getattr(_here, "stop", None)
+    """Wait; return False at once if this thread is asked to stop."""
+    stop: threading.Event | None = getattr(_here, "stop", None)
     if stop is None:
         time.sleep(pause)
         return True
@@ -127,5 +127,5 @@ def _wait(pause: float) -> bool:
 
 
 def heed(stop: threading.Event) -> None:
-    """Have all waits of this thread end when `stop` is set."""
+    """End all waits of this thread when `stop` is set."""
     _here.stop = stop

@@ -1,27 +1,31 @@
-"""Objects read ahead: while one is worked on, the next ones are on their way."""
+"""Read objects ahead: while one is processed, the next ones are fetched."""
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from dsbuild.storage import patience
 from dsbuild.storage.local import Stamp
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 Read = Callable[[str], tuple[bytes, Stamp]]
-WIDTH = 64  # requests at a time; bench/README.md has what others come to
+WIDTH = 64  # requests at a time; bench/README.md compares other numbers
 
 
 @contextlib.contextmanager
 def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
-    """Give a `read` whose next `urls` are fetched in threads by `fetch`, so many at a time.
+    """Give a `read` for which threads fetch the next `urls` with `fetch`, up to `WIDTH` at a time.
 
-    What is not next is read as ever, what was passed over is dropped; errors arise where
-    the object is read. What is still awaited when the block ends is cancelled.
+    Other objects are read directly, and skipped ones are dropped. Errors are raised when the
+    object is read. Pending requests are cancelled when the block ends.
     """
-    from concurrent.futures import Future, ThreadPoolExecutor  # here: `--help` needs no threads
+    from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
 
     coming = iter(urls)
-    awaited: dict[str, Future] = {}
+    awaited: dict[str, Future[tuple[bytes, Stamp]]] = {}
 
     def fill() -> None:
         while len(awaited) < WIDTH and (url := next(coming, None)) is not None:
@@ -43,5 +47,5 @@ def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
         fill()
         yield read
     finally:
-        done.set()  # nobody waits any more for what waits for the store
+        done.set()  # ends the waits for the store: nobody needs them now
         pool.shutdown(wait=True, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""An object as a raw file: where in it one reads, and how large it is."""
+"""The base of raw files over objects: the position, and the size."""
 
 import io
 import os
@@ -11,7 +11,7 @@ class RawObject(io.RawIOBase):
         self.size, self._at = size, 0
 
     def readable(self) -> bool:
-        """Return True: objects are opened for reading alone."""
+        """Return True: objects are opened only for reading."""
         return True
 
     def seekable(self) -> bool:

@@ -1,26 +1,26 @@
-"""Texts that others wrote, made harmless: as names of files, as paths, on a terminal.
+"""Make text from others harmless: as a file name, as a path, on a terminal.
 
-Keys, classes, features and file names of a data set are whatever somebody put there. Here
-they lose what would lead out of a folder, move a cursor, or turn a line of text around.
+Keys, classes, features and file names in a data set can be anything. Here they lose whatever would
+lead out of a folder, move a cursor, or reverse a line of text.
 """
 
 import re
 import unicodedata
 
-_LONGEST = 180  # bytes of a name, of which systems take 255, with room for endings
+_LONGEST = 180  # bytes of a name; systems allow 255, and this leaves room for endings
 _DEEPEST = 900  # bytes of a path in an archive; longer ones become one name
-# What Windows takes for a device, with any ending.
+# Names that mean a device on Windows, with any ending.
 _PORTS = {f"{port}{i}" for port in ("com", "lpt") for i in range(10)}
 _DEVICES = {"aux", "con", "nul", "prn", *_PORTS}
-_JOINERS = "\u200c\u200d"  # which several scripts and emoji are written with
+_JOINERS = "\u200c\u200d"  # several scripts and emoji need these
 _LINE = 4000  # characters of a line that is printed
 
 
 def stem(key: str) -> str:
-    """Return a key as the beginning of a file's name, another one for every key.
+    """Return a file-name stem for a key; distinct keys give distinct stems.
 
-    What some system takes in no name, or does not show, is written as in a URL; of a key too
-    long for a name its beginning and a part of its sha256 stay.
+    Characters that some system forbids in names, or does not show, are escaped as in a URL. A key
+    that is too long for a name keeps its beginning, followed by a part of its sha256.
 
     >>> stem("a/b"), stem("a-b"), stem("..")
     ('a%2Fb', 'a-b', '%2E%2E')
@@ -35,16 +35,16 @@ def stem(key: str) -> str:
     data = name.encode()
     if len(data) <= _LONGEST:
         return name
-    import hashlib  # here, since OpenSSL is slow to load and few keys are as long
+    import hashlib  # here, since OpenSSL loads slowly and few keys are so long
 
-    # A % is followed by digits, or a U and digits, in all other names.
+    # In all other names a % is followed by digits, or by U and digits.
     return f"{data[:_LONGEST].decode(errors='ignore')}%~{hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def path(key: str) -> str:
-    """Return a key as a path that stays where it is put, another one for every key.
+    """Return a relative path for a key that never leads out of its folder; distinct for each key.
 
-    Its slashes stay where they stand between two names; each name is one of `stem`.
+    Slashes between two names remain; each name becomes its `stem`.
 
     >>> path("town/a"), path("/etc/passwd"), path("a/../../b")
     ('town/a', '%2Fetc/passwd', 'a/%2E%2E/%2E%2E/b')
@@ -54,9 +54,9 @@ def path(key: str) -> str:
 
 
 def text(words: str, most: int = _LINE) -> str:
-    r"""Return text as one line to print: what is not seen is written as Python escapes it.
+    r"""Return text as one line to print, with invisible characters escaped as in Python.
 
-    A longer one than `most` characters is cut, and says so. To do so twice changes nothing.
+    Text longer than `most` characters is cut, and says so. Applying it twice changes nothing.
 
     >>> print(text("red\x1b[31m\nrum"))
     red\x1b[31m\nrum
@@ -69,7 +69,7 @@ def text(words: str, most: int = _LINE) -> str:
 
 
 def lines(words: str) -> str:
-    """Return text of several lines to print, each as `text` has it, none cut."""
+    """Return text with several lines to print, each escaped as by `text` but never cut."""
     return "\n".join(map(_line, words.split("\n")))
 
 
@@ -80,7 +80,7 @@ def _line(words: str) -> str:
 
 
 def _unseen(char: str) -> bool:
-    """Tell whether a character controls something, or is no text: bidi and lone surrogates, too."""
+    """Tell whether a character is a control or not text, such as bidi marks, lone surrogates."""
     return not char.isprintable() and char not in _JOINERS and unicodedata.category(char) != "Zs"
 
 

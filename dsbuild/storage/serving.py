@@ -1,8 +1,8 @@
-"""What a helper process does: use object stores on behalf of a forked process, which cannot.
+"""Run in a helper process, which uses object stores for a forked process that cannot.
 
 `helper` starts it with a socket as its standard input; it ends when the other side is closed.
-A message is a pickle after its length: a request (number, operation, arguments), or an answer
-(number, error, result). Answers come in any order.
+A message is a length and a pickle: a request (number, operation, arguments) or an answer (number,
+error, result). Answers come in any order.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from dsbuild.errors import DsbuildError
 from dsbuild.storage import objects, patience, prefetch
 from dsbuild.storage.local import Stamp
 
-READY = -1  # the number of the first message, sent once the process is up
+READY = -1  # number of the first message, sent once the process is ready
 _LENGTH = struct.Struct("<Q")
 
 
@@ -32,9 +32,11 @@ def packed(*message: Any) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def received(end: socket.socket) -> tuple:
-    """Return the next message that arrives; raise EOFError after the last one."""
-    return pickle.loads(_exactly(end, _LENGTH.unpack(_exactly(end, _LENGTH.size))[0]))
+def received(end: socket.socket) -> tuple[Any, ...]:
+    """Return the next message; raise EOFError after the last one."""
+    (size,) = _LENGTH.unpack(_exactly(end, _LENGTH.size))
+    message: tuple[Any, ...] = pickle.loads(_exactly(end, size))
+    return message
 
 
 def _exactly(end: socket.socket, size: int) -> bytearray:
@@ -52,9 +54,9 @@ def serve() -> None:
     end = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sending, operations = threading.Lock(), _operations()
-    patience.reach()  # the process that was forked had an answer before
+    patience.reach()  # the forked process had answers before
 
-    def answer(number: int, name: str, arguments: tuple) -> None:
+    def answer(number: int, name: str, arguments: tuple[Any, ...]) -> None:
         try:
             reply = packed(number, None, operations[name](*arguments))
         except BaseException as error:
@@ -68,20 +70,20 @@ def serve() -> None:
         while True:
             pool.submit(answer, *received(end))
     finally:
-        os._exit(0)  # nobody needs the pending requests any more
+        os._exit(0)  # nobody needs the pending requests now
 
 
 def _portable(error: BaseException) -> BaseException:
-    """Return an error that survives pickling; one that is a bug keeps its traceback as a note."""
+    """Return an error that can be pickled; a bug keeps its traceback as a note."""
     if isinstance(error, DsbuildError):
         return error
-    told = RuntimeError(f"{type(error).__name__}: {error}")
-    told.add_note("".join(traceback.format_exception(error)))
-    return told
+    portable = RuntimeError(f"{type(error).__name__}: {error}")
+    portable.add_note("".join(traceback.format_exception(error)))
+    return portable
 
 
 def _operations() -> Mapping[str, Callable[..., Any]]:
-    """Return the operations by name: functions of `remote`, and access to open files."""
+    """Return the operations by name: functions of `objects`, and access to open files."""
     files: dict[str, tuple[contextlib.ExitStack, BinaryIO]] = {}
 
     def begin(name: str, url: str) -> int:
@@ -98,7 +100,7 @@ def _operations() -> Mapping[str, Callable[..., Any]]:
     def end(name: str) -> None:
         files.pop(name)[0].close()
 
-    @functools.lru_cache(8)  # an evicted one is made again, and lists again
+    @functools.lru_cache(8)  # an evicted stamper is made again and lists again
     def stamper(_name: str) -> Callable[[str], Stamp | None]:
         return objects.stamper()
 

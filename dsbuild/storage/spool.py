@@ -1,4 +1,4 @@
-"""More values than memory holds, in order: kept in a temporary file, and sorted there."""
+"""Keep and sort more values than memory holds, in a temporary file."""
 
 import contextlib
 import heapq
@@ -7,7 +7,7 @@ import pickle
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from dsbuild.storage import temporary
 
@@ -19,9 +19,9 @@ _MEMORY = 1 << 20  # bytes; a larger spool moves to a temporary file; sorting ke
 
 
 class Spool(Generic[Value]):
-    """Picklable values in order, written once, read any number of times.
+    """Picklable values in order, written once and read any number of times.
 
-    The file has no name, so nothing is left of it when the process ends, however it ends.
+    The file has no name, so nothing is left of it however the process ends.
     """
 
     def __init__(self, values: Iterable[Value], memory: int = _MEMORY):
@@ -48,8 +48,8 @@ class Spool(Generic[Value]):
             yield from batch
 
 
-def _close(file: BinaryIO) -> None:
-    with contextlib.suppress(OSError):  # what could not be written is no loss any more
+def _close(file: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):  # unwritten data no longer matters
         file.close()
 
 
@@ -63,7 +63,7 @@ def batches(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
 def ordered(
     values: Iterable[Value], key: Callable[[Value], Any], run: int = _RUN
 ) -> Iterator[Value]:
-    """Yield values sorted by key, equals in their order; at most `run` of them are in memory.
+    """Yield values sorted by key, equal ones in their order, with at most `run` in memory.
 
     Sorted runs are spooled and merged (Knuth, The Art of Computer Programming 3, 5.4).
     """

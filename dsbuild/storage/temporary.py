@@ -1,4 +1,4 @@
-"""Temporary files on this machine, whose errors say where they lie and what to do."""
+"""Name the folder of temporary files, and a remedy, if they cannot be written."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ from dsbuild.errors import StorageError
 def named(path: str = "") -> Iterator[None]:
     """Turn an OSError of a temporary file into a StorageError that names its folder.
 
-    `path` is what the file is to become, if that has a name.
+    `path` is the final name of the file, if it has one.
     """
     try:
         yield
     except OSError as error:
         folder = _folder()
         said = (
-            f"{path}: cannot be written: {error.strerror} in {folder}, where it is made first"
+            f"{path}: cannot be written: {error.strerror} in {folder}, where it is written first"
             if path
             else f"{folder}: temporary files cannot be written or read: {error.strerror}"
         )
@@ -29,7 +29,7 @@ def named(path: str = "") -> Iterator[None]:
 
 
 def _folder() -> str:
-    """Return where temporary files lie, or were to lie where no folder can be written."""
+    """Return the folder for temporary files, or the one intended if none can be written to."""
     try:
         return tempfile.gettempdir()
     except OSError:

@@ -1,7 +1,7 @@
-"""What errors of obstore are about: what to say, what to do, and whether they pass.
+"""Explain errors of obstore: what happened, what to do, and whether it is temporary.
 
-Nothing of obstore's text is repeated but what is known to be harmless: it holds whole requests,
-on Azure with their signature.
+Only parts of obstore's text that are known to be harmless are repeated: the text contains whole
+requests, on Azure with their signature.
 """
 
 import enum
@@ -10,7 +10,7 @@ import re
 
 
 class Passes(enum.Enum):
-    """Whether a trouble passes: what was never reached may just have a wrong name."""
+    """Whether a failure is temporary: a store that was never reached may have a wrong name."""
 
     NEVER = enum.auto()
     IF_REACHED = enum.auto()
@@ -22,24 +22,24 @@ NO_BUCKET = "NoSuchBucket|ContainerNotFound"
 _SLOW = "the store does not answer in time"
 _AWAY = "the store cannot be reached: "
 _TROUBLES = (
-    # Its completion arrived, whose answer did not; or somebody aborted it.
+    # Its completion arrived but the answer did not; or somebody aborted it.
     (r"NoSuchUpload", "an upload in parts was lost", _ALWAYS),
     (NO_BUCKET, "there is no such bucket; create it first, or check its name", _NEVER),
     (
         r"BareRedirect|PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint",
-        "the bucket lies in another region, or at another endpoint; set AWS_REGION to {region}",
+        "the bucket is in another region, or at another endpoint; set AWS_REGION to {region}",
         _NEVER,
     ),
     (
         r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|MissingCredentials|Unauthenticated",
-        "the store wants credentials, and none were found or taken; set them in the environment "
+        "the store needs credentials, and none were found or accepted; set them in the environment "
         "(docs/object-stores.md)",
         _IF_REACHED,
     ),
     (
         r"Missing(AccessKeyId|SecretAccessKey|Account)\b|(Open|Decode)Credentials|"
         r"InvalidAccessKey\b",
-        "credentials are not complete, or cannot be read; set them in the environment "
+        "credentials are incomplete, or cannot be read; set them in the environment "
         "(docs/object-stores.md)",
         _NEVER,
     ),
@@ -52,12 +52,12 @@ _TROUBLES = (
         "the store refuses the request; check credentials, region and endpoint",
         _NEVER,
     ),
-    (r"status code: 50[15]", "the store knows no such request; check the endpoint", _NEVER),
+    (r"status code: 50[15]", "the store does not know this request; check the endpoint", _NEVER),
     (r"status code: (429|5\d\d)", "the store is busy or broken", _ALWAYS),
     (
         r"URL scheme is not allowed|BadScheme",
-        "the endpoint is no https:// one; set AWS_ALLOW_HTTP=true (AZURE_ALLOW_HTTP=true) if it is "
-        "an http:// one",
+        "the endpoint is not https://; if it uses http://, set AWS_ALLOW_HTTP=true "
+        "(AZURE_ALLOW_HTTP=true)",
         _NEVER,
     ),
     (
@@ -67,11 +67,10 @@ _TROUBLES = (
     ),
     (
         r"InvalidContentType|InvalidMessage|Parse\(\s",
-        _AWAY + "{host} speaks http:// where https:// is said, or not HTTP at all; check "
-        "{endpoint}",
+        _AWAY + "{host} speaks http:// instead of https://, or not HTTP at all; check {endpoint}",
         _IF_REACHED,
     ),
-    (r"dns error", _AWAY + "no host is known as {host}; check {endpoint}", _IF_REACHED),
+    (r"dns error", _AWAY + "there is no host {host}; check {endpoint}", _IF_REACHED),
     (
         r"ConnectionRefused",
         _AWAY + "nothing listens at {host}; check {endpoint}",
@@ -79,19 +78,19 @@ _TROUBLES = (
     ),
     (
         r"kind: Connect|\(\s*Connect,",
-        _AWAY + "{host} takes no connection; check {endpoint}",
+        _AWAY + "{host} accepts no connection; check {endpoint}",
         _IF_REACHED,
     ),
     (r"TimedOut|kind: Timeout|timed out", _SLOW, _ALWAYS),
     (
         r"kind: (Request|Body|Decode|Interrupted)|HTTP error|InvalidListResponse",
-        "the connection breaks off",
+        "the connection broke",
         _ALWAYS,
     ),
-    (r"Precondition", "it was replaced meanwhile by someone else", _NEVER),
+    (r"Precondition", "somebody else replaced it meanwhile", _NEVER),
     (
         r"Could not parse path|Error parsing Path",
-        "no name that dsbuild can ask a store for",
+        "dsbuild cannot ask a store for this name",
         _NEVER,
     ),
 )
@@ -113,7 +112,7 @@ def _trouble(text: str) -> tuple[str, str, Passes]:
 
 
 def passes(error: Exception) -> Passes:
-    """Tell whether what befell a request passes by itself."""
+    """Tell whether the failure of a request is temporary."""
     return _trouble(_text(error))[2]
 
 
@@ -123,7 +122,7 @@ def slow(error: Exception) -> bool:
 
 
 def said(error: Exception) -> str:
-    """Say what an error of obstore is about, and what to do, without a word of the request.
+    """Say what an error of obstore means and what to do, without a word of the request.
 
     >>> said(Exception("PUT https://h/b/k?sig=S - status code: 503 Slow: <Code>SlowDown</Code>"))
     'the store is busy or broken (503 SlowDown)'
@@ -139,9 +138,9 @@ def said(error: Exception) -> str:
         endpoint=_endpoint(store[1] if store else ""),
     )
     status, code = re.search(r"status code: (\d{3})", text), re.search(r"<Code>(\w{1,40})<", text)
-    seen = " ".join(found[1] for found in (status, code) if found)
-    seen = seen or ("" if pattern else type(error).__name__)
-    return f"{line} ({seen})" if seen else line
+    detail = " ".join(match[1] for match in (status, code) if match)
+    detail = detail or ("" if pattern else type(error).__name__)
+    return f"{line} ({detail})" if detail else line
 
 
 def _endpoint(store: str) -> str:
@@ -152,6 +151,6 @@ def _endpoint(store: str) -> str:
 
 
 def told(error: Exception) -> str:
-    """Return what is said of an error that ends the work."""
+    """Return the message for an error that ends the work."""
     line = said(error)
     return line if ";" in line else f"{line}; {AGAIN}"

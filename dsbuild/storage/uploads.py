@@ -1,24 +1,24 @@
-"""Files sent to a store: in parts, of which a slow link is given smaller and fewer at a time.
+"""Send files to a store in parts, which are smaller and fewer at a time on slow links.
 
-While a body is sent the client hears nothing, so a request that stalls and one on a slow link
-look alike. What tells them apart is a limit by size, for ever slower links, and a small question
-between two of them, which a store that is away would not answer.
+While a body is sent the client hears nothing, so a stalled request and one on a slow link look
+alike. Two things tell them apart: a time limit by size, for slower and slower links, and a small
+request between two tries, which a store that is away would not answer.
 """
 
 import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 from dsbuild.errors import StorageError
 from dsbuild.storage import clients, completing, fencing, troubles, urls
 
 
 class Pace(NamedTuple):
-    """How a link is used: bytes of a request, requests at a time, bytes a second of each.
+    """How to use a link: bytes per request, requests at a time, bytes per second of each.
 
-    S3 and Google's store take no parts below 5 MiB but the last one.
+    S3 and Google's store accept no parts below 5 MiB except the last one.
     """
 
     part: int
@@ -32,30 +32,30 @@ PACES = (
     Pace(5 << 20, 2, 32 << 10),
     Pace(5 << 20, 1, 16 << 10),
 )
-_found: dict[str, int] = {}  # bucket -> which of them its link needed last
+_paces: dict[str, int] = {}  # bucket -> index of the pace that its link needed last
 
 
 def forget() -> None:
-    """Forget what links needed."""
-    _found.clear()
+    """Forget the paces of all links."""
+    _paces.clear()
 
 
 class _SlowError(Exception):
-    """A request took longer than its limit, which the message says."""
+    """A request took longer than its limit, which the message names."""
 
 
-def put(url: str, file: BinaryIO) -> None:
-    """Send a file to where it then appears whole; raise StorageError.
+def put(url: str, file: IO[bytes]) -> None:
+    """Send a file to a URL, where it appears when complete; raise StorageError.
 
-    The pace of a link that was found slow is kept for the files that follow, and left again
-    where one of them proves it too cautious.
+    The pace of a slow link is kept for the next files, until one of them shows that it was too
+    cautious.
     """
     fencing.check(url)
     place = urls.split(url)
     bucket, size = f"{place.scheme}://{place.bucket}", file.seek(0, os.SEEK_END)
     watched = _Watched(file)
     while True:
-        number = min(_found.get(bucket, 0), len(PACES) - 1)
+        number = min(_paces.get(bucket, 0), len(PACES) - 1)
         try:
             seconds = _send(url, watched, size, PACES[number])
             break
@@ -64,14 +64,14 @@ def put(url: str, file: BinaryIO) -> None:
             if number + 1 == len(PACES):
                 raise StorageError(
                     f"{url}: cannot be written: {error}, though the store answers, so the link is "
-                    "too slow; make smaller files, by --shard-size 1MB, or build nearer to the "
+                    "too slow; make smaller files with --shard-size 1MB, or build nearer to the "
                     "bucket"
                 ) from None
-            _found[bucket] = number + 1
+            _paces[bucket] = number + 1
     if number and size >= PACES[number].part:
         faster = PACES[number - 1]
         if size >= seconds * faster.rate * faster.width:
-            _found[bucket] = number - 1
+            _paces[bucket] = number - 1
 
 
 def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
@@ -103,9 +103,9 @@ def _send(url: str, file: "_Watched", size: int, pace: Pace) -> float:
 
 
 def _limit(size: int, pace: Pace) -> float:
-    """Return how long a request may take: twice what it takes at this rate, or a stall.
+    """Return how long a request may take: twice the time at this rate, but at least a stall.
 
-    By powers of two, so that few clients are opened.
+    Limits grow by powers of two, so that few clients are opened.
     """
     limit = clients.stall()
     while limit * pace.rate < 2 * size:
@@ -114,7 +114,7 @@ def _limit(size: int, pace: Pace) -> float:
 
 
 def _wait_for_an_answer(url: str) -> None:
-    """Return when the store answers a small question; raise StorageError where it does not."""
+    """Return when the store answers a small request; raise StorageError if it does not."""
     store, key = clients.at(url)
 
     def head() -> None:
@@ -125,14 +125,14 @@ def _wait_for_an_answer(url: str) -> None:
 
 
 class _Watched:
-    """A file of which reading on tells that the store took parts that it never took before."""
+    """A file that reports progress: reading on shows that the store took earlier parts."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: IO[bytes]):
         self._file, self._taken = file, 0
         self.seek, self.tell = file.seek, file.tell
 
     def watch(self, pace: Pace, moved: Callable[[], None]) -> None:
-        """Have `moved` called when more was taken than by any try before."""
+        """Call `moved` whenever the store took more than in any earlier try."""
         self._waiting, self._moved = pace.part * pace.width, moved
 
     def read(self, size: int = -1) -> bytes:

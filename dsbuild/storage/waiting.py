@@ -1,14 +1,14 @@
-"""What a long wait says, and who hears it: one listener a process, to whom others pass it on.
+"""Report long waits to a listener; each process has one.
 
-A library says nothing by itself; a command prints it, a worker tells its parent.
+The library prints nothing itself: a command prints reports, a worker passes them to its parent.
 """
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-Listener = Callable[[str, str], None]  # (what is waited for, what is said of it)
-_AGAIN = 15.0  # seconds from one word about a wait to the next, however many wait
+Listener = Callable[[str, str], None]  # (what is waited for, the message)
+_AGAIN = 15.0  # seconds between two messages about a wait, however many tasks wait
 
 _listener: Listener | None = None
 _said: dict[str, float] = {}
@@ -16,7 +16,7 @@ _said: dict[str, float] = {}
 
 @contextlib.contextmanager
 def heard_by(listener: Listener | None) -> Iterator[None]:
-    """Have a listener hear of waits, in any thread of this process; None hears nothing."""
+    """Report waits in any thread of this process to a listener, or to nobody if None."""
     global _listener
     before, _listener = _listener, listener
     _said.clear()
@@ -27,7 +27,7 @@ def heard_by(listener: Listener | None) -> Iterator[None]:
 
 
 def tell(what: str, line: str) -> None:
-    """Say of a wait how it stands, if that was not just done."""
+    """Report a wait, unless that was done just before."""
     now = time.monotonic()
     if _listener is not None and now - _said.get(what, -_AGAIN) >= _AGAIN:
         _said[what] = now

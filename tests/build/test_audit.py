@@ -140,17 +140,17 @@ def test_a_build_opens_a_few_samples_and_a_dry_run_all(tmp_path, run, out):
     result = run(*arguments)  # the build comes upon it
     assert result.exit_code == 1
     assert "found an RGB label" in result.stderr
-    assert "colours where class indices belong" not in result.stderr
+    assert "colours in place of class indices" not in result.stderr
     assert os.path.isdir(out)
     for options in (["--dry-run"], ["--strict"]):
         result = run(*arguments, *options)
         assert result.exit_code == 1
-        assert "colours where class indices belong" in result.stderr
+        assert "colours in place of class indices" in result.stderr
     shutil.rmtree(out)
     spoil(voc, 3)
     result = run(*arguments)  # the audit does: nothing was begun
     assert result.exit_code == 1
-    assert "colours where class indices belong" in result.stderr
+    assert "colours in place of class indices" in result.stderr
     assert not os.path.exists(out)
 
 

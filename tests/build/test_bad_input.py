@@ -145,12 +145,12 @@ DEFECTS = [
     (rgb_label, LABEL, "found an RGB label", "map its colours to indices"),
     (luma_label, LABEL, "luma of the palette's colours", "use the original palette PNGs"),
     (jpeg_label, LABEL, "found a JPEG label", "export the masks as PNG"),
-    (cmyk, IMAGE, "found a JPEG of CMYK", "convert it"),
-    (twelve_bits, IMAGE, "found 12 bits a channel", "convert it"),
+    (cmyk, IMAGE, "found a CMYK JPEG", "convert it"),
+    (twelve_bits, IMAGE, "found 12 bits per channel", "convert it"),
     (arithmetic, IMAGE, "found a JPEG with arithmetic coding", "convert it"),
-    (sixteen_bits, IMAGE, "found 16 bits a channel", "convert it"),
-    (sixteen_bit_label, LABEL, "found a label of 16 bits with values up to 65280", "save them"),
-    (animated, IMAGE, "found an animated PNG of 4 frames", "convert it"),
+    (sixteen_bits, IMAGE, "found 16 bits per channel", "convert it"),
+    (sixteen_bit_label, LABEL, "found a 16-bit label with values up to 65280", "save them"),
+    (animated, IMAGE, "found an animated PNG with 4 frames", "convert it"),
     (bomb, IMAGE, "found 65,000 x 65,000 pixels", "decompression bomb"),
     (rotated_label, LABEL, "found a label of 44 x 60 pixels", "EXIF orientation 6"),
     (web_page, IMAGE, "error page", "expected a JPEG or PNG"),
@@ -231,7 +231,7 @@ def test_dry_run_with_skip_fails_at_nothing(voc, out, run):
     missing_image(voc)
     result = run("voc", voc, out, "--dry-run", "--on-error", "skip")
     assert result.exit_code == 0
-    assert "images that are listed and not there" in result.stderr
+    assert "images that are listed but missing" in result.stderr
 
 
 def test_a_mended_source_is_taken_in(voc, out, run):

@@ -34,16 +34,16 @@ def boxes(brand):
 
 # name -> image, what is found, whether the option that converts is named
 IMAGES = {
-    "cmyk": (save(PHOTO.convert("CMYK"), "JPEG"), "a JPEG of CMYK", True),
-    "16 bits": (save(DEEP), "16 bits a channel", True),
-    "animated": (save(PHOTO, **FRAMES), "an animated PNG of 2 frames", True),
+    "cmyk": (save(PHOTO.convert("CMYK"), "JPEG"), "a CMYK JPEG", True),
+    "16 bits": (save(DEEP), "16 bits per channel", True),
+    "animated": (save(PHOTO, **FRAMES), "an animated PNG with 2 frames", True),
     "tiff": (save(PHOTO, "TIFF"), "a TIFF", True),
     "webp": (save(PHOTO, "WEBP"), "a WebP", True),
     "bmp": (save(PHOTO, "BMP"), "a BMP", True),
     "gif": (save(PHOTO, "GIF"), "a GIF", True),
     "text": (with_chunks(save(PHOTO), [(b"zTXt", b"a\0\0" + LONG)]), "a text", True),
     "frame": (with_chunks(save(PHOTO), [control(0, 9, 9, 0, 0)]), "a frame that", True),
-    "12 bits": (jpeg_with_frame(bits=12), "12 bits a channel", False),
+    "12 bits": (jpeg_with_frame(bits=12), "12 bits per channel", False),
     "lossless": (jpeg_with_frame(marker=0xC3), "a JPEG with lossless coding", False),
     "two components": (components(2), "JPEG", False),
     "no height": (jpeg_with_frame(height=0), "an image of 90 x 0 pixels", False),
@@ -186,7 +186,7 @@ def test_labels_of_colours_are_never_told_to_be_converted(tmp_path, run):
         rgb16(path)
     result = run("pairs", root, tmp_path / "out", "--colormap", colours, "--workers", 1)
     assert result.exit_code == 1
-    assert "16 bits a channel" in result.stderr
+    assert "16 bits per channel" in result.stderr
     assert REENCODE not in result.stderr
 
 

@@ -75,11 +75,11 @@ def test_a_typo_in_the_scheme(said):
         ("http://127.0.0.1:1", "nothing listens at 127.0.0.1:1; check AWS_ENDPOINT_URL"),
         pytest.param(
             "http://no-such.invalid:9",
-            "no host is known as no-such.invalid:9; check AWS_ENDPOINT",
+            "there is no host no-such.invalid:9; check AWS_ENDPOINT",
             marks=pytest.mark.slow,
         ),
-        ("127.0.0.1:9000", "AWS_ENDPOINT_URL: found no URL of a host"),
-        (None, "no host is known as s3.no-region.amazonaws.com; check AWS_ENDPOINT_URL, which is"),
+        ("127.0.0.1:9000", "AWS_ENDPOINT_URL: this is not the URL of a host"),
+        (None, "there is no host s3.no-region.amazonaws.com; check AWS_ENDPOINT_URL, which is"),
     ],
 )
 def test_a_typo_in_the_endpoint(said, monkeypatch, endpoint, expected):
@@ -133,7 +133,7 @@ def test_a_command_says_that_it_waits_and_for_how_long(away, run, out, monkeypat
     result = run(*arguments, "--workers", "1")
     assert result.exit_code == 0, result.stderr
     assert f"note: {away}: the store is busy or broken (503), for " in result.stderr
-    assert "s now; tried again for up to 30 s\n" in result.stderr
+    assert "s so far; retrying for up to 30 s\n" in result.stderr
     assert os.environ[patience.SECONDS] == "1"
 
 

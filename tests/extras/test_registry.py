@@ -1,4 +1,4 @@
-"""Every extra against a computation of another kind, and every stored form read back."""
+"""Every extra is compared with another computation, and every stored form is read back."""
 
 import glob
 import os
@@ -19,21 +19,21 @@ from dsbuild.images import mattes
 from tests.support import fakes
 
 IMAGE = np.asarray(fakes.photo(np.random.default_rng(1), 31, 23))
-# Sides from one pixel up, thin images among them.
+# Sides from one pixel up, including thin images.
 SIDES = st.one_of(st.integers(1, 4), st.integers(1, 40))
 SEEDS = st.integers(0, 2**32)
 FEW = settings(max_examples=60, deadline=None)
 
 
 def rgb(height, width, seed):
-    """Draw noise, which is smoothed for every other seed: uint8 (h, w, 3)."""
+    """Draw noise, smoothed for every other seed: uint8 (h, w, 3)."""
     rng = np.random.default_rng(seed)
     noise = rng.integers(0, 256, (height, width, 3), np.uint8)
     return ndimage.uniform_filter(noise, (3, 3, 1)) if seed % 2 else noise
 
 
 def classes(height, width, seed):
-    """Draw a label of few classes in patches, often with ignore values, or of one value."""
+    """Draw a label with patches of a few classes and often ignore values, or with one value."""
     rng = np.random.default_rng(seed)
     values = np.array([0, 1, 2, 20, 255], np.uint8)[: rng.integers(1, 6)]
     patch = int(rng.integers(1, 9))
@@ -109,7 +109,7 @@ def distance_by_hand(label, cap):
 
 
 def trimap_by_hand(alpha, width):
-    """Grow what is not sure by squares."""
+    """Grow the uncertain pixels by squares."""
     size = 2 * width + 1
     unsure = ndimage.maximum_filter(alpha != 255, size), ndimage.maximum_filter(alpha != 0, size)
     return np.where(~unsure[0], 255, np.where(~unsure[1], 0, 128))
@@ -195,7 +195,7 @@ def test_the_ends_of_the_ranges_occur():
     checks = (np.indices((8, 8)).sum(0) % 2 * 255).astype(np.uint8)
     found = functions.laplacian(np.repeat(checks[..., None], 3, axis=2))
     assert (found.min(), found.max()) == (-1020, 1020)
-    # The length of a gradient is convex, so that black and white pixels alone make the longest.
+    # The length of a gradient is convex, so black and white pixels make the longest one.
     steepest = max(
         functions.sobel(np.repeat((bits * 255).astype(np.uint8)[..., None], 3, axis=2))[1, 1]
         for number in range(512)
@@ -235,7 +235,7 @@ def test_pixels_are_left_as_they_are():
         found = extra.compute(pixels, **defaults)
         assert found.shape == pixels.shape[:2]
         np.testing.assert_array_equal(pixels, before)
-        # Views, as decoders give them, are as good as arrays of their own.
+        # Views, as decoders return them, work like arrays of their own.
         wide = np.repeat(pixels, 2, axis=1)[:, ::2]
         np.testing.assert_array_equal(extra.compute(wide, **defaults), found)
 
@@ -268,7 +268,7 @@ def test_every_form_reads_back(name, form, size):
     chosen = extras.parse(f"{name}:{form}")
     values = extras.features([chosen], pixels)
     assert tuple(values) == chosen.roles
-    # None of these roles is unknown to the schema, nor any of these formats.
+    # The schema knows all of these roles and formats.
     known = schema.load("segmentation")
     assert all(role in known.roles for role in values)
     if f"{name}.format" in values:
@@ -278,14 +278,14 @@ def test_every_form_reads_back(name, form, size):
     np.testing.assert_array_equal(read(values, name, *size), expected)
 
 
-def test_what_lacks_its_pixels_is_left_out():
+def test_an_extra_without_pixels_is_left_out():
     chosen = [extras.parse(name) for name in ("laplacian:raw16", "edges", "trimap", "weights")]
     assert set(extras.features(chosen, {})) == set()
     found = extras.features(chosen, {"image": None, "label": classes(4, 5, 1)})
     assert set(found) == {"edges.encoded", "edges.format"}
 
 
-# what is asked for
+# parsing
 
 
 @pytest.mark.parametrize(
@@ -322,8 +322,8 @@ def test_parse(text, whole):
         ("edges:", "no form ''; there are png"),
         ("edges::", "no form ''; there are png"),
         ("weights:png", "no form 'png'; there are none"),
-        ("edges:png:png", "found 'png' beside another, expected one of a kind"),
-        ("edges:width=1:width=2", "found 'width=2' beside another, expected one of a kind"),
+        ("edges:png:png", "found 'png' beside another one, expected one form"),
+        ("edges:width=1:width=2", "found 'width=2' beside another one, expected one form"),
         ("edges:cap=1", "no parameter 'cap'; there are width"),
         ("sobel:width=1", "no parameter 'width'; there are none"),
         ("edges:=1", "no parameter ''; there are width"),
@@ -339,7 +339,7 @@ def test_parse(text, whole):
         ("weights:beta=nan", "found 'nan', expected a number"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(text, error):
+def test_a_malformed_extra_is_refused(text, error):
     with pytest.raises(PlanError) as caught:
         extras.parse(text)
     assert str(caught.value).startswith(f"--extra {text}: ")

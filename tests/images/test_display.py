@@ -37,7 +37,7 @@ def test_alpha_is_dropped():
     np.testing.assert_array_equal(found, np.asarray(PHOTO.convert("L").convert("RGB")))
 
 
-def test_what_may_be_stored_has_the_pixels_of_training():
+def test_an_image_that_may_be_stored_has_the_pixels_of_training():
     data = saved(PHOTO, "JPEG", quality=60)
     np.testing.assert_array_equal(display.pixels(data), images.decode(data, images.header(data)))
 
@@ -52,7 +52,7 @@ def test_orientation_is_applied():
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "1", "P", "CMYK", "I;16"])
-def test_what_pillow_opened_is_rgb(mode):
+def test_an_image_opened_by_pillow_is_rgb(mode):
     grey = np.asarray(PHOTO.convert("L"))
     if mode == "I;16":
         image, expected = Image.fromarray(grey.astype(np.uint16) << 8), np.stack([grey] * 3, -1)
@@ -63,12 +63,12 @@ def test_what_pillow_opened_is_rgb(mode):
     np.testing.assert_array_equal(np.asarray(display.picture(expected)), expected)
 
 
-def test_pixels_whose_range_is_not_known_are_refused():
-    with pytest.raises(ImageError, match="found pixels of mode F, whose range is not known"):
+def test_pixels_with_an_unknown_range_are_refused():
+    with pytest.raises(ImageError, match="found pixels of mode F, whose range is unknown"):
         display.opened(PHOTO.convert("F"))
 
 
-def test_what_tensorflow_refuses_is_converted():
+def test_images_refused_by_tensorflow_are_converted():
     data = saved(PHOTO.convert("CMYK"), "JPEG", quality=95)
     assert np.abs(display.pixels(data).astype(int) - np.asarray(PHOTO)).mean() < 12
     wide = Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50)
@@ -79,7 +79,7 @@ def test_what_tensorflow_refuses_is_converted():
 @pytest.mark.parametrize(
     "data", [b"", b"junk", saved(PHOTO, "PNG")[:-300], saved(PHOTO, "TIFF")[:99]]
 )
-def test_what_is_no_image_is_refused(data):
+def test_other_bytes_are_refused(data):
     with pytest.raises(ImageError):
         display.pixels(data)
 
@@ -107,7 +107,7 @@ def test_pictures_of_a_file_are_counted(form):
     assert display.count(saved(PHOTO, form, save_all=True, append_images=turned)) == 3
 
 
-def test_what_is_one_picture_or_none_counts_as_one():
+def test_single_pictures_and_other_files_count_as_one():
     for data in (
         saved(PHOTO, "JPEG"),
         saved(PHOTO, "BMP"),

@@ -14,7 +14,7 @@ from dsbuild.build import palettes, signatures
 from dsbuild.build.image_policy import Policy
 from dsbuild.errors import ImageError, SampleError
 from dsbuild.format import manifest
-from dsbuild.images import lossless
+from dsbuild.images import labels, lossless
 from dsbuild.layouts.cityscapes import KINDS, LABELS, TRAINED, Cityscapes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
@@ -291,7 +291,7 @@ def png_chunk(kind, body):
 
 def test_known_colours_beside_unknown_ones_are_refused():
     palette = [Voc.palette[0], Voc.palette[19], (1, 2, 3)]
-    assert "some of them the data set's" in refused(Voc(), in_palette(PLANE % 3, palette))
+    assert "some of which the data set has" in refused(Voc(), in_palette(PLANE % 3, palette))
 
 
 def test_greys_that_the_data_set_has_elsewhere_are_refused():
@@ -320,15 +320,15 @@ def test_no_label_is_sent_to_an_option_that_does_not_help(layout):
 
 def test_alpha_and_grey_that_both_vary_are_refused():
     both = Image.merge("LA", [Image.fromarray(PLANE), Image.fromarray(PLANE * 80)])
-    assert "alpha varies, and its colours too" in refused(CLASSES, save(both))
+    assert "alpha and colours both vary" in refused(CLASSES, save(both))
 
 
 def test_binary_masks_whose_palette_contradicts_them():
     reverse = in_palette(PLANE % 2, [(255, 255, 0), (0, 0, 9)])
-    assert "other side of 0" in refused(
+    assert "different sides of 0" in refused(
         Pairs(binary=0), in_palette(PLANE % 2, [(9, 9, 0), (0, 0, 1)])
     )
-    assert "other side of 127" in refused(Pairs(binary=127), reverse)
+    assert "different sides of 127" in refused(Pairs(binary=127), reverse)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_grey_of_16_bits(values, good):
         small = np.array([v if max(values) < 256 else v // 257 for v in values], np.uint8)
         np.testing.assert_array_equal(CLASSES.plane(data, ""), small[PLANE % len(values)])
     else:
-        assert "16 bits with values up to 300" in refused(CLASSES, data)
+        assert "16-bit label with values up to 300" in refused(CLASSES, data)
 
 
 def test_ids_of_cityscapes_in_one_colour_are_not_told_apart_by_it():
@@ -400,3 +400,10 @@ def test_header_alone_is_believed_of_plain_palettes_only(voc, out):
     import dsbuild
 
     np.testing.assert_array_equal(dsbuild.open(out, "train")[0].label, right)
+
+
+def test_an_index_beyond_the_palette_is_refused_beside_colours_of_other_numbers():
+    black, red = (0, 0, 0), (9, 0, 0)
+    data = raw_png(np.array([[0, 1, 2]], np.uint8), 8, 3, palette=[*red, *black])
+    with pytest.raises(ImageError, match="2 is None"):
+        labels.read(data, {0: black, 1: red})

@@ -122,7 +122,7 @@ def test_images_of_a_split_without_annotations_are_named(root, out, run, split):
     result = run("cityscapes", root, out)
     assert result.exit_code == 0
     assert (
-        f"{root}/leftImg8bit/{split}: left out, since there is no gtFine/{split}" in result.stderr
+        f"{root}/leftImg8bit/{split}: left out, because there is no gtFine/{split}" in result.stderr
     )
     assert run("cityscapes", root, f"{out}2", "--strict").exit_code == 1
 
@@ -130,7 +130,7 @@ def test_images_of_a_split_without_annotations_are_named(root, out, run, split):
 def test_annotations_of_a_split_without_images_are_named(root, out, run):
     shutil.rmtree(f"{root}/leftImg8bit/val")
     result = run("cityscapes", root, out)
-    assert f"{root}/gtFine/val: leftImg8bit has no images of it" in result.stderr
+    assert f"{root}/gtFine/val: leftImg8bit has no images for it" in result.stderr
 
 
 def test_any_folder_with_images_and_annotations_is_a_split(root):
@@ -183,7 +183,7 @@ def test_labelids_where_trainids_belong_are_named(root, out, run):
         path.replace(str(path).replace("labelIds", "labelTrainIds"))
     result = run("cityscapes", root, out, "--split", "train")
     assert result.exit_code == 1
-    assert "these are labelIds, of 34 classes, where the 19 trainIds belong" in result.stderr
+    assert "these are labelIds with 34 classes instead of the 19 trainIds" in result.stderr
 
 
 def test_mapping_labelids_says_that_boundaries_differ(root, out, run):
@@ -197,14 +197,14 @@ def test_mapping_labelids_says_that_boundaries_differ(root, out, run):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "no annotation"),
-        (b"[]", "no annotation"),
-        (b"[" * 100_000, "no annotation"),
+        (b"", "no Cityscapes annotation"),
+        (b"[]", "no Cityscapes annotation"),
+        (b"[" * 100_000, "no Cityscapes annotation"),
         (
             b'{"imgWidth": 3, "imgHeight": 2, "objects": [{"label": 5, "polygon": [[1, 2]]}]}',
             "label '5'",
         ),
-        (b'{"imgWidth": 3, "imgHeight": 2}', "no annotation"),
+        (b'{"imgWidth": 3, "imgHeight": 2}', "no Cityscapes annotation"),
         (b'{"imgWidth": 0, "imgHeight": 2, "objects": []}', "cannot be drawn: an image of 0 x 2"),
         (b'{"imgWidth": 1e9, "imgHeight": 1e9, "objects": []}', "cannot be drawn"),
         (

@@ -129,7 +129,9 @@ def test_the_order_of_classes_belongs_to_the_recipe(root, out, run):
 
 
 def test_a_folder_that_the_file_does_not_list(root):
-    with pytest.raises(LayoutError, match=r"found a folder 'horse', expected the 2 classes that"):
+    with pytest.raises(
+        LayoutError, match=r"found a folder 'horse', expected only the 2 classes that"
+    ):
         Classes(names=("dog", "cat")).bind(root)
 
 
@@ -230,7 +232,7 @@ def test_two_pictures_of_one_name(tmp_path, run, out, split):
         put(root, f"{split}cat/x.{ending}", data)
     result = run("classes", root, out)
     assert result.exit_code == 1
-    clash = f"{root}/{split}cat/x.png: found {split}cat/x.jpg of the same name"
+    clash = f"{root}/{split}cat/x.png: found {split}cat/x.jpg with the same name"
     assert f"error: sample cat/x: {clash}" in result.stderr
     result = run("classes", root, out, "--on-error", "skip", "--json")
     assert result.exit_code == 0, result.output
@@ -248,9 +250,9 @@ def test_one_name_in_two_unicode_forms(root, out):
     assert f"{composed}/{composed}" in [s.key for s in layout.samples(root, "train")]
     put(root, f"{apart}/{apart}.png", data)
     (clash,) = found(layout, root, "same-name")
-    assert "of the same name in another Unicode form" in clash[1]
+    assert "with the same name in another Unicode form" in clash[1]
     put(root, f"{composed}/x.png", data)
-    with pytest.raises(LayoutError, match="of the same name in another Unicode form"):
+    with pytest.raises(LayoutError, match="with the same name in another Unicode form"):
         Classes().find(root)
 
 
@@ -410,7 +412,7 @@ def test_pictures_in_folders_of_splits_are_an_error(tmp_path, run):
         shutil.copytree(animals, tmp_path / "s" / split)
         shutil.copy(tmp_path / "animals/cat/000.png", tmp_path / "s" / split)
     result = run("classes", tmp_path / "s", tmp_path / "out")
-    assert "found pictures in train itself, which is the name of a split" in result.stderr
+    assert "found pictures directly in train, which is the name of a split" in result.stderr
 
 
 def test_links(tmp_path, run):
@@ -448,8 +450,8 @@ def test_folders_that_are_called_as_splits_are(tmp_path, names):
         (["x/Training/y", "x/Validation/y"], r"s/x: found Training and Validation in it"),
         (["train/train", "train/val"], r"s/train: found train and val in it"),
         (["train", "more"], r"found more beside train, .*--labels FILE"),
-        (["one", "two"], r"found folders such as one that hold no pictures .*--labels FILE"),
-        (["train/images", "val/images"], r"s/train/images: found one class alone"),
+        (["one", "two"], r"found folders like one without pictures .*--labels FILE"),
+        (["train/images", "val/images"], r"s/train/images: found only one class"),
     ],
 )
 def test_folders_that_are_splits_or_classes_are_named(tmp_path, paths, message):
@@ -481,5 +483,5 @@ def test_a_class_may_be_called_train(root):
 @pytest.mark.parametrize("name", ["train.txt", "val.csv"])
 def test_lists_beside_classes_are_named(root, name):
     put(root, name, b"cat/000.png\ncat/deeper/001.jpg\n")
-    with pytest.raises(LayoutError, match=rf"{name}: found a list of a split beside folders of"):
+    with pytest.raises(LayoutError, match=rf"{name}: found the list of a split beside folders of"):
         Classes().splits(root)

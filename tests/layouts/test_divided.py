@@ -83,7 +83,7 @@ def test_labels_of_a_split_may_be_called_otherwise(tmp_path, layout):
         (["images/train/1.jpg", "images/val/2.jpg", "images/more/3.jpg"], "found train and val in"),
         (["images/a/train/1.jpg", "images/a/val/2.jpg"], "found images in folders called"),
         (["images/test/val/1.jpg"], "folders called val among those of split test"),
-        (["images/1.jpg", "val/2.jpg"], "val: found pictures of a split beside images"),
+        (["images/1.jpg", "val/2.jpg"], "val: found the pictures of a split beside images"),
         (["train/images/1.jpg", "val/pictures/2.jpg"], "val: expected images in it"),
         (["train/images/1.jpg", "Test/2.jpg"], "Test: expected images in it"),
     ],
@@ -110,7 +110,9 @@ def test_a_split_of_which_half_is_there_stops(tmp_path, layout, place):
 
 def test_labels_of_a_split_without_images_stop(tmp_path):
     root = draw(tmp_path, "images/train/1.jpg", "labels/val/1.png")
-    with pytest.raises(LayoutError, match=r"labels/val: found labels of a split, expected its im"):
+    with pytest.raises(
+        LayoutError, match=r"labels/val: found the labels of a split, expected its im"
+    ):
         found(PAIRS, root)
 
 
@@ -128,7 +130,7 @@ def test_who_names_a_folder_of_a_split_is_told_what_it_is_called(tmp_path, run):
     assert found(layout, root) == {"train": ["1"]}
     findings = audit(requested(root, f"{root}-out", layout=layout)).findings
     texts = [one.text for one in findings]
-    assert f"{root}/images/val: its images are split train, not val" in texts
+    assert f"{root}/images/val: its images become train, not val" in texts
     assert any(text.startswith(f"{root}/images/train: no split has its pictures") for text in texts)
 
 
@@ -199,10 +201,10 @@ def test_a_list_may_name_labels_of_other_names(tmp_path):
         ("index.csv", "image,split\n0,train\n1,val\n", r"index.csv: found a division of images"),
         ("split.json", '{"train": ["0"], "test": ["1"]}', r"split.json: found a division of im"),
         ("../val.txt", "0\n", r"val.txt: found a list of images"),
-        ("images/val.txt", "0\n", r"images/val.txt: found a list of a split"),
-        ("labels/val.csv", "0\n", r"labels/val.csv: found a list of a split"),
-        ("train.txt", "images/0.jpg 3\n", r"train.txt, line 1: found '3' behind an image"),
-        ("train.txt", "0.jpg ../labels/0.png\n", r"train.txt, line 1: found '../labels/0.png' be"),
+        ("images/val.txt", "0\n", r"images/val.txt: found the list of a split"),
+        ("labels/val.csv", "0\n", r"labels/val.csv: found the list of a split"),
+        ("train.txt", "images/0.jpg 3\n", r"train.txt, line 1: found '3' after an image"),
+        ("train.txt", "0.jpg ../labels/0.png\n", r"train.txt, line 1: found '../labels/0.png' af"),
     ],
 )
 def test_lists_that_cannot_be_used_stop(tmp_path, layout, path, text, message, run):
@@ -216,9 +218,7 @@ def test_two_lists_of_one_name_stop(tmp_path):
     root = draw(tmp_path, "images/0.jpg")
     for place in ("", "splits/"):
         write(root, f"{place}train.txt", "0\n")
-    with pytest.raises(
-        LayoutError, match=r"splits/train.txt: found .*train.txt, which is a list of"
-    ):
+    with pytest.raises(LayoutError, match=r"splits/train.txt: found .*train.txt, a list with"):
         PAIRS.splits(root)
 
 
@@ -254,7 +254,7 @@ def test_one_name_in_two_unicode_forms(tmp_path, layout):
     assert os.path.exists(tmp_path / sample.image)
     assert os.path.exists(tmp_path / sample.label)
     write(tmp_path, f"images/{name}.jpg", "")
-    with pytest.raises(LayoutError, match="of the same name in another Unicode form"):
+    with pytest.raises(LayoutError, match="with the same name in another Unicode form"):
         list(layout.samples(str(tmp_path), "train"))
 
 

@@ -138,7 +138,7 @@ def test_flat_folders(tmp_path, out):
     layout = Matting(images="photos", alphas="mattes", val_fraction=0)
     make(layout.find(str(tmp_path / "flat")), out, layout=layout)
     np.testing.assert_array_equal(masks(out)["a"], alpha > 50)
-    with pytest.raises(PlanError, match="found one of them"):
+    with pytest.raises(PlanError, match="found only one of them"):
         Matting(images="photos")
 
 
@@ -147,7 +147,7 @@ def test_photos_of_one_name_are_named(root):
     other = pathlib.Path(root, "clip_img/1803151818/clip_00000001")
     other.mkdir()
     shutil.copy(path, other)
-    with pytest.raises(LayoutError, match="expected photos of different names"):
+    with pytest.raises(LayoutError, match="expected photos with different names"):
         keys(Matting(), root)
 
 

@@ -138,7 +138,7 @@ def test_bad_lists(root, out, text, message):
 def test_two_pictures_of_one_name_are_not_chosen_from(root, folder):
     for ending in ("jpg", "png"):
         pathlib.Path(root, folder, f"a/000.{ending}").touch()
-    with pytest.raises(LayoutError, match=r"a/000.png: found .*a/000.jpg of the same name"):
+    with pytest.raises(LayoutError, match=r"a/000.png: found .*a/000.jpg with the same name"):
         keys(Pairs(names=NAMES), root)
 
 
@@ -267,7 +267,7 @@ def test_nothing_is_left_out_in_silence(tmp_path, run, names):
     (root / "val.txt").write_text("a/002\n")
     (root / "README.txt").write_text("about\n")
     result = run("pairs", root, tmp_path / "out", "--classes", names, "--json")
-    assert f"{root}/train.txt, line 1: found 'nothing', expected images of images" in result.stderr
+    assert f"{root}/train.txt, line 1: found 'nothing'; expected images in images" in result.stderr
     options = ("--classes", names, "--split", "val", "--json")
     result = run("pairs", root, tmp_path / "out", *options)
     texts = [finding["text"] for finding in json.loads(result.stdout)["findings"]]

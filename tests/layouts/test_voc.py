@@ -121,7 +121,7 @@ def test_lists_in_the_wild(voc, text):
         ("a\\..\n", None),
         ("JPEGImages/../../x.jpg SegmentationClass/x.png\n", "leads out of the data set"),
         ("/JPEGImages/x.jpg /../x.png\n", "leads out of the data set"),
-        ("/JPEGImages/a.jpg /SegmentationClass/b.png\n", "expected one of the same name"),
+        ("/JPEGImages/a.jpg /SegmentationClass/b.png\n", "expected a label with the same name"),
         ("a\x07b\n", "control characters"),
         ("2007_000001 -1\n", "line 1: found '2007_000001 -1', expected an id"),
         ("a b c\n", "expected an id"),
@@ -180,7 +180,7 @@ def test_auto_takes_the_first_folder_and_names_what_it_lacks(voc):
     copy_labels(voc, "raw")
     assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClass/")
     os.remove(os.path.join(voc, "SegmentationClass/2007_000003.png"))
-    lost = f"{voc}/SegmentationClass/2007_000003.png: there is no such file, while "
+    lost = f"{voc}/SegmentationClass/2007_000003.png: there is no such file, but "
     with pytest.raises(LayoutError, match=re.escape(f"{lost}SegmentationClassRaw has a label")):
         keys(voc, "train")
     os.remove(os.path.join(voc, "SegmentationClassRaw/2007_000003.png"))
@@ -213,7 +213,7 @@ def test_labels_by_name(voc, kind):
 
 
 def test_labels_by_a_name_that_is_not_there(voc):
-    with pytest.raises(LayoutError, match=r"--labels raw asks for; there are SegmentationClass$"):
+    with pytest.raises(LayoutError, match=r"--labels raw needs it; there are SegmentationClass$"):
         next(Voc(labels="raw").samples(voc, "val"))
 
 
@@ -256,7 +256,9 @@ def test_two_images_of_one_id(voc):
         pathlib.Path(voc, f"JPEGImages/2007_000000{ending}").touch()
     assert next(Voc().samples(voc, "train")).image == "JPEGImages/2007_000000.jpg"
     os.remove(f"{voc}/JPEGImages/2007_000000.jpg")
-    with pytest.raises(LayoutError, match=r"2007_000000.png: found .*2007_000000.jpeg of the same"):
+    with pytest.raises(
+        LayoutError, match=r"2007_000000.png: found .*2007_000000.jpeg with the same"
+    ):
         keys(voc, "train")
 
 
@@ -283,8 +285,7 @@ def test_labels_that_no_list_has_are_found(voc):
         os.remove(f"{voc}/ImageSets/Segmentation/{name}.txt")
     found = Voc().findings(voc, "train", list(Voc().samples(voc, "train")))
     assert [one.text for one in found] == [
-        f"{voc}/SegmentationClass/2007_000012.png: no list has it, nor 5 more that have image and "
-        "label"
+        f"{voc}/SegmentationClass/2007_000012.png: no list has it, nor 5 more with image and label"
     ]
 
 
@@ -453,7 +454,7 @@ def test_train_aug_has_images_and_labels_of_their_own(voc, sbd, out):
 def test_train_aug_says_what_it_is(voc, sbd, run, out):
     (finding,) = Voc().findings(voc, "train_aug", list(Voc().samples(voc, "train_aug")))
     assert (finding.kind, finding.split) == ("source", "train_aug")
-    assert finding.text == f"2 labels are of SegmentationClass, since {CLS} has none"
+    assert finding.text == f"2 labels are from SegmentationClass, since {CLS} has none"
     assert Voc().findings(voc, "train", list(Voc().samples(voc, "train"))) == []
     result = run("voc", voc, out, "--split", "train_aug", "--dry-run", "--json")
     (split,) = json.loads(result.stdout)["splits"].values()

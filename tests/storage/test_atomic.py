@@ -63,10 +63,10 @@ def test_what_is_said_of_a_file_is_found_on_the_disk(tmp_path, monkeypatch, fail
     found = path.read_bytes() if path.exists() else None
     said = {
         None: "x: cannot be written: Input/output error; nothing was left under this name",
-        b"old": "x: cannot be written: Input/output error; an earlier file stands under this name",
-        b"new": "x: was written, but may not outlast a power cut: Input/output error",
+        b"old": "x: cannot be written: Input/output error; an earlier file still has this name",
+        b"new": "x: was written, but may not survive a power cut: Input/output error",
     }[found]
-    assert f"{said}; look after the disk, and run the same command again" in str(raised.value)
+    assert f"{said}; check the disk, and run the same command again" in str(raised.value)
     assert found == (b"new" if failing.endswith(("folder", "same")) else before)
     assert os.listdir(tmp_path) == (["x"] if found else [])
 
@@ -86,14 +86,14 @@ def test_what_is_said_of_a_move_is_found_on_the_disk(tmp_path, monkeypatch, when
 
 def test_what_stands_in_the_way_is_named(tmp_path):
     (tmp_path / "x").mkdir()
-    with pytest.raises(StorageError, match="an earlier folder stands under this name; move the fo"):
+    with pytest.raises(StorageError, match="an earlier folder still has this name; move the fo"):
         storage.write(str(tmp_path / "x"), b"new")
 
 
 def test_what_cannot_be_told_is_not_claimed(tmp_path, monkeypatch):
     fail(monkeypatch, "replace")
     fail(monkeypatch, "lstat", on=lambda path: str(path).endswith("/x"))
-    with pytest.raises(StorageError, match="what stands under this name cannot be told"):
+    with pytest.raises(StorageError, match="it is unknown what has this name"):
         storage.write(str(tmp_path / "x"), b"new")
 
 

@@ -96,7 +96,7 @@ def test_memory_is_of_one_process(voc, run):
     upload(pathlib.Path(voc), "memory://alone/VOC2012")
     result = run("voc", "memory://alone", "memory://alone/out", "--workers", "2")
     assert result.exit_code == 1
-    assert "memory://alone: lies in the memory of one process" in result.stderr
+    assert "memory://alone: is in the memory of another process" in result.stderr
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def check_refusals(url):
     memory = "memory://bucket/x"
     storage.write(memory, b"x")
     for call in (storage.read, storage.names):
-        assert "memory:// lives in one process" in forked(_error, call, memory)[1]
+        assert "memory:// exists in one process" in forked(_error, call, memory)[1]
     found = forked(_locked, url)
     assert found == (StorageError, f"{url}/lock: {forks.REFUSED}")
 

@@ -47,7 +47,7 @@ def test_a_dead_holders_lock_is_taken_over(bucket):
         assert storage.read(path)[0] != b"someone who died"
     assert storage.stamp(path) is None
     (line,) = told
-    assert "another dsbuild locked it; where that one was killed" in line
+    assert "another dsbuild locked it; if that one was killed" in line
 
 
 @azurite.TOO

@@ -101,4 +101,4 @@ def test_a_long_wait_is_told(monkeypatch):
         spend(Tries("s3://b", 1), "it is away")
     assert heard == [("s3://b", heard[0][1])]
     assert heard[0][1].startswith("it is away, for ")
-    assert heard[0][1].endswith(" s now; tried again for up to 1 s")
+    assert heard[0][1].endswith(" s so far; retrying for up to 1 s")

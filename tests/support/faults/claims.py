@@ -51,8 +51,8 @@ def _present(path, was, expected):
 # What a message may claim of a path -> what then must be so.
 CLAIMS = {
     r"(\S+): cannot be written: [^;]*; nothing was left under this name": _absent,
-    r"(\S+): cannot be written: [^;]*; an earlier file stands under this name": _earlier,
-    r"(\S+): was written, but may not outlast a power cut": _new,
+    r"(\S+): cannot be written: [^;]*; an earlier file still has this name": _earlier,
+    r"(\S+): was written, but may not survive a power cut": _new,
     r"(\S+): cannot be removed": _present,
 }
 
@@ -65,7 +65,7 @@ def hold(said, out, before, expected):
             name = os.path.relpath(path, out)
             assert holds(path, was.get(name), expected.get(name)), f"{claim}\n{said}"
             count += 1
-    made = "cannot be written" in said or "may not outlast" in said
+    made = "cannot be written" in said or "may not survive" in said
     # No file is known of that would be written into a folder that cannot be made.
     assert count or not made or "/lock: cannot be written" in said, said
     if "nothing was changed" in said or "nothing was written" in said:

@@ -1,0 +1,61 @@
+"""Open images with Pillow's readers, one by one, whatever the limits of this process are.
+
+`Image.open` holds every image against `Image.MAX_IMAGE_PIXELS`, and warns through the filters of
+the process. Both belong to the program that imports dsbuild and are shared by its threads. So the
+readers are called directly; callers compare the size in the header with dsbuild's own limit before
+they decode a pixel.
+"""
+
+import contextlib
+import io
+import re
+import struct
+from collections.abc import Callable
+
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+_ORIENTATION = 0x0112  # TIFF 6.0; 5 to 8 swap height and width
+
+
+class _Tiff(TiffImagePlugin.TiffImageFile):
+    """A TIFF whose memory is taken without another look at Pillow's limit."""
+
+    def load_prepare(self) -> None:
+        turned = self.tag_v2.get(_ORIENTATION, 1) in range(5, 9)
+        size = self.size[::-1] if turned else self.size
+        self.im = Image.new(self.mode, size, None).im
+        super().load_prepare()
+
+
+# Format -> how its files begin, and Pillow's reader.
+_READERS: dict[str, tuple[bytes, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
+    "JPEG": (rb"\xff\xd8\xff", JpegImagePlugin.jpeg_factory),
+    "PNG": (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    "TIFF": (rb"II[*+]\0|MM\0[*+]", _Tiff),
+    "WEBP": (rb"RIFF....WEBP", WebPImagePlugin.WebPImageFile),
+    "BMP": (rb"BM", BmpImagePlugin.BmpImageFile),
+    "GIF": (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
+}
+
+
+def opened(data: bytes, *formats: str) -> ImageFile.ImageFile:
+    """Return an image of one of these formats, named as in Pillow; no pixel is decoded yet.
+
+    Raises UnidentifiedImageError for any other format and for a damaged header.
+    """
+    for name in formats:
+        start, reader = _READERS[name]
+        if re.match(start, data, re.DOTALL):
+            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return reader(io.BytesIO(data))
+    raise UnidentifiedImageError("cannot identify image file")
