@@ -65,8 +65,9 @@ format: $(TEST) ## Fix style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(TEST) ## Write docs/cli.md from --help
+docs: $(TEST) ## Write what pages take from the code: docs/cli.md, the map in CONTRIBUTING.md
 	$(BIN)/python -m tests.house.test_docs
+	$(BIN)/python -m tests.house.map --write
 
 docs-check: $(TEST) ## Run every command and follow every link in the pages
 	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow" tests/house/test_docs.py tests/house/test_readme.py
