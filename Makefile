@@ -1,22 +1,23 @@
-# `make` lists what there is to do. All that a target needs it sets up itself, in .venv; what
-# needs Apache Beam in .venv-beam, for Beam holds protobuf, Pillow and pyarrow at older versions.
+# `make` lists the targets. Each target sets up what it needs in .venv; those for Apache Beam use
+# .venv-beam, because Beam pins older versions of protobuf, Pillow and pyarrow.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A second session of make finds the environment as the first one left it.
+# Stamp files: an environment is installed once, and again only after setup.cfg changes.
 BASE := $(VENV)/.base
 TEST := $(VENV)/.test
 BEAM := .venv-beam
 TEST_BEAM := $(BEAM)/.test
-# Many tests wait for processes and stores, so there is work for one process more than cores.
+# Many tests wait for processes and stores, so one more process than cores keeps all cores busy.
 TESTERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 TESTS_BEAM := tests/pipelines tests/engines/test_dask.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-beam test-all lint format docs bench bench-engines bench-train fuzz stress clean
+.PHONY: help demo test test-beam test-all lint types format docs docs-check wheel release-check \
+  bench bench-engines bench-train fuzz stress clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(VENV) $(BEAM):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,35 +36,50 @@ $(TEST_BEAM): setup.cfg pyproject.toml | $(BEAM)
 	$(BEAM)/bin/pip install --quiet --disable-pip-version-check --editable '.[test-beam]'
 	@touch $@
 
-demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, check and inspect them
+demo: $(BASE) ## Draw a small VOC tree, build TFRecords from it, validate and inspect them
 	@rm -rf demo
 	$(BIN)/python -m tests.support.fakes demo
 	$(BIN)/dsbuild voc demo demo/tfrecord --shards 4
 	$(BIN)/dsbuild validate demo/tfrecord
 	$(BIN)/dsbuild inspect demo/tfrecord
 
-test: $(TEST) ## Run the tests (but for the slow ones)
+test: $(TEST) ## Run the tests, except the slow ones
 	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow"
 
-test-beam: $(TEST_BEAM) ## Run the tests of the pipelines, with Apache Beam (but for the slow ones)
+test-beam: $(TEST_BEAM) ## Run the pipeline tests with Apache Beam, except the slow ones
 	$(BEAM)/bin/python -m pytest -n $(TESTERS) -m "not slow" $(TESTS_BEAM)
 
-test-all: $(TEST) $(TEST_BEAM) ## Run all tests
+test-all: $(TEST) $(TEST_BEAM) ## Run all tests, with and without Apache Beam
 	$(BIN)/python -m pytest -o faulthandler_timeout=3600
 	$(BEAM)/bin/python -m pytest -o faulthandler_timeout=3600 $(TESTS_BEAM)
 
-lint: $(TEST) ## Check style and format
+lint: types ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(TEST) ## Mend style and format
+types: $(TEST) ## Check types: mypy on the package, pyright on code that uses it
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(TEST) ## Fix style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(TEST) ## Write docs/cli.md anew from --help
+docs: $(TEST) ## Write what pages take from the code: docs/cli.md, the map in CONTRIBUTING.md
 	$(BIN)/python -m tests.house.test_docs
+	$(BIN)/python -m tests.house.map --write
 
-bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
+docs-check: $(TEST) ## Run every command and follow every link in the pages
+	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow" tests/house/test_docs.py tests/house/test_readme.py
+
+wheel: $(TEST) ## Build the source archive and the wheel into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+release-check: $(TEST) ## Check that tag, version and changelog agree; print the notes: TAG=v1.2.3
+	@$(BIN)/python -m tests.house.release $(TAG)
+
+bench: $(TEST) ## Measure speed and memory; bench/README.md has the results
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	$(BIN)/python bench/build.py
 	$(BIN)/python bench/validate.py
@@ -72,20 +88,20 @@ bench: $(TEST) ## Measure speed and memory; bench/README.md holds the last table
 	$(BIN)/python bench/storage.py
 	$(BIN)/python bench/scale.py
 
-bench-engines: $(TEST_BEAM) ## Measure Beam and Dask beside builds without them
+bench-engines: $(TEST_BEAM) ## Measure builds on Beam and Dask against local builds
 	$(BEAM)/bin/pip install --quiet --disable-pip-version-check psutil
 	$(BEAM)/bin/python bench/engines.py
 
-bench-train: $(TEST) ## Measure what the trainer learns, and whether its input keeps up
+bench-train: $(TEST) ## Measure what the trainer learns, and whether its input pipeline keeps up
 	$(BIN)/python bench/train.py
 
-fuzz: $(TEST) ## Fuzz validation for a minute, guided by coverage
+fuzz: $(TEST) ## Fuzz `validate` for a minute, guided by coverage
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@mkdir -p build/fuzz
 	$(BIN)/python -m tests.validate.fuzz build/fuzz -max_total_time=60
 
-stress: $(TEST) ## Kill processes, fail calls into the system and stores, for two minutes
+stress: $(TEST) ## Kill processes and make system calls and stores fail, for two minutes
 	$(BIN)/python -m tests.support.stress $(DSBUILD_STRESS_SECONDS)
 
-clean: ## Remove the environments and all that was made
+clean: ## Remove the environments and everything that was built
 	rm -rf $(VENV) $(BEAM) build dist demo *.egg-info

@@ -1,11 +1,11 @@
-"""Measure dsbuild beside the limits of its machine and beside a TensorFlow builder.
+"""Compare the speed of dsbuild with the limits of the machine and with a TensorFlow builder.
 
     python bench/build.py --samples 2000 --rounds 3 --source VOCdevkit/VOC2012
 
-Each measured thing runs as a whole fresh process on real copies of VOC pairs in a temporary
-folder (TMPDIR says where). What is compared takes turns (A B C A B C ...) after a round that
-does not count. Tables hold medians in seconds; "inside" leaves out a process's start and
-imports, but not those of dsbuild's workers. full and header are `dsbuild voc --verify ...`.
+Each row is a complete new process that works on copies of VOC pairs in a temporary folder (set
+TMPDIR to choose where). Rows alternate (A B C A B C ...) after a warm-up round. Tables show medians
+in seconds; "inside" excludes the start and imports of a process, but not those of dsbuild's
+workers. full and header are `dsbuild voc --verify ...`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 SHARDS = 8
-DRAWN = 60  # distinct pairs that are drawn where there is no source
+DRAWN = 60  # distinct pairs to draw if there is no source
 CHILD = "_child"  # the hidden subcommand, which measures one thing and prints JSON
 DSBUILD = os.path.join(sysconfig.get_path("scripts"), "dsbuild")
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -74,13 +74,13 @@ def read(path: str) -> bytes:
 
 
 def split(items: Sequence, count: int) -> list[Sequence]:
-    """Return items in `count` consecutive parts of about equal length."""
+    """Return items as `count` consecutive parts of about equal length."""
     bounds = [len(items) * i // count for i in range(count + 1)]
     return [items[a:b] for a, b in itertools.pairwise(bounds)]
 
 
 def spread(work: Callable, items: Sequence, processes: int) -> None:
-    """Do the work on equal parts in as many processes; with one, in this process."""
+    """Do the work on equal parts in this number of processes; one means this process."""
     if processes == 1:
         work(items)
         return
@@ -88,11 +88,11 @@ def spread(work: Callable, items: Sequence, processes: int) -> None:
         pool.map(work, split(items, processes), chunksize=1)
 
 
-# What children measure: each imports what it needs, and returns the work that is timed.
+# What children measure: each imports what it needs and returns the work to time.
 
 
 def bare_limit(root: str, processes: int, tuned: bool = True) -> Callable:
-    """Read all files, decode all images wholly, inflate all masks, and nothing else."""
+    """Read all files, fully decode all images, inflate all masks, and do nothing else."""
     import cv2  # noqa: F401
 
     decode = functools.partial(_decode, tuned=tuned)
@@ -118,7 +118,7 @@ def _decode(pairs: Sequence[tuple[str, str]], tuned: bool) -> None:
 
 
 def plain_copy(root: str, out: str, processes: int) -> Callable:
-    """Append all files to as many files as there are shards, and sync each."""
+    """Append all files to one file per shard, and sync each."""
     os.makedirs(out)
     shards = [(f"{out}/{i}", part) for i, part in enumerate(split(pairs_of(root), SHARDS))]
     return lambda: spread(_copy, shards, processes)
@@ -134,7 +134,7 @@ def _copy(shards: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
 
 
 def tensorflow_builder(root: str, out: str) -> Callable:
-    """Build shards with eager decoding, tf.train.Example and TFRecordWriter, as guides do."""
+    """Build shards with eager decoding, tf.train.Example and TFRecordWriter, as in tutorials."""
     import tensorflow as tf
 
     def feature(value: bytes | int) -> tf.train.Feature:
@@ -174,7 +174,7 @@ CHILDREN = (bare_limit, plain_copy, tensorflow_builder)
 
 
 def run_child(name: str, arguments: str) -> None:
-    """Print as JSON what the named work took inside this process, and its result."""
+    """Print as JSON the time that the named work took in this process, and its result."""
     work = {child.__name__: child for child in CHILDREN}[name](**json.loads(arguments))
     before, begin = os.times(), time.perf_counter()
     result = work()
@@ -187,7 +187,7 @@ def run_child(name: str, arguments: str) -> None:
 
 
 def child(work: Callable, **arguments: object) -> list[str]:
-    """Return the command that measures a work in a fresh process."""
+    """Return the command that measures a work in a new process."""
     return [sys.executable, os.path.abspath(__file__), CHILD, work.__name__, json.dumps(arguments)]
 
 
@@ -198,9 +198,9 @@ def command(root: str, out: str, workers: int, verify: str) -> list[str]:
 
 
 def run(words: list[str], **options: object) -> str:
-    """Run a command and return what it prints; end with its errors where it fails."""
+    """Run a command and return its output; if it fails, exit with its errors."""
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    # What is installed has its bytecode; without it every start compiles dsbuild anew.
+    # An installed package has bytecode; without it, every start would compile dsbuild again.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(words, capture_output=True, text=True, env=environment, **options)
     if done.returncode:
@@ -209,7 +209,7 @@ def run(words: list[str], **options: object) -> str:
 
 
 def measure(rows: dict[str, list[str]], rounds: int, out: str) -> dict[str, dict[str, float]]:
-    """Run the rows' commands in turn; return medians of what they took, and their `best`."""
+    """Run the rows' commands in turn; return the medians of their times, and their `best`."""
     taken = {name: [] for name in rows}
     for number, (name, words) in itertools.product(range(rounds + 1), rows.items()):
         shutil.rmtree(out, ignore_errors=True)
@@ -217,7 +217,7 @@ def measure(rows: dict[str, list[str]], rounds: int, out: str) -> dict[str, dict
         begin = time.perf_counter()
         printed = run(words)
         found = {"whole": time.perf_counter() - begin}
-        if printed.startswith("{"):  # these tell what they took inside
+        if printed.startswith("{"):  # these print the time inside
             told = json.loads(printed)
             found |= {key: told[key] for key in ("seconds", "user", "system") if key in told}
         if number:  # the first round only warms the page cache
@@ -230,7 +230,7 @@ def measure(rows: dict[str, list[str]], rounds: int, out: str) -> dict[str, dict
 
 
 def show(title: str, head: str, rows: Sequence[Sequence[object]]) -> None:
-    """Print a Markdown table; head holds its columns, divided by bars."""
+    """Print a Markdown table; head contains its columns, separated by bars."""
     print(f"\n### {title}\n\n| {head} |\n|---|{'--:|' * head.count('|')}")
     for row in rows:
         cells = (f"{cell:,.3f}" if isinstance(cell, float) else str(cell) for cell in row)
@@ -238,7 +238,7 @@ def show(title: str, head: str, rows: Sequence[Sequence[object]]) -> None:
 
 
 def show_build(bench: argparse.Namespace) -> None:
-    """Show how fast dsbuild builds beside its limits and TensorFlow, and the targets."""
+    """Compare dsbuild's builds with its limits, TensorFlow and the targets."""
     root, out, most = bench.root, f"{bench.folder}/out", bench.workers
     rows, goals = {}, []
     for n in sorted({1, most}):
@@ -264,7 +264,7 @@ def show_build(bench: argparse.Namespace) -> None:
         whole, inside = (found[a][key] / found[b][key] for key in ("whole", "seconds"))
         met = whole <= goal if bound == "at most" else whole >= goal
         lines.append((f"{a} / {b}", f"{bound} {goal}", whole, inside, "yes" if met else "no"))
-    show("Ratios", "ratio | target | measured | inside | met", lines)
+    show("Ratios", "ratio | target | measured | inside | reached", lines)
 
 
 def show_memory(bench: argparse.Namespace) -> None:
@@ -275,12 +275,12 @@ def show_memory(bench: argparse.Namespace) -> None:
             root = make_tree(place, samples, bench.source, link=True)
             sizes = peaks(command(root, f"{place}/out", bench.workers, "full"))
             rows.append((f"{samples:,}", *(round(size / 1e6) for size in sizes)))
-    title = f"Peak memory in MB, full, {bench.workers} workers (target: at most 150 a worker)"
+    title = f"Peak memory in MB, full, {bench.workers} workers (target: at most 150 per worker)"
     show(title, "samples | worker's RSS | worker's USS | parent's RSS", rows)
 
 
 def peaks(words: list[str]) -> tuple[int, int, int]:
-    """Return the largest RSS and USS of any process below a command's, and its own RSS."""
+    """Return the largest RSS and USS of any child process of a command, and its own RSS."""
     import psutil
 
     rss = uss = parent = 0
@@ -298,7 +298,7 @@ def peaks(words: list[str]) -> tuple[int, int, int]:
 
 
 def show_startup(bench: argparse.Namespace) -> None:
-    """Show how soon the command line answers, and which heavy modules it imports."""
+    """Show how fast the command line answers, and which heavy modules it imports."""
     rows = {"python -c pass": [sys.executable, "-c", "pass"]}
     rows |= {f"dsbuild {rest}": [DSBUILD, *rest.split()] for rest in ("--help", "voc --help")}
     found = measure(rows, 10, f"{bench.folder}/out")
@@ -306,12 +306,12 @@ def show_startup(bench: argparse.Namespace) -> None:
     show("Startup, best and median of 10", "command | best | median", lines)
     heavy = ("tensorflow", "apache_beam", "cv2", "numpy")
     code = f"import dsbuild.cli, sys; print([m for m in {heavy} if m in sys.modules])"
-    print(f"\nOf {', '.join(heavy)} it imports {run([sys.executable, '-c', code])}")
+    print(f"\nOf {', '.join(heavy)}, it imports {run([sys.executable, '-c', code])}")
 
 
 def show_tune(bench: argparse.Namespace) -> None:
-    """Show what keeping image-sized allocations in the heap buys the bare limit."""
-    names = {"tuned": True, "as malloc comes": False}
+    """Show what the bare limit gains from keeping image-sized allocations in the heap."""
+    names = {"tuned": True, "default": False}
     rows = {k: child(bare_limit, root=bench.root, processes=1, tuned=v) for k, v in names.items()}
     found = measure(rows, bench.rounds, f"{bench.folder}/out")
     keys, least = ("whole", "seconds", "user", "system"), found["tuned"]["seconds"]
@@ -331,7 +331,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--table", choices=[*names, "all"], default="all")
-    parser.add_argument("--source", help="a folder VOC2012; without it, pairs are drawn")
+    parser.add_argument("--source", help="a VOC2012 folder; without it, pairs are drawn")
     bench = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as bench.folder:
         bench.root = make_tree(bench.folder, bench.samples, bench.source)

@@ -1,4 +1,4 @@
-"""Draw data sets of the published sizes for the benchmark: photos and realistic annotations."""
+"""Draw datasets in their published sizes for benchmarks: photos and realistic annotations."""
 
 import json
 import os
@@ -14,13 +14,13 @@ NAMES = ("building", "vegetation", "sidewalk", "car", "person", "pole", "traffic
 
 
 def cityscapes(folder: str, count: int, width: int = 2048, height: int = 1024) -> str:
-    """Draw Cityscapes with polygons and the labelTrainIds made of them; return its root."""
+    """Draw Cityscapes with polygons and their labelTrainIds; return its root."""
     root, rng = f"{folder}/cityscapes", np.random.default_rng(0)
     for part in ("leftImg8bit", "gtFine"):
         os.makedirs(f"{root}/{part}/train/aachen")
     for i in range(count):
         key = f"train/aachen/aachen_{i:06d}_000019"
-        # Of half the size, for a camera's pixels are less noisy than drawn ones.
+        # Drawn at half size, because pixels of a camera are less noisy than drawn ones.
         photo = fakes.photo(rng, width // 2, height // 2).resize((width, height))
         photo.save(f"{root}/leftImg8bit/{key}_leftImg8bit.png")
         text = json.dumps(annotation(rng, width, height))
@@ -33,7 +33,7 @@ def cityscapes(folder: str, count: int, width: int = 2048, height: int = 1024) -
 
 
 def annotation(rng: np.random.Generator, width: int, height: int) -> dict:
-    """Draw up road, sky and 40 to 100 smooth outlines, the further the smaller."""
+    """Return road, sky and 40 to 100 smooth outlines, larger ones first."""
     horizon = height // 2
     shapes = [
         ("sky", [[0, 0], [width, 0], [width, horizon], [0, horizon]]),
@@ -69,10 +69,10 @@ def matting(folder: str, count: int, width: int = 600, height: int = 800) -> str
 
 
 def textures(folder: str, count: int, side: int = 96) -> str:
-    """Draw pairs of three classes of the same grey on average, as rough, but of other texture.
+    """Draw pairs with three classes that differ in texture, but not in mean and deviation.
 
-    Ground is noise of large grains, class 1 of fine ones, class 2 stripes; returns the folder of
-    images, labels and `classes.txt`.
+    Ground is coarse noise, class 1 fine noise, class 2 stripes. Returns the folder with images,
+    labels and `classes.txt`.
     """
     root, rng = f"{folder}/textures", np.random.default_rng(0)
     rows, columns = np.mgrid[:side, :side]

@@ -1,9 +1,9 @@
-"""Measure builds by Beam in this process, by its processes and by Dask beside the local engine.
+"""Compare builds on Beam, in this process and in its own, and on Dask with local builds.
 
     python bench/engines.py --samples 2000 --rounds 5 --source VOCdevkit/VOC2012
 
-Each row is a whole fresh process, as in bench/build.py; rows take turns. The cluster of Dask is
-started before, as clusters are.
+Each row is a complete new process, as in bench/build.py; rows alternate. The Dask cluster is
+already running, as clusters are.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--source", help="a folder VOC2012; without it, pairs are drawn")
+    parser.add_argument("--source", help="a VOC2012 folder; without it, pairs are drawn")
     bench = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as folder:
         root, out = build.make_tree(folder, bench.samples, bench.source), f"{folder}/out"
@@ -64,15 +64,15 @@ def main() -> None:
         [(name, row["whole"], row["best"], row.get("seconds", "-")) for name, row in found.items()],
     )
     lines = []
-    for one, other, aim in RATIOS:
+    for one, other, target in RATIOS:
         over = found[IMPORT]["whole"] if one == "beam" else 0
         ratio = (found[one]["whole"] - over) / found[other]["whole"]
         inside = found[one]["seconds"] / found[other]["seconds"]
         name = f"({one} - {IMPORT}) / {other}" if over else f"{one} / {other}"
-        reached = "-" if aim is None else "yes" if ratio <= aim else "no"
-        lines.append((name, f"at most {aim}" if aim else "-", ratio, inside, reached))
-    build.show("Ratios", "ratio | aim | measured | inside | reached", lines)
-    print(f"\nPeak RSS of the process that Beam runs in: {largest / 1e6:.0f} MB (aim: at most 400)")
+        reached = "-" if target is None else "yes" if ratio <= target else "no"
+        lines.append((name, f"at most {target}" if target else "-", ratio, inside, reached))
+    build.show("Ratios", "ratio | target | measured | inside | reached", lines)
+    print(f"\nPeak RSS of the process that runs Beam: {largest / 1e6:.0f} MB (target: at most 400)")
 
 
 if __name__ == "__main__":

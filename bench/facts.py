@@ -1,12 +1,12 @@
-"""Measure the numbers that pages quote of data sets, on real ones.
+"""Measure on real datasets the numbers that the pages quote about them.
 
     python bench/facts.py --voc DATA/VOCdevkit/VOC2012 --cityscapes DATA/cityscapes
 
-- docs/tensorflow.md, docs/interop.md: how far the pixels of TensorFlow's default decoding of JPEG
-  are from those of OpenCV, Pillow and `dct_method="INTEGER_ACCURATE"`.
-- docs/cityscapes.md: in how many pixels labelIds that are mapped differ from labelTrainIds.
+- docs/tensorflow.md, docs/interop.md: how far TensorFlow's default decoding of JPEGs is from
+  OpenCV, Pillow and `dct_method="INTEGER_ACCURATE"`.
+- docs/cityscapes.md: in how many pixels mapped labelIds differ from labelTrainIds.
 - docs/images.md: how far `--max-side` is from exact means over areas, and how far a filter that
-  counts whole pixels was.
+  counts whole pixels is.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-SIDES = (450, 320, 100)  # of images that are shrunk
+SIDES = (450, 320, 100)  # of shrunk images
 
 
 def read(path: str) -> bytes:
@@ -99,7 +99,7 @@ def shrinking(paths: Sequence[str]) -> str:
 
 
 def means(pixels: np.ndarray, count: int) -> np.ndarray:
-    """Return exact means over even areas of the first axis, in floats."""
+    """Return exact means over equal areas of the first axis, as floats."""
     edges = np.arange(count + 1) * len(pixels) / count
     at = np.arange(len(pixels))
     inside = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
@@ -107,11 +107,13 @@ def means(pixels: np.ndarray, count: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Print a line for each fact whose data set is named."""
+    """Print one line for each fact about the given datasets."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--voc", help="a VOC tree, such as VOCdevkit/VOC2012")
-    parser.add_argument("--cityscapes", help="the folder that holds gtFine")
-    parser.add_argument("--photos", type=int, help="of the VOC tree, all by default")
+    parser.add_argument("--cityscapes", help="the folder with gtFine")
+    parser.add_argument(
+        "--photos", type=int, help="number of photos of the VOC tree; all by default"
+    )
     options = parser.parse_args()
     if options.voc:
         found = photos(options.voc)[: options.photos]

@@ -1,11 +1,11 @@
-"""Measure Cityscapes, matting and extras beside the decoding and encoding that they need.
+"""Compare Cityscapes, matting and extras with the decoding and encoding that they need.
 
     python bench/layouts.py --rounds 3 --cityscapes DATA/cityscapes --matting DATA/matting
 
-Each measured thing runs in one fresh process on one core and tells what it took inside, imports
-left out; what is compared takes turns (A B A B ...) after a round that does not count. Bare is
-what a row cannot do without, done by the fastest common library and nothing else: the decoding,
-and the encoding of what is made. Without real trees, pairs of the same sizes are drawn.
+Each row is a new process on one core that prints its time inside, without imports; compared rows
+alternate (A B A B ...) after a warm-up round. Bare is the minimum that a row needs, done with the
+fastest common library: decoding, and encoding the results. Without real trees, pairs of the same
+sizes are drawn.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def samples_of(root: str, kind: str) -> list[tuple[str, str]]:
 
 
 def layout_of(kind: str):
-    """Return the layout of a kind of row."""
+    """Return the layout for a kind of row."""
     from dsbuild.layouts.cityscapes import Cityscapes
     from dsbuild.layouts.matting import Matting
     from dsbuild.layouts.voc import Voc
@@ -117,7 +117,7 @@ def bare(root: str, kind: str, extra: str = "", **_: str) -> None:
 
 
 def rasterise(root: str, kind: str, **_: str) -> float:
-    """Draw every annotation; return ms of one."""
+    """Draw every annotation; return the ms for one."""
     from dsbuild.layouts import cityscapes
 
     texts = [read(label) for _, label in samples_of(root, kind)] * 10
@@ -128,7 +128,7 @@ def rasterise(root: str, kind: str, **_: str) -> float:
 
 
 def json2labelimg(root: str, kind: str, **_: str) -> float:
-    """Draw every annotation by cityscapesScripts; return ms of one."""
+    """Draw every annotation with cityscapesScripts; return the ms for one."""
     from cityscapesscripts.helpers.annotation import Annotation
     from cityscapesscripts.preparation.json2labelImg import createLabelImage
 
@@ -142,7 +142,7 @@ def json2labelimg(root: str, kind: str, **_: str) -> float:
 
 
 def extra_costs(root: str, kind: str, extra: str, **_: str) -> tuple[float, float, float]:
-    """Return means a record: ms to compute, ms to store, bytes."""
+    """Return means per record: ms to compute, ms to store, bytes."""
     import numpy as np
 
     from dsbuild import extras, images
@@ -167,7 +167,7 @@ CHILDREN = (dsbuild, bare, rasterise, json2labelimg, extra_costs)
 
 
 def run_child(name: str, words: str) -> None:
-    """Print as JSON what the named work took inside this process, and its result."""
+    """Print as JSON the time that the named work took in this process, and its result."""
     import cv2
     import numpy  # noqa: F401
     import PIL.Image  # noqa: F401
@@ -188,7 +188,7 @@ def run_child(name: str, words: str) -> None:
 
 
 def taken(work: Callable, **arguments: str) -> dict:
-    """Return what a work took in a fresh process."""
+    """Return the time that a work took in a new process."""
     shutil.rmtree(arguments["out"], ignore_errors=True)
     words = [sys.executable, os.path.abspath(__file__), CHILD, work.__name__]
     done = subprocess.run([*words, json.dumps(arguments)], capture_output=True, text=True)
@@ -198,13 +198,13 @@ def taken(work: Callable, **arguments: str) -> dict:
 
 
 def compare(works: Sequence[Callable], rounds: int, key: str, **arguments: str) -> list[float]:
-    """Run works in turn; return the median of each one's seconds, or of its result."""
+    """Run works in turn; return the median of each one's seconds or result."""
     found = [[taken(work, **arguments)[key] for work in works] for _ in range(rounds + 1)]
     return [median(column) for column in zip(*found[1:], strict=True)]
 
 
 def show(title: str, head: str, rows: Sequence[Sequence[object]]) -> None:
-    """Print a Markdown table; head holds its columns, divided by bars."""
+    """Print a Markdown table; head contains its columns, separated by bars."""
     print(f"\n### {title}\n\n| {head} |\n|---|{'--:|' * head.count('|')}")
     for row in rows:
         cells = (f"{cell:,.2f}" if isinstance(cell, float) else str(cell) for cell in row)
@@ -212,7 +212,7 @@ def show(title: str, head: str, rows: Sequence[Sequence[object]]) -> None:
 
 
 def show_layouts(bench: argparse.Namespace) -> None:
-    """Show whole builds of the larger layouts beside bare decoding and encoding."""
+    """Compare whole builds of the larger layouts with bare decoding and encoding."""
     rows = []
     trees = {"trainids": bench.cityscapes, "polygons": bench.cityscapes, "matting": bench.matting}
     for kind, root in trees.items():
@@ -222,7 +222,9 @@ def show_layouts(bench: argparse.Namespace) -> None:
         )
         rows.append((kind, count, 1e3 * whole / count, 1e3 * least / count, whole / least, 1.25))
     show(
-        "Layouts, ms a sample on one core", "labels | samples | dsbuild | bare | ratio | aim", rows
+        "Layouts, ms per sample on one core",
+        "labels | samples | dsbuild | bare | ratio | target",
+        rows,
     )
     ours, theirs = compare(
         (rasterise, json2labelimg),
@@ -232,12 +234,12 @@ def show_layouts(bench: argparse.Namespace) -> None:
         kind="polygons",
         out=bench.out,
     )
-    title = "One annotation of Cityscapes, ms, JSON included"
-    show(title, "dsbuild | json2labelImg | ratio | aim", [(ours, theirs, ours / theirs, 1.0)])
+    title = "One annotation of Cityscapes, ms, including JSON"
+    show(title, "dsbuild | json2labelImg | ratio | target", [(ours, theirs, ours / theirs, 1.0)])
 
 
 def show_extras(bench: argparse.Namespace) -> None:
-    """Show what each extra costs, and whole builds with it beside bare decoding with it."""
+    """Show the cost of each extra, and compare whole builds with bare decoding."""
     rows = []
     for extra in bench.extra or EXTRAS:
         kind = "matting" if extra in ("alpha", "trimap") else "voc"
@@ -245,8 +247,8 @@ def show_extras(bench: argparse.Namespace) -> None:
         costs = taken(extra_costs, **arguments)["result"]
         whole, least = compare((dsbuild, bare), bench.rounds, "seconds", **arguments)
         rows.append((extra, *costs[:2], f"{round(costs[2]):,}", whole / least, 1.25))
-    head = "extra | ms to compute | ms to store | bytes | whole build / bare | aim"
-    show("Extras, a record: 500 x 375, and 600 x 800 for mattes", head, rows)
+    head = "extra | ms to compute | ms to store | bytes | whole build / bare | target"
+    show("Extras, per record: 500 x 375, and 600 x 800 for mattes", head, rows)
 
 
 def main() -> None:
@@ -259,14 +261,16 @@ def main() -> None:
     parser.add_argument("--table", choices=("layouts", "extras", "all"), default="all")
     parser.add_argument("--cityscapes", help="a real tree with polygons and labelTrainIds")
     parser.add_argument("--matting", help="a real tree like aisegment's")
-    parser.add_argument("--voc", help="a real folder VOC2012, whose pairs are repeated")
+    parser.add_argument("--voc", help="a real VOC2012 folder; its pairs are repeated")
     parser.add_argument("--extra", action="append", choices=EXTRAS, help="only these extras")
     bench = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as folder:
         bench.out = f"{folder}/out"
         bench.cityscapes = bench.cityscapes or cityscapes(folder, 12)
         bench.matting = bench.matting or matting(folder, 60)
-        bench.voc = make_tree(folder, 160, bench.voc, link=True)  # enough to forget fixed costs
+        bench.voc = make_tree(
+            folder, 160, bench.voc, link=True
+        )  # enough for fixed costs not to matter
         if bench.table != "extras":
             show_layouts(bench)
         if bench.table != "layouts":

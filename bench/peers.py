@@ -1,4 +1,4 @@
-"""What people read such data with instead, each as its guide has it, for bench/read.py."""
+"""Other ways to read such data, each as its documentation shows it, for bench/read.py."""
 
 import glob
 import os
@@ -9,7 +9,7 @@ IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
 
 
 def prepare(root: str, out: str, packages: Collection[str]) -> None:
-    """Write what peers read beside a folder of shards: TFDS' files, tars, MDS."""
+    """Write what peers read next to a folder of shards: TFDS's files, tars, MDS."""
     import build
 
     build.run([build.DSBUILD, "interop", out])
@@ -20,7 +20,7 @@ def prepare(root: str, out: str, packages: Collection[str]) -> None:
         from PIL import Image
         from streaming import MDSWriter
 
-        # What Pillow has opened from a file is stored as that file's bytes.
+        # MosaicML stores an image that Pillow opened from a file as the bytes of that file.
         with MDSWriter(out=f"{out}-mds", columns={"image": "jpeg", "label": "png"}) as writer:
             for pair in build.pairs_of(root):
                 image, label = map(Image.open, pair)
@@ -61,14 +61,14 @@ def plain(_: str, out: str, augment: bool = False) -> Callable:
 
 
 def plain_augmented(_: str, out: str) -> Callable:
-    """The same, then the whole image resized, padded with the mean, cropped and flipped."""
+    """Do the same, then resize the whole image, pad it with the mean, crop and flip it."""
     return plain(_, out, augment=True)
 
 
 def resize_pad_crop_flip(
     sample: dict, crop: int = 513, mean: float = 127.5, ignore: int = 255
 ) -> dict:
-    """Return a sample as DeepLab's input_preprocess makes it, in float32."""
+    """Return a sample like DeepLab's input_preprocess, in float32."""
     import tensorflow as tf
 
     scale = tf.gather([0.5 + 0.25 * i for i in range(7)], tf.random.uniform((), 0, 7, tf.int32))
@@ -87,7 +87,7 @@ def resize_pad_crop_flip(
 
 
 def tfds(_: str, out: str) -> Callable:
-    """Read with TensorFlow Datasets, by the files that `dsbuild interop` writes."""
+    """Read with TensorFlow Datasets, using the files that `dsbuild interop` writes."""
     import tensorflow_datasets
 
     builder = tensorflow_datasets.builder_from_directory(out)
@@ -96,7 +96,7 @@ def tfds(_: str, out: str) -> Callable:
 
 
 def tfrecord(_: str, out: str) -> Callable:
-    """Read with the package tfrecord, decoding by OpenCV, in torch's DataLoader."""
+    """Read with the package tfrecord, decoding with OpenCV, in torch's DataLoader."""
     import cv2  # noqa: F401
     from tfrecord.torch.dataset import MultiTFRecordDataset
 
@@ -136,14 +136,14 @@ def _loaded(data: object, **options: object) -> Callable:
 
 
 def _tensors(batch: list) -> list:
-    """Make tensors of arrays, which then travel by shared memory, as torch's collate does."""
+    """Convert arrays to tensors, as torch's collate does, so that they use shared memory."""
     import torch
 
     return [tuple(torch.as_tensor(plane) for plane in sample) for sample in batch]
 
 
 def webdataset(_: str, out: str) -> Callable:
-    """Read tars of the same images with WebDataset, decoded by Pillow."""
+    """Read tars of the same images with WebDataset, decoded with Pillow."""
     import numpy as np
     import webdataset as wds
 
@@ -173,7 +173,7 @@ def streaming(_: str, out: str) -> Callable:
 
 
 def _streaming() -> None:
-    """Let it import torchvision, of which no build fits a torch for the CPU."""
+    """Stub torchvision, which Streaming imports and which has no build for torch on CPUs."""
     import torch
 
     library = torch.library.Library("torchvision", "DEF")

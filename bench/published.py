@@ -1,11 +1,11 @@
-"""Hold DeepLab's published weights in another runtime against dsbuild, by the size of images.
+"""Compare DeepLab's published weights in another runtime with dsbuild, by image size.
 
     python bench/published.py --weights WEIGHTS --source VOCdevkit
 
 WEIGHTS has `mnv2_dm05_pascal`, a checkpoint, and `mnv2_dm05_pascal_257.tflite`, the same weights as
 a float model of 257 x 257; SOURCE is a folder of Pascal VOC. Each image of its val split is shrunk
-to a longest side, padded by this script and given to LiteRT; dsbuild gets it as it is. Scores
-are counted here, from both.
+to a longest side, padded by this script and given to LiteRT; dsbuild gets it unpadded. This script
+computes both scores.
 """
 
 import argparse
@@ -21,7 +21,7 @@ LONGEST = (257, 256, 240, 200, 129, 128, 97, 65)
 
 
 def runtime(path: str):
-    """Return what gives the logits (h, w, c) of RGB (h, w, 3) in LiteRT."""
+    """Return a function from RGB (h, w, 3) to the logits (h, w, c) of LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
     lite = Interpreter(path)
@@ -40,7 +40,7 @@ def runtime(path: str):
 
 
 def ours(run: str):
-    """Return what gives the logits of RGB as dsbuild predicts it."""
+    """Return a function from RGB to the logits of dsbuild's predictions."""
     import keras
 
     from dsbuild.train import runs
@@ -53,13 +53,13 @@ def ours(run: str):
 
 
 def mean_iou(matrix: np.ndarray) -> float:
-    """Return mIoU over the classes that a label or a prediction has."""
+    """Return mIoU over the classes in a label or a prediction."""
     union = matrix.sum(0) + matrix.sum(1) - matrix.diagonal()
     return float((matrix.diagonal()[union > 0] / union[union > 0]).mean())
 
 
 def main() -> None:
-    """Print a row for each size."""
+    """Print one row per size."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--weights", required=True)
     options.add_argument("--source", required=True)

@@ -1,10 +1,10 @@
-"""Measure how fast samples are read and decoded, beside the limit and beside peers.
+"""Measure how fast samples are read and decoded, compared with the limit and with peers.
 
     python bench/read.py --source VOCdevkit/VOC2012 --rounds 5
 
-Each row is a fresh process; rows take turns. What counts is what a row takes inside, imports
-left out: image and label of every sample decoded to pixels, in two processes, threads or
-workers. Rows whose package is not installed are left out, by name.
+Each row is a new process; rows alternate. The time is that inside, without imports, to decode image
+and label of every sample to pixels, in two processes, threads or workers. Rows whose package is not
+installed are left out and named.
 """
 
 import argparse
@@ -24,12 +24,12 @@ WORKERS = 2
 
 
 def count(samples: Iterable) -> int:
-    """Take all samples; return how many there were."""
+    """Read all samples; return their number."""
     return sum(1 for _ in samples)
 
 
 def bare_limit(root: str, _: str) -> Callable:
-    """Read every pair's files, decode both with OpenCV in two processes, and nothing else."""
+    """Read the files of every pair and decode both with OpenCV, in two processes."""
     import cv2  # noqa: F401
 
     return lambda: shared(_bare, build.pairs_of(root))
@@ -54,7 +54,7 @@ def shared(work: Callable, items: list) -> int:
 
 
 def reader(_: str, out: str) -> Callable:
-    """Read with `dsbuild.open`, each of two processes its share."""
+    """Read with `dsbuild.open`, one share in each of two processes."""
     import cv2  # noqa: F401
 
     import dsbuild
@@ -72,7 +72,7 @@ def _touch(shares: Iterable[tuple[str, int]]) -> None:
 
 
 def reader_threads(_: str, out: str) -> Callable:
-    """Read with `dsbuild.open`, two threads ahead."""
+    """Read with `dsbuild.open`, with two threads."""
     import cv2  # noqa: F401
 
     import dsbuild
@@ -158,7 +158,7 @@ GOALS = [
 
 
 def run_child(name: str, root: str, out: str) -> None:
-    """Print as JSON what a row took inside this process."""
+    """Print as JSON the time that a row took in this process."""
     work = ROWS[name](root, out)
     begin = time.perf_counter()
     found = work()
@@ -166,7 +166,7 @@ def run_child(name: str, root: str, out: str) -> None:
 
 
 def show_speed(rows: dict[str, list[str]], bench: argparse.Namespace) -> None:
-    """Show samples a second, and the ratios."""
+    """Show samples per second, and the ratios."""
     found = build.measure(rows, bench.rounds, f"{bench.folder}/none")
     speeds = {name: bench.samples / row["seconds"] for name, row in found.items()}
     build.show(
@@ -181,11 +181,11 @@ def show_speed(rows: dict[str, list[str]], bench: argparse.Namespace) -> None:
             lines.append(
                 (f"{one} / {other}", f"at least {goal}", ratio, "yes" if ratio >= goal else "no")
             )
-    build.show("Ratios", "ratio | aim | measured | reached", lines)
+    build.show("Ratios", "ratio | target | measured | reached", lines)
 
 
 def show_rest(out: str) -> None:
-    """Show the time to a first batch, to a record before decoding, and memory by epoch."""
+    """Show the time to the first batch and to an undecoded record, and memory by epoch."""
     code = (
         "import time, tensorflow, sys; begin = time.perf_counter(); import dsbuild;"
         "next(iter(dsbuild.tf_dataset(sys.argv[1], seed=1).padded_batch(8, drop_remainder=True)));"
@@ -202,7 +202,7 @@ def show_rest(out: str) -> None:
         ("first batch of 8 after TensorFlow's import, s", "at most 1", first),
         ("random access to a parsed record, microseconds", "at most 150", access * 1e6),
     ]
-    build.show("Latency", "what | aim | best of 3", lines)
+    build.show("Latency", "what | target | best of 3", lines)
     code = (
         "import psutil, sys, dsbuild\n"
         "data = dsbuild.tf_dataset(sys.argv[1], seed=1) if sys.argv[2] == 'tf' else None\n"
@@ -221,8 +221,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--source", help="a folder VOC2012; without it, pairs are drawn")
-    parser.add_argument("--only", help="rows whose name has this text, and the limit")
+    parser.add_argument("--source", help="a VOC2012 folder; without it, pairs are drawn")
+    parser.add_argument("--only", help="only rows whose name contains this text, and the limit")
     bench = parser.parse_args()
     here = os.path.abspath(__file__)
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as bench.folder:
@@ -230,7 +230,7 @@ def main() -> None:
         out = f"{bench.folder}/out"
         build.run(build.command(root, out, WORKERS, "full"))
         lacking = {n for n, package in NEEDS.items() if not importlib.util.find_spec(package)}
-        print("left out, since not installed:", ", ".join(sorted(lacking)) or "none")
+        print("left out, because not installed:", ", ".join(sorted(lacking)) or "none")
         peers.prepare(root, out, {NEEDS[name] for name in NEEDS if name not in lacking})
         chosen = [n for n in ROWS if n not in lacking and (bench.only or "") in n]
         rows = {

@@ -1,9 +1,9 @@
-"""A small S3 in memory that answers each request after a fixed time, quick enough to measure by.
+"""A small S3 in memory that answers each request after a fixed time, fast enough for benchmarks.
 
     python bench/s3.py --latency 0.02         prints its port; ends when its input does
 
-It checks no signature and no condition: it is a yardstick, no store. Files below a folder are
-objects of the bucket `files`, read when they are asked for.
+It checks no signature and no condition: it is for measuring, not for storing. Files below a folder
+are objects of the bucket `files`, read on request.
 """
 
 import argparse
@@ -15,11 +15,11 @@ import sys
 import urllib.parse
 from xml.sax.saxutils import escape
 
-PAGE = 1000  # keys a listing
+PAGE = 1000  # keys per listing
 
 
 class Store:
-    """Objects by `bucket/key`, and what has come of uploads in parts."""
+    """Objects by `bucket/key`, and the received parts of multipart uploads."""
 
     def __init__(self, files: str | None):
         self.objects: dict[str, bytes] = {}
@@ -113,18 +113,18 @@ def _tag(data: bytes) -> str:
 
 
 class Connection(asyncio.Protocol):
-    """A connection: requests one after another, each answered after the latency."""
+    """A connection: it answers requests one after another, each after the latency."""
 
     def __init__(self, store: Store, latency: float):
         self._store, self._latency, self._data = store, latency, bytearray()
         self._need = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep where to answer."""
+        """Remember where to send answers."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer as soon as a request is whole."""
+        """Answer as soon as a request is complete."""
         self._data += data
         while len(self._data) > self._need:
             end = self._data.find(b"\r\n\r\n")

@@ -1,9 +1,9 @@
-"""Measure planning of a million samples, and what a sample costs of few and of many.
+"""Measure the planning of a million samples, and the cost per sample of few and of many.
 
     python bench/scale.py --rounds 3
 
-Each row is a whole fresh process. A plan names real files, of which there are a thousand, and
-reads none; a build is of drawn records, small ones, so that what is not decoding counts.
+Each row is a complete new process. A plan names real files, of which there are a thousand, and
+reads none. Builds are of small drawn records, so that everything except decoding matters.
 """
 
 import argparse
@@ -35,7 +35,7 @@ A_SHARD = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Many(Voc):
-    """As many samples as are asked for, of the same thousand files."""
+    """Any number of samples from the same thousand files."""
 
     total: int = 0
     findings = Layout.findings
@@ -50,7 +50,7 @@ class Many(Voc):
 
 
 def plan(root: str, out: str, total: int, order: str) -> None:
-    """Print what planning took in this process, and how large the graph of its pipeline is."""
+    """Print the time for planning in this process, and the size of the pipeline's graph."""
     asked = Request(
         recipe=Recipe(layout=Many(total=total)),
         root=root,
@@ -83,7 +83,7 @@ def graph(asked: Request) -> int | None:
 
 
 def show_plan(bench: argparse.Namespace) -> None:
-    """Show what planning takes of few and of many samples."""
+    """Show the time for planning few and many samples."""
     root = build.make_tree(bench.folder, FILES, bench.drawn, link=True)
     lines = []
     for order in ("listed", "shuffled"):
@@ -97,17 +97,17 @@ def show_plan(bench: argparse.Namespace) -> None:
             audited, plans, peak = (median(f[k] for f in found) for k in ("audit", "plans", "peak"))
             each = (audited + plans) / total * 1e6
             name = f"{total:,} {order}, {max(1, total // A_SHARD):,} shards"
-            size = max(one["graph"] or 0 for one in found) or "-"  # names of its own vary
+            size = max(one["graph"] or 0 for one in found) or "-"  # varies with generated names
             lines.append((name, audited, plans, each, round(peak), size))
     build.show(
-        "Planning (aim of a million: at most 60 s and 1,000 MB)",
-        "samples | audit | plan files | microseconds a sample | peak RSS, MB | bytes of the graph",
+        "Planning (target for a million: at most 60 s and 1,000 MB)",
+        "samples | audit | plan files | microseconds per sample | peak RSS, MB | graph, bytes",
         lines,
     )
 
 
 def show_build(bench: argparse.Namespace) -> None:
-    """Show what a small record takes in a build of few and of many, one process."""
+    """Show the time per small record in builds of few and of many, in one process."""
     lines = []
     for total in (1_000, 20_000):
         with tempfile.TemporaryDirectory(dir=bench.folder) as place:
@@ -116,7 +116,7 @@ def show_build(bench: argparse.Namespace) -> None:
             row = {"": [build.DSBUILD, "voc", root, f"{place}/out", *words]}
             found = build.measure(row, bench.rounds, f"{place}/out")[""]
             lines.append((f"{total:,}", found["whole"], found["whole"] / total * 1e3))
-    build.show("Whole builds of small records", "samples | seconds | ms a sample", lines)
+    build.show("Whole builds of small records", "samples | seconds | ms per sample", lines)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""Measure builds from and to an object store beside local ones, and widths of reading ahead.
+"""Compare builds from and to an object store with local ones, reading ahead by several widths.
 
     python bench/storage.py --samples 2000 --rounds 3 --latency 0.02
 
-Each row is a whole fresh process; rows take turns after a round that does not count. The store
-is bench/s3.py, which answers every request after the latency.
+Each row is a complete new process; rows alternate after a warm-up round. The store is bench/s3.py,
+which answers every request after the latency.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from statistics import median
 from build import SHARDS, make_tree
 
 CHILD = "_child"
-WIDTH = 64  # of dsbuild.storage.prefetch, which no other process than the child is told
+WIDTH = 64  # that of dsbuild.storage.prefetch; other widths are set only in the child
 FEW = 300  # samples for the table of widths
 
 
 def child(width: str, *arguments: str) -> None:
-    """Build, reading ahead so many objects where all is done in this process."""
+    """Build, reading this many objects ahead if everything happens in this process."""
     from dsbuild.cli import main
     from dsbuild.storage import prefetch
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.02)
-    parser.add_argument("--source", help="a VOC tree, whose pairs are repeated")
+    parser.add_argument("--source", help="a VOC tree; its pairs are repeated")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root, url = make_tree(folder, options.samples, options.source), "s3://files/VOC2012"

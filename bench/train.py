@@ -1,13 +1,13 @@
-"""Measure what the trainer learns, and whether its input keeps up.
+"""Measure what the trainer learns, and whether its input pipeline keeps up.
 
     python bench/train.py --table voc --source VOCdevkit/VOC2012
 
-overfit     mobilenet_v2 on 40 drawn pairs: how soon it knows them
-voc         real pairs, on which it is trained and measured, beside all background
-texture     classes that differ by texture alone, held out, with the gradient branch and without
-waiting     share of a step's time in which the model waits for its batch
+overfit     mobilenet_v2 on 40 drawn pairs: how fast it learns them
+voc         real pairs, used for training and scoring, compared with all background
+texture     held-out classes that differ only in texture, with and without the gradient branch
+waiting     the share of a step in which the model waits for its batch
 
-Each training is `dsbuild train` in a process of its own. Scores are those of `log.csv`.
+Each training is a separate `dsbuild train` process. Scores are from `log.csv`.
 """
 
 import argparse
@@ -40,26 +40,26 @@ def trained(data: str, run: str, *options: str) -> tuple[list[dict[str, float]],
 
 
 def built(folder: str, source: str, *options: str) -> str:
-    """Build folders of images and labels with names of classes beside them; return the output."""
+    """Build folders of images and labels with their class names; return the output folder."""
     names = os.path.join(source, "classes.txt")
     build.run([build.DSBUILD, "pairs", source, folder, "--classes", names, *options, "--quiet"])
     return folder
 
 
 def overfit(folder: str, _: str | None) -> None:
-    """Print the curve of mobilenet_v2 on 40 drawn pairs."""
+    """Print the learning curve of mobilenet_v2 on 40 drawn pairs."""
     data = built(f"{folder}/data", fakes.shapes(folder, 40, 128))
     options = ("--backbone", "mobilenet_v2", "--crop", "129", "--batch", "8", "--val", "train")
     options += (*ADAM, "--steps", "300", "--every", "50")
     rows, seconds = trained(data, f"{folder}/run", *options, *AS_IT_IS)
-    print(f"\n## Overfit: mobilenet_v2, 40 drawn pairs of 128 x 128, {seconds:.0f} s in all\n")
+    print(f"\n## Overfit: mobilenet_v2, 40 drawn pairs of 128 x 128, {seconds:.0f} s in total\n")
     curve(rows)
     reached(rows[-1]["val_mean_iou"], 0.9)
 
 
 def curve(rows: Sequence[dict[str, float]]) -> None:
     """Print the rows of a log."""
-    print("| step | loss | mIoU of the pairs trained on | images/s |\n|--:|--:|--:|--:|")
+    print("| step | loss | mIoU on the training pairs | images/s |\n|--:|--:|--:|--:|")
     for row in rows:
         speed = row["images_per_second"]
         print(
@@ -67,23 +67,22 @@ def curve(rows: Sequence[dict[str, float]]) -> None:
         )
 
 
-def reached(found: float, aim: float) -> None:
-    """Print whether an aim was reached."""
-    print(
-        f"\naim: above {aim:.3f}; measured: {found:.3f}; {'reached' if found > aim else 'missed'}"
-    )
+def reached(found: float, target: float) -> None:
+    """Print whether a target was reached."""
+    end = "reached" if found > target else "missed"
+    print(f"\ntarget: above {target:.3f}; measured: {found:.3f}; {end}")
 
 
 def voc(folder: str, source: str | None) -> None:
-    """Print the curve on real pairs, beside the mIoU of what is all background."""
+    """Print the learning curve on real pairs, and the mIoU of predicting only background."""
     if source is None:
-        print("\nvoc: left out; give --source VOCdevkit/VOC2012")
+        print("\nvoc: left out; needs --source VOCdevkit/VOC2012")
         return
     data = f"{folder}/data"
     build.run([build.DSBUILD, "voc", source, data, "--split", "train", "--split", "val", "--quiet"])
     options = ("--backbone", "mobilenet_v2", "--crop", "193", "--batch", "8", *ADAM)
     options += ("--split", "train+val", "--val", "train+val", "--resize", "193,193,1")
-    # Rates for maps of 13 x 13: with wider ones crops see padding where whole images see more.
+    # Rates for maps of 13 x 13: wider ones see only padding in crops, but not in whole images.
     options += ("--rates", "2,4,6", "--steps", "480", "--every", "120")
     run = f"{folder}/run"
     rows, seconds = trained(data, run, *options, *AS_IT_IS)
@@ -101,7 +100,7 @@ def voc(folder: str, source: str | None) -> None:
 
 
 def texture(folder: str, _: str | None) -> None:
-    """Print the scores on held out pairs with the gradient branch and without."""
+    """Print the scores on held-out pairs with and without the gradient branch."""
     data = built(f"{folder}/data", draw.textures(folder, 60), "--val-fraction", "0.4")
     options = ("--backbone", "tiny", "--crop", "97", "--batch", "8", *ADAM, *AS_IT_IS)
     print("\n## Texture alone: held-out mIoU of tiny, 240 steps\n")
@@ -118,12 +117,12 @@ def texture(folder: str, _: str | None) -> None:
 
 
 def waiting(folder: str, source: str | None) -> None:
-    """Print for each of some models how long steps take, and wait."""
+    """Print for several models how long a step takes and how long it waits."""
     tree = build.make_tree(folder, 60, source)
     data = f"{folder}/data"
     build.run([build.DSBUILD, "voc", tree, data, "--split", "train", "--quiet"])
     print("\n## Waiting for data: pairs of VOC's size, batches of 8, medians of 30 steps\n")
-    print("| model | crop | ms a step | waiting, ms | share | ms a step without input |")
+    print("| model | crop | ms per step | waiting, ms | share | ms per step without input |")
     print("|---|--:|--:|--:|--:|--:|")
     for backbone, crop in (("tiny", 129), ("tiny", 513), ("mobilenet_v2", 257)):
         shown = build.run([sys.executable, __file__, "--child", data, backbone, str(crop)])
@@ -136,7 +135,7 @@ def waiting(folder: str, source: str | None) -> None:
 
 
 def child(data: str, backbone: str, crop: str) -> None:
-    """Train on batches that are asked for by hand, and print how long that takes."""
+    """Train on batches that are fetched one by one, and print how long that takes."""
     from dsbuild.train import tensorflow_env
 
     tensorflow_env.quiet()
@@ -149,7 +148,7 @@ def child(data: str, backbone: str, crop: str) -> None:
     known = dataset.of(data)
     network, _ = fit.compiled(data, asked, known, 1000)
     batches = iter(fed.batches(data, asked, known))
-    for _ in range(5):  # traced, and the pipeline filled
+    for _ in range(5):  # traces the model and fills the pipeline
         batch = next(batches)
         network.train_on_batch(*batch)
     steps, waits, alone = [], [], []
@@ -176,7 +175,9 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", choices=TABLES)
-    parser.add_argument("--source", help="a VOC2012 folder; its pairs, in place of drawn ones")
+    parser.add_argument(
+        "--source", help="a VOC2012 folder; its pairs are used instead of drawn ones"
+    )
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:

@@ -1,7 +1,7 @@
-"""Measure `dsbuild validate` beside its limits. Each row is a whole fresh process.
+"""Compare `dsbuild validate` with its limits. Each row is a complete new process.
 
-`frames` beside reading the same bytes in blocks and computing crc32c of them; `pixels` beside
-decoding every image with OpenCV and inflating every mask, and nothing else.
+`frames` is compared with reading the same bytes in blocks and computing their crc32c, `pixels` with
+decoding every image with OpenCV and inflating every mask.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import build
 
 
 def read_and_checksum(folder: str, processes: int):
-    """Read every shard and compute crc32c of the whole of it."""
+    """Read every shard and compute its crc32c."""
     import google_crc32c  # noqa: F401
 
     paths = sorted(glob.glob(f"{folder}/*.tfrecord"))
@@ -27,7 +27,9 @@ def _checksum(paths):
 
     for path in paths:
         with open(path, "rb", buffering=0) as file:
-            while data := file.read(1 << 16):  # the memory of larger ones is mapped anew each
+            while data := file.read(
+                1 << 16
+            ):  # the memory of larger blocks is mapped again each time
                 google_crc32c.value(data)
 
 
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--source", help="a folder VOC2012; without it, pairs are drawn")
+    parser.add_argument("--source", help="a VOC2012 folder; without it, pairs are drawn")
     bench = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as folder:
         root = build.make_tree(folder, bench.samples, bench.source)
@@ -64,7 +66,7 @@ def main() -> None:
     start = min(_start() for _ in range(5))
     lines = []
     for n in sorted({1, bench.workers}):
-        for one, other, aim in (
+        for one, other, target in (
             ("frames", "read and crc32c", 1.5),
             ("pixels", "bare limit", 1.25),
         ):
@@ -72,12 +74,12 @@ def main() -> None:
             lines.append(
                 (
                     f"{one} {n} / {other} {n}",
-                    f"at most {aim}",
+                    f"at most {target}",
                     a / b,
-                    "yes" if a <= aim * b else "no",
+                    "yes" if a <= target * b else "no",
                 )
             )
-    build.show("Ratios", "ratio | aim | measured | reached", lines)
+    build.show("Ratios", "ratio | target | measured | reached", lines)
     print(f"\n`dsbuild --help` takes {start:.2f} s")
 
 

@@ -56,7 +56,7 @@ def mean_iou(network: torch.nn.Module, samples: Reader, device: str) -> float:
 
 def main() -> None:
     """Train, print the loss and the score, and keep the weights."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", help="a folder that dsbuild wrote")
     parser.add_argument("--split", default="train")
     parser.add_argument("--val", default="val")

@@ -1,4 +1,4 @@
-"""README.md: the folder's card, for people and, in its front matter, for Hugging Face.
+"""README.md: the dataset card, for people and, in its front matter, for Hugging Face.
 
 Source of the front matter: huggingface.co/docs/hub/datasets-cards.
 """
@@ -13,17 +13,18 @@ from dsbuild.interop.terms import Terms
 from dsbuild.storage import safe_text
 
 NAME = "README.md"
-# Of the names that Hugging Face knows, those of data sets; others are `other` with a name.
+# Licences for datasets that Hugging Face knows by name; it calls the others `other`.
 _LICENSES = (
     "apache-2.0 mit cc0-1.0 cc-by-2.0 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-4.0 "
     "cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-nc-nd-4.0 odbl odc-by pddl gpl-3.0"
 ).split()
+_TASKS = {"label": "image-segmentation", "class": "image-classification"}  # by role of the label
 _SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 _NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M")
 
 
 def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str, bytes]:
-    """Return README.md for the schema and the manifest of a folder."""
+    """Return README.md for a folder with this schema and manifest."""
     label = next((role for role in ("label", "class") if role in schema.roles), None)
     parts = [
         _front(document, terms, label),
@@ -71,7 +72,7 @@ def _listed(document: Mapping[str, Any]) -> str:
 def _front(document: Mapping[str, Any], terms: Terms, label: str | None) -> str:
     total = sum(entry["records"] for entry in document["splits"].values())
     size = _NAMES[sum(total >= size for size in _SIZES)]
-    task = {"label": "image-segmentation", "class": "image-classification"}.get(label)
+    task = _TASKS[label] if label else None
     lines = [f"pretty_name: {dump(document['title'])}", f"size_categories: [{dump(size)}]"]
     lines += [f"task_categories: [{task}]"] if task else []
     lines += ["tags: [tfrecord, croissant]", "viewer: false"]
@@ -106,8 +107,8 @@ def _colour(palette: Mapping[str, Sequence[int]], value: int) -> tuple[str, ...]
     return (("#{:02x}{:02x}{:02x}".format(*found) if found else ""),) if palette else ()
 
 
-def _recipe(document: Mapping[str, Any]) -> dict:
-    # Classes and features have tables of their own.
+def _recipe(document: Mapping[str, Any]) -> dict[str, Any]:
+    # Classes and features have their own tables.
     return {k: v for k, v in document["recipe"].items() if k not in ("classes", "features")}
 
 
@@ -138,16 +139,17 @@ def _cell(value: Any) -> str:
 def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Iterable[str]:
     labelled = [k for k, v in document["splits"].items() if v["labels"] == v["records"] and label]
     splits = labelled or list(document["splits"])
+    role = label if labelled and label else "none"
     names = {
         "image": schema["image"].name,
-        "label": schema[label].name if labelled else None,
+        "label": None if role == "none" else schema[role].name,
         "split": "train" if "train" in splits else next(iter(splits), "train"),
     }
     for tool, template in _TEMPLATES.items():
         lines = template.format(**{key: _literal(name) for key, name in names.items()}).splitlines()
-        # Lines of one kind of label end with its role; those of other kinds go.
+        # A line for one kind of label ends with its role; lines for other kinds are dropped.
         ends = {role: f" #: {role}" for role in ("label", "class", "none")}
-        mine = ends[label if labelled else "none"]
+        mine = ends[role]
         kept = [
             x.removesuffix(mine) for x in lines if not x.endswith(tuple({*ends.values()} - {mine}))
         ]
@@ -155,7 +157,7 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
 
 
 def _literal(text: str | None) -> str:
-    """Return text as Python writes it, in double quotes where it is plain."""
+    """Return text as a Python literal, in double quotes if it is ASCII."""
     return dump(text) if text and text.isascii() else repr(text)
 
 

@@ -1,16 +1,16 @@
-"""Croissant 1.0: what the folder holds, as JSON-LD that search engines and mlcroissant read.
+"""Croissant 1.0: the folder's contents as JSON-LD, for search engines and mlcroissant.
 
-    distribution     every shard with its sha256, a set of files a split
+    distribution     every shard with its sha256, one set of files per split
     recordSet        splits, classes, and the records of each split by their features
 
-It describes the records; mlcroissant 1.1 has no reader of TFRecords, so it does not load them.
+It describes the records; mlcroissant 1.1 cannot read TFRecords, so it does not load them.
 
 Source: docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html.
 """
 
 import glob
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -19,11 +19,12 @@ from dsbuild.format.schema import Feature, Schema
 from dsbuild.interop.terms import Terms
 
 NAME = "croissant.json"
-# TFRecord has no registered media type; schema.org asks for a URL of the format then.
+Node = dict[str, Any]  # of JSON-LD
+# TFRecord has no registered media type; in that case schema.org wants the URL of the format.
 TFRECORD = "https://www.tensorflow.org/tutorials/load_data/tfrecord"
 _TYPES = {"BYTES": "sc:Text", "INT": "cr:Int64", "FLOAT": "cr:Float32"}
 _TEXTS = ("key", "class.text")
-# The context of the specification, word for word.
+# The context from the specification, verbatim.
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -65,7 +66,7 @@ _CONTEXT = {
 
 
 def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str, bytes]:
-    """Return croissant.json for the schema and the manifest of a folder."""
+    """Return croissant.json for a folder with this schema and manifest."""
     splits = document["splits"]
     found = {
         "@context": _CONTEXT,
@@ -81,8 +82,8 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
             *(_file_set(split) for split in splits),
         ],
         "recordSet": [
-            _values("splits", "cr:Split", [{"name": split} for split in splits]),
-            _values(
+            *_values("splits", "cr:Split", [{"name": split} for split in splits]),
+            *_values(
                 "classes",
                 "sc:Enumeration",
                 [{"index": i, "name": name} for i, name in enumerate(document["classes"])],
@@ -90,11 +91,10 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
             *(_records(schema, split, entry) for split, entry in splits.items()),
         ],
     }
-    found["recordSet"] = [entry for entry in found["recordSet"] if entry]
     return {NAME: (dump(found, 2) + "\n").encode()}
 
 
-def _file(shard: Mapping[str, Any]) -> dict:
+def _file(shard: Mapping[str, Any]) -> Node:
     return {
         "@type": "cr:FileObject",
         "@id": quote(shard["name"]),
@@ -106,7 +106,7 @@ def _file(shard: Mapping[str, Any]) -> dict:
     }
 
 
-def _file_set(split: str) -> dict:
+def _file_set(split: str) -> Node:
     return {
         "@type": "cr:FileSet",
         "@id": f"{quote(split)}-shards",
@@ -117,14 +117,14 @@ def _file_set(split: str) -> dict:
     }
 
 
-def _values(name: str, kind: str, rows: list[dict]) -> dict:
-    """Return a set of records that stand in the document itself; nothing without rows."""
+def _values(name: str, kind: str, rows: Sequence[Mapping[str, str | int]]) -> Iterator[Node]:
+    """Yield a record set whose data is in the document itself; nothing without rows."""
     if not rows:
-        return {}
+        return
     types = {
         key: "cr:Int64" if isinstance(value, int) else "sc:Text" for key, value in rows[0].items()
     }
-    return {
+    yield {
         "@type": "cr:RecordSet",
         "@id": name,
         "name": name,
@@ -138,9 +138,9 @@ def _values(name: str, kind: str, rows: list[dict]) -> dict:
     }
 
 
-def _records(schema: Schema, split: str, entry: Mapping[str, Any]) -> dict:
+def _records(schema: Schema, split: str, entry: Mapping[str, Any]) -> Node:
     place = f"{quote(split)}-records"
-    # A split without labels has none of the features that come of them.
+    # A split without labels has no features that are computed from labels.
     always = [one for one in schema.features if one.required or entry["labels"]]
     return {
         "@type": "cr:RecordSet",
@@ -152,7 +152,7 @@ def _records(schema: Schema, split: str, entry: Mapping[str, Any]) -> dict:
     }
 
 
-def _field(feature: Feature, split: str, place: str) -> dict:
+def _field(feature: Feature, split: str, place: str) -> Node:
     pixels = feature.type == "BYTES" and not feature.domain and feature.role not in _TEXTS
     return {
         "@type": "cr:Field",
@@ -168,7 +168,7 @@ def _field(feature: Feature, split: str, place: str) -> dict:
     }
 
 
-def _split_field(split: str, place: str) -> dict:
+def _split_field(split: str, place: str) -> Node:
     return {
         "@type": "cr:Field",
         "@id": f"{place}/split",

@@ -11,7 +11,7 @@ from dsbuild.format.manifest import dump
 from dsbuild.format.schema import Schema
 
 NAME = "schema.pbtxt"
-# JSON writes enums and 64-bit integers as strings; what else is a string is text.
+# JSON writes enums and 64-bit integers as strings; all other strings are text.
 _BARE = {"type", "minCount", "min", "max", "size"}
 
 
@@ -29,13 +29,13 @@ def _message(message: Mapping[str, Any]) -> Iterator[str]:
                 yield from (f"  {line}" for line in _message(one))
                 yield "}"
             elif isinstance(one, str) and name not in _BARE:
-                # Text is quoted as in JSON; dump escapes what is not ASCII by code unit.
+                # Not by dump: JSON escapes other characters by code unit, protobuf by byte.
                 yield f"{snake}: {_quoted(one)}"
             else:
                 yield f"{snake}: {one if isinstance(one, str) else dump(one)}"
 
 
 def _quoted(text: str) -> str:
-    """Return text in quotes, each byte that is no plain ASCII as its octal escape."""
+    """Return text in quotes, with an octal escape for each byte that is not printable ASCII."""
     plain = (chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in text.encode())
     return f'"{"".join(plain)}"'

@@ -1,12 +1,12 @@
-"""Side files by which TFDS opens an output folder, names of classes included.
+"""Side files that let TFDS open an output folder, with class names.
 
     dataset_info.json               splits with their shards
-    features.json                   what a record holds, and how it is decoded
-    image-...-label.labels.txt      names of classes, one a line
+    features.json                   the features of a record, and how to decode them
+    image-...-label.labels.txt      class names, one per line
 
-Source: tensorflow_datasets 4.9, core/proto/{dataset_info,feature}.proto, and for the
-names core/features/{class_label_feature,features_dict}.py: the path of the feature
-with dashes.
+Source: tensorflow_datasets 4.9, core/proto/{dataset_info,feature}.proto, and for the class
+names core/features/{class_label_feature,features_dict}.py: the file is named by the path of the
+feature, with dashes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ from dsbuild.format.schema import Feature, Schema
 from dsbuild.interop.terms import Terms
 
 INFO, FEATURES = "dataset_info.json", "features.json"
-_LABELS = ("label", "class")  # roles of features that hold classes
+_LABELS = ("label", "class")  # roles of features that contain classes
 # Channels of the images that TFDS decodes; other encoded features stay bytes.
 _DECODED = {"image": 3, "label": 1}
 _PACKAGE = "tensorflow_datasets.core.features"
 
 
 def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str, bytes]:
-    """Return name -> bytes of TFDS's files for the schema and the manifest of a folder.
+    """Return name -> bytes of TFDS's files for a folder with this schema and manifest.
 
-    TFDS knows one set of features for all splits, so those without labels are left out
-    where others have them.
+    TFDS has one set of features for all splits, so splits without labels are left out if
+    others have labels.
     """
     splits, classes = document["splits"], document["classes"]
     labelled = {k: v for k, v in splits.items() if v["labels"] == v["records"]}
@@ -39,7 +39,7 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
     }
     for feature in schema.features:
         name = names_file(feature)
-        # A reader of `<split>-*` would take the names of classes for a shard.
+        # A reader of `<split>-*` would take the class names for a shard.
         clear = not any(name.startswith(f"{split}-") for split in splits)
         if feature.role in _LABELS and clear and _can_be_named(classes):
             found[name] = "".join(f"{one}\n" for one in classes).encode()
@@ -47,25 +47,25 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
 
 
 def names_file(feature: Feature) -> str:
-    """Return the name of the file in which TFDS looks for the names of a feature's classes."""
+    """Return the name of the file in which TFDS looks for a feature's class names."""
     return feature.name.replace("/", "-") + ".labels.txt"
 
 
 def names_files(schema: Schema) -> tuple[str, ...]:
-    """Return the names of all such files that folders of a schema may have."""
+    """Return the names of all such files that a folder with this schema may contain."""
     return tuple(names_file(feature) for feature in schema.features if feature.role in _LABELS)
 
 
 def _can_be_named(classes: Sequence[str]) -> bool:
-    """Tell whether names come back from a file as they are: TFDS strips them, one a line."""
+    """Return whether TFDS, which strips the lines of a file, reads these names back unchanged."""
     whole = all(name and name == name.strip() and "\n" not in name for name in classes)
     return bool(classes) and whole and len(set(classes)) == len(classes)
 
 
 def dataset_info(
     document: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]], terms: Terms
-) -> dict:
-    """Return TFDS's dataset_info.json for splits as the manifest holds them."""
+) -> dict[str, Any]:
+    """Return TFDS's dataset_info.json for splits from the manifest."""
     return {
         "name": document["recipe"]["layout"],
         "version": "1.0.0",
@@ -85,10 +85,10 @@ def dataset_info(
     }
 
 
-def features(schema: Schema, classes: int) -> dict:
-    """Return TFDS's features.json: keys on disk become nested dictionaries at each slash.
+def features(schema: Schema, classes: int) -> dict[str, Any]:
+    """Return TFDS's features.json: keys on disk become dictionaries, nested at each slash.
 
-    Labels are a LabeledImage or a ClassLabel of so many classes.
+    Labels are a LabeledImage or a ClassLabel with this number of classes.
     """
     tree: dict[str, Any] = {}
     for feature in schema.features:
@@ -104,7 +104,7 @@ def features(schema: Schema, classes: int) -> dict:
     }
 
 
-def _nest(tree: Mapping[str, Any]) -> dict:
+def _nest(tree: Mapping[str, Any]) -> dict[str, Any]:
     nodes = {
         name: node if "pythonClassName" in node else _nest(node) for name, node in tree.items()
     }
@@ -114,10 +114,10 @@ def _nest(tree: Mapping[str, Any]) -> dict:
     }
 
 
-def _leaf(feature: Feature, classes: int) -> dict:
+def _leaf(feature: Feature, classes: int) -> dict[str, Any]:
     if feature.role in _DECODED:
         shape = {"dimensions": ["-1", "-1", str(_DECODED[feature.role])]}
-        image = {"shape": shape, "dtype": "uint8", "encodingFormat": "png"}
+        image: dict[str, Any] = {"shape": shape, "dtype": "uint8", "encodingFormat": "png"}
         if feature.role in _LABELS and classes:
             image["label"] = {"numClasses": str(classes)}
             return {"pythonClassName": f"{_PACKAGE}.labeled_image.LabeledImage", "image": image}

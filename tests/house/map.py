@@ -1,13 +1,15 @@
 """The map of the house, from the code: wings by floor, what each is for, and what it imports.
 
-`python -m tests.house.map` prints it; CONTRIBUTING.md shows the first part, and a test holds it to
-that.
+`python -m tests.house.map` prints it. CONTRIBUTING.md shows the first part: `make docs` updates it
+(`--write`), and a test compares the two.
 """
 
 import ast
 import collections
 import functools
 import pathlib
+import re
+import sys
 from collections.abc import Iterator, Mapping
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -104,8 +106,18 @@ def picture() -> str:
     return "\n".join(lines)
 
 
+def write() -> None:
+    """Update the picture in CONTRIBUTING.md."""
+    page = ROOT / "CONTRIBUTING.md"
+    block = re.compile(rf"(?<=```\n){max(WINGS)}  .*?(?=\n```)", re.DOTALL)
+    page.write_text(block.sub(lambda _: picture(), page.read_text(), count=1))
+
+
 def main() -> None:
-    """Print the map."""
+    """Print the map, or update the page that shows it."""
+    if sys.argv[1:] == ["--write"]:
+        write()
+        return
     print(picture())
     for name in FLOOR:
         print(f"\n{name} imports {', '.join(sorted(between()[name])) or 'nothing'}")

@@ -1,4 +1,4 @@
-"""The CLI reference is what --help says. `python -m tests.house.test_docs` writes it anew."""
+"""The CLI reference is what --help says; `python -m tests.house.test_docs` writes it."""
 
 import pathlib
 import re
@@ -36,7 +36,7 @@ def test_every_command_is_documented(name):
     for parameter in main.commands[name].params:
         for option in parameter.opts:
             if option.startswith("--") and option not in ("--workers", "--quiet"):
-                assert option in text, f"{option} of dsbuild {name} stands in no page"
+                assert option in text, f"{option} of dsbuild {name} is in no page"
 
 
 def test_every_help_has_an_example(run):
@@ -54,8 +54,8 @@ def test_help_names_every_extra_and_form(run):
 
 
 def test_links_lead_somewhere():
-    rooms = [ROOT / "bench" / "README.md", ROOT / "pipelines" / "dataflow" / "README.md"]
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *rooms]:
+    others = [ROOT / "bench" / "README.md", ROOT / "pipelines" / "dataflow" / "README.md"]
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *others]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 

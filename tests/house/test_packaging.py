@@ -1,17 +1,19 @@
-"""A wheel and an editable install both bring the whole package, and its schemas."""
+"""A wheel and an editable install both contain the whole package, data files included."""
 
+import os
 import pathlib
 import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 CHECK = """
 import importlib.util, dsbuild.cli, dsbuild.schemas, dsbuild.format.schema, dsbuild.inspect.html.run
-# The pipelines are found, but not imported: Apache Beam need not be there.
+# Find the pipelines without importing them: Apache Beam may not be installed.
 pipelines = importlib.util.find_spec("dsbuild.pipelines").origin
 print(dsbuild.__file__, dsbuild.schemas.__file__, pipelines, sep="\\n")
 assert dsbuild.format.schema.load("segmentation")["image"].name == "image/encoded"
@@ -20,8 +22,9 @@ assert "<dialog" in dsbuild.inspect.html.run._file("page.html")
 
 
 def call(*command, **options):
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, **options
+        [str(word) for word in command], capture_output=True, text=True, env=clean, **options
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -29,21 +32,21 @@ def call(*command, **options):
 
 @pytest.fixture
 def source(tmp_path):
-    """A copy of the project, as a checkout has it."""
+    """A copy of the project, like a fresh checkout."""
     usual = shutil.ignore_patterns(".venv*", ".git", "demo", "*.egg-info", "__pycache__")
 
     def ignore(folder, names):
         return {*usual(folder, names), *(["build"] if pathlib.Path(folder) == ROOT else [])}
 
-    return pathlib.Path(shutil.copytree(ROOT, tmp_path / "source", ignore=ignore))
+    return pathlib.Path(shutil.copytree(ROOT, tmp_path / "source", symlinks=True, ignore=ignore))
 
 
 @pytest.fixture
 def python(tmp_path):
-    """The Python of a fresh environment, which sees this one's libraries but not its dsbuild."""
+    """The Python of a fresh environment that has this one's libraries, but not its dsbuild."""
     call(sys.executable, "-m", "venv", "--without-pip", tmp_path / "env")
     (packages,) = (tmp_path / "env").glob("lib/python*/site-packages")
-    # A path in a .pth file brings libraries, but not the hooks of editable installs.
+    # A path in a .pth file adds libraries, but not the import hooks of editable installs.
     (packages / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return tmp_path / "env" / "bin" / "python"
 
@@ -55,6 +58,20 @@ def install(python, *arguments):
     )
 
 
+def expected():
+    """Return the files that the package has to contain, as names in a wheel."""
+    found = {f"dsbuild/{name}" for name in files(ROOT / "dsbuild")}
+    found |= {f"dsbuild/schemas/{name}" for name in files(ROOT / "schemas")}
+    return found | {f"dsbuild/pipelines/{path.name}" for path in (ROOT / "pipelines").glob("*.py")}
+
+
+def files(folder):
+    """Yield the files of a folder by their relative paths, without caches and linked folders."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix != ".pyc":
+            yield path.relative_to(folder).as_posix()
+
+
 def test_wheel(source, python, tmp_path):
     call(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", tmp_path, source)
     (wheel,) = tmp_path.glob("dsbuild-*.whl")
@@ -63,9 +80,8 @@ def test_wheel(source, python, tmp_path):
     assert all(str(tmp_path / "env") in place for place in places)
     help_text = call(python.parent / "dsbuild", "voc", "--help", cwd=tmp_path)
     assert help_text.startswith("Usage: dsbuild voc")
-    installed = pathlib.Path(places[0]).parent
-    for module in (ROOT / "dsbuild").rglob("*.py"):
-        assert (installed / module.relative_to(ROOT / "dsbuild")).exists(), module
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in packed if ".dist-info/" not in name} == expected()
 
 
 def test_editable(source, python, tmp_path):
@@ -73,6 +89,7 @@ def test_editable(source, python, tmp_path):
     for folder in (tmp_path, source):
         places = call(python, "-c", CHECK, cwd=folder).split()
         assert places == [
-            str(source / part / "__init__.py") for part in ("dsbuild", "schemas", "pipelines")
+            str(source / part / "__init__.py")
+            for part in ("dsbuild", "dsbuild/schemas", "dsbuild/pipelines")
         ]
     assert call(python.parent / "dsbuild", "--version").startswith("dsbuild, version")

@@ -1,4 +1,4 @@
-"""Every command of the README and of the pages exists and runs."""
+"""Every command in the README and in the pages runs."""
 
 import pathlib
 import re
@@ -17,14 +17,14 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands(page, kind="sh"):
-    """Return the commands in a page's blocks of a kind, without comments and prompts."""
+    """Return the commands in a page's code blocks of one kind, without comments and prompts."""
     blocks = re.findall(rf"```{kind}\n(.*?)```", page.read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines() if line.strip()]
     return [shlex.split(line.removeprefix("$ "), comments=True) for line in lines]
 
 
 def shortened(words):
-    """Return a command that trains for two steps where it would for more."""
+    """Return the command, with any training shortened to two steps."""
     steps = dict.fromkeys(("--steps", "--every"), "2")
     before = ["", *words]
     return [steps.get(option, word) for option, word in zip(before, words, strict=False)]
@@ -45,7 +45,7 @@ def test_every_command_runs(page, tmp_path, run, monkeypatch):
     (tmp_path / "names.txt").write_text("sky\nroad\ntree\n")
     monkeypatch.chdir(tmp_path)
     first = next((words for words in commands(page) if words[0] == "dsbuild"), None)
-    if first and first[1] not in LAYOUTS:  # a page may begin in the middle
+    if first and first[1] not in LAYOUTS:  # the page expects a finished build
         assert run("voc", "--quiet").exit_code == 0
     for words in commands(page):
         if words[0] == "dsbuild":
@@ -59,7 +59,7 @@ def test_every_command_runs(page, tmp_path, run, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_needs_more_is_well_formed(page):
-    """Commands with a prompt want data, weights or machines that are not here."""
+    """Commands with a prompt need data, weights or machines that are not available here."""
     for words in commands(page, "console"):
         assert words[0] == "dsbuild", words
         main.commands[words[1]].make_context(words[1], words[2:])
@@ -67,13 +67,23 @@ def test_every_command_that_needs_more_is_well_formed(page):
 
 def test_make_lists_its_targets():
     shown = subprocess.run(["make"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for target in ("demo", "test", "test-beam", "test-all", "lint", "docs", "bench"):
+    for target in (
+        "demo",
+        "test",
+        "test-beam",
+        "test-all",
+        "lint",
+        "types",
+        "docs",
+        "wheel",
+        "bench",
+    ):
         assert re.search(rf"^{target} ", shown, re.MULTILINE)
 
 
 @pytest.mark.slow
 def test_demo_from_nothing(tmp_path):
-    """Run `make demo` in a fresh copy: its own environment, all packages installed."""
+    """Run `make demo` in a fresh copy, with its own environment and all packages installed."""
     ignore = shutil.ignore_patterns(".venv*", ".git", "demo", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, tmp_path / "dsbuild", ignore=ignore)
     result = subprocess.run(

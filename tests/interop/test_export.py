@@ -358,10 +358,10 @@ def test_files_of_others_are_refused(built, tmp_path, name):
 
 def test_it_never_writes_among_tfrecords(voc, built, tmp_path):
     for to in (built, f"{built}/tars"):
-        with pytest.raises(PlanError, match="holds TFRecords"):
+        with pytest.raises(PlanError, match="contains TFRecords"):
             export.export(built, to, "webdataset")
     make(voc, tmp_path / "other", splits=("val",))
-    with pytest.raises(PlanError, match="holds TFRecords"):
+    with pytest.raises(PlanError, match="contains TFRecords"):
         export.export(built, str(tmp_path / "other"), "webdataset")
 
 

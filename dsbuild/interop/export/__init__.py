@@ -1,1 +1,1 @@
-"""Exports of finished folders to other formats."""
+"""Export finished folders to other formats."""

@@ -1,7 +1,6 @@
-"""ArrayRecord: the records themselves, as Grain and TFDS read them at random.
+"""ArrayRecord: the records themselves, for random access by Grain and TFDS.
 
-A record is a group of its own (`group_size:1`), so that one is read without its
-neighbours.
+Each record is its own group (`group_size:1`), so it can be read without its neighbours.
 
 Source: github.com/google/array_record, python/array_record_module.cc.
 """
@@ -15,7 +14,7 @@ ENDING = "array_record"
 
 
 def write(records: Iterable[bytes], path: str) -> int:
-    """Write records, the bytes of a tf.train.Example each, to a path; return how many."""
+    """Write records, each the bytes of a tf.train.Example, to a path; return their number."""
     from array_record.python.array_record_module import ArrayRecordWriter
 
     count = 0
@@ -30,7 +29,7 @@ def write(records: Iterable[bytes], path: str) -> int:
 
 
 def _of_system(error: RuntimeError) -> OSError:
-    """Return the system's error that the library tells of in words alone."""
+    """Return the operating system's error, which the library reports only as text."""
     numbers = (number for number in errno.errorcode if os.strerror(number) in str(error))
     number = next(numbers, errno.EIO)
     return OSError(number, os.strerror(number))

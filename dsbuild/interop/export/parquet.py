@@ -1,12 +1,12 @@
-"""Parquet, as Hugging Face `datasets` reads it: image and mask are its Image feature.
+"""Parquet for Hugging Face `datasets`: image and mask are its Image feature.
 
     key     text
-    image   {bytes, path}, the path being the key with an ending
-    label   the same of a mask; a class as int64, with names
+    image   {bytes, path}; the path is the key with an extension
+    label   the same for a mask; a class is an int64, with names
     ...     the other features of the records' schema
 
-Source: huggingface.co/docs/datasets, Image and ClassLabel; the features stand as JSON
-under `huggingface` in the metadata of the file's schema.
+Source: huggingface.co/docs/datasets, Image and ClassLabel; the features are JSON under
+`huggingface` in the metadata of the file's schema.
 """
 
 import itertools
@@ -22,14 +22,14 @@ from dsbuild.interop.export.sample import Sample, ending
 from dsbuild.storage import safe_text
 
 ENDING = "parquet"
-_ROWS = 100  # in a row group: what a reader holds at once
+_ROWS = 100  # per row group, which a reader loads as a whole
 _KINDS = {"BYTES": "binary", "INT": "int64", "FLOAT": "float32"}
 
 
 def columns(features: Iterable[Feature], folder: str) -> dict[str, tuple[str, bool]]:
-    """Return name -> (kind, whether it is a list) for features beside key, image and label.
+    """Return name -> (kind, whether it is a list) for features other than key, image, label.
 
-    Names lose the folder that they share, and slashes. Raises PlanError for two of one name.
+    Names lose the folder that they share, and slashes. Raises PlanError if two become the same.
     """
     made = {
         feature.name.removeprefix(folder): (
@@ -52,9 +52,9 @@ def write(
     label: str | None,
     classes: Sequence[str],
 ) -> int:
-    """Write samples as a Parquet file; return how many.
+    """Write samples as a Parquet file; return their number.
 
-    `label` is the kind of the labels of all shards: `mask`, `class`, or None.
+    `label` is the kind of the labels in all shards: `mask`, `class`, or None.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -73,15 +73,15 @@ def write(
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = pa.schema(fields, metadata)
     samples, count = iter(samples), 0
-    # JPEG and PNG do not become smaller; a reader that seeks is spared the unpacking.
+    # JPEG and PNG do not get smaller, and readers that seek need not decompress.
     with pq.ParquetWriter(file, schema, compression="none", use_dictionary=False) as writer:
         while rows := [_row(one, label, rest) for one in itertools.islice(samples, _ROWS)]:
             try:
                 writer.write_table(pa.Table.from_pylist(rows, schema))
             except pa.ArrowException as error:
                 raise ShardError(
-                    f"records {count:,} to {count + len(rows) - 1:,}: found values that fit no "
-                    f"column: {error}; validate the folder"
+                    f"records {count:,} to {count + len(rows) - 1:,}: found values that do "
+                    f"not fit a column: {error}; run dsbuild validate on the folder"
                 ) from error
             count += len(rows)
     return count
@@ -91,20 +91,20 @@ def _column(name: str) -> str:
     return safe_text.stem(name.replace("/", "_").replace(".", "_"))
 
 
-def _value(kind: str) -> dict:
+def _value(kind: str) -> dict[str, Any]:
     return {"dtype": kind, "_type": "Value"}
 
 
-def _class_label(classes: Sequence[str]) -> dict:
+def _class_label(classes: Sequence[str]) -> dict[str, Any]:
     named = bool(classes) and len(set(classes)) == len(classes)
     return {"names": list(classes), "_type": "ClassLabel"} if named else _value("int64")
 
 
 def _row(sample: Sample, label: str | None, rest: Mapping[str, tuple[str, bool]]) -> dict[str, Any]:
-    row = {"key": sample.key, "image": _image(sample.image, sample.key)}
+    row: dict[str, Any] = {"key": sample.key, "image": _image(sample.image, sample.key)}
     if label == "mask":
-        masked = isinstance(sample.label, bytes)
-        row["label"] = _image(sample.label, sample.key) if masked else None
+        mask = sample.label
+        row["label"] = _image(mask, sample.key) if isinstance(mask, bytes) else None
     elif label:
         row["label"] = sample.label if isinstance(sample.label, int) else None
     for name, (kind, many) in rest.items():
@@ -117,7 +117,7 @@ def _image(data: bytes, key: str) -> dict[str, Any]:
 
 
 def _typed(value: Any, kind: str, many: bool) -> Any:
-    """Return a value as its column has it; None where it is of another kind."""
+    """Return a value in the form of its column; None if it is of another kind."""
     if value is None:
         return None
     if many:

@@ -1,9 +1,9 @@
-"""Finished TFRecords to the formats of other loaders, from the records alone.
+"""Convert finished TFRecords to the formats of other loaders, from the records alone.
 
-    OUT/<shard>.tar|parquet|array_record      a shard each, under the shard's name
-    OUT/.dsbuild/exported/<name>.json         what it was made of
+    OUT/<shard>.tar|parquet|array_record      one file per shard, under the shard's name
+    OUT/.dsbuild/exported/<name>.json         what it was made from
 
-Works for folders that others wrote, too. A file that was made of the same bytes is kept.
+Works for folders of other tools, too. A file that was made from the same bytes is kept.
 """
 
 import collections
@@ -17,23 +17,23 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.engines import Advance, Job
-from dsbuild.errors import DataError, PlanError
+from dsbuild.errors import DataError, PlanError, StorageError
 from dsbuild.format import manifest, scan, tfrecord
 from dsbuild.format.documents import fits_values
 from dsbuild.interop.export import array_record, parquet, webdataset
-from dsbuild.interop.export.sample import Keys, Sample, ending, sample
+from dsbuild.interop.export.sample import Keys, Sample, sample
 
 TARGETS = ("webdataset", "parquet", "array_record")
 _MODULES = {"webdataset": webdataset, "parquet": parquet, "array_record": array_record}
 _NEEDS = {"parquet": "pyarrow", "array_record": "array_record"}
-FORMAT = 2  # of what is written; raised when the same records give other files
+FORMAT = 2  # of the files; raised when the same records give different files
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A file to write, and what its bytes depend on beside its records.
+    """A file to write, and what its bytes depend on besides its records.
 
-    `image` is the ending of all images, where their names have one.
+    `image` is the extension of all images, if their names have one.
     """
 
     source: str
@@ -47,14 +47,14 @@ class Shard:
 
     @property
     def digest(self) -> str:
-        """The digest of all that decides bytes beside the records."""
+        """The digest of everything besides the records that decides the bytes."""
         said = {**asdict(self), "source": os.path.basename(self.source), "format": FORMAT}
         return hashlib.sha256(manifest.dump(said).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What came of a shard: its records and bytes, and whether it was kept as it stood."""
+    """The result for a shard: its records and bytes, and whether an existing file was kept."""
 
     name: str
     records: int
@@ -70,18 +70,18 @@ def export(
     quiet: bool = True,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
-    """Write the shards of a folder, or one file, in another format; return what came of them.
+    """Write the shards of a folder, or one file, in another format; return the results.
 
-    Files whose source and settings are unchanged are kept; those of an earlier export that
-    are no longer asked for are removed. Raises PlanError where OUT holds files of others
-    that readers would take for its shards. `note` is called if another export holds OUT.
+    Files whose source and settings are unchanged are kept; files of an earlier export that are
+    not part of this one are removed. Raises PlanError if OUT has other files that readers would
+    take for its shards. `note` is called if another export has locked OUT.
     """
     _check(path, out, target)
     shards = plan(path, target, workers, quiet)
     names = [shard.name for shard in shards]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise PlanError(f"{path}: holds several files that would become {twice[0]}; rename them")
+        raise PlanError(f"{path}: several files would become {twice[0]}; rename them")
     with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
         for place in (out, storage.join(out, manifest.STATE, "exported")):
             storage.sweep(place)
@@ -99,15 +99,15 @@ def _check(path: str, out: str, target: str) -> None:
     there = storage.names(out)
     if manifest.NAME in there or (storage.is_folder(path) and storage.inside(out, path)):
         raise PlanError(
-            f"{out}: holds TFRecords, and their readers would take other files for shards; name "
-            "another OUT"
+            f"{out}: contains TFRecords, and their readers would take other files for shards; "
+            "choose another OUT"
         )
 
 
 def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[Shard]:
-    """Return what is to be written for a folder, or one file.
+    """Return the files to write for a folder, or one file.
 
-    Where names have endings, records are read for those of their images, if no manifest tells.
+    If names need the images' extension and no manifest has their formats, records are read.
     """
     folder = scan.home(path)
     document = manifest.load(folder) or {}
@@ -139,7 +139,7 @@ def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[S
 
 
 def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return ending -> images of a folder by its manifest; nothing where that does not tell."""
+    """Return extension -> number of images by a manifest; nothing if it does not say."""
     found: collections.Counter[str] = collections.Counter()
     for split in document.get("splits", {}).values():
         counts = split.get("formats")
@@ -151,7 +151,7 @@ def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
 
 
 def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -> Mapping[str, int]:
-    """Return ending -> images of files, of which all records are read."""
+    """Return extension -> number of images in files, reading all their records."""
     work = functools.partial(_endings, names=names)
     job = Job(sources, work, len(sources), "looking", unit="files")
     return sum(job.run(workers, quiet), collections.Counter())
@@ -160,7 +160,7 @@ def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -
 def _endings(source: str, advance: Advance, *, names: Keys) -> collections.Counter[str]:
     found: collections.Counter[str] = collections.Counter()
     for record in tfrecord.read(source):
-        found[ending(_sample(source, record, names).image)] += 1
+        found[_sample(source, record, names).ending] += 1
         advance(0, 0)
     advance(1, 0)
     return found
@@ -179,7 +179,7 @@ def _stem(source: str) -> str:
 
 
 def _label(sources: Sequence[str], names: Keys) -> str | None:
-    """Return of what kind the labels are, by the first record that has one, one a file."""
+    """Return the kind of the labels, by the first file whose first record has one."""
     for source in sources:
         for record in tfrecord.read(source):
             found = _sample(source, record, names).label
@@ -195,7 +195,7 @@ def _sample(source: str, record: tfrecord.Record, names: Keys) -> Sample:
 
 
 def _clear(out: str, shards: Sequence[Shard]) -> None:
-    """Remove what an earlier export left and this one does not write; refuse what is no one's."""
+    """Remove files of an earlier export that this one does not write; refuse foreign files."""
     names = {shard.name for shard in shards}
     place = storage.join(out, manifest.STATE, "exported")
     ours = {name.removesuffix(".json") for name in storage.names(place)}
@@ -219,18 +219,22 @@ def _note(out: str, name: str) -> str:
 
 
 def write_shard(shard: Shard, advance: Advance, *, out: str) -> Exported:
-    """Write one shard, or keep it where it stands; the note of what it was made of comes last."""
+    """Write one file, or keep a valid one; the note of what it was made from comes last."""
     path, note = storage.join(out, shard.name), _note(out, shard.name)
     made_of = {"source": storage.sha256(shard.source)[0], "settings": shard.digest}
     before = _noted(note)
     kept = {key: before.get(key) for key in made_of} == made_of
-    if kept and storage.stamp(path) and before.get("sha256") == storage.sha256(path)[0]:
+    stamp = storage.stamp(path)
+    if kept and stamp and before.get("sha256") == storage.sha256(path)[0]:
         advance(1, 0)
-        return Exported(shard.name, before["records"], storage.stamp(path).size, True)
-    # A file that is there before its note is still known as ours.
+        return Exported(shard.name, before["records"], stamp.size, True)
+    # An empty note marks the file as ours even if we stop before the final note.
     storage.write(note, manifest.dump({}).encode())
     count = _write(shard, path, advance)
-    size = storage.stamp(path).size
+    stamp = storage.stamp(path)
+    if stamp is None:
+        raise StorageError(f"{path}: it was removed while it was written; run the command again")
+    size = stamp.size
     made = {**made_of, "sha256": storage.sha256(path)[0], "records": count}
     storage.write(note, manifest.dump(made, 2).encode())
     advance(1, size)
@@ -254,12 +258,12 @@ def _records(shard: Shard, advance: Advance) -> Iterator[bytes]:
 
 def _read(shard: Shard, advance: Advance) -> Iterator[tfrecord.Record]:
     for record in tfrecord.read(shard.source):
-        advance(0, 0)  # a stop is heard here
+        advance(0, 0)  # a point where the export can be stopped
         yield record
 
 
-def _noted(path: str) -> dict:
-    """Return the note of a file; an empty one where there is none that can be read."""
+def _noted(path: str) -> dict[str, Any]:
+    """Return the note of a file; an empty one if there is none, or none that can be read."""
     if storage.stamp(path) is None:
         return {}
     try:

@@ -1,4 +1,4 @@
-"""One record as a sample that other formats can hold: key, image, label, and the rest."""
+"""One record as a sample for other formats: key, image, label, and the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 from dsbuild.errors import ShardError
 from dsbuild.format import example
 
-# Image formats by their first bytes, as endings of files.
+# First bytes of image formats -> file extensions.
 _MAGIC = {
     b"\xff\xd8\xff": "jpg",
     b"\x89PNG": "png",
@@ -23,7 +23,7 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Keys:
-    """The names of features on disk: image, key, and those that may hold a label, in order."""
+    """The names on disk of the image, the key and the possible labels, the preferred ones first."""
 
     image: str
     key: str
@@ -32,14 +32,14 @@ class Keys:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a record holds, bytes as they are stored.
+    """The contents of a record; bytes are as stored.
 
     Attributes:
-      key: the record's, or its shard's name with its number where it has none.
+      key: that of the record; if it has none, the shard's name and the record's number.
       image: encoded bytes.
       label: an encoded mask, a class, or None.
-      rest: the other features, without the folder that the image's name has: text, a number,
-        bytes, an array (n,), or a list of text and bytes.
+      rest: the other features, without the folder of the image's name: text, a number, bytes,
+        an array (n,), or a list of text and bytes.
     """
 
     key: str
@@ -47,9 +47,14 @@ class Sample:
     label: bytes | int | None
     rest: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def ending(self) -> str:
+        """The file extension for the image, by its bytes; empty if it is no known image."""
+        return ending(self.image) or ""
+
 
 def sample(data: bytes, keys: Keys, number: str) -> Sample:
-    """Return a record's sample; raise ShardError where it holds no image."""
+    """Return a record's sample; raise ShardError if it contains no image."""
     values = example.parse(data)
     image = values.pop(keys.image, None)
     if not isinstance(image, list) or len(image) != 1 or not ending(image[0]):
@@ -69,7 +74,7 @@ def sample(data: bytes, keys: Keys, number: str) -> Sample:
 
 
 def _key(value: example.Parsed) -> str:
-    """Return the text of a record's key; an empty one of what is no text."""
+    """Return the text of a record's key; an empty string if it is not text."""
     try:
         return example.first(value).decode()
     except UnicodeDecodeError:
@@ -77,15 +82,17 @@ def _key(value: example.Parsed) -> str:
 
 
 def ending(data: bytes) -> str | None:
-    """Return the ending of files of an image's format, by its bytes; None for no image."""
+    """Return the file extension of an image's format, by its bytes; None if it is no image."""
     return next((name for magic, name in _MAGIC.items() if data.startswith(magic)), None)
 
 
 def _label(values: dict[str, Any], name: str) -> bytes | int | None:
-    """Take the label out of a record's features, if this one holds any."""
+    """Remove a feature from a record's values and return it, if it is a label."""
     value = values.get(name)
     if isinstance(value, list) and len(value) == 1 and ending(value[0]):
-        return values.pop(name)[0]
+        del values[name]
+        mask: bytes = value[0]
+        return mask
     if isinstance(value, np.ndarray) and value.dtype == np.int64 and len(value) == 1:
         return int(values.pop(name)[0])
     return None

@@ -1,17 +1,18 @@
-"""WebDataset: a tar a shard, the files of a sample side by side under its key.
+"""WebDataset: one tar per shard, with the files of a sample next to each other under its key.
 
-    <key>.jpg|png|...      the image's bytes, all of one ending
+    <key>.jpg|png|...      the image's bytes; all images have one extension
     <key>.seg.png          the mask's bytes
     <key>.cls              the class, as digits
     <key>.json             key, class text, format, height, width, ...
     <key>.<feature>.png    extra features, such as gradient_encoded; arrays as .npy
 
-Keys and features are names that others gave: each becomes a path that stays inside of where a
-tar is unpacked. Owner, mode and time are the same in all entries, so equal records are equal bytes.
+Keys and feature names come from outside: each becomes a path that cannot leave the folder where
+the tar is unpacked. Owner, mode and time are the same in all entries, so equal records give equal
+bytes.
 
-Source: github.com/webdataset/webdataset, webdataset/tariterators.py: a name is cut at
-the first dot after its last slash. Hugging Face's reader makes a column of each ending, and
-knows a sample's image by it alone; decoders of both go by the bytes.
+Source: github.com/webdataset/webdataset, webdataset/tariterators.py: a name is cut at the first
+dot after its last slash. Hugging Face's reader makes a column of each extension and finds a
+sample's image only by that; the decoders of both go by the bytes.
 """
 
 import io
@@ -30,12 +31,12 @@ ENDING = "tar"
 
 
 def write(samples: Iterable[Sample], file: BinaryIO, image: str | None = None) -> int:
-    """Write samples as a tar; return how many. `image` is the ending of all images."""
+    """Write samples as a tar; return their number. `image` is the extension of all images."""
     taken: set[str] = set()
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for sample in samples:
             name = _unique(stem(sample.key), taken)
-            for suffix, data in _parts(sample, image or ending(sample.image)).items():
+            for suffix, data in _parts(sample, image or sample.ending).items():
                 entry = tarfile.TarInfo(f"{name}.{suffix}")
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
@@ -43,7 +44,7 @@ def write(samples: Iterable[Sample], file: BinaryIO, image: str | None = None) -
 
 
 def stem(key: str) -> str:
-    """Return the name of a sample's files, without ending: a path, no dot in its last name.
+    """Return the path of a sample's files without extension; its last part has no dot.
 
     >>> stem("town/a.b/c.d")
     'town/a.b/c%2Ed'
@@ -53,7 +54,7 @@ def stem(key: str) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    """Return the name, with a number where a sample of the same key has it already."""
+    """Return the name, with a number if a sample with the same key already has it."""
     found, number = name, 1
     while found in taken:
         number += 1
@@ -63,7 +64,7 @@ def _unique(name: str, taken: set[str]) -> str:
 
 
 def _parts(sample: Sample, image: str) -> dict[str, bytes]:
-    """Return the endings of a sample's files with what is in them; raise ShardError for twins."""
+    """Return extension -> content of a sample's files; raise ShardError if two are the same."""
     parts = {image: sample.image}
     if isinstance(sample.label, bytes):
         parts[f"seg.{ending(sample.label)}"] = sample.label
@@ -84,7 +85,7 @@ def _parts(sample: Sample, image: str) -> dict[str, bytes]:
 
 
 def _put(parts: dict[str, Any], place: str, value: Any, name: str) -> None:
-    # webdataset reads all endings in lower case.
+    # webdataset lowercases all extensions.
     if place.lower() in map(str.lower, parts):
         raise ShardError(f"feature {name!r} would become a second {place}; rename it")
     parts[place] = value
