@@ -1,16 +1,15 @@
 """`dsbuild.build`: the whole of a build as one call."""
 
-import dataclasses
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from dsbuild import engines
+from dsbuild import engines, fields
 from dsbuild.build import audit, preflight, run, tasks
-from dsbuild.build.audit import Audit, Request
+from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
-from dsbuild.build.plan import SHARD_SIZE
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import SHARD_SIZE, Request
 from dsbuild.build.run import Note, Summary
 from dsbuild.build.summary import Built, remedies
 from dsbuild.engines import dask
@@ -149,26 +148,20 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     """Return a layout with its options, by the names that the command has for them."""
     if name not in LAYOUTS:
         raise PlanError(f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}")
-    fields = {_option(field): field for field in dataclasses.fields(LAYOUTS[name])}
-    strange = sorted(options.keys() - fields.keys())
+    known = fields.named(LAYOUTS[name])
+    strange = sorted(options.keys() - known.keys())
     if strange:
         raise PlanError(
-            f"layout {name}: found the option {strange[0]}, expected one of {', '.join(fields)}"
+            f"layout {name}: found the option {strange[0]}, expected one of {', '.join(known)}"
         )
     given = {}
     for option, value in options.items():
-        field = fields[option]
+        field = known[option]
         read = field.metadata.get("read")
         if read and value is None:
             continue
         given[field.name] = read(value) if read and isinstance(value, str) else value
     return LAYOUTS[name](**given)
-
-
-def _option(field: dataclasses.Field[Any]) -> str:
-    """Return the name by which users know a field."""
-    name: str = field.metadata.get("option", field.name)
-    return name.removeprefix("--").replace("-", "_")
 
 
 def _writer(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsbuild.build.image_policy import Policy
+from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request
+from dsbuild.cli.field_options import Option, option, options
 from dsbuild.cli.options import Bytes, echo, echo_json, errors, note, show
 from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
+from dsbuild.fields import named
 from dsbuild.layouts import Layout
-from dsbuild.layouts.finding import ACCEPTABLE
 
 if TYPE_CHECKING:
-    from dsbuild.build.audit import Audit, Request
+    from dsbuild.build.audit import Audit
     from dsbuild.build.public import Writer
     from dsbuild.build.run import Note, Summary
 
@@ -23,93 +26,38 @@ _ANEW = (
     "finished shards are kept; run the same command again, which starts anew as --overwrite asks; "
     "without it, a build that had begun goes on"
 )
-BUILD_OPTIONS = (
-    click.argument("source", required=False),
-    click.argument("out", default="tfrecord"),
-    click.option(
-        "--split",
-        multiple=True,
-        help="Build this split only; repeatable. Default: all.",
-    ),
-    click.option("--shards", type=click.IntRange(1, 99999), help="Shards a split."),
+
+
+BUILD_OPTIONS: tuple[Option, ...] = (
+    option(Request, "split"),
+    option(Request, "shards", ranges=True),
     click.option(
         "--shard-size",
         type=Bytes(),
         default="128MB",
         show_default=True,
-        help="About how large a shard shall be, where --shards does not say how many.",
+        help=named(Request)["shard_size"].metadata["help"],
     ),
-    click.option(
-        "--order",
-        type=click.Choice(["listed", "shuffled"]),
-        default="listed",
-        show_default=True,
-        help="listed: the order of the list. shuffled: by a hash of seed and key.",
-    ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of --order shuffled."),
+    option(Request, "order"),
+    option(Request, "seed"),
     click.option(
         "--extra",
         multiple=True,
         metavar="NAME[:FORM][:KEY=N]",
-        help="Also store a derived feature; repeatable: laplacian, laplacian:png16, "
-        "laplacian:raw16, sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; "
-        "with parameters as in edges:width=2.",
+        help=named(Recipe)["extra"].metadata["help"],
     ),
-    click.option(
-        "--verify",
-        type=click.Choice(["full", "header"]),
-        default="full",
-        show_default=True,
-        help="full: decode every image and label. header: trust what headers say.",
-    ),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="At a bad sample: stop, or leave it out and list it in rejects.jsonl.",
-    ),
-    click.option(
-        "--exif",
-        type=click.Choice(["keep", "apply", "reject"]),
-        default="keep",
-        show_default=True,
-        help="EXIF orientation: keep: bytes as they are, which is what TensorFlow sees. apply: "
-        "turn the pixels.",
-    ),
-    click.option(
-        "--unreadable",
-        type=click.Choice(["reject", "reencode"]),
-        default="reject",
-        show_default=True,
-        help="Images that TensorFlow cannot read (CMYK, 16 bits, TIFF, WebP, BMP, ...).",
-    ),
-    click.option(
-        "--max-side",
-        type=click.IntRange(1),
-        help="Shrink larger images to this longer side, by area; labels by nearest.",
-    ),
-    click.option(
-        "--jpeg-quality",
-        type=click.IntRange(1, 100),
-        help="Of images that are encoded anew. Default: PNG, which loses nothing.",
-    ),
+    option(Recipe, "verify"),
+    option(Request, "on_error"),
+    *options(Policy, ranges=True),
     click.option("--check-duplicates", is_flag=True, help="Audit: find images of equal content."),
-    click.option("--strict", is_flag=True, help="Audit: whatever is found is an error."),
-    click.option(
-        "--accept",
-        multiple=True,
-        type=click.Choice(ACCEPTABLE),
-        help="Build a split though this was found of all its labels together; repeatable.",
-    ),
-    click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
+    click.option("--strict", is_flag=True, help="Audit: every finding is an error."),
+    option(Request, "accept"),
+    option(Request, "limit", ranges=True),
     runner_option,
     dask_option,
     click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
     click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
-    click.option(
-        "--overwrite", is_flag=True, help="Start anew: remove all that dsbuild wrote to OUT."
-    ),
+    option(Request, "overwrite"),
     click.option(
         "--dry-run",
         is_flag=True,
@@ -120,23 +68,6 @@ BUILD_OPTIONS = (
         "--json", "as_json", is_flag=True, help="Print the summary and all findings as JSON."
     ),
 )
-
-
-def _layout_option(field: dataclasses.Field[Any]) -> Callable[[Any], Any]:
-    """Return the option that a layout's field describes."""
-    choices = field.metadata.get("choices")
-    option = field.metadata.get("option", f"--{field.name.replace('_', '-')}")
-    if "read" in field.metadata:
-        return click.option(option, metavar="FILE", help=field.metadata["help"])
-    if isinstance(field.default, bool):
-        return click.option(option, is_flag=True, help=field.metadata["help"])
-    return click.option(
-        option,
-        type=click.Choice(choices) if choices else type(field.default),
-        default=field.default,
-        show_default=field.default != "",
-        help=field.metadata["help"],
-    )
 
 
 def build_command(layout: type[Layout]) -> click.Command:
@@ -154,10 +85,12 @@ def build_command(layout: type[Layout]) -> click.Command:
         f"\b\nExample:\n  dsbuild {layout.name}{layout.example} --shards 4\n"
         f"  dsbuild {layout.name} data/{layout.name} out{layout.example} --split train"
     )
-    fields = dataclasses.fields(layout)
-    options = [*BUILD_OPTIONS[:2], *map(_layout_option, fields), *BUILD_OPTIONS[2:]]
-    for option in reversed(options):
-        command = option(command)
+    arguments = (
+        click.argument("source", required=False),
+        click.argument("out", default="tfrecord"),
+    )
+    for decorate in reversed([*arguments, *options(layout), *BUILD_OPTIONS]):
+        command = decorate(command)
     return click.command(layout.name, cls=RunnerCommand)(command)
 
 
