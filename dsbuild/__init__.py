@@ -1,17 +1,49 @@
-"""dsbuild: segmentation data sets as published, to sharded TFRecords that can be trusted."""
+"""dsbuild: published segmentation data sets as sharded TFRecords.
+
+`build`, `validate`, `inspect` and `diff` do what the commands of these names do. `open`,
+`tf_dataset` and `torch_dataset` read what was built; the rest is for training.
+"""
 
 import importlib
 import sys
-from typing import Any
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsbuild.build.public import build
+    from dsbuild.inspect.public import diff, inspect
+    from dsbuild.reader import open  # noqa: A004
+    from dsbuild.reader.reader import kfold
+    from dsbuild.reader.tf.augment import Augmentation, augmented
+    from dsbuild.reader.tf.dataset import tf_dataset
+    from dsbuild.reader.torch.dataset import torch_dataset
+    from dsbuild.train.export.layers import load_model
+    from dsbuild.train.predict.deeplab import DeepLabModel
+    from dsbuild.validate.public import validate
 
 __version__ = "0.1.0"
+__all__ = [
+    "Augmentation",
+    "DeepLabModel",
+    "augmented",
+    "build",
+    "diff",
+    "inspect",
+    "kfold",
+    "load_model",
+    "open",
+    "tf_dataset",
+    "torch_dataset",
+    "validate",
+]
 
-# What users of the library need, by the module that has it; imported when it is asked for.
+# Public name -> the module that has it, imported when the name is first used.
 _PUBLIC = {
     "DeepLabModel": "train.predict.deeplab",
     "Augmentation": "reader.tf.augment",
     "augmented": "reader.tf.augment",
-    "kfold": "reader",
+    "diff": "inspect.public",
+    "kfold": "reader.reader",
     "load_model": "train.export.layers",
     "open": "reader",
     "tf_dataset": "reader.tf.dataset",
@@ -25,6 +57,38 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'dsbuild' has no attribute {name!r}")
 
 
-# So that `keras.saving.load_model` knows the layers of what `dsbuild export --to keras` wrote.
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Verb(types.ModuleType):
+    """A subpackage that is also the public function of its name: `dsbuild.build(...)`.
+
+    So `import dsbuild.build.run` goes on working next to the function.
+    """
+
+    @property
+    def _function(self) -> types.FunctionType:
+        module = importlib.import_module(f"{self.__name__}.public")
+        function: types.FunctionType = getattr(module, self.__name__.rpartition(".")[2])
+        return function
+
+    @property
+    def __signature__(self) -> Any:
+        from inspect import signature  # here, since it takes longer to import than the rest
+
+        return signature(self._function)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._function(*args, **options)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self.__name__,)
+
+
+for _name in ("build", "inspect", "validate"):
+    importlib.import_module(f"dsbuild.{_name}").__class__ = _Verb
+
+# `keras.saving.load_model` then knows the layers of what `dsbuild export --to keras` wrote.
 if "keras" in sys.modules:
     importlib.import_module("dsbuild.train.export.layers")

@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--source")
     with options.program(parser) as (asked, flags):
         found = validate(asked.path, asked.level, asked.source, flags)
-        json.dump(found.document(asked.path, asked.level), sys.stdout, indent=2)
+        json.dump(found.document(), sys.stdout, indent=2)
         parser.exit(1 if found.problems else 0)
 
 

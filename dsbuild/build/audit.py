@@ -12,55 +12,12 @@ from dsbuild import images, storage
 from dsbuild.build import listing, plan
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request as Request
 from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError, SampleError
 from dsbuild.format import split_names
 from dsbuild.layouts import Layout, Sample
-from dsbuild.layouts.finding import ACCEPTABLE, KINDS, Finding
+from dsbuild.layouts.finding import KINDS, Finding
 from dsbuild.storage.spool import Spool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is to be built, from where, to where.
-
-    Attributes:
-      recipe: what decides the bytes of a record.
-      root: the layout's root, as `Layout.find` gives it.
-      out: the output folder.
-      splits: names, or none for every split that root has.
-      shards: how many a split; None for as many as `shard_size` bytes each take.
-      order, seed, limit: as in `plan.order`.
-      on_error: `stop` at the first bad sample, or `skip` it into rejects.jsonl.
-      sources: how a resume finds that they changed: by `stamp` (size and mtime), by
-        `content` too, or not at all (`ignore`).
-      overwrite: forget what the folder holds.
-      accept: kinds of `findings.ACCEPTABLE` that do not stop a split that is of them.
-    """
-
-    recipe: Recipe
-    root: str
-    out: str
-    splits: tuple[str, ...] = ()
-    shards: int | None = None
-    shard_size: int = plan.SHARD_SIZE
-    order: str = "listed"
-    seed: int = 0
-    limit: int | None = None
-    on_error: str = "stop"
-    sources: str = "stamp"
-    overwrite: bool = False
-    accept: tuple[str, ...] = ()
-
-    def __post_init__(self):
-        unknown = sorted({*self.accept} - {*ACCEPTABLE})
-        if unknown:
-            raise PlanError(f"--accept {unknown[0]}: expected one of {', '.join(ACCEPTABLE)}")
-        if self.limit is not None and self.limit < 1:
-            raise PlanError(f"--limit {self.limit}: expected at least 1 sample")
-        if self.sources not in ("stamp", "content", "ignore"):
-            raise PlanError(f"sources {self.sources!r}: expected stamp, content or ignore")
-        if self.on_error not in ("stop", "skip"):
-            raise PlanError(f"--on-error {self.on_error}: expected 'stop' or 'skip'")
 
 
 class Entry(NamedTuple):

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dsbuild import fields
 from dsbuild.errors import ImageError, PlanError
+from dsbuild.fields import field
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,39 +21,42 @@ SHRINK = 2  # of how images are shrunk; raised when the same size gives other pi
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What may be done to images; whatever is not asked for stays byte-exact.
+    """What may be done to images; each field says what it does by its help.
 
-    Attributes:
-      exif: `keep` an EXIF orientation as it is, sizes as stored, which is what TensorFlow
-        sees; `apply` it to the pixels; or `reject` images that have one.
-      unreadable: `reject` what TensorFlow cannot read, or `reencode` it.
-      max_side: larger images are shrunk by area to this longer side, labels by nearest.
-      jpeg_quality: what is encoded anew becomes a JPEG of this quality; else a PNG, which
-        loses nothing.
+    Images that no field applies to are stored byte for byte. Raises PlanError for a value that is
+    not within a field's bounds.
     """
 
-    exif: str = "keep"
-    unreadable: str = "reject"
-    max_side: int | None = None
-    jpeg_quality: int | None = None
+    exif: str = field(
+        "keep",
+        "EXIF orientation. keep: store the bytes as they are, which is what TensorFlow sees. "
+        "apply: rotate the pixels. reject: refuse images that have one.",
+        choices=EXIF,
+    )
+    unreadable: str = field(
+        "reject",
+        "Images that TensorFlow cannot read (CMYK, 16 bits, TIFF, WebP, BMP, ...).",
+        choices=UNREADABLE,
+    )
+    max_side: int | None = field(
+        None,
+        "Shrink larger images to this longer side, by area; labels by nearest neighbour.",
+        least=1,
+    )
+    jpeg_quality: int | None = field(
+        None,
+        "JPEG quality for images that are re-encoded. Default: PNG, which loses nothing.",
+        least=1,
+        most=100,
+    )
 
-    def __post_init__(self):
-        for name, value, known in (
-            ("exif", self.exif, EXIF),
-            ("unreadable", self.unreadable, UNREADABLE),
-        ):
-            if value not in known:
-                raise PlanError(f"--{name} {value}: expected one of {', '.join(known)}")
-        if self.max_side is not None and self.max_side < 1:
-            raise PlanError(f"--max-side {self.max_side}: expected at least 1 pixel")
-        if self.jpeg_quality is None:
-            return
-        if not 1 <= self.jpeg_quality <= 100:
-            raise PlanError(f"--jpeg-quality {self.jpeg_quality}: expected 1 to 100")
-        if self.exif != "apply" and self.unreadable != "reencode" and self.max_side is None:
+    def __post_init__(self) -> None:
+        fields.check(self, PlanError)
+        encodes = self.exif == "apply" or self.unreadable == "reencode" or self.max_side is not None
+        if self.jpeg_quality is not None and not encodes:
             raise PlanError(
-                f"--jpeg-quality {self.jpeg_quality}: found nothing that encodes an image anew, "
-                "expected --exif apply, --unreadable reencode or --max-side N beside it"
+                f"jpeg_quality: found {self.jpeg_quality}, but nothing is re-encoded; expected "
+                "--exif apply, --unreadable reencode or --max-side N too"
             )
 
     def document(self) -> dict[str, Any]:

@@ -9,14 +9,13 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import ORDERS
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.format.documents import fits
 from dsbuild.format.manifest import SHARD, dump, parse, shard_name, split_of
 from dsbuild.layouts import Sample
 from dsbuild.storage import spool
 
-ORDERS = ("listed", "shuffled")
-SHARD_SIZE = 128 * 10**6
 _LINE = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
 
 

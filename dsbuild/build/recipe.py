@@ -3,12 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from dsbuild import fields
 from dsbuild.build.image_policy import Policy
 from dsbuild.errors import PlanError
 from dsbuild.extras import Chosen, parse
+from dsbuild.fields import field
 from dsbuild.format import schema
 from dsbuild.layouts import LAYOUTS, Layout
 
@@ -20,17 +22,28 @@ VERIFY = ("full", "header")
 class Recipe:
     """Layout with its options, extras, image policy, and how much of every file is decoded.
 
-    `verify` belongs to it, since which samples pass decides what a shard holds.
+    `verify` is part of it, because it decides which samples pass, and so what a shard holds.
+    Raises PlanError for a value that is not within a field's bounds, or an extra that samples of
+    the layout cannot have.
     """
 
     layout: Layout
-    extras: tuple[str, ...] = ()
-    verify: str = "full"
-    policy: Policy = field(default_factory=Policy)
+    extras: tuple[str, ...] = field(
+        (),
+        "Also store a derived feature; repeatable: laplacian, laplacian:png16, laplacian:raw16, "
+        "sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; with parameters as in "
+        "edges:width=2.",
+        option="extra",
+    )
+    verify: str = field(
+        "full",
+        "full: decode every image and label. header: trust what headers say.",
+        choices=VERIFY,
+    )
+    policy: Policy = dataclasses.field(default_factory=Policy)
 
-    def __post_init__(self):
-        if self.verify not in VERIFY:
-            raise PlanError(f"--verify {self.verify}: found {self.verify!r}, expected {VERIFY}")
+    def __post_init__(self) -> None:
+        fields.check(self, PlanError)
         names = [one.name for one in self.chosen]
         for one in self.chosen:
             if names.count(one.name) > 1:

@@ -1,112 +1,63 @@
 """One command a layout, its options made from the layout's fields."""
 
+from __future__ import annotations
+
 import dataclasses
-import functools
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsbuild.build.image_policy import Policy
+from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request
+from dsbuild.cli.field_options import Option, option, options
 from dsbuild.cli.options import Bytes, echo, echo_json, errors, note, show
 from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
+from dsbuild.fields import named
 from dsbuild.layouts import Layout
-from dsbuild.layouts.finding import ACCEPTABLE
+
+if TYPE_CHECKING:
+    from dsbuild.build.audit import Audit
+    from dsbuild.build.public import Writer
+    from dsbuild.build.run import Note, Summary
 
 _RESUME = "finished shards are kept; run the same command again to resume"
 _ANEW = (
     "finished shards are kept; run the same command again, which starts anew as --overwrite asks; "
     "without it, a build that had begun goes on"
 )
-BUILD_OPTIONS = (
-    click.argument("source", required=False),
-    click.argument("out", default="tfrecord"),
-    click.option(
-        "--split",
-        "splits",
-        multiple=True,
-        help="Build this split only; repeatable. Default: all.",
-    ),
-    click.option("--shards", type=click.IntRange(1, 99999), help="Shards a split."),
+
+
+BUILD_OPTIONS: tuple[Option, ...] = (
+    option(Request, "split"),
+    option(Request, "shards", ranges=True),
     click.option(
         "--shard-size",
         type=Bytes(),
         default="128MB",
         show_default=True,
-        help="About how large a shard shall be, where --shards does not say how many.",
+        help=named(Request)["shard_size"].metadata["help"],
     ),
-    click.option(
-        "--order",
-        type=click.Choice(["listed", "shuffled"]),
-        default="listed",
-        show_default=True,
-        help="listed: the order of the list. shuffled: by a hash of seed and key.",
-    ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of --order shuffled."),
+    option(Request, "order"),
+    option(Request, "seed"),
     click.option(
         "--extra",
-        "extras",
         multiple=True,
         metavar="NAME[:FORM][:KEY=N]",
-        help="Also store a derived feature; repeatable: laplacian, laplacian:png16, "
-        "laplacian:raw16, sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; "
-        "with parameters as in edges:width=2.",
+        help=named(Recipe)["extra"].metadata["help"],
     ),
-    click.option(
-        "--verify",
-        type=click.Choice(["full", "header"]),
-        default="full",
-        show_default=True,
-        help="full: decode every image and label. header: trust what headers say.",
-    ),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="At a bad sample: stop, or leave it out and list it in rejects.jsonl.",
-    ),
-    click.option(
-        "--exif",
-        type=click.Choice(["keep", "apply", "reject"]),
-        default="keep",
-        show_default=True,
-        help="EXIF orientation: keep: bytes as they are, which is what TensorFlow sees. apply: "
-        "turn the pixels.",
-    ),
-    click.option(
-        "--unreadable",
-        type=click.Choice(["reject", "reencode"]),
-        default="reject",
-        show_default=True,
-        help="Images that TensorFlow cannot read (CMYK, 16 bits, TIFF, WebP, BMP, ...).",
-    ),
-    click.option(
-        "--max-side",
-        type=click.IntRange(1),
-        help="Shrink larger images to this longer side, by area; labels by nearest.",
-    ),
-    click.option(
-        "--jpeg-quality",
-        type=click.IntRange(1, 100),
-        help="Of images that are encoded anew. Default: PNG, which loses nothing.",
-    ),
+    option(Recipe, "verify"),
+    option(Request, "on_error"),
+    *options(Policy, ranges=True),
     click.option("--check-duplicates", is_flag=True, help="Audit: find images of equal content."),
-    click.option("--strict", is_flag=True, help="Audit: whatever is found is an error."),
-    click.option(
-        "--accept",
-        multiple=True,
-        type=click.Choice(ACCEPTABLE),
-        help="Build a split though this was found of all its labels together; repeatable.",
-    ),
-    click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
+    click.option("--strict", is_flag=True, help="Audit: every finding is an error."),
+    option(Request, "accept"),
+    option(Request, "limit", ranges=True),
     runner_option,
     dask_option,
     click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
     click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
-    click.option(
-        "--overwrite", is_flag=True, help="Start anew: remove all that dsbuild wrote to OUT."
-    ),
+    option(Request, "overwrite"),
     click.option(
         "--dry-run",
         is_flag=True,
@@ -119,43 +70,12 @@ BUILD_OPTIONS = (
 )
 
 
-def _layout_option(field: dataclasses.Field) -> Callable:
-    """Return the option that a layout's field describes."""
-    choices = field.metadata.get("choices")
-    if "read" in field.metadata:
-        return click.option(
-            field.metadata["option"], field.name, metavar="FILE", help=field.metadata["help"]
-        )
-    if isinstance(field.default, bool):
-        name = f"--{field.name.replace('_', '-')}"
-        return click.option(name, field.name, is_flag=True, help=field.metadata["help"])
-    return click.option(
-        field.metadata.get("option", f"--{field.name.replace('_', '-')}"),
-        field.name,
-        type=click.Choice(choices) if choices else type(field.default),
-        default=field.default,
-        show_default=field.default != "",
-        help=field.metadata["help"],
-    )
-
-
-def _value(field: dataclasses.Field, given: Any) -> Any:
-    """Return a field's value; what is given as a file is read, so that its content counts."""
-    if "read" not in field.metadata:
-        return given
-    return field.default if given is None else field.metadata["read"](given)
-
-
 def build_command(layout: type[Layout]) -> click.Command:
     """Return the command that builds a layout, its options made from its fields."""
-    fields = dataclasses.fields(layout)
 
     def command(source: str | None, out: str, **options: Any) -> None:
         with errors(_ANEW if options["overwrite"] else _RESUME):
-            chosen = layout(
-                **{field.name: _value(field, options.pop(field.name)) for field in fields}
-            )
-            _build(chosen, source, out, **options)
+            _build(layout.name, source, out, **options)
 
     command.__doc__ = (
         f"Build TFRecords from {layout.title}.\n\n"
@@ -165,97 +85,102 @@ def build_command(layout: type[Layout]) -> click.Command:
         f"\b\nExample:\n  dsbuild {layout.name}{layout.example} --shards 4\n"
         f"  dsbuild {layout.name} data/{layout.name} out{layout.example} --split train"
     )
-    options = [*BUILD_OPTIONS[:2], *map(_layout_option, fields), *BUILD_OPTIONS[2:]]
-    for option in reversed(options):
-        command = option(command)
+    arguments = (
+        click.argument("source", required=False),
+        click.argument("out", default="tfrecord"),
+    )
+    for decorate in reversed([*arguments, *options(layout), *BUILD_OPTIONS]):
+        command = decorate(command)
     return click.command(layout.name, cls=RunnerCommand)(command)
 
 
 def _build(
-    layout: Layout,
+    layout: str,
     source: str | None,
     out: str,
     *,
-    extras: tuple[str, ...],
-    verify: str,
     runner: Runner,
-    scheduler: str | None,
-    workers: int | None,
-    check_duplicates: bool,
-    strict: bool,
-    rehash: bool,
-    dry_run: bool,
     quiet: bool,
     as_json: bool,
-    **request: Any,
+    **options: Any,
 ) -> None:
-    from dsbuild import engines
-    from dsbuild.build import preflight
-    from dsbuild.build.audit import Request, audit
-    from dsbuild.build.image_policy import Policy
-    from dsbuild.build.recipe import Recipe
-    from dsbuild.build.run import build
-    from dsbuild.build.tasks import spread
-    from dsbuild.engines import dask
-    from dsbuild.inspect import documents, tables
+    from dsbuild.build.public import build
+    from dsbuild.cli.text.build import rejects_text, summary_text
 
-    # Wrong options of a runner are named before anything is read.
-    flags = None if runner.local or runner.name == DASK else runner.beam()
-    root = layout.find(source)
-    policy = Policy(**{field.name: request.pop(field.name) for field in dataclasses.fields(Policy)})
-    recipe = Recipe(layout=layout.bind(root), extras=extras, verify=verify, policy=policy)
-    sources = "content" if rehash else "stamp"
-    asked = Request(recipe=recipe, root=root, out=out, sources=sources, **request)
-    begin = time.monotonic()
-    workers = workers or engines.cores()
     talks = not (quiet or as_json)
-    found = audit(asked)
-    if talks:
-        echo(tables.plan_text(documents.plan_document(found, root)))
-    every = dry_run or strict
-    found = preflight.examine(asked, found, workers, every=every, quiet=not talks)
-    if check_duplicates:
-        found = preflight.duplicates(asked, found, workers, quiet=not talks)
-    few = None if every else preflight.FEW
-    if found.findings and talks:
-        show("\n" + tables.findings_text(documents.findings(found), few), "yellow")
-        for line in documents.remedies(found):
-            note(line)
-    if dry_run and as_json:
-        echo_json(documents.plan_document(found, root))
-    if dry_run and talks:
-        count = tables.count(len(found.findings), "finding")
-        echo(f"\n{count}; nothing was written, this was a dry run")
-    found.refuse(strict, asked.on_error == "skip", asked.accept)
-    if dry_run:
+    shown = _Shown(
+        talks, options["dry_run"], as_json, every=options["dry_run"] or options["strict"]
+    )
+    built = build(
+        layout,
+        source,
+        out,
+        runner=_writer(runner),
+        quiet=not talks,
+        note=_urgent if quiet else note,
+        planned=shown.planned,
+        examined=shown.examined,
+        **options,
+    )
+    if built.summary is None:
         return
-    talk = _silent if quiet else note
-    if runner.local:
-        summary = build(asked, found, workers, not talks, talk)
-    elif runner.name == DASK:
-        engine = functools.partial(dask.run, scheduler=scheduler, quiet=not talks, note=talk)
-        summary = spread(asked, found, engine, dask.workers(scheduler), talk)
-    else:
-        from dsbuild.pipelines.build import build as pipeline
-
-        summary = pipeline(asked, found, flags, talk)
-        if summary is None:
-            return
-    document = documents.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
-        echo_json(document)
+        echo_json(built.document())
     if talks:
-        echo("\n" + tables.summary_text(document))
-    if summary.rejects and not quiet:
-        first = summary.rejects[0]
-        note(
-            f"left out {len(summary.rejects):,} samples, listed in {out}/rejects.jsonl; the first: "
-            f"sample {first.key}: {first.file}: {first.reason}"
-        )
+        echo("\n" + summary_text(built.summary_document()))
+    if built.rejects and not quiet:
+        note(rejects_text(built.rejects, out))
 
 
-def _silent(line: str) -> None:
-    """Print a note though others are silenced, if nothing else would say why all stands still."""
+@dataclasses.dataclass(frozen=True)
+class _Shown:
+    """What is printed on the way: plan and findings as text, or those of a dry run as JSON."""
+
+    talks: bool
+    dry_run: bool
+    as_json: bool
+    every: bool
+
+    def planned(self, audit: Audit, root: str) -> None:
+        from dsbuild.build.summary import plan_document
+        from dsbuild.cli.text.build import plan_text
+
+        if self.talks:
+            echo(plan_text(plan_document(audit, root)))
+
+    def examined(self, audit: Audit, root: str) -> None:
+        from dsbuild.build.preflight import FEW
+        from dsbuild.build.summary import plan_document, remedies
+        from dsbuild.cli.text.build import findings_text
+        from dsbuild.inspect.tables import count
+
+        if audit.findings and self.talks:
+            show("\n" + findings_text(audit.findings, None if self.every else FEW), "yellow")
+            for line in remedies(audit.findings):
+                note(line)
+        if self.dry_run and self.as_json:
+            echo_json(plan_document(audit, root))
+        if self.dry_run and self.talks:
+            found = count(len(audit.findings), "finding")
+            echo(f"\n{found}; nothing was written, this was a dry run")
+
+
+def _writer(runner: Runner) -> str | Writer:
+    """Return what writes the shards; a pipeline's options are checked before anything is read."""
+    if runner.local or runner.name == DASK:
+        return runner.name
+    flags = runner.beam()
+
+    def write(request: Request, audit: Audit, note: Note) -> Summary | None:
+        from dsbuild.pipelines.build import build
+
+        return build(request, audit, flags, note)
+
+    return write
+
+
+def _urgent(line: str) -> None:
+    """Print a note despite --quiet if nothing else would say why the build waits."""
     from dsbuild import storage
 
     if isinstance(line, storage.Urgent):

@@ -12,13 +12,12 @@ from dsbuild.cli.options import echo, echo_json, errors, say
 @click.argument("b")
 @click.option(
     "--drift",
-    "most",
     type=click.FloatRange(0, 1),
     help="Fail only where the share of a class moves by more than this, as in 0.01.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every key.")
-def diff(a: str, b: str, most: float | None, workers: int | None, as_json: bool) -> None:
+def diff(a: str, b: str, drift: float | None, workers: int | None, as_json: bool) -> None:
     """Compare two builds. Exit code 1 if they differ.
 
     A and B are folders of TFRecords, or files: their recipes, the samples that were
@@ -30,25 +29,23 @@ def diff(a: str, b: str, most: float | None, workers: int | None, as_json: bool)
       dsbuild diff tfrecord other --drift 0.01
     """
     with errors():
-        from dsbuild import engines
-        from dsbuild.inspect import diff, tables
+        from dsbuild.cli.text.check import diff_text
+        from dsbuild.inspect.diff import drift as farthest
+        from dsbuild.inspect.public import diff
 
-        workers = workers or engines.cores()
-        sides = [diff.read(path, workers, quiet=as_json) for path in (a, b)]
-        document = diff.diff(*sides)
+        document = diff(a, b, workers=workers, quiet=as_json)
         if as_json:
             echo_json(document)
         else:
-            echo(tables.diff_text(document))
-        if most is None:
+            echo(diff_text(document))
+        if drift is None:
             sys.exit(0 if document["same"] else 1)
-        row = diff.drift(document)
-        moved = abs(row["is"] - row["was"]) if row else 0
-        if moved > most:
+        row = farthest(document)
+        if row and abs(row["is"] - row["was"]) > drift:
             name = row["name"] or row["value"]
             say(
                 f"drift: split {row['split']}: the share of {name} moves from {row['was']:.2%} to "
-                f"{row['is']:.2%}, expected at most {most:.2%}",
+                f"{row['is']:.2%}, expected at most {drift:.2%}",
                 "red",
             )
             sys.exit(1)

@@ -4,8 +4,8 @@ import logging
 
 import click
 
+from dsbuild.cli.field_options import Several, Whole
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors
-from dsbuild.cli.train import Several, Whole
 from dsbuild.train.settings import STRIDES
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from dsbuild.cli.field_options import Whole
 from dsbuild.cli.options import WHOLE, echo_line, errors, note
-from dsbuild.cli.train import Whole
 from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
 

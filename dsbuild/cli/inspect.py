@@ -12,24 +12,24 @@ from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors,
 
 @click.command()
 @click.argument("path", default="tfrecord")
-@click.option("--record", "number", type=click.IntRange(0), help="Show this record in full.")
+@click.option("--record", type=click.IntRange(0), help="Show this record in full.")
 @click.option("--key", help="Show the record of this key in full.")
 @click.option("--draw", is_flag=True, help="Draw a record's pictures also where no terminal is.")
 @click.option("--save", metavar="DIR", help="Write a record's pictures here, as PNG files.")
-@click.option("--html", "page", metavar="FILE", help="Write a page with charts and a gallery.")
+@click.option("--html", metavar="FILE", help="Write a page with charts and a gallery.")
 @click.option(
     "--samples", type=click.IntRange(0), default=48, show_default=True, help="In the gallery."
 )
 @click.option("--seed", default=0, show_default=True, help="By which samples are taken.")
-@click.option("--class", "with", metavar="NAME", help="Gallery: samples with this class.")
+@click.option("--class", "class_", metavar="NAME", help="Gallery: samples with this class.")
 @click.option("--most", metavar="NAME", help="Gallery: samples with the most of this class.")
 @click.option("--least", metavar="NAME", help="Gallery: those with the least of it, but some.")
 @click.option(
-    "--problems", flag_value="", help="Gallery: samples in which `dsbuild validate` finds problems."
+    "--problems", is_flag=True, help="Gallery: samples in which `dsbuild validate` finds problems."
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> None:
+def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> None:
     """Show what TFRecords hold: splits, shards, features, classes, pictures.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
@@ -44,16 +44,16 @@ def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> Non
       dsbuild inspect tfrecord --html tfrecord.html --problems
       dsbuild inspect other/train-00000-of-00004.tfrecord --json
     """
-    wanted = number if key is None else key
-    choices = ("with", "most", "least", "problems")
-    how = {name: asked[name] for name in choices if asked[name] is not None}
-    if number is not None and key is not None:
+    wanted = record if key is None else key
+    choices = ("class_", "most", "least", "problems")
+    how = [name for name in choices if asked[name] not in (None, False)]
+    if record is not None and key is not None:
         raise click.UsageError("found --record and --key, expected one of them")
     if wanted is None and (asked["save"] or asked["draw"]):
         raise click.UsageError("--save and --draw are of one record: name it by --record or --key")
-    if wanted is not None and asked["page"]:
+    if wanted is not None and asked["html"]:
         raise click.UsageError("found --html and one record, expected one of them")
-    if len(how) > 1 or (how and not asked["page"]):
+    if len(how) > 1 or (how and not asked["html"]):
         raise click.UsageError(
             "--class, --most, --least and --problems choose for --html, one of them"
         )
@@ -61,7 +61,7 @@ def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> Non
         if wanted is not None:
             _record(path, wanted, asked)
         else:
-            _folder(path, how, asked)
+            _folder(path, asked)
 
 
 def _coloured() -> bool:
@@ -98,32 +98,22 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
         _fail(seen.problems)
 
 
-def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
-    from dsbuild import engines
+def _folder(path: str, asked: dict[str, Any]) -> None:
     from dsbuild.cli.text import inspect as shown
-    from dsbuild.inspect import documents as report
-    from dsbuild.inspect import gallery, statistics
+    from dsbuild.inspect import documents, gallery
     from dsbuild.inspect import terminal as blocks
+    from dsbuild.inspect.public import inspect
 
-    workers, quiet = asked["workers"] or engines.cores(), asked["as_json"]
-    document = report.inspect(path, workers, quiet)
-    counted = statistics.load(path)
-    if counted is not None:
-        document["statistics"] = counted
-    if asked["page"]:
-        from dsbuild.inspect.html import run
-
-        ((kind, name),) = how.items() or (("any", ""),)
-        options = {"samples": asked["samples"], "seed": asked["seed"], "how": kind, "name": name}
-        run.write(asked["page"], run.make(path, document, **options, workers=workers, quiet=quiet))
+    names = ("html", "samples", "seed", "class_", "most", "least", "problems", "workers")
+    document = inspect(path, quiet=asked["as_json"], **{name: asked[name] for name in names})
     if asked["as_json"]:
         echo_json(document)
-    elif asked["page"]:
-        echo_line(asked["page"])
+    elif asked["html"]:
+        echo_line(asked["html"])
     else:
         decorate = blocks.decorator(gallery.colours(path)) if _coloured() else None
         echo_drawn(shown.inspection_text(document, decorate))
-    _fail(report.problems(document))
+    _fail(documents.problems(document))
 
 
 def _fail(problems: Sequence[str]) -> None:

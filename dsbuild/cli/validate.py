@@ -1,11 +1,16 @@
 """`dsbuild validate` and `dsbuild repair`."""
 
+import functools
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
+
+if TYPE_CHECKING:
+    from dsbuild.validate.public import Engine
 
 
 @click.command(cls=RunnerCommand)
@@ -43,26 +48,31 @@ def validate(
       dsbuild validate tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors():
-        from dsbuild import engines as job
-        from dsbuild.inspect import tables
-        from dsbuild.validate.run import validate
+        from dsbuild.cli.text.check import validation_text
+        from dsbuild.validate.public import validate
 
-        if runner.local:
-            found = validate(path, level, source, workers or job.cores(), quiet=as_json)
-        else:
-            flags = runner.beam()  # says what lacks before more of Beam is imported
-            from dsbuild.pipelines.validate import validate as spread
-
-            found = spread(path, level, source, flags)
-        document = found.document(path, level)
+        found = validate(
+            path, source, level=level, runner=_engine(runner), workers=workers, quiet=as_json
+        )
+        document = found.document()
         if as_json:
             echo_json(document)
         else:
-            echo(tables.validation_text(document))
+            echo(validation_text(document))
         for line in () if as_json else found.notes:
             note(line)
         if found.problems:
             sys.exit(1)
+
+
+def _engine(runner: Runner) -> "str | Engine":
+    """Return what does the work; a pipeline's options are checked before anything is read."""
+    if runner.local:
+        return runner.name
+    flags = runner.beam()
+    from dsbuild.pipelines import engine
+
+    return functools.partial(engine.run, options=flags)
 
 
 @click.command()
@@ -95,9 +105,9 @@ def repair(
     """
     with errors(WHOLE):
         from dsbuild import engines as job
-        from dsbuild.build.audit import Audit
         from dsbuild.build.repair import repair
-        from dsbuild.inspect import documents, tables
+        from dsbuild.build.summary import summary_document
+        from dsbuild.cli.text.build import summary_text
 
         summary = repair(
             path,
@@ -108,4 +118,4 @@ def repair(
             accept_changed_sources=accept_changed_sources,
         )
         if not quiet:
-            echo(tables.summary_text(documents.summary_document(summary, Audit((), ()), path, 0)))
+            echo(summary_text(summary_document(summary, (), path, 0)))

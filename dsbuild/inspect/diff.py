@@ -14,6 +14,7 @@ from dsbuild.engines import Advance, Job
 from dsbuild.format import example, manifest, scan, tfrecord
 from dsbuild.format.manifest import Statistics
 from dsbuild.inspect import tables
+from dsbuild.inspect.forms import Change, ClassShare, Difference, Extent, RecipeChange
 
 
 class Item(NamedTuple):
@@ -108,13 +109,13 @@ def _digest(
     return example.digest(repr(stored).encode())
 
 
-def diff(one: Side, other: Side) -> dict[str, Any]:
+def diff(one: Side, other: Side) -> Difference:
     """Return how two builds differ, as a JSON document; `same` tells whether they do not."""
     splits = {
         split: _of_split(one.samples.get(split, {}), other.samples.get(split, {}))
         for split in sorted({*one.samples, *other.samples})
     }
-    recipe = [
+    recipe: list[RecipeChange] = [
         {"what": key, "was": one.recipe.get(key), "is": other.recipe.get(key)}
         for key in sorted({*one.recipe, *other.recipe})
         if one.recipe.get(key) != other.recipe.get(key)
@@ -130,7 +131,7 @@ def diff(one: Side, other: Side) -> dict[str, Any]:
     }
 
 
-def _of_split(one: Mapping[str, Item], other: Mapping[str, Item]) -> dict[str, list[str]]:
+def _of_split(one: Mapping[str, Item], other: Mapping[str, Item]) -> Change:
     both = [key for key in one if key in other]
     return {
         "removed": [key for key in one if key not in other],
@@ -146,7 +147,7 @@ def _of_split(one: Mapping[str, Item], other: Mapping[str, Item]) -> dict[str, l
     }
 
 
-def _extent(side: Side, split: str) -> dict[str, Any]:
+def _extent(side: Side, split: str) -> Extent:
     counted = side.counted.get(split, Statistics())
     return {
         "records": len(side.samples.get(split, ())),
@@ -155,7 +156,7 @@ def _extent(side: Side, split: str) -> dict[str, Any]:
     }
 
 
-def _classes(one: Side, other: Side, split: str) -> list[dict[str, Any]]:
+def _classes(one: Side, other: Side, split: str) -> list[ClassShare]:
     """Return the share of each class in both builds, of pixels, or of images without pixels."""
     shares = []
     for side in (one, other):
@@ -175,7 +176,7 @@ def _classes(one: Side, other: Side, split: str) -> list[dict[str, Any]]:
     ]
 
 
-def drift(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def drift(document: Difference) -> ClassShare | None:
     """Return the class whose share moves most, of a document of `diff`; None without classes."""
     rows = document["classes"]
     return max(rows, key=lambda row: abs(row["is"] - row["was"]), default=None)

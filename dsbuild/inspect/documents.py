@@ -1,19 +1,18 @@
-"""What a folder holds, what a plan is and what a build came to, as JSON documents."""
+"""What a folder or a record holds, as a JSON document."""
 
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsbuild import storage
-from dsbuild.build.audit import Audit
-from dsbuild.build.run import Summary
 from dsbuild.errors import ShardError
 from dsbuild.format import catalog, example, manifest, receipts, scan, tfrecord
 from dsbuild.format.manifest import Statistics
 from dsbuild.inspect import tables
+from dsbuild.inspect.forms import FeatureRange, Inspection, RecordClass, RecordDocument
 
 
-def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
+def inspect(path: str, workers: int = 1, quiet: bool = True) -> Inspection:
     """Return what a folder or a TFRecord file holds, as one JSON document.
 
     A folder with a manifest is described by it and by the first record of each split;
@@ -55,7 +54,7 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
     }
 
 
-def _inspect_known(path: str, known: Mapping[str, Any]) -> dict[str, Any]:
+def _inspect_known(path: str, known: Mapping[str, Any]) -> Inspection:
     splits, found = {}, []
     for name, entry in known["splits"].items():
         classes = [{"value": i, **row} for i, row in enumerate(entry.get("classes", ()))]
@@ -89,7 +88,7 @@ def _changed(path: str, shard: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _features(found: Sequence[scan.FileScan]) -> list[dict[str, Any]]:
+def _features(found: Sequence[scan.FileScan]) -> list[FeatureRange]:
     total: dict[str, scan.FeatureScan] = {}
     for file in found:
         for name, feature in file.features.items():
@@ -107,7 +106,7 @@ def _features(found: Sequence[scan.FileScan]) -> list[dict[str, Any]]:
     ]
 
 
-def record(path: str, number: int | str) -> dict[str, Any]:
+def record(path: str, number: int | str) -> RecordDocument:
     """Return one record in full, as a JSON document.
 
     `number` counts over all files of path; a text is the record's key.
@@ -166,7 +165,7 @@ def _find_key(path: str, key: str) -> tuple[str, tfrecord.Record]:
     raise ShardError(f"{path}: found {count:,} records, and none of key {key!r}")
 
 
-def _record_classes(found: Statistics, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _record_classes(found: Statistics, known: Mapping[str, Any]) -> list[RecordClass]:
     names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): tables.IGNORE}
     return [
         {
@@ -178,7 +177,7 @@ def _record_classes(found: Statistics, known: Mapping[str, Any]) -> list[dict[st
     ]
 
 
-def problems(document: Mapping[str, Any]) -> list[str]:
+def problems(document: Inspection) -> list[str]:
     """Return the problems that an inspection met."""
     return [
         shard["problem"]
@@ -186,52 +185,3 @@ def problems(document: Mapping[str, Any]) -> list[str]:
         for shard in split["shards"]
         if shard.get("problem")
     ]
-
-
-def plan_document(audit: Audit, root: str) -> dict[str, Any]:
-    """Return what is going to be built and what was found, as a JSON document."""
-    return {
-        "root": root,
-        "splits": {
-            planned.split: {
-                "samples": len(planned.samples),
-                "listed": planned.listed,
-                "published": planned.published,
-                "labels": planned.labels,
-                "bytes": planned.bytes,
-                "shards": [
-                    {"name": shard.name, "records": shard.records, "plan": shard.digest}
-                    for shard in planned.shards
-                ],
-            }
-            for planned in audit.splits
-        },
-        "findings": findings(audit),
-    }
-
-
-def findings(audit: Audit) -> list[dict[str, Any]]:
-    """Return what was found, as a JSON document."""
-    return [vars(finding) for finding in audit.findings]
-
-
-def remedies(audit: Audit) -> list[str]:
-    """Return for each kind of mistake that does not stop a build what to do about the first."""
-    first = {}
-    for finding in audit.findings:
-        if finding.key and not finding.fatal:
-            first.setdefault(finding.kind, f"split {finding.split}: {finding.text}")
-    return list(first.values())
-
-
-def summary_document(summary: Summary, audit: Audit, out: str, seconds: float) -> dict[str, Any]:
-    """Return what a build came to, as a JSON document."""
-    return {
-        "out": out,
-        "findings": findings(audit),
-        "written": summary.written,
-        "kept": summary.kept,
-        "rejects": [vars(reject) for reject in summary.rejects],
-        "seconds": round(seconds, 3),
-        "manifest": summary.manifest,
-    }

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from dsbuild import fields
+from dsbuild.errors import PlanError
 from dsbuild.layouts.finding import Finding
 
 if TYPE_CHECKING:
@@ -40,9 +42,9 @@ class Sample(NamedTuple):
 class Layout(abc.ABC):
     """A published layout with its options, as a value: picklable, comparable, printable.
 
-    A subclass is a frozen dataclass whose fields are its options. A field's metadata
-    makes it an option of the command of this name: `help`, `choices`, `option` (another
-    name), `read` (a function that turns the path that was given into the value).
+    A subclass is a frozen dataclass whose fields are its options, declared by `fields.field`;
+    the options of its command are made of them. Raises PlanError for a value that is not within
+    a field's bounds.
 
     Attributes:
       name: the command, such as `voc`.
@@ -65,6 +67,9 @@ class Layout(abc.ABC):
     has_alpha: ClassVar[bool] = False
     reads_all: ClassVar[bool] = False
     unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
+
+    def __post_init__(self) -> None:
+        fields.check(self, PlanError)
 
     @abc.abstractmethod
     def find(self, source: str | None) -> str:

@@ -14,11 +14,12 @@ Sources: Cordts et al., The Cityscapes Dataset, CVPR 2016; cityscapesScripts 2.2
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.fields import field
 from dsbuild.format.split_names import role
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.city_labels import IDS, LABELS, TRAIN_IDS, TRAINED, UNDRAWN
@@ -46,28 +47,22 @@ class Cityscapes(Layout):
     title: ClassVar[str] = "Cityscapes"
     source: ClassVar[str] = "the folder that holds leftImg8bit and gtFine or gtCoarse"
 
-    annotations: str = field(
-        default="fine",
-        metadata={"choices": ("fine", "coarse"), "help": "gtFine, or gtCoarse."},
-    )
+    annotations: str = field("fine", "gtFine, or gtCoarse.", choices=("fine", "coarse"))
     labels: str = field(
-        default="auto",
-        metadata={
-            "choices": ("auto", *KINDS),
-            "help": "labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these "
-            "that a split has, which has to be there for all of its images.",
-        },
+        "auto",
+        "labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these that a split "
+        "has, which has to be there for all of its images.",
+        choices=("auto", *KINDS),
     )
     encoding: str = field(
-        default="trainids",
-        metadata={
-            "option": "--classes",
-            "choices": tuple(PREFERRED),
-            "help": "The 19 classes that are trained, 255 for all others; or all 34 ids.",
-        },
+        "trainids",
+        "The 19 classes that are trained, 255 for all others; or all 34 ids.",
+        option="classes",
+        choices=tuple(PREFERRED),
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.labels not in ("auto", *PREFERRED[self.encoding]):
             raise PlanError(
                 f"--labels {self.labels}: these files do not hold all 34 ids, which --classes ids "

@@ -11,11 +11,12 @@ torchvision's ImageFolder and Keras' image_dataset_from_directory read the same 
 import dataclasses
 import posixpath
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
+from dsbuild.fields import field
 from dsbuild.format.split_names import role
 from dsbuild.layouts import written
 from dsbuild.layouts.base import Layout, Sample
@@ -50,12 +51,10 @@ class Classes(Divided, Layout):
     reads_all: ClassVar[bool] = True
 
     names: tuple[str, ...] = field(
-        default=(),
-        metadata={
-            "option": "--labels",
-            "read": read_names,
-            "help": "File of the classes' folders, one a line, by index. Default: all, sorted.",
-        },
+        (),
+        "File of class folders, one per line, by index. Default: all, sorted.",
+        option="labels",
+        read=read_names,
     )
 
     @property

@@ -11,30 +11,29 @@ one that is refused. So the others can be built by name, and none is left out in
 
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import storage
-from dsbuild.errors import LayoutError, PlanError
+from dsbuild.errors import LayoutError
+from dsbuild.fields import field
 from dsbuild.format.split_names import role, same
 from dsbuild.layouts import written
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import elsewhere, folders, has_picture, is_picture, pictures, stem
 from dsbuild.layouts.written import OTHERS
 
-VAL_HELP = {"help": "Share of val, where neither folders nor lists decide; 0 puts all into train."}
+VAL_HELP = (
+    "Share of samples for val, if neither folders nor lists divide them; 0 puts all into train."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Divided:
     """Options of layouts that may have to divide samples into train and val themselves."""
 
-    val_fraction: float = field(default=0.0, metadata=VAL_HELP)
-    split_seed: int = field(default=0, metadata={"help": "Of the division into train and val."})
-
-    def __post_init__(self):
-        if not 0 <= self.val_fraction < 1:
-            raise PlanError(f"--val-fraction {self.val_fraction}: expected 0 or more, below 1")
+    val_fraction: float = field(0.0, VAL_HELP, least=0, below=1)
+    split_seed: int = field(0, "Seed for dividing samples into train and val.")
 
     def divide(self, unit: str) -> str:
         """Return the split of a unit by its hash, so that other units do not matter."""

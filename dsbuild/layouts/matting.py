@@ -13,11 +13,12 @@ that train on it.
 
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
+from dsbuild.fields import field
 from dsbuild.format.split_names import role
 from dsbuild.layouts import written
 from dsbuild.layouts.base import RGB, Layout, Sample
@@ -59,43 +60,29 @@ class Matting(Divided, Layout):
     has_alpha: ClassVar[bool] = True
 
     alpha_threshold: int = field(
-        default=50,
-        metadata={"help": "A pixel is human where its alpha is greater than this, 0 to 254."},
+        50, "A pixel is human if its alpha is greater than this, 0 to 254.", least=0, most=254
     )
-    images: str = field(default="", metadata={"help": "Folder of photos, relative to SOURCE."})
-    alphas: str = field(
-        default="", metadata={"help": "Folder of mattes, whose files have the photos' stems."}
-    )
-    val_fraction: float = field(default=0.2, metadata=VAL_HELP)
+    images: str = field("", "Folder of photos, relative to SOURCE.")
+    alphas: str = field("", "Folder of mattes, whose files have the photos' stems.")
+    val_fraction: float = field(0.2, VAL_HELP, least=0, below=1)
     split_by: str = field(
-        default="group",
-        metadata={
-            "choices": ("group", "sample"),
-            "help": "What stays together: all photos of a folder, or each for itself.",
-        },
+        "group",
+        "What stays in one split: all photos of a folder, or each photo by itself.",
+        choices=("group", "sample"),
     )
-    keep_alpha: bool = field(
-        default=False, metadata={"help": "Also store the soft alpha, as --extra alpha does."}
-    )
+    keep_alpha: bool = field(False, "Also store the soft alpha, as --extra alpha does.")
     trimap: int = field(
-        default=-1,
-        metadata={
-            "help": "Also store a trimap, unknown for this many pixels around soft ones, as "
-            "--extra trimap:width=W does; -1 for none."
-        },
+        -1,
+        "Also store a trimap, unknown for this many pixels around soft ones, as --extra "
+        "trimap:width=W does; -1 for none.",
+        least=-1,
+        most=255,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.alpha_threshold <= 254:
-            raise PlanError(
-                f"--alpha-threshold {self.alpha_threshold}: expected 0 to 254, since an alpha of 0 "
-                "to 255 has to be greater"
-            )
         if bool(self.images) != bool(self.alphas):
             raise PlanError("--images and --alphas: found one of them, expected both or none")
-        if not -1 <= self.trimap <= 255:
-            raise PlanError(f"--trimap {self.trimap}: expected 0 to 255 pixels, or -1 for none")
 
     @property
     def extras(self) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ by a threshold.
 
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.fields import field
 from dsbuild.layouts import written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.class_files import read_colours, read_names
@@ -49,32 +50,26 @@ class Pairs(Divided, Layout):
     default: ClassVar[str] = "it is the current folder"
     example: ClassVar[str] = " --classes names.txt"
 
-    images: str = field(default="images", metadata={"help": "Folder of images below SOURCE."})
-    labels: str = field(default="labels", metadata={"help": "Folder of labels below SOURCE."})
-    suffix: str = field(
-        default="", metadata={"help": "What a label's stem has beyond its image's, such as _mask."}
-    )
+    images: str = field("images", "Folder of images below SOURCE.")
+    labels: str = field("labels", "Folder of labels below SOURCE.")
+    suffix: str = field("", "What a label's stem has beyond its image's, such as _mask.")
     names: tuple[str, ...] = field(
-        default=(),
-        metadata={"option": "--classes", "read": read_names, "help": "File of names, one a line."},
+        (), "File of class names, one per line.", option="classes", read=read_names
     )
     colours: tuple[tuple[str, int, int, int], ...] = field(
-        default=(),
-        metadata={
-            "option": "--colormap",
-            "read": read_colours,
-            "help": "Labels hold colours: file of lines `name, r, g, b`, by class index.",
-        },
+        (),
+        "Labels hold colours: file of lines `name, r, g, b`, by class index.",
+        option="colormap",
+        read=read_colours,
     )
     binary: int = field(
-        default=-1,
-        metadata={
-            "help": "Labels hold two classes: 1 where a value is above this, as in --binary 127."
-        },
+        -1,
+        "Labels hold two classes: 1 where a value is above this, as in --binary 127.",
+        least=-1,
+        most=254,
     )
     ignore_value: int = field(
-        default=255,
-        metadata={"option": "--ignore", "help": "Label value that is no class; -1 for none."},
+        255, "Label value that is no class; -1 for none.", option="ignore", least=-1, most=255
     )
 
     def __post_init__(self) -> None:
@@ -86,16 +81,12 @@ class Pairs(Divided, Layout):
             )
         if self.colours and self.binary >= 0:
             raise PlanError("--colormap and --binary: found both, expected one of them")
-        if not -1 <= self.binary <= 254:
-            raise PlanError(f"--binary {self.binary}: expected 0 to 254")
         if self.colours and self.names:
             raise PlanError("--colormap and --classes: found both, expected one: each has names")
         if self.binary >= 0 and len(self.names) not in (0, 2):
             raise PlanError(
                 f"--binary {self.binary}: found {len(self.names)} names in --classes, expected 2"
             )
-        if not -1 <= self.ignore_value <= 255:
-            raise PlanError(f"--ignore {self.ignore_value}: expected 0 to 255, or -1 for none")
         if self.ignore_value not in (-1, 255) and (self.colours or self.binary >= 0):
             raise PlanError(
                 f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore, "

@@ -17,11 +17,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
+from dsbuild.fields import field
 from dsbuild.layouts import sbd, voc_forms, voc_labels
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.finding import Finding
@@ -68,13 +69,11 @@ class Voc(Layout):
     }
 
     labels: str = field(
-        default="auto",
-        metadata={
-            "choices": ("auto", *FOLDERS),
-            "help": "Where the labels come from: SegmentationClass, SegmentationClassRaw, "
-            "SegmentationClassAug, or SBD's cls/*.mat. auto: the first of these that has labels of "
-            "the split, which has to have them all.",
-        },
+        "auto",
+        "Where the labels come from: SegmentationClass, SegmentationClassRaw, "
+        "SegmentationClassAug, or SBD's cls/*.mat. auto: the first of these that has labels of the "
+        "split, which has to have them all.",
+        choices=("auto", *FOLDERS),
     )
 
     def find(self, source: str | None) -> str:

@@ -2,26 +2,19 @@
 
 import dataclasses
 import math
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dsbuild import fields
 from dsbuild.errors import TrainError
+from dsbuild.fields import field
 
 STRIDES = (8, 16, 32)
 BACKBONES = ("mobilenet_v2", "resnet50", "resnet101", "tiny", "xception", "xception_65")
 LOSSES = ("cross_entropy", "dice", "bce", "bce_log_dice")
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "constant", "plateau")
-
-
-def _field(default: Any, text: str, **bounds: Any) -> Any:
-    """Return a field with its help, and with `choices`, or `least` and `most`, or `above`.
-
-    `option` is what it is called on the command line, where its own name stays an alias.
-    """
-    return dataclasses.field(default=default, metadata={"help": text} | bounds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,104 +24,102 @@ class Settings:
     Raises TrainError for a value that is not in a field's bounds.
     """
 
-    split: str = _field("train", "What to train on, such as train, train+val, train[:90%].")
-    val: str = _field("val", "What scores are measured on; empty for nothing.")
+    split: str = field("train", "What to train on, such as train, train+val, train[:90%].")
+    val: str = field("val", "What scores are measured on; empty for nothing.")
 
-    backbone: str = _field("mobilenet_v2", "Of the model.", choices=BACKBONES)
-    output_stride: int = _field(16, "Of the backbone; 8 is finer and slower.", choices=STRIDES)
-    width: float = _field(1.0, "Factor of the channels of mobilenet_v2.", above=0)
-    width_multiple: int = _field(
+    backbone: str = field("mobilenet_v2", "Of the model.", choices=BACKBONES)
+    output_stride: int = field(16, "Of the backbone; 8 is finer and slower.", choices=STRIDES)
+    width: float = field(1.0, "Factor of the channels of mobilenet_v2.", above=0)
+    width_multiple: int = field(
         8,
         "Channels are rounded to its multiples: 8 as Keras does, 1 as DeepLab for widths but 1. A "
         "checkpoint of DeepLab decides.",
         choices=(1, 8),
     )
-    rates: tuple[int, ...] = _field((6, 12, 18), "Atrous rates at stride 16.", least=1)
-    depth: int | None = _field(None, "Channels of the head. Default: by the backbone.", least=1)
-    separable: bool = _field(True, "Separable or plain convolutions in the head.")
-    decoder: bool = _field(True, "Refine by features of stride 4.")
-    gradient: bool = _field(False, "Join the Laplacian in the decoder.")
-    pyramid: tuple[float, ...] = _field((1.0,), "Scales of the image whose logits merge.", above=0)
-    merge: str = _field("max", "How they merge.", choices=("max", "mean"))
-    align_corners: bool = _field(True, "Resize corner to corner, as DeepLab does.")
-    dropout: float = _field(0.1, "Share of features that is dropped.", least=0, most=0.99)
-    momentum: float = _field(
+    rates: tuple[int, ...] = field((6, 12, 18), "Atrous rates at stride 16.", least=1)
+    depth: int | None = field(None, "Channels of the head. Default: by the backbone.", least=1)
+    separable: bool = field(True, "Separable or plain convolutions in the head.")
+    decoder: bool = field(True, "Refine by features of stride 4.")
+    gradient: bool = field(False, "Join the Laplacian in the decoder.")
+    pyramid: tuple[float, ...] = field((1.0,), "Scales of the image whose logits merge.", above=0)
+    merge: str = field("max", "How they merge.", choices=("max", "mean"))
+    align_corners: bool = field(True, "Resize corner to corner, as DeepLab does.")
+    dropout: float = field(0.1, "Share of features that is dropped.", least=0, most=0.99)
+    momentum: float = field(
         0.99,
         "Momentum of batch normalisation's moving averages, reached step by step.",
         least=0,
         most=0.9999,
         option="batch_norm_momentum",
+        alias="momentum",
     )
-    sigmoid: bool = _field(False, "One logit for two classes; with --loss bce or bce_log_dice.")
-    weights: str = _field(
+    sigmoid: bool = field(False, "One logit for two classes; with --loss bce or bce_log_dice.")
+    weights: str = field(
         "", "To begin with: imagenet, a file of Keras, a slim checkpoint, or another run."
     )
-    initialize: str = _field(
+    initialize: str = field(
         "all", "What --weights of a checkpoint or run give.", choices=("all", "backbone")
     )
-    freeze: tuple[str, ...] = _field((), "Layers to hold, by prefix: backbone,aspp,decoder,logits.")
-    freeze_batch_norm: bool = _field(False, "Hold batch normalisations as they begin.")
+    freeze: tuple[str, ...] = field((), "Layers to hold, by prefix: backbone,aspp,decoder,logits.")
+    freeze_batch_norm: bool = field(False, "Hold batch normalisations as they begin.")
 
-    crop: int = _field(
+    crop: int = field(
         513, "Height and width of what is trained on: a multiple of the stride, plus 1.", least=1
     )
-    scales: tuple[float, float] = _field((0.5, 2.0), "Smallest and largest random scale.", above=0)
-    scale_step: float = _field(0.25, "Between them; 0 for any.", least=0)
-    flip: float = _field(0.5, "How likely images are mirrored.", least=0, most=1)
-    resize: tuple[int, ...] = _field(
+    scales: tuple[float, float] = field((0.5, 2.0), "Smallest and largest random scale.", above=0)
+    scale_step: float = field(0.25, "Between them; 0 for any.", least=0)
+    flip: float = field(0.5, "How likely images are mirrored.", least=0, most=1)
+    resize: tuple[int, ...] = field(
         (), "Resize before: smaller side, largest side, n (sizes of n k + 1).", least=1
     )
-    brightness: float = _field(0.0, "Largest shift, as a share of 255.", least=0, most=1)
-    contrast: float = _field(0.0, "Largest change of contrast.", least=0, most=1)
-    saturation: float = _field(0.0, "Largest change of saturation.", least=0, most=1)
-    hue: float = _field(0.0, "Largest turn of the hue.", least=0, most=0.5)
+    brightness: float = field(0.0, "Largest shift, as a share of 255.", least=0, most=1)
+    contrast: float = field(0.0, "Largest change of contrast.", least=0, most=1)
+    saturation: float = field(0.0, "Largest change of saturation.", least=0, most=1)
+    hue: float = field(0.0, "Largest turn of the hue.", least=0, most=0.5)
 
-    batch: int = _field(8, "Samples a step, over all devices.", least=1)
-    epochs: float = _field(
+    batch: int = field(8, "Samples a step, over all devices.", least=1)
+    epochs: float = field(
         50.0, "Passes over the data, where --steps does not say.", above=0, most=1e6
     )
-    steps: int | None = _field(
+    steps: int | None = field(
         None, "Steps in all, rounded up to a multiple of --every; 0 keeps first weights.", least=0
     )
-    every: int | None = _field(
+    every: int | None = field(
         None, "Steps between checkpoints. Default: a pass over the data.", least=1
     )
 
-    loss: str = _field("cross_entropy", "What is minimised.", choices=LOSSES)
-    class_weights: str = _field("none", "none, median, effective, or a file (.json, .csv).")
-    smoothing: float = _field(0.0, "Part of a label spread over all classes.", least=0, most=0.99)
-    hard_share: float = _field(1.0, "Share of pixels kept, of largest loss.", above=0, most=1)
-    hard_steps: int = _field(0, "Steps over which it falls to that from 1.", least=0)
+    loss: str = field("cross_entropy", "What is minimised.", choices=LOSSES)
+    class_weights: str = field("none", "none, median, effective, or a file (.json, .csv).")
+    smoothing: float = field(0.0, "Part of a label spread over all classes.", least=0, most=0.99)
+    hard_share: float = field(1.0, "Share of pixels kept, of largest loss.", above=0, most=1)
+    hard_steps: int = field(0, "Steps over which it falls to that from 1.", least=0)
 
-    optimiser: str = _field("sgd", "How weights are moved.", choices=OPTIMISERS)
-    rate: float = _field(0.007, "Learning rate at its highest.", above=0)
-    last_rate: float = _field(1.0, "Factor of it for the last layers (logits).", above=0)
-    schedule: str = _field("poly", "plateau: lower it where scores stay.", choices=SCHEDULES)
-    power: float = _field(0.9, "Of the poly schedule.", above=0)
-    warmup: int = _field(0, "Steps in which the rate rises from 0.", least=0)
-    sgd_momentum: float = _field(0.9, "Of sgd.", least=0, most=0.9999)
-    decay: float = _field(4e-5, "Of weights: L2 for sgd and adam, decoupled for adamw.", least=0)
-    clip: float = _field(0.0, "Largest norm of all gradients; 0 for any.", least=0)
-    ema: float = _field(
-        0.0, "Momentum of averaged weights, such as 0.999; 0: none.", least=0, most=1
+    optimiser: str = field("sgd", "How weights are moved.", choices=OPTIMISERS)
+    rate: float = field(0.007, "Learning rate at its highest.", above=0)
+    last_rate: float = field(1.0, "Factor of it for the last layers (logits).", above=0)
+    schedule: str = field("poly", "plateau: lower it where scores stay.", choices=SCHEDULES)
+    power: float = field(0.9, "Of the poly schedule.", above=0)
+    warmup: int = field(0, "Steps in which the rate rises from 0.", least=0)
+    sgd_momentum: float = field(0.9, "Of sgd.", least=0, most=0.9999)
+    decay: float = field(4e-5, "Of weights: L2 for sgd and adam, decoupled for adamw.", least=0)
+    clip: float = field(0.0, "Largest norm of all gradients; 0 for any.", least=0)
+    ema: float = field(
+        0.0, "Momentum of averaged weights, such as 0.999; 0: none.", least=0, below=1
     )
-    plateau: int = _field(
+    plateau: int = field(
         5, "Scores that are not better before --schedule plateau takes a tenth.", least=1
     )
-    patience: int = _field(0, "Stop after so many scores that are not better; 0: never.", least=0)
-    mixed: bool = _field(False, "Compute in 16 bits: float16 on GPUs, bfloat16 elsewhere.")
-    synchronized: bool = _field(True, "Share batch statistics among devices.")
-    seed: int = _field(
+    patience: int = field(0, "Stop after so many scores that are not better; 0: never.", least=0)
+    mixed: bool = field(False, "Compute in 16 bits: float16 on GPUs, bfloat16 elsewhere.")
+    synchronized: bool = field(True, "Share batch statistics among devices.")
+    seed: int = field(
         0, "Of the order, of augmentation, of the first weights.", least=0, most=2**32 - 1
     )
 
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            self._check(field)
-        self._hold("scales", len(self.scales) == 2, "two numbers, such as 0.5,2")
+    def __post_init__(self) -> None:
+        fields.check(self, TrainError)
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
-        self._hold("pyramid", self.pyramid, "one scale or more, such as 0.5,1")
-        self._hold("ema", self.ema < 1, "less than 1")
+        self._hold("pyramid", bool(self.pyramid), "one scale or more, such as 0.5,1")
         self._hold("ema", self.steps != 0 or not self.ema, "0 with --steps 0, which averages none")
         binary = self.loss in ("bce", "bce_log_dice")
         self._hold(
@@ -142,31 +133,12 @@ class Settings:
         self._hold("smoothing", crosses or not self.smoothing, "0 with dice")
         self._hold("hard_share", self.loss != "bce_log_dice" or self.hard_share == 1, "1 with dice")
         self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")
-        waits = self.schedule == "plateau" and self.patience
+        waits = self.schedule == "plateau" and self.patience > 0
         self._hold("patience", not waits or self.patience > self.plateau, "more than --plateau")
-
-    def _check(self, field: dataclasses.Field) -> None:
-        value, bounds = getattr(self, field.name), field.metadata
-        if value is None:
-            return
-        for one in value if isinstance(value, tuple) else (value,):
-            if isinstance(one, float):
-                self._hold(field.name, math.isfinite(one), "a finite number")
-            if "choices" in bounds:
-                expected = "one of " + ", ".join(map(str, bounds["choices"]))
-                self._hold(field.name, one in bounds["choices"], expected)
-            if "least" in bounds:
-                self._hold(field.name, one >= bounds["least"], f"{bounds['least']:g} and up")
-            if "above" in bounds:
-                self._hold(field.name, one > bounds["above"], f"more than {bounds['above']:g}")
-            if "most" in bounds:
-                self._hold(field.name, one <= bounds["most"], f"at most {bounds['most']:g}")
 
     def _hold(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
-            field = type(self).__dataclass_fields__[name]
-            shown = field.metadata.get("option", name)
-            raise TrainError(f"{shown}: found {getattr(self, name)!r}, expected {expected}")
+            fields.refuse(self, name, expected, TrainError)
 
     @property
     def aligned(self) -> int:
@@ -181,32 +153,19 @@ class Settings:
         return dataclasses.asdict(self)
 
 
-TYPES = typing.get_type_hints(Settings)
-
-
 def read(document: Any, where: str) -> Settings:
-    """Return the settings of a JSON document; raise TrainError where they are none."""
-    if not isinstance(document, Mapping) or (strange := set(document) - set(TYPES)):
-        found = (
-            f"found {', '.join(sorted(strange))}" if isinstance(document, Mapping) else "found none"
+    """Return the settings of a JSON document; raise TrainError if it is none."""
+    strange = ["none"]
+    if isinstance(document, Mapping):
+        strange = sorted(document.keys() - fields.kinds(Settings).keys())
+    if strange:
+        raise TrainError(
+            f"{where}: found {', '.join(strange)}; expected the settings of a run of this version"
         )
-        raise TrainError(f"{where}: {found}, expected the settings of a run of this version")
-    given = {}
-    for name, value in document.items():
-        value = tuple(value) if isinstance(value, list) else value
-        if not _fits(TYPES[name], value):
-            raise TrainError(f"{where}: {name}: found {value!r}, which no such setting has")
-        given[name] = value
-    return Settings(**given)
-
-
-def _fits(kind: Any, value: Any) -> bool:
-    """Tell whether a value is of a field's type; whole numbers are floats, too."""
-    items = typing.get_args(kind)
-    if typing.get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_fits(items[0], one) for one in value)
-    if items:
-        return any(_fits(one, value) for one in items)
-    if kind is float:
-        return type(value) in (int, float)
-    return type(value) is kind
+    given = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
+    }
+    try:
+        return Settings(**given)
+    except TrainError as error:
+        raise TrainError(f"{where}: {error}") from error

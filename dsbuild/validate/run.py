@@ -25,19 +25,28 @@ _SOON = 1 << 28  # bytes whose frames are checked before another process has sta
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation found: problems; notes, also on what could not be checked; its extent."""
+    """What a validation found.
 
+    Attributes:
+      path, level: what was checked, and how deep.
+      problems: by file.
+      notes: also on what could not be checked.
+      files, records, bytes: how much was checked.
+    """
+
+    path: str
+    level: str
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     files: int
     records: int
     bytes: int
 
-    def document(self, path: str, level: str) -> dict[str, Any]:
-        """Return what was found in a path, as a JSON document."""
+    def document(self) -> dict[str, Any]:
+        """Return what was found, as a JSON document."""
         return {
-            "path": path,
-            "level": level,
+            "path": self.path,
+            "level": self.level,
             "files": self.files,
             "records": self.records,
             "bytes": self.bytes,
@@ -112,6 +121,8 @@ def validate(
         problems += cross_file.duplicates(checked, notes)
         notes += cross_file.classes(checked, known)
     return Validation(
+        path,
+        level,
         tuple(problems),
         tuple(notes),
         len(checked),

@@ -26,7 +26,7 @@ WINGS = {
     3: ["format"],
     2: ["engines"],
     1: ["images", "storage"],
-    0: ["errors"],
+    0: ["errors", "fields"],
 }
 FLOOR = {wing: floor for floor, wings in WINGS.items() for wing in wings}
 

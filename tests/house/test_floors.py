@@ -67,7 +67,9 @@ def test_reading_knows_nothing_of_writing():
     assert done.returncode == 0, done.stderr
     found = done.stdout.split()
     assert {"dsbuild.train.fit.run", "dsbuild.reader.torch.datasets"} <= set(found)
-    assert not [name for name in found if name.split(".")[1] in WRITING]
+    # The faces of wings that are public functions are always there, and empty.
+    inside = [name for name in found if name.count(".") > 1]
+    assert not [name for name in inside if name.split(".")[1] in WRITING]
 
 
 @pytest.mark.parametrize(("name", "path"), ALL)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dsbuild.inspect import tables
+from dsbuild.cli.text.table import table
 from dsbuild.storage import safe_text
 from tests.support.texts import HOSTILE, TEXTS
 
@@ -104,7 +104,7 @@ BIDI = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 
 def test_cells_are_as_wide_as_they_look():
     rows = [["class", "n"], ["\x1b[2Jx\n", "1"], ["y" * 5000, "2"]]
-    lines = tables.table(rows, "<>")
+    lines = table(rows, "<>")
     assert len(lines) == 3
     assert len({len(line) for line in lines}) == 1
     assert len(lines[0]) < 1100

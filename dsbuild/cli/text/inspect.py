@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dsbuild.inspect.tables import count, share, size, span, table, weights
+from dsbuild.cli.text.table import table
+from dsbuild.inspect.tables import count, share, size, span, weights
 from dsbuild.storage.safe_text import text
 
 _FEW = 10  # pairs of classes that are shown

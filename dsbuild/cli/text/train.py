@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dsbuild.inspect.tables import table
+from dsbuild.cli.text.table import table
 from dsbuild.storage import safe_text
 from dsbuild.train.fit.progress import NAMES
 

@@ -24,17 +24,19 @@ that sizes are resized to once (`resize` and scale in one step), and in where th
 pixels are (`window`).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import tensorflow as tf
 
+from dsbuild import fields
 from dsbuild.errors import PlanError
+from dsbuild.fields import field
 from dsbuild.reader.tf.resample import Window, bilinear, nearest, padded
 
 Sample = Mapping[str, tf.Tensor]
 
+_LONGEST = (1 << 20) - 1  # pixels of a side
 SOFT = ("alpha", "distance", "laplacian", "sobel")
 
 
@@ -42,78 +44,73 @@ SOFT = ("alpha", "distance", "laplacian", "sobel")
 class Augmentation:
     """What is done to samples; the defaults are DeepLab's for Pascal VOC.
 
-    Attributes:
-      crop: height and width of the result; None for whatever the scale makes of an image,
-        which is neither padded nor cropped.
-      scales: smallest and largest factor of the size.
-      scale_step: between factors, all equally likely; 0 for any factor in between.
-      flip: how likely an image is mirrored, left to right.
-      fill: R, G and B of padding, 0..255, such as the mean that a model subtracts.
-      ignore: value of a label's padding. That of planes is 0.
-      resize: smaller side, largest side, and n, before all else: sizes at which the smaller
-        side has its length, unless the larger one were longer than allowed, which then has
-        that; then up to a multiple of n plus 1 (n = 1: as it is). The largest side itself is
-        cut to a multiple of n plus 1 before. As DeepLab's `resize_to_range`.
-      soft: names of planes that are interpolated bilinearly.
-      brightness: largest shift of all channels, as a share of 255.
-      contrast: largest change of the factor 1, about each channel's mean.
-      saturation: largest change of the factor 1, in HSV.
-      hue: largest turn of the hue, 0.5 is half the circle.
-
-    Raises PlanError for a value that is none of these.
+    Each field says what it is by its help. Raises PlanError for a value that is not within a
+    field's bounds.
     """
 
-    crop: tuple[int, int] | None = (513, 513)
-    scales: tuple[float, float] = (0.5, 2.0)
-    scale_step: float = 0.25
-    flip: float = 0.5
-    fill: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    ignore: int = 255
-    resize: tuple[int, int, int] | None = None
-    soft: tuple[str, ...] = SOFT
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
+    crop: tuple[int, int] | None = field(
+        (513, 513),
+        "Height and width of the result. None: keep the size that the scale gives, without padding "
+        "or cropping.",
+        least=1,
+        most=_LONGEST,
+    )
+    scales: tuple[float, float] = field(
+        (0.5, 2.0), "Smallest and largest factor for the size.", above=0
+    )
+    scale_step: float = field(
+        0.25, "Step between factors, all equally likely; 0 for any factor in between.", least=0
+    )
+    flip: float = field(
+        0.5, "Probability that an image is mirrored, left to right.", least=0, most=1
+    )
+    fill: tuple[float, float, float] = field(
+        (127.5, 127.5, 127.5),
+        "R, G and B for padding, such as the mean that a model subtracts.",
+        least=0,
+        most=255,
+    )
+    ignore: int = field(
+        255, "Value for padding a label; other planes are padded with 0.", least=0, most=255
+    )
+    resize: tuple[int, int, int] | None = field(
+        None,
+        "Smaller side, largest side and n, applied first: the smaller side gets its length, unless "
+        "the larger one would exceed the largest side, which then decides; then both sides are "
+        "raised to a multiple of n plus 1 (n = 1: unchanged). The largest side itself is lowered "
+        "to a multiple of n plus 1 before. As DeepLab's `resize_to_range`.",
+        least=1,
+        most=_LONGEST,
+    )
+    soft: tuple[str, ...] = field(SOFT, "Names of planes that are interpolated bilinearly.")
+    brightness: float = field(
+        0.0, "Largest shift of all channels, as a share of 255.", least=0, most=1
+    )
+    contrast: float = field(
+        0.0, "Largest change of the factor 1, about each channel's mean.", least=0, most=1
+    )
+    saturation: float = field(0.0, "Largest change of the factor 1, in HSV.", least=0, most=1)
+    hue: float = field(
+        0.0, "Largest turn of the hue, where 0.5 is half the circle.", least=0, most=0.5
+    )
 
-    def __post_init__(self):
-        side = range(1, 1 << 20)
-        self._expect("crop", 2, "height and width, whole numbers from 1", lambda n: n in side)
-        self._expect("scales", 2, "two factors above 0", lambda s: 0 < s < math.inf)
+    def __post_init__(self) -> None:
+        fields.check(self, PlanError)
         low, high = self.scales
-        self._refuse("scales", not low <= high, "the smaller one first")
-        self._expect("scale_step", 0, "a number from 0", lambda s: 0 <= s < math.inf)
+        self._hold("scales", low <= high, "the smaller factor first")
         if self.scale_step:
             steps = (high - low) / self.scale_step
             expected = f"0 or a step that divides the range of scales, {low} to {high}"
-            self._refuse("scale_step", abs(steps - round(steps)) > 1e-6, expected)
-        self._expect("flip", 0, "a likelihood from 0 to 1", lambda p: 0 <= p <= 1)
-        self._expect("fill", 3, "R, G and B from 0 to 255", lambda v: 0 <= v <= 255)
-        self._expect("ignore", 0, "a whole number from 0 to 255", lambda v: v in range(256))
-        self._expect("resize", 3, "three whole numbers from 1", lambda n: n in side)
+            self._hold("scale_step", abs(steps - round(steps)) <= 1e-6, expected)
         if self.resize:
-            wrong = self.resize[0] > self.resize[1]
-            self._refuse("resize", wrong, "a smaller side that is at most the largest side")
-        wrong = isinstance(self.soft, str) or not {"image", "label"}.isdisjoint(self.soft)
-        self._refuse("soft", wrong, "names of planes other than image and label")
-        for name, most in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5)):
-            expected = f"a number from 0 to {most}"
-            self._expect(name, 0, expected, lambda v, most=most: 0 <= v <= most)
+            expected = "a smaller side that is at most the largest side"
+            self._hold("resize", self.resize[0] <= self.resize[1], expected)
+        planes = {"image", "label"}.isdisjoint(self.soft)
+        self._hold("soft", planes, "names of planes other than image and label")
 
-    def _expect(self, name, count, expected, fits):
-        """Raise PlanError unless a value, or each of `count` values, fits."""
-        value = getattr(self, name)
-        if value is None and name in ("crop", "resize"):
-            return
-        many = isinstance(value, tuple | list)
-        values = value if many else (value,)
-        numbers = all(isinstance(v, int | float) for v in values)
-        wrong = not numbers or many != bool(count) or len(values) != (count or 1)
-        self._refuse(name, wrong or not all(map(fits, values)), expected)
-
-    def _refuse(self, name, wrong, expected):
-        if wrong:
-            raise PlanError(f"{name}: found {getattr(self, name)!r}, expected {expected}")
+    def _hold(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            fields.refuse(self, name, expected, PlanError)
 
 
 def augment(sample: Sample, seed: tf.Tensor, settings: Augmentation) -> dict[str, tf.Tensor]:

@@ -1,0 +1,195 @@
+"""`dsbuild.build`: the whole of a build as one call."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from dsbuild import engines, fields
+from dsbuild.build import audit, preflight, run, tasks
+from dsbuild.build.audit import Audit
+from dsbuild.build.image_policy import Policy
+from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import SHARD_SIZE, Request
+from dsbuild.build.run import Note, Summary
+from dsbuild.build.summary import Built, remedies
+from dsbuild.engines import dask
+from dsbuild.errors import PlanError
+from dsbuild.layouts import LAYOUTS, Layout
+
+# Builds what was planned; returns None if that is left to a job elsewhere.
+Writer = Callable[[Request, Audit, Note], Summary | None]
+Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
+
+
+def _silent(_: object) -> None:
+    """Say nothing."""
+
+
+def build(
+    layout: str,
+    source: str | None = None,
+    out: str = "tfrecord",
+    *,
+    split: str | Collection[str] = (),
+    shards: int | None = None,
+    shard_size: int = SHARD_SIZE,
+    order: str = "listed",
+    seed: int = 0,
+    extra: str | Collection[str] = (),
+    verify: str = "full",
+    on_error: str = "stop",
+    exif: str = "keep",
+    unreadable: str = "reject",
+    max_side: int | None = None,
+    jpeg_quality: int | None = None,
+    check_duplicates: bool = False,
+    strict: bool = False,
+    accept: str | Collection[str] = (),
+    limit: int | None = None,
+    runner: str | Writer = "local",
+    scheduler: str | None = None,
+    workers: int | None = None,
+    rehash: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = True,
+    note: Note = _silent,
+    planned: Seen | None = None,
+    examined: Seen | None = None,
+    **options: Any,
+) -> Built:
+    """Build TFRecords as `dsbuild LAYOUT SOURCE OUT` does, with the same options and defaults.
+
+    The same call finishes a build that was stopped. Nothing is printed.
+
+    Args:
+      layout: name of the command, such as "voc".
+      source: the data set; None to look for it as the command does.
+      out: the folder to write.
+      split: the splits to build, one or several; all by default.
+      shards: shards per split; None for as many as `shard_size` gives.
+      shard_size: approximate bytes per shard.
+      order: "listed" or "shuffled".
+      seed: seed for order="shuffled".
+      extra: derived features to store, one or several, such as "laplacian:png16".
+      verify: "full" or "header".
+      on_error: "stop" or "skip".
+      exif: "keep", "apply" or "reject".
+      unreadable: "reject" or "reencode".
+      max_side: shrink larger images to this longer side.
+      jpeg_quality: quality for images that are re-encoded; None for PNG.
+      check_duplicates: whether to find images of equal content.
+      strict: whether every finding is an error.
+      accept: kinds of findings that do not stop a split, one or several.
+      limit: only the first samples of each split.
+      runner: "local"; "dask", with its `scheduler`; or a function that writes what was planned.
+      scheduler: address of a Dask scheduler, such as "tcp://host:8786".
+      workers: processes; None for all cores.
+      rehash: whether a resumed build compares sources by content too.
+      overwrite: whether to remove all that dsbuild wrote to `out` before.
+      dry_run: whether to open every sample and write nothing.
+      quiet: whether to hide the progress bar.
+      note: called with each line that the command prints as a note.
+      planned: called with the audit and the data set's root when all samples are listed, before
+        a pixel is read.
+      examined: called likewise when samples have been opened, before findings stop the build; by
+        default their remedies are noted.
+      options: the layout's own options, such as classes="names.txt".
+
+    Returns what was planned, found and written. Raises a DsbuildError for bad options or input,
+    and for findings that stop a build; finished shards are kept.
+    """
+    begin = time.monotonic()
+    chosen = _layout(layout, options)
+    root = chosen.find(source)
+    policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
+    request = Request(
+        recipe=Recipe(
+            layout=chosen.bind(root), extras=_several(extra), verify=verify, policy=policy
+        ),
+        root=root,
+        out=out,
+        splits=_several(split),
+        shards=shards,
+        shard_size=shard_size,
+        order=order,
+        seed=seed,
+        limit=limit,
+        on_error=on_error,
+        sources="content" if rehash else "stamp",
+        overwrite=overwrite,
+        accept=_several(accept),
+    )
+    write = _writer(runner, scheduler, workers, quiet)
+    workers = workers or engines.cores()
+    found = audit.audit(request)
+    if planned:
+        planned(found, root)
+    found = preflight.examine(request, found, workers, every=dry_run or strict, quiet=quiet)
+    if check_duplicates:
+        found = preflight.duplicates(request, found, workers, quiet=quiet)
+    if examined:
+        examined(found, root)
+    else:
+        for line in remedies(found.findings):
+            note(line)
+    found.refuse(strict, on_error == "skip", request.accept)
+    summary = None if dry_run else write(request, found, note)
+    seconds = time.monotonic() - begin
+    return Built(root=root, out=out, audit=found, summary=summary, seconds=seconds)
+
+
+def _several(given: str | Collection[str]) -> tuple[str, ...]:
+    """Return one text or several as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _layout(name: str, options: Mapping[str, Any]) -> Layout:
+    """Return a layout with its options, by the names that the command has for them."""
+    if name not in LAYOUTS:
+        raise PlanError(f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}")
+    known = fields.named(LAYOUTS[name])
+    strange = sorted(options.keys() - known.keys())
+    if strange:
+        raise PlanError(
+            f"layout {name}: found the option {strange[0]}, expected one of {', '.join(known)}"
+        )
+    given = {}
+    for option, value in options.items():
+        field = known[option]
+        read = field.metadata.get("read")
+        if read and value is None:
+            continue
+        given[field.name] = read(value) if read and isinstance(value, str) else value
+    return LAYOUTS[name](**given)
+
+
+def _writer(
+    runner: str | Writer, scheduler: str | None, workers: int | None, quiet: bool
+) -> Writer:
+    """Return what writes the shards."""
+    if not isinstance(runner, str):
+        return runner
+    if (runner == "dask") != bool(scheduler):
+        raise PlanError(
+            f"runner {runner!r}, scheduler {scheduler!r}: expected both runner='dask' and the "
+            "address of its scheduler, or neither"
+        )
+    if runner == "local":
+        count = workers or engines.cores()
+        return lambda request, found, note: run.build(request, found, count, quiet, note)
+    if runner == "dask" and scheduler:
+        return _spread(scheduler, quiet)
+    raise PlanError(f"runner: found {runner!r}, expected local or dask")
+
+
+def _spread(scheduler: str, quiet: bool) -> Writer:
+    """Return what writes the shards on a Dask cluster."""
+
+    def write(request: Request, found: Audit, note: Note) -> Summary:
+        def engine(job: engines.Job[Any, Any]) -> Sequence[Any]:
+            return dask.run(job, scheduler, quiet, note)
+
+        return tasks.spread(request, found, engine, dask.workers(scheduler), note)
+
+    return write

@@ -1,0 +1,58 @@
+"""What is to be built: one frozen value, whose fields are options of the build commands."""
+
+from dataclasses import dataclass
+
+from dsbuild import fields
+from dsbuild.build.recipe import Recipe
+from dsbuild.errors import PlanError
+from dsbuild.fields import field
+from dsbuild.layouts.finding import ACCEPTABLE
+
+ORDERS = ("listed", "shuffled")
+SHARD_SIZE = 128 * 10**6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be built, from where, to where; each field says what it is by its help.
+
+    `root` is the layout's root, as `Layout.find` gives it. Raises PlanError for a value that is
+    not within a field's bounds.
+    """
+
+    recipe: Recipe
+    root: str
+    out: str
+    splits: tuple[str, ...] = field(
+        (), "Build this split only; repeatable. Default: all.", option="split"
+    )
+    shards: int | None = field(None, "Shards per split.", least=1, most=99999)
+    shard_size: int = field(
+        SHARD_SIZE, "Approximate size of a shard, if --shards is not given.", least=1
+    )
+    order: str = field(
+        "listed",
+        "listed: the order of the list. shuffled: by a hash of seed and key.",
+        choices=ORDERS,
+    )
+    seed: int = field(0, "Seed for --order shuffled.")
+    limit: int | None = field(None, "Only the first N samples of each split.", least=1)
+    on_error: str = field(
+        "stop",
+        "At a bad sample: stop, or leave it out and list it in rejects.jsonl.",
+        choices=("stop", "skip"),
+    )
+    sources: str = field(
+        "stamp",
+        "How a resumed build finds changed sources: by size and time, by content too, or not.",
+        choices=("stamp", "content", "ignore"),
+    )
+    overwrite: bool = field(False, "Start again: remove all that dsbuild wrote to OUT.")
+    accept: tuple[str, ...] = field(
+        (),
+        "Build a split even if all its labels are like this; repeatable.",
+        choices=ACCEPTABLE,
+    )
+
+    def __post_init__(self) -> None:
+        fields.check(self, PlanError)

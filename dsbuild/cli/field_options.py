@@ -1,0 +1,108 @@
+"""Options made of the fields of frozen values: layouts, requests, settings."""
+
+import types
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+
+from dsbuild import fields
+
+Option = Callable[[Any], Any]  # what decorates a command
+
+
+class Several(click.ParamType[tuple[Any, ...]]):
+    """Values with commas between, such as `6,12,18`."""
+
+    def __init__(self, kind: type):
+        self.kind, self.name = kind, "text" if kind is str else f"{kind.__name__},..."
+        self.example = {int: "6,12,18", float: "0.5,1,1.5", str: "aspp,decoder"}[kind]
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Any, ...]:
+        """Return the values as a tuple."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(self.kind(word.strip()) for word in value.split(",") if word.strip())
+        except ValueError:
+            self.fail(f"found {value!r}; expected something like {self.example}", param, ctx)
+
+
+class Whole(click.Choice[str]):
+    """One of several whole numbers."""
+
+    def __init__(self, numbers: Iterable[int]):
+        super().__init__([str(number) for number in numbers])
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the number."""
+        return int(super().convert(str(value), param, ctx))
+
+
+def options(cls: type, **how: bool) -> list[Option]:
+    """Return one option per field of a frozen value; see `option`."""
+    return [option(cls, name, **how) for name in fields.named(cls)]
+
+
+def option(cls: type, name: str, *, given: bool = False, ranges: bool = False) -> Option:
+    """Return the option of a field, by the name that users have for it.
+
+    With `given` an option that is not given is None, so that a default may come from elsewhere,
+    and a flag can be denied. With `ranges` the help shows the bounds, and a number beyond them is
+    refused as wrong usage.
+    """
+    one = fields.named(cls)[name]
+    kind, bounds = fields.kinds(cls)[one.name], one.metadata
+    words = [f"--{word.replace('_', '-')}" for word in (name, bounds.get("alias")) if word]
+    text, default = bounds["help"], one.default
+    if "read" in bounds:
+        return click.option(*words, name, metavar="FILE", help=text)
+    if kind is bool and not given:
+        return click.option(*words, name, is_flag=True, help=text)
+    if kind is bool:
+        denied = f"{words[0]}/--no-{words[0][2:]}"
+        return click.option(denied, name, default=None, help=f"{text}{_said(default)}")
+    if given:
+        return click.option(*words, name, type=_type(kind, bounds), help=f"{text}{_said(default)}")
+    if typing.get_origin(kind) is tuple:
+        chosen = click.Choice(bounds["choices"]) if "choices" in bounds else None
+        return click.option(*words, name, multiple=True, type=chosen, help=text)
+    return click.option(
+        *words,
+        name,
+        type=_ranged(kind, bounds) if ranges else _type(kind, bounds),
+        default=default,
+        show_default=default not in ("", None),
+        help=text,
+    )
+
+
+def _type(kind: Any, bounds: typing.Mapping[str, Any]) -> Any:
+    """Return the type of an option for that of a field."""
+    if typing.get_origin(kind) is tuple:
+        return Several(typing.get_args(kind)[0])
+    if "choices" in bounds:
+        return (Whole if kind is int else click.Choice)(bounds["choices"])
+    if typing.get_origin(kind) is types.UnionType:
+        return typing.get_args(kind)[0]
+    return kind
+
+
+def _ranged(kind: Any, bounds: typing.Mapping[str, Any]) -> Any:
+    """Return the type of an option, for a whole number with its bounds."""
+    if "least" in bounds and _type(kind, bounds) is int:
+        return click.IntRange(bounds["least"], bounds.get("most"))
+    return _type(kind, bounds)
+
+
+def _said(default: Any) -> str:
+    """Return a default as the help shows it."""
+    if default in (None, "", ()):
+        return ""
+    text = default
+    if isinstance(default, bool):
+        text = "yes" if default else "no"
+    if isinstance(default, tuple):
+        text = ",".join(f"{one:g}" for one in default)
+    return f"  [default: {text}]"

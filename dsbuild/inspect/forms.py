@@ -1,0 +1,118 @@
+"""The forms of the documents that an inspection and a comparison return."""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class ClassCount(TypedDict):
+    """One class of a split: its value, its name if known, in how many images and pixels it is."""
+
+    value: int
+    name: str | None
+    images: int
+    pixels: NotRequired[int]
+
+
+class ShardState(TypedDict):
+    """One file, and what is wrong with it; a finished folder adds what its manifest says of it."""
+
+    name: str
+    records: int
+    bytes: int
+    problem: str | None
+
+
+class SplitState(TypedDict):
+    """One split; a finished folder adds what its manifest says of it."""
+
+    records: int
+    bytes: int
+    labels: int
+    classes: list[ClassCount]
+    shards: list[ShardState]
+
+
+class FeatureRange(TypedDict):
+    """One feature: its kind, the fewest and most values and bytes, whether all records have it."""
+
+    name: str
+    kind: str
+    values: list[int]
+    bytes: list[int]
+    always: bool
+
+
+class Inspection(TypedDict):
+    """What a folder or a file holds; `complete` is None if dsbuild did not write it."""
+
+    path: str
+    title: str | None
+    complete: bool | None
+    splits: dict[str, SplitState]
+    features: list[FeatureRange]
+    recipe: NotRequired[dict[str, Any]]
+    statistics: NotRequired[dict[str, Any]]
+
+
+class Feature(TypedDict):
+    """One feature of a record; `value` is a description for images and long values."""
+
+    kind: str
+    value: Any
+
+
+class RecordClass(TypedDict):
+    """One class of a record's label; a label that is one class has no pixels."""
+
+    value: int
+    name: str | None
+    pixels: NotRequired[int]
+
+
+class RecordDocument(TypedDict):
+    """One record: its place in a file, its features, and the classes of its label."""
+
+    file: str
+    record: int
+    byte: int
+    bytes: int
+    features: dict[str, Feature]
+    classes: list[RecordClass]
+
+
+# `is` is a keyword, so these two are written as calls: a part of the recipe that differs, and the
+# share of a class of a split's pixels or images in both builds.
+RecipeChange = TypedDict("RecipeChange", {"what": str, "was": Any, "is": Any})
+ClassShare = TypedDict(
+    "ClassShare", {"split": str, "value": int, "name": str | None, "was": float, "is": float}
+)
+
+
+class Change(TypedDict):
+    """Keys of samples of one split that differ."""
+
+    removed: list[str]
+    added: list[str]
+    image: list[str]
+    label: list[str]
+    features: list[str]
+    moved: list[str]
+
+
+class Extent(TypedDict):
+    """How many records a split has, and the least and greatest size of its images."""
+
+    records: int
+    heights: list[int]
+    widths: list[int]
+
+
+class Difference(TypedDict):
+    """How two builds differ; `extent` holds both sides of a split."""
+
+    a: str
+    b: str
+    same: bool
+    recipe: list[RecipeChange]
+    splits: dict[str, Change]
+    extent: dict[str, list[Extent]]
+    classes: list[ClassShare]

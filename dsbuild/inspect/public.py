@@ -1,0 +1,132 @@
+"""`dsbuild.inspect` and `dsbuild.diff`: the whole of an inspection or a comparison as one call."""
+
+from typing import overload
+
+from dsbuild import engines
+from dsbuild.errors import DataError, PlanError
+from dsbuild.inspect import diff as comparing
+from dsbuild.inspect import documents, gallery, statistics
+from dsbuild.inspect.forms import Difference, Inspection, RecordDocument
+
+
+@overload
+def inspect(
+    path: str = ...,
+    *,
+    html: str | None = ...,
+    samples: int = ...,
+    seed: int = ...,
+    class_: str | None = ...,
+    most: str | None = ...,
+    least: str | None = ...,
+    problems: bool = ...,
+    workers: int | None = ...,
+    quiet: bool = ...,
+) -> Inspection: ...
+
+
+@overload
+def inspect(path: str = ..., *, record: int, save: str | None = ...) -> RecordDocument: ...
+
+
+@overload
+def inspect(path: str = ..., *, key: str, save: str | None = ...) -> RecordDocument: ...
+
+
+def inspect(
+    path: str = "tfrecord",
+    *,
+    record: int | None = None,
+    key: str | None = None,
+    save: str | None = None,
+    html: str | None = None,
+    samples: int = 48,
+    seed: int = 0,
+    class_: str | None = None,
+    most: str | None = None,
+    least: str | None = None,
+    problems: bool = False,
+    workers: int | None = None,
+    quiet: bool = True,
+) -> Inspection | RecordDocument:
+    """Return what TFRecords hold, as `dsbuild inspect PATH --json` prints it.
+
+    Nothing is printed. The options are the command's, `class_` being --class.
+
+    Args:
+      path: a folder that dsbuild wrote, any other folder of TFRecords, or one file.
+      record: number of the record to return in full.
+      key: key of the record to return in full.
+      save: folder for the pictures of that record, as PNG files.
+      html: file for a page with charts and a gallery.
+      samples: how many samples the gallery shows.
+      seed: seed for choosing them.
+      class_: the gallery shows samples with this class.
+      most: the gallery shows the samples with the most of this class.
+      least: the gallery shows the samples with the least of this class, but some.
+      problems: the gallery shows the samples in which `dsbuild.validate` finds problems.
+      workers: processes; None for all cores.
+      quiet: whether to hide the progress bar.
+
+    Raises a DsbuildError for options that contradict each other, a record that does not exist or
+    cannot be read, and a picture to save that does not decode. A damaged shard of a folder is
+    reported as its `problem`.
+    """
+    named = {"with": class_, "most": most, "least": least, "problems": "" if problems else None}
+    how = {kind: name for kind, name in named.items() if name is not None}
+    wanted = record if key is None else key
+    _refuse(record is not None and key is not None, "record and key", "one of them")
+    _refuse(wanted is None and save is not None, "save without a record", "record or key with it")
+    _refuse(wanted is not None and html is not None, "html and one record", "one of them")
+    _refuse(len(how) > 1, " and ".join(how), "one of class_, most, least and problems")
+    _refuse(bool(how) and html is None, f"{''.join(how)} without html", "html with it")
+    _refuse(samples < 0, f"samples {samples}", "0 or more")
+    if wanted is not None:
+        return _record(path, wanted, save)
+    count = workers or engines.cores()
+    document = documents.inspect(path, count, quiet)
+    counted = statistics.load(path)
+    if counted is not None:
+        document["statistics"] = counted
+    if html is not None:
+        from dsbuild.inspect.html import run
+
+        ((kind, name),) = how.items() or (("any", ""),)
+        options = {"samples": samples, "seed": seed, "how": kind, "name": name}
+        run.write(html, run.make(path, document, **options, workers=count, quiet=quiet))
+    return document
+
+
+def _refuse(wrong: bool, found: str, expected: str) -> None:
+    if wrong:
+        raise PlanError(f"inspect: found {found}, expected {expected}")
+
+
+def _record(path: str, wanted: int | str, save: str | None) -> RecordDocument:
+    """Return a record, and save its pictures."""
+    document = documents.record(path, wanted)
+    if save is not None:
+        pictures, key = gallery.load(path, document)
+        gallery.save(save, gallery.files(pictures, key, gallery.colours(path)))
+        if pictures.problems:
+            raise DataError("; ".join(pictures.problems))
+    return document
+
+
+def diff(a: str, b: str, *, workers: int | None = None, quiet: bool = True) -> Difference:
+    """Return how two builds differ, as `dsbuild diff A B --json` prints it.
+
+    Nothing is printed.
+
+    Args:
+      a: a folder of TFRecords, or one file.
+      b: another one.
+      workers: processes; None for all cores.
+      quiet: whether to hide the progress bar.
+
+    Returns a document whose "same" is whether recipes, samples and bytes are the same. Raises a
+    DsbuildError if there is no TFRecord, or a damaged one.
+    """
+    count = workers or engines.cores()
+    sides = [comparing.read(path, count, quiet) for path in (a, b)]
+    return comparing.diff(*sides)
