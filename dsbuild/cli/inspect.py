@@ -73,12 +73,14 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     import shutil
 
     from dsbuild.cli.text import inspect as shown
+    from dsbuild.format.folder import Folder
     from dsbuild.inspect import documents as report
     from dsbuild.inspect import gallery
     from dsbuild.inspect import terminal as blocks
 
-    document = report.record(path, wanted)
-    colours = gallery.colours(path)
+    folder = Folder.of(path)
+    document = report.record(folder, wanted)
+    colours = gallery.colours(folder)
     if asked["as_json"]:
         echo_json(document)
     else:
@@ -86,7 +88,7 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     draws = (asked["draw"] or _coloured()) and not asked["as_json"]
     if not draws and not asked["save"]:
         return
-    seen, key = gallery.load(path, document)
+    seen, key = gallery.load(folder, document)
     if draws:
         columns, rows = shutil.get_terminal_size()
         lines = gallery.drawing(seen, colours, columns, max(rows - 2, 12))
@@ -101,13 +103,15 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
 def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
     from dsbuild import engines
     from dsbuild.cli.text import inspect as shown
+    from dsbuild.format.folder import Folder
     from dsbuild.inspect import documents as report
     from dsbuild.inspect import gallery, statistics
     from dsbuild.inspect import terminal as blocks
 
     workers, quiet = asked["workers"] or engines.cores(), asked["as_json"]
-    document = report.inspect(path, workers, quiet)
-    counted = statistics.load(path)
+    folder = Folder.of(path)
+    document = report.inspect(folder, workers, quiet)
+    counted = statistics.load(folder)
     if counted is not None:
         document["statistics"] = counted
     if asked["page"]:
@@ -115,13 +119,15 @@ def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
 
         ((kind, name),) = how.items() or (("any", ""),)
         options = {"samples": asked["samples"], "seed": asked["seed"], "how": kind, "name": name}
-        run.write(asked["page"], run.make(path, document, **options, workers=workers, quiet=quiet))
+        run.write(
+            asked["page"], run.make(folder, document, **options, workers=workers, quiet=quiet)
+        )
     if asked["as_json"]:
         echo_json(document)
     elif asked["page"]:
         echo_line(asked["page"])
     else:
-        decorate = blocks.decorator(gallery.colours(path)) if _coloured() else None
+        decorate = blocks.decorator(gallery.colours(folder)) if _coloured() else None
         echo_drawn(shown.inspection_text(document, decorate))
     _fail(report.problems(document))
 

@@ -12,7 +12,7 @@ import dsbuild
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.reader.records import index
 from tests.conftest import make
-from tests.support import fakes
+from tests.support import fakes, reads
 
 torch = pytest.importorskip("torch")
 from torch.utils.data import DataLoader  # noqa: E402
@@ -47,6 +47,14 @@ def keys(data, batch=4, **asked):
 
 def stored(built, split="train"):
     return [sample.key for sample in dsbuild.open(built, split)]
+
+
+@pytest.mark.parametrize("iterable", [False, True])
+def test_control_files_are_read_once(built, iterable):
+    with reads.once() as opened:
+        data = dsbuild.torch_dataset(built, "train", classes=[0], iterable=iterable)
+        next(iter(data))
+    assert opened["manifest.json"] == opened["schema.json"] == 1
 
 
 def test_numbers(built):
