@@ -13,6 +13,7 @@ from dsbuild.build.recipe import Recipe
 from dsbuild.engines import Advance
 from dsbuild.errors import NoFileError
 from dsbuild.format import label_values, manifest, receipts, tfrecord
+from dsbuild.format.index import index_text
 from dsbuild.format.manifest import Reject, Statistics
 from dsbuild.format.receipts import ShardReceipt
 from dsbuild.layouts import Sample
@@ -76,7 +77,7 @@ def complete(
     `values` is its list of label values, None where these are not known: then no list of
     another writing is left, either.
     """
-    index = tfrecord.index_text(written.index).encode()
+    index = index_text(written.index).encode()
     beside = {manifest.index_path(out, shard.name): index}
     if values is None:
         storage.remove(manifest.values_path(out, shard.name))

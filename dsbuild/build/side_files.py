@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dsbuild import interop, storage
 from dsbuild.build import output
 from dsbuild.errors import PlanError
-from dsbuild.format import manifest, scan
+from dsbuild.format import manifest
+from dsbuild.format.folder import Folder
 
 
 def describe(
@@ -32,7 +33,7 @@ def describe(
     with storage.lock(output.state(out, "lock"), note):
         document = manifest.load(out)
         terms = interop.load(out) | terms
-        found = interop.side_files(scan.schema_of(out), document, terms, pbtxt)
+        found = interop.side_files(Folder(out).schema, document, terms, pbtxt)
         output.refuse_foreign_side_files(out)
         terms.save(out)
         output.write_side_files(out, found)

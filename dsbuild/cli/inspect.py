@@ -73,12 +73,14 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     import shutil
 
     from dsbuild.cli.text import inspect as shown
+    from dsbuild.format.folder import Folder
     from dsbuild.inspect import documents as report
     from dsbuild.inspect import gallery
     from dsbuild.inspect import terminal as blocks
 
-    document = report.record(path, wanted)
-    colours = gallery.colours(path)
+    folder = Folder.of(path)
+    document = report.record(folder, wanted)
+    colours = gallery.colours(folder)
     if asked["as_json"]:
         echo_json(document)
     else:
@@ -86,7 +88,7 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     draws = (asked["draw"] or _coloured()) and not asked["as_json"]
     if not draws and not asked["save"]:
         return
-    seen, key = gallery.load(path, document)
+    seen, key = gallery.load(folder, document)
     if draws:
         columns, rows = shutil.get_terminal_size()
         lines = gallery.drawing(seen, colours, columns, max(rows - 2, 12))
@@ -100,18 +102,20 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
 
 def _folder(path: str, asked: dict[str, Any]) -> None:
     from dsbuild.cli.text import inspect as shown
+    from dsbuild.format.folder import Folder
     from dsbuild.inspect import documents, gallery
     from dsbuild.inspect import terminal as blocks
     from dsbuild.inspect.public import inspect
 
     names = ("html", "samples", "seed", "class_", "most", "least", "problems", "workers")
-    document = inspect(path, quiet=asked["as_json"], **{name: asked[name] for name in names})
+    folder = Folder.of(path)
+    document = inspect(folder, quiet=asked["as_json"], **{name: asked[name] for name in names})
     if asked["as_json"]:
         echo_json(document)
     elif asked["html"]:
         echo_line(asked["html"])
     else:
-        decorate = blocks.decorator(gallery.colours(path)) if _coloured() else None
+        decorate = blocks.decorator(gallery.colours(folder)) if _coloured() else None
         echo_drawn(shown.inspection_text(document, decorate))
     _fail(documents.problems(document))
 

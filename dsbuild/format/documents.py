@@ -1,14 +1,17 @@
-"""JSON documents that are read back: parsed within bounds, and held against a form.
+"""JSON documents: one text for each, parsed within bounds, checked against a form.
 
-Files of a folder come from disks, stores and strangers: whatever they hold, reading them ends
-in a value or in a ValueError, soon and in little memory.
+The files of a folder come from disks, stores and strangers. Whatever they hold, reading them
+ends in a value or in an error, soon and in little memory.
 """
 
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from dsbuild import storage
+from dsbuild.errors import ShardError
 
 Form = Any  # a type, a union of types, a predicate, or forms in a list, a tuple or a dictionary
 
@@ -20,11 +23,17 @@ _BRACKETS = b"[]{}"
 _OTHERS = bytes(set(range(256)) - set(_BRACKETS))
 
 
-def parse(text: bytes) -> Any:
-    """Return a JSON document; raise ValueError for one that is damaged or out of bounds.
+def dump(document: Any, indent: int | None = None) -> str:
+    """Return the one JSON text of a document: keys in their order, no needless spaces."""
+    separators = (",", ":") if indent is None else (",", ": ")
+    return json.dumps(document, indent=indent, separators=separators, ensure_ascii=True)
 
-    It is UTF-8, nested `DEEPEST` deep at most, has no key twice, and no number that is
-    not finite or does not fit 64 bits.
+
+def parse(text: bytes) -> Any:
+    """Return a JSON document; raise ValueError if it is damaged or out of bounds.
+
+    It must be UTF-8 and nested at most `DEEPEST` deep; no key occurs twice, and every number is
+    finite and fits 64 bits.
     """
     if len(text) > LARGEST:
         raise ValueError(f"{len(text):,} bytes, expected {LARGEST:,} at most")
@@ -42,21 +51,52 @@ def parse(text: bytes) -> Any:
         raise ValueError(f"lists nested more than {DEEPEST} deep") from error
 
 
+def parse_file(text: bytes, path: str) -> Any:
+    """Return the JSON document of a file; raise ShardError naming the file if it is damaged."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ShardError(
+            f"{path}: found damaged JSON ({error}); dsbuild repair restores what dsbuild wrote"
+        ) from error
+
+
+def read_bytes(path: str) -> bytes | None:
+    """Return the bytes of a JSON file, or None if there is no such file.
+
+    Raises ShardError for one too large for a document.
+    """
+    stamp = storage.stamp(path)
+    if stamp is None:
+        return None
+    if stamp.size > LARGEST:
+        raise ShardError(f"{path}: found {stamp.size:,} bytes, expected a JSON document")
+    data = storage.read(path)[0]
+    storage.hold(path, len(data), stamp)
+    return data
+
+
+def read(path: str) -> Any:
+    """Return the JSON document of a file; raise ShardError as `parse_file` and `read_bytes` do."""
+    data = read_bytes(path)
+    return parse_file(storage.read(path)[0] if data is None else data, path)
+
+
 def _is_deep(text: bytes) -> bool:
     """Tell whether lists and dictionaries nest too deep, without any recursion."""
     if text.count(b"[") + text.count(b"{") <= DEEPEST:
         return False
     brackets = _STRING.sub(b"", text).translate(None, _OTHERS)
-    for _ in range(DEEPEST):  # each turn takes the innermost ones away
+    for _ in range(DEEPEST):  # each turn removes the innermost ones
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     return bool(brackets)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    document = dict(pairs)
+    if len(document) < len(pairs):
         raise ValueError("a key twice")
-    return found
+    return document
 
 
 def _integer(text: str) -> int:
@@ -68,12 +108,12 @@ def _integer(text: str) -> int:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:20]}, which is no finite number")
+        raise ValueError(f"{text[:20]}, which is not a finite number")
     return number
 
 
 def normal(value: Any) -> Any:
-    """Return a value as it comes back from JSON: tuples are lists, keys are text."""
+    """Return a value as JSON gives it back: tuples become lists, keys become text."""
     if isinstance(value, Mapping):
         return {str(key): normal(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -84,10 +124,9 @@ def normal(value: Any) -> Any:
 def fits(document: Any, form: Form) -> bool:
     """Tell whether a parsed JSON document has a form.
 
-    A type, or a union of types, stands for a value of it (True is no number), a function for
-    what it says yes to; `[form]` for a list of any length, a tuple of forms for a list of that
-    length; a dictionary for one with these keys and maybe others; a key that ends in `?` may
-    lack.
+    A type, or a union of types, matches its values (True is no number); a function matches what
+    it returns True for; `[form]` matches a list of any length, a tuple of forms a list of that
+    length; a dictionary matches one with at least these keys. A key ending in `?` is optional.
 
     >>> fits({"name": "a", "sizes": [1, 2]}, {"name": str, "sizes": [int], "label?": str})
     True
@@ -105,8 +144,8 @@ def fits(document: Any, form: Form) -> bool:
             and len(document) == len(form)
             and all(map(fits, document, form))
         )
-    if isinstance(form, Callable) and not isinstance(form, type):
-        return form(document)
+    if callable(form) and not isinstance(form, type):
+        return bool(form(document))
     return isinstance(document, form) and (form is bool or not isinstance(document, bool))
 
 
@@ -116,12 +155,12 @@ def fits_values(document: Any, form: Form) -> bool:
 
 
 def is_count(value: Any) -> bool:
-    """Tell whether a value counts something: an integer from 0 on."""
+    """Tell whether a value counts something: an integer of 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def is_name(value: Any) -> bool:
-    """Tell whether a value is text that can be shown and stored: no lone surrogates."""
+    """Tell whether a value is text that can be shown and stored: it has no lone surrogates."""
     return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 

@@ -85,14 +85,6 @@ class Writer:
         self.index += [(one, other - one) for one, other in itertools.pairwise(places)]
 
 
-def index_text(index: Iterable[tuple[int, int]]) -> str:
-    """Return the index file of a shard: `offset size` a line.
-
-    The format of DALI's `tfrecord2idx` and of the `tfrecord` package on PyPI.
-    """
-    return "".join(f"{offset} {size}\n" for offset, size in index)
-
-
 def read(path: str) -> Iterator[Record]:
     """Yield the records of a TFRecord file, both checksums of each checked.
 
@@ -101,7 +93,7 @@ def read(path: str) -> Iterator[Record]:
     """
     with storage.reading(path) as (file, size):
         for record in frames(file, size):
-            yield _whole(record, path)
+            yield whole(record, path)
 
 
 def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
@@ -109,11 +101,17 @@ def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
 
     Raises ShardError as `read` does.
     """
+    for record in each(path, places):
+        yield whole(record, path)
+
+
+def each(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
+    """Yield the records at (number, byte offset) of a file; damaged ones have a problem."""
     with storage.reading(path) as (file, size):
         for number, offset in places:
             file.seek(offset)
             data, problem, _ = _frame(file, size - offset, offset)
-            yield _whole(Record(number, offset, data, problem), path)
+            yield Record(number, offset, data, problem)
 
 
 def one(path: str, number: int, offset: int, size: int, check: bool = True) -> Record:
@@ -127,7 +125,7 @@ def one(path: str, number: int, offset: int, size: int, check: bool = True) -> R
     data, problem, length = _frame(io.BytesIO(frame), size, offset)
     if not problem and length != size:
         problem = f"found a record of {length:,} bytes, expected {size:,} by the index; repair it"
-    return _whole(Record(number, offset, data, problem), path)
+    return whole(Record(number, offset, data, problem), path)
 
 
 def length(path: str, offset: int) -> int | None:
@@ -154,7 +152,7 @@ def walk(path: str) -> list[tuple[int, int]]:
             frame = _length(head)
             if frame is None or frame > size - offset:
                 _, problem, _ = _frame(io.BytesIO(head), size - offset, offset)
-                _whole(Record(len(found), offset, b"", problem), path)
+                whole(Record(len(found), offset, b"", problem), path)
             found.append((offset, frame))
             offset += frame
             file.seek(offset)
@@ -174,7 +172,8 @@ def _place(path: str, record: Record) -> str:
     return f"{path}: record {record.number} at byte {record.offset}"
 
 
-def _whole(record: Record, path: str) -> Record:
+def whole(record: Record, path: str) -> Record:
+    """Return a record; raise ShardError with file, record number and offset if it is damaged."""
     if record.problem:
         raise ShardError(f"{_place(path, record)}: {record.problem}")
     return record

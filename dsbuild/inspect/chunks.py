@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from dsbuild import storage
 from dsbuild.engines import Advance
 from dsbuild.errors import DataError
-from dsbuild.format import manifest, scan, tfrecord
+from dsbuild.format import tfrecord
+from dsbuild.format.folder import split_of
+from dsbuild.format.index import offsets
 from dsbuild.inspect.counts import Accumulated, Counts, Names, of_record, total
 
 _FAR = 1 << 63  # a byte that no system seeks
@@ -33,11 +35,11 @@ class Chunk:
 
 def divide(path: str) -> list[Chunk]:
     """Return the chunks of a file by its index, together the whole of it; one without an index."""
-    offsets = manifest.offsets(os.path.dirname(path), os.path.basename(path))
-    if offsets[:1] != (0,) or sorted(set(offsets)) != list(offsets) or offsets[-1] >= _FAR:
+    found = offsets(*os.path.split(path))
+    if found[:1] != (0,) or sorted(set(found)) != list(found) or found[-1] >= _FAR:
         return [Chunk(path)]
-    starts = range(0, len(offsets), _RECORDS)
-    parts = [offsets[at : at + _RECORDS] for at in starts]
+    starts = range(0, len(found), _RECORDS)
+    parts = [found[at : at + _RECORDS] for at in starts]
     stops = [*(part[0] for part in parts[1:]), None]
     return [
         Chunk(path, at, part[0], stop, part)
@@ -48,7 +50,7 @@ def divide(path: str) -> list[Chunk]:
 def of_chunk(chunk: Chunk, advance: Advance, *, names: Names) -> Accumulated:
     """Return what the records of a chunk add; nothing that is in a file raises."""
     file = os.path.basename(chunk.path)
-    parts = [Accumulated({scan.split_of(file): Counts()})]
+    parts = [Accumulated({split_of(file): Counts()})]
     left = set(range(chunk.first, chunk.first + len(chunk.offsets)))
     try:
         with storage.reading(chunk.path) as (opened, size):

@@ -14,10 +14,11 @@ import numpy as np
 
 from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
-from dsbuild.format import catalog, example, scan
+from dsbuild.format import example, features
+from dsbuild.format.folder import split_of
 from dsbuild.images import hashing
 
-Names = Mapping[str, Sequence[str]]  # role -> features that may play it, as census.names_of has it
+Names = Mapping[str, Sequence[str]]  # role -> features that may play it
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,19 @@ def of_record(file: str, number: int, data: bytes, names: Names) -> Accumulated:
             if pixels is not None:
                 counts += _of_image(pixels)
                 found = hashing.sha256(pixels), hashing.dhash(pixels)
-                prints[place] = Print(catalog.key(values, names), *found)
+                prints[place] = Print(features.key(values, names), *found)
         try:
             counts += _of_label(values, names)
         except ImageError as error:
             faults.append(f"label: {error}")
     except ShardError as error:
         faults.append(str(error))
-    split = scan.split_of(file)
+    split = split_of(file)
     return Accumulated({split: counts}, prints, {place: "; ".join(faults)} if faults else {})
 
 
 def _bytes(values: Mapping[str, example.Parsed], names: Names, role: str) -> bytes:
-    value = catalog.value(values, names, role)
+    value = features.value(values, names, role)
     return value[0] if isinstance(value, list) else b""
 
 
@@ -139,7 +140,7 @@ def _of_label(values: Mapping[str, example.Parsed], names: Names) -> Counts:
         pixels = Counter(images.histogram(images.plane(data)))
         pairs = Counter(itertools.combinations(sorted(pixels), 2))
         return Counts(labels=1, pixels=pixels, holders=Counter(pixels.keys()), pairs=pairs)
-    number = catalog.value(values, names, "class")
+    number = features.value(values, names, "class")
     if isinstance(number, np.ndarray) and len(number) == 1:
         return Counts(labels=1, holders=Counter(number.tolist()))
     return Counts()

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsbuild import storage
 from dsbuild.engines import Advance, Job
-from dsbuild.format import example, manifest, scan, tfrecord
-from dsbuild.format.manifest import Statistics
-from dsbuild.inspect import tables
+from dsbuild.format import example, features, tfrecord
+from dsbuild.format.counts import Statistics
+from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.inspect.forms import Change, ClassShare, Difference, Extent, RecipeChange
 
 
@@ -31,39 +30,34 @@ class Side:
     """One of two builds.
 
     Attributes:
-      path: of the folder or file.
-      recipe: the document of its recipe, empty where it has none.
-      names: of its classes, by value.
+      folder: the folder or file.
+      recipe: the document of its recipe, empty if it has none.
       samples: split -> key -> item.
       counted: split -> what was counted over its records.
     """
 
-    path: str
+    folder: Folder
     recipe: Mapping[str, Any]
-    names: Mapping[int, str]
     samples: Mapping[str, Mapping[str, Item]]
     counted: Mapping[str, Statistics]
 
 
-def read(path: str, workers: int = 1, quiet: bool = True) -> Side:
+def read(path: PathLike, workers: int = 1, quiet: bool = True) -> Side:
     """Read a build; raise ShardError where a file of it is damaged."""
-    whole = storage.is_folder(path)
-    known = (manifest.load(path) if whole else None) or {}
-    home = scan.home(path)
-    paths = scan.files(path)
-    found = scan.schema_of(home)
+    folder = Folder.of(path)
+    recipe = folder.manifest.recipe if folder.manifest else {}
+    paths, found = folder.files, folder.schema
     roles = {role: found[role].name for role in ("key", "image") if role in found.roles}
     sizes = [found[role].name for role in ("height", "width") if role in found.roles]
-    work = functools.partial(_read, roles=roles, sizes=sizes, labels=scan.labels_of(home))
+    work = functools.partial(_read, roles=roles, sizes=sizes, labels=folder.labels)
     results = Job(paths, work, len(paths), "comparing", unit="files").run(workers, quiet)
     samples: dict[str, dict[str, Item]] = {}
     counted: dict[str, Statistics] = {}
     for name, (items, statistics) in zip(paths, results, strict=True):
-        split = scan.split_of(name)
+        split = split_of(name)
         samples.setdefault(split, {}).update(items)
         counted[split] = counted.get(split, Statistics()) + statistics
-    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): tables.IGNORE}
-    return Side(path, known.get("recipe", {}), names, samples, counted)
+    return Side(folder, recipe, samples, counted)
 
 
 def _read(
@@ -80,16 +74,16 @@ def _read(
         with tfrecord.located(path, record):
             values = example.parse(record.data)
         key = example.first(values.get(roles.get("key", ""))).decode(errors="surrogateescape")
-        label = scan.label(values, labels)
+        label = features.label(values, labels)
         items[key or f"record {record.number}"] = Item(
             os.path.basename(path),
             example.digest(example.first(values.get(roles.get("image", "")))),
             _digest(label, values, labels),
             example.digest(record.data),
         )
-        statistics = scan.count(label)
+        statistics = features.count(label)
         found = map(values.get, sizes)
-        ends = [int(one[0]) for one in found if scan.kind(one) == "int64" and len(one) == 1]
+        ends = [int(one[0]) for one in found if features.kind(one) == "int64" and len(one) == 1]
         if len(ends) == 2:
             statistics = dataclasses.replace(
                 statistics, heights=(ends[0],) * 2, widths=(ends[1],) * 2
@@ -121,8 +115,8 @@ def diff(one: Side, other: Side) -> Difference:
         if one.recipe.get(key) != other.recipe.get(key)
     ]
     return {
-        "a": one.path,
-        "b": other.path,
+        "a": one.folder.path,
+        "b": other.folder.path,
         "same": not recipe and not any(any(found.values()) for found in splits.values()),
         "recipe": recipe,
         "splits": splits,
@@ -168,12 +162,17 @@ def _classes(one: Side, other: Side, split: str) -> list[ClassShare]:
         {
             "split": split,
             "value": value,
-            "name": other.names.get(value, one.names.get(value)),
+            "name": _name(value, other, one),
             "was": shares[0].get(value, 0.0),
             "is": shares[1].get(value, 0.0),
         }
         for value in sorted({*shares[0], *shares[1]})
     ]
+
+
+def _name(value: int, *sides: Side) -> str | None:
+    names = (side.folder.class_name(value) for side in sides)
+    return next((name for name in names if name is not None), None)
 
 
 def drift(document: Difference) -> ClassShare | None:

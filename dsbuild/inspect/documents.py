@@ -6,22 +6,24 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.errors import ShardError
-from dsbuild.format import catalog, example, manifest, receipts, scan, tfrecord
-from dsbuild.format.manifest import Statistics
-from dsbuild.inspect import tables
+from dsbuild.format import example, features, manifest, receipts, tfrecord
+from dsbuild.format.counts import Statistics
+from dsbuild.format.folder import Folder, PathLike
+from dsbuild.format.manifest import Manifest
+from dsbuild.inspect import scan
 from dsbuild.inspect.forms import FeatureRange, Inspection, RecordClass, RecordDocument
 
 
-def inspect(path: str, workers: int = 1, quiet: bool = True) -> Inspection:
+def inspect(path: PathLike, workers: int = 1, quiet: bool = True) -> Inspection:
     """Return what a folder or a TFRecord file holds, as one JSON document.
 
     A folder with a manifest is described by it and by the first record of each split;
     all others are read whole.
     """
-    known = manifest.load(path)
-    if known is not None:
-        return _inspect_known(path, known)
-    found = scan.scan_all(scan.files(path), scan.labels_of(path), workers, quiet)
+    folder = Folder.of(path)
+    if folder.manifest is not None:
+        return _inspect_known(folder.path, folder.manifest)
+    found = scan.scan_all(folder.files, folder.labels, workers, quiet)
     splits = {}
     for name in dict.fromkeys(file.split for file in found):
         mine = [file for file in found if file.split == name]
@@ -44,9 +46,9 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> Inspection:
                 for f in mine
             ],
         }
-    unfinished = storage.is_folder(storage.join(path, manifest.STATE))
+    unfinished = storage.is_folder(storage.join(folder.path, manifest.STATE))
     return {
-        "path": path,
+        "path": folder.path,
         "title": None,
         "complete": False if unfinished else None,
         "splits": splits,
@@ -54,21 +56,21 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> Inspection:
     }
 
 
-def _inspect_known(path: str, known: Mapping[str, Any]) -> Inspection:
+def _inspect_known(path: str, known: Manifest) -> Inspection:
     splits, found = {}, []
-    for name, entry in known["splits"].items():
+    for name, entry in known.document["splits"].items():
         classes = [{"value": i, **row} for i, row in enumerate(entry.get("classes", ()))]
         if entry.get("ignore"):
-            classes.append({"value": known["ignore"], "name": tables.IGNORE, **entry["ignore"]})
+            classes.append({"value": known.ignore, "name": manifest.IGNORE, **entry["ignore"]})
         shards = [{**shard, "problem": _changed(path, shard)} for shard in entry["shards"]]
         whole = [s["name"] for s in shards if s["records"] and not s["problem"]]
         found += [scan.scan(storage.join(path, shard), limit=1) for shard in whole[:1]]
         splits[name] = {**entry, "classes": classes, "shards": shards}
     return {
         "path": path,
-        "title": known["title"],
+        "title": known.title,
         "complete": True,
-        "recipe": known["recipe"],
+        "recipe": known.recipe,
         "splits": splits,
         "features": _features(found),
     }
@@ -106,17 +108,14 @@ def _features(found: Sequence[scan.FileScan]) -> list[FeatureRange]:
     ]
 
 
-def record(path: str, number: int | str) -> RecordDocument:
+def record(path: PathLike, number: int | str) -> RecordDocument:
     """Return one record in full, as a JSON document.
 
     `number` counts over all files of path; a text is the record's key.
     """
-    folder = scan.home(path)
-    known = manifest.load(path) or {}
-    if isinstance(number, str):
-        name, found = _find_key(path, number)
-    else:
-        name, found = _find(path, known, number)
+    folder = Folder.of(path)
+    find = _find_key if isinstance(number, str) else _find
+    name, found = find(folder, number)
     with tfrecord.located(name, found):
         values = example.parse(found.data)
     return {
@@ -125,22 +124,19 @@ def record(path: str, number: int | str) -> RecordDocument:
         "byte": found.offset,
         "bytes": len(found.data),
         "features": {
-            key: {"kind": scan.kind(value), "value": scan.describe(value)}
+            key: {"kind": features.kind(value), "value": scan.describe(value)}
             for key, value in sorted(values.items())
         },
-        "classes": _record_classes(scan.count(scan.label(values, scan.labels_of(folder))), known),
+        "classes": _record_classes(features.count(features.label(values, folder.labels)), folder),
     }
 
 
-def _find(path: str, known: Mapping[str, Any], number: int) -> tuple[str, tfrecord.Record]:
+def _find(folder: Folder, number: int) -> tuple[str, tfrecord.Record]:
     """Return the file and the record of a number; files that the manifest counts are skipped."""
-    counts = {
-        shard["name"]: shard["records"]
-        for split in known.get("splits", {}).values()
-        for shard in split["shards"]
-    }
+    shards = folder.manifest.shards if folder.manifest else ()
+    counts = {shard.name: shard.records for shard in shards}
     left = number
-    for name in scan.files(path):
+    for name in folder.files:
         count = counts.get(os.path.basename(name))
         if count is None or left < count:
             count = 0
@@ -149,28 +145,29 @@ def _find(path: str, known: Mapping[str, Any], number: int) -> tuple[str, tfreco
                     return name, found
                 count += 1
         left -= count
-    raise ShardError(f"{path}: found {number - left:,} records, so none of number {number:,}")
+    raise ShardError(
+        f"{folder.path}: found {number - left:,} records, so none of number {number:,}"
+    )
 
 
-def _find_key(path: str, key: str) -> tuple[str, tfrecord.Record]:
+def _find_key(folder: Folder, key: str) -> tuple[str, tfrecord.Record]:
     """Return the file and the record of a key, the first where several have it."""
-    names, count = catalog.names_of(path), 0
-    for name in scan.files(path):
+    count = 0
+    for name in folder.files:
         for found in tfrecord.read(name):
             with tfrecord.located(name, found):
                 values = example.parse(found.data)
-            if catalog.key(values, names) == key:
+            if features.key(values, folder.names) == key:
                 return name, found
             count += 1
-    raise ShardError(f"{path}: found {count:,} records, and none of key {key!r}")
+    raise ShardError(f"{folder.path}: found {count:,} records, and none of key {key!r}")
 
 
-def _record_classes(found: Statistics, known: Mapping[str, Any]) -> list[RecordClass]:
-    names = {**dict(enumerate(known.get("classes", ()))), known.get("ignore"): tables.IGNORE}
+def _record_classes(found: Statistics, folder: Folder) -> list[RecordClass]:
     return [
         {
             "value": value,
-            "name": names.get(value),
+            "name": folder.class_name(value),
             **({"pixels": found.pixels[value]} if found.pixels else {}),
         }
         for value in found.images

@@ -3,7 +3,7 @@
 import functools
 import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,16 @@ from dsbuild import extras, images, storage
 from dsbuild.engines import Advance, Job
 from dsbuild.errors import DataError, ImageError, PlanError, StorageError
 from dsbuild.extras.forms import restore
-from dsbuild.format import catalog, example, manifest, scan, tfrecord
-from dsbuild.format.catalog import Row
+from dsbuild.format import example, features, tfrecord
+from dsbuild.format.features import Names, Values
+from dsbuild.format.folder import Folder, PathLike
 from dsbuild.images import colour
 from dsbuild.inspect import terminal
+from dsbuild.inspect.catalog import Row
 from dsbuild.storage import safe_text
 from dsbuild.validate.problem import Problem
 
 SIDE = 800  # of a picture on the page, its longer one, in pixels
-_CHUNK = 4  # records a task
 Where = tuple[str, int, int]  # a record's file name, number and first byte
 _BINARY = ("canny", "edges")
 
@@ -43,25 +44,22 @@ class Pictures:
     problems: tuple[str, ...] = ()
 
 
-def known(path: str) -> Mapping[str, Any]:
-    """Return the manifest of a folder or of the one that a file lies in; empty without one."""
-    folder = scan.home(path)
-    return manifest.load(folder) or {}
+def colours(path: PathLike) -> np.ndarray:
+    """Return the colours of a folder's label values: uint8 (256, 3), VOC's if it has none.
+
+    A single file has those of the folder that it lies in.
+    """
+    return colour.table(Folder.of(path).surrounding.palette)
 
 
-def colours(path: str) -> np.ndarray:
-    """Return the colours of a folder's label values: uint8 (256, 3), VOC's where it has none."""
-    return colour.table(known(path).get("palette"))
-
-
-def load(path: str, place: Mapping[str, Any]) -> tuple[Pictures, str]:
+def load(path: PathLike, place: Mapping[str, Any]) -> tuple[Pictures, str]:
     """Return the pictures of the record that `report.record` describes, and a name for them.
 
     That is its key; of a record without one its file and number.
     """
     (record,) = tfrecord.at(place["file"], [(place["record"], place["byte"])])
-    values, names = example.parse(record.data), catalog.names_of(path)
-    name = catalog.key(values, names) or f"{os.path.basename(place['file'])}-{place['record']}"
+    values, names = example.parse(record.data), Folder.of(path).names
+    name = features.key(values, names) or f"{os.path.basename(place['file'])}-{place['record']}"
     return pictures(values, names), name
 
 
@@ -77,23 +75,21 @@ def drawing(seen: Pictures, table: np.ndarray, columns: int, rows: int) -> list[
     return terminal.beside(*map(terminal.picture, drawn))
 
 
-def pictures(
-    values: Mapping[str, example.Parsed], names: Mapping[str, tuple[str, ...]]
-) -> Pictures:
-    """Return the pictures of a parsed record; `names` as `census.names_of` gives them.
+def pictures(values: Values, names: Names) -> Pictures:
+    """Return the pictures of a parsed record; `names` as a `Folder` gives them.
 
     A label of another size than its image is no picture, but a problem.
     """
     problems: list[str] = []
     image = plane = None
     try:
-        data = catalog.value(values, names, "image")
+        data = features.value(values, names, "image")
         if isinstance(data, list):
             image = images.decode(data[0], images.header(data[0]))
     except DataError as error:
         problems.append(f"image: {error}")
     try:
-        data = catalog.value(values, names, "label")
+        data = features.value(values, names, "label")
         if isinstance(data, list):
             plane = images.plane(data[0])
     except DataError as error:
@@ -116,16 +112,16 @@ def pictures(
 
 
 def _extra(
-    name: str, values: Mapping, names: Mapping, size: tuple[int, int] | None
+    name: str, values: Values, names: Names, size: tuple[int, int] | None
 ) -> np.ndarray | None:
     """Return an extra of a record as a grey picture, or None where it has none."""
-    listed = catalog.value(values, names, name)
+    listed = features.value(values, names, name)
     if isinstance(listed, np.ndarray) and size:
         return colour.grey_of(listed.reshape(size))
-    data = catalog.value(values, names, f"{name}.encoded")
+    data = features.value(values, names, f"{name}.encoded")
     if not isinstance(data, list):
         return None
-    form = catalog.value(values, names, f"{name}.format")
+    form = features.value(values, names, f"{name}.format")
     form = form[0] if isinstance(form, list) else b""
     if form == b"raw16":
         return colour.grey_of(restore(form, data[0], size)) if size else None
@@ -189,22 +185,29 @@ def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
 
 
 def cards(
-    path: str, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
+    path: PathLike, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
 ) -> list[dict[str, Any]]:
-    """Return the rows as JSON documents with pictures as data URIs, in the same order."""
-    tasks = [tuple(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
-    folder = scan.home(path)
-    work = functools.partial(_cards, folder=folder, names=catalog.names_of(path), colours=colours)
+    """Return the rows as JSON documents with pictures as data URIs, in the same order.
+
+    Rows of one file are one task, which opens it once.
+    """
+    folder = Folder.of(path)
+    by_file: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: row.offset):
+        by_file.setdefault(storage.join(folder.home, row.file), []).append(row)
+    work = functools.partial(_cards, names=folder.names, colours=colours)
+    tasks = list(by_file.items())
     found = Job(tasks, work, len(rows), "drawing", unit="records").run(workers, quiet)
-    return [card for some in found for card in some]
+    made = {(card["file"], card["record"]): card for some in found for card in some}
+    return [made[row.file, row.number] for row in rows]
 
 
 def _cards(
-    rows: Sequence[Row], advance: Advance, *, folder: str, names: Mapping, colours: np.ndarray
+    task: tuple[str, Sequence[Row]], advance: Advance, *, names: Names, colours: np.ndarray
 ) -> list[dict[str, Any]]:
+    path, rows = task
     found = []
-    for row in rows:
-        seen = _seen(storage.join(folder, row.file), row, names)
+    for row, seen in zip(rows, _seen(path, rows, names), strict=True):
         found.append(
             {
                 "key": row.key,
@@ -225,16 +228,25 @@ def _cards(
     return found
 
 
-def _seen(path: str, row: Row, names: Mapping[str, tuple[str, ...]]) -> Pictures:
-    """Return the pictures of a row's record; that it cannot be read is a problem."""
+def _seen(path: str, rows: Sequence[Row], names: Names) -> Iterator[Pictures]:
+    """Yield the pictures of the records of a file; if one cannot be read, that is its problem."""
+    left = len(rows)
     try:
-        (record,) = tfrecord.at(path, [(row.number, row.offset)])
-    except DataError as error:
-        return Pictures(problems=(f"frame: {error}",))
+        for record in tfrecord.each(path, ((row.number, row.offset) for row in rows)):
+            left -= 1
+            yield _of_record(path, record, names)
+    except DataError as error:  # of the file
+        yield from [Pictures(problems=(f"frame: {error}",))] * left
+
+
+def _of_record(path: str, record: tfrecord.Record, names: Names) -> Pictures:
+    kind = "frame"
     try:
-        return pictures(example.parse(record.data), names)
+        data = tfrecord.whole(record, path).data
+        kind = "example"
+        return pictures(example.parse(data), names)
     except DataError as error:
-        return Pictures(problems=(f"example: {error}",))
+        return Pictures(problems=(f"{kind}: {error}",))
 
 
 def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from typing import overload
 
 from dsbuild import engines
 from dsbuild.errors import DataError, PlanError
+from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect import diff as comparing
 from dsbuild.inspect import documents, gallery, statistics
 from dsbuild.inspect.forms import Difference, Inspection, RecordDocument
@@ -11,7 +12,7 @@ from dsbuild.inspect.forms import Difference, Inspection, RecordDocument
 
 @overload
 def inspect(
-    path: str = ...,
+    path: PathLike = ...,
     *,
     html: str | None = ...,
     samples: int = ...,
@@ -26,15 +27,15 @@ def inspect(
 
 
 @overload
-def inspect(path: str = ..., *, record: int, save: str | None = ...) -> RecordDocument: ...
+def inspect(path: PathLike = ..., *, record: int, save: str | None = ...) -> RecordDocument: ...
 
 
 @overload
-def inspect(path: str = ..., *, key: str, save: str | None = ...) -> RecordDocument: ...
+def inspect(path: PathLike = ..., *, key: str, save: str | None = ...) -> RecordDocument: ...
 
 
 def inspect(
-    path: str = "tfrecord",
+    path: PathLike = "tfrecord",
     *,
     record: int | None = None,
     key: str | None = None,
@@ -81,11 +82,12 @@ def inspect(
     _refuse(len(how) > 1, " and ".join(how), "one of class_, most, least and problems")
     _refuse(bool(how) and html is None, f"{''.join(how)} without html", "html with it")
     _refuse(samples < 0, f"samples {samples}", "0 or more")
+    folder = Folder.of(path)
     if wanted is not None:
-        return _record(path, wanted, save)
+        return _record(folder, wanted, save)
     count = workers or engines.cores()
-    document = documents.inspect(path, count, quiet)
-    counted = statistics.load(path)
+    document = documents.inspect(folder, count, quiet)
+    counted = statistics.load(folder)
     if counted is not None:
         document["statistics"] = counted
     if html is not None:
@@ -93,7 +95,7 @@ def inspect(
 
         ((kind, name),) = how.items() or (("any", ""),)
         options = {"samples": samples, "seed": seed, "how": kind, "name": name}
-        run.write(html, run.make(path, document, **options, workers=count, quiet=quiet))
+        run.write(html, run.make(folder, document, **options, workers=count, quiet=quiet))
     return document
 
 
@@ -102,18 +104,18 @@ def _refuse(wrong: bool, found: str, expected: str) -> None:
         raise PlanError(f"inspect: found {found}, expected {expected}")
 
 
-def _record(path: str, wanted: int | str, save: str | None) -> RecordDocument:
+def _record(folder: Folder, wanted: int | str, save: str | None) -> RecordDocument:
     """Return a record, and save its pictures."""
-    document = documents.record(path, wanted)
+    document = documents.record(folder, wanted)
     if save is not None:
-        pictures, key = gallery.load(path, document)
-        gallery.save(save, gallery.files(pictures, key, gallery.colours(path)))
+        pictures, key = gallery.load(folder, document)
+        gallery.save(save, gallery.files(pictures, key, gallery.colours(folder)))
         if pictures.problems:
             raise DataError("; ".join(pictures.problems))
     return document
 
 
-def diff(a: str, b: str, *, workers: int | None = None, quiet: bool = True) -> Difference:
+def diff(a: PathLike, b: PathLike, *, workers: int | None = None, quiet: bool = True) -> Difference:
     """Return how two builds differ, as `dsbuild diff A B --json` prints it.
 
     Nothing is printed.

@@ -13,8 +13,10 @@ from dsbuild import __version__, storage
 from dsbuild.build import output
 from dsbuild.engines import Job
 from dsbuild.errors import DataError
-from dsbuild.format import catalog, manifest, scan
-from dsbuild.inspect import duplicates, tables
+from dsbuild.format.documents import dump, parse_file
+from dsbuild.format.folder import Folder, PathLike, split_of
+from dsbuild.format.manifest import IGNORE, Manifest
+from dsbuild.inspect import duplicates
 from dsbuild.inspect.chunks import divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
 
@@ -33,59 +35,55 @@ def local(
     return total(Job(tasks, work, size, "counting", unit="bytes").run(workers, quiet))
 
 
-def statistics(path: str, take: Take) -> dict[str, Any]:
+def statistics(path: PathLike, take: Take) -> dict[str, Any]:
     """Return the statistics of a folder or file as a JSON document.
 
     `take` reads files, as `local` does. Raises ShardError where there is no TFRecord at all.
     """
-    known = manifest.load(path)
-    paths = scan.files(path)
-    lost = {shard["name"] for shard in _shards(known)} - set(map(os.path.basename, paths))
+    folder = Folder.of(path)
+    listed = {shard.name for shard in folder.manifest.shards} if folder.manifest else set()
+    lost = listed - set(map(os.path.basename, folder.files))
     gone = "the manifest lists this shard, and it is missing"
-    found = take(paths, catalog.names_of(path)) + Accumulated(
+    found = take(folder.files, folder.names) + Accumulated(
         faults={(name, -1): gone for name in lost}
     )
-    return document(found, path, known)
+    return document(found, folder.path, folder.manifest)
 
 
 def keep(made: Mapping[str, Any]) -> None:
     """Write statistics into the folder that they are of, where they are of all that it lists."""
     if made["of"] is not None:
         storage.refuse_links(output.state(made["path"]))
-        storage.write(_place(made["path"]), manifest.dump(made).encode())
+        storage.write(_place(made["path"]), dump(made).encode())
 
 
-def load(path: str) -> dict[str, Any] | None:
-    """Return the statistics that a folder keeps; None where they are of other shards."""
-    known = manifest.load(path)
-    if known is None or storage.stamp(_place(path)) is None:
+def load(path: PathLike) -> dict[str, Any] | None:
+    """Return the statistics that a folder keeps; None if they are of other shards."""
+    folder = Folder.of(path)
+    known, place = folder.manifest, _place(folder.path)
+    if known is None or storage.stamp(place) is None:
         return None
     try:
-        made = manifest.parse(storage.read(_place(path))[0], _place(path))
+        made = parse_file(storage.read(place)[0], place)
     except DataError:
-        return None  # they are made again at will
+        return None  # they can be computed again
     if not isinstance(made, dict) or made.get("of") != _digest(known):
         return None
-    return {**made, "path": path}  # the folder may have been moved
+    return {**made, "path": folder.path}  # the folder may have been moved
 
 
 def _place(path: str) -> str:
     return output.state(path, output.STATISTICS)
 
 
-def _shards(known: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    splits = known["splits"].values() if known is not None else ()
-    return [shard for split in splits for shard in split["shards"]]
-
-
-def _digest(known: Mapping[str, Any]) -> str:
+def _digest(known: Manifest) -> str:
     """Return what statistics depend on: shards, names of classes, and what counts them."""
-    shards = [[shard["name"], shard["sha256"]] for shard in _shards(known)]
-    told = manifest.dump([__version__, known["classes"], known["ignore"], shards])
+    shards = [[shard.name, shard.sha256] for shard in known.shards]
+    told = dump([__version__, known.classes, known.ignore, shards])
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def document(found: Accumulated, path: str, known: Mapping[str, Any] | None) -> dict[str, Any]:
+def document(found: Accumulated, path: str, known: Manifest | None) -> dict[str, Any]:
     """Return a sum over records as a JSON document; `known` is the folder's manifest.
 
     `of` is a digest of what the manifest lists, where the sum is of all that and no more.
@@ -94,17 +92,17 @@ def document(found: Accumulated, path: str, known: Mapping[str, Any] | None) -> 
     """
     splits = sorted(found.splits)
     if known is not None:
-        splits = [*(name for name in known["splits"] if name in splits), *splits]
+        splits = [*(name for name in known.splits if name in splits), *splits]
     splits = list(dict.fromkeys(splits))
     every = sum((found.splits[name] for name in splits), Counts())
     read = {name: found.splits[name].records for name in splits}
-    listed = {name: split["records"] for name, split in (known or {}).get("splits", {}).items()}
-    whole = known is not None and read == listed and not found.faults
+    listed = {name: split.records for name, split in known.splits.items()} if known else {}
+    of = _digest(known) if known and read == listed and not found.faults else None
     return {
         "path": path,
-        "of": _digest(known) if whole else None,
-        "splits": {name: _section(found.splits[name], known or {}) for name in splits},
-        ALL: _section(every, known or {}),
+        "of": of,
+        "splits": {name: _section(found.splits[name], known) for name in splits},
+        ALL: _section(every, known),
         "duplicates": _duplicates(found.prints),
         "unreadable": [
             {"file": file, "record": None if number < 0 else number, "text": found.faults[place]}
@@ -114,13 +112,13 @@ def document(found: Accumulated, path: str, known: Mapping[str, Any] | None) -> 
     }
 
 
-def _section(counts: Counts, known: Mapping[str, Any]) -> dict[str, Any]:
-    names, ignore = known.get("classes", ()), known.get("ignore")
+def _section(counts: Counts, known: Manifest | None) -> dict[str, Any]:
+    classes, ignore = (known.classes, known.ignore) if known else ((), None)
     pixels, holders = counts.pixels, counts.holders
-    values = sorted({*range(len(names)), *holders} - {ignore})
-    rows = [(value, names[value] if 0 <= value < len(names) else None) for value in values]
+    values: list[int] = sorted({*range(len(classes)), *holders} - {ignore})
+    rows = [(value, known.class_name(value) if known else None) for value in values]
     if ignore is not None:
-        rows.append((ignore, tables.IGNORE))
+        rows.append((ignore, IGNORE))
     return {
         "records": counts.records,
         "images": counts.images,
@@ -180,12 +178,12 @@ def _duplicates(prints: Mapping[Place, Print]) -> dict[str, Any]:
 
 
 def _splits(group: Iterable[Place]) -> set[str]:
-    return {scan.split_of(file) for file, _ in group}
+    return {split_of(file) for file, _ in group}
 
 
 def _samples(group: Iterable[Place], prints: Mapping[Place, Print]) -> int:
     """Return of how many samples places are: in two splits, a key means the same one."""
-    samples = Counter((prints[place].key or place, scan.split_of(place[0])) for place in group)
+    samples = Counter((prints[place].key or place, split_of(place[0])) for place in group)
     return max(len({key for key, _ in samples}), *samples.values())
 
 

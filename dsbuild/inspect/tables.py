@@ -18,9 +18,6 @@ def size(count: int) -> str:
     return f"{count / 1000**power:,.1f} {units[power - 1]}"
 
 
-IGNORE = "(ignore)"  # the name of the value that is no class
-
-
 def count(number: int, what: str) -> str:
     """Return a number of things for people.
 

@@ -1,7 +1,7 @@
 """Read TFRecords as NumPy arrays, without TensorFlow: by number, by slice, in any order.
 
-Knows a folder by its manifest, its schema and its indexes alone; shards that others wrote
-are read by the keys of DeepLab and TF-slim.
+A folder is known by its manifest, its schema and its indexes alone; shards that others wrote are
+read by the keys of DeepLab and TF-slim.
 """
 
 import functools
@@ -13,7 +13,9 @@ import numpy as np
 
 from dsbuild.extras import Chosen
 from dsbuild.extras import parse as parse_extra
-from dsbuild.format import catalog, label_values, manifest
+from dsbuild.format.folder import Folder, PathLike
+from dsbuild.format.label_values import Presence
+from dsbuild.reader import classes as classes_of
 from dsbuild.reader import records, splits
 from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Order, Share
@@ -32,7 +34,8 @@ class Reader(Sequence[Sample]):
       ignore: the label value that is no class, or None.
       palette: RGB colours by label value.
       names: role -> features that may play it.
-      extras: those that are computed where records have none.
+      folder: where the files lie.
+      extras: those that are computed if records have none.
     """
 
     records: Records
@@ -41,6 +44,7 @@ class Reader(Sequence[Sample]):
     ignore: int | None
     palette: Mapping[int, tuple[int, int, int]]
     names: Mapping[str, tuple[str, ...]]
+    folder: Folder
     extras: tuple[Chosen, ...] = ()
 
     def __len__(self) -> int:
@@ -57,21 +61,25 @@ class Reader(Sequence[Sample]):
     def presence(self) -> np.ndarray:
         """Return which classes occur in which samples: bool (samples, classes).
 
-        By the lists that a build keeps; where they lack, all labels are decoded, once.
+        By the lists that a build keeps; if they are missing, all labels are decoded, once.
         """
-        found = label_values.of(self.records.paths, self.records.counts, self.picks)
+        found = self._presence()
         classes = len(self.classes) or int(found.values.max(initial=0)) + 1
         return found.matrix(classes)[np.asarray(self.picks, np.int64)]
 
     def having(self, classes: Iterable[str | int]) -> "Reader":
-        """Return the reader of the samples that have one of some classes, or several.
+        """Return the reader of the samples that have at least one of some classes.
 
-        Classes are names or indices. Raises PlanError for one that is not there.
+        Classes are names or indices. Raises PlanError for one that does not exist.
         """
-        wanted = label_values.indices(classes, self.classes, self.ignore)
-        found = label_values.of(self.records.paths, self.records.counts, self.picks).having(wanted)
+        wanted = classes_of.indices(classes, self.classes, self.ignore)
+        found = self._presence().having(wanted)
         picks = np.asarray(self.picks, np.int64)
         return replace(self, picks=picks[found[picks]])
+
+    def _presence(self) -> Presence:
+        records = self.records
+        return classes_of.presence(self.folder, records.paths, records.counts, self.picks)
 
     def epoch(
         self,
@@ -103,7 +111,7 @@ class Reader(Sequence[Sample]):
 
 
 def open(
-    path: str,
+    path: PathLike,
     split: str | None = None,
     check: str = "crc",
     classes: Iterable[str | int] | None = None,
@@ -118,8 +126,8 @@ def open(
     have not: they are computed.
     Raises a DsbuildError where there is no such folder, split or class.
     """
-    known = manifest.load(path)
-    found = records.find(path, known)
+    folder = Folder.of(path)
+    found = records.find(folder)
     counts = {name: sum(files.values()) for name, files in found.items()}
     wanted = splits.ranges("+".join(counts) if split is None else split, counts)
     files: dict[str, int] = {}
@@ -128,21 +136,21 @@ def open(
         starts.setdefault(one.split, sum(files.values()))
         files |= found[one.split]
     picks = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
-    known = known or {}
     reader = Reader(
         Records(tuple(files), tuple(files.values()), check),
         picks[0] if len(picks) == 1 else np.concatenate(picks).astype(np.int64),
-        tuple(known.get("classes", ())),
-        known.get("ignore"),
-        {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},
-        catalog.names_of(path),
+        folder.classes,
+        folder.ignore,
+        folder.palette,
+        folder.names,
+        folder,
         tuple(map(parse_extra, extras)),
     )
     return reader if classes is None else reader.having(classes)
 
 
-def kfold(path: str, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:
+def kfold(path: PathLike, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:
     """Return for each fold of a split what to train on and what to hold out, as texts of splits."""
-    found = records.find(path, manifest.load(path))
+    found = records.find(Folder.of(path))
     splits.ranges(split, dict.fromkeys(found, 0))
     return splits.folds(split, sum(found[split].values()), count)

@@ -9,7 +9,7 @@ import functools
 import itertools
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,9 @@ import numpy as np
 
 from dsbuild import storage
 from dsbuild.errors import PlanError, ShardError
-from dsbuild.format import manifest, scan, tfrecord
+from dsbuild.format import names, tfrecord
+from dsbuild.format.folder import Folder, split_of
+from dsbuild.format.index import bounds
 from dsbuild.storage import Stamp, safe_text
 
 CHECKS = ("crc", "none")
@@ -85,38 +87,39 @@ class Records(Sequence[tfrecord.Record]):
         return {name: vars(self)[name] for name in self.__dataclass_fields__}
 
 
-def find(path: str, known: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:
-    """Return split -> file -> number of its records, of a folder or a file.
+def find(folder: Folder) -> dict[str, dict[str, int]]:
+    """Return split -> file -> number of its records.
 
-    `known`, its manifest, tells, else indexes; of what has neither all frames are walked.
+    By the manifest, or else by indexes; the frames of files without an index are walked.
     """
-    if known is not None:
+    path = folder.path
+    if folder.manifest is not None:
         return {
-            split: {storage.join(path, one["name"]): one["records"] for one in entry["shards"]}
-            for split, entry in known["splits"].items()
+            name: {storage.join(path, shard.name): shard.records for shard in split.shards}
+            for name, split in folder.manifest.splits.items()
         }
-    if storage.stamp(storage.join(path, manifest.STATE, "recipe.json")):
+    if storage.stamp(storage.join(path, names.STATE, "recipe.json")):
         raise ShardError(f"{path}: its build is unfinished; run the command that began it again")
     found: dict[str, dict[str, int]] = {}
-    for file in scan.files(path):
-        found.setdefault(scan.split_of(file), {})[file] = len(index(file))
+    for file in folder.files:
+        found.setdefault(split_of(file), {})[file] = len(index(file))
     return found
 
 
 def index(path: str) -> np.ndarray:
     """Return offset and size of each record of a file, frames included: int64 (records, 2).
 
-    By the file's index; where that is missing or does not fit, by walking the frames.
+    By the file's index; if that is missing or does not fit, by walking the frames.
     """
     return _index(path, storage.stamp(path))
 
 
 @functools.lru_cache(1 << 12)
 def _index(path: str, stamp: Stamp | None) -> np.ndarray:
-    """Return the index of a file; by its stamp, since files change."""
+    """Return the index of a file with a stamp, since files change."""
     if stamp is None:
         raise ShardError(f"{path}: there is no such file; build or fetch it again")
-    found = np.array(scan.bounds(path), np.int64).reshape(-1, 2)
+    found = np.array(bounds(path), np.int64).reshape(-1, 2)
     if len(found):
         found[:, 1] -= found[:, 0]
         return found

@@ -9,7 +9,7 @@ from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras import Chosen
 from dsbuild.extras.forms import restore
-from dsbuild.format import catalog, example, tfrecord
+from dsbuild.format import example, features, tfrecord
 
 
 class _Once:
@@ -64,7 +64,7 @@ class Sample:
 
     def get(self, role: str, default: Any = None) -> Any:
         """Return what is stored for a role, or a default."""
-        found = catalog.value(self._values, self._names, role)
+        found = features.value(self._values, self._names, role)
         return default if found is None else found
 
     def __contains__(self, role: str) -> bool:
@@ -77,12 +77,12 @@ class Sample:
         """Return the name of the feature that plays a role; raise KeyError where there is none."""
         if role not in self:
             raise KeyError(role)
-        return next(name for name in self._names[role] if catalog.given(self._values.get(name)))
+        return next(name for name in self._names[role] if features.given(self._values.get(name)))
 
     @property
     def key(self) -> str:
         """The sample's key; empty where it has none."""
-        return catalog.key(self._values, self._names)
+        return features.key(self._values, self._names)
 
     @property
     def encoded(self) -> bytes:

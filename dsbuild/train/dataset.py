@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsbuild.errors import TrainError
-from dsbuild.format import manifest, scan
+from dsbuild.format import names
 from dsbuild.format.documents import fits
+from dsbuild.format.folder import Folder, PathLike
 
 TASKS = ("segmentation", "classification")
 _PADDING = 255  # where nothing is ignored
@@ -82,21 +83,21 @@ class Facts:
                 )
 
 
-def of(path: str) -> Facts:
-    """Return what the manifest of a folder says; raise TrainError where it has none."""
-    known = manifest.load(path)
+def of(path: PathLike) -> Facts:
+    """Return what the manifest of a folder says; raise TrainError if it has none."""
+    folder = Folder.of(path)
+    known = folder.manifest
     if known is None:
         raise TrainError(
-            f"{path}: found no {manifest.NAME}, expected a folder that dsbuild wrote; its classes "
-            "are not known without"
+            f"{folder.path}: found no {names.NAME}, expected a folder that dsbuild wrote; its "
+            "classes are not known without"
         )
-    shards = [one["sha256"] for entry in known["splits"].values() for one in entry["shards"]]
     return Facts(
-        "classification" if "class" in scan.schema_of(path).roles else "segmentation",
-        tuple(known["classes"]),
-        known.get("ignore"),
-        {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},
-        hashlib.sha256("\n".join(shards).encode()).hexdigest(),
+        "classification" if "class" in folder.schema.roles else "segmentation",
+        known.classes,
+        known.ignore,
+        known.palette,
+        hashlib.sha256("\n".join(shard.sha256 for shard in known.shards).encode()).hexdigest(),
     )
 
 

@@ -1,12 +1,12 @@
 """What shows across files alone: keys and images that occur twice, classes that a split lacks."""
 
 from array import array
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from dsbuild.format import scan
+from dsbuild.format.folder import split_of
+from dsbuild.format.manifest import Manifest
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import Checked
 
@@ -16,7 +16,7 @@ _FEW = 100  # classes that a note lists
 def duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
     """Return keys that occur twice in a split; note those and images that two splits share."""
     problems = []
-    splits = [scan.split_of(one.path) for one in checked]
+    splits = [split_of(one.path) for one in checked]
     for kind, digests in (
         ("key", [c.keys for c in checked]),
         ("image", [c.images for c in checked]),
@@ -41,20 +41,24 @@ def duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
     return problems
 
 
-def classes(checked: Sequence[Checked], known: Mapping[str, Any] | None) -> list[str]:
+def classes(checked: Sequence[Checked], known: Manifest | None) -> list[str]:
     """Note the classes that occur in some splits and not in others."""
     values: dict[str, set[int]] = {}
     for one in checked:
-        values.setdefault(scan.split_of(one.path), set()).update(one.values)
-    names = dict(enumerate((known or {}).get("classes", ())))
-    everywhere = set().union(*values.values()) - {(known or {}).get("ignore")}
+        values.setdefault(split_of(one.path), set()).update(one.values)
+    everywhere = set().union(*values.values()) - {known.ignore if known else None}
     notes = []
     for split, found in values.items():
-        missing = [str(names.get(value, value)) for value in sorted(everywhere - found)]
+        missing = [_name(value, known) for value in sorted(everywhere - found)]
         if found and missing:
             more = f" and {len(missing) - _FEW:,} more" if len(missing) > _FEW else ""
             notes.append(f"split {split} has no pixel of {', '.join(missing[:_FEW])}{more}")
     return notes
+
+
+def _name(value: int, known: Manifest | None) -> str:
+    name = known.class_name(value) if known else None
+    return str(value) if name is None else name
 
 
 def _same(digests: Sequence[array]) -> list[list[tuple[int, int]]]:

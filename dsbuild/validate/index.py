@@ -2,11 +2,12 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from dsbuild import storage
-from dsbuild.format import manifest, tfrecord
+from dsbuild.format import manifest
+from dsbuild.format.index import index_text
+from dsbuild.format.manifest import Manifest
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import Checked
 
@@ -15,15 +16,14 @@ _UNREAD = (*_DAMAGED, "example", "label")  # and the values of some label
 
 
 def problems(
-    home: str, checked: Sequence[Checked], known: Mapping[str, Any] | None, decoded: bool
+    home: str, checked: Sequence[Checked], known: Manifest | None, decoded: bool
 ) -> Iterator[Problem]:
     """Yield how indexes and lists of label values differ from the files' records.
 
     Of a list the manifest, `known`, tells whether it should be there; `decoded` is whether
     labels were.
     """
-    splits = (known or {}).get("splits", {}).values()
-    digests = {one["name"]: one.get("values") for split in splits for one in split["shards"]}
+    digests = {shard.name: shard.values for shard in known.shards} if known else {}
     names = [os.path.basename(one.path) for one in checked]
     paths = [manifest.index_path(home, name) for name in names]
     paths += [manifest.values_path(home, name) for name in names if digests.get(name)]
@@ -35,8 +35,8 @@ def problems(
         path = manifest.index_path(home, name)
         yield from _index(path, found.get(path), one, known is not None)
         path = manifest.values_path(home, name)
-        if digests.get(name):
-            yield from _values(path, found.get(path), one, digests[name], decoded)
+        if digest := digests.get(name):
+            yield from _values(path, found.get(path), one, digest, decoded)
 
 
 def _index(path: str, data: bytes | None, one: Checked, known: bool) -> Iterator[Problem]:
@@ -45,7 +45,7 @@ def _index(path: str, data: bytes | None, one: Checked, known: bool) -> Iterator
     if data is None:
         if known:
             yield Problem("index", path, "there is no such index; build it again")
-    elif data != tfrecord.index_text(zip(one.offsets, one.sizes, strict=True)).encode():
+    elif data != index_text(zip(one.offsets, one.sizes, strict=True)).encode():
         yield Problem("index", path, f"found other offsets than {one.path} has; build it again")
 
 

@@ -5,8 +5,8 @@ A parser that is told of a feature stops at the first record without it.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from dsbuild.format import scan
 from dsbuild.format.example import Parsed
+from dsbuild.format.folder import split_of
 from dsbuild.format.schema import Schema
 from dsbuild.format.tfrecord import Record
 from dsbuild.validate.problem import Problem
@@ -43,7 +43,7 @@ def problems(checked: Sequence[Checked], schema: Schema) -> Iterator[Problem]:
     splits: dict[str, list[Checked]] = {}
     for one in checked:
         if one.examples:
-            splits.setdefault(scan.split_of(one.path), []).append(one)
+            splits.setdefault(split_of(one.path), []).append(one)
     required = {feature.name for feature in schema.features if feature.required}
     labels = {feature.name for feature in schema.features if feature.role in _LABELS}
     for split, files in splits.items():

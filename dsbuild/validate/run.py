@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ from dsbuild.build import output, recipe
 from dsbuild.build import plan_files as plans
 from dsbuild.engines import Job
 from dsbuild.errors import DataError, PlanError
-from dsbuild.format import manifest, scan
+from dsbuild.format import manifest
+from dsbuild.format.folder import Folder, PathLike
+from dsbuild.format.manifest import Manifest
 from dsbuild.format.schema import Schema, load
 from dsbuild.validate import control, index
 from dsbuild.validate.file import check
@@ -56,7 +58,7 @@ class Validation:
 
 
 def validate(
-    path: str,
+    path: PathLike,
     level: str = "pixels",
     source: str | None = None,
     workers: int = 1,
@@ -73,20 +75,21 @@ def validate(
     """
     if level not in LEVELS:
         raise PlanError(f"--level {level}: expected one of {', '.join(LEVELS)}")
-    whole = storage.is_folder(path)
-    home = scan.home(path)
-    problems, notes = [], []
-    known = _manifest(path, problems) if whole else None
-    schema = _schema(home, problems)
+    folder = Folder.of(path)
+    path, home, whole = folder.path, folder.home, not folder.is_file
+    problems: list[Problem] = []
+    notes: list[str] = []
+    known = _manifest(folder, problems)
+    schema = _schema(folder, problems)
     rules = _rules(home, level, source, known, schema, notes)
-    paths = scan.files(path)
+    paths = folder.files
     look = None
     if level != "frames":
         # Here, before workers are forked: NumPy and Pillow take longer to import than frames to
         # check.
         from dsbuild.validate import cross_file, partial
         from dsbuild.validate.record import look
-    mine = list(control.problems(path, known, notes)) if known is not None else []
+    mine = list(control.problems(folder, known, notes)) if known is not None else []
     tasks = _tasks(home, paths, known if look else None, {one.file for one in mine})
     size = storage.size(paths)
     if level == "frames":
@@ -97,7 +100,7 @@ def validate(
     if known is not None:
         problems += _against_manifest(path, known, checked)
         problems += mine
-        if "files" not in known:
+        if known.files is None:
             problems += _side_files(path, known, notes)
         if level in ("pixels", "source"):
             by_name = {os.path.basename(one.path): one for one in checked}
@@ -131,21 +134,21 @@ def validate(
     )
 
 
-def _manifest(path: str, problems: list[Problem]) -> Mapping[str, Any] | None:
+def _manifest(folder: Folder, problems: list[Problem]) -> Manifest | None:
     try:
-        return manifest.load(path)
+        return folder.manifest
     except DataError as error:
-        name = storage.join(path, manifest.NAME)
+        name = storage.join(folder.path, manifest.NAME)
         problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
         return None
 
 
-def _schema(home: str, problems: list[Problem]) -> Schema:
-    """Return the schema that travels with the data; DeepLab's keys where it is damaged."""
+def _schema(folder: Folder, problems: list[Problem]) -> Schema:
+    """Return the schema that travels with the data; that of DeepLab's records if it is damaged."""
     try:
-        return scan.schema_of(home)
+        return folder.schema
     except DataError as error:
-        name = storage.join(home, manifest.SCHEMA)
+        name = storage.join(folder.home, manifest.SCHEMA)
         problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
         return load("segmentation")
 
@@ -154,7 +157,7 @@ def _rules(
     home: str,
     level: str,
     source: str | None,
-    known: Mapping[str, Any] | None,
+    known: Manifest | None,
     schema: Schema,
     notes: list[str],
 ) -> Rules:
@@ -167,7 +170,7 @@ def _rules(
     if level in ("frames", "records"):
         return Rules(level, schema, True)
     try:
-        made = recipe.load(known["recipe"])
+        made = recipe.load(known.recipe)
     except (DataError, PlanError) as error:
         if level == "source":
             raise
@@ -177,17 +180,17 @@ def _rules(
     if any(one.extra.of == "alpha" for one in chosen) and level == "pixels":
         notes.append("alpha and trimap are made of their source, and were not computed again")
     again = tuple(one for one in chosen if one.extra.of in ("image", "label"))
-    expected = Expected(len(known["classes"]), known.get("ignore"), again)
+    expected = Expected(len(known.classes), known.ignore, again)
     roots = (made.layout.find(source), made) if level == "source" else None
     return Rules(level, schema, True, expected, roots)
 
 
 def _tasks(
-    home: str, paths: Sequence[str], known: Mapping[str, Any] | None, changed: Collection[str]
+    home: str, paths: Sequence[str], known: Manifest | None, changed: Collection[str]
 ) -> list[Task]:
     """Return the files with the places of their plans, of plan files that are not `changed`."""
     places = {}
-    for split in (known or {}).get("splits", {}):
+    for split in known.splits if known else ():
         path = plans.path(home, split)
         there = path not in changed and storage.stamp(path)
         found = list(plans.places(path)) if there else []
@@ -195,32 +198,30 @@ def _tasks(
     return [Task(path, home, places.get(os.path.basename(path))) for path in paths]
 
 
-def _against_manifest(
-    path: str, known: Mapping[str, Any], checked: Sequence[Checked]
-) -> list[Problem]:
+def _against_manifest(path: str, known: Manifest, checked: Sequence[Checked]) -> list[Problem]:
     """Return missing and extra shards, and those of other records or bytes than were written."""
-    listed = {s["name"]: s for split in known["splits"].values() for s in split["shards"]}
+    listed = {shard.name: shard for shard in known.shards}
     found = {os.path.basename(one.path): one for one in checked}
     problems = []
     for name, shard in listed.items():
         full = storage.join(path, name)
         one = found.get(name)
         if one is None:
-            twins = [n for n, other in found.items() if other.sha256 == shard["sha256"]]
+            twins = [n for n, other in found.items() if other.sha256 == shard.sha256]
             twins = [name for name in twins if name not in listed]
             text = f"; {twins[0]} has its bytes: rename it" if twins else "; build it again"
             problems.append(Problem("missing", full, f"the manifest lists this shard{text}"))
             continue
-        if one.records != shard["records"]:
-            text = f"found {one.records:,} whole records, expected {shard['records']:,}"
+        if one.records != shard.records:
+            text = f"found {one.records:,} whole records, expected {shard.records:,}"
             problems.append(Problem("count", full, f"{text} by the manifest; build it again"))
-        changed = one.bytes != shard["bytes"] or (one.sha256 or shard["sha256"]) != shard["sha256"]
+        changed = one.bytes != shard.bytes or (one.sha256 or shard.sha256) != shard.sha256
         if changed:
             text = f"found {one.bytes:,} bytes of another content than the manifest says, expected"
-            problems.append(Problem("changed", full, f"{text} {shard['bytes']:,}; build it again"))
+            problems.append(Problem("changed", full, f"{text} {shard.bytes:,}; build it again"))
     for name, one in found.items():
         if name not in listed:
-            twins = [n for n, shard in listed.items() if one.sha256 == shard["sha256"]]
+            twins = [n for n, shard in listed.items() if one.sha256 == shard.sha256]
             text = f" (its bytes are those of {twins[0]})" if twins and one.sha256 else ""
             problems.append(
                 Problem("extra", one.path, f"the manifest does not list it{text}; move it away")
@@ -228,13 +229,13 @@ def _against_manifest(
     return problems
 
 
-def _side_files(path: str, known: Mapping[str, Any], notes: list[str]) -> list[Problem]:
+def _side_files(path: str, known: Manifest, notes: list[str]) -> list[Problem]:
     """Return the files beside the manifest that are missing, or not as they were written."""
     try:
-        if known.get("dsbuild") != __version__:
-            raise PlanError(f"dsbuild {known.get('dsbuild')} wrote the folder")
-        made = recipe.load(known["recipe"])
-        unlike = output.unlike(path, output.side_files(path, made, known))
+        if known.version != __version__:
+            raise PlanError(f"dsbuild {known.version} wrote the folder")
+        made = recipe.load(known.recipe)
+        unlike = output.unlike(path, output.side_files(path, made, known.document))
     except (DataError, PlanError) as error:
         notes.append(f"files beside the shards were not compared: {error}")
         return []

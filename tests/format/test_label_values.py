@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dsbuild
-from dsbuild import storage
+from dsbuild import images, storage
 from dsbuild.build import parts, tasks
 from dsbuild.build.audit import audit
 from dsbuild.build.image_policy import Policy
@@ -24,9 +24,10 @@ from dsbuild.engines import Job
 from dsbuild.errors import PlanError, SampleError, ShardError
 from dsbuild.format import example as wire
 from dsbuild.format import label_values, manifest, tfrecord
+from dsbuild.format.index import index_text
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
-from dsbuild.reader import records
+from dsbuild.reader import classes, records
 from dsbuild.validate.run import validate
 from tests.support import fakes
 from tests.support.drawn import DRAWN
@@ -37,7 +38,7 @@ from tests.support.runs import content, make, requested
 def fresh():
     """Nothing that an earlier test decoded is known."""
     records._index.cache_clear()
-    label_values._decoded.cache_clear()
+    classes._decoded.cache_clear()
 
 
 def values_of(sample):
@@ -355,7 +356,7 @@ def test_presence_of_every_class(built):
 
 def test_no_label_is_decoded(built, monkeypatch):
     expected = keys_with(built, None, [4])
-    monkeypatch.setattr(label_values.images, "plane", None)
+    monkeypatch.setattr(images, "plane", None)
     monkeypatch.setattr(tfrecord, "at", None)
     data = dsbuild.open(built, classes=[4])
     monkeypatch.undo()
@@ -414,7 +415,7 @@ def test_shards_that_others_wrote(tmp_path):
             with pytest.warns(UserWarning, match=r"\.tfrecord(?: and 1 more)?: found no list"):
                 data = dsbuild.open(out, split, classes=wanted)
             assert keys(data) == expected
-    assert label_values._decoded.cache_info().misses == 2  # each file once
+    assert classes._decoded.cache_info().misses == 2  # each file once
     with pytest.warns(UserWarning, match="found no list"):
         assert dsbuild.open(out).presence().shape == (299, 256)
     with pytest.raises(PlanError, match="class 'person': no manifest has names here"):
@@ -476,7 +477,7 @@ def test_a_file_that_changed_is_decoded_again(built, monkeypatch):
             values.pop("image/segmentation/class/format")
             writer.write(wire.serialize(values))
     pathlib.Path(manifest.index_path(built, os.path.basename(path))).write_text(
-        tfrecord.index_text(writer.index)
+        index_text(writer.index)
     )
     with pytest.warns(UserWarning, match="found no list"):
         assert len(dsbuild.open(path).having([0])) == 0
@@ -493,7 +494,7 @@ def test_a_label_that_cannot_be_decoded_is_named(built):
             values["image/segmentation/class/encoded"] = [b"no image"]
             writer.write(wire.serialize(values))
     pathlib.Path(manifest.index_path(built, os.path.basename(path))).write_text(
-        tfrecord.index_text(writer.index)
+        index_text(writer.index)
     )
     with (
         pytest.warns(UserWarning, match="found no list"),

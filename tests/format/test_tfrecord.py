@@ -8,7 +8,9 @@ import zlib
 import pytest
 
 from dsbuild.errors import ShardError, StorageError
-from dsbuild.format import scan, tfrecord
+from dsbuild.format import tfrecord
+from dsbuild.format.folder import Folder
+from dsbuild.format.index import index_text
 
 # crc32c test vectors of RFC 3720, appendix B.4, and one record that TensorFlow wrote.
 VECTORS = [
@@ -54,7 +56,7 @@ def test_writer_keeps_index_size_and_hash(tmp_path):
     data = (tmp_path / "a").read_bytes()
     assert writer.size == len(data)
     assert writer.sha256.hexdigest() == hashlib.sha256(data).hexdigest()
-    assert tfrecord.index_text(writer.index) == "0 19\n19 16\n35 21\n"
+    assert index_text(writer.index) == "0 19\n19 16\n35 21\n"
     assert [(r.number, r.offset, r.data) for r in tfrecord.read(str(tmp_path / "a"))] == [
         (0, 0, b"abc"),
         (1, 19, b""),
@@ -146,7 +148,7 @@ def test_what_is_compressed_is_called_so_and_its_remedy_works(name, tmp_path):
         list(tfrecord.read(str(path)))
     with pytest.raises(ShardError, match=f"{name}-compressed"):
         tfrecord.walk(str(path))
-    assert scan.files(str(tmp_path)) == [str(path)]
+    assert Folder(str(tmp_path)).files == (str(path),)
     command = str(error.value).split("decompress it: ")[1]
     other = tmp_path / "train.tfrecord"
     command = command.replace("FILE", str(path)).replace("OTHER", str(other))

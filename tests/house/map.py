@@ -25,8 +25,8 @@ WINGS = {
     4: ["extras", "layouts"],
     3: ["format"],
     2: ["engines"],
-    1: ["images", "storage"],
-    0: ["errors", "fields"],
+    1: ["fields", "images", "storage"],
+    0: ["errors"],
 }
 FLOOR = {wing: floor for floor, wings in WINGS.items() for wing in wings}
 

@@ -16,8 +16,8 @@ import dsbuild
 from dsbuild.cli import main
 from dsbuild.errors import DsbuildError, LayoutError, PlanError, SampleError, ShardError
 from dsbuild.layouts import LAYOUTS
-from tests.conftest import content
 from tests.support import fakes
+from tests.support.runs import content
 
 
 def printed(run, *arguments):

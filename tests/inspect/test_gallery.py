@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pty
+import random
 import subprocess
 import sys
 
@@ -12,12 +13,13 @@ import pytest
 from PIL import Image
 
 from dsbuild.errors import PlanError, StorageError
-from dsbuild.format import catalog, example, manifest, tfrecord
-from dsbuild.format.catalog import Row
+from dsbuild.format import example, features, manifest, tfrecord
+from dsbuild.format.folder import Folder
 from dsbuild.images import colour
-from dsbuild.inspect import gallery, terminal
+from dsbuild.inspect import catalog, gallery, terminal
+from dsbuild.inspect.catalog import Row
 from dsbuild.layouts.voc import Voc
-from tests.support import fakes
+from tests.support import fakes, reads
 from tests.support.runs import counts
 
 
@@ -179,12 +181,12 @@ def test_find_a_class():
 
 
 def test_pictures_are_the_sources(built, voc):
-    names = catalog.names_of(built)
+    names = Folder(built).names
     read = tfrecord.read(os.path.join(built, "val-00000-of-00002.tfrecord"))
     for record in read:
         values = example.parse(record.data)
         seen = gallery.pictures(values, names)
-        key = catalog.key(values, names)
+        key = features.key(values, names)
         with Image.open(f"{voc}/JPEGImages/{key}.jpg") as image:
             assert np.array_equal(seen.image, np.asarray(image))
         with Image.open(f"{voc}/SegmentationClass/{key}.png") as image:
@@ -202,14 +204,14 @@ def test_forms_of_an_extra_look_alike(voc, tmp_path, run):
         run("voc", voc, out, "--split", "val", "--extra", f"laplacian:{form}", "--quiet")
         (path,) = pathlib.Path(out).glob("*.tfrecord")
         record = next(iter(tfrecord.read(str(path))))
-        names = catalog.names_of(out)
+        names = Folder(out).names
         planes.append(gallery.pictures(example.parse(record.data), names).extras["laplacian"])
     assert np.array_equal(planes[0], planes[1])
     assert np.array_equal(planes[0], planes[2])
 
 
 def test_what_cannot_be_decoded_is_a_problem():
-    names = catalog.names_of("nowhere")
+    names = Folder("nowhere").names
     values = {"image/encoded": [b"no image"], "image/segmentation/class/encoded": [b""]}
     seen = gallery.pictures(values, names)
     assert (seen.image, seen.plane, len(seen.problems)) == (None, None, 2)
@@ -394,3 +396,28 @@ def test_matting_and_classes(tmp_path, run):
     run("classes", fakes.classes(tmp_path), tmp_path / "classes", "--quiet")
     run("inspect", tmp_path / "classes", "--record", 0, "--save", tmp_path / "other")
     assert len(list((tmp_path / "other").iterdir())) == 1
+
+
+def test_a_shard_is_opened_once_for_all_its_records(built):
+    rows = catalog.take(built, counts(built), None, 0, 1, True).rows
+    names = {row.file for row in rows}
+    mixed = random.Random(0).sample(rows, len(rows))
+    with reads.counted() as files:
+        cards = gallery.cards(built, mixed, gallery.colours(built), 1, True)
+    assert [(one["file"], one["record"]) for one in cards] == [
+        (row.file, row.number) for row in mixed
+    ]
+    assert {name: files[name] for name in names} == dict.fromkeys(names, 1)
+    with reads.counted() as files:
+        found = catalog.at(built, [(row.file, row.number, row.offset) for row in mixed])
+    assert found == mixed
+    assert {name: files[name] for name in names} == dict.fromkeys(names, 1)
+
+
+def test_records_of_a_file_that_is_gone_are_problems_of_their_own(built):
+    rows = catalog.take(built, counts(built), None, 0, 1, True).rows
+    os.remove(f"{built}/{rows[0].file}")
+    cards = gallery.cards(built, rows, gallery.colours(built), 1, True)
+    for row, card in zip(rows, cards, strict=True):
+        assert (row.file == rows[0].file) == bool(card["problems"])
+        assert (card["image"] is None) == bool(card["problems"])

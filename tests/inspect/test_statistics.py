@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dsbuild.build import output
-from dsbuild.format import catalog, example, manifest, scan, tfrecord
+from dsbuild.format import example, manifest, tfrecord
+from dsbuild.format.folder import Folder
 from dsbuild.images import hashing
-from dsbuild.inspect import chunks, counts, duplicates, statistics
+from dsbuild.inspect import catalog, chunks, counts, duplicates, statistics
 from dsbuild.inspect.html import sections
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
@@ -94,9 +95,9 @@ def test_workers_make_no_difference(built):
 @functools.cache
 def parts(folder):
     """Return what each record of some files adds, a few of them damaged."""
-    names = catalog.names_of(folder)
+    names = Folder(folder).names
     found = []
-    for path in scan.files(folder):
+    for path in Folder(folder).files:
         for record in tfrecord.read(path):
             data = record.data[: 100 if record.number == 3 else None]
             file = os.path.basename(path)
@@ -106,7 +107,7 @@ def parts(folder):
 
 @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 18), max_size=6))
 def test_any_division_and_order_gives_the_same(shared_build, mixed, cuts):
-    known = manifest.load(shared_build)
+    known = Folder(shared_build).manifest
     whole = parts(shared_build)
     document = statistics.document(counts.total(whole), shared_build, known)
     assert len(document["unreadable"]) == 2
@@ -127,7 +128,7 @@ def shared_build(tmp_path_factory):
 
 
 def test_what_cannot_be_read_is_named(built, run):
-    first, second = sorted(scan.files(built))[:2]
+    first, second = sorted(Folder(built).files)[:2]
     invert_byte(first, record=1, at=40)
     name = os.path.basename(second)
     offset = manifest.offsets(built, name)[4]
@@ -145,7 +146,7 @@ def test_what_cannot_be_read_is_named(built, run):
 
 
 def test_a_shard_that_is_missing_is_named(built, run):
-    path = scan.files(built)[-1]
+    path = Folder(built).files[-1]
     os.remove(path)
     found = statistics.statistics(built, local)
     text = "the manifest lists this shard, and it is missing"
@@ -163,7 +164,7 @@ def test_what_the_manifest_does_not_list_is_counted_and_not_kept(built, run):
 
 
 def test_a_damaged_length_costs_one_record(built):
-    path = scan.files(built)[0]
+    path = Folder(built).files[0]
     invert_byte(path, record=1, at=2)
     found = statistics.statistics(built, local)
     assert [fault["record"] for fault in found["unreadable"]] == [1]
@@ -173,7 +174,7 @@ def test_a_damaged_length_costs_one_record(built):
 @pytest.mark.parametrize("offsets", [[0], [5], [0, 0, 9], [0, 7, 9, 11, 13]])
 def test_a_wrong_index_loses_nothing_in_silence(built, offsets):
     whole = statistics.statistics(built, local)
-    path = scan.files(built)[0]
+    path = Folder(built).files[0]
     lines = "".join(f"{offset} 1\n" for offset in offsets)
     with open(manifest.index_path(built, os.path.basename(path)), "w") as file:
         file.write(lines)
@@ -195,7 +196,7 @@ def png(pixels):
 
 
 def test_a_file_of_others(tmp_path, run):
-    names = catalog.names_of(str(tmp_path))
+    names = Folder(str(tmp_path)).names
     image, label = names["image"][0], names["label"][0]
     plane = png(np.array([[0, 1], [1, 7]], np.uint8))
     path = tmp_path / "some.tfrecord"
@@ -346,7 +347,7 @@ def test_inspect_shows_what_is_kept(voc, built, run, tmp_path):
     document = json.loads(run("inspect", built, "--json").stdout)
     assert document["statistics"] == json.loads(run("statistics", built, "--json").stdout)
     assert run("validate", built).exit_code == 0
-    assert len(scan.files(built)) == 4
+    assert len(Folder(built).files) == 4
     again = run(
         "voc", voc, built, "--split", "train", "--split", "val", "--limit", 5, "--overwrite"
     )

@@ -12,7 +12,8 @@ from PIL import Image
 from dsbuild import interop
 from dsbuild.build.recipe import Recipe
 from dsbuild.format import example as wire
-from dsbuild.format import receipts, scan, schema, tfrecord
+from dsbuild.format import receipts, schema, tfrecord
+from dsbuild.format.folder import Folder
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
@@ -211,7 +212,7 @@ def test_tfds_opens_a_folder_with_an_unlabelled_split(voc, out):
     fakes.write_list(voc, "test", ["a", "b"])
     make(voc, out)
     assert set(tfds.builder_from_directory(out).info.splits) == {"train", "val", "trainval"}
-    found = scan.schema_of(out)
+    found = Folder(out).schema
     assert not found["label"].required
     (record, _) = tfrecord.read(f"{out}/test-00000-of-00001.tfrecord")
     assert "image/segmentation/class/encoded" not in wire.parse(record.data)

@@ -10,7 +10,8 @@ import pytest
 
 from dsbuild.engines import Job
 from dsbuild.errors import DsbuildError, StorageError
-from dsbuild.format import manifest, scan
+from dsbuild.format import manifest
+from dsbuild.format.folder import Folder
 from tests.support.damage import invert_byte
 from tests.support.runs import make
 
@@ -31,7 +32,7 @@ def built(voc, out):
 @pytest.fixture
 def damaged(built):
     """A build with a damaged record, a cut file, a missing one, and one of unknown name."""
-    first, second, third, fourth = scan.files(built)
+    first, second, third, fourth = Folder(built).files
     invert_byte(first, record=1, at=60)
     os.truncate(second, manifest.offsets(built, os.path.basename(second))[4] + 9)
     os.remove(third)

@@ -19,7 +19,7 @@ from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
 from dsbuild.reader.tf import dataset
-from tests.support import fakes, stores
+from tests.support import fakes, reads, stores
 from tests.support.drawn import DRAWN
 from tests.support.runs import make
 
@@ -43,6 +43,12 @@ def names(samples):
 
 def keys(path, split=None):
     return [sample.key for sample in dsbuild.open(path, split)]
+
+
+def test_control_files_are_read_once(built):
+    with reads.once() as opened:
+        dsbuild.tf_dataset(built, "train", classes=["person"], extras=["laplacian"], repeat=None)
+    assert opened["manifest.json"] == opened["schema.json"] == 1
 
 
 def test_pixels_are_those_of_the_sources(voc, built):

@@ -11,7 +11,7 @@ import pytest
 import dsbuild
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.reader.records import index
-from tests.support import fakes
+from tests.support import fakes, reads
 from tests.support.runs import make
 
 torch = pytest.importorskip("torch")
@@ -47,6 +47,14 @@ def keys(data, batch=4, **asked):
 
 def stored(built, split="train"):
     return [sample.key for sample in dsbuild.open(built, split)]
+
+
+@pytest.mark.parametrize("iterable", [False, True])
+def test_control_files_are_read_once(built, iterable):
+    with reads.once() as opened:
+        data = dsbuild.torch_dataset(built, "train", classes=[0], iterable=iterable)
+        next(iter(data))
+    assert opened["manifest.json"] == opened["schema.json"] == 1
 
 
 def test_numbers(built):

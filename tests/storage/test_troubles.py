@@ -46,7 +46,11 @@ REGION = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>"
         (f"{CONNECT}, ConnectionRefused", "IF_REACHED", "nothing listens at acc.blob.core"),
         (f"{CONNECT}, kind: TimedOut", "IF_REACHED", "acc.blob.core.windows.net takes no conn"),
         ('"dns error"', "IF_REACHED", "there is no host acc.blob.core.windows.net"),
-        ("InvalidMessage(\n InvalidContentType", "IF_REACHED", "speaks http:// instead of https://"),
+        (
+            "InvalidMessage(\n InvalidContentType",
+            "IF_REACHED",
+            "speaks http:// instead of https://",
+        ),
         ("hyper::Error(\n Parse(\n Version", "IF_REACHED", "speaks http:// instead of https://"),
         ("invalid peer certificate: UnknownIssuer", "NEVER", "windows.net is not trusted"),
         ("anything", "NEVER", "it failed (ValueError)"),

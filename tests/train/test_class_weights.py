@@ -7,19 +7,20 @@ import pytest
 
 from dsbuild import reader
 from dsbuild.errors import TrainError
-from dsbuild.format import manifest
 from dsbuild.format.class_weights import weights
+from dsbuild.format.folder import Folder
+from dsbuild.format.manifest import Manifest
 from dsbuild.layouts.classes import Classes
 from dsbuild.train.fit.class_weights import class_weights
 from tests.support import fakes
 from tests.support.runs import make
 
-KNOWN = {"classes": ["background", "cat", "dog, big"], "splits": {}}
+KNOWN = Manifest("", "", ("background", "cat", "dog, big"), None, {}, {}, {}, None, {})
 
 
 def test_the_weights_of_a_build_are_those_of_its_manifest(voc, out):
     made = make(voc, out, extras=("weights",)).manifest["splits"]
-    known = manifest.load(out)
+    known = Folder(out).manifest
     assert class_weights("none", known) is None
     assert class_weights("none") is None
     for name, key in (("median", "median_frequency"), ("effective", "effective_number")):
@@ -34,10 +35,10 @@ def test_the_weights_of_a_build_are_those_of_its_manifest(voc, out):
 @pytest.mark.parametrize("name", ["median", "effective"])
 def test_weights_are_of_all_that_is_trained_on(voc, out, name):
     made = make(voc, out, extras=("weights",)).manifest
-    known, key = manifest.load(out), f"{name}_{'frequency' if name == 'median' else 'number'}"
+    known, key = Folder(out).manifest, f"{name}_{'frequency' if name == 'median' else 'number'}"
     for split in ("train+val", "val[:2]+train", "train[1:4]", "train[:]"):
         samples = reader.open(out, split)
-        pixels, around, images = np.zeros((3, len(known["classes"])), int)
+        pixels, around, images = np.zeros((3, len(known.classes)), int)
         for sample in samples:
             there = np.bincount(sample.label[sample.label != 255], minlength=len(pixels))
             pixels += there
@@ -53,7 +54,7 @@ def test_weights_are_of_all_that_is_trained_on(voc, out, name):
 @pytest.mark.parametrize("name", ["median", "effective"])
 def test_weights_of_classes_of_images_are_counted_alike(tmp_path, out, name):
     make(fakes.classes(tmp_path), out, layout=Classes(), extras=("weights",))
-    known = manifest.load(out)
+    known = Folder(out).manifest
     whole, counted = (
         class_weights(name, known, split, reader.open(out, split))
         for split in ("train", "train[:]")
@@ -64,7 +65,7 @@ def test_weights_of_classes_of_images_are_counted_alike(tmp_path, out, name):
 def test_a_build_without_weights_says_how_to_have_them(voc, out):
     make(voc, out)
     with pytest.raises(TrainError, match=r"none of split train .* --extra weights"):
-        class_weights("median", manifest.load(out))
+        class_weights("median", Folder(out).manifest)
 
 
 @pytest.mark.parametrize(

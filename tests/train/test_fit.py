@@ -27,7 +27,7 @@ from dsbuild.train.metrics.confusion import Confusion
 from dsbuild.train.metrics.evaluate import Scores, measure
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.settings import Settings
-from tests.support import fakes
+from tests.support import fakes, reads
 from tests.support.backends import fresh, on_torch
 
 QUICK = {
@@ -77,7 +77,9 @@ def whole(shapes, tmp_path_factory):
     asked = quick(schedule="plateau", plateau=3, patience=5, ema=0.9, hard_share=0.5, hard_steps=4)
     run = str(tmp_path_factory.mktemp("whole") / "run")
     lines = []
-    return asked, run, fit.train(shapes, run, asked, talk=lines.append), lines
+    with reads.once():
+        found = fit.train(shapes, run, asked, talk=lines.append)
+    return asked, run, found, lines
 
 
 def test_a_run_holds_what_it_was_and_what_came_of_it(shapes, whole):

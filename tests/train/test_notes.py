@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from dsbuild.errors import TrainError
+from dsbuild.format.manifest import Counted, Split
 from dsbuild.train.dataset import Facts
 from dsbuild.train.fit import notes
 from dsbuild.train.metrics.confusion import Confusion
@@ -10,7 +11,9 @@ KNOWN = Facts("segmentation", ("ground", "disc", "box"), 255, {}, "")
 
 
 def entry(*images):
-    return {"records": 9, "classes": [{"name": "", "images": count} for count in images]}
+    """Return a split of 9 records in which each class has so many images; not counted without."""
+    classes = tuple(map(Counted, images)) or None
+    return Split("", 9, 0, 0, 0, (), (), None, classes, None, {}, None, ())
 
 
 def test_classes_that_no_image_has_are_named():
@@ -23,7 +26,7 @@ def test_classes_that_no_image_has_are_named():
         assert notes.absent(split, KNOWN, entries) == expected
     with pytest.raises(TrainError, match="split 'test': found no label of any class"):
         notes.absent("test", KNOWN, entries)
-    assert not notes.absent("bare", KNOWN, {"bare": {"records": 9}})
+    assert not notes.absent("bare", KNOWN, {"bare": entry()})
 
 
 def test_many_classes_are_counted():

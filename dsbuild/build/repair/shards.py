@@ -11,9 +11,10 @@ from dsbuild.build.plan import ShardPlan
 from dsbuild.build.repair.known import Known
 from dsbuild.build.run import write_shards
 from dsbuild.build.shard import holds
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Job, cores
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format import example, label_values, manifest, receipts, tfrecord
+from dsbuild.format.index import index_text
 from dsbuild.format.receipts import ShardReceipt
 
 Note = Callable[[str], None]
@@ -75,12 +76,12 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
     made = {}
     try:
         if not state.index:
-            index = tfrecord.index_text(tfrecord.walk(path)).encode()
+            index = index_text(tfrecord.walk(path)).encode()
             made[manifest.index_path(known.out, name)] = (index, receipt.index)
         if not state.values:
             schema = known.recipe.schema
             labels = [schema[role].name for role in ("label", "class") if role in schema.roles]
-            lines = label_values.lines(path, labels)
+            lines = label_values.lines(path, labels, cores())
             made[manifest.values_path(known.out, name)] = (lines, receipt.values)
     except DataError:
         return None

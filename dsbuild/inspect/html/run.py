@@ -13,9 +13,9 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.errors import StorageError
-from dsbuild.format import catalog
-from dsbuild.format.catalog import Census
-from dsbuild.inspect import gallery
+from dsbuild.format.folder import Folder, PathLike
+from dsbuild.inspect import catalog, gallery
+from dsbuild.inspect.catalog import Census
 from dsbuild.inspect.html import sections, svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import Problem
@@ -109,7 +109,7 @@ def _file(name: str) -> str:
 
 
 def make(
-    path: str,
+    path: PathLike,
     document: Mapping[str, Any],
     *,
     samples: int,
@@ -124,23 +124,24 @@ def make(
     `how` and the class `name` choose the gallery as `gallery.choose` has it; for a class
     all records are read, otherwise a sample. By `problems` all are validated.
     """
+    folder = Folder.of(path)
     counts = {
         shard["name"]: shard["records"]
         for split in document["splits"].values()
         for shard in split["shards"]
     }
     most = _SAMPLE if how in ("any", "problems") else None
-    taken = catalog.take(path, counts, max(most, samples) if most else None, seed, workers, quiet)
-    checked = validate(path, workers=workers, quiet=quiet) if how == "problems" else None
+    taken = catalog.take(folder, counts, max(most, samples) if most else None, seed, workers, quiet)
+    checked = validate(folder, workers=workers, quiet=quiet) if how == "problems" else None
     faulty = gallery.faulty(checked.problems if checked else ())
     if checked:
-        chosen = catalog.at(path, gallery.varied(faulty, samples))
+        chosen = catalog.at(folder, gallery.varied(faulty, samples))
     else:
-        classes = gallery.known(path).get("classes", ())
-        value = gallery.find(name, classes, taken.rows) if how != "any" else -1
+        known = folder.surrounding.classes
+        value = gallery.find(name, known, taken.rows) if how != "any" else -1
         chosen = gallery.choose(taken.rows, samples, seed, how, value)
-    colours = gallery.colours(path)
-    cards = gallery.cards(path, chosen, colours, workers, quiet)
+    colours = gallery.colours(folder)
+    cards = gallery.cards(folder, chosen, colours, workers, quiet)
     for row, card in zip(chosen, cards, strict=True):
         found = faulty.get((row.file, row.number, row.offset), ())
         card["problems"] = _captions(found, card["problems"])

@@ -5,8 +5,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dsbuild.format.catalog import Census
+from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect import tables
+from dsbuild.inspect.catalog import Census
 from dsbuild.inspect.html import svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import KINDS, Problem
@@ -48,13 +49,11 @@ def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]
         ("size", tables.size(sum(entry["bytes"] for entry in entries.values()))),
         ("shards", f"{shards:,}"),
     ]
-    classes = {
-        row["value"] for rows in splits.values() for row in rows if row["name"] != tables.IGNORE
-    }
+    classes = {row["value"] for rows in splits.values() for row in rows if row["name"] != IGNORE}
     if classes:
         tiles.append(("classes", f"{len(classes):,}"))
     for name, rows in splits.items():
-        ignored = [row for row in rows if row["name"] == tables.IGNORE and "pixels" in row]
+        ignored = [row for row in rows if row["name"] == IGNORE and "pixels" in row]
         for row in ignored:
             whole = sum(other["pixels"] for other in rows)
             tiles.append((f"ignored in {name}", tables.share(row["pixels"], whole)))
@@ -194,7 +193,7 @@ def together(
     for row in census.rows if counted is None else ():
         if row.plane:
             pairs.update(itertools.product(row.counts, repeat=2))
-    kept = [value for value in names if pairs[value, value] and names[value] != tables.IGNORE]
+    kept = [value for value in names if pairs[value, value] and names[value] != IGNORE]
     if len(kept) < 2:
         return ""
     note = _note(census, seed) if counted is None else ""

@@ -18,8 +18,9 @@ from typing import Any
 from dsbuild import storage
 from dsbuild.engines import Advance, Job
 from dsbuild.errors import DataError, PlanError, StorageError
-from dsbuild.format import manifest, scan, tfrecord
-from dsbuild.format.documents import fits_values
+from dsbuild.format import manifest, tfrecord
+from dsbuild.format.folder import Folder
+from dsbuild.format.manifest import Manifest
 from dsbuild.interop.export import array_record, parquet, webdataset
 from dsbuild.interop.export.sample import Keys, Sample, sample
 
@@ -109,19 +110,17 @@ def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[S
 
     If names need the images' extension and no manifest has their formats, records are read.
     """
-    folder = scan.home(path)
-    document = manifest.load(folder) or {}
-    own = scan.schema_of(folder)
-    names = Keys(own["image"].name, own["key"].name, scan.labels_of(folder))
-    sources = scan.files(path)
+    folder = Folder.of(path)
+    own, known, sources = folder.schema, folder.surrounding.manifest, folder.files
+    names = Keys(own["image"].name, own["key"].name, folder.labels)
     label = None if target == "array_record" else _label(sources, names)
     used = {names.image, names.key, *names.labels}
-    known = storage.stamp(storage.join(folder, manifest.SCHEMA)) is not None
-    rest = [one for one in own.features if one.name not in used and (known or one.required)]
+    told = folder.schema_bytes is not None
+    rest = [one for one in own.features if one.name not in used and (told or one.required)]
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
     image = None
     if target == "webdataset":
-        formats = _formats(document) or _looked_up(sources, names, workers, quiet)
+        formats = _formats(known) or _looked_up(sources, names, workers, quiet)
         image = max(sorted(formats), key=formats.__getitem__, default=None)
     return [
         Shard(
@@ -131,23 +130,22 @@ def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[S
             keys=names,
             rest=tuple(columns.items()),
             label=label,
-            classes=tuple(document.get("classes", ())) if label == "class" else (),
+            classes=known.classes if known and label == "class" else (),
             image=image,
         )
         for source in sources
     ]
 
 
-def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
+def _formats(known: Manifest | None) -> Mapping[str, int]:
     """Return extension -> number of images by a manifest; nothing if it does not say."""
     found: collections.Counter[str] = collections.Counter()
-    for split in document.get("splits", {}).values():
-        counts = split.get("formats")
-        if not fits_values(counts, int) or sum(counts.values()) != split["records"]:
+    for split in known.splits.values() if known else ():
+        if split.formats is None or sum(split.formats.values()) != split.records:
             return {}
-        found.update(counts)
-    known = {"jpeg": "jpg", "png": "png"}
-    return {known[name]: found[name] for name in found} if set(found) <= set(known) else {}
+        found.update(split.formats)
+    endings = {"jpeg": "jpg", "png": "png"}
+    return {endings[name]: found[name] for name in found} if set(found) <= set(endings) else {}
 
 
 def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -> Mapping[str, int]:

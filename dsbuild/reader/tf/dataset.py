@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from dsbuild.errors import PlanError
+from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import reader
 from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
@@ -20,7 +21,7 @@ from dsbuild.reader.tf.source import Source
 
 
 def tf_dataset(
-    path: str,
+    path: PathLike,
     split: str | None = None,
     *,
     classes: Iterable[str | int] | None = None,
@@ -58,12 +59,13 @@ def tf_dataset(
     memory, or in a folder of files; orders are the same with it. `parallel` samples are decoded
     at once, as many as TensorFlow finds good without it, and come in order where `deterministic`.
     """
-    data = reader.open(path, split, classes=classes, extras=extras)
+    folder = Folder.of(path)
+    data = reader.open(folder, split, classes=classes, extras=extras)
     if not 0 <= index < count:
         raise PlanError(f"found share {index} of {count}, expected 0 and up")
     if not len(data):
-        raise PlanError(f"{path}: found no sample in {split!r}; name a part that has some")
-    structure = Structure.of(data, path, as_supervised)
+        raise PlanError(f"{folder.path}: found no sample in {split!r}; name a part that has some")
+    structure = Structure.of(data, as_supervised)
     source = Source(data.records, data.picks)
 
     def load(number: tf.Tensor) -> Any:

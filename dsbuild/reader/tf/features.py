@@ -11,7 +11,7 @@ import tensorflow as tf
 from dsbuild import images
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS, OFFSET, Chosen
-from dsbuild.format import manifest, scan
+from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
 
@@ -51,12 +51,12 @@ class Structure:
     trusted: bool
 
     @classmethod
-    def of(cls, data: Reader, path: str, pair: bool) -> "Structure":
+    def of(cls, data: Reader, pair: bool) -> "Structure":
         """Return the structure of a reader's samples, as its first one has it.
 
         Raises PlanError where other splits have labels, or have none.
         """
-        first = data[0]
+        path, first = data.folder.path, data[0]
         names = {role: first.name(role) for role in first}
         label = next((role for role in ("label", "class") if role in names), "")
         for split, sample in _firsts(data).items():
@@ -83,7 +83,13 @@ class Structure:
         if pair and not label:
             raise PlanError(f"{path}: found no label in record {first.key!r}, expected pairs")
         return cls(
-            names, label, stored, computed, _size(path), pair, manifest.load(path) is not None
+            names,
+            label,
+            stored,
+            computed,
+            _size(data.folder),
+            pair,
+            data.folder.manifest is not None,
         )
 
     @property
@@ -115,16 +121,17 @@ class Structure:
 def _firsts(data: Reader) -> dict[str, Sample]:
     """Return the first sample of each split."""
     starts = np.cumsum((0, *data.blocks[:-1])).tolist()
-    splits = [scan.split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
+    splits = [split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
     firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
     return {split: data[start] for split, start in firsts.items()}
 
 
-def _size(path: str) -> tuple[int | None, int | None]:
-    """Return height and width of a folder's images, None where they differ or are not known."""
-    entries = ((manifest.load(path) or {}).get("splits") or {}).values()
-    spans = [[end for one in entries for end in one[side]] for side in ("heights", "widths")]
-    height, width = (span[0] if len(set(span)) == 1 else None for span in spans)
+def _size(folder: Folder) -> tuple[int | None, int | None]:
+    """Return height and width of a folder's images, None if they differ or are not known."""
+    splits = folder.manifest.splits.values() if folder.manifest else ()
+    heights = {end for split in splits for end in split.heights}
+    widths = {end for split in splits for end in split.widths}
+    height, width = (side.pop() if len(side) == 1 else None for side in (heights, widths))
     return height, width
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.format.folder import PathLike
 from dsbuild.reader import reader
 
 try:
@@ -20,7 +21,7 @@ __all__ = ["Element", "Samples", "Stream", "pad", "torch_dataset"]
 
 
 def torch_dataset(
-    path: str,
+    path: PathLike,
     split: str | None = None,
     *,
     iterable: bool = False,

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dsbuild import reader
 from dsbuild.errors import PlanError, TrainError
+from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
 from dsbuild.reader.tf import dataset
 from dsbuild.reader.tf.augment import Augmentation, augmented
@@ -37,15 +38,16 @@ def extras(asked: Settings) -> tuple[str, ...]:
     return (PLANE,) if asked.gradient else ()
 
 
-def labelled(path: str, asked: Settings, option: str = "split") -> Reader:
+def labelled(path: PathLike, asked: Settings, option: str = "split") -> Reader:
     """Return the reader of the split of an option, `split` or `val`.
 
     Raises TrainError where there is none, or where its samples have no labels.
     """
     split = getattr(asked, option)
-    where = f"{path}: {option} {split!r}"
+    folder = Folder.of(path)
+    where = f"{folder.path}: {option} {split!r}"
     try:
-        found = reader.open(path, split, extras=extras(asked))
+        found = reader.open(folder, split, extras=extras(asked))
     except PlanError as error:
         remedy, prefix = "name another", f"split {split!r}: "
         if option == "val":
@@ -61,7 +63,7 @@ def labelled(path: str, asked: Settings, option: str = "split") -> Reader:
     return found
 
 
-def batches(path: str, asked: Settings, known: Facts, start: int = 0) -> tf.data.Dataset:
+def batches(path: PathLike, asked: Settings, known: Facts, start: int = 0) -> tf.data.Dataset:
     """Return endless batches (inputs, labels), from batch `start` on.
 
     Inputs are images float32 (b, crop, crop, 3), or these and planes int16 (b, crop, crop, 1);

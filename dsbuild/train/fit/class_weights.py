@@ -3,8 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,7 +11,8 @@ from dsbuild import storage
 from dsbuild.errors import ShardError, TrainError
 from dsbuild.format.class_weights import weights
 from dsbuild.format.documents import fits
-from dsbuild.format.manifest import parse
+from dsbuild.format.documents import parse_file as parse
+from dsbuild.format.manifest import Manifest
 from dsbuild.reader import Reader, splits
 from dsbuild.reader.sample import Sample
 
@@ -23,7 +23,7 @@ COUNTED = {"median": "median_frequency", "effective": "effective_number"}
 
 def class_weights(
     source: str,
-    known: Mapping[str, Any] | None = None,
+    known: Manifest | None = None,
     split: str = "train",
     samples: Reader | None = None,
 ) -> np.ndarray | None:
@@ -46,32 +46,32 @@ def class_weights(
             f"class weights {source!r}: found no such, expected {NONE}, {', '.join(COUNTED)}, or "
             "a file that ends in .json or .csv"
         )
-    classes = tuple((known or {}).get("classes", ()))
+    classes = known.classes if known else ()
     return _checked(source, _READERS[suffix](storage.read_all(source)[0], source, classes), classes)
 
 
 def _counted(
-    source: str, known: Mapping[str, Any] | None, split: str, samples: Reader | None
+    source: str, known: Manifest | None, split: str, samples: Reader | None
 ) -> Sequence[float]:
     """Return the weights of a split: those of the manifest, or those of the labels of `samples`."""
-    entries = (known or {}).get("splits", {})
+    entries = known.splits if known else {}
     if split in entries:
         names = {split}
     elif samples is None or not entries:
         have = f"those of {', '.join(entries)}" if entries else "no manifest"
         raise TrainError(f"class weights {source}: found {have}, expected one with split {split}")
     else:
-        counts = {name: entry["records"] for name, entry in entries.items()}
+        counts = {name: entry.records for name, entry in entries.items()}
         names = {part.split for part in splits.ranges(split, counts)}
     for name in sorted(names):
-        if COUNTED[source] not in entries[name].get("weights", {}):
+        if COUNTED[source] not in entries[name].weights:
             raise TrainError(
                 f"class weights {source}: found none of split {name} in the manifest; build again "
                 "with --extra weights, which rewrites no shard"
             )
     if split in entries:
-        return entries[split]["weights"][COUNTED[source]]
-    beta = entries[min(names)]["weights"]["beta"]
+        return entries[split].weights[COUNTED[source]]
+    beta = entries[min(names)].beta
     return weights(*_totals(samples), beta)[COUNTED[source]]
 
 

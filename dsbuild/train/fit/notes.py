@@ -1,11 +1,11 @@
 """What a training says of its data before the first step, and of its scores after the last."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from dsbuild.errors import TrainError
+from dsbuild.format.manifest import Split
 from dsbuild.reader import splits
 from dsbuild.train.dataset import Facts
 from dsbuild.train.metrics.confusion import Confusion
@@ -13,17 +13,17 @@ from dsbuild.train.metrics.confusion import Confusion
 _FEW = 4  # classes that are named
 
 
-def absent(split: str, known: Facts, entries: Mapping[str, Any]) -> str:
-    """Return the classes that no image of a split has, by the `entries` of splits in the manifest.
+def absent(split: str, known: Facts, entries: Mapping[str, Split]) -> str:
+    """Return the classes that no image of a split has, by the splits of the manifest.
 
     A part of a split, such as `train[:10%]`, counts as the whole. Raises TrainError where no
     class has an image.
     """
-    counts = {name: entry["records"] for name, entry in entries.items()}
-    parts = [entries[part.split].get("classes") for part in splits.ranges(split, counts)]
+    counts = {name: entry.records for name, entry in entries.items()}
+    parts = [entries[part.split].classes for part in splits.ranges(split, counts)]
     if None in parts:  # labels were not counted
         return ""
-    there = [any(part[i]["images"] for part in parts) for i in range(len(known.classes))]
+    there = [any(part[i].images for part in parts if part) for i in range(len(known.classes))]
     names = [repr(name) for name, found in zip(known.classes, there, strict=True) if not found]
     if not any(there):
         raise TrainError(

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
-from dsbuild.format import manifest
+from dsbuild.format.documents import dump
+from dsbuild.format.folder import Folder, PathLike
 from dsbuild.train import dataset, model, runs
 from dsbuild.train.fit import batches, notes, optimisers, warm_start
 from dsbuild.train.fit.callbacks import (
@@ -37,7 +38,7 @@ from dsbuild.train.settings import Settings
 
 
 def train(
-    path: str,
+    path: PathLike,
     run: str,
     asked: Settings,
     *,
@@ -61,13 +62,14 @@ def train(
     Raises TrainError, or another DsbuildError, for what does not fit.
     """
     waits, talk = talk, (lambda _: None) if quiet else talk
-    known = dataset.of(path)
-    known.learnable(path)
+    folder = Folder.of(path)
+    known = dataset.of(folder)
+    known.learnable(folder.path)
     asked = _fitting(warm_start.fitted(asked), known, talk)
-    count = len(batches.labelled(path, asked))
-    held = batches.labelled(path, asked, "val") if asked.val else None
+    count = len(batches.labelled(folder, asked))
+    held = batches.labelled(folder, asked, "val") if asked.val else None
     every, legs = _legs(asked, count)
-    lacks = notes.absent(asked.split, known, manifest.load(path)["splits"]) if legs else ""
+    lacks = notes.absent(asked.split, known, folder.manifest.splits) if legs else ""
     kept = _patient(asked, known.score)
     batches.augmentation(asked, known)  # for what it refuses
     resumed = runs.stands(run, asked, known)
@@ -76,7 +78,7 @@ def train(
         talk(f"{run}: its training is finished; give another folder to train anew")
         return json.loads(storage.read(done)[0])
     with strategy(devices, asked.batch).scope():
-        network, share = compiled(path, asked, known, every * legs, talk)
+        network, share = compiled(folder, asked, known, every * legs, talk)
         moving = MovingAverages(network, asked.momentum, every)
     with storage.lock(storage.join(run, runs.ROOM, "lock"), waits):
         averaged = Averaged(network)
@@ -85,7 +87,7 @@ def train(
         files = Checkpoints(run, averaged, kept, known.score, every)
         files.set_model(network)
         step = files.resume()
-        fed = batches.batches(path, asked, known, start=step)
+        fed = batches.batches(folder, asked, known, start=step)
         if not step:
             runs.begin(run, asked, known)
         else:
@@ -135,7 +137,7 @@ def _fitting(asked: Settings, known: dataset.Facts, talk: Talk) -> Settings:
 
 
 def compiled(
-    path: str, asked: Settings, known: dataset.Facts, steps: int, talk: Talk = print
+    path: PathLike, asked: Settings, known: dataset.Facts, steps: int, talk: Talk = print
 ) -> tuple[keras.Model, keras.Variable | None]:
     """Return a model that is ready to train, and the share of hard pixels where that is scheduled.
 
@@ -199,11 +201,12 @@ def _policy(asked: Settings) -> Iterator[None]:
         keras.config.set_dtype_policy(was)
 
 
-def _objective(asked: Settings, path: str) -> tuple[keras.Variable | None, dict[str, Any]]:
+def _objective(asked: Settings, path: PathLike) -> tuple[keras.Variable | None, dict[str, Any]]:
     """Return the share of hard pixels where it is scheduled, and the options of the loss."""
     options: dict[str, Any] = {}
-    samples = batches.labelled(path, asked)
-    weights = class_weights(asked.class_weights, manifest.load(path), asked.split, samples)
+    folder = Folder.of(path)
+    samples = batches.labelled(folder, asked)
+    weights = class_weights(asked.class_weights, folder.manifest, asked.split, samples)
     if weights is not None:
         options["class_weights"] = weights
     if asked.smoothing:
@@ -263,5 +266,5 @@ def _finish(run: str, files: Checkpoints, *remarks: str) -> dict[str, Any]:
         found["best"] = best
     if any(remarks):
         found["note"] = "; ".join(filter(None, remarks))
-    storage.write(storage.join(run, runs.METRICS), manifest.dump(found, indent=2).encode() + b"\n")
+    storage.write(storage.join(run, runs.METRICS), dump(found, indent=2).encode() + b"\n")
     return found

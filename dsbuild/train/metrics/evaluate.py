@@ -9,6 +9,7 @@ import numpy as np
 
 from dsbuild import engines, reader, storage
 from dsbuild.errors import TrainError
+from dsbuild.format.folder import Folder
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
 from dsbuild.train import dataset, runs
@@ -169,8 +170,9 @@ def evaluate(
 
     Raises TrainError, or another DsbuildError, for what does not fit.
     """
-    known = dataset.of(path)
-    samples = reader.open(path, split)
+    folder = Folder.of(path)
+    known = dataset.of(folder)
+    samples = reader.open(folder, split)
     if not len(samples):
         raise TrainError(f"{path}: found no sample in {split!r}; name a part that has some")
     trained = runs.load(run, runs.LAST if last else None, output_stride)

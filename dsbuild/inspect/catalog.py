@@ -4,6 +4,7 @@ Of a large folder a sample is taken, by a seed; its records are found by the ind
 where these fit their files, and else by walking frames.
 """
 
+import contextlib
 import functools
 import os
 import random
@@ -15,10 +16,14 @@ import numpy as np
 from dsbuild import images, storage
 from dsbuild.engines import Advance, Job
 from dsbuild.errors import DataError, ImageError, NoFileError, ShardError
-from dsbuild.format import example, scan, tfrecord
+from dsbuild.format import example, features, tfrecord
+from dsbuild.format.features import Names
+from dsbuild.format.folder import Folder, PathLike, split_of
+from dsbuild.format.index import bounds
 
 _CHUNK = 200  # records a task, where each can be found at once
 Place = tuple[int, int, int]  # of a record: its number, its first byte, the byte behind it
+Task = tuple[str, Sequence[int], Sequence[Place]]  # a file, numbers of records, their places
 
 
 @dataclass(frozen=True)
@@ -62,35 +67,13 @@ class Census:
         return len(self.rows) >= self.total
 
 
-def names_of(path: str) -> dict[str, tuple[str, ...]]:
-    """Return role -> names of the features that may play it, the folder's own first."""
-    names: dict[str, tuple[str, ...]] = {}
-    for feature in (f for one in scan.schemas_of(scan.home(path)) for f in one.features):
-        known = names.get(feature.role, ())
-        names[feature.role] = tuple(dict.fromkeys((*known, feature.name)))
-    return names
-
-
-def value(
-    values: Mapping[str, example.Parsed], names: Mapping[str, tuple[str, ...]], role: str
-) -> example.Parsed:
-    """Return what a parsed record holds for a role, or None."""
-    return next(filter(given, map(values.get, names.get(role, ()))), None)
-
-
-def given(value: example.Parsed) -> bool:
-    """Tell whether a parsed feature holds anything."""
-    return value is not None and len(value) > 0
-
-
-def key(values: Mapping[str, example.Parsed], names: Mapping[str, tuple[str, ...]]) -> str:
-    """Return a record's key, or an empty text."""
-    found = value(values, names, "key")
-    return found[0].decode(errors="surrogateescape") if isinstance(found, list) else ""
-
-
 def take(
-    path: str, counts: Mapping[str, int], most: int | None, seed: int, workers: int, quiet: bool
+    path: PathLike,
+    counts: Mapping[str, int],
+    most: int | None,
+    seed: int,
+    workers: int,
+    quiet: bool,
 ) -> Census:
     """Return the rows of at most `most` records, taken by a seed, or of all.
 
@@ -101,7 +84,7 @@ def take(
     chosen = range(total)
     if most is not None and most < total:
         chosen = sorted(random.Random(seed).sample(chosen, most))
-    folder = scan.home(path)
+    folder = Folder.of(path)
     tasks, start, taken = [], 0, np.array(chosen, np.int64)
     for name, count in counts.items():
         low, high = np.searchsorted(taken, (start, start + count))
@@ -109,34 +92,37 @@ def take(
         start += count
         if not numbers:
             continue
-        full = storage.join(folder, name)
-        places = _index(folder, name, count)
+        full = storage.join(folder.home, name)
+        places = _index(full, count)
         size = _CHUNK if places else len(numbers)
         for some in (numbers[i : i + size] for i in range(0, len(numbers), size)):
             tasks.append((full, some, [places[number] for number in some if places]))
-    work = functools.partial(_rows, names=names_of(path), labels=scan.labels_of(folder))
+    work = functools.partial(_rows, names=folder.names, labels=folder.labels)
     found = Job(tasks, work, len(chosen), "looking", unit="records").run(workers, quiet)
     return Census(tuple(row for rows in found for row in rows), total)
 
 
-def at(path: str, places: Sequence[tuple[str, int, int]]) -> list[Row]:
-    """Return the rows of the records at (file name, number, offset), empty ones of damaged ones."""
-    folder, names = scan.home(path), names_of(path)
-    labels, rows = scan.labels_of(folder), []
-    for name, *place in places:
-        full = storage.join(folder, name)
-        try:
-            (record,) = tfrecord.at(full, [tuple(place)])
-        except DataError:
-            record = tfrecord.Record(*place, b"")
-        rows.append(_row(full, record, names, labels))
-    return rows
+def at(path: PathLike, places: Sequence[tuple[str, int, int]]) -> list[Row]:
+    """Return the rows of the records at (file name, number, offset), empty if one is damaged."""
+    folder = Folder.of(path)
+    by_file: dict[str, list[tuple[int, int]]] = {}
+    for name, number, offset in places:
+        by_file.setdefault(name, []).append((number, offset))
+    rows = {}
+    for name, mine in by_file.items():
+        full = storage.join(folder.home, name)
+        records = {number: tfrecord.Record(number, offset, b"") for number, offset in mine}
+        with contextlib.suppress(DataError):
+            records |= {record.number: record for record in tfrecord.each(full, mine)}
+        for number, record in records.items():
+            rows[name, number] = _row(full, record, folder.names, folder.labels)
+    return [rows[name, number] for name, number, _ in places]
 
 
-def _index(folder: str, name: str, count: int) -> list[Place]:
+def _index(path: str, count: int) -> list[Place]:
     """Return where the records of a file lie, by its index; nothing where that does not fit it."""
     try:
-        found = scan.bounds(storage.join(folder, name))
+        found = bounds(path)
     except NoFileError:
         return []  # the inspection names what cannot be read
     return [(i, *place) for i, place in enumerate(found)] if len(found) == count else []
@@ -145,16 +131,10 @@ def _index(folder: str, name: str, count: int) -> list[Place]:
 def _at(path: str, places: Sequence[Place]) -> Iterator[tfrecord.Record]:
     """Yield the records that fill their places, past those that do not."""
     ends = {begin: end for _, begin, end in places}
-    left = iter([place[:2] for place in places])
-    more = True
-    while more:
-        try:
-            for record in tfrecord.at(path, left):
-                if record.offset + len(record.data) + tfrecord.FRAMING == ends[record.offset]:
-                    yield record
-            more = False
-        except ShardError:
-            pass  # `left` stands behind it
+    for record in tfrecord.each(path, (place[:2] for place in places)):
+        end = record.offset + len(record.data) + tfrecord.FRAMING
+        if not record.problem and end == ends[record.offset]:
+            yield record
 
 
 def _records(
@@ -173,7 +153,7 @@ def _records(
             return
 
 
-def _rows(task: tuple, advance: Advance, *, names: Mapping, labels: Sequence[str]) -> list[Row]:
+def _rows(task: Task, advance: Advance, *, names: Names, labels: Sequence[str]) -> list[Row]:
     path, rows = task[0], []
     try:
         for record in _records(*task):
@@ -184,26 +164,26 @@ def _rows(task: tuple, advance: Advance, *, names: Mapping, labels: Sequence[str
     return sorted(rows, key=lambda row: row.number)
 
 
-def _row(path: str, record: tfrecord.Record, names: Mapping, labels: Sequence[str]) -> Row:
+def _row(path: str, record: tfrecord.Record, names: Names, labels: Sequence[str]) -> Row:
     try:
         values = example.parse(record.data)
     except ShardError:
         values = {}  # no Example, and still a record
     height = width = 0
-    image = value(values, names, "image")
+    image = features.value(values, names, "image")
     if isinstance(image, list):
         try:
             head = images.header(image[0])
             height, width = head.height, head.width
         except ImageError:
             pass
-    counted = scan.count(scan.label(values, labels))
+    counted = features.count(features.label(values, labels))
     return Row(
         file=os.path.basename(path),
         number=record.number,
         offset=record.offset,
-        split=scan.split_of(path),
-        key=key(values, names),
+        split=split_of(path),
+        key=features.key(values, names),
         height=height,
         width=width,
         counts=dict(counted.pixels or counted.images),

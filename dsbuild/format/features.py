@@ -1,0 +1,91 @@
+"""What a parsed record holds: values by role, its key, its label.
+
+`names` is role -> features that may play it, and `labels` the features that may hold a label, both
+as a `Folder` gives them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dsbuild import images
+from dsbuild.errors import ImageError, ShardError
+from dsbuild.format.counts import Statistics
+from dsbuild.format.example import Parsed, first
+
+Names = Mapping[str, Sequence[str]]
+Values = Mapping[str, Parsed]
+
+
+def kind(value: Parsed) -> str:
+    """Return what a parsed feature is: `bytes`, `int64`, `float32` or `none`."""
+    if value is None:
+        return "none"
+    return "bytes" if isinstance(value, list) else str(value.dtype)
+
+
+def given(value: Parsed) -> bool:
+    """Tell whether a parsed feature holds anything."""
+    return value is not None and len(value) > 0
+
+
+def value(values: Values, names: Names, role: str) -> Parsed:
+    """Return what a record holds for a role, or None."""
+    return next(filter(given, map(values.get, names.get(role, ()))), None)
+
+
+def key(values: Values, names: Names) -> str:
+    """Return a record's key, or an empty text."""
+    return first(value(values, names, "key")).decode(errors="surrogateescape")
+
+
+def number(value: Parsed) -> int | None:
+    """Return the one integer that a feature holds, or None."""
+    if isinstance(value, np.ndarray) and kind(value) == "int64" and len(value) == 1:
+        return int(value[0])
+    return None
+
+
+def label(values: Values, labels: Sequence[str]) -> int | np.ndarray | None:
+    """Return a record's label, from the first of its features `labels` that holds one, or None.
+
+    A class index, or the class indices of the pixels: uint8 (h, w).
+    """
+    for name in labels:
+        value = values.get(name)
+        if value is None or len(value) != 1:
+            continue
+        index = number(value)
+        if index is not None:
+            return index
+        if isinstance(value, list):
+            try:
+                return images.plane(value[0])
+            except ImageError:
+                continue
+    return None
+
+
+def label_values(values: Values, labels: Sequence[str]) -> list[int]:
+    """Return the label values of a record; raise ShardError if its label does not decode."""
+    for name in labels:
+        value = values.get(name)
+        index = number(value)
+        if index is not None:
+            return [index]
+        if data := first(value):
+            try:
+                return list(images.histogram(images.plane(data)))
+            except ImageError as error:
+                raise ShardError(f"label: {error}") from error
+    return []
+
+
+def count(label: int | np.ndarray | None) -> Statistics:
+    """Return what a record's label adds to statistics: pixels by value, or one class."""
+    if label is None:
+        return Statistics()
+    if isinstance(label, int):
+        return Statistics(images={label: 1}, labels=1)
+    pixels = images.histogram(label)
+    return Statistics(pixels, dict.fromkeys(pixels, 1), labels=1)

@@ -1,0 +1,180 @@
+"""A folder of TFRecords, or one file, opened once: manifest, schema, features by role, shards.
+
+It may be an output folder, or one that others wrote: what that does not say is as in the schemas
+that dsbuild ships.
+"""
+
+import functools
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Union
+
+from dsbuild import storage
+from dsbuild.errors import ShardError
+from dsbuild.format import manifest, names, split_names
+from dsbuild.format.documents import parse_file, read_bytes
+from dsbuild.format.manifest import Colour, Manifest
+from dsbuild.format.schema import Schema, load, parse
+
+# The endings that people give to single files; shards are known by their names.
+_ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
+# Compressed files are listed too, so that reading names them instead of passing over them.
+_PACKED = tuple(f"{ending}.{packed}" for ending in _ENDINGS for packed in ("gz", "gzip", "zlib"))
+
+PathLike = Union[str, os.PathLike[str], "Folder"]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of TFRecords, or one file, by its path or URL.
+
+    `manifest.json` and `schema.json` are read when they are first asked for, and once: pass the
+    folder on rather than its path. They are not pickled with it.
+    """
+
+    path: str
+
+    @classmethod
+    def of(cls, path: PathLike) -> "Folder":
+        """Return the folder at a path; a folder that was opened before is returned itself."""
+        return path if isinstance(path, Folder) else cls(os.fspath(path))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    @functools.cached_property
+    def is_file(self) -> bool:
+        """Whether the path is that of a single file."""
+        return not storage.is_folder(self.path)
+
+    @property
+    def home(self) -> str:
+        """The path of the folder, or of the one that a single file lies in."""
+        return os.path.dirname(self.path) if self.is_file else self.path
+
+    @functools.cached_property
+    def surrounding(self) -> "Folder":
+        """The folder itself, or the one that a single file lies in."""
+        return Folder(self.home or os.curdir) if self.is_file else self
+
+    @functools.cached_property
+    def manifest_bytes(self) -> bytes | None:
+        """The content of manifest.json, None if there is none or the path is a single file's."""
+        return None if self.is_file else read_bytes(storage.join(self.path, names.NAME))
+
+    @functools.cached_property
+    def manifest(self) -> Manifest | None:
+        """The manifest; None if there is none, or the path is that of a single file.
+
+        Raises ShardError if it is damaged.
+        """
+        data, path = self.manifest_bytes, storage.join(self.path, names.NAME)
+        return None if data is None else Manifest.of(manifest.checked(data, path))
+
+    @functools.cached_property
+    def schema_bytes(self) -> bytes | None:
+        """The content of schema.json, None if there is none."""
+        return read_bytes(storage.join(self.home, names.SCHEMA))
+
+    @functools.cached_property
+    def schema(self) -> Schema:
+        """The schema that travels with the data, or else that of DeepLab's records.
+
+        Raises ShardError or SchemaError if it is damaged.
+        """
+        data, path = self.schema_bytes, storage.join(self.home, names.SCHEMA)
+        return load("segmentation") if data is None else parse(parse_file(data, path), path)
+
+    @property
+    def schemas(self) -> tuple[Schema, ...]:
+        """The folder's schema, then those of DeepLab's and of TF-slim's records."""
+        return self.schema, load("segmentation"), load("classification")
+
+    @functools.cached_property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Role -> names of the features that may play it, the folder's own first."""
+        found: dict[str, tuple[str, ...]] = {}
+        for feature in (feature for one in self.schemas for feature in one.features):
+            known = found.get(feature.role, ())
+            found[feature.role] = tuple(dict.fromkeys((*known, feature.name)))
+        return found
+
+    @functools.cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the features that may hold a label, class indices of pixels or one class.
+
+        They are in the order of `schemas`.
+        """
+        roles = ((one, role) for one in self.schemas for role in ("label", "class"))
+        return tuple(dict.fromkeys(one[role].name for one, role in roles if role in one.roles))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes by index; none without a manifest."""
+        return self.manifest.classes if self.manifest else ()
+
+    @property
+    def ignore(self) -> int | None:
+        """The label value that is not a class, or None."""
+        return self.manifest.ignore if self.manifest else None
+
+    @property
+    def palette(self) -> Mapping[int, Colour]:
+        """RGB by label value; empty without a manifest."""
+        return self.manifest.palette if self.manifest else {}
+
+    def class_name(self, value: int) -> str | None:
+        """Return what the manifest calls a label value, or None."""
+        return self.manifest.class_name(value) if self.manifest else None
+
+    @functools.cached_property
+    def files(self) -> tuple[str, ...]:
+        """The paths of the TFRecord files, sorted; raise ShardError if there are none."""
+        if self.is_file:
+            if storage.stamp(self.path) is None:
+                raise ShardError(
+                    f"{self.path}: there is no such file or folder; name what a build wrote"
+                )
+            return (self.path,)
+        found = tuple(
+            storage.join(self.path, name)
+            for name in storage.names(self.path)
+            if not name.startswith(".")
+            and (names.SHARD.fullmatch(name) or name.endswith(_ENDINGS + _PACKED))
+        )
+        if not found:
+            raise ShardError(
+                f"{self.path}: found no TFRecord file, expected names such as "
+                "train-00000-of-00004.tfrecord"
+            )
+        return found
+
+
+def split_of(path: str) -> str:
+    """Return the split in a file's name, or `-`.
+
+    Also for `animals-train.tfrecord-00000-of-00001`, as TFDS writes it, and `train.tfrecord`.
+
+    >>> [split_of(f"{name}.tfrecord") for name in ("train-00000-of-00001", "train", "x")]
+    ['train', 'train', '-']
+    """
+    name = os.path.basename(path)
+    known = names.split_of(name)
+    whole = known or name
+    ending = next((one for one in _ENDINGS if whole.endswith(one)), "")
+    if known and not ending:
+        return known
+    stem = whole.removesuffix(ending)
+    last = next((one for one in (stem, *_tails(stem)) if split_names.role(one)), None)
+    return last or known or "-"
+
+
+def _tails(name: str) -> list[str]:
+    """Return what follows each dash, dot and underscore, the longest first.
+
+    >>> _tails("my-animals_train")
+    ['animals_train', 'train']
+    """
+    return [name[match.end() :] for match in re.finditer("[-_.]", name)]
