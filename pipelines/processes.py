@@ -10,6 +10,7 @@ import glob
 import os
 import pickle
 import re
+import secrets
 import shlex
 import signal
 import sys
@@ -23,11 +24,14 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from dsbuild.engines import tune
+
 _FOLDER = "DSBUILD_AT"  # where a process notes what it is at
 _DRIVER = "dsbuild-driver"  # the thread that looks after it
 _APART = "multi_processing"  # how Beam calls processes of their own
 _TOGETHER = 0.5  # seconds in which others die with one, before Beam ends the rest
 _LIBRARIES = ("apache_beam", "grpc")
+_TOKEN = secrets.token_hex(8)
 _EXIT = re.compile(r"exited with return code (-?\d+)")
 
 
@@ -49,8 +53,23 @@ def at(task: Any) -> Iterator[None]:
             os.unlink(path)
 
 
-def bind() -> None:
-    """Have this process end with its driver, where Beam would have it end its task first."""
+def token() -> str:
+    """Return what tells this process from all others, on whichever machine."""
+    return _TOKEN
+
+
+def settle(driver: str) -> None:
+    """Have this process end with its driver, and tune it, unless it is itself the driver.
+
+    The driver may be anybody's process; what it does to its memory is its own matter.
+    """
+    if driver != _TOKEN:
+        tune()
+    _bind()
+
+
+def _bind() -> None:
+    """Have this process end with its driver; Beam would have it end its task first."""
     if os.environ.get(_FOLDER) and _DRIVER not in {one.name for one in threading.enumerate()}:
         threading.Thread(target=_end_with_driver, name=_DRIVER, daemon=True).start()
 

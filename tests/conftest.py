@@ -13,6 +13,7 @@ from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.run import build
 from dsbuild.cli import main
+from dsbuild.engines import Local
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes
 
@@ -158,10 +159,10 @@ def requested(root, out, *, layout=None, extras=(), verify="full", policy=None, 
     return Request(recipe=recipe, root=str(root), out=str(out), **asked)
 
 
-def make(root, out, workers=1, note=lambda _: None, **asked):
+def make(root, out, workers=1, note=lambda _: None, engine=None, **asked):
     """Build a tree, VOC's by default, by the library; returns the summary."""
     request = requested(root, out, **asked)
-    return build(request, audit(request), workers, note=note)
+    return build(request, audit(request), engine or Local(workers), note)
 
 
 def content(out):

@@ -13,13 +13,13 @@ from dsbuild import storage
 from dsbuild.build import palettes, plan
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.shard import complete, ensure
-from dsbuild.engines import Advance
+from dsbuild.engines import Advance, Engine, batch
 from dsbuild.errors import ShardError
 from dsbuild.format import manifest, receipts, tfrecord
 from dsbuild.format.manifest import Statistics
 from dsbuild.format.receipts import ShardReceipt
 
-FEWEST = 64  # samples of a part; of fewer, joining costs more than is won
+SECONDS = 0.005  # roughly what encoding a sample takes
 
 
 class Part(NamedTuple):
@@ -34,11 +34,15 @@ class Part(NamedTuple):
         return f"{self.shard}, part {self.plan.name}"
 
 
-def count_parts(shards: int, samples: int, workers: int) -> int:
-    """Return in how many parts each of some shards, of `samples` in all, keeps workers busy."""
+def count_parts(shards: int, samples: int, engine: Engine) -> int:
+    """Return in how many parts each of some shards, of `samples` in all, keeps workers busy.
+
+    No part is smaller than a task of the engine has to be: joining would cost more than is won.
+    """
+    workers = engine.workers if shards else 0
     if not 0 < shards < workers:
         return 1
-    return max(1, min(-(-workers // shards), samples // shards // FEWEST))
+    return max(1, min(-(-workers // shards), samples // shards // batch(engine, SECONDS)))
 
 
 def divide(shard: ShardPlan, parts: int) -> Iterator[Part]:

@@ -1,17 +1,27 @@
 """One command a layout, its options made from the layout's fields."""
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsbuild.cli import array
 from dsbuild.cli.options import Bytes, echo, echo_json, errors, note, show
-from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
+from dsbuild.cli.runner import (
+    Runner,
+    RunnerCommand,
+    runner_option,
+    scheduler_option,
+    workers_option,
+)
 from dsbuild.layouts import Layout
 from dsbuild.layouts.finding import ACCEPTABLE
+
+if TYPE_CHECKING:
+    from dsbuild.build.audit import Audit
+    from dsbuild.build.run import Summary
 
 _RESUME = "finished shards are kept; run the same command again to resume"
 _ANEW = (
@@ -101,8 +111,9 @@ BUILD_OPTIONS = (
     ),
     click.option("--limit", type=click.IntRange(1), help="Only the first N samples of a split."),
     runner_option,
-    dask_option,
-    click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
+    scheduler_option,
+    workers_option,
+    *array.array_options,
     click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
     click.option(
         "--overwrite", is_flag=True, help="Start anew: remove all that dsbuild wrote to OUT."
@@ -179,8 +190,6 @@ def _build(
     extras: tuple[str, ...],
     verify: str,
     runner: Runner,
-    scheduler: str | None,
-    workers: int | None,
     check_duplicates: bool,
     strict: bool,
     rehash: bool,
@@ -189,33 +198,37 @@ def _build(
     as_json: bool,
     **request: Any,
 ) -> None:
-    from dsbuild import engines
     from dsbuild.build import preflight
     from dsbuild.build.audit import Request, audit
     from dsbuild.build.image_policy import Policy
     from dsbuild.build.recipe import Recipe
     from dsbuild.build.run import build
-    from dsbuild.build.tasks import spread
-    from dsbuild.engines import dask
     from dsbuild.inspect import documents, tables
 
+    shares = array.taken(request, runner, request["overwrite"])
+    talks = not (quiet or as_json)
+    talk = _silent if quiet else note
     # Wrong options of a runner are named before anything is read.
-    flags = None if runner.local or runner.name == DASK else runner.beam()
+    engine, here = runner.engine(not talks, talk), runner.here(not talks)
     root = layout.find(source)
     policy = Policy(**{field.name: request.pop(field.name) for field in dataclasses.fields(Policy)})
     recipe = Recipe(layout=layout.bind(root), extras=extras, verify=verify, policy=policy)
     sources = "content" if rehash else "stamp"
     asked = Request(recipe=recipe, root=root, out=out, sources=sources, **request)
     begin = time.monotonic()
-    workers = workers or engines.cores()
-    talks = not (quiet or as_json)
+    if shares["task"]:
+        array.share(asked, shares["task"], runner, quiet, as_json)
+        return
+    if shares["finish"]:
+        _tell(array.finish(asked, runner, not talks, talk), None, out, begin, quiet, as_json)
+        return
     found = audit(asked)
     if talks:
         echo(tables.plan_text(documents.plan_document(found, root)))
     every = dry_run or strict
-    found = preflight.examine(asked, found, workers, every=every, quiet=not talks)
+    found = preflight.examine(asked, found, here, every=every)
     if check_duplicates:
-        found = preflight.duplicates(asked, found, workers, quiet=not talks)
+        found = preflight.duplicates(asked, found, here)
     few = None if every else preflight.FEW
     if found.findings and talks:
         show("\n" + tables.findings_text(documents.findings(found), few), "yellow")
@@ -229,22 +242,26 @@ def _build(
     found.refuse(strict, asked.on_error == "skip", asked.accept)
     if dry_run:
         return
-    talk = _silent if quiet else note
-    if runner.local:
-        summary = build(asked, found, workers, not talks, talk)
-    elif runner.name == DASK:
-        engine = functools.partial(dask.run, scheduler=scheduler, quiet=not talks, note=talk)
-        summary = spread(asked, found, engine, dask.workers(scheduler), talk)
-    else:
-        from dsbuild.pipelines.build import build as pipeline
+    if shares["plan_only"]:
+        array.plan(asked, found, quiet, as_json, talk)
+        return
+    summary = build(asked, found, engine, talk)
+    if summary is not None:
+        _tell(summary, found, out, begin, quiet, as_json)
 
-        summary = pipeline(asked, found, flags, talk)
-        if summary is None:
-            return
+
+def _tell(
+    summary: "Summary", found: "Audit | None", out: str, begin: float, quiet: bool, as_json: bool
+) -> None:
+    """Print what came of a build."""
+    from dsbuild.build.audit import Audit
+    from dsbuild.inspect import documents, tables
+
+    found = found or Audit((), ())
     document = documents.summary_document(summary, found, out, time.monotonic() - begin)
     if as_json:
         echo_json(document)
-    if talks:
+    elif not quiet:
         echo("\n" + tables.summary_text(document))
     if summary.rejects and not quiet:
         first = summary.rejects[0]

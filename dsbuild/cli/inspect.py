@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors, problem
+from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors, note, problem
+from dsbuild.cli.runner import RunnerCommand, engine_options
 
 
-@click.command()
+@click.command(cls=RunnerCommand)
 @click.argument("path", default="tfrecord")
 @click.option("--record", "number", type=click.IntRange(0), help="Show this record in full.")
 @click.option("--key", help="Show the record of this key in full.")
@@ -27,7 +28,7 @@ from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors,
 @click.option(
     "--problems", flag_value="", help="Gallery: samples in which `dsbuild validate` finds problems."
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(path: str, number: int | None, key: str | None, **asked: Any) -> None:
     """Show what TFRecords hold: splits, shards, features, classes, pictures.
@@ -99,14 +100,13 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
 
 
 def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
-    from dsbuild import engines
+    engine = asked["runner"].engine(asked["as_json"], note)
     from dsbuild.cli.text import inspect as shown
     from dsbuild.inspect import documents as report
     from dsbuild.inspect import gallery, statistics
     from dsbuild.inspect import terminal as blocks
 
-    workers, quiet = asked["workers"] or engines.cores(), asked["as_json"]
-    document = report.inspect(path, workers, quiet)
+    document = report.inspect(path, engine)
     counted = statistics.load(path)
     if counted is not None:
         document["statistics"] = counted
@@ -115,7 +115,7 @@ def _folder(path: str, how: dict[str, str], asked: dict[str, Any]) -> None:
 
         ((kind, name),) = how.items() or (("any", ""),)
         options = {"samples": asked["samples"], "seed": asked["seed"], "how": kind, "name": name}
-        run.write(asked["page"], run.make(path, document, **options, workers=workers, quiet=quiet))
+        run.write(asked["page"], run.make(path, document, **options, engine=engine))
     if asked["as_json"]:
         echo_json(document)
     elif asked["page"]:

@@ -5,7 +5,7 @@ import sys
 import click
 
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note
-from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
+from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 
 
 @click.command(cls=RunnerCommand)
@@ -19,15 +19,13 @@ from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
     help="frames: lengths and checksums. records: also the schema and sha256. pixels: also decode "
     "images and labels. source: also compare with SOURCE, byte for byte.",
 )
-@runner_option
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(
     path: str,
     source: str | None,
     level: str,
     runner: Runner,
-    workers: int | None,
     as_json: bool,
 ) -> None:
     """Check TFRecords, and change nothing. Exit code 1 if there is any problem.
@@ -43,17 +41,11 @@ def validate(
       dsbuild validate tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors():
-        from dsbuild import engines as job
+        engine = runner.engine(as_json, note)
         from dsbuild.inspect import tables
         from dsbuild.validate.run import validate
 
-        if runner.local:
-            found = validate(path, level, source, workers or job.cores(), quiet=as_json)
-        else:
-            flags = runner.beam()  # says what lacks before more of Beam is imported
-            from dsbuild.pipelines.validate import validate as spread
-
-            found = spread(path, level, source, flags)
+        found = validate(path, level, source, engine)
         document = found.document(path, level)
         if as_json:
             echo_json(document)
@@ -65,10 +57,10 @@ def validate(
             sys.exit(1)
 
 
-@click.command()
+@click.command(cls=RunnerCommand)
 @click.argument("path", default="tfrecord")
 @click.argument("source", required=False)
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option(
     "--accept-changed-sources",
     is_flag=True,
@@ -78,7 +70,7 @@ def validate(
 def repair(
     path: str,
     source: str | None,
-    workers: int | None,
+    runner: Runner,
     accept_changed_sources: bool,
     quiet: bool,
 ) -> None:
@@ -94,7 +86,7 @@ def repair(
       dsbuild repair tfrecord data
     """
     with errors(WHOLE):
-        from dsbuild import engines as job
+        engine = runner.engine(quiet, note)
         from dsbuild.build.audit import Audit
         from dsbuild.build.repair import repair
         from dsbuild.inspect import documents, tables
@@ -102,8 +94,7 @@ def repair(
         summary = repair(
             path,
             source,
-            workers or job.cores(),
-            quiet,
+            engine,
             note=note,
             accept_changed_sources=accept_changed_sources,
         )

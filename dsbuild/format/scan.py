@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dsbuild import storage
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import DataError, ImageError, ShardError
 from dsbuild.format import manifest, schema, split_names, tfrecord
 from dsbuild.format.manifest import Statistics
@@ -244,12 +244,10 @@ def _scan_task(path: str, advance: Advance, *, labels: Sequence[str]) -> FileSca
     return found
 
 
-def scan_all(
-    paths: Sequence[str], labels: Sequence[str], workers: int, quiet: bool
-) -> list[FileScan]:
-    """Scan whole files on several processes."""
+def scan_all(paths: Sequence[str], labels: Sequence[str], engine: Engine) -> list[FileScan]:
+    """Scan whole files."""
     work = functools.partial(_scan_task, labels=labels)
-    return Job(paths, work, len(paths), "reading", unit="files").run(workers, quiet)
+    return engine.map(Job(paths, work, len(paths), "reading", unit="files"))
 
 
 def describe(value: "Parsed") -> Any:

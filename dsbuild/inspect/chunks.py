@@ -10,7 +10,6 @@ from dsbuild.format import manifest, scan, tfrecord
 from dsbuild.inspect.counts import Accumulated, Counts, Names, of_record, total
 
 _FAR = 1 << 63  # a byte that no system seeks
-_RECORDS = 64  # of a chunk, where an index tells where they are
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,13 @@ class Chunk:
     offsets: tuple[int, ...] = ()
 
 
-def divide(path: str) -> list[Chunk]:
-    """Return the chunks of a file by its index, together the whole of it; one without an index."""
+def divide(path: str, records: int = 64) -> list[Chunk]:
+    """Return chunks of some records that together are a file; one chunk if it has no index."""
     offsets = manifest.offsets(os.path.dirname(path), os.path.basename(path))
     if offsets[:1] != (0,) or sorted(set(offsets)) != list(offsets) or offsets[-1] >= _FAR:
         return [Chunk(path)]
-    starts = range(0, len(offsets), _RECORDS)
-    parts = [offsets[at : at + _RECORDS] for at in starts]
+    starts = range(0, len(offsets), records)
+    parts = [offsets[at : at + records] for at in starts]
     stops = [*(part[0] for part in parts[1:]), None]
     return [
         Chunk(path, at, part[0], stop, part)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsbuild import storage
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job, Local
 from dsbuild.format import example, manifest, scan, tfrecord
 from dsbuild.format.manifest import Statistics
 from dsbuild.inspect import tables
@@ -44,8 +44,8 @@ class Side:
     counted: Mapping[str, Statistics]
 
 
-def read(path: str, workers: int = 1, quiet: bool = True) -> Side:
-    """Read a build; raise ShardError where a file of it is damaged."""
+def read(path: str, engine: Engine | None = None) -> Side:
+    """Read a build; raise ShardError if a file of it is damaged."""
     whole = storage.is_folder(path)
     known = (manifest.load(path) if whole else None) or {}
     home = scan.home(path)
@@ -54,7 +54,7 @@ def read(path: str, workers: int = 1, quiet: bool = True) -> Side:
     roles = {role: found[role].name for role in ("key", "image") if role in found.roles}
     sizes = [found[role].name for role in ("height", "width") if role in found.roles]
     work = functools.partial(_read, roles=roles, sizes=sizes, labels=scan.labels_of(home))
-    results = Job(paths, work, len(paths), "comparing", unit="files").run(workers, quiet)
+    results = (engine or Local()).map(Job(paths, work, len(paths), "comparing", unit="files"))
     samples: dict[str, dict[str, Item]] = {}
     counted: dict[str, Statistics] = {}
     for name, (items, statistics) in zip(paths, results, strict=True):

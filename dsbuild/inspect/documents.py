@@ -7,13 +7,14 @@ from typing import Any
 from dsbuild import storage
 from dsbuild.build.audit import Audit
 from dsbuild.build.run import Summary
+from dsbuild.engines import Engine, Local
 from dsbuild.errors import ShardError
 from dsbuild.format import catalog, example, manifest, receipts, scan, tfrecord
 from dsbuild.format.manifest import Statistics
 from dsbuild.inspect import tables
 
 
-def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
+def inspect(path: str, engine: Engine | None = None) -> dict[str, Any]:
     """Return what a folder or a TFRecord file holds, as one JSON document.
 
     A folder with a manifest is described by it and by the first record of each split;
@@ -22,7 +23,7 @@ def inspect(path: str, workers: int = 1, quiet: bool = True) -> dict[str, Any]:
     known = manifest.load(path)
     if known is not None:
         return _inspect_known(path, known)
-    found = scan.scan_all(scan.files(path), scan.labels_of(path), workers, quiet)
+    found = scan.scan_all(scan.files(path), scan.labels_of(path), engine or Local())
     splits = {}
     for name in dict.fromkeys(file.split for file in found):
         mine = [file for file in found if file.split == name]

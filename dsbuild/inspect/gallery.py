@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsbuild import extras, images, storage
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job, batch
 from dsbuild.errors import DataError, ImageError, PlanError, StorageError
 from dsbuild.extras.forms import restore
 from dsbuild.format import catalog, example, manifest, scan, tfrecord
@@ -21,7 +21,7 @@ from dsbuild.storage import safe_text
 from dsbuild.validate.problem import Problem
 
 SIDE = 800  # of a picture on the page, its longer one, in pixels
-_CHUNK = 4  # records a task
+_SECONDS = 0.08  # roughly what drawing a record takes
 Where = tuple[str, int, int]  # a record's file name, number and first byte
 _BINARY = ("canny", "edges")
 
@@ -189,13 +189,14 @@ def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
 
 
 def cards(
-    path: str, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
+    path: str, rows: Sequence[Row], colours: np.ndarray, engine: Engine
 ) -> list[dict[str, Any]]:
     """Return the rows as JSON documents with pictures as data URIs, in the same order."""
-    tasks = [tuple(rows[i : i + _CHUNK]) for i in range(0, len(rows), _CHUNK)]
+    size = batch(engine, _SECONDS)
+    tasks = [tuple(rows[i : i + size]) for i in range(0, len(rows), size)]
     folder = scan.home(path)
     work = functools.partial(_cards, folder=folder, names=catalog.names_of(path), colours=colours)
-    found = Job(tasks, work, len(rows), "drawing", unit="records").run(workers, quiet)
+    found = engine.map(Job(tasks, work, len(rows), "drawing", unit="records"))
     return [card for some in found for card in some]
 
 

@@ -6,12 +6,12 @@ import itertools
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dsbuild import __version__, storage
 from dsbuild.build import output
-from dsbuild.engines import Job
+from dsbuild.engines import Engine, Job, Local, batch
 from dsbuild.errors import DataError
 from dsbuild.format import catalog, manifest, scan
 from dsbuild.inspect import duplicates, tables
@@ -20,32 +20,24 @@ from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
 
 ALL = "all"  # the entry over all splits
 
-Take = Callable[[Sequence[str], Mapping[str, Sequence[str]]], Accumulated]
+_SECONDS = 0.005  # roughly what counting a record takes
 
 
-def local(
-    paths: Sequence[str], names: Mapping[str, Sequence[str]], *, workers: int, quiet: bool
-) -> Accumulated:
-    """Return what the records of files amount to, read by processes of this machine."""
-    size = storage.size(paths)
-    tasks = [chunk for path in paths for chunk in divide(path)]
-    work = functools.partial(of_chunk, names=names)
-    return total(Job(tasks, work, size, "counting", unit="bytes").run(workers, quiet))
-
-
-def statistics(path: str, take: Take) -> dict[str, Any]:
+def statistics(path: str, engine: Engine | None = None) -> dict[str, Any]:
     """Return the statistics of a folder or file as a JSON document.
 
-    `take` reads files, as `local` does. Raises ShardError where there is no TFRecord at all.
+    The engine is this process by default. Raises ShardError if there is no TFRecord at all.
     """
+    engine = engine or Local()
     known = manifest.load(path)
     paths = scan.files(path)
     lost = {shard["name"] for shard in _shards(known)} - set(map(os.path.basename, paths))
     gone = "the manifest lists this shard, and it is missing"
-    found = take(paths, catalog.names_of(path)) + Accumulated(
-        faults={(name, -1): gone for name in lost}
-    )
-    return document(found, path, known)
+    size, records = storage.size(paths), batch(engine, _SECONDS)
+    tasks = [chunk for one in paths for chunk in divide(one, records)]
+    work = functools.partial(of_chunk, names=catalog.names_of(path))
+    found = total(engine.map(Job(tasks, work, size, "counting", unit="bytes")))
+    return document(found + Accumulated(faults={(name, -1): gone for name in lost}), path, known)
 
 
 def keep(made: Mapping[str, Any]) -> None:

@@ -263,3 +263,20 @@ def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractCon
     LostLease, in the work of other processes too, which has to be `carried` to them.
     """
     return locks.lock(path) if _room(path) is local else lease.lock(path, note)
+
+
+@contextlib.contextmanager
+def sharing(path: str, record: str) -> Iterator[bytes]:
+    """Share a lock with other processes that share it; give what the small file `record` holds.
+
+    Nobody has the lock for itself meanwhile, so on a local file system the record stays as it is.
+    A store has no lock that could be shared: there whatever is written in the folder is held
+    against the record, and raises LostLease once that was changed or removed.
+    """
+    if _room(path) is local:
+        with locks.lock(path, shared=True):
+            yield read(record)[0]
+        return
+    found = read(record)[0]
+    with fencing.holding(fencing.Hold(record, found.decode())):
+        yield found

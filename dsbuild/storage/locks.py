@@ -28,9 +28,10 @@ def refuse_links(state: str) -> None:
 
 
 @contextlib.contextmanager
-def lock(path: str) -> Iterator[None]:
-    """Hold a lock file; raise StorageError at once where another process holds it.
+def lock(path: str, shared: bool = False) -> Iterator[None]:
+    """Hold a lock file; raise StorageError at once if another process holds it.
 
+    A `shared` lock is held by any number of processes, but not while one has it for itself.
     The kernel frees the lock when its process ends, however it ends.
     """
     try:
@@ -43,7 +44,7 @@ def lock(path: str) -> Iterator[None]:
         ) from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise StorageError(
                 f"{os.path.dirname(os.path.dirname(path))}: another dsbuild is at work in this "

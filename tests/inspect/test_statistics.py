@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dsbuild.build import output
+from dsbuild.engines import Local
 from dsbuild.format import catalog, example, manifest, scan, tfrecord
 from dsbuild.images import hashing
 from dsbuild.inspect import chunks, counts, duplicates, statistics
@@ -22,8 +23,6 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from tests.conftest import make
 from tests.support import fakes
-
-local = functools.partial(statistics.local, workers=1, quiet=True)
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def expected(root, split):
 
 
 def test_equal_to_another_computation(voc, built):
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built)
     assert list(found["splits"]) == ["train", "val"]
     for split, section in found["splits"].items():
         number, pixels, holders, pairs, sizes, mean, deviation = expected(voc, split)
@@ -78,7 +77,7 @@ def test_equal_to_another_computation(voc, built):
 
 
 def test_counts_are_those_of_the_manifest(built):
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built)
     for split, entry in manifest.load(built)["splits"].items():
         rows = [{"value": i, **row} for i, row in enumerate(entry["classes"])]
         rows.append({"value": 255, "name": "(ignore)", **entry["ignore"]})
@@ -86,8 +85,7 @@ def test_counts_are_those_of_the_manifest(built):
 
 
 def test_workers_make_no_difference(built):
-    two = functools.partial(statistics.local, workers=2, quiet=True)
-    assert statistics.statistics(built, two) == statistics.statistics(built, local)
+    assert statistics.statistics(built, Local(2)) == statistics.statistics(built)
 
 
 @functools.cache
@@ -156,7 +154,7 @@ def damage(path, record, at):
 def test_a_shard_that_is_missing_is_named(built, run):
     path = scan.files(built)[-1]
     os.remove(path)
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built)
     text = "the manifest lists this shard, and it is missing"
     fault = {"file": os.path.basename(path), "record": None, "text": text}
     assert found["unreadable"] == [fault]
@@ -174,19 +172,19 @@ def test_what_the_manifest_does_not_list_is_counted_and_not_kept(built, run):
 def test_a_damaged_length_costs_one_record(built):
     path = scan.files(built)[0]
     damage(path, record=1, at=2)
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built)
     assert [fault["record"] for fault in found["unreadable"]] == [1]
     assert found["all"]["records"] == 17
 
 
 @pytest.mark.parametrize("offsets", [[0], [5], [0, 0, 9], [0, 7, 9, 11, 13]])
 def test_a_wrong_index_loses_nothing_in_silence(built, offsets):
-    whole = statistics.statistics(built, local)
+    whole = statistics.statistics(built)
     path = scan.files(built)[0]
     lines = "".join(f"{offset} 1\n" for offset in offsets)
     with open(manifest.index_path(built, os.path.basename(path)), "w") as file:
         file.write(lines)
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built)
     assert found == whole or found["unreadable"]
 
 
@@ -216,7 +214,7 @@ def test_a_file_of_others(tmp_path, run):
         b"no example",
         example.serialize({image: png(np.full((2, 2, 3), 9, np.uint8)), label: b""}),
     )
-    found = statistics.statistics(str(path), local)
+    found = statistics.statistics(str(path))
     section = found["splits"]["-"]
     assert (section["records"], section["images"], section["labels"]) == (5, 2, 1)
     assert [(row["value"], row["name"], row["pixels"]) for row in section["classes"]] == [
@@ -241,10 +239,10 @@ def test_a_file_of_others(tmp_path, run):
 def test_labels_that_are_one_class(tmp_path, out):
     root = fakes.classes(tmp_path, {"cat": 3, "dog": 2})
     make(root, out, layout=Classes())
-    (section,) = statistics.statistics(out, local)["splits"].values()
+    (section,) = statistics.statistics(out)["splits"].values()
     assert [(row["name"], row["images"]) for row in section["classes"]] == [("cat", 3), ("dog", 2)]
     assert section["together"] == []
-    made = statistics.statistics(out, local)
+    made = statistics.statistics(out)
     names = {row["value"]: row["name"] for row in section["classes"]}
     assert sections.together(catalog.Census((), 5), names, [(0, 0, 0)] * 9, 0, made) == ""
 
@@ -270,7 +268,7 @@ def test_images_that_recur(tmp_path, out):
     mirrored = image("b/001.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     mirrored.save(os.path.join(folder, "a/004.png"))
     make(root, out, layout=Pairs(names=("none", "one", "two")))
-    found = statistics.statistics(out, local)["duplicates"]
+    found = statistics.statistics(out)["duplicates"]
 
     def keys(groups):
         return [[one["key"] for one in group["records"]] for group in groups]
@@ -281,7 +279,7 @@ def test_images_that_recur(tmp_path, out):
 
 def test_images_that_splits_share(voc, out):
     make(voc, out)
-    found = statistics.statistics(out, local)["duplicates"]
+    found = statistics.statistics(out)["duplicates"]
     assert found == {
         "shared": [["train", "trainval", 12], ["trainval", "val", 6]],
         "exact": [],
@@ -371,8 +369,8 @@ def counts_of(folder):
 
 
 def test_the_page_shows_the_same_of_all_records_as_of_a_census_of_all(built):
-    made = statistics.statistics(built, local)
-    found = catalog.take(built, counts_of(built), None, 0, 1, quiet=True)
+    made = statistics.statistics(built)
+    found = catalog.take(built, counts_of(built), None, 0, Local())
     names = {row["value"]: row["name"] for row in made["all"]["classes"]}
     colours = [(0, 0, 0)] * 256
     few = catalog.Census(found.rows[:2], 18)

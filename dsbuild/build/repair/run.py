@@ -6,6 +6,7 @@ from dsbuild import interop, storage
 from dsbuild.build import output, run
 from dsbuild.build.repair import control, plans, shards
 from dsbuild.build.repair.known import Known, gather
+from dsbuild.engines import Engine, Local
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.format import manifest
 from dsbuild.format.receipts import ShardReceipt
@@ -14,8 +15,7 @@ from dsbuild.format.receipts import ShardReceipt
 def repair(
     out: str,
     source: str | None = None,
-    workers: int = 1,
-    quiet: bool = True,
+    engine: Engine | None = None,
     note: Callable[[str], None] = lambda _: None,
     accept_changed_sources: bool = False,
 ) -> run.Summary:
@@ -36,7 +36,7 @@ def repair(
         known = gather(out)
         output.refuse_extra_shards(out, known.splits)
         try:
-            return _repair(known, source, workers, quiet, note, accept_changed_sources)
+            return _repair(known, source, engine or Local(), note, accept_changed_sources)
         finally:
             storage.remove_folder(shards.stage(out))
 
@@ -44,14 +44,13 @@ def repair(
 def _repair(
     known: Known,
     source: str | None,
-    workers: int,
-    quiet: bool,
+    engine: Engine,
     note: Callable[[str], None],
     accept: bool,
 ) -> run.Summary:
     out = known.out
     terms = control.lost_terms(known)
-    states = shards.look(known, workers, quiet)
+    states = shards.look(known, engine)
     todo = {name for name in known.names if not states[name].whole or name not in known.receipts}
     beside = {
         name
@@ -69,7 +68,7 @@ def _repair(
             "not give it back; nothing was changed; name the data set as it was, restore the file, "
             "or build again with --overwrite"
         )
-    staged = shards.write_beside(known, root, todo, workers, quiet) if todo else {}
+    staged = shards.write_beside(known, root, todo, engine) if todo else {}
     for line in shards.compare(known, root, staged, accept):
         note(line)
     if terms is not None:

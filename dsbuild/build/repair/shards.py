@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from dsbuild import storage
 from dsbuild.build import output, sources
+from dsbuild.build.audit import Request
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.repair.known import Known
-from dsbuild.build.run import write_shards
 from dsbuild.build.shard import holds
-from dsbuild.engines import Advance, Job
+from dsbuild.build.tasks import Shards, write
+from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format import example, label_values, manifest, receipts, tfrecord
 from dsbuild.format.receipts import ShardReceipt
@@ -32,7 +33,7 @@ def stage(out: str) -> str:
     return output.state(out, "repair")
 
 
-def look(known: Known, workers: int, quiet: bool) -> dict[str, State]:
+def look(known: Known, engine: Engine) -> dict[str, State]:
     """Return how each shard was found."""
     tasks = [(name, known.sha256(name), known.receipts.get(name)) for name in known.names]
     tasks = [
@@ -40,7 +41,7 @@ def look(known: Known, workers: int, quiet: bool) -> dict[str, State]:
         for name, digest, receipt in tasks
     ]
     work = functools.partial(_state, out=known.out)
-    found = Job(tasks, work, len(tasks), "checking", "files").run(workers, quiet)
+    found = engine.map(Job(tasks, work, len(tasks), "checking", "files"))
     return dict(zip(known.names, found, strict=True))
 
 
@@ -90,7 +91,7 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
 
 
 def write_beside(
-    known: Known, root: str, todo: Collection[str], workers: int, quiet: bool
+    known: Known, root: str, todo: Collection[str], engine: Engine
 ) -> dict[str, ShardReceipt]:
     """Write shards into the stage; return their receipts, sources included."""
     entries = (known.document or {}).get("splits", {}).values()
@@ -103,8 +104,11 @@ def write_beside(
 
     home = stage(known.out)
     samples = sum(len(known.plans[name]) for name in todo)
-    how = {"out": home, "on_error": "skip" if left else "stop", "compare": "content"}
-    write_shards(shards, len(todo), samples, "repairing", workers, quiet, **how)
+    on_error = "skip" if left else "stop"
+    request = Request(
+        recipe=known.recipe, root=root, out=home, on_error=on_error, sources="content"
+    )
+    write(request, Shards(len(todo), samples, shards), "repairing", engine)
     return {name: receipts.load(home, name) for name in todo}
 
 

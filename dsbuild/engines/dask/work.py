@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from dsbuild.engines import Advance, Result, Task, tune
+from dsbuild.engines.job import Advance, Result, Task
+from dsbuild.engines.process import tune
 from dsbuild.errors import DsbuildError, LostLease, SampleError, StorageError
 
 

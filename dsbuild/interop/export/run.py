@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dsbuild import storage
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job, Local
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format import manifest, scan, tfrecord
 from dsbuild.format.documents import fits_values
@@ -66,8 +66,7 @@ def export(
     path: str,
     out: str,
     target: str,
-    workers: int = 1,
-    quiet: bool = True,
+    engine: Engine | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Write the shards of a folder, or one file, in another format; return what came of them.
@@ -76,8 +75,9 @@ def export(
     are no longer asked for are removed. Raises PlanError where OUT holds files of others
     that readers would take for its shards. `note` is called if another export holds OUT.
     """
+    engine = engine or Local()
     _check(path, out, target)
-    shards = plan(path, target, workers, quiet)
+    shards = plan(path, target, engine)
     names = [shard.name for shard in shards]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -87,7 +87,7 @@ def export(
             storage.sweep(place)
         _clear(out, shards)
         work = storage.carried(functools.partial(write_shard, out=out))
-        return Job(shards, work, len(shards), f"exporting to {target}", "files").run(workers, quiet)
+        return engine.map(Job(shards, work, len(shards), f"exporting to {target}", "files"))
 
 
 def _check(path: str, out: str, target: str) -> None:
@@ -104,7 +104,7 @@ def _check(path: str, out: str, target: str) -> None:
         )
 
 
-def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[Shard]:
+def plan(path: str, target: str, engine: Engine) -> list[Shard]:
     """Return what is to be written for a folder, or one file.
 
     Where names have endings, records are read for those of their images, if no manifest tells.
@@ -121,7 +121,7 @@ def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[S
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
     image = None
     if target == "webdataset":
-        formats = _formats(document) or _looked_up(sources, names, workers, quiet)
+        formats = _formats(document) or _looked_up(sources, names, engine)
         image = max(sorted(formats), key=formats.__getitem__, default=None)
     return [
         Shard(
@@ -150,11 +150,11 @@ def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
     return {known[name]: found[name] for name in found} if set(found) <= set(known) else {}
 
 
-def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -> Mapping[str, int]:
+def _looked_up(sources: Sequence[str], names: Keys, engine: Engine) -> Mapping[str, int]:
     """Return ending -> images of files, of which all records are read."""
     work = functools.partial(_endings, names=names)
     job = Job(sources, work, len(sources), "looking", unit="files")
-    return sum(job.run(workers, quiet), collections.Counter())
+    return sum(engine.map(job), collections.Counter())
 
 
 def _endings(source: str, advance: Advance, *, names: Keys) -> collections.Counter[str]:
