@@ -29,7 +29,8 @@ _PLAN = {"request": dict, "splits": [str], "shards": int}
 _SHOWN = 8  # shares that are named where some are missing
 
 
-class Task(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Task:
     """Share `number` of `count`, from 1 on."""
 
     number: int

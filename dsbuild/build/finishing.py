@@ -1,7 +1,7 @@
 """Finishing a build: the receipts of all shards to the manifest, which is written last."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from dsbuild import storage
 from dsbuild.build import output, palettes, plan, signatures
@@ -31,9 +31,9 @@ def finish(
     output.sweep(out)  # what workers left that were lost on the way
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
     for receipt in sorted(written, key=lambda receipt: receipt.name):
-        mine[manifest.split_of(receipt.name)].append(receipt)
+        mine[str(manifest.split_of(receipt.name))].append(receipt)
     for split, found in mine.items():
-        names = [receipt.name for receipt in found]
+        names = [one.name for one in found]
         expected = manifest.siblings(names[0]) if names else []
         if not names or names != expected:
             raise ShardError(
@@ -43,7 +43,7 @@ def finish(
             )
     document = describe(recipe, mine, dict.fromkeys(mine, recipe.beta), others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
-    kept = [receipt for name in names if (receipt := receipts.load(out, name))]
+    kept = [one for name in names if (one := receipts.load(out, name))]
     rejects = left_out([*(one for found in mine.values() for one in found), *kept])
     storage.remove_folder(manifest.parts_path(out))
     before = output.entries(out).get("splits", {})
@@ -138,4 +138,4 @@ def describe(
         "versions": {k: v for receipt in made for k, v in receipt.versions.items()},
         "splits": dict(sorted(splits.items())),
     }
-    return normal(document)
+    return cast(dict[str, Any], normal(document))

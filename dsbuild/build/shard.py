@@ -28,7 +28,10 @@ def write_shard(
     sample's error, leaving nothing behind, or with `skip` notes it in the receipt. What is
     returned is the receipt without its sources, since many are held together.
     """
-    rejects, sources, lines, colours = [], [], [], {}
+    rejects: list[Reject] = []
+    sources: list[tuple[int | None, ...]] = []
+    lines: list[str | None] = []
+    colours: palettes.Meanings = {}
     statistics = Statistics()
     paths = encode.paths(shard.samples, shard.root)
     with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
@@ -49,7 +52,8 @@ def write_shard(
             sources.append(encoded.sources)
             palettes.add(colours, encoded.colours, str(sample.label))
             advance(1, len(encoded.record))
-    values = None if None in lines else "".join(lines).encode()
+    known = [line for line in lines if line is not None]
+    values = "".join(known).encode() if len(known) == len(lines) else None
     made = versions(shard.recipe)
     told = palettes.rows(colours)
     return complete(shard, writer, values, rejects, statistics, sources, made, told, out)
@@ -143,8 +147,8 @@ def check_shard(
             return Standing(None, f"its {what} is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
-    if found := _found_again(shard, receipt.rejects):
-        return Standing(None, f"its source {found} was left out, and can be read now")
+    if again := _found_again(shard, receipt.rejects):
+        return Standing(None, f"its source {again} was left out, and can be read now")
     stamps = storage.stamps(encode.paths(shard.samples, shard.root))
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         if compare == "ignore":

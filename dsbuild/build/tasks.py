@@ -10,7 +10,8 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from dsbuild import storage
 from dsbuild.build import plan_files
@@ -26,7 +27,8 @@ from dsbuild.format import receipts
 Planned: TypeAlias = Place | ShardPlan  # the place of a shard's plan in the folder, or the plan
 
 
-class Shards(NamedTuple):
+@dataclass(frozen=True)
+class Shards:
     """Planned shards: how many, of how many samples, and what yields them."""
 
     count: int

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WORDS = ("plan_only", "task", "finish")
 
 
-class Share(click.ParamType):
+class Share(click.ParamType):  # type: ignore[type-arg]
     """A share of a build such as `3/64`."""
 
     name = "K/N"

@@ -26,7 +26,7 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
             return
         from tqdm import tqdm  # here, since it takes longer to import than many builds to plan
 
-        class Unwatched(tqdm):
+        class Unwatched(tqdm):  # type: ignore[type-arg]
             monitor_interval = 0  # the monitor's thread would only redraw a bar that stands still
 
         title, unit = safe_text.text(title), f" {safe_text.text(unit)}"

@@ -53,15 +53,15 @@ def serve(
 
 def _end_with_parent() -> None:
     # A worker hears that its parent was killed at its next sample, which may be far.
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    if parent := multiprocessing.parent_process():
+        multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
 
 
 def _portable(error: BaseException) -> BaseException:
     """Return an error that survives pickling, and, where it is a bug, says where it arose."""
-    if isinstance(error, DsbuildError):
-        portable = error
-    else:
+    portable: BaseException = error
+    if not isinstance(error, DsbuildError):
         portable = error if _survives(error) else RuntimeError(f"{type(error).__name__}: {error}")
         portable.add_note("".join(traceback.format_exception(error)))
     return portable

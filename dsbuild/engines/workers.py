@@ -106,12 +106,12 @@ class _Worker:
     """
 
     def __init__(self, method: str, before: Iterable["_Worker"], named: Callable[[Any], str]):
-        context = multiprocessing.get_context(method)
+        context: Any = multiprocessing.get_context(method)  # whose base has no Process
         self.pipe, theirs = context.Pipe()
         # A forked process has copies of all our ends. It closes them, for as long as one of
         # them is open nobody hears that we died.
         ours = [self.pipe, *(one.pipe for one in before)] if method == "fork" else []
-        self.process: Any = context.Process(target=serve, args=(theirs, ours), daemon=True)
+        self.process = context.Process(target=serve, args=(theirs, ours), daemon=True)
         if method != "fork":
             resource_tracker.ensure_running()  # whose start would let interruptions through
         with _interruptions_held(), _unwarned(method):

@@ -84,9 +84,11 @@ def gather(out: str) -> Known:
     made, betas = _recipe(out, document)
     found = {name: one for name in noted if (one := receipts.load(out, name))}
     last = output.tenure(out)
-    for line in lines if document is None and last is not None else ():
+    for line in lines if document is None else ():
         one = found.get(line.name)
-        if one and one.plan != line.digest and one.tenure is not None and one.tenure < last:
+        if one is None or one.tenure is None or last is None:
+            continue
+        if one.plan != line.digest and one.tenure < last:
             del found[line.name]  # of a builder before the one that planned the folder last
     if document is not None:
         splits = {
@@ -145,9 +147,8 @@ def _sets(out: str, names: set[str]) -> dict[str, list[str]]:
 
 def _is_of(receipt: ShardReceipt, entry: Mapping[str, Any]) -> bool:
     """Tell whether the manifest, as far as it says anything, names this receipt."""
-    return entry.get("receipt", receipt.digest) == receipt.digest and (
-        entry.get("sha256", receipt.sha256) == receipt.sha256
-    )
+    said = entry.get("receipt", receipt.digest), entry.get("sha256", receipt.sha256)
+    return said == (receipt.digest, receipt.sha256)
 
 
 def _hold(known: Known) -> None:

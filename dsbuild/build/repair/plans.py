@@ -36,7 +36,7 @@ def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
 
 def _candidates(
     known: Known, name: str, samples: Sequence[Sample], ranks: Mapping[str, int], root: str
-) -> Iterator[list[Sample]]:
+) -> Iterator[Sequence[Sample]]:
     """Yield what the samples of a shard may have been, in order."""
     receipt = known.receipts.get(name)
     left = [reject.key for reject in receipt.rejects] if receipt else []
@@ -50,10 +50,11 @@ def _candidates(
     taken = {sample.key for one in known.plans.values() for sample in one}
     rest = [sample for sample in samples if sample.key not in taken]
     entry = known.entry(name)
-    count = len(receipt.sources) if receipt else entry.get("records", 0)
-    begin = sum(
+    count: int = len(receipt.sources) if receipt else entry.get("records", 0)
+    before = known.splits[str(manifest.split_of(name))]
+    begin: int = sum(
         len(known.plans[other]) if other in known.plans else known.entry(other).get("records", 0)
-        for other in known.splits[manifest.split_of(name)]
+        for other in before
         if other < name
     )
     yield samples[begin : begin + count]

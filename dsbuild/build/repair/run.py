@@ -1,6 +1,7 @@
 """A repair as one transaction: gather, write beside, compare, swap, describe."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from dsbuild import interop, storage
 from dsbuild.build import output, run
@@ -105,7 +106,7 @@ def _root(known: Known, source: str | None, needed: bool) -> str:
         return ""
 
 
-def _describe(known: Known, made: Mapping[str, ShardReceipt]) -> dict:
+def _describe(known: Known, made: Mapping[str, ShardReceipt]) -> dict[str, Any]:
     written = {
         split: [made[name] for name in names] for split, names in sorted(known.splits.items())
     }

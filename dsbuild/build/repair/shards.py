@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import storage
@@ -20,7 +21,8 @@ from dsbuild.format.receipts import ShardReceipt
 Note = Callable[[str], None]
 
 
-class State(NamedTuple):
+@dataclass(frozen=True)
+class State:
     """How a shard was found: whether its bytes, its index, its list of label values are right."""
 
     whole: bool
@@ -35,22 +37,26 @@ def stage(out: str) -> str:
 
 def look(known: Known, engine: Engine) -> dict[str, State]:
     """Return how each shard was found."""
-    tasks = [(name, known.sha256(name), known.receipts.get(name)) for name in known.names]
-    tasks = [
-        (name, digest, receipt and (receipt.index, receipt.values))
-        for name, digest, receipt in tasks
-    ]
+    tasks = [_Task(name, known.sha256(name), known.receipts.get(name)) for name in known.names]
     work = functools.partial(_state, out=known.out)
     found = engine.map(Job(tasks, work, len(tasks), "checking", "files"))
     return dict(zip(known.names, found, strict=True))
 
 
-def _state(task: tuple, advance: Advance, *, out: str) -> State:
-    name, digest, beside = task
+class _Task(NamedTuple):
+    """A shard to look at: its name, and what is known of it."""
+
+    name: str
+    sha256: str | None
+    receipt: ShardReceipt | None
+
+
+def _state(task: _Task, advance: Advance, *, out: str) -> State:
+    name = task.name
     path = storage.join(out, name)
-    whole = _there(path) and storage.sha256(path)[0] == digest
+    whole = _there(path) and storage.sha256(path)[0] == task.sha256
     advance(1, 0)
-    index, values = beside or (None, None)
+    index, values = (task.receipt.index, task.receipt.values) if task.receipt else (None, None)
     return State(
         whole,
         index is not None and _is(manifest.index_path(out, name), index),
@@ -73,7 +79,7 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
     They are made of its records; None where they have not the digests that the receipt names.
     """
     receipt, path = known.receipts[name], storage.join(known.out, name)
-    made = {}
+    made: dict[str, tuple[bytes, str | None]] = {}
     try:
         if not state.index:
             index = tfrecord.index_text(tfrecord.walk(path)).encode()
@@ -109,7 +115,8 @@ def write_beside(
         recipe=known.recipe, root=root, out=home, on_error=on_error, sources="content"
     )
     write(request, Shards(len(todo), samples, shards), "repairing", engine)
-    return {name: receipts.load(home, name) for name in todo}
+    found = {name: receipts.load(home, name) for name in todo}
+    return {name: receipt for name, receipt in found.items() if receipt}
 
 
 def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bool) -> list[str]:
@@ -170,9 +177,9 @@ def _changed(
         found = sources.changed(samples, before.sources, now.sources)
         if not found:
             return "", False
-        key, path = found[0]
+        first, path = found[0]
         more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
-        return f"sample {key}: {storage.join(root, path)}{more}", True
+        return f"sample {first}: {storage.join(root, path)}{more}", True
     key = _first_other(known, name)
     return (f"sample {key}: its source" if key else "some source, or a library,"), True
 

@@ -5,13 +5,10 @@ import gc
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from dsbuild import __version__
 from dsbuild.errors import DsbuildError
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 Answer = TypeVar("Answer")
 
@@ -24,18 +21,19 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def connected(place: Place) -> Iterator["Client"]:
-    """Connect to a cluster that has this dsbuild; raise DsbuildError where there is none."""
+def connected(place: Place) -> Iterator[Any]:
+    """Give a distributed.Client of a cluster with this dsbuild; raise DsbuildError otherwise."""
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
         raise DsbuildError(
             f"found no Dask ({error}); install it: pip install 'dsbuild[dask]'"
         ) from error
+    dask: Any = Client  # which has no types
     client, why = None, ""
     try:
         client = _answer(
-            lambda: Client(place.scheduler, timeout=place.timeout, set_as_default=False), place
+            lambda: dask(place.scheduler, timeout=place.timeout, set_as_default=False), place
         )
     except (OSError, ValueError) as error:
         why = str(error)
@@ -52,9 +50,9 @@ def connected(place: Place) -> Iterator["Client"]:
         yield client
 
 
-def threads(client: "Client", place: Place) -> dict[str, int]:
+def threads(client: Any, place: Place) -> dict[str, int]:
     """Return the threads of each worker; wait for one, raise DsbuildError where none comes."""
-    found = _answer(client.nthreads, place)
+    found: dict[str, int] = _answer(client.nthreads, place)
     if found:
         return found
     try:
@@ -64,10 +62,10 @@ def threads(client: "Client", place: Place) -> dict[str, int]:
             f"--scheduler {place.scheduler}: found no worker; start some: dask worker "
             f"{place.scheduler}"
         ) from error
-    return _answer(client.nthreads, place)
+    return cast(dict[str, int], _answer(client.nthreads, place))
 
 
-def _check(client: "Client", place: Place) -> None:
+def _check(client: Any, place: Place) -> None:
     """Raise DsbuildError where there is no worker, or somebody has no or another dsbuild."""
     threads(client, place)
     try:
@@ -96,7 +94,7 @@ def _version() -> str:
 
 def _answer(ask: Callable[[], Answer], place: Place) -> Answer:
     """Return ask(); raise DsbuildError where that takes too long, as of a machine that froze."""
-    found: queue.SimpleQueue = queue.SimpleQueue()
+    found: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def wait() -> None:
         try:
@@ -114,4 +112,4 @@ def _answer(ask: Callable[[], Answer], place: Place) -> Answer:
         ) from None
     if error is not None:
         raise error
-    return answer
+    return cast(Answer, answer)

@@ -58,7 +58,7 @@ class Dask:
         ):
             from concurrent.futures import CancelledError
 
-            from distributed.comm import CommClosedError
+            from distributed.comm.core import CommClosedError
 
             hand = Hand(job, dask, self._place, self.note, self.patience)
             try:

@@ -8,24 +8,21 @@ import contextlib
 import queue
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from dsbuild.engines.dask import client
 from dsbuild.engines.dask.work import Done, call
 from dsbuild.engines.job import Job
 from dsbuild.errors import DsbuildError
 
-if TYPE_CHECKING:
-    from distributed import Client, Future
-
 _TRIES = 4  # of a task that fails by what may pass, such as a store that is away
 _AHEAD = 2  # tasks that each thread of a worker has or waits for
 
 
 class _Given(NamedTuple):
-    """A task that is under way: its future, and the workers that may do it; none for any."""
+    """A task that is under way: its Future, and the workers that may do it; none for any."""
 
-    future: "Future"
+    future: Any
     to: Collection[str]
 
 
@@ -35,7 +32,7 @@ class Hand:
     def __init__(
         self,
         job: Job[Any, Any],
-        dask: "Client",
+        dask: Any,
         place: client.Place,
         note: Callable[[str], None],
         patience: float,
@@ -44,7 +41,7 @@ class Hand:
         self._patience = patience
         self._tasks = list(job.tasks)
         self._given: dict[int, _Given] = {}
-        self._news: queue.SimpleQueue[tuple[int, Future]] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._failed: dict[int, list[str]] = {}  # by task, the workers at which it did
         self._bad: set[str] = set()
         self._threads = client.threads(dask, place)
@@ -73,7 +70,7 @@ class Hand:
 
     def cancel(self) -> None:
         """Have nothing begun any more."""
-        from distributed.comm import CommClosedError
+        from distributed.comm.core import CommClosedError
 
         with contextlib.suppress(CommClosedError):
             self._dask.cancel([given.future for given in self._given.values()])

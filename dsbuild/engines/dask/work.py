@@ -1,6 +1,6 @@
 """A task at a worker of a Dask cluster, and what it tells of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dsbuild.engines.job import Advance, Result, Task
@@ -66,7 +66,7 @@ def _text(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _chain(error: BaseException | None):
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
