@@ -192,3 +192,73 @@ def test_an_error_of_the_work_is_raised_as_it_is(engine):
 def test_engines_say_how_much_they_do_at_once(engine):
     assert engine.workers >= 1
     assert engine.task_seconds > 0
+
+
+def _options(name, request):
+    return builder(name, request).words
+
+
+@pytest.fixture(params=["dask", "beam"])
+def words(request):
+    """The options of each engine elsewhere, in turn."""
+    return _options(request.param, request)
+
+
+@pytest.fixture
+def built(voc, out):
+    make(voc, out, shards=2, splits=("train", "val"))
+    return out
+
+
+def test_commands_that_read(words, voc, built, tmp_path, run):
+    make(voc, tmp_path / "other", shards=3, splits=("train", "val"), order="shuffled")
+    pathlib.Path(built, "val-00001-of-00002.tfrecord").write_bytes(b"damaged")
+    pathlib.Path(built, "manifest.json").rename(tmp_path / "manifest.json")
+    for command in (
+        ["validate", built, "--level", "frames"],
+        ["validate", built],
+        ["validate", tmp_path / "other", voc, "--level", "source"],
+        ["statistics", built],
+        ["diff", tmp_path / "other", tmp_path / "other"],
+        ["inspect", built],
+    ):
+        here, there = (run(*command, "--json", *more) for more in ([], words))
+        assert there.stdout == here.stdout != ""
+        assert there.exit_code == here.exit_code
+
+
+def test_commands_that_write(words, voc, built, tmp_path, run):
+    before = content(built)
+    pathlib.Path(built, "train-00001-of-00002.tfrecord").write_bytes(b"damaged")
+    found = run("repair", built, voc, *words)
+    assert found.exit_code == 0, found.output
+    assert content(built) == before
+    pages = []
+    for name, more in (("here", []), ("there", words)):
+        found = run("export", built, tmp_path / name, "--to", "webdataset", "--quiet", *more)
+        assert (found.exit_code, found.output) == (0, "")
+        found = run("inspect", built, "--html", tmp_path / f"{name}.html", *more)
+        assert found.exit_code == 0, found.output
+        pages.append((tmp_path / f"{name}.html").read_text())
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+    assert pages[0] == pages[1]
+
+
+def test_a_build_on_the_command_line(words, voc, tmp_path, run):
+    make(voc, tmp_path / "here", shards=2)
+    found = run("voc", voc, tmp_path / "there", "--shards", "2", "--quiet", *words)
+    assert (found.exit_code, found.output) == (0, "")
+    assert content(tmp_path / "there") == content(tmp_path / "here")
+
+
+def test_a_scheduler_is_asked_for_wherever_there_is_a_runner(run):
+    from dsbuild.cli import main
+
+    for name, command in main.commands.items():
+        options = {option for one in command.params for option in one.opts}
+        if "--runner" in options:
+            assert {"--scheduler", "--workers"} <= options
+            places = [one.name for one in command.params if one.param_type_name == "argument"]
+            more = ["--to", "webdataset"] if name == "export" else []
+            found = run(name, *["x"] * len(places), *more, "--runner", "dask")
+            assert "--runner dask and --scheduler ADDRESS go together" in found.stderr
