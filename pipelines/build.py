@@ -2,12 +2,12 @@
 
     plan files | places of lines | reshuffle | WriteShards | finish
 
-Where the runner's options ask for more workers than there are shards, shards are written in
+If the runner's options ask for more workers than there are shards, shards are written in
 parts, and joined after a shuffle by shard.
 
-The element is a shard's plan, so that a runner only maps, and the pipeline's graph holds
-names of files, not samples: it is as large for a million samples as for a thousand. What
-workers need is the folder and the sources. The pipeline writes the manifest itself, so
+Each element is the place of a shard's plan, so the pipeline's graph holds
+names of files, not samples: it is as large for a million samples as for a thousand. Workers
+need only the folder and the sources. The pipeline writes the manifest itself, so
 that a submitted job ends complete without the process that submitted it.
 
 Also a program: `python -m dsbuild.pipelines.build voc SOURCE OUT --runner=NAME ...`.
@@ -99,7 +99,7 @@ class Beam(engine.Beam):
                 f"{out}: the job ended, and there is no manifest; its workers see other "
                 "files, so name an OUT and a SOURCE that all machines reach"
             )
-        # What is tried again counts again.
+        # Bundles that are tried again count again.
         kept = min(_counted(result, "shards kept"), shards.count)
         rejects = output.rejects(out)
         tell(rejects, note)
@@ -130,14 +130,14 @@ def _graph(
 
 
 class Build(beam.PTransform):
-    """Plan files -> a complete folder; the manifest's names of splits come out."""
+    """Plan files -> a complete folder; yields the names of its splits."""
 
     def __init__(self, request: Request, splits: Sequence[str], parts: int = 1):
         super().__init__()
         self.request, self.splits, self.parts = request, list(splits), parts
 
     def expand(self, plans):
-        """Return what `finish` gives, once."""
+        """Return the names of the splits, once."""
         shards = (
             plans
             | "places" >> beam.FlatMap(plan_files.places)
@@ -158,9 +158,9 @@ class Build(beam.PTransform):
 
 
 class WriteShards(beam.PTransform):
-    """Places of plans -> Outcomes, and of samples that stop a build (place, error) as `failed`.
+    """Places of plans -> Outcomes, and (place, error) as `failed` for samples that stop a build.
 
-    With `parts` each shard is written in so many, by as many workers.
+    With several `parts`, each shard is written by as many workers.
     """
 
     def __init__(self, request: Request, parts: int = 1):
@@ -195,7 +195,7 @@ def _mapped(work: Callable[..., Any], **options: Any):
 
 
 class _Work(beam.DoFn):
-    """Do a task; give what came of it, or the task itself where nothing is to be told."""
+    """Do a task; yield its outcome, or the task itself if it has none."""
 
     def __init__(self, work: Callable[..., Any], options: Mapping[str, Any]):
         self.work, self.options, self.driver = work, options, token()
@@ -223,7 +223,7 @@ class _Work(beam.DoFn):
 
 def _count(samples: int, size: int) -> None:
     run.going()
-    # For those who watch: a bundle that is tried again counts again. The manifest does not.
+    # For monitoring: a bundle that is tried again counts again. The manifest does not.
     Metrics.counter(_SPACE, "samples").inc(samples)
     Metrics.counter(_SPACE, "bytes").inc(size)
 
@@ -256,7 +256,7 @@ def _finish(
 
 @contextlib.contextmanager
 def _told(out: str) -> Iterator[None]:
-    """Raise what `_finish` raised in a pipeline, from the file that it wrote."""
+    """Raise the error of `_finish` in a pipeline, from the file that it wrote."""
     path = output.state(out, output.FAILED)
     try:
         yield
@@ -268,7 +268,7 @@ def _told(out: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _swept(out: str, options: PipelineOptions) -> Iterator[None]:
-    """Remove what workers left half-written, where all of them ended with the pipeline."""
+    """Remove half-written files if all workers ended with the pipeline."""
     try:
         yield
     except BaseException:
@@ -296,5 +296,5 @@ def _counted(result: Any, name: str) -> int:
 if __name__ == "__main__":
     import runpy
 
-    # As a program this is a command, and commands stand above the pipelines that they run.
+    # As a program this is a command, and commands are above the pipelines that they run.
     runpy.run_module("dsbuild.cli.pipeline", run_name="__main__")

@@ -23,7 +23,7 @@ from dsbuild.errors import DsbuildError, NoFileError
 from dsbuild.pipelines import run as launch
 from dsbuild.pipelines.processes import at, settle, token
 
-# To watch a pipeline by; a runner that repeats work counts it twice.
+# For monitoring; a runner that repeats work counts it twice.
 _DONE = Metrics.counter("dsbuild", "done")
 _BYTES = Metrics.counter("dsbuild", "bytes")
 _WORKERS = ("direct_num_workers", "num_workers", "max_num_workers")
@@ -68,12 +68,12 @@ def _work(i: int, folder: str, work: Callable[..., Any], driver: str) -> None:
 
 
 def where(lost: Iterable[str]) -> str:
-    """Say at which tasks, by their names, a worker was that died."""
+    """Say which tasks, by their names, a dead worker was doing."""
     return f"it was at {', '.join(filter(None, lost)) or 'none of its tasks'}"
 
 
 def advance(done: int, size: int) -> None:
-    """Count what was done, in the unit of the job and in bytes, for those who watch."""
+    """Count progress, in the unit of the job and in bytes, for monitoring."""
     launch.going()
     _DONE.inc(done)
     _BYTES.inc(size)
@@ -100,7 +100,7 @@ def keep(value: Any, folder: str, name: str) -> None:
 
 
 def kept(folder: str, name: str) -> Any:
-    """Return the value of a file that a pipeline wrote, or is to read."""
+    """Return the value of a file that a pipeline wrote or reads."""
     try:
         return pickle.loads(storage.read(storage.join(folder, name))[0])
     except NoFileError as error:

@@ -1,8 +1,7 @@
-"""A shard in parts: each written as a small shard of its own, side by side, then joined in order.
+"""A shard in parts: each is written as a small shard of its own, at the same time; then they join.
 
-TFRecords concatenate, so the shard has the bytes that it would have in one go. Parts lie in
-the folder's state until their shard is whole; a build that was broken off keeps those that
-are finished.
+TFRecords concatenate, so the shard has the bytes that it would have in one piece. Parts are kept in
+the folder's state until their shard is whole; a build that was broken off keeps the finished ones.
 """
 
 import hashlib
@@ -58,15 +57,15 @@ def place(out: str, name: str) -> str:
 
 
 def write_part(part: Part, advance: Advance, *, out: str, on_error: str, compare: str) -> None:
-    """Write a part as `write_shard` writes a shard, where it does not stand yet."""
+    """Write a part as `write_shard` writes a shard, unless it is there already."""
     home = place(out, part.shard)
     ensure(part.plan, advance, out=home, on_error=on_error, compare=compare)
 
 
 def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardReceipt:
-    """Write a shard of its parts, which are then removed; return its receipt without sources.
+    """Write a shard from its parts, which are then removed; return its receipt without sources.
 
-    Raises ShardError where a part does not stand.
+    Raises ShardError if a part is missing or changed.
     """
     home = place(out, shard.name)
     found = [_receipt(home, part.plan) for part in divide(shard, parts)]
@@ -98,7 +97,7 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
 
 
 def _values(home: str, made: Sequence[ShardReceipt]) -> bytes | None:
-    """Return the lists of label values of parts as one, None where a part has none."""
+    """Return the lists of label values of parts as one, None if a part has none."""
     if any(receipt.values is None for receipt in made):
         return None
     paths = [manifest.values_path(home, receipt.name) for receipt in made]

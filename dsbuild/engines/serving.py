@@ -1,4 +1,4 @@
-"""A worker process from inside: it does what comes through its pipe, and says what came of it."""
+"""A worker process, from inside: it receives tasks through a pipe and sends back results."""
 
 import contextlib
 import multiprocessing
@@ -27,7 +27,7 @@ def serve(
     pipe: multiprocessing.connection.Connection,
     parents: Iterable[multiprocessing.connection.Connection],
 ) -> None:
-    """Be a worker: do what comes through a pipe until its other end is closed."""
+    """Do the tasks that come through a pipe, until its other end is closed."""
     for one in parents:
         one.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone hears Ctrl-C
@@ -52,14 +52,14 @@ def serve(
 
 
 def _end_with_parent() -> None:
-    # A worker hears that its parent was killed at its next sample, which may be far.
+    # Otherwise a worker notices only at its next sample that its parent was killed.
     if parent := multiprocessing.parent_process():
         multiprocessing.connection.wait([parent.sentinel])
     os._exit(1)
 
 
 def _portable(error: BaseException) -> BaseException:
-    """Return an error that survives pickling, and, where it is a bug, says where it arose."""
+    """Return an error that survives pickling; a bug gets a note with its traceback."""
     portable: BaseException = error
     if not isinstance(error, DsbuildError):
         portable = error if _survives(error) else RuntimeError(f"{type(error).__name__}: {error}")
@@ -75,21 +75,21 @@ def _survives(error: BaseException) -> bool:
 
 
 class _Line:
-    """What a worker tells its parent: its counts, and what came of a task."""
+    """The messages of a worker to its parent: counts, and results of tasks."""
 
     def __init__(self, pipe: multiprocessing.connection.Connection):
         self._pipe, self._due, self._sending = pipe, 0.0, threading.Lock()
         self._samples = self._bytes = 0
 
     def advance(self, samples: int, size: int) -> None:
-        """Count what was done since the last call; raise Stopped where the parent has left."""
+        """Count what was done since the last call; raise Stopped if the parent has gone."""
         self._samples += samples
         self._bytes += size
         now = time.monotonic()
         if now < self._due:
             return
         self._due = now + _TELL
-        # Nothing is sent to a worker at work, so what there is to be read is the pipe's end.
+        # Nothing is sent to a worker at work, so only the end of the pipe can be read.
         if self._pipe.poll():
             raise Stopped
         try:
@@ -98,19 +98,19 @@ class _Line:
             raise Stopped from None
 
     def tell(self, what: str, said: str) -> None:
-        """Pass on what is said of a wait, from any thread; a parent that has left misses it."""
+        """Pass on a message about a wait, from any thread; a parent that has gone misses it."""
         with contextlib.suppress(OSError):
             self.send(self.packed((what, said)))
 
     def packed(self, *done: Any) -> bytes:
-        """Return the counts, pickled, and behind them what else there is.
+        """Return a message, pickled: the counts, then either of these.
 
-        That is error and result of a task that is done, or one pair about a wait.
+        Error and result of a finished task, or one pair about a wait.
         """
         return pickle.dumps((self._samples, self._bytes, *done), pickle.HIGHEST_PROTOCOL)
 
     def send(self, message: bytes) -> None:
-        """Send a message; raise OSError where nobody takes it."""
+        """Send a message; raise OSError if nobody receives it."""
         with self._sending:
             for part in (LENGTH.pack(len(message)), message):
                 left = memoryview(part)

@@ -1,8 +1,8 @@
-"""Worker processes, each told and heard by a pipe of its own: none waits for one that died.
+"""Worker processes, each with a pipe of its own, so that nobody waits for one that died.
 
 Nothing is shared: no lock that a killed process keeps, no queue whose end its siblings hold
-open. The parent takes what has come and never waits for the rest of a message, so one that
-was cut short is the end of its worker, and not a wait.
+open. The parent reads what has arrived and never waits for the rest of a message: if that never
+comes, the pipe ends with its worker.
 """
 
 import collections
@@ -84,36 +84,36 @@ def _one_thread_of_opencv(method: str) -> Iterator[None]:
 
 
 def _fill(ready: collections.deque[_Packed], packed: Iterator[_Packed], count: int) -> bool:
-    """Take tasks until so many are ready; tell whether any is."""
+    """Take tasks until `count` are ready; return whether any is."""
     while len(ready) < count and (one := next(packed, None)) is not None:
         ready.append(one)
     return bool(ready)
 
 
 def _heard(workers: Iterable["_Worker"]) -> list["_Worker"]:
-    """Wait until a worker said something, or died; return those of which there is news."""
+    """Wait until a worker sent something, or died; return those that did."""
     watched = {one.pipe: one for one in workers} | {one.process.sentinel: one for one in workers}
     ready = multiprocessing.connection.wait(list(watched))
     return list({id(watched[one]): watched[one] for one in ready}.values())
 
 
 class _Worker:
-    """A process that does one task at a time, as its parent sees it.
+    """A process that does one task at a time, seen from its parent.
 
     Attributes:
-      number: of the task that it is at, None if it waits.
-      samples, bytes: what it did in all.
+      number: of the task that it works on, None if it is idle.
+      samples, bytes: how much it did in all.
     """
 
     def __init__(self, method: str, before: Iterable["_Worker"], named: Callable[[Any], str]):
         context: Any = multiprocessing.get_context(method)  # whose base has no Process
         self.pipe, theirs = context.Pipe()
-        # A forked process has copies of all our ends. It closes them, for as long as one of
-        # them is open nobody hears that we died.
+        # A forked process has copies of all our ends. It closes them, because while one of
+        # them is open nobody notices that we died.
         ours = [self.pipe, *(one.pipe for one in before)] if method == "fork" else []
         self.process = context.Process(target=serve, args=(theirs, ours), daemon=True)
         if method != "fork":
-            resource_tracker.ensure_running()  # whose start would let interruptions through
+            resource_tracker.ensure_running()  # its start would let interruptions through
         with _interruptions_held(), _unwarned(method):
             self.process.start()
         theirs.close()
@@ -131,7 +131,7 @@ class _Worker:
             self._died()
 
     def hear(self) -> Iterator[Any]:
-        """Take what has come, and yield the result if that is whole; raise the error of a task."""
+        """Read what has arrived, and yield a complete result; raise the error of a task."""
         try:
             data = os.read(self.pipe.fileno(), _PART) if self.pipe.poll() else b""
         except OSError:
@@ -158,7 +158,7 @@ class _Worker:
         name = self._named(self._task)
         at = f" at {name}" if name else ""
         raise DsbuildError(
-            f"a worker process died{at}; the system may have killed it for want of memory: run "
+            f"a worker process died{at}; the system may have killed it for lack of memory: run "
             "the same command again with fewer --workers, finished shards are kept"
         )
 
@@ -167,8 +167,8 @@ class _Worker:
 def _unwarned(method: str) -> Iterator[None]:
     """Keep Python from warning of a fork beside threads that are none of Python's.
 
-    They are those of NumPy's BLAS, which knows of forks. Filters of warnings are shared by all
-    threads; here there is one, or `fork` were not chosen.
+    They are those of NumPy's BLAS, which handles forks. Warning filters are shared by all
+    threads; here there is only one, otherwise `fork` would not have been chosen.
     """
     if method != "fork" or sys.version_info < (3, 12):
         yield
@@ -182,7 +182,7 @@ def _unwarned(method: str) -> Iterator[None]:
 def _interruptions_held() -> Iterator[None]:
     """Hold back Ctrl-C for a while, here and in a process that is started meanwhile.
 
-    A worker hears it before it can ignore it, and dies aloud in the middle of its start.
+    Otherwise a worker could die with a traceback in the middle of its start.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -194,7 +194,7 @@ def _interruptions_held() -> Iterator[None]:
 def _end(workers: Iterable[_Worker], patience: float) -> None:
     """End all processes: at their next sample, or by force if they do not come to it."""
     for one in workers:
-        one.pipe.close()  # which they hear as a stop
+        one.pipe.close()  # this tells them to stop
     until = time.monotonic() + patience
     try:
         for one in workers:

@@ -142,7 +142,7 @@ def test_cells_are_as_wide_as_they_look():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "dsbuild").rglob("*.py")), ids=lambda p: p.name)
 def test_all_that_is_printed_goes_through_one_door(path):
-    if path.relative_to(ROOT / "dsbuild").parts == ("cli", "base.py"):
+    if path.relative_to(ROOT / "dsbuild").parts == ("cli", "options.py"):
         return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
@@ -156,10 +156,11 @@ def test_all_that_is_printed_goes_through_one_door(path):
 # A spool reads its own temporary file; pipelines theirs, in a folder of a random name; workers and
 # their parent one another's messages.
 _OWN = {
+    "dsbuild/engines/serving.py",
     "dsbuild/engines/workers.py",
     "dsbuild/storage/spool.py",
     "dsbuild/storage/serving.py",
-    "pipelines/jobs.py",
+    "pipelines/engine.py",
     "pipelines/processes.py",
 }
 _RUNNING = {

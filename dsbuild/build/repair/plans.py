@@ -62,7 +62,7 @@ def _candidates(
 
 
 def _keys(known: Known, name: str) -> list[str] | None:
-    """Return the keys of a shard's records in order, None where the shard is not whole."""
+    """Return the keys of a shard's records in order, None if the shard is not whole."""
     path = storage.join(known.out, name)
     key = known.recipe.schema["key"].name
     try:
@@ -79,7 +79,7 @@ def _keys(known: Known, name: str) -> list[str] | None:
 def _by_rank(
     listed: Sequence[Sample], rejected: Sequence[Sample], ranks: Mapping[str, int]
 ) -> list[Sample]:
-    """Put samples that were left out where the listing has them."""
+    """Insert samples that were left out at their places in the listing."""
     made = list(listed)
     for sample in rejected:
         rank = ranks[sample.key]
@@ -91,7 +91,7 @@ def _by_rank(
 def _by_size(
     listed: Sequence[Sample], rejected: Sequence[Sample], sizes: Sequence[int | None], root: str
 ) -> list[Sample]:
-    """Put samples that were left out where the receipt has the sizes of their images."""
+    """Insert samples that were left out at the places where the receipt has their sizes."""
     records, others, made = list(listed), list(rejected), []
     for size in sizes:
         if not records or (others and size != _size(records[0], root)):

@@ -20,16 +20,16 @@ def repair(
     note: Callable[[str], None] = lambda _: None,
     accept_changed_sources: bool = False,
 ) -> run.Summary:
-    """Restore what is missing or not as it was written, from what lies beside it and the source.
+    """Restore what is missing or damaged, from the rest of the folder and the source.
 
-    Shards that are whole are kept, whatever became of their sources; the folder ends with the
-    bytes of a fresh build. Raises a DsbuildError where that cannot be, and then no shard and no
-    manifest was touched. Sources of other content than the build read are taken only if
+    Whole shards are kept, whatever happened to their sources; the folder ends with the
+    bytes of a fresh build. Raises a DsbuildError if that is impossible, and then no shard and no
+    manifest was touched. Sources that changed since the build are used only if
     `accept_changed_sources`.
     """
     if not storage.is_folder(output.state(out)) and manifest.load(out) is None:
         raise PlanError(
-            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it anew"
+            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it again"
         )
     with storage.lock(output.state(out, "lock"), note):
         output.sweep(out)
@@ -95,7 +95,7 @@ def _repair(
 
 
 def _root(known: Known, source: str | None, needed: bool) -> str:
-    """Return the root of the sources; an empty one where none is found, nor needed."""
+    """Return the root of the sources; empty if none is found and none is needed."""
     try:
         return known.recipe.layout.find(source)
     except LayoutError as error:

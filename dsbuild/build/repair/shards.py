@@ -1,4 +1,4 @@
-"""Shards that are missing or damaged: written beside, compared with what they were, swapped."""
+"""Missing or damaged shards: staged, compared with what they were, swapped in."""
 
 import functools
 import hashlib
@@ -44,7 +44,7 @@ def look(known: Known, engine: Engine) -> dict[str, State]:
 
 
 class _Task(NamedTuple):
-    """A shard to look at: its name, and what is known of it."""
+    """A shard to look at, and what is known about it."""
 
     name: str
     sha256: str | None
@@ -65,7 +65,7 @@ def _state(task: _Task, advance: Advance, *, out: str) -> State:
 
 
 def _there(path: str) -> bool:
-    """Tell whether a path leads to a file, and to no FIFO or device."""
+    """Return whether a path leads to a regular file, not to a FIFO or device."""
     return storage.stamp(path) is not None and not storage.odd(path)
 
 
@@ -74,9 +74,9 @@ def _is(path: str, digest: str) -> bool:
 
 
 def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
-    """Return path -> bytes of what a whole shard lacks of index and list of label values.
+    """Return path -> bytes of the index and label values that a whole shard is missing.
 
-    They are made of its records; None where they have not the digests that the receipt names.
+    They are made from its records; None if their digests are not those in the receipt.
     """
     receipt, path = known.receipts[name], storage.join(known.out, name)
     made: dict[str, tuple[bytes, str | None]] = {}
@@ -99,7 +99,7 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
 def write_beside(
     known: Known, root: str, todo: Collection[str], engine: Engine
 ) -> dict[str, ShardReceipt]:
-    """Write shards into the stage; return their receipts, sources included."""
+    """Write shards into the stage; return their receipts with sources."""
     entries = (known.document or {}).get("splits", {}).values()
     left = any(entry["rejects"] for entry in entries) or any(
         receipt.rejects for receipt in known.receipts.values()
@@ -120,10 +120,10 @@ def write_beside(
 
 
 def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bool) -> list[str]:
-    """Return notes on shards that became others; raise PlanError where that may not be.
+    """Return notes on shards whose content changed; raise PlanError if that is not allowed.
 
-    No shard may have fewer records than before. One of other content is taken where libraries
-    changed, which is noted, and where sources did only if these are to be accepted.
+    No shard may have fewer records than before. Other content is accepted, with a note, if
+    libraries changed; if sources changed, only with `accept`.
     """
     notes = []
     for name, now in sorted(staged.items()):
@@ -158,7 +158,7 @@ def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bo
 
 
 def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
-    """Tell whether a shard of which nothing is noted is whole, and another than the new one."""
+    """Return whether a shard without a noted digest is whole and differs from the new one."""
     path = storage.join(known.out, name)
     if not _there(path) or storage.sha256(path)[0] == now.sha256:
         return False
@@ -171,7 +171,7 @@ def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
 def _changed(
     known: Known, name: str, root: str, now: ShardReceipt, before: ShardReceipt | None
 ) -> tuple[str, bool]:
-    """Return which source changed, and whether any did, as far as is known."""
+    """Return which source changed, and whether any did, as far as known."""
     samples = known.plans[name]
     if before and len(before.sources) == len(samples):
         found = sources.changed(samples, before.sources, now.sources)
@@ -185,7 +185,7 @@ def _changed(
 
 
 def _first_other(known: Known, name: str) -> str | None:
-    """Return the key of the first record of a damaged shard that is another in the new one."""
+    """Return the key of the first record of a damaged shard that differs in the new one."""
     key = known.recipe.schema["key"].name
     try:
         fresh = set()
@@ -203,7 +203,7 @@ def _first_other(known: Known, name: str) -> str | None:
 
 
 def swap(known: Known, names: Collection[str]) -> None:
-    """Put staged shards into the place of others, each with what lies beside it, receipts last."""
+    """Move staged shards, indexes and label values into place; receipts come last."""
     home, out = stage(known.out), known.out
     for name in sorted(names):
         storage.remove(manifest.receipt_path(out, name))

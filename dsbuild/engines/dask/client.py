@@ -1,4 +1,4 @@
-"""The way to a Dask scheduler, and to the workers that it knows; every wait has an end."""
+"""The connection to a Dask scheduler and its workers; every wait has an end."""
 
 import contextlib
 import gc
@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 
 
 class Place(NamedTuple):
-    """Where a scheduler is, and the seconds to reach it or a worker, and for their answers."""
+    """The address of a scheduler, and the seconds to reach it or a worker and get an answer."""
 
     scheduler: str
     timeout: float
@@ -38,8 +38,8 @@ def connected(place: Place) -> Iterator[Any]:
     except (OSError, ValueError) as error:
         why = str(error)
     if client is None:
-        # A client that failed closes when it is collected. It has to be now: where that falls
-        # into the start of another one, both wait for one lock, for ever.
+        # A client that failed closes when it is collected. Collect it now: if that happened
+        # during the start of another client, both would wait for one lock for ever.
         gc.collect()
         raise DsbuildError(
             f"--scheduler {place.scheduler}: found no Dask scheduler ({why}); expected the address "
@@ -51,7 +51,7 @@ def connected(place: Place) -> Iterator[Any]:
 
 
 def threads(client: Any, place: Place) -> dict[str, int]:
-    """Return the threads of each worker; wait for one, raise DsbuildError where none comes."""
+    """Return the threads of each worker; wait for one, raise DsbuildError if none comes."""
     found: dict[str, int] = _answer(client.nthreads, place)
     if found:
         return found
@@ -66,7 +66,7 @@ def threads(client: Any, place: Place) -> dict[str, int]:
 
 
 def _check(client: Any, place: Place) -> None:
-    """Raise DsbuildError where there is no worker, or somebody has no or another dsbuild."""
+    """Raise DsbuildError if there is no worker, or dsbuild is missing or another version there."""
     threads(client, place)
     try:
         # The scheduler unpacks the tasks before it deals them.
@@ -93,7 +93,7 @@ def _version() -> str:
 
 
 def _answer(ask: Callable[[], Answer], place: Place) -> Answer:
-    """Return ask(); raise DsbuildError where that takes too long, as of a machine that froze."""
+    """Return ask(); raise DsbuildError if that takes too long, as with a frozen machine."""
     found: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
 
     def wait() -> None:
@@ -107,8 +107,8 @@ def _answer(ask: Callable[[], Answer], place: Place) -> Answer:
         answer, error = found.get(timeout=2 * place.timeout)
     except queue.Empty:
         raise DsbuildError(
-            f"--scheduler {place.scheduler}: it or a worker does not answer for "
-            f"{2 * place.timeout:g} seconds; look after them; finished shards are kept"
+            f"--scheduler {place.scheduler}: it or a worker did not answer within "
+            f"{2 * place.timeout:g} seconds; check them; finished shards are kept"
         ) from None
     if error is not None:
         raise error

@@ -15,12 +15,12 @@ from dsbuild.engines.dask.work import Done, call
 from dsbuild.engines.job import Job
 from dsbuild.errors import DsbuildError
 
-_TRIES = 4  # of a task that fails by what may pass, such as a store that is away
+_TRIES = 4  # for a task that fails for a passing reason, such as an unreachable store
 _AHEAD = 2  # tasks that each thread of a worker has or waits for
 
 
 class _Given(NamedTuple):
-    """A task that is under way: its Future, and the workers that may do it; none for any."""
+    """A task under way: its Future, and the workers that may do it; empty for any."""
 
     future: Any
     to: Collection[str]
@@ -48,7 +48,7 @@ class Hand:
         self._due = time.monotonic() + self._patience
 
     def play(self, advance: Callable[[int, int], None]) -> Iterator[Done]:
-        """Yield what came of the tasks, in their order; raise the first error in it."""
+        """Yield the results of the tasks in order; raise the first error in that order."""
         done: dict[int, Done] = {}
         waiting, end = iter(range(len(self._tasks))), len(self._tasks)
         for head in range(len(self._tasks)):
@@ -62,14 +62,14 @@ class Hand:
                     done[number] = found
                     advance(found.samples, found.bytes)
                     if found.error:
-                        end = 0  # what waits does not begin
+                        end = 0  # waiting tasks do not begin
             one = done.pop(head)
             if one.error:
                 raise one.error
             yield one
 
     def cancel(self) -> None:
-        """Have nothing begun any more."""
+        """Keep tasks that have not begun from beginning."""
         from distributed.comm.core import CommClosedError
 
         with contextlib.suppress(CommClosedError):
@@ -87,7 +87,7 @@ class Hand:
         future.add_done_callback(lambda future: self._news.put((number, future)))
 
     def _heard(self) -> Iterator[tuple[int, Done]]:
-        """Wait for news, and yield what a task came to."""
+        """Wait for news, and yield the number and result of a task."""
         from distributed import KilledWorker
 
         if time.monotonic() > self._due:
@@ -105,7 +105,7 @@ class Hand:
         except KilledWorker as error:
             raise DsbuildError(
                 f"workers of the cluster died again and again at {self._name(number)}; the system "
-                "may have killed them for want of memory: give them more, or use more --shards; "
+                "may have killed them for lack of memory: give them more, or use more --shards; "
                 "finished shards are kept"
             ) from error
         del self._given[number]
@@ -121,7 +121,7 @@ class Hand:
                 self._give(number)
 
     def _again(self, number: int, found: Done) -> bool:
-        """Deal a task again that failed by what is not its data; tell whether it was."""
+        """Deal a task again if its data was not why it failed; return whether it was dealt."""
         if not found.trouble:
             return False
         failed = self._failed.setdefault(number, [])
