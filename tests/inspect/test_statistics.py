@@ -82,9 +82,8 @@ def test_counts_are_those_of_the_manifest(built):
 
 
 def test_workers_make_no_difference(built):
-    assert statistics.statistics(built, Local(2, task_seconds=0.02)) == statistics.statistics(
-        built, SMALL
-    )
+    two = statistics.statistics(built, Local(2, task_seconds=0.02))
+    assert two == statistics.statistics(built, SMALL)
 
 
 @functools.cache
