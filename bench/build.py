@@ -316,7 +316,7 @@ def show_tune(bench: argparse.Namespace) -> None:
     found = measure(rows, bench.rounds, f"{bench.folder}/out")
     keys, least = ("whole", "seconds", "user", "system"), found["tuned"]["seconds"]
     show(
-        "Bare limit in one process, with and without dsbuild.engines.job.tune()",
+        "Bare limit in one process, with and without dsbuild.engines.tune()",
         "malloc | whole process | inside | user | system | inside, to tuned",
         [(k, *(row[key] for key in keys), row["seconds"] / least) for k, row in found.items()],
     )

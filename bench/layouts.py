@@ -61,7 +61,7 @@ def dsbuild(root: str, kind: str, out: str, extra: str = "") -> None:
 
     recipe = Recipe(layout=layout_of(kind), extras=tuple(filter(None, [extra])))
     request = Request(recipe=recipe, root=root, out=out)
-    build(request, audit(request), 1)
+    build(request, audit(request))
 
 
 def bare(root: str, kind: str, extra: str = "", **_: str) -> None:

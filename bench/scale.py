@@ -23,7 +23,7 @@ sys.path.insert(0, build.REPOSITORY)
 
 from dsbuild.build.audit import Request, audit
 from dsbuild.build.recipe import Recipe
-from dsbuild.build.tasks import prepare
+from dsbuild.build.run import prepare
 from dsbuild.layouts import Sample
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.voc import Voc

@@ -1,11 +1,11 @@
-"""Apache Beam pipelines, installed as `dsbuild.pipelines`: the room for engines on Beam."""
+"""Apache Beam, installed as `dsbuild.pipelines`: its engine, and builds as one pipeline."""
 
 import logging
 
 from dsbuild.errors import DsbuildError
 
-# Beam is imported here first, before any module of the room: one place says that it lacks,
-# and what it logs meanwhile, of optional parts that it does without, is not for users.
+# Beam is imported here first, before any module of the package: one place says that it is missing,
+# and what it logs meanwhile about optional parts is not for users.
 _before = logging.root.manager.disable
 logging.disable(logging.WARNING)
 try:

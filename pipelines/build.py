@@ -2,12 +2,12 @@
 
     plan files | places of lines | reshuffle | WriteShards | finish
 
-Where the runner's options ask for more workers than there are shards, shards are written in
+If the runner's options ask for more workers than there are shards, shards are written in
 parts, and joined after a shuffle by shard.
 
-The element is a shard's plan, so that a runner only maps, and the pipeline's graph holds
-names of files, not samples: it is as large for a million samples as for a thousand. What
-workers need is the folder and the sources. The pipeline writes the manifest itself, so
+Each element is the place of a shard's plan, so the pipeline's graph holds
+names of files, not samples: it is as large for a million samples as for a thousand. Workers
+need only the folder and the sources. The pipeline writes the manifest itself, so
 that a submitted job ends complete without the process that submitted it.
 
 Also a program: `python -m dsbuild.pipelines.build voc SOURCE OUT --runner=NAME ...`.
@@ -16,6 +16,7 @@ Also a program: `python -m dsbuild.pipelines.build voc SOURCE OUT --runner=NAME 
 import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -26,20 +27,22 @@ from apache_beam.options.pipeline_options import (
     StandardOptions,
 )
 
-from dsbuild import engines, storage
+from dsbuild import storage
 from dsbuild.build import output, plan_files
-from dsbuild.build.audit import Audit, Request
+from dsbuild.build import run as building
+from dsbuild.build.audit import Audit
 from dsbuild.build.parts import count_parts
 from dsbuild.build.plan_files import Place
-from dsbuild.build.run import Note, Summary, finish, opened, tell
+from dsbuild.build.request import Request
+from dsbuild.build.run import Note, Summary, finish, tell
 from dsbuild.build.shard import Outcome
-from dsbuild.build.tasks import ensure_joined, ensure_part, ensure_shard, name, prepare
+from dsbuild.build.tasks import Shards, ensure_joined, ensure_part, ensure_shard, name
 from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.format import manifest
 from dsbuild.inspect import tables
-from dsbuild.pipelines import run
+from dsbuild.pipelines import engine, run
 from dsbuild.pipelines.options import DATAFLOW, IN_PROCESS
-from dsbuild.pipelines.processes import at, bind
+from dsbuild.pipelines.processes import at, settle, token
 
 _SPACE = "dsbuild"  # of the counters
 _FAILED = "failed"
@@ -53,41 +56,61 @@ def build(
 ) -> Summary | None:
     """Build or finish an output folder as `dsbuild.build.run.build` does, by a Beam runner.
 
-    Returns None where the pipeline was not run, but made into a template, or not even that.
-    Shards that stand as planned are kept. Raises a DsbuildError, which leaves a folder
-    without manifest but with all finished shards; any engine then finishes it.
+    Returns None if the pipeline was not run, but made into a template, or not even that.
     """
-    splits = [found.split for found in audit.splits]
-    shards = sum(len(found.shards) for found in audit.splits)
-    samples = sum(len(found.samples) for found in audit.splits)
-    parts = count_parts(shards, samples, _workers(options))
-    graph = functools.partial(_graph, request=request, splits=splits, parts=parts)
-    _refuse_local(request, options)
-    if run.is_dry(options):
-        run.run(options, graph)
+    return building.build(request, audit, Beam(options), note)
+
+
+@dataclass(frozen=True)
+class Beam(engine.Beam):
+    """The engine of Beam, which builds by one pipeline that also writes the manifest.
+
+    A job that was submitted to a service ends complete without the process that submitted it.
+    """
+
+    def rehearse(self, request: Request, splits: Sequence[str], shards: Shards, note: Note) -> bool:
+        """Make the pipeline's graph if only that is asked for; return whether it is.
+
+        Raises DsbuildError if workers elsewhere do not reach the folders of the request.
+        """
+        _refuse_local(request, self.options)
+        if not run.is_dry(self.options):
+            return False
+        run.run(self.options, self._graph(request, splits, shards))
         note("Beam's --dry_run made the pipeline's graph; nothing was written, and nothing sent")
-        return None
-    with opened(request, audit, note) as others:
-        prepare(request, audit.splits, others, note)
+        return True
+
+    def complete(
+        self, request: Request, splits: Sequence[str], shards: Shards, note: Note
+    ) -> Summary | None:
+        """Run the pipeline on a prepared folder; return None if it was only staged."""
+        out, options = request.out, self.options
+        graph = self._graph(request, splits, shards)
         staged = options.view_as(GoogleCloudOptions).template_location
         # The job of a template begins when this lock is free again.
         graph = storage.unheld(graph) if staged else storage.carried(graph)
-        with _told(request.out), _swept(request.out, options):
-            where = functools.partial(_where, request.out)
-            result = run.run(options, graph, note, where)
+        with _told(out), _swept(out, options):
+            result = run.run(options, graph, note, functools.partial(_where, out))
         if result is None:
-            note(f"{request.out}: the pipeline was staged, not run; its job completes the folder")
+            note(f"{out}: the pipeline was staged, not run; its job completes the folder")
             return None
-        document = manifest.load(request.out)
+        document = manifest.load(out)
         if document is None:
             raise DsbuildError(
-                f"{request.out}: the job ended, and there is no manifest; its workers see other "
+                f"{out}: the job ended, and there is no manifest; its workers see other "
                 "files, so name an OUT and a SOURCE that all machines reach"
             )
-        kept = min(_counted(result, "shards kept"), shards)  # what is tried again counts again
-        rejects = output.rejects(request.out)
+        # Bundles that are tried again count again.
+        kept = min(_counted(result, "shards kept"), shards.count)
+        rejects = output.rejects(out)
         tell(rejects, note)
-        return Summary(document, shards - kept, kept, rejects)
+        return Summary(document, shards.count - kept, kept, rejects)
+
+    def _graph(
+        self, request: Request, splits: Sequence[str], shards: Shards
+    ) -> Callable[[beam.Pipeline], None]:
+        parts = count_parts(shards.count, shards.samples, self)
+        return functools.partial(_graph, request=request, splits=splits, parts=parts)
 
 
 def _refuse_local(request: Request, options: PipelineOptions) -> None:
@@ -108,14 +131,14 @@ def _graph(
 
 
 class Build(beam.PTransform):
-    """Plan files -> a complete folder; the manifest's names of splits come out."""
+    """Plan files -> a complete folder; yields the names of its splits."""
 
     def __init__(self, request: Request, splits: Sequence[str], parts: int = 1):
         super().__init__()
         self.request, self.splits, self.parts = request, list(splits), parts
 
     def expand(self, plans):
-        """Return what `finish` gives, once."""
+        """Return the names of the splits, once."""
         shards = (
             plans
             | "places" >> beam.FlatMap(plan_files.places)
@@ -136,9 +159,9 @@ class Build(beam.PTransform):
 
 
 class WriteShards(beam.PTransform):
-    """Places of plans -> Outcomes, and of samples that stop a build (place, error) as `failed`.
+    """Places of plans -> Outcomes, and (place, error) as `failed` for samples that stop a build.
 
-    With `parts` each shard is written in so many, by as many workers.
+    With several `parts`, each shard is written by as many workers.
     """
 
     def __init__(self, request: Request, parts: int = 1):
@@ -173,14 +196,13 @@ def _mapped(work: Callable[..., Any], **options: Any):
 
 
 class _Work(beam.DoFn):
-    """Do a task; give what came of it, or the task itself where nothing is to be told."""
+    """Do a task; yield its outcome, or the task itself if it has none."""
 
     def __init__(self, work: Callable[..., Any], options: Mapping[str, Any]):
-        self.work, self.options = work, options
+        self.work, self.options, self.driver = work, options, token()
 
     def setup(self) -> None:
-        engines.tune()
-        bind()
+        settle(self.driver)
 
     def process(self, task):
         try:
@@ -200,16 +222,9 @@ class _Work(beam.DoFn):
         yield outcome
 
 
-def _workers(options: PipelineOptions) -> int:
-    """Return how many workers a runner's options ask for, as far as they say."""
-    asked = options.get_all_options()
-    names = ("direct_num_workers", "num_workers", "max_num_workers")
-    return max(asked.get(name) or 1 for name in names)
-
-
 def _count(samples: int, size: int) -> None:
     run.going()
-    # For those who watch: a bundle that is tried again counts again. The manifest does not.
+    # For monitoring: a bundle that is tried again counts again. The manifest does not.
     Metrics.counter(_SPACE, "samples").inc(samples)
     Metrics.counter(_SPACE, "bytes").inc(size)
 
@@ -242,7 +257,7 @@ def _finish(
 
 @contextlib.contextmanager
 def _told(out: str) -> Iterator[None]:
-    """Raise what `_finish` raised in a pipeline, from the file that it wrote."""
+    """Raise the error of `_finish` in a pipeline, from the file that it wrote."""
     path = output.state(out, output.FAILED)
     try:
         yield
@@ -254,7 +269,7 @@ def _told(out: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _swept(out: str, options: PipelineOptions) -> Iterator[None]:
-    """Remove what workers left half-written, where all of them ended with the pipeline."""
+    """Remove half-written files if all workers ended with the pipeline."""
     try:
         yield
     except BaseException:
@@ -282,5 +297,5 @@ def _counted(result: Any, name: str) -> int:
 if __name__ == "__main__":
     import runpy
 
-    # As a program this is a command, and commands stand above the pipelines that they run.
+    # As a program this is a command, and commands are above the pipelines that they run.
     runpy.run_module("dsbuild.cli.pipeline", run_name="__main__")

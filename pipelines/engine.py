@@ -1,14 +1,16 @@
-"""The work of a job on a runner of Beam: what `Job.run` returns, done elsewhere.
+"""The engine of Apache Beam: each task of a job an element of a pipeline.
 
 Tasks and results are files in a folder that all workers reach, so that the graph of a
 pipeline stays small however many there are; runners refuse graphs of some megabytes.
 """
 
 import contextlib
+import functools
 import pickle
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
@@ -16,44 +18,62 @@ from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
 from dsbuild import storage
-from dsbuild.engines import Job, tune
+from dsbuild.engines import Job, Result, Task
 from dsbuild.errors import DsbuildError, NoFileError
 from dsbuild.pipelines import run as launch
-from dsbuild.pipelines.processes import at, bind
+from dsbuild.pipelines.processes import at, settle, token
 
-# To watch a pipeline by; a runner that repeats work counts it twice.
+# For monitoring; a runner that repeats work counts it twice.
 _DONE = Metrics.counter("dsbuild", "done")
 _BYTES = Metrics.counter("dsbuild", "bytes")
+_WORKERS = ("direct_num_workers", "num_workers", "max_num_workers")
 
 
-def run(job: Job, options: PipelineOptions) -> list[Any]:
-    """Return the results of a job in the order of its tasks, each an element of a pipeline."""
-    with scratch(options) as folder:
+@dataclass(frozen=True)
+class Beam:
+    """Runs jobs on a runner of Beam, with the options of its pipelines."""
+
+    options: PipelineOptions
+    task_seconds: float = 0.32
+
+    @property
+    def workers(self) -> int:
+        """How many workers the options ask for, as far as they say."""
+        asked = self.options.get_all_options()
+        return max(asked.get(name) or 1 for name in _WORKERS)
+
+    def map(self, job: Job[Task, Result]) -> list[Result]:
+        """Return the results of a job in the order of its tasks."""
         tasks = list(job.tasks)
-        for i, task in enumerate(tasks):
-            keep(task, folder, f"task-{i}")
-        launch.run(
-            options,
-            lambda root: root | beam.Create(range(len(tasks))) | beam.Map(_work, folder, job.work),
-            where=lambda lost: where([job.named(tasks[i]) for i in lost]),
-        )
-        return [kept(folder, f"result-{i}") for i in range(len(tasks))]
+        if not tasks:
+            return []
+        with scratch(self.options) as folder:
+            for i, task in enumerate(tasks):
+                keep(task, folder, f"task-{i}")
+            work = functools.partial(_work, folder=folder, work=job.work, driver=token())
+            launch.run(
+                self.options,
+                lambda root: (
+                    root | beam.Create(range(len(tasks))) | beam.Reshuffle() | beam.Map(work)
+                ),
+                where=lambda lost: where([job.named(tasks[i]) for i in lost]),
+            )
+            return [kept(folder, f"result-{i}") for i in range(len(tasks))]
 
 
-def _work(i: int, folder: str, work: Callable) -> None:
-    tune()
-    bind()
+def _work(i: int, folder: str, work: Callable[..., Any], driver: str) -> None:
+    settle(driver)
     with at(i):
         keep(work(kept(folder, f"task-{i}"), advance), folder, f"result-{i}")
 
 
 def where(lost: Iterable[str]) -> str:
-    """Say at which tasks, by their names, a worker was that died."""
-    return f"it was at {', '.join(lost) or 'none of its tasks'}"
+    """Say which tasks, by their names, a dead worker was doing."""
+    return f"it was at {', '.join(filter(None, lost)) or 'none of its tasks'}"
 
 
 def advance(done: int, size: int) -> None:
-    """Count what was done, in the unit of the job and in bytes, for those who watch."""
+    """Count progress, in the unit of the job and in bytes, for monitoring."""
     launch.going()
     _DONE.inc(done)
     _BYTES.inc(size)
@@ -80,7 +100,7 @@ def keep(value: Any, folder: str, name: str) -> None:
 
 
 def kept(folder: str, name: str) -> Any:
-    """Return the value of a file that a pipeline wrote, or is to read."""
+    """Return the value of a file that a pipeline wrote or reads."""
     try:
         return pickle.loads(storage.read(storage.join(folder, name))[0])
     except NoFileError as error:

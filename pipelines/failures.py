@@ -1,6 +1,6 @@
-"""What failed in a pipeline, told as one error that a user can mend; a bug keeps its traceback.
+"""A failed pipeline as one error that a user can fix; a bug keeps its traceback.
 
-In other processes only the text of a traceback is left of an error, so most is read from that.
+From other processes only the text of a traceback arrives, so most is read from that.
 """
 
 import builtins
@@ -18,10 +18,10 @@ from dsbuild.errors import DsbuildError, SampleError
 from dsbuild.pipelines.options import IN_PROCESS
 from dsbuild.pipelines.processes import Gone, Processes
 
-Where = Callable[[Sequence[Any]], str]  # says of tasks that were lost which these are
+Where = Callable[[Sequence[Any]], str]  # names the tasks that were lost
 
-# What was raised stands below the frames, which are indented; in front of it Beam may put
-# another class, and behind it the step.
+# The error follows the frames, which are indented; Beam may put another class before it
+# and the step after it.
 _RAISED = re.compile(
     r"(?:^|^ .*\n+)(?:RuntimeError: )*(?P<name>[A-Za-z_][\w.]*)"
     r"(?:: (?P<text>.*?))?(?: \[while running .*)?$",
@@ -30,16 +30,16 @@ _RAISED = re.compile(
 _STEP = re.compile(r" \[while running [^\n]*$")
 _FRAME = re.compile(r'^ +File ".*[/\\](?:dsbuild|pipelines)[/\\].*", line \d', re.MULTILINE)
 _OURS = ("dsbuild.errors.", "dsbuild.build.encode.")
-# What is raised of the world around a worker: disks, memory, somebody who stops it.
+# Errors of the world around a worker: disks, memory, somebody who stops it.
 _WORLD = (OSError, MemoryError, KeyboardInterrupt, SystemExit)
-# Libraries by which Beam speaks to services; what they raise is about those, not about us.
+# Libraries by which Beam talks to services; their errors are about those, not about us.
 _SERVICES = ("google", "grpc", "requests", "urllib3")
 _AGAIN = "finished shards are kept: run the same command again to resume"
 
 
 @contextlib.contextmanager
 def clear(options: PipelineOptions, processes: Processes, where: Where) -> Iterator[None]:
-    """Raise what failed as one DsbuildError; a bug of dsbuild keeps its traceback."""
+    """Raise a failure as one DsbuildError; a bug of dsbuild keeps its traceback."""
     try:
         yield
     except Exception as error:
@@ -50,7 +50,7 @@ def clear(options: PipelineOptions, processes: Processes, where: Where) -> Itera
 
 
 class _Raised(NamedTuple):
-    """What was raised last, in this process or in another."""
+    """The error that was raised last, in this process or in another."""
 
     name: str
     text: str
@@ -74,7 +74,7 @@ def _told(error: Exception, runner: str, processes: Processes, where: Where) -> 
     if type(error).__name__ == "DataflowRuntimeException":
         return DsbuildError(f"{runner}: {_of_job(lines)}")
     room = type(error).__module__.partition(".")[0]
-    # A worker's bug comes with its traceback as text, what Beam says of a service without.
+    # A worker's bug comes with its traceback as text; Beam's own errors about a service do not.
     said = isinstance(error, RuntimeError) and "Traceback" not in str(error)
     if runner != IN_PROCESS and (said or isinstance(error, OSError) or room in _SERVICES):
         text = lines[0] if lines else f"no answer ({type(error).__name__})"
@@ -118,13 +118,13 @@ def _lost(processes: Processes, where: Where) -> str:
             how = f" (signal {signal.Signals(number).name})"
     return (
         f"a worker process of the pipeline died{how}: {where(processes.lost)}; the system "
-        "may have killed it for want of memory: give it more, or use more --shards or fewer "
+        "may have killed it for lack of memory: give it more, or use more --shards or fewer "
         f"workers; {_AGAIN}"
     )
 
 
 def _of_job(lines: list[str]) -> str:
-    """Return what the service says of a failed job: its state, and its last line."""
+    """Return a failed job's state and last line, as the service reports them."""
     state, last = lines[0].removesuffix(", Error:"), lines[-1]
     why = "the service says no more" if last in (lines[0], "None") else last.rstrip(".")
     return f"{state}: {why}; {_AGAIN}"

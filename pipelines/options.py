@@ -1,7 +1,7 @@
 """The options of a Beam pipeline, from the name of a runner and a list of texts.
 
 The list is always explicit: without one Beam reads `sys.argv`, and takes options of
-dsbuild for its own. What Beam would only warn of, or end the process for, is an error.
+dsbuild for its own. Whatever Beam would only warn about, or exit for, is an error.
 """
 
 import argparse
@@ -27,8 +27,8 @@ _DASK = ("dask", "daskrunner", "apache_beam.runners.dask.dask_runner.daskrunner"
 def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
     """Return the options for a runner; raise DsbuildError for what Beam does not know.
 
-    `beam` is the runner in this process, which downloads nothing; so is DirectRunner. Any
-    other name, or a dotted one, is taken by Beam as it stands.
+    `beam` and DirectRunner mean the runner in this process, which downloads nothing. Any
+    other name, dotted or not, is handed to Beam as it is.
     """
     flags = list(flags)
     name = _ALIASES.get(runner.lower(), runner)

@@ -1,7 +1,7 @@
-"""The processes of Beam's own runner: what they are at, what they say, and their end.
+"""The processes of Beam's own runner: their tasks, their output, and their end.
 
-Each notes the task that it is at in a file of a folder that the driver made, so that one that was
-killed is known by what it did. They are told of the folder by a variable of the environment.
+Each notes its current task in a file in a folder that the driver made, so that the error about a
+killed process can name it. An environment variable names the folder.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import glob
 import os
 import pickle
 import re
+import secrets
 import shlex
 import signal
 import sys
@@ -23,23 +24,26 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-_FOLDER = "DSBUILD_AT"  # where a process notes what it is at
+from dsbuild.engines import tune
+
+_FOLDER = "DSBUILD_AT"  # the folder where a process notes its current task
 _DRIVER = "dsbuild-driver"  # the thread that looks after it
 _APART = "multi_processing"  # how Beam calls processes of their own
 _TOGETHER = 0.5  # seconds in which others die with one, before Beam ends the rest
 _LIBRARIES = ("apache_beam", "grpc")
+_TOKEN = secrets.token_hex(8)
 _EXIT = re.compile(r"exited with return code (-?\d+)")
 
 
 @contextlib.contextmanager
 def at(task: Any) -> Iterator[None]:
-    """Note that this process is at a task, for a driver on the same machine."""
+    """Note the current task of this process, for a driver on the same machine."""
     folder = os.environ.get(_FOLDER)
     if folder is None:
         yield
         return
     path = os.path.join(folder, f"at-{os.getpid()}-{threading.get_ident()}")
-    # One that is not noted is no reason not to do it.
+    # A task that cannot be noted is done all the same.
     with contextlib.suppress(OSError), open(path, "wb") as file:
         pickle.dump(task, file)
     try:
@@ -49,8 +53,23 @@ def at(task: Any) -> Iterator[None]:
             os.unlink(path)
 
 
-def bind() -> None:
-    """Have this process end with its driver, where Beam would have it end its task first."""
+def token() -> str:
+    """Return what identifies this process among all, on any machine."""
+    return _TOKEN
+
+
+def settle(driver: str) -> None:
+    """Have this process end with its driver, and tune it, unless it is itself the driver.
+
+    The driver may be anybody's process, whose memory is not ours to tune.
+    """
+    if driver != _TOKEN:
+        tune()
+    _bind()
+
+
+def _bind() -> None:
+    """Have this process end with its driver; Beam would have it end its task first."""
     if os.environ.get(_FOLDER) and _DRIVER not in {one.name for one in threading.enumerate()}:
         threading.Thread(target=_end_with_driver, name=_DRIVER, daemon=True).start()
 
@@ -67,11 +86,11 @@ class Gone(Exception):
 
 
 class Processes:
-    """The processes that a runner starts, and what is known of them, as `watched` gives them.
+    """The processes that a runner starts, and what is known about them.
 
     Attributes:
-      exits: with what those ended that Beam did not end, as far as it says.
-      lost: the tasks of those that are gone; of what Beam ends then nothing is noted.
+      exits: exit codes of those that Beam did not end itself, as far as it reports them.
+      lost: the tasks of those that are gone, except those that Beam ended afterwards.
     """
 
     def __init__(self, folder: str, log: TextIO, place: str):
@@ -82,14 +101,14 @@ class Processes:
 
     @contextlib.contextmanager
     def runner(self, options: PipelineOptions) -> Iterator[FnApiRunner | None]:
-        """Give a runner whose processes are these, None where options do not ask for any."""
+        """Give a runner that starts these processes; None if the options ask for none."""
         direct = options.view_as(DirectOptions)
         if direct.direct_running_mode != _APART:
             yield None
             return
         folder, log = shlex.quote(self._folder), shlex.quote(self._place)
         command = (
-            # Ctrl-C is the driver's to hear, which ends them. What they say is no user's.
+            # The driver handles Ctrl-C and ends them. Their output is not for users.
             f"trap '' INT; export {_FOLDER}={folder}; {{ true > {folder}/pid-$$; }} 2> /dev/null; "
             f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main "
             f">> {log} 2>&1"
@@ -102,7 +121,7 @@ class Processes:
             direct.direct_running_mode = _APART
 
     def look(self) -> bool:
-        """Tell whether one of them is gone; note what it was at, and those that went with it."""
+        """Return whether one of them is gone; note its task, and those that died with it."""
         now = time.monotonic()
         if self._until is None and (self.exits or not all(map(_lives, self._pids()))):
             self._until = now + _TOGETHER
@@ -149,7 +168,7 @@ class Processes:
 def watched(folder: str) -> Iterator[Processes]:
     """Give the processes of a pipeline, which use a new folder.
 
-    What fails meanwhile in threads of Beam is noted, what is said on stderr goes to the log.
+    Failures in threads of Beam are noted meanwhile, and stderr goes to the log.
     """
     before = threading.excepthook
     with _memory() as (log, place), contextlib.redirect_stderr(log):

@@ -1,7 +1,7 @@
 """Run a pipeline for a user: workers have dsbuild, a failure is one line, Ctrl-C cancels.
 
-Beam runs in a thread of its own, so that nothing that it waits for, nor what it makes of an
-interruption, is ours to wait for.
+Beam runs in a thread of its own, so that we never wait for what it waits for, nor depend on
+how it handles an interruption.
 """
 
 import contextlib
@@ -36,13 +36,13 @@ _stopping = threading.Event()
 
 
 def going() -> None:
-    """Raise Stopped inside work of a pipeline that was told to stop in this process."""
+    """Raise Stopped inside work of a pipeline that is being stopped in this process."""
     if _stopping.is_set():
         raise Stopped
 
 
 def is_dry(options: PipelineOptions) -> bool:
-    """Tell whether a graph is to be made and checked, and nothing else."""
+    """Return whether the graph is only to be made and checked."""
     return bool(options.view_as(TestOptions).dry_run)
 
 
@@ -54,9 +54,8 @@ def run(
 ) -> Any:
     """Run the pipeline that `graph` makes, and wait for its end; return Beam's result.
 
-    Returns None where nothing ran yet, since the options ask for a template or for a dry
-    run. Raises a DsbuildError for whatever a user can mend. `where` says of tasks that were lost
-    which these are.
+    Returns None if nothing ran yet, because the options ask for a template or for a dry
+    run. Raises a DsbuildError for whatever a user can fix. `where` names tasks that were lost.
     """
     aloud = functools.partial(_aloud, note, sys.stderr)
     with (
@@ -75,7 +74,7 @@ def run(
 
 
 class _Running(threading.Thread):
-    """A pipeline on its way: what came of it is its result, or its error."""
+    """A running pipeline; ends with a result or an error."""
 
     def __init__(
         self,
@@ -138,7 +137,7 @@ def _wait(running: _Running, processes: Processes) -> None:
         running.ended.wait(_PATIENCE)
         cancel.join(_GRACE)
         raise
-    if not running.ended.is_set():  # Beam waits for a process that died before it was heard of
+    if not running.ended.is_set():  # Beam waits for a process that died before it reported
         processes.end()
         running.error = Gone()
 
@@ -164,7 +163,7 @@ def _folder() -> Iterator[str]:
 
 
 def made(options: PipelineOptions, runner: Any = None) -> beam.Pipeline:
-    """Return a pipeline; raise DsbuildError where its runner misses an option."""
+    """Return a pipeline; raise DsbuildError if its runner misses an option."""
     try:
         return beam.Pipeline(runner=runner, options=options)
     except ValueError as error:
@@ -172,7 +171,7 @@ def made(options: PipelineOptions, runner: Any = None) -> beam.Pipeline:
 
 
 def _look_at_places(options: PipelineOptions) -> None:
-    """Raise StorageError where the driver cannot stage; Beam tries a missing bucket for minutes."""
+    """Raise StorageError if the driver cannot stage; Beam tries a missing bucket for minutes."""
     cloud = options.view_as(GoogleCloudOptions)
     if options.view_as(StandardOptions).runner == DATAFLOW and not is_dry(options):
         for place in {cloud.temp_location, cloud.staging_location} - {None}:

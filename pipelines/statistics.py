@@ -1,24 +1,19 @@
-"""Statistics on a runner of Beam: a file an element, the counts of `dsbuild.inspect.statistics`.
+"""Statistics on a runner of Beam: as a program, and as a transform for other pipelines.
 
 python -m dsbuild.pipelines.statistics PATH --runner FnApiRunner ...
 """
 
-import functools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
-from dsbuild.engines import tune
 from dsbuild.inspect import statistics
 from dsbuild.inspect.chunks import Chunk, divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Names, total
-from dsbuild.pipelines import engine, options, run
-from dsbuild.pipelines.processes import at, bind
-
-_NAME = "statistics"
+from dsbuild.pipelines import engine, options
+from dsbuild.pipelines.processes import at, settle, token
 
 
 class Total(beam.CombineFn):
@@ -57,32 +52,15 @@ class Statistics(beam.PTransform):
             paths
             | "Chunks" >> beam.FlatMap(divide)
             | "Spread" >> beam.Reshuffle()
-            | "Count" >> beam.Map(_count, self._names)
+            | "Count" >> beam.Map(_count, self._names, token())
             | "Total" >> beam.CombineGlobally(Total())
         )
 
 
-def _count(chunk: Chunk, names: Names) -> Accumulated:
-    tune()
-    bind()
+def _count(chunk: Chunk, names: Names, driver: str) -> Accumulated:
+    settle(driver)
     with at(chunk.path):
         return of_chunk(chunk, engine.advance, names=names)
-
-
-def take(paths: Sequence[str], names: Names, *, flags: PipelineOptions) -> Accumulated:
-    """Return what `statistics.local` returns."""
-    with engine.scratch(flags) as folder:
-        run.run(
-            flags,
-            lambda root: (
-                root
-                | "Files" >> beam.Create(paths)
-                | Statistics(names)
-                | "Keep" >> beam.Map(engine.keep, folder, _NAME)
-            ),
-            where=engine.where,
-        )
-        return engine.kept(folder, _NAME)
 
 
 def main() -> None:
@@ -90,7 +68,7 @@ def main() -> None:
     parser = options.parser(__doc__)
     parser.add_argument("path")
     with options.program(parser) as (asked, flags):
-        made = statistics.statistics(asked.path, functools.partial(take, flags=flags))
+        made = statistics.statistics(asked.path, engine.Beam(flags))
         statistics.keep(made)
         json.dump(made, sys.stdout, indent=2)
         parser.exit(1 if made["unreadable"] else 0)

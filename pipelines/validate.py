@@ -1,9 +1,8 @@
-"""Validation on a runner of Beam: a file an element, the checks of `dsbuild.validate.run`.
+"""Validation on a runner of Beam: one file per element, the checks of `dsbuild.validate.run`.
 
 python -m dsbuild.pipelines.validate PATH --level pixels --runner FnApiRunner ...
 """
 
-import functools
 import json
 import sys
 
@@ -17,7 +16,7 @@ def validate(
     path: str, level: str, source: str | None, flags: PipelineOptions
 ) -> checks.Validation:
     """Return what `dsbuild.validate.run` returns; what concerns a whole folder is checked here."""
-    return checks.validate(path, level, source, run=functools.partial(engine.run, options=flags))
+    return checks.validate(path, level, source, engine.Beam(flags))
 
 
 def main() -> None:

@@ -25,14 +25,14 @@ from dsbuild.errors import DsbuildError
 from dsbuild.pipelines.options import IN_PROCESS
 
 _NAME = "dsbuild"
-_PACKAGES = ("dsbuild", "dsbuild.pipelines", "dsbuild.schemas")  # the last two may lie elsewhere
-_EXTRAS = ("cloud", "fast", "sbd")  # what workers use, where the driver has it
+_PACKAGES = ("dsbuild", "dsbuild.pipelines", "dsbuild.schemas")  # the last two may be elsewhere
+_EXTRAS = ("cloud", "fast", "sbd")  # what workers use, if the driver has it
 _WHEEL = "Wheel-Version: 1.0\nGenerator: dsbuild\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _HERE = ("LOOPBACK", "EMBEDDED")  # environments that are the driver's own
 
 
 def bring(options: PipelineOptions, folder: str) -> None:
-    """Have workers install dsbuild, unless options say how they come by it.
+    """Have workers install dsbuild, unless options say how they get it.
 
     The wheel is made in `folder`, which has to be there until the pipeline is submitted.
     """

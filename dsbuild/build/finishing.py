@@ -1,7 +1,7 @@
 """Finishing a build: the receipts of all shards to the manifest, which is written last."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from dsbuild import storage
 from dsbuild.build import output, palettes, plan, signatures
@@ -24,16 +24,16 @@ def finish(
 ) -> tuple[dict[str, Any], tuple[Reject, ...]]:
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
-    `written` are the receipts of all shards of `splits`, in any order. Raises ShardError where
+    `written` are the receipts of all shards of `splits`, in any order. Raises ShardError if
     some are missing, or come twice; SampleError for a split whose labels show a mistake that
     `accept` does not name.
     """
-    output.sweep(out)  # what workers left that were lost on the way
+    output.sweep(out)  # what lost workers left half-written
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
     for receipt in sorted(written, key=lambda receipt: receipt.name):
-        mine[manifest.split_of(receipt.name)].append(receipt)
+        mine[str(manifest.split_of(receipt.name))].append(receipt)
     for split, found in mine.items():
-        names = [receipt.name for receipt in found]
+        names = [one.name for one in found]
         expected = manifest.siblings(names[0]) if names else []
         if not names or names != expected:
             raise ShardError(
@@ -43,7 +43,7 @@ def finish(
             )
     document = describe(recipe, mine, dict.fromkeys(mine, recipe.beta), others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
-    kept = [receipt for name in names if (receipt := receipts.load(out, name))]
+    kept = [one for name in names if (one := receipts.load(out, name))]
     rejects = left_out([*(one for found in mine.values() for one in found), *kept])
     storage.remove_folder(manifest.parts_path(out))
     before = output.entries(out).get("splits", {})
@@ -53,7 +53,7 @@ def finish(
 
 
 def _stood(made: Sequence[ShardReceipt], before: Mapping[str, Any] | None) -> bool:
-    """Tell whether a split was finished, and accepted, with these shards."""
+    """Return whether a split was finished, and accepted, with these shards."""
     shards = before["shards"] if before else ()
     return [(one["name"], one["sha256"]) for one in shards] == [(r.name, r.sha256) for r in made]
 
@@ -70,7 +70,7 @@ def _refuse_splits(
     recipe: Recipe,
     accept: Collection[str],
 ) -> None:
-    """Raise SampleError for a split of which all labels together show that they are wrong."""
+    """Raise SampleError for a split whose labels, taken together, are evidently wrong."""
     for split, mine in written.items():
         values = {value for receipt in mine for value in receipt.statistics.pixels}
         known = palettes.joined(receipt.colours for receipt in mine)
@@ -85,7 +85,7 @@ def _refuse_splits(
 
 
 def _several(out: str, written: Iterable[ShardReceipt]) -> bool:
-    """Tell whether shards were made of several images that differ, by their checksums."""
+    """Return whether shards were made from several different images, by their checksums."""
     seen: set[int | None] = set()
     for name in (receipt.name for receipt in written):
         kept = receipts.load(out, name)  # with its sources, which are not held in memory
@@ -96,7 +96,7 @@ def _several(out: str, written: Iterable[ShardReceipt]) -> bool:
 
 
 def tell(rejects: Iterable[Reject], note: Note) -> None:
-    """Note what rejects say about samples that passed."""
+    """Note what rejects suggest about samples that passed."""
     if any(reject.kind == "luma" for reject in rejects):
         note(
             "some labels were left out, since they are the luma of the palette's colours; labels "
@@ -111,9 +111,9 @@ def describe(
     betas: Mapping[str, float | None],
     others: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the manifest of a folder but for its digests, from split -> receipts in order.
+    """Return the manifest of a folder, without its digests, from split -> receipts in order.
 
-    `betas` are those of the weights of classes, by split; `others` are entries as they stand.
+    `betas` are those of the class weights, by split; `others` are entries of other splits.
     """
     from dsbuild import __version__
 
@@ -138,4 +138,4 @@ def describe(
         "versions": {k: v for receipt in made for k, v in receipt.versions.items()},
         "splits": dict(sorted(splits.items())),
     }
-    return normal(document)
+    return cast(dict[str, Any], normal(document))

@@ -1,4 +1,4 @@
-"""Opening an output folder for a build: what may be there, what goes, what is published first."""
+"""Open an output folder for a build: refuse, remove, and publish recipe and plans."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,7 +6,8 @@ from typing import Any
 
 from dsbuild import interop, storage
 from dsbuild.build import encode, output, plan_files, sources
-from dsbuild.build.audit import Audit, Planned, Request, spaced
+from dsbuild.build.audit import Audit, Planned, spaced
+from dsbuild.build.request import Request
 from dsbuild.errors import StorageError
 from dsbuild.format import manifest
 
@@ -18,7 +19,7 @@ _TRIED = 4  # samples of a split that are encoded before --overwrite removes any
 def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, Any]]:
     """Hold an output folder for a build; give the manifest's entries of splits left alone.
 
-    Raises a DsbuildError where the audit or the folder forbids the build.
+    Raises a DsbuildError if the audit or the folder forbids the build.
     """
     out, recipe = request.out, request.recipe
     audit.refuse(skip=request.on_error == "skip", accept=request.accept)
@@ -39,7 +40,7 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
 
 
 def _refuse_replacement(request: Request, audit: Audit) -> None:
-    """Raise PlanError where the folder holds whole shards of another build."""
+    """Raise PlanError if the folder holds whole shards of another build."""
     out = request.out
     asked = {
         found.split: {shard.name: shard.digest for shard in found.shards} for found in audit.splits
@@ -54,7 +55,7 @@ def _refuse_replacement(request: Request, audit: Audit) -> None:
 
 
 def _replace(request: Request, audit: Audit, note: Note) -> None:
-    """Remove what dsbuild wrote here, once some samples of what takes its place were encoded."""
+    """Remove what dsbuild wrote here, after encoding some samples of the new build."""
     before = output.shards(request.out)
     if before and request.on_error == "stop":
         for found in audit.splits:
@@ -67,7 +68,7 @@ def _replace(request: Request, audit: Audit, note: Note) -> None:
 def surplus(
     out: str, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
 ) -> list[str]:
-    """Return the shards of an earlier plan that neither this one nor another split has."""
+    """Return the shards of an earlier plan that are neither in this plan nor in another split."""
     names = {shard.name for found in planned for shard in found.shards}
     stale = [
         name

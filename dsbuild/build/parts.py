@@ -1,8 +1,7 @@
-"""A shard in parts: each written as a small shard of its own, side by side, then joined in order.
+"""A shard in parts: each is written as a small shard of its own, at the same time; then they join.
 
-TFRecords concatenate, so the shard has the bytes that it would have in one go. Parts lie in
-the folder's state until their shard is whole; a build that was broken off keeps those that
-are finished.
+TFRecords concatenate, so the shard has the bytes that it would have in one piece. Parts are kept in
+the folder's state until their shard is whole; a build that was broken off keeps the finished ones.
 """
 
 import hashlib
@@ -13,13 +12,13 @@ from dsbuild import storage
 from dsbuild.build import palettes, plan
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.shard import complete, ensure
-from dsbuild.engines import Advance
+from dsbuild.engines import Advance, Engine, batch
 from dsbuild.errors import ShardError
 from dsbuild.format import manifest, receipts, tfrecord
 from dsbuild.format.manifest import Statistics
 from dsbuild.format.receipts import ShardReceipt
 
-FEWEST = 64  # samples of a part; of fewer, joining costs more than is won
+SECONDS = 0.005  # roughly what encoding a sample takes
 
 
 class Part(NamedTuple):
@@ -34,11 +33,15 @@ class Part(NamedTuple):
         return f"{self.shard}, part {self.plan.name}"
 
 
-def count_parts(shards: int, samples: int, workers: int) -> int:
-    """Return in how many parts each of some shards, of `samples` in all, keeps workers busy."""
+def count_parts(shards: int, samples: int, engine: Engine) -> int:
+    """Return in how many parts each of some shards, of `samples` in all, keeps workers busy.
+
+    No part is smaller than a task of the engine has to be: joining would cost more than is won.
+    """
+    workers = engine.workers if shards else 0
     if not 0 < shards < workers:
         return 1
-    return max(1, min(-(-workers // shards), samples // shards // FEWEST))
+    return max(1, min(-(-workers // shards), samples // shards // batch(engine, SECONDS)))
 
 
 def divide(shard: ShardPlan, parts: int) -> Iterator[Part]:
@@ -54,15 +57,15 @@ def place(out: str, name: str) -> str:
 
 
 def write_part(part: Part, advance: Advance, *, out: str, on_error: str, compare: str) -> None:
-    """Write a part as `write_shard` writes a shard, where it does not stand yet."""
+    """Write a part as `write_shard` writes a shard, unless it is there already."""
     home = place(out, part.shard)
     ensure(part.plan, advance, out=home, on_error=on_error, compare=compare)
 
 
 def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardReceipt:
-    """Write a shard of its parts, which are then removed; return its receipt without sources.
+    """Write a shard from its parts, which are then removed; return its receipt without sources.
 
-    Raises ShardError where a part does not stand.
+    Raises ShardError if a part is missing or changed.
     """
     home = place(out, shard.name)
     found = [_receipt(home, part.plan) for part in divide(shard, parts)]
@@ -94,7 +97,7 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
 
 
 def _values(home: str, made: Sequence[ShardReceipt]) -> bytes | None:
-    """Return the lists of label values of parts as one, None where a part has none."""
+    """Return the lists of label values of parts as one, None if a part has none."""
     if any(receipt.values is None for receipt in made):
         return None
     paths = [manifest.values_path(home, receipt.name) for receipt in made]

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from dsbuild import images, storage
 from dsbuild.build import palettes, signatures
-from dsbuild.build.audit import Audit, Request, spaced
+from dsbuild.build.audit import Audit, spaced
 from dsbuild.build.encode import Loaded, Rejected, load, named, paths
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request
 from dsbuild.build.signatures import Mistake
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job, Local, batch
 from dsbuild.errors import ImageError, NoFileError
 from dsbuild.format import manifest
 from dsbuild.images import mattes
@@ -25,8 +26,8 @@ from dsbuild.layouts.finding import ACCEPTABLE, Finding
 from dsbuild.storage.spool import batches
 
 FEW = 16  # samples of a split that a build opens first
-_CHUNK = 64  # samples that a worker takes at once
-_HEAVY = 1 << 24  # bytes from which it pays to start workers for a few samples
+_SECONDS = 0.005  # roughly what opening a sample takes
+_SPEED = 1 << 26  # bytes of sources that are opened in a second, roughly
 
 
 class Task(NamedTuple):
@@ -55,13 +56,14 @@ class Seen(NamedTuple):
 
 
 def examine(
-    request: Request, audit: Audit, workers: int = 1, *, every: bool = False, quiet: bool = True
+    request: Request, audit: Audit, engine: Engine | None = None, *, every: bool = False
 ) -> Audit:
     """Return an audit with what opening samples adds to it: a few of each split, or `every` one.
 
     Samples are opened as a build opens them, so what a build would refuse is found; but labels
     are looked at as they are, before they are shrunk.
     """
+    engine = engine or Local()
     policy = dataclasses.replace(request.recipe.policy, max_side=None, jpeg_quality=None)
     recipe = dataclasses.replace(request.recipe, extras=(), policy=policy)
     known = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
@@ -78,14 +80,14 @@ def examine(
         Task(planned.split, chunk)
         for planned in audit.splits
         for chunk in (
-            batches(planned.samples, _CHUNK)
+            batches(planned.samples, batch(engine, _SECONDS))
             if every
             else batches(few.get(planned.split, ()), FEW // 4)
         )
     )
     work = functools.partial(_open, root=request.root, recipe=recipe)
-    workers = workers if every or size > _HEAVY else 1
-    results = Job(tasks, work, count, "examining").run(workers, quiet)
+    seconds = None if every else size / _SPEED
+    results = engine.map(Job(tasks, work, count, "examining", seconds=seconds))
     found = list(audit.findings)
     missing = {(one.kind, one.split, one.key) for one in found}  # by the listing already
     for planned in audit.splits:
@@ -198,12 +200,14 @@ def _of_alpha(sample: Sample, root: str, layout: Layout) -> Mistake | None:
         return None  # an image that only the policy makes readable
 
 
-def duplicates(request: Request, audit: Audit, workers: int = 1, quiet: bool = True) -> Audit:
+def duplicates(request: Request, audit: Audit, engine: Engine | None = None) -> Audit:
     """Return an audit with the images whose content is that of another one, by sha256."""
     places = [(planned.split, sample) for planned in audit.splits for sample in planned.samples]
     paths = list(dict.fromkeys(sample.image for _, sample in places))
     work = functools.partial(_digests, root=request.root)
-    results = Job(batches(paths, _CHUNK), work, len(paths), "comparing").run(workers, quiet)
+    engine = engine or Local()
+    chunks = batches(paths, batch(engine, _SECONDS))
+    results = engine.map(Job(chunks, work, len(paths), "comparing"))
     digests = dict(zip(paths, [one for part in results for one in part], strict=True))
     first: dict[str, tuple[str, Sample]] = {}
     found = []

@@ -1,23 +1,21 @@
 """`dsbuild.build`: the whole of a build as one call."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from dsbuild import engines, fields
-from dsbuild.build import audit, preflight, run, tasks
-from dsbuild.build.audit import Audit
+from dsbuild.build import preflight, run
+from dsbuild.build.audit import Audit, audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import SHARD_SIZE, Request
-from dsbuild.build.run import Note, Summary
+from dsbuild.build.run import Note
 from dsbuild.build.summary import Built, remedies
-from dsbuild.engines import dask
+from dsbuild.engines import Engine
 from dsbuild.errors import PlanError
 from dsbuild.layouts import LAYOUTS, Layout
 
-# Builds what was planned; returns None if that is left to a job elsewhere.
-Writer = Callable[[Request, Audit, Note], Summary | None]
 Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
 
 
@@ -46,7 +44,7 @@ def build(
     strict: bool = False,
     accept: str | Collection[str] = (),
     limit: int | None = None,
-    runner: str | Writer = "local",
+    runner: str | Engine = "local",
     scheduler: str | None = None,
     workers: int | None = None,
     rehash: bool = False,
@@ -82,7 +80,7 @@ def build(
       strict: whether every finding is an error.
       accept: kinds of findings that do not stop a split, one or several.
       limit: only the first samples of each split.
-      runner: "local"; "dask", with its `scheduler`; or a function that writes what was planned.
+      runner: "local"; "dask", with its `scheduler`; or an engine.
       scheduler: address of a Dask scheduler, such as "tcp://host:8786".
       workers: processes; None for all cores.
       rehash: whether a resumed build compares sources by content too.
@@ -100,13 +98,75 @@ def build(
     and for findings that stop a build; finished shards are kept.
     """
     begin = time.monotonic()
+    here = engines.chosen("local", None, workers, quiet)
+    engine = engines.chosen(runner, scheduler, workers, quiet, note)
+    request = requested(
+        layout,
+        source,
+        out,
+        split=split,
+        shards=shards,
+        shard_size=shard_size,
+        order=order,
+        seed=seed,
+        extra=extra,
+        verify=verify,
+        on_error=on_error,
+        exif=exif,
+        unreadable=unreadable,
+        max_side=max_side,
+        jpeg_quality=jpeg_quality,
+        accept=accept,
+        limit=limit,
+        rehash=rehash,
+        overwrite=overwrite,
+        **options,
+    )
+    found = audited(
+        request,
+        here,
+        check_duplicates=check_duplicates,
+        strict=strict,
+        dry_run=dry_run,
+        note=note,
+        planned=planned,
+        examined=examined,
+    )
+    summary = None if dry_run else run.build(request, found, engine, note)
+    seconds = time.monotonic() - begin
+    return Built(root=request.root, out=out, audit=found, summary=summary, seconds=seconds)
+
+
+def requested(
+    layout: str,
+    source: str | None,
+    out: str,
+    *,
+    split: str | Collection[str],
+    extra: str | Collection[str],
+    verify: str,
+    exif: str,
+    unreadable: str,
+    max_side: int | None,
+    jpeg_quality: int | None,
+    accept: str | Collection[str],
+    rehash: bool,
+    shards: int | None,
+    shard_size: int,
+    order: str,
+    seed: int,
+    on_error: str,
+    limit: int | None,
+    overwrite: bool,
+    **options: Any,
+) -> Request:
+    """Return the request of a build, by the parameters of `build`."""
     chosen = _layout(layout, options)
     root = chosen.find(source)
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
-    request = Request(
-        recipe=Recipe(
-            layout=chosen.bind(root), extras=_several(extra), verify=verify, policy=policy
-        ),
+    recipe = Recipe(layout=chosen.bind(root), extras=_several(extra), verify=verify, policy=policy)
+    return Request(
+        recipe=recipe,
         root=root,
         out=out,
         splits=_several(split),
@@ -120,23 +180,36 @@ def build(
         overwrite=overwrite,
         accept=_several(accept),
     )
-    write = _writer(runner, scheduler, workers, quiet)
-    workers = workers or engines.cores()
-    found = audit.audit(request)
+
+
+def audited(
+    request: Request,
+    here: Engine,
+    *,
+    check_duplicates: bool,
+    strict: bool,
+    dry_run: bool,
+    note: Note = _silent,
+    planned: Seen | None = None,
+    examined: Seen | None = None,
+) -> Audit:
+    """Return what is to be built, with all findings; raise a DsbuildError if some stop the build.
+
+    `here` is an engine of this machine, which has the sources.
+    """
+    found = audit(request)
     if planned:
-        planned(found, root)
-    found = preflight.examine(request, found, workers, every=dry_run or strict, quiet=quiet)
+        planned(found, request.root)
+    found = preflight.examine(request, found, here, every=dry_run or strict)
     if check_duplicates:
-        found = preflight.duplicates(request, found, workers, quiet=quiet)
+        found = preflight.duplicates(request, found, here)
     if examined:
-        examined(found, root)
+        examined(found, request.root)
     else:
         for line in remedies(found.findings):
             note(line)
-    found.refuse(strict, on_error == "skip", request.accept)
-    summary = None if dry_run else write(request, found, note)
-    seconds = time.monotonic() - begin
-    return Built(root=root, out=out, audit=found, summary=summary, seconds=seconds)
+    found.refuse(strict, request.on_error == "skip", request.accept)
+    return found
 
 
 def _several(given: str | Collection[str]) -> tuple[str, ...]:
@@ -162,34 +235,3 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
             continue
         given[field.name] = read(value) if read and isinstance(value, str) else value
     return LAYOUTS[name](**given)
-
-
-def _writer(
-    runner: str | Writer, scheduler: str | None, workers: int | None, quiet: bool
-) -> Writer:
-    """Return what writes the shards."""
-    if not isinstance(runner, str):
-        return runner
-    if (runner == "dask") != bool(scheduler):
-        raise PlanError(
-            f"runner {runner!r}, scheduler {scheduler!r}: expected both runner='dask' and the "
-            "address of its scheduler, or neither"
-        )
-    if runner == "local":
-        count = workers or engines.cores()
-        return lambda request, found, note: run.build(request, found, count, quiet, note)
-    if runner == "dask" and scheduler:
-        return _spread(scheduler, quiet)
-    raise PlanError(f"runner: found {runner!r}, expected local or dask")
-
-
-def _spread(scheduler: str, quiet: bool) -> Writer:
-    """Return what writes the shards on a Dask cluster."""
-
-    def write(request: Request, found: Audit, note: Note) -> Summary:
-        def engine(job: engines.Job[Any, Any]) -> Sequence[Any]:
-            return dask.run(job, scheduler, quiet, note)
-
-        return tasks.spread(request, found, engine, dask.workers(scheduler), note)
-
-    return write

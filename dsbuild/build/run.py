@@ -1,18 +1,24 @@
-"""Build an output folder: plan, resume, write shards, manifest last."""
+"""Build an output folder: plan, check what stands, write shards, manifest last.
 
-import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+One driver for every engine. An engine that outlives the process which submits it, as Beam on
+Dataflow does, also has `complete`, since it must write the manifest itself: it gets the same
+folder with the same plans, does the same tasks, and ends by the same `finish`; only what stands
+already is not looked at before, since that would be a pipeline of its own.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from dsbuild import storage
-from dsbuild.build import output, parts, plan_files
-from dsbuild.build.audit import Audit, Planned, Request
+from dsbuild.build import output, plan_files, tasks
+from dsbuild.build.audit import Audit, Planned
 from dsbuild.build.finishing import describe, finish, left_out, tell
 from dsbuild.build.opening import Note, opened, publish, surplus
-from dsbuild.build.plan import ShardPlan
-from dsbuild.build.shard import Standing, check_shard, versions, write_shard
-from dsbuild.engines import Job
+from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request
+from dsbuild.build.shard import Standing, versions
+from dsbuild.build.tasks import Shards
+from dsbuild.engines import Engine, Local
 from dsbuild.format import manifest
 from dsbuild.format.manifest import Reject
 from dsbuild.format.receipts import ShardReceipt
@@ -25,16 +31,16 @@ __all__ = [
     "finish",
     "left_out",
     "opened",
+    "prepare",
     "publish",
     "surplus",
     "tell",
-    "write_shards",
 ]
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a build came to: the manifest, how many shards were written and kept, rejects."""
+    """The result of a build: the manifest, how many shards were written and kept, rejects."""
 
     manifest: Mapping[str, Any]
     written: int
@@ -42,109 +48,146 @@ class Summary:
     rejects: tuple[Reject, ...]
 
 
+@runtime_checkable
+class Completing(Protocol):
+    """An engine that writes shards and the manifest by itself, once it is submitted."""
+
+    def complete(
+        self, request: Request, splits: Sequence[str], shards: Shards, note: Note
+    ) -> Summary | None:
+        """Complete a folder that was prepared; return None if that goes on elsewhere."""
+        ...
+
+    def rehearse(self, request: Request, splits: Sequence[str], shards: Shards, note: Note) -> bool:
+        """Rehearse the build if only that is asked for, and return whether it is.
+
+        Raises DsbuildError if the request cannot be run.
+        """
+        ...
+
+
 def build(
     request: Request,
     audit: Audit,
-    workers: int = 1,
-    quiet: bool = True,
+    engine: Engine | None = None,
     note: Note = lambda _: None,
-) -> Summary:
-    """Build or finish an output folder by its audit (`audit(request)`); return what came of it.
+) -> Summary | None:
+    """Build or finish an output folder by its audit (`audit(request)`); return the result.
 
-    Shards that stand as planned are kept. Raises a DsbuildError, which leaves a folder
-    without manifest but with all finished shards; the same call then finishes it.
+    Shards that stand as planned are kept. The engine is this process by default. Raises a
+    DsbuildError, which leaves a folder without manifest but with all finished shards; any engine
+    then finishes it. Returns None if the engine was only asked to submit or rehearse the build.
     """
+    engine = engine or Local()
+    out, planned = request.out, audit.splits
+    names = [found.split for found in planned]
+    if isinstance(engine, Completing):
+        if engine.rehearse(request, names, _shards(out, planned), note):
+            return None
+    else:
+        _ = engine.workers  # so that a cluster that is not ready is named before anything changes
     with opened(request, audit, note) as others:
-        out, planned = request.out, audit.splits
-        standing = _standing(request, planned, workers, quiet, note)
-        entries = [shard for found in planned for shard in found.shards]
-        todo = {shard.name for shard in entries if not standing[shard.name].receipt}
-        stale = surplus(out, planned, others, note)
-        finished = not (todo or stale) and manifest.load(out) is not None
-        if not finished or not all(plan_files.holds(out, p.split, p.plans()) for p in planned):
-            output.open_for_work(out)
-            output.forget(out, [*stale, *sorted(todo)])
-            publish(request, planned)
-        made = _write(request, planned, todo, workers, quiet)
-        kept = [stands.receipt for stands in standing.values() if stands.receipt]
-        names = [found.split for found in planned]
-        accept = request.accept
-        document, rejects = finish(out, request.recipe, names, [*made, *kept], others, accept)
+        if isinstance(engine, Completing):
+            prepare(request, planned, others, note)
+            return engine.complete(request, names, _shards(out, planned), note)
+        kept = _standing(request, planned, others, engine, note)
+        todo = {shard.name for found in planned for shard in found.shards} - kept.keys()
+        left = _shards(out, planned, todo)
+        title = "building " + ", ".join(names)
+        made = tasks.write(request, left, title, engine) if todo else []
+        receipts = [*(outcome.receipt for outcome in made), *kept.values()]
+        document, rejects = finish(out, request.recipe, names, receipts, others, request.accept)
         tell(rejects, note)
-        return Summary(document, len(made), len(kept), rejects)
+        written = sum(not outcome.kept for outcome in made)
+        return Summary(document, written, len(receipts) - written, rejects)
 
 
-def _write(
-    request: Request, planned: Sequence[Planned], todo: Collection[str], workers: int, quiet: bool
-) -> list[ShardReceipt]:
-    """Write shards on processes of this machine; in parts where they are fewer than these."""
-    samples = sum(one.records for found in planned for one in found.shards if one.name in todo)
-    title = "building " + ", ".join(found.split for found in planned)
-    how = {"out": request.out, "on_error": request.on_error, "compare": request.sources}
-
-    def shards() -> Iterator[ShardPlan]:
-        return (one for found in planned for one in found.plans() if one.name in todo)
-
-    return write_shards(shards, len(todo), samples, title, workers, quiet, **how)
+def prepare(
+    request: Request, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
+) -> None:
+    """Open a folder for work that looks at each shard only where it is written."""
+    for line in output.differences(request.out, request.recipe):
+        note(f"the recipe changed: {line}")
+    _open(request, planned, surplus(request.out, planned, others, note))
 
 
-def write_shards(
-    shards: Callable[[], Iterator[ShardPlan]],
-    count: int,
-    samples: int,
-    title: str,
-    workers: int,
-    quiet: bool,
-    *,
-    out: str,
-    on_error: str,
-    compare: str,
-) -> list[ShardReceipt]:
-    """Write `count` planned shards of `samples` in all; return their receipts without sources."""
-    pieces = parts.count_parts(count, samples, workers)
-    if pieces == 1:
-        work = storage.carried(functools.partial(write_shard, out=out, on_error=on_error))
-        return Job(shards(), work, samples, title).run(workers, quiet)
-    some = (part for shard in shards() for part in parts.divide(shard, pieces))
-    how = {"out": out, "on_error": on_error, "compare": compare}
-    work = storage.carried(functools.partial(parts.write_part, **how))
-    Job(some, work, samples, title).run(workers, quiet)
-    work = storage.carried(functools.partial(parts.join, out=out, parts=pieces))
-    return Job(shards(), work, samples, "joining").run(workers, quiet)
+def _open(request: Request, planned: Sequence[Planned], stale: Sequence[str]) -> None:
+    output.open_for_work(request.out)
+    output.forget(request.out, stale)
+    publish(request, planned)
+
+
+def _shards(out: str, planned: Sequence[Planned], names: Collection[str] | None = None) -> Shards:
+    """Return the shards of a published plan, or those of some names."""
+    entries = [one for found in planned for one in found.shards]
+    chosen = [one for one in entries if names is None or one.name in names]
+
+    def each() -> Iterator[plan_files.Place]:
+        found = tasks.places(out, [one.split for one in planned])
+        for entry, place in zip(entries, found, strict=True):
+            if names is None or entry.name in names:
+                yield place
+
+    return Shards(len(chosen), sum(one.records for one in chosen), each)
 
 
 def _standing(
-    request: Request, planned: Sequence[Planned], workers: int, quiet: bool, note: Note
-) -> dict[str, Standing]:
-    """Return for every shard whether it may be kept, and say what may not and why."""
+    request: Request,
+    planned: Sequence[Planned],
+    others: Mapping[str, Any],
+    engine: Engine,
+    note: Note,
+) -> dict[str, ShardReceipt]:
+    """Open a folder for work, if there is any; return the receipts of shards that are kept.
+
+    Says what is not kept, and why. A finished folder of this very plan stays as it is until it
+    is known that something has to be written.
+    """
     out, recipe = request.out, request.recipe
-    names = [shard.name for found in planned for shard in found.shards]
     before = set(output.shards(out))
+    changes = output.differences(out, recipe) if before else []
+    stale = surplus(out, planned, others, note)
+    whole = not stale and manifest.load(out) is not None
+    same = whole and all(plan_files.holds(out, one.split, one.plans()) for one in planned)
+    if not same:
+        _open(request, planned, stale)
     if not before:
-        return dict.fromkeys(names, Standing(None))
-    work = functools.partial(
-        check_shard, out=out, on_error=request.on_error, compare=request.sources
+        return {}
+    names = [shard.name for found in planned for shard in found.shards]
+    standing = dict(
+        zip(
+            names,
+            tasks.check(request, _shards(out, planned), engine, request.sources),
+            strict=True,
+        )
     )
-    samples = sum(len(found.samples) for found in planned)
-    shards = (shard for found in planned for shard in found.plans())
-    found = Job(shards, work, samples, "checking").run(workers, quiet)
-    standing = dict(zip(names, found, strict=True))
-    for line in output.differences(out, recipe):
+    kept = {name: one.receipt for name, one in standing.items() if one.receipt}
+    if same and len(kept) < len(names):
+        _open(request, planned, ())
+    output.forget(out, sorted(before & (set(names) - kept.keys())))
+    for line in changes:
         note(f"the recipe changed: {line}")
+    _tell_standing(standing, before, recipe, note)
+    return kept
+
+
+def _tell_standing(
+    standing: Mapping[str, Standing], before: Collection[str], recipe: Recipe, note: Note
+) -> None:
+    """Note which shards of an earlier build are written again and why, and which are kept."""
     again: dict[str, list[str]] = {}
-    for name, stands in standing.items():
-        if stands.receipt is None and name in before:
-            again.setdefault(stands.reason, []).append(name)
+    for name, one in standing.items():
+        if one.receipt is None and name in before:
+            again.setdefault(one.reason, []).append(name)
     for reason, missed in again.items():
         more = f" and {len(missed) - 1} more" if len(missed) > 1 else ""
         note(f"writing {missed[0]}{more} again: {reason}")
-    kept = [stands.receipt for stands in found if stands.receipt]
-    if kept and len(kept) < len(names):
-        note(f"resuming: {len(kept)} of {len(names)} shards stand and are kept")
+    kept = [one.receipt for one in standing.values() if one.receipt]
+    if kept and len(kept) < len(standing):
+        note(f"resuming: {len(kept)} of {len(standing)} shards stand and are kept")
     now = versions(recipe)
     drifted = {
         f"{k} {v}" for receipt in kept for k, v in receipt.versions.items() if now.get(k, v) != v
     }
     if drifted:
         note(f"kept shards were written with {', '.join(sorted(drifted))}; --overwrite renews them")
-    return standing

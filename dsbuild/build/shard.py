@@ -1,4 +1,4 @@
-"""One shard: written from its plan, or found to stand as planned. The unit of work."""
+"""One shard, the unit of work: written from its plan, or found to be there as planned."""
 
 import dataclasses
 import hashlib
@@ -23,13 +23,16 @@ from dsbuild.storage import Stamp
 def write_shard(
     shard: ShardPlan, advance: Advance, *, out: str, on_error: str = "stop"
 ) -> ShardReceipt:
-    """Write one shard with what lies beside it; a pure, idempotent function of its plan.
+    """Write one shard, its index and its receipt; a pure, idempotent function of its plan.
 
     The receipt comes last, so a shard with a receipt is whole. Raises the first
-    sample's error, leaving nothing behind, or with `skip` notes it in the receipt. What is
-    returned is the receipt without its sources, since many are held together.
+    sample's error, leaving nothing behind, or with `skip` notes it in the receipt. Returns
+    the receipt without its sources, since many are held in memory together.
     """
-    rejects, sources, lines, colours = [], [], [], {}
+    rejects: list[Reject] = []
+    sources: list[tuple[int | None, ...]] = []
+    lines: list[str | None] = []
+    colours: palettes.Meanings = {}
     statistics = Statistics()
     paths = encode.paths(shard.samples, shard.root)
     with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
@@ -50,14 +53,15 @@ def write_shard(
             sources.append(encoded.sources)
             palettes.add(colours, encoded.colours, str(sample.label))
             advance(1, len(encoded.record))
-    values = None if None in lines else "".join(lines).encode()
+    known = [line for line in lines if line is not None]
+    values = "".join(known).encode() if len(known) == len(lines) else None
     made = versions(shard.recipe)
     told = palettes.rows(colours)
     return complete(shard, writer, values, rejects, statistics, sources, made, told, out)
 
 
 def _line(found: Statistics) -> str | None:
-    """Return a record's line in the list of label values, None where its label was not decoded."""
+    """Return a record's line in the list of label values, None if its label was not decoded."""
     return None if found.labels and not found.images else label_values.line(found.images)
 
 
@@ -72,10 +76,10 @@ def complete(
     colours: tuple[palettes.Row, ...],
     out: str,
 ) -> ShardReceipt:
-    """Write what lies beside a shard that was written; return the receipt without sources.
+    """Write index, label values and receipt of a written shard; return the last, without sources.
 
-    `values` is its list of label values, None where these are not known: then no list of
-    another writing is left, either.
+    `values` is its list of label values, None if unknown; a list left by an earlier write is then
+    removed.
     """
     index = index_text(written.index).encode()
     beside = {manifest.index_path(out, shard.name): index}
@@ -118,7 +122,7 @@ class Standing:
 def check_shard(
     shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str
 ) -> Standing:
-    """Tell whether a shard stands as planned: plan, bytes and sources all unchanged.
+    """Return whether a shard may be kept: its plan, bytes and sources are all unchanged.
 
     `compare` is `Request.sources`.
     """
@@ -144,8 +148,8 @@ def check_shard(
             return Standing(None, f"its {what} is missing or changed")
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
-    if found := _found_again(shard, receipt.rejects):
-        return Standing(None, f"its source {found} was left out, and can be read now")
+    if again := _found_again(shard, receipt.rejects):
+        return Standing(None, f"its source {again} was left out, and can be read now")
     stamps = storage.stamps(encode.paths(shard.samples, shard.root))
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         if compare == "ignore":
@@ -175,25 +179,25 @@ def _found_again(shard: ShardPlan, rejects: Iterable[Reject]) -> str | None:
 
 
 def holds(path: str, digest: str) -> bool:
-    """Tell whether a small file is there, and has a sha256."""
+    """Return whether a small file exists and has this sha256."""
     if storage.stamp(path) is None:
         return False
     return hashlib.sha256(storage.read(path)[0]).hexdigest() == digest
 
 
 def unseen(samples: int, size: int) -> None:
-    """Advance nothing: what is only looked at is not done yet."""
+    """Advance nothing: looking at a shard does not complete any samples."""
 
 
 class Outcome(NamedTuple):
-    """What became of a shard: its receipt without sources, and whether it stood already."""
+    """The result for a shard: its receipt without sources, and whether it was kept."""
 
     receipt: ShardReceipt
     kept: bool
 
 
 def ensure(shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str) -> Outcome:
-    """Keep a shard that stands as planned, else write it."""
+    """Keep a shard that is there as planned, else write it."""
     stands = check_shard(shard, unseen, out=out, on_error=on_error, compare=compare)
     if stands.receipt:
         advance(len(shard.samples), 0)

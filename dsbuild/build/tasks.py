@@ -1,105 +1,104 @@
-"""Build on machines that share nothing but the folder and the sources: the work of an engine.
+"""The tasks of a build: shards, or parts of shards, that an engine maps in any order.
 
-An engine maps `ensure_shard` over places of plans, in any order, and more than once if it
-likes; where there are fewer shards than workers, `ensure_part` over parts and then `ensure_joined`.
+Nothing is shared but the folder and the sources. A task may be done twice, or at two places at
+once: `ensure_shard` keeps what stands as planned. If there are fewer shards than workers,
+`ensure_part` is mapped over parts and then `ensure_joined` over shards.
 """
 
 import errno
 import functools
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from dsbuild import storage
-from dsbuild.build import output, plan_files
-from dsbuild.build.audit import Audit, Planned, Request
+from dsbuild.build import plan_files
 from dsbuild.build.parts import count_parts, divide, join, write_part
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.plan_files import Place
-from dsbuild.build.run import Note, Summary, finish, opened, publish, surplus, tell
-from dsbuild.build.shard import Outcome, check_shard, ensure, unseen
-from dsbuild.engines import Advance, Job
+from dsbuild.build.request import Request
+from dsbuild.build.shard import Outcome, Standing, check_shard, ensure, unseen
+from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import DsbuildError, ShardError, StorageError
 from dsbuild.format import receipts
 
-Engine = Callable[[Job], list[Any]]
+Planned: TypeAlias = Place | ShardPlan  # the place of a shard's plan in the folder, or the plan
 
 
-def spread(
-    request: Request,
-    audit: Audit,
-    engine: Engine,
-    workers: int,
-    note: Note = lambda _: None,
-) -> Summary:
-    """Build or finish an output folder as `build.run.build` does, by an engine of `workers`.
+@dataclass(frozen=True)
+class Shards:
+    """Planned shards: how many, of how many samples, and what yields them."""
 
-    `engine` does the work of a job on all its tasks, and returns the results in their order.
+    count: int
+    samples: int
+    each: Callable[[], Iterable[Planned]]
+
+
+def write(
+    request: Request, shards: Shards, title: str, engine: Engine, parts: int | None = None
+) -> list[Outcome]:
+    """Write shards, or keep those that stand as planned; return what became of each, in order.
+
+    Each is written in `parts`, by default as many as keep the engine's workers busy.
     """
-    with opened(request, audit, note) as others:
-        planned = audit.splits
-        prepare(request, planned, others, note)
-        names = [found.split for found in planned]
-        places = [
-            one for name in names for one in plan_files.places(plan_files.path(request.out, name))
-        ]
-        samples = sum(len(found.samples) for found in planned)
-        title = "building " + ", ".join(names)
-        count = count_parts(len(places), samples, workers)
-        last: Callable[..., Any] = ensure_shard
-        if count > 1:
-            tasks = [(place, i) for place in places for i in range(count)]
-            work = storage.carried(functools.partial(ensure_part, request=request, parts=count))
-            engine(Job(tasks, work, samples, title, named=lambda task: name(task[0])))
-            title, last = "joining", functools.partial(ensure_joined, parts=count)
-        work = storage.carried(functools.partial(last, request=request))
-        outcomes = engine(Job(places, work, samples, title, named=name))
-        made = [outcome.receipt for outcome in outcomes]
-        document, rejects = finish(request.out, request.recipe, names, made, others, request.accept)
-        tell(rejects, note)
-        kept = sum(outcome.kept for outcome in outcomes)
-        return Summary(document, len(outcomes) - kept, kept, rejects)
+    if parts is None:
+        parts = count_parts(shards.count, shards.samples, engine)
+    if parts == 1:
+        work = storage.carried(functools.partial(ensure_shard, request=request))
+        return engine.map(Job(shards.each(), work, shards.samples, title, named=name))
+    pieces = ((shard, i) for shard in shards.each() for i in range(parts))
+    write_part = storage.carried(functools.partial(ensure_part, request=request, parts=parts))
+    named: Callable[[tuple[Planned, int]], str] = lambda piece: name(piece[0])  # noqa: E731
+    engine.map(Job(pieces, write_part, shards.samples, title, named=named))
+    work = storage.carried(functools.partial(ensure_joined, request=request, parts=parts))
+    return engine.map(Job(shards.each(), work, shards.samples, "joining", named=name))
 
 
-def prepare(
-    request: Request, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
+def check(request: Request, shards: Shards, engine: Engine, sources: str) -> list[Standing]:
+    """Return of each shard whether it may be kept; `sources` is as in Request."""
+    work = functools.partial(stands, request=request, sources=sources)
+    found = engine.map(Job(shards.each(), work, shards.samples, "checking", named=name))
+    if len(found) != shards.count:
+        raise ShardError(
+            f"{request.out}: {len(found)} checks of shards came back, expected {shards.count}: "
+            "what ran the build lost some; run the same command again, or with another --runner"
+        )
+    return found
+
+
+def stands(shard: Planned, advance: Advance, *, request: Request, sources: str) -> Standing:
+    """Tell whether a shard may be kept."""
+    how = {**_how(request), "compare": sources}
+    return check_shard(_load(shard, request), advance, **how)
+
+
+def ensure_shard(shard: Planned, advance: Advance, *, request: Request) -> Outcome:
+    """Keep a shard that stands as planned, else write it."""
+    return ensure(_load(shard, request), advance, **_how(request))
+
+
+def ensure_part(
+    part: tuple[Planned, int], advance: Advance, *, request: Request, parts: int
 ) -> None:
-    """Open a folder for engines that look at each shard only where they write it."""
-    for line in output.differences(request.out, request.recipe):
-        note(f"the recipe changed: {line}")
-    stale = surplus(request.out, planned, others, note)
-    output.open_for_work(request.out)
-    output.forget(request.out, stale)
-    publish(request, planned)
-
-
-def ensure_shard(place: Place, advance: Advance, *, request: Request) -> Outcome:
-    """Keep a shard that stands as the folder's plan has it, else write it.
-
-    Twice, or at two places at once, it does no harm.
-    """
-    return ensure(_load(place, request), advance, **_how(request))
-
-
-def ensure_part(task: tuple[Place, int], advance: Advance, *, request: Request, parts: int) -> None:
-    """Write one of the parts of a shard, where neither it nor the shard seems to stand."""
-    place, number = task
+    """Write one of the parts of a shard, unless it or the shard seems to stand."""
+    place, number = part
     shard = _load(place, request)
     receipt = receipts.load(request.out, shard.name)
     stamp = storage.stamp(storage.join(request.out, shard.name))
     if receipt and stamp and (receipt.plan, receipt.bytes) == (shard.digest, stamp.size):
-        return  # it is looked at closely, once, where the parts would be joined
-    part = next(itertools.islice(divide(shard, parts), number, None))
-    write_part(part, advance, **_how(request))
+        return  # it is looked at closely, once, when the parts would be joined
+    piece = next(itertools.islice(divide(shard, parts), number, None))
+    write_part(piece, advance, **_how(request))
 
 
-def ensure_joined(place: Place, advance: Advance, *, request: Request, parts: int) -> Outcome:
-    """Keep a shard that stands, else write it of its parts, which `ensure_part` wrote."""
+def ensure_joined(place: Planned, advance: Advance, *, request: Request, parts: int) -> Outcome:
+    """Keep a shard that stands, else write it from its parts, which `ensure_part` wrote."""
     shard = _load(place, request)
-    stands = check_shard(shard, unseen, **_how(request))
-    if stands.receipt:
-        return Outcome(stands.receipt, kept=True)
+    standing = check_shard(shard, unseen, **_how(request))
+    if standing.receipt:
+        return Outcome(standing.receipt, kept=True)
     try:
         return Outcome(join(shard, advance, out=request.out, parts=parts), kept=False)
     except ShardError:
@@ -107,24 +106,33 @@ def ensure_joined(place: Place, advance: Advance, *, request: Request, parts: in
         return ensure(shard, advance, **_how(request))
 
 
-def name(place: Place) -> str:
-    """Return the name of the shard planned at a place; the place itself if its plan is gone."""
+def name(shard: Planned) -> str:
+    """Return the name of a planned shard; its place if its plan is gone."""
+    if isinstance(shard, ShardPlan):
+        return shard.name
     try:
-        return plan_files.read(place).name
+        return plan_files.read(shard).name
     except DsbuildError:
-        return f"{place.path}, byte {place.offset}"
+        return f"{shard.path}, byte {shard.offset}"
 
 
-def _load(place: Place, request: Request) -> ShardPlan:
-    """Return a shard's plan; raise StorageError where this machine does not see the sources."""
+def places(out: str, splits: Iterable[str]) -> Iterator[Place]:
+    """Yield the places of all shards of some splits that are planned in a folder."""
+    return (one for split in splits for one in plan_files.places(plan_files.path(out, split)))
+
+
+def _load(shard: Planned, request: Request) -> ShardPlan:
+    """Return a shard's plan; raise StorageError if this machine does not see the sources."""
     root = request.root
     if not storage.is_remote(root) and not storage.is_folder(root):
-        # Of a sample it would be said that it is missing, and with `skip` that it is left out.
+        # Otherwise its samples would be called missing, and be left out by `skip`.
         raise StorageError(
             f"{root}: found no such folder on the machine of a worker, expected the sources; all "
             "workers have to reach them under this name"
         ) from OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return plan_files.load(place, root, request.recipe)
+    if isinstance(shard, ShardPlan):
+        return shard
+    return plan_files.load(shard, root, request.recipe)
 
 
 def _how(request: Request) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,16 +11,22 @@ import click
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
+from dsbuild.cli import array
 from dsbuild.cli.field_options import Option, option, options
 from dsbuild.cli.options import Bytes, echo, echo_json, errors, note, show
-from dsbuild.cli.runner import DASK, Runner, RunnerCommand, dask_option, runner_option
+from dsbuild.cli.runner import (
+    Runner,
+    RunnerCommand,
+    runner_option,
+    scheduler_option,
+    workers_option,
+)
 from dsbuild.fields import named
 from dsbuild.layouts import Layout
 
 if TYPE_CHECKING:
     from dsbuild.build.audit import Audit
-    from dsbuild.build.public import Writer
-    from dsbuild.build.run import Note, Summary
+    from dsbuild.build.summary import Built
 
 _RESUME = "finished shards are kept; run the same command again to resume"
 _ANEW = (
@@ -54,8 +61,9 @@ BUILD_OPTIONS: tuple[Option, ...] = (
     option(Request, "accept"),
     option(Request, "limit", ranges=True),
     runner_option,
-    dask_option,
-    click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores."),
+    scheduler_option,
+    workers_option,
+    *array.array_options,
     click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
     option(Request, "overwrite"),
     click.option(
@@ -104,32 +112,64 @@ def _build(
     as_json: bool,
     **options: Any,
 ) -> None:
-    from dsbuild.build.public import build
+    from dsbuild.build.audit import Audit
+    from dsbuild.build.public import audited, build, requested
+    from dsbuild.build.summary import Built
+
+    shares = array.taken(options, runner, options["overwrite"])
+    talks = not (quiet or as_json)
+    talk = _urgent if quiet else note
+    # Wrong options of a runner are named before anything is read.
+    engine, here = runner.engine(not talks, talk), runner.here(not talks)
+    every = options["dry_run"] or options["strict"]
+    shown = _Shown(talks, options["dry_run"], as_json, every)
+    if not any(shares.values()):
+        built = build(
+            layout,
+            source,
+            out,
+            runner=engine,
+            workers=runner.workers,
+            quiet=not talks,
+            note=talk,
+            planned=shown.planned,
+            examined=shown.examined,
+            **options,
+        )
+        _tell(built, quiet, as_json)
+        return
+    begin = time.monotonic()
+    looks = {name: options.pop(name) for name in ("check_duplicates", "strict", "dry_run")}
+    request = requested(layout, source, out, **options)
+    if shares["task"]:
+        array.share(request, shares["task"], runner, quiet, as_json)
+    elif shares["finish"]:
+        summary = array.finish(request, runner, not talks, talk)
+        seconds = time.monotonic() - begin
+        found = Audit((), ())
+        _tell(
+            Built(root=request.root, out=out, audit=found, summary=summary, seconds=seconds),
+            quiet,
+            as_json,
+        )
+    else:
+        found = audited(request, here, planned=shown.planned, examined=shown.examined, **looks)
+        if not looks["dry_run"]:
+            array.plan(request, found, quiet, as_json, talk)
+
+
+def _tell(built: Built, quiet: bool, as_json: bool) -> None:
+    """Print what came of a build."""
     from dsbuild.cli.text.build import rejects_text, summary_text
 
-    talks = not (quiet or as_json)
-    shown = _Shown(
-        talks, options["dry_run"], as_json, every=options["dry_run"] or options["strict"]
-    )
-    built = build(
-        layout,
-        source,
-        out,
-        runner=_writer(runner),
-        quiet=not talks,
-        note=_urgent if quiet else note,
-        planned=shown.planned,
-        examined=shown.examined,
-        **options,
-    )
     if built.summary is None:
         return
     if as_json:
         echo_json(built.document())
-    if talks:
+    elif not quiet:
         echo("\n" + summary_text(built.summary_document()))
     if built.rejects and not quiet:
-        note(rejects_text(built.rejects, out))
+        note(rejects_text(built.rejects, built.out))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,20 +203,6 @@ class _Shown:
         if self.dry_run and self.talks:
             found = count(len(audit.findings), "finding")
             echo(f"\n{found}; nothing was written, this was a dry run")
-
-
-def _writer(runner: Runner) -> str | Writer:
-    """Return what writes the shards; a pipeline's options are checked before anything is read."""
-    if runner.local or runner.name == DASK:
-        return runner.name
-    flags = runner.beam()
-
-    def write(request: Request, audit: Audit, note: Note) -> Summary | None:
-        from dsbuild.pipelines.build import build
-
-        return build(request, audit, flags, note)
-
-    return write
 
 
 def _urgent(line: str) -> None:

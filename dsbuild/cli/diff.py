@@ -4,10 +4,11 @@ import sys
 
 import click
 
-from dsbuild.cli.options import echo, echo_json, errors, say
+from dsbuild.cli.options import echo, echo_json, errors, note, say
+from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 
 
-@click.command()
+@click.command(cls=RunnerCommand)
 @click.argument("a")
 @click.argument("b")
 @click.option(
@@ -15,9 +16,9 @@ from dsbuild.cli.options import echo, echo_json, errors, say
     type=click.FloatRange(0, 1),
     help="Fail only where the share of a class moves by more than this, as in 0.01.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every key.")
-def diff(a: str, b: str, drift: float | None, workers: int | None, as_json: bool) -> None:
+def diff(a: str, b: str, drift: float | None, runner: Runner, as_json: bool) -> None:
     """Compare two builds. Exit code 1 if they differ.
 
     A and B are folders of TFRecords, or files: their recipes, the samples that were
@@ -29,11 +30,12 @@ def diff(a: str, b: str, drift: float | None, workers: int | None, as_json: bool
       dsbuild diff tfrecord other --drift 0.01
     """
     with errors():
+        engine = runner.engine(as_json, note)
         from dsbuild.cli.text.check import diff_text
         from dsbuild.inspect.diff import drift as farthest
         from dsbuild.inspect.public import diff
 
-        document = diff(a, b, workers=workers, quiet=as_json)
+        document = diff(a, b, runner=engine, quiet=as_json)
         if as_json:
             echo_json(document)
         else:

@@ -7,6 +7,7 @@ import click
 
 from dsbuild.cli.field_options import Whole
 from dsbuild.cli.options import WHOLE, echo_line, errors, note
+from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
 
@@ -66,7 +67,7 @@ RECORDS = ("webdataset", "parquet", "array_record")
 MODELS = ("saved_model", "keras", "onnx", "tflite")
 
 
-@click.command()
+@click.command(cls=RunnerCommand)
 @click.argument("path")
 @click.argument("out")
 @click.option(
@@ -79,9 +80,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
     "for Grain. Of a run: saved_model: for TensorFlow Serving. keras: for Keras, on any backend. "
     "onnx: for ONNX Runtime. tflite: for LiteRT, for images of one size.",
 )
-@click.option(
-    "--workers", type=click.IntRange(1), help="Of records: processes. Default: all cores."
-)
+@engine_options
 @click.option(
     "--size", type=Size(), help="Of tflite: height and width of images. Default: the run's crop."
 )
@@ -122,17 +121,19 @@ def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
         if run != (target in MODELS):
             found, kinds = ("a run", MODELS) if run else ("no run of `dsbuild train`", RECORDS)
             raise PlanError(f"{path}: found {found}, expected --to {', '.join(kinds)}")
+        if run and not asked["runner"].local:
+            raise PlanError("--runner is for TFRecords; a run is exported by this process alone")
         if run:
             _model(path, out, target, quiet, asked)
         else:
-            _records(path, out, target, asked["workers"], quiet)
+            _records(path, out, target, asked["runner"], quiet)
 
 
-def _records(path: str, out: str, target: str, workers: int | None, quiet: bool) -> None:
-    from dsbuild import engines
+def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> None:
+    engine = runner.engine(quiet, note)
     from dsbuild.interop.export import run as exporting
 
-    found = exporting.export(path, out, target, workers or engines.cores(), quiet, note)
+    found = exporting.export(path, out, target, engine, note)
     if not quiet:
         kept = sum(one.kept for one in found)
         records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))

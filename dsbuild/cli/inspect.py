@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors, problem
+from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors, note, problem
+from dsbuild.cli.runner import RunnerCommand, engine_options
 
 
-@click.command()
+@click.command(cls=RunnerCommand)
 @click.argument("path", default="tfrecord")
 @click.option("--record", type=click.IntRange(0), help="Show this record in full.")
 @click.option("--key", help="Show the record of this key in full.")
@@ -27,7 +28,7 @@ from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors,
 @click.option(
     "--problems", is_flag=True, help="Gallery: samples in which `dsbuild validate` finds problems."
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> None:
     """Show what TFRecords hold: splits, shards, features, classes, pictures.
@@ -101,15 +102,16 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
 
 
 def _folder(path: str, asked: dict[str, Any]) -> None:
+    engine = asked["runner"].engine(asked["as_json"], note)
     from dsbuild.cli.text import inspect as shown
     from dsbuild.format.folder import Folder
     from dsbuild.inspect import documents, gallery
     from dsbuild.inspect import terminal as blocks
     from dsbuild.inspect.public import inspect
 
-    names = ("html", "samples", "seed", "class_", "most", "least", "problems", "workers")
+    names = ("html", "samples", "seed", "class_", "most", "least", "problems")
     folder = Folder.of(path)
-    document = inspect(folder, quiet=asked["as_json"], **{name: asked[name] for name in names})
+    document = inspect(folder, runner=engine, **{name: asked[name] for name in names})
     if asked["as_json"]:
         echo_json(document)
     elif asked["html"]:

@@ -1,7 +1,7 @@
 """`python -m dsbuild.pipelines.build`: the build commands, with Beam's options among their own.
 
-What launches pipelines, such as a Flex template of Dataflow, knows named options only; so
-layout, SOURCE and OUT may be named, too.
+Launchers of pipelines, such as a Flex template of Dataflow, know named options only, so
+layout, SOURCE and OUT may be named too.
 """
 
 import itertools
@@ -20,9 +20,9 @@ _NAMED = ("--layout", "--source", "--out")
 def arrange(given: Sequence[str]) -> list[str]:
     """Return the arguments of `dsbuild` for those of this program.
 
-    Options of Beam, written `--name=value` or `--name`, go behind `--`. Of a name that both
-    have, such as `--labels`, dsbuild's is meant. A launcher's `--on_error=skip`,
-    `--overwrite=true` and `--split=train,val` are understood. Raises UsageError where no
+    Options of Beam, written `--name=value` or `--name`, go after `--`. A name that both
+    have, such as `--labels`, means dsbuild's option. A launcher's `--on_error=skip`,
+    `--overwrite=true` and `--split=train,val` are understood. Raises UsageError if no
     layout is named, or a flag is neither true nor false.
     """
     named = dict(a.split("=", 1) for a in given if a.split("=")[0] in _NAMED and "=" in a)
@@ -33,8 +33,11 @@ def arrange(given: Sequence[str]) -> list[str]:
     if "--layout" not in named:
         rest = rest[1:]
     parameters = commands.commands[layout].params
-    options = {name: one for one in parameters for name in one.opts if name.startswith("-")}
-    own, beam = [], []
+    options = {
+        name: one for one in parameters if isinstance(one, click.Option) for name in one.opts
+    }
+    own: list[str] = []
+    beam: list[str] = []
     arguments = iter(rest)
     for argument in arguments:
         name, has_value, value = argument.partition("=")

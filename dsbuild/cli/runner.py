@@ -1,13 +1,16 @@
-"""`--runner`: what maps the work; `--scheduler` of Dask, and behind `--` options of Beam."""
+"""`--runner`, `--scheduler`, `--workers`: a command's engine; after `--` the options of Beam."""
 
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from dsbuild.engines import Engine
 
 LOCAL = "local"
 DASK = "dask"
@@ -17,34 +20,69 @@ runner_option = click.option(
     default=LOCAL,
     show_default=True,
     metavar="NAME",
-    help="local: processes of this machine. beam: Apache Beam in this process. Or a runner of "
-    "Beam, such as DataflowRunner. Options of Beam stand behind --.",
+    help="local: processes of this machine. dask: a Dask cluster, with --scheduler. beam: Apache "
+    "Beam in this process. Or a runner of Beam, such as DataflowRunner. Options of Beam come after "
+    "--.",
 )
 
-dask_option = click.option(
+scheduler_option = click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Of a Dask cluster, for --runner dask: tcp://HOST:8786.",
+    help="Address of a Dask cluster, for --runner dask: tcp://HOST:8786.",
 )
+
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), help="Processes of this machine. Default: all cores."
+)
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that choose its engine."""
+    return runner_option(scheduler_option(workers_option(command)))
 
 
 @dataclass(frozen=True)
 class Runner:
-    """What maps the work: this machine's processes, or a Beam runner with its options."""
+    """The engine that was asked for.
+
+    Attributes:
+      name: `local`, `dask`, `beam`, or a runner of Beam.
+      options: of Beam.
+      scheduler: of Dask.
+      workers: how many processes of this machine; None for as many as there are cores.
+    """
 
     name: str = LOCAL
     options: tuple[str, ...] = ()
+    scheduler: str | None = None
+    workers: int | None = None
 
     @property
     def local(self) -> bool:
-        """Whether Beam has no part in it."""
+        """Whether the work is done by processes of this machine."""
         return self.name == LOCAL
 
     def beam(self) -> Any:
-        """Return the PipelineOptions of the pipeline; raise DsbuildError where they are wrong."""
+        """Return the PipelineOptions of a pipeline; raise DsbuildError if they are wrong."""
         from dsbuild.pipelines import options
 
         return options.parse(self.name, self.options)
+
+    def engine(self, quiet: bool = True, note: Callable[[str], None] = lambda _: None) -> "Engine":
+        """Return the engine; raise DsbuildError if its options are wrong."""
+        from dsbuild import engines
+
+        engines.tune()  # the process is our own
+        if self.name in (LOCAL, DASK):
+            return engines.chosen(self.name, self.scheduler, self.workers, quiet, note)
+        options = self.beam()  # says what is missing before more of Beam is imported
+        from dsbuild.pipelines.build import Beam
+
+        return Beam(options)
+
+    def here(self, quiet: bool = True) -> "Engine":
+        """Return the engine of this machine, whichever runner was asked for."""
+        return Runner(workers=self.workers).engine(quiet)
 
 
 @contextlib.contextmanager
@@ -65,9 +103,9 @@ def _heard() -> Iterator[None]:
 
 
 class RunnerCommand(click.Command):
-    """A command with `runner_option`, whose parameter `runner` is a Runner.
+    """A command with `engine_options`, whose one parameter of them, `runner`, is a Runner.
 
-    All behind the first `--` are options of Beam, and never arguments of the command.
+    Everything after the first `--` are options of Beam, and never arguments of the command.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -75,25 +113,28 @@ class RunnerCommand(click.Command):
         at = args.index("--") if "--" in args else len(args)
         behind = tuple(args[at + 1 :])
         rest = super().parse_args(ctx, args[:at])
-        runner = ctx.params["runner"] = Runner(ctx.params["runner"], behind)
+        name, scheduler, workers = (
+            ctx.params.pop(key, None) for key in ("runner", "scheduler", "workers")
+        )
+        runner = ctx.params["runner"] = Runner(name or LOCAL, behind, scheduler, workers)
         if runner.local and behind:
             raise click.UsageError(
-                f"found {' '.join(behind)} behind --, where options of Beam stand; name a runner "
+                f"found {' '.join(behind)} after --, where options of Beam come; name a runner "
                 "of Beam, as in --runner beam"
             )
         if runner.name == DASK and behind:
             raise click.UsageError(
-                f"found {' '.join(behind)} behind --, where options of Beam stand, and --runner "
+                f"found {' '.join(behind)} after --, where options of Beam come, and --runner "
                 f"{DASK}, which has none"
             )
-        if (runner.name == DASK) != bool(ctx.params.get("scheduler")):
+        if (runner.name == DASK) != bool(scheduler):
             raise click.UsageError(
-                f"--runner {DASK} and --scheduler ADDRESS go together: the cluster's scheduler is "
-                "started before, by `dask scheduler`, and its workers by `dask worker ADDRESS`"
+                f"--runner {DASK} and --scheduler ADDRESS go together: start the cluster's "
+                "scheduler by `dask scheduler`, and its workers by `dask worker ADDRESS`"
             )
-        if not runner.local and ctx.params.get("workers") is not None:
+        if not runner.local and workers is not None:
             raise click.UsageError(
-                f"--workers are of --runner {LOCAL}; how many a runner of Beam has is an option of "
+                f"--workers is for --runner {LOCAL}; how many a runner of Beam has is an option of "
                 "its own, as in -- --direct_running_mode=multi_processing --direct_num_workers=2; "
                 "a Dask cluster has those that were started"
             )

@@ -1,12 +1,11 @@
 """`dsbuild statistics`."""
 
-import functools
 import sys
 
 import click
 
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note, problem, say
-from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
+from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from dsbuild.errors import StorageError
 
 _FEW = 20  # problems that are shown
@@ -14,10 +13,9 @@ _FEW = 20  # problems that are shown
 
 @click.command(cls=RunnerCommand)
 @click.argument("path", default="tfrecord")
-@runner_option
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) -> None:
+def statistics(path: str, runner: Runner, as_json: bool) -> None:
     """Count over all records: classes, sizes, colours, images that recur.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
@@ -31,20 +29,11 @@ def statistics(path: str, runner: Runner, workers: int | None, as_json: bool) ->
       dsbuild statistics tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors(WHOLE):
-        from dsbuild import engines
+        engine = runner.engine(as_json, note)
         from dsbuild.cli.text import inspect
         from dsbuild.inspect import statistics, tables
 
-        if runner.local:
-            take = functools.partial(
-                statistics.local, workers=workers or engines.cores(), quiet=as_json
-            )
-        else:
-            flags = runner.beam()  # says what lacks before more of Beam is imported
-            from dsbuild.pipelines.statistics import take as spread
-
-            take = functools.partial(spread, flags=flags)
-        made = statistics.statistics(path, take)
+        made = statistics.statistics(path, engine)
         if as_json:
             echo_json(made)
         else:

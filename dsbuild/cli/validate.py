@@ -1,16 +1,11 @@
 """`dsbuild validate` and `dsbuild repair`."""
 
-import functools
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note
-from dsbuild.cli.runner import Runner, RunnerCommand, runner_option
-
-if TYPE_CHECKING:
-    from dsbuild.validate.public import Engine
+from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 
 
 @click.command(cls=RunnerCommand)
@@ -24,15 +19,13 @@ if TYPE_CHECKING:
     help="frames: lengths and checksums. records: also the schema and sha256. pixels: also decode "
     "images and labels. source: also compare with SOURCE, byte for byte.",
 )
-@runner_option
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(
     path: str,
     source: str | None,
     level: str,
     runner: Runner,
-    workers: int | None,
     as_json: bool,
 ) -> None:
     """Check TFRecords, and change nothing. Exit code 1 if there is any problem.
@@ -48,12 +41,11 @@ def validate(
       dsbuild validate tfrecord --runner beam -- --direct_running_mode=multi_processing
     """
     with errors():
+        engine = runner.engine(as_json, note)
         from dsbuild.cli.text.check import validation_text
         from dsbuild.validate.public import validate
 
-        found = validate(
-            path, source, level=level, runner=_engine(runner), workers=workers, quiet=as_json
-        )
+        found = validate(path, source, level=level, runner=engine, quiet=as_json)
         document = found.document()
         if as_json:
             echo_json(document)
@@ -65,20 +57,10 @@ def validate(
             sys.exit(1)
 
 
-def _engine(runner: Runner) -> "str | Engine":
-    """Return what does the work; a pipeline's options are checked before anything is read."""
-    if runner.local:
-        return runner.name
-    flags = runner.beam()
-    from dsbuild.pipelines import engine
-
-    return functools.partial(engine.run, options=flags)
-
-
-@click.command()
+@click.command(cls=RunnerCommand)
 @click.argument("path", default="tfrecord")
 @click.argument("source", required=False)
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@engine_options
 @click.option(
     "--accept-changed-sources",
     is_flag=True,
@@ -88,7 +70,7 @@ def _engine(runner: Runner) -> "str | Engine":
 def repair(
     path: str,
     source: str | None,
-    workers: int | None,
+    runner: Runner,
     accept_changed_sources: bool,
     quiet: bool,
 ) -> None:
@@ -104,7 +86,7 @@ def repair(
       dsbuild repair tfrecord data
     """
     with errors(WHOLE):
-        from dsbuild import engines as job
+        engine = runner.engine(quiet, note)
         from dsbuild.build.repair import repair
         from dsbuild.build.summary import summary_document
         from dsbuild.cli.text.build import summary_text
@@ -112,8 +94,7 @@ def repair(
         summary = repair(
             path,
             source,
-            workers or job.cores(),
-            quiet,
+            engine,
             note=note,
             accept_changed_sources=accept_changed_sources,
         )

@@ -1,26 +1,24 @@
-"""A job: work mapped over tasks on local processes, with progress, stoppable at once."""
+"""A job is a value; an engine maps it: local processes, Dask, and Beam in `pipelines`."""
 
-from dsbuild.engines.job import (
-    Advance,
-    Bar,
-    Job,
-    Result,
-    Stopped,
-    Task,
-    aside,
-    cores,
-    tune,
-    unlogged,
-)
+from dsbuild.engines.choice import chosen
+from dsbuild.engines.engine import Engine, batch
+from dsbuild.engines.job import Advance, Job, Result, Stopped, Task
+from dsbuild.engines.local import Local
+from dsbuild.engines.process import cores, tune, unlogged
+from dsbuild.engines.progress import Bar, aside
 
 __all__ = [
     "Advance",
     "Bar",
+    "Engine",
     "Job",
+    "Local",
     "Result",
     "Stopped",
     "Task",
     "aside",
+    "batch",
+    "chosen",
     "cores",
     "tune",
     "unlogged",

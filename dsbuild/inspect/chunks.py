@@ -12,7 +12,6 @@ from dsbuild.format.index import offsets
 from dsbuild.inspect.counts import Accumulated, Counts, Names, of_record, total
 
 _FAR = 1 << 63  # a byte that no system seeks
-_RECORDS = 64  # of a chunk, where an index tells where they are
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,13 @@ class Chunk:
     offsets: tuple[int, ...] = ()
 
 
-def divide(path: str) -> list[Chunk]:
-    """Return the chunks of a file by its index, together the whole of it; one without an index."""
+def divide(path: str, records: int = 64) -> list[Chunk]:
+    """Return chunks of some records that together are a file; one chunk if it has no index."""
     found = offsets(*os.path.split(path))
     if found[:1] != (0,) or sorted(set(found)) != list(found) or found[-1] >= _FAR:
         return [Chunk(path)]
-    starts = range(0, len(found), _RECORDS)
-    parts = [found[at : at + _RECORDS] for at in starts]
+    starts = range(0, len(found), records)
+    parts = [found[at : at + records] for at in starts]
     stops = [*(part[0] for part in parts[1:]), None]
     return [
         Chunk(path, at, part[0], stop, part)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job, Local
 from dsbuild.format import example, features, tfrecord
 from dsbuild.format.counts import Statistics
 from dsbuild.format.folder import Folder, PathLike, split_of
@@ -42,15 +42,15 @@ class Side:
     counted: Mapping[str, Statistics]
 
 
-def read(path: PathLike, workers: int = 1, quiet: bool = True) -> Side:
-    """Read a build; raise ShardError where a file of it is damaged."""
+def read(path: PathLike, engine: Engine | None = None) -> Side:
+    """Read a build; raise ShardError if a file of it is damaged."""
     folder = Folder.of(path)
     recipe = folder.manifest.recipe if folder.manifest else {}
     paths, found = folder.files, folder.schema
     roles = {role: found[role].name for role in ("key", "image") if role in found.roles}
     sizes = [found[role].name for role in ("height", "width") if role in found.roles]
     work = functools.partial(_read, roles=roles, sizes=sizes, labels=folder.labels)
-    results = Job(paths, work, len(paths), "comparing", unit="files").run(workers, quiet)
+    results = (engine or Local()).map(Job(paths, work, len(paths), "comparing", unit="files"))
     samples: dict[str, dict[str, Item]] = {}
     counted: dict[str, Statistics] = {}
     for name, (items, statistics) in zip(paths, results, strict=True):

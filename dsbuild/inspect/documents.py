@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dsbuild import storage
+from dsbuild.engines import Engine, Local
 from dsbuild.errors import ShardError
 from dsbuild.format import example, features, manifest, receipts, tfrecord
 from dsbuild.format.counts import Statistics
@@ -14,7 +15,7 @@ from dsbuild.inspect import scan
 from dsbuild.inspect.forms import FeatureRange, Inspection, RecordClass, RecordDocument
 
 
-def inspect(path: PathLike, workers: int = 1, quiet: bool = True) -> Inspection:
+def inspect(path: PathLike, engine: Engine | None = None) -> Inspection:
     """Return what a folder or a TFRecord file holds, as one JSON document.
 
     A folder with a manifest is described by it and by the first record of each split;
@@ -23,7 +24,7 @@ def inspect(path: PathLike, workers: int = 1, quiet: bool = True) -> Inspection:
     folder = Folder.of(path)
     if folder.manifest is not None:
         return _inspect_known(folder.path, folder.manifest)
-    found = scan.scan_all(folder.files, folder.labels, workers, quiet)
+    found = scan.scan_all(folder.files, folder.labels, engine or Local())
     splits = {}
     for name in dict.fromkeys(file.split for file in found):
         mine = [file for file in found if file.split == name]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dsbuild import extras, images, storage
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import DataError, ImageError, PlanError, StorageError
 from dsbuild.extras.forms import restore
 from dsbuild.format import example, features, tfrecord
@@ -185,7 +185,7 @@ def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
 
 
 def cards(
-    path: PathLike, rows: Sequence[Row], colours: np.ndarray, workers: int, quiet: bool
+    path: PathLike, rows: Sequence[Row], colours: np.ndarray, engine: Engine
 ) -> list[dict[str, Any]]:
     """Return the rows as JSON documents with pictures as data URIs, in the same order.
 
@@ -197,7 +197,7 @@ def cards(
         by_file.setdefault(storage.join(folder.home, row.file), []).append(row)
     work = functools.partial(_cards, names=folder.names, colours=colours)
     tasks = list(by_file.items())
-    found = Job(tasks, work, len(rows), "drawing", unit="records").run(workers, quiet)
+    found = engine.map(Job(tasks, work, len(rows), "drawing", unit="records"))
     made = {(card["file"], card["record"]): card for some in found for card in some}
     return [made[row.file, row.number] for row in rows]
 

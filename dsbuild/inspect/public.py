@@ -3,6 +3,7 @@
 from typing import overload
 
 from dsbuild import engines
+from dsbuild.engines import Engine
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect import diff as comparing
@@ -21,6 +22,8 @@ def inspect(
     most: str | None = ...,
     least: str | None = ...,
     problems: bool = ...,
+    runner: str | Engine = ...,
+    scheduler: str | None = ...,
     workers: int | None = ...,
     quiet: bool = ...,
 ) -> Inspection: ...
@@ -47,6 +50,8 @@ def inspect(
     most: str | None = None,
     least: str | None = None,
     problems: bool = False,
+    runner: str | Engine = "local",
+    scheduler: str | None = None,
     workers: int | None = None,
     quiet: bool = True,
 ) -> Inspection | RecordDocument:
@@ -66,6 +71,8 @@ def inspect(
       most: the gallery shows the samples with the most of this class.
       least: the gallery shows the samples with the least of this class, but some.
       problems: the gallery shows the samples in which `dsbuild.validate` finds problems.
+      runner: "local"; "dask", with its `scheduler`; or an engine.
+      scheduler: address of a Dask scheduler, such as "tcp://host:8786".
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
@@ -85,8 +92,8 @@ def inspect(
     folder = Folder.of(path)
     if wanted is not None:
         return _record(folder, wanted, save)
-    count = workers or engines.cores()
-    document = documents.inspect(folder, count, quiet)
+    engine = engines.chosen(runner, scheduler, workers, quiet)
+    document = documents.inspect(folder, engine)
     counted = statistics.load(folder)
     if counted is not None:
         document["statistics"] = counted
@@ -95,7 +102,7 @@ def inspect(
 
         ((kind, name),) = how.items() or (("any", ""),)
         options = {"samples": samples, "seed": seed, "how": kind, "name": name}
-        run.write(html, run.make(folder, document, **options, workers=count, quiet=quiet))
+        run.write(html, run.make(folder, document, **options, engine=engine))
     return document
 
 
@@ -115,7 +122,15 @@ def _record(folder: Folder, wanted: int | str, save: str | None) -> RecordDocume
     return document
 
 
-def diff(a: PathLike, b: PathLike, *, workers: int | None = None, quiet: bool = True) -> Difference:
+def diff(
+    a: PathLike,
+    b: PathLike,
+    *,
+    runner: str | Engine = "local",
+    scheduler: str | None = None,
+    workers: int | None = None,
+    quiet: bool = True,
+) -> Difference:
     """Return how two builds differ, as `dsbuild diff A B --json` prints it.
 
     Nothing is printed.
@@ -123,12 +138,14 @@ def diff(a: PathLike, b: PathLike, *, workers: int | None = None, quiet: bool = 
     Args:
       a: a folder of TFRecords, or one file.
       b: another one.
+      runner: "local"; "dask", with its `scheduler`; or an engine.
+      scheduler: address of a Dask scheduler, such as "tcp://host:8786".
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
     Returns a document whose "same" is whether recipes, samples and bytes are the same. Raises a
     DsbuildError if there is no TFRecord, or a damaged one.
     """
-    count = workers or engines.cores()
-    sides = [comparing.read(path, count, quiet) for path in (a, b)]
+    engine = engines.chosen(runner, scheduler, workers, quiet)
+    sides = [comparing.read(path, engine) for path in (a, b)]
     return comparing.diff(*sides)

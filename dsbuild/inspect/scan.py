@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dsbuild import images, storage
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import DataError, ImageError
 from dsbuild.format import example, tfrecord
 from dsbuild.format.counts import Statistics
@@ -101,12 +101,10 @@ def _scan_task(path: str, advance: Advance, *, labels: Sequence[str]) -> FileSca
     return found
 
 
-def scan_all(
-    paths: Sequence[str], labels: Sequence[str], workers: int, quiet: bool
-) -> list[FileScan]:
-    """Scan whole files on several processes."""
+def scan_all(paths: Sequence[str], labels: Sequence[str], engine: Engine) -> list[FileScan]:
+    """Scan whole files."""
     work = functools.partial(_scan_task, labels=labels)
-    return Job(paths, work, len(paths), "reading", unit="files").run(workers, quiet)
+    return engine.map(Job(paths, work, len(paths), "reading", unit="files"))
 
 
 def describe(value: Parsed) -> Any:

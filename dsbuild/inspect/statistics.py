@@ -6,12 +6,12 @@ import itertools
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dsbuild import __version__, storage
 from dsbuild.build import output
-from dsbuild.engines import Job
+from dsbuild.engines import Engine, Job, Local, batch
 from dsbuild.errors import DataError
 from dsbuild.format.documents import dump, parse_file
 from dsbuild.format.folder import Folder, PathLike, split_of
@@ -22,31 +22,23 @@ from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
 
 ALL = "all"  # the entry over all splits
 
-Take = Callable[[Sequence[str], Mapping[str, Sequence[str]]], Accumulated]
+_SECONDS = 0.005  # roughly what counting a record takes
 
 
-def local(
-    paths: Sequence[str], names: Mapping[str, Sequence[str]], *, workers: int, quiet: bool
-) -> Accumulated:
-    """Return what the records of files amount to, read by processes of this machine."""
-    size = storage.size(paths)
-    tasks = [chunk for path in paths for chunk in divide(path)]
-    work = functools.partial(of_chunk, names=names)
-    return total(Job(tasks, work, size, "counting", unit="bytes").run(workers, quiet))
-
-
-def statistics(path: PathLike, take: Take) -> dict[str, Any]:
+def statistics(path: PathLike, engine: Engine | None = None) -> dict[str, Any]:
     """Return the statistics of a folder or file as a JSON document.
 
-    `take` reads files, as `local` does. Raises ShardError where there is no TFRecord at all.
+    The engine is this process by default. Raises ShardError if there is no TFRecord at all.
     """
-    folder = Folder.of(path)
+    engine, folder = engine or Local(), Folder.of(path)
     listed = {shard.name for shard in folder.manifest.shards} if folder.manifest else set()
     lost = listed - set(map(os.path.basename, folder.files))
     gone = "the manifest lists this shard, and it is missing"
-    found = take(folder.files, folder.names) + Accumulated(
-        faults={(name, -1): gone for name in lost}
-    )
+    size, records = storage.size(folder.files), batch(engine, _SECONDS)
+    tasks = [chunk for file in folder.files for chunk in divide(file, records)]
+    work = functools.partial(of_chunk, names=folder.names)
+    found = total(engine.map(Job(tasks, work, size, "counting", unit="bytes")))
+    found += Accumulated(faults={(name, -1): gone for name in lost})
     return document(found, folder.path, folder.manifest)
 
 

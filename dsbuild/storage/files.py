@@ -283,3 +283,20 @@ def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractCon
     `carried` there.
     """
     return lease.lock(path, note) if is_remote(path) else locks.lock(path)
+
+
+@contextlib.contextmanager
+def sharing(path: str, record: str) -> Iterator[bytes]:
+    """Share a lock with other processes that share it; give what the small file `record` holds.
+
+    Nobody has the lock for itself meanwhile, so on a local file system the record stays as it is.
+    A store has no lock that could be shared: there whatever is written in the folder is held
+    against the record, and raises LostLease once that was changed or removed.
+    """
+    if not is_remote(path):
+        with locks.lock(path, shared=True):
+            yield read(record)[0]
+        return
+    found = read(record)[0]
+    with fencing.holding(fencing.Hold(record, found.decode())):
+        yield found

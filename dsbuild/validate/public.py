@@ -1,23 +1,18 @@
 """`dsbuild.validate`: the whole of a validation as one call."""
 
-from collections.abc import Callable
-from typing import Any
-
 from dsbuild import engines
-from dsbuild.engines import Job
-from dsbuild.errors import PlanError
+from dsbuild.engines import Engine
+from dsbuild.format.folder import PathLike
 from dsbuild.validate import run
-from dsbuild.validate.rules import Checked
-
-Engine = Callable[[Job[Any, Checked]], list[Checked]]  # does a job's work elsewhere
 
 
 def validate(
-    path: str = "tfrecord",
+    path: PathLike = "tfrecord",
     source: str | None = None,
     *,
     level: str = "pixels",
     runner: str | Engine = "local",
+    scheduler: str | None = None,
     workers: int | None = None,
     quiet: bool = True,
 ) -> run.Validation:
@@ -29,14 +24,13 @@ def validate(
       path: a folder that dsbuild wrote, any other folder of TFRecords, or one file.
       source: the data set that it was built from, for level="source".
       level: "frames", "records", "pixels" or "source".
-      runner: "local", or a function that does the work of a job elsewhere.
+      runner: "local"; "dask", with its `scheduler`; or an engine.
+      scheduler: address of a Dask scheduler, such as "tcp://host:8786".
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
     Returns the problems and notes; `document()` is what the command prints with --json. Raises a
     DsbuildError for bad options or if there is no TFRecord at all.
     """
-    if isinstance(runner, str) and runner != "local":
-        raise PlanError(f"runner: found {runner!r}, expected local")
-    engine = None if isinstance(runner, str) else runner
-    return run.validate(path, level, source, workers or engines.cores(), quiet, engine)
+    engine = engines.chosen(runner, scheduler, workers, quiet)
+    return run.validate(path, level, source, engine)

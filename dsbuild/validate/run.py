@@ -2,14 +2,14 @@
 
 import functools
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dsbuild import __version__, storage
 from dsbuild.build import output, recipe
 from dsbuild.build import plan_files as plans
-from dsbuild.engines import Job
+from dsbuild.engines import Engine, Job, Local
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format import manifest
 from dsbuild.format.folder import Folder, PathLike
@@ -22,7 +22,7 @@ from dsbuild.validate.rules import LEVELS, Checked, Expected, Rules, Task
 
 __all__ = ["LEVELS", "Validation", "validate"]
 
-_SOON = 1 << 28  # bytes whose frames are checked before another process has started
+_SPEED = 1 << 30  # bytes of frames that are checked in a second, roughly
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,15 @@ def validate(
     path: PathLike,
     level: str = "pixels",
     source: str | None = None,
-    workers: int = 1,
-    quiet: bool = True,
-    run: Callable[[Job], list[Checked]] | None = None,
+    engine: Engine | None = None,
 ) -> Validation:
     """Check a folder or a file as deep as a level of `LEVELS` says.
 
     `frames`: lengths and checksums; `records`: also that each is an Example that fits the
     schema, and the files' sha256; `pixels`: also that images and labels decode, fit their
     features, and hold classes; `source`: also that every record is what `source`, the
-    data set, gives now. `run` does the work of a job elsewhere than on `workers` of this
-    machine. Raises ShardError where there is no TFRecord at all.
+    data set, gives now. The engine is this process by default. Raises ShardError if there is no
+    TFRecord at all.
     """
     if level not in LEVELS:
         raise PlanError(f"--level {level}: expected one of {', '.join(LEVELS)}")
@@ -92,11 +90,10 @@ def validate(
     mine = list(control.problems(folder, known, notes)) if known is not None else []
     tasks = _tasks(home, paths, known if look else None, {one.file for one in mine})
     size = storage.size(paths)
-    if level == "frames":
-        workers = min(workers, 1 + size // _SOON)
     work = functools.partial(check, rules=rules, look=look)
-    job = Job(tasks, work, size, "validating", unit="bytes")
-    checked = run(job) if run else job.run(workers, quiet)
+    seconds = size / _SPEED if level == "frames" else None
+    job = Job(tasks, work, size, "validating", unit="bytes", seconds=seconds)
+    checked = (engine or Local()).map(job)
     if known is not None:
         problems += _against_manifest(path, known, checked)
         problems += mine

@@ -9,9 +9,11 @@ import shutil
 import pytest
 from PIL import Image
 
-from dsbuild.build.audit import Request, audit
+from dsbuild.build.audit import audit
 from dsbuild.build.preflight import FEW, duplicates, examine
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request
+from dsbuild.engines import Local
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.finding import KINDS
 from dsbuild.layouts.matting import Matting
@@ -73,7 +75,7 @@ def test_images_of_equal_content(voc, workers):
     asked = request(voc, splits=("train", "val"))
     kinds = [one.kind for one in audit(asked).findings]
     assert "same-content" not in kinds
-    audited = duplicates(asked, audit(asked), workers)
+    audited = duplicates(asked, audit(asked), Local(workers))
     same = [one for one in audited.findings if one.kind == "same-content"]
     assert [(one.split, one.text) for one in same] == [
         ("val", "sample 2007_000015 is the image of 2007_000000 in train")
@@ -204,7 +206,7 @@ def test_the_audit_is_the_same_for_any_workers(tmp_path, workers):
     for number in (3, 77, 140, 151):
         spoil(voc, number)
     asked = request(voc, splits=("train", "val"))
-    audited = examine(asked, audit(asked), workers, every=True)
+    audited = examine(asked, audit(asked), Local(workers), every=True)
     keys = [(one.split, one.text[:18]) for one in audited.findings if one.kind == "colours"]
     assert keys == [
         *(("train", f"sample 2007_{number:06d}") for number in (3, 77, 140)),

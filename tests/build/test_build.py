@@ -18,12 +18,12 @@ from dsbuild import storage
 from dsbuild.build import run, shard
 from dsbuild.build.audit import audit
 from dsbuild.build.image_policy import Policy
-from dsbuild.build.tasks import spread
 from dsbuild.errors import LayoutError, PlanError, ShardError, StorageError
 from dsbuild.format import manifest, tfrecord
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes
+from tests.support.engines import Mapped
 from tests.support.runs import content, make, requested
 
 CLI = [sys.executable, "-m", "dsbuild"]
@@ -560,7 +560,7 @@ def losing_workers(job):
 @pytest.mark.parametrize("engine", [in_this_process, backwards_and_twice, losing_workers])
 def test_an_engine_maps_in_any_order_and_as_often_as_it_likes(voc, out, tmp_path, engine):
     asked = requested(voc, out, shards=3)
-    summary = spread(asked, audit(asked), engine, 1)
+    summary = run.build(asked, audit(asked), Mapped(engine))
     here = make(voc, tmp_path / "here", shards=3)
     assert content(out) == content(tmp_path / "here")
     assert summary.manifest == here.manifest
@@ -669,7 +669,7 @@ def test_two_builds_at_once_end_in_one_right_folder(voc, out, tmp_path):
     def build():
         ends.append(subprocess.run([*CLI, "voc", voc, out, "--shards", "4", "--quiet"]).returncode)
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
+    threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

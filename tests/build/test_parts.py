@@ -8,26 +8,23 @@ from dsbuild.build import parts
 from dsbuild.build.audit import audit
 from dsbuild.build.run import build
 from dsbuild.build.shard import write_shard
+from dsbuild.engines import Local, batch
 from dsbuild.errors import SampleError, ShardError
 from dsbuild.format import manifest, receipts, tfrecord
 from dsbuild.layouts.voc import Voc
+from tests.support.engines import fine
 from tests.support.runs import content, make, nothing, plans
-
-
-@pytest.fixture
-def few(monkeypatch):
-    """Parts of a single sample pay, too."""
-    monkeypatch.setattr(parts, "FEWEST", 1)
 
 
 @given(st.integers(0, 9), st.integers(0, 10_000), st.integers(1, 64))
 def test_parts_keep_workers_busy_and_are_not_too_small(shards, samples, workers):
-    found = parts.count_parts(shards, samples, workers)
+    engine = Local(workers)
+    found = parts.count_parts(shards, samples, engine)
     assert found >= 1
     if shards >= workers:
         assert found == 1
     if found > 1:
-        assert samples // shards // found >= parts.FEWEST
+        assert samples // shards // found >= batch(engine, parts.SECONDS) == 64
         assert shards * (found - 1) < workers
 
 
@@ -63,25 +60,26 @@ def test_a_part_that_stands_is_kept_and_one_that_lacks_is_named(voc, out):
 
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("shards", [1, 2])
-def test_more_workers_than_shards_write_the_same_bytes(voc, out, tmp_path, few, shards, workers):
+def test_more_workers_than_shards_write_the_same_bytes(voc, out, tmp_path, shards, workers):
     other = tmp_path / "other"
     make(voc, other, splits=("train",), shards=shards)
-    make(voc, out, workers, splits=("train",), shards=shards)
+    make(voc, out, engine=fine(workers), splits=("train",), shards=shards)
     assert content(out) == content(other)
     assert not os.path.exists(manifest.parts_path(out))
 
 
-def test_rejects_of_parts_are_those_of_the_shard(voc, out, tmp_path, few):
+def test_rejects_of_parts_are_those_of_the_shard(voc, out, tmp_path):
     for key in ("2007_000001", "2007_000007"):
         with open(os.path.join(voc, "JPEGImages", f"{key}.jpg"), "wb") as file:
             file.write(b"no image")
     other = tmp_path / "other"
     asked = {"splits": ("train",), "shards": 1, "on_error": "skip"}
-    assert make(voc, other, **asked).rejects == make(voc, out, 2, **asked).rejects != ()
+    rejects = make(voc, other, **asked).rejects
+    assert make(voc, out, engine=fine(2), **asked).rejects == rejects != ()
     assert content(out) == content(other)
 
 
-def test_a_bad_sample_stops_parts_and_the_next_build_finishes_them(voc, out, tmp_path, few):
+def test_a_bad_sample_stops_parts_and_the_next_build_finishes_them(voc, out, tmp_path):
     path = os.path.join(voc, "JPEGImages", "2007_000011.jpg")
     with open(path, "rb") as file:
         good = file.read()
@@ -89,16 +87,16 @@ def test_a_bad_sample_stops_parts_and_the_next_build_finishes_them(voc, out, tmp
         file.write(b"no image")
     _, request = plans(voc, out, shards=1)
     with pytest.raises(SampleError, match="2007_000011"):
-        build(request, audit(request), 2)
+        build(request, audit(request), fine(2))
     assert not os.path.exists(os.path.join(out, manifest.NAME))
     with open(path, "wb") as file:
         file.write(good)
-    build(request, audit(request), 2)
+    build(request, audit(request), fine(2))
     make(voc, tmp_path / "other", layout=Voc(labels="class"), splits=("train",), shards=1)
     assert content(out) == content(tmp_path / "other")
 
 
-def test_overwrite_takes_parts_away(voc, out, few):
+def test_overwrite_takes_parts_away(voc, out):
     (shard,), _ = plans(voc, out, shards=1)
     first, _ = parts.divide(shard, 2)
     parts.write_part(first, nothing, out=out, on_error="stop", compare="stamp")

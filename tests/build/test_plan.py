@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dsbuild.build import plan, plan_files
 from dsbuild.build.audit import audit
 from dsbuild.build.recipe import Recipe
-from dsbuild.build.tasks import prepare
+from dsbuild.build.run import prepare
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.layouts import Sample
 from dsbuild.layouts.voc import Voc

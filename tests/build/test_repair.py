@@ -12,6 +12,7 @@ from PIL import Image
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.repair import repair
 from dsbuild.build.side_files import describe
+from dsbuild.engines import Local
 from dsbuild.errors import DsbuildError, PlanError, SampleError
 from dsbuild.interop import Terms
 from dsbuild.validate.run import validate
@@ -152,7 +153,7 @@ def test_a_repair_that_fails_changes_nothing(voc, tmp_path, workers):
     before = files(out)
     os.remove(os.path.join(voc, "JPEGImages/2007_000010.jpg"))
     with pytest.raises(SampleError, match="2007_000010"):
-        repair(str(out), voc, workers)
+        repair(str(out), voc, Local(workers))
     assert files(out) == before
 
 

@@ -2,11 +2,11 @@ import os
 
 import pytest
 
-from dsbuild.build import parts
-from dsbuild.build import tasks as spread
 from dsbuild.build.audit import audit
+from dsbuild.build.run import build
 from dsbuild.errors import ShardError
 from dsbuild.format import manifest
+from tests.support.engines import Mapped
 from tests.support.runs import content, make, nothing, plans
 
 
@@ -22,16 +22,16 @@ def engine(job):
 
 @pytest.mark.parametrize("workers", [1, 5])
 @pytest.mark.parametrize("shards", [1, 3])
-def test_order_and_repetition_make_no_difference(voc, out, tmp_path, monkeypatch, shards, workers):
-    monkeypatch.setattr(parts, "FEWEST", 1)
+def test_order_and_repetition_make_no_difference(voc, out, tmp_path, shards, workers):
     _, request = plans(voc, out, shards=shards)
-    summary = spread.spread(request, audit(request), engine, workers)
+    mapped = Mapped(engine, workers, task_seconds=0.0)
+    summary = build(request, audit(request), mapped)
     other = tmp_path / "other"
     make(voc, other, layout=request.recipe.layout, splits=("train",), shards=shards)
     assert content(out) == content(other)
     assert summary.manifest == manifest.load(str(other))
     assert not os.path.exists(manifest.parts_path(out))
-    again = spread.spread(request, audit(request), engine, workers)
+    again = build(request, audit(request), mapped)
     assert (again.written, again.kept) == (0, shards)
 
 
@@ -41,14 +41,15 @@ def test_order_and_repetition_make_no_difference(voc, out, tmp_path, monkeypatch
 def test_an_engine_that_loses_shards_completes_nothing(voc, out, lose):
     _, request = plans(voc, out, shards=3)
     with pytest.raises(ShardError, match="receipts of split train came back"):
-        spread.spread(request, audit(request), lambda job: lose(engine(job)), 1)
+        build(request, audit(request), Mapped(lambda job: lose(engine(job))))
     assert not os.path.exists(os.path.join(out, manifest.NAME))
-    assert spread.spread(request, audit(request), engine, 1).manifest["splits"]["train"]
+    with pytest.raises(ShardError, match="checks of shards came back"):
+        build(request, audit(request), Mapped(lambda job: engine(job)[1:]))
+    assert build(request, audit(request), Mapped(engine)).manifest["splits"]["train"]
 
 
-def test_a_part_that_was_taken_away_is_no_loss(voc, out, tmp_path, monkeypatch):
+def test_a_part_that_was_taken_away_is_no_loss(voc, out, tmp_path):
     """Another worker may have joined a shard already."""
-    monkeypatch.setattr(parts, "FEWEST", 1)
     _, request = plans(voc, out, shards=1)
 
     def careless(job):
@@ -58,6 +59,6 @@ def test_a_part_that_was_taken_away_is_no_loss(voc, out, tmp_path, monkeypatch):
                 os.rename(os.path.join(manifest.parts_path(out), name), tmp_path / "gone")
         return found
 
-    spread.spread(request, audit(request), careless, 4)
+    build(request, audit(request), Mapped(careless, 4, task_seconds=0.0))
     make(voc, tmp_path / "other", layout=request.recipe.layout, splits=("train",), shards=1)
     assert content(out) == content(tmp_path / "other")

@@ -7,16 +7,14 @@ import click
 from click.testing import CliRunner
 
 from dsbuild.cli import main
-from dsbuild.cli.runner import Runner, RunnerCommand, dask_option, runner_option
+from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from tests.support.imports import loaded
 
 
 @click.command(cls=RunnerCommand)
 @click.argument("source", required=False)
 @click.argument("out", default="tfrecord")
-@runner_option
-@dask_option
-@click.option("--workers", type=int)
+@engine_options
 def command(**given):
     click.echo(repr(given))
 
@@ -28,9 +26,9 @@ def call(*arguments):
 
 
 def test_without_a_runner_all_is_local():
-    rest = {"source": None, "out": "tfrecord", "scheduler": None, "workers": None}
+    rest = {"source": None, "out": "tfrecord"}
     assert call() == {"runner": Runner(), **rest}
-    assert call("a", "b", "--workers", "2", "--")["runner"].local
+    assert call("a", "b", "--workers", "2", "--")["runner"] == Runner(workers=2)
 
 
 def test_what_stands_behind_the_dashes_is_of_beam():
@@ -43,19 +41,19 @@ def test_what_stands_behind_the_dashes_is_of_beam():
 
 
 def test_options_of_beam_without_beam_are_refused():
-    assert "found --project=p behind --" in call("a", "--", "--project=p")
-    assert "--workers are of --runner local" in call("--runner", "beam", "--workers", "2")
+    assert "found --project=p after --" in call("a", "--", "--project=p")
+    assert "--workers is for --runner local" in call("--runner", "beam", "--workers", "2")
 
 
 def test_a_cluster_is_named_by_its_scheduler_alone():
     given = call("--runner", "dask", "--scheduler", "tcp://head:8786", "a")
-    assert given["runner"] == Runner("dask")
+    assert given["runner"] == Runner("dask", scheduler="tcp://head:8786")
     assert not given["runner"].local
     for words in (["--runner", "dask"], ["--scheduler", "x"], ["--runner=beam", "--scheduler=x"]):
         assert "--runner dask and --scheduler ADDRESS go together" in call(*words)
     words = ["--runner", "dask", "--scheduler", "tcp://head:8786"]
     assert "--runner dask, which has none" in call(*words, "--", "--project=p")
-    assert "--workers are of --runner local" in call(*words, "--workers", "2")
+    assert "--workers is for --runner local" in call(*words, "--workers", "2")
 
 
 def test_usage_tells_where_options_of_beam_stand():

@@ -1,7 +1,6 @@
 """Builds on a real Dask cluster of this machine, whatever becomes of its workers."""
 
 import errno
-import functools
 import importlib.util
 import os
 import pathlib
@@ -16,10 +15,9 @@ import pytest
 
 import dsbuild
 from dsbuild.build.audit import audit
-from dsbuild.build.tasks import spread
+from dsbuild.build.run import build
 from dsbuild.engines import Job
-from dsbuild.engines import dask as cluster
-from dsbuild.engines.dask import client
+from dsbuild.engines.dask import Dask
 from dsbuild.errors import DsbuildError, SampleError, StorageError
 from dsbuild.format import manifest
 from dsbuild.storage import clients
@@ -60,11 +58,10 @@ def none(dask):
         dask.kill(process)
 
 
-def make_dask(address, root, out, note=lambda _: None, **asked):
+def make_dask(address, root, out, timeout=20.0, patience=10.0, **asked):
     """Build as `make` does, on a cluster."""
-    request = requested(root, out, **asked)
-    engine = functools.partial(cluster.run, scheduler=address)
-    return spread(request, audit(request), engine, 1, note)
+    engine = Dask(address, patience=patience, timeout=timeout)
+    return make(root, out, engine=engine, **asked)
 
 
 @pytest.fixture
@@ -137,13 +134,11 @@ def test_a_worker_that_is_killed_costs_no_byte(two, large, tmp_path):
     assert summary.written + summary.kept == 60
 
 
-def test_without_any_worker_left_it_ends(two, large, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.5)
-    monkeypatch.setattr(client, "_TIMEOUT", 1.5)
+def test_without_any_worker_left_it_ends(two, large, tmp_path):
     out = tmp_path / "out"
     thread = soon(out, lambda: [two.kill(worker) for worker in [*two.workers]])
     with pytest.raises(DsbuildError, match=r"found no worker.*dask worker tcp://"):
-        make_dask(two.address, large, out, **LARGE)
+        make_dask(two.address, large, out, timeout=1.5, patience=0.5, **LARGE)
     thread.join(120)
     assert manifest.load(out) is None
     done = len(receipts(out))
@@ -165,22 +160,20 @@ def test_a_scheduler_that_is_lost_ends_it(large, tmp_path):
         mine.close()
 
 
-def test_no_scheduler_is_named(voc, out, monkeypatch):
-    monkeypatch.setattr(client, "_TIMEOUT", 0.5)
+def test_no_scheduler_is_named_before_anything_is_written(voc, out):
     with pytest.raises(DsbuildError, match=r"--scheduler tcp://127.0.0.1:9: found no Dask sched"):
-        make_dask("tcp://127.0.0.1:9", voc, out)
+        make_dask("tcp://127.0.0.1:9", voc, out, timeout=0.5)
     with pytest.raises(DsbuildError, match=r"--scheduler nonsense://x: found no Dask scheduler"):
-        make_dask("nonsense://x", voc, out)
+        make_dask("nonsense://x", voc, out, timeout=0.5)
+    assert not os.path.exists(out)
 
 
 COLLECTED = """
 import gc, threading
 from distributed.utils import LoopRunner
-from dsbuild.engines import dask as cluster
-from dsbuild.engines.dask import client
+from dsbuild.engines.dask import Dask
 from dsbuild.errors import DsbuildError
 
-client._TIMEOUT = 0.5
 plain = threading.Thread.__init__
 
 def init(thread, *words, **named):
@@ -190,7 +183,7 @@ def init(thread, *words, **named):
 
 def ask():
     try:
-        cluster.workers("nonsense://x")
+        Dask("nonsense://x", timeout=0.5).workers
     except DsbuildError as error:
         held = [error]
         held.append(held)  # a cycle, as tests and notebooks keep errors in
@@ -206,10 +199,9 @@ def test_a_client_that_failed_is_not_waited_for():
     subprocess.run([sys.executable, "-c", COLLECTED], check=True, timeout=120)
 
 
-def test_no_worker_is_named(none, voc, out, monkeypatch):
-    monkeypatch.setattr(client, "_TIMEOUT", 0.5)
+def test_no_worker_is_named(none, voc, out):
     with pytest.raises(DsbuildError, match=r"found no worker; start some: dask worker tcp://"):
-        make_dask(none.address, voc, out)
+        make_dask(none.address, voc, out, timeout=0.5)
 
 
 def test_a_worker_with_another_dsbuild_is_named(none, voc, out, tmp_path):
@@ -265,8 +257,7 @@ def test_a_full_disk_of_a_worker_is_another_workers_work(none, shim, voc, tmp_pa
     none.start(1)
     notes = []
     request = requested(voc, out, **SHARDS)
-    engine = functools.partial(cluster.run, scheduler=none.address, note=notes.append)
-    summary = spread(request, audit(request), engine, 1)
+    summary = build(request, audit(request), Dask(none.address, note=notes.append))
     assert content(out) == content(tmp_path / "here")
     assert summary.written == 16
     (line,) = notes
@@ -291,9 +282,8 @@ def test_a_worker_that_does_not_see_the_sources_leaves_no_sample_out(two, voc, o
     request = requested(voc, out, on_error="skip", **SHARDS)
     found = audit(request)
     os.rename(voc, tmp_path / "elsewhere")  # as of a machine on which nothing is mounted
-    engine = functools.partial(cluster.run, scheduler=two.address)
     with pytest.raises(StorageError, match=r"^worker tcp://\S+: .* found no such folder"):
-        spread(request, found, engine, 1)
+        build(request, found, Dask(two.address))
     assert manifest.load(out) is None
 
 
@@ -333,8 +323,8 @@ def test_a_store_in_trouble_ends_a_build_that_is_finished_later(
 
 def test_results_stand_in_the_order_of_their_tasks(two):
     job = Job(["a", "bb", "", "bb"], length, 4, "counting")
-    assert cluster.run(job, two.address) == [1, 2, 0, 2]
-    assert cluster.run(Job([], length, 0, "counting"), two.address) == []
+    assert Dask(two.address).map(job) == [1, 2, 0, 2]
+    assert Dask(two.address).map(Job([], length, 0, "counting")) == []
 
 
 def length(task, advance):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from dsbuild.build.encode import Rejected
-from dsbuild.engines import Job, Stopped, cores
+from dsbuild.engines import Job, Local, Stopped, cores
 from dsbuild.errors import DsbuildError, PlanError, SampleError
 from tests.support import fakes
 
@@ -35,26 +35,26 @@ def die(task, advance):
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_results_keep_the_order_of_the_tasks(workers):
-    results = Job(range(20), square, 20, "squaring").run(workers)
+    results = Local(workers).map(Job(range(20), square, 20, "squaring"))
     assert [result for result, _ in results] == [i * i for i in range(20)]
     assert (os.getpid() in {pid for _, pid in results}) == (workers == 1)
 
 
 def test_no_tasks_have_no_results():
-    assert Job([], square, 0, "nothing").run(3) == []
+    assert Local(3).map(Job([], square, 0, "nothing")) == []
 
 
 def test_the_first_error_stops_the_others_soon():
     begin = time.monotonic()
     with pytest.raises(SampleError, match="sample k: bad") as caught:
-        Job([3, 1, 2, 4, 5, 6], fail_at_three, 6, "failing").run(2)
+        Local(2).map(Job([3, 1, 2, 4, 5, 6], fail_at_three, 6, "failing"))
     assert (caught.value.key, caught.value.file, caught.value.reason) == ("k", "f", "bad")
     assert time.monotonic() - begin < 10  # each task alone takes two seconds, all of them ten
 
 
 def test_a_dead_worker_is_named():
     with pytest.raises(DsbuildError, match=r"a worker process died.*fewer --workers"):
-        Job([1, 2], die, 2, "dying").run(2)
+        Local(2).map(Job([1, 2], die, 2, "dying"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked elsewhere")
@@ -68,13 +68,14 @@ def test_a_dead_worker_is_named():
     ],
 )
 def test_workers_are_forked_beside_no_threads(module, method):
-    code = f"import {module}; from dsbuild.engines import job; assert job._method() == {method!r}"
+    code = f"import {module}\nfrom dsbuild.engines import local\n"
+    code += f"assert local.safe_method() == {method!r}"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_workers_are_counted_from_one():
     with pytest.raises(PlanError, match="--workers 0"):
-        Job([1], square, 1, "x").run(0)
+        Local(0).map(Job([1], square, 1, "x"))
     assert cores() >= 1
 
 
@@ -103,4 +104,4 @@ def test_stop_reaches_a_partial():
         raise Stopped
 
     with pytest.raises(Stopped):
-        Job([1], functools.partial(work, note=1), 1, "x").run(1)
+        Local(1).map(Job([1], functools.partial(work, note=1), 1, "x"))

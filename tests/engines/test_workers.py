@@ -10,18 +10,19 @@ import time
 
 import pytest
 
-from dsbuild.engines import Job, workers
+from dsbuild.engines import Job, Local
 from dsbuild.errors import DsbuildError
 from tests.support.processes import children, ended, gone, started, until
 
 LARGE = 1 << 25  # bytes that no pipe holds
 METHODS = ["fork", "spawn"]
+METHOD = ""  # of workers, in processes that tests start
 
 
 def process_of(call, method="fork"):
     """Start a process that calls a function of this module, its workers by a method."""
-    code = f"from dsbuild.engines import job; job._method = lambda: {method!r}\n"
-    code += f"import {__name__} as here; here.{call}"
+    code = f"import {__name__} as here; here.METHOD = {method!r}\n"
+    code += f"here.{call}"
     return started([sys.executable, "-c", code])
 
 
@@ -35,7 +36,8 @@ def wait_for_go(task, advance):
 
 def run_waiting(folder):
     try:
-        print([len(one) for one in Job([(folder, 0), (folder, 1)], wait_for_go, 2, "x").run(2)])
+        job = Job([(folder, 0), (folder, 1)], wait_for_go, 2, "x")
+        print([len(one) for one in Local(2, method=METHOD).map(job)])
     except DsbuildError as error:
         print("ended:", error)
 
@@ -118,7 +120,7 @@ def count(task, advance):
 def run_counting(folder):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        Job([folder] * 3, count, 3, "x").run(2)
+        Local(2, method=METHOD).map(Job([folder] * 3, count, 3, "x"))
     except KeyboardInterrupt:
         print("interrupted")
 
@@ -130,7 +132,7 @@ def some(task, advance):
 
 def run_many():
     try:
-        found = Job(range(400), some, 400, "x").run(3)
+        found = Local(3, method=METHOD).map(Job(range(400), some, 400, "x"))
         print("whole", found == [some(i, lambda *_: None) for i in range(400)])
     except DsbuildError as error:
         print("ended:", error)
@@ -164,11 +166,10 @@ def hold_still(task, advance):
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def test_a_worker_that_does_not_come_to_its_next_sample_is_ended(monkeypatch):
-    monkeypatch.setattr(workers, "_PATIENCE", 0.5)
+def test_a_worker_that_does_not_come_to_its_next_sample_is_ended():
     begin = time.monotonic()
     with pytest.raises(DsbuildError, match="the first"):
-        Job([1, 0], hold_still, 2, "x").run(2)
+        Local(2, patience=0.5).map(Job([1, 0], hold_still, 2, "x"))
     assert time.monotonic() - begin < 10
     assert not children(os.getpid())
 
@@ -186,15 +187,15 @@ def fail(task, advance):
 def test_errors_that_are_bugs_say_where_they_arose():
     for task, kind, text in (("key", KeyError, "lost"), ("lambda", RuntimeError, "1 and 2")):
         with pytest.raises(kind, match=text) as caught:
-            Job([task, task], fail, 2, "x").run(2)
+            Local(2).map(Job([task, task], fail, 2, "x"))
         assert "in fail" in "".join(caught.value.__notes__)
 
 
 def test_what_cannot_be_pickled_is_an_error_at_once():
     with pytest.raises(Exception, match=r"pickle|lambda"):
-        Job([lambda: 0, lambda: 1], some, 2, "x").run(2)
+        Local(2).map(Job([lambda: 0, lambda: 1], some, 2, "x"))
     with pytest.raises(Exception, match=r"pickle|lambda"):
-        Job([1, 2], give_lambda, 2, "x").run(2)
+        Local(2).map(Job([1, 2], give_lambda, 2, "x"))
     assert not children(os.getpid())
 
 
@@ -208,7 +209,7 @@ def test_of_a_stream_of_tasks_a_few_are_held(tmp_path):
             assert len(list(tmp_path.iterdir())) >= i - 6
             yield i, str(tmp_path)
 
-    assert Job(tasks(), touch, 60, "x").run(2) == list(range(60))
+    assert Local(2).map(Job(tasks(), touch, 60, "x")) == list(range(60))
 
 
 def touch(task, advance):
@@ -223,5 +224,5 @@ def test_a_stream_that_fails_ends_the_job():
         raise DsbuildError("the stream broke off")
 
     with pytest.raises(DsbuildError, match="the stream broke off"):
-        Job(tasks(), some, 9, "x").run(2)
+        Local(2).map(Job(tasks(), some, 9, "x"))
     assert not children(os.getpid())

@@ -16,11 +16,10 @@ from PIL import Image
 
 import dsbuild
 from dsbuild import images, storage
-from dsbuild.build import parts, tasks
+from dsbuild.build import parts
 from dsbuild.build.audit import audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.repair import repair
-from dsbuild.engines import Job
 from dsbuild.errors import PlanError, SampleError, ShardError
 from dsbuild.format import example as wire
 from dsbuild.format import label_values, manifest, tfrecord
@@ -31,6 +30,7 @@ from dsbuild.reader import classes, records
 from dsbuild.validate.run import validate
 from tests.support import fakes
 from tests.support.drawn import DRAWN
+from tests.support.engines import fine
 from tests.support.runs import content, make, requested
 
 
@@ -118,37 +118,24 @@ def test_labels_that_are_not_decoded_have_no_list(layout, voc, out, tmp_path):
     assert not validate(out).problems
 
 
-def engine(job: Job):
-    """Do the work of a job here, as an engine does it elsewhere."""
-    return job.run()
-
-
-def make_spread(root, out, workers=1, **asked):
-    request = requested(root, out, **asked)
-    return tasks.spread(request, audit(request), engine, workers)
-
-
-@pytest.mark.parametrize("build", [make, make_spread])
-def test_no_list_of_an_earlier_build_stays(voc, out, tmp_path, build):
+def test_no_list_of_an_earlier_build_stays(voc, out, tmp_path):
     asked = {"splits": ("train",), "shards": 2}
     make(voc, out, **asked)
-    build(voc, out, verify="header", overwrite=True, **asked)
+    make(voc, out, verify="header", overwrite=True, **asked)
     make(voc, tmp_path / "fresh", verify="header", **asked)
     assert lists(out) == []
     assert content(out) == content(tmp_path / "fresh")
-    build(voc, out, overwrite=True, **asked)
+    make(voc, out, overwrite=True, **asked)
     make(voc, tmp_path / "full", **asked)
     assert content(out) == content(tmp_path / "full")
 
 
 @pytest.mark.parametrize("verify", ["full", "header"])
-def test_parts_leave_the_lists_of_whole_shards(voc, tmp_path, monkeypatch, verify):
-    monkeypatch.setattr(parts, "FEWEST", 1)
+def test_parts_leave_the_lists_of_whole_shards(voc, tmp_path, verify):
     asked = {"splits": ("train", "val"), "shards": 1, "verify": verify}
     make(voc, tmp_path / "one", **asked)
-    make(voc, tmp_path / "two", 2, **asked)
-    make_spread(voc, tmp_path / "three", 4, **asked)
-    assert content(tmp_path / "one") == content(tmp_path / "two") == content(tmp_path / "three")
+    make(voc, tmp_path / "two", engine=fine(2), **asked)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
     assert len(lists(tmp_path / "one")) == (2 if verify == "full" else 0)
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dsbuild import images
+from dsbuild.engines import Local
 from dsbuild.inspect import diff
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.voc import Voc
@@ -20,7 +21,7 @@ NOTHING = {"removed": [], "added": [], "image": [], "label": [], "features": [],
 
 
 def compare(a, b, workers=1):
-    return diff.diff(*(diff.read(str(path), workers) for path in (a, b)))
+    return diff.diff(*(diff.read(str(path), Local(workers)) for path in (a, b)))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dsbuild.engines import Local
 from dsbuild.errors import PlanError, StorageError
 from dsbuild.format import example, features, manifest, tfrecord
 from dsbuild.format.folder import Folder
@@ -77,7 +78,7 @@ def test_a_census_adds_up_to_the_manifest(built, indexed):
         for path in pathlib.Path(built, "index").iterdir():
             path.unlink()
     for workers in (1, 2):
-        taken = catalog.take(built, counts(built), None, 0, workers, True)
+        taken = catalog.take(built, counts(built), None, 0, Local(workers))
         assert taken.whole
         assert taken.total == len(taken.rows) == 36
         for name, entry in manifest.load(built)["splits"].items():
@@ -89,11 +90,11 @@ def test_a_census_adds_up_to_the_manifest(built, indexed):
 
 def test_a_sample_is_the_seeds(built):
     one, again, other = (
-        catalog.take(built, counts(built), 7, seed, 1, True).rows for seed in (0, 0, 1)
+        catalog.take(built, counts(built), 7, seed, Local()).rows for seed in (0, 0, 1)
     )
     assert one == again != other
     assert len(one) == 7
-    whole = catalog.take(built, counts(built), None, 0, 1, True).rows
+    whole = catalog.take(built, counts(built), None, 0, Local()).rows
     assert all(row in whole for row in one)
 
 
@@ -118,38 +119,38 @@ def indexed(built, change):
     ],
 )
 def test_a_wrong_index_loses_no_record(built, change):
-    whole = catalog.take(built, counts(built), None, 0, 1, True).rows
-    few = catalog.take(built, counts(built), 9, 0, 1, True).rows
+    whole = catalog.take(built, counts(built), None, 0, Local()).rows
+    few = catalog.take(built, counts(built), 9, 0, Local()).rows
     indexed(built, change)
-    assert catalog.take(built, counts(built), None, 0, 1, True).rows == whole
-    assert catalog.take(built, counts(built), 9, 0, 1, True).rows == few
+    assert catalog.take(built, counts(built), None, 0, Local()).rows == whole
+    assert catalog.take(built, counts(built), 9, 0, Local()).rows == few
 
 
 def test_a_folder_in_a_files_place(built):
     name = next(iter(counts(built)))
     os.remove(os.path.join(built, name))
     os.mkdir(os.path.join(built, name))
-    assert len(catalog.take(built, counts(built), None, 0, 1, True).rows) == 30
+    assert len(catalog.take(built, counts(built), None, 0, Local()).rows) == 30
 
 
 def test_an_index_leads_past_damage(built):
-    whole = catalog.take(built, counts(built), None, 0, 1, True).rows
+    whole = catalog.take(built, counts(built), None, 0, Local()).rows
     path = pathlib.Path(built, whole[0].file)
     data = bytearray(path.read_bytes())
     data[whole[1].offset + 40] ^= 1
     path.write_bytes(data)
-    assert catalog.take(built, counts(built), None, 0, 1, True).rows == (whole[0], *whole[2:])
+    assert catalog.take(built, counts(built), None, 0, Local()).rows == (whole[0], *whole[2:])
 
 
 def test_what_is_no_example_hides_no_other(built):
-    whole = catalog.take(built, counts(built), None, 0, 1, True).rows
+    whole = catalog.take(built, counts(built), None, 0, Local()).rows
     path = pathlib.Path(built, whole[0].file)
     found = [record.data for record in tfrecord.read(str(path))]
     with open(path, "wb") as file:
         writer = tfrecord.Writer(file)
         for data in [found[0], b"no example", *found[2:]]:
             writer.write(data)
-    taken = catalog.take(built, counts(built), None, 0, 1, True).rows
+    taken = catalog.take(built, counts(built), None, 0, Local()).rows
     assert [row.key for row in taken] == [whole[0].key, "", *(row.key for row in whole[2:])]
     assert (taken[1].counts, taken[1].width) == ({}, 0)
 

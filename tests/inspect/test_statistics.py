@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dsbuild.build import output
+from dsbuild.engines import Local
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.images import hashing
-from dsbuild.inspect import catalog, chunks, counts, duplicates, statistics
+from dsbuild.inspect import catalog, counts, duplicates, statistics
 from dsbuild.inspect.html import sections
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
@@ -25,7 +26,7 @@ from tests.support import fakes
 from tests.support.damage import invert_byte
 from tests.support.runs import make
 
-local = functools.partial(statistics.local, workers=1, quiet=True)
+SMALL = Local(task_seconds=0.02)  # takes four records at once
 
 
 @pytest.fixture
@@ -33,11 +34,6 @@ def built(voc, out):
     """A build of train and val, in shards of several chunks."""
     make(voc, out, splits=("train", "val"), shards=2)
     return out
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(chunks, "_RECORDS", 4)
 
 
 def expected(root, split):
@@ -60,7 +56,7 @@ def expected(root, split):
 
 
 def test_equal_to_another_computation(voc, built):
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built, SMALL)
     assert list(found["splits"]) == ["train", "val"]
     for split, section in found["splits"].items():
         number, pixels, holders, pairs, sizes, mean, deviation = expected(voc, split)
@@ -80,7 +76,7 @@ def test_equal_to_another_computation(voc, built):
 
 
 def test_counts_are_those_of_the_manifest(built):
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built, SMALL)
     for split, entry in manifest.load(built)["splits"].items():
         rows = [{"value": i, **row} for i, row in enumerate(entry["classes"])]
         rows.append({"value": 255, "name": "(ignore)", **entry["ignore"]})
@@ -88,8 +84,8 @@ def test_counts_are_those_of_the_manifest(built):
 
 
 def test_workers_make_no_difference(built):
-    two = functools.partial(statistics.local, workers=2, quiet=True)
-    assert statistics.statistics(built, two) == statistics.statistics(built, local)
+    two = statistics.statistics(built, Local(2, task_seconds=0.02))
+    assert two == statistics.statistics(built, SMALL)
 
 
 @functools.cache
@@ -148,7 +144,7 @@ def test_what_cannot_be_read_is_named(built, run):
 def test_a_shard_that_is_missing_is_named(built, run):
     path = Folder(built).files[-1]
     os.remove(path)
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built, SMALL)
     text = "the manifest lists this shard, and it is missing"
     fault = {"file": os.path.basename(path), "record": None, "text": text}
     assert found["unreadable"] == [fault]
@@ -166,19 +162,19 @@ def test_what_the_manifest_does_not_list_is_counted_and_not_kept(built, run):
 def test_a_damaged_length_costs_one_record(built):
     path = Folder(built).files[0]
     invert_byte(path, record=1, at=2)
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built, SMALL)
     assert [fault["record"] for fault in found["unreadable"]] == [1]
     assert found["all"]["records"] == 17
 
 
 @pytest.mark.parametrize("offsets", [[0], [5], [0, 0, 9], [0, 7, 9, 11, 13]])
 def test_a_wrong_index_loses_nothing_in_silence(built, offsets):
-    whole = statistics.statistics(built, local)
+    whole = statistics.statistics(built, SMALL)
     path = Folder(built).files[0]
     lines = "".join(f"{offset} 1\n" for offset in offsets)
     with open(manifest.index_path(built, os.path.basename(path)), "w") as file:
         file.write(lines)
-    found = statistics.statistics(built, local)
+    found = statistics.statistics(built, SMALL)
     assert found == whole or found["unreadable"]
 
 
@@ -208,7 +204,7 @@ def test_a_file_of_others(tmp_path, run):
         b"no example",
         example.serialize({image: png(np.full((2, 2, 3), 9, np.uint8)), label: b""}),
     )
-    found = statistics.statistics(str(path), local)
+    found = statistics.statistics(str(path), SMALL)
     section = found["splits"]["-"]
     assert (section["records"], section["images"], section["labels"]) == (5, 2, 1)
     assert [(row["value"], row["name"], row["pixels"]) for row in section["classes"]] == [
@@ -233,10 +229,10 @@ def test_a_file_of_others(tmp_path, run):
 def test_labels_that_are_one_class(tmp_path, out):
     root = fakes.classes(tmp_path, {"cat": 3, "dog": 2})
     make(root, out, layout=Classes())
-    (section,) = statistics.statistics(out, local)["splits"].values()
+    (section,) = statistics.statistics(out, SMALL)["splits"].values()
     assert [(row["name"], row["images"]) for row in section["classes"]] == [("cat", 3), ("dog", 2)]
     assert section["together"] == []
-    made = statistics.statistics(out, local)
+    made = statistics.statistics(out, SMALL)
     names = {row["value"]: row["name"] for row in section["classes"]}
     assert sections.together(catalog.Census((), 5), names, [(0, 0, 0)] * 9, 0, made) == ""
 
@@ -262,7 +258,7 @@ def test_images_that_recur(tmp_path, out):
     mirrored = image("b/001.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     mirrored.save(os.path.join(folder, "a/004.png"))
     make(root, out, layout=Pairs(names=("none", "one", "two")))
-    found = statistics.statistics(out, local)["duplicates"]
+    found = statistics.statistics(out, SMALL)["duplicates"]
 
     def keys(groups):
         return [[one["key"] for one in group["records"]] for group in groups]
@@ -273,7 +269,7 @@ def test_images_that_recur(tmp_path, out):
 
 def test_images_that_splits_share(voc, out):
     make(voc, out)
-    found = statistics.statistics(out, local)["duplicates"]
+    found = statistics.statistics(out, SMALL)["duplicates"]
     assert found == {
         "shared": [["train", "trainval", 12], ["trainval", "val", 6]],
         "exact": [],
@@ -363,8 +359,8 @@ def counts_of(folder):
 
 
 def test_the_page_shows_the_same_of_all_records_as_of_a_census_of_all(built):
-    made = statistics.statistics(built, local)
-    found = catalog.take(built, counts_of(built), None, 0, 1, quiet=True)
+    made = statistics.statistics(built, SMALL)
+    found = catalog.take(built, counts_of(built), None, 0, Local())
     names = {row["value"]: row["name"] for row in made["all"]["classes"]}
     colours = [(0, 0, 0)] * 256
     few = catalog.Census(found.rows[:2], 18)

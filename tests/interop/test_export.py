@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsbuild.engines import Local
 from dsbuild.errors import PlanError, ShardError, StorageError
 from dsbuild.format import example, tfrecord
 from dsbuild.interop.export import run as export
@@ -203,7 +204,7 @@ def test_all_images_of_a_tar_have_one_ending(tmp_path, out, known):
     if not known:
         shutil.rmtree(pathlib.Path(out, ".dsbuild"))
         pathlib.Path(out, "manifest.json").unlink()
-    export.export(out, str(tmp_path / "tars"), "webdataset", workers=2)
+    export.export(out, str(tmp_path / "tars"), "webdataset", engine=Local(2))
     found = samples(*sorted((tmp_path / "tars").glob("*.tar")), decode=None)
     assert {one["__key__"].encode(): one["png"] for one in found} == wanted
     formats = [json.loads(one["json"])["format"] for one in found]
@@ -213,7 +214,7 @@ def test_all_images_of_a_tar_have_one_ending(tmp_path, out, known):
 def test_files_are_the_same_every_time(built, tmp_path, target):
     first, second = str(tmp_path / "one"), str(tmp_path / "two")
     export.export(built, first, target)
-    export.export(built, second, target, workers=2)
+    export.export(built, second, target, engine=Local(2))
     assert files(first) == files(second)
 
 
@@ -306,7 +307,7 @@ def test_what_stands_is_kept(built, tmp_path, target, run):
     os.remove(f"{to}/{names[1]}")
     os.remove(f"{built}/val-00002-of-00003.tfrecord")
     shutil.copy(f"{built}/val-00001-of-00003.tfrecord", f"{built}/val-00002-of-00003.tfrecord")
-    again = export.export(built, to, target, workers=2)
+    again = export.export(built, to, target, engine=Local(2))
     assert [one.kept for one in again] == [False, False, True, True, True, False]
     after = files(to)
     assert {name: after[name] for name in names[:5]} == {name: before[name] for name in names[:5]}

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from dsbuild import storage
 from dsbuild.build import plan_files
 from dsbuild.build.audit import audit
-from dsbuild.build.tasks import prepare
+from dsbuild.build.run import prepare
 from dsbuild.cli import pipeline as program
 from dsbuild.errors import DsbuildError, PlanError, SampleError, StorageError
 from dsbuild.format import manifest
@@ -272,7 +272,7 @@ def test_a_second_build_at_the_same_time_stops(voc, out):
 @pytest.mark.parametrize("flags", [[], THREADS], ids=["one", "threads"])
 def test_a_pipeline_that_lost_the_lock_writes_nothing_more(voc, out, flags, monkeypatch):
     bucket = f"memory://{secrets.token_hex(4)}/out"
-    run = pipelines.launch.run
+    run = pipelines.run.run
 
     def late(*arguments):
         storage.write(f"{bucket}/.dsbuild/lock", b"someone else")
@@ -281,11 +281,11 @@ def test_a_pipeline_that_lost_the_lock_writes_nothing_more(voc, out, flags, monk
 
     before = {}
     monkeypatch.setattr(fencing, "_FRESH", 0.0)
-    monkeypatch.setattr(pipelines.launch, "run", late)
+    monkeypatch.setattr(pipelines.run, "run", late)
     with pytest.raises(DsbuildError, match="took the lock over"):
         make_beam(voc, bucket, flags=flags, **TRAIN)
     assert stores.files(bucket) == before
-    monkeypatch.setattr(pipelines.launch, "run", run)
+    monkeypatch.setattr(pipelines.run, "run", run)
     storage.remove(f"{bucket}/.dsbuild/lock")
     make_beam(voc, bucket, flags=flags, **TRAIN)
     make(voc, out, **TRAIN)

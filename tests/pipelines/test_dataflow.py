@@ -17,8 +17,9 @@ from importlib import metadata
 import pytest
 
 from dsbuild import storage
-from dsbuild.build.audit import Request, audit
+from dsbuild.build.audit import audit
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request
 from dsbuild.layouts.voc import Voc
 from dsbuild.storage import clients
 from tests.support import fakes

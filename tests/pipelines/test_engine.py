@@ -97,8 +97,8 @@ def test_errors_are_one_line(command, run, tmp_path):
 
 def test_results_stand_in_the_order_of_their_tasks():
     job = Job(["a", "bb", ""], length, 3, "counting")
-    assert jobs.run(job, options.parse("beam")) == [1, 2, 0]
-    assert jobs.run(Job([], length, 0, "counting"), options.parse("beam")) == []
+    assert jobs.Beam(options.parse("beam")).map(job) == [1, 2, 0]
+    assert jobs.Beam(options.parse("beam")).map(Job([], length, 0, "counting")) == []
 
 
 def length(task, advance):

@@ -17,12 +17,14 @@ import time
 import pytest
 
 from dsbuild import storage
-from dsbuild.build import tasks as spread
+from dsbuild.build import tasks
 from dsbuild.build.audit import audit
+from dsbuild.build.run import build
 from dsbuild.errors import LostLease, PlanError
 from dsbuild.format import receipts
 from dsbuild.storage import clients, fencing, lease
 from dsbuild.storage.fencing import Hold
+from tests.support.engines import Mapped
 from tests.support.gcs import serving
 from tests.support.runs import requested
 from tests.support.stores import Faulty, files, s3_bucket
@@ -323,7 +325,7 @@ def test_each_that_takes_the_lock_has_a_higher_number(bucket):
 @pytest.mark.parametrize("parts", [1, 3])
 def test_workers_of_an_engine_write_nothing_more(s3, voc, parts, monkeypatch):
     """They outlive the builder that is stopped."""
-    monkeypatch.setattr(spread, "count_parts", lambda *_: parts)
+    monkeypatch.setattr(tasks, "count_parts", lambda *_: parts)
     out = f"{s3}/out"
 
     def engine(job):
@@ -338,7 +340,7 @@ def test_workers_of_an_engine_write_nothing_more(s3, voc, parts, monkeypatch):
     before = {}
     request = requested(voc, out)
     with pytest.raises(LostLease):
-        spread.spread(request, audit(request), engine, 2)
+        build(request, audit(request), Mapped(engine, 2))
     assert files(out) == before
 
 

@@ -126,6 +126,7 @@ def test_all_that_is_printed_goes_through_one_door(path):
 # A spool reads its own temporary file; pipelines theirs, in a folder of a random name; workers and
 # their parent one another's messages.
 _OWN = {
+    "dsbuild/engines/serving.py",
     "dsbuild/engines/workers.py",
     "dsbuild/storage/spool.py",
     "dsbuild/storage/serving.py",

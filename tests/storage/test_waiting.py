@@ -1,6 +1,6 @@
 import time
 
-from dsbuild.engines import Job
+from dsbuild.engines import Job, Local
 from dsbuild.storage import waiting
 
 
@@ -39,6 +39,6 @@ def _wait(task, advance):
 def test_a_parent_hears_of_its_workers_waits():
     heard = []
     with waiting.heard_by(lambda *said: heard.append(said)):
-        assert Job(range(4), _wait, 200, "waits").run(2) == [0, 1, 2, 3]
+        assert Local(2).map(Job(range(4), _wait, 200, "waits")) == [0, 1, 2, 3]
     told = [(f"store {task}", "it waits 0") for task in range(4)]
     assert sorted(heard) == [("all", "it waits"), *told]

@@ -3,10 +3,12 @@
 import pathlib
 
 from dsbuild import images
-from dsbuild.build.audit import Request, audit
+from dsbuild.build.audit import audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import Request
 from dsbuild.build.run import build
+from dsbuild.engines import Local
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.layouts.voc import Voc
 
@@ -18,10 +20,10 @@ def requested(root, out, *, layout=None, extras=(), verify="full", policy=None, 
     return Request(recipe=recipe, root=str(root), out=str(out), **asked)
 
 
-def make(root, out, workers=1, note=lambda _: None, **asked):
+def make(root, out, workers=1, note=lambda _: None, engine=None, **asked):
     """Build a tree, VOC's by default, by the library; returns the summary."""
     request = requested(root, out, **asked)
-    return build(request, audit(request), workers, note=note)
+    return build(request, audit(request), engine or Local(workers), note)
 
 
 def content(out):

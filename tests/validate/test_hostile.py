@@ -1,7 +1,6 @@
 """A folder made to do harm: nothing in it is run, followed out of it, or said to a terminal."""
 
 import contextlib
-import functools
 import itertools
 import json
 import os
@@ -262,11 +261,7 @@ def test_no_record_raises_anything_but_what_names_it(made):
         calls = [
             lambda: inspect.inspection_text(documents.inspect(folder)),
             lambda: inspect.record_text(documents.record(folder, 0)),
-            lambda: inspect.statistics_text(
-                statistics.statistics(
-                    folder, functools.partial(statistics.local, workers=1, quiet=True)
-                )
-            ),
+            lambda: inspect.statistics_text(statistics.statistics(folder)),
             lambda: validate(folder),
             lambda: gallery.load(folder, documents.record(folder, 0)),
             lambda: page.make(folder, documents.inspect(folder), samples=4, seed=0),

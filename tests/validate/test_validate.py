@@ -17,6 +17,7 @@ from PIL import Image
 from dsbuild import images
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.repair import repair
+from dsbuild.engines import Local
 from dsbuild.errors import DsbuildError, PlanError, ShardError
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.validate.run import validate
@@ -62,7 +63,7 @@ def test_what_dsbuild_wrote_has_no_problem(given, level, tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_extras_and_policies_have_no_problem(clean, voc, out, workers):
-    assert not validate(str(clean), workers=workers).problems
+    assert not validate(str(clean), engine=Local(workers)).problems
     make(voc, out, policy=Policy(max_side=30), extras=EXTRAS)
     assert not validate(out).problems
     assert not validate(out, "source", voc).problems
@@ -512,7 +513,7 @@ def their(number, **more):
 def test_features_that_only_some_records_have_are_a_problem(tmp_path, level):
     train = [their(i, label=i not in (3, 4), format=i != 2, box=i != 1) for i in range(10)]
     val = [their(i) for i in range(4)]  # a split without labels
-    found = validate(theirs(tmp_path, **{TRAIN: train, VAL: val}), level, workers=2)
+    found = validate(theirs(tmp_path, **{TRAIN: train, VAL: val}), level, engine=Local(2))
     assert kinds(found) == {"partial": 3}
     texts = {problem.text.split("'")[1]: problem for problem in found.problems}
     assert {name: (p.record, p.key) for name, p in texts.items()} == {

@@ -30,8 +30,10 @@ from dsbuild.build.output.refusals import (
     refuse_strangers,
 )
 from dsbuild.build.output.state import (
+    ARRAY,
     FAILED,
     PREVIOUS,
+    SHARES,
     STATISTICS,
     clear,
     entries,
@@ -44,8 +46,10 @@ from dsbuild.build.output.state import (
 )
 
 __all__ = [
+    "ARRAY",
     "FAILED",
     "PREVIOUS",
+    "SHARES",
     "STATISTICS",
     "betas",
     "claim",

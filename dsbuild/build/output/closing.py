@@ -6,9 +6,11 @@ from typing import Any
 from dsbuild import interop, storage
 from dsbuild.build.output.holder import claim, stranger
 from dsbuild.build.output.state import (
+    ARRAY,
     FAILED,
     PREVIOUS,
     RECIPE,
+    SHARES,
     SIDE,
     WEIGHTS,
     descriptions,
@@ -84,8 +86,7 @@ def open_for_work(out: str) -> None:
     for name in descriptions(out):
         storage.remove(storage.join(out, name))
     claim(out)
-    storage.remove(state(out, SIDE))
-    storage.remove(state(out, FAILED))
+    storage.remove(*(state(out, name) for name in (SIDE, FAILED, ARRAY, SHARES)))
 
 
 def save_recipe(out: str, recipe: Recipe, splits: Iterable[str]) -> None:

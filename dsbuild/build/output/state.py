@@ -17,8 +17,10 @@ RECIPE = "recipe.json"
 STATISTICS = "statistics.json"  # of all records, by `dsbuild statistics`
 FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for it
 WEIGHTS = "weights"  # a key of the recipe's file that is not the recipe's
+ARRAY = "array.json"  # the request of a planned array job, until that is finished
+SHARES = "shares.json"  # in how many shares it is being done
 SIDE = "side.json"  # the names of the side files that dsbuild wrote
-_OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, interop.TERMS)
+_OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, ARRAY, SHARES, interop.TERMS)
 # Side files that dsbuild wrote before it noted which.
 _CONTROL = re.compile(r"(/plan-[^/]+\.jsonl|\.tfrecord\.(json|idx|values))$", re.DOTALL)
 _ALWAYS = ("dataset_info.json", "features.json")

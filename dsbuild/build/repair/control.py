@@ -1,4 +1,4 @@
-"""Control files that are lost or damaged: written again from what is proved, or named."""
+"""Lost or damaged control files: written again from what digests prove, or named."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from dsbuild.format.manifest import Reject
 
 
 def open_for_work(known: Known) -> None:
-    """Take away what says that the folder is complete, before shards of other content come."""
+    """Remove what marks the folder as complete, before shards of other content are put there."""
     if known.document is not None:
         output.open_for_work(known.out)
 
@@ -37,7 +37,7 @@ def restore(
 ) -> Mapping[str, Any]:
     """Write the files again that do not have the digests of the manifest; return that.
 
-    `note` is told which. Raises PlanError for those that nothing gives back.
+    `note` is called with each of them. Raises PlanError for those that cannot be restored.
     """
     out, document = known.out, known.document
     body = {key: value for key, value in document.items() if key not in ("files", "digest")}
@@ -73,10 +73,10 @@ def _is(out: str, name: str, digest: str) -> bool:
 
 
 def lost_terms(known: Known) -> bytes | None:
-    """Return the file of what people told of the data, as TFDS's repeats it, where that is lost.
+    """Return the file of terms that a user gave, as TFDS's file repeats them, if it is lost.
 
-    None where it stands, or nobody told anything. Raises ShardError where it is damaged, and
-    nothing gives it back.
+    None if it is there, or no terms were given. Raises ShardError if it is damaged and cannot be
+    restored.
     """
     out, name = known.out, f"{manifest.STATE}/{interop.TERMS}"
     digest = (known.document or {}).get("files", {}).get(name)
@@ -84,7 +84,7 @@ def lost_terms(known: Known) -> bytes | None:
         interop.load(out)
         return None
     if digest is None and known.document is not None:
-        return None  # nobody told anything
+        return None  # no terms were given
     for terms in _told(known):
         data = terms.text()
         if digest in (None, hashlib.sha256(data).hexdigest()):
@@ -94,7 +94,7 @@ def lost_terms(known: Known) -> bytes | None:
 
 
 def _told(known: Known) -> Iterator[interop.Terms]:
-    """Yield what TFDS's file says that people told, if they told anything."""
+    """Yield the terms that TFDS's file repeats, if there are any."""
     path = storage.join(known.out, interop.tfds.INFO)
     try:
         info = manifest.read(path) if storage.stamp(path) else None
@@ -109,11 +109,11 @@ def _told(known: Known) -> Iterator[interop.Terms]:
         given = None
     if (*rest, given) != (None, None, None):
         yield interop.Terms(*rest, given)
-    if known.document is not None:  # whose digest tells whether the usual words were told
+    if known.document is not None:  # its digest decides whether the usual words were given
         yield interop.Terms(*rest, info.get("description"))
 
 
 def remove_strays(known: Known) -> None:
-    """Remove receipts, indexes, lists and plans of shards that are none of the folder's."""
+    """Remove receipts, indexes, lists and plans of shards that do not belong to the folder."""
     for path in output.strays(known.out, known.splits):
         storage.remove(path)

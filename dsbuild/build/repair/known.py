@@ -1,4 +1,4 @@
-"""What the control files of a folder say, each taken only as far as its digests prove it."""
+"""The control files of a folder, each believed only as far as its digests prove it."""
 
 import functools
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from dsbuild.layouts import Sample
 
 @dataclass
 class Known:
-    """What is proved of a folder.
+    """What is proved about a folder.
 
     Attributes:
       out: the folder.
@@ -48,17 +48,17 @@ class Known:
         return [name for names in self.splits.values() for name in names]
 
     def entry(self, name: str) -> Mapping[str, Any]:
-        """Return what the manifest says of a shard, nothing where there is none."""
+        """Return the manifest's entry of a shard; empty if there is none."""
         return self._entries.get(name, {})
 
     def sha256(self, name: str) -> str | None:
-        """Return the sha256 that a shard was written with, None where nothing tells."""
+        """Return the sha256 that a shard was written with, None if unknown."""
         if name in self.receipts:
             return self.receipts[name].sha256
         return self.entry(name).get("sha256")
 
     def digest(self, name: str) -> str | None:
-        """Return the digest of a shard's plan, None where nothing but the plan tells."""
+        """Return the digest of a shard's plan, None if only the plan itself knows it."""
         if name in self.receipts:
             return self.receipts[name].plan
         return self.entry(name).get("plan")
@@ -69,7 +69,7 @@ class Known:
 
 
 def gather(out: str) -> Known:
-    """Read a folder's control files; raise PlanError where nothing tells what was in it."""
+    """Read a folder's control files; raise PlanError if none says what was in it."""
     document = _manifest(out)
     lines = list(plan_files.lines(out))
     noted = [
@@ -79,14 +79,16 @@ def gather(out: str) -> Known:
     ]
     if document is None and not lines and not noted:
         raise PlanError(
-            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it anew"
+            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it again"
         )
     made, betas = _recipe(out, document)
     found = {name: one for name in noted if (one := receipts.load(out, name))}
     last = output.tenure(out)
-    for line in lines if document is None and last is not None else ():
+    for line in lines if document is None else ():
         one = found.get(line.name)
-        if one and one.plan != line.digest and one.tenure is not None and one.tenure < last:
+        if one is None or one.tenure is None or last is None:
+            continue
+        if one.plan != line.digest and one.tenure < last:
             del found[line.name]  # of a builder before the one that planned the folder last
     if document is not None:
         splits = {
@@ -108,7 +110,7 @@ def gather(out: str) -> Known:
 
 
 def _manifest(out: str) -> Mapping[str, Any] | None:
-    """Return the manifest where it can be read, and is no other than the last holder's."""
+    """Return the manifest if it can be read and is the last holder's."""
     try:
         document = manifest.load(out)
     except ShardError:
@@ -144,10 +146,9 @@ def _sets(out: str, names: set[str]) -> dict[str, list[str]]:
 
 
 def _is_of(receipt: ShardReceipt, entry: Mapping[str, Any]) -> bool:
-    """Tell whether the manifest, as far as it says anything, names this receipt."""
-    return entry.get("receipt", receipt.digest) == receipt.digest and (
-        entry.get("sha256", receipt.sha256) == receipt.sha256
-    )
+    """Return whether the manifest names this receipt, or names none."""
+    said = entry.get("receipt", receipt.digest), entry.get("sha256", receipt.sha256)
+    return said == (receipt.digest, receipt.sha256)
 
 
 def _hold(known: Known) -> None:

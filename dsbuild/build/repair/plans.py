@@ -36,7 +36,7 @@ def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
 
 def _candidates(
     known: Known, name: str, samples: Sequence[Sample], ranks: Mapping[str, int], root: str
-) -> Iterator[list[Sample]]:
+) -> Iterator[Sequence[Sample]]:
     """Yield what the samples of a shard may have been, in order."""
     receipt = known.receipts.get(name)
     left = [reject.key for reject in receipt.rejects] if receipt else []
@@ -50,10 +50,11 @@ def _candidates(
     taken = {sample.key for one in known.plans.values() for sample in one}
     rest = [sample for sample in samples if sample.key not in taken]
     entry = known.entry(name)
-    count = len(receipt.sources) if receipt else entry.get("records", 0)
-    begin = sum(
+    count: int = len(receipt.sources) if receipt else entry.get("records", 0)
+    before = known.splits[str(manifest.split_of(name))]
+    begin: int = sum(
         len(known.plans[other]) if other in known.plans else known.entry(other).get("records", 0)
-        for other in known.splits[manifest.split_of(name)]
+        for other in before
         if other < name
     )
     yield samples[begin : begin + count]
@@ -61,7 +62,7 @@ def _candidates(
 
 
 def _keys(known: Known, name: str) -> list[str] | None:
-    """Return the keys of a shard's records in order, None where the shard is not whole."""
+    """Return the keys of a shard's records in order, None if the shard is not whole."""
     path = storage.join(known.out, name)
     key = known.recipe.schema["key"].name
     try:
@@ -78,7 +79,7 @@ def _keys(known: Known, name: str) -> list[str] | None:
 def _by_rank(
     listed: Sequence[Sample], rejected: Sequence[Sample], ranks: Mapping[str, int]
 ) -> list[Sample]:
-    """Put samples that were left out where the listing has them."""
+    """Insert samples that were left out at their places in the listing."""
     made = list(listed)
     for sample in rejected:
         rank = ranks[sample.key]
@@ -90,7 +91,7 @@ def _by_rank(
 def _by_size(
     listed: Sequence[Sample], rejected: Sequence[Sample], sizes: Sequence[int | None], root: str
 ) -> list[Sample]:
-    """Put samples that were left out where the receipt has the sizes of their images."""
+    """Insert samples that were left out at the places where the receipt has their sizes."""
     records, others, made = list(listed), list(rejected), []
     for size in sizes:
         if not records or (others and size != _size(records[0], root)):

@@ -1,11 +1,13 @@
 """A repair as one transaction: gather, write beside, compare, swap, describe."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from dsbuild import interop, storage
 from dsbuild.build import output, run
 from dsbuild.build.repair import control, plans, shards
 from dsbuild.build.repair.known import Known, gather
+from dsbuild.engines import Engine, Local
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.format import manifest
 from dsbuild.format.receipts import ShardReceipt
@@ -14,21 +16,20 @@ from dsbuild.format.receipts import ShardReceipt
 def repair(
     out: str,
     source: str | None = None,
-    workers: int = 1,
-    quiet: bool = True,
+    engine: Engine | None = None,
     note: Callable[[str], None] = lambda _: None,
     accept_changed_sources: bool = False,
 ) -> run.Summary:
-    """Restore what is missing or not as it was written, from what lies beside it and the source.
+    """Restore what is missing or damaged, from the rest of the folder and the source.
 
-    Shards that are whole are kept, whatever became of their sources; the folder ends with the
-    bytes of a fresh build. Raises a DsbuildError where that cannot be, and then no shard and no
-    manifest was touched. Sources of other content than the build read are taken only if
+    Whole shards are kept, whatever happened to their sources; the folder ends with the
+    bytes of a fresh build. Raises a DsbuildError if that is impossible, and then no shard and no
+    manifest was touched. Sources that changed since the build are used only if
     `accept_changed_sources`.
     """
     if not storage.is_folder(output.state(out)) and manifest.load(out) is None:
         raise PlanError(
-            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it anew"
+            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it again"
         )
     with storage.lock(output.state(out, "lock"), note):
         output.sweep(out)
@@ -36,7 +37,7 @@ def repair(
         known = gather(out)
         output.refuse_extra_shards(out, known.splits)
         try:
-            return _repair(known, source, workers, quiet, note, accept_changed_sources)
+            return _repair(known, source, engine or Local(), note, accept_changed_sources)
         finally:
             storage.remove_folder(shards.stage(out))
 
@@ -44,14 +45,13 @@ def repair(
 def _repair(
     known: Known,
     source: str | None,
-    workers: int,
-    quiet: bool,
+    engine: Engine,
     note: Callable[[str], None],
     accept: bool,
 ) -> run.Summary:
     out = known.out
     terms = control.lost_terms(known)
-    states = shards.look(known, workers, quiet)
+    states = shards.look(known, engine)
     todo = {name for name in known.names if not states[name].whole or name not in known.receipts}
     beside = {
         name
@@ -69,7 +69,7 @@ def _repair(
             "not give it back; nothing was changed; name the data set as it was, restore the file, "
             "or build again with --overwrite"
         )
-    staged = shards.write_beside(known, root, todo, workers, quiet) if todo else {}
+    staged = shards.write_beside(known, root, todo, engine) if todo else {}
     for line in shards.compare(known, root, staged, accept):
         note(line)
     if terms is not None:
@@ -95,7 +95,7 @@ def _repair(
 
 
 def _root(known: Known, source: str | None, needed: bool) -> str:
-    """Return the root of the sources; an empty one where none is found, nor needed."""
+    """Return the root of the sources; empty if none is found and none is needed."""
     try:
         return known.recipe.layout.find(source)
     except LayoutError as error:
@@ -106,7 +106,7 @@ def _root(known: Known, source: str | None, needed: bool) -> str:
         return ""
 
 
-def _describe(known: Known, made: Mapping[str, ShardReceipt]) -> dict:
+def _describe(known: Known, made: Mapping[str, ShardReceipt]) -> dict[str, Any]:
     written = {
         split: [made[name] for name in names] for split, names in sorted(known.splits.items())
     }

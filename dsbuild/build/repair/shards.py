@@ -1,17 +1,19 @@
-"""Shards that are missing or damaged: written beside, compared with what they were, swapped."""
+"""Missing or damaged shards: staged, compared with what they were, swapped in."""
 
 import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import storage
 from dsbuild.build import output, sources
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.repair.known import Known
-from dsbuild.build.run import write_shards
+from dsbuild.build.request import Request
 from dsbuild.build.shard import holds
-from dsbuild.engines import Advance, Job, cores
+from dsbuild.build.tasks import Shards, write
+from dsbuild.engines import Advance, Engine, Job, cores
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format import example, label_values, manifest, receipts, tfrecord
 from dsbuild.format.index import index_text
@@ -20,7 +22,8 @@ from dsbuild.format.receipts import ShardReceipt
 Note = Callable[[str], None]
 
 
-class State(NamedTuple):
+@dataclass(frozen=True)
+class State:
     """How a shard was found: whether its bytes, its index, its list of label values are right."""
 
     whole: bool
@@ -33,24 +36,28 @@ def stage(out: str) -> str:
     return output.state(out, "repair")
 
 
-def look(known: Known, workers: int, quiet: bool) -> dict[str, State]:
+def look(known: Known, engine: Engine) -> dict[str, State]:
     """Return how each shard was found."""
-    tasks = [(name, known.sha256(name), known.receipts.get(name)) for name in known.names]
-    tasks = [
-        (name, digest, receipt and (receipt.index, receipt.values))
-        for name, digest, receipt in tasks
-    ]
+    tasks = [_Task(name, known.sha256(name), known.receipts.get(name)) for name in known.names]
     work = functools.partial(_state, out=known.out)
-    found = Job(tasks, work, len(tasks), "checking", "files").run(workers, quiet)
+    found = engine.map(Job(tasks, work, len(tasks), "checking", "files"))
     return dict(zip(known.names, found, strict=True))
 
 
-def _state(task: tuple, advance: Advance, *, out: str) -> State:
-    name, digest, beside = task
+class _Task(NamedTuple):
+    """A shard to look at, and what is known about it."""
+
+    name: str
+    sha256: str | None
+    receipt: ShardReceipt | None
+
+
+def _state(task: _Task, advance: Advance, *, out: str) -> State:
+    name = task.name
     path = storage.join(out, name)
-    whole = _there(path) and storage.sha256(path)[0] == digest
+    whole = _there(path) and storage.sha256(path)[0] == task.sha256
     advance(1, 0)
-    index, values = beside or (None, None)
+    index, values = (task.receipt.index, task.receipt.values) if task.receipt else (None, None)
     return State(
         whole,
         index is not None and _is(manifest.index_path(out, name), index),
@@ -59,7 +66,7 @@ def _state(task: tuple, advance: Advance, *, out: str) -> State:
 
 
 def _there(path: str) -> bool:
-    """Tell whether a path leads to a file, and to no FIFO or device."""
+    """Return whether a path leads to a regular file, not to a FIFO or device."""
     return storage.stamp(path) is not None and not storage.odd(path)
 
 
@@ -68,12 +75,12 @@ def _is(path: str, digest: str) -> bool:
 
 
 def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
-    """Return path -> bytes of what a whole shard lacks of index and list of label values.
+    """Return path -> bytes of the index and label values that a whole shard is missing.
 
-    They are made of its records; None where they have not the digests that the receipt names.
+    They are made from its records; None if their digests are not those in the receipt.
     """
     receipt, path = known.receipts[name], storage.join(known.out, name)
-    made = {}
+    made: dict[str, tuple[bytes, str | None]] = {}
     try:
         if not state.index:
             index = index_text(tfrecord.walk(path)).encode()
@@ -91,9 +98,9 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
 
 
 def write_beside(
-    known: Known, root: str, todo: Collection[str], workers: int, quiet: bool
+    known: Known, root: str, todo: Collection[str], engine: Engine
 ) -> dict[str, ShardReceipt]:
-    """Write shards into the stage; return their receipts, sources included."""
+    """Write shards into the stage; return their receipts with sources."""
     entries = (known.document or {}).get("splits", {}).values()
     left = any(entry["rejects"] for entry in entries) or any(
         receipt.rejects for receipt in known.receipts.values()
@@ -104,16 +111,20 @@ def write_beside(
 
     home = stage(known.out)
     samples = sum(len(known.plans[name]) for name in todo)
-    how = {"out": home, "on_error": "skip" if left else "stop", "compare": "content"}
-    write_shards(shards, len(todo), samples, "repairing", workers, quiet, **how)
-    return {name: receipts.load(home, name) for name in todo}
+    on_error = "skip" if left else "stop"
+    request = Request(
+        recipe=known.recipe, root=root, out=home, on_error=on_error, sources="content"
+    )
+    write(request, Shards(len(todo), samples, shards), "repairing", engine)
+    found = {name: receipts.load(home, name) for name in todo}
+    return {name: receipt for name, receipt in found.items() if receipt}
 
 
 def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bool) -> list[str]:
-    """Return notes on shards that became others; raise PlanError where that may not be.
+    """Return notes on shards whose content changed; raise PlanError if that is not allowed.
 
-    No shard may have fewer records than before. One of other content is taken where libraries
-    changed, which is noted, and where sources did only if these are to be accepted.
+    No shard may have fewer records than before. Other content is accepted, with a note, if
+    libraries changed; if sources changed, only with `accept`.
     """
     notes = []
     for name, now in sorted(staged.items()):
@@ -148,7 +159,7 @@ def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bo
 
 
 def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
-    """Tell whether a shard of which nothing is noted is whole, and another than the new one."""
+    """Return whether a shard without a noted digest is whole and differs from the new one."""
     path = storage.join(known.out, name)
     if not _there(path) or storage.sha256(path)[0] == now.sha256:
         return False
@@ -161,21 +172,21 @@ def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
 def _changed(
     known: Known, name: str, root: str, now: ShardReceipt, before: ShardReceipt | None
 ) -> tuple[str, bool]:
-    """Return which source changed, and whether any did, as far as is known."""
+    """Return which source changed, and whether any did, as far as known."""
     samples = known.plans[name]
     if before and len(before.sources) == len(samples):
         found = sources.changed(samples, before.sources, now.sources)
         if not found:
             return "", False
-        key, path = found[0]
+        first, path = found[0]
         more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
-        return f"sample {key}: {storage.join(root, path)}{more}", True
+        return f"sample {first}: {storage.join(root, path)}{more}", True
     key = _first_other(known, name)
     return (f"sample {key}: its source" if key else "some source, or a library,"), True
 
 
 def _first_other(known: Known, name: str) -> str | None:
-    """Return the key of the first record of a damaged shard that is another in the new one."""
+    """Return the key of the first record of a damaged shard that differs in the new one."""
     key = known.recipe.schema["key"].name
     try:
         fresh = set()
@@ -193,7 +204,7 @@ def _first_other(known: Known, name: str) -> str | None:
 
 
 def swap(known: Known, names: Collection[str]) -> None:
-    """Put staged shards into the place of others, each with what lies beside it, receipts last."""
+    """Move staged shards, indexes and label values into place; receipts come last."""
     home, out = stage(known.out), known.out
     for name in sorted(names):
         storage.remove(manifest.receipt_path(out, name))

@@ -1,21 +1,22 @@
-"""A task at a worker of a Dask cluster, and what it tells of it."""
+"""A task on a worker of a Dask cluster, and its result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from dsbuild.engines import Advance, Result, Task, tune
+from dsbuild.engines.job import Advance, Result, Task
+from dsbuild.engines.process import tune
 from dsbuild.errors import DsbuildError, LostLease, SampleError, StorageError
 
 
 class Done(NamedTuple):
-    """What a task came to.
+    """The result of a task.
 
     Attributes:
-      result: None where it failed.
-      error: by what it did.
-      trouble: whether the error is not of its data, so that it may pass.
-      own: whether it is of the worker's own disks.
-      worker: where it failed.
+      result: None if it failed.
+      error: why it failed.
+      trouble: whether the reason is not in its data, so that it may pass.
+      own: whether the reason is one of the worker's own disks.
+      worker: the one that failed.
       samples, bytes: what was done.
     """
 
@@ -53,7 +54,7 @@ def _trouble(error: Exception) -> Done:
     from distributed import get_worker
 
     worker = get_worker().address
-    # What the system says of a file is of this machine; what a store says is of the store.
+    # An error of the system concerns this machine; one of a store concerns the store.
     own = any(isinstance(one, OSError) for one in _chain(error))
     told = f"worker {worker}: {_text(error)}"
     return Done(error=StorageError(told), trouble=True, own=own, worker=worker)
@@ -65,7 +66,7 @@ def _text(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _chain(error: BaseException | None):
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

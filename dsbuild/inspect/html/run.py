@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from dsbuild import storage
+from dsbuild.engines import Engine, Local
 from dsbuild.errors import StorageError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect import catalog, gallery
@@ -116,8 +117,7 @@ def make(
     seed: int,
     how: str = "any",
     name: str = "",
-    workers: int = 1,
-    quiet: bool = True,
+    engine: Engine | None = None,
 ) -> str:
     """Return the page of a folder or file and its inspection.
 
@@ -125,14 +125,15 @@ def make(
     all records are read, otherwise a sample. By `problems` all are validated.
     """
     folder = Folder.of(path)
+    engine = engine or Local()
     counts = {
         shard["name"]: shard["records"]
         for split in document["splits"].values()
         for shard in split["shards"]
     }
     most = _SAMPLE if how in ("any", "problems") else None
-    taken = catalog.take(folder, counts, max(most, samples) if most else None, seed, workers, quiet)
-    checked = validate(folder, workers=workers, quiet=quiet) if how == "problems" else None
+    taken = catalog.take(folder, counts, max(most, samples) if most else None, seed, engine)
+    checked = validate(folder, engine=engine) if how == "problems" else None
     faulty = gallery.faulty(checked.problems if checked else ())
     if checked:
         chosen = catalog.at(folder, gallery.varied(faulty, samples))
@@ -141,7 +142,7 @@ def make(
         value = gallery.find(name, known, taken.rows) if how != "any" else -1
         chosen = gallery.choose(taken.rows, samples, seed, how, value)
     colours = gallery.colours(folder)
-    cards = gallery.cards(folder, chosen, colours, workers, quiet)
+    cards = gallery.cards(folder, chosen, colours, engine)
     for row, card in zip(chosen, cards, strict=True):
         found = faulty.get((row.file, row.number, row.offset), ())
         card["problems"] = _captions(found, card["problems"])

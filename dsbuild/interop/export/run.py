@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dsbuild import storage
-from dsbuild.engines import Advance, Job
+from dsbuild.engines import Advance, Engine, Job, Local
 from dsbuild.errors import DataError, PlanError, StorageError
 from dsbuild.format import manifest, tfrecord
 from dsbuild.format.folder import Folder
@@ -67,8 +67,7 @@ def export(
     path: str,
     out: str,
     target: str,
-    workers: int = 1,
-    quiet: bool = True,
+    engine: Engine | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
     """Write the shards of a folder, or one file, in another format; return the results.
@@ -77,8 +76,9 @@ def export(
     not part of this one are removed. Raises PlanError if OUT has other files that readers would
     take for its shards. `note` is called if another export has locked OUT.
     """
+    engine = engine or Local()
     _check(path, out, target)
-    shards = plan(path, target, workers, quiet)
+    shards = plan(path, target, engine)
     names = [shard.name for shard in shards]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -88,7 +88,7 @@ def export(
             storage.sweep(place)
         _clear(out, shards)
         work = storage.carried(functools.partial(write_shard, out=out))
-        return Job(shards, work, len(shards), f"exporting to {target}", "files").run(workers, quiet)
+        return engine.map(Job(shards, work, len(shards), f"exporting to {target}", "files"))
 
 
 def _check(path: str, out: str, target: str) -> None:
@@ -105,7 +105,7 @@ def _check(path: str, out: str, target: str) -> None:
         )
 
 
-def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[Shard]:
+def plan(path: str, target: str, engine: Engine) -> list[Shard]:
     """Return the files to write for a folder, or one file.
 
     If names need the images' extension and no manifest has their formats, records are read.
@@ -120,7 +120,7 @@ def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[S
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
     image = None
     if target == "webdataset":
-        formats = _formats(known) or _looked_up(sources, names, workers, quiet)
+        formats = _formats(known) or _looked_up(sources, names, engine)
         image = max(sorted(formats), key=formats.__getitem__, default=None)
     return [
         Shard(
@@ -148,11 +148,11 @@ def _formats(known: Manifest | None) -> Mapping[str, int]:
     return {endings[name]: found[name] for name in found} if set(found) <= set(endings) else {}
 
 
-def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -> Mapping[str, int]:
+def _looked_up(sources: Sequence[str], names: Keys, engine: Engine) -> Mapping[str, int]:
     """Return extension -> number of images in files, reading all their records."""
     work = functools.partial(_endings, names=names)
     job = Job(sources, work, len(sources), "looking", unit="files")
-    return sum(job.run(workers, quiet), collections.Counter())
+    return sum(engine.map(job), collections.Counter())
 
 
 def _endings(source: str, advance: Advance, *, names: Keys) -> collections.Counter[str]:
