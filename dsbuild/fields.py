@@ -53,7 +53,7 @@ def field(
 
 
 @functools.cache
-def kinds(cls: type) -> Mapping[str, Any]:
+def kinds(cls: "type[Any]") -> Mapping[str, Any]:
     """Return the types of a dataclass's fields by their names."""
     return typing.get_type_hints(cls)
 
