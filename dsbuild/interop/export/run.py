@@ -17,7 +17,7 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.engines import Advance, Job
-from dsbuild.errors import DataError, PlanError, StorageError
+from dsbuild.errors import DataError, PlanError
 from dsbuild.format import manifest, scan, tfrecord
 from dsbuild.format.documents import fits_values
 from dsbuild.interop.export import array_record, parquet, webdataset
@@ -105,9 +105,9 @@ def _check(path: str, out: str, target: str) -> None:
 
 
 def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[Shard]:
-    """Return the files to write for a folder, or one file.
+    """Return what is to be written for a folder, or one file.
 
-    If names need the images' extension and no manifest has their formats, records are read.
+    Where names have endings, records are read for those of their images, if no manifest tells.
     """
     folder = scan.home(path)
     document = manifest.load(folder) or {}
@@ -139,7 +139,7 @@ def plan(path: str, target: str, workers: int = 1, quiet: bool = True) -> list[S
 
 
 def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return extension -> number of images by a manifest; nothing if it does not say."""
+    """Return ending -> images of a folder by its manifest; nothing where that does not tell."""
     found: collections.Counter[str] = collections.Counter()
     for split in document.get("splits", {}).values():
         counts = split.get("formats")
@@ -224,18 +224,16 @@ def write_shard(shard: Shard, advance: Advance, *, out: str) -> Exported:
     made_of = {"source": storage.sha256(shard.source)[0], "settings": shard.digest}
     before = _noted(note)
     kept = {key: before.get(key) for key in made_of} == made_of
-    stamp = storage.stamp(path)
-    if kept and stamp and before.get("sha256") == storage.sha256(path)[0]:
-        advance(1, 0)
-        return Exported(shard.name, before["records"], stamp.size, True)
+    if kept and storage.stamp(path):
+        digest, size = storage.sha256(path)
+        if before.get("sha256") == digest:
+            advance(1, 0)
+            return Exported(shard.name, before["records"], size, True)
     # An empty note marks the file as ours even if we stop before the final note.
     storage.write(note, manifest.dump({}).encode())
     count = _write(shard, path, advance)
-    stamp = storage.stamp(path)
-    if stamp is None:
-        raise StorageError(f"{path}: it was removed while it was written; run the command again")
-    size = stamp.size
-    made = {**made_of, "sha256": storage.sha256(path)[0], "records": count}
+    digest, size = storage.sha256(path)
+    made = {**made_of, "sha256": digest, "records": count}
     storage.write(note, manifest.dump(made, 2).encode())
     advance(1, size)
     return Exported(shard.name, count, size, False)
