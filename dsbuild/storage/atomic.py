@@ -7,6 +7,7 @@ host, and is removed by the next process that writes into the folder.
 
 import contextlib
 import errno
+import fcntl
 import functools
 import os
 import re
@@ -16,7 +17,6 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from dsbuild.errors import StorageError
-from dsbuild.storage.system import fcntl
 
 TEMPORARY = ".dsbuild-"  # names of files that are still being written start so
 # A path that leads to no file: missing, below a file, a link to itself, too long a name.

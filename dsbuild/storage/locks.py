@@ -1,13 +1,13 @@
 """The lock of a folder of a local file system, which the kernel frees when its process ends."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 
 from dsbuild.errors import StorageError
 from dsbuild.storage import local
 from dsbuild.storage.atomic import remedy
-from dsbuild.storage.system import fcntl
 
 _BESIDE = ("index",)  # folders beside the state that builds write to
 

@@ -70,11 +70,11 @@ def export(
     quiet: bool = True,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[Exported]:
-    """Write the shards of a folder, or one file, in another format; return the results.
+    """Write the shards of a folder, or one file, in another format; return what came of them.
 
-    Files whose source and settings are unchanged are kept; files of an earlier export that are
-    not part of this one are removed. Raises PlanError if OUT has other files that readers would
-    take for its shards. `note` is called if another export has locked OUT.
+    Files whose source and settings are unchanged are kept; those of an earlier export that
+    are no longer asked for are removed. Raises PlanError where OUT holds files of others
+    that readers would take for its shards. `note` is called if another export holds OUT.
     """
     _check(path, out, target)
     shards = plan(path, target, workers, quiet)
@@ -151,7 +151,7 @@ def _formats(document: Mapping[str, Any]) -> Mapping[str, int]:
 
 
 def _looked_up(sources: Sequence[str], names: Keys, workers: int, quiet: bool) -> Mapping[str, int]:
-    """Return extension -> number of images in files, reading all their records."""
+    """Return ending -> images of files, of which all records are read."""
     work = functools.partial(_endings, names=names)
     job = Job(sources, work, len(sources), "looking", unit="files")
     return sum(job.run(workers, quiet), collections.Counter())
