@@ -11,7 +11,7 @@ _PUBLIC = {
     "DeepLabModel": "train.predict.deeplab",
     "Augmentation": "reader.tf.augment",
     "augmented": "reader.tf.augment",
-    "kfold": "reader.reader",
+    "kfold": "reader",
     "load_model": "train.export.layers",
     "open": "reader",
     "tf_dataset": "reader.tf.dataset",
