@@ -1,13 +1,16 @@
 """The CLI reference is what --help says; `python -m tests.house.test_docs` writes it."""
 
+import ast
 import pathlib
 import re
 
 import pytest
 from click.testing import CliRunner
 
+import dsbuild
 from dsbuild import extras
 from dsbuild.cli import main
+from tests.house import map as house
 
 ROOT = pathlib.Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "cli.md"
@@ -58,6 +61,44 @@ def test_links_lead_somewhere():
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *others]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").glob("*.md"),
+    ROOT / "bench" / "README.md",
+    ROOT / "pipelines" / "dataflow" / "README.md",
+]
+PATH = re.compile(r"`((?:bench|docs|dsbuild|examples|pipelines|schemas)/[\w/.-]+)")
+NAME = re.compile(r"(?<![/\w.])dsbuild(?:\.[A-Za-z_]\w*)+")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_and_names_in_pages_exist(page):
+    text = page.read_text()
+    for path in PATH.findall(text):
+        assert (ROOT / path).exists(), f"{page.name} names {path}"
+    for name in NAME.findall(text):
+        assert exists(name), f"{page.name} names {name}"
+
+
+def exists(name):
+    """Return whether a dotted name is a module, or a top-level name of one, importing neither."""
+    module = house.module_of(name)
+    first = name.removeprefix(module).split(".")[1:2]
+    if not first:
+        return True
+    if module == "dsbuild":
+        return first[0] in {*dir(dsbuild), *dsbuild._PUBLIC}
+    found = set()
+    for node in ast.parse(house.modules()[module].read_text()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {one.asname or one.name for one in node.names}
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        else:
+            found.add(getattr(node, "name", None))
+    return first[0] in found
 
 
 if __name__ == "__main__":

@@ -72,8 +72,9 @@ def files(folder):
             yield path.relative_to(folder).as_posix()
 
 
-def test_wheel(source, python, tmp_path):
-    call(sys.executable, "-m", "build", "--wheel", "--no-isolation", "-o", tmp_path, source)
+def test_source_archive_and_wheel(source, python, tmp_path):
+    # The wheel is made from the source archive, which therefore has to be complete, too.
+    call(sys.executable, "-m", "build", "--no-isolation", "-o", tmp_path, source)
     (wheel,) = tmp_path.glob("dsbuild-*.whl")
     install(python, wheel)
     places = call(python, "-c", CHECK, cwd=tmp_path).split()

@@ -17,7 +17,7 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.engines import Advance, Engine, Job, Local
-from dsbuild.errors import DataError, PlanError, StorageError
+from dsbuild.errors import DataError, PlanError
 from dsbuild.format import manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.format.manifest import Manifest
@@ -222,18 +222,16 @@ def write_shard(shard: Shard, advance: Advance, *, out: str) -> Exported:
     made_of = {"source": storage.sha256(shard.source)[0], "settings": shard.digest}
     before = _noted(note)
     kept = {key: before.get(key) for key in made_of} == made_of
-    stamp = storage.stamp(path)
-    if kept and stamp and before.get("sha256") == storage.sha256(path)[0]:
-        advance(1, 0)
-        return Exported(shard.name, before["records"], stamp.size, True)
+    if kept and storage.stamp(path):
+        digest, size = storage.sha256(path)
+        if before.get("sha256") == digest:
+            advance(1, 0)
+            return Exported(shard.name, before["records"], size, True)
     # An empty note marks the file as ours even if we stop before the final note.
     storage.write(note, manifest.dump({}).encode())
     count = _write(shard, path, advance)
-    stamp = storage.stamp(path)
-    if stamp is None:
-        raise StorageError(f"{path}: it was removed while it was written; run the command again")
-    size = stamp.size
-    made = {**made_of, "sha256": storage.sha256(path)[0], "records": count}
+    digest, size = storage.sha256(path)
+    made = {**made_of, "sha256": digest, "records": count}
     storage.write(note, manifest.dump(made, 2).encode())
     advance(1, size)
     return Exported(shard.name, count, size, False)
