@@ -67,7 +67,7 @@ class Cityscapes(Layout):
         },
     )
 
-    def __post_init__(self) -> None:
+    def __post_init__(self):
         if self.labels not in ("auto", *PREFERRED[self.encoding]):
             raise PlanError(
                 f"--labels {self.labels}: these files do not hold all 34 ids, which --classes ids "
