@@ -10,7 +10,13 @@ import pytest
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from dsbuild.images import opening
-from tests.images.test_codec import save
+
+
+def save(image, kind, **options):
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
 
 GUEST = """
     import importlib, io, os, pkgutil, random, threading, warnings

@@ -1,4 +1,4 @@
-"""What holds for every layout: it is listed, converted and read back."""
+"""Every layout can be listed, converted and read back."""
 
 import dataclasses
 import itertools
@@ -24,7 +24,7 @@ from tests.support import fakes
 
 
 def stored(path):
-    """Decode a label by Pillow alone: its stored values."""
+    """Return the stored values of a label, read by Pillow alone."""
     return np.asarray(Image.open(path))
 
 
@@ -54,7 +54,7 @@ DRAWN = {
 
 @pytest.fixture(params=DRAWN, ids=repr)
 def given(request):
-    """A layout as its options say it, not yet bound to a root."""
+    """A layout as its options define it, not yet bound to a root."""
     return request.param
 
 

@@ -33,7 +33,7 @@ def alphas(root):
 
 
 def masks(out):
-    """Return key -> mask of all records of a folder."""
+    """Return key -> mask for all records in a folder."""
     found = {}
     for path in pathlib.Path(out).glob("*.tfrecord"):
         for record in tfrecord.read(str(path)):
@@ -58,7 +58,7 @@ def test_a_mask_is_alpha_greater_than_the_threshold(root, out, threshold):
 
 
 @pytest.mark.parametrize("threshold", [-1, 255, 256])
-def test_thresholds_that_divide_nothing_are_refused(threshold):
+def test_thresholds_outside_alpha_are_refused(threshold):
     with pytest.raises(PlanError, match=f"--alpha-threshold {threshold}: expected 0 to 254"):
         Matting(alpha_threshold=threshold)
 
@@ -154,7 +154,7 @@ def test_flat_folders(tmp_path, out):
         Matting(images="photos")
 
 
-def test_photos_of_one_name_are_named(root):
+def test_photos_with_one_name_are_named(root):
     path = pathlib.Path(root, "clip_img/1803151818/clip_00000000/1803151818-00000000.jpg")
     other = pathlib.Path(root, "clip_img/1803151818/clip_00000001")
     other.mkdir()
@@ -209,7 +209,7 @@ def test_real_flat_folders_by_grey_and_by_rgba(shared, out):
         assert not (mask & ~found[1][key] & 1).any()
 
 
-def test_a_text_with_an_address_is_no_list(tmp_path, run):
+def test_a_text_with_an_address_is_not_a_list(tmp_path, run):
     root = fakes.matting(tmp_path)
     pathlib.Path(root, "README.txt").write_text("Mail to me@example.org.\nOr you@example.org.\n")
     assert run("matting", root, tmp_path / "out").exit_code == 0

@@ -49,14 +49,14 @@ def port():
 
 @pytest.fixture
 def bucket(port, monkeypatch):
-    """The URL of an empty container of Azurite's."""
+    """The URL of an empty container in Azurite."""
     name = f"container-{secrets.token_hex(4)}"
     azurite.container(port, name)
     yield from on_store(monkeypatch, azurite.environment(port), f"az://{name}")
 
 
 def test_names(bucket):
-    for name in (one for one in ODD if "\\" not in one):  # which is a slash to Azure
+    for name in (one for one in ODD if "\\" not in one):  # Azure takes it for a slash
         storage.write(f"{bucket}/odd/{name}", name.encode())
         assert storage.read(f"{bucket}/odd/{name}")[0] == name.encode()
         assert all(storage.stamps([f"{bucket}/odd/{name}"]))
@@ -98,7 +98,7 @@ def test_commands(bucket, voc, out, local, tmp_path, run):  # noqa: F811
     for target in ("webdataset", "parquet", "array_record"):
         done("export", there, f"{bucket}/{target}", "--to", target)
         done("export", out, tmp_path / target, "--to", target)
-        if target == "array_record":  # whose bytes differ run by run
+        if target == "array_record":  # its bytes differ from run to run
             continue
         assert files(f"{bucket}/{target}").items() >= content(tmp_path / target).items()
     assert not [name for name in files(bucket) if name.endswith("/lock")]

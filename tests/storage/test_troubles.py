@@ -46,20 +46,24 @@ REGION = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>"
         (f"{CONNECT}, ConnectionRefused", "IF_REACHED", "nothing listens at acc.blob.core"),
         (f"{CONNECT}, kind: TimedOut", "IF_REACHED", "acc.blob.core.windows.net takes no conn"),
         ('"dns error"', "IF_REACHED", "there is no host acc.blob.core.windows.net"),
-        ("InvalidMessage(\n InvalidContentType", "IF_REACHED", "speaks http:// instead of https://"),
+        (
+            "InvalidMessage(\n InvalidContentType",
+            "IF_REACHED",
+            "speaks http:// instead of https://",
+        ),
         ("hyper::Error(\n Parse(\n Version", "IF_REACHED", "speaks http:// instead of https://"),
         ("invalid peer certificate: UnknownIssuer", "NEVER", "windows.net is not trusted"),
         ("anything", "NEVER", "it failed (ValueError)"),
     ],
 )
-def test_what_is_told_and_what_passes(text, passes, said):
+def test_messages_and_whether_a_failure_passes(text, passes, said):
     error = ValueError(f"Error performing PUT {URL} in 3s - {text}")
     assert troubles.passes(error) is Passes[passes]
     assert said in troubles.said(error)
     for told in (troubles.said(error), troubles.told(error)):
         assert SECRET not in told
         assert "\n" not in told
-    assert ";" in troubles.told(error)  # with what to do
+    assert ";" in troubles.told(error)  # followed by what to do
 
 
 def test_the_endpoint_is_named_by_the_variable_that_holds_it(monkeypatch):
