@@ -54,7 +54,7 @@ def raw_png(plane, bits, colour, interlaced=False, filters=0, palette=None):
 
 
 def admitted(data):
-    """Return the pixels from dsbuild, or None if the image is refused."""
+    """Return dsbuild's pixels, or None where the image is refused."""
     try:
         head = images.header(data)
         images.check(data, head)
@@ -289,7 +289,7 @@ def test_admitted_images_decode_in_tensorflow_to_the_same_pixels():
 
 
 def full_decode(data):
-    """Tell whether Pillow decodes a whole image."""
+    """Return whether Pillow decodes a whole image."""
     try:
         Image.open(io.BytesIO(data)).load()
     except (OSError, ValueError, SyntaxError, LookupError, struct.error):  # before Pillow 13
@@ -297,7 +297,7 @@ def full_decode(data):
     return True
 
 
-def test_the_check_at_one_eighth_finds_what_a_full_decode_finds():
+def test_the_check_at_one_eighth_notices_what_a_full_decode_notices():
     rng = random.Random(4)
     noticed = 0
     for _ in range(3000):

@@ -23,12 +23,12 @@ from tests.support import fakes
 
 WIDTH, HEIGHT = PHOTO.size
 WHOLE = (WIDTH, HEIGHT, 0, 0)
-LONG = zlib.compress(bytes(1 << 21))  # unpacks to two million bytes
+LONG = zlib.compress(bytes(1 << 21))  # of what unpacks to two million bytes
 SHORT = zlib.compress(b"short")
 
 
 def with_chunks(data, before=(), after=()):
-    """Return a PNG with chunks before and after its pixels."""
+    """Return a PNG with chunks in front of its pixels and behind them."""
     out = [png.SIGNATURE]
     for kind, body, _ in png.chunks(data):
         added = before if kind == b"IDAT" else after if kind == b"IEND" else ()
@@ -38,7 +38,7 @@ def with_chunks(data, before=(), after=()):
 
 
 def control(number, width, height, x, y):
-    """Return a chunk that starts a frame of an animation."""
+    """Return a chunk that begins a frame of an animation."""
     return b"fcTL", struct.pack(">IIIIIHHBB", number, width, height, x, y, 1, 10, 0, 0)
 
 
@@ -222,7 +222,7 @@ def test_a_label_keeps_its_pixels_and_loses_what_readers_refuse(mode, chunk):
 
 
 def exif_of(value, order="<", kind=3, count=1, tag=0x0112):
-    """Return an EXIF block with one tag."""
+    """Return an EXIF block of one tag."""
     number = struct.pack(order + "I", value) if kind == 4 else struct.pack(order + "HH", value, 0)
     start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
     entry = struct.pack(order + "HHI", tag, kind, count) + number

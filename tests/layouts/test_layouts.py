@@ -24,7 +24,7 @@ from tests.support import fakes
 
 
 def stored(path):
-    """Return the stored values of a label, read by Pillow alone."""
+    """Decode a label by Pillow alone: its stored values."""
     return np.asarray(Image.open(path))
 
 

@@ -33,7 +33,7 @@ def alphas(root):
 
 
 def masks(out):
-    """Return key -> mask for all records in a folder."""
+    """Return key -> mask of all records of a folder."""
     found = {}
     for path in pathlib.Path(out).glob("*.tfrecord"):
         for record in tfrecord.read(str(path)):

@@ -49,14 +49,14 @@ def port():
 
 @pytest.fixture
 def bucket(port, monkeypatch):
-    """The URL of an empty container in Azurite."""
+    """The URL of an empty container of Azurite's."""
     name = f"container-{secrets.token_hex(4)}"
     azurite.container(port, name)
     yield from on_store(monkeypatch, azurite.environment(port), f"az://{name}")
 
 
 def test_names(bucket):
-    for name in (one for one in ODD if "\\" not in one):  # Azure takes it for a slash
+    for name in (one for one in ODD if "\\" not in one):  # which is a slash to Azure
         storage.write(f"{bucket}/odd/{name}", name.encode())
         assert storage.read(f"{bucket}/odd/{name}")[0] == name.encode()
         assert all(storage.stamps([f"{bucket}/odd/{name}"]))

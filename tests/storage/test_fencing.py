@@ -321,8 +321,8 @@ def test_each_holder_has_a_higher_tenure(bucket):
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_workers_of_an_engine_stop_writing(s3, voc, parts, monkeypatch):
-    """They outlive a builder that is suspended."""
+def test_workers_of_an_engine_write_nothing_more(s3, voc, parts, monkeypatch):
+    """They outlive the builder that is stopped."""
     monkeypatch.setattr(spread, "count_parts", lambda *_: parts)
     out = f"{s3}/out"
 

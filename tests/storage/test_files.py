@@ -94,7 +94,7 @@ def fifo(path):
 def socket(path):
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     with socketlib.socket(socketlib.AF_UNIX) as one:
-        # The path of a socket has to be short.
+        # The path of a socket is short.
         one.bind(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
     os.close(folder)
 

@@ -25,7 +25,7 @@ DATA = bytes(range(256)) * 3000
 
 
 def fresh(call, seconds=120):
-    """Return what a function of this module prints in a fresh process; fail if it fails."""
+    """Return what a function of this module prints in a fresh process; fail where it fails."""
     code = f"from tests.storage import test_forked as here; here.{call}"
     with started([sys.executable, "-c", code]) as process:
         said = ended(process, seconds)

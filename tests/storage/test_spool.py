@@ -28,7 +28,7 @@ def test_a_spool_is_read_again_and_by_two_at_once(count):
     assert list(zip(found, found, strict=True)) == list(zip(want, want, strict=True))
 
 
-def test_a_large_spool_moves_to_a_file_without_a_name(monkeypatch, tmp_path):
+def test_a_spool_leaves_memory_for_a_file_without_a_name(monkeypatch, tmp_path):
     monkeypatch.setattr(spool, "_MEMORY", 100)
     monkeypatch.setattr(spool.tempfile, "tempdir", str(tmp_path))
     found = Spool(range(10_000))
