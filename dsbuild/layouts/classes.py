@@ -117,8 +117,8 @@ class Classes(Divided, Layout):
             for name in missing
         ]
         first = split == self.splits(root)[0]
-        # A picture beside the folders of classes has lost its class, and so have pictures behind
-        # a broken link. Other files may be there.
+        # Beside the folders of classes, a picture or a broken link has lost its class; other files
+        # may be there.
         stray = [
             name
             for name, is_folder in (storage.entries(root) if first else ())

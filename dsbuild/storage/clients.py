@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from dsbuild.errors import DeniedError, NoFileError, StorageError
 from dsbuild.storage import forks, patience, troubles, urls
 from dsbuild.storage.patience import SECONDS as SECONDS
-from dsbuild.storage.troubles import Passes
-from dsbuild.storage.troubles import told as told
+from dsbuild.storage.troubles import Passes, message
 
 Answer = TypeVar("Answer")
 
@@ -159,12 +158,12 @@ def errors(url: str, done: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if re.search(troubles.NO_BUCKET, str(error)) is None:
             raise NoFileError(f"{url}: there is no such file") from None
-        raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
+        raise StorageError(f"{url}: cannot be {done}: {message(error)}") from None
     except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
         kinds = library().exceptions
         denied = isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError)
         kind = DeniedError if denied else StorageError
-        raise kind(f"{url}: cannot be {done}: {told(error)}") from None
+        raise kind(f"{url}: cannot be {done}: {message(error)}") from None
 
 
 def tries(url: str, budget: float | None = None) -> patience.Tries:

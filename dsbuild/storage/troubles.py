@@ -150,7 +150,7 @@ def _endpoint(store: str) -> str:
     return name if name in os.environ else f"{name}, which is not set"
 
 
-def told(error: Exception) -> str:
+def message(error: Exception) -> str:
     """Return the message for an error that ends the work."""
     line = said(error)
     return line if ";" in line else f"{line}; {AGAIN}"

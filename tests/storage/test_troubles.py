@@ -60,10 +60,10 @@ def test_messages_and_whether_a_failure_passes(text, passes, said):
     error = ValueError(f"Error performing PUT {URL} in 3s - {text}")
     assert troubles.passes(error) is Passes[passes]
     assert said in troubles.said(error)
-    for told in (troubles.said(error), troubles.told(error)):
+    for told in (troubles.said(error), troubles.message(error)):
         assert SECRET not in told
         assert "\n" not in told
-    assert ";" in troubles.told(error)  # followed by what to do
+    assert ";" in troubles.message(error)  # followed by what to do
 
 
 def test_the_endpoint_is_named_by_the_variable_that_holds_it(monkeypatch):
