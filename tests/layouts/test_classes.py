@@ -277,7 +277,7 @@ def test_no_folders(tmp_path):
         Classes().find(str(tmp_path / "nowhere"))
 
 
-def test_a_bad_fraction():
+def test_a_share_that_is_none():
     with pytest.raises(PlanError, match=r"--val-fraction 1.5"):
         Classes(val_fraction=1.5)
 

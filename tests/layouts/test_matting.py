@@ -58,7 +58,7 @@ def test_a_mask_is_alpha_greater_than_the_threshold(root, out, threshold):
 
 
 @pytest.mark.parametrize("threshold", [-1, 255, 256])
-def test_thresholds_outside_alpha_are_refused(threshold):
+def test_thresholds_that_divide_nothing_are_refused(threshold):
     with pytest.raises(PlanError, match=f"--alpha-threshold {threshold}: expected 0 to 254"):
         Matting(alpha_threshold=threshold)
 
