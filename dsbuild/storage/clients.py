@@ -122,7 +122,7 @@ def _check_environment(scheme: str) -> None:
             _is_endpoint(value) or (scheme == "gs" and _is_endpoint(f"http://{value}"))
         ):
             raise StorageError(
-                f"{name}: this is not the URL of a host; expected something like https://HOST:9000"
+                f"{name}: found no URL of a host; expected something like https://HOST:9000"
             )
     for name in _IN_HEADERS[scheme]:
         if not _is_plain(os.environ.get(name, "")):

@@ -87,7 +87,7 @@ _TROUBLES = (
         "the connection broke",
         _ALWAYS,
     ),
-    (r"Precondition", "somebody else replaced it meanwhile", _NEVER),
+    (r"Precondition", "it was replaced meanwhile by someone else", _NEVER),
     (
         r"Could not parse path|Error parsing Path",
         "dsbuild cannot ask a store for this name",

@@ -79,7 +79,7 @@ def test_messages_about_a_move_match_the_disk(tmp_path, monkeypatch, when):
     with pytest.raises(StorageError) as raised:
         storage.move(str(tmp_path / "a"), str(tmp_path / "b"))
     there = (tmp_path / "b").read_bytes()
-    said = {b"old": "b: cannot be written: .*an earlier file stands", b"new": "b: was written, but"}
+    said = {b"old": "b: cannot be written: .*an earlier file still has", b"new": "b: was written, but"}
     assert re.search(said[there], str(raised.value))
     assert there == (b"old" if when == "before" else b"new")
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_despite_an_error_counts_as_removed(tmp_path, monkey
     if when == "after":
         storage.remove(str(tmp_path / "x"))
         return
-    with pytest.raises(StorageError, match="x: cannot be removed: Input/output error; look after"):
+    with pytest.raises(StorageError, match="x: cannot be removed: Input/output error; check"):
         storage.remove(str(tmp_path / "x"))
 
 
