@@ -212,7 +212,7 @@ def _check_splits(root: str, tree: dict[str, list[str]]) -> None:
     if others and len(others) < len(tree):
         split = next(name for name in tree if name not in others)
         raise LayoutError(
-            f"{root}: found {others[0]} beside {split}: a folder of classes without the name of a "
+            f"{root}: found {others[0]} beside {split}, a folder of classes without the name of a "
             "split; expected only splits; move it away, rename it, or list the folders of the "
             "classes in a file, one per line: --labels FILE"
         )
