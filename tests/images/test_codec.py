@@ -276,7 +276,7 @@ CORPUS = [
 ]
 
 
-def test_admitted_images_decode_in_tensorflow_to_the_same_pixels():
+def test_what_is_admitted_decodes_in_tensorflow_to_the_same_pixels():
     rng = random.Random(3)
     count = 0
     for _ in range(1500):
@@ -373,7 +373,7 @@ def test_plane_with_and_without_row_filters(filters):
     np.testing.assert_array_equal(images.plane(raw_png(PLANE, 8, 0, filters=filters)), PLANE)
 
 
-def test_a_palette_is_dropped_without_loss():
+def test_a_palette_is_dropped_losslessly():
     import tensorflow as tf
 
     colours = fakes.with_palette(Image.fromarray(PLANE))

@@ -49,7 +49,7 @@ def by_tensorflow_or_none(data):
         return None
 
 
-def test_the_check_of_a_png_finds_what_tensorflow_finds():
+def test_the_check_of_a_png_notices_what_tensorflow_notices():
     rng = random.Random(6)
     corpus = [save(PHOTO.convert(mode), "PNG") for mode in ("RGB", "RGBA", "L", "LA", "P")]
     corpus.append(raw_png(PLANE, 8, 0, interlaced=True))
@@ -139,7 +139,7 @@ def test_images_refused_by_tensorflow_are_refused(data):
     assert admitted(data) is None
 
 
-def test_rows_beyond_the_image_are_dropped():
+def test_more_rows_than_the_image_has_are_left_out():
     data = again(save(PHOTO), inflated(save(PHOTO)) + bytes(99))
     np.testing.assert_array_equal(admitted(data), by_tensorflow(data))
 
