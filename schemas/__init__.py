@@ -1,5 +1,5 @@
 """Schemas of the records: `tensorflow.metadata.v0.Schema` in protobuf's JSON form.
 
-They are the single source of the names on disk. Each feature carries a tag
-`role:<name>`, by which the code knows it.
+They define all names on disk. Each feature has a tag `role:<name>`, by which the code
+recognises it.
 """

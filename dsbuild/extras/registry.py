@@ -60,7 +60,7 @@ EXTRAS = {
     "trimap": Extra("alpha", trimap, ("png",), {"width": (10, 0, 255)}),
     "weights": Extra(
         "counts",
-        weights,  # type: ignore[arg-type]  # a table for the manifest, not pixels
+        weights,
         (),
         {"beta": (0.999, 0.0, 0.999999)},
     ),
@@ -82,12 +82,12 @@ class Chosen:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles that it adds to records."""
+        """The roles that records have by it."""
         return tuple(self.name + role for role in FORMS[self.form].roles) if self.form else ()
 
     @property
     def bytes_per_pixel(self) -> float:
-        """Its approximate size in a record."""
+        """About what it takes in a record."""
         return FORMS[self.form].bytes_per_pixel if self.form else 0.0
 
     def __str__(self) -> str:
@@ -145,7 +145,7 @@ def _number(text: str, bounds: tuple[float, float, float], where: str) -> float:
 
 def versions(chosen: Sequence[Chosen]) -> dict[str, str]:
     """Return the versions of the libraries that compute the chosen extras."""
-    if not any(extra.form for extra in chosen):
+    if not any(one.form for one in chosen):
         return {}
     import cv2
 
@@ -160,9 +160,9 @@ def features(
     `planes` holds pixels by the names that `Extra.of` has.
     """
     values: Stored = {}
-    for choice in chosen:
-        pixels = planes.get(choice.extra.of)
-        if pixels is not None and choice.form:
-            computed = choice.extra.compute(pixels, **dict(choice.parameters))
-            values |= FORMS[choice.form].store(choice.name, computed)
+    for one in chosen:
+        pixels = planes.get(one.extra.of)
+        if pixels is not None and one.form:
+            computed = one.extra.compute(pixels, **dict(one.parameters))
+            values |= FORMS[one.form].store(one.name, computed)
     return values

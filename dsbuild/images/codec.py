@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from dsbuild.errors import ImageError, words
 from dsbuild.images import jpeg, magic, png, transform
 from dsbuild.images.header import Header, excuse
-from dsbuild.images.opening import opened
+from dsbuild.images.opening import judging, opened
 from dsbuild.images.png import write
 from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
@@ -180,6 +180,7 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
         raise ImageError(reason)
     if head.format == "png":
         return png.load(data, head)
+    judging()
     try:
         image = opened(data, "JPEG")
         if draft:

@@ -86,7 +86,7 @@ def cut(format: str, what: str) -> ImageError:
 def excuse(error: Exception) -> None:
     """Raise a decoder's error again if the bytes are not at fault: no memory, a failing disk.
 
-    Pillow and zlib report lack of memory in words alone; Pillow's own OSErrors have no errno.
+    Pillow and zlib report missing memory only in words; Pillow's own OSErrors have no errno.
     """
     if isinstance(error, MemoryError) or re.search(_NO_MEMORY, str(error)):
         raise MemoryError from error

@@ -62,10 +62,10 @@ def of(plane: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> Labe
 def read(data: bytes, known: Mapping[int, RGB]) -> Label:
     """Return the values of a label PNG as decoders see them.
 
-    For grey of any depth and for three equal channels the value is the level, 0 to 255. For a
-    palette it is the value whose colour in `known`, the data set's own, the entry has; an entry
-    in an unknown colour has its index as value. Raises ImageError for anything else: colours and
-    lossy pixels are not classes.
+    Grey of any depth and three equal channels give the level, 0 to 255. A palette gives the value
+    that has the entry's colour in `known`, the colours of the data set; entries in other colours
+    give their index. Raises ImageError for anything else: colours and lossy pixels are not
+    classes.
     """
     head = codec.class_header(data)
     deep = head.model == "grey" and head.bits == 16

@@ -9,7 +9,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from dsbuild.errors import ImageError
 from dsbuild.images import codec
 from dsbuild.images.header import excuse
-from dsbuild.images.opening import opened
+from dsbuild.images.opening import judging, opened
 
 _FORMATS = ("TIFF", "BMP", "GIF")
 _MODES = ("1", "L", "P", "LA", "RGB", "RGBA")
@@ -26,6 +26,7 @@ def as_png(data: bytes) -> bytes:
     Raises ImageError for a file with several pages, a lossy compression, samples that PNG does
     not support, or too many pixels.
     """
+    judging()
     try:
         image = opened(data, *_FORMATS)
         if image.height * image.width * 3 >= codec.TOO_MANY_BYTES:

@@ -24,6 +24,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from dsbuild.errors import PlanError
+
 _ORIENTATION = 0x0112  # TIFF 6.0; 5 to 8 swap height and width
 
 
@@ -46,6 +48,15 @@ _READERS: dict[str, tuple[bytes, Callable[[io.BytesIO], ImageFile.ImageFile]]] =
     "BMP": (rb"BM", BmpImagePlugin.BmpImageFile),
     "GIF": (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
 }
+
+
+def judging() -> None:
+    """Raise PlanError if the program lets Pillow load damaged images, which would be admitted."""
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise PlanError(
+            "found PIL.ImageFile.LOAD_TRUNCATED_IMAGES set, which hides damaged images; set it to "
+            "False while dsbuild checks or converts images"
+        )
 
 
 def opened(data: bytes, *formats: str) -> ImageFile.ImageFile:

@@ -13,7 +13,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images.header import excuse, orientation
-from dsbuild.images.opening import opened
+from dsbuild.images.opening import judging, opened
 
 # Formats to convert from: TensorFlow does not read them, or reads them differently.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
@@ -45,6 +45,7 @@ def convert(data: bytes, most: int) -> tuple[NDArray[np.uint8], int]:
     first frame or page is used. An image with `most` pixels or more is refused. Raises
     ImageError.
     """
+    judging()
     try:
         image = opened(data, *_FORMATS)
         if image.height * image.width >= most:

@@ -116,8 +116,8 @@ class Classes(Divided, Layout):
             for name in missing
         ]
         first = split == self.splits(root)[0]
-        # A picture beside the folders of classes has lost its class, and so have pictures behind
-        # a broken link. Other files may be there.
+        # Beside the folders of classes, a picture or a broken link has lost its class; other files
+        # may be there.
         stray = [
             name
             for name, is_folder in (storage.entries(root) if first else ())
@@ -211,7 +211,7 @@ def _check_splits(root: str, tree: dict[str, list[str]]) -> None:
     if others and len(others) < len(tree):
         split = next(name for name in tree if name not in others)
         raise LayoutError(
-            f"{root}: found {others[0]} beside {split}: a folder of classes without the name of a "
+            f"{root}: found {others[0]} beside {split}, a folder of classes without the name of a "
             "split; expected only splits; move it away, rename it, or list the folders of the "
             "classes in a file, one per line: --labels FILE"
         )

@@ -107,23 +107,16 @@ def _candidates(root: str, skip: Collection[str]) -> Iterator[tuple[str, str, st
 
     In folders other than root and ImageSets only files with the name of a split may be.
     """
-    sets = [name for name in _SETS if storage.names(storage.join(root, name))]
-    sets = [
-        name for name in sets if any(_is_text(file) for file in storage.names(f"{root}/{name}"))
-    ]
+    sets = [name for name in _SETS if any(map(_is_text, storage.names(storage.join(root, name))))]
     others = [name for name in folders(root) if name not in skip and name != "ImageSets"]
     for place in ("", *sets[:1], *others):
         folder = storage.join(root, place) if place else root
         for name, is_folder in storage.entries(folder):
             split, ending = posixpath.splitext(name)
-            readable = ending.lower() == ".txt" or (not place and ending.lower() in _TABLES)
-            if (
-                readable
-                and not is_folder
-                and name[0] != "."
-                and (place not in others or role(split))
-            ):
-                yield storage.join(folder, name), split, ending.lower()
+            ending = ending.lower()
+            listed = ending == ".txt" or (not place and ending in _TABLES)
+            if listed and not is_folder and name[0] != "." and (place not in others or role(split)):
+                yield storage.join(folder, name), split, ending
 
 
 def _is_text(name: str) -> bool:

@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 from dsbuild.errors import DeniedError, NoFileError, StorageError
 from dsbuild.storage import forks, patience, troubles, urls
 from dsbuild.storage.patience import SECONDS as SECONDS
-from dsbuild.storage.troubles import Passes
-from dsbuild.storage.troubles import told as told
+from dsbuild.storage.troubles import Passes, message
 
 Answer = TypeVar("Answer")
 
@@ -123,7 +122,7 @@ def _check_environment(scheme: str) -> None:
             _is_endpoint(value) or (scheme == "gs" and _is_endpoint(f"http://{value}"))
         ):
             raise StorageError(
-                f"{name}: this is not the URL of a host; expected something like https://HOST:9000"
+                f"{name}: found no URL of a host; expected something like https://HOST:9000"
             )
     for name in _IN_HEADERS[scheme]:
         if not _is_plain(os.environ.get(name, "")):
@@ -159,12 +158,12 @@ def errors(url: str, done: str) -> Iterator[None]:
     except FileNotFoundError as error:
         if re.search(troubles.NO_BUCKET, str(error)) is None:
             raise NoFileError(f"{url}: there is no such file") from None
-        raise StorageError(f"{url}: cannot be {done}: {told(error)}") from None
+        raise StorageError(f"{url}: cannot be {done}: {message(error)}") from None
     except (library().exceptions.BaseError, NotImplementedError, OSError, ValueError) as error:
         kinds = library().exceptions
         denied = isinstance(error, kinds.PermissionDeniedError | kinds.UnauthenticatedError)
         kind = DeniedError if denied else StorageError
-        raise kind(f"{url}: cannot be {done}: {told(error)}") from None
+        raise kind(f"{url}: cannot be {done}: {message(error)}") from None
 
 
 def tries(url: str, budget: float | None = None) -> patience.Tries:

@@ -1,7 +1,7 @@
 """Fence writes: a builder that lost its lease writes nothing, and nobody overwrites unseen objects.
 
 The holder of the lock of a folder on a store has a `Hold`. Every write or removal in that folder is
-checked against it: first the lock must still bear the name of the hold, then the store is asked to
+checked against it: first the lock must still have the name of the hold, then the store is asked to
 write only if the object is still as it was seen. The hold travels with the work to other processes,
 which may outlive a builder that is stopped.
 
@@ -34,7 +34,7 @@ class Hold:
     """A lock on a store, as its holder's writes carry it.
 
     Attributes:
-      url: of the lock, which bears the name.
+      url: of the lock, which contains the name.
       name: of the lease; it is unique.
       tenure: the number of this holder: each one has a higher number than those before.
     """

@@ -278,9 +278,9 @@ def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractCon
     The lock comes before any write to a folder, so this refuses folders whose own folders are
     links that lead out: files from somebody else must not decide where dsbuild writes. The lock
     of a process that ended, however it ended, becomes free: at once on a local file system, after
-    half a minute on a store, which `note` is told at once. Once another process took over a lock
-    on a store, all writes in the folder raise LostLease, also in other processes if the work was
-    `carried` there.
+    half a minute on a store; `note` hears of the wait at once. Once another process took over a
+    lock on a store, all writes in the folder raise LostLease, also in other processes if the work
+    was `carried` there.
     """
     return lease.lock(path, note) if is_remote(path) else locks.lock(path)
 

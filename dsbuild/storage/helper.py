@@ -96,7 +96,7 @@ class Helper:
 
     @property
     def alive(self) -> bool:
-        """Whether it still takes requests, as far as known."""
+        """Whether it still takes requests, as far as this process knows."""
         return self._alive
 
     def close(self) -> None:

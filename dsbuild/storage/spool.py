@@ -24,9 +24,9 @@ class Spool(Generic[Value]):
     The file has no name, so nothing is left of it however the process ends.
     """
 
-    def __init__(self, values: Iterable[Value], memory: int = _MEMORY):
+    def __init__(self, values: Iterable[Value]):
         self._count = 0
-        self._file = tempfile.SpooledTemporaryFile(memory)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
         weakref.finalize(self, _close, self._file)
         for batch in batches(values, _BATCH):
             self._count += len(batch)

@@ -87,7 +87,7 @@ _TROUBLES = (
         "the connection broke",
         _ALWAYS,
     ),
-    (r"Precondition", "somebody else replaced it meanwhile", _NEVER),
+    (r"Precondition", "it was replaced meanwhile by someone else", _NEVER),
     (
         r"Could not parse path|Error parsing Path",
         "dsbuild cannot ask a store for this name",
@@ -150,7 +150,7 @@ def _endpoint(store: str) -> str:
     return name if name in os.environ else f"{name}, which is not set"
 
 
-def told(error: Exception) -> str:
+def message(error: Exception) -> str:
     """Return the message for an error that ends the work."""
     line = said(error)
     return line if ";" in line else f"{line}; {AGAIN}"

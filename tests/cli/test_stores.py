@@ -78,7 +78,7 @@ def test_a_typo_in_the_scheme(said):
             "there is no host no-such.invalid:9; check AWS_ENDPOINT",
             marks=pytest.mark.slow,
         ),
-        ("127.0.0.1:9000", "AWS_ENDPOINT_URL: this is not the URL of a host"),
+        ("127.0.0.1:9000", "AWS_ENDPOINT_URL: found no URL of a host"),
         (None, "there is no host s3.no-region.amazonaws.com; check AWS_ENDPOINT_URL, which is"),
     ],
 )

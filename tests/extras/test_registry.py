@@ -278,7 +278,7 @@ def test_every_form_reads_back(name, form, size):
     np.testing.assert_array_equal(read(values, name, *size), expected)
 
 
-def test_an_extra_without_pixels_is_left_out():
+def test_what_lacks_its_pixels_is_left_out():
     chosen = [extras.parse(name) for name in ("laplacian:raw16", "edges", "trimap", "weights")]
     assert set(extras.features(chosen, {})) == set()
     found = extras.features(chosen, {"image": None, "label": classes(4, 5, 1)})

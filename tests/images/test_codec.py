@@ -138,7 +138,7 @@ def test_an_animated_png_counts_its_frames():
         (png.SIGNATURE + png._chunk(b"IEND", b""), "does not start with a header chunk"),
     ],
 )
-def test_what_is_no_image_is_named(data, found):
+def test_other_bytes_are_named(data, found):
     with pytest.raises(ImageError, match=found):
         images.header(data)
 
@@ -229,7 +229,7 @@ def test_what_is_admitted_decodes_in_tensorflow_to_the_same_pixels():
         if pixels is not None:
             count += 1
             np.testing.assert_array_equal(pixels, by_tensorflow(data))
-    assert count > 200  # damage that no decoder can notice, such as in a quantisation table
+    assert count > 200  # others have damage that no decoder sees, such as in a quantisation table
 
 
 def test_the_check_at_one_eighth_notices_what_a_full_decode_notices():
@@ -246,8 +246,8 @@ def test_the_check_at_one_eighth_notices_what_a_full_decode_notices():
     assert noticed > 500
 
 
-def test_what_is_checked_and_what_is_decoded_have_one_verdict():
-    """Whether an extra, or a shrunk image, needs the pixels does not decide what is admitted."""
+def test_checking_and_decoding_have_the_same_verdict():
+    """Admission does not depend on whether an extra or a shrunk image needs the pixels."""
     rng = random.Random(5)
     refused = 0
     for _ in range(1500):
@@ -273,8 +273,8 @@ def test_what_is_checked_and_what_is_decoded_have_one_verdict():
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}])
-def test_a_scan_that_comes_twice_is_refused(options):
-    """OpenCV takes the first one of a baseline JPEG, and TensorFlow refuses it."""
+def test_a_repeated_scan_is_refused(options):
+    """OpenCV uses the first scan of a baseline JPEG; TensorFlow refuses the file."""
     data = save(PHOTO, "JPEG", **options)
     at = data.index(b"\xff\xda")
     end = images.jpeg._AFTER_SCAN.search(data, at + 14).start()
@@ -350,12 +350,12 @@ def test_fewer_bits_are_never_kept_as_they_are():
         (raw_png(PLANE[:-2], 8, 0).replace(b"\0\0\0\x0b", b"\0\0\0\x0d", 1), "checksum"),
     ],
 )
-def test_what_is_no_label_is_named(data, found):
+def test_other_files_are_not_labels(data, found):
     with pytest.raises(ImageError, match=found):
         images.plane(data)
 
 
-def test_a_label_that_lacks_rows_is_truncated():
+def test_a_label_with_missing_rows_is_truncated():
     short = raw_png(PLANE[:-1], 8, 0)
     header = png._chunk(b"IHDR", struct.pack(">IIBBBBB", 17, 13, 8, 0, 0, 0, 0))
     with pytest.raises(ImageError, match=r"inflate to 216 bytes, expected 234"):
@@ -436,15 +436,15 @@ def test_palette_masks_equal_deeplab(shared):
         (save(Image.new("L", (4, 3)), "BMP"), "a BMP as label, .* --unreadable reencode"),
     ],
 )
-def test_labels_are_said_to_be_converted_where_they_are(read, data, found):
-    """What --unreadable reencode does for all images it does for lossless labels alone."""
+def test_reencoding_is_suggested_only_where_it_helps(read, data, found):
+    """--unreadable reencode converts all images, but only lossless labels."""
     with pytest.raises(ImageError, match=found) as raised:
         read(data)
     assert ("--unreadable" in str(raised.value)) == ("--unreadable" in found)
 
 
 def test_a_marker_in_the_pixels_of_a_jpeg_that_leads_past_its_end():
-    """TensorFlow follows it and refuses the file, whereas Pillow has all rows by then."""
+    """TensorFlow follows the marker and refuses the file; Pillow has all rows by then."""
     import tensorflow as tf
 
     data = save(PHOTO.crop((0, 0, 16, 1)), "JPEG")

@@ -29,7 +29,7 @@ COLOURS = tuple((f"c{i}", *Voc.palette[i]) for i in range(21))
 
 
 def drawn(rng, values, height=18, width=24):
-    """Return a plane of rectangles of some values, of each at least a pixel: uint8 (h, w)."""
+    """Return a plane of rectangles with at least one pixel of each value: uint8 (h, w)."""
     plane = np.full((height, width), values[0], np.uint8)
     for value in values:
         top, left = rng.integers(0, height - 1), rng.integers(0, width - 1)
@@ -40,7 +40,7 @@ def drawn(rng, values, height=18, width=24):
 
 
 def picked(rng, values, most=6):
-    """Return background and some other values, in an order of their own."""
+    """Return background and some other values in random order."""
     count = rng.integers(1, most)
     return [0, *rng.choice(values, count, replace=False).tolist()]
 
@@ -114,7 +114,7 @@ UNKNOWN = ("palette", "white")
 
 
 def told_by_colours(found, made):
-    """Tell whether some planes are the right ones with all values renamed, one to one."""
+    """Tell whether planes are the right ones with all values renamed one to one."""
     pairs = {
         pair
         for plane, (_, expected) in zip(found, made, strict=True)
@@ -124,7 +124,7 @@ def told_by_colours(found, made):
 
 
 def read(layout, path, files):
-    """Return the planes that a build stores of a split's files, None where it stops."""
+    """Return the planes that a build stores for the files of a split, or None if it stops."""
     known, planes = {}, []
     try:
         for i, data in enumerate(files):
@@ -161,7 +161,7 @@ def check(kind, seed, writings):
             continue
         taken.add(tuple(names))
         if kind in UNKNOWN and told_by_colours(found, made):
-            continue  # one order in all files: nothing tells that it was another once
+            continue  # one order in all files: nothing shows that it was another one before
         for plane, (_, expected), name in zip(found, made, names, strict=True):
             np.testing.assert_array_equal(plane, expected, f"{kind}: {name} of {names}")
     return {names[0] for names in taken if len({*names}) == 1}
@@ -173,7 +173,7 @@ def test_no_rewriting_changes_a_class(kind, seed):
     check(kind, seed, QUICK)
 
 
-# What has to be read, not stopped at: a test of stops alone would be easy to pass.
+# These must be read: stopping at every label would pass the tests above.
 TAKEN = {
     "voc": {"a palette in another order", "oxipng", "Pillow, BMP", "Pillow, quantize"},
     "grey": {"a palette in reverse", "OpenCV, colour", "grey of 16 bits", "Pillow, RGBA", "oxipng"},
@@ -187,7 +187,7 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("kind", TAKEN)
-def test_what_decoders_show_alike_is_read_alike(kind):
+def test_labels_that_look_the_same_are_read_the_same(kind):
     assert TAKEN[kind] <= check(kind, 5, QUICK)
 
 
@@ -209,7 +209,7 @@ REAL = {
 
 
 def cropped(data):
-    """Return a mask, or of a large one the middle, which tools rewrite in a second."""
+    """Return a mask, or the middle of a large one, which tools rewrite within a second."""
     image = Image.open(io.BytesIO(data))
     if image.width * image.height < 1 << 18:
         return data
@@ -249,7 +249,7 @@ def refused(layout, data, path="x.png"):
 
 
 @pytest.mark.parametrize("bits", [2, 4])
-def test_classes_in_grey_of_fewer_bits_are_named(bits):
+def test_classes_in_grey_with_fewer_bits_are_named(bits):
     text = refused(CLASSES, raw_png(PLANE % 3, bits, 0))
     assert "decoders scale grey of fewer bits" in text
     assert "stored, 0, 1, 2, would be classes" in text
@@ -263,17 +263,17 @@ def test_classes_in_a_grey_palette_are_named():
 def test_greys_of_a_palette_with_colours_have_one_meaning_or_none():
     palette = [(0, 0, 0), (255, 255, 255), (200, 0, 0), (0, 200, 0)]
     assert "greys alone occur" in refused(CLASSES, in_palette(PLANE % 2, palette))
-    palette[1] = (77, 77, 77)  # as a level no class, so its number is meant
+    palette[1] = (77, 77, 77)  # no class as a level, so its number counts
     np.testing.assert_array_equal(CLASSES.plane(in_palette(PLANE % 2, palette), ""), PLANE % 2)
 
 
-def test_two_values_of_one_colour_are_refused():
+def test_two_values_with_one_colour_are_refused():
     text = refused(CLASSES, in_palette(PLANE % 3, [(0, 0, 0), (9, 8, 7), (9, 8, 7)]))
     assert "1 and 2 both have the colour (9, 8, 7)" in text
 
 
 def test_values_beyond_their_palette_are_read():
-    """As tools write them that give colours to classes alone."""
+    """Some tools give colours only to classes."""
     plane = np.where(PLANE == 3, 255, PLANE)
     data = bytearray(in_palette(plane, np.arange(768).reshape(256, 3) % 251))
     at = data.index(b"PLTE") - 4
@@ -294,7 +294,7 @@ def test_known_colours_beside_unknown_ones_are_refused():
     assert "some of which the data set has" in refused(Voc(), in_palette(PLANE % 3, palette))
 
 
-def test_greys_that_the_data_set_has_elsewhere_are_refused():
+def test_greys_with_other_numbers_in_the_data_set_are_refused():
     bus = [Voc.palette[0], Voc.palette[7]]
     assert "under other numbers" in refused(Voc(), in_palette(PLANE % 2, bus))
 
@@ -309,7 +309,7 @@ def test_a_mask_in_the_alpha_is_named(layout, writing):
 
 
 @pytest.mark.parametrize("layout", [CLASSES, Pairs(colours=COLOURS), Matting()])
-def test_no_label_is_sent_to_an_option_that_does_not_help(layout):
+def test_no_message_names_an_option_that_does_not_help(layout):
     import cv2
 
     deep = np.repeat(PLANE[..., None].astype(np.uint16) * 257, 3, 2)
@@ -334,7 +334,7 @@ def test_binary_masks_whose_palette_contradicts_them():
 @pytest.mark.parametrize(
     ("values", "good"), [([0, 2], True), ([0, 257, 514], True), ([0, 300], False)]
 )
-def test_grey_of_16_bits(values, good):
+def test_16_bit_grey(values, good):
     data = save(Image.fromarray(np.array(values, np.uint16)[PLANE % len(values)]))
     if good:
         small = np.array([v if max(values) < 256 else v // 257 for v in values], np.uint8)
@@ -343,14 +343,14 @@ def test_grey_of_16_bits(values, good):
         assert "16-bit label with values up to 300" in refused(CLASSES, data)
 
 
-def test_ids_of_cityscapes_in_one_colour_are_not_told_apart_by_it():
+def test_ids_of_cityscapes_with_the_same_colour_are_not_separated_by_it():
     shuffled = [(0, 0, 0), (0, 0, 0), (128, 64, 128)]  # road is 7
     layout, path = Cityscapes(), KINDS["ids"]
     assert "under other numbers" in refused(layout, in_palette(PLANE % 3, shuffled), path)
 
 
 @pytest.mark.parametrize("form", ["TIFF", "BMP", "GIF"])
-def test_labels_of_other_containers_are_read_where_that_is_asked_for(tmp_path, out, form):
+def test_labels_in_other_formats_are_read_on_request(tmp_path, out, form):
     root = fakes.pairs(tmp_path, count=3)
     planes = {}
     for file in pathlib.Path(root).glob("labels/*/*.png"):
@@ -370,7 +370,7 @@ def test_labels_of_other_containers_are_read_where_that_is_asked_for(tmp_path, o
         np.testing.assert_array_equal(found[key], plane)
 
 
-def test_containers_that_lose_or_hold_more_are_refused():
+def test_lossy_formats_and_several_pages_are_refused():
     grey = Image.fromarray(PLANE)
     pages = save(grey, "TIFF", save_all=True, append_images=[grey])
     for data, found in (
@@ -383,7 +383,7 @@ def test_containers_that_lose_or_hold_more_are_refused():
             lossless.as_png(data)
 
 
-def test_labels_that_are_mapped_by_colour_are_counted_and_said(voc, out, run):
+def test_labels_mapped_by_colour_are_counted_and_reported(voc, out, run):
     for file in pathlib.Path(voc, "SegmentationClass").iterdir():
         file.write_bytes(QUICK["a palette in another order"](file.read_bytes()))
     result = run("voc", voc, out, "--split", "train", "--workers", 1)
@@ -392,7 +392,7 @@ def test_labels_that_are_mapped_by_colour_are_counted_and_said(voc, out, run):
     assert manifest.load(out)["splits"]["train"]["changes"] == {"mapped": 12}
 
 
-def test_header_alone_is_believed_of_plain_palettes_only(voc, out):
+def test_only_plain_palettes_are_trusted_by_their_header(voc, out):
     first = pathlib.Path(voc, "SegmentationClass/2007_000000.png")
     right = np.asarray(Image.open(first))
     first.write_bytes(QUICK["a palette in another order"](first.read_bytes()))

@@ -7,10 +7,18 @@ import textwrap
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
-from dsbuild.images import opening
-from tests.images.test_codec import save
+from dsbuild import images
+from dsbuild.errors import PlanError
+from dsbuild.images import lossless, opening
+
+
+def save(image, kind, **options):
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
 
 GUEST = """
     import importlib, io, os, pkgutil, random, threading, warnings
@@ -119,3 +127,21 @@ def test_only_the_formats_that_are_asked_for_are_opened():
             opening.opened(data, *formats)
     with pytest.raises(UnidentifiedImageError, match="image file"):
         opening.opened(b"\x89PNG\r\n\x1a\n", "PNG")
+
+
+def test_images_are_not_judged_while_the_host_loads_damaged_ones(monkeypatch):
+    photo = Image.fromarray(np.random.default_rng(3).integers(0, 256, (16, 16, 3), np.uint8))
+    files = {form: save(photo, form) for form in ("JPEG", "PNG", "TIFF")}
+    head = images.header(files["JPEG"])
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for call in (
+        lambda: images.check(files["JPEG"], head),
+        lambda: images.convert(files["TIFF"]),
+        lambda: lossless.as_png(files["TIFF"]),
+    ):
+        with pytest.raises(PlanError, match="LOAD_TRUNCATED_IMAGES set"):
+            call()
+    images.decode(files["JPEG"], head)  # reading records goes on
+    np.testing.assert_array_equal(
+        images.decode(files["PNG"], images.header(files["PNG"])), np.asarray(photo)
+    )

@@ -1,4 +1,4 @@
-"""PNGs: rows that are inflated once, the check without unfiltering, alpha alone, writing."""
+"""PNGs: rows inflated once, the check without unfiltering, alpha alone, writing."""
 
 import io
 import random
@@ -17,7 +17,7 @@ from tests.support.pictures import PHOTO, PLANE, admitted, by_tensorflow, full_d
 
 
 def again(data, pixels=None, change=lambda kind, body: [(kind, body)]):
-    """Write a PNG's chunks anew, with other inflated pixels or other chunks, checksums right."""
+    """Rewrite the chunks of a PNG with other inflated pixels or chunks, and correct checksums."""
     out = [png.SIGNATURE]
     for kind, body, _ in png.chunks(data):
         if kind == b"IDAT" and pixels is not None:
@@ -32,7 +32,7 @@ def inflated(data):
 
 
 def by_tensorflow_or_none(data):
-    """Return TensorFlow's pixels, or None where it refuses the image."""
+    """Return the pixels from TensorFlow, or None if it refuses the image."""
     import tensorflow as tf
 
     try:
@@ -50,13 +50,13 @@ def test_the_check_of_a_png_notices_what_tensorflow_notices():
         source = rng.choice(corpus)
         pixels = bytearray(inflated(source))
         match rng.randrange(4):
-            case 0:  # also filters, which stand at the start of every row
+            case 0:  # also filters, at the start of every row
                 step = len(pixels) // images.header(source).height
                 pixels[rng.randrange(len(pixels)) // step * step] = rng.randrange(8)
             case 1:
                 pixels[rng.randrange(len(pixels))] ^= 1 << rng.randrange(8)
             case 2:
-                rows = images.header(source).height  # also by whole rows
+                rows = images.header(source).height  # also whole rows
                 del pixels[-rng.choice([rng.randrange(1, 99), len(pixels) // rows]) :]
             case 3:
                 pixels += bytes(rng.randrange(99))
@@ -73,7 +73,7 @@ def test_the_check_of_a_png_notices_what_tensorflow_notices():
 @pytest.mark.parametrize("at", [b"IDAT", b"IEND"])
 @pytest.mark.parametrize("kind", [b"iCCP", b"zTXt", b"iTXt", b"eXIf", b"pHYs", b"gAMA", b"sRGB"])
 @pytest.mark.parametrize("body", [b"", b"x", b"a\0\0no zlib", b"a\0\1"])
-def test_what_stands_beside_the_pixels_is_checked_as_in_a_full_decode(at, kind, body):
+def test_chunks_beside_the_pixels_are_checked_as_in_a_full_decode(at, kind, body):
     def change(name, old):
         return [(kind, body), (name, old)] if name == at else [(name, old)]
 
@@ -81,7 +81,7 @@ def test_what_stands_beside_the_pixels_is_checked_as_in_a_full_decode(at, kind, 
     assert (admitted(data) is not None) == full_decode(data)
 
 
-def test_pixels_that_other_chunks_interrupt_are_refused():
+def test_pixels_interrupted_by_other_chunks_are_refused():
     def change(kind, body):
         if kind != b"IDAT":
             return [(kind, body)]
@@ -113,7 +113,7 @@ def doubled(which):
                 *([(b"aB4D", b"")] if kind == b"IHDR" else []),
             ],
         ),
-        again(  # more rows than the image has, and no end behind them
+        again(  # more rows than the image has, and no end after them
             save(PHOTO),
             change=lambda kind, body: [
                 (kind, zlib.compress(inflated(save(PHOTO)) + bytes(99))[:-5])
@@ -123,7 +123,7 @@ def doubled(which):
         ),
     ],
 )
-def test_what_tensorflow_refuses_is_refused(data):
+def test_images_refused_by_tensorflow_are_refused(data):
     import tensorflow as tf
 
     with pytest.raises(tf.errors.InvalidArgumentError):
@@ -144,7 +144,7 @@ def test_more_rows_than_the_image_has_are_left_out():
     st.sampled_from([0, 6]),
     st.integers(0, 2**32),
 )
-def test_alpha_is_what_pillow_gets_of_all_channels(width, height, mode, level, seed):
+def test_alpha_equals_that_of_a_full_decode_by_pillow(width, height, mode, level, seed):
     rng = np.random.default_rng(seed)
     channels = rng.integers(0, 256, (height, width, len(mode)), np.uint8)
     smooth = np.cumsum(channels // 32, axis=0, dtype=np.uint8)  # filters differ from row to row
@@ -154,7 +154,7 @@ def test_alpha_is_what_pillow_gets_of_all_channels(width, height, mode, level, s
 
 
 @pytest.mark.parametrize("filters", range(5))
-def test_alpha_of_every_filter(filters):
+def test_alpha_with_every_filter(filters):
     rng = np.random.default_rng(filters)
     raw = rng.integers(0, 256, (9, 1 + 4 * 7), np.uint8)
     raw[:, 0] = filters

@@ -1,4 +1,4 @@
-"""What stands beside the pixels of a PNG: one verdict whoever opens it, and the orientation."""
+"""Chunks beside the pixels of a PNG: the same verdict for every reader, and the orientation."""
 
 import io
 import json
@@ -41,7 +41,7 @@ def frame(number, data=SHORT):
 
 
 def verdict(data, how):
-    """Return the pixels by one way to open an image, or what is said of it."""
+    """Return the pixels by one way to open an image, or its error message."""
     try:
         return how(data, images.header(data))
     except ImageError as error:
@@ -49,7 +49,7 @@ def verdict(data, how):
 
 
 def all_agree(data):
-    """Return whether an image is admitted: so by all ways to open it, or by none, pixels alike."""
+    """Tell whether an image is admitted, by all ways to open it or by none, with equal pixels."""
     checked, decoded, strict, own = (
         verdict(data, how)
         for how in (
@@ -68,7 +68,7 @@ def all_agree(data):
 
 
 def readers_agree(data):
-    """Hold the pixels of TensorFlow, OpenCV and Pillow to those of the photo."""
+    """Check the pixels of TensorFlow, OpenCV and Pillow against those of the photo."""
     import cv2
 
     expected = np.asarray(PHOTO)
@@ -111,7 +111,7 @@ CHUNKS = st.one_of(
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(CHUNKS, max_size=4), st.lists(CHUNKS, max_size=4))
-def test_what_is_admitted_all_readers_open_to_the_same_pixels(before, after):
+def test_admitted_images_have_the_same_pixels_in_all_readers(before, after):
     data = with_chunks(save(PHOTO), before, after)
     if all_agree(data):
         readers_agree(data)
@@ -120,7 +120,7 @@ def test_what_is_admitted_all_readers_open_to_the_same_pixels(before, after):
             admit(data, Policy())
         try:
             found = admit(data, Policy(unreadable="reencode"))
-        except ImageError as error:  # nor is the remedy named where there is none
+        except ImageError as error:  # no remedy is named if there is none
             assert "--unreadable" not in str(error)
         else:
             readers_agree(found.data)
@@ -128,7 +128,7 @@ def test_what_is_admitted_all_readers_open_to_the_same_pixels(before, after):
 
 @settings(max_examples=80, deadline=None)
 @given(st.lists(CHUNKS, max_size=3))
-def test_what_pillow_refuses_is_refused(before):
+def test_images_refused_by_pillow_are_refused(before):
     data = with_chunks(save(PHOTO), before)
     with warnings.catch_warnings(action="ignore"):
         decodes = full_decode(data)
@@ -162,7 +162,7 @@ def test_what_pillow_refuses_is_refused(before):
         ([(b"abCd", bytes(9_000_000))], [], "a chunk abCd of 9,000,000 bytes"),
     ],
 )
-def test_what_is_wrong_beside_the_pixels_is_named_and_left_out_by_reencoding(before, after, found):
+def test_faults_beside_the_pixels_are_named_and_removed_by_reencoding(before, after, found):
     data = with_chunks(save(PHOTO), before, after)
     assert all_agree(data) == (not found)
     if not found:
@@ -175,13 +175,13 @@ def test_what_is_wrong_beside_the_pixels_is_named_and_left_out_by_reencoding(bef
     readers_agree(stored.data)
 
 
-def test_a_bomb_of_texts_is_not_unpacked():
-    """A thousand texts of a megabyte each: sixty-four are unpacked, and none of the long ones."""
+def test_a_text_bomb_is_not_unpacked():
+    """A thousand texts of a megabyte each: only sixty-four are unpacked, and no long ones."""
     bomb = [(b"zTXt", b"key\0\0" + zlib.compress(bytes((1 << 20) - 9)))] * 1000
     assert "texts of more than 67,108,864" in images.header(with_chunks(save(PHOTO), bomb)).beside
 
 
-def test_a_transparent_colour_that_is_cut_is_damage():
+def test_a_truncated_transparent_colour_is_damage():
     for mode, size in (("L", 2), ("RGB", 6)):
         data = with_chunks(save(PHOTO.convert(mode)), [(b"tRNS", b"x")])
         with pytest.raises(ImageError, match=rf"tRNS\) has 1 bytes, expected {size}"):
@@ -228,7 +228,7 @@ def raw_profile(block):
 
 
 def png_with(mode="RGB", **texts):
-    """Return a PNG with texts, in the form that the first letter of their value names."""
+    """Return a PNG with texts, whose form the first letter of the value names."""
     info = PngImagePlugin.PngInfo()
     for key, (form, value) in texts.items():
         if form == "iTXt":
@@ -299,7 +299,7 @@ def test_orientations_are_found_wherever_pillow_finds_them(form, value):
     st.binary(max_size=40) | st.builds(xmp_of, st.integers(0, 9)),
     st.integers(0, 70),
 )
-def test_hostile_blocks_are_read_as_pillow_reads_them(kind, block, xmp, end):
+def test_hostile_blocks_are_read_as_in_pillow(kind, block, xmp, end):
     exif = {"exif": b"Exif\0\0" + block[:end]} if block[:end] else {}
     if kind == "PNG":
         data = with_chunks(save(PHOTO, **exif), [(b"iTXt", XMP.encode() + bytes(5) + xmp)])
@@ -310,7 +310,7 @@ def test_hostile_blocks_are_read_as_pillow_reads_them(kind, block, xmp, end):
         try:
             Image.Exif().load(b"Exif\0\0" + block[:end])
         except (SyntaxError, ValueError, OSError, struct.error, KeyError, TypeError):
-            return  # where Pillow has a traceback, it is enough not to have one
+            return  # if Pillow raises, it is enough not to raise
         expected = Image.open(io.BytesIO(data)).getexif().get(0x0112, 1)
     assert head.orientation == (expected if expected in range(2, 9) else 1)
 
@@ -319,8 +319,8 @@ def test_hostile_blocks_are_read_as_pillow_reads_them(kind, block, xmp, end):
 
 
 @pytest.mark.parametrize("options", [(), ("--extra", "laplacian")])
-def test_the_place_in_the_list_decides_nothing(tmp_path, run, options):
-    """A build opens some samples first; what it does not open it takes or leaves out alike."""
+def test_the_position_in_the_list_does_not_matter(tmp_path, run, options):
+    """A build opens some samples before the others; all are admitted or refused alike."""
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     left = {}
@@ -345,7 +345,7 @@ def test_the_place_in_the_list_decides_nothing(tmp_path, run, options):
     assert len(set(left.values())) == 1
 
 
-def test_a_still_png_with_frames_that_were_left_in_it_validates(tmp_path, run):
+def test_a_still_png_with_leftover_frames_validates(tmp_path, run):
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
     root = fakes.pairs(tmp_path, count=6)

@@ -1,4 +1,4 @@
-"""The same picture whatever the options: equal where nothing is lost, else its means over areas."""
+"""Options keep the picture: equal pixels if nothing is lost, otherwise means over areas."""
 
 import dataclasses
 import io
@@ -16,11 +16,11 @@ from dsbuild.errors import ImageError
 from tests.support import fakes
 from tests.support.pictures import exif_of, save
 
-ONE = 0.51  # a mean that is rounded once, and computed in floats of 32 bits
+ONE = 0.51  # for a mean that is rounded once and computed in 32-bit floats
 
 
 def shares(length, count):
-    """Return how much of every pixel lies in every one of even areas: float (count, length)."""
+    """Return how much of every pixel is in each of even areas: float (count, length)."""
     edges = np.arange(count + 1) * length / count
     pixels = np.arange(length)
     inside = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
@@ -70,13 +70,13 @@ def test_areas_whose_sums_would_overflow_are_refused():
         images.shrink(np.zeros((2903, 2903), np.uint8), (1, 1))
 
 
-def test_few_values_of_a_stripe_pattern_stay():
+def test_stripe_patterns_keep_few_values():
     stripes = np.tile(np.array([0, 255], np.uint8), (4, 250))
     assert np.isin(images.shrink(stripes, (4, 450)), (0, 255)).mean() < 0.25
 
 
-def test_a_channel_is_averaged_by_itself():
-    """Readers drop an alpha, so what is clear keeps its colour."""
+def test_channels_are_averaged_separately():
+    """Readers drop alpha, so transparent pixels keep their colour."""
     pixels = np.full((8, 8, 4), 255, np.uint8)
     pixels[:, :4, 3] = 0
     pixels[:, 4:, :3] = (200, 100, 50)
@@ -90,7 +90,7 @@ def test_a_channel_is_averaged_by_itself():
 
 
 def clear(mode):
-    """Return a photo with an alpha that varies, and parts wholly clear, in a mode."""
+    """Return a photo in a mode, with varying alpha and fully transparent parts."""
     image = fakes.photo(np.random.default_rng(3), 46, 30).convert("RGBA")
     alpha = Image.linear_gradient("L").resize(image.size).point(lambda v: max(0, v - 90))
     image.putalpha(alpha)
@@ -98,7 +98,7 @@ def clear(mode):
 
 
 def of_palette():
-    """Return a palette image of which some colours are clear, others half."""
+    """Return a palette image with some transparent and some half-transparent colours."""
     image = clear("RGB").convert("P", palette=Image.Palette.ADAPTIVE, colors=40)
     return save(image, transparency=bytes((i * 37) % 256 for i in range(40)))
 

@@ -24,7 +24,7 @@ def root(tmp_path):
 
 
 def official(data, encoding):
-    """Draw an annotation by cityscapesScripts itself: uint8 (h, w)."""
+    """Draw an annotation with cityscapesScripts itself: uint8 (h, w)."""
     from cityscapesscripts.helpers.annotation import Annotation
     from cityscapesscripts.preparation.json2labelImg import createLabelImage
 
@@ -38,7 +38,7 @@ def annotations(root):
 
 
 def make_labels(root):
-    """Make labelIds and labelTrainIds of all polygons, as users do."""
+    """Make labelIds and labelTrainIds from all polygons, as users do."""
     for path in annotations(root):
         for encoding, kind in (("ids", "labelIds"), ("trainIds", "labelTrainIds")):
             plane = official(path.read_bytes(), encoding)
@@ -104,7 +104,7 @@ def test_auto_prefers_trainids_then_polygons_then_ids(root):
     assert kind() == "labelIds.png"
 
 
-def test_a_kind_of_labels_that_lacks_some_is_named(root):
+def test_an_incomplete_kind_of_labels_is_named(root):
     make_labels(root)
     lost = next(pathlib.Path(root).glob("gtFine/train/*/*_labelTrainIds.png"))
     lost.unlink()
@@ -177,7 +177,7 @@ def test_coarse_annotations(root):
     assert sample.label == "gtCoarse/train_extra/x/x_gtCoarse_polygons.json"
 
 
-def test_labelids_where_trainids_belong_are_named(root, out, run):
+def test_labelids_in_place_of_trainids_are_named(root, out, run):
     make_labels(root)
     for path in pathlib.Path(root).glob("gtFine/train/*/*_labelIds.png"):
         path.replace(str(path).replace("labelIds", "labelTrainIds"))
@@ -186,7 +186,7 @@ def test_labelids_where_trainids_belong_are_named(root, out, run):
     assert "these are labelIds with 34 classes instead of the 19 trainIds" in result.stderr
 
 
-def test_mapping_labelids_says_that_boundaries_differ(root, out, run):
+def test_mapped_labelids_are_reported_with_their_boundaries(root, out, run):
     make_labels(root)
     result = run("cityscapes", root, out, "--labels", "ids", "--split", "val")
     assert result.exit_code == 0
@@ -248,7 +248,7 @@ def test_real_annotations_equal_the_oracle(shared, out):
             assert np.count_nonzero(plane != expected) <= 5
 
 
-def test_what_is_no_image_of_a_city_is_found(tmp_path, run):
+def test_stray_files_of_a_city_are_found(tmp_path, run):
     root = pathlib.Path(fakes.cityscapes(tmp_path))
     image = next(root.glob("leftImg8bit/val/*/*.png"))
     strays = [image.parents[1] / image.name, image.parent / "other.jpg"]

@@ -1,4 +1,4 @@
-"""Files of classes as tools write them: read right, or refused, never shifted."""
+"""Files of classes as tools write them are read correctly or refused, never shifted."""
 
 import pytest
 from hypothesis import given
@@ -84,12 +84,12 @@ def test_names(file, form):
 
 
 @pytest.mark.parametrize("form", REFUSED)
-def test_what_may_be_meant_otherwise_is_refused(file, form):
+def test_ambiguous_files_are_refused(file, form):
     with pytest.raises(DsbuildError, match=r"file: found .*(expected|save it)"):
         read_names(file(REFUSED[form]))
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file(tmp_path):
     with pytest.raises(StorageError, match="no such file"):
         read_names(str(tmp_path / "nowhere"))
 
@@ -115,7 +115,7 @@ def test_one_unicode_form(file):
 
 @given(st.lists(st.text("ab1 ,:;#-{}[]\"'=\t", min_size=1, max_size=5).map(str.strip), max_size=4))
 def test_names_are_lines_or_refused(tmp_path_factory, lines):
-    """Whatever is read has a name a line, or a name an index."""
+    """Whatever is read has one name per line, or one per index."""
     path = tmp_path_factory.getbasetemp() / "drawn"
     path.write_text("\n".join(lines))
     lines = [line for line in lines if line]
@@ -157,6 +157,6 @@ def test_colours(file, text):
         *('{"a": [1, 2, 3]}', "a,1,2,3,4", "0,a,1,2,3", "background\ncat", "a,\u00b2,1,1"),
     ],
 )
-def test_colours_that_are_none(file, text):
+def test_bad_colours(file, text):
     with pytest.raises(DsbuildError, match="file: found"):
         read_colours(file(text))

@@ -35,7 +35,7 @@ def put(root, path, data=b""):
 
 
 def records(out):
-    """Return key -> features of all records of a folder."""
+    """Return key -> features for all records in a folder."""
     paths = sorted(pathlib.Path(out).glob("*.tfrecord"))
     values = [wire.parse(record.data) for path in paths for record in tfrecord.read(str(path))]
     return {value["image/filename"][0].decode(): value for value in values}
@@ -56,7 +56,7 @@ def found(layout, root, kind):
 
 
 def slim(path):
-    """Parse and decode a shard by the keys and defaults of TF-slim's datasets."""
+    """Parse and decode a shard with the keys and defaults of TF-slim's datasets."""
     import tensorflow as tf
 
     features = {
@@ -102,7 +102,7 @@ def test_tf_slim_reads_images_and_labels(root, out):
         np.testing.assert_array_equal(image, np.asarray(Image.open(path)))
 
 
-def test_the_order_of_classes_may_be_given(root, tmp_path, run):
+def test_a_file_sets_the_order_of_classes(root, tmp_path, run):
     names = tmp_path / "names.txt"
     names.write_text("horse\ncat\ndog\n")
     result = run("classes", root, tmp_path / "out", "--labels", names, "--quiet")
@@ -128,7 +128,7 @@ def test_the_order_of_classes_belongs_to_the_recipe(root, out, run):
     assert records(out)["cat/000"]["image/class/label"].tolist() == [1]
 
 
-def test_a_folder_that_the_file_does_not_list(root):
+def test_a_folder_missing_from_the_file(root):
     with pytest.raises(
         LayoutError, match=r"found a folder 'horse', expected only the 2 classes that"
     ):
@@ -144,7 +144,7 @@ def test_a_listed_class_without_a_folder(root):
 
 
 @pytest.mark.parametrize("count", [257, 1000])
-def test_more_classes_than_a_byte_has_values(tmp_path, out, count):
+def test_more_than_256_classes(tmp_path, out, count):
     data = pathlib.Path(fakes.classes(tmp_path, {"a": 1}), "a/000.png").read_bytes()
     for i in range(count):
         put(tmp_path / "many", f"n{i:04d}/x.png", data)
@@ -170,7 +170,7 @@ def test_folders_of_splits(divided, out):
     assert found(Classes(), divided, "classes") == []
 
 
-def test_a_class_that_one_split_lacks(divided, out):
+def test_a_class_missing_from_a_split(divided, out):
     shutil.rmtree(os.path.join(divided, "train", "cat"))
     text = "class 'cat': train has no picture of it"
     assert found(Classes(), divided, "classes") == [("train", text)]
@@ -182,7 +182,7 @@ def test_a_class_that_one_split_lacks(divided, out):
     assert found(Classes(), divided, "classes") == [("train", text)]
 
 
-def test_a_class_that_the_division_leaves_out(root):
+def test_a_class_left_out_by_the_division(root):
     layout = Classes(val_fraction=0.2)
     lacking = {text for split, text in found(layout, root, "classes") if split == "val"}
     there = {key.split("/")[0] for key in keys(layout, root)["val"]}
@@ -190,7 +190,7 @@ def test_a_class_that_the_division_leaves_out(root):
     assert lacking == expected
 
 
-def test_the_division_depends_on_no_other_picture(root, tmp_path):
+def test_the_division_does_not_depend_on_other_pictures(root, tmp_path):
     few = keys(Classes(val_fraction=0.4), root)
     more = {"cat": 9, "cow": 5, "dog": 8, "horse": 8}
     many = keys(Classes(val_fraction=0.4), fakes.classes(tmp_path / "more", more))
@@ -200,7 +200,7 @@ def test_the_division_depends_on_no_other_picture(root, tmp_path):
         assert set(names) <= set(many[split])
 
 
-def test_strays_are_said_and_hidden_folders_are_not_there(root, out):
+def test_strays_are_reported_and_hidden_folders_ignored(root, out):
     for path in ("cat/notes.txt", "dog/deeper/.DS_Store", "lost.jpg"):
         put(root, path)
     for path in ("readme.txt", ".git/x.jpg", "dog/.ipynb_checkpoints/000-checkpoint.png"):
@@ -225,7 +225,7 @@ def test_strays_of_splits(divided):
 
 
 @pytest.mark.parametrize("split", ["", "train/"])
-def test_two_pictures_of_one_name(tmp_path, run, out, split):
+def test_two_pictures_with_one_name(tmp_path, run, out, split):
     root = fakes.classes(tmp_path, COUNTS, splits=("train", "val") if split else ())
     data = pathlib.Path(root, f"{split}dog/{split[:1]}000.png").read_bytes()
     for ending in ("jpg", "png"):
@@ -428,7 +428,7 @@ def test_links(tmp_path, run):
 
 
 def nested(tmp_path, *paths):
-    """Draw animals at several places; return the folder of all."""
+    """Draw animals in several places; return the folder that holds all."""
     animals = fakes.classes(tmp_path)
     for path in paths:
         shutil.copytree(animals, tmp_path / "s" / path)
@@ -438,7 +438,7 @@ def nested(tmp_path, *paths):
 @pytest.mark.parametrize(
     "names", ["train val", "Train Test", "train2017 val2017", "dev eval extra"]
 )
-def test_folders_that_are_called_as_splits_are(tmp_path, names):
+def test_folders_with_names_of_splits_are_splits(tmp_path, names):
     root = nested(tmp_path, *names.split())
     assert Classes().splits(Classes().find(root)) == tuple(sorted(names.split()))
 
@@ -454,12 +454,12 @@ def test_folders_that_are_called_as_splits_are(tmp_path, names):
         (["train/images", "val/images"], r"s/train/images: found only one class"),
     ],
 )
-def test_folders_that_are_splits_or_classes_are_named(tmp_path, paths, message):
+def test_folders_that_may_be_splits_or_classes_are_named(tmp_path, paths, message):
     with pytest.raises(LayoutError, match=message):
         Classes().find(nested(tmp_path, *paths))
 
 
-def test_names_of_classes_tell_them_from_splits(tmp_path):
+def test_names_of_classes_distinguish_them_from_splits(tmp_path):
     root = nested(tmp_path, "one", "two")
     layout = Classes(names=("cat", "dog", "horse"))
     assert layout.splits(layout.find(root)) == ("one", "two")

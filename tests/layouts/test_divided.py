@@ -1,4 +1,4 @@
-"""How two folders are divided into splits, by pairs and by matting alike."""
+"""How pairs and matting divide two folders into splits."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ BOTH = pytest.mark.parametrize("layout", [PAIRS, MATTING], ids=["pairs", "mattin
 
 
 def draw(root, *paths):
-    """Write empty files; those of images also to labels. Returns root."""
+    """Write empty files, and those in images also to labels; return root."""
     for path in paths:
         for one in (path, path.replace("images", "labels").replace(".jpg", ".png")):
             file = pathlib.Path(root, one)
@@ -68,7 +68,7 @@ def test_folders_of_splits(tmp_path, layout, place, called):
 
 
 @BOTH
-def test_labels_of_a_split_may_be_called_otherwise(tmp_path, layout):
+def test_labels_of_a_split_may_have_another_name(tmp_path, layout):
     for i, split in enumerate(("train", "val")):
         write(tmp_path, f"images/{split}2017/{i}.jpg", "")
         write(tmp_path, f"labels/{split}/{i}.png", "")
@@ -88,7 +88,7 @@ def test_labels_of_a_split_may_be_called_otherwise(tmp_path, layout):
         (["train/images/1.jpg", "Test/2.jpg"], "Test: expected images in it"),
     ],
 )
-def test_what_is_called_as_a_split_and_is_none_stops(tmp_path, layout, paths, message):
+def test_an_unusable_folder_with_the_name_of_a_split_stops(tmp_path, layout, paths, message):
     root = draw(tmp_path / "s", *paths)
     with pytest.raises(LayoutError, match=message):
         found(layout, root)
@@ -96,7 +96,7 @@ def test_what_is_called_as_a_split_and_is_none_stops(tmp_path, layout, paths, me
 
 @BOTH
 @pytest.mark.parametrize("place", PLACES)
-def test_a_split_of_which_half_is_there_stops(tmp_path, layout, place):
+def test_half_a_split_stops(tmp_path, layout, place):
     paths = [place.format(split=split, name="1") for split in ("train", "val")]
     root = pathlib.Path(draw(tmp_path / "s", *paths))
     label = root / paths[1].replace("images", "labels").replace("jpg", "png")
@@ -124,7 +124,7 @@ def test_an_empty_folder_of_a_split_names_the_way_out(tmp_path):
     assert [sample.key for sample in PAIRS.samples(root, "train")] == ["1"]
 
 
-def test_who_names_a_folder_of_a_split_is_told_what_it_is_called(tmp_path, run):
+def test_naming_the_folder_of_a_split_reports_its_split(tmp_path, run):
     root = draw(tmp_path, "images/val/1.jpg", "images/train/2.jpg")
     layout = Pairs(names=("a", "b"), images="images/val", labels="labels/val")
     assert found(layout, root) == {"train": ["1"]}
@@ -179,7 +179,7 @@ def test_lists_are_found_where_they_lie(tmp_path, layout, place):
     assert found(layout, root) == {"train": ["1"], "val": ["a b", "0"]}
 
 
-def test_a_list_may_name_labels_of_other_names(tmp_path):
+def test_a_list_may_name_labels_with_other_names(tmp_path):
     root = draw(tmp_path, "images/0.jpg")
     (tmp_path / "labels/0.png").rename(tmp_path / "labels/task-7.png")
     write(root, "train.txt", "images/0.jpg labels/task-7.png\n")
@@ -214,7 +214,7 @@ def test_lists_that_cannot_be_used_stop(tmp_path, layout, path, text, message, r
         audit(requested(layout.find(root), f"{root}-out", layout=layout)).refuse()
 
 
-def test_two_lists_of_one_name_stop(tmp_path):
+def test_two_lists_with_one_name_stop(tmp_path):
     root = draw(tmp_path, "images/0.jpg")
     for place in ("", "splits/"):
         write(root, f"{place}train.txt", "0\n")
@@ -223,7 +223,7 @@ def test_two_lists_of_one_name_stop(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["0\n1\n", "train/images/0.jpg\ntrain/images/1.jpg\n"])
-def test_a_list_that_says_what_the_folders_say_is_no_obstacle(tmp_path, text):
+def test_a_list_that_agrees_with_the_folders_is_accepted(tmp_path, text):
     root = draw(tmp_path, *(f"train/images/{i}.jpg" for i in range(2)))
     write(root, "train.txt", text)
     assert found(PAIRS, root) == {"train": ["0", "1"]}
@@ -232,7 +232,7 @@ def test_a_list_that_says_what_the_folders_say_is_no_obstacle(tmp_path, text):
         found(PAIRS, root)
 
 
-def test_texts_that_are_no_lists_are_none(tmp_path):
+def test_other_texts_are_not_lists(tmp_path):
     root = draw(tmp_path, "images/0.jpg", "images/1.jpg")
     write(root, "README.txt", "Of train and val.\n")
     write(root, "names.txt", "cat\ndog\n")
@@ -286,7 +286,7 @@ TREES = st.tuples(
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Return a function that gives a new folder each time."""
+    """Return a function that returns a new folder each time."""
     numbers = itertools.count()
     return lambda: tmp_path_factory.mktemp("tree") / str(next(numbers))
 
@@ -299,7 +299,7 @@ def place(tmp_path_factory):
 @given(paths=TREES)
 @example(paths=["images/train/0.jpg", "images/val/0.jpg", "labels/1.png"])
 @example(paths=["train/images/0.jpg", "train/more/1.png", "more/a/2.JPEG", "3.heic"])
-def test_no_picture_is_left_out_unsaid(place, layout, paired, paths):
+def test_no_picture_is_left_out_in_silence(place, layout, paired, paths):
     root = place()
     for path in paths:
         both = {path, path.replace("images", "labels", 1).rpartition(".")[0] + ".png"}

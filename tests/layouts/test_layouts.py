@@ -1,4 +1,4 @@
-"""What holds for every layout: it is listed, converted and read back."""
+"""Every layout can be listed, converted and read back."""
 
 import os
 
@@ -11,7 +11,7 @@ from tests.support.drawn import DRAWN
 
 @pytest.fixture(params=DRAWN, ids=repr)
 def given(request):
-    """A layout as its options say it, not yet bound to a root."""
+    """A layout as its options define it, not yet bound to a root."""
     return request.param
 
 

@@ -69,7 +69,7 @@ def test_labels_by_colour(tmp_path, out, mode):
     assert document["ignore"] is None
 
 
-def test_a_colour_that_the_colormap_lacks_is_named():
+def test_a_colour_missing_from_the_colormap_is_named():
     pixels = np.array([rgb for _, *rgb in COLOURS], np.uint8)[PLANE].copy()
     pixels[3, 4] = (9, 8, 7)
     with pytest.raises(ImageError, match=r"colour \(9, 8, 7\) among 1 pixels"):
@@ -77,7 +77,7 @@ def test_a_colour_that_the_colormap_lacks_is_named():
 
 
 @pytest.mark.parametrize("threshold", [0, 127, 254])
-def test_labels_of_two_values(tmp_path, out, threshold):
+def test_labels_with_two_values(tmp_path, out, threshold):
     grey = (PLANE * 127).astype(np.uint8)
     root = single(tmp_path / "b", save(Image.fromarray(grey)))
     make(root, out, layout=Pairs(binary=threshold), accept=("all-background",))
@@ -86,7 +86,7 @@ def test_labels_of_two_values(tmp_path, out, threshold):
 
 
 @pytest.mark.parametrize(("ignore", "good"), [(255, False), (3, True), (-1, False)])
-def test_the_ignore_value_is_the_users(tmp_path, out, ignore, good):
+def test_the_user_chooses_the_ignore_value(tmp_path, out, ignore, good):
     plane = PLANE.copy()
     plane[0] = 3
     root = single(tmp_path / "i", save(Image.fromarray(plane)))
@@ -135,7 +135,7 @@ def test_bad_lists(root, out, text, message):
 
 
 @pytest.mark.parametrize("folder", ["images", "labels"])
-def test_two_pictures_of_one_name_are_not_chosen_from(root, folder):
+def test_two_pictures_with_one_name_are_refused(root, folder):
     for ending in ("jpg", "png"):
         pathlib.Path(root, folder, f"a/000.{ending}").touch()
     with pytest.raises(LayoutError, match=r"a/000.png: found .*a/000.jpg with the same name"):
@@ -150,7 +150,7 @@ def test_splits_by_a_fraction(root, tmp_path):
         assert set(names) <= set(many[split])
 
 
-def test_what_has_no_partner_is_said(root, out, run, tmp_path):
+def test_files_without_a_partner_are_reported(root, out, run, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("sky\nroad\ntree\n")
     os.remove(os.path.join(root, "images/a/000.jpg"))
@@ -166,7 +166,7 @@ def test_what_has_no_partner_is_said(root, out, run, tmp_path):
     assert f"sample b/001: {root}/labels/b/001.png: there is no such file" in result.stderr
 
 
-def test_the_content_of_a_file_belongs_to_the_recipe_and_not_its_name(root, out, run, tmp_path):
+def test_the_recipe_holds_the_content_of_a_file_not_its_name(root, out, run, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).write_text("sky\nroad\ntree\n")
     assert run("pairs", root, out, "--classes", tmp_path / "one").exit_code == 0
@@ -190,7 +190,7 @@ def test_options_that_contradict_are_refused(options, message):
         Pairs(**options)
 
 
-def test_folders_that_are_not_there(tmp_path):
+def test_missing_folders(tmp_path):
     with pytest.raises(LayoutError, match="found no folder images"):
         Pairs(names=NAMES).find(str(tmp_path))
     (tmp_path / "images").mkdir()
@@ -206,7 +206,7 @@ def test_bits_of_binary_labels_are_stored_values():
 
 @pytest.mark.shared
 def test_camvid(shared, out):
-    """Eleven classes; 11 is void, not 255."""
+    """There are eleven classes; 11 is void, not 255."""
     layout = Pairs(
         names=tuple(f"c{i}" for i in range(11)), images="src", labels="label", ignore_value=11
     )
@@ -252,7 +252,7 @@ def split_within(tmp_path, **called):
     return root
 
 
-def test_lists_go_before_folders_of_splits(tmp_path, run, names):
+def test_lists_override_folders_of_splits(tmp_path, run, names):
     root = split_within(tmp_path, a="train", b="val")
     for split in ("train", "val"):
         stems = sorted(path.stem for path in (root / "images" / split).iterdir())
@@ -313,7 +313,7 @@ def test_images_and_labels_in_one_folder(tmp_path, out, folder):
     assert len(masks(out)) == 6
 
 
-def test_a_label_of_another_kind_is_refused_by_its_name(tmp_path, run, names):
+def test_a_label_in_another_format_is_refused_by_name(tmp_path, run, names):
     root = pathlib.Path(fakes.pairs(tmp_path))
     (root / "labels/a/000.png").rename(root / "labels/a/000.npy")
     assert run("pairs", root, tmp_path / "out", "--classes", names, "--strict").exit_code == 0

@@ -26,7 +26,7 @@ def put(root, split, text):
 
 
 def copy_labels(root, kind):
-    """Copy SegmentationClass to another kind's folder as grey PNGs."""
+    """Copy SegmentationClass as grey PNGs to the folder of another kind."""
     folder = pathlib.Path(root, FOLDERS[kind][0])
     folder.mkdir()
     for path in pathlib.Path(root, "SegmentationClass").iterdir():
@@ -160,7 +160,7 @@ def test_ids_in_folders_find_their_labels(voc):
     assert next(Voc().samples(voc, "train")).label == "SegmentationClass/sub/x.png"
 
 
-def test_side_files_of_macos_are_no_lists(voc):
+def test_side_files_of_macos_are_not_lists(voc):
     put(voc, "._train", b"\0\5\x16\7")
     assert "._train" not in Voc().splits(voc)
 
@@ -175,7 +175,7 @@ def test_pairs_are_made_by_key_not_by_position(voc):
     ]
 
 
-def test_auto_takes_the_first_folder_and_names_what_it_lacks(voc):
+def test_auto_takes_the_first_folder_and_names_missing_labels(voc):
     copy_labels(voc, "aug")
     copy_labels(voc, "raw")
     assert next(Voc().samples(voc, "train")).label.startswith("SegmentationClass/")
@@ -212,7 +212,7 @@ def test_labels_by_name(voc, kind):
     assert next(Voc(labels=kind).samples(voc, "val")).label.startswith(FOLDERS[kind][0] + "/")
 
 
-def test_labels_by_a_name_that_is_not_there(voc):
+def test_labels_from_a_missing_folder(voc):
     with pytest.raises(LayoutError, match=r"--labels raw needs it; there are SegmentationClass$"):
         next(Voc(labels="raw").samples(voc, "val"))
 
@@ -251,7 +251,7 @@ def test_images_under_other_extensions(voc, ending):
     assert found == [f"JPEGImages/2007_{i:06d}{ending}" for i in range(12, 18)]
 
 
-def test_two_images_of_one_id(voc):
+def test_two_images_with_one_id(voc):
     for ending in (".png", ".jpeg"):
         pathlib.Path(voc, f"JPEGImages/2007_000000{ending}").touch()
     assert next(Voc().samples(voc, "train")).image == "JPEGImages/2007_000000.jpg"
@@ -280,7 +280,7 @@ def test_an_empty_list_names_the_way_out(voc, run, out):
     assert run("voc", voc, out, "--split", "train", "--split", "val").exit_code == 0
 
 
-def test_labels_that_no_list_has_are_found(voc):
+def test_labels_without_a_list_are_found(voc):
     for name in ("val", "trainval"):
         os.remove(f"{voc}/ImageSets/Segmentation/{name}.txt")
     found = Voc().findings(voc, "train", list(Voc().samples(voc, "train")))
@@ -289,7 +289,7 @@ def test_labels_that_no_list_has_are_found(voc):
     ]
 
 
-def test_lists_that_lie_elsewhere_are_named(voc):
+def test_lists_in_other_folders_are_named(voc):
     sets = pathlib.Path(voc, "ImageSets")
     (sets / "Segmentation").rename(sets / "Main")
     with pytest.raises(LayoutError, match=r"found no list.*found .*ImageSets/Main/train.txt: move"):
@@ -329,7 +329,7 @@ OWN_CLASSES = {
 
 
 @pytest.mark.parametrize("name", OWN_CLASSES)
-def test_classes_of_ones_own_are_not_taken_for_those_of_voc(voc, name):
+def test_other_classes_are_not_mistaken_for_those_of_voc(voc, name):
     pathlib.Path(voc, name).write_text(OWN_CLASSES[name])
     with pytest.raises(LayoutError, match=rf"{name}: found the class '.*dsbuild pairs SOURCE"):
         Voc().splits(voc)
@@ -343,13 +343,13 @@ def test_classes_of_ones_own_are_not_taken_for_those_of_voc(voc, name):
         "# label:color_rgb:parts:actions\nperson:192,128,128::\nbackground:0,0,0::\n",
     ],
 )
-def test_a_file_with_the_classes_of_voc_is_no_obstacle(voc, text):
+def test_a_file_with_the_classes_of_voc_is_accepted(voc, text):
     pathlib.Path(voc, "labelmap.txt").write_text(text)
     assert Voc().splits(voc) == ("train", "val", "trainval")
 
 
 def test_a_tree_with_its_own_classes_is_built_as_pairs(voc, run, out):
-    """The remedy that the message names."""
+    """This is the remedy that the message names."""
     names = ["background", "lane"]
     for path in pathlib.Path(voc, "SegmentationClass").iterdir():
         plane = np.asarray(Image.open(path))
@@ -422,19 +422,19 @@ CLS = "../../benchmark_RELEASE/dataset/cls"
 
 @pytest.fixture
 def sbd(voc, tmp_path):
-    """SBD beside the VOC tree; VOC's val is in both of its lists."""
+    """SBD beside the VOC tree, with VOC's val in both of its lists."""
     train, val = [OWN[0], "2007_000013", *BOTH[4:], OWN[1]], ["2007_000017", OWN[2], *BOTH[:4]]
     return pathlib.Path(fakes.sbd(tmp_path, train, val))
 
 
-def test_train_aug_is_made_of_the_lists(voc, sbd):
+def test_train_aug_is_made_from_the_lists(voc, sbd):
     assert Voc().splits(voc) == ("train", "train_aug", "val", "trainval")
     assert keys(voc, "train_aug") == EXPECTED
     assert not set(EXPECTED) & set(keys(voc, "val"))
 
 
 def test_train_aug_has_images_and_labels_of_their_own(voc, sbd, out):
-    """SBD lacks two of VOC's train, whose labels are VOC's."""
+    """Two images of VOC's train have no label in SBD; theirs come from VOC."""
     from scipy.io import loadmat
 
     make(voc, out, splits=("train_aug",))
@@ -469,13 +469,13 @@ def test_train_aug_by_name_of_the_labels(voc, sbd):
 
 
 @pytest.mark.parametrize("name", ["train_aug", "trainaug", "aug"])
-def test_a_list_goes_before_what_could_be_made(voc, sbd, name):
+def test_an_existing_list_is_preferred(voc, sbd, name):
     put(voc, name, "2007_000004\n2007_000001\n")
     assert Voc().splits(voc) == ("train", name, "val", "trainval")
     assert keys(voc, name) == ["2007_000004", "2007_000001"]
 
 
-def test_train_aug_of_sbd_within_voc(voc, sbd):
+def test_train_aug_with_sbd_inside_voc(voc, sbd):
     for name in ("cls", "train.txt", "val.txt"):
         (sbd / name).rename(pathlib.Path(voc, name))
     assert keys(voc, "train_aug") == EXPECTED
@@ -484,12 +484,12 @@ def test_train_aug_of_sbd_within_voc(voc, sbd):
 
 
 @pytest.mark.parametrize("name", ["train.txt", "val.txt"])
-def test_train_aug_of_the_labels_of_sbd(voc, sbd, name):
+def test_train_aug_from_the_labels_of_sbd(voc, sbd, name):
     (sbd / name).unlink()
     assert keys(voc, "train_aug") == EXPECTED
 
 
-def test_train_aug_of_augmented_labels(voc):
+def test_train_aug_from_augmented_labels(voc):
     folder = copy_labels(voc, "aug")
     for key in OWN:
         shutil.copy(folder / "2007_000000.png", folder / f"{key}.png")
@@ -521,7 +521,7 @@ def test_train_aug_needs_sbd(voc, run, out):
     assert "found no split 'train_aug', expected one of train, val, trainval" in result.stderr
 
 
-def test_train_aug_is_of_the_edition_that_sbd_has_the_images_of(voc, sbd):
+def test_train_aug_belongs_to_the_edition_of_sbd(voc, sbd):
     other = voc.replace("VOC2012", "VOC2007")
     os.rename(voc, other)
     assert Voc().splits(other) == ("train", "val", "trainval")

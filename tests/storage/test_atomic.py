@@ -1,4 +1,4 @@
-"""What is written to a local disk: whole or not at all, and what is said of it is so."""
+"""Files on a local disk are written completely or not at all, and messages about them are true."""
 
 import errno
 import os
@@ -24,7 +24,7 @@ def _anew():
 
 
 def fail(monkeypatch, name, when="before", error=EIO, on=bool):
-    """Let a call of the system fail, before or after it did its work."""
+    """Make a system call fail, before or after it did its work."""
     plain = getattr(os, name)
 
     def failing(*words, **named):
@@ -53,7 +53,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("before", [None, b"old"])
 @pytest.mark.parametrize("failing", FAILURES)
-def test_what_is_said_of_a_file_is_found_on_the_disk(tmp_path, monkeypatch, failing, before):
+def test_messages_about_a_file_match_the_disk(tmp_path, monkeypatch, failing, before):
     path = tmp_path / "x"
     if before:
         path.write_bytes(before)
@@ -72,14 +72,14 @@ def test_what_is_said_of_a_file_is_found_on_the_disk(tmp_path, monkeypatch, fail
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_what_is_said_of_a_move_is_found_on_the_disk(tmp_path, monkeypatch, when):
+def test_messages_about_a_move_match_the_disk(tmp_path, monkeypatch, when):
     (tmp_path / "a").write_bytes(b"new")
     (tmp_path / "b").write_bytes(b"old")
     fail(monkeypatch, "replace", when)
     with pytest.raises(StorageError) as raised:
         storage.move(str(tmp_path / "a"), str(tmp_path / "b"))
     there = (tmp_path / "b").read_bytes()
-    said = {b"old": "b: cannot be written: .*an earlier file stands", b"new": "b: was written, but"}
+    said = {b"old": "b: cannot be written: .*an earlier file", b"new": "b: was written, but"}
     assert re.search(said[there], str(raised.value))
     assert there == (b"old" if when == "before" else b"new")
 
@@ -90,7 +90,7 @@ def test_what_stands_in_the_way_is_named(tmp_path):
         storage.write(str(tmp_path / "x"), b"new")
 
 
-def test_what_cannot_be_told_is_not_claimed(tmp_path, monkeypatch):
+def test_nothing_unknown_is_claimed(tmp_path, monkeypatch):
     fail(monkeypatch, "replace")
     fail(monkeypatch, "lstat", on=lambda path: str(path).endswith("/x"))
     with pytest.raises(StorageError, match="it is unknown what has this name"):
@@ -98,7 +98,7 @@ def test_what_cannot_be_told_is_not_claimed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG])
-def test_the_same_command_is_not_advised_where_it_cannot_help(tmp_path, monkeypatch, number):
+def test_the_same_command_is_suggested_only_if_it_helps(tmp_path, monkeypatch, number):
     fail(monkeypatch, "makedirs", error=OSError(number, os.strerror(number)))
     with pytest.raises(StorageError, match="; choose a") as raised:
         storage.write(str(tmp_path / "x"), b"new")
@@ -106,13 +106,13 @@ def test_the_same_command_is_not_advised_where_it_cannot_help(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_file_that_goes_though_the_system_says_otherwise_is_removed(tmp_path, monkeypatch, when):
+def test_a_file_that_is_gone_despite_an_error_counts_as_removed(tmp_path, monkeypatch, when):
     (tmp_path / "x").touch()
     fail(monkeypatch, "unlink", when)
     if when == "after":
         storage.remove(str(tmp_path / "x"))
         return
-    with pytest.raises(StorageError, match="x: cannot be removed: Input/output error; look after"):
+    with pytest.raises(StorageError, match="x: cannot be removed: Input/output error; check"):
         storage.remove(str(tmp_path / "x"))
 
 
@@ -126,7 +126,7 @@ with storage.{how}(sys.argv[1]) as file:
 
 
 def writer(path, then, how="writing"):
-    """Start a process that is amid writing a file."""
+    """Start a process that is writing a file."""
     code = WRITE.format(how=how, then=then)
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -136,7 +136,7 @@ def writer(path, then, how="writing"):
 
 
 @pytest.mark.parametrize("how", ["writing", "placing", "room"])
-def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp_path, how):
+def test_files_of_a_killed_process_are_removed_by_the_next_writer(tmp_path, how):
     path = tmp_path if how == "room" else tmp_path / "page.html"
     with writer(path, "os.kill(os.getpid(), signal.SIGKILL)", how) as killed:
         assert killed.wait(60) == -signal.SIGKILL
@@ -145,7 +145,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp
     assert os.listdir(tmp_path) == ["other"]
 
 
-def test_what_a_living_process_writes_is_left_alone(tmp_path):
+def test_files_of_a_living_process_are_left_alone(tmp_path):
     with writer(tmp_path / "x", "file.write(sys.stdin.buffer.read())") as living:
         storage.write(str(tmp_path / "other"), b"")
         assert len(os.listdir(tmp_path)) == 2
@@ -154,7 +154,7 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
     assert (tmp_path / "x").read_bytes() == b"whole"
 
 
-def test_a_room_of_a_living_process_is_left_alone_and_goes_with_its_block(tmp_path):
+def test_a_room_of_a_living_process_is_left_alone_until_its_block_ends(tmp_path):
     then = "open(os.path.join(file, 'x'), 'w').close(); sys.stdin.read()"
     with writer(tmp_path, then, "room") as living:
         storage.write(str(tmp_path / "other"), b"")
@@ -164,7 +164,7 @@ def test_a_room_of_a_living_process_is_left_alone_and_goes_with_its_block(tmp_pa
     assert os.listdir(tmp_path) == ["other"]
 
 
-def test_what_only_looks_like_a_temporary_file_is_left_alone(tmp_path):
+def test_files_that_only_look_temporary_are_left_alone(tmp_path):
     kept = [".dsbuild-notes.txt", ".dsbuild-x-1-abcd", ".dsbuild-x-1-0123abcd.txt"]
     for name in kept:
         (tmp_path / name).touch()
@@ -175,7 +175,7 @@ def test_what_only_looks_like_a_temporary_file_is_left_alone(tmp_path):
     assert set(os.listdir(tmp_path)) == before | {"other"}
 
 
-def test_many_that_start_at_once_lose_nothing(tmp_path):
+def test_many_processes_that_start_together_lose_nothing(tmp_path):
     code = "import sys; from dsbuild import storage\nfor i in range(20):\n"
     code += "    storage.write(f'{sys.argv[1]}/{sys.argv[2]}-{i}', b'x')"
     started = [
@@ -185,7 +185,7 @@ def test_many_that_start_at_once_lose_nothing(tmp_path):
     assert len(os.listdir(tmp_path)) == 80
 
 
-def test_a_file_that_was_swept_before_it_was_locked_is_made_anew(tmp_path, monkeypatch):
+def test_a_file_swept_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
     plain, swept = os.open, []
 
     def opening(path, flags, *more, **named):

@@ -55,7 +55,7 @@ def test_commands(azurite_container, voc, out, local, tmp_path, run):
     for target in ("webdataset", "parquet", "array_record"):
         done("export", there, f"{azurite_container}/{target}", "--to", target)
         done("export", out, tmp_path / target, "--to", target)
-        if target == "array_record":  # whose bytes differ run by run
+        if target == "array_record":  # its bytes differ from run to run
             continue
         assert files(f"{azurite_container}/{target}").items() >= content(tmp_path / target).items()
     assert not [name for name in files(azurite_container) if name.endswith("/lock")]

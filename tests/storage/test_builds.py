@@ -58,7 +58,7 @@ def test_every_command(s3, voc, out, local, tmp_path, run):
     done("repair", there, source, "--workers", "1")
     assert built(there) == local
     assert f"{there}/schema.pbtxt" in done("interop", there, "--pbtxt", "--license", "MIT")
-    done("voc", source, f"{source}/JPEGImages/out", code=1)  # inside what is read
+    done("voc", source, f"{source}/JPEGImages/out", code=1)  # inside the source
 
 
 @pytest.mark.parametrize("name", ["cityscapes", "matting", "pairs", "classes"])
@@ -92,7 +92,7 @@ def test_sbd_beside_voc(tmp_path, run):
     assert built("memory://sbd/out") == content(tmp_path / "out")
 
 
-def test_memory_is_of_one_process(voc, run):
+def test_memory_belongs_to_one_process(voc, run):
     upload(pathlib.Path(voc), "memory://alone/VOC2012")
     result = run("voc", "memory://alone", "memory://alone/out", "--workers", "2")
     assert result.exit_code == 1
@@ -110,7 +110,7 @@ def behind(faulty, moto, voc):
 
 
 @pytest.mark.slow
-def test_faults_lose_nothing_and_double_nothing(behind, faulty, local, run):
+def test_faults_lose_and_duplicate_nothing(behind, faulty, local, run):
     faults = {7: 503, 11: "cut", 13: 500, 17: "lost", 19: 429}
     faulty.fault = lambda number, *_: next((faults[n] for n in faults if not number % n), None)
     arguments = ("voc", f"{behind}/VOC2012", f"{behind}/out", "--shards", "4", "--workers", "2")
@@ -120,7 +120,7 @@ def test_faults_lose_nothing_and_double_nothing(behind, faulty, local, run):
     assert built(f"{behind}/out") == local
 
 
-def test_a_build_that_is_broken_off_is_finished(behind, faulty, local, run, monkeypatch):
+def test_an_interrupted_build_is_finished(behind, faulty, local, run, monkeypatch):
     monkeypatch.setenv(clients.SECONDS, "1")
     clients.open_store.cache_clear()
     arguments = ("voc", f"{behind}/VOC2012", f"{behind}/out", "--shards", "4", "--workers", "1")
@@ -152,12 +152,12 @@ def test_requests(behind, faulty, run):
     assert run(*arguments, "--shards", "2").exit_code == 0
     counts = collections.Counter(faulty.seen)
     sources = {key: n for key, n in counts.items() if "/JPEGImages/" in key[1]}
-    # Each once by the audit, which opens a few samples, and once for its record.
+    # Once by the audit, which opens a few samples, and once for the record.
     assert set(sources.values()) == {2}
     assert {method for method, _ in sources} == {"GET"}
     faulty.seen.clear()
     assert "is complete" in run(*arguments, "--shards", "2").output
-    assert not [key for key in faulty.seen if "/2007_" in key[1]]  # listings tell all
+    assert not [key for key in faulty.seen if "/2007_" in key[1]]  # listings are enough
 
 
 def test_two_builds_into_one_folder(s3, voc, run, monkeypatch):

@@ -1,4 +1,4 @@
-"""A builder that lost its lease writes nothing more, and nothing over what another wrote."""
+"""A builder that lost its lease writes nothing more, and overwrites nothing of another one."""
 
 import ast
 import concurrent.futures
@@ -38,7 +38,7 @@ def quick(monkeypatch):
 
 
 def put(url, data):
-    """Write an object as somebody who heeds no lock."""
+    """Write an object like somebody who ignores locks."""
     store, key = clients.at(url)
     clients.library().put(store, key, data)
 
@@ -74,7 +74,7 @@ WRITES = {
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_what_lost_its_lease_changes_nothing(bucket, what):
+def test_a_builder_without_its_lease_changes_nothing(bucket, what):
     out = f"{bucket}/out"
     put(f"{out}/old", b"old")
     put(f"{out}/below/old", b"old")
@@ -87,7 +87,7 @@ def test_what_lost_its_lease_changes_nothing(bucket, what):
 
 
 @pytest.mark.parametrize("what", WRITES)
-def test_who_holds_it_writes_as_ever(bucket, what):
+def test_the_holder_of_the_lease_can_write(bucket, what):
     found = []
     for out, held in ((f"{bucket}/held", storage.lock), (f"{bucket}/free", contextlib.nullcontext)):
         put(f"{out}/old", b"old")
@@ -100,7 +100,7 @@ def test_who_holds_it_writes_as_ever(bucket, what):
     assert found[0] == found[1]
 
 
-def test_an_answer_that_waited_is_not_believed(faulty, moto, monkeypatch):
+def test_a_delayed_answer_is_not_trusted(faulty, moto, monkeypatch):
     monkeypatch.setattr(fencing, "_FRESH", 0.3)
     bucket = f"waited-{secrets.token_hex(4)}"
     s3_bucket(moto, bucket)
@@ -110,7 +110,7 @@ def test_an_answer_that_waited_is_not_believed(faulty, moto, monkeypatch):
     def late(handler, body):
         status, headers, data = handler.ask(body)
         take_over(out)
-        time.sleep(0.5)  # as for a process that is stopped with the answer on its way
+        time.sleep(0.5)  # as if the process was suspended before the answer
         handler.tell(status, data, headers)
 
     faults = iter([late])
@@ -119,7 +119,7 @@ def test_an_answer_that_waited_is_not_believed(faulty, moto, monkeypatch):
         Hold(lock_of(out), "me").check()
 
 
-def test_other_folders_are_others(bucket):
+def test_other_folders_are_not_affected(bucket):
     with pytest.raises(LostLease), storage.lock(lock_of(f"{bucket}/out")):
         take_over(f"{bucket}/out")
         storage.write(f"{bucket}/out-2/file", b"1")
@@ -128,7 +128,7 @@ def test_other_folders_are_others(bucket):
     assert storage.names(f"{bucket}/out") == [".dsbuild"]
 
 
-def test_no_request_that_changes_anything_leaves(faulty, moto):
+def test_no_request_that_changes_anything_is_sent(faulty, moto):
     s3_bucket(moto, "after")
     out = "s3://after/out"
     put(f"{out}/old", b"old")
@@ -138,32 +138,32 @@ def test_no_request_that_changes_anything_leaves(faulty, moto):
             faulty.seen.clear()
             write(out)
         sent = {path for method, path in faulty.seen if method not in ("GET", "HEAD")}
-        assert sent <= {"/after/out/.dsbuild/lock"}  # renewed if it is ours, which it is not
+        assert sent <= {"/after/out/.dsbuild/lock"}  # renewed only if it is ours, which it is not
         storage.remove(lock_of(out))
 
 
-def test_a_lock_that_is_gone_is_lost(bucket):
+def test_a_removed_lock_is_lost(bucket):
     with pytest.raises(LostLease), storage.lock(lock_of(f"{bucket}/out")):
         store, key = clients.at(lock_of(f"{bucket}/out"))
         clients.library().delete(store, key)
         storage.write(f"{bucket}/out/file", b"1")
 
 
-def test_an_error_under_a_lost_lock_is_that_of_the_lock(bucket):
-    """What a builder finds wrong may be what the other one wrote; and no lock is left behind."""
+def test_errors_under_a_lost_lock_name_the_lock(bucket):
+    """A builder's errors may come from what the other one wrote; no lock is left behind."""
     out = f"{bucket}/out"
     with pytest.raises(LostLease), storage.lock(lock_of(out)):
         store, key = clients.at(lock_of(out))
         clients.library().delete(store, key)
-        time.sleep(0.6)  # by when the lock was to be renewed
+        time.sleep(0.6)  # the lock was to be renewed by then
         raise PlanError("found another plan")
     assert not [name for name in files(out) if name.endswith("lock")]
     with pytest.raises(PlanError, match="found another plan"), storage.lock(lock_of(out)):
         raise PlanError("found another plan")
 
 
-def test_a_late_write_does_not_go_over_what_came_meanwhile(bucket, monkeypatch):
-    """The request was under way when its builder was stopped: no look at the lock came between."""
+def test_a_late_write_does_not_overwrite_a_newer_one(bucket, monkeypatch):
+    """The request was on its way when its builder was suspended; no check came after that."""
     monkeypatch.setattr(fencing, "_FRESH", 60.0)
     out = f"{bucket}/out"
     with pytest.raises(LostLease), storage.lock(lock_of(out)):
@@ -177,7 +177,7 @@ def test_a_late_write_does_not_go_over_what_came_meanwhile(bucket, monkeypatch):
     assert {storage.read(f"{out}/{name}")[0] for name in ("once", "twice")} == {b"another's"}
 
 
-def test_the_last_word_of_a_dead_holder_is_written_over(bucket):
+def test_the_last_write_of_a_dead_holder_is_overwritten(bucket):
     out = f"{bucket}/out"
     with storage.lock(lock_of(out)):
         storage.write(f"{out}/file", b"first")
@@ -186,7 +186,7 @@ def test_the_last_word_of_a_dead_holder_is_written_over(bucket):
     assert storage.read(f"{out}/file")[0] == b"ours"
 
 
-def test_an_answer_that_is_lost_is_nobody_elses_write(faulty, moto):
+def test_a_lost_answer_does_not_look_like_another_writer(faulty, moto):
     s3_bucket(moto, "answers")
     out = "s3://answers/out"
     with storage.lock(lock_of(out)):
@@ -221,14 +221,14 @@ def test_a_store_without_conditions(bucket, monkeypatch):
         storage.write(f"{out}/file", b"second")
         assert storage.read(f"{out}/file")[0] == b"second"
         without(*clients.at(lock_of(out)), b"someone else")
-        time.sleep(0.6)  # which renews no lock that is another's
+        time.sleep(0.6)  # which must not renew another's lock
         assert storage.read(lock_of(out))[0] == b"someone else"
         storage.write(f"{out}/file", b"third")
     assert storage.read(f"{out}/file")[0] == b"second"
 
 
 @pytest.mark.parametrize("size", [(8 << 20) + 1, (10 << 20) - 1, (10 << 20) + 1, 16 << 20])
-def test_an_upload_in_parts_has_parts_that_stores_take(faulty, moto, size):
+def test_parts_of_an_upload_are_large_enough_for_stores(faulty, moto, size):
     s3_bucket(moto, f"sizes-{size}")
     out = f"s3://sizes-{size}/out"
     data = os.urandom(1 << 20) * 17
@@ -237,7 +237,7 @@ def test_an_upload_in_parts_has_parts_that_stores_take(faulty, moto, size):
     assert storage.read(f"{out}/file")[0] == data[:size]  # moto refuses parts below 5 MiB
 
 
-def test_an_upload_in_parts_is_not_completed(faulty, moto):
+def test_an_upload_without_the_lease_is_not_completed(faulty, moto):
     s3_bucket(moto, "parts")
     out = "s3://parts/out"
 
@@ -247,7 +247,7 @@ def test_an_upload_in_parts_is_not_completed(faulty, moto):
             return taken
         return None
 
-    def later():  # by when all parts are handed over
+    def later():  # all parts are handed over by then
         direct.put("out/.dsbuild/lock", b"someone else")
         taken.set()
 
@@ -265,7 +265,7 @@ def test_an_upload_in_parts_is_not_completed(faulty, moto):
     assert taken.is_set()
 
 
-def test_a_clock_that_counts_while_all_stands_still(bucket, monkeypatch):
+def test_the_clock_counts_while_the_process_is_suspended(bucket, monkeypatch):
     monkeypatch.setattr(fencing, "_FRESH", 1.0)
     now = [fencing.clock()]
     monkeypatch.setattr(fencing, "clock", lambda: now[0])
@@ -273,16 +273,16 @@ def test_a_clock_that_counts_while_all_stands_still(bucket, monkeypatch):
     with pytest.raises(LostLease), storage.lock(lock_of(out)):
         storage.write(f"{out}/a", b"1")
         take_over(out)
-        storage.write(f"{out}/b", b"1")  # within a second of a look
+        storage.write(f"{out}/b", b"1")  # within a second of a check
         now[0] += 30
         storage.write(f"{out}/c", b"1")
     assert storage.names(out) == [".dsbuild", "a", "b"]
 
 
-def test_a_hold_goes_with_the_work_to_others(s3):
+def test_a_hold_travels_with_the_work(s3):
     out = f"{s3}/out"
     work = storage.carried(storage.write)
-    assert work is storage.write  # under no lock
+    assert work is storage.write  # without a lock
     with pytest.raises(LostLease), storage.lock(lock_of(out)):
         work = pickle.loads(pickle.dumps(storage.carried(storage.write)))
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -292,14 +292,14 @@ def test_a_hold_goes_with_the_work_to_others(s3):
                 pool.submit(work, f"{out}/second", b"1").result()
             with pytest.raises(LostLease):
                 pool.submit(storage.unheld(work), f"{out}/third", b"1").result()
-            # What runs when this process has ended holds no lock.
+            # Work that outlives this process holds no lock.
             pool.submit(storage.unheld(storage.write), f"{out}/fourth", b"1").result()
     assert storage.names(out) == [".dsbuild", "first", "fourth"]
     hold = Hold("s3://b/out/.dsbuild/lock", "name", 3)
     assert pickle.loads(pickle.dumps(hold)) == hold
 
 
-def test_nothing_is_held_on_a_local_file_system(tmp_path):
+def test_a_local_file_system_has_no_holds(tmp_path):
     out = str(tmp_path / "out")
     with storage.lock(lock_of(out)):
         assert storage.carried(storage.write) is storage.write
@@ -309,14 +309,14 @@ def test_nothing_is_held_on_a_local_file_system(tmp_path):
     assert storage.names(os.path.join(out, ".dsbuild")) == ["lock"]
 
 
-def test_each_that_takes_the_lock_has_a_higher_number(bucket):
+def test_each_holder_has_a_higher_tenure(bucket):
     out, numbers = f"{bucket}/out", []
     for _ in range(3):
         with storage.lock(lock_of(out)):
             numbers.append(storage.tenure(f"{out}/file"))
     with pytest.raises(LostLease), storage.lock(lock_of(out)):
         take_over(out)
-    with storage.lock(lock_of(out)):  # over a dead holder
+    with storage.lock(lock_of(out)):  # taken from a dead holder
         numbers.append(storage.tenure(f"{out}/file"))
     assert numbers == [1, 2, 3, 5]
     assert storage.tenure(f"{out}/file") is None
@@ -345,14 +345,14 @@ def test_workers_of_an_engine_write_nothing_more(s3, voc, parts, monkeypatch):
 
 
 def let_go(first, finished):
-    """Let a build that was stopped, and its request, go on; return what it says until it ends."""
+    """Resume a suspended build and its request; return its output until it ends."""
     finished.set()
     os.killpg(first.pid, signal.SIGCONT)
     return first.communicate(timeout=60)[1]
 
 
 def end(first, finished):
-    """Leave nothing of a build behind, whatever became of it."""
+    """Leave nothing of a build behind, however it ended."""
     finished.set()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(first.pid, signal.SIGKILL)
@@ -362,10 +362,10 @@ SLOW = "from dsbuild.storage import lease; lease.BEAT = 0.2\nfrom dsbuild.cli im
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_build_that_was_stopped_leaves_another_recipes_alone(
+def test_a_suspended_build_leaves_another_recipe_alone(
     faulty, moto, voc, run, tmp_path, monkeypatch, workers
 ):
-    """Its first shard is under way when it is stopped, and comes when the other has finished."""
+    """Its first shard is on its way when it is suspended, and arrives after the other ended."""
     monkeypatch.setattr(fencing, "_FRESH", 1.0)
     name = f"stopped-{workers}"
     s3_bucket(moto, name)
@@ -401,7 +401,7 @@ def test_a_build_that_was_stopped_leaves_another_recipes_alone(
     assert "Traceback" not in said
     assert files(out) == before
     sent = {path for method, path in faulty.seen if method not in ("GET", "HEAD")}
-    # The shard of the second worker may have been under way, too, and is refused.
+    # The shard of the second worker may have been on its way, too, and is refused.
     assert {path for path in sent if "/out/train-0000" not in path} <= {
         f"/{name}/out/.dsbuild/lock"
     }
@@ -413,7 +413,7 @@ def test_a_build_that_was_stopped_leaves_another_recipes_alone(
     assert storage.read(f"{out}/manifest.json")[0] == made
 
 
-def test_a_receipt_has_the_digest_that_it_has_without_a_number(s3, voc, out, run):
+def test_the_tenure_does_not_change_the_digest_of_a_receipt(s3, voc, out, run):
     for to in (out, f"{s3}/out"):
         assert run("voc", voc, to, "--shards", "1", "--workers", "1").exit_code == 0
     name = "train-00000-of-00001.tfrecord"
@@ -424,7 +424,7 @@ def test_a_receipt_has_the_digest_that_it_has_without_a_number(s3, voc, out, run
 
 @pytest.fixture
 def taken_over(voc, run):
-    """A finished folder; a manifest and a receipt of another recipe, of the builder before."""
+    """A finished folder, and a manifest and a receipt of another recipe from an earlier builder."""
     out = f"memory://{secrets.token_hex(4)}/out"
     arguments = ("voc", voc, out, "--shards", "2", "--workers", "1")
     assert run(*arguments, "--max-side", "20").exit_code == 0
@@ -435,7 +435,7 @@ def taken_over(voc, run):
     return out, late, receipt
 
 
-def test_a_manifest_of_one_that_lost_the_lock_is_seen_and_repaired(taken_over, voc, run):
+def test_a_manifest_from_a_lost_lock_is_found_and_repaired(taken_over, voc, run):
     out, late, _ = taken_over
     whole = files(out)
     put(f"{out}/manifest.json", late)
@@ -448,7 +448,7 @@ def test_a_manifest_of_one_that_lost_the_lock_is_seen_and_repaired(taken_over, v
     assert run("validate", out, "--workers", "1").exit_code == 0
 
 
-def test_a_receipt_of_one_that_lost_the_lock_is_seen_and_repaired(taken_over, voc, run):
+def test_a_receipt_from_a_lost_lock_is_found_and_repaired(taken_over, voc, run):
     out, late, receipt = taken_over
     whole = files(out)
     name = "val-00000-of-00002.tfrecord"
@@ -456,7 +456,7 @@ def test_a_receipt_of_one_that_lost_the_lock_is_seen_and_repaired(taken_over, vo
     found = run("validate", out, "--workers", "1")
     assert found.exit_code == 1
     assert "of builder 1, while builder 2 finished the folder" in found.output
-    for manifest in (whole["manifest.json"], late):  # that of the folder, and a late one, too
+    for manifest in (whole["manifest.json"], late):  # that of the folder, and a late one
         put(f"{out}/manifest.json", manifest)
         put(receipts.receipt_path(out, name), receipt)
         repaired = run("repair", out, voc, "--workers", "1")
@@ -466,7 +466,7 @@ def test_a_receipt_of_one_that_lost_the_lock_is_seen_and_repaired(taken_over, vo
         assert run("validate", out, "--workers", "1").exit_code == 0
 
 
-def test_a_copy_on_a_local_file_system_is_held_against_no_builder(s3, voc, out, run):
+def test_a_local_copy_is_not_checked_against_a_builder(s3, voc, out, run):
     arguments = ("--shards", "1", "--workers", "1")
     assert run("voc", voc, f"{s3}/out", *arguments).exit_code == 0
     for name, data in files(f"{s3}/out").items():
@@ -481,7 +481,7 @@ def test_a_copy_on_a_local_file_system_is_held_against_no_builder(s3, voc, out, 
 
 @pytest.mark.parametrize("command", ["build", "export", "interop", "repair"])
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
-def test_a_wait_is_said_at_once(s3, voc, run, command, quiet):
+def test_a_wait_is_reported_at_once(s3, voc, run, command, quiet):
     one = ("--shards", "1", "--workers", "1")
     assert run("voc", voc, f"{s3}/out", *one).exit_code == 0
     arguments, folder = {
@@ -496,7 +496,7 @@ def test_a_wait_is_said_at_once(s3, voc, run, command, quiet):
     assert f"note: {s3}/{folder}: another dsbuild locked it" in result.stderr
 
 
-def test_every_wait_has_someone_to_tell():
+def test_every_wait_has_a_listener():
     root = pathlib.Path(storage.__file__).parents[1]
     found = 0
     for path in root.rglob("*.py"):
@@ -516,10 +516,10 @@ def stack():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["s3", "gs"])
 @pytest.mark.parametrize("seed", range(12))
-def test_wherever_a_build_is_stopped_the_other_one_stands(
+def test_wherever_a_build_is_suspended_the_other_one_is_intact(
     request, voc, run, monkeypatch, kind, seed
 ):
-    """It is stopped while some request, drawn by seed, is under way or just answered."""
+    """It is suspended while a request, drawn by seed, is on its way or was just answered."""
     monkeypatch.setattr(fencing, "_FRESH", 1.0)
     drawn, options = random.Random(seed), ["--shards", "2"]
     out = f"{request.getfixturevalue(kind)}/out"

@@ -8,7 +8,7 @@ from dsbuild.storage import local
 from tests.support.odd_files import ODD
 
 
-def test_writing_publishes_whole_files(tmp_path):
+def test_files_appear_when_complete(tmp_path):
     path = str(tmp_path / "new" / "file")
     storage.write(path, b"one")
     with storage.writing(path) as file:
@@ -27,16 +27,16 @@ def test_a_block_that_raises_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_written_files_have_the_usual_rights(tmp_path):
+def test_written_files_have_the_usual_permissions(tmp_path):
     storage.write(str(tmp_path / "ours"), b"")
     (tmp_path / "usual").touch()
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_sweep_removes_only_what_was_left_half_written(tmp_path):
+def test_sweep_removes_only_unfinished_files(tmp_path):
     (tmp_path / f"{local.TEMPORARY}x-1-abcd").touch()
     (tmp_path / "x").touch()
-    (tmp_path / f"{local.TEMPORARY}room-1-0123abcd").mkdir()  # of an export of a model
+    (tmp_path / f"{local.TEMPORARY}room-1-0123abcd").mkdir()  # from the export of a model
     storage.sweep(str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [f"{local.TEMPORARY}room-1-0123abcd", "x"]
     storage.sweep(str(tmp_path / "nowhere"))
@@ -88,7 +88,7 @@ def test_a_lock_is_held_once_and_freed(tmp_path):
 
 
 @pytest.mark.parametrize("make", ODD, ids=lambda make: make.__name__)
-def test_what_is_no_file_is_named_and_never_opened(tmp_path, make):
+def test_other_kinds_of_files_are_named_and_never_opened(tmp_path, make):
     path = str(tmp_path / "x")
     make(path)
     assert storage.odd(path) == ODD[make]
@@ -98,12 +98,12 @@ def test_what_is_no_file_is_named_and_never_opened(tmp_path, make):
             call(path)
     with pytest.raises(StorageError, match="expected a file"), storage.reading(path):
         pass
-    storage.write(path, b"whole")  # in its place, never into it
+    storage.write(path, b"whole")  # replaces it, never writes into it
     assert storage.read(path)[0] == b"whole"
     assert storage.odd(path) == storage.odd(str(tmp_path)) == storage.odd(path + "?") == ""
 
 
-def test_a_file_that_is_not_as_long_as_it_says_is_named(tmp_path):
+def test_a_file_of_another_length_than_listed_is_named(tmp_path):
     with pytest.raises(StorageError, match=r"found more than the 0 bytes .* wait until"):
         storage.read("/proc/self/status")
     path = tmp_path / "large"
@@ -134,7 +134,7 @@ def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, monkeypatch):
         monkeypatch.setattr(os, "read", plain)
 
 
-def test_a_part_is_never_more_than_the_file_has(tmp_path):
+def test_a_part_ends_with_the_file(tmp_path):
     (tmp_path / "x").write_bytes(b"abcdef")
     path = str(tmp_path / "x")
     assert storage.read_part(path, 4, 1 << 50) == b"ef"
@@ -145,7 +145,7 @@ def test_a_part_is_never_more_than_the_file_has(tmp_path):
 
 @pytest.fixture
 def outside(tmp_path):
-    """A folder with files, beside of what is worked on."""
+    """A folder with files beside the one under test."""
     folder = tmp_path / "outside"
     (folder / "deep").mkdir(parents=True)
     for name in ("a", "deep/b", f"{local.TEMPORARY}x", "lock"):
@@ -156,7 +156,7 @@ def outside(tmp_path):
     assert {(folder / name).read_text() for name in left} == {"mine"}
 
 
-def test_no_link_is_followed_where_something_is_removed_or_written(tmp_path, outside):
+def test_removing_and_writing_follow_no_links(tmp_path, outside):
     work = tmp_path / "work"
     (work / "inner").mkdir(parents=True)
     (work / "folder").symlink_to(outside)
@@ -173,7 +173,7 @@ def test_no_link_is_followed_where_something_is_removed_or_written(tmp_path, out
 
 
 @pytest.mark.parametrize("name", [".dsbuild", ".dsbuild/receipts", "index"])
-def test_a_folder_whose_own_folders_lead_out_of_it_is_not_written_to(name, tmp_path, outside):
+def test_a_folder_with_links_out_of_it_is_not_written_to(name, tmp_path, outside):
     out = tmp_path / "out"
     (out / name).parent.mkdir(parents=True)
     (out / name).symlink_to(outside)

@@ -1,4 +1,4 @@
-"""Stores from processes that were forked from one that had used a store."""
+"""Stores in processes forked from one that had used a store."""
 
 import contextlib
 import ctypes
@@ -62,7 +62,7 @@ def test_a_forked_process_has_every_function_of_others():
 
 
 def look(url):
-    """Return what all that reads tells of a store."""
+    """Return what all reading functions say about a store."""
     found = [storage.stamp(f"{url}/{name}") for name in ("a", "b", "b/c", "b/d e#%")]
     found += storage.stamps([f"{url}/a", f"{url}/b/c", f"{url}/b/none", f"{url}/a"])
     found += [storage.is_folder(f"{url}/{name}") for name in ("", "a", "b", "none")]
@@ -97,7 +97,7 @@ def test_a_forked_process_reads_what_others_read(store):
 
 
 def change(url):
-    """Write by all ways there are."""
+    """Write in all possible ways."""
     storage.write(f"{url}/new/small", b"small")
     with storage.writing(f"{url}/new/large") as file:
         file.write(DATA)
@@ -140,7 +140,7 @@ def _locked(url):
     return type(caught.value), str(caught.value)
 
 
-def test_what_a_forked_process_cannot_do_is_an_error(s3):
+def test_unsupported_calls_in_a_forked_process_are_errors(s3):
     fresh(f"check_refusals({s3!r})", seconds=60)
 
 
@@ -170,7 +170,7 @@ def check_killed(url):
     assert child.exitcode == 0
 
 
-def test_a_dead_helper_is_an_error_and_no_hang(faulty, moto):
+def test_a_dead_helper_is_an_error_not_a_hang(faulty, moto):
     s3_bucket(moto, "killed")
     storage.write("s3://killed/a", b"one")
     faulty.latency = 2
@@ -205,7 +205,7 @@ def test_a_helper_ends_with_its_process(s3, end):
         if end == "killed":
             os.kill(pid, signal.SIGKILL)
         else:
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+            os.killpg(process.pid, signal.SIGINT)  # like a terminal
         until(lambda: not alive(helper))
         if end == "interrupted":
             said = ended(process)
@@ -232,7 +232,7 @@ def check_forks_amid_requests(url):
         done.set()
 
 
-def test_forks_amid_requests(s3):
+def test_forks_during_requests(s3):
     storage.write(f"{s3}/a", b"one")
     fresh(f"check_forks_amid_requests({s3 + '/a'!r})")
 
@@ -290,7 +290,7 @@ def check_environment(url, endpoint):
     assert forked(_with_endpoint, url, endpoint) == b"one"
 
 
-def test_the_environment_is_that_of_the_first_use(s3, monkeypatch):
+def test_the_first_use_decides_the_environment(s3, monkeypatch):
     storage.write(f"{s3}/a", b"one")
     endpoint = os.environ["AWS_ENDPOINT_URL"]
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -350,13 +350,13 @@ def test_a_file_that_was_open_at_a_fork_is_an_error(s3):
 
 
 def check_shadowed(url, folder):
-    """Read in a forked process whose path has another `typing`, as while OpenCV is imported."""
+    """Read in a forked process whose path has another `typing`, as during the import of OpenCV."""
     assert storage.read(url)[0] == b"one"
     sys.path.insert(1, folder)
     assert forked(storage.read, url)[0] == b"one"
 
 
-def test_a_module_named_as_one_of_python_does_not_keep_a_helper_from_starting(s3, tmp_path):
+def test_a_module_named_like_one_of_python_does_not_stop_a_helper(s3, tmp_path):
     (tmp_path / "typing").mkdir()
     (tmp_path / "typing" / "__init__.py").write_text("raise ImportError('another typing')")
     storage.write(f"{s3}/a", b"one")

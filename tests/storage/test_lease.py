@@ -29,7 +29,7 @@ def test_a_lock_is_held_once_and_freed(bucket):
             storage.lock(path),
         ):
             pass
-        time.sleep(1.5)  # it is kept for longer than a dead holder's would be
+        time.sleep(1.5)  # longer than a dead holder would keep it
         assert storage.stamp(path)
     assert storage.stamp(path) is None
     with storage.lock(path):
@@ -99,7 +99,7 @@ def test_a_holder_that_was_taken_over_is_told(bucket):
     assert storage.read(path)[0] == b"someone else"
 
 
-def test_an_answer_that_is_lost_loses_no_lock(faulty, moto):
+def test_a_lost_answer_does_not_lose_the_lock(faulty, moto):
     s3_bucket(moto, "leases")
     faulty.fault = lambda number, method, _: "lost" if method == "PUT" and number % 2 else None
     with storage.lock("s3://leases/lock"):

@@ -1,4 +1,4 @@
-"""Trouble on the way to a store, and what of it may be skipped: nothing."""
+"""No failure of a store or on the way to it may be skipped."""
 
 import dataclasses
 import os
@@ -24,13 +24,13 @@ KEYS = ["2007_000001", "2007_000002"]
 
 @pytest.fixture
 def tree(tmp_path):
-    """A VOC tree of one split."""
+    """A VOC tree with one split."""
     return fakes.voc(tmp_path, train=6, val=1)
 
 
 @pytest.fixture
 def behind(faulty, moto, tree, monkeypatch):
-    """The tree in a bucket behind the proxy, whose troubles are soon given up."""
+    """The tree in a bucket behind the proxy, with short budgets for failures."""
     name = f"trouble-{time.time_ns()}"
     s3_bucket(moto, name)
     upload(pathlib.Path(tree), f"s3://{name}/VOC2012")
@@ -45,7 +45,7 @@ def words(bucket, *more):
 
 
 def failing(faulty, fault, name, first=1):
-    """Have what is asked for of objects of a name fail, from the `first` request for each on."""
+    """Make requests for objects of a name fail, from the `first` request for each on."""
     seen = {}
 
     def befall(_, method, path):
@@ -63,7 +63,7 @@ def records(url):
 
 @pytest.mark.parametrize(
     ("name", "fault", "first"),
-    [  # the first request is that of samples that are opened before, the second that of the build
+    [  # the first request comes from the audit of a few samples, the second from the build
         ("JPEGImages/2007_000004", 500, 1),
         ("SegmentationClass/2007_000004", 403, 2),
         ("JPEGImages/2007_000004", 404, 2),
@@ -73,7 +73,7 @@ def records(url):
         ("SegmentationClass/2007_000004", "shrunk", 1),
     ],
 )
-def test_no_trouble_leaves_a_sample_out(behind, faulty, tree, out, run, name, fault, first):
+def test_no_failure_leaves_a_sample_out(behind, faulty, tree, out, run, name, fault, first):
     failing(faulty, fault, name, first)
     result = run(*words(behind))
     assert result.exit_code == 1
@@ -88,7 +88,7 @@ def test_no_trouble_leaves_a_sample_out(behind, faulty, tree, out, run, name, fa
 
 
 @pytest.mark.parametrize("fault", ["short", "shrunk"])
-def test_a_header_alone_tells_that_an_image_was_cut(behind, faulty, run, fault):
+def test_the_header_alone_shows_that_an_image_was_cut(behind, faulty, run, fault):
     failing(faulty, fault, "JPEGImages/2007_000004", 2)
     result = run(*words(behind, "--verify", "header"))
     assert result.exit_code == 1
@@ -97,14 +97,14 @@ def test_a_header_alone_tells_that_an_image_was_cut(behind, faulty, run, fault):
 
 
 @pytest.mark.parametrize("fault", ["short", "shrunk", "plain short"])
-def test_a_list_that_was_cut_is_no_list(behind, faulty, run, fault):
+def test_a_list_that_was_cut_is_an_error(behind, faulty, run, fault):
     failing(faulty, fault, "train.txt")
     result = run(*words(behind))
     assert result.exit_code == 1
     assert "train.txt: arrived shorter than the store says" in result.stderr
 
 
-def test_an_audit_finds_nothing_where_the_store_is_away(behind, faulty, run):
+def test_an_audit_stops_if_the_store_is_away(behind, faulty, run):
     request = requested(f"{behind}/VOC2012", f"{behind}/out", splits=("train",))
     found = audit(request)
     failing(faulty, 403, "JPEGImages/2007_000004")
@@ -138,7 +138,7 @@ def test_a_missing_object_is_a_bad_sample(behind, run):
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else str(value),
 )
-def test_no_trouble_is_a_damaged_record(behind, faulty, run, fault, command):
+def test_no_failure_looks_like_a_damaged_record(behind, faulty, run, fault, command):
     assert run(*words(behind)).exit_code == 0
     there, source = f"{behind}/out", f"{behind}/VOC2012"
     before = files(there)
@@ -155,7 +155,7 @@ def test_no_trouble_is_a_damaged_record(behind, faulty, run, fault, command):
 
 
 @pytest.mark.parametrize("name", ["train-00001", "receipts/train-00001", "recipe.json"])
-def test_no_trouble_is_repaired(behind, faulty, run, name):
+def test_no_failure_is_repaired(behind, faulty, run, name):
     assert run(*words(behind)).exit_code == 0
     before = built(f"{behind}/out", receipts=True)
     failing(faulty, 403, name)
@@ -167,13 +167,13 @@ def test_no_trouble_is_repaired(behind, faulty, run, name):
 
 
 def kept(tree, out, notes=None):
-    """Build the tree again; return how many shards stood."""
+    """Build the tree again; return how many shards were kept."""
     request = requested(tree, out, splits=("train",), shards=2, on_error="skip")
     found = build.build(request, audit(request), note=(notes or []).append)
     return found.kept
 
 
-def test_what_is_missing_stays_so(tree, out):
+def test_missing_samples_stay_missing(tree, out):
     os.remove(os.path.join(tree, "JPEGImages/2007_000001.jpg"))
     os.remove(os.path.join(tree, "SegmentationClass/2007_000002.png"))
     os.remove(os.path.join(tree, "SegmentationClass/2007_000003.png"))
@@ -191,8 +191,8 @@ def test_what_is_missing_stays_so(tree, out):
 @pytest.mark.parametrize(
     "name", ["JPEGImages/2007_000001.jpg", "SegmentationClass/2007_000001.png"]
 )
-def test_what_was_left_out_and_can_be_read_is_taken(tree, out, tmp_path, name, sources):
-    # As folders of earlier versions are, which took trouble with a store for a missing file.
+def test_skipped_samples_that_can_be_read_again_are_taken(tree, out, tmp_path, name, sources):
+    # Like folders of earlier versions, which mistook failures of a store for missing files.
     path = pathlib.Path(tree, name)
     path.rename(tmp_path / "aside")
     asked = {"splits": ("train",), "shards": 2, "on_error": "skip"}

@@ -77,14 +77,14 @@ def test_odd_names_come_back(bucket):
     assert not storage.is_folder(f"{bucket}/odd")
 
 
-def test_an_odd_name_is_that_name_for_others(s3, moto):
+def test_an_odd_name_is_the_same_for_other_clients(s3, moto):
     storage.write(f"{s3}/50%25 #ü", b"x")
     url = f"http://127.0.0.1:{moto}/{s3[5:]}/50%2525%20%23%C3%BC"
     with urllib.request.urlopen(signed(url)) as answer:
         assert answer.read() == b"x"
 
 
-def test_the_object_that_marks_a_folder_is_no_file_in_it(s3, moto):
+def test_the_object_that_marks_a_folder_is_not_listed(s3, moto):
     urllib.request.urlopen(signed(f"http://127.0.0.1:{moto}/{s3[5:]}/marked/", "PUT")).close()
     assert storage.entries(f"{s3}/marked") == []
     storage.write(f"{s3}/marked/x", b"")
@@ -113,7 +113,7 @@ def test_a_block_that_raises_leaves_what_was_there(bucket):
 
 
 def test_a_large_file_is_sent_in_parts(s3, monkeypatch):
-    monkeypatch.setattr(objects, "PART", 5 << 20)  # the least that S3 takes
+    monkeypatch.setattr(objects, "PART", 5 << 20)  # the smallest part that S3 accepts
     data = os.urandom(12 << 20)
     with storage.writing(f"{s3}/large") as file:
         for at in range(0, len(data), 1 << 20):
@@ -183,19 +183,19 @@ def test_reading_ahead(bucket, tmp_path, local):
     with storage.ahead(iter(paths)) as read:
         for path in paths:
             assert read(path) == (path.encode(), storage.stamp(path))
-        assert read(paths[3])[0] == paths[3].encode()  # once more
+        assert read(paths[3])[0] == paths[3].encode()  # again
     with storage.ahead([paths[0], f"{base}/gone", paths[1], paths[2], paths[1]]) as read:
         assert read(paths[0])[0] == paths[0].encode()
         with pytest.raises(StorageError, match="gone: there is no such file"):
             read(f"{base}/gone")
-        assert read(paths[2])[0] == paths[2].encode()  # passing one over
+        assert read(paths[2])[0] == paths[2].encode()  # skipping one
         assert read(paths[1])[0] == paths[1].encode()
         assert read(paths[9])[0] == paths[9].encode()  # never announced
     with storage.ahead([]) as read:
         assert read(paths[0])[0] == paths[0].encode()
 
 
-def test_no_more_is_read_ahead_than_the_window(bucket, monkeypatch):
+def test_reading_ahead_stays_within_its_window(bucket, monkeypatch):
     monkeypatch.setattr(prefetch, "WIDTH", 4)
     asked = []
     plain = objects.read
@@ -209,7 +209,7 @@ def test_no_more_is_read_ahead_than_the_window(bucket, monkeypatch):
     assert len(asked) <= 6
 
 
-def test_what_waits_for_a_store_ahead_is_not_waited_for(faulty, moto):
+def test_pending_requests_are_cancelled_at_the_end(faulty, moto):
     s3_bucket(moto, "ahead")
     paths = [f"s3://ahead/{i}" for i in range(9)]
     storage.write(paths[0], b"x")
@@ -266,7 +266,7 @@ def test_a_local_name_like_a_url_is_local(tmp_path):
     assert storage.read(str(tmp_path / "a:") + "//b")[0] == b"x"
 
 
-def test_faults_are_tried_again(faulty, moto):
+def test_failed_requests_are_retried(faulty, moto):
     s3_bucket(moto, "tried")
     data = os.urandom(300_000)
     for fault in (500, 503, 429, "lost", "cut", "slow"):
@@ -280,7 +280,7 @@ def test_faults_are_tried_again(faulty, moto):
             assert file.read() == data
 
 
-def test_a_store_that_stays_away_is_an_error_in_time(faulty, monkeypatch):
+def test_a_store_that_stays_away_becomes_an_error(faulty, monkeypatch):
     monkeypatch.setenv(clients.SECONDS, "1")
     for fault in (503, "lost", stalled):
         stores.forget()
@@ -292,7 +292,7 @@ def test_a_store_that_stays_away_is_an_error_in_time(faulty, monkeypatch):
             assert re.search(r"tried for \d+ s; .* with --store-seconds 5 ", str(caught.value))
             assert SECRET not in str(caught.value)
             assert caught.value.__cause__ is None
-        assert time.monotonic() - begin < 10  # one budget for one outage, whoever meets it
+        assert time.monotonic() - begin < 10  # one budget per outage, whichever request meets it
 
 
 @pytest.mark.parametrize(
@@ -314,13 +314,13 @@ def test_an_outage_is_waited_for(faulty, moto, monkeypatch, fault):
         lambda: storage.write(f"s3://{bucket}/y", b"small") is None,
     )
     for call in calls:
-        end = time.monotonic() + 0.8  # longer than obstore tries by itself
+        end = time.monotonic() + 0.8  # longer than obstore retries itself
         faulty.fault = lambda *_, end=end: fault if time.monotonic() < end else None
         assert call()
         assert time.monotonic() >= end
 
 
-def test_an_answer_is_waited_for_while_it_goes_on(faulty, moto, monkeypatch):
+def test_a_slow_answer_is_waited_for(faulty, moto, monkeypatch):
     monkeypatch.setattr(clients, "_STALL", 0.5)
     stores.forget()
     s3_bucket(moto, "drips")
@@ -333,7 +333,7 @@ def test_an_answer_is_waited_for_while_it_goes_on(faulty, moto, monkeypatch):
 
 
 def dripping(handler, _):
-    """Send a body within a second or two, in pieces."""
+    """Send a body in pieces, within a second or two."""
     status, headers, data = upstream(handler)
     handler.send_response(status)
     for name, value in headers:
@@ -346,7 +346,7 @@ def dripping(handler, _):
 
 
 def upstream(handler):
-    """Return the store's own answer."""
+    """Return the answer of the store."""
     store = http.client.HTTPConnection("127.0.0.1", handler.server.port, timeout=60)
     with contextlib.closing(store):
         store.request(handler.command, handler.path, headers=dict(handler.headers))
@@ -356,7 +356,7 @@ def upstream(handler):
         return answer.status, headers, answer.read()
 
 
-def test_what_came_before_a_break_is_kept(faulty, moto, monkeypatch):
+def test_data_before_an_interruption_is_kept(faulty, moto, monkeypatch):
     monkeypatch.setattr(objects, "_PIECE", 1 << 16)
     monkeypatch.setattr(objects, "_MOST", 1 << 20)
     monkeypatch.setattr(clients, "_STALL", 1.0)
@@ -367,7 +367,7 @@ def test_what_came_before_a_break_is_kept(faulty, moto, monkeypatch):
     asked = []
 
     def breaking(handler, _):
-        """Send 400 kB of a body at most, and no more bytes."""
+        """Send at most 400 kB of a body."""
         status, headers, body = upstream(handler)
         asked.append(len(body))
         handler.send_response(status)
@@ -385,7 +385,7 @@ def test_what_came_before_a_break_is_kept(faulty, moto, monkeypatch):
     assert min(asked[1:6]) < 400_000  # the ranges shrink
 
 
-def test_an_endpoint_that_no_one_listens_at(monkeypatch):
+def test_an_endpoint_without_a_server(monkeypatch):
     for name, value in s3_environment(1).items():
         monkeypatch.setenv(name, value)
     stores.forget()
@@ -396,7 +396,7 @@ def test_an_endpoint_that_no_one_listens_at(monkeypatch):
     stores.forget()
 
 
-def test_a_store_that_was_reached_is_waited_for(s3, moto, monkeypatch):
+def test_a_store_that_was_reached_before_is_waited_for(s3, moto, monkeypatch):
     monkeypatch.setenv(clients.SECONDS, "3")
     stores.forget()
     storage.write(f"{s3}/x", b"x")
@@ -420,7 +420,7 @@ def test_a_store_that_was_reached_is_waited_for(s3, moto, monkeypatch):
         ("AWS_ACCESS_KEY_ID", f"{SECRET}\n"),
     ],
 )
-def test_an_environment_that_no_request_can_be_made_of(s3, monkeypatch, name, value):
+def test_an_unusable_environment_is_named(s3, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     stores.forget()
     with pytest.raises(StorageError, match=f"^{name}: found ") as caught:
@@ -428,7 +428,7 @@ def test_an_environment_that_no_request_can_be_made_of(s3, monkeypatch, name, va
     assert SECRET not in str(caught.value)
 
 
-def test_a_head_that_is_refused_says_why(faulty):
+def test_a_refused_head_says_why(faulty):
     faulty.fault = lambda *_: elsewhere("eu-west-1")
     for call in (storage.stamp, storage.read, lambda url: storage.reading(url).__enter__()):
         with pytest.raises(StorageError, match=r"set AWS_REGION to eu-west-1 .400 Authorization"):

@@ -16,7 +16,7 @@ def fresh():
 
 
 def spend(tries, why="away"):
-    """Fail until the budget is spent; return after how many seconds and tries that was."""
+    """Fail until the budget is spent; return the seconds and tries that it took."""
     begin, count = time.monotonic(), 1
     while tries.again(why):
         count += 1
@@ -37,10 +37,10 @@ def test_seconds_come_from_the_environment(monkeypatch):
 def test_the_budget_is_spent_and_waits_grow():
     seconds, count = spend(Tries("s3://a", 3))
     assert 3 <= seconds < 4
-    assert 4 <= count <= 8  # of waits that double; the last try is at the end of the budget
+    assert 4 <= count <= 8  # waits double, and the last try is at the end of the budget
 
 
-def test_progress_makes_the_budget_whole_again():
+def test_progress_restores_the_budget():
     tries = Tries("s3://a", 0.5)
     spend(tries)
     tries.moved()
@@ -55,29 +55,29 @@ def test_an_outage_is_waited_for_once():
     assert spend(Tries("s3://a", 0.3))[0] >= 0.3
 
 
-def test_an_outage_of_long_ago_is_another_one(monkeypatch):
+def test_failures_long_apart_are_different_outages(monkeypatch):
     spend(Tries("s3://a", 0.2))
     monkeypatch.setattr(patience, "_STALE", 0.3)
     time.sleep(0.4)
     assert spend(Tries("s3://a", 0.2))[0] >= 0.2
 
 
-def test_what_never_gets_an_answer_ends_though_others_do():
+def test_a_request_without_any_answer_ends_although_others_get_one():
     mine, begin = Tries("s3://a", 0.6), time.monotonic()
     while mine.again("broken"):
         Tries("s3://a", 0.6).moved()
     assert 0.6 <= time.monotonic() - begin < 2
 
 
-def test_stores_are_reached_by_an_answer():
+def test_an_answer_marks_a_store_as_reached():
     assert not Tries("s3://a", 1).reached
     Tries("s3://a", 1).moved()
     assert Tries("s3://a", 1).reached
-    assert Tries("s3://b", 1).reached  # by the same endpoint
+    assert Tries("s3://b", 1).reached  # it has the same endpoint
     assert not Tries("gs://b", 1).reached
 
 
-def test_waits_end_where_nobody_needs_them():
+def test_waits_end_on_request():
     stop, took = threading.Event(), []
 
     def wait():
@@ -92,7 +92,7 @@ def test_waits_end_where_nobody_needs_them():
     assert took[0] < 10
 
 
-def test_a_long_wait_is_told(monkeypatch):
+def test_a_long_wait_is_reported(monkeypatch):
     monkeypatch.setattr(patience, "_UNSAID", 0.3)
     heard = []
     with waiting.heard_by(lambda *said: heard.append(said)):

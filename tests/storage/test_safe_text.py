@@ -1,4 +1,4 @@
-"""No text of a data set leads out of a folder, or says anything to a terminal."""
+"""No text from a data set leads out of a folder or has an effect on a terminal."""
 
 import ast
 import io
@@ -21,14 +21,14 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def hostile(test):
-    """Run a test of one text on the texts above, too."""
+    """Also run a test of one text on the texts above."""
     for words in HOSTILE:
         test = example(words)(test)
     return given(TEXTS)(test)
 
 
 @hostile
-def test_a_stem_is_one_plain_name(key):
+def test_a_stem_is_a_single_plain_name(key):
     name = safe_text.stem(key)
     assert name
     assert name not in (".", "..")
@@ -39,7 +39,7 @@ def test_a_stem_is_one_plain_name(key):
 
 
 @hostile
-def test_a_path_stays_where_it_is_put(key):
+def test_a_path_never_leads_out(key):
     path = safe_text.path(key)
     assert posixpath.normpath(path) == path
     assert not path.startswith(("/", "../"))
@@ -50,7 +50,7 @@ def test_a_path_stays_where_it_is_put(key):
 
 
 @hostile
-def test_tars_are_unpacked_to_where_they_are_asked_to(key):
+def test_tars_unpack_into_their_folder(key):
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(tarfile.TarInfo(f"{safe_text.path(key)}.json"))
@@ -68,7 +68,7 @@ def test_tars_are_unpacked_to_where_they_are_asked_to(key):
 @example(["x" * 180, "x" * 181])
 @example(["x" * 181, "x" * 182])
 @example(["nul", "%6Eul"])
-def test_keys_that_differ_stay_apart(keys):
+def test_distinct_keys_have_distinct_names(keys):
     for name in (safe_text.stem, safe_text.path):
         one, other = map(name, keys)
         assert one != other
@@ -89,7 +89,7 @@ def test_plain_keys_stay_as_they_are():
 
 
 @hostile
-def test_a_line_is_one_line_that_says_nothing_to_a_terminal(words):
+def test_a_line_has_no_effect_on_a_terminal(words):
     line = safe_text.text(words)
     assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in line)
     assert not any(unicodedata.bidirectional(c) in BIDI for c in line)
@@ -119,12 +119,12 @@ def test_all_that_is_printed_goes_through_one_door(path):
             called = ast.unparse(node.func)
             assert called not in ("print", "click.echo", "click.secho", "click.style"), node.lineno
         if isinstance(node, ast.Attribute):
-            # What TensorFlow itself printed while it was imported is handed on.
+            # The output of TensorFlow's import is passed on.
             assert ast.unparse(node) not in ("click.echo", "click.secho"), node.lineno
 
 
-# A spool reads its own temporary file; pipelines theirs, in a folder of a random name; workers and
-# their parent one another's messages.
+# A spool reads its own temporary file; pipelines read theirs, in a folder with a random name;
+# workers and their parent read each other's messages.
 _OWN = {
     "dsbuild/engines/serving.py",
     "dsbuild/engines/workers.py",

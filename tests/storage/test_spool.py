@@ -12,7 +12,7 @@ from dsbuild.storage.spool import Spool, batches, ordered
 
 
 @given(st.lists(st.text()), st.integers(1, 9))
-def test_batches_hold_all_in_order(values, size):
+def test_batches_hold_all_values_in_order(values, size):
     found = list(batches(values, size))
     assert [value for batch in found for value in batch] == values
     assert all(len(batch) == size for batch in found[:-1])
@@ -62,7 +62,7 @@ def test_no_folder_for_temporary_files_is_named(monkeypatch):
         Spool(range(10_000), memory=100)
 
 
-def test_errors_of_the_values_are_their_own():
+def test_errors_from_the_values_are_passed_on():
     def values():
         yield 1
         raise FileNotFoundError("theirs")

@@ -44,7 +44,7 @@ REGION = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>"
         ("source: MissingAccessKeyId", "NEVER", "credentials are incomplete"),
         ("source: MissingEtag", "NEVER", "it failed"),
         (f"{CONNECT}, ConnectionRefused", "IF_REACHED", "nothing listens at acc.blob.core"),
-        (f"{CONNECT}, kind: TimedOut", "IF_REACHED", "acc.blob.core.windows.net takes no conn"),
+        (f"{CONNECT}, kind: TimedOut", "IF_REACHED", "acc.blob.core.windows.net accepts no conn"),
         ('"dns error"', "IF_REACHED", "there is no host acc.blob.core.windows.net"),
         (
             "InvalidMessage(\n InvalidContentType",
@@ -56,19 +56,19 @@ REGION = "<Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region>"
         ("anything", "NEVER", "it failed (ValueError)"),
     ],
 )
-def test_what_is_told_and_what_passes(text, passes, said):
+def test_messages_and_whether_a_failure_passes(text, passes, said):
     error = ValueError(f"Error performing PUT {URL} in 3s - {text}")
     assert troubles.passes(error) is Passes[passes]
     assert said in troubles.said(error)
-    for told in (troubles.said(error), troubles.told(error)):
+    for told in (troubles.said(error), troubles.message(error)):
         assert SECRET not in told
         assert "\n" not in told
-    assert ";" in troubles.told(error)  # with what to do
+    assert ";" in troubles.message(error)  # followed by what to do
 
 
 def test_the_endpoint_is_named_by_the_variable_that_holds_it(monkeypatch):
     error = ValueError('Error performing GET http://h:1/b "dns error" store: "S3"')
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    assert troubles.said(error).endswith("as h:1; check AWS_ENDPOINT_URL, which is not set")
+    assert troubles.said(error).endswith("host h:1; check AWS_ENDPOINT_URL, which is not set")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://h:1")
-    assert troubles.said(error).endswith("as h:1; check AWS_ENDPOINT_URL")
+    assert troubles.said(error).endswith("host h:1; check AWS_ENDPOINT_URL")

@@ -4,7 +4,7 @@ from dsbuild.engines import Job, Local
 from dsbuild.storage import waiting
 
 
-def test_who_hears_of_a_wait():
+def test_listeners_hear_of_waits():
     heard = []
     waiting.tell("a", "nobody hears this")
     with waiting.heard_by(lambda *said: heard.append(said)):
@@ -18,7 +18,7 @@ def test_who_hears_of_a_wait():
     assert heard == [("a", "one"), ("b", "two"), ("a", "three")]
 
 
-def test_it_is_said_again_after_a_while(monkeypatch):
+def test_a_wait_is_reported_again_after_a_while(monkeypatch):
     monkeypatch.setattr(waiting, "_AGAIN", 0.1)
     heard = []
     with waiting.heard_by(lambda *said: heard.append(said)):
@@ -36,7 +36,7 @@ def _wait(task, advance):
     return task
 
 
-def test_a_parent_hears_of_its_workers_waits():
+def test_a_parent_hears_of_the_waits_of_its_workers():
     heard = []
     with waiting.heard_by(lambda *said: heard.append(said)):
         assert Local(2).map(Job(range(4), _wait, 200, "waits")) == [0, 1, 2, 3]

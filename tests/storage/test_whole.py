@@ -1,4 +1,4 @@
-"""Answers that something on the way cut, and that say that they are whole."""
+"""Answers that were cut on their way but claim to be complete."""
 
 import time
 
@@ -16,7 +16,7 @@ DATA = bytes(range(256)) * 4
 
 @pytest.fixture
 def url(faulty, moto):
-    """An object behind the proxy, whose GETs alone may be told to fail."""
+    """An object behind the proxy, which can make GETs fail."""
     name = f"whole-{time.time_ns()}"
     s3_bucket(moto, name)
     storage.write(f"s3://{name}/object", DATA)
@@ -41,7 +41,7 @@ def test_a_cut_answer_is_an_error(url, faulty, fault):
         storage.read_part(url, 0, 1000)
 
 
-def test_a_cut_range_is_no_damaged_record(url, faulty):
+def test_a_cut_range_is_not_a_damaged_record(url, faulty):
     failing(faulty, "short")
     with pytest.raises(StorageError, match="arrived shorter"):
         list(tfrecord.read(url))
@@ -49,14 +49,14 @@ def test_a_cut_range_is_no_damaged_record(url, faulty):
         tfrecord.one(url, 0, 0, 500)
 
 
-def test_what_knows_of_no_ranges_gives_whole_objects(url, faulty):
+def test_without_ranges_whole_objects_are_read(url, faulty):
     failing(faulty, "plain")
     assert storage.read(url)[0] == DATA
     assert storage.read_part(url, 100, 20) == DATA[100:120]
 
 
 @pytest.mark.parametrize("fault", ["short", "shrunk", "plain short"])
-def test_a_list_is_held_against_the_store(url, faulty, fault):
+def test_the_size_of_a_list_is_checked_with_the_store(url, faulty, fault):
     path = url.replace("object", "list.txt")
     assert texts.lines(path) == ["one", "two", "three", "four"]
     failing(faulty, fault)
@@ -64,7 +64,7 @@ def test_a_list_is_held_against_the_store(url, faulty, fault):
         texts.lines(path)
 
 
-def test_one_request_an_object(url, faulty):
+def test_one_request_per_object(url, faulty):
     faulty.seen.clear()
     assert storage.read(url)[0] == DATA
     assert [method for method, _ in faulty.seen] == ["GET"]
@@ -81,7 +81,7 @@ def test_ends_of_objects(bucket):
         storage.read(f"{bucket}/nowhere")
 
 
-def test_an_object_that_no_record_holds_is_its_own_fault(bucket, monkeypatch):
+def test_an_object_larger_than_any_record_is_at_fault(bucket, monkeypatch):
     storage.write(f"{bucket}/object", DATA)
     monkeypatch.setattr(whole, "LARGEST", 1000)
     with pytest.raises(NoFileError, match="found 1,024 bytes, expected at most 1,000"):
