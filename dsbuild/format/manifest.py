@@ -153,7 +153,7 @@ class Split:
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Split":
         """Return the split of an entry in the document."""
-        weights, classes, ignore = map(entry.get, ("weights", "classes", "ignore"))
+        weights, classes, ignore = entry.get("weights", {}), *map(entry.get, ("classes", "ignore"))
         return cls(
             entry["plan"],
             entry["records"],
@@ -165,8 +165,8 @@ class Split:
             entry.get("formats"),
             None if classes is None else tuple(map(_counted, classes)),
             _counted(ignore) if ignore else None,
-            {name: tuple(weights[name]) for name in WEIGHTS if name in (weights or {})},
-            weights["beta"] if weights else None,
+            {name: tuple(weights[name]) for name in WEIGHTS if name in weights},
+            weights.get("beta"),
             tuple(map(Shard.of, entry["shards"])),
         )
 

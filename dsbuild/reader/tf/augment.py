@@ -1,31 +1,30 @@
 """DeepLab's augmentation of parsed samples: random scale, pad, random crop, flip; and jitter.
 
-A sample is a dict of tensors. `image` is uint8 (h, w, 3); `label`, where there is one, uint8
-(h, w) or (h, w, 1); every other number of two or three dimensions is a plane of the image,
-(h, w) or (h, w, c). All of them are cut from the same window. What else there is passes
-through, and `height` and `width` become those of the result.
+A sample is a dict of tensors. `image` is uint8 (h, w, 3); `label`, if there is one, is uint8
+(h, w) or (h, w, 1); every other numeric tensor of two or three dimensions is a plane of the image,
+(h, w) or (h, w, c). All are cut from the same window. The rest passes through, and `height` and
+`width` become those of the result.
 
-- The image is interpolated bilinearly and stays float32, 0..255. Not rounded, padding is the
-  mean exactly, also one of 127.5, and becomes 0 where a model subtracts it; and models compute
-  in float32. As uint8, batches would take a quarter of the memory.
-- The label, and planes that hold classes or are bound to it (`trimap`, `edges`, `canny`,
-  `weights`, whatever is not known), are taken by nearest neighbour: no value that was not
-  there, and no weight on an ignored pixel.
-- Planes named in `Augmentation.soft`, of what varies continuously, are interpolated
-  bilinearly, and rounded where their dtype is of whole numbers.
-- Dtypes and ranks of label and planes are kept. Values are not scaled: a `distance` is still
-  in pixels of the stored image, and a `laplacian` of an image that is resized by s is that of
-  the stored image, resized, not the one of the resized image (which is about 1/s^2 of it where
-  the image is smooth, and something else where it is not).
+- The image is interpolated bilinearly and stays float32, 0..255. Without rounding, padding is
+  exactly the mean, even 127.5, and becomes 0 when a model subtracts it; and models compute in
+  float32. As uint8, batches would take a quarter of the memory.
+- The label, and planes that hold classes or follow them (`trimap`, `edges`, `canny`, `weights`,
+  and any unknown name), are resampled by nearest neighbour: no new values, and no weight on an
+  ignored pixel.
+- Planes named in `Augmentation.soft`, which vary continuously, are interpolated bilinearly, and
+  rounded if their dtype is integral.
+- Label and planes keep their dtype and rank. Values are not scaled: a `distance` is still in
+  pixels of the stored image, and the `laplacian` of an image resized by s is that of the stored
+  image, resized; that of the resized image would be about 1/s^2 of it where the image is smooth,
+  and something else where it is not.
 
 Source: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image
-Segmentation, ECCV 2018, and its published `input_preprocess`, from which this differs in
-that sizes are resized to once (`resize` and scale in one step), and in where the centres of
-pixels are (`window`).
+Segmentation, ECCV 2018, and its published `input_preprocess`. This differs in that an image is
+resized once (`resize` and scale in one step) and in the pixel centres (see `resample`).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -43,24 +42,24 @@ class Augmentation:
     """What is done to samples; the defaults are DeepLab's for Pascal VOC.
 
     Attributes:
-      crop: height and width of the result; None for whatever the scale makes of an image,
-        which is neither padded nor cropped.
+      crop: height and width of the result; if None, the scaled image is neither padded nor
+        cropped.
       scales: smallest and largest factor of the size.
       scale_step: between factors, all equally likely; 0 for any factor in between.
-      flip: how likely an image is mirrored, left to right.
+      flip: probability that an image is mirrored left to right.
       fill: R, G and B of padding, 0..255, such as the mean that a model subtracts.
-      ignore: value of a label's padding. That of planes is 0.
-      resize: smaller side, largest side, and n, before all else: sizes at which the smaller
-        side has its length, unless the larger one were longer than allowed, which then has
-        that; then up to a multiple of n plus 1 (n = 1: as it is). The largest side itself is
-        cut to a multiple of n plus 1 before. As DeepLab's `resize_to_range`.
+      ignore: padding value of a label; planes are padded with 0.
+      resize: smaller side, largest side, and n, applied first: the image gets the smaller side,
+        unless its larger side would exceed the largest, which it then gets; both sides are
+        rounded up to a multiple of n plus 1 (n = 1: unchanged), the largest side itself down,
+        as in DeepLab's `resize_to_range`.
       soft: names of planes that are interpolated bilinearly.
       brightness: largest shift of all channels, as a share of 255.
-      contrast: largest change of the factor 1, about each channel's mean.
+      contrast: largest change of the factor 1, around each channel's mean.
       saturation: largest change of the factor 1, in HSV.
-      hue: largest turn of the hue, 0.5 is half the circle.
+      hue: largest rotation of the hue; 0.5 is half the circle.
 
-    Raises PlanError for a value that is none of these.
+    Raises PlanError for any other value.
     """
 
     crop: tuple[int, int] | None = (513, 513)
@@ -76,7 +75,7 @@ class Augmentation:
     saturation: float = 0.0
     hue: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         side = range(1, 1 << 20)
         self._expect("crop", 2, "height and width, whole numbers from 1", lambda n: n in side)
         self._expect("scales", 2, "two factors above 0", lambda s: 0 < s < math.inf)
@@ -97,10 +96,9 @@ class Augmentation:
         wrong = isinstance(self.soft, str) or not {"image", "label"}.isdisjoint(self.soft)
         self._refuse("soft", wrong, "names of planes other than image and label")
         for name, most in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5)):
-            expected = f"a number from 0 to {most}"
-            self._expect(name, 0, expected, lambda v, most=most: 0 <= v <= most)
+            self._expect(name, 0, f"a number from 0 to {most}", _up_to(most))
 
-    def _expect(self, name, count, expected, fits):
+    def _expect(self, name: str, count: int, expected: str, fits: Callable[[float], bool]) -> None:
         """Raise PlanError unless a value, or each of `count` values, fits."""
         value = getattr(self, name)
         if value is None and name in ("crop", "resize"):
@@ -111,29 +109,33 @@ class Augmentation:
         wrong = not numbers or many != bool(count) or len(values) != (count or 1)
         self._refuse(name, wrong or not all(map(fits, values)), expected)
 
-    def _refuse(self, name, wrong, expected):
+    def _refuse(self, name: str, wrong: bool, expected: str) -> None:
         if wrong:
             raise PlanError(f"{name}: found {getattr(self, name)!r}, expected {expected}")
+
+
+def _up_to(most: float) -> Callable[[float], bool]:
+    return lambda value: 0 <= value <= most
 
 
 def augment(sample: Sample, seed: tf.Tensor, settings: Augmentation) -> dict[str, tf.Tensor]:
     """Return an augmented sample; the same one for the same `seed`, two whole numbers.
 
-    Shapes are static where there is a crop. Raises PlanError where a shape is known to be
-    none of a sample, InvalidArgumentError where it turns out so.
+    Shapes are static if there is a crop. Raises PlanError if a shape is known to be wrong, and
+    InvalidArgumentError if it turns out to be wrong.
     """
     sample, shape = _checked(sample)
-    # One draw of eight, whatever is made of them: jitter changes no window.
+    # Always eight numbers in one draw, so that jitter does not change the window.
     chance = tf.random.stateless_uniform([8], seed)
     window = draw(chance[:4], shape, settings)
     return _seen(sample, window, settings, chance[4:])
 
 
 def evaluation(sample: Sample, settings: Augmentation) -> dict[str, tf.Tensor]:
-    """Return a sample for evaluation: resized, where settings say so, and padded to the crop.
+    """Return a sample for evaluation: resized if the settings say so, and padded to the crop.
 
-    An image that is neither keeps its pixels. Raises as `augment` does, and
-    InvalidArgumentError where an image is larger than the crop.
+    Without either, an image keeps its pixels. Raises as `augment` does, and InvalidArgumentError
+    for an image larger than the crop.
     """
     sample, shape = _checked(sample)
     size = _resized(shape, settings)
@@ -154,19 +156,19 @@ def augmented(
 ) -> tf.data.Dataset:
     """Return a dataset with each sample augmented by `seed` and its number, from `start` on.
 
-    The same for any number of calls; with the `start` of `tf_dataset`, a run goes on as if
-    it had never been left. Repeat and shuffle before: a dataset that is repeated
-    afterwards repeats what was drawn.
+    The result does not depend on the number of parallel calls; with the `start` of `tf_dataset`,
+    a run continues as if it had never stopped. Repeat and shuffle before this: a dataset that is
+    repeated afterwards repeats its random numbers.
     """
 
-    def numbered(number, sample):
+    def numbered(number: tf.Tensor, sample: Sample) -> dict[str, tf.Tensor]:
         return augment(sample, tf.stack([tf.constant(seed, tf.int64), number]), settings)
 
     return ds.enumerate(start).map(numbered, num_parallel_calls, deterministic=True)
 
 
 def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:
-    """Return the window that four numbers of 0 <= x < 1 stand for: scale, flip, row, column.
+    """Return the window for four numbers 0 <= x < 1: scale, flip, row, column.
 
     `shape`: int32 [2], height and width of the image.
     """
@@ -189,7 +191,7 @@ def _below(chance: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
 
 
 def _resized(shape: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Return the size, int32 [2], to which `resize` brings an image."""
+    """Return the size, int32 [2], that `resize` gives an image."""
     if settings.resize is None:
         return shape
     least, most, multiple = settings.resize
@@ -203,7 +205,7 @@ def _resized(shape: tf.Tensor, settings: Augmentation) -> tf.Tensor:
 
 
 def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
-    """Return a sample whose planes fit its image, and the image's height and width."""
+    """Return a sample, checked that its planes fit its image, and the image's height and width."""
     if "image" not in sample:
         raise PlanError(f"sample: found {', '.join(sample) or 'nothing'}, expected an image too")
     image, planes = sample["image"], _planes(sample)
@@ -227,7 +229,7 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
 
 
 def _key(sample: Sample) -> list[tf.Tensor | str]:
-    """Return what tells which sample it is, where something does."""
+    """Return words that name the sample, if it has a key."""
     return ["key", sample["key"]] if "key" in sample else []
 
 
@@ -243,10 +245,12 @@ def _planes(sample: Sample) -> list[str]:
     return [name for name, rank in ranks.items() if rank in (2, 3)]
 
 
-def _seen(sample, window, settings, chance=None) -> dict[str, tf.Tensor]:
-    """Return a sample with what is seen of its image and planes, and padding about it."""
+def _seen(
+    sample: Sample, window: Window, settings: Augmentation, chance: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
+    """Return a sample with the visible part of its image and planes, padded."""
 
-    def finished(plane, fill):
+    def finished(plane: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
         if settings.crop is None:
             return plane
         return padded(plane, settings.crop, tf.constant(fill), window.flip)
@@ -275,7 +279,7 @@ def _seen(sample, window, settings, chance=None) -> dict[str, tf.Tensor]:
 
 
 def _jittered(image: tf.Tensor, chance: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Return an image float32 0..255 with its colours changed by four numbers 0 <= x < 1."""
+    """Return an image, float32 0..255, with its colours changed by four numbers 0 <= x < 1."""
     change = 2 * chance - 1
     if settings.hue:
         image = tf.image.adjust_hue(image, settings.hue * change[3])
