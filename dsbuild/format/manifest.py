@@ -11,7 +11,8 @@ The manifest names its own digest, too. Except for the stamps of the sources in 
 nothing in these files depends on when, where or by how many workers they were written. Paths are
 relative to the layout's root.
 
-Builds work on the document, whose text is kept to the byte; all else reads a `Manifest`.
+Builds work on the document, whose text is kept to the byte; everything else reads a `Manifest`.
+The module also hands on the names and places of these files.
 """
 
 from collections.abc import Iterator, Mapping

@@ -21,8 +21,7 @@ WINGS = {
     6: ["build", "train"],
     5: ["interop", "reader"],
     4: ["extras", "layouts"],
-    3: ["format"],
-    2: ["engines"],
+    2: ["engines", "format"],
     1: ["images", "storage"],
     0: ["errors"],
 }

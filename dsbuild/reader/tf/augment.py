@@ -207,7 +207,9 @@ def _resized(shape: tf.Tensor, settings: Augmentation) -> tf.Tensor:
 def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
     """Return a sample, checked that its planes fit its image, and the image's height and width."""
     if "image" not in sample:
-        raise PlanError(f"sample: found {', '.join(sample) or 'nothing'}, expected an image too")
+        raise PlanError(
+            f"sample: found {', '.join(sample) or 'nothing'}, expected an image as well"
+        )
     image, planes = sample["image"], _planes(sample)
     if image.shape.rank != 3 or image.shape[2] != 3:
         raise PlanError(f"image: found shape {image.shape}, expected (height, width, 3)")

@@ -170,7 +170,8 @@ def _ends(data: tf.Tensor, first: bytes, last: bytes) -> tf.Tensor:
 def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = None) -> Any:
     """Return the tensors of a serialised record, as `Structure.spec` has them.
 
-    `where` it lies is named if its planes differ in size; without it sizes are not checked.
+    `where` names the record in an error if its planes differ in size; without it sizes are not
+    checked.
     """
     raw = parse(record, structure)
     image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")

@@ -23,7 +23,7 @@ def ordered(
 
     With a seed, blocks are shuffled, then numbers within windows, as in `reader.order` but with
     other random numbers: a function of seed and epoch alone, whatever the seed of the process. A
-    single epoch is ordered anew in each iteration. Every `count`-th place from `index` on is
+    single epoch is reshuffled in each iteration. Every `count`-th place from `index` on is
     taken, except the first `start` of them.
     """
     total, endless = sum(blocks), repeat is None
