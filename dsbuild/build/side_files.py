@@ -23,15 +23,18 @@ def describe(
     PlanError where the folder is not finished, or holds files of others by these names.
     """
     path = storage.join(out, manifest.NAME)
+    unfinished = PlanError(
+        f"{path}: there is no such file, so dsbuild finished no build here; build the folder, or "
+        "name another PATH"
+    )
     if storage.stamp(path) is None:
-        raise PlanError(
-            f"{path}: there is no such file, so dsbuild finished no build here; build the folder, "
-            "or name another PATH"
-        )
+        raise unfinished
     if storage.stamp(storage.join(out, manifest.SCHEMA)) is None:
         raise PlanError(f"{out}: found no {manifest.SCHEMA}; run the build again, it is written")
     with storage.lock(output.state(out, "lock"), note):
         document = manifest.load(out)
+        if document is None:  # another dsbuild has begun to work on it
+            raise unfinished
         terms = interop.load(out) | terms
         found = interop.side_files(Folder(out).schema, document, terms, pbtxt)
         output.refuse_foreign_side_files(out)

@@ -1,7 +1,10 @@
-"""What is counted over records, and the samples that are left out of them."""
+"""What is counted over records, and the samples that were left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -9,15 +12,15 @@ class Statistics:
     """What was counted over records; statistics of two parts add up.
 
     Attributes:
-      pixels: label value -> pixels; empty where labels were not decoded, or are one class.
-      images: label value -> records in which it occurs; empty where nothing was counted.
-      around: label value -> labelled pixels (those of any class) of the records with it.
+      pixels: label value -> pixels; empty if labels were not decoded, or are one class each.
+      images: label value -> records in which it occurs; empty if nothing was counted.
+      around: label value -> labelled pixels (of any class) of the records with it.
       heights, widths: smallest and largest in pixels.
-      formats: records an image format.
+      formats: image format -> records.
       rotated: records whose image has an EXIF orientation other than 1.
       labels: records with a label.
-      changes: images that were converted, turned or shrunk, by what was done; and labels that
-        were `mapped` by the colours of their palettes.
+      changes: how many images were converted, turned or shrunk, and how many labels were `mapped`
+        by the colours of their palettes.
     """
 
     pixels: Mapping[int, int] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class Statistics:
         )
 
 
-def _sum(one: Mapping, other: Mapping) -> dict:
+def _sum(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:
     total = dict(one)
     for key, count in other.items():
         total[key] = total.get(key, 0) + count
@@ -57,9 +60,9 @@ def _range(values: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Reject:
-    """A sample that was left out: its key and split, the file at fault, and why.
+    """A sample that was left out: its key and split, the file at fault, and the reason.
 
-    `kind` is the name of the fault, as the audit has it.
+    `kind` is the name of the fault, as in an audit.
     """
 
     split: str

@@ -26,10 +26,10 @@ _BYTES, _FLOAT, _INT64 = 1, 2, 3  # field numbers of Feature's oneof
 def serialize(features: Mapping[str, Value]) -> bytes:
     """Return the Example of features, names sorted.
 
-    A value is bytes, an int or a float (lists of one), a sequence of bytes, or a
-    1-D array: integers become an Int64List, floating numbers a FloatList. The
-    result equals `tf.train.Example.SerializeToString(deterministic=True)`, so equal
-    features are equal bytes in every process.
+    A value is bytes, an int or a float (each a list of one), a sequence of bytes, or a 1-D array:
+    integers become an Int64List, floats a FloatList. The result equals
+    `tf.train.Example.SerializeToString(deterministic=True)`, so equal features are equal bytes in
+    every process.
     """
     entries = []
     for name, key in _ranked(tuple(features)):
@@ -40,8 +40,8 @@ def serialize(features: Mapping[str, Value]) -> bytes:
 @functools.lru_cache(1024)
 def _ranked(names: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
     """Return names in the order of the map's entries, each with its encoded key."""
-    # protobuf's upb sorts names by their bytes, but a name after those that begin with
-    # it: `a/b` before `a`. 0xFF is in no UTF-8 text and so stands for that end.
+    # protobuf's upb sorts names by their bytes, but puts a name after those that begin with it:
+    # `a/b` before `a`. UTF-8 text never has 0xFF, so it can mark that end.
     ranked = sorted(names, key=lambda name: name.encode() + b"\xff")
     return tuple((name, b"".join(_wrap(1, [name.encode()]))) for name in ranked)
 
@@ -65,7 +65,7 @@ def _feature(value: Value) -> list[bytes]:
 
 
 def _wrap(number: int, parts: list[bytes]) -> list[bytes]:
-    """Return a length-delimited field as parts: joined once, an image is copied once."""
+    """Return a length-delimited field as parts: joined once, so an image is copied once."""
     return [bytes((number << 3 | 2,)) + _varint(sum(map(len, parts))), *parts]
 
 
@@ -85,34 +85,35 @@ def pack_varints(values: np.ndarray) -> bytes:
     values = values.astype(np.int64).view(np.uint64)
     groups = values[:, None] >> np.arange(0, 70, 7, dtype=np.uint64).clip(max=63)
     groups[:, 9] = values >> np.uint64(63)
-    more = np.empty((len(values), 10), bool)  # does another group follow this one?
+    more = np.empty((len(values), 10), bool)  # whether another group follows
     more[:, :9] = groups[:, 1:] != 0
     more[:, 9] = False
     octets = (groups & np.uint64(0x7F)).astype(np.uint8) | (more.astype(np.uint8) << 7)
     keep = np.ones_like(more)
     keep[:, 1:] = more[:, :9]
-    return octets[keep].tobytes()
+    packed: bytes = octets[keep].tobytes()
+    return packed
 
 
 def first(value: Parsed) -> bytes:
-    """Return the first of a parsed feature's bytes; none where it holds no bytes."""
+    """Return the first of a parsed feature's bytes; empty if it holds none."""
     return value[0] if isinstance(value, list) and value else b""
 
 
-_FEW = 16  # bytes of varints that are read sooner one by one than all at once
+_FEW = 16  # below so many bytes, varints are read faster one by one than all at once
 _PART = 1 << 20  # bytes of varints that are unpacked at once
 
 
 def digest(data: bytes) -> bytes:
-    """Return 8 bytes by which equal content is found."""
+    """Return 8 bytes that are equal for equal content."""
     return hashlib.blake2b(data, digest_size=8).digest()
 
 
 def parse(data: bytes) -> dict[str, Parsed]:
     """Return the features of an Example.
 
-    Bytes lists become lists of bytes, the others arrays (n,) of int64 or float32; a
-    feature with no list is None. Raises ShardError where data is no Example.
+    Bytes lists become lists of bytes, the others arrays (n,) of int64 or float32; a feature
+    without a list is None. Raises ShardError if data is not an Example.
     """
     features: dict[str, Parsed] = {}
     try:
@@ -123,13 +124,13 @@ def parse(data: bytes) -> dict[str, Parsed]:
                         name, value = _entry(_submessage(entry))
                         features[name] = value
     except (ValueError, OverflowError, IndexError) as error:
-        raise ShardError(f"found bytes that are no tf.train.Example: {error}") from error
+        raise ShardError(f"found bytes that are not a tf.train.Example: {error}") from error
     return features
 
 
 def _submessage(content: int | memoryview) -> memoryview:
     if isinstance(content, int):
-        raise ValueError("a number stands where a message belongs")
+        raise ValueError("found a number, expected a message")
     return content
 
 
@@ -155,7 +156,7 @@ def _parse_feature(view: memoryview) -> Parsed:
 
 def _numbers(view: memoryview, kind: int) -> np.ndarray:
     dtype = np.float32 if kind == _FLOAT else np.int64
-    parts, single = [], bytearray()  # numbers that are not packed stand one by one
+    parts, single = [], bytearray()  # numbers that are not packed come one by one
     for number, content in _fields(view):
         if number != 1:
             continue
@@ -175,7 +176,7 @@ def _numbers(view: memoryview, kind: int) -> np.ndarray:
 
 
 def unpack_varints(view: memoryview | bytes, part_size: int = _PART) -> np.ndarray:
-    """Return packed varints as int64 (n,); raise ValueError where one is cut or too long."""
+    """Return packed varints as int64 (n,); raise ValueError if one is cut or too long."""
     octets = np.frombuffer(view, np.uint8)
     if not len(octets):
         return np.empty(0, np.int64)
@@ -189,7 +190,7 @@ def unpack_varints(view: memoryview | bytes, part_size: int = _PART) -> np.ndarr
         return np.array(values, np.uint64).view(np.int64)
     if len(octets) <= part_size:
         return _unpacked(octets)
-    # Part by part: what is computed on the way takes 50 times the memory of the varints.
+    # Part by part, since the intermediate arrays take 50 times the memory of the varints.
     found, at, filled = np.empty(np.count_nonzero(octets < 0x80), np.int64), 0, 0
     while at < len(octets):
         end = min(at + part_size, len(octets))
@@ -220,7 +221,7 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         if kind == 2:
             length, at = _read_varint(view, at)
             if length > end - at:
-                raise ValueError(f"a field of {length} bytes stands in a message of {end}")
+                raise ValueError(f"found a field of {length} bytes in a message of {end}")
             yield tag >> 3, view[at : at + length]
             at += length
         elif kind == 0:

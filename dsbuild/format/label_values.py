@@ -37,7 +37,8 @@ class Presence:
         """Return which records have at least one of some classes: bool (records,)."""
         found = np.cumsum(np.isin(self.values, classes))
         before = np.concatenate(([0], found))[self.starts]
-        return before[1:] > before[:-1]
+        there: np.ndarray = before[1:] > before[:-1]
+        return there
 
     def matrix(self, classes: int) -> np.ndarray:
         """Return which of the first `classes` classes each record has: bool (records, classes)."""

@@ -11,7 +11,8 @@ The manifest names its own digest, too. Except for the stamps of the sources in 
 nothing in these files depends on when, where or by how many workers they were written. Paths are
 relative to the layout's root.
 
-Builds work on the document, whose text is kept to the byte; all else reads a `Manifest`.
+Builds work on the document, whose text is kept to the byte; everything else reads a `Manifest`.
+The module also hands on the names and places of these files.
 """
 
 from collections.abc import Iterator, Mapping
@@ -153,7 +154,7 @@ class Split:
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> "Split":
         """Return the split of an entry in the document."""
-        weights, classes, ignore = map(entry.get, ("weights", "classes", "ignore"))
+        weights, classes, ignore = entry.get("weights", {}), *map(entry.get, ("classes", "ignore"))
         return cls(
             entry["plan"],
             entry["records"],
@@ -165,8 +166,8 @@ class Split:
             entry.get("formats"),
             None if classes is None else tuple(map(_counted, classes)),
             _counted(ignore) if ignore else None,
-            {name: tuple(weights[name]) for name in WEIGHTS if name in (weights or {})},
-            weights["beta"] if weights else None,
+            {name: tuple(weights[name]) for name in WEIGHTS if name in weights},
+            weights.get("beta"),
             tuple(map(Shard.of, entry["shards"])),
         )
 

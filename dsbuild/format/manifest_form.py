@@ -7,7 +7,7 @@ from typing import Any
 from dsbuild.format.documents import fits, fits_values, is_count, is_digest, is_name
 from dsbuild.format.names import SHARD, siblings, split_of
 
-_LEAST = 16  # bytes of a record, which its frame takes
+_LEAST = 16  # bytes of a record: those of its frame
 
 
 def _is_shard_name(value: Any) -> bool:
@@ -72,7 +72,7 @@ _MANIFEST = {
 
 
 def is_manifest(document: Any) -> bool:
-    """Tell whether a document has what readers of a manifest rely on, and fits itself."""
+    """Tell whether a document has what readers of a manifest rely on, without contradictions."""
     return fits(document, _MANIFEST) and all(
         _is_split(name, entry, len(document["classes"]))
         for name, entry in document["splits"].items()
@@ -82,13 +82,14 @@ def is_manifest(document: Any) -> bool:
 def _is_split(name: str, entry: Mapping[str, Any], classes: int) -> bool:
     shards = entry["shards"]
     names = [shard["name"] for shard in shards]
+    match = SHARD.fullmatch(names[0]) if names else None
     lists = [entry["classes"]] if "classes" in entry else []
     lists += [value for key, value in entry.get("weights", {}).items() if key != "beta"]
     counts = [*entry.get("classes", ()), *([entry["ignore"]] if entry.get("ignore") else [])]
     return (
-        bool(names)
-        and split_of(names[0]) == name
-        and int(SHARD.fullmatch(names[0])["count"]) == len(names)
+        match is not None
+        and match["split"] == name
+        and int(match["count"]) == len(names)
         and names == siblings(names[0])
         and all(shard["records"] * _LEAST <= shard["bytes"] for shard in shards)
         and all(entry[key] == sum(shard[key] for shard in shards) for key in ("records", "bytes"))

@@ -1,10 +1,10 @@
-"""Receipts of shards: what came of a plan, and what the manifest says of a split by them.
+"""Receipts of shards: what was made of each plan, and the manifest's entry of a split from them.
 
     .dsbuild/receipts/<shard>.json
 
 A receipt holds two digests. `digest` covers all but the times of the sources and the builder's
-number; the manifest repeats it, and it is the same wherever sources and folder lie. `seal` covers
-the whole file.
+number; the manifest repeats it, and it does not depend on where sources and folder lie. `seal`
+covers the whole file.
 """
 
 import dataclasses
@@ -20,11 +20,12 @@ from dsbuild.format.documents import fits, fits_values, is_count, is_digest, is_
 from dsbuild.format.manifest import Reject, Statistics, dump, parse, receipt_path
 
 Row = tuple[int | None, ...]
+Bytes = bytes  # which is also a field's name
 
 
 @dataclass(frozen=True)
 class ShardReceipt:
-    """What came of a shard's plan.
+    """What was made of a shard's plan.
 
     Attributes:
       name: the shard's file name.
@@ -32,14 +33,14 @@ class ShardReceipt:
       records, bytes, sha256: of the file; index: the sha256 of its index.
       rejects: samples that were left out.
       statistics: of its records.
-      sources: a sample a row, in the plan's order: size, mtime in ns and crc32c of image
-        and label; nulls where there was no file.
-      versions: libraries that decide bytes, as they were.
-      values: the sha256 of its list of label values, None where it has none.
-      colours: what the colours of its labels stand for, rows as in `palettes`.
-      tenure: the number of the builder that wrote it on a store, None elsewhere; a later one
-        has a higher number.
-      digest: of all this but tenure and the times of the sources; empty until it is saved.
+      sources: one row per sample, in the plan's order: size, mtime in ns and crc32c of image
+        and label; None if there was no file.
+      versions: of the libraries that decide bytes.
+      values: the sha256 of its list of label values, None if it has none.
+      colours: what the colours of its labels mean, rows as in `palettes`.
+      tenure: the number of the builder that wrote it on a store, None elsewhere; later builders
+        have higher numbers.
+      digest: of all this except tenure and the times of the sources; empty until it is saved.
     """
 
     name: str
@@ -63,26 +64,26 @@ class ShardReceipt:
         storage.write(receipt_path(out, self.name), made.text())
         return dataclasses.replace(made, digest=made.said()["digest"])
 
-    def text(self) -> bytes:
+    def text(self) -> Bytes:
         """Return the receipt's file."""
         said = self.said()
         return dump(said | {"seal": _sha256(said)}).encode()
 
     def said(self) -> dict[str, Any]:
-        """Return the receipt as a JSON document, its digest within."""
+        """Return the receipt as a JSON document, with its digest."""
         parts = {"rejects": [vars(r) for r in self.rejects], "statistics": vars(self.statistics)}
-        document = normal(vars(self) | parts)
+        document: dict[str, Any] = normal(vars(self) | parts)
         if not self.colours:
-            del document["colours"]  # as in receipts of versions that had none
+            del document["colours"]  # as in receipts of versions without them
         if self.tenure is None:
             del document["tenure"]
         return document | {"digest": digest_of(document)}
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """Return the digest of a receipt's document, whatever the times of its sources and its tenure.
+    """Return the digest of a receipt's document without the times of its sources and its tenure.
 
-    These differ among copies of a tree, and the manifest is the same for all of them.
+    These differ among copies of a tree, but the manifest is the same for all of them.
     """
     rest = {key: value for key, value in document.items() if key not in _ASIDE}
     rows = [[*row[0:1], *row[2:4], *row[5:]] for row in document["sources"]]
@@ -110,7 +111,7 @@ def _is_size(value: Any) -> bool:
 
 
 def _is_meanings(value: Any) -> bool:
-    """Tell whether a value is a file, and red, green, blue, value of some colours."""
+    """Tell whether a value is a file, then red, green, blue and value of some colours."""
     return (
         isinstance(value, list)
         and fits(value[:1], (str,))
@@ -119,7 +120,7 @@ def _is_meanings(value: Any) -> bool:
     )
 
 
-_ASIDE = ("digest", "seal", "tenure")  # not part of what a digest is of
+_ASIDE = ("digest", "seal", "tenure")  # not covered by the digest
 _RECEIPT = {
     "name": is_name,
     "plan": is_digest,
@@ -150,9 +151,9 @@ _RECEIPT = {
 
 
 def load(out: str, name: str) -> ShardReceipt | None:
-    """Return a shard's receipt, or None where there is none that is whole.
+    """Return a shard's receipt, or None if it is missing or damaged.
 
-    Its shard is then written again, which is what a lost receipt means.
+    Its shard is then written again.
     """
     path = receipt_path(out, name)
     if (stamp := storage.stamp(path)) is None:
@@ -188,8 +189,8 @@ def load(out: str, name: str) -> ShardReceipt | None:
         return None
 
 
-def value_counts(total: Statistics, value: int) -> dict:
-    """Return pixels and images of a value; images alone where a label is one class."""
+def value_counts(total: Statistics, value: int) -> dict[str, int]:
+    """Return pixels and images of a value; only images if labels are one class each."""
     pixels = {"pixels": total.pixels.get(value, 0)} if total.pixels else {}
     return {**pixels, "images": total.images.get(value, 0)}
 
@@ -201,9 +202,9 @@ def counted(
     ignore: int | None,
     beta: float | None = None,
 ) -> dict[str, Any]:
-    """Return what the manifest says of a split by what was counted over its records.
+    """Return what the manifest says of a split, from what was counted over its records.
 
-    `beta` is that of the weights of classes, None for no weights.
+    `beta` is that of the class weights, None for no weights.
     """
     by_class: dict[str, Any] = {}
     if total.images:
@@ -212,11 +213,14 @@ def counted(
             "ignore": None if ignore is None else value_counts(total, ignore),
         }
         if beta is not None:
-            counts = (total.pixels, total.around, total.images)
-            if not total.pixels:  # where a label is one class, records are counted
-                counts = (total.images, dict.fromkeys(total.images, records), total.images)
-            lists = [[count.get(i, 0) for i in range(len(classes))] for count in counts]
-            by_class["weights"] = weights(*lists, beta)
+            pixels, around = total.pixels, total.around
+            if not total.pixels:  # labels are one class each: count records instead
+                pixels, around = total.images, dict.fromkeys(total.images, records)
+            pixels_of, around_of, images_of = (
+                [count.get(i, 0) for i in range(len(classes))]
+                for count in (pixels, around, total.images)
+            )
+            by_class["weights"] = weights(pixels_of, around_of, images_of, beta)
     return {
         "labels": total.labels,
         "heights": list(total.heights),
@@ -234,10 +238,10 @@ def split_entry(
     ignore: int | None,
     digest: str,
     beta: float | None = None,
-) -> dict:
-    """Return what the manifest says of one split, from the receipts of its shards in order.
+) -> dict[str, Any]:
+    """Return what the manifest says of a split, from the receipts of its shards in order.
 
-    `digest` is that of the split's plan; the others are as in `counted`.
+    `digest` is that of the split's plan; the other arguments are those of `counted`.
     """
     receipts = list(receipts)
     total = sum((receipt.statistics for receipt in receipts), Statistics())

@@ -1,7 +1,7 @@
 """Schemas: which features a record has, by role, and what they are called on disk.
 
-Read from `tensorflow.metadata.v0.Schema` in protobuf's JSON form. Code speaks of
-roles (`image`, `label`, `height`, ...); the names on disk stand in the schema alone.
+Read from `tensorflow.metadata.v0.Schema` in protobuf's JSON form. Code uses roles (`image`,
+`label`, `height`, ...); only the schema has the names on disk.
 """
 
 import functools
@@ -35,9 +35,9 @@ class Feature:
       type: `BYTES`, `INT` or `FLOAT`.
       required: whether every record has it.
       scalar: whether it holds exactly one value.
-      domain: the values a bytes feature may have; empty where any will do.
-      bounds: the smallest and largest number it may hold, None where any will do.
-      comment: what the schema says of it.
+      domain: the values that a bytes feature may have; empty if any will do.
+      bounds: the smallest and the largest number it may hold, None if any will do.
+      comment: the schema's description of it.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class Schema:
-    """The features of one kind of record, and the JSON that they were read from."""
+    """The features of one kind of record, and the JSON they were read from."""
 
     features: tuple[Feature, ...]
     json: Mapping[str, Any]
@@ -69,17 +69,17 @@ class Schema:
         return tuple(feature.role for feature in self.features)
 
     def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return role -> value as name on disk -> value.
+        """Return name on disk -> value from role -> value.
 
-        Raises SchemaError where a role is unknown or a required one is missing.
+        Raises SchemaError if a role is unknown or a required one is missing.
         """
         missing = [f.role for f in self.features if f.required and f.role not in values]
         if missing:
-            raise SchemaError(f"the record lacks {', '.join(missing)}")
+            raise SchemaError(f"the record has no {', '.join(missing)}")
         return {self[role].name: value for role, value in values.items()}
 
     def select(self, always: Collection[str], sometimes: Collection[str] = ()) -> "Schema":
-        """Return the schema of a data set: required roles, those `always` and `sometimes` there."""
+        """Return the schema with the required roles and those that occur always or sometimes."""
         features = []
         for feature, source in zip(self.features, self.json["feature"], strict=True):
             if feature.required or feature.role in always:
@@ -99,8 +99,9 @@ class Schema:
 @functools.cache
 def load(name: str) -> Schema:
     """Return a schema that dsbuild ships, such as `segmentation`."""
-    # pkgutil, since importlib.resources takes longer to import than all schemas to read.
-    return parse(json.loads(pkgutil.get_data("dsbuild.schemas", f"{name}.json")), f"{name}.json")
+    # pkgutil, since importlib.resources takes longer to import than reading all schemas takes.
+    data = pkgutil.get_data("dsbuild.schemas", f"{name}.json") or b""
+    return parse(json.loads(data), f"{name}.json")
 
 
 def parse(document: Mapping[str, Any], where: str) -> Schema:
@@ -127,6 +128,10 @@ def _feature(entry: Mapping[str, Any]) -> Feature:
         required=entry.get("presence", {}).get("minFraction", 0) == 1,
         scalar="shape" in entry,
         domain=tuple(entry.get("stringDomain", {}).get("value", ())),
-        bounds=tuple(None if end is None else int(end) for end in map(bounds.get, ("min", "max"))),
+        bounds=(_bound(bounds.get("min")), _bound(bounds.get("max"))),
         comment=" ".join(entry.get("annotation", {}).get("comment", [])),
     )
+
+
+def _bound(text: Any) -> int | None:
+    return None if text is None else int(text)

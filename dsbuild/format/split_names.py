@@ -1,8 +1,8 @@
-"""Names of splits: those that the field gives to folders and lists, and those that all can read."""
+"""Names of splits: those common in folders and lists, and those that every reader accepts."""
 
 import re
 
-# What a split is for -> what it is called. The first is the name by which all know it.
+# What a split is for -> what it is called, the most common name first.
 _CALLED = {
     "train": ("train", "training", "trn", "training set"),
     "val": ("val", "valid", "validation", "dev", "devel", "development", "eval", "evaluation"),
@@ -12,7 +12,7 @@ _CALLED = {
     "holdout": ("holdout", "hold out", "heldout", "held out"),
     "minival": ("minival", "mini val", "minitrain", "mini train", "minitest", "mini test"),
 }
-# What may follow: a year or a number, and words that say which part or form it is.
+# What may follow: a year or a number, and words for a part or a form of the split.
 _FURTHER = (
     "set data dataset split list file files image images img imgs label labels mask masks aug "
     "augmented noisy clean full small mini part fold labeled labelled unlabeled unlabelled dev std "
@@ -25,12 +25,12 @@ _NAME = re.compile(
     rf"(?P<year>(?:[-_. ]?\d+)*)(?:[-_. ]?(?:{'|'.join(_FURTHER)}|\d+))*",
     re.IGNORECASE,
 )
-# What TFDS has for a split in `split="train[:10%]+val"`: core/splits.py, _SUB_SPEC_RE.
+# What TFDS accepts as a split in `split="train[:10%]+val"`: core/splits.py, _SUB_SPEC_RE.
 _READ = re.compile(r"[\w-]+", re.ASCII)
 
 
 def role(name: str) -> str | None:
-    """Return what a split of this name is for, such as `train`; None where it names no split.
+    """Return what a split of this name is for, such as `train`; None for other names.
 
     >>> role("Training"), role("val2017"), role("test-dev"), role("train_station")
     ('train', 'val', 'test', None)
@@ -40,9 +40,9 @@ def role(name: str) -> str | None:
 
 
 def same(name: str, other: str) -> bool:
-    """Tell whether two names are one split under two names: `val` and `validation2017`.
+    """Tell whether two names mean the same split, such as `val` and `validation2017`.
 
-    `train_aug` is another split than `train`.
+    `train_aug` and `train` are different splits.
     """
     found = [_NAME.fullmatch(one) for one in (name, other)]
     plain = all(match and match.end("year") == match.end() for match in found)
@@ -50,24 +50,24 @@ def same(name: str, other: str) -> bool:
 
 
 def refusal(name: str) -> str | None:
-    """Return why a split cannot have this name, as `found ..., expected ...`; None where it can.
+    """Return why a split cannot have this name, as `found ..., expected ...`; None if it can.
 
-    Shards are called after it, and TFDS has to find it: ASCII letters, digits, `_` and `-`,
-    one letter or digit at least, and not `all`, by which TFDS means every split.
+    Shards are named after it, and TFDS has to find it: ASCII letters, digits, `_` and `-`, with
+    at least one letter or digit, and not `all`, which means every split in TFDS.
     """
     if _READ.fullmatch(name) and name.strip("-_") and name != "all":
         return None
     return (
         f"found a split named {name!a}, expected letters, digits, - and _ in plain ASCII, and not "
-        "`all`, since shards are called after it and TFDS reads no other names"
+        "`all`, since shards are named after it and TFDS reads no other names"
     )
 
 
 def clash(names: tuple[str, ...]) -> tuple[str, str] | None:
-    """Return two names whose shards would be taken for each other's; None where there are none.
+    """Return two names whose shards would be taken for each other's, or None.
 
-    Readers glob `<split>-*`, which for `train` matches the shards of `train-extra`; and names
-    that differ only in case are one file on macOS and Windows.
+    Readers glob `<split>-*`, which for `train` also matches the shards of `train-extra`; and names
+    that differ only in case are the same file on macOS and Windows.
 
     >>> clash(("train", "val", "train-extra"))
     ('train', 'train-extra')

@@ -33,7 +33,7 @@ _LARGEST = (1 << 31) - 1
 class Record(NamedTuple):
     """One record of a file: its number, its frame's byte offset, its data.
 
-    Where its frame is damaged it has no data, but the problem.
+    If its frame is damaged it has no data but a problem.
     """
 
     number: int
@@ -44,15 +44,15 @@ class Record(NamedTuple):
 
 def masked_crc(data: bytes) -> int:
     """Return TFRecord's masked crc32c (Castagnoli) of data."""
-    crc = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 class Writer:
-    """Frame records into a binary file, and keep what is to be said of it.
+    """Write framed records to a binary file, tracking its size, sha256 and index.
 
-    Attributes: `size` in bytes, `sha256` a running hash, `index` a list of (offset,
-    size) with the frame's 16 bytes included.
+    Attributes: `size` in bytes, `sha256` a running hash, `index` a list of (offset, size), the
+    frame's 16 bytes included.
     """
 
     def __init__(self, file: BinaryIO):
@@ -75,7 +75,7 @@ class Writer:
         self.size += len(data) + FRAMING
 
     def append(self, frames: BinaryIO, offsets: Iterable[int]) -> None:
-        """Append a whole file of frames, which begin at offsets: TFRecords concatenate."""
+        """Append a whole file of frames that begin at offsets: TFRecords can be concatenated."""
         begin = self.size
         while part := frames.read(1 << 20):
             self._file.write(part)
@@ -115,9 +115,9 @@ def each(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
 
 
 def one(path: str, number: int, offset: int, size: int, check: bool = True) -> Record:
-    """Return a record of which an index tells the offset and the size, its frame included.
+    """Return a record from the offset and size in an index, its frame included.
 
-    Raises ShardError as `read` does; without `check` only where the file ends too soon.
+    Raises ShardError as `read` does; without `check` only if the file ends too soon.
     """
     frame = storage.read_part(path, offset, size)
     if not check and len(frame) == size:
@@ -129,30 +129,32 @@ def one(path: str, number: int, offset: int, size: int, check: bool = True) -> R
 
 
 def length(path: str, offset: int) -> int | None:
-    """Return how long the frame at an offset says that it is, or None where there is none."""
+    """Return the length of the frame at an offset by its header, or None if there is none."""
     return _length(storage.read_part(path, offset, 12))
 
 
 def _length(head: bytes) -> int | None:
-    """Return how long a frame is by its header, or None where that is cut or damaged."""
-    if len(head) < 12 or masked_crc(head[:8]) != _HEAD.unpack(head)[1]:
+    """Return the length of a frame by its header, or None if that is cut or damaged."""
+    if len(head) < 12:
         return None
-    return _HEAD.unpack(head)[0] + FRAMING
+    length, crc = _HEAD.unpack(head)
+    return int(length) + FRAMING if masked_crc(head[:8]) == crc else None
 
 
 def walk(path: str) -> list[tuple[int, int]]:
     """Return offset and size of every frame of a file, by their lengths alone.
 
-    Raises ShardError where a length is damaged, or the file ends within a frame.
+    Raises ShardError if a length is damaged, or the file ends within a frame.
     """
-    found, offset = [], 0
+    found: list[tuple[int, int]] = []
+    offset = 0
     with storage.reading(path) as (file, size):
         while offset < size:
             head = file.read(12)
             frame = _length(head)
             if frame is None or frame > size - offset:
                 _, problem, _ = _frame(io.BytesIO(head), size - offset, offset)
-                whole(Record(len(found), offset, b"", problem), path)
+                raise ShardError(f"{_place(path, len(found), offset)}: {problem}")
             found.append((offset, frame))
             offset += frame
             file.seek(offset)
@@ -161,33 +163,33 @@ def walk(path: str) -> list[tuple[int, int]]:
 
 @contextlib.contextmanager
 def located(path: str, record: Record) -> Iterator[None]:
-    """Say file, record number and byte offset before what a ShardError says of a record's data."""
+    """Put file, record number and byte offset before the text of a ShardError about a record."""
     try:
         yield
     except ShardError as error:
-        raise ShardError(f"{_place(path, record)}: {error}") from error
+        raise ShardError(f"{_place(path, record.number, record.offset)}: {error}") from error
 
 
-def _place(path: str, record: Record) -> str:
-    return f"{path}: record {record.number} at byte {record.offset}"
+def _place(path: str, number: int, offset: int) -> str:
+    return f"{path}: record {number} at byte {offset}"
 
 
 def whole(record: Record, path: str) -> Record:
     """Return a record; raise ShardError with file, record number and offset if it is damaged."""
     if record.problem:
-        raise ShardError(f"{_place(path, record)}: {record.problem}")
+        raise ShardError(f"{_place(path, record.number, record.offset)}: {record.problem}")
     return record
 
 
 def frames(
     file: BinaryIO, size: int, offsets: Sequence[int] = (), start: tuple[int, int] = (0, 0)
 ) -> Iterator[Record]:
-    """Yield the records of an open file up to a size, past damaged ones, which have a problem.
+    """Yield the records of an open file up to a size; damaged ones have a problem.
 
-    No length is trusted before it was checked against what is left of the file. After a
-    frame whose length is damaged reading goes on at the next of `offsets`, which an index
-    gives; without one it ends there. `start` is the number of the first record and its first
-    byte, where the file stands and `offsets` begin.
+    No length is trusted before it is checked against the rest of the file. After a frame with a
+    damaged length, reading continues at the next of `offsets`, which an index gives, or else
+    ends. `start` is the number and offset of the first record, where the file is positioned and
+    `offsets` begin.
     """
     number, offset = start
     while offset < size:
@@ -205,7 +207,7 @@ def frames(
 
 
 def _packed(head: bytes) -> str | None:
-    """Return as what a file was compressed, by its first bytes (RFC 1950, RFC 1952), or None."""
+    """Return how a file is compressed, by its first bytes (RFC 1950, RFC 1952), or None."""
     if head.startswith(b"\x1f\x8b\x08"):
         return "gzip"
     # The upper half of a length is zero in every TFRecord that fits into memory.
@@ -214,11 +216,11 @@ def _packed(head: bytes) -> str | None:
 
 
 def _frame(file: BinaryIO, left: int, offset: int) -> tuple[bytes, str, int | None]:
-    """Read a frame where `left` bytes are left; return data, or a problem, and the frame's size.
+    """Read a frame, with `left` bytes left; return data or a problem, and the frame's size.
 
-    The size is None where it is not known. `offset` is where the file stands.
+    The size is None if it is not known. `offset` is the position of the file.
     """
-    # The fast path makes no closure and calls little: a record takes a few microseconds.
+    # The fast path makes no closure and few calls: a record takes some microseconds.
     head = file.read(12)
     if len(head) < 12:
         problem = (
@@ -236,7 +238,7 @@ def _frame(file: BinaryIO, left: int, offset: int) -> tuple[bytes, str, int | No
             )
             return b"", problem, None
         problem = (
-            "the checksum of the record's length is wrong: this is no TFRecord file, or it is "
+            "the checksum of the record's length is wrong: this is not a TFRecord file, or it is "
             "damaged here; build or fetch it again"
         )
         return b"", problem, None

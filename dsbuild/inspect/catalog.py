@@ -76,7 +76,7 @@ def take(
     read of them.
     """
     total = sum(counts.values())
-    chosen = range(total)
+    chosen: Sequence[int] = range(total)
     if most is not None and most < total:
         chosen = sorted(random.Random(seed).sample(chosen, most))
     folder = Folder.of(path)

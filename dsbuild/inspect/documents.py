@@ -115,8 +115,10 @@ def record(path: PathLike, number: int | str) -> RecordDocument:
     `number` counts over all files of path; a text is the record's key.
     """
     folder = Folder.of(path)
-    find = _find_key if isinstance(number, str) else _find
-    name, found = find(folder, number)
+    if isinstance(number, str):
+        name, found = _find_key(folder, number)
+    else:
+        name, found = _find(folder, number)
     with tfrecord.located(name, found):
         values = example.parse(found.data)
     return {

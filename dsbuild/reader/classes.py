@@ -22,7 +22,7 @@ from dsbuild.storage import Stamp, safe_text
 
 
 def presence(
-    folder: Folder, paths: Sequence[str], counts: Sequence[int], picks: Sequence[int]
+    folder: Folder, paths: Sequence[str], counts: Sequence[int], picks: Sequence[int] | np.ndarray
 ) -> Presence:
     """Return which values occur in the records of a folder's files, of `counts` records each.
 
@@ -71,17 +71,17 @@ def _listed(folder: Folder, paths: Sequence[str]) -> Iterator[tuple[str, Presenc
     """Yield the path of each file whose list has its digest in the manifest, and what it says."""
     known = folder.surrounding.manifest
     digests = {} if known is None else {shard.name: shard.values for shard in known.shards}
-    lists = {
-        values_path(*place): (path, digest)
-        for path in paths
-        if (digest := digests.get((place := os.path.split(path))[1]))
-    }
+    lists = {}
+    for path in paths:
+        home, name = os.path.split(path)
+        if digest := digests.get(name):
+            lists[values_path(home, name)] = path, digest
     stamps = zip(lists, storage.stamps(lists), strict=True)
-    there = [path for path, stamp in stamps if stamp]
+    there = [place for place, stamp in stamps if stamp]
     with storage.ahead(there) as read:
         for place in there:
-            path, digest = lists[place]
             text = read(place)[0]
+            path, digest = lists[place]
             if hashlib.sha256(text).hexdigest() == digest:
                 try:
                     yield path, parse(text)
@@ -100,35 +100,36 @@ def _decoded(path: str, stamp: Stamp | None, labels: tuple[str, ...]) -> Presenc
 def indices(
     wanted: Iterable[str | int], names: Sequence[str], ignore: int | None
 ) -> tuple[int, ...]:
-    """Return the indices of classes that are given by name or by index.
+    """Return the indices of classes given by name or by index.
 
-    Raises PlanError for a name that is none of `names`, for an index that is none or is the
-    ignore value, and for nothing at all.
+    Raises PlanError for a name that is not among `names`, for an index that does not exist or is
+    the ignore value, and if no class is given.
     """
     wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted)
     if not wanted:
-        raise PlanError("classes: found none, expected names or indices of one class or several")
+        raise PlanError("classes: found none, expected the names or indices of one class or more")
     return tuple(index for one in wanted for index in _indices(one, names, ignore))
 
 
 def _indices(one: str | int, names: Sequence[str], ignore: int | None) -> list[int]:
     if isinstance(one, str):
         if not names:
-            raise PlanError(f"class {one!r}: no manifest has names here, expected an index")
+            raise PlanError(f"class {one!r}: there is no manifest with names, expected an index")
         found = [i for i, name in enumerate(names) if name == one]
         if not found:
-            import difflib  # here, since it is needed where something is wrong
+            import difflib  # here, since only an error needs it
 
-            close = "".join(f"; {name!r}?" for name in difflib.get_close_matches(one, names, 1))
-            raise PlanError(f"class {one!r}: there is none{close}; there are {', '.join(names)}")
+            close = "".join(map(repr, difflib.get_close_matches(one, names, 1)))
+            hint = f"; did you mean {close}?" if close else ""
+            raise PlanError(f"class {one!r}: no such class{hint}; known are {', '.join(names)}")
         return found
     try:
         index = operator.index(one)
     except TypeError:
         raise PlanError(f"class {one!r}: expected a name or an index") from None
     if index == ignore:
-        raise PlanError(f"class {index}: it is the ignore value, which is no class")
+        raise PlanError(f"class {index}: this is the ignore value, not a class")
     if index < 0 or (names and index >= len(names)):
         expected = f"0 to {len(names) - 1}" if names else "0 or more"
-        raise PlanError(f"class {index}: there is none, expected {expected}, or a name")
+        raise PlanError(f"class {index}: no such class, expected {expected}, or a name")
     return [index]

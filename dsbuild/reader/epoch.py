@@ -1,4 +1,4 @@
-"""An epoch over samples: in an order, by shares, ahead in threads, left and taken up again."""
+"""An epoch over samples: ordered, shared, decoded ahead in threads, resumed at any sample."""
 
 import collections
 import functools
@@ -15,10 +15,10 @@ _OWN = ("_pool", "_coming", "_process")  # attributes of one process
 
 
 class Epoch(Iterator[Any]):
-    """An epoch that can be left at any sample, and taken up there by its state.
+    """An epoch that can be left at any sample and resumed there from its state.
 
-    With threads it returns what `load` makes of samples, which is done ahead, in them. One
-    that raises for a damaged record goes on behind it. It may be pickled, or forked, at any sample.
+    With threads it returns what `load` makes of each sample, which they do ahead. After raising
+    for a damaged record it continues with the next. It can be pickled or forked at any sample.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Epoch(Iterator[Any]):
         self._alone()
 
     def _alone(self) -> None:
-        """Drop threads and what they prepare, which no other process has."""
+        """Drop the threads and what they prepare: they belong to one process."""
         vars(self).pop("_pool", None)
-        self._coming: collections.deque[futures.Future] = collections.deque()
+        self._coming: collections.deque[futures.Future[Any]] = collections.deque()
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class Epoch(Iterator[Any]):
 
     @property
     def _ahead(self) -> int:
-        """How many samples more are to be decoded."""
+        """How many more samples to decode."""
         return max(2 * self._threads - len(self._coming), 0)
 
     @functools.cached_property
@@ -80,7 +80,7 @@ class Epoch(Iterator[Any]):
         return self._load(self._samples[self._order[place]])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what takes the epoch up where it is: numbers alone."""
+        """Return what resumes the epoch here: only numbers."""
         order, share = self._order, self._share
         return {
             "records": len(order),
@@ -93,11 +93,11 @@ class Epoch(Iterator[Any]):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to where another epoch over the same samples was left."""
+        """Continue where another epoch over the same samples was left."""
         if state["records"] != len(self._order):
             raise ShardError(
-                f"found the state of an epoch over {state['records']:,} samples, and "
-                f"{len(self._order):,} samples here; it is of other data"
+                f"found the state of an epoch over {state['records']:,} samples, expected one over "
+                f"{len(self._order):,}; it belongs to other data"
             )
         blocks = self._order.blocks
         self._order = Order(blocks, state["seed"], state["epoch"], state["window"])

@@ -1,7 +1,7 @@
-"""The order of an epoch, as a pure function: which record stands at which place.
+"""The order of an epoch as a pure function: which record comes at which place.
 
-Nothing is kept but numbers, so that an epoch is resumed at any place by its number, and
-divided among any number of readers without any of them knowing of the others.
+Only numbers are kept, so an epoch is resumed at any place by its number, and divided among any
+number of readers that need not know of each other.
 """
 
 import bisect
@@ -22,10 +22,10 @@ class Order:
 
     Attributes:
       blocks: number of records of each block.
-      seed: None for the order in which they are stored; else blocks are shuffled, and
+      seed: None for the order in which they are stored; otherwise blocks are shuffled, then
         records within windows over the shuffled blocks.
-      epoch: another one gives another order.
-      window: records that are shuffled together.
+      epoch: each has its own order.
+      window: how many records are shuffled together.
     """
 
     blocks: tuple[int, ...]
@@ -33,7 +33,7 @@ class Order:
     epoch: int = 0
     window: int = WINDOW
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.window < 1:
             raise PlanError(f"window {self.window}: expected at least 1 record")
 
@@ -52,11 +52,12 @@ class Order:
 
     def _random(self, *what: int) -> np.random.Generator:
         # A seed sequence mixes all its numbers, whichever differs.
+        assert self.seed is not None, "an order without a seed draws nothing"
         return np.random.Generator(np.random.PCG64([self.seed % 2**63, self.epoch, *what]))
 
     @functools.cached_property
     def _last(self) -> dict[int, np.ndarray]:
-        """The window that was asked for last: places are mostly asked for in order."""
+        """The last window: most places are asked for in order."""
         return {}
 
     def _window(self, number: int) -> np.ndarray:
@@ -78,23 +79,25 @@ class Order:
         place = window * self.window + int(self._window(window)[inner])
         blocks, starts = self._shuffled
         at = bisect.bisect_right(starts, place) - 1
-        return self._starts[blocks[at]] + place - starts[at]
+        return self._starts[int(blocks[at])] + place - starts[at]
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which places of an epoch are one reader's: each place is exactly one's.
+    """The places of an epoch that one reader has: each place belongs to exactly one.
 
     Attributes:
-      index, count: which of how many readers, such as rank * workers + worker.
+      index, count: which reader of how many; the index is something like rank * workers + worker.
     """
 
     index: int = 0
     count: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.index < self.count:
-            raise PlanError(f"found reader {self.index} of {self.count}, expected 0 and up")
+            raise PlanError(
+                f"found reader {self.index} of {self.count}, expected an index from 0 to count - 1"
+            )
 
     def places(self, total: int) -> range:
         """Return the reader's places in order."""

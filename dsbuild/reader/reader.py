@@ -7,7 +7,7 @@ read by the keys of DeepLab and TF-slim.
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from dsbuild.reader.order import WINDOW, Order, Share
 from dsbuild.reader.records import Records
 from dsbuild.reader.sample import Sample
 
+Picks = Sequence[int] | np.ndarray  # numbers of records: a range, or int64 (n,)
+
 
 @dataclass(frozen=True)
 class Reader(Sequence[Sample]):
@@ -29,9 +31,9 @@ class Reader(Sequence[Sample]):
 
     Attributes:
       records: of all files of the splits.
-      picks: numbers of the records that are meant, in order.
-      classes: names by index; empty where they are not known.
-      ignore: the label value that is no class, or None.
+      picks: numbers of the chosen records, in order.
+      classes: names by index; empty if they are not known.
+      ignore: the label value that is not a class, or None.
       palette: RGB colours by label value.
       names: role -> features that may play it.
       folder: where the files lie.
@@ -39,7 +41,7 @@ class Reader(Sequence[Sample]):
     """
 
     records: Records
-    picks: Sequence[int]
+    picks: Picks
     classes: tuple[str, ...]
     ignore: int | None
     palette: Mapping[int, tuple[int, int, int]]
@@ -50,7 +52,13 @@ class Reader(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.picks)
 
-    def __getitem__(self, number):
+    @overload
+    def __getitem__(self, number: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> "Reader": ...
+
+    def __getitem__(self, number: int | slice) -> "Sample | Reader":
         """Return a sample by its number, or the reader of a slice."""
         if isinstance(number, slice):
             return replace(self, picks=self.picks[number])
@@ -95,16 +103,16 @@ class Reader(Sequence[Sample]):
     ) -> Epoch:
         """Return an iterator over an epoch, or over one of `count` shares of it, from `start` on.
 
-        Shuffled by seed and epoch where there is a seed: shards, then samples within windows.
-        With `threads` samples are decoded ahead, in so many: image, label, and the extras that
-        were asked for; or it returns what another `load` makes of them.
+        With a seed, seed and epoch decide the order: shards are shuffled, then samples within
+        windows. With `threads`, that many threads decode samples ahead: image, label, and the
+        extras that were asked for. Another `load` returns something else for each sample.
         """
         order = Order(self.blocks, seed, epoch, window)
         return Epoch(self, order, Share(index, count), start, threads, load)
 
     @functools.cached_property
     def blocks(self) -> tuple[int, ...]:
-        """How many of the picked records, in a row, each file has."""
+        """How many of the chosen records each file has, in runs of one file."""
         files = np.searchsorted(np.cumsum(self.records.counts), np.asarray(self.picks), "right")
         ends = np.flatnonzero(np.diff(files, append=-1)) + 1
         return tuple(np.diff(ends, prepend=0).tolist())
@@ -119,12 +127,11 @@ def open(
 ) -> Reader:
     """Open a folder of TFRecords, or one file.
 
-    `split` is such as `train`, `train[:10%]`, `train+val`; without it all splits are read.
-    `check` is `crc`, or `none` for records whose checksums are not looked at. With
-    `classes`, names or indices, only the samples of the split are read that have one of them.
-    Of `extras`, such as `laplacian` or `canny:low=50`, samples have those, too, that records
-    have not: they are computed.
-    Raises a DsbuildError where there is no such folder, split or class.
+    `split` is something like `train`, `train[:10%]` or `train+val`; without it all splits are
+    read. `check` is `crc`, or `none` to skip the checksums of records. With `classes`, names or
+    indices, only samples that have one of them are read. `extras`, such as `laplacian` or
+    `canny:low=50`, are computed for samples whose records do not have them.
+    Raises a DsbuildError if there is no such folder, split or class.
     """
     folder = Folder.of(path)
     found = records.find(folder)
@@ -135,10 +142,11 @@ def open(
     for one in wanted:
         starts.setdefault(one.split, sum(files.values()))
         files |= found[one.split]
-    picks = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
+    ranges = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
+    picks = ranges[0] if len(ranges) == 1 else np.concatenate(ranges).astype(np.int64)
     reader = Reader(
         Records(tuple(files), tuple(files.values()), check),
-        picks[0] if len(picks) == 1 else np.concatenate(picks).astype(np.int64),
+        picks,
         folder.classes,
         folder.ignore,
         folder.palette,
@@ -150,7 +158,7 @@ def open(
 
 
 def kfold(path: PathLike, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:
-    """Return for each fold of a split what to train on and what to hold out, as texts of splits."""
+    """Return the splits to train on and to hold out for each of `count` folds of a split."""
     found = records.find(Folder.of(path))
     splits.ranges(split, dict.fromkeys(found, 0))
     return splits.folds(split, sum(found[split].values()), count)

@@ -1,7 +1,7 @@
-"""Records of TFRecord files by number: serialised, each read alone, checksums checked.
+"""Records of TFRecord files by number: serialised, each read on its own, checksums checked.
 
-Nothing is held open: a value that can be copied to any process and used by any number of
-threads. Opening a file costs some microseconds.
+No file is held open, so the value can be copied to any process and used by any number of
+threads. Opening a file takes some microseconds.
 """
 
 import bisect
@@ -9,7 +9,6 @@ import functools
 import itertools
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,14 +25,14 @@ CHECKS = ("crc", "none")
 
 
 @dataclass(frozen=True)
-class Records(Sequence[tfrecord.Record]):
+class Records:
     """The records of some files, in order.
 
     Attributes:
       paths: of the files.
       counts: how many records each has.
       check: `crc` for both checksums of each record, or `none`.
-      stamps: of the files when they were opened, which tell a file that was written again.
+      stamps: of the files when they were opened, which reveal a file that was written again.
     """
 
     paths: tuple[str, ...]
@@ -41,7 +40,7 @@ class Records(Sequence[tfrecord.Record]):
     check: str = "crc"
     stamps: tuple[Stamp | None, ...] = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "stamps", tuple(storage.stamps(self.paths)))
         if self.check not in CHECKS:
             raise PlanError(f"check {self.check!r}: expected one of {', '.join(CHECKS)}")
@@ -50,21 +49,21 @@ class Records(Sequence[tfrecord.Record]):
         return self._starts[-1]
 
     def __getitem__(self, number: int) -> tfrecord.Record:
-        """Return a record; raise ShardError with file, number and offset where it is damaged."""
+        """Return a record; raise ShardError with file, number and offset if it is damaged."""
         file, inner = self._place(number)
         offset, size = self.index(file)[inner].tolist()
         return tfrecord.one(self.paths[file], inner, offset, size, self.check == "crc")
 
     def index(self, file: int) -> np.ndarray:
-        """Return offset and size of each record of a file, as `index` does.
+        """Return offset and size of each record of a file, as the function `index` does.
 
-        Raises ShardError where the file has another number of records than it was opened with.
+        Raises ShardError if the file no longer has the number of records it was opened with.
         """
         found = _index(self.paths[file], self.stamps[file])
         if len(found) != self.counts[file]:
             raise ShardError(
                 f"{self.paths[file]}: found {len(found):,} records, expected "
-                f"{self.counts[file]:,}; open it again, if it was built again meanwhile, else "
+                f"{self.counts[file]:,}; open it again if it has been built again since, otherwise "
                 "validate it"
             )
         return found
@@ -99,7 +98,7 @@ def find(folder: Folder) -> dict[str, dict[str, int]]:
             for name, split in folder.manifest.splits.items()
         }
     if storage.stamp(storage.join(path, names.STATE, "recipe.json")):
-        raise ShardError(f"{path}: its build is unfinished; run the command that began it again")
+        raise ShardError(f"{path}: this build is unfinished; run its command again to finish it")
     found: dict[str, dict[str, int]] = {}
     for file in folder.files:
         found.setdefault(split_of(file), {})[file] = len(index(file))

@@ -1,7 +1,7 @@
 """A record as a sample: its values by role, its pixels as they are asked for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
@@ -10,42 +10,52 @@ from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras import Chosen
 from dsbuild.extras.forms import restore
 from dsbuild.format import example, features, tfrecord
+from dsbuild.format.features import Names
+
+Value = TypeVar("Value")
 
 
-class _Once:
+class _Once(Generic[Value]):
     """`functools.cached_property` without its lock.
 
-    Up to Python 3.11 that is one lock for all samples, so that threads decode in turn.
+    Up to Python 3.11 all samples share one lock, so threads would decode in turn.
     """
 
-    def __init__(self, compute: Callable[[Any], Any]):
+    def __init__(self, compute: Callable[[Any], Value]):
         self._compute, self.__doc__ = compute, compute.__doc__
 
-    def __set_name__(self, owner: type, name: str):
+    def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+    @overload
+    def __get__(self, instance: None, owner: type) -> "_Once[Value]": ...
+
+    @overload
+    def __get__(self, instance: "Sample", owner: type) -> Value: ...
+
+    def __get__(self, instance: "Sample | None", owner: type) -> "_Once[Value] | Value":
         if instance is None:
             return self
-        value = vars(instance)[self._name] = self._compute(instance)
+        value: Value = self._compute(instance)
+        vars(instance)[self._name] = value
         return value
 
 
 class Sample:
-    """A record: role -> value as it is stored; what is decoded is an attribute.
+    """A record: role -> value as stored; decoded values are attributes.
 
-    No Mapping, since loaders such as Grain's and torch's take those apart.
+    It is not a Mapping, since loaders such as Grain's and torch's take those apart.
 
     An attribute that cannot be decoded raises ShardError with file, record and reason. Extras
-    are attributes, too, by their names: `laplacian` is int16 (h, w), in whatever form it is
-    stored, or computed where it is not and the reader was asked for it.
+    are attributes of their names: `laplacian` is int16 (h, w), in whatever form it is stored, or
+    computed if it is not stored and the reader was asked for it.
     """
 
     def __init__(
         self,
         record: tfrecord.Record,
         path: str,
-        names: Mapping[str, tuple[str, ...]],
+        names: Names,
         extras: Sequence[Chosen] = (),
     ):
         self._record, self._path, self._names, self._extras = record, path, names, extras
@@ -56,8 +66,8 @@ class Sample:
             return example.parse(self._record.data)
 
     def __getitem__(self, role: str) -> example.Parsed:
-        """Return what is stored for a role; raise KeyError where there is nothing."""
-        found = self.get(role)
+        """Return what is stored for a role; raise KeyError if nothing is."""
+        found: example.Parsed = self.get(role)
         if found is None:
             raise KeyError(role)
         return found
@@ -74,14 +84,14 @@ class Sample:
         return (role for role in self._names if role in self)
 
     def name(self, role: str) -> str:
-        """Return the name of the feature that plays a role; raise KeyError where there is none."""
+        """Return the name of the feature that plays a role; raise KeyError if there is none."""
         if role not in self:
             raise KeyError(role)
         return next(name for name in self._names[role] if features.given(self._values.get(name)))
 
     @property
     def key(self) -> str:
-        """The sample's key; empty where it has none."""
+        """The sample's key; empty if it has none."""
         return features.key(self._values, self._names)
 
     @property
@@ -96,7 +106,7 @@ class Sample:
 
     @_Once
     def label(self) -> np.ndarray | int | None:
-        """Return class indices uint8 (h, w); the index where a label is one class; or None."""
+        """Return class indices uint8 (h, w), or the index of a label that is one class, or None."""
         if "label" in self:
             return self._decoded("label", images.plane)
         return self._class() if "class" in self else None
@@ -109,12 +119,12 @@ class Sample:
         return int(found[0])
 
     def load(self) -> "Sample":
-        """Decode image, label and the extras that were asked for; return the sample itself."""
+        """Decode image, label and the requested extras; return the sample itself."""
         for name in ("image", "label", *(one.name for one in self._extras)):
             vars(self)[name] = getattr(self, name)
         return self
 
-    def _decoded(self, role: str, decode: Callable[[bytes], Any]) -> Any:
+    def _decoded(self, role: str, decode: Callable[[bytes], Value]) -> Value:
         try:
             return decode(example.first(self.get(role)))
         except (ImageError, ValueError) as error:
@@ -124,9 +134,10 @@ class Sample:
     def __getattr__(self, name: str) -> np.ndarray:
         if name.startswith("_"):
             raise AttributeError(name)
-        if name in self:
+        stored = self.get(name)
+        if stored is not None:
             return self._decoded(
-                name, lambda _: np.reshape(self[name], self._shape).astype("int16")
+                name, lambda _: np.asarray(stored).reshape(self._shape).astype("int16")
             )
         form = example.first(self.get(f"{name}.format"))
         if form:
@@ -140,8 +151,8 @@ class Sample:
         pixels = getattr(self, chosen.extra.of, None)
         if not isinstance(pixels, np.ndarray):
             raise AttributeError(
-                f"{chosen.name} is computed from the {chosen.extra.of}, which the sample lacks; it "
-                f"has {', '.join(self)}"
+                f"{chosen.name} is computed from the {chosen.extra.of}, which is missing; the "
+                f"sample has {', '.join(self)}"
             )
         return chosen.extra.compute(pixels, **dict(chosen.parameters))
 

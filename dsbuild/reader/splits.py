@@ -4,9 +4,9 @@
     part    = NAME [ "[" [ bound ] ":" [ bound ] "]" ]
     bound   = [ "-" ] DIGITS [ "%" ]
 
-A NAME that no split has is that of the one split which the field calls so, too: `val` is
-`validation` where that is there alone. A percentage is rounded to the closest record, so that
-`[:30%]` and `[30%:]` have no record in common and lack none.
+If no split has a NAME, it may be another name of exactly one split: `val` reads `validation`.
+A percentage is rounded to the closest record, so that `[:30%]` and `[30%:]` are disjoint and
+cover the split.
 
 Source: tensorflow_datasets/core/tfrecords_reader.py.
 """
@@ -23,7 +23,7 @@ _PART = re.compile(r"(?P<split>[^\[\]+]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+
 
 
 class Range(NamedTuple):
-    """Records of a split in a row, `stop` excluded."""
+    """Consecutive records of a split, `stop` excluded."""
 
     split: str
     start: int
@@ -31,10 +31,10 @@ class Range(NamedTuple):
 
 
 def ranges(text: str, counts: Mapping[str, int]) -> tuple[Range, ...]:
-    """Return the ranges that a text names, by how many records each split has.
+    """Return the ranges that a text names, given how many records each split has.
 
-    Raises PlanError for a text that is none, a split that is not there, and for numbers of
-    records that the split does not have.
+    Raises PlanError for any other text, for a split that does not exist, and for numbers beyond
+    its records.
 
     >>> ranges("train[:10%]+val", {"train": 100, "val": 7})
     (Range(split='train', start=0, stop=10), Range(split='val', start=0, stop=7))
@@ -44,7 +44,7 @@ def ranges(text: str, counts: Mapping[str, int]) -> tuple[Range, ...]:
         match = _PART.fullmatch(part.strip())
         if match is None:
             raise PlanError(
-                f"split {text!r}: found {part!r}, expected such as train, train[:10%], "
+                f"split {text!r}: found {part!r}, expected something like train, train[:10%], "
                 "train[100:200], or several joined by +"
             )
         split = match["split"].strip()
@@ -74,9 +74,9 @@ def _bound(bound: str, total: int, text: str) -> int:
 
 
 def folds(split: str, total: int, count: int) -> tuple[tuple[str, str], ...]:
-    """Return for each of `count` folds the texts of what is trained on and what is held out.
+    """Return the splits to train on and to hold out for each of `count` folds.
 
-    The held-out parts are of even size, in order, and together the whole split.
+    The held-out parts are in order, of even size, and together the whole split.
 
     >>> folds("train", 5, 2)
     (('train[3:5]', 'train[0:3]'), ('train[0:3]', 'train[3:5]'))

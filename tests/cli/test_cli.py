@@ -213,7 +213,7 @@ def test_inspect_names_damage(voc, out, run):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"not a TFRecord file at all", "this is no TFRecord file"),
+        (b"not a TFRecord file at all", "this is not a TFRecord file"),
         (b"abc", "expected a frame's 12-byte header"),
     ],
 )
@@ -229,7 +229,7 @@ def test_inspect_records_that_are_no_examples(tmp_path, run):
         tfrecord.Writer(file).write(b"\xff\xff\xff")
     result = run("inspect", tmp_path)
     assert result.exit_code == 1
-    assert "record 0 at byte 0: found bytes that are no tf.train.Example" in result.stderr
+    assert "record 0 at byte 0: found bytes that are not a tf.train.Example" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_records_that_are_no_examples_are_located(voc, out, tmp_path, run, monke
     result = run(*words)
     assert result.exit_code == 1
     where = f"error: x.tfrecord: record 1 at byte {len(good) + 16}: "
-    assert f"{where}found bytes that are no tf.train.Example" in result.stderr
+    assert f"{where}found bytes that are not a tf.train.Example" in result.stderr
 
 
 def test_inspect_records_without_labels(voc, out, tmp_path, run):

@@ -42,7 +42,7 @@ def test_named_translates_roles():
     found = schema.load("segmentation").named({**RECORD, "label": b"x"})
     assert found["image/segmentation/class/encoded"] == b"x"
     assert found["image/height"] == 1
-    with pytest.raises(SchemaError, match="lacks key, width"):
+    with pytest.raises(SchemaError, match="the record has no key, width"):
         schema.load("segmentation").named(
             {k: v for k, v in RECORD.items() if k not in ("key", "width")}
         )

@@ -53,7 +53,8 @@ def test_what_is_admitted_tfds_reads(name):
         naming.ShardedFileTemplate(
             data_dir="/x", template=template, split=name, filetype_suffix="tfrecord"
         )
-        read = splits._SUB_SPEC_RE.fullmatch(name) is not None and name.isascii()
+        match = splits._SUB_SPEC_RE.fullmatch(name)
+        read = match is not None and match["split_name"] == name and name.isascii()
     except ValueError:
         read = False
     assert (split_names.refusal(name) is None) == (read and name != "all")

@@ -265,7 +265,7 @@ def test_an_epoch_is_taken_up_where_it_was_left(built, left):
     again = dsbuild.open(built, "train").epoch()
     again.load_state_dict(state)
     assert first + keys(again) == whole
-    with pytest.raises(ShardError, match="12 samples, and 6 samples here"):
+    with pytest.raises(ShardError, match="12 samples, expected one over 6"):
         dsbuild.open(built, "val").epoch().load_state_dict(state)
 
 
@@ -344,7 +344,7 @@ def test_extras_that_records_lack_are_computed(voc, built, tmp_path):
         np.testing.assert_array_equal(one.laplacian, three.laplacian)
         np.testing.assert_array_equal(one.edges, two.edges)
         np.testing.assert_array_equal(one.canny, two.canny)
-    with pytest.raises(AttributeError, match="trimap is computed from the alpha, which the sample"):
+    with pytest.raises(AttributeError, match="trimap is computed from the alpha, which is missing"):
         _ = dsbuild.open(built, extras=["trimap"])[0].trimap
     with pytest.raises(PlanError, match="no such extra"):
         dsbuild.open(built, extras=["laplace"])

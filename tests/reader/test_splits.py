@@ -34,10 +34,10 @@ def test_ranges(text, expected):
         ("test", "no split 'test', there are train, val, train_aug"),
         ("train[:200%]", "found 200%, expected at most 100%"),
         ("train[:102]", "found 102, expected at most 101, the number of its records"),
-        ("train[5]", "expected such as train"),
-        ("train[1:2:3]", "expected such as train"),
-        ("", "expected such as train"),
-        ("train+", "expected such as train"),
+        ("train[5]", "expected something like train"),
+        ("train[1:2:3]", "expected something like train"),
+        ("", "expected something like train"),
+        ("train+", "expected something like train"),
     ],
 )
 def test_what_is_no_split_is_named(text, said):

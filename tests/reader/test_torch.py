@@ -329,7 +329,7 @@ def test_a_state_of_another_epoch(built):
     next(running)
     data.load_state_dict(data.state_dict())
     data.set_epoch(0)
-    with pytest.raises(PlanError, match=r"amid epoch 3, but set_epoch\(0\)"):
+    with pytest.raises(PlanError, match=r"within epoch 3, but set_epoch\(0\)"):
         iter(data)
     list(running)
     data.set_epoch(3)
@@ -341,9 +341,9 @@ def test_a_state_of_another_epoch(built):
 
 
 def test_order_is_of_iterables(built):
-    with pytest.raises(PlanError, match="seed, rank: expected with iterable=True alone"):
+    with pytest.raises(PlanError, match="seed, rank: expected only with iterable=True"):
         dsbuild.torch_dataset(built, seed=0, rank=0)
-    with pytest.raises(PlanError, match="rank 1, world_size None: expected both or none"):
+    with pytest.raises(PlanError, match="rank 1, world_size None: expected both or neither"):
         stream(built, rank=1)
     with pytest.raises(PlanError, match="found reader 2 of 2"):
         stream(built, rank=2, world_size=2)

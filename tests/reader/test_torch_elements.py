@@ -82,12 +82,12 @@ def test_memory_is_the_tensors_own(built):
     [
         ({"extras": ("sobel ",)}, "extra sobel : no such extra; there are laplacian"),
         ({"extras": ("trimap",)}, "2007_000000: extra trimap: .* computed from the alpha, which"),
-        ({"transform": abs, "transforms": abs}, "found transform or target_transform, too"),
+        ({"transform": abs, "transforms": abs}, "found transform or target_transform as well"),
         (
             {"transforms": lambda *given: given[0]},
-            "found Tensor, expected as many .*image, label",
+            "found Tensor, expected one value for each .*image, label",
         ),
-        ({"transforms": lambda *given: given[1:]}, "found tuple, expected as many"),
+        ({"transforms": lambda *given: given[1:]}, "found tuple, expected one value for each"),
     ],
 )
 def test_what_cannot_be_is_said(built, asked, message):

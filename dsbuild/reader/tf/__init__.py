@@ -1,1 +1,1 @@
-"""Samples for TensorFlow."""
+"""Samples for TensorFlow, by `tf_dataset`."""

@@ -1,27 +1,26 @@
 """DeepLab's augmentation of parsed samples: random scale, pad, random crop, flip; and jitter.
 
-A sample is a dict of tensors. `image` is uint8 (h, w, 3); `label`, where there is one, uint8
-(h, w) or (h, w, 1); every other number of two or three dimensions is a plane of the image,
-(h, w) or (h, w, c). All of them are cut from the same window. What else there is passes
-through, and `height` and `width` become those of the result.
+A sample is a dict of tensors. `image` is uint8 (h, w, 3); `label`, if there is one, is uint8
+(h, w) or (h, w, 1); every other numeric tensor of two or three dimensions is a plane of the image,
+(h, w) or (h, w, c). All are cut from the same window. The rest passes through, and `height` and
+`width` become those of the result.
 
-- The image is interpolated bilinearly and stays float32, 0..255. Not rounded, padding is the
-  mean exactly, also one of 127.5, and becomes 0 where a model subtracts it; and models compute
-  in float32. As uint8, batches would take a quarter of the memory.
-- The label, and planes that hold classes or are bound to it (`trimap`, `edges`, `canny`,
-  `weights`, whatever is not known), are taken by nearest neighbour: no value that was not
-  there, and no weight on an ignored pixel.
-- Planes named in `Augmentation.soft`, of what varies continuously, are interpolated
-  bilinearly, and rounded where their dtype is of whole numbers.
-- Dtypes and ranks of label and planes are kept. Values are not scaled: a `distance` is still
-  in pixels of the stored image, and a `laplacian` of an image that is resized by s is that of
-  the stored image, resized, not the one of the resized image (which is about 1/s^2 of it where
-  the image is smooth, and something else where it is not).
+- The image is interpolated bilinearly and stays float32, 0..255. Without rounding, padding is
+  exactly the mean, even 127.5, and becomes 0 when a model subtracts it; and models compute in
+  float32. As uint8, batches would take a quarter of the memory.
+- The label, and planes that hold classes or follow them (`trimap`, `edges`, `canny`, `weights`,
+  and any unknown name), are resampled by nearest neighbour: no new values, and no weight on an
+  ignored pixel.
+- Planes named in `Augmentation.soft`, which vary continuously, are interpolated bilinearly, and
+  rounded if their dtype is integral.
+- Label and planes keep their dtype and rank. Values are not scaled: a `distance` is still in
+  pixels of the stored image, and the `laplacian` of an image resized by s is that of the stored
+  image, resized; that of the resized image would be about 1/s^2 of it where the image is smooth,
+  and something else where it is not.
 
 Source: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image
-Segmentation, ECCV 2018, and its published `input_preprocess`, from which this differs in
-that sizes are resized to once (`resize` and scale in one step), and in where the centres of
-pixels are (`window`).
+Segmentation, ECCV 2018, and its published `input_preprocess`. This differs in that an image is
+resized once (`resize` and scale in one step) and in the pixel centres (see `resample`).
 """
 
 from collections.abc import Mapping
@@ -116,21 +115,21 @@ class Augmentation:
 def augment(sample: Sample, seed: tf.Tensor, settings: Augmentation) -> dict[str, tf.Tensor]:
     """Return an augmented sample; the same one for the same `seed`, two whole numbers.
 
-    Shapes are static where there is a crop. Raises PlanError where a shape is known to be
-    none of a sample, InvalidArgumentError where it turns out so.
+    Shapes are static if there is a crop. Raises PlanError if a shape is known to be wrong, and
+    InvalidArgumentError if it turns out to be wrong.
     """
     sample, shape = _checked(sample)
-    # One draw of eight, whatever is made of them: jitter changes no window.
+    # Always eight numbers in one draw, so that jitter does not change the window.
     chance = tf.random.stateless_uniform([8], seed)
     window = draw(chance[:4], shape, settings)
     return _seen(sample, window, settings, chance[4:])
 
 
 def evaluation(sample: Sample, settings: Augmentation) -> dict[str, tf.Tensor]:
-    """Return a sample for evaluation: resized, where settings say so, and padded to the crop.
+    """Return a sample for evaluation: resized if the settings say so, and padded to the crop.
 
-    An image that is neither keeps its pixels. Raises as `augment` does, and
-    InvalidArgumentError where an image is larger than the crop.
+    Without either, an image keeps its pixels. Raises as `augment` does, and InvalidArgumentError
+    for an image larger than the crop.
     """
     sample, shape = _checked(sample)
     size = _resized(shape, settings)
@@ -151,19 +150,19 @@ def augmented(
 ) -> tf.data.Dataset:
     """Return a dataset with each sample augmented by `seed` and its number, from `start` on.
 
-    The same for any number of calls; with the `start` of `tf_dataset`, a run goes on as if
-    it had never been left. Repeat and shuffle before: a dataset that is repeated
-    afterwards repeats what was drawn.
+    The result does not depend on the number of parallel calls; with the `start` of `tf_dataset`,
+    a run continues as if it had never stopped. Repeat and shuffle before this: a dataset that is
+    repeated afterwards repeats its random numbers.
     """
 
-    def numbered(number, sample):
+    def numbered(number: tf.Tensor, sample: Sample) -> dict[str, tf.Tensor]:
         return augment(sample, tf.stack([tf.constant(seed, tf.int64), number]), settings)
 
     return ds.enumerate(start).map(numbered, num_parallel_calls, deterministic=True)
 
 
 def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:
-    """Return the window that four numbers of 0 <= x < 1 stand for: scale, flip, row, column.
+    """Return the window for four numbers 0 <= x < 1: scale, flip, row, column.
 
     `shape`: int32 [2], height and width of the image.
     """
@@ -186,7 +185,7 @@ def _below(chance: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
 
 
 def _resized(shape: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Return the size, int32 [2], to which `resize` brings an image."""
+    """Return the size, int32 [2], that `resize` gives an image."""
     if settings.resize is None:
         return shape
     least, most, multiple = settings.resize
@@ -200,9 +199,11 @@ def _resized(shape: tf.Tensor, settings: Augmentation) -> tf.Tensor:
 
 
 def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
-    """Return a sample whose planes fit its image, and the image's height and width."""
+    """Return a sample, checked that its planes fit its image, and the image's height and width."""
     if "image" not in sample:
-        raise PlanError(f"sample: found {', '.join(sample) or 'nothing'}, expected an image too")
+        raise PlanError(
+            f"sample: found {', '.join(sample) or 'nothing'}, expected an image as well"
+        )
     image, planes = sample["image"], _planes(sample)
     if image.shape.rank != 3 or image.shape[2] != 3:
         raise PlanError(f"image: found shape {image.shape}, expected (height, width, 3)")
@@ -224,7 +225,7 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
 
 
 def _key(sample: Sample) -> list[tf.Tensor | str]:
-    """Return what tells which sample it is, where something does."""
+    """Return words that name the sample, if it has a key."""
     return ["key", sample["key"]] if "key" in sample else []
 
 
@@ -240,10 +241,12 @@ def _planes(sample: Sample) -> list[str]:
     return [name for name, rank in ranks.items() if rank in (2, 3)]
 
 
-def _seen(sample, window, settings, chance=None) -> dict[str, tf.Tensor]:
-    """Return a sample with what is seen of its image and planes, and padding about it."""
+def _seen(
+    sample: Sample, window: Window, settings: Augmentation, chance: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
+    """Return a sample with the visible part of its image and planes, padded."""
 
-    def finished(plane, fill):
+    def finished(plane: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
         if settings.crop is None:
             return plane
         return padded(plane, settings.crop, tf.constant(fill), window.flip)
@@ -272,7 +275,7 @@ def _seen(sample, window, settings, chance=None) -> dict[str, tf.Tensor]:
 
 
 def _jittered(image: tf.Tensor, chance: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Return an image float32 0..255 with its colours changed by four numbers 0 <= x < 1."""
+    """Return an image, float32 0..255, with its colours changed by four numbers 0 <= x < 1."""
     change = 2 * chance - 1
     if settings.hue:
         image = tf.image.adjust_hue(image, settings.hue * change[3])

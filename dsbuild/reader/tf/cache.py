@@ -1,11 +1,11 @@
-"""Decoded samples by their number, in memory or in files, for further epochs.
+"""Decoded samples by their number, in memory or in files, for later epochs.
 
-Since samples are kept by number, a cache changes nothing but speed: orders, shares and a start
-are those without it, and nothing is shuffled but numbers. Files are
+Samples are kept by number, so a cache changes only the speed: orders, shares and a start stay
+the same, and only numbers are shuffled. Files are
 
     <folder>/<digest of the data>/<number>      a checksum, then the tensors
 
-A file that was cut, or is of other data, is written again, never believed.
+A file that is truncated or holds other data is written again, never used.
 """
 
 import hashlib
@@ -21,13 +21,15 @@ from dsbuild.reader.reader import Reader
 from dsbuild.reader.tf.features import Structure
 
 Load = Callable[[tf.Tensor], Any]
+Keep = Callable[[tf.Tensor, tf.Tensor], tf.Operation]
 _DIGITS = 19  # of a checksum
 
 
 def kept(load: Load, where: bool | str, data: Reader, structure: Structure) -> Load:
-    """Return what loads a sample by its number, at first by `load`; without `where` that itself.
+    """Return a function that loads a sample by its number, the first time with `load`.
 
-    `where` is True for memory, or a folder. Raises PlanError for one on a store.
+    `where` is True for memory, or a folder; without it `load` itself is returned. Raises PlanError
+    for a folder on a store.
     """
     if not where:
         return load
@@ -58,20 +60,20 @@ def kept(load: Load, where: bool | str, data: Reader, structure: Structure) -> L
     return loaded
 
 
-def _memory(parts: int) -> tuple[Callable, Callable]:
-    """Return what reads and what keeps the texts of a number: strings (parts,)."""
+def _memory(parts: int) -> tuple[Load, Keep]:
+    """Return the functions that read and keep the texts of a number: strings (parts,)."""
     table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.string, tf.constant([""] * parts))
     return table.lookup, table.insert
 
 
-def _files(folder: str, digest: str) -> tuple[Callable, Callable]:
-    """Return the same for files; what is not there, or was cut, is one empty text."""
+def _files(folder: str, digest: str) -> tuple[Load, Keep]:
+    """Return the same for files; a missing or truncated one reads as one empty text."""
 
     def path(number: tf.Tensor) -> tf.Tensor:
         return tf.strings.join([f"{folder}/{digest}/", tf.strings.as_string(number)])
 
     def there(number: tf.Tensor) -> tf.Tensor:
-        # Reading fails where there is no file, which a dataset leaves out.
+        # Reading fails if there is no file; a dataset can drop that.
         read = tf.data.Dataset.from_tensors(path(number)).map(tf.io.read_file).ignore_errors()
         text = read.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
         # substr refuses to begin past the end.
@@ -96,7 +98,7 @@ def _sum(data: tf.Tensor) -> tf.Tensor:
 
 
 def _digest(data: Reader, structure: Structure) -> str:
-    """Return a text of all that decoded samples depend on: files, records, and what they become."""
+    """Return a digest of all that decoded samples depend on: files, records, their structure."""
     files = [(path, str(storage.stamp(path))) for path in data.records.paths]
     found = hashlib.sha256(repr((files, structure)).encode())
     found.update(np.asarray(data.picks, np.int64).tobytes())

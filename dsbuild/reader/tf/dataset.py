@@ -1,8 +1,8 @@
 """Read TFRecords into TensorFlow: a `tf.data.Dataset` of decoded samples.
 
-Records are read by number, at the byte that the index tells. What is shuffled, divided,
-skipped and repeated are numbers, so an order over millions of samples takes no memory for
-their pictures, and an epoch goes on at any sample at once.
+Records are read by number, at the byte that the index gives. Only numbers are shuffled, divided,
+skipped and repeated, so an order over millions of samples takes no memory for their images, and
+an epoch resumes at any sample at once.
 """
 
 from collections.abc import Iterable
@@ -39,30 +39,29 @@ def tf_dataset(
 ) -> tf.data.Dataset:
     """Return the samples of a split as dicts of tensors, decoded.
 
-    `image` uint8 (h, w, 3); `label` uint8 (h, w, 1), or int64 () where it is one class, and
-    nothing in splits without labels; `height`, `width` int64 (), of the image; `image_name`,
-    the key; and what is stored of extras, by name, (h, w, 1). With `as_supervised` pairs
-    (those without the label, the label). A record that is damaged, or does not decode, is an
-    InvalidArgumentError that names its file and number.
+    `image` is uint8 (h, w, 3); `label` uint8 (h, w, 1), or int64 () if it is one class, and
+    missing in splits without labels; `height` and `width` of the image are int64 ();
+    `image_name` is the key; stored extras go by their names, (h, w, 1). With `as_supervised`,
+    samples are pairs: the dict without the label, and the label. A record that is damaged or does
+    not decode raises an InvalidArgumentError that names its file and number.
 
-    `path` is a folder of TFRecords, or one file; `split` such as `train`, `train[:10%]`,
-    `train+val`, without it all splits; with `classes`, names or indices, only samples that have
-    one of them. Of `extras`, such as `laplacian` or `canny:low=50`, those that records have none
-    of are computed from image or label.
+    `path` is a folder of TFRecords, or one file. `split` is something like `train`,
+    `train[:10%]` or `train+val`; without it all splits are read. With `classes`, names or
+    indices, only samples that have one of them are read. `extras`, such as `laplacian` or
+    `canny:low=50`, are computed from image or label if records do not have them.
 
-    A `seed` shuffles: each epoch in an order of its own, shards first, then samples within
-    windows of `window`. `repeat` epochs follow one another, without an end where it is None;
-    their orders are the same however often they are iterated over, but of a single epoch each
-    iteration has another one, as Keras' `fit` wants it. Of
-    `count` shares, such as ranks, the one of number `index` is read; its first `start` samples,
-    counted over all epochs, are left out. `cache` keeps decoded samples for further epochs, in
-    memory, or in a folder of files; orders are the same with it. `parallel` samples are decoded
-    at once, as many as TensorFlow finds good without it, and come in order where `deterministic`.
+    A `seed` shuffles each epoch into its own order: shards first, then samples within windows of
+    `window`. Repeats the data `repeat` times, or forever if None. With a seed each epoch's order
+    is fixed, except that with `repeat=1` every new iteration reshuffles, as Keras' `fit` expects.
+    Of `count` shares, such as ranks, the share with number `index` is read, without its first
+    `start` samples, counted over all epochs. `cache` keeps decoded samples for later epochs, in
+    memory or in a folder of files; it does not change the order. `parallel` samples are decoded
+    at once, by default as many as TensorFlow sees fit; they keep their order if `deterministic`.
     """
     folder = Folder.of(path)
     data = reader.open(folder, split, classes=classes, extras=extras)
     if not 0 <= index < count:
-        raise PlanError(f"found share {index} of {count}, expected 0 and up")
+        raise PlanError(f"found share {index} of {count}, expected an index from 0 to count - 1")
     if not len(data):
         raise PlanError(f"{folder.path}: found no sample in {split!r}; name a part that has some")
     structure = Structure.of(data, as_supervised)
@@ -75,7 +74,7 @@ def tf_dataset(
         where = source.where(number)
 
         def whole() -> tf.Tensor:
-            # Decoded where an error is caught, which takes a tenth of the time more.
+            # Decoded once more where errors are caught, which takes a tenth longer.
             one = tf.data.Dataset.from_tensors(record)
             return source.named(number, one.map(lambda data: _decoded(data, structure, where)))
 
@@ -86,7 +85,7 @@ def tf_dataset(
     kept = caches.kept(load, cache, data, structure)
     samples = numbers.map(kept, parallel or tf.data.AUTOTUNE, deterministic)
     options = tf.data.Options()
-    # To read a record counts as stateful, but has no state, so an iterator can be saved.
+    # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     return samples.prefetch(tf.data.AUTOTUNE).with_options(options)
 

@@ -1,7 +1,7 @@
-"""A serialised record to the tensors of a sample, in a graph of TensorFlow."""
+"""From a serialised record to the tensors of a sample, in a TensorFlow graph."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,16 @@ import tensorflow as tf
 from dsbuild import images
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS, OFFSET, Chosen
+from dsbuild.format import example
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
 
 NO_CLASS = -(1 << 63)
-# How files begin and end. ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
+# How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
 _JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
 _IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
-# What an IHDR chunk says behind the size: 8 bits a channel, grey. W3C PNG, 11.2.1.
+# What follows the size in an IHDR chunk: 8 bits per channel, grey. W3C PNG, 11.2.1.
 _GREY = b"\x08\0"
 
 
@@ -30,15 +31,15 @@ def type_of(extra: str) -> tf.DType:
 
 @dataclass(frozen=True)
 class Structure:
-    """What a sample is made of; every record is held to it.
+    """What a sample consists of; every record is checked against it.
 
     Attributes:
       names: role -> name of the feature that plays it.
-      label: the role of the label: `label`, a plane; `class`, one number; or nothing.
+      label: the role of the label: `label` for a plane, `class` for one number, or empty.
       stored: extra -> the form in which records have it.
-      computed: extras that records have not.
-      size: height and width, None where they differ.
-      pair: whether the label stands apart.
+      computed: extras that records do not have.
+      size: height and width, None if they differ.
+      pair: whether samples are pairs with the label.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
     """
 
@@ -52,9 +53,9 @@ class Structure:
 
     @classmethod
     def of(cls, data: Reader, pair: bool) -> "Structure":
-        """Return the structure of a reader's samples, as its first one has it.
+        """Return the structure of a reader's samples, from its first one.
 
-        Raises PlanError where other splits have labels, or have none.
+        Raises PlanError if some splits have labels and others do not.
         """
         path, first = data.folder.path, data[0]
         names = {role: first.name(role) for role in first}
@@ -62,17 +63,17 @@ class Structure:
         for split, sample in _firsts(data).items():
             if bool(label) != any(role in sample for role in ("label", "class")):
                 raise PlanError(
-                    f"{path}: found samples with labels beside those of split {split} that have "
-                    "none, or the other way round; name splits of one kind, such as train"
+                    f"{path}: found labels in some splits and none in others, such as {split}; "
+                    "name splits of one kind, such as train"
                 )
         stored = {}
         for name in EXTRAS:
             if f"{name}.encoded" in names:
-                stored[name] = first[f"{name}.format"][0].decode()
+                stored[name] = example.first(first[f"{name}.format"]).decode()
             elif name in names:
                 stored[name] = "int64"
         if "key" not in names:
-            raise PlanError(f"{path}: the records have no name, such as image/filename")
+            raise PlanError(f"{path}: the records have no key, such as image/filename")
         computed = tuple(one for one in data.extras if one.name not in stored)
         for one in computed:
             if one.extra.of not in (*names, *stored):
@@ -94,7 +95,7 @@ class Structure:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles that are read of a record."""
+        """The roles that are read from a record."""
         extras = (n if form == "int64" else f"{n}.encoded" for n, form in self.stored.items())
         return tuple(filter(None, ("image", "key", self.label, *extras)))
 
@@ -136,7 +137,7 @@ def _size(folder: Folder) -> tuple[int | None, int | None]:
 
 
 def parse(data: tf.Tensor, structure: Structure) -> dict[str, tf.Tensor]:
-    """Return role -> what a serialised record holds for it; nothing where it holds nothing."""
+    """Return role -> what a serialised record holds for it; empty if it holds nothing."""
     names, wanted = structure.names, {}
     for role in structure.roles:
         wanted[names[role]] = tf.io.FixedLenFeature((), tf.string, "")
@@ -149,7 +150,7 @@ def parse(data: tf.Tensor, structure: Structure) -> dict[str, tf.Tensor]:
 
 
 def regular(record: tf.Tensor, structure: Structure) -> tf.Tensor:
-    """Tell whether image and label begin and end as files that decode do: bool ()."""
+    """Tell whether image and label begin and end like files that decode: bool ()."""
     raw = parse(record, structure)
     found = _ends(raw["image"], _JPEG, _EOI) | _ends(raw["image"], images.PNG, _IEND)
     if structure.label == "label":
@@ -160,7 +161,7 @@ def regular(record: tf.Tensor, structure: Structure) -> tf.Tensor:
 
 
 def _ends(data: tf.Tensor, first: bytes, last: bytes) -> tf.Tensor:
-    # substr refuses to count back beyond the first byte of what is shorter.
+    # substr does not accept a start before the first byte.
     begin = tf.maximum(tf.strings.length(data) - len(last), 0)
     end = tf.strings.substr(data, begin, len(last))
     return tf.equal(tf.strings.substr(data, 0, len(first)), first) & tf.equal(end, last)
@@ -169,7 +170,8 @@ def _ends(data: tf.Tensor, first: bytes, last: bytes) -> tf.Tensor:
 def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = None) -> Any:
     """Return the tensors of a serialised record, as `Structure.spec` has them.
 
-    `where` it lies is told where its planes are not of one size; without it none is looked at.
+    `where` names the record in an error if its planes differ in size; without it sizes are not
+    checked.
     """
     raw = parse(record, structure)
     image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")
@@ -181,7 +183,7 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
             pixels = tf.reshape(pixels, (shape[0], shape[1], 1))
         elif where is not None:
             same = tf.reduce_all(tf.equal(tf.shape(pixels, tf.int64)[:2], shape[:2]))
-            text = ": found a label or an extra of another size than the image's, expected the same"
+            text = ": found a label or an extra whose size is not the image's"
             with tf.control_dependencies([tf.debugging.Assert(same, [where + text])]):
                 pixels = tf.identity(pixels)
         return tf.ensure_shape(pixels, sides)
@@ -206,8 +208,8 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
 def plane_of(data: tf.Tensor, grey: bool) -> tf.Tensor:
     """Return the class indices of a label PNG, known to be `grey` or not: uint8 (h, w, 1).
 
-    TensorFlow maps palettes to colours and scales fewer bits to 0..255; such labels, which
-    others write, are left to `images.plane`.
+    TensorFlow turns palettes into colours and scales fewer than 8 bits to 0..255; such labels,
+    which other tools write, are decoded by `images.plane`.
     """
 
     def by_images() -> tf.Tensor:
@@ -224,7 +226,7 @@ def _sixteen(data: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.cast(pixels, tf.int32) - OFFSET, tf.int16)
 
 
-_FORMS = {
+_FORMS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "int64": lambda values: tf.cast(values, tf.int16),
     "png": lambda data: tf.io.decode_png(data, channels=1),
     "png16": _sixteen,
@@ -233,7 +235,7 @@ _FORMS = {
 
 
 def _computed(chosen: Chosen, pixels: tf.Tensor) -> tf.Tensor:
-    """Return an extra by the function that builds store it by, in Python."""
+    """Return an extra, computed in Python by the function with which builds compute it."""
 
     def compute(plane: np.ndarray) -> np.ndarray:
         plane = plane if chosen.extra.of == "image" else plane[..., 0]

@@ -1,7 +1,7 @@
-"""The order of epochs as a function of a place, for tf.data: nothing is kept, nothing is counted.
+"""The order of epochs as a function of a place, for tf.data: no state, no counters.
 
-A place is the number of a sample over all epochs. What is divided, skipped and repeated are
-places, so shares, a start and tf.data's own division among workers are exact, at no cost.
+A place is the number of a sample over all epochs. Places are what is divided, skipped and
+repeated, so shares, a start and tf.data's own sharding among workers are exact and free.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ def ordered(
     index: int = 0,
     count: int = 1,
 ) -> tf.data.Dataset:
-    """Return the numbers of samples, int64 (), in the order of `repeat` epochs; None: endless.
+    """Return the numbers of samples, int64 (), in the order of `repeat` epochs; endless if None.
 
-    With a seed blocks are shuffled, then numbers within windows, as in `reader.order`, though by
-    other chance: a function of seed and epoch, whatever the seed of the process is. Of a single
-    epoch each iteration has another order. Every `count`-th place from `index` on is taken, but
-    for the first `start` of these.
+    With a seed, blocks are shuffled, then numbers within windows, as in `reader.order` but with
+    other random numbers: a function of seed and epoch alone, whatever the seed of the process. A
+    single epoch is reshuffled in each iteration. Every `count`-th place from `index` on is
+    taken, except the first `start` of them.
     """
     total, endless = sum(blocks), repeat is None
-    stop = tf.int64.max if endless else total * repeat
+    stop = tf.int64.max if repeat is None else total * repeat
     places = tf.data.Dataset.range(min(start * count + index, stop), stop, count)
     if endless:
         places = places.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))

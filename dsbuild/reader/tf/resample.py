@@ -1,8 +1,8 @@
-"""A window of a resized image, without resizing the rest: the pixels of resize, crop, flip, pad.
+"""A window of a resized image without resizing the rest: the pixels of resize, crop, flip, pad.
 
-Centres of pixels are at halves, as in `tf.image.resize` of TensorFlow 2 (and of Pillow and
-OpenCV): row y of H rows shows row (y + 0.5) h / H - 0.5 of h. DeepLab of TensorFlow 1 aligned
-the corners, (h - 1) / (H - 1), which shifts pixels by up to half a pixel of the source.
+Pixel centres are at halves, as in `tf.image.resize` of TensorFlow 2, Pillow and OpenCV: row y of
+H rows shows row (y + 0.5) h / H - 0.5 of h. DeepLab on TensorFlow 1 aligned the corners,
+(h - 1) / (H - 1), which shifts pixels by up to half a pixel of the source.
 """
 
 from typing import NamedTuple
@@ -11,13 +11,13 @@ import tensorflow as tf
 
 
 class Window(NamedTuple):
-    """What is seen of a resized image.
+    """The visible part of a resized image.
 
     Attributes:
       size: int32 [2], height and width to which the image is resized.
-      offset: int32 [2], the first row and the first column that are seen.
-      seen: int32 [2], rows and columns that are seen.
-      flip: bool [], whether what is seen is mirrored, left to right.
+      offset: int32 [2], the first visible row and column.
+      seen: int32 [2], how many rows and columns are visible.
+      flip: bool [], whether the window is mirrored left to right.
     """
 
     size: tf.Tensor
@@ -27,14 +27,13 @@ class Window(NamedTuple):
 
 
 def bilinear(plane: tf.Tensor, window: Window) -> tf.Tensor:
-    """Return a window by bilinear interpolation: float32 (seen height, seen width, c).
+    """Return a window of a plane (h, w, c) by bilinear interpolation: float32 (*seen, c).
 
-    Of a plane (h, w, c) of numbers. Equals `tf.image.resize(plane, size)` cropped and flipped,
-    up to the rounding of float32; exactly, where the size is that of the plane. Shrinking
-    does not average, as there.
+    Equals `tf.image.resize(plane, size)`, cropped and flipped, up to rounding in float32, and
+    exactly if the size is that of the plane. As there, shrinking does not average.
 
-    `crop_and_resize` computes what is seen alone, but takes four times as long a pixel as a
-    resize; so a part is resized that may be larger, unless it is more than four times as large.
+    `crop_and_resize` computes only the window but takes four times as long per pixel as a resize,
+    so a larger part is resized unless it is more than four times as large as the window.
     """
     shape = tf.shape(plane)[:2]
     # The first row and column that are needed, and those after the last.
@@ -42,7 +41,7 @@ def bilinear(plane: tf.Tensor, window: Window) -> tf.Tensor:
     ends = (ends + 0.5) * tf.cast(shape, tf.float64) / tf.cast(window.size, tf.float64) - 0.5
     low = tf.maximum(tf.cast(tf.floor(ends[0]), tf.int32), 0)
     high = tf.minimum(tf.cast(tf.floor(ends[1]), tf.int32) + 2, shape)
-    # A part is resized like the whole if its ends fall on whole rows before and after.
+    # A part is resized like the whole if its ends are whole rows before and after.
     times = _common(shape, window.size)
     unit, resized = shape // times, window.size // times
     first, last = low // unit, (high + unit - 1) // unit
@@ -65,24 +64,33 @@ def _area(size: tf.Tensor) -> tf.Tensor:
     return tf.reduce_prod(tf.cast(size, tf.int64))
 
 
-def _part(plane, low, high, size, start, window: Window) -> tf.Tensor:
-    """Return a window of the rows and columns from low to high, as a resize to `size` makes it."""
+def _part(
+    plane: tf.Tensor,
+    low: tf.Tensor,
+    high: tf.Tensor,
+    size: tf.Tensor,
+    start: tf.Tensor,
+    window: Window,
+) -> tf.Tensor:
+    """Return a window of the rows and columns from low to high, resized to `size`."""
     part = tf.cast(plane[low[0] : high[0], low[1] : high[1]], tf.float32)
     (top, left), (height, width) = tf.unstack(window.offset - start), tf.unstack(window.seen)
     seen = tf.image.resize(part, size)[top : top + height, left : left + width]
     return tf.cond(window.flip, lambda: tf.reverse(seen, [1]), lambda: seen)
 
 
-def _box(plane, low, high, ends, window: Window) -> tf.Tensor:
+def _box(
+    plane: tf.Tensor, low: tf.Tensor, high: tf.Tensor, ends: tf.Tensor, window: Window
+) -> tf.Tensor:
     """Return a window by one `tf.image.crop_and_resize`, its box mirrored for a flip.
 
-    That op takes what is beyond the outermost centres for outside, where a resize repeats the
-    edge; so the edges of what it is given are repeated once.
+    That op treats everything beyond the outermost pixel centres as outside, but a resize repeats
+    the edge; so the edges of its input are repeated once.
     """
     part = plane[low[0] : high[0], low[1] : high[1]]
     part = tf.concat([part[:1], part, part[-1:]], 0)
     part = tf.cast(tf.concat([part[:, :1], part, part[:, -1:]], 1), tf.float32)
-    # A box counts from the first centre, 0, to the last one, 1.
+    # A box goes from the first centre, 0, to the last one, 1.
     box = (ends - tf.cast(low, tf.float64) + 1) / tf.cast(high - low + 1, tf.float64)
     across = tf.where(window.flip, box[::-1, 1], box[:, 1])
     boxes = tf.cast(tf.reshape(tf.stack([box[:, 0], across], 1), [1, 4]), tf.float32)
@@ -90,10 +98,10 @@ def _box(plane, low, high, ends, window: Window) -> tf.Tensor:
 
 
 def nearest(plane: tf.Tensor, window: Window) -> tf.Tensor:
-    """Return a window by nearest neighbour, of the dtype of the plane (h, w, c).
+    """Return a window of a plane (h, w, c) by nearest neighbour, in its dtype.
 
-    Equals `tf.image.resize(plane, size, "nearest")` cropped and flipped, exactly: the numbers
-    of rows and columns are computed as its kernel does, in float32.
+    Equals `tf.image.resize(plane, size, "nearest")`, cropped and flipped, exactly: row and column
+    numbers are computed in float32, as in its kernel.
     """
     shape = tf.shape(plane)
     scale = tf.cast(shape[:2], tf.float32) / tf.cast(window.size, tf.float32)
@@ -102,20 +110,20 @@ def nearest(plane: tf.Tensor, window: Window) -> tf.Tensor:
         for i, seen in enumerate(_places(window))
     )
     columns = tf.where(window.flip, columns[::-1], columns)
-    # Whole rows are copied at once, columns pixel by pixel: as rows, they take a third as long.
+    # Rows are copied whole, columns pixel by pixel: transposed to rows they take a third as long.
     turned = tf.transpose(tf.gather(plane, rows), [1, 0, 2])
     return tf.transpose(tf.gather(turned, columns), [1, 0, 2])
 
 
 def _places(window: Window) -> list[tf.Tensor]:
-    """Return the numbers of the rows and of the columns that are seen."""
+    """Return the numbers of the visible rows and columns."""
     return [window.offset[i] + tf.range(window.seen[i]) for i in (0, 1)]
 
 
 def padded(plane: tf.Tensor, crop: tuple[int, int], fill: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
-    """Return a plane (h, w, c) with rows below and columns beside it: (*crop, c).
+    """Return a plane (h, w, c) padded at the bottom and on one side: (*crop, c).
 
-    Columns are on the right, on the left where it is flipped. `fill` is [c] or [1].
+    That side is the right, or the left if the plane is flipped. `fill` is [c] or [1].
     """
     shape, fill = tf.shape(plane), tf.cast(fill, plane.dtype)
     missing = crop[1] - shape[1]

@@ -1,8 +1,8 @@
 """Records by number in a graph of TensorFlow, with errors that say which record failed.
 
-TensorFlow's errors name neither file nor record, and no operation catches another's error; but
-a dataset can leave out elements that fail. So what may fail is the one element of a dataset;
-where that comes out empty, an assertion names the record.
+TensorFlow's errors name neither file nor record, and no operation catches another's error, but
+a dataset can drop elements that fail. So whatever may fail is the only element of a dataset; if
+that turns out empty, an assertion names the record.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from dsbuild.reader.records import Records
 
 
 class Source:
-    """Where the picked records lie: file, number in the file, and byte, as tensors."""
+    """Where the chosen records lie: file, number in the file, and byte, as tensors."""
 
     def __init__(self, records: Records, picks: Any):
         picks = np.asarray(picks, np.int64)
@@ -31,15 +31,15 @@ class Source:
 
     def read(self, number: tf.Tensor) -> tf.Tensor:
         """Return a serialised record, its checksums checked: bytes ()."""
-        if self._remote:  # TensorFlow knows few object stores
+        if self._remote:  # TensorFlow supports few object stores
             data = tf.numpy_function(self._read, [number], tf.string)
             return tf.ensure_shape(data, ())
         record = _From(self._paths[self._files[number]], self._offsets[number]).take(1)
         return self.named(number, record)
 
     def named(self, number: tf.Tensor, one: tf.data.Dataset) -> tf.Tensor:
-        """Return the one text of a dataset, bytes (), or fail with a record's name."""
-        # A file that cannot be opened fails for ever: at the second try the zip is at its end.
+        """Return the only text of a dataset, bytes (), or fail with the record's name."""
+        # A file that cannot be opened fails for ever; on the second attempt the zip has ended.
         once = tf.data.Dataset.zip((tf.data.Dataset.range(1), one))
         nothing = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), ""))
         found = once.ignore_errors(log_warning=True).concatenate(nothing).take(1)
@@ -59,13 +59,13 @@ class Source:
     def fail(self, number: tf.Tensor) -> tf.Operation:
         """Fail with the name of a record."""
         text = (
-            ": found bytes that are damaged or do not decode; a warning above has TensorFlow's "
-            "words, `dsbuild validate --level pixels` tells more, and `dsbuild repair` mends it"
+            ": found bytes that are damaged or do not decode; see TensorFlow's warning above; "
+            "`dsbuild validate --level pixels` says more, and `dsbuild repair` fixes it"
         )
         return tf.debugging.Assert(False, [self.where(number) + text])
 
 
-class _From(tf.data.Dataset):
+class _From(tf.data.Dataset):  # type: ignore[misc]  # TensorFlow has no types
     """The records of a file from a byte on, checksums checked."""
 
     def __init__(self, path: tf.Tensor, offset: tf.Tensor):
@@ -82,5 +82,5 @@ class _From(tf.data.Dataset):
     def element_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec((), tf.string)
 
-    def _inputs(self) -> list:
+    def _inputs(self) -> list[Any]:
         return []

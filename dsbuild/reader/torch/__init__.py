@@ -1,1 +1,1 @@
-"""Samples for PyTorch."""
+"""Samples for PyTorch, by `torch_dataset`."""

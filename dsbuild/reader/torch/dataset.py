@@ -39,16 +39,16 @@ def torch_dataset(
     check: str = "crc",
     classes: Iterable[str | int] | None = None,
 ) -> Samples | Stream:
-    """Open a folder of TFRecords, or one file, as a data set of PyTorch: map-style, or iterable.
+    """Open a folder of TFRecords, or one file, as a PyTorch data set: map-style or iterable.
 
     `path`, `split`, `extras`, `check` and `classes` are those of `dsbuild.open`; `extras` to
-    `transforms` those of `Element`; `seed` to `world_size` those of `Stream`, of iterable ones
-    alone. Raises a DsbuildError.
+    `transforms` are those of `Element`; `seed` to `world_size` are those of `Stream`, and need
+    `iterable`. Raises a DsbuildError.
     """
     samples = reader.open(path, split, check, classes, extras)
     wanted = tuple(one.name for one in samples.extras)
     element = Element(wanted, as_supervised, transform, target_transform, transforms)
-    asked = {
+    asked: dict[str, Any] = {
         "seed": seed,
         "window": window,
         "drop_last": drop_last or None,
@@ -59,7 +59,7 @@ def torch_dataset(
     order = {name: value for name, value in asked.items() if value is not None}
     if order and not iterable:
         raise PlanError(
-            f"{', '.join(order)}: expected with iterable=True alone; a map-style data set is "
+            f"{', '.join(order)}: expected only with iterable=True; a map-style data set is "
             "ordered and shared by its sampler"
         )
     return Stream(samples, element, **order) if iterable else Samples(samples, element)

@@ -1,7 +1,7 @@
-"""Data sets of PyTorch: samples by number, or streamed, shared out and taken up again.
+"""PyTorch data sets: samples by number, or streamed, shared and resumable.
 
-Follows `torch.utils.data`: a map-style data set is ordered and shared by a sampler, an
-iterable one does both itself, for any number of ranks and workers.
+As in `torch.utils.data`, a sampler orders and shares a map-style data set; an iterable one does
+both itself, for any number of ranks and workers.
 """
 
 import functools
@@ -14,19 +14,20 @@ from torch import distributed
 from torch.utils import data
 
 from dsbuild.errors import PlanError
+from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Share
-from dsbuild.reader.reader import Epoch, Reader
+from dsbuild.reader.reader import Reader
 from dsbuild.reader.torch.elements import IGNORE, Element, Value, pad
 
-_UNSET = -1  # the number of an epoch that nobody set
+_UNSET = -1  # the number of the epoch until it is set
 _NAMES = {"records": "samples", "count": "ranks x workers", "seed": "seed", "window": "window"}
 
 
 class _Fed:
-    """What both kinds of data set have.
+    """What both kinds of data set share.
 
     Attributes:
-      reader: of the samples, with names of classes, palette and so on.
+      reader: of the samples, with class names, palette and so on.
       element: how a sample becomes tensors.
     """
 
@@ -39,7 +40,7 @@ class _Fed:
         return functools.partial(pad, ignore=IGNORE if (i := self.reader.ignore) is None else i)
 
 
-class Samples(_Fed, data.Dataset):
+class Samples(_Fed, data.Dataset[Value]):
     """A map-style data set: tensors by a sample's number."""
 
     def __len__(self) -> int:
@@ -49,13 +50,14 @@ class Samples(_Fed, data.Dataset):
         return self.element(self.reader[number])
 
 
-class Stream(_Fed, data.IterableDataset):
-    """An iterable data set, of which each rank and each worker reads its share of an epoch.
+class Stream(_Fed, data.IterableDataset[Value]):
+    """An iterable data set; each rank and each worker reads its share of an epoch.
 
-    With `threads` samples are made ahead in so many, in this process: nothing has to travel.
+    With `threads`, that many threads of this process prepare samples ahead, so nothing has to
+    travel between processes.
 
-    The order is a function of seed and epoch. What it keeps of an epoch is numbers: by
-    `state_dict` it goes on at the next sample, in torchdata's StatefulDataLoader as by itself.
+    The order is a function of seed and epoch, and the state is only numbers: with `state_dict` it
+    resumes at the next sample, in torchdata's StatefulDataLoader and on its own.
     """
 
     def __init__(
@@ -72,21 +74,22 @@ class Stream(_Fed, data.IterableDataset):
     ):
         super().__init__(reader, element)
         if (rank is None) != (world_size is None):
-            raise PlanError(f"rank {rank}, world_size {world_size}: expected both or none")
+            raise PlanError(f"rank {rank}, world_size {world_size}: expected both or neither")
         self.seed, self.window, self.drop_last = seed, window, drop_last
         self.threads = threads
-        self._rank = None if rank is None else Share(rank, world_size)
-        # Workers that stay alive see a new epoch only through memory that is shared.
-        self._epoch = torch.tensor(_UNSET).share_memory_()
+        self._rank = None if rank is None or world_size is None else Share(rank, world_size)
+        # Persistent workers see a new epoch only through shared memory.
+        self._epoch: torch.Tensor = torch.tensor(_UNSET)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._pending: Mapping[str, Any] | None = None
         self._run: Epoch | None = None
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch whose order is read next, on all ranks; before each, as of a sampler."""
+        """Set the epoch to read next; call it on all ranks before each epoch, as for a sampler."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
-        """Return how many samples an epoch has for this rank, all its workers together."""
+        """Return how many samples of an epoch this rank reads, all its workers together."""
         return len(self._places(self._of_rank()))
 
     def _places(self, share: Share) -> range:
@@ -99,23 +102,29 @@ class Stream(_Fed, data.IterableDataset):
         return self._rank or Share()
 
     def _share(self) -> Share:
-        """Return what this process reads: within its rank's share, its worker's."""
+        """Return the share of this process: that of its worker within that of its rank."""
         rank, worker = self._of_rank(), data.get_worker_info()
         if worker is None:
             return rank
         return Share(rank.index + rank.count * worker.id, rank.count * worker.num_workers)
 
     def __iter__(self) -> Iterator[Value]:
-        """Begin an epoch, or go on with the one whose state was loaded."""
+        """Begin an epoch, or continue the one whose state was loaded."""
         self._run, self._pending = self._begun(self._pending), None
         found = itertools.islice(self._run, self._left(self._run))
         return found if self.threads else map(self.element, found)
 
     def _begun(self, state: Mapping[str, Any] | None) -> Epoch:
         share, asked = self._share(), int(self._epoch)
-        part = {"index": share.index, "count": share.count}
-        ahead = {"threads": self.threads, "load": self.element}
-        run = self.reader.epoch(self.seed, max(asked, 0), window=self.window, **part, **ahead)
+        run = self.reader.epoch(
+            self.seed,
+            max(asked, 0),
+            window=self.window,
+            index=share.index,
+            count=share.count,
+            threads=self.threads,
+            load=self.element,
+        )
         if state is None:
             return run
         fresh = run.state_dict()
@@ -123,37 +132,37 @@ class Stream(_Fed, data.IterableDataset):
             if state.get(name) != fresh[name]:
                 raise PlanError(
                     f"found the state of an epoch with {_NAMES[name]} {state.get(name)}, expected "
-                    f"{fresh[name]}; resume with the data and the settings it was left with"
+                    f"{fresh[name]}; resume with the same data and settings"
                 )
-        # Ranks go in step: where one of them was left, all were.
+        # Ranks run in step: they all stopped at the same place.
         run.load_state_dict({**state, "index": share.index})
         if asked in (_UNSET, state["epoch"]):
             return run
         if self._left(run):
             raise PlanError(
-                f"found a state amid epoch {state['epoch']}, but set_epoch({asked}); resume with "
-                f"set_epoch({state['epoch']}), or load no state"
+                f"found a state within epoch {state['epoch']}, but set_epoch({asked}); resume "
+                f"with set_epoch({state['epoch']}), or load no state"
             )
         return self._begun(None)
 
     def _left(self, run: Epoch) -> int:
-        """Return how many samples are left of a run, less those that are dropped."""
-        # Where another rank had one sample more, its last state is past the end here.
-        return max(len(self._places(self._share())) - run.state_dict()["next"], 0)
+        """Return how many samples are left of a run, without those that are dropped."""
+        # If another rank had one more sample, its last state is past the end here.
+        return max(len(self._places(self._share())) - int(run.state_dict()["next"]), 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where this process is in its epoch: numbers alone."""
+        """Return where this process is in its epoch: only numbers."""
         run = self._begun(self._pending) if self._run is None or self._pending else self._run
         return run.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Let the next iteration go on where a state was taken, on this rank or another.
+        """Continue the next iteration where a state was taken, on this rank or another.
 
-        A state is of as many ranks and workers; otherwise iterating raises PlanError.
+        Iterating raises PlanError unless there are as many ranks and workers as there were then.
         """
         self._pending = dict(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker that is not forked does not know the rank of the process that starts it.
+        # A worker that is not forked does not know the rank of its parent process.
         known = self._rank or (self._of_rank() if self._of_rank().count > 1 else None)
         return {**vars(self), "_run": None, "_rank": known}

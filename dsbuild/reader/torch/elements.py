@@ -13,7 +13,7 @@ from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS
 from dsbuild.reader.sample import Sample
 
-IGNORE = 255  # what a padded label has where the data name no value that is no class
+IGNORE = 255  # padding of labels in data without an ignore value
 Value = dict[str, Any] | tuple[Any, ...]
 
 
@@ -22,11 +22,11 @@ class Element:
     """How a sample becomes tensors: a dict of them, or a tuple (image, label, *extras).
 
     Attributes:
-      extras: names of the extras that are wanted.
+      extras: names of the wanted extras.
       as_supervised: whether it is the tuple.
-      transform, target_transform: of the image, of the label.
-      transforms: of all at once, (image, label, *extras) to as many, as those of
-        `torchvision.transforms.v2`; in place of the other two.
+      transform, target_transform: applied to the image and to the label.
+      transforms: applied to all at once, from (image, label, *extras) to as many values, like
+        those of `torchvision.transforms.v2`; replaces the other two.
     """
 
     extras: tuple[str, ...] = ()
@@ -35,19 +35,21 @@ class Element:
     target_transform: Callable[[Any], Any] | None = None
     transforms: Callable[..., Any] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in self.extras:
             if name not in EXTRAS:
                 known = ", ".join(EXTRAS)
-                raise PlanError(f"extras: found no such extra as {name!r}; there are {known}")
+                raise PlanError(f"extras: found {name!r}, expected one of {known}")
         if self.transforms and (self.transform or self.target_transform):
-            raise PlanError("transforms: found transform or target_transform, too; give one kind")
+            raise PlanError(
+                "transforms: found transform or target_transform as well; give one kind"
+            )
 
     def __call__(self, sample: Sample) -> Value:
         """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
 
-        A label that is one class is int64 (). A dict has the `key`, too, and no label where
-        the sample has none. Raises PlanError where it lacks what was asked for.
+        A label that is one class is int64 (). A dict also has the `key`, and no label if the
+        sample has none. Raises PlanError if something that was asked for is missing.
         """
         parts = self._parts(sample)
         if self.transforms:
@@ -65,7 +67,7 @@ class Element:
         elif self.as_supervised:
             raise PlanError(
                 f"{sample.key}: found no label, expected one for (image, label); read a split that "
-                "has labels, or leave as_supervised out"
+                "has labels, or omit as_supervised"
             )
         for name in self.extras:
             try:
@@ -77,7 +79,7 @@ class Element:
 
 
 def _tensor(value: np.ndarray | int) -> torch.Tensor:
-    """Return a tensor over an array's memory, or over a copy where that may not be written."""
+    """Return a tensor that shares an array's memory, or a copy if that is read-only."""
     if isinstance(value, int):
         return torch.tensor(value)
     return torch.from_numpy(value if value.flags.writeable else value.copy())
@@ -86,8 +88,8 @@ def _tensor(value: np.ndarray | int) -> torch.Tensor:
 def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what transforms make of all parts at once, as plain tensors.
 
-    torchvision crops the first plain tensor alone; for it to move a label with its image
-    both have to say what they are. Whose transforms are torchvision's has imported it.
+    torchvision crops only the first plain tensor; to move a label with its image, both have to
+    say what they are. If the transforms are torchvision's, it has been imported.
     """
     kinds = sys.modules.get("torchvision.tv_tensors")
     given = list(parts.values())
@@ -98,7 +100,7 @@ def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str
     found = (found,) if len(given) == 1 else found
     if not isinstance(found, tuple | list) or len(found) != len(given):
         raise PlanError(
-            f"transforms: found {type(found).__name__}, expected as many as they were given: "
+            f"transforms: found {type(found).__name__}, expected one value for each of "
             f"{', '.join(parts)}"
         )
     plain = (x.as_subclass(torch.Tensor) if isinstance(x, torch.Tensor) else x for x in found)
@@ -106,13 +108,15 @@ def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str
 
 
 def pad(batch: Sequence[Value], ignore: int = IGNORE) -> Any:
-    """Collate elements of any heights and widths, padded below and to the right.
+    """Collate elements of any size, padded at the bottom and on the right.
 
-    Images and extras are padded with 0, labels with `ignore`. A batch of images (n, 3, h, w)
-    lies in memory as they were decoded, in `torch.channels_last`. Whatever is no plane is
-    collated by torch's `default_collate`. For `DataLoader(collate_fn=...)`.
+    For `DataLoader(collate_fn=...)`. Images and extras are padded with 0, labels with `ignore`. A
+    batch of images (n, 3, h, w) is laid out as they were decoded, in `torch.channels_last`. What
+    is not a plane is collated by torch's `default_collate`.
     """
-    rows = [dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch]
+    rows: list[dict[Any, Any]] = [
+        dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch
+    ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     found = {
         name: _stack(column, ignore if name in ("label", 1) else 0, name)
@@ -124,7 +128,7 @@ def pad(batch: Sequence[Value], ignore: int = IGNORE) -> Any:
 
 
 def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor:
-    """Copy each plane once, to where it belongs in the batch."""
+    """Copy each plane once, to its place in the batch."""
     kinds = {(plane.dtype, plane.shape[:-2]) for plane in planes}
     if len(kinds) > 1:
         raise PlanError(f"collate: found {name} of {sorted(map(str, kinds))}, expected one kind")
