@@ -241,12 +241,8 @@ def _finish(
     if failed:
         plans = [plan_files.path(out, split) for split in splits]
         ranked = sorted(failed, key=lambda one: (plans.index(one[0].path), one[0].offset))
-        more = (
-            f" (and {tables.count(len(failed) - 1, 'shard')} more failed)"
-            if len(failed) > 1
-            else ""
-        )
-        text = ranked[0][1] + more
+        rest = tables.count(len(failed) - 1, "shard")
+        text = ranked[0][1] + (f" (and {rest} more failed)" if len(failed) > 1 else "")
         storage.write(output.state(out, output.FAILED), text.encode())
         raise SampleError(text)
     others = output.other_splits(out, splits, request.recipe)
