@@ -26,6 +26,7 @@ from apache_beam.options.pipeline_options import (
     PipelineOptions,
     StandardOptions,
 )
+from apache_beam.pvalue import PCollection
 
 from dsbuild import storage
 from dsbuild.build import output, plan_files
@@ -137,7 +138,7 @@ class Build(beam.PTransform):
         super().__init__()
         self.request, self.splits, self.parts = request, list(splits), parts
 
-    def expand(self, plans):
+    def expand(self, plans: PCollection) -> PCollection:
         """Return the names of the splits, once."""
         shards = (
             plans
@@ -168,7 +169,7 @@ class WriteShards(beam.PTransform):
         super().__init__()
         self.request, self.parts = request, parts
 
-    def expand(self, places):
+    def expand(self, places: PCollection) -> Mapping[str, PCollection]:
         """Return outcomes as `written`, errors as `failed`."""
         request, parts = self.request, self.parts
         if parts == 1:
@@ -191,7 +192,7 @@ class WriteShards(beam.PTransform):
         return {"written": whole.written, _FAILED: failed}
 
 
-def _mapped(work: Callable[..., Any], **options: Any):
+def _mapped(work: Callable[..., Any], **options: Any) -> beam.PTransform:
     return beam.ParDo(_Work(storage.carried(work), options)).with_outputs(_FAILED, main="written")
 
 
@@ -204,7 +205,7 @@ class _Work(beam.DoFn):
     def setup(self) -> None:
         settle(self.driver)
 
-    def process(self, task):
+    def process(self, task: Place | tuple[Place, int]) -> Iterator[Any]:
         try:
             with at(task if isinstance(task, Place) else task[0]):
                 outcome = self.work(task, _count, **self.options)
@@ -241,12 +242,8 @@ def _finish(
     if failed:
         plans = [plan_files.path(out, split) for split in splits]
         ranked = sorted(failed, key=lambda one: (plans.index(one[0].path), one[0].offset))
-        more = (
-            f" (and {tables.count(len(failed) - 1, 'shard')} more failed)"
-            if len(failed) > 1
-            else ""
-        )
-        text = ranked[0][1] + more
+        rest = tables.count(len(failed) - 1, "shard")
+        text = ranked[0][1] + (f" (and {rest} more failed)" if len(failed) > 1 else "")
         storage.write(output.state(out, output.FAILED), text.encode())
         raise SampleError(text)
     others = output.other_splits(out, splits, request.recipe)

@@ -57,10 +57,10 @@ def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
 
 
 def _refuse_unknown(flags: list[str]) -> None:
-    parsers = []
+    parsers: list[argparse.ArgumentParser] = []
     PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
     (parser,) = parsers
-    parser.error = _refuse
+    parser.error = _refuse  # type: ignore[method-assign]
     known, unknown = parser.parse_known_args(flags)
     if unknown:
         _refuse(f"found {' '.join(unknown)}, which is no option of Beam")

@@ -3,11 +3,13 @@
 python -m dsbuild.pipelines.statistics PATH --runner FnApiRunner ...
 """
 
+import importlib
 import json
 import sys
 from collections.abc import Iterable
 
 import apache_beam as beam
+from apache_beam.pvalue import PCollection
 
 from dsbuild.inspect import statistics
 from dsbuild.inspect.chunks import Chunk, divide, of_chunk
@@ -37,16 +39,16 @@ class Total(beam.CombineFn):
 
 
 class Statistics(beam.PTransform):
-    """From the paths of TFRecord files to the one `Accumulated` of all their records.
+    """Paths of TFRecord files -> one `Accumulated` of all their records.
 
-    `names` are those of features by role, as `census.names_of` has them.
+    `names` are names of features by role, as `catalog.names_of` returns them.
     """
 
     def __init__(self, names: Names):
         super().__init__()
         self._names = names
 
-    def expand(self, paths: beam.PCollection) -> beam.PCollection:
+    def expand(self, paths: PCollection) -> PCollection:
         """Divide the files, spread the chunks over the workers, add up."""
         return (
             paths
@@ -64,7 +66,7 @@ def _count(chunk: Chunk, names: Names, driver: str) -> Accumulated:
 
 
 def main() -> None:
-    """Count as a program, and print JSON; exit with 1 where a record cannot be read."""
+    """Count as a program, and print JSON; exit with 1 if a record cannot be read."""
     parser = options.parser(__doc__)
     parser.add_argument("path")
     with options.program(parser) as (asked, flags):
@@ -75,7 +77,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # By its name, for workers look the functions up by it.
-    from dsbuild.pipelines import statistics
-
-    statistics.main()
+    # By its name, since workers look the functions up by it.
+    importlib.import_module("dsbuild.pipelines.statistics").main()

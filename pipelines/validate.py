@@ -3,6 +3,7 @@
 python -m dsbuild.pipelines.validate PATH --level pixels --runner FnApiRunner ...
 """
 
+import importlib
 import json
 import sys
 
@@ -20,7 +21,7 @@ def validate(
 
 
 def main() -> None:
-    """Validate as a program; exit with 1 where there is a problem."""
+    """Validate as a program; exit with 1 if there is a problem."""
     parser = options.parser(__doc__)
     parser.add_argument("path")
     parser.add_argument("--level", choices=checks.LEVELS, default="pixels")
@@ -32,7 +33,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # By its name, for workers look the functions up by it.
-    from dsbuild.pipelines import validate
-
-    validate.main()
+    # By its name, since workers look the functions up by it.
+    importlib.import_module("dsbuild.pipelines.validate").main()

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dsbuild import storage
+from dsbuild.build import audit as audits
 from dsbuild.build import output, plan_files, run, tasks
 from dsbuild.build.audit import Audit
 from dsbuild.build.opening import Note, opened
@@ -56,9 +57,7 @@ def plan(request: Request, audit: Audit, note: Note = lambda _: None) -> int:
     """
     out, planned = request.out, audit.splits
     with opened(request, audit, note) as others:
-        if manifest.load(out) is not None and all(
-            plan_files.holds(out, one.split, one.plans()) for one in planned
-        ):
+        if _is_whole(request, audit):
             return 0
         run.prepare(request, planned, others, note)
         count = sum(len(one.shards) for one in planned)
@@ -136,11 +135,18 @@ def _options(request: Request) -> dict[str, str]:
 
 
 def _is_finished(request: Request) -> bool:
-    """Tell whether there is a finished folder of the recipe, and no plan that goes further."""
-    out = request.out
-    if storage.stamp(output.state(out, output.ARRAY)) or manifest.load(out) is None:
+    """Return whether the folder is finished by this very request; then the sources are listed."""
+    if storage.stamp(output.state(request.out, output.ARRAY)):
         return False
-    return not output.differences(out, request.recipe)
+    return manifest.load(request.out) is not None and _is_whole(request, audits.audit(request))
+
+
+def _is_whole(request: Request, audit: Audit) -> bool:
+    """Return whether the folder has a manifest, and its plans are those of an audit."""
+    out = request.out
+    return manifest.load(out) is not None and all(
+        plan_files.holds(out, one.split, one.plans()) for one in audit.splits
+    )
 
 
 def _refuse_unplanned(request: Request) -> None:

@@ -107,6 +107,25 @@ def test_shares_and_finish_of_a_finished_build_do_nothing(voc, out):
     assert content(out) == before
 
 
+def test_splits_one_after_another(voc, out, tmp_path):
+    for split in ("train", "val"):
+        request = plan(voc, out, shards=2, splits=(split,))
+        share_all(request, 2)
+        array.finish(request)
+        make(voc, tmp_path / "here", shards=2, splits=(split,))
+    assert content(out) == content(tmp_path / "here")
+
+
+def test_a_finished_build_of_another_plan_is_no_plan(voc, out):
+    make(voc, out, shards=2, splits=("train",))
+    for asked in ({"splits": ("val",)}, {"splits": ("train",), "order": "shuffled"}):
+        request = requested(voc, out, shards=2, **asked)
+        with pytest.raises(PlanError, match="found no plan of an array job"):
+            array.share(request, Task(1, 2))
+        with pytest.raises(PlanError, match="found no plan of an array job"):
+            array.finish(request)
+
+
 def test_shards_that_stand_are_kept_and_a_plain_build_finishes_a_plan(voc, out, tmp_path):
     request = plan(voc, out, shards=2)
     assert [one.kept for one in array.share(request, Task(1, 2))] == [False] * 3

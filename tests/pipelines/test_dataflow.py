@@ -192,7 +192,7 @@ def test_the_wheel(tmp_path):
         names = archive.namelist()
         info = WHEEL.removesuffix("-py3-none-any.whl") + ".dist-info"
         about = archive.read(f"{info}/METADATA").decode().splitlines()
-    assert {"dsbuild/html/page.html", "dsbuild/schemas/segmentation.json"} <= set(names)
+    assert {"dsbuild/inspect/html/page.html", "dsbuild/schemas/segmentation.json"} <= set(names)
     assert "dsbuild/pipelines/build.py" in names
     for name in ("obstore", "numpy", "pillow"):
         assert f"Requires-Dist: {name}=={metadata.version(name)}" in about

@@ -25,8 +25,9 @@ BEAM = {
     "sdk_container_image": "Image of the workers, with dsbuild in it. Without, they are sent it.",
     "number_of_worker_harness_threads": "Shards in work at once in a process. Beam's default: 12.",
 }
-# What makes no sense there: this machine's processes, a cluster, what nobody would read.
+# Options that make no sense there: this machine's processes, other engines, unread output.
 LEFT_OUT = {"runner", "scheduler", "workers", "dry-run", "json", "quiet"}
+LEFT_OUT |= {"plan-only", "task", "finish"}
 
 
 def options():
