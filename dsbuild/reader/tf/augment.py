@@ -23,7 +23,7 @@ Segmentation, ECCV 2018, and its published `input_preprocess`. This differs in t
 resized once (`resize` and scale in one step) and in the pixel centres (see `resample`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
