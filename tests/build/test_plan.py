@@ -137,7 +137,7 @@ def test_plans_are_read_from_their_places(tmp_path):
         b'{"name":"train-00000-of-00001","digest":"","samples":[["a",1,2]]}',
     ],
 )
-def test_a_line_that_is_no_plan_is_named(line):
+def test_a_damaged_plan_line_is_named(line):
     with pytest.raises(ShardError, match=r"^out/plan: found .* dsbuild repair restores"):
         plan.read_line(line, "out/plan")
 

@@ -34,13 +34,13 @@ def die(task, advance):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_results_keep_the_order_of_the_tasks(workers):
+def test_results_keep_task_order(workers):
     results = Job(range(20), square, 20, "squaring").run(workers)
     assert [result for result, _ in results] == [i * i for i in range(20)]
     assert (os.getpid() in {pid for _, pid in results}) == (workers == 1)
 
 
-def test_no_tasks_have_no_results():
+def test_no_tasks_give_no_results():
     assert Job([], square, 0, "nothing").run(3) == []
 
 
@@ -67,12 +67,12 @@ def test_a_dead_worker_is_named():
         ("torch", "spawn"),
     ],
 )
-def test_workers_are_forked_beside_no_threads(module, method):
+def test_workers_are_forked_only_without_threads(module, method):
     code = f"import {module}; from dsbuild.engines import job; assert job._method() == {method!r}"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_workers_are_counted_from_one():
+def test_at_least_one_worker_is_required():
     with pytest.raises(PlanError, match="--workers 0"):
         Job([1], square, 1, "x").run(0)
     assert cores() >= 1

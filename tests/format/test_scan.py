@@ -20,5 +20,5 @@ from dsbuild.format import scan
         ("tfrecord", "-"),
     ],
 )
-def test_the_split_that_a_name_tells(name, split):
+def test_the_split_of_a_file_name(name, split):
     assert scan.split_of(f"folder.train/{name}") == split
