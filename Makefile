@@ -11,9 +11,12 @@ TEST_BEAM := $(BEAM)/.test
 # Many tests wait for processes and stores, so there is work for one process more than cores.
 TESTERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 TESTS_BEAM := tests/pipelines tests/engines/test_dask.py
+# What somebody who adds a layout or an extra needs; without TensorFlow, torch and Beam.
+TESTS_QUICK := tests/format tests/layouts tests/images tests/extras tests/house \
+  $(addprefix tests/build/test_,audit.py bad_input.py encode.py palettes.py signatures.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-beam test-all lint format docs bench bench-engines bench-train fuzz stress clean
+.PHONY: help demo test test-quick test-beam test-all lint format docs bench bench-engines bench-train fuzz stress clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -44,6 +47,9 @@ demo: $(BASE) ## Draw a small VOC tree, build it into TFRecords, check and inspe
 
 test: $(TEST) ## Run the tests (but for the slow ones)
 	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow"
+
+test-quick: $(TEST) ## Run the light tests, for a new layout or extra: a minute, without TensorFlow
+	$(BIN)/python -m pytest -n $(TESTERS) -p tests.support.light $(TESTS_QUICK)
 
 test-beam: $(TEST_BEAM) ## Run the tests of the pipelines, with Apache Beam (but for the slow ones)
 	$(BEAM)/bin/python -m pytest -n $(TESTERS) -m "not slow" $(TESTS_BEAM)

@@ -296,6 +296,7 @@ def test_inspect_nothing(tmp_path, run):
     assert "found no TFRecord file" in run("inspect", tmp_path).stderr
 
 
+@pytest.mark.heavy
 def test_inspect_records_written_by_tensorflow(tmp_path, run):
     import tensorflow as tf
 

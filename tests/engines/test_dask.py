@@ -258,9 +258,7 @@ FULL = [(errno.ENOSPC, "w"), (errno.EDQUOT, "s"), (errno.EROFS, "o")]
 
 
 @pytest.mark.parametrize(("number", "calls"), FULL, ids=["full", "quota", "read only"])
-def test_a_full_disk_moves_tasks_to_another_worker(
-    none, shim, voc, tmp_path, number, calls
-):
+def test_a_full_disk_moves_tasks_to_another_worker(none, shim, voc, tmp_path, number, calls):
     make(voc, tmp_path / "here", **SHARDS)
     out = tmp_path / "there"
     start_full(none, tmp_path / "full", shim, out, number, calls)

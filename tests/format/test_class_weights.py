@@ -281,6 +281,7 @@ def test_extras_in_two_processes_are_the_same_bytes(voc, tmp_path):
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+@pytest.mark.heavy
 def test_the_page_reads_them_back(voc, tmp_path, monkeypatch):
     import tensorflow as tf
 

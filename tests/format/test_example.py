@@ -42,6 +42,7 @@ def by_tensorflow(features):
     return example.SerializeToString(deterministic=True)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "features",
     [
@@ -62,6 +63,7 @@ def test_serialize_equals_tensorflow(features):
     assert wire.serialize(features) == by_tensorflow(features)
 
 
+@pytest.mark.heavy
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.text(max_size=40), VALUES, max_size=6))
 def test_serialize_equals_tensorflow_on_anything(features):

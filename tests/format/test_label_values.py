@@ -400,6 +400,7 @@ def foreign(folder, planes):
     return str(folder)
 
 
+@pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore:.*frames were walked")
 def test_shards_written_by_others(tmp_path):
     rng = np.random.default_rng(1)

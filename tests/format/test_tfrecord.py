@@ -33,6 +33,7 @@ def test_checksum(data, crc):
     assert tfrecord.masked_crc(data) == (rotated + 0xA282EAD8) & 0xFFFFFFFF
 
 
+@pytest.mark.heavy
 def test_bytes_equal_tensorflow(tmp_path):
     import tensorflow as tf
 

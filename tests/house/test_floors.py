@@ -56,6 +56,7 @@ def test_the_map_in_contributing_is_true():
 WRITING = {"build", "layouts"}
 
 
+@pytest.mark.heavy
 def test_reading_never_imports_writing():
     code = "import importlib, pkgutil, sys\n"
     code += "for room in ('reader', 'train'):\n"

@@ -109,6 +109,7 @@ CHUNKS = st.one_of(
 )
 
 
+@pytest.mark.heavy
 @settings(max_examples=120, deadline=None)
 @given(st.lists(CHUNKS, max_size=4), st.lists(CHUNKS, max_size=4))
 def test_what_is_admitted_all_readers_open_to_the_same_pixels(before, after):
@@ -135,6 +136,7 @@ def test_what_pillow_refuses_is_refused(before):
     assert decodes or not all_agree(data)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("before", "after", "found"),
     [
