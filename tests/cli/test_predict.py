@@ -19,6 +19,15 @@ def known(tmp_path_factory):
     return data, trained.run(folder, data)
 
 
+@pytest.fixture(scope="module")
+def empty(known, tmp_path_factory):
+    """A run without weights."""
+    data, _ = known
+    path = trained.run(tmp_path_factory.mktemp("empty"), data)
+    os.unlink(os.path.join(path, runs.BEST))
+    return path
+
+
 def photo(path, seed=0):
     fakes.photo(np.random.default_rng(seed), 60, 44).save(path)
     return str(path)
@@ -115,11 +124,8 @@ def test_predict_prints_the_class_of_images(run, tmp_path):
         (["evaluate", "EMPTY", "DATA"], "found no weights yet"),
     ],
 )
-def test_bad_input_is_reported_in_one_line(known, run, tmp_path, out, command, told):
+def test_bad_input_is_reported_in_one_line(known, empty, run, tmp_path, out, command, told):
     data, model = known
-    os.makedirs(tmp_path / "empty")
-    empty = trained.run(tmp_path / "empty", data)
-    os.unlink(os.path.join(empty, runs.BEST))
     words = {
         "RUN": model,
         "DATA": data,
