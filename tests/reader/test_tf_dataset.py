@@ -382,10 +382,10 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("policy", ["OFF", "DYNAMIC"])
-def test_workers_of_the_data_service_read(built, policy):
-    service = tf.data.experimental.service
-    dispatcher = service.DispatchServer()
+@pytest.fixture(scope="module")
+def dispatcher():
+    """A dispatcher of tf.data's service, with a worker that is another process."""
+    dispatcher = tf.data.experimental.service.DispatchServer()
     address = dispatcher.target.partition("://")[2]
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, address],
@@ -395,11 +395,17 @@ def test_workers_of_the_data_service_read(built, policy):
     )
     try:
         assert worker.stdout.readline() == b"ready\n"
-        data = dsbuild.tf_dataset(built, "train", seed=1)
-        sharing = getattr(service.ShardingPolicy, policy)
-        found = list(data.apply(service.distribute(sharing, dispatcher.target)))
+        yield dispatcher
     finally:
         worker.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("policy", ["OFF", "DYNAMIC"])
+def test_workers_of_the_data_service_read(built, dispatcher, policy):
+    service = tf.data.experimental.service
+    data = dsbuild.tf_dataset(built, "train", seed=1)
+    sharing = getattr(service.ShardingPolicy, policy)
+    found = list(data.apply(service.distribute(sharing, dispatcher.target)))
     assert sorted(names(found)) == sorted(keys(built, "train"))
     assert all(sample["image"].shape[-1] == 3 for sample in found)
 
