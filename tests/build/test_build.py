@@ -669,7 +669,7 @@ def test_two_builds_at_once_end_in_one_right_folder(voc, out, tmp_path):
     def build():
         ends.append(subprocess.run([*CLI, "voc", voc, out, "--shards", "4", "--quiet"]).returncode)
 
-    threads = [threading.Thread(target=run) for _ in range(2)]
+    threads = [threading.Thread(target=build) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

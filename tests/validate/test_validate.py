@@ -452,9 +452,10 @@ def with_value(document, path, value):
 STRANGE = [None, 5, -1, "", "x", [], {}, [5], {"a": 5}, True, 1e300, "../x", "\0"]
 
 
+@pytest.mark.parametrize("count", [150, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["manifest.json", "schema.json", "plan", "receipt"])
-def test_no_damaged_side_file_raises(clean, tmp_path, name):
-    """600 documents of which one value is another one: an error that is named, or a problem."""
+def test_no_damaged_side_file_raises(clean, tmp_path, name, count):
+    """Documents with one value replaced: a named error, or a problem."""
     out, _ = damaged(clean, tmp_path)
     path = {
         "plan": out / ".dsbuild/plan-train.jsonl",
@@ -464,7 +465,7 @@ def test_no_damaged_side_file_raises(clean, tmp_path, name):
     lines = whole.splitlines() if name == "plan" else [whole]
     rng = random.Random(name + "s7")
     places = list(nodes(json.loads(lines[0])))
-    for _ in range(600):
+    for _ in range(count):
         changed = with_value(json.loads(lines[0]), rng.choice(places), rng.choice(STRANGE))
         path.write_text("\n".join([json.dumps(changed), *lines[1:]]))
         for check in (lambda: validate(str(out), "records"), lambda: repair(str(out), "nowhere")):
