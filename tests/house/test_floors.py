@@ -1,4 +1,4 @@
-"""Imports only go down, and heavy libraries stay in their rooms."""
+"""Imports only go down, and heavy libraries are imported only where they may be."""
 
 import ast
 import subprocess

@@ -27,7 +27,7 @@ def commands(page, kind="sh"):
 
 
 def shortened(words):
-    """Return a command that trains for two steps where it would for more."""
+    """Return a command, training for two steps at most."""
     steps = dict.fromkeys(("--steps", "--every"), "2")
     before = ["", *words]
     return [steps.get(option, word) for option, word in zip(before, words, strict=False)]
@@ -62,7 +62,7 @@ def test_every_command_runs(page, tmp_path, run, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_that_needs_more_is_well_formed(page):
-    """Commands with a prompt want data, weights or machines that are not here."""
+    """Commands with a prompt need data, weights or machines that are not available here."""
     for words in commands(page, "console"):
         assert words[0] == "dsbuild", words
         main.commands[words[1]].make_context(words[1], words[2:])
