@@ -207,7 +207,7 @@ def stalled(handler, _):
 
 
 def azure():
-    """Return a server for the part of Azure's blob API that is needed; no Python package emulates it."""
+    """Return a server for the part of Azure's blob API that is needed; no package emulates it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Azure)
     server.blobs, server.number = {}, itertools.count(1)
     return server
