@@ -11,9 +11,12 @@ TEST_BEAM := $(BEAM)/.test
 # Many tests wait for processes and stores, so one more process than cores keeps all cores busy.
 TESTERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 TESTS_BEAM := tests/pipelines tests/engines/test_dask.py
+# What somebody who adds a layout or an extra needs; without TensorFlow, torch and Beam.
+TESTS_QUICK := tests/format tests/layouts tests/images tests/extras tests/house \
+  $(addprefix tests/build/test_,audit.py bad_input.py encode.py palettes.py signatures.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-beam test-all lint types format docs docs-check wheel release-check \
+.PHONY: help demo test test-quick test-beam test-all lint types format docs docs-check wheel release-check \
   bench bench-engines bench-train fuzz stress clean
 
 help: ## List the targets
@@ -45,6 +48,9 @@ demo: $(BASE) ## Draw a small VOC tree, build TFRecords from it, validate and in
 
 test: $(TEST) ## Run the tests, except the slow ones
 	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow"
+
+test-quick: $(TEST) ## Run the light tests, for a new layout or extra: a minute, without TensorFlow
+	$(BIN)/python -m pytest -n $(TESTERS) -p tests.support.light $(TESTS_QUICK)
 
 test-beam: $(TEST_BEAM) ## Run the pipeline tests with Apache Beam, except the slow ones
 	$(BEAM)/bin/python -m pytest -n $(TESTERS) -m "not slow" $(TESTS_BEAM)

@@ -86,6 +86,14 @@ def s3(moto, monkeypatch):
 
 
 @pytest.fixture
+def gs(monkeypatch):
+    """The URL of an empty bucket of Google's emulator."""
+    with gcs.serving(gcs.gcs("bucket")) as server:
+        emulator = {"STORAGE_EMULATOR_HOST": f"127.0.0.1:{server.server_port}"}
+        yield from stores.on_store(monkeypatch, emulator, "gs://bucket")
+
+
+@pytest.fixture
 def run():
     """Call dsbuild as a user does; returns Click's result.
 

@@ -214,7 +214,7 @@ def test_the_audit_is_the_same_for_any_workers(tmp_path, workers):
     ]
 
 
-def test_a_strange_name_takes_one_row(tmp_path, run):
+def test_a_strange_name_fits_in_one_row(tmp_path, run):
     root = fakes.pairs(tmp_path)
     (tmp_path / "names.txt").write_text("background\ncat\ndog")
     for name in (b"new\nline.txt", b"\xff.txt"):

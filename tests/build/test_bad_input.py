@@ -227,14 +227,14 @@ def test_a_link_to_itself_is_a_missing_file(voc, out, run):
     assert run("voc", voc, out, "--on-error", "skip").exit_code == 0
 
 
-def test_dry_run_with_skip_fails_at_nothing(voc, out, run):
+def test_a_dry_run_with_skip_never_fails(voc, out, run):
     missing_image(voc)
     result = run("voc", voc, out, "--dry-run", "--on-error", "skip")
     assert result.exit_code == 0
     assert "images that are listed but missing" in result.stderr
 
 
-def test_a_mended_source_is_taken_in(voc, out, run):
+def test_a_fixed_source_is_included(voc, out, run):
     whole = image_path(voc).read_bytes()
     truncated_jpeg(voc)
     assert run("voc", voc, out, "--shards", 3, "--on-error", "skip", "--quiet").exit_code == 0
@@ -329,7 +329,7 @@ def test_out_inside_source(voc, run, below):
     assert "name another OUT" in result.stderr
 
 
-def test_out_with_strangers(voc, out, run):
+def test_out_with_unrelated_files(voc, out, run):
     os.makedirs(out)
     pathlib.Path(out, "train-00000-of-00001.tfrecord").write_bytes(b"mine")
     result = run("voc", voc, out)
@@ -377,7 +377,7 @@ def test_the_signature_of_luma_is_a_set_not_a_value(voc, out, run):
     assert run("voc", voc, out, "--split", "train").exit_code == 0
 
 
-def test_truncated_exif_is_no_reason_to_refuse(voc, out, run):
+def test_truncated_exif_is_accepted(voc, out, run):
     data = save(Image.open(image_path(voc)), "JPEG")
     segment = b"\xff\xe1" + struct.pack(">H", 12) + b"Exif\0\0II*\0"
     image_path(voc).write_bytes(data[:2] + segment + data[2:])

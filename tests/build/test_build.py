@@ -131,7 +131,7 @@ def test_same_bytes_for_any_worker_count_listing_and_process(voc, tmp_path, shuf
         assert content(tmp_path / name) == expected
 
 
-def test_another_place_of_the_sources_gives_the_same_bytes(tmp_path):
+def test_moving_the_sources_changes_no_byte(tmp_path):
     for name in ("here", "there"):
         make(fakes.voc(tmp_path / name), tmp_path / f"{name}-out")
     assert content(tmp_path / "here-out") == content(tmp_path / "there-out")
@@ -308,7 +308,7 @@ def test_what_is_missing_or_damaged_is_no_loss(voc, out):
     assert content(out) == content(fresh)
 
 
-def test_an_unfinished_build_goes_on_by_its_recipe_alone(voc, out):
+def test_an_unfinished_build_resumes_only_with_its_own_recipe(voc, out):
     make(voc, out, shards=4, splits=("train",))
     os.remove(os.path.join(out, "manifest.json"))
     with pytest.raises(PlanError, match="holds an unfinished build of layout voc; verify was"):
@@ -326,7 +326,7 @@ def test_overwrite_reads_before_it_removes(voc, out):
     assert everything(out) == before
 
 
-def test_only_the_shards_concerned_are_written_again(voc, out):
+def test_only_affected_shards_are_rewritten(voc, out):
     make(voc, out, shards=4, splits=("train",))
     path = pathlib.Path(voc, "JPEGImages/2007_000004.jpg")
     path.write_bytes(pathlib.Path(voc, "JPEGImages/2007_000003.jpg").read_bytes())
@@ -337,7 +337,7 @@ def test_only_the_shards_concerned_are_written_again(voc, out):
     assert content(out) == content(fresh)
 
 
-def test_an_unfinished_build_of_another_number_of_shards_leaves_no_old_one(voc, out):
+def test_another_shard_count_for_an_unfinished_build_leaves_no_old_shards(voc, out):
     make(voc, out, shards=4, splits=("train",))
     os.remove(os.path.join(out, "manifest.json"))
     _, notes = notes_of(voc, out, shards=3, splits=("train",))
@@ -348,7 +348,7 @@ def test_an_unfinished_build_of_another_number_of_shards_leaves_no_old_one(voc, 
     assert len(os.listdir(os.path.join(out, ".dsbuild", "receipts"))) == 3
 
 
-def test_overwrite_starts_anew_and_touches_nothing_else(voc, out):
+def test_overwrite_starts_over_and_touches_nothing_else(voc, out):
     make(voc, out, shards=4, splits=("train",))
     mine = pathlib.Path(out, "notes.txt")
     mine.write_text("keep")
@@ -412,7 +412,7 @@ def test_a_failed_rebuild_by_another_recipe_is_not_mixed_in(voc, out):
         make(voc, out, splits=("train",), shards=2)
 
 
-def test_an_unfinished_build_gives_way_to_another_recipe(voc, tmp_path, out):
+def test_an_unfinished_build_may_be_replaced_by_another_recipe(voc, tmp_path, out):
     path = pathlib.Path(voc, "JPEGImages/2007_000009.jpg")
     whole = path.read_bytes()
     path.write_bytes(whole[:500])
@@ -428,7 +428,7 @@ def test_an_unfinished_build_gives_way_to_another_recipe(voc, tmp_path, out):
     assert content(out) == content(tmp_path / "fresh")
 
 
-def test_a_finished_build_without_its_manifest_gives_way_to_none(voc, out):
+def test_a_finished_build_without_its_manifest_is_never_replaced(voc, out):
     make(voc, out, shards=2)
     os.remove(os.path.join(out, "manifest.json"))
     before = content(out)
@@ -441,7 +441,7 @@ def test_a_finished_build_without_its_manifest_gives_way_to_none(voc, out):
     "name",
     ["schema.json", "features.json", "dataset_info.json", "rejects.jsonl", "index", "README.md"],
 )
-def test_files_of_others_are_not_replaced(voc, out, name):
+def test_foreign_files_are_not_replaced(voc, out, name):
     os.makedirs(out)
     pathlib.Path(out, name).write_text("mine")
     with pytest.raises(PlanError, match=f"{name}: dsbuild did not write this"):
@@ -449,7 +449,7 @@ def test_files_of_others_are_not_replaced(voc, out, name):
     assert pathlib.Path(out, name).read_text() == "mine"
 
 
-def test_a_shard_that_no_plan_names_is_not_ours(voc, out):
+def test_a_shard_that_no_plan_lists_is_foreign(voc, out):
     make(voc, out, shards=2, splits=("val",))
     mine = pathlib.Path(out, "val-00000-of-00010.tfrecord")
     mine.write_bytes(b"mine")
@@ -475,7 +475,7 @@ def test_a_cut_index_is_written_again(voc, out):
     assert content(out) == expected
 
 
-def test_receipts_of_another_shape_are_no_receipts(voc, out):
+def test_malformed_receipts_are_ignored(voc, out):
     make(voc, out, shards=2, splits=("val",))
     expected = content(out)
     path = pathlib.Path(out, ".dsbuild/receipts/val-00000-of-00002.tfrecord.json")
@@ -488,7 +488,7 @@ def test_receipts_of_another_shape_are_no_receipts(voc, out):
     assert make(voc, out, shards=2, splits=("val",)).written == 0
 
 
-def test_splits_whose_files_would_be_read_as_anothers_are_refused(voc, out):
+def test_splits_with_clashing_file_names_are_refused(voc, out):
     fakes.write_list(voc, "train-extra", ["2007_000001"])
     with pytest.raises(LayoutError, match=r"splits train and train-extra, .* look for train-\*"):
         make(voc, out)
@@ -558,7 +558,7 @@ def losing_workers(job):
 
 
 @pytest.mark.parametrize("engine", [in_this_process, backwards_and_twice, losing_workers])
-def test_an_engine_maps_in_any_order_and_as_often_as_it_likes(voc, out, tmp_path, engine):
+def test_an_engine_may_run_tasks_in_any_order_and_repeatedly(voc, out, tmp_path, engine):
     asked = requested(voc, out, shards=3)
     summary = run.build(asked, audit(asked), Mapped(engine))
     here = make(voc, tmp_path / "here", shards=3)

@@ -44,7 +44,7 @@ def failing(error, ending):
     ],
     ids=["store", "rights", "disk", "memory"],
 )
-def test_trouble_is_no_bad_sample(sample, error, kind, ending):
+def test_machine_trouble_is_not_a_bad_sample(sample, error, kind, ending):
     with pytest.raises(kind) as caught:
         sample(failing(error, ending))
     assert not isinstance(caught.value, DataError)
@@ -65,7 +65,7 @@ def test_a_missing_or_a_bad_file_is_a_bad_sample(sample, ending):
     assert caught.value.kind in ("unreadable", "colours")
 
 
-def test_faults_are_told_apart_by_their_types():
+def test_faults_are_distinguished_by_type():
     of_data = ("ImageError", "LayoutError", "SampleError", "SchemaError", "ShardError")
     for name in (*of_data, "NoFileError"):
         assert issubclass(getattr(errors, name), DataError)
@@ -129,7 +129,7 @@ for name, look in looks.items():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to its memory")
-def test_want_of_memory_is_no_damaged_image():
+def test_running_out_of_memory_is_not_a_damaged_image():
     done = subprocess.run(
         [sys.executable, "-c", CODE],
         capture_output=True,

@@ -72,7 +72,7 @@ def check(data, policy):
     return found
 
 
-def test_whatever_is_not_asked_for_stays_byte_exact():
+def test_images_stay_byte_exact_unless_a_change_is_requested():
     for data in (save(PHOTO), save(PHOTO, "JPEG"), turned(save(PHOTO, "JPEG"), 1)):
         for policy in POLICIES[:3]:
             found = admit(data, policy)
@@ -160,7 +160,7 @@ def test_orientations_may_be_rejected():
         (save(see_through(PHOTO), "WEBP", lossless=True), 4),
     ],
 )
-def test_what_tensorflow_cannot_read_is_converted(data, channels):
+def test_images_that_tensorflow_cannot_read_are_converted(data, channels):
     assert check(data, Policy()) is None
     found = check(data, Policy(unreadable="reencode"))
     assert found.changes == ("converted",)
@@ -185,7 +185,7 @@ def test_what_tensorflow_cannot_read_is_converted(data, channels):
         b"RIFF\x10\0\0\0WAVEfmt ",
     ],
 )
-def test_what_is_damaged_is_never_converted(data):
+def test_damaged_images_are_never_converted(data):
     assert check(data, Policy(unreadable="reencode")) is None
 
 
@@ -227,14 +227,14 @@ def test_shrinking_takes_means_of_areas_and_values_of_centres():
         ({"jpeg_quality": 90}, "found nothing that encodes an image anew"),
     ],
 )
-def test_policies_that_cannot_be(options, message):
+def test_invalid_policies_are_refused(options, message):
     with pytest.raises(PlanError, match=message):
         Policy(**options)
 
 
 @pytest.mark.parametrize("form", ["WEBP", "TIFF", "JPEG"])
 @pytest.mark.parametrize("value", [0, 9, 65535])
-def test_an_orientation_that_there_is_not_is_none(value, form):
+def test_an_undefined_orientation_is_ignored(value, form):
     exif = Image.Exif()
     exif[0x0112] = value
     data = save(PHOTO.convert("CMYK" if form == "JPEG" else "RGB"), form, exif=exif)
@@ -249,7 +249,7 @@ def test_an_orientation_that_there_is_not_is_none(value, form):
         Policy(unreadable="reencode", max_side=65501, jpeg_quality=90),
     ],
 )
-def test_what_is_too_long_for_a_jpeg_is_an_error(policy):
+def test_an_image_too_large_for_jpeg_is_an_error(policy):
     data = save(Image.new("RGB", (65501, 1)), "TIFF")
     with pytest.raises(ImageError, match="65,501 x 1 pixels to encode, expected at most 65,500"):
         admit(data, policy)
@@ -297,7 +297,7 @@ def test_a_build_counts_what_it_changed(mixed, out):
         assert images.plane(record["image/segmentation/class/encoded"][0]).shape == size
 
 
-def test_labels_are_shrunk_by_nearest_and_counted_so(voc, out):
+def test_labels_are_shrunk_by_nearest_neighbour_and_counted_afterwards(voc, out):
     make(voc, out, policy=Policy(max_side=20))
     total = {}
     for record in records(out):
@@ -340,7 +340,7 @@ def test_the_policy_belongs_to_the_recipe(voc, out):
     assert make(voc, out, policy=Policy(max_side=50)).written == 0
 
 
-def test_a_recipe_that_shrinks_has_a_version_and_no_other(voc, out):
+def test_only_shrinking_recipes_have_a_version(voc, out):
     plain = Recipe(layout=Voc())
     assert plain.document()["images"] == {
         "exif": "keep",

@@ -9,7 +9,7 @@ from tests.support.faults.kills import commands, kill
 
 
 @pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.slow)])
-def test_whoever_is_killed(tmp_path, count):
+def test_any_process_may_be_killed(tmp_path, count):
     rng, every = random.Random(count), list(commands(tmp_path))
     for i in range(count):
         kill(every[i % len(every)], rng)

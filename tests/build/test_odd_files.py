@@ -35,7 +35,7 @@ def replace(path, odd):
     "name", ["JPEGImages/2007_000007.jpg", "SegmentationClass/2007_000007.png"]
 )
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_source_that_is_no_file_is_a_finding(voc, out, run, odd, name, workers):
+def test_a_source_that_is_not_a_file_is_a_finding(voc, out, run, odd, name, workers):
     path = os.path.join(voc, name)
     replace(path, odd)
     words = ["voc", voc, out, "--split", "train", "--workers", workers]
@@ -50,7 +50,7 @@ def test_a_source_that_is_no_file_is_a_finding(voc, out, run, odd, name, workers
 
 
 @pytest.mark.parametrize("odd", [fifo, endless])
-def test_a_list_that_is_no_file_is_named(voc, out, run, odd):
+def test_a_list_that_is_not_a_file_is_named(voc, out, run, odd):
     replace(os.path.join(voc, "ImageSets/Segmentation/train.txt"), odd)
     result = run("voc", voc, out)
     assert result.exit_code == 1
@@ -65,7 +65,7 @@ def files(voc):
 
 
 @pytest.mark.parametrize("odd", [fifo, endless])
-def test_a_file_of_a_build_that_is_no_file_is_never_waited_for(tmp_path, run, odd):
+def test_special_files_in_a_build_never_block(tmp_path, run, odd):
     voc = fakes.voc(tmp_path, train=3, val=0)
     whole, out = str(tmp_path / "whole"), str(tmp_path / "out")
     make(voc, whole, shards=1, splits=("train",))

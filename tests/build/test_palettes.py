@@ -82,7 +82,7 @@ def test_rows_keep_what_was_added():
     assert palettes.joined([palettes.rows(known)] * 2) == known
 
 
-def test_no_more_is_kept_than_shows_that_some_disagree():
+def test_only_enough_is_kept_to_show_a_disagreement():
     known = {}
     for i in range(100):
         palettes.add(known, {(i, i + 1, value): value for value in range(256)}, f"{i}.png")

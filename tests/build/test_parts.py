@@ -45,7 +45,7 @@ def test_joined_parts_are_the_shard(voc, out, tmp_path, count):
     assert len([record.data for record in found]) == receipt.records == 12
 
 
-def test_a_part_that_stands_is_kept_and_one_that_lacks_is_named(voc, out):
+def test_an_existing_part_is_kept_and_a_missing_one_is_named(voc, out):
     (shard,), _ = plans(voc, out, shards=1)
     first, second = parts.divide(shard, 2)
     parts.write_part(first, nothing, out=out, on_error="stop", compare="stamp")
@@ -96,7 +96,7 @@ def test_a_bad_sample_stops_parts_and_the_next_build_finishes_them(voc, out, tmp
     assert content(out) == content(tmp_path / "other")
 
 
-def test_overwrite_takes_parts_away(voc, out):
+def test_overwrite_removes_parts(voc, out):
     (shard,), _ = plans(voc, out, shards=1)
     first, _ = parts.divide(shard, 2)
     parts.write_part(first, nothing, out=out, on_error="stop", compare="stamp")

@@ -61,7 +61,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_converting_is_named_where_it_works_and_nowhere_else(name):
+def test_conversion_is_suggested_only_where_it_works(name):
     data, found, converts = IMAGES[name]
     with pytest.raises(ImageError, match=f"found .*{found}") as raised:
         admit(data, Policy())
@@ -86,7 +86,7 @@ def test_converting_is_named_where_it_works_and_nowhere_else(name):
         b"II*\0" + bytes(40),
     ],
 )
-def test_what_cannot_be_converted_after_all_says_so_alike_each_time(data):
+def test_a_failed_conversion_gives_the_same_message_each_time(data):
     texts = set()
     for _ in range(2):
         with pytest.raises(ImageError) as raised:
@@ -99,7 +99,7 @@ def test_what_cannot_be_converted_after_all_says_so_alike_each_time(data):
     assert ";" in text
 
 
-def test_no_message_holds_an_address():
+def test_no_message_contains_a_memory_address():
     text = "cannot identify image file <_io.BytesIO object at 0x7f3a11d0>"
     for kind in (errors.ImageError, errors.SampleError, errors.ShardError, errors.PlanError):
         assert str(kind(f"found it: {text}; fetch it")) == (
@@ -178,7 +178,7 @@ def test_remedies_that_commands_name_build(name, tmp_path, run):
     assert run("validate", tmp_path / "out").exit_code == 0
 
 
-def test_labels_of_colours_are_never_told_to_be_converted(tmp_path, run):
+def test_conversion_is_never_suggested_for_colour_labels(tmp_path, run):
     root = fakes.pairs(tmp_path, count=3)
     colours = tmp_path / "colours.txt"
     colours.write_text("a,0,0,0\nb,1,1,1\nc,2,2,2\n")
@@ -206,7 +206,7 @@ def deep(path):
 
 @pytest.mark.parametrize("spoil", [animated, deep])
 @pytest.mark.parametrize("draw", [fakes.matting, fakes.pairs])
-def test_labels_are_told_of_options_that_help_alone(draw, spoil, tmp_path, run):
+def test_messages_about_labels_suggest_only_options_that_help(draw, spoil, tmp_path, run):
     root = draw(tmp_path)
     names = tmp_path / "names.txt"
     names.write_text("a\nb\nc\n")
@@ -245,7 +245,7 @@ def test_rejects_are_the_same_from_run_to_run(tmp_path, run):
     assert not any(re.search(r"0x[0-9a-f]+|/tmp|object", reason) for reason in reasons)
 
 
-def test_areas_too_large_for_a_mean_are_told_to_use_a_larger_side():
+def test_a_larger_side_is_suggested_if_areas_are_too_large_to_average():
     data = save(Image.new("L", (2903, 2903)))
     with pytest.raises(ImageError, match="use a larger --max-side"):
         admit(data, Policy(max_side=1))

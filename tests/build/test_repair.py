@@ -64,7 +64,7 @@ def test_every_layout_is_repaired(given, tmp_path):
     assert content(out) == fresh
 
 
-def test_what_stands_is_kept_whatever_became_of_its_sources(voc, tmp_path):
+def test_existing_shards_are_kept_whatever_happened_to_their_sources(voc, tmp_path):
     out = tmp_path / "out"
     make(voc, out, shards=3, splits=("train",))
     fresh = content(out)
@@ -157,7 +157,7 @@ def test_a_repair_that_fails_changes_nothing(voc, tmp_path, workers):
     assert files(out) == before
 
 
-def test_a_source_that_changed_is_taken_only_if_it_may_be(voc, tmp_path, run):
+def test_a_changed_source_is_used_only_if_allowed(voc, tmp_path, run):
     out = tmp_path / "out"
     make(voc, out, shards=2, splits=("train",))
     image = pathlib.Path(voc, "JPEGImages/2007_000001.jpg")
@@ -207,7 +207,7 @@ def test_plans_are_found_again_by_keys_and_listing(voc, tmp_path):
             assert files(out) == fresh
 
 
-def test_a_repair_that_cannot_be_changes_nothing(voc, tmp_path):
+def test_an_impossible_repair_changes_nothing(voc, tmp_path):
     """Not even what it could give back: what people told of the data."""
     out = tmp_path / "out"
     make(voc, out, shards=2)

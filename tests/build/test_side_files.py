@@ -36,7 +36,7 @@ def test_a_folder_of_an_older_version_gets_them(voc, out, run):
     assert content(out) == before
 
 
-def test_what_it_is_told_arrives_and_stays(voc, out, run):
+def test_given_terms_are_written_and_kept(voc, out, run):
     import tensorflow_datasets as tfds
 
     make(voc, out)
@@ -61,7 +61,7 @@ def test_what_it_is_told_arrives_and_stays(voc, out, run):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_croissant_lacks_nothing_but_a_date_then(voc, out, run):
+def test_croissant_is_then_complete_but_for_a_date(voc, out, run):
     mlc = pytest.importorskip("mlcroissant")
     make(voc, out)
     assert run("interop", out, *TERMS).exit_code == 0
@@ -87,7 +87,7 @@ def test_pbtxt_is_the_schema(voc, tmp_path, out, run):
 
 
 @pytest.mark.parametrize("name", ["README.md", "croissant.json", "schema.pbtxt"])
-def test_files_of_others_are_left_alone(voc, out, run, name):
+def test_foreign_files_are_left_alone(voc, out, run, name):
     make(voc, out)
     path = pathlib.Path(out, name)
     pathlib.Path(out, ".dsbuild", "side.json").unlink()

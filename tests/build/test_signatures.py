@@ -336,12 +336,12 @@ def test_drawn_planes_have_no_ripple(width, height, seed, classes):
     assert signatures.of_plane(plane) is None
 
 
-def test_thin_planes_are_no_trouble():
+def test_thin_planes_are_handled():
     for shape in ((1, 1), (1, 500), (500, 1), (2, 3), (7, 400)):
         assert signatures.of_plane(np.zeros(shape, np.uint8)) is None
 
 
-def test_an_overexposed_matte_is_no_luma():
+def test_an_overexposed_matte_is_not_taken_for_luma():
     """A white shirt: alpha and brightness are both 255 nearly everywhere."""
     alpha = np.zeros((60, 60), np.uint8)
     alpha[10:50, 10:50] = 255
@@ -356,13 +356,13 @@ def nested(width, layers):
 
 
 @pytest.mark.parametrize("layers", [2, 3, 4, 7])
-def test_layers_of_one_pixel_are_no_interpolation(layers):
+def test_one_pixel_layers_are_not_taken_for_interpolation(layers):
     """Cells with a border around their inside, layers of tissue: each between its neighbours."""
     assert signatures.of_plane(nested(200, layers)) is None
 
 
 @pytest.mark.parametrize("levels", [16, 64, 100])
-def test_ordinal_classes_are_no_interpolation(levels):
+def test_ordinal_classes_are_not_taken_for_interpolation(levels):
     rng = np.random.default_rng(0)
     depth = Image.fromarray(rng.random((2, 3), np.float32)).resize((300, 200), 2)
     depth = np.asarray(depth).clip(0, 0.999)
@@ -370,24 +370,24 @@ def test_ordinal_classes_are_no_interpolation(levels):
 
 
 @pytest.mark.parametrize("classes", [3, 8, 21, 60])
-def test_noise_is_no_jpeg(classes):
+def test_noise_is_not_taken_for_a_jpeg(classes):
     """Land cover that was classified pixel by pixel, and what a test draws in a hurry."""
     rng = np.random.default_rng(0)
     assert signatures.of_plane(rng.integers(0, classes, (90, 120), np.uint8)) is None
     assert signatures.of_plane((np.indices((90, 120)).sum(0) % 3).astype(np.uint8)) is None
 
 
-def test_classes_of_a_dark_picture_are_no_luma():
+def test_classes_of_a_dark_picture_are_not_taken_for_luma():
     ids = np.random.default_rng(0).integers(0, 34, (8, 8), np.uint8).repeat(9, 0).repeat(9, 1)
     assert signatures.of_alpha(ids, np.full((72, 72, 3), 15, np.uint8)) is None
 
 
-def test_void_may_be_nowhere():
+def test_void_pixels_are_optional():
     layout = Pairs(names=("void", "sky", "road", "car"))
     assert signatures.of_split([frozenset({1, 2})] * 9, layout) is None
 
 
-def test_what_is_no_class_may_be_the_ignore_value(tmp_path, kinds, names):
+def test_values_outside_the_classes_may_be_the_ignore_value(tmp_path, kinds, names):
     root = fakes.pairs(tmp_path)
     each(root, "labels/*/*.png", planes(lambda p: np.where(p == 255, 3, p).astype(np.uint8)))
     found = kinds("pairs", root, "--classes", names)
@@ -411,7 +411,7 @@ def test_a_bad_label_of_a_scan_is_not_swapped(kind, change, tmp_path, kinds, nam
     assert kinds("pairs", root, "--classes", names).keys() == {kind}
 
 
-def test_labels_are_looked_at_before_they_are_shrunk(tmp_path, kinds):
+def test_labels_are_checked_before_they_are_shrunk(tmp_path, kinds):
     root = fakes.voc(tmp_path)
     assert not kinds("voc", root, "--max-side", 1, "--jpeg-quality", 5)
 
@@ -467,7 +467,7 @@ def test_a_split_of_one_value_is_known_by_all_its_labels(tmp_path, out, run, nam
 
 
 @pytest.mark.parametrize("count", [5, 40])
-def test_one_picture_alone_proves_nothing_of_labels(count, tmp_path, out, run, names):
+def test_one_picture_alone_proves_nothing_about_labels(count, tmp_path, out, run, names):
     root = fakes.pairs(tmp_path, count=count)
     each(root, "labels/*/*.png", planes(np.ones_like))
     files = sorted(pathlib.Path(root).glob("images/*/*"))

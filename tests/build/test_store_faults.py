@@ -1,5 +1,7 @@
 """Stores that fail at random under every command: nothing is lost, and nothing hangs."""
 
+import importlib.util
+
 import pytest
 
 from tests.support.store_faults import cases, points
@@ -8,7 +10,8 @@ from tests.support.store_faults.run import many, scenes
 
 @pytest.fixture(scope="module")
 def scene():
-    pytest.importorskip("torch")
+    if importlib.util.find_spec("torch") is None:  # which one of the commands needs, not we
+        pytest.skip("torch is not installed")
     with scenes() as scene:
         yield scene
 

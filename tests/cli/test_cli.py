@@ -217,7 +217,7 @@ def test_inspect_names_damage(voc, out, run):
         (b"abc", "expected a frame's 12-byte header"),
     ],
 )
-def test_inspect_what_is_no_tfrecord(tmp_path, run, data, message):
+def test_inspect_names_a_file_that_is_not_tfrecord(tmp_path, run, data, message):
     (tmp_path / "x.tfrecord").write_bytes(data)
     result = run("inspect", tmp_path)
     assert result.exit_code == 1
@@ -267,7 +267,7 @@ def test_inspect_records_without_labels(voc, out, tmp_path, run):
 
 
 @pytest.mark.parametrize("text", ["[]", '{"splits": {}}', '{"splits": [], "classes": []}', "1"])
-def test_inspect_beside_what_is_no_manifest(tmp_path, run, text):
+def test_inspect_with_an_invalid_manifest(tmp_path, run, text):
     (tmp_path / "manifest.json").write_text(text)
     result = run("inspect", tmp_path)
     assert result.exit_code == 1
@@ -283,7 +283,7 @@ def test_inspect_links_that_lead_nowhere_and_gzip(tmp_path, run):
     assert "found a gzip-compressed TFRecord" in result.stderr
 
 
-def test_inspect_floats_that_json_has_not(tmp_path, run):
+def test_inspect_floats_that_json_cannot_hold(tmp_path, run):
     record = wire.serialize({"x": np.array([np.nan, np.inf, 1.5], np.float32)})
     with open(tmp_path / "x.tfrecord", "wb") as file:
         tfrecord.Writer(file).write(record)
@@ -296,7 +296,8 @@ def test_inspect_nothing(tmp_path, run):
     assert "found no TFRecord file" in run("inspect", tmp_path).stderr
 
 
-def test_inspect_what_tensorflow_wrote(tmp_path, run):
+@pytest.mark.heavy
+def test_inspect_records_written_by_tensorflow(tmp_path, run):
     import tensorflow as tf
 
     feature = {
@@ -315,7 +316,7 @@ def test_inspect_what_tensorflow_wrote(tmp_path, run):
 
 
 @pytest.mark.shared
-def test_inspect_shards_that_somebody_published(shared, run):
+def test_inspect_published_shards(shared, run):
     result = run("inspect", shared / "tfrecords/takayu99_voc/tfrecord", "--json")
     assert result.exit_code == 0
     splits = json.loads(result.stdout)["splits"]

@@ -19,12 +19,21 @@ def known(tmp_path_factory):
     return data, trained.run(folder, data)
 
 
+@pytest.fixture(scope="module")
+def empty(known, tmp_path_factory):
+    """A run without weights."""
+    data, _ = known
+    path = trained.run(tmp_path_factory.mktemp("empty"), data)
+    os.unlink(os.path.join(path, runs.BEST))
+    return path
+
+
 def photo(path, seed=0):
     fakes.photo(np.random.default_rng(seed), 60, 44).save(path)
     return str(path)
 
 
-def test_evaluate_tells_means_and_each_class(known, run, tmp_path):
+def test_evaluate_prints_means_and_every_class(known, run, tmp_path):
     data, model = known
     done = run("evaluate", model, data, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
@@ -49,7 +58,7 @@ def test_evaluate_gives_json(known, run, tmp_path):
     assert 0 <= found["mean_iou"] <= 1
 
 
-def test_predict_writes_and_tells(known, run, tmp_path, out):
+def test_predict_writes_and_reports(known, run, tmp_path, out):
     _, model = known
     os.mkdir(tmp_path / "in")
     photo(tmp_path / "in" / "a.png")
@@ -64,7 +73,7 @@ def test_predict_writes_and_tells(known, run, tmp_path, out):
     assert (quiet.exit_code, quiet.output) == (0, "")
 
 
-def test_predict_goes_on_behind_what_it_cannot_read(known, run, tmp_path, out):
+def test_predict_continues_after_unreadable_images(known, run, tmp_path, out):
     _, model = known
     (tmp_path / "a.png").write_bytes(b"junk")
     photo(tmp_path / "b.png")
@@ -78,7 +87,7 @@ def test_predict_goes_on_behind_what_it_cannot_read(known, run, tmp_path, out):
     assert (len(found["made"]), len(found["failed"])) == (1, 1)
 
 
-def test_predict_tells_the_class_of_images(run, tmp_path):
+def test_predict_prints_the_class_of_images(run, tmp_path):
     data = str(tmp_path / "data")
     make(fakes.classes(tmp_path), data, layout=Classes())
     model = trained.run(tmp_path, data)
@@ -115,11 +124,8 @@ def test_predict_tells_the_class_of_images(run, tmp_path):
         (["evaluate", "EMPTY", "DATA"], "found no weights yet"),
     ],
 )
-def test_bad_input_is_told_in_a_line(known, run, tmp_path, out, command, told):
+def test_bad_input_is_reported_in_one_line(known, empty, run, tmp_path, out, command, told):
     data, model = known
-    os.makedirs(tmp_path / "empty")
-    empty = trained.run(tmp_path / "empty", data)
-    os.unlink(os.path.join(empty, runs.BEST))
     words = {
         "RUN": model,
         "DATA": data,

@@ -25,13 +25,13 @@ def call(*arguments):
     return eval(result.output, {"Runner": Runner}) if result.exit_code == 0 else result.output
 
 
-def test_without_a_runner_all_is_local():
+def test_without_a_runner_everything_is_local():
     rest = {"source": None, "out": "tfrecord"}
     assert call() == {"runner": Runner(), **rest}
     assert call("a", "b", "--workers", "2", "--")["runner"] == Runner(workers=2)
 
 
-def test_what_stands_behind_the_dashes_is_of_beam():
+def test_what_follows_the_dashes_is_for_beam():
     given = call("--runner", "beam", "--", "--project", "p", "--", "x")
     assert given["runner"] == Runner("beam", ("--project", "p", "--", "x"))
     assert (given["source"], given["out"]) == (None, "tfrecord")
@@ -56,14 +56,14 @@ def test_a_cluster_is_named_by_its_scheduler_alone():
     assert "--workers is for --runner local" in call(*words, "--workers", "2")
 
 
-def test_usage_tells_where_options_of_beam_stand():
+def test_usage_says_where_beam_options_go():
     assert (
         "[OPTIONS] [SOURCE] [OUT] [-- BEAM OPTIONS]"
         in CliRunner().invoke(command, ["--help"]).output
     )
 
 
-def test_beam_that_is_missing_is_named():
+def test_missing_beam_is_named():
     code = (
         "import sys; sys.modules['apache_beam'] = None\n"
         "from dsbuild.cli.runner import Runner\n"
@@ -86,7 +86,7 @@ def test_local_work_imports_no_engine_and_no_store(voc, out):
             assert name not in found
 
 
-def test_every_runner_command_says_where_options_of_beam_stand(run):
+def test_every_runner_command_says_where_beam_options_go(run):
     for name, command in main.commands.items():
         if any(parameter.name == "runner" for parameter in command.params):
             assert "[-- BEAM OPTIONS]" in run(name, "--help").stdout

@@ -48,7 +48,7 @@ def said(request, run, voc, out):
     return call
 
 
-def test_a_bucket_that_is_not_there(said, s3):
+def test_a_missing_bucket(said, s3):
     assert "s3://no-such-bucket/" in (line := said("s3://no-such-bucket"))
     assert "there is no such bucket; create it first, or check its name" in line
 
@@ -95,7 +95,7 @@ def test_a_typo_in_the_endpoint(said, monkeypatch, endpoint, expected):
     stores.forget()
 
 
-def test_every_command_takes_seconds(run, monkeypatch):
+def test_every_command_takes_store_seconds(run, monkeypatch):
     monkeypatch.setenv(patience.SECONDS, "7")
     for name, command in main.commands.items():
         assert "--store-seconds" in {option for one in command.params for option in one.opts}, name

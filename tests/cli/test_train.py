@@ -18,7 +18,7 @@ def data(tmp_path_factory):
     return str(folder / "data")
 
 
-def test_it_trains_tells_and_goes_into_a_run(data, run, tmp_path):
+def test_it_trains_reports_and_writes_a_run(data, run, tmp_path):
     folder = tmp_path / "run"
     options = [*TINY, "--steps", "2", "--rates", "2,4", "--flip", "0", "--no-separable"]
     done = run("train", data, "--run", folder, *options)
@@ -66,7 +66,7 @@ def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
         (["--weights", "nowhere"], "weights: nowhere: found no file of Keras"),
     ],
 )
-def test_bad_input_is_told_in_a_line(data, run, tmp_path, options, text):
+def test_bad_input_is_reported_in_one_line(data, run, tmp_path, options, text):
     done = run("train", data, "--run", tmp_path / "run", *TINY, *options)
     assert done.exit_code in (1, 2)
     assert text in done.stderr

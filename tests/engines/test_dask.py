@@ -107,7 +107,7 @@ def test_rejects_are_those_of_a_local_build(two, voc, tmp_path):
     assert there.rejects == here.rejects != ()
 
 
-def test_a_bad_sample_stops_with_its_name_and_is_mended_elsewhere(two, voc, out, tmp_path):
+def test_a_bad_sample_stops_the_build_by_name_and_can_be_fixed_elsewhere(two, voc, out, tmp_path):
     path = pathlib.Path(voc, "JPEGImages", "2007_000009.jpg")
     whole = path.read_bytes()
     path.write_bytes(whole[:500])
@@ -134,7 +134,7 @@ def test_a_worker_that_is_killed_costs_no_byte(two, large, tmp_path):
     assert summary.written + summary.kept == 60
 
 
-def test_without_any_worker_left_it_ends(two, large, tmp_path):
+def test_it_ends_when_no_worker_is_left(two, large, tmp_path):
     out = tmp_path / "out"
     thread = soon(out, lambda: [two.kill(worker) for worker in [*two.workers]])
     with pytest.raises(DsbuildError, match=r"found no worker.*dask worker tcp://"):
@@ -147,7 +147,7 @@ def test_without_any_worker_left_it_ends(two, large, tmp_path):
     assert content(out) == content(tmp_path / "fresh")
 
 
-def test_a_scheduler_that_is_lost_ends_it(large, tmp_path):
+def test_it_ends_when_the_scheduler_is_lost(large, tmp_path):
     (tmp_path / "dask").mkdir()
     mine = Cluster(tmp_path / "dask")
     try:
@@ -250,7 +250,7 @@ FULL = [(errno.ENOSPC, "w"), (errno.EDQUOT, "s"), (errno.EROFS, "o")]
 
 
 @pytest.mark.parametrize(("number", "calls"), FULL, ids=["full", "quota", "read only"])
-def test_a_full_disk_of_a_worker_is_another_workers_work(none, shim, voc, tmp_path, number, calls):
+def test_a_full_disk_moves_tasks_to_another_worker(none, shim, voc, tmp_path, number, calls):
     make(voc, tmp_path / "here", **SHARDS)
     out = tmp_path / "there"
     start_full(none, tmp_path / "full", shim, out, number, calls)
@@ -266,7 +266,7 @@ def test_a_full_disk_of_a_worker_is_another_workers_work(none, shim, voc, tmp_pa
     assert str(out) in line
 
 
-def test_where_every_worker_has_a_full_disk_one_is_named(none, shim, voc, tmp_path):
+def test_one_worker_is_named_if_every_disk_is_full(none, shim, voc, tmp_path):
     out = tmp_path / "out"
     for name in ("one", "other"):
         start_full(none, tmp_path / name, shim, out)
@@ -321,7 +321,7 @@ def test_a_store_in_trouble_ends_a_build_that_is_finished_later(
         mine.close()
 
 
-def test_results_stand_in_the_order_of_their_tasks(two):
+def test_results_are_in_task_order(two):
     job = Job(["a", "bb", "", "bb"], length, 4, "counting")
     assert Dask(two.address).map(job) == [1, 2, 0, 2]
     assert Dask(two.address).map(Job([], length, 0, "counting")) == []

@@ -91,7 +91,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_ctrl_c_ends_all(tmp_path, method):
+def test_ctrl_c_ends_every_process(tmp_path, method):
     with process_of(f"run_counting({str(tmp_path)!r})", method) as process:
         until(lambda: (tmp_path / "begun").exists())
         os.killpg(process.pid, signal.SIGINT)
@@ -152,7 +152,7 @@ def kill_somebody(rng, longest):
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(200, marks=pytest.mark.slow)])
-def test_whoever_is_killed_at_whatever_moment(count):
+def test_any_process_may_be_killed_at_any_moment(count):
     rng = random.Random(count)
     heard = [kill_somebody(rng, 1.0) for _ in range(count)]
     for code, said in heard:
@@ -166,7 +166,7 @@ def hold_still(task, advance):
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def test_a_worker_that_does_not_come_to_its_next_sample_is_ended():
+def test_a_stuck_worker_is_ended():
     begin = time.monotonic()
     with pytest.raises(DsbuildError, match="the first"):
         Local(2, patience=0.5).map(Job([1, 0], hold_still, 2, "x"))
@@ -191,7 +191,7 @@ def test_errors_that_are_bugs_say_where_they_arose():
         assert "in fail" in "".join(caught.value.__notes__)
 
 
-def test_what_cannot_be_pickled_is_an_error_at_once():
+def test_unpicklable_work_fails_at_once():
     with pytest.raises(Exception, match=r"pickle|lambda"):
         Local(2).map(Job([lambda: 0, lambda: 1], some, 2, "x"))
     with pytest.raises(Exception, match=r"pickle|lambda"):
@@ -203,7 +203,7 @@ def give_lambda(task, advance):
     return lambda: task
 
 
-def test_of_a_stream_of_tasks_a_few_are_held(tmp_path):
+def test_only_a_few_tasks_of_a_stream_are_held(tmp_path):
     def tasks():
         for i in range(60):
             assert len(list(tmp_path.iterdir())) >= i - 6

@@ -259,6 +259,7 @@ def read(values, name, height, width):
     return pixels.astype(np.int64) - extras.OFFSET
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "form"), [(n, form) for n, extra in extras.EXTRAS.items() for form in extra.forms]
 )

@@ -101,7 +101,7 @@ def test_shards_and_workers_change_no_weight(tmp_path, out):
     assert found[0] == found[1]
 
 
-def test_what_was_never_labelled_has_no_weight(tmp_path, out):
+def test_a_class_without_pixels_has_no_weight(tmp_path, out):
     root = tree(tmp_path, [np.full((2, 3), 255, np.uint8)] * 2)
     found = make(
         root, out, splits=("train",), extras=("weights",), accept=("all-ignore",)
@@ -182,12 +182,12 @@ def test_an_extra_twice_is_refused(names):
 
 
 @pytest.mark.parametrize("name", ["alpha", "trimap:width=3"])
-def test_alpha_is_of_mattes_alone(name):
+def test_alpha_is_for_mattes_only(name):
     with pytest.raises(PlanError, match="samples of dsbuild voc have none"):
         Recipe(layout=Voc(), extras=(name,))
 
 
-def test_a_record_has_all_that_was_asked_for(voc, out):
+def test_a_record_has_every_requested_extra(voc, out):
     names = ("laplacian:png16", "sobel:raw16", "canny", "edges:width=2", "distance:cap=9")
     make(voc, out, splits=("val",), extras=names)
     for record in records(out, "val"):
@@ -281,6 +281,7 @@ def test_extras_in_two_processes_are_the_same_bytes(voc, tmp_path):
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+@pytest.mark.heavy
 def test_the_page_reads_them_back(voc, tmp_path, monkeypatch):
     import tensorflow as tf
 

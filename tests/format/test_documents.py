@@ -40,12 +40,12 @@ HOSTILE = {
 
 @settings(deadline=None, max_examples=50)
 @given(JSON)
-def test_what_is_written_is_read(value):
+def test_written_documents_are_read_back(value):
     assert documents.parse(manifest.dump(value).encode()) == value
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_out_of_bounds_is_refused_soon(name):
+def test_oversized_documents_are_refused_early(name):
     begin = time.monotonic()
     with pytest.raises(ValueError, match=r".+"):
         documents.parse(HOSTILE[name])

@@ -42,6 +42,7 @@ def by_tensorflow(features):
     return example.SerializeToString(deterministic=True)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "features",
     [
@@ -62,6 +63,7 @@ def test_serialize_equals_tensorflow(features):
     assert wire.serialize(features) == by_tensorflow(features)
 
 
+@pytest.mark.heavy
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.text(max_size=40), VALUES, max_size=6))
 def test_serialize_equals_tensorflow_on_anything(features):
@@ -75,7 +77,7 @@ def test_serialize_equals_tensorflow_on_anything(features):
 
 
 @given(st.lists(INT64, max_size=50))
-def test_varints_there_and_back(values):
+def test_varints_round_trip(values):
     values = np.array(values, np.int64)
     np.testing.assert_array_equal(wire.unpack_varints(wire.pack_varints(values)), values)
 
@@ -176,7 +178,7 @@ def test_numbers_packed_or_not_are_read_in_order(groups):
     [b"\x01" * (1 << 20), b"\xff\x01" * (1 << 19), b"\x08\x01" * (1 << 17)],
     ids=["packed", "wide", "single"],
 )
-def test_memory_is_bound_by_what_is_there(content):
+def test_memory_is_bounded_by_the_data(content):
     part = 1 << 13
     tracemalloc.start()
     if content[0] == 8:

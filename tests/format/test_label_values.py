@@ -118,7 +118,7 @@ def test_labels_that_are_not_decoded_have_no_list(layout, voc, out, tmp_path):
     assert not validate(out).problems
 
 
-def test_no_list_of_an_earlier_build_stays(voc, out, tmp_path):
+def test_no_list_of_an_earlier_build_remains(voc, out, tmp_path):
     asked = {"splits": ("train",), "shards": 2}
     make(voc, out, **asked)
     make(voc, out, verify="header", overwrite=True, **asked)
@@ -150,7 +150,7 @@ def test_a_list_of_a_part_that_changed_is_noticed(voc, out):
         parts.join(shard, lambda *_: None, out=out, parts=2)
 
 
-def test_a_build_that_was_broken_off_is_finished(voc, out, tmp_path):
+def test_an_interrupted_build_is_finished(voc, out, tmp_path):
     path = pathlib.Path(voc, "JPEGImages/2007_000009.jpg")
     whole = path.read_bytes()
     path.write_bytes(whole[:500])
@@ -181,7 +181,7 @@ def make_old(out):
     pathlib.Path(out, manifest.NAME).write_text(manifest.dump(document, 2) + "\n")
 
 
-def test_a_folder_without_lists_stands(voc, built):
+def test_a_folder_without_lists_is_valid(voc, built):
     fresh = content(built)
     make_old(built)
     before = content(built)
@@ -242,7 +242,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("level", ["frames", "records", "pixels"])
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_a_damaged_list_is_named_not_believed_and_repaired(voc, built, damage, level):
+def test_a_damaged_list_is_named_ignored_and_repaired(voc, built, damage, level):
     fresh = content(built)
     path = pathlib.Path(built, "index/train-00001-of-00003.tfrecord.values")
     damage(path)
@@ -305,7 +305,7 @@ SPLITS = [None, "train", "val+train[:25%]", "train[:50%]+val", "train[-3:]+train
 
 
 @pytest.mark.parametrize("given", DRAWN, ids=repr)
-def test_what_is_read_is_what_labels_have(given, tmp_path):
+def test_read_values_are_those_of_the_labels(given, tmp_path):
     out = str(tmp_path / "out")
     make(DRAWN[given][0](tmp_path), out, layout=given, shards=2)
     every = dsbuild.open(out)
@@ -391,8 +391,9 @@ def foreign(folder, planes):
     return str(folder)
 
 
+@pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore:.*frames were walked")
-def test_shards_that_others_wrote(tmp_path):
+def test_shards_written_by_others(tmp_path):
     rng = np.random.default_rng(1)
     planes = [
         rng.choice([0, 1, 2, 9, 255], (6, 8), p=[0.9, 0.03, 0.03, 0.02, 0.02]) for _ in range(299)
@@ -432,7 +433,7 @@ def test_a_folder_by_any_path(built, path, monkeypatch):
     assert keys(dsbuild.open(name, classes=[0])) == keys_with(name, None, [0])
 
 
-def test_without_a_manifest_no_list_is_believed(built):
+def test_lists_are_ignored_without_a_manifest(built):
     os.remove(f"{built}/manifest.json")
     shutil.rmtree(f"{built}/.dsbuild")
     for path in lists(built):
@@ -584,6 +585,6 @@ def test_classes_below_zero_and_large_ones_are_no_others():
 
 
 @pytest.mark.parametrize("text", [b"1 2", b"a\n", b"1.5\n", b"\xff\n", b"1\x002\n", b"1,2\n"])
-def test_what_is_no_list_is_named(text):
+def test_an_invalid_list_is_named(text):
     with pytest.raises(ShardError, match="found no list of label values"):
         label_values.parse(text)

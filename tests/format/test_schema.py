@@ -60,6 +60,6 @@ def test_select_keeps_what_a_data_set_has():
 
 
 @pytest.mark.parametrize("document", [{}, [], {"feature": [{}]}, {"feature": 3}])
-def test_what_is_no_schema_is_named(document):
+def test_an_invalid_schema_is_named(document):
     with pytest.raises(SchemaError, match=r"some/schema.json: found no tensorflow.metadata Schema"):
         schema.parse(document, "some/schema.json")

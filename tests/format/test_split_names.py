@@ -44,7 +44,7 @@ NAMES = st.text("aZ0_-. +[]:%ä", min_size=1, max_size=6) | st.sampled_from(["al
 
 @settings(deadline=None)
 @given(NAMES)
-def test_what_is_admitted_tfds_reads(name):
+def test_tfds_reads_every_admitted_split_name(name):
     """By its own code: the name of a split in a text, and in the name of a shard."""
     splits = pytest.importorskip("tensorflow_datasets.core.splits")
     naming = pytest.importorskip("tensorflow_datasets.core.naming")

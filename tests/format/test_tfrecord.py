@@ -35,6 +35,7 @@ def test_checksum(data, crc):
     assert tfrecord.masked_crc(data) == (rotated + 0xA282EAD8) & 0xFFFFFFFF
 
 
+@pytest.mark.heavy
 def test_bytes_equal_tensorflow(tmp_path):
     import tensorflow as tf
 
@@ -138,7 +139,7 @@ def test_golden_bytes():
 
 
 @pytest.mark.parametrize("name", ["gzip", "zlib"])
-def test_what_is_compressed_is_called_so_and_its_remedy_works(name, tmp_path):
+def test_compression_is_named_with_a_remedy_that_works(name, tmp_path):
     path, plain = tmp_path / f"train.tfrecord.{name}", io.BytesIO()
     for i in range(3):
         tfrecord.Writer(plain).write(b"%d" % i * 100)
@@ -156,7 +157,7 @@ def test_what_is_compressed_is_called_so_and_its_remedy_works(name, tmp_path):
     assert [one.data[:1] for one in tfrecord.read(str(other))] == [b"0", b"1", b"2"]
 
 
-def test_damage_is_not_called_compression(tmp_path):
+def test_damage_is_not_mistaken_for_compression(tmp_path):
     path = tmp_path / "a.tfrecord"
     for head in (b"\x78\x9c\0\0\0\0\0\0", b"\x78\x9d\1\2\3\4\5\6"):
         path.write_bytes(head + bytes(40))

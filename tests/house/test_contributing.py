@@ -55,7 +55,7 @@ def test_it_is_short():
     assert len(CODE.splitlines()) < 100
 
 
-def test_it_is_held_to_what_all_are_held_to(pets, root, tmp_path, run, shuffled_listing):
+def test_it_passes_the_checks_of_every_layout(pets, root, tmp_path, run, shuffled_listing):
     layout = pets()
     layout_contract.check_value(layout)
     layout_contract.check_samples(layout, root)

@@ -1,4 +1,4 @@
-"""The CLI reference is what --help says; `python -m tests.house.test_docs` writes it."""
+"""The CLI reference is what --help prints. `python -m tests.house.test_docs` rewrites it."""
 
 import ast
 import pathlib

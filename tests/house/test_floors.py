@@ -1,4 +1,4 @@
-"""Imports only go down, and heavy libraries stay in their rooms."""
+"""Imports only go down, and heavy libraries are imported only where they may be."""
 
 import ast
 import subprocess
@@ -43,7 +43,7 @@ def test_heavy_libraries_stay_in_their_rooms(name, path):
             assert any(here.startswith(f"{room}.") for room in rooms), f"{name}: {imported}"
 
 
-def test_at_most_eighteen_names_stand_at_the_top():
+def test_the_top_of_the_package_has_at_most_eighteen_names():
     package = house.ROOT / "dsbuild"
     found = [path.name for path in package.iterdir() if not path.name.startswith("__pycache__")]
     assert len([name for name in found if not (package / name).is_symlink()]) <= 18
@@ -56,7 +56,8 @@ def test_the_map_in_contributing_is_true():
 WRITING = {"build", "layouts"}
 
 
-def test_reading_knows_nothing_of_writing():
+@pytest.mark.heavy
+def test_reading_never_imports_writing():
     code = "import importlib, pkgutil, sys\n"
     code += "for room in ('reader', 'train'):\n"
     code += "    room = importlib.import_module(f'dsbuild.{room}')\n"
@@ -73,14 +74,14 @@ def test_reading_knows_nothing_of_writing():
 
 
 @pytest.mark.parametrize(("name", "path"), ALL)
-def test_modules_are_of_one_idea(name, path):
+def test_modules_are_short_and_documented(name, path):
     text = path.read_text()
     assert len(text.splitlines()) <= 300
     assert ast.get_docstring(ast.parse(text))
     assert path.stem not in ("utils", "helpers", "common")
 
 
-def test_no_key_on_disk_stands_in_the_code():
+def test_no_feature_name_is_written_in_the_code():
     for path in house.modules().values():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -95,7 +96,7 @@ def test_help_imports_nothing_heavy():
         assert loaded(code + call) == "[]"
 
 
-def test_frames_are_checked_without_what_decodes_pixels(voc, out, run):
+def test_frames_are_checked_without_image_libraries(voc, out, run):
     assert run("voc", voc, out).exit_code == 0
     code = "from click.testing import CliRunner; from dsbuild.cli import main\n"
     arguments = ["validate", out, "--level", "frames", "--workers", "1"]

@@ -14,6 +14,9 @@ from tests.support import fakes
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TRAINING = ROOT / "docs" / "training.md"
+RUN = [page for page in PAGES if page != TRAINING]
+RUN.append(pytest.param(TRAINING, marks=pytest.mark.heavy))
 
 
 def commands(page, kind="sh"):
@@ -24,7 +27,7 @@ def commands(page, kind="sh"):
 
 
 def shortened(words):
-    """Return the command, with any training shortened to two steps."""
+    """Return a command, training for two steps at most."""
     steps = dict.fromkeys(("--steps", "--every"), "2")
     before = ["", *words]
     return [steps.get(option, word) for option, word in zip(before, words, strict=False)]
@@ -35,7 +38,7 @@ def test_the_readme_opens_with_exactly_two_commands():
     assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
 def test_every_command_runs(page, tmp_path, run, monkeypatch):
     fakes.voc(tmp_path / "data")
     fakes.cityscapes(tmp_path / "data")

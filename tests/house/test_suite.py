@@ -1,7 +1,9 @@
-"""The suite itself: tests share helpers, never each other."""
+"""The suite itself: tests share helpers, never each other; the light tier is light."""
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -25,3 +27,33 @@ def test_no_module_imports_a_test(path):
         assert parts[0] != "tests" or not any(
             part.startswith("test_") or part == "conftest" for part in parts[1:]
         ), f"{path} imports {name}: put what both need in tests/support"
+
+
+HEAVY = """
+import pytest
+
+def test_light():
+    pass
+
+@pytest.mark.heavy
+def test_marked():
+    import tensorflow
+
+def test_unmarked():
+    import tensorflow
+"""
+
+
+def test_the_light_tier_refuses_tensorflow(tmp_path):
+    path = tmp_path / "test_some.py"
+    path.write_text(HEAVY)
+    options = ["-p", "tests.support.light", "-p", "no:cacheprovider", "-q", "-n", "0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", TESTS.parent / "setup.cfg", *options, path],
+        cwd=TESTS.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "1 failed, 1 passed, 1 deselected" in done.stdout, done.stdout + done.stderr
+    assert "the light tier imports tensorflow: mark this test `heavy`" in done.stdout

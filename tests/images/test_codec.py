@@ -92,6 +92,7 @@ def without_adler(data):
     return b"".join(out)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "data",
     [
@@ -109,6 +110,7 @@ def test_pngs_that_pillow_loads_and_tensorflow_refuses(data):
         tf.io.decode_png(data, channels=3)
 
 
+@pytest.mark.heavy
 def test_a_baseline_scan_holds_all_coefficients_whatever_it_says():
     data = bytearray(save(PHOTO, "JPEG"))
     at = data.index(b"\xff\xda")
@@ -172,6 +174,7 @@ def test_a_png_bomb_is_refused_by_its_header():
 # decoding
 
 
+@pytest.mark.heavy
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 40),
@@ -220,6 +223,7 @@ CORPUS = [
 ]
 
 
+@pytest.mark.heavy
 def test_what_is_admitted_decodes_in_tensorflow_to_the_same_pixels():
     rng = random.Random(3)
     count = 0
@@ -308,6 +312,7 @@ def test_plane_with_and_without_row_filters(filters):
     np.testing.assert_array_equal(images.plane(raw_png(PLANE, 8, 0, filters=filters)), PLANE)
 
 
+@pytest.mark.heavy
 def test_a_palette_is_dropped_losslessly():
     import tensorflow as tf
 
@@ -362,6 +367,7 @@ def test_a_label_with_missing_rows_is_truncated():
         images.plane(short[:8] + header + short[33:])
 
 
+@pytest.mark.heavy
 def test_written_pngs_read_back():
     import tensorflow as tf
 
@@ -392,6 +398,7 @@ def test_histogram(plane):
 # real files
 
 
+@pytest.mark.heavy
 @pytest.mark.shared
 def test_odd_files(shared):
     """Every accepted file decodes in TensorFlow to the same pixels; all others have a reason."""
@@ -443,6 +450,7 @@ def test_reencoding_is_suggested_only_where_it_helps(read, data, found):
     assert ("--unreadable" in str(raised.value)) == ("--unreadable" in found)
 
 
+@pytest.mark.heavy
 def test_a_marker_in_the_pixels_of_a_jpeg_that_leads_past_its_end():
     """TensorFlow follows the marker and refuses the file; Pillow has all rows by then."""
     import tensorflow as tf

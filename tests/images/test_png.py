@@ -41,6 +41,7 @@ def by_tensorflow_or_none(data):
         return None
 
 
+@pytest.mark.heavy
 def test_the_check_of_a_png_notices_what_tensorflow_notices():
     rng = random.Random(6)
     corpus = [save(PHOTO.convert(mode), "PNG") for mode in ("RGB", "RGBA", "L", "LA", "P")]
@@ -97,6 +98,7 @@ def doubled(which):
     return lambda kind, body: [(kind, body)] * (1 + (kind == which))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "data",
     [
@@ -131,6 +133,7 @@ def test_images_refused_by_tensorflow_are_refused(data):
     assert admitted(data) is None
 
 
+@pytest.mark.heavy
 def test_more_rows_than_the_image_has_are_left_out():
     data = again(save(PHOTO), inflated(save(PHOTO)) + bytes(99))
     np.testing.assert_array_equal(admitted(data), by_tensorflow(data))
@@ -163,6 +166,7 @@ def test_alpha_with_every_filter(filters):
     np.testing.assert_array_equal(mattes.alpha(data), expected)
 
 
+@pytest.mark.heavy
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 256), st.integers(0, 2**32))
 def test_written_planes_read_back_and_are_not_filtered(height, width, values, seed):

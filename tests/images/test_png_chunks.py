@@ -109,6 +109,7 @@ CHUNKS = st.one_of(
 )
 
 
+@pytest.mark.heavy
 @settings(max_examples=120, deadline=None)
 @given(st.lists(CHUNKS, max_size=4), st.lists(CHUNKS, max_size=4))
 def test_admitted_images_have_the_same_pixels_in_all_readers(before, after):
@@ -135,6 +136,7 @@ def test_images_refused_by_pillow_are_refused(before):
     assert decodes or not all_agree(data)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("before", "after", "found"),
     [

@@ -68,7 +68,7 @@ def test_samples_that_changed(voc, before, out):
     assert diff.drift(found)["split"] == "train"
 
 
-def test_a_label_encoded_otherwise_is_no_other_label(voc, before, out):
+def test_a_label_encoded_differently_is_the_same_label(voc, before, out):
     raw = pathlib.Path(voc, "SegmentationClassRaw")
     raw.mkdir()
     for path in pathlib.Path(voc, "SegmentationClass").iterdir():
@@ -94,7 +94,7 @@ def test_extents_and_drift_of_thresholds(tmp_path):
     assert sum(share[0] for key, share in shares.items() if key[0] == "train") == pytest.approx(1)
 
 
-def test_a_split_of_one_build_alone(voc, before, out):
+def test_a_split_in_only_one_build(voc, before, out):
     make(voc, out, shards=2, splits=("train",))
     found = compare(before, out)
     assert len(found["splits"]["val"]["removed"]) == 6

@@ -36,13 +36,13 @@ def row(number, counts, key=""):
 # colours
 
 
-def test_dealt_colours_are_vocs():
+def test_assigned_colours_are_vocs():
     assert colour.dealt()[:21].tolist() == [list(rgb) for rgb in Voc.palette[:21]]
     assert colour.dealt()[255].tolist() == [224, 224, 192]
     assert len({tuple(rgb) for rgb in colour.dealt().tolist()}) == 256
 
 
-def test_a_palette_goes_before_vocs_colours():
+def test_a_palette_takes_precedence_over_vocs_colours():
     table = colour.table({"1": [1, 2, 3]})
     assert table[1].tolist() == [1, 2, 3]
     assert table[2].tolist() == list(Voc.palette[2])
@@ -88,7 +88,7 @@ def test_a_census_adds_up_to_the_manifest(built, indexed):
                 assert sum(value in row.counts for row in mine) == known["images"]
 
 
-def test_a_sample_is_the_seeds(built):
+def test_a_sample_depends_on_the_seed(built):
     one, again, other = (
         catalog.take(built, counts(built), 7, seed, Local()).rows for seed in (0, 0, 1)
     )
@@ -126,7 +126,7 @@ def test_a_wrong_index_loses_no_record(built, change):
     assert catalog.take(built, counts(built), 9, 0, Local()).rows == few
 
 
-def test_a_folder_in_a_files_place(built):
+def test_a_folder_where_a_file_belongs(built):
     name = next(iter(counts(built)))
     os.remove(os.path.join(built, name))
     os.mkdir(os.path.join(built, name))
@@ -142,7 +142,7 @@ def test_an_index_leads_past_damage(built):
     assert catalog.take(built, counts(built), None, 0, Local()).rows == (whole[0], *whole[2:])
 
 
-def test_what_is_no_example_hides_no_other(built):
+def test_an_invalid_record_hides_no_other(built):
     whole = catalog.take(built, counts(built), None, 0, Local()).rows
     path = pathlib.Path(built, whole[0].file)
     found = [record.data for record in tfrecord.read(str(path))]
@@ -211,7 +211,7 @@ def test_forms_of_an_extra_look_alike(voc, tmp_path, run):
     assert np.array_equal(planes[0], planes[2])
 
 
-def test_what_cannot_be_decoded_is_a_problem():
+def test_undecodable_pixels_are_a_problem():
     names = Folder("nowhere").names
     values = {"image/encoded": [b"no image"], "image/segmentation/class/encoded": [b""]}
     seen = gallery.pictures(values, names)
@@ -361,7 +361,7 @@ def test_colours_on_a_terminal(built):
     assert "▀" not in plain
 
 
-def test_a_key_is_found_as_its_number_is(built, run):
+def test_a_key_finds_the_same_record_as_its_number(built, run):
     by_key = run("inspect", built, "--key", "2007_000003", "--json").stdout
     document = json.loads(by_key)
     assert document["features"]["image/filename"]["value"] == "2007_000003"

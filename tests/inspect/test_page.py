@@ -58,7 +58,7 @@ def rows_of(text, section, split):
     return [[re.sub(r"<.*?>", "", cell) for cell in row] for row in cells]
 
 
-def test_shares_and_counts_are_the_manifests(built, show):
+def test_shares_and_counts_equal_the_manifest(built, show):
     text, _ = show(built)
     for split, entry in manifest.load(built)["splits"].items():
         rows = rows_of(text, "classes", split)
@@ -139,14 +139,14 @@ def test_a_gallery_of_a_class(built, show):
     assert f"{len(shares)} of 36 records: with person, seed 0" in text
 
 
-def test_a_class_that_is_not_there(built, run, tmp_path):
+def test_an_unknown_class(built, run, tmp_path):
     result = run("inspect", built, "--html", tmp_path / "x.html", "--class", "unicorn")
     assert result.exit_code == 1
     assert "class 'unicorn': found no such class, expected background" in result.stderr
     assert not (tmp_path / "x.html").exists()
 
 
-def test_a_sample_says_so(built, show, monkeypatch):
+def test_a_sample_is_labelled_as_a_sample(built, show, monkeypatch):
     monkeypatch.setattr(page, "_SAMPLE", 10)
     text, _ = show(built, "--samples", 4)
     assert text.count("From a sample of 10 of 36 records, seed 0.") == 2
@@ -241,7 +241,7 @@ def test_records_of_any_kind_make_a_page(tmp_path, show, voc):
     assert all(card["problems"] for card in cards)
 
 
-def test_the_page_needs_nothing_else(built, show):
+def test_the_page_is_self_contained(built, show):
     text, seen = show(built)
     plain = re.sub(r"data:image/[a-z]+;base64,[\w+/=]+", "", text)
     assert "//" not in re.sub(r"^\s*//.*$", "", plain, flags=re.MULTILINE)
@@ -252,7 +252,7 @@ def test_the_page_needs_nothing_else(built, show):
     assert policies[0].startswith("default-src 'none'")
 
 
-def test_folders_that_others_wrote(built, show):
+def test_folders_written_by_others(built, show):
     whole = rows_of(show(built)[0], "classes", "val")
     for name in ("manifest.json", "schema.json"):
         os.remove(os.path.join(built, name))
@@ -267,7 +267,7 @@ def test_folders_that_others_wrote(built, show):
     assert len(show(shard, "--most", "0")[1].data["cards"]) == 3
 
 
-def test_labels_that_no_build_counted_are_counted_here(voc, out, run, show):
+def test_uncounted_labels_are_counted_for_the_page(voc, out, run, show):
     run("voc", voc, out, "--split", "val", "--verify", "header", "--quiet")
     rows = rows_of(show(out)[0], "classes", "val")
     assert sum(int(row[4]) for row in rows if row[0] == "0") == 6
@@ -324,7 +324,7 @@ def test_a_gallery_of_problems(built, show):
     "name",
     ["val-00000-of-00002.tfrecord", "index/val-00000-of-00002.tfrecord.idx", "schema.json"],
 )
-def test_files_that_are_cut_or_gone(built, show, name, length):
+def test_truncated_or_missing_files(built, show, name, length):
     """A page of what is left, or an error that names the file."""
     path = pathlib.Path(built, name)
     data = path.read_bytes()[:length]
@@ -344,7 +344,7 @@ def test_no_problems(built, show):
     assert 'id="problems"' not in show(built)[0]
 
 
-def test_problems_of_what_others_wrote(built, show):
+def test_problems_in_folders_written_by_others(built, show):
     wrong = damaged_records(built)
     (name, _), *_ = wrong
     text, seen = show(os.path.join(built, name), "--problems", exit_code=1)
@@ -375,7 +375,7 @@ def test_nothing_at_all(tmp_path, show):
     assert "No image size is known" in text
 
 
-def test_what_is_no_page_is_left_alone(built, run, tmp_path):
+def test_a_file_that_is_not_a_page_is_left_alone(built, run, tmp_path):
     (tmp_path / "mine.html").write_text("<p>mine</p>")
     result = run("inspect", built, "--html", tmp_path / "mine.html")
     assert result.exit_code == 1

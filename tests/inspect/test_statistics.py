@@ -55,7 +55,7 @@ def expected(root, split):
     return len(keys), pixels, holders, pairs, sizes, colours.mean(0), colours.std(0)
 
 
-def test_equal_to_another_computation(voc, built):
+def test_statistics_equal_another_computation(voc, built):
     found = statistics.statistics(built, SMALL)
     assert list(found["splits"]) == ["train", "val"]
     for split, section in found["splits"].items():
@@ -75,7 +75,7 @@ def test_equal_to_another_computation(voc, built):
     assert found["unreadable"] == []
 
 
-def test_counts_are_those_of_the_manifest(built):
+def test_counts_equal_the_manifest(built):
     found = statistics.statistics(built, SMALL)
     for split, entry in manifest.load(built)["splits"].items():
         rows = [{"value": i, **row} for i, row in enumerate(entry["classes"])]
@@ -102,7 +102,7 @@ def parts(folder):
 
 
 @given(st.randoms(use_true_random=False), st.lists(st.integers(0, 18), max_size=6))
-def test_any_division_and_order_gives_the_same(shared_build, mixed, cuts):
+def test_any_division_and_order_gives_the_same_statistics(shared_build, mixed, cuts):
     known = Folder(shared_build).manifest
     whole = parts(shared_build)
     document = statistics.document(counts.total(whole), shared_build, known)
@@ -123,7 +123,7 @@ def shared_build(tmp_path_factory):
     return str(folder / "out")
 
 
-def test_what_cannot_be_read_is_named(built, run):
+def test_unreadable_records_are_named(built, run):
     first, second = sorted(Folder(built).files)[:2]
     invert_byte(first, record=1, at=40)
     name = os.path.basename(second)
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_named(built, run):
     assert "3 problems in all" in result.stderr
 
 
-def test_a_shard_that_is_missing_is_named(built, run):
+def test_a_missing_shard_is_named(built, run):
     path = Folder(built).files[-1]
     os.remove(path)
     found = statistics.statistics(built, SMALL)
@@ -152,7 +152,7 @@ def test_a_shard_that_is_missing_is_named(built, run):
     assert statistics.load(built) is None  # what is not of the whole folder is not kept
 
 
-def test_what_the_manifest_does_not_list_is_counted_and_not_kept(built, run):
+def test_unlisted_shards_are_counted_but_not_kept(built, run):
     write(os.path.join(built, "x.tfrecord"), example.serialize({"else": 1}))
     result = run("statistics", built, "--json")
     assert (result.exit_code, json.loads(result.stdout)["all"]["records"]) == (0, 19)
@@ -191,7 +191,7 @@ def png(pixels):
     return out.getvalue()
 
 
-def test_a_file_of_others(tmp_path, run):
+def test_a_foreign_file(tmp_path, run):
     names = Folder(str(tmp_path)).names
     image, label = names["image"][0], names["label"][0]
     plane = png(np.array([[0, 1], [1, 7]], np.uint8))
@@ -245,7 +245,7 @@ def test_no_records_at_all(tmp_path, run):
     assert "there is no such file or folder" in result.stderr
 
 
-def test_images_that_recur(tmp_path, out):
+def test_recurring_images(tmp_path, out):
     root = fakes.pairs(tmp_path, 6)
     folder = os.path.join(root, "images")
 
@@ -303,7 +303,7 @@ def test_moments_and_sha256():
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=12), st.randoms(use_true_random=False))
-def test_near_hashes_are_those_of_a_comparison_of_all_with_all(seeds, mixed):
+def test_near_hashes_equal_an_exhaustive_comparison(seeds, mixed):
     hashes = set(seeds)
     for value in seeds:  # neighbours at every distance up to twice the limit
         bits = mixed.sample(range(64), mixed.randint(0, 2 * duplicates.NEAR))
@@ -370,7 +370,7 @@ def test_the_page_shows_the_same_of_all_records_as_of_a_census_of_all(built):
     )
 
 
-def test_the_page_names_images_that_recur():
+def test_the_page_names_recurring_images():
     group = {"splits": ["train", "<val>"], "records": [{"file": "f", "record": 3, "key": "<k>"}]}
     made = {
         "splits": {},
@@ -385,14 +385,14 @@ def test_the_page_names_images_that_recur():
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"of": 1}'])
-def test_kept_statistics_that_are_damaged_are_none(built, run, text):
+def test_damaged_statistics_are_ignored(built, run, text):
     with open(os.path.join(built, manifest.STATE, output.STATISTICS), "w") as file:
         file.write(text)
     assert statistics.load(built) is None
     assert run("inspect", built).exit_code == 0
 
 
-def test_a_folder_that_cannot_be_written_costs_a_note(built, run, monkeypatch):
+def test_a_read_only_folder_gives_a_note(built, run, monkeypatch):
     os.mkdir(os.path.join(built, manifest.STATE, output.STATISTICS))
     result = run("statistics", built)
     assert result.exit_code == 0

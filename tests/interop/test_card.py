@@ -112,7 +112,7 @@ def test_hugging_face_reads_its_front_matter(voc, out, run):
     assert (data.license, data.license_name) == ("other", 'Terms: of "Flickr"')
 
 
-def test_it_says_what_is_there(voc, out):
+def test_it_describes_the_data_set(voc, out):
     make(voc, out, shards=2)
     text = card(out)
     document = json.loads(pathlib.Path(out, "manifest.json").read_text())

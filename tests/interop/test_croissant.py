@@ -37,7 +37,7 @@ def test_mlcroissant_finds_no_error(voc, out):
     assert fields == [*(feature["name"] for feature in schema["feature"]), "split"]
 
 
-def test_shards_are_told_with_their_sums(voc, out):
+def test_shards_are_listed_with_their_checksums(voc, out):
     make(voc, out, shards=2, splits=("train", "val"))
     found = {one.name: one for one in opened(out).metadata.distribution}
     shards = sorted(path.name for path in pathlib.Path(out).glob("*.tfrecord"))

@@ -184,7 +184,7 @@ def test_no_key_and_no_feature_leads_out_of_a_tar(keys, feature):
         assert ".." not in one.name.split("/")
 
 
-def test_features_that_would_be_one_file_are_named(tmp_path):
+def test_features_that_would_share_a_file_are_named(tmp_path):
     image = {IMAGE: b"\xff\xd8\xff", "image/filename": b"a"}
     twins = written(tmp_path / "x.tfrecord", {**image, "a/b": b"\0", "a.b": b"\1"})
     with pytest.raises(ShardError, match=r"feature 'a/b' would become a second a_b.bin; rename it"):
@@ -197,7 +197,7 @@ def test_features_that_would_be_one_file_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_all_images_of_a_tar_have_one_ending(tmp_path, out, known):
+def test_all_images_of_a_tar_have_the_same_extension(tmp_path, out, known):
     root = fakes.pairs(tmp_path, count=5)  # two JPEGs, three PNGs
     make(root, out, layout=Pairs(names=("a", "b", "c")), shards=2)
     wanted = {one["image/filename"][0]: one[IMAGE][0] for one in records(out)}
@@ -218,7 +218,7 @@ def test_files_are_the_same_every_time(built, tmp_path, target):
     assert files(first) == files(second)
 
 
-def test_entries_of_tars_tell_nothing_of_where_and_when(built, tmp_path):
+def test_tar_entries_contain_no_time_or_owner(built, tmp_path):
     export.export(built, str(tmp_path / "to"), "webdataset")
     with tarfile.open(tmp_path / "to/val-00000-of-00003.tar") as tar:
         for one in tar:
@@ -292,7 +292,7 @@ def test_array_record_reads_the_same_records(built, tmp_path):
         reader.close()
 
 
-def test_what_stands_is_kept(built, tmp_path, target, run):
+def test_finished_files_are_kept(built, tmp_path, target, run):
     to = str(tmp_path / "to")
     first = export.export(built, to, target)
     assert not any(one.kept for one in first)
@@ -337,7 +337,7 @@ def test_an_interrupted_export_is_finished(built, tmp_path, monkeypatch):
     assert files(to) == files(whole)
 
 
-def test_shards_of_an_earlier_export_go(voc, built, tmp_path):
+def test_shards_of_an_earlier_export_are_removed(voc, built, tmp_path):
     to = str(tmp_path / "to")
     export.export(built, to, "webdataset")
     make(voc, built, shards=2, splits=("train", "val"), extras=("laplacian:raw16",), overwrite=True)
@@ -348,7 +348,7 @@ def test_shards_of_an_earlier_export_go(voc, built, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["train-00000-of-00003.tar", "train-mine.tar"])
-def test_files_of_others_are_refused(built, tmp_path, name):
+def test_foreign_files_are_refused(built, tmp_path, name):
     to = tmp_path / "to"
     to.mkdir()
     (to / name).write_text("mine")
@@ -366,7 +366,7 @@ def test_it_never_writes_among_tfrecords(voc, built, tmp_path):
         export.export(built, str(tmp_path / "other"), "webdataset")
 
 
-def test_folders_of_others_are_exported(tmp_path, out):
+def test_folders_written_by_others_are_exported(tmp_path, out):
     """As DeepLab's own scripts leave them: no manifest, no schema, no channels."""
     make(fakes.pairs(tmp_path), out, layout=Pairs(names=("a", "b", "c")), shards=1)
     folder = tmp_path / "theirs"

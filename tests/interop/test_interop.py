@@ -222,7 +222,7 @@ def test_tfds_opens_a_folder_with_an_unlabelled_split(voc, out):
     assert set(first["image"]) == {"encoded", "filename", "format", "height", "width", "channels"}
 
 
-def test_the_schema_that_travels_describes_the_records(voc, out):
+def test_the_exported_schema_describes_the_records(voc, out):
     from google.protobuf import json_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 

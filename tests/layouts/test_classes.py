@@ -91,6 +91,7 @@ def test_a_folder_is_a_class(root):
     assert samples == list(Classes().samples(root, "train"))
 
 
+@pytest.mark.heavy
 def test_tf_slim_reads_images_and_labels(root, out):
     make(root, out, layout=Classes(), shards=1)
     read = list(slim(f"{out}/train-00000-of-00001.tfrecord"))
@@ -369,6 +370,7 @@ def test_inspect(root, out, run):
     assert shown["classes"][2] == {"value": 2, "name": None, "images": 3}
 
 
+@pytest.mark.heavy
 def test_tfds_opens_the_folder(divided, out):
     import tensorflow_datasets as tfds
 
@@ -388,6 +390,7 @@ def test_tfds_opens_the_folder(divided, out):
             assert np.abs(example["encoded"].numpy() - image).max() <= 8
 
 
+@pytest.mark.heavy
 @pytest.mark.shared
 def test_animals(shared, out, run):
     root = shared / "classification" / "animals"

@@ -130,7 +130,7 @@ def test_rejects_are_those_of_a_local_build(voc, tmp_path):
 
 
 @BOTH
-def test_what_one_engine_broke_off_another_finishes(first, second, voc, out, tmp_path):
+def test_one_engine_finishes_what_another_began(first, second, voc, out, tmp_path):
     mend = spoil(voc)
     with pytest.raises(SampleError, match=r"^sample 2007_000005: .*2007_000005\.jpg"):
         first(voc, out, **TRAIN)
@@ -179,7 +179,7 @@ def full(place, advance, *, request):
 
 
 @BOTH
-def test_a_second_build_keeps_all(first, second, voc, out):
+def test_a_second_build_keeps_everything(first, second, voc, out):
     made = first(voc, out, shards=2)
     before = content(out)
     stamps = {path: path.stat().st_mtime_ns for path in pathlib.Path(out).glob("*-of-*")}
@@ -199,7 +199,7 @@ def test_a_second_build_keeps_all(first, second, voc, out):
         ".dsbuild/receipts/train-00001-of-00004.tfrecord.json",
     ],
 )
-def test_what_was_damaged_in_between_is_written_again(voc, out, name):
+def test_shards_damaged_between_builds_are_rewritten(voc, out, name):
     make_beam(voc, out, **TRAIN)
     expected = content(out)
     path = pathlib.Path(out, name)
@@ -218,7 +218,7 @@ def test_sources_that_changed_are_read_again(voc, out, tmp_path):
     assert content(out) == content(tmp_path / "fresh")
 
 
-def test_overwrite_starts_anew(voc, out, tmp_path):
+def test_overwrite_starts_over(voc, out, tmp_path):
     make_beam(voc, out, shards=3)
     pathlib.Path(out, "notes.txt").write_text("mine")
     summary = make_beam(voc, out, splits=("val",), shards=3, overwrite=True)
@@ -227,7 +227,7 @@ def test_overwrite_starts_anew(voc, out, tmp_path):
     assert content(out) == content(tmp_path / "fresh") | {"notes.txt": b"mine"}
 
 
-def test_shards_of_another_number_are_removed(voc, out, tmp_path):
+def test_shards_of_another_count_are_removed(voc, out, tmp_path):
     make(voc, out, splits=("train",), shards=5)
     os.remove(os.path.join(out, "manifest.json"))  # a build that was broken off
     notes = []
@@ -381,7 +381,7 @@ def test_a_process_that_is_killed_is_one_line_with_its_shard(large, out, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_before_it_is_heard_of_holds_nobody_up(large, out, tmp_path):
+def test_a_process_killed_before_it_reports_blocks_nobody(large, out, tmp_path):
     words = ["voc", large, out, "--shards=20", "--runner=beam", "--quiet", "--", *PROCESSES]
     build = subprocess.Popen(
         [sys.executable, "-m", "dsbuild", *words],
@@ -426,7 +426,7 @@ def counters(result):
     return {found.key.metric.name: found.result for found in result.metrics().query()["counters"]}
 
 
-def test_counters_for_those_who_watch(voc, out, monkeypatch):
+def test_counters_of_a_job(voc, out, monkeypatch):
     spoil(voc)
     results = []
     plain = beam.Pipeline.run
@@ -557,7 +557,7 @@ ARRANGED = {
 
 
 @pytest.mark.parametrize("given", ARRANGED)
-def test_options_of_beam_go_behind_the_dashes(given):
+def test_beam_options_follow_the_dashes(given):
     assert program.arrange(given.split()) == ARRANGED[given].split()
 
 
@@ -574,7 +574,7 @@ BEAM = st.sampled_from(
 
 
 @given(st.lists(OWN | BEAM), st.lists(st.sampled_from("ab"), max_size=2))
-def test_nothing_is_lost_and_no_side_gets_the_others_options(words, places):
+def test_options_reach_the_right_side_and_none_are_lost(words, places):
     found = program.arrange(["voc", *words, *places])
     at = found.index("--") if "--" in found else len(found)
     own = [word for word in words if word.split("=")[0] in ("--shards", "--quiet", "--split")]

@@ -209,7 +209,7 @@ def test_the_wheel(tmp_path):
         (CLOUD[1:], "options of Beam: Pipeline has validations errors: Missing required option"),
     ],
 )
-def test_options_that_miss(flags, text, run, voc, out, no_network, monkeypatch):
+def test_missing_options(flags, text, run, voc, out, no_network, monkeypatch):
     monkeypatch.setattr(building, "_refuse_local", lambda *_: None)
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
     words = ["--runner", "DataflowRunner", "--quiet", "--", "--dry_run=True", *flags]
@@ -412,7 +412,7 @@ def test_an_interrupted_driver_cancels_its_job(cloud, run):
         (["--dataflow_endpoint=http://localhost:1"], None, "DataflowRunner: "),
     ],
 )
-def test_what_cannot_be_submitted_is_said_in_a_line(flags, out, text, cloud, run):
+def test_a_failed_submission_is_one_line(flags, out, text, cloud, run):
     done = cloud.drive(*flags, out=out)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {text}")

@@ -95,7 +95,7 @@ def test_errors_are_one_line(command, run, tmp_path):
     assert result.stderr.startswith("error: options of Beam: found --projekt=p")
 
 
-def test_results_stand_in_the_order_of_their_tasks():
+def test_results_are_in_task_order():
     job = Job(["a", "bb", ""], length, 3, "counting")
     assert jobs.Beam(options.parse("beam")).map(job) == [1, 2, 0]
     assert jobs.Beam(options.parse("beam")).map(Job([], length, 0, "counting")) == []
@@ -106,12 +106,12 @@ def length(task, advance):
     return len(task)
 
 
-def test_a_result_that_is_missing_tells_what_to_do(tmp_path):
+def test_a_missing_result_says_what_to_do(tmp_path):
     with pytest.raises(DsbuildError, match="--temp_location"):
         jobs.kept(str(tmp_path), "result-0")
 
 
-def test_trouble_with_a_result_is_no_folder_that_workers_do_not_see(tmp_path, monkeypatch):
+def test_unreadable_results_are_not_blamed_on_an_unshared_folder(tmp_path, monkeypatch):
     def read(path):
         raise StorageError(f"{path}: cannot be read: Input/output error")
 

@@ -33,14 +33,14 @@ def test_options_are_never_those_of_the_process(monkeypatch):
         ("DaskRunner", [], "--runner DaskRunner: it loses"),
     ],
 )
-def test_what_beam_does_not_know_is_an_error(runner, flags, text, capsys):
+def test_options_unknown_to_beam_are_an_error(runner, flags, text, capsys):
     with pytest.raises(DsbuildError) as caught:
         options.parse(runner, flags)
     assert text in str(caught.value)
     assert capsys.readouterr() == ("", "")
 
 
-def test_dataflow_without_its_part_of_beam_is_named(monkeypatch):
+def test_missing_dataflow_support_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.cloud.dataflow", None)
     with pytest.raises(DsbuildError, match=r"DataflowRunner: .*pip install 'dsbuild\[dataflow\]'"):
         options.parse("DataflowRunner", ["--temp_location=gs://bucket/tmp"])

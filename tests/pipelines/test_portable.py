@@ -130,7 +130,7 @@ def test_counters_come_back(service, voc, out):
     assert (summary.written, summary.kept) == (1, 2)
 
 
-def test_a_service_that_is_not_there(voc, out):
+def test_a_missing_service(voc, out):
     done = drive(voc, out, "localhost:1", "--environment_type=LOOPBACK", "--job_server_timeout=2")
     assert done.returncode == 1
     assert done.stderr.startswith("error: PortableRunner: no answer (FutureTimeoutError); check")

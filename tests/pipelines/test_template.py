@@ -104,7 +104,7 @@ def test_every_parameter_is_an_option():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_regexes_take_what_the_command_takes(layout):
+def test_regexes_accept_what_the_command_accepts(layout):
     for option in main.commands[layout].params[2:]:
         one = parameters().get(option.opts[0].removeprefix("--").replace("-", "_"))
         for regex in one["regexes"] if one and "regexes" in one else ():

@@ -21,7 +21,7 @@ def test_each_record_comes_once(blocks, seed, epoch, window):
     assert pickle.loads(pickle.dumps(order)) == order
 
 
-def test_an_order_is_the_same_for_ever():
+def test_an_order_never_changes():
     """It may change only together with the version that states are loaded by."""
     order = Order((5, 3, 4), seed=1, epoch=2, window=6)
     assert [order[place] for place in range(12)] == EXPECTED

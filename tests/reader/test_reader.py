@@ -124,7 +124,7 @@ def without_manifest(built, tmp_path, *, index):
     return str(other)
 
 
-def test_shards_that_others_wrote(voc, built, tmp_path):
+def test_shards_written_by_others(voc, built, tmp_path):
     other = without_manifest(built, tmp_path, index=False)
     with pytest.warns(UserWarning, match="frames were walked"):
         data = dsbuild.open(other, "val")
@@ -143,7 +143,7 @@ def fresh_indexes(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "0 10\n", "junk", "0 5\n3 2\n1 1\n"])
-def test_an_index_that_does_not_fit_is_made_again(voc, built, text):
+def test_a_stale_index_is_rebuilt(voc, built, text):
     path = os.path.join(built, "index", "val-00000-of-00003.tfrecord.idx")
     with open(path, "w") as file:
         file.write(text)
@@ -176,7 +176,7 @@ def test_a_flipped_bit_is_named_with_file_and_record(voc, built, at):
 
 
 @pytest.mark.parametrize("check", ["crc", "none"])
-def test_a_folder_that_is_built_again_is_read_by_its_new_index(voc, out, check):
+def test_a_rebuilt_folder_is_read_by_its_new_index(voc, out, check):
     def build(**asked):
         make(voc, out, shards=1, splits=("train",), overwrite=True, **asked)
         data = dsbuild.open(out, "train", check)
@@ -207,7 +207,7 @@ def test_a_shard_that_was_cut_is_named(built):
         _ = data[3].key
 
 
-def test_pixels_that_do_not_decode_are_named(voc, out):
+def test_undecodable_pixels_are_named(voc, out):
     make(voc, out, splits=("val",))
     data = dsbuild.open(out)
     sample = data[1]
@@ -221,7 +221,7 @@ def one(job):
     return data[number].key
 
 
-def test_readers_travel_and_are_shared(voc, built):
+def test_readers_can_be_pickled_and_shared(voc, built):
     data = dsbuild.open(built, "train")
     assert len(pickle.dumps(data)) < 10_000
     with ProcessPoolExecutor(2) as pool:
@@ -256,7 +256,7 @@ def test_an_epoch_is_shuffled_by_its_seed(built):
 
 
 @pytest.mark.parametrize("left", [0, 1, 5, 11, 12])
-def test_an_epoch_is_taken_up_where_it_was_left(built, left):
+def test_an_epoch_resumes_where_it_stopped(built, left):
     data = dsbuild.open(built, "train")
     whole = keys(data.epoch(7, 3))
     begun = data.epoch(7, 3)
@@ -289,7 +289,7 @@ def test_threads_change_nothing(built, threads, left):
 
 @pytest.mark.parametrize("threads", [0, 2])
 @pytest.mark.parametrize("forked", [False, True])
-def test_an_epoch_goes_on_in_another_process(built, threads, forked):
+def test_an_epoch_resumes_in_another_process(built, threads, forked):
     data = dsbuild.open(built, "train")
     epoch = data.epoch(7, threads=threads)
     begun = [next(epoch).key for _ in range(4)]
@@ -320,7 +320,7 @@ def test_threads_decode_side_by_side(built, monkeypatch):
     assert len(list(dsbuild.open(built, "train").epoch(threads=2))) == 12
 
 
-def test_an_epoch_goes_on_behind_a_damaged_record(voc, built):
+def test_an_epoch_continues_after_a_damaged_record(voc, built):
     damage(built, 500)
     for threads in (0, 2):
         epoch, found = dsbuild.open(built, "val").epoch(threads=threads), []
@@ -334,7 +334,7 @@ def test_an_epoch_goes_on_behind_a_damaged_record(voc, built):
         assert len(list(epoch)) == 0
 
 
-def test_extras_that_records_lack_are_computed(voc, built, tmp_path):
+def test_missing_extras_are_computed(voc, built, tmp_path):
     make(voc, str(tmp_path / "plain"), splits=("val",))
     make(voc, str(tmp_path / "more"), splits=("val",), extras=("edges:width=2", "canny"))
     asked = ["laplacian", "edges:width=2", "canny"]

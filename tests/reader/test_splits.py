@@ -40,12 +40,12 @@ def test_ranges(text, expected):
         ("train+", "expected something like train"),
     ],
 )
-def test_what_is_no_split_is_named(text, said):
+def test_an_invalid_split_is_named(text, said):
     with pytest.raises(PlanError, match=re.escape(said)):
         splits.ranges(text, COUNTS)
 
 
-def test_a_split_may_be_asked_for_by_another_of_its_names():
+def test_a_split_may_be_requested_by_an_alias():
     counts = {"training": 9, "validation": 3, "train_aug": 12}
     assert list(map(tuple, splits.ranges("train[:2]+val", counts))) == [
         ("training", 0, 2),

@@ -198,7 +198,7 @@ def test_samples_stay_in_order_though_some_take_longer():
     assert [int(sample["number"]) for sample in found] == list(range(32))
 
 
-def test_a_repeated_dataset_is_augmented_anew_each_time():
+def test_a_repeated_dataset_is_augmented_differently_each_time():
     found = batches(augmented(dataset(8).repeat(2), Augmentation(crop=(17, 19)), 1))
     assert (found[0][0] != found[1][0]).any()
 
@@ -368,7 +368,7 @@ def test_a_sample_without_image_is_refused():
         evaluation({"label": tf.zeros([5, 6], tf.uint8)}, Augmentation())
 
 
-def test_planes_of_another_size_are_told_at_run_time():
+def test_planes_of_another_size_are_reported_at_run_time():
     sample = drawn(6, 5)
     sample["alpha"] = sample["alpha"].T
     message = r"alpha: found height and width.*\[5 6\].*those of the image.*\[6 5\].*2007_000032"

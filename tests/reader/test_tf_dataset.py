@@ -78,7 +78,7 @@ def _sobel(form):
     return "raw16" if form == "int64" else form
 
 
-def test_extras_that_records_lack_are_computed(voc, built, tmp_path):
+def test_missing_extras_are_computed(voc, built, tmp_path):
     plain, wanted = str(tmp_path / "plain"), ("laplacian", "canny:low=50", "edges:width=2")
     make(voc, plain, splits=("val",))
     make(voc, str(tmp_path / "stored"), splits=("val",), extras=wanted)
@@ -115,7 +115,7 @@ def classes_of(tmp_path):
     return str(tmp_path / "out")
 
 
-def test_one_class_an_image(tmp_path):
+def test_one_class_per_image(tmp_path):
     data = dsbuild.tf_dataset(classes_of(tmp_path), as_supervised=True)
     features, label = data.element_spec
     assert (features["image"].shape, label.shape, label.dtype) == ((9, 8, 3), (), tf.int64)
@@ -175,7 +175,7 @@ def test_every_epoch_has_an_order_of_its_own(built, window):
 
 
 @pytest.mark.parametrize("start", [0, 5, 12, 17, 24])
-def test_a_run_goes_on_where_it_was_left(built, start):
+def test_a_run_resumes_where_it_stopped(built, start):
     whole = names(dsbuild.tf_dataset(built, "train", seed=7, repeat=2))
     rest = dsbuild.tf_dataset(built, "train", seed=7, repeat=2, start=start)
     assert names(rest) == whole[start:]
@@ -183,14 +183,14 @@ def test_a_run_goes_on_where_it_was_left(built, start):
 
 @pytest.mark.parametrize(("index", "count"), [(0, 3), (2, 3), (1, 2)])
 @pytest.mark.parametrize("seed", [None, 7])
-def test_a_share_goes_on_where_it_was_left(built, index, count, seed):
+def test_a_share_resumes_where_it_stopped(built, index, count, seed):
     asked = {"seed": seed, "repeat": 3, "index": index, "count": count}
     whole = names(dsbuild.tf_dataset(built, "train", **asked))
     for start in (1, 4, 7, 100):
         assert names(dsbuild.tf_dataset(built, "train", start=start, **asked)) == whole[start:]
 
 
-def test_orders_are_of_seed_and_epoch_alone(built):
+def test_orders_depend_on_seed_and_epoch_alone(built):
     def found(iterations, chance):
         tf.random.set_seed(chance)
         data = dsbuild.tf_dataset(built, "train", seed=7, repeat=None)
@@ -322,7 +322,7 @@ PLANE = np.arange(20, dtype=np.uint8).reshape(4, 5)
 
 
 @pytest.mark.filterwarnings("ignore:.*found no index")
-def test_labels_with_a_palette_are_no_luma(tmp_path):
+def test_labels_with_a_palette_are_not_read_as_luma(tmp_path):
     path = tmp_path / "val-00000-of-00001.tfrecord"
     photo, jpeg = png(PHOTO), images.encode(PHOTO, 90)
     write(
@@ -353,7 +353,7 @@ def test_labels_with_a_palette_are_no_luma(tmp_path):
         (png(PHOTO), png(PLANE.T), "found a label or an extra whose size"),
     ],
 )
-def test_what_does_not_decode_is_named(tmp_path, image, label, text):
+def test_undecodable_records_are_named(tmp_path, image, label, text):
     path = tmp_path / "val-00000-of-00001.tfrecord"
     good = record(b"good", png(PHOTO), png(PLANE))
     write(path, good, record(b"bad", image, label), good)
@@ -363,7 +363,7 @@ def test_what_does_not_decode_is_named(tmp_path, image, label, text):
 
 
 @pytest.mark.filterwarnings("ignore:.*found no index")
-def test_a_record_that_lacks_a_feature_is_named(tmp_path):
+def test_a_record_missing_a_feature_is_named(tmp_path):
     path = tmp_path / "val-00000-of-00001.tfrecord"
     good = record(b"good", png(PHOTO), png(PLANE))
     bad = {name: value for name, value in good.items() if "class" not in name}
@@ -388,10 +388,10 @@ sys.stdin.read()
 """
 
 
-@pytest.mark.parametrize("policy", ["OFF", "DYNAMIC"])
-def test_workers_of_the_data_service_read(built, policy):
-    service = tf.data.experimental.service
-    dispatcher = service.DispatchServer()
+@pytest.fixture(scope="module")
+def dispatcher():
+    """A dispatcher of tf.data's service, with a worker that is another process."""
+    dispatcher = tf.data.experimental.service.DispatchServer()
     address = dispatcher.target.partition("://")[2]
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, address],
@@ -401,11 +401,17 @@ def test_workers_of_the_data_service_read(built, policy):
     )
     try:
         assert worker.stdout.readline() == b"ready\n"
-        data = dsbuild.tf_dataset(built, "train", seed=1)
-        sharing = getattr(service.ShardingPolicy, policy)
-        found = list(data.apply(service.distribute(sharing, dispatcher.target)))
+        yield dispatcher
     finally:
         worker.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("policy", ["OFF", "DYNAMIC"])
+def test_workers_of_the_data_service_read(built, dispatcher, policy):
+    service = tf.data.experimental.service
+    data = dsbuild.tf_dataset(built, "train", seed=1)
+    sharing = getattr(service.ShardingPolicy, policy)
+    found = list(data.apply(service.distribute(sharing, dispatcher.target)))
     assert sorted(names(found)) == sorted(keys(built, "train"))
     assert all(sample["image"].shape[-1] == 3 for sample in found)
 
@@ -433,7 +439,7 @@ def test_real_shards_of_deeplab(shared):
     assert found
 
 
-def test_tensorflow_is_imported_for_its_door_alone():
+def test_tensorflow_is_imported_only_for_its_own_api():
     code = "import dsbuild, sys; dsbuild.open; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -463,7 +469,7 @@ def test_what_is_cached_is_not_decoded_again(built, tmp_path):
             np.testing.assert_array_equal(one, other)
 
 
-def test_cached_files_that_were_cut_or_are_of_other_data_are_not_believed(built, tmp_path):
+def test_truncated_or_foreign_cache_files_are_ignored(built, tmp_path):
     asked = {"cache": str(tmp_path / "files"), "extras": ["canny"]}
     data = dsbuild.tf_dataset(built, "val", **asked)
     expected = [sample["image"].numpy() for sample in data]

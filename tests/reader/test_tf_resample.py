@@ -109,7 +109,7 @@ def test_sizes_of_real_images(shape, size, crop, place, flip):
     same(shape, size, crop, (place, place), flip, tolerance=0.1)
 
 
-def test_a_window_at_the_plane_s_own_size_is_its_pixels():
+def test_a_window_at_the_planes_own_size_is_its_pixels():
     image, label = drawn((37, 41))
     window = Window(np.int32([37, 41]), np.int32([3, 11]), np.int32([20, 30]), True)
     found = windows(image, label, window)

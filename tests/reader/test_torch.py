@@ -71,7 +71,7 @@ def test_numbers(built):
     ("start", "iterable"),
     [("fork", False), ("fork", True), ("spawn", True), ("forkserver", False)],
 )
-def test_workers_of_every_kind_have_each_record_once(built, start, iterable):
+def test_every_kind_of_worker_gets_each_record_once(built, start, iterable):
     data = dsbuild.torch_dataset(built, iterable=iterable)
     loader = DataLoader(
         data,
@@ -99,10 +99,10 @@ def shares(built, size, ranks, workers, **order):
     return found
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, 23])
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [0, 1, 23])
+@pytest.mark.parametrize("ranks", [1, 3])
 def test_ranks_and_workers_share_an_epoch(built, size, ranks):
-    for workers in range(4):
+    for workers in (0, 2, 3):
         found = shares(built, size, ranks, workers)
         assert sorted(itertools.chain(*found)) == sorted(stored(built, f"train[:{size}]"))
 
@@ -115,7 +115,7 @@ def test_the_last_are_dropped_so_that_no_rank_waits(built, size, workers):
     assert len(set(itertools.chain(*found))) == size - size % 3
 
 
-def test_what_is_dropped_is_another_in_each_epoch(built):
+def test_each_epoch_drops_other_records(built):
     data = stream(built, seed=1, rank=0, world_size=1)
     ranks = [stream(built, seed=1, drop_last=True, rank=i, world_size=2) for i in range(2)]
     dropped = set()
@@ -222,7 +222,7 @@ def epochs(loader, data, numbers):
 
 
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_an_iterable_goes_on_where_it_was_left(built, drop_last):
+def test_an_iterable_resumes_where_it_stopped(built, drop_last):
     def start():
         data = stream(built, seed=3, rank=1, world_size=3, drop_last=drop_last)
         return data, DataLoader(data, batch_size=2, collate_fn=data.collate)
@@ -245,7 +245,7 @@ def test_an_iterable_goes_on_where_it_was_left(built, drop_last):
 
 @pytest.mark.parametrize("iterable", [False, True])
 @pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True)])
-def test_a_stateful_loader_goes_on_where_it_was_left(built, workers, persistent, iterable):
+def test_a_stateful_loader_resumes_where_it_stopped(built, workers, persistent, iterable):
     loaders = pytest.importorskip("torchdata.stateful_dataloader")
 
     def start():
@@ -315,7 +315,7 @@ def test_a_state_fits_any_rank_but_no_other_division(built):
             iter(other)
 
 
-def test_what_is_no_state(built):
+def test_an_invalid_state_is_refused(built):
     data = stream(built)
     data.load_state_dict({"_snapshot": {}})
     with pytest.raises(PlanError, match="with samples None, expected 23"):

@@ -90,7 +90,7 @@ def test_memory_is_the_tensors_own(built):
         ({"transforms": lambda *given: given[1:]}, "found tuple, expected one value for each"),
     ],
 )
-def test_what_cannot_be_is_said(built, asked, message):
+def test_impossible_requests_are_named(built, asked, message):
     with pytest.raises(PlanError, match=message):
         _ = dsbuild.torch_dataset(built, **asked)[0]
 
@@ -198,7 +198,7 @@ def test_batches_of_classes_and_of_transformed_planes(tmp_path, out):
         elements.pad([*floats, {"image": torch.zeros(3, 2, 2, dtype=torch.uint8)}])
 
 
-def test_pixels_that_do_not_decode_are_named(built):
+def test_undecodable_pixels_are_named(built):
     data = dsbuild.torch_dataset(built)
     sample = data.reader[1]
     sample._values["image/encoded"] = [sample.encoded[:300]]

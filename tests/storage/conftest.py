@@ -9,14 +9,6 @@ from tests.support.runs import content
 
 
 @pytest.fixture
-def gs(monkeypatch):
-    """The URL of an empty bucket of Google's emulator."""
-    with gcs.serving(gcs.gcs("bucket")) as server:
-        emulator = {"STORAGE_EMULATOR_HOST": f"127.0.0.1:{server.server_port}"}
-        yield from stores.on_store(monkeypatch, emulator, "gs://bucket")
-
-
-@pytest.fixture
 def az(monkeypatch):
     """The URL of an empty container of Azure's."""
     with gcs.serving(stores.azure()) as server:

@@ -481,19 +481,20 @@ def test_a_local_copy_is_not_checked_against_a_builder(s3, voc, out, run):
 
 @pytest.mark.parametrize("command", ["build", "export", "interop", "repair"])
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
-def test_a_wait_is_reported_at_once(s3, voc, run, command, quiet):
+def test_a_wait_is_reported_at_once(voc, run, command, quiet):
+    url = f"memory://{secrets.token_hex(4)}"
     one = ("--shards", "1", "--workers", "1")
-    assert run("voc", voc, f"{s3}/out", *one).exit_code == 0
+    assert run("voc", voc, f"{url}/out", *one).exit_code == 0
     arguments, folder = {
-        "build": (("voc", voc, f"{s3}/out", *one), "out"),
-        "export": (("export", f"{s3}/out", f"{s3}/to", "--to", "webdataset"), "to"),
-        "interop": (("interop", f"{s3}/out", "--license", "MIT"), "out"),
-        "repair": (("repair", f"{s3}/out", voc), "out"),
+        "build": (("voc", voc, f"{url}/out", *one), "out"),
+        "export": (("export", f"{url}/out", f"{url}/to", "--to", "webdataset"), "to"),
+        "interop": (("interop", f"{url}/out", "--license", "MIT"), "out"),
+        "repair": (("repair", f"{url}/out", voc), "out"),
     }[command]
-    put(lock_of(f"{s3}/{folder}"), b"someone who died")
+    put(lock_of(f"{url}/{folder}"), b"someone who died")
     result = run(*arguments, *quiet)
     assert result.exit_code == 0, result.stderr
-    assert f"note: {s3}/{folder}: another dsbuild locked it" in result.stderr
+    assert f"note: {url}/{folder}: another dsbuild locked it" in result.stderr
 
 
 def test_every_wait_has_a_listener():

@@ -27,7 +27,7 @@ KINDS = ("s3", "gs", "az", "memory")
 
 
 def program():
-    """Return the path of Azurite's blob server, None where there is none."""
+    """Return the path of Azurite's blob server, or None if it is not installed."""
     return os.environ.get(PLACE) or shutil.which("azurite-blob")
 
 
@@ -38,7 +38,7 @@ MARKS = [
         reason=f"there is no Azurite: npm install -g azurite, or {PLACE}=PATH",
     ),
 ]
-# Runs a test on Azurite, too, in place of the kinds alone.
+# Runs a test on every kind of bucket and, if installed, on Azurite.
 TOO = pytest.mark.parametrize(
     "bucket", [*KINDS, pytest.param("azurite_container", marks=MARKS)], indirect=True
 )

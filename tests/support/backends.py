@@ -1,4 +1,4 @@
-"""Weights that tell a model from another, and processes for Keras on another backend."""
+"""Drawn weights that identify a model, and processes for Keras on another backend."""
 
 import os
 import subprocess
@@ -45,6 +45,6 @@ def fresh(code, *arguments, **environment):
 
 
 def on_torch(code, *arguments):
-    """Run code in a fresh process whose Keras is on torch; skip where that is missing."""
+    """Run code in a fresh process with Keras on torch; skip if torch is missing."""
     pytest.importorskip("torch", reason="torch is not installed")
     return fresh(code, *arguments, KERAS_BACKEND="torch")

@@ -1,4 +1,4 @@
-"""A Dask cluster of processes of this machine, to be built on and to be shot at."""
+"""A Dask cluster of local processes, to build on and to kill."""
 
 import os
 import pathlib
@@ -39,13 +39,13 @@ class Cluster:
         self.settle()
 
     def kill(self, process: subprocess.Popen) -> None:
-        """End a worker as a machine that loses its power does."""
+        """End a worker as a power cut would."""
         process.kill()
         process.wait(60)
         self.workers.remove(process)
 
     def settle(self) -> None:
-        """Wait until the scheduler knows the workers that live."""
+        """Wait until the scheduler knows the workers that are alive."""
         from distributed import Client
 
         with Client(self.address, set_as_default=False) as client:
@@ -59,7 +59,7 @@ class Cluster:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until a condition holds; fail where that takes too long."""
+    """Wait until a condition holds; fail if that takes too long."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -1,4 +1,4 @@
-"""A Dataflow on loopback: takes jobs by REST, runs each on two workers that it starts bare.
+"""A Dataflow service on loopback: takes jobs by REST and runs each on two bare workers.
 
     python tests/support/fake_dataflow.py URL_OF_PIPELINE FOLDER    what the service does for a job
 
@@ -48,14 +48,14 @@ class Dataflow(ThreadingHTTPServer):
         return job
 
     def look(self, name):
-        """Return a job as it stands."""
+        """Return a job's current state."""
         job, process, _ = self.jobs[name]
         if job["currentState"] == "JOB_STATE_RUNNING" and process.poll() is not None:
             job["currentState"] = "JOB_STATE_FAILED" if process.poll() else "JOB_STATE_DONE"
         return job
 
     def messages(self, name):
-        """Return what the service tells of a job: of one that failed, its log."""
+        """Return what the service says about a job; the log, if it failed."""
         if self.look(name)["currentState"] != "JOB_STATE_FAILED":
             return []
         text = (self.jobs[name][2] / "log.txt").read_text()
@@ -127,7 +127,7 @@ def bare_python(folder):
 
 
 def install(python, folder, staged):
-    """Install staged packages as the boot of a worker does, but for their requirements."""
+    """Install staged packages as a worker does at its boot, without their requirements."""
     for name in staged.get("extra_packages.txt", b"").decode().split():
         (folder / name).write_bytes(staged[name])
         words = ["-m", "pip", "--python", str(python), "install", "--quiet", "--no-index"]

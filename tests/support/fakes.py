@@ -175,7 +175,7 @@ def pairs(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
 
 
 def shapes(folder: str | os.PathLike, count: int = 24, side: int = 96, seed: int = 0) -> str:
-    """Draw pairs that can be learnt: discs, boxes and bars over textured ground, borders 255."""
+    """Draw pairs that a model can learn: discs, boxes and bars on textured ground, borders 255."""
     root = os.path.join(folder, "shapes")
     rng = np.random.default_rng(seed)
     colours = np.array([(90, 120, 60), (200, 60, 50), (60, 80, 200), (220, 200, 70)])
@@ -212,7 +212,7 @@ def classes(
     splits: tuple[str, ...] = (),
     seed: int = 0,
 ) -> str:
-    """Draw a folder a class, in folders of splits or without any; return what holds them.
+    """Draw one folder per class, inside split folders or not; return the folder that holds them.
 
     Every third picture is a PNG, every other one lies a folder deeper.
     """
@@ -228,7 +228,7 @@ def classes(
 
 
 def write_list(root: str, split: str, lines: list[str]) -> None:
-    """Write a list of a VOC tree, one line an entry."""
+    """Write a list of a VOC tree, one line per entry."""
     with open(os.path.join(root, "ImageSets", "Segmentation", f"{split}.txt"), "w") as file:
         file.writelines(f"{line}\n" for line in lines)
 

@@ -28,7 +28,7 @@ def built(folder):
 
 
 def state(out):
-    """Return file -> bytes of all that lies in a folder, but for the lock."""
+    """Return file -> bytes for every file in a folder except the lock."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
@@ -61,6 +61,6 @@ def restore(before, out):
 
 
 def everything(folder):
-    """Return path below a folder -> bytes of all files, the state's and temporary ones too."""
+    """Return path -> bytes for every file below a folder, including state and temporary files."""
     paths = pathlib.Path(folder).rglob("*")
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths if path.is_file()}

@@ -1,4 +1,4 @@
-"""Every lossless way to write a mask anew that is at hand: name -> a function of bytes to bytes.
+"""Every available way to rewrite a mask losslessly: name -> a function from bytes to bytes.
 
 A rewriting keeps what decoders show, pixel for pixel; `seen` says what that is.
 """
@@ -15,7 +15,7 @@ from PIL import Image
 
 
 def seen(data: bytes) -> np.ndarray:
-    """Return what decoders show of an image, RGBA uint8 (h, w, 4)."""
+    """Return the pixels that decoders show, RGBA uint8 (h, w, 4)."""
     image = Image.open(io.BytesIO(data))
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
@@ -55,7 +55,7 @@ def _ordered(data: bytes, reverse: bool = False, bits: int | None = None) -> byt
 
 
 def _bits(bits: int):
-    """Return a rewriting as grey of fewer bits, where all levels are of these."""
+    """Return a function that rewrites an image as grey with fewer bits, if its levels fit."""
 
     def write(data: bytes) -> bytes:
         from tests.support.pictures import raw_png
@@ -159,7 +159,7 @@ SLOW |= {f"oxipng {level}": _oxipng(level) for level in (0, 4, 6)}
 
 
 def rewritten(data: bytes, writings) -> list[tuple[str, bytes]]:
-    """Return what the writings make of an image, but for those that lose some of it."""
+    """Return every rewriting of an image, leaving out those that lose pixels."""
     found, whole = [], seen(data)
     for name, write in writings.items():
         try:

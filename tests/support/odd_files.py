@@ -1,4 +1,4 @@
-"""Things in a file's place that are no files."""
+"""Things that are not files but sit where a file belongs."""
 
 import os
 import socket as socketlib

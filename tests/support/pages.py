@@ -1,11 +1,11 @@
-"""Pages as a browser reads them."""
+"""Pages as a browser sees them."""
 
 import html.parser
 import json
 
 
 class Reader(html.parser.HTMLParser):
-    """What a browser sees: tags with their attributes, and texts by the tag they stand in."""
+    """What a browser sees: tags with their attributes, and texts by their enclosing tag."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)

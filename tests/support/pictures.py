@@ -56,7 +56,7 @@ def raw_png(plane, bits, colour, interlaced=False, filters=0, palette=None):
 
 
 def admitted(data):
-    """Return dsbuild's pixels, or None where the image is refused."""
+    """Return dsbuild's pixels, or None if the image is refused."""
     try:
         head = images.header(data)
         images.check(data, head)
@@ -96,7 +96,7 @@ LONG = zlib.compress(bytes(1 << 21))  # of what unpacks to two million bytes
 
 
 def with_chunks(data, before=(), after=()):
-    """Return a PNG with chunks in front of its pixels and behind them."""
+    """Return a PNG with extra chunks before and after its pixels."""
     out = [png.SIGNATURE]
     for kind, body, _ in png.chunks(data):
         added = before if kind == b"IDAT" else after if kind == b"IEND" else ()

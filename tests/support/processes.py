@@ -1,4 +1,4 @@
-"""Processes that tests start: awaited with an end, and found where they outlive a command."""
+"""Processes that tests start: every wait has an end, and survivors of a command are found."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ def started(command, **options):
 
 
 def ended(process, seconds=60):
-    """Return what a process said until it ended; fail where it does not end."""
+    """Return what a process printed until it ended; fail if it does not end."""
     try:
         return process.communicate(timeout=seconds)[0]
     except subprocess.TimeoutExpired:
@@ -39,7 +39,7 @@ def ended(process, seconds=60):
 
 
 def until(found, seconds=60):
-    """Return what a function finds as soon as that is something; fail where it never is."""
+    """Return a function's result as soon as it is true; fail if it never is."""
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end, f"waited for {seconds} s in vain"
@@ -48,17 +48,17 @@ def until(found, seconds=60):
 
 
 def members(session):
-    """Return the pids of the processes of a session that live; zombies do not."""
+    """Return the pids of a session's live processes; zombies do not count."""
     return [pid for pid, words in _processes() if words[3] == str(session) and words[0] not in "ZX"]
 
 
 def alive(pid):
-    """Tell whether a process lives; zombies do not."""
+    """Tell whether a process is alive; zombies are not."""
     return any(found == pid and words[0] not in "ZX" for found, words in _processes())
 
 
 def children(parent):
-    """Return the pids of the workers of a process that live."""
+    """Return the pids of a process's live workers."""
     found = [pid for pid, words in _processes() if words[1] == str(parent) and words[0] not in "ZX"]
     return [pid for pid in found if b"resource_tracker" not in _command(pid)]
 

@@ -30,22 +30,22 @@ def said(sample):
 
 
 def one(data, number):
-    """Return what is said of a sample by number."""
+    """Return the text for a sample by its number."""
     return said(data[number])
 
 
 def opened(path, number):
-    """Return the same of a data set that is opened anew."""
+    """Return the same for a data set that is opened again."""
     return said(dsbuild.open(path)[number])
 
 
 def of_torch(sample):
-    """Return the same of tensors of torch."""
+    """Return the same for torch tensors."""
     return told(sample["key"], sample["image"].permute(1, 2, 0), sample["label"])
 
 
 def of_tf(sample):
-    """Return the same of tensors of TensorFlow."""
+    """Return the same for TensorFlow tensors."""
     return told(sample["image_name"].numpy().decode(), sample["image"], sample["label"])
 
 
@@ -205,7 +205,7 @@ ROOMS = {
 
 
 def main():
-    """Read, and tell what was read."""
+    """Read, and print what was read."""
     room, method, path, *first = sys.argv[1:]
     found = ROOMS[room](path, multiprocessing.get_context(method), bool(first))
     print(len(found), hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest())

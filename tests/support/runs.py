@@ -1,4 +1,4 @@
-"""Builds by the library, for tests, and the files that they leave."""
+"""Builds made with the library, and the files that they write."""
 
 import pathlib
 
@@ -14,20 +14,20 @@ from dsbuild.layouts.voc import Voc
 
 
 def requested(root, out, *, layout=None, extras=(), verify="full", policy=None, **asked):
-    """Return what a build of a tree, VOC's by default, asks for."""
+    """Return the request for building a tree, VOC by default."""
     layout = (layout or Voc()).bind(str(root))
     recipe = Recipe(layout=layout, extras=tuple(extras), verify=verify, policy=policy or Policy())
     return Request(recipe=recipe, root=str(root), out=str(out), **asked)
 
 
 def make(root, out, workers=1, note=lambda _: None, engine=None, **asked):
-    """Build a tree, VOC's by default, by the library; returns the summary."""
+    """Build a tree, VOC by default, with the library; return the summary."""
     request = requested(root, out, **asked)
     return build(request, audit(request), engine or Local(workers), note)
 
 
 def content(out):
-    """Return file -> bytes of all that a build wrote, but for stamps of the sources."""
+    """Return file -> bytes for everything a build wrote except receipts and the lock."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(pathlib.Path(out).rglob("*"))
@@ -36,7 +36,7 @@ def content(out):
 
 
 def masks(out):
-    """Return key -> mask of all records of a folder."""
+    """Return key -> mask for all records of a folder."""
     found = {}
     for path in pathlib.Path(out).glob("*.tfrecord"):
         for record in tfrecord.read(str(path)):
@@ -56,7 +56,7 @@ def nothing(samples, size):
 
 
 def plans(voc, out, **asked):
-    """Return the plans of the shards of train, and their request."""
+    """Return the plans of the train shards, and their request."""
     request = Request(
         recipe=Recipe(layout=Voc(labels="class")), root=voc, out=out, splits=("train",), **asked
     )

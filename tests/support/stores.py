@@ -39,7 +39,7 @@ ODD_NAMES = (
 
 
 def moto():
-    """Return a server of moto's S3, which checks no signature."""
+    """Return moto's S3 server, which checks no signatures."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
@@ -65,7 +65,7 @@ def s3_bucket(port, name):
 
 
 def signed(url, method="GET"):
-    """Return a request that moto takes for one of a known user."""
+    """Return a request that moto accepts as a known user's."""
     headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/x/us-east-1/s3/aws4_request"}
     return urllib.request.Request(url, method=method, headers=headers)
 
@@ -85,7 +85,7 @@ class _Any(BaseHTTPRequestHandler):
 
 
 class Faulty(ThreadingHTTPServer):
-    """A proxy before a store. `fault(number, method, path)` says what befalls a request.
+    """A proxy in front of a store. `fault(number, method, path)` decides what happens to a request.
 
     A status is answered in the store's place; `lost` drops the connection after the store
     has done its work; `cut` sends half of the body; `slow` waits a moment. As a cache does,
@@ -104,7 +104,7 @@ class Faulty(ThreadingHTTPServer):
         self.lock = threading.Lock()
 
     def handle_error(self, request, client_address):
-        """Say nothing: clients break off as they like."""
+        """Log nothing: clients may disconnect at any time."""
 
 
 class Forward(_Any):
@@ -128,7 +128,7 @@ class Forward(_Any):
             self.forward(body, fault)
 
     def forward(self, body, fault=None):
-        """Send a request on, and its answer back, as a fault will have it."""
+        """Forward a request and return its answer, as changed by the fault."""
         plain = "plain" in str(fault)
         status, headers, data = self.ask(body, without={"range"} if plain else ())
         if fault in ("short", "shrunk", "plain short") and status in (200, 206):
@@ -180,7 +180,7 @@ class Forward(_Any):
 
 
 def refused(status, body="", **headers):
-    """Return a fault that answers in the store's place, with a body where there may be one."""
+    """Return a fault that answers instead of the store, with a body if one is allowed."""
 
     def answer(handler, _):
         handler.send_response(status)
@@ -195,19 +195,19 @@ def refused(status, body="", **headers):
 
 
 def elsewhere(region):
-    """Return a fault that answers as S3 does where the bucket lies in another region."""
+    """Return a fault that answers as S3 does if the bucket is in another region."""
     code = f"<Code>AuthorizationHeaderMalformed</Code><Region>{region}</Region>"
     return refused(400, f"<Error>{code}</Error>")
 
 
 def stalled(handler, _):
-    """Answer nothing, for so long that nobody waits for it, and close the connection."""
+    """Send no answer for longer than anyone waits, then close the connection."""
     handler.close_connection = True
     time.sleep(15)
 
 
 def azure():
-    """Return a server of the part of Azure's blobs that is needed; no registry has an emulator."""
+    """Return a server for the part of Azure's blob API that is needed; no package emulates it."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Azure)
     server.blobs, server.number = {}, itertools.count(1)
     return server
@@ -301,14 +301,14 @@ class _Azure(_Any):
 
 
 def upload(folder, url):
-    """Put a local folder's files below a URL."""
+    """Upload a local folder's files below a URL."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             storage.write(storage.join(url, path.relative_to(folder).as_posix()), path.read_bytes())
 
 
 def files(url):
-    """Return path -> bytes of all objects below a URL."""
+    """Return path -> bytes for all objects below a URL."""
     found = {}
     for name, is_folder in storage.entries(url):
         path = storage.join(url, name)
@@ -320,7 +320,7 @@ def files(url):
 
 
 def built(url, receipts=False):
-    """Return what `content` does, of a folder on a store; or the receipts, too."""
+    """Return what `content` returns, for a folder on a store; with the receipts if asked."""
     alone = (f".dsbuild/{lease.TENURE}", f".dsbuild/{HOLDER}")  # which only stores have
     found = {name: data for name, data in files(url).items() if name not in alone}
     return {name: data for name, data in found.items() if receipts or "receipts" not in name}

@@ -1,8 +1,8 @@
-"""Kills, failing calls and failing stores over all commands for some minutes: `make stress`.
+"""Kill processes, fail system calls and fail stores under all commands: `make stress`.
 
     python -m tests.support.stress [SECONDS [SEED]]
 
-Exit code 1 where a command hangs, loses something, or leaves a process behind.
+Exit code 1 if a command hangs, loses data, or leaves a process behind.
 """
 
 import collections
@@ -25,7 +25,7 @@ MARK = "DSBUILD_STRESS_MARK"  # in the environment of all that is started here
 
 
 def strays(mark):
-    """Return pid and command of each process that bears a mark, but for this one."""
+    """Return pid -> command for every other process that carries the mark."""
     found = {}
     for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
         pid = int(path.parent.name)
@@ -82,7 +82,7 @@ def _store(scene, rng, counts):
 
 
 def main():
-    """Run for as long as was asked for, and tell what came of it."""
+    """Run for the requested time, and print what happened."""
     words = [*sys.argv[1:], *(None, None)]
     seconds = float(words[0] or os.environ.get("DSBUILD_STRESS_SECONDS") or 120)
     seed = int(words[1] or time.strftime("%Y%m%d"))  # another one every day

@@ -1,4 +1,4 @@
-"""Texts that try to leave a folder, or to speak to a terminal."""
+"""Texts that try to escape a folder or to control a terminal."""
 
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ from tests.support.backends import drawn
 
 
 def canvas(plane, stride=16, fill=127.5, least=1):
-    """Return a plane (h, w, c), float32, padded to sizes of k stride + 1."""
+    """Return a plane (h, w, c), float32, padded to multiples of the stride plus one."""
     sizes = [max(side, least) for side in plane.shape[:2]]
     pads = [
         (0, -(-(size - 1) // stride) * stride + 1 - side)
@@ -25,7 +25,7 @@ def canvas(plane, stride=16, fill=127.5, least=1):
 
 
 def run(folder, tfrecord, seed=0, which=runs.BEST, **settings):
-    """Make the folder of a run over a folder of TFRecords; return its path."""
+    """Make a run folder for a folder of TFRecords; return its path."""
     asked = Settings(**({"backbone": "tiny", "crop": 33} | settings))
     path, known = os.path.join(folder, "run"), dataset.of(str(tfrecord))
     if not os.path.isdir(path):  # which would remove other weights

@@ -119,7 +119,7 @@ def place():
         yield folder
 
 
-def test_a_damage_of_any_file_is_found_and_repaired(place):
+def test_damage_to_any_file_is_found_and_repaired(place):
     table(place, 300, 1)
 
 

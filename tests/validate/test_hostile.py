@@ -115,7 +115,7 @@ def said(command, folder, tmp_path):
 
 @pytest.mark.parametrize("which", ["theirs", "ours"])
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_no_command_says_anything_to_a_terminal(which, request, tmp_path, monkeypatch):
+def test_no_command_prints_control_characters(which, request, tmp_path, monkeypatch):
     folder = request.getfixturevalue(which)
     before = {p for p in pathlib.Path("/tmp").iterdir() if "evil" in p.name}
     inspecting = sys.modules["dsbuild.cli.inspect"]
@@ -139,7 +139,7 @@ def test_no_command_says_anything_to_a_terminal(which, request, tmp_path, monkey
 
 
 @pytest.mark.parametrize("layout", ["pairs", "voc", "classes", "matting", "cityscapes"])
-def test_names_of_source_files_say_nothing_either(layout, tmp_path):
+def test_source_file_names_print_no_control_characters(layout, tmp_path):
     root = getattr(fakes, layout)(tmp_path)
     for path in sorted(pathlib.Path(root).rglob("*.*"), reverse=True):
         name = TERMINAL.replace("\n", "") if layout == "voc" else TERMINAL
@@ -169,7 +169,7 @@ def test_an_index_of_numbers_that_no_file_has_is_left_alone(theirs):
 
 @pytest.mark.parametrize("which", ["theirs", "ours"])
 @pytest.mark.parametrize("words", ["", "--problems"])
-def test_hostile_names_are_text_of_the_page_alone(which, words, request, run, tmp_path):
+def test_hostile_names_are_only_text_in_the_page(which, words, request, run, tmp_path):
     folder, page = request.getfixturevalue(which), tmp_path / "page.html"
     run("statistics", folder, "--workers", "1")
     result = run("inspect", folder, "--html", page, "--workers", "1", *words.split())
@@ -250,7 +250,7 @@ def every_part(sample):
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(broken(), min_size=1, max_size=3))
-def test_no_record_raises_anything_but_what_names_it(made):
+def test_any_record_raises_only_errors_that_name_it(made):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "train-00000-of-00001.tfrecord")
         with open(path, "wb") as file:

@@ -51,7 +51,7 @@ def kinds(found):
 
 @pytest.mark.parametrize("level", ["frames", "records", "pixels"])
 @pytest.mark.parametrize("given", DRAWN, ids=repr)
-def test_what_dsbuild_wrote_has_no_problem(given, level, tmp_path):
+def test_a_fresh_build_has_no_problems(given, level, tmp_path):
     root = DRAWN[given][0](tmp_path)
     make(root, tmp_path / "out", layout=given, shards=2)
     found = validate(str(tmp_path / "out"), level)
@@ -62,7 +62,7 @@ def test_what_dsbuild_wrote_has_no_problem(given, level, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_extras_and_policies_have_no_problem(clean, voc, out, workers):
+def test_extras_and_policies_have_no_problems(clean, voc, out, workers):
     assert not validate(str(clean), engine=Local(workers)).problems
     make(voc, out, policy=Policy(max_side=30), extras=EXTRAS)
     assert not validate(out).problems
@@ -109,7 +109,7 @@ def rewritten(path, order):
             writer.write(data)
 
 
-def test_records_that_were_moved_are_located(clean, tmp_path):
+def test_moved_records_are_located(clean, tmp_path):
     """500 seeded swaps, deletions and duplications of whole records, all checksums right."""
     rng = random.Random(7)
     out = tmp_path / "out"
@@ -152,7 +152,7 @@ def damaged(clean, tmp_path):
     return out, sorted(out.glob("train-*.tfrecord"))
 
 
-def test_files_that_are_not_what_they_were(clean, tmp_path):
+def test_changed_files_are_found(clean, tmp_path):
     out, (first, second) = damaged(clean, tmp_path)
     first.rename(out / "a")
     second.rename(first)
@@ -282,7 +282,7 @@ def test_one_record(clean, tmp_path, changes, kind, text):
     assert text in found[kind]
 
 
-def test_a_record_that_is_no_example(clean, tmp_path):
+def test_a_record_that_is_not_an_example(clean, tmp_path):
     out, (first, _) = damaged(clean, tmp_path)
     with open(first, "wb") as file:
         tfrecord.Writer(file).write(b"\xff\xff\xff")
@@ -302,7 +302,7 @@ def test_equal_keys_and_images_of_two_splits_are_notes(voc, out):
     assert "splits train and val share 1 images" in found.notes
 
 
-def test_classes_that_a_split_lacks_are_notes(voc, out):
+def test_classes_missing_from_a_split_are_notes(voc, out):
     for i in range(12, 18):  # of val
         path = pathlib.Path(voc, f"SegmentationClass/2007_{i:06d}.png")
         path.write_bytes(images.encode(np.zeros_like(Image.open(path))))
@@ -358,7 +358,7 @@ def test_hostile_lengths_take_no_memory(tmp_path, number):
     assert "only 46 are left" in problem.text
 
 
-def test_a_record_of_two_gigabytes_is_passed_over(tmp_path):
+def test_a_record_of_two_gigabytes_is_skipped(tmp_path):
     path = tmp_path / "x.tfrecord"
     size = (1 << 31) + 5
     with open(path, "wb") as file:
@@ -405,7 +405,7 @@ def test_command(clean, tmp_path, run):
 
 
 @pytest.mark.shared
-def test_shards_that_somebody_published(shared):
+def test_published_shards(shared):
     found = validate(str(shared / "tfrecords/takayu99_voc/tfrecord"))
     assert not found.problems
     assert (found.files, found.records) == (12, 10)
@@ -413,7 +413,7 @@ def test_shards_that_somebody_published(shared):
     assert "4 files have no record, such as train-00001-of-00004.tfrecord" in found.notes
 
 
-def test_numbers_that_lack_without_a_manifest(clean, tmp_path):
+def test_missing_shard_numbers_without_a_manifest(clean, tmp_path):
     out, (first, _) = damaged(clean, tmp_path)
     shutil.rmtree(out / ".dsbuild")
     os.remove(out / "manifest.json")
@@ -453,9 +453,10 @@ def with_value(document, path, value):
 STRANGE = [None, 5, -1, "", "x", [], {}, [5], {"a": 5}, True, 1e300, "../x", "\0"]
 
 
+@pytest.mark.parametrize("count", [150, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["manifest.json", "schema.json", "plan", "receipt"])
-def test_nothing_beside_the_shards_raises(clean, tmp_path, name):
-    """600 documents of which one value is another one: an error that is named, or a problem."""
+def test_no_damaged_side_file_raises(clean, tmp_path, name, count):
+    """Documents with one value replaced: a named error, or a problem."""
     out, _ = damaged(clean, tmp_path)
     path = {
         "plan": out / ".dsbuild/plan-train.jsonl",
@@ -465,7 +466,7 @@ def test_nothing_beside_the_shards_raises(clean, tmp_path, name):
     lines = whole.splitlines() if name == "plan" else [whole]
     rng = random.Random(name + "s7")
     places = list(nodes(json.loads(lines[0])))
-    for _ in range(600):
+    for _ in range(count):
         changed = with_value(json.loads(lines[0]), rng.choice(places), rng.choice(STRANGE))
         path.write_text("\n".join([json.dumps(changed), *lines[1:]]))
         for check in (lambda: validate(str(out), "records"), lambda: repair(str(out), "nowhere")):
@@ -524,7 +525,7 @@ def test_features_that_only_some_records_have_are_a_problem(tmp_path, level):
     assert "8 of the 10 records of split train have and 2 do not" in texts[LABEL].text
 
 
-def test_what_few_records_have_is_optional_but_for_labels(tmp_path):
+def test_rare_features_are_optional_except_labels(tmp_path):
     train = [their(i, label=i == 5, box=i == 6) for i in range(10)]
     (problem,) = validate(theirs(tmp_path, **{TRAIN: train})).problems
     assert (problem.kind, problem.record) == ("partial", 0)
@@ -539,7 +540,7 @@ def test_a_file_without_a_feature_is_named_by_its_first_record(tmp_path):
     assert problem.record == 0
 
 
-def test_what_is_no_example_is_that_and_no_key_that_occurs_twice(tmp_path):
+def test_a_record_that_is_not_an_example_is_not_a_duplicate_key(tmp_path):
     train = [b"\xff", b"\xfe", their(0), b"\xfd", their(0), {"other": 1}, {"other": 2}]
     found = validate(theirs(tmp_path, **{TRAIN: train}), "pixels")
     counted = kinds(found)

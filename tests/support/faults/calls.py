@@ -1,4 +1,4 @@
-"""Commands of dsbuild of which one call into the system fails, each in a process of its own.
+"""Commands of dsbuild in which one system call fails, each in its own process.
 
 A driver that has everything imported runs under the preloaded shim and forks for each command,
 which takes a tenth of what a fresh process takes.
@@ -18,7 +18,7 @@ import traceback
 from typing import NamedTuple
 
 HERE = pathlib.Path(__file__).parent
-# What may fail; `r`, reading, is apart, since it changes no file.
+# What may fail; `r`, reading, is kept apart, since it changes no file.
 CALLS = {
     "w": "write",
     "s": "sync",
@@ -35,7 +35,7 @@ _LONGEST = 60  # seconds of a command, which is then killed
 
 
 class Fault(NamedTuple):
-    """The call that fails: its kind, which it is of them, its errno, and how it fails."""
+    """The call that fails: its kind, its number among these, its errno, and how it fails."""
 
     call: str
     at: int
@@ -51,7 +51,7 @@ NONE = Fault("*", 0, 0)
 
 
 class Done(NamedTuple):
-    """What came of a command: its exit code, what it said, how many such calls it made."""
+    """How a command ended: its exit code, its output, and how many such calls it made."""
 
     code: int
     said: str
@@ -59,7 +59,7 @@ class Done(NamedTuple):
 
 
 def build_shim(folder) -> str | None:
-    """Compile the shim into a folder; return its path, None where there is no compiler."""
+    """Compile the shim into a folder; return its path, or None without a compiler."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None or sys.platform != "linux":
         return None
@@ -71,7 +71,7 @@ def build_shim(folder) -> str | None:
 
 @contextlib.contextmanager
 def driver(shim):
-    """Give `run(arguments, path, fault)`, which runs a command whose calls on `path` fail."""
+    """Yield `run(arguments, path, fault)`, which runs a command whose calls on `path` fail."""
     environment = {**os.environ, "LD_PRELOAD": shim, "COLUMNS": "200", "NO_COLOR": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", "from tests.support.faults import calls; calls.serve()", shim],
@@ -95,7 +95,7 @@ def driver(shim):
 
 
 def serve():
-    """Be the driver: run what comes on stdin."""
+    """Act as the driver: run the commands that arrive on stdin."""
     from dsbuild.build import preflight, repair  # noqa: F401
     from dsbuild.build import run as build  # noqa: F401
     from dsbuild.inspect import documents, statistics  # noqa: F401

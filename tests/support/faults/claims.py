@@ -1,4 +1,4 @@
-"""What a command that failed claims, held to the disk."""
+"""What a failed command claims, checked against the disk."""
 
 import os
 import pathlib
@@ -9,17 +9,17 @@ from tests.support.runs import content
 
 
 def of(out):
-    """Return file -> bytes; of a folder that is not there none."""
+    """Return file -> bytes; nothing for a missing folder."""
     return content(out) if os.path.isdir(out) else {}
 
 
 def equal(one, other):
-    """Tell whether two folders are the same, but for what work lays aside."""
+    """Tell whether two folders are the same, ignoring files that work in progress sets aside."""
     return settled(one) == settled(other)
 
 
 def settled(found):
-    """Return the files that are no old manifest, nor half-written, nor wait to replace others."""
+    """Return all files except old manifests, half-written files and pending replacements."""
     passing = ("previous", "/repair/", ".dsbuild-")
     return {k: v for k, v in found.items() if not any(word in k for word in passing)}
 
@@ -33,7 +33,7 @@ def _absent(path, was, expected):
 
 
 def _earlier(path, was, expected):
-    """Tell whether a file is of before; some are written twice, and others are what they were."""
+    """Tell whether a file is the earlier one; some are written twice, others do not change."""
     return os.path.isfile(path) and (was is not None or pathlib.Path(path).read_bytes() != expected)
 
 
@@ -48,7 +48,7 @@ def _present(path, was, expected):
     return os.path.lexists(path)
 
 
-# What a message may claim of a path -> what then must be so.
+# What a message may claim about a path -> what must then be true.
 CLAIMS = {
     r"(\S+): cannot be written: [^;]*; nothing was left under this name": _absent,
     r"(\S+): cannot be written: [^;]*; an earlier file still has this name": _earlier,
@@ -58,7 +58,7 @@ CLAIMS = {
 
 
 def hold(said, out, before, expected):
-    """Hold each claim of what was said to the disk; return how many there were."""
+    """Check every claim in the output against the disk; return how many there were."""
     was, count = everything(before), 0
     for claim, holds in CLAIMS.items():
         for path in re.findall(claim, said):
@@ -66,7 +66,7 @@ def hold(said, out, before, expected):
             assert holds(path, was.get(name), expected.get(name)), f"{claim}\n{said}"
             count += 1
     made = "cannot be written" in said or "may not survive" in said
-    # No file is known of that would be written into a folder that cannot be made.
+    # A folder that cannot be made has no file that the message could name.
     assert count or not made or "/lock: cannot be written" in said, said
     if "nothing was changed" in said or "nothing was written" in said:
         assert everything(out) == was, said

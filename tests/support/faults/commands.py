@@ -1,4 +1,4 @@
-"""The commands that write, each with what it begins with."""
+"""The commands that write, each with its starting state."""
 
 import os
 import pathlib
@@ -7,12 +7,12 @@ WORDS = ["--workers", "1", "--quiet"]
 
 
 def fresh(run, voc, out):
-    """A build into no folder."""
+    """A build into a new folder."""
     return ["voc", voc, out, "--split", "train", "--shards", "2", *WORDS]
 
 
 def resumed(run, voc, out):
-    """A build of which shards and side files lack."""
+    """A build with missing shards and side files."""
     assert run(fresh(run, voc, out)).code == 0
     for name in ("train-00001-of-00002.tfrecord", "manifest.json", "schema.json"):
         os.remove(os.path.join(out, name))
@@ -20,13 +20,13 @@ def resumed(run, voc, out):
 
 
 def overwritten(run, voc, out):
-    """A build over one of another split."""
+    """A build over another split's build."""
     assert run(["voc", voc, out, "--split", "val", *WORDS]).code == 0
     return [*fresh(run, voc, out), "--overwrite"]
 
 
 def repaired(run, voc, out):
-    """A repair of a cut shard, a lost index and a changed list."""
+    """A repair of a truncated shard, a missing index and a changed list."""
     assert run(fresh(run, voc, out)).code == 0
     os.truncate(os.path.join(out, "train-00000-of-00002.tfrecord"), 99)
     os.remove(os.path.join(out, "index", "train-00001-of-00002.tfrecord.idx"))
@@ -50,13 +50,13 @@ def counted(run, voc, out):
 
 
 def described(run, voc, out):
-    """Side files that are written anew."""
+    """Side files that are written again."""
     assert run(fresh(run, voc, out)).code == 0
     return ["interop", out, "--license", "CC0-1.0", "--description", "Drawn."]
 
 
 def shown(run, voc, out):
-    """A page that takes the place of an older one."""
+    """A page that replaces an older one."""
     of = os.path.join(os.path.dirname(out), "shown")
     assert run(fresh(run, voc, of)).code == 0
     page = ["inspect", of, "--html", f"{out}/page.html", "--workers", "1", "--samples"]

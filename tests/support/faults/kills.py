@@ -1,4 +1,4 @@
-"""Commands of which any process is killed at a random moment, then finished."""
+"""Commands whose processes are killed at random moments; a second run completes them."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ WORDS = ["--workers", "2", "--quiet"]
 
 
 class Command:
-    """A command, the folder that it writes, what was there before and what it leaves."""
+    """A command, its output folder, and the folder's content before and after."""
 
     def __init__(self, name, arguments, out, before):
         self.name, self.arguments, self.out = name, [*map(str, arguments)], str(out)
@@ -39,7 +39,7 @@ class Command:
 
 
 def commands(folder):
-    """Yield commands over drawn data, each with what it begins with."""
+    """Yield commands over drawn data, each with its starting state."""
     voc = fakes.voc(folder / "sources", train=24, val=12, width=200, height=150)
     whole, before = folder / "whole", folder / "before"
     build = ["voc", voc, "--shards", "6", "--extra", "edges", *WORDS]

@@ -10,7 +10,7 @@ from tests.support.folders import everything, restore
 
 
 def try_fault(run, arguments, out, before, expected, fault):
-    """Run a command of which a call fails, and then without: nothing may be lost on the way."""
+    """Run a command with a failing call, then again without: nothing may be lost."""
     restore(before, out)
     done = run(arguments, out, fault)
     told = f"{' '.join(arguments)}\n{fault}\nexit {done.code}\n{done.said}"
@@ -25,7 +25,7 @@ def try_fault(run, arguments, out, before, expected, fault):
         hold(done.said, out, before, expected)
     found = of(out)
     if done.code == 0:
-        # What is only kept for later may be left out, of which a note tells.
+        # Files that only save later work may be missing; a note says so.
         left_out = f"note: {out}" in done.said and equal(found, of(before))
         assert found == expected or left_out, told
     elif "manifest.json" in found and not equal(found, of(before)):
@@ -43,9 +43,9 @@ def try_fault(run, arguments, out, before, expected, fault):
     assert not left, f"{left}: {told}"
 
 
-def points(run, arguments, out, before):
-    """Yield every call that a command makes; a disk that is full may stay so."""
-    for call in calls.CALLS:
+def points(run, arguments, out, before, kinds=tuple(calls.CALLS)):
+    """Yield every call of some kinds that a command makes; a full disk may stay full."""
+    for call in kinds:
         restore(before, out)
         done = run(arguments, out, Fault(call, 0, 0))
         assert done.code == 0, done.said
@@ -61,7 +61,7 @@ def points(run, arguments, out, before):
 
 
 def prepared(run, voc, tmp_path, prepare):
-    """Return arguments, folder, what is there before, and what a run without fault leaves."""
+    """Return arguments, folder, its content before, and its content after a run without faults."""
     out, before = str(tmp_path / "out"), str(tmp_path / "before")
     arguments = prepare(run, voc, out)
     restore(out, before)

@@ -147,7 +147,7 @@ def statistics(scene, rng, out):
 
 
 def interop(scene, rng, out):
-    """Side files that are written anew."""
+    """Side files that are written again."""
     words = ("interop", "--license", "MIT", "--description", "Drawn.")
     expected = scene.changed("voc", *words)
     return Case([words[0], out, *words[1:]], scene.stored("voc"), expected, recipe="voc")

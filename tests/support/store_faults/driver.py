@@ -130,6 +130,13 @@ def serve():
 
     obstore is not imported here, since its threads do not survive a fork.
     """
+    from dsbuild.build import preflight, repair  # noqa: F401
+    from dsbuild.build import run as build  # noqa: F401
+    from dsbuild.cli import main  # noqa: F401
+    from dsbuild.inspect import documents, statistics  # noqa: F401
+    from dsbuild.inspect.html import run as page  # noqa: F401
+    from dsbuild.interop.export import run as export  # noqa: F401
+    from dsbuild.interop.export import webdataset  # noqa: F401
     from dsbuild.storage import lease, objects  # noqa: F401
     from dsbuild.validate import run as validate  # noqa: F401
 
