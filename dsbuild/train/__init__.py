@@ -1,1 +1,1 @@
-"""The bundled trainer: DeepLabV3+ in Keras, for folders that dsbuild wrote."""
+"""The bundled trainer: DeepLabV3+ in Keras, for what dsbuild writes."""

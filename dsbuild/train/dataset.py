@@ -94,18 +94,18 @@ class Facts:
 
 def of(path: str) -> Facts:
     """Return the facts in the manifest of a folder; raise TrainError if it has none."""
-    known = manifest.load(path)
-    if known is None:
+    document = manifest.load(path)
+    if document is None:
         raise TrainError(
             f"{path}: found no {manifest.NAME}, expected a folder that dsbuild wrote, with its "
             "class names"
         )
-    shards = [one["sha256"] for entry in known["splits"].values() for one in entry["shards"]]
+    shards = [shard["sha256"] for entry in document["splits"].values() for shard in entry["shards"]]
     return Facts(
         "classification" if "class" in scan.schema_of(path).roles else "segmentation",
-        tuple(known["classes"]),
-        known.get("ignore"),
-        {int(value): tuple(rgb) for value, rgb in known.get("palette", {}).items()},
+        tuple(document["classes"]),
+        document.get("ignore"),
+        {int(value): tuple(rgb) for value, rgb in document.get("palette", {}).items()},
         hashlib.sha256("\n".join(shards).encode()).hexdigest(),
     )
 

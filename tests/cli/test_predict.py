@@ -107,7 +107,7 @@ def test_predict_tells_the_class_of_images(run, tmp_path):
             ["predict", "RUN", "--camera", "9" * 12, "--out", "OUT"],
             "camera 999999999999: found",
         ),
-        (["predict", "RUN", "--camera", "rtsp://127.0.0.1:1/x", "--out", "OUT"], "no readable stream"),
+        (["predict", "RUN", "--camera", "rtsp://127.0.0.1:1/x", "--out", "OUT"], "readable stream"),
         (["evaluate", "RUN", "none"], "none: found no manifest.json"),
         (["evaluate", "none", "DATA"], "expected the folder of a run"),
         (["evaluate", "RUN", "DATA", "--split", "test"], "there is no split 'test'"),

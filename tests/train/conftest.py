@@ -9,24 +9,29 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from tests.conftest import make
 from tests.support import fakes, trained
+from tests.support.once import once
 
 
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory):
     """A folder of 24 drawn pairs with four classes."""
-    root = tmp_path_factory.mktemp("shapes")
-    source = fakes.shapes(root)
-    layout = Pairs(names=read_names(os.path.join(source, "classes.txt")))
-    make(source, str(root / "data"), layout=layout)
-    return str(root / "data")
+
+    def build(folder):
+        source = fakes.shapes(folder)
+        layout = Pairs(names=read_names(os.path.join(source, "classes.txt")))
+        make(source, str(folder / "data"), layout=layout)
+
+    return str(once(tmp_path_factory, "shapes", build) / "data")
 
 
 @pytest.fixture(scope="session")
 def voc_data(tmp_path_factory):
     """A folder of drawn VOC records: 12 train, 6 val."""
-    root = tmp_path_factory.mktemp("voc")
-    make(fakes.voc(root), str(root / "data"))
-    return str(root / "data")
+
+    def build(folder):
+        make(fakes.voc(folder), str(folder / "data"))
+
+    return str(once(tmp_path_factory, "voc", build) / "data")
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +43,11 @@ def voc_run(voc_data, tmp_path_factory):
 @pytest.fixture(scope="session")
 def class_data(tmp_path_factory):
     """A folder of drawn records whose labels are classes of images."""
-    root = tmp_path_factory.mktemp("classes")
-    make(fakes.classes(root), str(root / "data"), layout=Classes())
-    return str(root / "data")
+
+    def build(folder):
+        make(fakes.classes(folder), str(folder / "data"), layout=Classes())
+
+    return str(once(tmp_path_factory, "classes", build) / "data")
 
 
 @pytest.fixture(scope="session")

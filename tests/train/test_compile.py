@@ -47,7 +47,9 @@ def number(value):
 def test_fit_reports_what_the_functions_compute(batches, mode):
     images, labels, weights = batches
     made = compiled(model(), Loss("cross_entropy", class_weights=[1, 2, 3], share=0.5), mode)
-    told = made.fit(images, labels, sample_weight=weights, batch_size=2, verbose=0, shuffle=False)
+    history = made.fit(
+        images, labels, sample_weight=weights, batch_size=2, verbose=0, shuffle=False
+    )
     logits = ops.convert_to_numpy(made(images))
     expected = [
         number(
@@ -61,9 +63,9 @@ def test_fit_reports_what_the_functions_compute(batches, mode):
         )
         for part in (np.s_[:2], np.s_[2:])
     ]
-    assert told.history["loss"] == [pytest.approx(np.mean(expected), rel=1e-5)]
+    assert history.history["loss"] == [pytest.approx(np.mean(expected), rel=1e-5)]
     known = Confusion.of(labels[..., 0], logits.argmax(-1), 3).mean_iou
-    assert told.history["mean_iou"] == [pytest.approx(known, rel=1e-6)]
+    assert history.history["mean_iou"] == [pytest.approx(known, rel=1e-6)]
 
 
 @pytest.mark.parametrize("kind", LOSSES)
@@ -73,8 +75,8 @@ def test_every_loss_decreases_in_fit(batches, kind):
         labels = np.where(labels == 2, 1, labels)
     made = model(1 if kind.startswith("bce") else 3)
     compiled(made, Loss(kind), MODES[-1] if MODES[-1] != "jit" else "graph", rate=0.3)
-    told = made.fit(images, labels, epochs=8, verbose=0).history["loss"]
-    assert told[-1] < told[0]
+    history = made.fit(images, labels, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < history[0]
 
 
 def test_a_variable_schedules_the_share(batches):

@@ -110,9 +110,9 @@ def test_errors_of_mattes_use_the_probability_of_class_1(matting_run, tmp_path):
         assert found["matting"][name] == pytest.approx(value, rel=1e-3), name
     assert found["matting"]["images"] == 3
     assert found["classes"][1]["prediction_pixels"] > 0
-    told = evaluation_text(found)
-    assert "SAD / 1000, whole images" in told
-    assert told.splitlines()[-3].endswith("of whole images: the records have no trimap")
+    text = evaluation_text(found)
+    assert "SAD / 1000, whole images" in text
+    assert text.splitlines()[-3].endswith("of whole images: the records have no trimap")
 
 
 def test_mattes_are_scored_in_the_unknown_region_too(tmp_path):
@@ -131,10 +131,10 @@ def test_mattes_are_scored_in_the_unknown_region_too(tmp_path):
         for name, value in expected.means.items():
             assert found[key][name] == pytest.approx(value, rel=1e-6), (key, name)
     assert 0 < region.sad < whole.sad
-    told = evaluation_text(found)
-    assert "MSE, whole images" in told
-    assert "MSE, unknown region of the trimap" in told
-    assert "no trimap" not in told
+    text = evaluation_text(found)
+    assert "MSE, whole images" in text
+    assert "MSE, unknown region of the trimap" in text
+    assert "no trimap" not in text
 
 
 def test_mattes_need_alpha_and_two_classes(voc_run, tmp_path):
@@ -161,10 +161,10 @@ def test_classification_is_measured_by_images(class_run):
     assert found["top_5_accuracy"] == pytest.approx(np.mean(np.array(ranks) < 5))
     assert found["images"] == len(samples) > 0
     assert sum(one["label_images"] for one in found["classes"]) == len(samples)
-    told = evaluation_text(found)
-    assert f"{len(samples)} labelled images" in told
-    assert "top-5 accuracy" in told
-    assert "pixel" not in told + json.dumps(found)
+    text = evaluation_text(found)
+    assert f"{len(samples)} labelled images" in text
+    assert "top-5 accuracy" in text
+    assert "pixel" not in text + json.dumps(found)
     with pytest.raises(TrainError, match="boundary: found a model that classifies"):
         evaluate.evaluate(run, data, "train", boundary=True)
 

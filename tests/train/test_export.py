@@ -239,14 +239,14 @@ def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
 
 
 def test_the_command_distinguishes_records_from_runs(run, tmp_path):
-    def told(*arguments):
+    def output(*arguments):
         found = CliRunner().invoke(main, ["export", *arguments])
         assert found.exit_code == 1
         return found.stderr
 
     out = str(tmp_path / "out")
-    assert "found a run, expected --to saved_model, keras" in told(run, out, "--to", "parquet")
-    assert "found no run of `dsbuild train`" in told(out, out, "--to", "onnx")
+    assert "found a run, expected --to saved_model, keras" in output(run, out, "--to", "parquet")
+    assert "found no run of `dsbuild train`" in output(out, out, "--to", "onnx")
 
 
 ODD = ((1, 1), (1, 2000), (2000, 1), (500, 375))

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -29,6 +30,7 @@ from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.settings import Settings
 from tests.support import fakes
 from tests.support.backends import fresh, on_torch
+from tests.support.once import once
 
 QUICK = {
     "backbone": "tiny",
@@ -58,17 +60,28 @@ def last(run):
     return values, meta
 
 
+def generators():
+    return random.getstate(), np.random.get_state()[1].tolist()
+
+
 class Left(Exception):
     """Interrupts a run at a line, as a user would."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(shapes, tmp_path_factory):
     """Settings, folder, result and lines of an uninterrupted run of four steps."""
     asked = quick(schedule="plateau", plateau=3, patience=5, ema=0.9, hard_share=0.5, hard_steps=4)
-    run = str(tmp_path_factory.mktemp("whole") / "run")
-    lines = []
-    return asked, run, fit.train(shapes, run, asked, talk=lines.append), lines
+
+    def build(folder):
+        lines, before = [], generators()
+        found = fit.train(shapes, str(folder / "run"), asked, talk=lines.append)
+        assert generators() == before, "training has moved a generator of the process"
+        (folder / "result.json").write_text(json.dumps([found, lines]))
+
+    folder = once(tmp_path_factory, "whole", build)
+    found, lines = json.loads((folder / "result.json").read_text())
+    return asked, str(folder / "run"), found, lines
 
 
 def test_a_run_has_its_settings_facts_log_and_metrics(shapes, whole):
@@ -485,7 +498,7 @@ import sys
 import numpy as np, tensorflow as tf
 from dsbuild.train import dataset as facts
 from dsbuild.train.fit import devices
-from dsbuild.train.fit import run as fit
+from dsbuild.train.fit.network import compiled
 from dsbuild.train.settings import Settings
 
 count, path, loss = int(sys.argv[1]), *sys.argv[2:]
@@ -493,7 +506,7 @@ asked = Settings(backbone="tiny", batch=8, dropout=0.0, momentum=0.8, rate=0.01,
 spread = devices.strategy(count, asked.batch)
 assert spread.num_replicas_in_sync == count
 with spread.scope():
-    network, _ = fit.compiled(path, asked, facts.of(path), 4)
+    network, _ = compiled(path, asked, facts.of(path), 4)
 rng = np.random.default_rng(0)
 images = rng.uniform(0, 255, (8, 65, 65, 3)).astype("float32")
 labels = rng.integers(0, network.output_shape[-1], (8, 65, 65, 1))

@@ -69,7 +69,7 @@ def test_sources_in_the_output_folder_are_read_if_it_is_the_folder_named(tree, o
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("path", "message"),
     [
         ("in/none.jpg", "in/none.jpg: found no such file or folder"),
         ("none", "none: found no such file or folder"),
@@ -77,7 +77,7 @@ def test_sources_in_the_output_folder_are_read_if_it_is_the_folder_named(tree, o
         ("in/empty", "in/empty: found no image or video in this folder"),
     ],
 )
-def test_finding_nothing_is_an_error(tree, asked, told):
+def test_finding_nothing_is_an_error(tree, path, message):
     os.makedirs("in/empty")
-    with pytest.raises(TrainError, match=told.replace("*", r"\*")):
-        sources.find(["in/a.jpg", asked])
+    with pytest.raises(TrainError, match=message.replace("*", r"\*")):
+        sources.find(["in/a.jpg", path])

@@ -1,5 +1,6 @@
 import functools
 import io
+import json
 import os
 import pathlib
 
@@ -16,6 +17,7 @@ from dsbuild.train import runs
 from dsbuild.train.fit import run as fit
 from dsbuild.train.fit import tensorboard
 from dsbuild.train.settings import Settings
+from tests.support.once import once
 
 
 def read(run):
@@ -29,12 +31,16 @@ def read(run):
 @pytest.fixture(scope="module")
 def watched(voc_data, tmp_path_factory):
     """A folder of TFRecords, a run over it with events, and its result."""
-    data, run = voc_data, str(tmp_path_factory.mktemp("watched") / "run")
     asked = Settings(
         backbone="tiny", crop=33, batch=2, steps=4, every=2, val="train[:5]", gradient=True
     )
-    watch = functools.partial(tensorboard.watch, histograms=True)
-    return data, run, fit.train(data, run, asked, talk=str, watch=watch)
+
+    def build(folder):
+        watch = functools.partial(tensorboard.watch, histograms=True)
+        fit.train(voc_data, str(folder / "run"), asked, talk=str, watch=watch)
+
+    run = once(tmp_path_factory, "watched", build) / "run"
+    return voc_data, str(run), json.loads((run / runs.METRICS).read_text())
 
 
 def test_numbers_equal_the_log(watched):
