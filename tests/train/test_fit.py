@@ -187,7 +187,7 @@ def test_bad_input_is_named(shapes, tmp_path):
         (
             shapes,
             quick(val="val"),
-            r"none by --val '', or divide one: --split 'train\[:90%\]' --val",
+            r"none with --val '', or divide one: --split 'train\[:90%\]' --val",
         ),
         (shapes, quick(val="train[:0]"), r"val 'train\[:0\]': found no sample"),
         (shapes, quick(sigmoid=True, loss="bce"), r"sigmoid: found 4 classes, expected 2"),
