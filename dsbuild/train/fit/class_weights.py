@@ -92,14 +92,14 @@ def _totals(samples: Reader) -> tuple[list[int], list[int], list[int]]:
         pixels += counts
         around += counts.sum() * (counts > 0)
         images += counts > 0
-    if "class" in samples.names and len(samples) and np.ndim(samples[0].label) == 0:
+    if "class" in samples.names and len(samples) and np.asarray(samples[0].label).ndim == 0:
         around = np.where(images > 0, len(samples), 0)
     return pixels.tolist(), around.tolist(), images.tolist()
 
 
 def _histogram(sample: Sample, samples: Reader) -> NDArray[np.int64]:
     """Return the pixels of each class in a label, int64 (c,); ignored pixels do not count."""
-    values = np.bincount(np.ravel(sample.label), minlength=len(samples.classes))
+    values = np.bincount(np.asarray(sample.label).ravel(), minlength=len(samples.classes))
     if samples.ignore is not None and samples.ignore < len(values):
         values[samples.ignore] = 0
     return values[: len(samples.classes)]

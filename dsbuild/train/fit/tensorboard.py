@@ -58,7 +58,7 @@ class Events(keras.callbacks.Callback):
         """Return image, label and prediction of a sample side by side: uint8 (h, 3 w, 3)."""
         colours = self._predictor.trained.facts.colours
         predicted = self._predictor.classes(sample.image)
-        planes = [colour.paint(plane, colours) for plane in (sample.label, predicted)]
+        planes = [colour.paint(plane, colours) for plane in (np.asarray(sample.label), predicted)]
         return np.concatenate([sample.image, *planes], 1)
 
 
