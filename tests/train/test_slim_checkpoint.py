@@ -293,7 +293,7 @@ def test_a_backbone_is_loaded_alone_into_another_head(tmp_path):
     path = net.save(tmp_path / "model.ckpt")
     model = build(classes=4, backbone="mobilenet_v2")
     refused(model, path, r"concat_projection/weights: found shape \(1, 1, 512, 256\)")
-    refused(model, path, "--initialize backbone, or give the model its head")
+    refused(model, path, "--initialize backbone, or give the model the same head")
     lines = []
     facts = Facts("segmentation", ("a", "b", "c", "d"), 255, {}, "")
     warm_start.give(model, Settings(weights=path, initialize="backbone"), facts, lines.append)
@@ -320,7 +320,7 @@ def test_a_checkpoint_of_another_width_is_refused(tmp_path):
     mobilenet_v2(net, np.zeros((1, 33, 33, 3), np.float32), 16)
     path = net.save(tmp_path / "model.ckpt")
     model = build(backbone="mobilenet_v2", width=0.35)
-    refused(model, path, r"MobilenetV2/Conv.*: found shape \(32,\), expected \(16,\), that of")
+    refused(model, path, r"MobilenetV2/Conv.*: found shape \(32,\), expected \(16,\) for")
 
 
 def test_a_checkpoint_of_another_backbone_is_refused(tmp_path):
