@@ -101,8 +101,14 @@ def test_predict_tells_the_class_of_images(run, tmp_path):
         (["predict", "RUN", "IMAGE"], "found no --out"),
         (["predict", "RUN", "none.png", "--out", "OUT"], "none.png: found no such file"),
         (["predict", "none", "IMAGE", "--out", "OUT"], "expected the folder of a run"),
-        (["predict", "RUN", "--camera", "97", "--out", "OUT"], "camera 97: found none"),
-        (["predict", "RUN", "--camera", "-1", "--out", "OUT"], "camera -1: found none"),
+        (
+            ["predict", "RUN", "--camera", "97", "--out", "OUT"],
+            "camera 97: found no readable camera",
+        ),
+        (
+            ["predict", "RUN", "--camera", "-1", "--out", "OUT"],
+            "camera -1: found no readable camera",
+        ),
         (
             ["predict", "RUN", "--camera", "9" * 12, "--out", "OUT"],
             "camera 999999999999: found",

@@ -296,7 +296,7 @@ def test_a_backbone_is_loaded_alone_into_another_head(tmp_path):
     refused(model, path, "--initialize backbone, or give the model the same head")
     lines = []
     facts = Facts("segmentation", ("a", "b", "c", "d"), 255, {}, "")
-    warm_start.give(model, Settings(weights=path, initialize="backbone"), facts, lines.append)
+    warm_start.load(model, Settings(weights=path, initialize="backbone"), facts, lines.append)
     assert re.search(
         r"loaded \d+ variables; \d+ variables of the model start from random weights$", lines[0]
     )
