@@ -103,11 +103,11 @@ def test_predict_tells_the_class_of_images(run, tmp_path):
         (["predict", "none", "IMAGE", "--out", "OUT"], "expected the folder of a run"),
         (
             ["predict", "RUN", "--camera", "97", "--out", "OUT"],
-            "camera 97: found no readable camera",
+            "camera 97: found no readable",
         ),
         (
             ["predict", "RUN", "--camera", "-1", "--out", "OUT"],
-            "camera -1: found no readable camera",
+            "camera -1: found no readable",
         ),
         (
             ["predict", "RUN", "--camera", "9" * 12, "--out", "OUT"],
