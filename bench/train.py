@@ -141,12 +141,12 @@ def child(data: str, backbone: str, crop: str) -> None:
     tensorflow_env.quiet()
     from dsbuild.train import dataset
     from dsbuild.train.fit import batches as fed
-    from dsbuild.train.fit import run as fit
+    from dsbuild.train.fit.network import compiled
     from dsbuild.train.settings import Settings
 
     asked = Settings(backbone=backbone, crop=int(crop), batch=8, val="")
     known = dataset.of(data)
-    network, _ = fit.compiled(data, asked, known, 1000)
+    network, _ = compiled(data, asked, known, 1000)
     batches = iter(fed.batches(data, asked, known))
     for _ in range(5):  # traces the model and fills the pipeline
         batch = next(batches)

@@ -1,16 +1,17 @@
-"""Train DeepLabV3+ on shards of dsbuild by a plain loop of PyTorch.
+"""Train DeepLabV3+ on a folder of dsbuild with a plain PyTorch loop.
 
     python examples/torch_train.py tfrecord --steps 200
 
-The model is Keras' on PyTorch, and so a `torch.nn.Module`; put any other in its place.
+The model is Keras' on PyTorch, and so a `torch.nn.Module`; replace it with any other.
 """
 
 import argparse
 import itertools
 import os
+from collections.abc import Iterator
 
 os.environ["KERAS_BACKEND"] = "torch"  # before Keras is imported
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # which Keras imports where it is there
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Keras imports TensorFlow if it is installed
 
 import torch
 from torch.nn import functional
@@ -22,7 +23,7 @@ from dsbuild.train import model
 
 
 class Window:
-    """Cuts one random window out of image and label, padded where they are smaller, and flips."""
+    """Crops a random window from image and label, pads them if they are smaller, and flips."""
 
     def __init__(self, side: int, ignore: int):
         self.side, self.ignore = side, ignore
@@ -39,23 +40,23 @@ class Window:
 
 
 def mean_iou(network: torch.nn.Module, samples: Reader, device: str) -> float:
-    """Return the mean IoU of samples at their own sizes; ignored pixels do not count."""
+    """Return the mean IoU over samples at their own sizes; ignored pixels do not count."""
     classes = len(samples.classes)
     counts = torch.zeros(classes, classes, dtype=torch.int64)
     with torch.no_grad():
         for sample in samples.epoch(threads=2):
             image = torch.tensor(sample.image[None], device=device, dtype=torch.float32)
-            found = network(image, training=False)[0].argmax(-1).cpu()
+            predicted = network(image, training=False)[0].argmax(-1).cpu()
             label = torch.tensor(sample.label).long()
             kept = label < classes
-            pairs = label[kept] * classes + found[kept]
+            pairs = label[kept] * classes + predicted[kept]
             counts += torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     both = counts.sum(0) + counts.sum(1) - counts.diagonal()
     return float((counts.diagonal() / both)[both > 0].mean())
 
 
 def main() -> None:
-    """Train, print the loss and the score, and keep the weights."""
+    """Train, print the loss and the score, and save the weights."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", help="a folder that dsbuild wrote")
     parser.add_argument("--split", default="train")
@@ -66,48 +67,48 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--out", default="deeplab.pt")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    held = dsbuild.open(asked.data, asked.val)
+    held = dsbuild.open(options.data, options.val)
     ignore = 255 if held.ignore is None else held.ignore
-    window = Window(asked.crop, ignore)
+    window = Window(options.crop, ignore)
     data = dsbuild.torch_dataset(
-        asked.data, asked.split, as_supervised=True, transforms=window, iterable=True, seed=0
+        options.data, options.split, as_supervised=True, transforms=window, iterable=True, seed=0
     )
-    if len(data) < asked.batch:
+    if len(data) < options.batch:
         parser.error(
-            f"{asked.split}: found {len(data)} samples, fewer than a batch of {asked.batch}, so "
-            "that no batch is ever whole; give a smaller --batch"
+            f"{options.split}: found {len(data)} samples, fewer than a batch of {options.batch}, "
+            "so that no batch is ever complete; give a smaller --batch"
         )
-    # Each worker drops its own rest: with less than a batch it would yield nothing, for ever.
-    workers = min(2, len(data) // asked.batch)
+    # Each worker drops its own rest: with less than a batch it would never yield anything.
+    workers = min(2, len(data) // options.batch)
     loader = DataLoader(
-        data, asked.batch, num_workers=workers, drop_last=True, persistent_workers=True
+        data, options.batch, num_workers=workers, drop_last=True, persistent_workers=True
     )
-    network = model.build(classes=len(held.classes), backbone=asked.backbone, momentum=0.8)
+    network = model.build(classes=len(held.classes), backbone=options.backbone, momentum=0.8)
     network.to(device)
-    optimiser = torch.optim.Adam(network.parameters(), asked.rate)
-    schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, asked.steps, power=0.9)
+    optimiser = torch.optim.Adam(network.parameters(), options.rate)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimiser, options.steps, power=0.9)
 
-    def batches():
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         for epoch in itertools.count():
             data.set_epoch(epoch)
             yield from loader
 
-    for step, (image, label) in enumerate(itertools.islice(batches(), asked.steps), 1):
-        image = image.to(device).permute(0, 2, 3, 1).float()  # Keras has the channels last
+    for step, (image, label) in enumerate(itertools.islice(batches(), options.steps), 1):
+        image = image.to(device).permute(0, 2, 3, 1).float()  # Keras has channels last
         logits = network(image, training=True).permute(0, 3, 1, 2)
         loss = functional.cross_entropy(logits, label.to(device).long(), ignore_index=ignore)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        if step % 20 == 0 or step == asked.steps:
-            print(f"step {step:,} of {asked.steps:,}  loss {loss.item():.4f}", flush=True)
-    print(f"{asked.val}: mIoU {mean_iou(network, held, device):.4f}")
-    torch.save(network.state_dict(), asked.out)
+        if step % 20 == 0 or step == options.steps:
+            print(f"step {step:,} of {options.steps:,}  loss {loss.item():.4f}", flush=True)
+    print(f"{options.val}: mIoU {mean_iou(network, held, device):.4f}")
+    torch.save(network.state_dict(), options.out)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,31 @@
-"""What a model has to know of its data: classes, ignored value, colours, and which data it was."""
+"""What a model must know about its data set: classes, ignore value, colours, and a digest."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsbuild.errors import TrainError
 from dsbuild.format import names
 from dsbuild.format.documents import fits
 from dsbuild.format.folder import Folder, PathLike
+from dsbuild.images import colour
 
 TASKS = ("segmentation", "classification")
-_PADDING = 255  # where nothing is ignored
+_PADDING = 255  # if the data set has no ignore value
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is said of a data set, and kept with a run.
+    """The facts of a data set that are kept with a run.
 
     Attributes:
-      task: `segmentation`, or `classification` where a label is one class.
+      task: `segmentation`, or `classification` if a label is one class.
       classes: names by index.
-      ignore: the label value that is no class, or None.
+      ignore: the label value that stands for no class, or None.
       palette: RGB by label value.
       digest: sha256 over the checksums of all shards.
     """
@@ -34,78 +38,85 @@ class Facts:
 
     @property
     def score(self) -> str:
-        """What a training is judged by: the name of a metric."""
+        """The metric that picks the best weights: `mean_iou` or `accuracy`."""
         return "mean_iou" if self.task == "segmentation" else "accuracy"
 
     @property
-    def padding(self) -> int | None:
-        """The label value of what is padded, which no loss counts; None where images are one class.
+    def colours(self) -> NDArray[np.uint8]:
+        """RGB of every label value: uint8 (256, 3)."""
+        return colour.table({str(value): rgb for value, rgb in self.palette.items()})
 
-        Raises TrainError where 256 classes leave none.
+    @property
+    def padding(self) -> int | None:
+        """The label value of padding, which no loss counts; None for classification without one.
+
+        Raises TrainError if 256 classes leave no value free.
         """
         if self.task == "classification" or self.ignore is not None:
             return self.ignore
         if len(self.classes) > _PADDING:
             raise TrainError(
-                f"found {len(self.classes)} classes and no value that is ignored, expected at most "
-                f"{_PADDING} classes, for {_PADDING} is what labels are padded with"
+                f"found {len(self.classes)} classes and no ignore value, expected at most "
+                f"{_PADDING} classes, since labels are padded with {_PADDING}"
             )
         return _PADDING
 
     def learnable(self, where: str) -> None:
-        """Raise TrainError where there are no two classes that a model could tell apart."""
+        """Raise TrainError unless there are two or more classes for a model to tell apart."""
         if len(self.classes) < 2:
             found = f"one class, {self.classes[0]!r}" if self.classes else "no class"
             raise TrainError(
-                f"{where}: found {found}, expected two or more: a model learns to tell classes "
-                "apart; build the data again with a class for all the rest, such as background, "
-                "in place of an ignored value"
+                f"{where}: found {found}, expected two or more for a model to tell apart; build "
+                "the data again with a class for everything else, such as background, instead of "
+                "an ignore value"
             )
 
     def document(self) -> dict[str, Any]:
-        """Return the facts as JSON has them."""
+        """Return the facts as a JSON document."""
         palette = {str(value): list(colour) for value, colour in self.palette.items()}
         return {**vars(self), "classes": list(self.classes), "palette": palette}
 
     def expect(self, other: "Facts", where: str) -> None:
-        """Raise TrainError where another data set, `where`, is not of this task and classes."""
+        """Raise TrainError if the data set at `where` has another task or other classes."""
         if other.task != self.task:
-            raise TrainError(f"{where}: found {other.task}, expected {self.task}, as of the model")
+            raise TrainError(f"{where}: found {other.task}, expected {self.task}, the model's task")
         if len(other.classes) != len(self.classes):
             raise TrainError(
-                f"{where}: found {len(other.classes)} classes, expected {len(self.classes)}, those "
-                "of the model; choose a model for these classes"
+                f"{where}: found {len(other.classes)} classes, expected {len(self.classes)}, as in "
+                "the model; choose a model for these classes"
             )
-        for index, (found, known) in enumerate(zip(other.classes, self.classes, strict=True)):
-            if found != known:
+        for index, (found, expected) in enumerate(zip(other.classes, self.classes, strict=True)):
+            if found != expected:
                 raise TrainError(
-                    f"{where}: class {index}: found {found!r}, expected {known!r}, as of the model"
+                    f"{where}: class {index}: found {found!r}, expected {expected!r}, as in the "
+                    "model"
                 )
 
 
 def of(path: PathLike) -> Facts:
-    """Return what the manifest of a folder says; raise TrainError if it has none."""
+    """Return the facts in the manifest of a folder; raise TrainError if it has none."""
     folder = Folder.of(path)
-    known = folder.manifest
-    if known is None:
+    manifest = folder.manifest
+    if manifest is None:
         raise TrainError(
-            f"{folder.path}: found no {names.NAME}, expected a folder that dsbuild wrote; its "
-            "classes are not known without"
+            f"{folder.path}: found no {names.NAME}, expected a folder that dsbuild wrote, with its "
+            "class names"
         )
+    shards = [shard.sha256 for shard in manifest.shards]
     return Facts(
         "classification" if "class" in folder.schema.roles else "segmentation",
-        known.classes,
-        known.ignore,
-        known.palette,
-        hashlib.sha256("\n".join(shard.sha256 for shard in known.shards).encode()).hexdigest(),
+        manifest.classes,
+        manifest.ignore,
+        manifest.palette,
+        hashlib.sha256("\n".join(shards).encode()).hexdigest(),
     )
 
 
 def read(document: Any, where: str) -> Facts:
-    """Return the facts of a JSON document; raise TrainError where they are none."""
+    """Return the facts in a JSON document; raise TrainError if it holds none."""
     form = {"task": str, "classes": [str], "ignore": int | None, "palette": dict, "digest": str}
     if not fits(document, form) or document["task"] not in TASKS:
-        raise TrainError(f"{where}: found no facts of a data set, expected those of a run")
+        raise TrainError(f"{where}: found no facts of a data set, expected the run.json of a run")
     palette = {int(value): tuple(rgb) for value, rgb in document["palette"].items()}
     return Facts(
         document["task"],

@@ -1,12 +1,12 @@
-"""The folder of a run: what was asked for, what it stands on, and the weights it came to.
+"""The folder of a run: its settings, the facts of its data, its weights and scores.
 
 settings.json      the settings
 run.json           the data set's facts, the architecture, versions
-log.csv            a line a score
-last.npz           weights, averages of them, the optimiser's state, the step: where a run goes on
+log.csv            one line per checkpoint
+last.npz           weights, their averages, the optimiser's state, the step: what a run resumes from
 best.npz           the weights of the best score
-metrics.json       what the run came to
-events/            for TensorBoard, where it is asked for
+metrics.json       the final metrics, written when the run is finished
+events/            for TensorBoard, on request
 """
 
 import dataclasses
@@ -18,25 +18,41 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from dsbuild import __version__, storage
 from dsbuild.errors import ShardError, TrainError
 from dsbuild.format import manifest
-from dsbuild.train import checkpoint, dataset, model, settings
+from dsbuild.train import checkpoint, dataset, model
+from dsbuild.train.checkpoint import Values
 from dsbuild.train.dataset import Facts
+from dsbuild.train.model.seeds import layer_seeds
 from dsbuild.train.settings import Settings
+from dsbuild.train.settings import read as read_settings
 
-SETTINGS, RUN, LOG, METRICS, EVENTS = (
-    "settings.json",
-    "run.json",
-    "log.csv",
-    "metrics.json",
-    "events",
-)
+SETTINGS = "settings.json"
+RUN = "run.json"
+LOG = "log.csv"
+METRICS = "metrics.json"
+EVENTS = "events"
 LAST, BEST = "last.npz", "best.npz"
-ROOM = ".dsbuild"  # of the lock
-AVERAGED = "averaged/"  # before the paths of weights
+ROOM = ".dsbuild"  # the folder of the lock
+AVERAGED = "averaged/"  # prefix of averaged weights in a checkpoint
+
+_SAME = (  # settings that are arguments of `model.build` under the same name
+    "backbone",
+    "output_stride",
+    "width",
+    "width_multiple",
+    "rates",
+    "depth",
+    "separable",
+    "decoder",
+    "gradient",
+    "merge",
+    "align_corners",
+    "dropout",
+    "momentum",
+)
 
 
 @dataclass(frozen=True)
@@ -44,10 +60,10 @@ class Trained:
     """A model with its weights, and what it was trained on.
 
     Attributes:
-      model: takes RGB of 0..255 and gives logits, see `model.build`.
-      settings: of the run.
-      facts: of its data.
-      step: after which the weights were kept.
+      model: takes RGB of 0..255 and returns logits, see `model.build`.
+      settings: those of the run.
+      facts: those of its data.
+      step: the training step of the weights.
     """
 
     model: keras.Model
@@ -56,88 +72,75 @@ class Trained:
     step: int
 
 
-def architecture(asked: Settings, known: Facts) -> dict[str, Any]:
-    """Return the settings of `model.build` for a data set."""
-    classes = len(known.classes)
-    if asked.sigmoid and classes != 2:
+def architecture(settings: Settings, facts: Facts) -> dict[str, Any]:
+    """Return the arguments of `model.build` for a data set."""
+    classes = len(facts.classes)
+    if settings.sigmoid and classes != 2:
         raise TrainError(f"sigmoid: found {classes} classes, expected 2")
-    pixels = known.task == "segmentation"
     for name in ("gradient", "pyramid"):
-        value, default = getattr(asked, name), getattr(Settings, name)
-        if not pixels and value != default:
-            raise TrainError(
-                f"{name}: found {value!r}, expected {default!r} where images are one class"
-            )
-    same = (
-        "backbone",
-        "output_stride",
-        "width",
-        "width_multiple",
-        "rates",
-        "depth",
-        "separable",
-        "decoder",
-    )
-    same += ("gradient", "merge", "align_corners", "dropout", "momentum")
-    return {name: getattr(asked, name) for name in same} | {
-        "classes": 1 if asked.sigmoid else classes,
-        "scales": asked.pyramid,
-        "task": known.task,
-        "synchronized": asked.synchronized and keras.backend.backend() == "tensorflow",
+        value, default = getattr(settings, name), getattr(Settings, name)
+        if facts.task != "segmentation" and value != default:
+            raise TrainError(f"{name}: found {value!r}, expected {default!r} for classification")
+    return {name: getattr(settings, name) for name in _SAME} | {
+        "classes": 1 if settings.sigmoid else classes,
+        "scales": settings.pyramid,
+        "task": facts.task,
+        "synchronized": settings.synchronized and keras.backend.backend() == "tensorflow",
     }
 
 
-def stands(run: str, asked: Settings, known: Facts) -> bool:
-    """Tell whether the folder of a run has a checkpoint to go on from.
+def resumable(run: str, settings: Settings, facts: Facts) -> bool:
+    """Tell whether the folder of a run has a checkpoint to resume from.
 
-    Raises TrainError where the folder is of something else, or of other settings or data. A run
-    that was broken off before its first checkpoint may begin with others.
+    Raises TrainError if the folder is something else, or has other settings or data. A run that
+    was stopped before its first checkpoint may start again with others.
     """
     if not storage.is_folder(run) and storage.stamp(run) is not None:
         raise TrainError(f"{run}: found a file, expected the folder of a run; name another")
     if not (storage.is_folder(run) and set(storage.names(run)) - {ROOM}):
         return False
-    was, had = _described(run)
-    if not _stands(run, LAST):
+    before, data = _described(run)
+    if not _exists(run, LAST):
         return False
-    here = asked.document()
-    if had.task == "segmentation":  # by a version that took any crop
-        was = dataclasses.replace(was, crop=was.aligned)
-    other = {name: one for name, one in was.document().items() if one != here[name]}
+    if data.task == "segmentation":  # earlier versions kept any crop
+        before = dataclasses.replace(before, crop=before.aligned)
+    given, kept = settings.document(), before.document()
+    other = [name for name in kept if kept[name] != given[name]]
     if other:
         has, found = (
-            ", ".join(f"{name} {values[name]!r}" for name in other) for values in (other, here)
+            ", ".join(f"{name} {values[name]!r}" for name in other) for values in (kept, given)
         )
         raise TrainError(
-            f"{run}: its run has {has}; found {found}; give the same settings to go on, or another "
-            "folder"
+            f"{run}: this run has {has}; found {found}; give the same settings to resume it, or "
+            "another folder"
         )
-    if had.digest != known.digest:
+    if data.digest != facts.digest:
         raise TrainError(
-            f"{run}: its run is of other data, or the data was built anew; give another folder"
+            f"{run}: this run was trained on other data, or the data has been built again since; "
+            "give another folder"
         )
     return True
 
 
-def begin(run: str, asked: Settings, known: Facts) -> None:
-    """Write what a run is into its folder; remove what one has left that ended before its time."""
+def begin(run: str, settings: Settings, facts: Facts) -> None:
+    """Write the description of a run into its folder; remove what an earlier start left there."""
     storage.remove(*(storage.join(run, name) for name in (LAST, BEST, LOG, METRICS)))
     storage.remove_folder(storage.join(run, EVENTS))
-    about = {
-        "facts": known.document(),
-        "architecture": architecture(asked, known),
+    description = {
+        "facts": facts.document(),
+        "architecture": architecture(settings, facts),
         "versions": versions(),
     }
     storage.write_all(
         {
-            storage.join(run, SETTINGS): _text(asked.document()),
-            storage.join(run, RUN): _text(about),
+            storage.join(run, SETTINGS): _json(settings.document()),
+            storage.join(run, RUN): _json(description),
         }
     )
 
 
 def versions() -> dict[str, str]:
-    """Return what the numbers of a run may depend on, by name."""
+    """Return the versions that the numbers of a run may depend on, by name."""
     found = {"dsbuild": __version__, "python": platform.python_version()}
     found["backend"] = keras.backend.backend()
     for name in ("keras", "numpy", "tensorflow", "tensorflow_cpu", "torch"):
@@ -149,43 +152,44 @@ def versions() -> dict[str, str]:
 
 
 def load(run: str, which: str | None = None, output_stride: int | None = None) -> Trained:
-    """Return the model of a run with its best weights, or the last where none were scored.
+    """Return the model of a run with its best weights, or the last if none were scored.
 
     `which` is BEST or LAST. With an output stride the same weights compute finer or coarser
-    features than they were trained with. Raises TrainError where there is no run, or none with
-    weights.
+    features than in training. Raises TrainError if there is no run, or if it has no weights yet.
     """
-    asked, known = _described(run)
+    settings, facts = _described(run)
     path = file_of(run, which)
     if output_stride is not None:
-        asked = dataclasses.replace(asked, output_stride=output_stride)
-    # To share statistics among devices is of training, and of TensorFlow alone.
-    network = model.build(**architecture(asked, known) | {"synchronized": False})
+        settings = dataclasses.replace(settings, output_stride=output_stride)
+    # Only training shares statistics among devices, and only on TensorFlow.
+    options = architecture(settings, facts) | {"synchronized": False}
+    with layer_seeds():
+        network = model.build(**options)
     values, meta = weights(path)
     checkpoint.restore(path, checkpoint.weights(network), values)
-    return Trained(network, asked, known, meta["step"])
+    return Trained(network, settings, facts, meta["step"])
 
 
-def weights(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the weights of a checkpoint that a model is used with, averaged ones if it has some.
+def weights(path: str) -> tuple[Values, dict[str, Any]]:
+    """Return the weights of a checkpoint to predict with: averaged ones, if it has some.
 
-    The second value is what belongs to it, such as its step.
+    The second value is the checkpoint's meta data, such as its step.
     """
     values, meta = checkpoint.load(path)
     averaged = {
-        name.removeprefix(AVERAGED): one
-        for name, one in values.items()
+        name.removeprefix(AVERAGED): value
+        for name, value in values.items()
         if name.startswith(AVERAGED)
     }
     return values | averaged, meta
 
 
 def file_of(run: str, which: str | None = None) -> str:
-    """Return the path of the weights of a run; raise TrainError where it has none yet."""
-    found = [name for name in (which or BEST, which or LAST) if _stands(run, name)]
-    if not found:
+    """Return the path of the weights of a run; raise TrainError if it has none yet."""
+    names = [name for name in (which or BEST, which or LAST) if _exists(run, name)]
+    if not names:
         raise TrainError(f"{run}: found no weights yet; run `dsbuild train` to its first score")
-    return storage.join(run, found[0])
+    return storage.join(run, names[0])
 
 
 def facts_of(run: str) -> Facts:
@@ -198,18 +202,18 @@ def settings_of(run: str) -> Settings:
     return _described(run)[0]
 
 
-def _stands(run: str, name: str) -> bool:
+def _exists(run: str, name: str) -> bool:
     return storage.stamp(storage.join(run, name)) is not None
 
 
 def _described(run: str) -> tuple[Settings, Facts]:
     """Return the settings of a run, and the facts of its data."""
-    if not _stands(run, SETTINGS) or not _stands(run, RUN):
+    if not _exists(run, SETTINGS) or not _exists(run, RUN):
         raise TrainError(f"{run}: found no {SETTINGS} and {RUN}, expected the folder of a run")
-    asked, about = (_parsed(storage.join(run, name)) for name in (SETTINGS, RUN))
-    path = storage.join(run, RUN)
-    found = about.get("facts") if isinstance(about, Mapping) else None
-    return settings.read(asked, storage.join(run, SETTINGS)), dataset.read(found, path)
+    settings_path, path = storage.join(run, SETTINGS), storage.join(run, RUN)
+    settings, description = _parsed(settings_path), _parsed(path)
+    facts = description.get("facts") if isinstance(description, Mapping) else None
+    return read_settings(settings, settings_path), dataset.read(facts, path)
 
 
 def _parsed(path: str) -> Any:
@@ -219,5 +223,5 @@ def _parsed(path: str) -> Any:
         raise TrainError(f"{path}: found damaged JSON; train again into another folder") from error
 
 
-def _text(document: Any) -> bytes:
+def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, indent=2).encode() + b"\n"

@@ -110,13 +110,19 @@ def test_predict_prints_the_class_of_images(run, tmp_path):
         (["predict", "RUN", "IMAGE"], "found no --out"),
         (["predict", "RUN", "none.png", "--out", "OUT"], "none.png: found no such file"),
         (["predict", "none", "IMAGE", "--out", "OUT"], "expected the folder of a run"),
-        (["predict", "RUN", "--camera", "97", "--out", "OUT"], "camera 97: found none"),
-        (["predict", "RUN", "--camera", "-1", "--out", "OUT"], "camera -1: found none"),
+        (
+            ["predict", "RUN", "--camera", "97", "--out", "OUT"],
+            "camera 97: found no readable",
+        ),
+        (
+            ["predict", "RUN", "--camera", "-1", "--out", "OUT"],
+            "camera -1: found no readable",
+        ),
         (
             ["predict", "RUN", "--camera", "9" * 12, "--out", "OUT"],
             "camera 999999999999: found",
         ),
-        (["predict", "RUN", "--camera", "rtsp://127.0.0.1:1/x", "--out", "OUT"], "no stream that"),
+        (["predict", "RUN", "--camera", "rtsp://127.0.0.1:1/x", "--out", "OUT"], "readable stream"),
         (["evaluate", "RUN", "none"], "none: found no manifest.json"),
         (["evaluate", "none", "DATA"], "expected the folder of a run"),
         (["evaluate", "RUN", "DATA", "--split", "test"], "there is no split 'test'"),

@@ -32,7 +32,7 @@ def test_it_trains_reports_and_writes_a_run(data, run, tmp_path):
     assert (settings.rates, settings.flip, settings.separable) == ((2, 4), 0.0, False)
     again = run("train", data, "--run", folder, "--from-run", folder)
     assert again.exit_code == 0, again.output
-    assert "its training is finished" in again.stdout
+    assert "this training is finished" in again.stdout
     silent = run("train", data, "--run", folder, "--from-run", folder, "--quiet")
     assert (silent.exit_code, silent.output) == (0, "")
     longer = run("train", data, "--run", folder, "--from-run", folder, "--epochs", "1")
@@ -63,7 +63,7 @@ def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
         (["--devices", "3"], "batch: found 4, expected a multiple of 3 devices"),
         (["--steps", "2", "--epochs", "1"], "--steps and --epochs: found both, expected one"),
         (["--from-run", "nowhere"], "nowhere: found no settings.json and run.json"),
-        (["--weights", "nowhere"], "weights: nowhere: found no file of Keras"),
+        (["--weights", "nowhere"], "weights: nowhere: found no Keras file"),
     ],
 )
 def test_bad_input_is_reported_in_one_line(data, run, tmp_path, options, text):

@@ -1,4 +1,4 @@
-"""Drawn weights that identify a model, and processes for Keras on another backend."""
+"""Drawn weights for models, and processes for Keras on another backend."""
 
 import os
 import subprocess
@@ -9,10 +9,10 @@ import pytest
 
 
 def draw(name, shape, random):
-    """Return weights by the name of a variable, Keras' or slim's: signals keep their size.
+    """Return weights for a variable by its name, Keras' or slim's, that keep the size of signals.
 
-    Nothing is divided by statistics of a batch, which in a random network makes rounding grow
-    from layer to layer.
+    They need no batch statistics: dividing by those makes rounding errors grow from layer to layer
+    in a random network.
     """
     values = random.standard_normal(shape, np.float32)
     kind = name.split("/")[-1]
@@ -25,7 +25,7 @@ def draw(name, shape, random):
 
 
 def drawn(model, seed=0):
-    """Give a model such weights."""
+    """Assign such weights to a model."""
     random = np.random.default_rng(seed)
     for variable in model.variables:
         if "seed_generator" not in variable.path:
@@ -33,7 +33,7 @@ def drawn(model, seed=0):
 
 
 def fresh(code, *arguments, **environment):
-    """Run code in a fresh process; returns what it prints."""
+    """Run code in a fresh process; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         env=os.environ | environment,
@@ -45,6 +45,6 @@ def fresh(code, *arguments, **environment):
 
 
 def on_torch(code, *arguments):
-    """Run code in a fresh process with Keras on torch; skip if torch is missing."""
+    """Run code in a fresh process with Keras on torch; skip if that is missing."""
     pytest.importorskip("torch", reason="torch is not installed")
     return fresh(code, *arguments, KERAS_BACKEND="torch")

@@ -17,7 +17,7 @@ ROOMS = {  # library -> where it may be imported
     "pyarrow": {"interop.export"},
     "scipy": {"layouts"},
     "tensorflow": {"reader.tf", "train"},
-    "torch": {"reader.torch"},
+    "torch": {"reader.torch", "train.fit.step_seeds"},
     "tqdm": {"engines"},
 }
 

@@ -1,4 +1,4 @@
-"""Runs with drawn weights, made without training."""
+"""Runs with drawn weights, without training."""
 
 import os
 
@@ -25,10 +25,10 @@ def canvas(plane, stride=16, fill=127.5, least=1):
 
 
 def run(folder, tfrecord, seed=0, which=runs.BEST, **settings):
-    """Make a run folder for a folder of TFRecords; return its path."""
+    """Create the folder of a run over a folder of TFRecords; return its path."""
     asked = Settings(**({"backbone": "tiny", "crop": 33} | settings))
     path, known = os.path.join(folder, "run"), dataset.of(str(tfrecord))
-    if not os.path.isdir(path):  # which would remove other weights
+    if not os.path.isdir(path):  # as `begin` removes other weights
         runs.begin(path, asked, known)
     network = model.build(**runs.architecture(asked, known))
     drawn(network, seed)

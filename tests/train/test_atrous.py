@@ -12,7 +12,7 @@ def pixels(*size, seed=0):
 
 
 def calibrated(name, **options):
-    """Return a backbone of stride 32 whose normalisations hold the statistics of a batch."""
+    """Return a backbone of stride 32 whose normalisations have the statistics of a batch."""
     keras.utils.set_random_seed(3)
     model = backbones.build(name, 32, momentum=0.0, **options)
     model(np.concatenate([pixels(97, 129, seed=seed) for seed in (1, 2)]), training=True)
@@ -33,20 +33,20 @@ def assert_thinned(model, output_stride, sizes):
 
 @pytest.mark.parametrize("output_stride", [8, 16])
 @pytest.mark.parametrize("name", ["tiny", "mobilenet_v2"])
-def test_every_second_value_is_what_it_was(name, output_stride):
+def test_every_second_value_stays_the_same(name, output_stride):
     options = {"width": 0.35} if name == "mobilenet_v2" else {}
     assert_thinned(calibrated(name, **options), output_stride, SIZES)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "xception_65"])
-def test_every_second_value_of_large_ones_is_what_it_was(name):
+def test_every_second_value_of_large_backbones_stays_the_same(name):
     model = calibrated(name)
     assert_thinned(model, 16, SIZES)
     assert_thinned(model, 8, SIZES[1:2])
 
 
-def test_every_second_value_of_xception_is_what_it_was_where_its_poolings_are_centred():
+def test_every_second_value_of_xception_stays_the_same_if_its_poolings_are_centred():
     assert_thinned(calibrated("xception"), 16, [(97, 65), (129, 97)])
 
 

@@ -36,14 +36,14 @@ def test_features_have_their_strides_at_any_size(name, low, high, count):
     assert all(layer.name.startswith("backbone_") for layer in model.layers[1:])
 
 
-def test_every_backbone_is_tried_above():
+def test_every_backbone_is_tested_above():
     marks = test_features_have_their_strides_at_any_size.pytestmark[0].args[1]
     assert {getattr(mark, "values", mark)[0] for mark in marks} == set(BACKBONES)
 
 
 @pytest.mark.parametrize("form", ["found.weights.h5", "found.h5"])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_weights_of_a_file_are_loaded(tmp_path, form):
+def test_weights_are_loaded_from_a_file(tmp_path, form):
     keras.utils.set_random_seed(7)
     model = published(0.35)
     path = str(tmp_path / form)
@@ -72,22 +72,22 @@ def test_weights_of_another_model_are_refused(tmp_path, form, other):
     model = backbones.tiny() if other == "tiny" else published(0.5)
     path = str(tmp_path / form)
     (model.save_weights if ".weights" in form else model.save)(path)
-    with pytest.raises(ModelError, match=r"found other weights than those of mobilenet_v2"):
+    with pytest.raises(ModelError, match=r"expected the weights of mobilenet_v2"):
         backbones.build("mobilenet_v2", 16, width=0.35, weights=path)
 
 
 @pytest.mark.parametrize("form", ["found.weights.h5", "found.h5", "found.keras", "found.txt"])
-def test_a_file_of_no_weights_is_refused(tmp_path, form):
+def test_a_file_without_weights_is_refused(tmp_path, form):
     path = tmp_path / form
     with pytest.raises(ModelError, match="found no such file, expected weights of tiny"):
         backbones.build("tiny", 16, weights=str(path))
     path.write_bytes(b"not weights")
-    with pytest.raises(ModelError, match="found other weights than those of tiny"):
+    with pytest.raises(ModelError, match="expected the weights of tiny"):
         backbones.build("tiny", 16, weights=str(path))
 
 
 def test_own_backbones_have_no_published_weights():
-    with pytest.raises(ModelError, match=r"xception_65: found no weights of imagenet, .*resnet50"):
+    with pytest.raises(ModelError, match=r"xception_65: found no imagenet weights, .*resnet50"):
         backbones.build("xception_65", 16, weights="imagenet")
 
 
@@ -97,5 +97,5 @@ def test_weights_that_cannot_be_downloaded_are_an_error(monkeypatch, tmp_path):
     nowhere = (tmp_path / "nowhere").as_uri() + "/"
     monkeypatch.setattr(mobilenet_v2, "BASE_WEIGHT_PATH", nowhere)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(ModelError, match="mobilenet_v2: the weights of imagenet were not loaded"):
+    with pytest.raises(ModelError, match="mobilenet_v2: the imagenet weights could not be loaded"):
         backbones.build("mobilenet_v2", 16, width=0.35, weights="imagenet")

@@ -1,4 +1,4 @@
-"""Boundary F1 against all pairs of contour pixels, and what ignored pixels do to it."""
+"""Boundary F1, compared with all pairs of contour pixels, and the effect of ignored pixels."""
 
 import math
 
@@ -13,7 +13,7 @@ from dsbuild.train.metrics.boundary import TOLERANCE, BoundaryF1, nearest
 
 
 def contour(plane, value):
-    """Return the places (y, x) of a class's contour, pixel by pixel."""
+    """Return the positions (y, x) of a class's contour, pixel by pixel."""
     found = []
     height, width = plane.shape
     for y, x in np.argwhere(plane == value):
@@ -24,7 +24,7 @@ def contour(plane, value):
 
 
 def by_pairs(label, prediction, classes, tolerance):
-    """Return F1 of each class by the distances of all pairs; nan where there is no contour."""
+    """Return F1 of each class by the distances of all pairs; NaN without a contour."""
     near = tolerance * math.hypot(*label.shape)
     scores = []
     for value in range(classes):
@@ -48,7 +48,7 @@ PLANES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
 
 
 @given(PLANES, st.sampled_from([0.05, 0.1, 0.23, 0.4]))
-def test_scores_are_those_of_all_pairs(planes, tolerance):
+def test_scores_equal_those_over_all_pairs(planes, tolerance):
     found = BoundaryF1.of(*planes, 3, tolerance=tolerance)
     expected = by_pairs(*planes, 3, tolerance)
     np.testing.assert_allclose(found.scores, expected, rtol=0, atol=1e-9)
@@ -61,12 +61,12 @@ def disc(size, radius, centre=None):
 
 @pytest.mark.parametrize(("shift", "score"), [(0, 1.0), (2, 1.0), (20, 0.3)])
 def test_a_shift_within_the_tolerance_costs_nothing(shift, score):
-    size = (300, 400)  # whose tolerance is 3.75 pixels
+    size = (300, 400)  # with a tolerance of 3.75 pixels
     found = BoundaryF1.of(disc(size, 60), disc(size, 60, (150, 200 + shift)), 2)
     assert found.mean == 1.0 if score == 1 else found.mean < score
 
 
-def test_images_add_up_to_means_over_those_that_have_a_class():
+def test_means_are_over_the_images_that_have_a_class():
     size = (64, 64)
     first = BoundaryF1.of(disc(size, 20), disc(size, 20), 3)
     second = BoundaryF1.of(disc(size, 20), 2 * disc(size, 20), 3)
@@ -78,7 +78,7 @@ def test_images_add_up_to_means_over_those_that_have_a_class():
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_what_is_predicted_where_pixels_are_ignored_does_not_matter(seed):
+def test_predictions_for_ignored_pixels_do_not_matter(seed):
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 3, (9, 11))
     label[rng.random(label.shape) < 0.4] = 255
@@ -90,13 +90,13 @@ def test_what_is_predicted_where_pixels_are_ignored_does_not_matter(seed):
 
 
 def ringed(size, radius, width):
-    """Return a disc whose contour is ignored, as in Pascal VOC."""
+    """Return a disc with an ignored contour, as in Pascal VOC."""
     label = disc(size, radius)
     label[(disc(size, radius + width) - disc(size, radius - width)) > 0] = 255
     return label
 
 
-def test_contours_that_labels_ignore_are_looked_for_in_their_band():
+def test_ignored_contours_are_looked_for_in_their_band():
     size = (375, 500)
     label = ringed(size, 80, 2)
     assert BoundaryF1.of(label, disc(size, 80), 2).mean == 1.0
@@ -105,12 +105,12 @@ def test_contours_that_labels_ignore_are_looked_for_in_their_band():
     assert BoundaryF1.of(label, disc(size, 60), 2).mean < 0.1
 
 
-def test_what_is_ignored_widely_has_no_contours():
+def test_widely_ignored_regions_have_no_contours():
     label = np.full((100, 300), 255)
     label[:50, :100], label[50:, :100] = 0, 1
     prediction = np.zeros(label.shape, int)
     prediction[50:, 90:] = 1
-    # The contour at row 50 is found in 10 of 100 columns, and in all 200 that are ignored.
+    # The contour at row 50 is right in 10 of 100 columns, and in all 200 ignored ones.
     found = BoundaryF1.of(label, prediction, 2)
     assert 0 < found.mean < 0.3
     np.testing.assert_array_equal(found.images, [1, 1])
@@ -119,7 +119,7 @@ def test_what_is_ignored_widely_has_no_contours():
 
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 20), st.integers(1, 20))))
-def test_the_nearest_that_counts_is_nearest_but_for_chamfer(counts):
+def test_the_nearest_pixel_is_nearest_up_to_chamfer_distances(counts):
     counts.flat[0] = True
     places, away = nearest(counts)
     there = np.argwhere(counts)
@@ -134,12 +134,12 @@ def test_the_nearest_that_counts_is_nearest_but_for_chamfer(counts):
     ("shape", "tolerance", "message"),
     [((2, 4, 4), TOLERANCE, "one image at a time"), ((4, 4), 0, "tolerance of 0")],
 )
-def test_what_cannot_be_scored_is_named(shape, tolerance, message):
+def test_input_that_cannot_be_scored_is_named(shape, tolerance, message):
     with pytest.raises(TrainError, match=message):
         BoundaryF1.of(np.zeros(shape, int), np.zeros(shape, int), 2, tolerance=tolerance)
 
 
-def test_values_and_classes_that_do_not_fit_are_named():
+def test_wrong_values_and_numbers_of_classes_are_named():
     with pytest.raises(TrainError, match="prediction: found 5"):
         BoundaryF1.of(np.zeros((4, 4), int), np.full((4, 4), 5), 2)
     with pytest.raises(TrainError, match="of 3 and 2 classes"):

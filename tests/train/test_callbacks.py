@@ -4,13 +4,13 @@ import pytest
 
 from dsbuild.errors import TrainError
 from dsbuild.train.fit import optimisers
-from dsbuild.train.fit.callbacks import Averaged, HardShare, MovingAverages, Sound
+from dsbuild.train.fit.callbacks import Averaged, FiniteLoss, HardShare, MovingAverages
 from dsbuild.train.fit.progress import clock
 from dsbuild.train.settings import Settings
 
 
 def moved(**asked):
-    """Return a model that was moved twice, and its values after each move."""
+    """Return a model after two steps, and its values after each step."""
     network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     network.compile(optimisers.build(Settings(schedule="constant", rate=0.3, **asked), 9))
     variables = network.trainable_variables
@@ -25,7 +25,7 @@ def moved(**asked):
     return network, values
 
 
-def test_averages_are_there_for_a_while_and_weights_come_back_bit_for_bit():
+def test_averaged_weights_are_used_for_a_while_and_the_own_ones_come_back_bit_for_bit():
     network, (first, second) = moved(ema=0.75)
     with Averaged(network).weights() as there:
         assert there
@@ -35,7 +35,7 @@ def test_averages_are_there_for_a_while_and_weights_come_back_bit_for_bit():
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
-def test_without_averages_weights_stay():
+def test_weights_stay_if_there_are_no_averages():
     network, (_, last) = moved()
     with Averaged(network).weights() as there:
         assert not there
@@ -57,10 +57,10 @@ def test_the_share_of_hard_pixels_falls_over_the_steps_of_all_legs():
 
 
 @pytest.mark.parametrize(("most", "every"), [(0.99, 4), (0.3, 4), (0.99, 100)])
-def test_moving_averages_forget_what_they_began_with_however_short_a_run_is(most, every):
+def test_moving_averages_forget_their_initial_values_however_short_a_run_is(most, every):
     network = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization()])
     (layer,) = network.layers
-    layer.moving_mean.assign([1e3])  # as of other weights
+    layer.moving_mean.assign([1e3])  # from other weights
     moving, expected = MovingAverages(network, most, every), 1e3
     for step in range(1, 13):
         epoch, batch = divmod(step - 1, every)
@@ -72,17 +72,17 @@ def test_moving_averages_forget_what_they_began_with_however_short_a_run_is(most
         expected = momentum * expected + (1 - momentum) * step
         np.testing.assert_allclose(layer.moving_mean.numpy(), [expected], rtol=1e-5)
     assert 6 < expected < 13
-    assert len(network.variables) == 4  # what a checkpoint has
+    assert len(network.variables) == 4  # those of a checkpoint
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
-def test_a_loss_that_is_no_number_is_named_with_its_step(loss):
-    sound = Sound(every=10)
-    sound.on_epoch_begin(3)
-    sound.on_train_batch_end(4, {"loss": 1.0})
-    with pytest.raises(TrainError, match=f"^step 35: the loss is {loss}, expected a number"):
-        sound.on_train_batch_end(4, {"loss": loss})
+def test_a_loss_that_is_not_finite_is_named_with_its_step(loss):
+    watching = FiniteLoss(every=10)
+    watching.on_epoch_begin(3)
+    watching.on_train_batch_end(4, {"loss": 1.0})
+    with pytest.raises(TrainError, match=f"^step 35: the loss is {loss}, expected a finite number"):
+        watching.on_train_batch_end(4, {"loss": loss})
 
 
-def test_durations_are_written_as_people_do():
+def test_durations_are_written_as_people_write_them():
     assert [clock(s) for s in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]

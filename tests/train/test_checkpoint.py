@@ -18,7 +18,7 @@ def kept(tmp_path_factory):
     return made, path
 
 
-def test_values_and_what_belongs_to_them_are_read_back_bit_for_bit(kept):
+def test_values_and_meta_data_are_read_back_bit_for_bit(kept):
     made, path = kept
     values, meta = checkpoint.load(path)
     assert meta == {"step": 7, "score": 0.1 + 0.2}
@@ -42,10 +42,10 @@ def test_a_checkpoint_of_another_model_changes_nothing(kept):
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x03\x04 cut"])
-def test_what_is_no_checkpoint_is_named(tmp_path, data):
+def test_a_file_that_is_not_a_checkpoint_is_named(tmp_path, data):
     path = tmp_path / "best.npz"
     path.write_bytes(data)
-    with pytest.raises(TrainError, match=r"best.npz: found no whole checkpoint of dsbuild"):
+    with pytest.raises(TrainError, match=r"best.npz: found no complete checkpoint of dsbuild"):
         checkpoint.load(str(path))
 
 
@@ -56,27 +56,27 @@ def test_a_cut_checkpoint_and_a_foreign_archive_are_named(kept, tmp_path):
         part.write(whole.read()[:-100])
     np.savez(foreign, a=np.ones(3))
     for one in (cut, foreign):
-        with pytest.raises(TrainError, match=r"found no whole checkpoint of dsbuild"):
+        with pytest.raises(TrainError, match=r"found no complete checkpoint of dsbuild"):
             checkpoint.load(one)
     with pytest.raises(StorageError):
         checkpoint.load(str(tmp_path / "none.npz"))
 
 
-def test_files_of_numpy_that_are_no_checkpoint_are_named(tmp_path):
+def test_numpy_files_that_are_not_checkpoints_are_named(tmp_path):
     single, stepless = str(tmp_path / "single.npz"), str(tmp_path / "stepless.npz")
     with open(single, "wb") as file:
         np.save(file, np.ones(3))
     checkpoint.save(stepless, {"a": np.ones(3)}, {"score": 1})
     for path in (single, stepless):
-        with pytest.raises(TrainError, match=r"found no whole checkpoint of dsbuild"):
+        with pytest.raises(TrainError, match=r"found no complete checkpoint of dsbuild"):
             checkpoint.load(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_no_numbers_are_refused(kept, value):
+def test_values_that_are_not_finite_are_refused(kept, value):
     _, path = kept
     values, _ = checkpoint.load(path)
     values["logits/bias"] = np.full_like(values["logits/bias"], value)
     other = network()
-    with pytest.raises(TrainError, match=r"best.npz: logits/bias: found values that are no num"):
+    with pytest.raises(TrainError, match=r"best.npz: logits/bias: found NaN or infinite values"):
         checkpoint.restore(path, checkpoint.names(other.variables), values)

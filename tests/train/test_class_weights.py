@@ -1,4 +1,4 @@
-"""Weights of classes: those of a real build, those of files, and what is neither."""
+"""Class weights: from a real build, from files, and from invalid sources."""
 
 import json
 
@@ -18,7 +18,7 @@ from tests.support.runs import make
 KNOWN = Manifest("", "", ("background", "cat", "dog, big"), None, {}, {}, {}, None, {})
 
 
-def test_the_weights_of_a_build_are_those_of_its_manifest(voc, out):
+def test_weights_come_from_the_manifest_of_a_build(voc, out):
     made = make(voc, out, extras=("weights",)).manifest["splits"]
     known = Folder(out).manifest
     assert class_weights("none", known) is None
@@ -28,12 +28,14 @@ def test_the_weights_of_a_build_are_those_of_its_manifest(voc, out):
             found = class_weights(name, known, split)
             assert found.dtype == np.float32
             np.testing.assert_array_equal(found, np.float32(made[split]["weights"][key]))
-    with pytest.raises(TrainError, match=r"found those of train, .*expected one with split test"):
+    with pytest.raises(
+        TrainError, match=r"found weights of train, .*expected weights of split test"
+    ):
         class_weights("median", known, "test")
 
 
 @pytest.mark.parametrize("name", ["median", "effective"])
-def test_weights_are_of_all_that_is_trained_on(voc, out, name):
+def test_weights_cover_all_training_data(voc, out, name):
     made = make(voc, out, extras=("weights",)).manifest
     known, key = Folder(out).manifest, f"{name}_{'frequency' if name == 'median' else 'number'}"
     for split in ("train+val", "val[:2]+train", "train[1:4]", "train[:]"):
@@ -52,7 +54,7 @@ def test_weights_are_of_all_that_is_trained_on(voc, out, name):
 
 
 @pytest.mark.parametrize("name", ["median", "effective"])
-def test_weights_of_classes_of_images_are_counted_alike(tmp_path, out, name):
+def test_weights_for_classification_are_counted_the_same_way(tmp_path, out, name):
     make(fakes.classes(tmp_path), out, layout=Classes(), extras=("weights",))
     known = Folder(out).manifest
     whole, counted = (
@@ -62,9 +64,9 @@ def test_weights_of_classes_of_images_are_counted_alike(tmp_path, out, name):
     np.testing.assert_array_equal(counted, whole)
 
 
-def test_a_build_without_weights_says_how_to_have_them(voc, out):
+def test_a_build_without_weights_says_how_to_get_them(voc, out):
     make(voc, out)
-    with pytest.raises(TrainError, match=r"none of split train .* --extra weights"):
+    with pytest.raises(TrainError, match=r"none for split train .* --extra weights"):
         class_weights("median", Folder(out).manifest)
 
 
@@ -101,19 +103,19 @@ def test_without_a_manifest_numbers_are_taken_as_they_are(tmp_path):
         ("w.json", "[1, true, 2]", "expected a list of numbers, or an object"),
         ("w.json", "[1, 2]", "found 2 weights, expected 3"),
         ("w.json", "[]", "found 0 weights, expected 3"),
-        ("w.json", "[1, -2, 3]", "found -2, expected numbers from 0 on"),
+        ("w.json", "[1, -2, 3]", "found -2, expected numbers of at least 0"),
         ("w.json", "[1, NaN, 3]", "found no JSON; expected a list"),
         ("w.json", "[0, 0, 0]", "found no weight above 0"),
         ("w.json", '{"cat": 1, "background": 2}', "dog, big: found no weight"),
-        ("w.json", '{"cat": 1, "horse": 2}', "horse: found no such class"),
+        ("w.json", '{"cat": 1, "horse": 2}', "horse: no such class"),
         ("w.csv", "cat,1\ncat,2\n", "cat: found twice"),
-        ("w.csv", "class,weight\ncat,1\n", "no heading"),
-        ("w.csv", "1,2,3\n", "found lines of other than one or two fields"),
-        ("w.csv", b"\xff\xfe\x00", "expected lines of a number"),
+        ("w.csv", "class,weight\ncat,1\n", "without a header"),
+        ("w.csv", "1,2,3\n", "found lines that have neither one field nor two"),
+        ("w.csv", b"\xff\xfe\x00", "expected one number"),
         ("w.csv", "", "found 0 weights, expected 3"),
     ],
 )
-def test_files_that_are_no_weights_are_named(tmp_path, name, text, message):
+def test_files_without_valid_weights_are_named(tmp_path, name, text, message):
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(TrainError, match=message) as caught:
@@ -121,8 +123,8 @@ def test_files_that_are_no_weights_are_named(tmp_path, name, text, message):
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_source_that_is_nothing_is_named():
-    with pytest.raises(TrainError, match="'mean': found no such, expected none, median, effective"):
+def test_an_unknown_source_is_named():
+    with pytest.raises(TrainError, match="'mean': unknown; expected none, median, effective"):
         class_weights("mean", KNOWN)
-    with pytest.raises(TrainError, match="median: found no manifest, expected one"):
+    with pytest.raises(TrainError, match="median: found no manifest, expected weights"):
         class_weights("median")

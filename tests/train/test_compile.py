@@ -1,4 +1,4 @@
-"""The loss and the metric of `compile`: against the functions, in `fit`, saved and loaded."""
+"""The loss and the metric of `compile`: compared with the functions, in `fit`, saved and loaded."""
 
 import keras
 import numpy as np
@@ -44,10 +44,12 @@ def number(value):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_fit_tells_what_the_functions_say(batches, mode):
+def test_fit_reports_what_the_functions_compute(batches, mode):
     images, labels, weights = batches
     made = compiled(model(), Loss("cross_entropy", class_weights=[1, 2, 3], share=0.5), mode)
-    told = made.fit(images, labels, sample_weight=weights, batch_size=2, verbose=0, shuffle=False)
+    history = made.fit(
+        images, labels, sample_weight=weights, batch_size=2, verbose=0, shuffle=False
+    )
     logits = ops.convert_to_numpy(made(images))
     expected = [
         number(
@@ -61,23 +63,23 @@ def test_fit_tells_what_the_functions_say(batches, mode):
         )
         for part in (np.s_[:2], np.s_[2:])
     ]
-    assert told.history["loss"] == [pytest.approx(np.mean(expected), rel=1e-5)]
+    assert history.history["loss"] == [pytest.approx(np.mean(expected), rel=1e-5)]
     known = Confusion.of(labels[..., 0], logits.argmax(-1), 3).mean_iou
-    assert told.history["mean_iou"] == [pytest.approx(known, rel=1e-6)]
+    assert history.history["mean_iou"] == [pytest.approx(known, rel=1e-6)]
 
 
 @pytest.mark.parametrize("kind", LOSSES)
-def test_every_loss_goes_down_in_fit(batches, kind):
+def test_every_loss_decreases_in_fit(batches, kind):
     images, labels, _ = batches
     if kind.startswith("bce"):
         labels = np.where(labels == 2, 1, labels)
     made = model(1 if kind.startswith("bce") else 3)
     compiled(made, Loss(kind), MODES[-1] if MODES[-1] != "jit" else "graph", rate=0.3)
-    told = made.fit(images, labels, epochs=8, verbose=0).history["loss"]
-    assert told[-1] < told[0]
+    history = made.fit(images, labels, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < history[0]
 
 
-def test_a_share_is_scheduled_by_a_variable(batches):
+def test_a_variable_schedules_the_share(batches):
     images, labels, _ = batches
     share = keras.Variable(1.0, trainable=False)
     made = compiled(model(), Loss("cross_entropy", share=share), MODES[-1])
@@ -93,7 +95,7 @@ def test_a_share_is_scheduled_by_a_variable(batches):
     assert found[0] < found[1] < found[2]
 
 
-def test_a_model_of_16_bits_has_a_loss_of_32(batches):
+def test_a_16_bit_model_has_a_32_bit_loss(batches):
     images, labels, _ = batches
     layer = keras.layers.Conv2D(3, 1, dtype="mixed_bfloat16")
     made = compiled(keras.Sequential([keras.Input((6, 5, 3)), layer]), Loss("dice"), "eager")
@@ -102,7 +104,7 @@ def test_a_model_of_16_bits_has_a_loss_of_32(batches):
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
 
 
-def test_loss_and_metric_are_made_again_from_what_they_were_saved_as(batches, tmp_path):
+def test_loss_and_metric_survive_saving_and_loading(batches, tmp_path):
     images, labels, _ = batches
     options = {"class_weights": np.array([1.0, 2.0, 0.5]), "share": keras.Variable(0.25)}
     made = compiled(model(), Loss("cross_entropy", ignore=255, **options), "eager")
@@ -117,7 +119,7 @@ def test_loss_and_metric_are_made_again_from_what_they_were_saved_as(batches, tm
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([2, 3, 5]), st.sampled_from([0.0, 0.4, 1.0]))
-def test_the_metric_is_mean_iou_of_the_confusion_matrix(seed, classes, ignored):
+def test_the_metric_equals_the_mean_iou_of_the_confusion_matrix(seed, classes, ignored):
     rng = np.random.default_rng(seed)
     metric = MeanIoU(classes)
     total = Confusion.empty(classes)
@@ -132,36 +134,36 @@ def test_the_metric_is_mean_iou_of_the_confusion_matrix(seed, classes, ignored):
     assert number(metric.result()) == pytest.approx(expected, abs=1e-6)
 
 
-def test_one_logit_is_that_of_class_1():
+def test_a_single_logit_is_that_of_class_1():
     metric = MeanIoU(2)
     metric.update_state(np.array([[[0, 1, 1, 255]]]), np.array([[[[-1.0], [2.0], [-3.0], [9.0]]]]))
     np.testing.assert_array_equal(ops.convert_to_numpy(metric.total_cm), [[1, 0], [1, 1]])
     assert number(metric.result()) == pytest.approx(0.5)
 
 
-def test_pixels_are_counted_past_32_bits():
+def test_pixels_are_counted_beyond_32_bits():
     metric = MeanIoU(2)
     metric.total_cm.assign(np.array([[2**40, 0], [0, 0]]))
     metric.update_state(np.zeros((1, 1, 1), int), np.array([[[[1.0, 0.0]]]]))
-    # NumPy would round the expected number to the found one's type.
+    # NumPy would round the expected number to the type of the other.
     assert int(ops.convert_to_numpy(metric.total_cm)[0, 0]) == 2**40 + 1
 
 
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("focal", {}, "loss 'focal': found no such, expected cross_entropy, dice, bce"),
+        ("focal", {}, "loss 'focal': unknown; expected one of cross_entropy, dice, bce"),
         ("dice", {"share": 0.5}, "loss dice: found option share, expected class_weights, ignore"),
         ("dice", {"pixel_weights": 1}, "found option pixel_weights"),
     ],
 )
-def test_what_a_loss_is_not_is_named(kind, options, message):
+def test_an_unknown_loss_or_option_is_named(kind, options, message):
     with pytest.raises(TrainError, match=message):
         Loss(kind, **options)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_one_logit_of_one_class_is_that_class(sign):
+def test_a_single_logit_for_a_single_class_is_that_class(sign):
     labels, logits = np.zeros((2, 3, 3), np.uint8), np.full((2, 3, 3, 1), sign, np.float32)
     score = MeanIoU(1)
     score.update_state(labels, logits)

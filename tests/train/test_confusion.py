@@ -1,4 +1,4 @@
-"""Confusion matrices against scikit-learn's, and scores against loops over classes."""
+"""Confusion matrices compared with scikit-learn's, and scores with loops over classes."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ from dsbuild.train.metrics.confusion import Confusion, mean
 
 @st.composite
 def pairs(draw):
-    """Draw classes, a label with ignored pixels, and a prediction."""
+    """Draw a number of classes, a label with ignored pixels, and a prediction."""
     classes = draw(st.integers(1, 7))
     shape = draw(arrays.array_shapes(min_dims=1, max_dims=3, max_side=6))
     values = st.sampled_from([*range(classes), 255])
@@ -27,7 +27,7 @@ def pairs(draw):
 
 
 def by_loops(label, prediction, classes):
-    """Return the scores, each by its definition."""
+    """Return the scores by their definitions."""
     pixels = [(a, b) for a, b in zip(label.flat, prediction.flat, strict=True) if a != 255]
     iou, accuracy, weighted = [], [], 0.0
     for value in range(classes):
@@ -48,7 +48,7 @@ def by_loops(label, prediction, classes):
 
 
 @given(pairs())
-def test_scores_are_those_of_their_definitions(drawn):
+def test_scores_equal_their_definitions(drawn):
     classes, label, prediction = drawn
     found = Confusion.of(label, prediction, classes)
     for name, expected in by_loops(label, prediction, classes).items():
@@ -57,7 +57,7 @@ def test_scores_are_those_of_their_definitions(drawn):
 
 @given(pairs())
 @pytest.mark.filterwarnings("ignore:A single label was found:UserWarning:sklearn")
-def test_the_matrix_is_that_of_scikit_learn(drawn):
+def test_the_matrix_equals_that_of_scikit_learn(drawn):
     classes, label, prediction = drawn
     found = Confusion.of(label, prediction, classes)
     assert found.counts.dtype == np.int64
@@ -69,7 +69,7 @@ def test_the_matrix_is_that_of_scikit_learn(drawn):
     np.testing.assert_array_equal(
         found.counts, sklearn.confusion_matrix(*pixels, labels=range(classes))
     )
-    # Of a class that has no pixel, its scores are a matter of taste.
+    # The scores of a class without pixels are a matter of taste.
     for name, score in (
         ("iou", sklearn.jaccard_score),
         ("accuracy", sklearn.recall_score),
@@ -89,14 +89,14 @@ def test_parts_add_up_to_the_whole(drawn, seed):
     np.testing.assert_array_equal(total.counts, Confusion.of(label, prediction, classes).counts)
 
 
-def test_a_class_that_is_only_predicted_counts_as_none_and_one_of_neither_not_at_all():
+def test_a_class_that_is_only_predicted_counts_as_0_and_an_absent_class_not_at_all():
     found = Confusion.of(np.array([[0, 0, 1, 255]]), np.array([[0, 2, 1, 3]]), 4)
     np.testing.assert_array_equal(found.iou, [0.5, 1, 0, np.nan])
     assert found.mean_iou == 0.5
-    assert found.mean_accuracy == 0.75  # of the classes 0 and 1, which labels have
+    assert found.mean_accuracy == 0.75  # over classes 0 and 1, which the labels have
 
 
-def test_counts_go_past_what_floats_hold():
+def test_counts_exceed_the_exact_range_of_floats():
     many = Confusion(np.array([[2**53, 0], [0, 1]]))
     found = many + Confusion.of(np.array([0]), np.array([0]), 2)
     assert found.counts[0, 0] == 2**53 + 1
@@ -111,7 +111,7 @@ def test_the_ignore_value_may_be_a_class_index():
     np.testing.assert_array_equal(found.counts, [[0, 0], [1, 1]])
 
 
-def test_what_is_predicted_where_the_label_is_ignored_does_not_matter():
+def test_predictions_for_ignored_labels_do_not_matter():
     assert Confusion.of(np.array([255, 1]), np.array([255, 1]), 2).pixel_accuracy == 1
 
 
@@ -125,17 +125,17 @@ def test_what_is_predicted_where_the_label_is_ignored_does_not_matter():
         ([0, 1], [0.0, 1.0], "prediction: found float64, expected integers"),
     ],
 )
-def test_what_does_not_fit_is_named(label, prediction, message):
+def test_wrong_input_is_named(label, prediction, message):
     with pytest.raises(TrainError, match=message):
         Confusion.of(np.array(label), np.array(prediction), 3)
 
 
-def test_matrices_of_other_classes_do_not_add_up():
+def test_matrices_of_different_sizes_do_not_add_up():
     with pytest.raises(TrainError, match="of 3 and 2 classes"):
         Confusion.empty(3) + Confusion.empty(2)
 
 
-def test_nothing_has_no_mean():
+def test_the_mean_of_nothing_is_nan():
     assert math.isnan(mean([]))
     assert math.isnan(Confusion.empty(3).mean_iou)
     assert math.isnan(Confusion.empty(3).frequency_weighted_iou)

@@ -11,7 +11,6 @@ import dsbuild
 from dsbuild.cli.text.train import evaluation_text
 from dsbuild.errors import DsbuildError, TrainError
 from dsbuild.format import manifest
-from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting as MattingLayout
 from dsbuild.train import runs
 from dsbuild.train.metrics import evaluate, report
@@ -25,17 +24,8 @@ BINARY = {"sigmoid": True, "loss": "bce"}
 
 
 @pytest.fixture(scope="module")
-def voc_run(tmp_path_factory):
-    """A folder of TFRecords, and a run over it."""
-    folder = tmp_path_factory.mktemp("voc")
-    data = str(folder / "data")
-    make(fakes.voc(folder), data)
-    return data, trained.run(folder, data)
-
-
-@pytest.fixture(scope="module")
 def matting_run(tmp_path_factory):
-    """The same of mattes, whose records have alpha, and a model of one logit."""
+    """A folder of mattes whose records have alpha, and a run of a model with one logit."""
     folder = tmp_path_factory.mktemp("matting")
     data = str(folder / "data")
     make(fakes.matting(folder), data, layout=MattingLayout(), extras=["alpha"])
@@ -52,7 +42,7 @@ def logits(run, sample):
     return found[:height, :width] if pixels else found
 
 
-def test_scores_are_those_of_scikit_learn(voc_run, tmp_path):
+def test_scores_equal_those_of_scikit_learn(voc_run, tmp_path):
     data, run = voc_run
     found = evaluate.evaluate(run, data, out=str(tmp_path / "report"))
     samples = dsbuild.open(data, "val")
@@ -91,7 +81,7 @@ def test_validation_measures_the_confusion_matrix_alone(voc_run):
     assert found.confusion.counts.sum() == expected
 
 
-def test_how_images_are_looked_at_changes_scores(voc_run, tmp_path):
+def test_scales_windows_and_flips_change_scores(voc_run, tmp_path):
     data, run = voc_run
     how = How(scales=(0.5, 1.0), flip=True, window=30)
     found = evaluate.evaluate(
@@ -108,7 +98,7 @@ def test_how_images_are_looked_at_changes_scores(voc_run, tmp_path):
     assert abs(found["pixel_accuracy"] - right / total) < 1e-9
 
 
-def test_errors_of_mattes_are_of_the_probability_of_class_1(matting_run, tmp_path):
+def test_errors_of_mattes_use_the_probability_of_class_1(matting_run, tmp_path):
     data, run = matting_run
     found = evaluate.evaluate(run, data, "train[:3]", out=str(tmp_path), matting=True)
     expected = Matting()
@@ -120,9 +110,9 @@ def test_errors_of_mattes_are_of_the_probability_of_class_1(matting_run, tmp_pat
         assert found["matting"][name] == pytest.approx(value, rel=1e-3), name
     assert found["matting"]["images"] == 3
     assert found["classes"][1]["prediction_pixels"] > 0
-    told = evaluation_text(found)
-    assert "SAD / 1000, whole images" in told
-    assert told.splitlines()[-3].endswith("of whole images: the records have no trimap")
+    text = evaluation_text(found)
+    assert "SAD / 1000, whole images" in text
+    assert text.splitlines()[-3].endswith("of whole images: the records have no trimap")
 
 
 def test_mattes_are_scored_in_the_unknown_region_too(tmp_path):
@@ -141,10 +131,10 @@ def test_mattes_are_scored_in_the_unknown_region_too(tmp_path):
         for name, value in expected.means.items():
             assert found[key][name] == pytest.approx(value, rel=1e-6), (key, name)
     assert 0 < region.sad < whole.sad
-    told = evaluation_text(found)
-    assert "MSE, whole images" in told
-    assert "MSE, unknown region of the trimap" in told
-    assert "no trimap" not in told
+    text = evaluation_text(found)
+    assert "MSE, whole images" in text
+    assert "MSE, unknown region of the trimap" in text
+    assert "no trimap" not in text
 
 
 def test_mattes_need_alpha_and_two_classes(voc_run, tmp_path):
@@ -159,10 +149,8 @@ def test_mattes_need_alpha_and_two_classes(voc_run, tmp_path):
     assert not [name for name in os.listdir(run) if name.startswith("evaluation")]
 
 
-def test_models_that_classify_are_measured_by_images(tmp_path):
-    data = str(tmp_path / "data")
-    make(fakes.classes(tmp_path), data, layout=Classes())
-    run = trained.run(tmp_path, data)
+def test_classification_is_measured_by_images(class_run):
+    data, run = class_run
     found = evaluate.evaluate(run, data, "train")
     samples = dsbuild.open(data, "train")
     ranks = [
@@ -173,16 +161,16 @@ def test_models_that_classify_are_measured_by_images(tmp_path):
     assert found["top_5_accuracy"] == pytest.approx(np.mean(np.array(ranks) < 5))
     assert found["images"] == len(samples) > 0
     assert sum(one["label_images"] for one in found["classes"]) == len(samples)
-    told = evaluation_text(found)
-    assert f"{len(samples)} labelled images" in told
-    assert "top-5 accuracy" in told
-    assert "pixel" not in told + json.dumps(found)
+    text = evaluation_text(found)
+    assert f"{len(samples)} labelled images" in text
+    assert "top-5 accuracy" in text
+    assert "pixel" not in text + json.dumps(found)
     with pytest.raises(TrainError, match="boundary: found a model that classifies"):
         evaluate.evaluate(run, data, "train", boundary=True)
 
 
 def alter(data, classes):
-    """Change the classes that a manifest tells."""
+    """Change the classes in a manifest."""
     path = pathlib.Path(data, "manifest.json")
     document = json.loads(path.read_text())
     document["classes"] = classes
@@ -192,17 +180,17 @@ def alter(data, classes):
     path.write_bytes(manifest.text(manifest.sealed(document)))
 
 
-def test_a_label_that_is_no_class_is_named_with_its_sample(voc, out, tmp_path):
-    make(voc, out)
+def test_a_label_that_is_not_a_class_is_named_with_its_sample(voc_data, out, tmp_path):
+    shutil.copytree(voc_data, out)
     alter(out, ["background", "aeroplane", "bicycle"])
     run = trained.run(tmp_path, out)
     with pytest.raises(TrainError, match=r"sample '2007_0000\d\d': label: found .*expected 0 to 2"):
         evaluate.evaluate(run, out)
 
 
-def test_data_of_other_classes_is_refused(voc_run, voc, out):
-    _, run = voc_run
-    make(voc, out)
+def test_data_of_other_classes_is_refused(voc_run, out):
+    data, run = voc_run
+    shutil.copytree(data, out)
     names = json.loads(pathlib.Path(out, "manifest.json").read_text())["classes"]
     alter(out, [*names[:-1], "lamp"])
     with pytest.raises(TrainError, match="class 20: found 'lamp', expected 'tvmonitor'"):
@@ -212,7 +200,7 @@ def test_data_of_other_classes_is_refused(voc_run, voc, out):
         evaluate.evaluate(run, out)
 
 
-def test_runs_and_data_that_are_none_are_refused(voc_run, tmp_path):
+def test_folders_that_are_not_runs_or_data_are_refused(voc_run, tmp_path):
     data, run = voc_run
     with pytest.raises(TrainError, match=r"found no manifest\.json"):
         evaluate.evaluate(run, str(tmp_path))
@@ -228,7 +216,7 @@ def test_runs_and_data_that_are_none_are_refused(voc_run, tmp_path):
         evaluate.evaluate(empty, data)
 
 
-def test_the_last_weights_are_taken_where_they_are_asked_for(voc_run, tmp_path):
+def test_the_last_weights_are_used_on_request(voc_run, tmp_path):
     data, _ = voc_run
     run = trained.run(tmp_path, data)
     trained.run(tmp_path, data, seed=1, which=runs.LAST)
@@ -241,7 +229,7 @@ def test_the_last_weights_are_taken_where_they_are_asked_for(voc_run, tmp_path):
     assert sorted(os.listdir(best["out"])) == ["confusion.csv", "confusion.png", "scores.json"]
 
 
-def test_what_is_measured_otherwise_has_a_report_of_its_own(voc_run):
+def test_every_way_of_measuring_has_a_report_of_its_own(voc_run):
     data, run = voc_run
     how = How(scales=(0.5, 1.0), flip=True, window=40)
     found = evaluate.evaluate(run, data, "val[:1]", how, output_stride=8, boundary=False)
@@ -255,7 +243,7 @@ def test_what_is_measured_otherwise_has_a_report_of_its_own(voc_run):
     assert counts[0] != counts[1]
 
 
-def test_reports_of_other_data_have_folders_of_their_own(voc_run, tmp_path):
+def test_reports_on_other_data_have_folders_of_their_own(voc_run, tmp_path):
     data, run = voc_run
     for number in (1, 2):
         make(fakes.voc(tmp_path / str(number), seed=number), str(tmp_path / str(number) / "data"))
@@ -269,7 +257,7 @@ def test_reports_of_other_data_have_folders_of_their_own(voc_run, tmp_path):
     assert os.path.basename(outs[2]).startswith("evaluation-val__1_-on-data-")
 
 
-def test_data_without_labels_is_said_to_have_none(voc_run, tmp_path):
+def test_data_without_labels_is_named(voc_run, tmp_path):
     _, run = voc_run
     root = fakes.voc(tmp_path)
     shutil.rmtree(os.path.join(root, "SegmentationClass"))

@@ -20,29 +20,26 @@ from dsbuild.cli import main
 from dsbuild.errors import DsbuildError, ModelError, TrainError
 from dsbuild.extras import functions
 from dsbuild.images import display as viewed
+from dsbuild.layouts.matting import Matting
 from dsbuild.train import checkpoint, dataset, model, runs
 from dsbuild.train.export import formats, graph, photo
 from dsbuild.train.export import run as export
 from dsbuild.train.predict.predictor import How, Predictor
 from dsbuild.train.settings import Settings
+from tests.conftest import make
 from tests.support import fakes
 from tests.support.backends import fresh as alone
 from tests.support.backends import on_torch
 
 
-def untrained(root, kind="voc", **asked):
-    """Return the folder of a run whose weights are random."""
-    source = getattr(fakes, kind)(root)
-    out, run = str(root / "out"), str(root / "run")
-    if kind == "voc":
-        source = str(source)
-    found = CliRunner().invoke(main, [kind, str(source), out, "--quiet"])
-    assert found.exit_code == 0, found.output
+def untrained(root, data, **asked):
+    """Return the folder of a run over some data, with random weights."""
+    run = str(root / "run")
     asked = Settings(backbone="tiny", crop=97, momentum=0.0, dropout=0.0, **asked)
-    known = dataset.of(out)
+    known = dataset.of(data)
     runs.begin(run, asked, known)
     network = model.build(**runs.architecture(asked, known))
-    # Normalised by what pictures make of random weights, pixels differ in their class.
+    # With the statistics of pictures in random weights, pixels differ in their class.
     images = photos(97, 97, 4).astype(np.float32)
     plane = np.asarray(graph.Laplacian()(images))
     inputs = [images, plane] if asked.gradient else images
@@ -57,13 +54,14 @@ def untrained(root, kind="voc", **asked):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return untrained(tmp_path_factory.mktemp("plain"))
+def run(voc_data, tmp_path_factory):
+    return untrained(tmp_path_factory.mktemp("plain"), voc_data)
 
 
 @pytest.fixture(scope="module")
-def branched(tmp_path_factory):
-    return untrained(tmp_path_factory.mktemp("branched"), gradient=True, resize=(49, 97, 8))
+def branched(voc_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("branched")
+    return untrained(folder, voc_data, gradient=True, resize=(49, 97, 8))
 
 
 def photos(height, width, count=2):
@@ -72,13 +70,13 @@ def photos(height, width, count=2):
 
 
 def classes(run, images, how=None):
-    """Return what the run's own model makes of images, one by one."""
+    """Return the classes that the run's own model predicts, image by image."""
     predictor = Predictor(runs.load(run), how or How())
     return np.stack([predictor.classes(image) for image in images])
 
 
 def fresh(form, path, batches, folder):
-    """Return what a process that knows nothing else makes of batches."""
+    """Return the classes that a fresh process computes for batches with an exported model."""
     source, out = str(folder / "in.npz"), str(folder / "out.npz")
     np.savez(source, *batches)
     command = [sys.executable, "-m", "dsbuild.train.export.formats", form, path, source, out]
@@ -87,7 +85,7 @@ def fresh(form, path, batches, folder):
         return list(found.values())
 
 
-def test_the_laplacian_of_a_served_model_is_that_of_the_extra():
+def test_the_laplacian_of_a_served_model_equals_the_extra():
     rng = np.random.default_rng(1)
     for shape in ((1, 1, 3), (1, 7, 3), (5, 1, 3), (2, 2, 3), (3, 7, 3), (64, 51, 3)):
         image = rng.integers(0, 256, shape, np.uint8)
@@ -109,7 +107,7 @@ def test_the_laplacian_of_a_served_model_is_that_of_the_extra():
         pytest.param("saved_model", "run", marks=pytest.mark.slow),
     ],
 )
-def test_images_of_any_size_have_the_classes_of_the_run(form, which, request, tmp_path):
+def test_images_of_any_size_get_the_classes_of_the_run(form, which, request, tmp_path):
     run = request.getfixturevalue(which)
     found = export.export(run, str(tmp_path / "out"), form, check=False)
     assert found == export.Exported(str(tmp_path / "out" / f"model{formats.ENDINGS[form]}"), None)
@@ -124,7 +122,7 @@ def test_images_of_any_size_have_the_classes_of_the_run(form, which, request, tm
     assert labels["palette"]["15"] == [192, 128, 128]
 
 
-def test_lite_models_take_images_of_one_size(run, tmp_path):
+def test_tflite_models_take_images_of_one_size(run, tmp_path):
     out = str(tmp_path / "out")
     found = export.export(run, out, "tflite", size=(65, 81))
     assert found.agreement >= 0.999
@@ -134,7 +132,7 @@ def test_lite_models_take_images_of_one_size(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_saved_models_take_files_as_they_are(run, tmp_path):
+def test_saved_models_take_image_files(run, tmp_path):
     path = export.export(run, str(tmp_path / "out"), "saved_model", check=False).path
     (image,) = photos(75, 101, count=1)
     found = tf.saved_model.load(path)
@@ -144,11 +142,16 @@ def test_saved_models_take_files_as_they_are(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_classifiers_and_mattes_are_served(tmp_path):
-    for kind, asked in (("classes", {}), ("matting", {"sigmoid": True, "loss": "bce"})):
-        folder = tmp_path / kind
-        folder.mkdir()
-        run = untrained(folder, kind, **asked)
+def test_classifiers_and_mattes_are_served(class_data, tmp_path):
+    mattes = str(tmp_path / "mattes")
+    make(fakes.matting(tmp_path), mattes, layout=Matting())
+    for name, data, asked in (
+        ("classes", class_data, {}),
+        ("matting", mattes, {"sigmoid": True, "loss": "bce"}),
+    ):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        run = untrained(folder, data, **asked)
         found = export.export(run, str(folder / "out"), "saved_model")
         assert found.agreement >= 0.999
         images = photos(75, 101)
@@ -156,11 +159,11 @@ def test_classifiers_and_mattes_are_served(tmp_path):
         assert np.mean(seen == classes(run, images)) >= 0.999
 
 
-def test_names_of_another_model_are_not_written_over(run, tmp_path):
+def test_labels_of_another_model_are_not_replaced(run, tmp_path):
     labels = tmp_path / "out" / "labels.json"
     labels.parent.mkdir()
     labels.write_text('{"classes": ["lamp"]}')
-    with pytest.raises(TrainError, match=r"labels.json: stands already, of a model of other"):
+    with pytest.raises(TrainError, match=r"labels.json: already exists, for a model with other"):
         export.export(run, str(tmp_path / "out"), "keras", check=False)
     assert [path.name for path in labels.parent.iterdir()] == ["labels.json"]
     export.export(run, str(tmp_path / "out"), "keras", check=False, overwrite=True)
@@ -184,7 +187,7 @@ np.savez(out, own=predictor.classes(images), served=served(images))
 """
 
 
-def test_a_run_and_its_export_are_opened_on_torch(run, tmp_path):
+def test_a_run_and_its_export_open_on_torch(run, tmp_path):
     path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
     images = photos(75, 101)
     np.savez(tmp_path / "in.npz", images=images)
@@ -196,17 +199,17 @@ def test_a_run_and_its_export_are_opened_on_torch(run, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (2, 2), (9, 13)])
-def test_laplacians_are_those_of_the_extra(size):
+def test_laplacians_equal_the_extra(size):
     image = photos(*size, 1)[0]
     found = np.asarray(graph.Laplacian()(image[None]))[0, ..., 0]
     np.testing.assert_array_equal(found, functions.laplacian(image))
 
 
-def test_what_stands_in_the_way_is_named(run, tmp_path, monkeypatch):
+def test_obstacles_are_named(run, tmp_path, monkeypatch):
     out = tmp_path / "out"
     out.mkdir()
     (out / "model.onnx").write_text("mine")
-    with pytest.raises(TrainError, match=r"model.onnx: stands already; give another folder, or"):
+    with pytest.raises(TrainError, match=r"model.onnx: already exists; give another folder, or"):
         export.export(run, str(out), "onnx")
     with pytest.raises(TrainError, match=r"size: found one for keras"):
         export.export(run, str(out), "keras", size=(3, 3))
@@ -230,27 +233,27 @@ def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
                 variable.assign_add(-np.linspace(0, 9, 21))
 
     monkeypatch.setitem(formats._WRITERS, "keras", other)
-    with pytest.raises(TrainError, match=r"keras: found .*% of all classes as the run's"):
+    with pytest.raises(TrainError, match=r"keras: .*% of all classes agree with the run's"):
         export.export(run, str(tmp_path / "out"), "keras")
     assert os.listdir(tmp_path / "out") == []
 
 
-def test_the_command_tells_records_from_runs(run, tmp_path):
-    def told(*arguments):
+def test_the_command_distinguishes_records_from_runs(run, tmp_path):
+    def output(*arguments):
         found = CliRunner().invoke(main, ["export", *arguments])
         assert found.exit_code == 1
         return found.stderr
 
     out = str(tmp_path / "out")
-    assert "found a run, expected --to saved_model, keras" in told(run, out, "--to", "parquet")
-    assert "found no run of `dsbuild train`" in told(out, out, "--to", "onnx")
+    assert "found a run, expected --to saved_model, keras" in output(run, out, "--to", "parquet")
+    assert "found no run of `dsbuild train`" in output(out, out, "--to", "onnx")
 
 
 ODD = ((1, 1), (1, 2000), (2000, 1), (500, 375))
 
 
 def odd(run, form, folder, **asked):
-    """Assert that what is exported has the classes of the run in images of odd sizes."""
+    """Assert that an exported model agrees with the run on images of odd sizes."""
     batches = [photos(*size, count=1) for size in ODD]
     if form == "tflite":
         seen = []
@@ -271,17 +274,17 @@ def odd(run, form, folder, **asked):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["saved_model", "keras", "onnx", "tflite"])
 @pytest.mark.parametrize("least", [None, 513])
-def test_classes_of_odd_sizes_are_those_of_the_run(run, form, least, tmp_path):
+def test_odd_sizes_get_the_classes_of_the_run(run, form, least, tmp_path):
     odd(run, form, tmp_path, least=least)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["saved_model", "onnx", "tflite"])
-def test_classes_of_odd_sizes_that_are_resized_are_those_of_the_run(branched, form, tmp_path):
+def test_odd_sizes_that_are_resized_get_the_classes_of_the_run(branched, form, tmp_path):
     odd(branched, form, tmp_path)
 
 
-def test_sizes_that_are_checked_are_around_the_bounds():
+def test_checked_sizes_are_around_the_bounds():
     assert {(1, 1), (75, 101)} <= set(export._sizes(()))
     found = export._sizes((81, 513, 2))
     for low, high in ((min(size), max(size)) for size in found[5:]):
@@ -303,7 +306,7 @@ def test_dimensions_of_onnx_have_names(run, tmp_path):
 
 
 def jpeg(image, orientation=None, order="big"):
-    """Return the bytes of a JPEG whose EXIF block says how it is turned."""
+    """Return the bytes of a JPEG with an orientation in its EXIF block."""
     from PIL import Image
 
     data = io.BytesIO()
@@ -318,7 +321,7 @@ def jpeg(image, orientation=None, order="big"):
 
 
 @pytest.mark.parametrize("orientation", [None, *range(10)])
-def test_photos_have_the_pixels_that_predict_sees(orientation):
+def test_jpegs_have_the_pixels_that_predict_sees(orientation):
     (image,) = photos(29, 43, count=1)
     for order in ("big", "little"):
         data = jpeg(image, orientation, order)
@@ -327,7 +330,7 @@ def test_photos_have_the_pixels_that_predict_sees(orientation):
     assert found.shape[:2] == ((43, 29) if orientation in (5, 6, 7, 8) else (29, 43))
 
 
-def test_photos_of_other_formats_have_the_pixels_that_predict_sees():
+def test_other_formats_have_the_pixels_that_predict_sees():
     from PIL import Image
 
     (image,) = photos(29, 43, count=1)
@@ -340,10 +343,10 @@ def test_photos_of_other_formats_have_the_pixels_that_predict_sees():
         np.testing.assert_array_equal(found, viewed.pixels(data.getvalue()))
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow says of such EXIF
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns about such EXIF
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 200), st.binary(max_size=12))
-def test_damaged_exif_is_no_orientation(at, junk):
+def test_damaged_exif_has_no_orientation(at, junk):
     (image,) = photos(16, 24, count=1)
     whole = jpeg(image, 6)
     block = whole.index(b"Exif")
@@ -393,15 +396,15 @@ def test_files_with_code_are_refused_and_not_run(tmp_path):
     keras.Model(inputs, evil(inputs)).save(path)
     if touched.exists():
         touched.rmdir()
-    with pytest.raises(ModelError, match=r"evil\.keras: found no model that dsbuild exported"):
+    with pytest.raises(ModelError, match=r"evil\.keras: found no model exported by dsbuild"):
         dsbuild.load_model(path)
-    with pytest.raises(ModelError, match=r"found other weights than those of tiny"):
+    with pytest.raises(ModelError, match=r"expected the weights of tiny"):
         model.build(backbone="tiny", weights=path)
     assert not touched.exists()
 
 
 class Evil:
-    """What runs code where it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -418,9 +421,9 @@ def test_pickles_are_refused_and_not_run(run, name, tmp_path):
         np.savez(path, **{"logits/kernel": evil, "meta": evil}, allow_pickle=True)
     else:
         path.write_bytes(pickle.dumps(Evil(str(touched))))
-    with pytest.raises(ModelError, match="found other weights than those of tiny"):
+    with pytest.raises(ModelError, match="expected the weights of tiny"):
         model.build(backbone="tiny", weights=str(path))
     if name.endswith(".npz"):
-        with pytest.raises(TrainError, match="found no whole checkpoint of dsbuild"):
+        with pytest.raises(TrainError, match="found no complete checkpoint of dsbuild"):
             checkpoint.load(str(path))
     assert not touched.exists()

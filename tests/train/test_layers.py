@@ -29,7 +29,7 @@ def tensorflow_resize(x, height, width, align_corners):
 @example(33, 33, 129, 129, True)
 @example(5, 7, 1, 1, True)
 @example(5, 7, 1, 1, False)
-def test_resizing_is_tensorflows(rows, columns, height, width, align_corners):
+def test_resizing_equals_tensorflows(rows, columns, height, width, align_corners):
     x = planes(2, rows, columns, 3)
     ours = np.array(resize(x, height, width, align_corners))
     expected = tensorflow_resize(x, height, width, align_corners)
@@ -45,7 +45,7 @@ def test_weights_are_exact_on_long_axes(align_corners):
     np.testing.assert_allclose(weights, expected, atol=1e-6)
 
 
-def test_a_size_unknown_in_a_graph_is_found_at_run_time():
+def test_a_size_that_a_graph_does_not_know_is_found_at_run_time():
     layer = Spread(4, 2)
     unknown = tf.TensorSpec((None, None, None, None))
     function = tf.function(lambda x, y: layer([x, y]), input_signature=[unknown, unknown])
@@ -56,7 +56,7 @@ def test_a_size_unknown_in_a_graph_is_found_at_run_time():
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(0.5, (7, 5)), (0.75, (10, 7)), (2.0, (25, 17))])
-def test_a_scale_is_deeplabs(factor, expected):
+def test_scales_equal_deeplabs(factor, expected):
     layer = Scale(factor)
     x = planes(1, 13, 9, 2)
     y = layer(x)
@@ -84,13 +84,13 @@ def test_pixels_are_scaled_as_keras_does(mode):
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_layers_are_made_anew_of_their_configuration(layer):
+def test_layers_are_rebuilt_from_their_configuration(layer):
     config = layer.get_config()
     assert type(layer).from_config(config).get_config() == config
 
 
 @pytest.mark.parametrize("mode", ["tf", "caffe"])
-def test_what_images_are_padded_with_is_0_to_the_backbone(mode):
+def test_padding_is_0_to_the_backbone(mode):
     assert not np.any(Pixels(mode)(np.full((1, 2, 2, 3), FILLS[mode], np.float32)))
 
 
@@ -112,27 +112,27 @@ def test_planes_are_padded_below_and_on_the_right(size, least, expected):
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([4, 8, 16]), st.booleans())
-def test_features_are_spread_from_where_they_lie(rows, columns, stride, align_corners):
+def test_features_are_interpolated_by_position(rows, columns, stride, align_corners):
     features = planes(1, rows, columns, 2)
     size = ((rows - 1) * stride + 1, (columns - 1) * stride + 1)
     spread = Spread(stride, 1, align_corners)([features, np.zeros((1, *size, 1), np.float32)])
     np.testing.assert_array_equal(spread[:, ::stride, ::stride], features)
     expected = tensorflow_resize(features, *size, True)
     np.testing.assert_allclose(spread, expected, atol=1e-5)
-    # Beyond the last feature there is that one.
+    # Beyond the last feature, that feature counts.
     wide = np.zeros((1, size[0] + 3, size[1], 1), np.float32)
     beyond = Spread(stride, 1, align_corners)([features, wide])
     np.testing.assert_allclose(beyond[:, -3:], np.repeat(spread[:, -1:], 3, 1), atol=1e-6)
 
 
 @pytest.mark.parametrize("align_corners", [True, False])
-def test_features_of_a_resized_image_are_brought_back(align_corners):
-    """A ramp is where it was, after any resize: no place is moved."""
+def test_features_of_a_resized_image_are_resized_back(align_corners):
+    """A ramp stays where it was after any resize: nothing is shifted."""
     image = np.zeros((1, 5, 41, 1), np.float32) + np.arange(41, dtype=np.float32)[:, None]
     seen = resize(keras.ops.convert_to_tensor(image), 5, 97, align_corners)
     features = np.array(seen)[:, ::4, ::16]
     back = Spread(16, 1, align_corners)([features[:, [0, 0]], image, image, seen])
-    inside = slice(7, -7)  # the outermost pixels repeat the edge at halves, and so do features
+    inside = slice(7, -7)  # at halves the outermost pixels repeat the edge, and so do features
     np.testing.assert_allclose(back[0, 0, inside, 0], image[0, 0, inside, 0], atol=1e-3)
 
 
@@ -146,7 +146,7 @@ for align in (True, False):
 """
 
 
-def test_torch_resizes_alike(tmp_path):
+def test_torch_resizes_the_same_way(tmp_path):
     x = planes(2, 7, 9, 3)
     expected = {str(align): tensorflow_resize(x, 11, 30, align) for align in (True, False)}
     np.savez(tmp_path / "found.npz", x=x, **expected)
@@ -160,7 +160,7 @@ def test_torch_resizes_alike(tmp_path):
     st.integers(0, 90),
     st.integers(1, 16),
 )
-def test_sizes_are_those_of_the_augmentation(size, least, more, multiple):
+def test_sizes_equal_those_of_the_augmentation(size, least, more, multiple):
     sides = (least, least + more, multiple)
     sample = {"image": tf.zeros((*size, 3), tf.uint8)}
     expected = evaluation(sample, Augmentation(crop=None, resize=sides))["image"].shape[:2]

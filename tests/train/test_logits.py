@@ -1,4 +1,4 @@
-"""A sharp edge stays where it is, at any size: a network whose features are pixels shows it."""
+"""A sharp edge stays where it is, at any size, in a network whose features are pixels."""
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ def pixels():
 
 
 def seeing(monkeypatch, **settings):
-    """Return a run's model that tells light from dark by single pixels: of classes 0 and 1."""
+    """Return the model of a run that classifies single pixels as dark, 0, or light, 1."""
     known = backbones.Backbone(pixels, "take4", "take32", depth=3, published=False)
     monkeypatch.setitem(backbones.BACKBONES, "tiny", known)
     asked = Settings(backbone="tiny", crop=97, separable=False, rates=(), **settings)
@@ -36,7 +36,7 @@ def seeing(monkeypatch, **settings):
     kernels = {one.path.split("/")[0]: one for one in network.variables if "kernel" in one.path}
 
     def through(name, source, sign=1.0):
-        """Let a layer's first two channels be one of its inputs, lighter and darker than 0."""
+        """Make a layer's first two channels the positive and the negative part of an input."""
         kernel = np.zeros(kernels[name].shape, np.float32)
         middle = kernel.shape[0] // 2
         for channel, factor in source.items():
@@ -47,7 +47,7 @@ def seeing(monkeypatch, **settings):
         if name.startswith("backbone_"):
             through(name, {(0, 0): 1.0})
     through("aspp_0", {(0, 0): 1.0, (0, 1): -1.0})
-    # Behind the pooled features; what is above 0 and below it are two channels of ReLU.
+    # After the pooled features; ReLU needs two channels for the two signs.
     through("aspp_projection", {(3, 0): 1.0, (4, 1): 1.0})
     for name in ("decoder_0", "decoder_1"):
         if name in kernels:
@@ -57,16 +57,16 @@ def seeing(monkeypatch, **settings):
 
 
 def spans(trained):
-    """Return what takes an image to logits, not compiled for any size."""
+    """Return a model from images to logits that is not compiled for each size."""
     entry = keras.Input((None, None, 3))
     return keras.Model(entry, logits.logits(trained, [entry]))
 
 
 def error(network, size, axis, places):
-    """Return by how much the edges of images of one size are found beside their places."""
+    """Return how far edges are predicted from their positions, for images of one size."""
     image = np.full((len(places), 1, size, 3), 60.0, np.float32)
     for number, place in enumerate(places):
-        image[number, :, place:] = 195.0  # as far above the mean as that is below
+        image[number, :, place:] = 195.0  # as far above the mean as the dark side is below
     if axis == 0:
         image = image.transpose(0, 2, 1, 3)
     found = np.asarray(network(image, training=False))
@@ -77,18 +77,18 @@ def error(network, size, axis, places):
         (turns,) = np.nonzero(np.diff(difference > 0))
         assert len(turns) == 1, f"{size}: found {len(turns)} edges"
         at = turns[0]
-        # Where the difference is 0, between the centres of two pixels.
+        # The difference is 0 between the centres of two pixels.
         crossing = at + difference[at] / (difference[at] - difference[at + 1])
         errors.append(abs(crossing - (place - 0.5)))
     return max(errors)
 
 
 def stay(monkeypatch, sizes, **settings):
-    """Assert that edges near both ends and in the middle are found where they are."""
+    """Assert that edges near both ends and in the middle are predicted where they are."""
     trained = seeing(monkeypatch, **settings)
     network, stride = spans(trained), trained.settings.output_stride
     for size in sizes:
-        # Half-way between two features, which cannot tell from where else it may be.
+        # Half-way between two features, as no finer position can be known.
         cells = (0, size // stride // 2, (size - 1) // stride - 1)
         places = [cell * stride + stride // 2 + 1 for cell in cells]
         for axis in (0, 1):

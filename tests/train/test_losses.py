@@ -1,4 +1,4 @@
-"""Losses against NumPy in float64 and finite differences, on the backend of KERAS_BACKEND."""
+"""Losses compared with NumPy in float64 and finite differences, on any KERAS_BACKEND."""
 
 import importlib.util
 import os
@@ -19,12 +19,12 @@ BINARY = ("bce", "bce_log_dice")
 
 
 def run(loss, *arguments, **options):
-    """Return a loss's value as a float."""
+    """Return the value of a loss as a float."""
     return float(ops.convert_to_numpy(loss(*arguments, **options)))
 
 
 def gradients(loss, labels, logits, **options):
-    """Return the gradients of a loss by its logits."""
+    """Return the gradients of a loss with respect to its logits."""
     if keras.backend.backend() == "torch":
         import torch
 
@@ -41,7 +41,7 @@ def gradients(loss, labels, logits, **options):
 
 
 def slopes(loss, labels, logits, step=1e-5, **options):
-    """Return the same by finite differences."""
+    """Return the same gradients by finite differences."""
     found = np.zeros_like(logits)
     for place in np.ndindex(logits.shape):
         values = []
@@ -68,7 +68,7 @@ def sigmoid(logits):
 
 
 def largest(losses, pixels, share):
-    """Return the mean of the largest losses, their number a share of the pixels."""
+    """Return the mean of the largest losses, a share of all pixels."""
     kept = sorted(losses, reverse=True)[: max(int(share * pixels), 1)]
     return np.mean(kept) if kept else 0.0
 
@@ -127,7 +127,7 @@ PLAIN = {
 
 
 def drawn(name, seed=0, shape=(2, 4, 5), classes=4, scale=3.0):
-    """Return labels with ignored pixels, logits, and all options that a loss has."""
+    """Return labels with ignored pixels, logits, and all options of a loss."""
     rng = np.random.default_rng(seed)
     channels = 1 if name in BINARY else classes
     values = 2 if name in BINARY else classes
@@ -142,7 +142,7 @@ def drawn(name, seed=0, shape=(2, 4, 5), classes=4, scale=3.0):
 
 
 def plain(name, labels, logits, ignore=255, **options):
-    """Return a loss's value by NumPy in float64."""
+    """Return the value of a loss, computed by NumPy in float64."""
     full = {
         "classes": options.get("class_weights", np.ones(max(logits.shape[-1], 2))),
         "pixels": options.get("pixel_weights", np.ones(labels.shape)),
@@ -155,8 +155,8 @@ def plain(name, labels, logits, ignore=255, **options):
 @pytest.mark.parametrize("name", LOSSES)
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
-def test_values_are_those_of_numpy(name, data):
-    # One shape, lest every example is traced anew.
+def test_values_equal_those_of_numpy(name, data):
+    # One shape, so that not every example is traced again.
     labels, logits, options = drawn(name, data.draw(st.integers(0, 2**32 - 1)))
     used = {key: options[key] for key in options if data.draw(st.booleans())}
     assert run(LOSSES[name], labels, logits, **used) == pytest.approx(
@@ -168,7 +168,7 @@ def test_values_are_those_of_numpy(name, data):
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("full", [False, True])
-def test_gradients_are_those_of_finite_differences(name, full):
+def test_gradients_equal_finite_differences(name, full):
     labels, logits, options = drawn(name, seed=3, shape=(1, 3, 3), classes=3)
     options = options if full else {}
     found = gradients(LOSSES[name], labels, logits, **options)
@@ -180,7 +180,7 @@ def test_gradients_are_those_of_finite_differences(name, full):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_where_all_is_ignored_loss_and_gradients_are_nothing(name):
+def test_loss_and_gradients_are_0_if_all_pixels_are_ignored(name):
     labels, logits, options = drawn(name)
     labels[:] = 255
     for used in ({}, options):
@@ -189,7 +189,7 @@ def test_where_all_is_ignored_loss_and_gradients_are_nothing(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_where_all_weights_are_nothing_so_is_the_loss(name):
+def test_the_loss_is_0_if_all_weights_are(name):
     labels, logits, _ = drawn(name)
     options = {"pixel_weights": np.zeros(labels.shape)}
     assert run(LOSSES[name], labels, logits, **options) == 0
@@ -209,7 +209,7 @@ def test_large_logits_are_stable(name, dtype):
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_logits_of_16_bits_are_computed_with_in_32(name, dtype):
+def test_losses_of_16_bit_logits_are_computed_in_32_bits(name, dtype):
     labels, logits, options = drawn(name)
     half = ops.cast(logits, dtype)
     found = LOSSES[name](labels, half, **options)
@@ -220,7 +220,7 @@ def test_logits_of_16_bits_are_computed_with_in_32(name, dtype):
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("value", [0, 1, 255])
-def test_one_pixel(name, value):
+def test_the_loss_of_one_pixel(name, value):
     labels = np.full((1, 1, 1), value)
     logits = np.array([[[[0.3, -1.2]]]])[..., : 1 if name in BINARY else 2]
     for options in ({}, {"share": 0.01} if name != "dice" else {}):
@@ -245,7 +245,7 @@ def test_labels_and_weights_may_have_a_last_axis_and_any_type(name):
         assert found == pytest.approx(expected, rel=1e-9)
 
 
-def test_weights_of_images_are_those_of_their_pixels():
+def test_weights_of_images_count_for_their_pixels():
     labels, logits, _ = drawn("cross_entropy")
     each = np.array([0.5, 2.0])
     found = run(cross_entropy, labels, logits, pixel_weights=each)
@@ -258,11 +258,11 @@ def test_weights_of_images_are_those_of_their_pixels():
 def test_a_share_may_be_a_tensor(name, share):
     labels, logits, _ = drawn(name)
     found = run(LOSSES[name], labels, logits, share=ops.convert_to_tensor(share))
-    # A tensor without a type is of 32 bits, which 40 pixels times these shares survive.
+    # A tensor without a type has 32 bits, enough for 40 pixels times these shares.
     assert found == pytest.approx(plain(name, labels, logits, share=share), rel=1e-9)
 
 
-def test_of_equal_losses_as_many_are_kept_as_are_asked_for():
+def test_the_right_number_of_equal_losses_is_kept():
     labels = np.array([[[0, 0, 0, 1]]])
     logits = np.zeros((1, 1, 4, 2))
     found = gradients(cross_entropy, labels, logits, share=0.5)
@@ -271,7 +271,7 @@ def test_of_equal_losses_as_many_are_kept_as_are_asked_for():
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("value", [-1, 4, 254])
-def test_a_label_that_is_no_class_makes_a_loss_nan(name, value):
+def test_a_label_that_is_not_a_class_makes_the_loss_nan(name, value):
     labels, logits, _ = drawn(name)
     labels[0, 0, 0] = value
     assert np.isnan(run(LOSSES[name], labels, logits))
@@ -296,7 +296,7 @@ def test_mattes_are_targets_of_one_logit():
     assert run(binary_cross_entropy, alpha, logits) == pytest.approx(each.mean(), rel=1e-9)
 
 
-def test_dice_of_a_right_prediction_is_nothing_and_of_a_wrong_one_all():
+def test_dice_is_0_for_a_right_prediction_and_1_for_a_wrong_one():
     labels = np.array([[[0, 0, 1, 255]]])
     logits = 1e4 * np.eye(3)[[[[0, 0, 1, 2]]]]
     assert run(dice, labels, logits) == 0
@@ -319,7 +319,7 @@ def test_dice_of_a_right_prediction_is_nothing_and_of_a_wrong_one_all():
         ("bce", (1, 2, 3), (1, 2, 3, 1), {"pixel_weights": np.ones((2, 3))}, "pixel weights of"),
     ],
 )
-def test_shapes_that_do_not_fit_are_named(name, labels, logits, options, message):
+def test_wrong_shapes_are_named(name, labels, logits, options, message):
     with pytest.raises(TrainError, match=message):
         LOSSES[name](np.zeros(labels, int), np.zeros(logits), **options)
 
@@ -346,8 +346,8 @@ def test_graphs_of_unknown_sizes_compute_the_same(name, jit):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="there is no torch")
-def test_all_of_it_holds_for_torch():
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+def test_all_of_this_holds_on_torch():
     if keras.backend.backend() == "torch":
         pytest.skip("this is torch")
     files = [__file__, __file__.replace("losses", "compile")]

@@ -1,4 +1,4 @@
-"""Errors of mattes against the benchmark's formulas, written with SciPy in two dimensions."""
+"""Errors of mattes compared with the benchmark's formulas, in two dimensions with SciPy."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from dsbuild.train.metrics.matting import Matting, connected, gradient, unknown
 
 
 def gauss_gradient(plane, sigma=1.4, epsilon=1e-2):
-    """Return the gradient's magnitude by one filter in two dimensions, pixel by pixel built."""
+    """Return the gradient's magnitude by one two-dimensional filter, built pixel by pixel."""
     half = math.ceil(sigma * math.sqrt(-2 * math.log(math.sqrt(2 * math.pi) * sigma * epsilon)))
     filter = np.zeros((2 * half + 1, 2 * half + 1))
 
@@ -48,7 +48,7 @@ def level_map(alpha, prediction):
 
 
 def brute(alpha, prediction, mask):
-    """Return the four errors, each by its formula."""
+    """Return the four errors by their formulas."""
     levels = level_map(alpha, prediction)
     degrees = []
     for plane in (prediction, alpha):
@@ -63,7 +63,7 @@ def brute(alpha, prediction, mask):
 
 
 def drawn(seed, size=(40, 57)):
-    """Return two mattes of 8 bits as floats, smooth and alike, and a mask."""
+    """Return two similar, smooth 8-bit mattes as floats, and a mask."""
     rng = np.random.default_rng(seed)
     planes = []
     base = ndimage.gaussian_filter(rng.random(size), 3)
@@ -76,7 +76,7 @@ def drawn(seed, size=(40, 57)):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("masked", [False, True])
-def test_errors_are_those_of_the_formulas(seed, masked):
+def test_errors_equal_the_formulas(seed, masked):
     alpha, prediction, mask = drawn(seed)
     mask = mask if masked else np.ones(alpha.shape, bool)
     found = Matting.of(alpha, prediction, mask if masked else None)
@@ -94,19 +94,19 @@ SMALL = arrays.array_shapes(min_dims=2, max_dims=2, max_side=7).flatmap(
 
 @settings(deadline=None)
 @given(SMALL)
-def test_levels_and_gradients_hold_for_all_planes(planes):
+def test_levels_and_gradients_are_right_for_all_planes(planes):
     alpha, prediction = (plane / 255 for plane in planes)
     np.testing.assert_array_equal(connected(alpha, prediction), level_map(alpha, prediction))
     np.testing.assert_allclose(gradient(alpha), gauss_gradient(alpha), atol=1e-12)
 
 
-def test_a_threshold_is_reached_by_the_matte_that_is_it():
-    plane = np.full((3, 3), 153 / 255)  # 0.6, which 6 * 0.1 is just above
+def test_a_matte_equal_to_a_threshold_reaches_it():
+    plane = np.full((3, 3), 153 / 255)  # 0.6, just below 6 * 0.1
     np.testing.assert_array_equal(connected(plane, plane), 0.6)
     np.testing.assert_array_equal(connected(plane, plane.astype(np.float32)), 0.6)
 
 
-def test_float32_is_as_good():
+def test_float32_mattes_have_the_same_errors():
     alpha, prediction, mask = drawn(5)
     one = Matting.of(alpha, prediction, mask)
     other = Matting.of(alpha.astype(np.float32), prediction.astype(np.float32), mask)
@@ -114,7 +114,7 @@ def test_float32_is_as_good():
         assert other.means[name] == pytest.approx(value, rel=1e-5)
 
 
-def test_a_matte_against_itself_has_no_error():
+def test_a_matte_has_no_error_against_itself():
     alpha, _, _ = drawn(1)
     assert Matting.of(alpha, alpha).means == dict.fromkeys(
         ("sad", "mse", "gradient", "connectivity"), 0
@@ -130,7 +130,7 @@ def test_images_add_up_to_means():
     assert all(math.isnan(value) for value in nothing.means.values())
 
 
-def test_the_unknown_of_a_trimap_is_its_middle():
+def test_the_unknown_region_of_a_trimap_is_its_middle():
     np.testing.assert_array_equal(unknown(np.array([[0, 128, 255]], np.uint8)), [[0, 1, 0]])
 
 
@@ -140,7 +140,10 @@ GOOD = np.zeros((4, 4))
 @pytest.mark.parametrize(
     ("planes", "message"),
     [
-        ((GOOD, np.full((4, 4), 255, np.uint8)), "prediction: found uint8 .* divide a matte"),
+        (
+            (GOOD, np.full((4, 4), 255, np.uint8)),
+            "prediction: found uint8 .* divide an 8-bit matte",
+        ),
         ((GOOD, GOOD + 2), "prediction: found 2 to 2, expected 0 to 1"),
         ((GOOD * np.nan, GOOD), "alpha: found nan to nan"),
         ((GOOD, GOOD[:2]), r"prediction: found \(2, 4\), expected the alpha's \(4, 4\)"),
@@ -149,6 +152,6 @@ GOOD = np.zeros((4, 4))
         ((GOOD[None], GOOD[None]), "one image at a time"),
     ],
 )
-def test_what_is_no_matte_is_named(planes, message):
+def test_planes_that_are_not_mattes_are_named(planes, message):
     with pytest.raises(TrainError, match=message):
         Matting.of(*planes)

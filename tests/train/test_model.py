@@ -21,7 +21,7 @@ def plane(*size, count=1, seed=0):
 
 
 def made(size=(65, 97), **settings):
-    """Return a model whose logits deviate by 1, and the inputs for which they do."""
+    """Return a model and inputs for which its logits have a standard deviation of 1."""
     model = build(dropout=0.0, **settings)
     drawn(model)
     inputs = pixels(*size, count=2)
@@ -36,7 +36,7 @@ def made(size=(65, 97), **settings):
 
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 @pytest.mark.parametrize("backbone", ["tiny", "mobilenet_v2"])
-def test_logits_have_the_size_of_the_image_whatever_it_is(backbone, output_stride):
+def test_logits_have_the_size_of_the_image(backbone, output_stride):
     model = build(
         classes=3,
         backbone=backbone,
@@ -51,7 +51,7 @@ def test_logits_have_the_size_of_the_image_whatever_it_is(backbone, output_strid
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet50", "resnet101", "xception", "xception_65"])
-def test_large_backbones_give_logits_too(backbone):
+def test_large_backbones_return_logits_too(backbone):
     model = build(classes=2, backbone=backbone)
     assert model(pixels(375, 500)).shape == (1, 375, 500, 2)
     assert model(pixels(129, 129)).shape == (1, 129, 129, 2)
@@ -70,7 +70,7 @@ def test_large_backbones_give_logits_too(backbone):
     ],
     ids=str,
 )
-def test_options_give_logits_at_every_size(settings):
+def test_every_option_returns_logits_at_every_size(settings):
     model = build(backbone="tiny", **settings)
     for size in ((65, 33), (30, 41)):
         inputs = [pixels(*size), plane(*size)] if settings.get("gradient") else pixels(*size)
@@ -129,7 +129,7 @@ def test_a_classifier_has_logits_of_the_image():
     ]
 
 
-def test_every_weight_is_reached_by_a_prefix():
+def test_every_weight_has_a_prefix():
     model = build(backbone="mobilenet_v2", width=0.35, gradient=True)
     groups = ("backbone_", "aspp_", "decoder_", "gradient_", "logits")
     counts = [
@@ -142,7 +142,7 @@ def test_every_weight_is_reached_by_a_prefix():
 
 
 def trained(model):
-    """Take a step, and return which variables it changed."""
+    """Take a step, and return the variables that it changed."""
     before = {variable.path: np.array(variable.numpy()) for variable in model.variables}
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
@@ -154,7 +154,7 @@ def trained(model):
     }
 
 
-def test_what_is_frozen_stays():
+def test_frozen_weights_stay():
     model = build(classes=2, backbone="tiny", momentum=0.5)
     freeze(model, "backbone_block1", "backbone_block2")
     changed = trained(model)
@@ -185,15 +185,15 @@ def test_an_unknown_prefix_is_an_error():
         ({"task": "detection"}, "task: found 'detection', expected one of segmentation"),
         ({"width": 0.5, "backbone": "tiny"}, "width: found 0.5, expected 1 for this backbone"),
         ({"merge": "sum"}, "merge: found 'sum', expected one of max, mean"),
-        ({"scales": ()}, r"scales: found \(\), expected some above 0"),
-        ({"rates": (0,)}, r"rates: found \(0,\), expected 1 and up"),
-        ({"gradient": True, "decoder": False}, "gradient: found True, expected False where"),
-        ({"momentum": 1.0}, "momentum: found 1.0, expected 0 and up, less than 1"),
+        ({"scales": ()}, r"scales: found \(\), expected one or more, each above 0"),
+        ({"rates": (0,)}, r"rates: found \(0,\), expected at least 1"),
+        ({"gradient": True, "decoder": False}, "gradient: found True, expected False without"),
+        ({"momentum": 1.0}, "momentum: found 1.0, expected at least 0 and less than 1"),
         ({"weights": "/nowhere/found.h5"}, "/nowhere/found.h5: found no such file"),
     ],
     ids=str,
 )
-def test_what_cannot_be_built_is_said(settings, message):
+def test_impossible_models_are_named(settings, message):
     with pytest.raises(ModelError, match=message):
         build(**settings)
 
@@ -289,7 +289,7 @@ def test_torch_gives_the_same_logits(tmp_path, settings):
 
 @pytest.fixture
 def policy():
-    """Set the precision of the layers that are made; it is as before at the end."""
+    """Set the precision of new layers, and restore it at the end."""
     before = keras.config.dtype_policy()
     yield keras.config.set_dtype_policy
     keras.config.set_dtype_policy(before)

@@ -16,12 +16,12 @@ def entry(*images):
     return Split("", 9, 0, 0, 0, (), (), None, classes, None, {}, None, ())
 
 
-def test_classes_that_no_image_has_are_named():
+def test_classes_without_an_image_are_named():
     entries = {"train": entry(9, 2, 0), "val": entry(9, 0, 1), "test": entry(0, 0, 0)}
     for split, expected in (
-        ("train", "no image of train has 'box', which the model cannot know"),
+        ("train", "no image of train has 'box', which the model cannot learn"),
         ("train+val", ""),
-        ("val[:50%]", "no image of val[:50%] has 'disc', which the model cannot know"),
+        ("val[:50%]", "no image of val[:50%] has 'disc', which the model cannot learn"),
     ):
         assert notes.absent(split, KNOWN, entries) == expected
     with pytest.raises(TrainError, match="split 'test': found no label of any class"):
@@ -35,10 +35,10 @@ def test_many_classes_are_counted():
     assert found.startswith("no image of train has 'c', 'd', 'e', 'f' and 2 more, ")
 
 
-def test_one_class_for_all_is_said_with_its_reasons():
+def test_predicting_one_class_everywhere_is_noted_with_likely_reasons():
     label = np.array([0, 0, 1, 2])
     found = notes.monotonous(Confusion.of(label, np.zeros(4, int), 3), KNOWN)
-    assert found.startswith("val: all is predicted as 'ground': the steps may be too few")
+    assert found.startswith("val: every prediction is 'ground'; perhaps there are too few steps")
     assert "--batch-norm-momentum" in found
     for right in (Confusion.of(label, label, 3), Confusion.of(label * 0, label * 0, 3), None):
         assert not notes.monotonous(right, KNOWN)

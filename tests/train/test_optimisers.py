@@ -22,7 +22,7 @@ def numbers(tensor):
     ],
 )
 @pytest.mark.parametrize("warmup", [0, 4])
-def test_rates_are_those_of_the_formulas(kind, expected, warmup):
+def test_rates_equal_the_formulas(kind, expected, warmup):
     schedule = optimisers.Schedule(kind, 0.5, STEPS, warmup, 0.9)
     for step in range(STEPS + 3):
         value = expected(min(step, STEPS)) * (min((step + 1) / warmup, 1) if warmup else 1)
@@ -48,7 +48,7 @@ def moved(**asked):
     return [2 - numbers(keras.ops.squeeze(one)) for one in (kernel, bias, last)]
 
 
-def test_kernels_decay_and_the_last_layer_has_a_rate_of_its_own():
+def test_kernels_decay_and_the_last_layer_has_its_own_rate():
     assert moved(decay=0.0) == pytest.approx([0.1, 0.1, 0.1], abs=1e-6)
     # The gradient of l2 |w|^2 / 2 is l2 w.
     assert moved(decay=0.5, last_rate=10.0) == pytest.approx([0.2, 0.1, 2.0], abs=1e-6)
@@ -62,15 +62,15 @@ def test_kernels_of_depthwise_convolutions_do_not_decay():
     assert not any("depthwise" in path or path.endswith(("bias", "gamma")) for path in found)
 
 
-def test_adam_moves_by_the_rate_and_adamw_decays_apart_from_it():
-    # Of the first step of Adam only the gradient's sign is left.
+def test_adam_moves_by_the_rate_and_adamw_decays_separately():
+    # Adam's first step depends only on the gradient's sign.
     assert moved(optimiser="adam", decay=0.5) == pytest.approx([0.1, 0.1, 0.1], abs=1e-5)
     # Loshchilov and Hutter: w shrinks by rate x decay, 2 x 0.1 x 0.5.
     decoupled = moved(optimiser="adamw", decay=0.5)
     assert decoupled == pytest.approx([0.2, 0.1, 0.2], abs=1e-5)
 
 
-def test_gradients_are_clipped_by_their_norm_together():
+def test_gradients_are_clipped_by_their_joint_norm():
     # Four gradients of 1 have norm 2.
     assert moved(decay=0.0, clip=1.0) == pytest.approx([0.05] * 3, abs=1e-6)
 

@@ -11,21 +11,19 @@ import dsbuild
 from dsbuild.cli.text.train import prediction_lines
 from dsbuild.errors import ImageError, TrainError
 from dsbuild.images import colour
-from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.matting import Matting
 from dsbuild.train import runs
 from dsbuild.train.predict import run as predict
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.predict.run import Wanted
 from tests.support import fakes, trained
+from tests.support.photos import clip, frames, photo
 from tests.support.runs import make
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run")
-    make(fakes.voc(folder), str(folder / "data"))
-    return trained.run(folder, folder / "data")
+def run(voc_run):
+    return voc_run[1]
 
 
 @pytest.fixture(scope="module")
@@ -34,36 +32,8 @@ def predictor(run):
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("classes")
-    make(fakes.classes(folder), str(folder / "data"), layout=Classes())
-    return Predictor(runs.load(trained.run(folder, folder / "data")))
-
-
-def photo(path, width=60, height=44, seed=0):
-    """Draw a photo as a PNG; return its pixels."""
-    image = fakes.photo(np.random.default_rng(seed), width, height)
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
-    return np.asarray(image)
-
-
-def clip(path, count=6, width=64, height=48, seed=0):
-    """Draw a video; return its frames as they are read."""
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 12.5, (width, height))
-    for number in range(count):
-        drawn = fakes.photo(np.random.default_rng(seed + number), width, height)
-        writer.write(np.asarray(drawn)[..., ::-1].copy())
-    writer.release()
-    return frames(path)
-
-
-def frames(path):
-    capture = cv2.VideoCapture(str(path))
-    found = []
-    while (one := capture.read())[0]:
-        found.append(one[1][..., ::-1])
-    return found
+def classifier(class_run):
+    return Predictor(runs.load(class_run[1]))
 
 
 def files(folder):
@@ -71,7 +41,7 @@ def files(folder):
     return sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
 
 
-def test_classes_are_written_as_voc_has_them(predictor, tmp_path, out):
+def test_classes_are_written_like_vocs(predictor, tmp_path, out):
     pixels = photo(tmp_path / "a.png")
     found = predict.predict(predictor, [str(tmp_path / "a.png")], Wanted(out=out))
     assert files(out) == ["a.png"]
@@ -88,7 +58,7 @@ def test_classes_are_written_as_voc_has_them(predictor, tmp_path, out):
     assert found["failed"] == []
 
 
-def test_overlays_and_probabilities_where_they_are_asked_for(predictor, tmp_path, out):
+def test_overlays_and_probabilities_are_written_on_request(predictor, tmp_path, out):
     pixels = photo(tmp_path / "a.png")
     wanted = Wanted(out=out, overlay=True, probabilities=True)
     predict.predict(predictor, [str(tmp_path / "a.png")], wanted)
@@ -104,7 +74,7 @@ def test_overlays_and_probabilities_where_they_are_asked_for(predictor, tmp_path
 
 
 @pytest.mark.parametrize("size", [(60, 44), (20, 90)])
-def test_a_resized_image_has_classes_at_its_own_size(predictor, tmp_path, out, size):
+def test_classes_of_a_resized_image_have_its_own_size(predictor, tmp_path, out, size):
     pixels = photo(tmp_path / "a.png", *size)
     predict.predict(predictor, [str(tmp_path / "a.png")], Wanted(out=out, resize=33))
     width, height = (33, 24) if size == (60, 44) else (7, 33)
@@ -117,7 +87,7 @@ def test_a_resized_image_has_classes_at_its_own_size(predictor, tmp_path, out, s
         )
 
 
-def test_batches_give_what_single_images_do(predictor, tmp_path):
+def test_batches_predict_the_same_as_single_images(predictor, tmp_path):
     sizes = [(40, 30), (40, 30), (40, 30), (30, 40), (40, 30)]
     for number, size in enumerate(sizes):
         photo(tmp_path / "in" / f"{number}.png", *size, seed=number)
@@ -132,7 +102,7 @@ def test_batches_give_what_single_images_do(predictor, tmp_path):
         assert (one == other).mean() > 0.999
 
 
-def test_what_cannot_be_read_is_told_and_the_rest_is_made(predictor, tmp_path, out):
+def test_unreadable_files_are_named_and_the_rest_is_predicted(predictor, tmp_path, out):
     photo(tmp_path / "in" / "b.png")
     for name, data in {"a.jpg": b"junk", "c.png": b"", "d.mp4": b"junk"}.items():
         (tmp_path / "in" / name).write_bytes(data)
@@ -169,23 +139,23 @@ def test_the_first_of_several_pictures_is_named_with_their_count(
         assert "pictures" not in prediction_lines({"made": [one]})[0]
 
 
-def test_one_file_is_never_made_of_two_images(predictor, tmp_path, out):
+def test_two_images_never_write_one_file(predictor, tmp_path, out):
     for name in ("x/a.png", "y/a.png", "z/a.jpg", "z/a.png"):
         photo(tmp_path / name)
     asked = [str(tmp_path / "x"), str(tmp_path / "y")]
-    with pytest.raises(TrainError, match=r"a\.png: would be made of both .*x/a\.png and .*y/a"):
+    with pytest.raises(TrainError, match=r"a\.png: both .*x/a\.png and .*y/a"):
         predict.predict(predictor, asked, Wanted(out=out))
-    with pytest.raises(TrainError, match="would be made of both"):
+    with pytest.raises(TrainError, match="would write it"):
         predict.predict(predictor, [str(tmp_path / "z")], Wanted(out=out))
     assert not os.path.exists(out)
     predict.predict(predictor, [str(tmp_path / "[xy]" / "*.png")], Wanted(out=out))
     assert files(out) == ["x/a.png", "y/a.png"]
 
 
-def test_no_source_is_written_over(predictor, tmp_path):
+def test_no_source_is_replaced(predictor, tmp_path):
     photo(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
-    with pytest.raises(TrainError, match="would be written over"):
+    with pytest.raises(TrainError, match="would replace"):
         predict.predict(predictor, [str(tmp_path / "a.png")], Wanted(out=str(tmp_path)))
     assert (tmp_path / "a.png").read_bytes() == before
 
@@ -208,7 +178,7 @@ def test_videos_become_videos(predictor, tmp_path, out):
         assert np.abs(one.astype(int) - expected).mean() < np.abs(one.astype(int) - frame).mean()
 
 
-def test_frames_of_a_camera_are_written_once(predictor, tmp_path, out):
+def test_frames_of_a_camera_are_never_replaced(predictor, tmp_path, out):
     clip(tmp_path / "stream.mp4")
     found = predict.watch(
         predictor, str(tmp_path / "stream.mp4"), Wanted(out=out, overlay=True), frames=2
@@ -216,17 +186,17 @@ def test_frames_of_a_camera_are_written_once(predictor, tmp_path, out):
     names = [f"camera/00000{number}.{end}" for number in (0, 1) for end in ("overlay.jpg", "png")]
     assert files(out) == names
     assert len(found["made"]) == 2
-    with pytest.raises(TrainError, match="found frames of another time"):
+    with pytest.raises(TrainError, match="found frames of an earlier recording"):
         predict.watch(predictor, str(tmp_path / "stream.mp4"), Wanted(out=out))
 
 
-def test_a_camera_that_is_not_there_is_told(predictor, out):
-    with pytest.raises(TrainError, match="camera 97: found none that can be read"):
+def test_a_missing_camera_is_named(predictor, out):
+    with pytest.raises(TrainError, match="camera 97: found no readable camera"):
         predict.watch(predictor, 97, Wanted(out=out))
     assert not os.path.exists(out)
 
 
-def test_models_that_classify_tell_class_and_probability(classifier, tmp_path, out):
+def test_classification_returns_class_and_probability(classifier, tmp_path, out):
     pixels = photo(tmp_path / "a.png")
     asked = [str(tmp_path / "a.png")]
     (made,) = predict.predict(classifier, asked, Wanted(out=None))["made"]
@@ -237,21 +207,21 @@ def test_models_that_classify_tell_class_and_probability(classifier, tmp_path, o
     predict.predict(classifier, asked, Wanted(out=out))
     saved = json.loads((pathlib.Path(out) / predict.PREDICTIONS).read_text())
     assert saved == {"images": [made]}
-    with pytest.raises(TrainError, match="classifies images as a whole"):
+    with pytest.raises(TrainError, match="classifies whole images"):
         predict.predict(classifier, asked, Wanted(out=out, overlay=True))
     clip(tmp_path / "b.mp4", 2)
     with pytest.raises(TrainError, match=r"b\.mp4: found a video, expected images"):
         predict.predict(classifier, [str(tmp_path / "b.mp4")], Wanted(out=None))
 
 
-def test_pixels_need_a_folder(predictor, tmp_path):
+def test_segmentation_needs_a_folder(predictor, tmp_path):
     photo(tmp_path / "a.png")
     with pytest.raises(TrainError, match="found no --out"):
         predict.predict(predictor, [str(tmp_path / "a.png")], Wanted(out=None))
 
 
 @pytest.mark.parametrize("size", [(44, 60), (600, 375), (513, 513), (1, 2000)])
-def test_sizes_are_those_of_deeplab(size):
+def test_sizes_equal_deeplabs(size):
     ratio = 513 / max(size)
     assert predict.fitted(size, 513) == tuple(max(1, int(ratio * length)) for length in size)
 
@@ -271,7 +241,7 @@ def test_the_model_of_the_demo_sees_what_viewers_show(run):
         model.run(Image.fromarray(grey.astype(np.float32)))
 
 
-def test_one_logit_is_written_as_two_probabilities(tmp_path, out):
+def test_a_single_logit_is_written_as_two_probabilities(tmp_path, out):
     data = str(tmp_path / "data")
     make(fakes.matting(tmp_path, 2, 1), data, layout=Matting())
     binary = Predictor(runs.load(trained.run(tmp_path, data, sigmoid=True, loss="bce")))

@@ -20,7 +20,7 @@ def trained(classes=5, task="segmentation", seed=0, **settings):
     network = model.build(**runs.architecture(asked, known))
     drawn(network, seed)
     made = runs.Trained(network, asked, known, 1)
-    # Logits that deviate by 1, so that no probability is 0 or 1.
+    # Logits with a standard deviation of 1, so that no probability is 0 or 1.
     picture = image(33, 33)
     inputs = (picture, laplacian(picture)[..., None])[: len(network.inputs)]
     deviation = logits(made, *inputs).std()
@@ -55,7 +55,7 @@ def image(*size, seed=0):
 
 
 def logits(trained, picture, *planes, least=1):
-    """Return the logits of a picture, and planes, padded by hand where pixels have some."""
+    """Return the logits of a picture, and planes, padded by hand for segmentation."""
     height, width = picture.shape[:2]
     inputs = [picture.astype(np.float32), *(plane.astype(np.float32) for plane in planes)]
     pixels = trained.facts.task == "segmentation"
@@ -74,7 +74,7 @@ def softmax(values):
 
 
 @pytest.mark.parametrize("size", [(40, 61), (33, 33), (1, 7)])
-def test_classes_are_those_of_the_largest_logits(made, plain, size):
+def test_classes_have_the_largest_logits(made, plain, size):
     picture = image(*size)
     expected = logits(made, picture)
     classes = plain.classes(picture)
@@ -85,7 +85,7 @@ def test_classes_are_those_of_the_largest_logits(made, plain, size):
     np.testing.assert_allclose(probabilities, softmax(expected), atol=1e-5)
 
 
-def test_one_logit_is_the_probability_of_class_1(binary):
+def test_a_single_logit_gives_the_probability_of_class_1(binary):
     picture = image(40, 61)
     expected = logits(binary, picture)
     predictor = Predictor(binary)
@@ -116,7 +116,7 @@ def test_a_model_of_one_class_predicts_no_other(task):
 
 
 def at(planes, rows, columns):
-    """Return planes (h, w, c) at places of rows and columns, bilinearly."""
+    """Return planes (h, w, c), interpolated at positions of rows and columns."""
     for axis, where in enumerate((rows, columns)):
         last = planes.shape[axis] - 1
         low = np.clip(np.floor(where).astype(int), 0, last)
@@ -128,7 +128,7 @@ def at(planes, rows, columns):
 
 
 def by_hand(trained, picture, scales, flip, seen=None, least=1):
-    """Return the mean of probabilities, each scale and side by itself, of sizes about `seen`."""
+    """Return the mean of probabilities over scales and sides, with images resized to `seen`."""
     pixels, scorer = (trained.model.get_layer(name) for name in ("pixels", "scorer"))
     total = []
     size = picture.shape[:2]
@@ -158,7 +158,7 @@ def test_scales_and_flip_are_averaged(made):
 
 
 @pytest.mark.parametrize(("size", "seen"), [((40, 61), (33, 57)), ((61, 20), (65, 25))])
-def test_images_are_seen_at_the_sizes_of_the_training(size, seen):
+def test_images_are_resized_as_in_training(size, seen):
     made, picture = trained(resize=(33, 65, 8)), image(*size)
     found = Predictor(made).probabilities(picture)
     np.testing.assert_allclose(found, by_hand(made, picture, (1.0,), False, seen), atol=1e-4)
@@ -170,8 +170,8 @@ def test_images_are_seen_at_the_sizes_of_the_training(size, seen):
         Predictor(made, How(window=20))
 
 
-def test_flip_of_a_mirrored_image_is_the_mirrored_result(made, plain):
-    picture = image(40, 65)  # as DeepLab, it mirrors what is padded
+def test_flipping_a_mirrored_image_gives_the_mirrored_result(made, plain):
+    picture = image(40, 65)  # like DeepLab, it mirrors the padded image
     flipping = Predictor(made, How(flip=True))
     here = flipping.probabilities(picture)
     there = flipping.probabilities(picture[:, ::-1])
@@ -181,7 +181,7 @@ def test_flip_of_a_mirrored_image_is_the_mirrored_result(made, plain):
 
 
 @pytest.mark.parametrize("size", [(40, 61), (513, 20)])
-def test_images_are_padded_to_what_was_trained_on_or_asked_for(size):
+def test_images_are_padded_to_the_crop_or_the_given_size(size):
     made, picture = trained(crop=513), image(*size)
     found = Predictor(made).probabilities(picture)
     np.testing.assert_allclose(found, softmax(logits(made, picture, least=513)), atol=1e-5)
@@ -197,7 +197,7 @@ def test_images_are_padded_to_what_was_trained_on_or_asked_for(size):
 
 
 @pytest.mark.parametrize("window", [61, 300])
-def test_a_window_of_the_image_or_more_is_the_whole(made, plain, window):
+def test_a_window_larger_than_the_image_is_the_whole_image(made, plain, window):
     picture = image(40, 61)
     np.testing.assert_array_equal(
         Predictor(made, How(window=window)).probabilities(picture),
@@ -205,11 +205,11 @@ def test_a_window_of_the_image_or_more_is_the_whole(made, plain, window):
     )
 
 
-def test_windows_cover_the_image_and_average_where_they_overlap(made, plain):
+def test_windows_cover_the_image_and_are_averaged_where_they_overlap(made, plain):
     picture = image(40, 75)
     found = Predictor(made, How(window=30)).probabilities(picture)
     total, counts = np.zeros((40, 75, 5)), np.zeros((40, 75, 1))
-    for top in (0, 10):  # 20 behind one another; the last ends where the image does
+    for top in (0, 10):  # 20 wide; the last one ends at the image's edge
         for left in (0, 20, 40, 45):
             place = np.s_[top : top + 30, left : left + 30]
             total[place] += plain.probabilities(picture[place])
@@ -240,7 +240,7 @@ def test_the_gradient_branch_gets_the_laplacian():
     assert more.probabilities(picture).shape == (40, 61, 5)
 
 
-def test_models_that_classify_have_probabilities_of_the_image():
+def test_classification_returns_probabilities_of_the_image():
     classifier = trained(3, "classification")
     picture = image(40, 61)
     predictor = Predictor(classifier)
@@ -258,7 +258,7 @@ def test_models_that_classify_have_probabilities_of_the_image():
         Predictor(classifier, How(size=20))
 
 
-def test_there_may_be_more_classes_of_images_than_256():
+def test_classification_may_have_more_than_256_classes():
     classifier = trained(400, "classification")
     (last,) = model.named(classifier.model, "logits")
     last.bias.assign(last.bias + 100 * (np.arange(400) == 321))
@@ -266,7 +266,7 @@ def test_there_may_be_more_classes_of_images_than_256():
         assert Predictor(classifier, how).classes(image(33, 33)) == 321
 
 
-def test_what_is_learned_later_counts():
+def test_later_training_changes_predictions():
     learning = trained()
     predictor = Predictor(learning)
     picture = image(20, 20)
@@ -288,7 +288,7 @@ def test_what_is_learned_later_counts():
         np.zeros((0, 5, 3), np.uint8),
     ],
 )
-def test_what_is_no_image_is_refused(plain, array):
+def test_arrays_that_are_not_images_are_refused(plain, array):
     with pytest.raises(TrainError, match="image: found"):
         plain.classes(array)
 
@@ -297,7 +297,7 @@ def test_what_is_no_image_is_refused(plain, array):
     "asked",
     [{"scales": ()}, {"scales": (1.0, 0.0)}, {"scales": (np.inf,)}, {"window": 2}, {"size": 0}],
 )
-def test_ways_that_cannot_be_are_refused(asked):
+def test_values_out_of_range_are_refused(asked):
     with pytest.raises(TrainError, match="expected"):
         How(**asked)
 

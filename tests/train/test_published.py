@@ -1,4 +1,4 @@
-"""DeepLab's published weights, held to what other runtimes make of them."""
+"""DeepLab's published weights, compared with their results in other runtimes."""
 
 import keras
 import numpy as np
@@ -29,7 +29,7 @@ def logits(trained, image, least):
     return np.asarray(network(image[None].astype(np.float32), training=False))[0]
 
 
-def test_logits_are_those_of_onnx_runtime(shared):
+def test_logits_equal_those_of_onnx_runtime(shared):
     weights = shared / "weights"
     trained = published(weights / "mnv2_pascal")
     assert sized.least(trained.settings) == 513
@@ -46,7 +46,7 @@ def test_logits_are_those_of_onnx_runtime(shared):
 
 
 @pytest.mark.parametrize("size", [(257, 257), (193, 257), (96, 128), (1, 200)])
-def test_narrow_logits_are_those_of_litert(shared, size):
+def test_narrow_logits_equal_those_of_litert(shared, size):
     interpreter = pytest.importorskip("ai_edge_litert.interpreter")
     weights = shared / "weights"
     trained = published(weights / "mnv2_dm05_pascal", width=0.5, width_multiple=1)

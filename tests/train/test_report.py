@@ -23,7 +23,7 @@ FOUND = np.array([[0, 0, 1, 1, 2]])
 CONFUSION = Confusion.of(LABEL, FOUND, 3)
 
 
-def test_the_document_has_a_row_a_class_and_null_for_what_was_not_counted():
+def test_the_document_has_one_row_per_class_and_null_for_scores_of_nothing():
     found = report.document(CONFUSION, NAMES)
     assert found["pixels"] == 4
     assert found["mean_iou"] == pytest.approx((2 / 3 + 1 / 2) / 2)
@@ -41,7 +41,7 @@ def test_the_document_has_a_row_a_class_and_null_for_what_was_not_counted():
     assert "matting" not in found
 
 
-def test_contours_and_mattes_are_in_it_where_they_were_measured():
+def test_the_document_has_contours_and_mattes_if_they_were_measured():
     boundary = BoundaryF1.of(LABEL, FOUND, 3, tolerance=0.3)
     matting = Matting.of(np.zeros((4, 4)), np.full((4, 4), 0.5))
     found = report.document(CONFUSION, NAMES, boundary, matting)
@@ -52,7 +52,7 @@ def test_contours_and_mattes_are_in_it_where_they_were_measured():
     assert report.document(CONFUSION, NAMES, matting=Matting())["matting"]["mse"] is None
 
 
-def test_images_are_counted_as_images():
+def test_classification_counts_images():
     top = Top.of(0, np.array([0.1, 0.2, 0.7])) + Top(0, 1)
     found = report.document(CONFUSION, NAMES, top=top)
     assert found["images"] == 4
@@ -82,12 +82,12 @@ def test_files_are_read_back(tmp_path):
 
 
 def blocks(pixels, colour):
-    """Return how many pixels have a colour."""
+    """Return the number of pixels of a colour."""
     return int((pixels == np.uint8(colour)).all(-1).sum())
 
 
 @pytest.mark.parametrize("count", [1, 2, 21, 150])
-def test_cells_have_the_shades_of_their_shares(count):
+def test_cells_are_shaded_by_their_shares(count):
     shares = np.eye(count)
     if count > 1:
         shares[-1] = np.nan
@@ -95,29 +95,29 @@ def test_cells_have_the_shades_of_their_shares(count):
     assert pixels.dtype == np.uint8
     cell = max(min(720 // count, 56), 15)
     full, none = heatmap.shade(np.array([1, np.nan]))
-    patch = 41 * 17  # of the scale
+    patch = 41 * 17  # a patch of the scale
     hits = max(count - 1, 1)
-    # Inside its lines a cell is (side - 1)^2 pixels, of which a number takes some.
+    # Within its lines a cell has (side - 1)^2 pixels, some of them under a number.
     assert hits * (cell - 1) ** 2 * 0.75 < blocks(pixels, full) <= hits * cell**2 + patch
     if count > 1:
         assert blocks(pixels, none) > count * (cell - 1) ** 2 * 0.99
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\nb\tc\0", "", "\u4eba \U0001f600"])
-def test_any_name_is_drawn_and_none_is_cut(name):
+def test_any_name_is_drawn_in_full(name):
     pixels = heatmap.picture(np.eye(2), [name, "plain"], "label", "prediction")
     assert max(pixels.shape) < 900
     for edge in (pixels[:4], pixels[-4:], pixels[:, :4], pixels[:, -4:]):
         assert (edge == 255).all()
 
 
-def test_shades_tell_what_is_rare_and_grow():
+def test_shades_grow_and_show_rare_classes():
     darkness = [-int(colour.sum()) for colour in heatmap.shade(np.linspace(0, 1, 50)).astype(int)]
     assert darkness == sorted(darkness)
     assert heatmap.shade(np.array(0.01)).sum() < heatmap.shade(np.array(0.0)).sum() - 20
 
 
 @pytest.mark.parametrize("make", [report.document, report.table, report.picture])
-def test_names_that_are_not_of_the_classes_are_refused(make):
-    with pytest.raises(TrainError, match="found 2 names of classes for a confusion matrix of 3"):
+def test_a_wrong_number_of_names_is_refused(make):
+    with pytest.raises(TrainError, match="found 2 class names for a confusion matrix of 3"):
         make(CONFUSION, NAMES[:2])

@@ -19,7 +19,7 @@ def choices(name):
     return field.metadata["choices"]
 
 
-def test_choices_are_those_of_the_registries():
+def test_choices_equal_the_registries():
     assert set(choices("backbone")) == set(BACKBONES)
     assert set(choices("loss")) == set(LOSSES)
     assert set(choices("merge")) == set(MERGES)
@@ -67,7 +67,7 @@ def test_settings_are_read_back_as_they_were(asked):
         ({"loss": "dice", "hard_share": 0.5}, "hard_share: found 0.5, expected 1 with dice"),
     ],
 )
-def test_what_contradicts_itself_is_named(given, told):
+def test_contradictory_settings_are_named(given, told):
     with pytest.raises(TrainError) as error:
         Settings(**given)
     assert str(error.value).startswith(told)
@@ -89,5 +89,5 @@ def test_other_documents_are_named(document, told):
     assert str(error.value).startswith(told)
 
 
-def test_settings_of_a_version_that_had_fewer_have_the_defaults():
+def test_settings_of_an_earlier_version_get_defaults():
     assert settings.read({"batch": 4}, "here") == Settings(batch=4)

@@ -1,4 +1,4 @@
-"""DeepLab's checkpoints, held to a forward pass of its own, written after DeepLab and TF-slim."""
+"""DeepLab's checkpoints, compared with a forward pass modelled on DeepLab and TF-slim."""
 
 import functools
 import re
@@ -17,7 +17,7 @@ from tests.support.backends import draw
 
 
 class Slim:
-    """TF-slim's layers, in plain TensorFlow; what they hold is drawn, or was before."""
+    """TF-slim's layers in plain TensorFlow, with drawn weights."""
 
     def __init__(self, seed=0):
         self.variables, self.ends = {}, {}
@@ -86,7 +86,7 @@ BLOCKS = [
 
 
 def xception_65(net, x, output_stride):
-    """Return the features of both strides; stacked as slim's stack_blocks_dense does."""
+    """Return the features of both strides, stacked like slim's stack_blocks_dense."""
     x = net.conv(x, 32, 3, "xception_65/entry_flow/conv1_1", 1e-3, tf.nn.relu, 2)
     x = net.conv(x, 64, 3, "xception_65/entry_flow/conv1_2", 1e-3, tf.nn.relu)
     current, rate = 2, 1
@@ -135,13 +135,13 @@ MOBILENET = [
 
 
 def mobilenet_v2(net, x, output_stride, width=1.0):
-    """Return the features; slim pads by SAME, which is even only at odd sizes."""
+    """Return the features; slim pads with SAME, which is even only at odd sizes."""
     weights = net.variable("MobilenetV2/Conv/weights", 3, 3, 3, int(32 * width + 0.5))
     x = tf.nn.conv2d(x, weights, 2, "SAME")
     x = net.norm(x, "MobilenetV2/Conv", 1e-3, tf.nn.relu6)
     current, rate, number = 2, 1, 0
     for expansion, channels, repeats, first in MOBILENET:
-        channels = int(channels * width + 0.5)  # DeepLab's rounding of widths but 1
+        channels = int(channels * width + 0.5)  # DeepLab's rounding for widths other than 1
         for repeat in range(repeats):
             stride, unit_rate = (first if repeat == 0 else 1), 1
             if current == output_stride:
@@ -194,7 +194,7 @@ def assert_equal(found, expected):
 
 
 def ends(model, pixels):
-    """Return layer -> output of all layers of the scorer."""
+    """Return layer -> output for all layers of the scorer."""
     scorer = model.get_layer("scorer")
     names = [layer.name for layer in scorer.layers]
     tapped = keras.Model(scorer.inputs, [layer.output for layer in scorer.layers])
@@ -220,7 +220,7 @@ def assert_layers_equal(model, net, pixels):
 
 @pytest.fixture(scope="module")
 def xception(tmp_path_factory):
-    """A net that holds DeepLab's xception_65, and the path of its checkpoint."""
+    """DeepLab's xception_65, and the path of its checkpoint."""
     net = Slim()
     net.logits = {
         stride: deeplab(net, image(65, 97), 3, xception_65, rates, stride)
@@ -231,7 +231,7 @@ def xception(tmp_path_factory):
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
-def test_xception_65_is_deeplabs(xception, output_stride):
+def test_xception_65_equals_deeplabs(xception, output_stride):
     net, path = xception
     model = build(classes=3, backbone="xception_65", output_stride=output_stride)
     loaded = slim_checkpoint.load(model, path)
@@ -243,7 +243,7 @@ def test_xception_65_is_deeplabs(xception, output_stride):
         assert_layers_equal(model, net, image(65, 97))
 
 
-def test_mobilenet_v2_is_deeplabs(tmp_path):
+def test_mobilenet_v2_equals_deeplabs(tmp_path):
     net = Slim()
     logits = deeplab(net, image(97, 65), 4, mobilenet_v2, (), 16)
     path = net.save(tmp_path / "model.ckpt")
@@ -255,7 +255,7 @@ def test_mobilenet_v2_is_deeplabs(tmp_path):
 
 
 @pytest.mark.parametrize("width", [0.35, 0.5])
-def test_widths_are_deeplabs(tmp_path, width):
+def test_widths_equal_deeplabs(tmp_path, width):
     net = Slim()
     narrow = functools.partial(mobilenet_v2, width=width)
     logits = deeplab(net, image(65, 33), 4, narrow, (), 16)
@@ -268,13 +268,11 @@ def test_widths_are_deeplabs(tmp_path, width):
     assert loaded.missing == loaded.resized == loaded.unused == ()
     assert_equal(model(image(65, 33)), logits)
     refused(build(classes=4, **options), path, r"MobilenetV2/.*: found shape .*, expected")
-    with pytest.raises(
-        ModelError, match="no weights of imagenet whose channels are multiples of 1"
-    ):
+    with pytest.raises(ModelError, match="no imagenet weights whose channels are multiples of 1"):
         build(width_multiple=1, weights="imagenet", **options)
 
 
-def test_the_last_layer_of_other_classes_stays(tmp_path):
+def test_the_last_layer_stays_if_the_classes_differ(tmp_path):
     net = Slim()
     deeplab(net, image(33, 33), 1, mobilenet_v2, (), 16)
     path = net.save(tmp_path / "model.ckpt")
@@ -295,11 +293,13 @@ def test_a_backbone_is_loaded_alone_into_another_head(tmp_path):
     path = net.save(tmp_path / "model.ckpt")
     model = build(classes=4, backbone="mobilenet_v2")
     refused(model, path, r"concat_projection/weights: found shape \(1, 1, 512, 256\)")
-    refused(model, path, "--initialize backbone, or give the model its head")
+    refused(model, path, "--initialize backbone, or give the model the same head")
     lines = []
     facts = Facts("segmentation", ("a", "b", "c", "d"), 255, {}, "")
-    warm_start.give(model, Settings(weights=path, initialize="backbone"), facts, lines.append)
-    assert re.search(r"loaded \d+ variables; \d+ of the model begin at random$", lines[0])
+    warm_start.load(model, Settings(weights=path, initialize="backbone"), facts, lines.append)
+    assert re.search(
+        r"loaded \d+ variables; \d+ variables of the model start from random weights$", lines[0]
+    )
     loaded = slim_checkpoint.load(model, path, "backbone_")
     assert len(loaded.loaded) == sum(name.startswith("MobilenetV2/") for name in net.variables)
     assert all(path.startswith("backbone_") for path in loaded.loaded)
@@ -320,7 +320,7 @@ def test_a_checkpoint_of_another_width_is_refused(tmp_path):
     mobilenet_v2(net, np.zeros((1, 33, 33, 3), np.float32), 16)
     path = net.save(tmp_path / "model.ckpt")
     model = build(backbone="mobilenet_v2", width=0.35)
-    refused(model, path, r"MobilenetV2/Conv.*: found shape \(32,\), expected \(16,\), that of")
+    refused(model, path, r"MobilenetV2/Conv.*: found shape \(32,\), expected \(16,\) for")
 
 
 def test_a_checkpoint_of_another_backbone_is_refused(tmp_path):
@@ -334,7 +334,7 @@ def test_a_checkpoint_of_another_backbone_is_refused(tmp_path):
     )
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path):
+def test_a_path_without_a_checkpoint_is_refused(tmp_path):
     model = build(backbone="tiny")
     refused(
         model, tmp_path / "model.ckpt", r"found no model.ckpt.index beside it, expected the path"

@@ -1,4 +1,4 @@
-"""Training from an object store: the numbers of a local run, wherever data and run lie."""
+"""Training from an object store gives the numbers of a local run."""
 
 import json
 import os
@@ -14,12 +14,12 @@ from tests.support.runs import make
 from tests.support.stores import files, upload
 
 TINY = "--backbone tiny --crop 33 --batch 4 --optimiser adam --steps 4 --every 2".split()
-SECONDS = 200  # far more than any command takes, on a machine at work
+SECONDS = 200  # far more than any command takes, even on a busy machine
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A VOC tree, and what is built of it."""
+    """A VOC tree, and its build."""
     folder = tmp_path_factory.mktemp("trained")
     tree = fakes.voc(folder, width=48, height=40)
     make(tree, str(folder / "out"), shards=2)
@@ -27,7 +27,7 @@ def built(tmp_path_factory):
 
 
 def call(*arguments, code=0):
-    """Return what a command says."""
+    """Return the output of a command."""
     command = [sys.executable, "-m", "dsbuild", *map(str, arguments)]
     with started(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}) as process:
         said = ended(process, SECONDS)
@@ -38,7 +38,7 @@ def call(*arguments, code=0):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["s3", "gs"])
-def test_a_run_from_a_store_is_that_of_local_files(request, built, place, tmp_path):
+def test_a_run_on_a_store_equals_a_local_run(request, built, place, tmp_path):
     tree, out = built
     url, here = request.getfixturevalue(place), tmp_path / "run"
     upload(out, f"{url}/out")
@@ -46,11 +46,11 @@ def test_a_run_from_a_store_is_that_of_local_files(request, built, place, tmp_pa
     call("train", out, "--run", here, *TINY)
     call("train", f"{url}/out", "--run", f"{url}/run", *TINY)
     there = files(f"{url}/run")
-    for name in ("best.npz", "settings.json"):  # last.npz has times
+    for name in ("best.npz", "settings.json"):  # last.npz contains times
         assert there[name] == (here / name).read_bytes(), name
-    assert "its training is finished" in call("train", f"{url}/out", "--run", f"{url}/run", *TINY)
+    assert "this training is finished" in call("train", f"{url}/out", "--run", f"{url}/run", *TINY)
     storage.remove(f"{url}/run/metrics.json")
-    assert "goes on behind step 4" in call("train", f"{url}/out", "--run", f"{url}/run", *TINY)
+    assert "continues after step 4" in call("train", f"{url}/out", "--run", f"{url}/run", *TINY)
     assert files(f"{url}/run")["best.npz"] == there["best.npz"]
 
     scores = [
@@ -69,7 +69,7 @@ def test_a_run_from_a_store_is_that_of_local_files(request, built, place, tmp_pa
 
 
 @pytest.mark.slow
-def test_what_writes_local_files_alone_says_so_at_once(s3, built, tmp_path):
+def test_commands_that_need_local_folders_say_so_at_once(s3, built, tmp_path):
     _, out = built
     upload(out, f"{s3}/out")
     run = f"{s3}/run"
@@ -118,7 +118,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize(
     ("method", "kind"), [("fork", "map"), ("fork", "stream"), ("spawn", "map")]
 )
-def test_a_loop_of_torch_with_workers_is_that_over_local_files(s3, built, method, kind, tmp_path):
+def test_a_torch_loop_with_workers_equals_one_over_local_files(s3, built, method, kind, tmp_path):
     pytest.importorskip("torch")
     upload(built[1], f"{s3}/out")
     script = tmp_path / "loop.py"

@@ -1,5 +1,6 @@
 import functools
 import io
+import json
 import os
 import pathlib
 
@@ -16,12 +17,11 @@ from dsbuild.train import runs
 from dsbuild.train.fit import run as fit
 from dsbuild.train.fit import tensorboard
 from dsbuild.train.settings import Settings
-from tests.support import fakes
-from tests.support.runs import make
+from tests.support.once import once
 
 
 def read(run):
-    """Return what TensorBoard finds in the events of a run."""
+    """Return the events of a run as TensorBoard reads them."""
     (file,) = pathlib.Path(run, runs.EVENTS).iterdir()
     found = EventAccumulator(str(file), size_guidance={"tensors": 0})
     found.Reload()
@@ -29,19 +29,21 @@ def read(run):
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory):
-    """A folder of TFRecords, a run over it that was watched, and what it came to."""
-    root = tmp_path_factory.mktemp("watched")
-    data, run = str(root / "data"), str(root / "run")
-    make(fakes.voc(root), data)
+def watched(voc_data, tmp_path_factory):
+    """A folder of TFRecords, a run over it with events, and its result."""
     asked = Settings(
         backbone="tiny", crop=33, batch=2, steps=4, every=2, val="train[:5]", gradient=True
     )
-    watch = functools.partial(tensorboard.watch, histograms=True)
-    return data, run, fit.train(data, run, asked, talk=str, watch=watch)
+
+    def build(folder):
+        watch = functools.partial(tensorboard.watch, histograms=True)
+        fit.train(voc_data, str(folder / "run"), asked, talk=str, watch=watch)
+
+    run = once(tmp_path_factory, "watched", build) / "run"
+    return voc_data, str(run), json.loads((run / runs.METRICS).read_text())
 
 
-def test_numbers_are_those_of_the_log(watched):
+def test_numbers_equal_the_log(watched):
     _, run, found = watched
     kept = read(run)
     for name in ("loss", "rate", "val_mean_iou", "val_accuracy", "images_per_second"):
@@ -72,7 +74,7 @@ def test_pictures_show_image_label_and_prediction(watched):
         assert painted <= {tuple(one) for one in colours[:21].tolist()}
 
 
-def test_histograms_are_of_the_weights(watched):
+def test_histograms_show_the_weights(watched):
     _, run, _ = watched
     kept = read(run)
     names = kept.Tags()["tensors"]

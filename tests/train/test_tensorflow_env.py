@@ -1,4 +1,4 @@
-"""What is said of backends that cannot be imported: one line by every command."""
+"""Backends that cannot be imported are named in one line by every command."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "nonsense"])
 @pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
-def test_a_backend_that_is_missing_is_one_line(tmp_path, command, backend):
+def test_a_missing_backend_is_one_line(tmp_path, command, backend):
     code = "import sys; sys.modules['jax'] = None; from dsbuild.cli import main; main()"
     arguments = {"train": ["data", "--run", "run"]}.get(command, ["run", "data"])
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""Trained models for serving."""
+"""Export of trained models for serving."""

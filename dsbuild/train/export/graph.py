@@ -1,4 +1,4 @@
-"""The model that is served: RGB in, classes out, nothing to compute beside it."""
+"""The served model: RGB in, classes out, with all preprocessing inside."""
 
 import keras
 from keras import ops
@@ -13,8 +13,8 @@ def served(
 ) -> keras.Model:
     """Return the model from images uint8 (b, h, w, 3) to classes int32 (b, h, w), or (b,).
 
-    With a size all images have it; with none, any. They are padded to `least`, as a Predictor
-    does. What a gradient branch takes is computed.
+    Images have any size, or the one given. They are padded to `least`, as in a Predictor. The
+    input of a gradient branch is computed from them.
     """
     if least is None:
         least = sized.least(trained.settings)
@@ -23,5 +23,5 @@ def served(
     if len(trained.model.inputs) > 1:
         planes.append(Laplacian(name="laplacian")(images))
     logits = sized.logits(trained, planes, least=least)
-    found = Classes(trained.settings.sigmoid, name="classes")(logits)
-    return keras.Model(images, found, name="served")
+    classes = Classes(trained.settings.sigmoid, name="classes")(logits)
+    return keras.Model(images, classes, name="served")

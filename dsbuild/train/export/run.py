@@ -1,15 +1,17 @@
-"""Export the model of a run in a form that is served, and hold it against the run's own."""
+"""Export the model of a run in a format for serving, and compare it with the run's own."""
 
 import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
@@ -18,18 +20,19 @@ from dsbuild.train.export import formats, graph
 from dsbuild.train.runs import Trained
 
 LABELS = "labels.json"
-AGREEMENT = 0.999  # of pixels; kernels of other libraries round otherwise
-_LONGEST = 1800  # seconds in which a fresh process has to load the model and run it
+AGREEMENT = 0.999  # of pixels; other libraries round differently
+_LONGEST = 1800  # seconds for a fresh process to load the model and run it
 _MODULES = {"tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime", "ai-edge-litert": "ai_edge_litert"}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """A model that was exported.
 
     Attributes:
       path: of the model.
-      agreement: share of pixels, or images, with the class of the run's model; None unchecked.
+      agreement: share of pixels, or images, whose class equals that of the run's model; None if
+        that was not checked.
     """
 
     path: str
@@ -48,44 +51,37 @@ def export(
     check: bool = True,
     overwrite: bool = False,
 ) -> Exported:
-    """Write the model of a run into a folder, as `model` with the ending of its form.
+    """Write the model of a run into a folder, as `model` with the ending of its format.
 
-    Beside it stands `labels.json`: names, colours and the ignored value. It appears only when it is
-    whole and, with `check`, when a fresh process gets the same classes by it.
+    `labels.json` beside it has names, colours and the ignore value. Both appear only when they
+    are complete and, with `check`, when a fresh process computes the same classes with the model.
 
     Args:
       run: the folder of a run.
       out: a folder.
-      form: one of `forms.ENDINGS`.
-      size: height and width, of tflite alone; else the run's crop.
-      least: height and width that images are padded to at least, as `inference.How.size`.
-      which: `runs.BEST` or `runs.LAST`; the best there is without it.
-      output_stride: of the backbone, where it is not that of the training.
-      check: whether it is run in a process of its own.
-      overwrite: whether a model that stands there is replaced.
+      form: one of `formats.ENDINGS`.
+      size: height and width of the images of a tflite model. Default: the run's crop.
+      least: smallest height and width that images are padded to, as `predictor.How.size`.
+      which: `runs.BEST` or `runs.LAST`. Default: the best, if there is one.
+      output_stride: that of the backbone, if not that of the training.
+      check: whether to run the model in a process of its own.
+      overwrite: whether to replace an existing model.
 
-    Raises TrainError where something lacks, stands in the way, or other classes come of it.
+    Raises TrainError if a package is missing, something is in the way, or the classes differ.
     """
     _needs(form)
-    if storage.is_remote(out):
-        raise TrainError(
-            f"{out}: found a URL, expected a local folder, since other libraries write the model; "
-            "export to a local folder and copy it to the store"
-        )
-    path = storage.join(out, f"model{formats.ENDINGS[form]}")
-    if os.path.lexists(path) and not overwrite:
-        raise TrainError(f"{path}: stands already; give another folder, or --overwrite")
+    path, beside = _targets(out, form, overwrite)
     if size is not None and form != "tflite":
         raise TrainError(f"size: found one for {form}, which takes images of any size")
     trained = runs.load(run, which, output_stride)
     if least is not None and trained.facts.task == "classification":
         raise TrainError(
-            f"eval size: found {least}, expected none: the model classifies images as a whole"
+            f"eval size: found {least}, expected none: the model classifies whole images"
         )
-    labels, beside = _labels(trained), storage.join(out, LABELS)
+    labels = _labels(trained)
     if os.path.lexists(beside) and not overwrite and storage.read(beside)[0] != labels:
         raise TrainError(
-            f"{beside}: stands already, of a model of other weights or classes; give another "
+            f"{beside}: already exists, for a model with other weights or classes; give another "
             "folder, or --overwrite"
         )
     if form == "tflite":
@@ -96,65 +92,107 @@ def export(
         try:
             formats.write(form, network, made)
         except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
-            raise TrainError(f"{form}: found no way to write the model ({error})") from error
+            raise TrainError(f"{form}: the model could not be written ({error})") from error
         sizes = _sizes(trained.settings.resize) if size is None else (size,)
         agreement = _agreement(network, form, made, room, sizes) if check else None
         ready = storage.join(room, LABELS)
         storage.write(ready, labels)
         (storage.remove_folder if storage.is_folder(path) else storage.remove)(path)
-        storage.move(ready, beside)  # first: no model ever stands beside another's
+        storage.move(ready, beside)  # first: no model is ever beside the labels of another
         storage.move(made, path)
     return Exported(path, agreement)
 
 
+def _targets(out: str, form: str, overwrite: bool) -> tuple[str, str]:
+    """Return the paths of the model and its labels; raise TrainError if they cannot be written."""
+    if storage.is_remote(out):
+        raise TrainError(
+            f"{out}: found a URL, expected a local folder, since other libraries write the model; "
+            "export to a local folder and copy it to the store"
+        )
+    path = storage.join(out, f"model{formats.ENDINGS[form]}")
+    if os.path.lexists(path) and not overwrite:
+        raise TrainError(f"{path}: already exists; give another folder, or --overwrite")
+    return path, storage.join(out, LABELS)
+
+
 def _needs(form: str) -> None:
-    lacking = [
+    """Raise TrainError if a package that a format needs is not installed."""
+    missing = [
         name
         for name in formats.PACKAGES.get(form, ())
         if importlib.util.find_spec(_MODULES[name]) is None
     ]
-    if lacking:
-        raise TrainError(f"{form}: found no {', '.join(lacking)}; run pip install 'dsbuild[serve]'")
+    if missing:
+        raise TrainError(f"{form}: found no {', '.join(missing)}; run pip install 'dsbuild[serve]'")
 
 
 def _labels(trained: Trained) -> bytes:
-    """Return what classes mean, as JSON."""
-    known = trained.facts.document()
-    about = {name: known[name] for name in ("task", "classes", "ignore", "palette")}
+    """Return what the classes mean, as JSON."""
+    facts = trained.facts.document()
+    about = {name: facts[name] for name in ("task", "classes", "ignore", "palette")}
     return json.dumps(about | {"step": trained.step}, indent=2).encode() + b"\n"
 
 
 def _sizes(sides: Sequence[int]) -> list[tuple[int, int]]:
-    """Return heights and widths that fit no stride by chance: odd, even, and of one pixel.
+    """Return heights and widths that suit no stride by chance: odd, even, and one pixel.
 
     With `sides`, those of `Settings.resize`, also some below, between and above these bounds.
     """
-    found = [(1, 1), (75, 101), (96, 128), (129, 97), (2, 47)]
+    sizes = [(1, 1), (75, 101), (96, 128), (129, 97), (2, 47)]
     if sides:
         least, most, _ = sides
-        found += [(max(least // 2, 1), least + 1), (least, most), (most + 1, least + 2)]
-        found += [(least // 3 + 1, most + 3), (most + 2, most + 5)]
-    return found
+        sizes += [(max(least // 2, 1), least + 1), (least, most), (most + 1, least + 2)]
+        sizes += [(least // 3 + 1, most + 3), (most + 2, most + 5)]
+    return sizes
 
 
 def _agreement(
     network: keras.Model, form: str, path: str, room: str, sizes: Sequence[tuple[int, int]]
 ) -> float:
-    """Return the share of pixels in which a fresh process has the classes of the model.
+    """Return the share of pixels for which a fresh process computes the model's own classes.
 
-    Raises TrainError where it is less than AGREEMENT, for any size, or where there is none.
+    Raises TrainError if it is less than AGREEMENT for some size, or if the process fails.
     """
+    batches = _pictures(sizes)
+    out = _run_alone(form, path, room, batches)
+    wrong = total = 0
+    with np.load(out) as classes:
+        for name, images in batches.items():
+            expected = np.asarray(network.predict_on_batch(images))
+            same = classes[name].shape == expected.shape
+            differ = int(np.count_nonzero(classes[name] != expected)) if same else expected.size
+            # A single pixel may be a tie.
+            if not same or differ > max((1 - AGREEMENT) * expected.size, 1):
+                raise TrainError(
+                    f"{form}: {1 - differ / expected.size:.2%} of all classes agree with the run's "
+                    f"own model, in images of {name} pixels, expected at least {AGREEMENT:.1%}; "
+                    "nothing was written"
+                )
+            wrong += differ
+            total += expected.size
+    return 1 - wrong / total
+
+
+def _pictures(sizes: Sequence[tuple[int, int]]) -> dict[str, NDArray[np.uint8]]:
+    """Return batches of drawn images by the name of their size: uint8 (n, h, w, 3)."""
     rng = np.random.default_rng(0)
     batches = {}
     for height, width in sizes:
         count = 2 if height * width < 1 << 14 else 1
-        # Smooth, as pictures are: in noise most pixels are near to a tie.
+        # Smooth, like photos: in noise most pixels are close to a tie.
         coarse = rng.uniform(0, 255, (count, 6, 6, 3)).astype(np.float32)
         images = keras.ops.image.resize(coarse, (height, width), "bicubic")
         noisy = keras.ops.convert_to_numpy(images) + rng.normal(0, 5, (count, height, width, 3))
         batches[f"{height} x {width}"] = np.clip(noisy, 0, 255).astype(np.uint8)
+    return batches
+
+
+def _run_alone(form: str, path: str, room: str, batches: Mapping[str, NDArray[np.uint8]]) -> str:
+    """Run a written model in a fresh process; return the path of an .npz with its classes."""
     source, out = storage.join(room, "in.npz"), storage.join(room, "out.npz")
-    np.savez(source, **batches)
+    arrays: dict[str, Any] = dict(batches)
+    np.savez(source, **arrays)
     command = [sys.executable, "-m", "dsbuild.train.export.formats", form, path, source, out]
     try:
         done = subprocess.run(
@@ -165,21 +203,6 @@ def _agreement(
             f"{form}: the model gave no result in a fresh process within {_LONGEST} s"
         ) from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        raise TrainError(f"{form}: found no way to run the model in a fresh process ({last})")
-    wrong = total = 0
-    with np.load(out) as found:
-        for name, images in batches.items():
-            expected = np.asarray(network.predict_on_batch(images))
-            same = found[name].shape == expected.shape
-            differ = np.count_nonzero(found[name] != expected) if same else expected.size
-            # A single pixel may be a tie.
-            if not same or differ > max((1 - AGREEMENT) * expected.size, 1):
-                raise TrainError(
-                    f"{form}: found {1 - differ / expected.size:.2%} of all classes as the run's "
-                    f"model has them, in images of {name} pixels, expected {AGREEMENT:.1%} and "
-                    "more; nothing was written"
-                )
-            wrong += differ
-            total += expected.size
-    return 1 - wrong / total
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise TrainError(f"{form}: the model could not be run in a fresh process ({last})")
+    return out

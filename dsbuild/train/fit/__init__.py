@@ -1,1 +1,1 @@
-"""The training run."""
+"""Training."""

@@ -1,4 +1,4 @@
-"""What is trained on: batches of augmented crops, from any step on."""
+"""Training data: batches of augmented crops, starting at any step."""
 
 import tensorflow as tf
 
@@ -13,96 +13,104 @@ from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.layers import FILLS
 from dsbuild.train.settings import Settings
 
-PLANE = "laplacian"  # of the gradient branch
+PLANE = "laplacian"  # the extra that the gradient branch takes
 
 
-def augmentation(asked: Settings, known: Facts) -> Augmentation:
-    """Return what is done to samples."""
+def augmentation(settings: Settings, facts: Facts) -> Augmentation:
+    """Return the augmentation of training samples."""
     return Augmentation(
-        crop=(asked.crop, asked.crop),
-        scales=asked.scales,
-        scale_step=asked.scale_step,
-        flip=asked.flip,
-        fill=FILLS[BACKBONES[asked.backbone].pixels],
-        ignore=0 if known.padding is None else known.padding,
-        resize=asked.resize or None,
-        brightness=asked.brightness,
-        contrast=asked.contrast,
-        saturation=asked.saturation,
-        hue=asked.hue,
+        crop=(settings.crop, settings.crop),
+        scales=settings.scales,
+        scale_step=settings.scale_step,
+        flip=settings.flip,
+        fill=FILLS[BACKBONES[settings.backbone].pixels],
+        ignore=0 if facts.padding is None else facts.padding,
+        resize=_resize(settings),
+        brightness=settings.brightness,
+        contrast=settings.contrast,
+        saturation=settings.saturation,
+        hue=settings.hue,
     )
 
 
-def extras(asked: Settings) -> tuple[str, ...]:
+def _resize(settings: Settings) -> tuple[int, int, int] | None:
+    if not settings.resize:
+        return None
+    least, most, multiple = settings.resize
+    return least, most, multiple
+
+
+def extras(settings: Settings) -> tuple[str, ...]:
     """Return the extras that a model needs."""
-    return (PLANE,) if asked.gradient else ()
+    return (PLANE,) if settings.gradient else ()
 
 
-def labelled(path: PathLike, asked: Settings, option: str = "split") -> Reader:
-    """Return the reader of the split of an option, `split` or `val`.
+def labelled(path: PathLike, settings: Settings, option: str = "split") -> Reader:
+    """Return a reader of the split that an option names, `split` or `val`.
 
-    Raises TrainError where there is none, or where its samples have no labels.
+    Raises TrainError if there is no such split, or if its samples have no labels.
     """
-    split = getattr(asked, option)
+    split = getattr(settings, option)
     folder = Folder.of(path)
     where = f"{folder.path}: {option} {split!r}"
     try:
-        found = reader.open(folder, split, extras=extras(asked))
+        samples = reader.open(folder, split, extras=extras(settings))
     except PlanError as error:
         remedy, prefix = "name another", f"split {split!r}: "
         if option == "val":
             remedy = (
-                "name another, or none by --val '', or divide one: "
+                "name another, or none with --val '', or divide one: "
                 "--split 'train[:90%]' --val 'train[90%:]'"
             )
         raise TrainError(f"{where}: {str(error).removeprefix(prefix)}; {remedy}") from error
-    if not len(found):
+    if not len(samples):
         raise TrainError(f"{where}: found no sample; name a part that has some")
-    if found[0].label is None:
+    if samples[0].label is None:
         raise TrainError(f"{where}: found no labels, expected some; name another split")
-    return found
+    return samples
 
 
-def batches(path: PathLike, asked: Settings, known: Facts, start: int = 0) -> tf.data.Dataset:
-    """Return endless batches (inputs, labels), from batch `start` on.
+def batches(path: PathLike, settings: Settings, facts: Facts, start: int = 0) -> tf.data.Dataset:
+    """Return endless batches (inputs, labels), beginning at batch `start`.
 
-    Inputs are images float32 (b, crop, crop, 3), or these and planes int16 (b, crop, crop, 1);
-    labels uint8 (b, crop, crop, 1), or int64 (b,) of classes. The same for the same settings,
-    wherever they start. A label that is no class is an InvalidArgumentError with its sample.
+    Inputs are images float32 (b, crop, crop, 3), or a pair of these and planes int16
+    (b, crop, crop, 1); labels are uint8 (b, crop, crop, 1), or int64 (b,) for classification.
+    Batches depend on settings and number alone, wherever they start. A label that is not a class
+    raises an InvalidArgumentError that names its sample.
     """
-    first = start * asked.batch
+    first = start * settings.batch
     samples = dataset.tf_dataset(
         path,
-        asked.split,
-        extras=extras(asked),
-        seed=asked.seed,
+        settings.split,
+        extras=extras(settings),
+        seed=settings.seed,
         repeat=None,
         start=first,
     )
-    samples = samples.map(lambda sample: _checked(sample, known), tf.data.AUTOTUNE)
-    samples = augmented(samples, augmentation(asked, known), asked.seed, start=first)
+    samples = samples.map(lambda sample: _checked(sample, facts), tf.data.AUTOTUNE)
+    samples = augmented(samples, augmentation(settings, facts), settings.seed, start=first)
 
-    def pair(sample):
-        planes = (sample["image"], sample[PLANE]) if asked.gradient else sample["image"]
+    def pair(sample: dict[str, tf.Tensor]) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
+        planes = (sample["image"], sample[PLANE]) if settings.gradient else sample["image"]
         return planes, sample["label"]
 
     samples = samples.map(pair, tf.data.AUTOTUNE)
-    return samples.batch(asked.batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return samples.batch(settings.batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def _checked(sample: dict[str, tf.Tensor], known: Facts) -> dict[str, tf.Tensor]:
-    """Return a sample whose labels are classes."""
+def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]:
+    """Return a sample and assert in the graph that its labels are classes."""
     label = tf.cast(sample["label"], tf.int64)
-    right = label < len(known.classes)
-    if known.ignore is not None:
-        right |= label == known.ignore
-    told = [
+    right = label < len(facts.classes)
+    if facts.ignore is not None:
+        right |= label == facts.ignore
+    message = [
         "sample",
         sample["image_name"],
         "label: found",
         tf.reduce_max(tf.where(right, tf.zeros_like(label), label)),
-        f"expected 0 to {len(known.classes) - 1}"
-        + (f", or {known.ignore}, which is ignored" if known.ignore is not None else ""),
+        f"expected 0 to {len(facts.classes) - 1}"
+        + (f", or {facts.ignore}, which is ignored" if facts.ignore is not None else ""),
     ]
-    with tf.control_dependencies([tf.Assert(tf.reduce_all(right), told)]):
+    with tf.control_dependencies([tf.Assert(tf.reduce_all(right), message)]):
         return {**sample, "label": tf.identity(sample["label"])}

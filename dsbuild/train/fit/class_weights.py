@@ -1,4 +1,4 @@
-"""Weights of classes for a loss: none, those counted of what is trained on, or those of a file."""
+"""Class weights for a loss: none, counted from the training labels, or from a file."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.errors import ShardError, TrainError
@@ -17,7 +18,7 @@ from dsbuild.reader import Reader, splits
 from dsbuild.reader.sample import Sample
 
 NONE = "none"
-# Name -> that of the manifest's weights; what they are, `dsbuild.format.class_weights` says.
+# Name -> its name in the manifest; `dsbuild.format.class_weights` defines them.
 COUNTED = {"median": "median_frequency", "effective": "effective_number"}
 
 
@@ -26,15 +27,18 @@ def class_weights(
     known: Manifest | None = None,
     split: str = "train",
     samples: Reader | None = None,
-) -> np.ndarray | None:
-    """Return the weights of classes by index, float32 (c,), or None for `none`.
+) -> NDArray[np.float32] | None:
+    """Return class weights by index, float32 (c,), or None for the source `none`.
 
-    `source` is `none`; `median` or `effective`, the weights of what is trained on: of `split`,
-    such as `train` or `train[:90%]+val`; or the path of a file: JSON, a list of numbers or an
-    object of names, or CSV, lines of a number or of a name and a number. Names, and how many, are
-    those of the manifest `known`, if there is one. The manifest has the weights of whole splits;
-    for parts and sums the labels of `samples` are counted, once. Raises TrainError for a source
-    that is none of these or does not fit the classes.
+    Raises TrainError for an unknown source, or for weights that do not fit the classes.
+
+    Args:
+      source: `none`; `median` or `effective`, computed from the training labels; or the path of
+        a file: JSON, a list of numbers or an object with class names as keys, or CSV, one number
+        or one name and number per line.
+      known: the manifest, which has the class names and the weights of whole splits.
+      split: what is trained on, such as `train` or `train[:90%]+val`.
+      samples: of that split; their labels are counted, once, if it is not a whole split.
     """
     if source == NONE:
         return None
@@ -43,8 +47,8 @@ def class_weights(
     suffix = source.rpartition(".")[2].lower()
     if suffix not in _READERS:
         raise TrainError(
-            f"class weights {source!r}: found no such, expected {NONE}, {', '.join(COUNTED)}, or "
-            "a file that ends in .json or .csv"
+            f"class weights {source!r}: unknown; expected {NONE}, {', '.join(COUNTED)}, or a file "
+            "that ends in .json or .csv"
         )
     classes = known.classes if known else ()
     return _checked(source, _READERS[suffix](storage.read_all(source)[0], source, classes), classes)
@@ -53,47 +57,48 @@ def class_weights(
 def _counted(
     source: str, known: Manifest | None, split: str, samples: Reader | None
 ) -> Sequence[float]:
-    """Return the weights of a split: those of the manifest, or those of the labels of `samples`."""
+    """Return the weights of a split, from the manifest or from the labels of `samples`."""
     entries = known.splits if known else {}
     if split in entries:
         names = {split}
     elif samples is None or not entries:
-        have = f"those of {', '.join(entries)}" if entries else "no manifest"
-        raise TrainError(f"class weights {source}: found {have}, expected one with split {split}")
+        have = f"weights of {', '.join(entries)}" if entries else "no manifest"
+        raise TrainError(f"class weights {source}: found {have}, expected weights of split {split}")
     else:
         counts = {name: entry.records for name, entry in entries.items()}
         names = {part.split for part in splits.ranges(split, counts)}
     for name in sorted(names):
         if COUNTED[source] not in entries[name].weights:
             raise TrainError(
-                f"class weights {source}: found none of split {name} in the manifest; build again "
+                f"class weights {source}: found none for split {name} in the manifest; build again "
                 "with --extra weights, which rewrites no shard"
             )
-    if split in entries:
+    if split in entries or samples is None:
         return entries[split].weights[COUNTED[source]]
     beta = entries[min(names)].beta
-    return weights(*_totals(samples), beta)[COUNTED[source]]
+    counted = weights(*_totals(samples), beta)[COUNTED[source]]
+    return counted if isinstance(counted, list) else [counted]
 
 
 def _totals(samples: Reader) -> tuple[list[int], list[int], list[int]]:
-    """Return pixels by class, labelled pixels of the images that have it, and these images.
+    """Return by class: its pixels, all labelled pixels of images that have it, and these images.
 
-    Where a label is one class, images are counted in place of pixels, around it all of them.
+    For classification images are counted instead of pixels, and all images instead of those.
     """
     classes = len(samples.classes)
     pixels, around, images = np.zeros((3, classes), np.int64)
-    for found in samples.epoch(threads=2, load=lambda sample: _histogram(sample, samples)):
-        pixels += found
-        around += found.sum() * (found > 0)
-        images += found > 0
-    if "class" in samples.names and len(samples) and np.ndim(samples[0].label) == 0:
+    for counts in samples.epoch(threads=2, load=lambda sample: _histogram(sample, samples)):
+        pixels += counts
+        around += counts.sum() * (counts > 0)
+        images += counts > 0
+    if "class" in samples.names and len(samples) and np.asarray(samples[0].label).ndim == 0:
         around = np.where(images > 0, len(samples), 0)
     return pixels.tolist(), around.tolist(), images.tolist()
 
 
-def _histogram(sample: Sample, samples: Reader) -> np.ndarray:
-    """Return the pixels of each class in a label, int64 (c,); ignored ones are none."""
-    values = np.bincount(np.ravel(sample.label), minlength=len(samples.classes))
+def _histogram(sample: Sample, samples: Reader) -> NDArray[np.int64]:
+    """Return the pixels of each class in a label, int64 (c,); ignored pixels do not count."""
+    values = np.bincount(np.asarray(sample.label).ravel(), minlength=len(samples.classes))
     if samples.ignore is not None and samples.ignore < len(values):
         values[samples.ignore] = 0
     return values[: len(samples.classes)]
@@ -106,7 +111,8 @@ def _json(data: bytes, path: str, classes: Sequence[str]) -> Sequence[float]:
         raise TrainError(f"{path}: found no JSON; expected a list or an object") from error
     number = int | float
     if fits(document, [number]):
-        return document
+        values: list[float] = document
+        return values
     if isinstance(document, dict) and fits(list(document.values()), [number]):
         return _named(list(document.items()), path, classes)
     raise TrainError(f"{path}: expected a list of numbers, or an object of names with numbers")
@@ -118,7 +124,8 @@ def _csv(data: bytes, path: str, classes: Sequence[str]) -> Sequence[float]:
         numbers = [float(row[-1]) for row in rows]
     except (ValueError, csv.Error) as error:
         raise TrainError(
-            f"{path}: {error}; expected lines of a number, or of a name and a number, no heading"
+            f"{path}: {error}; expected one number, or one name and number, per line, without a "
+            "header"
         ) from error
     if all(len(row) == 1 for row in rows):
         return numbers
@@ -126,7 +133,7 @@ def _csv(data: bytes, path: str, classes: Sequence[str]) -> Sequence[float]:
         return _named(
             [(row[0], value) for row, value in zip(rows, numbers, strict=True)], path, classes
         )
-    raise TrainError(f"{path}: found lines of other than one or two fields")
+    raise TrainError(f"{path}: found lines that have neither one field nor two")
 
 
 _READERS = {"json": _json, "csv": _csv}
@@ -135,31 +142,31 @@ _READERS = {"json": _json, "csv": _csv}
 def _named(
     pairs: Sequence[tuple[str, float]], path: str, classes: Sequence[str]
 ) -> Sequence[float]:
-    """Return weights by name in the order of the classes, each of which must have one."""
+    """Return named weights in the order of the classes, each of which must have one."""
     names = [name for name, _ in pairs]
     if not classes:
         raise TrainError(
-            f"{path}: found weights by name, expected numbers, for there is no manifest"
+            f"{path}: found weights by name, expected numbers, since there is no manifest"
         )
-    for what, wrong in (
-        ("twice", {name for name in names if names.count(name) > 1}),
+    for problem, wrong in (
+        ("found twice", {name for name in names if names.count(name) > 1}),
         ("no such class", set(names) - set(classes)),
-        ("no weight", set(classes) - set(names)),
+        ("found no weight", set(classes) - set(names)),
     ):
         if wrong:
-            raise TrainError(f"{path}: {min(wrong)}: found {what}, expected a weight of each class")
-    found = dict(pairs)
-    return [found[name] for name in classes]
+            raise TrainError(f"{path}: {min(wrong)}: {problem}; expected one weight per class")
+    by_name = dict(pairs)
+    return [by_name[name] for name in classes]
 
 
-def _checked(source: str, weights: Sequence[float], classes: Sequence[str]) -> np.ndarray:
-    """Return weights as an array; raise TrainError where they are not those of the classes."""
+def _checked(source: str, weights: Sequence[float], classes: Sequence[str]) -> NDArray[np.float32]:
+    """Return weights as an array; raise TrainError if they do not fit the classes."""
     if not weights or (classes and len(weights) != len(classes)):
         raise TrainError(
-            f"{source}: found {len(weights)} weights, expected {len(classes) or 'one a class'}"
+            f"{source}: found {len(weights)} weights, expected {len(classes) or 'one per class'}"
         )
     wrong = [weight for weight in weights if not (weight >= 0 and math.isfinite(weight))]
     if wrong or not any(weights):
         found = wrong[0] if wrong else "no weight above 0"
-        raise TrainError(f"{source}: found {found}, expected numbers from 0 on, not all 0")
+        raise TrainError(f"{source}: found {found}, expected numbers of at least 0, not all 0")
     return np.array(weights, np.float32)

@@ -1,20 +1,25 @@
-"""Several devices that take a step together, each with its part of the batch."""
+"""Several devices that share each step, and each batch."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import backend
 
 from dsbuild.errors import TrainError
+from dsbuild.train.model.places import Tensor
+
+if TYPE_CHECKING:  # the losses need no TensorFlow on other backends
+    import tensorflow as tf
 
 
-def strategy(devices: int | None, batch: int) -> Any:
-    """Return TensorFlow's strategy that spreads batches over devices.
+def strategy(devices: int | None, batch: int) -> "tf.distribute.Strategy":
+    """Return the strategy of TensorFlow that spreads batches over devices.
 
     Args:
-      devices: GPUs, or where there is none parts of the CPU; all GPUs, or one CPU, without it.
-      batch: of all devices together.
+      devices: number of GPUs, or of parts of the CPU if there are none. Default: all GPUs, or one
+        CPU.
+      batch: samples in a step, over all devices.
 
-    Raises TrainError for devices that are not there, or cannot share the batch.
+    Raises TrainError if there are not as many devices, or if they cannot share the batch.
     """
     import tensorflow as tf
 
@@ -23,8 +28,8 @@ def strategy(devices: int | None, batch: int) -> Any:
     if backend.backend() != "tensorflow":
         if devices not in (None, 1):
             raise TrainError(
-                f"devices: found {devices}, expected 1 on {backend.backend()}; steps are "
-                "spread by TensorFlow alone, without KERAS_BACKEND"
+                f"devices: found {devices}, expected 1 on {backend.backend()}; only TensorFlow "
+                "spreads steps over devices: unset KERAS_BACKEND"
             )
         count = 1
     if gpus and count > len(gpus):
@@ -34,20 +39,25 @@ def strategy(devices: int | None, batch: int) -> Any:
     if count == 1:
         return tf.distribute.get_strategy()
     if not gpus:
-        parts = [tf.config.LogicalDeviceConfiguration()] * count
-        try:
-            tf.config.set_logical_device_configuration(
-                tf.config.list_physical_devices("CPU")[0], parts
-            )
-        except RuntimeError as error:  # TensorFlow has begun
-            if len(tf.config.list_logical_devices("CPU")) < count:
-                raise TrainError(f"devices: {error}; set them before TensorFlow is used") from error
+        _split_cpu(count)
     kind = "GPU" if gpus else "CPU"
     return tf.distribute.MirroredStrategy([f"{kind}:{number}" for number in range(count)])
 
 
-def total(part: Any) -> Any:
-    """Return the sum of a tensor over the devices of a step: the tensor where there is one.
+def _split_cpu(count: int) -> None:
+    """Divide the CPU into logical devices, for the rest of the process."""
+    import tensorflow as tf
+
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    try:
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], parts)
+    except RuntimeError as error:  # TensorFlow has already been used
+        if len(tf.config.list_logical_devices("CPU")) < count:
+            raise TrainError(f"devices: {error}; set them before TensorFlow is used") from error
+
+
+def total(part: Tensor) -> Tensor:
+    """Return the sum of a tensor over the devices of a step; on one device, the tensor itself.
 
     Its gradient is that of the sum.
     """

@@ -1,4 +1,4 @@
-"""What a training says of its data before the first step, and of its scores after the last."""
+"""Notes of a training: on its data before the first step, on its scores after the last."""
 
 from collections.abc import Mapping
 
@@ -13,37 +13,37 @@ from dsbuild.train.metrics.confusion import Confusion
 _FEW = 4  # classes that are named
 
 
-def absent(split: str, known: Facts, entries: Mapping[str, Split]) -> str:
-    """Return the classes that no image of a split has, by the splits of the manifest.
+def absent(split: str, facts: Facts, entries: Mapping[str, Split]) -> str:
+    """Return a note on the classes that no image of a split has, or nothing.
 
-    A part of a split, such as `train[:10%]`, counts as the whole. Raises TrainError where no
-    class has an image.
+    `entries` are the splits in the manifest. A part of a split, such as `train[:10%]`, counts as
+    the whole. Raises TrainError if no class has an image.
     """
     counts = {name: entry.records for name, entry in entries.items()}
     parts = [entries[part.split].classes for part in splits.ranges(split, counts)]
     if None in parts:  # labels were not counted
         return ""
-    there = [any(part[i].images for part in parts if part) for i in range(len(known.classes))]
-    names = [repr(name) for name, found in zip(known.classes, there, strict=True) if not found]
-    if not any(there):
+    present = [any(part[i].images for part in parts if part) for i in range(len(facts.classes))]
+    names = [repr(name) for name, has in zip(facts.classes, present, strict=True) if not has]
+    if not any(present):
         raise TrainError(
             f"split {split!r}: found no label of any class, expected some; name another"
         )
     few = ", ".join(names[:_FEW])
     more = f" and {len(names) - _FEW:,} more" if names[_FEW:] else ""
-    return f"no image of {split} has {few}{more}, which the model cannot know" if few else ""
+    return f"no image of {split} has {few}{more}, which the model cannot learn" if few else ""
 
 
-def monotonous(found: Confusion | None, known: Facts) -> str:
-    """Return why it may be so that one class is predicted for all; nothing where it is not so."""
-    if found is None or np.count_nonzero(found.labelled) < 2:
+def monotonous(confusion: Confusion | None, facts: Facts) -> str:
+    """Return the likely reasons if one class is predicted everywhere, or nothing."""
+    if confusion is None or np.count_nonzero(confusion.labelled) < 2:
         return ""
-    (there,) = np.nonzero(found.predicted)
-    if len(there) != 1:
+    (predicted,) = np.nonzero(confusion.predicted)
+    if len(predicted) != 1:
         return ""
     return (
-        f"val: all is predicted as {known.classes[there[0]]!r}: the steps may be too few, "
-        "the first weights random (--weights), the rate too low or too high (--rate; --optimiser "
-        "adam --rate 1e-3 learns sooner), the other classes rare (--class-weights median), or the "
-        "moving averages behind the weights (a smaller --batch-norm-momentum)"
+        f"val: every prediction is {facts.classes[predicted[0]]!r}; perhaps there are too few "
+        "steps, the first weights are random (--weights), the rate is too low or too high (--rate; "
+        "--optimiser adam --rate 1e-3 learns sooner), the other classes are rare (--class-weights "
+        "median), or the moving averages trail the weights (a smaller --batch-norm-momentum)"
     )

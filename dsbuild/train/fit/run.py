@@ -9,262 +9,252 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.format.documents import dump
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.train import dataset, model, runs
-from dsbuild.train.fit import batches, notes, optimisers, warm_start
-from dsbuild.train.fit.callbacks import (
-    Averaged,
-    Chance,
-    Checkpoints,
-    HardShare,
-    MovingAverages,
-    Scores,
-    Sound,
-)
-from dsbuild.train.fit.class_weights import class_weights
-from dsbuild.train.fit.compile import Loss, metric
+from dsbuild.reader import Reader
+from dsbuild.train import dataset, runs
+from dsbuild.train.dataset import Facts
+from dsbuild.train.fit import batches, notes, warm_start
+from dsbuild.train.fit.callbacks import Averaged, FiniteLoss, HardShare, MovingAverages, Scores
+from dsbuild.train.fit.checkpoints import Checkpoints
 from dsbuild.train.fit.devices import strategy
-from dsbuild.train.fit.progress import Lines, Talk
+from dsbuild.train.fit.network import compiled
+from dsbuild.train.fit.progress import ProgressLines, Talk
+from dsbuild.train.fit.step_seeds import StepSeeds, generators_restored
+from dsbuild.train.metrics.confusion import Confusion
 from dsbuild.train.metrics.evaluate import measure
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.runs import Trained
 from dsbuild.train.settings import Settings
 
+Watch = Callable[[str, Predictor, Averaged, Reader | None, int], list[keras.callbacks.Callback]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """A training that was checked: what to fit on which data, into which folder.
+
+    Attributes:
+      folder: the folder of TFRecords.
+      run: the folder of the run.
+      settings: with a crop and a width that fit the model.
+      facts: those of the data.
+      held_out: the validation samples, if there are any.
+      every: steps in a leg, after each of which a checkpoint is written.
+      legs: how many there are.
+      resumed: whether the run has a checkpoint.
+      missing: a note on classes without an image, or nothing.
+    """
+
+    folder: Folder
+    run: str
+    settings: Settings
+    facts: Facts
+    held_out: Reader | None
+    every: int
+    legs: int
+    resumed: bool
+    missing: str
+
 
 def train(
     path: PathLike,
     run: str,
-    asked: Settings,
+    settings: Settings,
     *,
     devices: int | None = None,
     talk: Talk = print,
     quiet: bool = False,
-    watch: Callable[..., list[keras.callbacks.Callback]] | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
-    """Train on a folder of TFRecords, or go on with it; return what `metrics.json` has.
+    """Train on a folder of TFRecords, or resume a run; return the content of `metrics.json`.
+
+    The process is left as it was: no generator of random numbers is seeded, and no setting of
+    Keras changes. (More than one device on CPUs is a setting of TensorFlow's that stays.)
 
     Args:
-      path: what dsbuild wrote.
-      run: the folder of the run; one of the same settings and data goes on where it was left.
-      asked: the settings.
-      devices: GPUs, or where there is none logical CPUs; all GPUs, or one CPU, without it.
-      talk: is given lines to print.
-      quiet: give none, and show no bar.
-      watch: returns callbacks, such as TensorBoard's, for the run, what predicts, averaged weights,
-        a reader, and the steps between.
+      path: the folder that dsbuild wrote.
+      run: the folder of the run; a run with the same settings and data is resumed.
+      settings: the settings of the run.
+      devices: number of GPUs, or of logical CPUs if there are none. Default: all GPUs, or one CPU.
+      talk: prints a line.
+      quiet: print no lines, and show no progress bar.
+      watch: returns more callbacks, such as TensorBoard's.
 
-    Raises TrainError, or another DsbuildError, for what does not fit.
+    Raises TrainError, or another DsbuildError, for invalid input.
     """
-    waits, talk = talk, (lambda _: None) if quiet else talk
+    say = _silent if quiet else talk
     folder = Folder.of(path)
-    known = dataset.of(folder)
-    known.learnable(folder.path)
-    asked = _fitting(warm_start.fitted(asked), known, talk)
-    count = len(batches.labelled(folder, asked))
-    held = batches.labelled(folder, asked, "val") if asked.val else None
-    every, legs = _legs(asked, count)
-    lacks = notes.absent(asked.split, known, folder.manifest.splits) if legs else ""
-    kept = _patient(asked, known.score)
-    batches.augmentation(asked, known)  # for what it refuses
-    resumed = runs.stands(run, asked, known)
-    done = storage.join(run, runs.METRICS)
-    if resumed and storage.stamp(done) is not None:
-        talk(f"{run}: its training is finished; give another folder to train anew")
-        return json.loads(storage.read(done)[0])
-    with strategy(devices, asked.batch).scope():
-        network, share = compiled(folder, asked, known, every * legs, talk)
-        moving = MovingAverages(network, asked.momentum, every)
-    with storage.lock(storage.join(run, runs.ROOM, "lock"), waits):
-        averaged = Averaged(network)
-        predictor = Predictor(Trained(network, asked, known, 0))
-        judge = None if held is None else lambda: measure(predictor, held).confusion
-        files = Checkpoints(run, averaged, kept, known.score, every)
-        files.set_model(network)
-        step = files.resume()
-        fed = batches.batches(folder, asked, known, start=step)
-        if not step:
-            runs.begin(run, asked, known)
-        else:
-            talk(f"{run}: goes on behind step {step:,}")
-        scores = Scores(judge, averaged, known.score, asked.batch)
-        if not legs:
-            if not files.rows:
-                files.keep(0, scores.scored({}))
-            return _finish(run, files)
-        lines = Lines(talk, files, known.score, legs, every, asked.batch, quiet)
-        callbacks = [
-            Chance(asked.seed, every),
-            moving,
-            Sound(every),
-            scores,
-            *kept.values(),
-            files,
-            lines,
-        ]
-        if share is not None:
-            callbacks.insert(0, HardShare(share, asked.hard_share, asked.hard_steps, every))
-        if watch is not None:
-            callbacks += watch(run, predictor, averaged, held, every)
-        if not files.rows or not _stopped(kept, files):
-            with _named():
-                network.fit(
-                    fed,
-                    epochs=legs,
-                    initial_epoch=step // every,
-                    shuffle=False,
-                    steps_per_epoch=every,
-                    verbose=0,
-                    callbacks=callbacks,
-                )
-        return _finish(run, files, lacks, notes.monotonous(scores.found, known))
+    task = _checked(folder, run, settings, say)
+    finished = storage.join(run, runs.METRICS)
+    if task.resumed and storage.stamp(finished) is not None:
+        say(f"{run}: this training is finished; use another folder to train again")
+        metrics: dict[str, Any] = json.loads(storage.read(finished)[0])
+        return metrics
+    with generators_restored():
+        with strategy(devices, task.settings.batch).scope():
+            steps = task.every * task.legs
+            network, share = compiled(folder, task.settings, task.facts, steps, say)
+            moving = MovingAverages(network, task.settings.momentum, task.every)
+        with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
+            return _fit(task, network, share, moving, say, quiet, watch)
 
 
-def _fitting(asked: Settings, known: dataset.Facts, talk: Talk) -> Settings:
-    """Return the settings with a crop on whose first and last pixels features lie, and say so."""
-    if known.task != "segmentation" or asked.crop == asked.aligned:
-        return asked
-    talk(
-        f"crop: {asked.crop} is no multiple of the output stride, {asked.output_stride}, plus 1; "
-        f"takes {asked.aligned}, so that features lie on the first and the last pixel"
+def _silent(line: str) -> None:
+    """Print nothing."""
+
+
+def _checked(folder: Folder, run: str, settings: Settings, say: Talk) -> _Task:
+    """Return the training that is asked for; raise TrainError before anything is written."""
+    facts = dataset.of(folder)
+    facts.learnable(folder.path)
+    settings = _aligned(warm_start.fitted(settings), facts, say)
+    count = len(batches.labelled(folder, settings))
+    held_out = batches.labelled(folder, settings, "val") if settings.val else None
+    every, legs = _legs(settings, count)
+    entries = folder.manifest.splits if folder.manifest else {}
+    missing = notes.absent(settings.split, facts, entries) if legs else ""
+    _counting(settings, facts.score)
+    batches.augmentation(settings, facts)  # which checks its values
+    resumed = runs.resumable(run, settings, facts)
+    return _Task(folder, run, settings, facts, held_out, every, legs, resumed, missing)
+
+
+def _fit(
+    task: _Task,
+    network: keras.Model,
+    share: keras.Variable | None,
+    moving: MovingAverages,
+    say: Talk,
+    quiet: bool,
+    watch: Watch | None,
+) -> dict[str, Any]:
+    """Fit a compiled model from its last checkpoint to the end; write and return the metrics."""
+    settings, facts, every = task.settings, task.facts, task.every
+    averaged = Averaged(network)
+    predictor = Predictor(Trained(network, settings, facts, 0))
+    counting = _counting(settings, facts.score)
+    files = Checkpoints(task.run, averaged, counting, facts.score, every)
+    files.set_model(network)
+    step = files.resume()
+    data = batches.batches(task.folder, settings, facts, start=step)
+    if step:
+        say(f"{task.run}: continues after step {step:,}")
+    else:
+        runs.begin(task.run, settings, facts)
+    scores = Scores(_measure(predictor, task.held_out), averaged, facts.score, settings.batch)
+    if not task.legs:
+        if not files.rows:
+            files.write(0, scores.scored({}))
+        return _finish(task.run, files)
+    callbacks = [
+        StepSeeds(settings.seed, every),
+        moving,
+        FiniteLoss(every),
+        scores,
+        *counting.values(),
+        files,
+        ProgressLines(say, files, facts.score, task.legs, every, settings.batch, quiet),
+    ]
+    if share is not None:
+        hard = HardShare(share, settings.hard_share, settings.hard_steps, every)
+        callbacks.insert(0, hard)
+    if watch is not None:
+        callbacks += watch(task.run, predictor, averaged, task.held_out, every)
+    if not files.rows or not _stopped(counting, files):
+        with _errors_named():
+            network.fit(
+                data,
+                epochs=task.legs,
+                initial_epoch=step // every,
+                shuffle=False,
+                steps_per_epoch=every,
+                verbose=0,
+                callbacks=callbacks,
+            )
+    return _finish(task.run, files, task.missing, notes.monotonous(scores.latest, facts))
+
+
+def _measure(predictor: Predictor, samples: Reader | None) -> Callable[[], Confusion] | None:
+    if samples is None:
+        return None
+    return lambda: measure(predictor, samples).confusion
+
+
+def _aligned(settings: Settings, facts: Facts, say: Talk) -> Settings:
+    """Return settings whose crop has features on its first and last pixel; print a change."""
+    if facts.task != "segmentation" or settings.crop == settings.aligned:
+        return settings
+    say(
+        f"crop: {settings.crop} is not a multiple of the output stride, {settings.output_stride}, "
+        f"plus 1; using {settings.aligned}, so that features lie on the first and the last pixel"
     )
-    return dataclasses.replace(asked, crop=asked.aligned)
+    return dataclasses.replace(settings, crop=settings.aligned)
 
 
-def compiled(
-    path: PathLike, asked: Settings, known: dataset.Facts, steps: int, talk: Talk = print
-) -> tuple[keras.Model, keras.Variable | None]:
-    """Return a model that is ready to train, and the share of hard pixels where that is scheduled.
-
-    Args:
-      path: the folder whose manifest has the weights of classes.
-      asked: the settings.
-      known: facts of that folder.
-      steps: of the whole training, for the schedule.
-      talk: is told which weights were loaded.
-    """
-    keras.utils.set_random_seed(asked.seed)
-    with _policy(asked):
-        network = model.build(**warm_start.backbone(asked), **runs.architecture(asked, known))
-        warm_start.give(network, asked, known, talk)
-        _numbers(network, asked)
-        if not network.trainable_variables:
-            raise TrainError("freeze: found nothing that is left to train; hold fewer layers")
-        share, options = _objective(asked, path)
-        network.compile(
-            optimisers.build(asked, steps, network.trainable_variables),
-            Loss(asked.loss, **options, ignore=known.padding),
-            metrics=[metric(known)],
-            jit_compile=False,
-        )
-        network.optimizer.build(network.trainable_variables)
-    return network, share
-
-
-def _legs(asked: Settings, count: int) -> tuple[int, int]:
-    """Return the steps between checkpoints, and how often they come."""
-    once = math.ceil(count / asked.batch)
-    steps = asked.steps
+def _legs(settings: Settings, count: int) -> tuple[int, int]:
+    """Return the steps between checkpoints, and the number of checkpoints."""
+    once = math.ceil(count / settings.batch)
+    steps = settings.steps
     if steps is None:
-        steps = math.ceil(asked.epochs * count / asked.batch)
+        steps = math.ceil(settings.epochs * count / settings.batch)
     if not steps:
         return 0, 0
-    every = min(asked.every or once, steps)
+    every = min(settings.every or once, steps)
     return every, math.ceil(steps / every)
 
 
-def _numbers(network: keras.Model, asked: Settings) -> None:
-    """Raise TrainError where a model begins with weights that are no numbers."""
-    for variable in network.variables:
-        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
-            raise TrainError(
-                f"weights: {asked.weights}: {variable.path}: found values that are no numbers, "
-                "expected finite ones; begin with other weights"
-            )
-
-
-@contextlib.contextmanager
-def _policy(asked: Settings) -> Iterator[None]:
-    """Compute in 16 bits, where that is asked for, in models that are built within."""
-    was = keras.config.dtype_policy()
-    if asked.mixed:
-        gpu = bool(tf.config.list_physical_devices("GPU"))
-        keras.config.set_dtype_policy("mixed_float16" if gpu else "mixed_bfloat16")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(was)
-
-
-def _objective(asked: Settings, path: PathLike) -> tuple[keras.Variable | None, dict[str, Any]]:
-    """Return the share of hard pixels where it is scheduled, and the options of the loss."""
-    options: dict[str, Any] = {}
-    folder = Folder.of(path)
-    samples = batches.labelled(folder, asked)
-    weights = class_weights(asked.class_weights, folder.manifest, asked.split, samples)
-    if weights is not None:
-        options["class_weights"] = weights
-    if asked.smoothing:
-        options["smoothing"] = asked.smoothing
-    if asked.hard_share == 1:
-        return None, options
-    if not asked.hard_steps:
-        return None, options | {"share": asked.hard_share}
-    share = keras.Variable(1.0, trainable=False, name="hard_share")
-    return share, options | {"share": share}
-
-
-def _patient(asked: Settings, score: str) -> dict[str, keras.callbacks.Callback]:
+def _counting(settings: Settings, score: str) -> dict[str, keras.callbacks.Callback]:
     """Return Keras' callbacks that count scores, by name."""
-    found: dict[str, keras.callbacks.Callback] = {}
-    if (asked.patience or asked.schedule == "plateau") and not asked.val:
+    callbacks: dict[str, keras.callbacks.Callback] = {}
+    if (settings.patience or settings.schedule == "plateau") and not settings.val:
         raise TrainError("val: found none, expected a split for --patience and --schedule plateau")
-    if asked.schedule == "plateau":
-        found["plateau"] = keras.callbacks.ReduceLROnPlateau(
-            f"val_{score}", factor=0.1, patience=asked.plateau, mode="max"
+    if settings.schedule == "plateau":
+        callbacks["plateau"] = keras.callbacks.ReduceLROnPlateau(
+            f"val_{score}", factor=0.1, patience=settings.plateau, mode="max"
         )
-    if asked.patience:
-        found["stop"] = keras.callbacks.EarlyStopping(
-            f"val_{score}", patience=asked.patience, mode="max"
+    if settings.patience:
+        callbacks["stop"] = keras.callbacks.EarlyStopping(
+            f"val_{score}", patience=settings.patience, mode="max"
         )
-    return found
+    return callbacks
 
 
-def _stopped(kept: Mapping[str, Any], files: Checkpoints) -> bool:
-    """Tell whether a run that is taken up had stopped by itself."""
-    stop = kept.get("stop")
+def _stopped(counting: Mapping[str, keras.callbacks.Callback], files: Checkpoints) -> bool:
+    """Tell whether a resumed run had already run out of patience."""
+    stop = counting.get("stop")
     return stop is not None and files.state("stop").get("wait", 0) >= stop.patience
 
 
 @contextlib.contextmanager
-def _named() -> Iterator[None]:
-    """Turn what TensorFlow says of data and memory into one line."""
+def _errors_named() -> Iterator[None]:
+    """Turn TensorFlow's errors about data and memory into one line."""
     try:
         yield
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        found = re.search(r"assertion failed: \[(.*)\]", error.message)
-        if found is None:
+        message = re.search(r"assertion failed: \[(.*)\]", error.message)
+        if message is None:
             raise
-        raise TrainError(found[1].replace("] [", " ").replace("\\'", "'")) from error
+        raise TrainError(message[1].replace("] [", " ").replace("\\'", "'")) from error
     except tf.errors.ResourceExhaustedError as error:
         raise TrainError(
-            "found too little memory for a step; give a smaller --batch or --crop, or --mixed"
+            "found too little memory for a step; use a smaller --batch or --crop, or --mixed"
         ) from error
 
 
 def _finish(run: str, files: Checkpoints, *remarks: str) -> dict[str, Any]:
-    """Write and return what a run came to."""
+    """Write and return the metrics of a run."""
     last = files.rows[-1]
-    found: dict[str, Any] = {"steps": last["step"], "last": last}
+    metrics: dict[str, Any] = {"steps": last["step"], "last": last}
     best = next((row for row in files.rows if row["step"] == files.best_step), None)
-    if best is not None:  # without --val nothing is scored
-        found["best"] = best
+    if best is not None:  # without --val there is no score
+        metrics["best"] = best
     if any(remarks):
-        found["note"] = "; ".join(filter(None, remarks))
-    storage.write(storage.join(run, runs.METRICS), dump(found, indent=2).encode() + b"\n")
-    return found
+        metrics["note"] = "; ".join(filter(None, remarks))
+    data = dump(metrics, indent=2).encode() + b"\n"
+    storage.write(storage.join(run, runs.METRICS), data)
+    return metrics

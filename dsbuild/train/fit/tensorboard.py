@@ -1,15 +1,19 @@
-"""What TensorBoard shows of a run: numbers, pictures, and histograms of weights on demand."""
+"""TensorBoard events of a run: numbers, pictures, and on request histograms of weights."""
+
+import importlib.util
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.images import colour
 from dsbuild.reader import Reader
+from dsbuild.reader.sample import Sample
 from dsbuild.train import runs
-from dsbuild.train.fit.callbacks import Averaged
+from dsbuild.train.fit.callbacks import Averaged, Logs
 from dsbuild.train.predict.predictor import Predictor
 
 _PICTURES = 4
@@ -23,19 +27,20 @@ class Events(keras.callbacks.Callback):
         folder: str,
         predictor: Predictor,
         averaged: Averaged,
-        held: Reader | None,
+        held_out: Reader | None,
         every: int,
         histograms: bool,
     ):
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
-        shown = held is not None and predictor.pixels
-        self._samples = [held[i] for i in range(min(len(held), _PICTURES))] if shown else []
+        self._samples: list[Sample] = []
+        if held_out is not None and predictor.pixels:
+            self._samples = [held_out[i] for i in range(min(len(held_out), _PICTURES))]
         self._predictor, self._averaged = predictor, averaged
         self._every, self._histograms = every, histograms
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Write what there is."""
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Write the events of a leg."""
         step = (epoch + 1) * self._every
         with self._writer.as_default(step):
             for name, value in logs.items():
@@ -49,20 +54,18 @@ class Events(keras.callbacks.Callback):
                     tf.summary.histogram(variable.path, keras.ops.convert_to_numpy(variable))
         self._writer.flush()
 
-    def _picture(self, sample) -> np.ndarray:
-        """Return the three pictures of a sample side by side: uint8 (h, 3 w, 3)."""
-        colours = colour.table(self._predictor.trained.facts.palette)
-        found = self._predictor.classes(sample.image)
-        planes = [colour.paint(plane, colours) for plane in (sample.label, found)]
+    def _picture(self, sample: Sample) -> NDArray[np.uint8]:
+        """Return image, label and prediction of a sample side by side: uint8 (h, 3 w, 3)."""
+        colours = self._predictor.trained.facts.colours
+        predicted = self._predictor.classes(sample.image)
+        planes = [colour.paint(plane, colours) for plane in (np.asarray(sample.label), predicted)]
         return np.concatenate([sample.image, *planes], 1)
 
 
 def needs(run: str) -> None:
     """Raise TrainError if TensorBoard is not installed, or a run's events cannot be written."""
-    try:
-        import tensorboard  # noqa: F401 - what `tf.summary` needs, and fails without at use
-    except ImportError as error:
-        raise TrainError("found no tensorboard; run pip install tensorboard") from error
+    if importlib.util.find_spec("tensorboard") is None:  # which `tf.summary` imports when used
+        raise TrainError("found no tensorboard; run pip install tensorboard")
     if storage.is_remote(run):
         raise TrainError(
             f"{run}: found a URL, but TensorFlow writes TensorBoard events to local folders only; "
@@ -74,12 +77,12 @@ def watch(
     run: str,
     predictor: Predictor,
     averaged: Averaged,
-    held: Reader | None,
+    held_out: Reader | None,
     every: int,
     *,
     histograms: bool = False,
 ) -> list[keras.callbacks.Callback]:
-    """Return the callback of a run; raise TrainError as `needs` does."""
+    """Return the callback that writes the events of a run; raise TrainError as `needs` does."""
     needs(run)
     folder = storage.join(run, runs.EVENTS)
-    return [Events(folder, predictor, averaged, held, every, histograms)]
+    return [Events(folder, predictor, averaged, held_out, every, histograms)]

@@ -1,4 +1,4 @@
-"""The weights that a training begins with: of ImageNet, of a file, of DeepLab, of another run."""
+"""The first weights of a training: from ImageNet, a Keras file, DeepLab, or another run."""
 
 import dataclasses
 import os
@@ -15,7 +15,8 @@ from dsbuild.train.settings import Settings
 
 IMAGENET = "imagenet"
 _LAST = "logits/"
-_PREFIXES = {"all": "", "backbone": "backbone_"}  # what of a checkpoint's or a run's is taken
+_PREFIXES = {"all": "", "backbone": "backbone_"}  # of the variables to load
+_NEW_LAYER = "the last layer has other classes and starts from random weights"
 
 
 def _is_run(path: str) -> bool:
@@ -26,73 +27,76 @@ def _is_slim(path: str) -> bool:
     return os.path.isfile(f"{path}.index")
 
 
-def backbone(asked: Settings) -> dict[str, str]:
+def backbone(settings: Settings) -> dict[str, str]:
     """Return the weights that a backbone is built with, for `model.build`.
 
-    Raises TrainError where there is nothing that could be weights.
+    Raises TrainError if there is nothing that could be weights.
     """
-    path = asked.weights
+    path = settings.weights
     if not path or _is_run(path) or _is_slim(path):
         return {}
     if path != IMAGENET and not os.path.isfile(path):
         raise TrainError(
-            f"weights: {path}: found no file of Keras, no checkpoint of DeepLab ({path}.index) and "
-            f"no run, expected one of them, or {IMAGENET}"
+            f"weights: {path}: found no Keras file, no DeepLab checkpoint ({path}.index) and no "
+            f"run, expected one of them, or {IMAGENET}"
         )
     return {"weights": path}
 
 
-def fitted(asked: Settings) -> Settings:
-    """Return the settings with channels rounded as a checkpoint of DeepLab has them."""
-    if asked.width == 1 or not asked.weights or not _is_slim(asked.weights):
-        return asked
+def fitted(settings: Settings) -> Settings:
+    """Return the settings with channels rounded as in a DeepLab checkpoint, if there is one."""
+    if settings.width == 1 or not settings.weights or not _is_slim(settings.weights):
+        return settings
     return dataclasses.replace(
-        asked, width_multiple=slim_checkpoint.multiple(asked.weights, asked.width)
+        settings, width_multiple=slim_checkpoint.multiple(settings.weights, settings.width)
     )
 
 
-def give(network: keras.Model, asked: Settings, known: Facts, talk: Callable[[str], None]) -> None:
-    """Give a model the weights of a slim checkpoint or of another run, and hold layers.
+def load(
+    network: keras.Model, settings: Settings, facts: Facts, talk: Callable[[str], None]
+) -> None:
+    """Load the weights of a slim checkpoint or of another run into a model, and freeze layers.
 
-    The last layer begins anew where the classes, `known`, are others.
+    The last layer keeps its random weights if the classes differ.
     """
-    path, prefix = asked.weights, _PREFIXES[asked.initialize]
+    path, prefix = settings.weights, _PREFIXES[settings.initialize]
     if path and _is_slim(path):
-        found = slim_checkpoint.load(network, path, prefix)
-        talk(_told(path, found))
+        talk(_slim_line(path, slim_checkpoint.load(network, path, prefix)))
     elif path and _is_run(path):
-        _of_run(network, path, prefix, known, talk)
-    if asked.freeze:
-        model.freeze(network, *asked.freeze)
-    if asked.freeze_batch_norm:
+        _load_run(network, path, prefix, facts, talk)
+    if settings.freeze:
+        model.freeze(network, *settings.freeze)
+    if settings.freeze_batch_norm:
         model.freeze_batch_norm(network)
 
 
-def _told(path: str, found: slim_checkpoint.Loaded) -> str:
-    words = [f"{path}: loaded {len(found.loaded)} variables"]
-    if found.missing:
-        words.append(f"{len(found.missing)} of the model begin at random")
-    if found.resized:
-        words.append("the last layer is of other classes and begins anew")
+def _slim_line(path: str, result: slim_checkpoint.Loaded) -> str:
+    words = [f"{path}: loaded {len(result.loaded)} variables"]
+    if result.missing:
+        words.append(f"{len(result.missing)} variables of the model start from random weights")
+    if result.resized:
+        words.append(_NEW_LAYER)
     return "; ".join(words)
 
 
-def _of_run(
-    network: keras.Model, path: str, prefix: str, known: Facts, talk: Callable[[str], None]
+def _load_run(
+    network: keras.Model, path: str, prefix: str, facts: Facts, talk: Callable[[str], None]
 ) -> None:
     values, _ = runs.weights(runs.file_of(path))
     variables = checkpoint.weights(network)
-    other = runs.facts_of(path).classes != known.classes or any(
+    other_classes = runs.facts_of(path).classes != facts.classes or any(
         name in values and values[name].shape != tuple(variables[name].shape)
         for name in variables
         if name.startswith(_LAST)
     )
-    variables = {name: one for name, one in variables.items() if name.startswith(prefix)}
-    wanted = {
-        name: one for name, one in variables.items() if not (other and name.startswith(_LAST))
+    variables = {name: value for name, value in variables.items() if name.startswith(prefix)}
+    loaded = {
+        name: variable
+        for name, variable in variables.items()
+        if not (other_classes and name.startswith(_LAST))
     }
-    checkpoint.restore(path, wanted, values)
+    checkpoint.restore(path, loaded, values)
     talk(
-        f"{path}: loaded {len(wanted)} variables"
-        + ("; the last layer is of other classes and begins anew" if wanted != variables else "")
+        f"{path}: loaded {len(loaded)} variables"
+        + (f"; {_NEW_LAYER}" if loaded != variables else "")
     )

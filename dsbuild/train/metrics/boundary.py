@@ -1,20 +1,21 @@
-"""Boundary F1: how well the contours of predicted classes lie on those of the labels.
+"""Boundary F1: how well the contours of predicted classes match those of the labels.
 
 Source: Csurka et al., What is a good evaluation measure for semantic segmentation?, BMVC
-2013. A pixel of one contour is right where some pixel of the other is nearer than a
-tolerance; precision is the share of right pixels of the prediction's contour, recall that
-of the label's.
+2013. A pixel of one contour is right if some pixel of the other is closer than a tolerance;
+precision is the share of right pixels in the prediction's contour, recall that in the label's.
 
-What the paper leaves open: the contour of a class are its pixels with another class above,
-below, left or right; the image's edge is no contour. Labels such as Pascal VOC's ignore the
+What the paper leaves open: the contour of a class consists of its pixels with another class above,
+below, left or right; the edge of the image is not a contour. Labels such as Pascal VOC's ignore the
 contours themselves, so an ignored pixel takes the class of the nearest pixel that counts, in
-label and prediction alike: what is predicted there does not matter, and contours run in the
-middle of such a band. Those farther than the tolerance from all that counts are left out.
+label and prediction alike: the prediction there does not matter, and contours run along the
+middle of such a band. Pixels farther than the tolerance from all that counts are left out.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild.errors import TrainError
 from dsbuild.train.metrics.confusion import counted, mean, share
@@ -24,15 +25,15 @@ TOLERANCE = 0.0075  # of the image's diagonal, as in the paper
 
 @dataclass(frozen=True, eq=False)
 class BoundaryF1:
-    """Boundary F1 by class; those of two parts of a data set add up.
+    """Boundary F1 by class; the scores of two parts of a data set add up.
 
     Attributes:
       total: sum of the F1 of each class over images, float64 (c,).
-      images: images in which its contour is in label or prediction, int64 (c,).
+      images: number of images whose label or prediction has its contour, int64 (c,).
     """
 
-    total: np.ndarray
-    images: np.ndarray
+    total: NDArray[np.float64]
+    images: NDArray[np.int64]
 
     @classmethod
     def empty(cls, classes: int) -> "BoundaryF1":
@@ -42,16 +43,16 @@ class BoundaryF1:
     @classmethod
     def of(
         cls,
-        label: np.ndarray,
-        prediction: np.ndarray,
+        label: NDArray[Any],
+        prediction: NDArray[Any],
         classes: int,
         ignore: int | None = 255,
         tolerance: float = TOLERANCE,
     ) -> "BoundaryF1":
         """Return the scores of one image: label and prediction, integers (h, w).
 
-        `tolerance` is a share of the image's diagonal. Raises TrainError for planes that do not
-        fit each other, as `metrics.counted` does, and for a tolerance that is not above 0.
+        `tolerance` is a share of the image's diagonal, above 0. Raises TrainError as
+        `confusion.counted` does, or for more than one image.
         """
         label, prediction = np.asarray(label), np.asarray(prediction)
         if label.ndim != 2 or not tolerance > 0:
@@ -61,44 +62,45 @@ class BoundaryF1:
             )
         near = tolerance * float(np.hypot(*label.shape))
         counts = counted(label, prediction, classes, ignore)
-        found = cls.empty(classes)
+        scores = cls.empty(classes)
         if not counts.any():
-            return found
+            return scores
         if not counts.all():
             places, away = nearest(counts)
             label, prediction = label.flat[places], prediction.flat[places]
             counts = away < near
         contours = [_contour(plane) & counts for plane in (label, prediction)]
         for value in np.union1d(label[contours[0]], prediction[contours[1]]).tolist():
-            one = contours[0] & (label == value)
-            other = contours[1] & (prediction == value)
-            found.total[value] = _f1(_right(other, one, near), _right(one, other, near))
-            found.images[value] = 1
-        return found
+            true = contours[0] & (label == value)
+            predicted = contours[1] & (prediction == value)
+            precision, recall = _right(predicted, true, near), _right(true, predicted, near)
+            scores.total[value] = _f1(precision, recall)
+            scores.images[value] = 1
+        return scores
 
     def __add__(self, other: "BoundaryF1") -> "BoundaryF1":
         if self.total.shape != other.total.shape:
             raise TrainError(
                 f"found boundary scores of {len(self.total)} and {len(other.total)} classes, "
-                "which do not add up"
+                "expected equal numbers"
             )
         return BoundaryF1(self.total + other.total, self.images + other.images)
 
     @property
-    def scores(self) -> np.ndarray:
-        """Mean F1 of each class over the images that have its contour (c,); nan without any."""
+    def scores(self) -> NDArray[np.float64]:
+        """Mean F1 of each class over the images that have its contour (c,); NaN without any."""
         return share(self.total, self.images)
 
     @property
     def mean(self) -> float:
-        """Mean of the classes' scores; a class without any contour is left out."""
+        """Mean of the classes' scores; classes without any contour are left out."""
         return mean(self.scores)
 
 
-def nearest(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for every pixel the flat index of the nearest that counts, and its distance (h, w).
+def nearest(counts: NDArray[np.bool]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return for each pixel the flat index of the nearest one that counts, and its distance (h, w).
 
-    The index is by OpenCV's approximate distances (5 x 5 chamfer), the distance is exact.
+    The index uses OpenCV's approximate distances (5 x 5 chamfer), the distance is exact.
     """
     import cv2
 
@@ -111,29 +113,29 @@ def nearest(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return index[labels], _distance(counts)
 
 
-def _distance(there: np.ndarray) -> np.ndarray:
-    """Return the exact Euclidean distance to the nearest pixel that is there, in pixels (h, w)."""
+def _distance(mask: NDArray[np.bool]) -> NDArray[np.float32]:
+    """Return the exact Euclidean distance to the nearest pixel of a mask, in pixels (h, w)."""
     import cv2
 
-    away = np.where(there, 0, 1).astype(np.uint8)
-    return cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    zeros = np.where(mask, 0, 1).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(zeros, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
 
 
-def _contour(plane: np.ndarray) -> np.ndarray:
+def _contour(plane: NDArray[Any]) -> NDArray[np.bool]:
     """Return which pixels have another class above, below, left or right: bool (h, w)."""
-    found = np.zeros(plane.shape, bool)
-    for one, other in (
+    contour = np.zeros(plane.shape, bool)
+    for here, neighbour in (
         (np.s_[1:, :], np.s_[:-1, :]),
         (np.s_[:, 1:], np.s_[:, :-1]),
     ):
-        differs = plane[one] != plane[other]
-        found[one] |= differs
-        found[other] |= differs
-    return found
+        differs = plane[here] != plane[neighbour]
+        contour[here] |= differs
+        contour[neighbour] |= differs
+    return contour
 
 
-def _right(contour: np.ndarray, other: np.ndarray, near: float) -> float:
-    """Return the share of a contour's pixels that are nearer than `near` to another contour."""
+def _right(contour: NDArray[np.bool], other: NDArray[np.bool], near: float) -> float:
+    """Return the share of a contour's pixels that are closer than `near` to another contour."""
     if not contour.any() or not other.any():
         return 0.0
     return float(np.mean(_distance(other)[contour] < near))

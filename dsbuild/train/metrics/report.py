@@ -1,8 +1,8 @@
 """The report of an evaluation: scores as JSON, the confusion matrix as CSV and as a picture.
 
-scores.json        means, and one row per class; null where nothing was counted
+scores.json        means, and one row per class; null if nothing was counted
 confusion.csv      pixels, or images, by class in the label (rows) and the prediction (columns)
-confusion.png      the same as shares of each row
+confusion.png      the same matrix as shares of each row
 """
 
 import csv
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import images, storage
 from dsbuild.errors import TrainError
@@ -37,10 +38,9 @@ def document(
 ) -> dict[str, Any]:
     """Return the scores as a JSON document; `classes` are names by index.
 
-    Boundary F1 and errors of mattes are in it where they were measured: `matting` of whole
-    images, `unknown` of the unknown regions of trimaps. With `top` images were classified, and
-    the document counts images, not pixels. Raises TrainError where there are not as many names as
-    classes.
+    It has boundary F1 and errors of mattes if they were measured: `matting` over whole images,
+    `unknown` over the unknown regions of trimaps. With `top`, the scores of a classification, it
+    counts images instead of pixels. Raises TrainError unless there is one name per class.
     """
     _check(confusion, classes)
     columns = {"accuracy": confusion.accuracy, "precision": confusion.precision}
@@ -55,16 +55,16 @@ def document(
             "mean_accuracy": confusion.mean_accuracy,
             "frequency_weighted_iou": confusion.frequency_weighted_iou,
         }
-    what = _counted(top)
+    unit = _unit(top)
     if boundary is not None:
         columns["boundary_f1"], means["boundary_f1"] = boundary.scores, boundary.mean
     counted = {"label": confusion.labelled, "prediction": confusion.predicted}
     return {
-        what: int(confusion.counts.sum()),
+        unit: int(confusion.counts.sum()),
         **{name: _number(value) for name, value in means.items()},
         "classes": [
             {"index": i, "name": name}
-            | {f"{plane}_{what}": int(number[i]) for plane, number in counted.items()}
+            | {f"{plane}_{unit}": int(number[i]) for plane, number in counted.items()}
             | {column: _number(values[i]) for column, values in columns.items()}
             for i, name in enumerate(classes)
         ],
@@ -73,7 +73,7 @@ def document(
     }
 
 
-def _counted(top: Top | None) -> str:
+def _unit(top: Top | None) -> str:
     """Return what a confusion matrix counts."""
     return "pixels" if top is None else "images"
 
@@ -86,20 +86,20 @@ def _matting(errors: Matting) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """Return a score for JSON, which has no nan."""
+    """Return a score for JSON, which has no NaN."""
     return None if math.isnan(value) else float(value)
 
 
 def _check(confusion: Confusion, classes: Sequence[str]) -> None:
     if len(classes) != len(confusion.counts):
         raise TrainError(
-            f"found {len(classes)} names of classes for a confusion matrix of "
-            f"{len(confusion.counts)}, expected one of each"
+            f"found {len(classes)} class names for a confusion matrix of {len(confusion.counts)} "
+            "classes, expected one name per class"
         )
 
 
 def table(confusion: Confusion, classes: Sequence[str]) -> str:
-    """Return the confusion matrix as CSV: a row a class of the label, behind its name."""
+    """Return the confusion matrix as CSV: one row per class of the label, after its name."""
     _check(confusion, classes)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
@@ -110,15 +110,17 @@ def table(confusion: Confusion, classes: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def picture(confusion: Confusion, classes: Sequence[str], what: str = "pixels") -> np.ndarray:
+def picture(
+    confusion: Confusion, classes: Sequence[str], unit: str = "pixels"
+) -> NDArray[np.uint8]:
     """Return the confusion matrix as a picture of shares of each row: uint8 (h, w, 3).
 
-    `what` it counts is in the title.
+    `unit`, what it counts, is in the title.
     """
     _check(confusion, classes)
     whole = np.broadcast_to(confusion.labelled[:, None], confusion.counts.shape)
     shares = share(confusion.counts, whole)
-    return heatmap.picture(shares, classes, "label", f"prediction, in % of the label's {what}")
+    return heatmap.picture(shares, classes, "label", f"prediction, in % of the label's {unit}")
 
 
 def save(
@@ -131,15 +133,15 @@ def save(
     unknown: Matting | None = None,
     top: Top | None = None,
 ) -> Mapping[str, Any]:
-    """Write the report into a folder, over one that is there; return its document.
+    """Write the report into a folder, over an existing one; return its document.
 
-    `about`, such as what was measured on which data, stands at its beginning.
+    The document begins with `about`, such as the run and the data.
     """
     scores = {**(about or {}), **document(confusion, classes, boundary, matting, unknown, top)}
     files = {
         SCORES: manifest.dump(scores, indent=2).encode() + b"\n",
         TABLE: table(confusion, classes).encode(),
-        PICTURE: images.encode(picture(confusion, classes, _counted(top))),
+        PICTURE: images.encode(picture(confusion, classes, _unit(top))),
     }
     storage.write_all({storage.join(folder, name): data for name, data in files.items()})
     return scores

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild.train.metrics.confusion import share
 
@@ -22,10 +23,10 @@ class Top:
     k: int = 5
 
     @classmethod
-    def of(cls, label: int, probabilities: np.ndarray) -> "Top":
+    def of(cls, label: int, probabilities: NDArray[np.float32]) -> "Top":
         """Return the score of an image: its class, and probabilities (c,).
 
-        Of equal ones the first classes are the more probable ones, as for `argmax`.
+        Among equal probabilities the first class counts as the most probable, as with `argmax`.
         """
         mine = probabilities[label]
         before = np.count_nonzero(probabilities > mine)
@@ -37,5 +38,5 @@ class Top:
 
     @property
     def accuracy(self) -> float:
-        """Share of the images that are right; nan without an image."""
+        """Share of the images that are right; NaN without an image."""
         return float(share(self.right, self.images))

@@ -1,4 +1,4 @@
-"""DeepLabV3+ in Keras, of any backbone of the registry, for images of any size."""
+"""DeepLabV3+ in Keras, with any backbone of the registry, for images of any size."""
 
 from dsbuild.train.model.deeplab import (
     MERGES,

@@ -1,8 +1,8 @@
 """Atrous conversion: the same weights at a smaller output stride.
 
-Past the wanted stride every step becomes 1, and what lies behind it is spread by as much
-(Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation, 2017), so that
-every step-th value of the result is what the model gave before.
+Once the wanted stride is reached, every further step becomes 1, and the layers after it are
+dilated by as much (Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation,
+2017), so that every step-th value of the result equals the value of the original model.
 """
 
 import re
@@ -19,16 +19,16 @@ def convert(
 ) -> keras.Model:
     """Return a copy of a functional model, with its weights, whose output has this stride.
 
-    Windows are centred on every stride-th pixel, whatever the parity of a size: padding that
-    is uneven becomes even, and what had none becomes `same`. (Only a strided window that pads
-    by `same` itself, as the poolings of Keras' Xception do, depends on the parity; and a
-    pooling cannot be spread, so that for Xception stride 8 is an approximation.)
+    Windows are centred on every stride-th pixel, whatever the parity of a size: uneven padding
+    becomes even, and unpadded layers get `same`. (Only a strided window that pads by `same`
+    itself, like the poolings of Keras' Xception, depends on the parity; and a pooling cannot be
+    dilated, so stride 8 is an approximation for Xception.)
 
     Args:
-      model: its layers are each called once; a layer's input and output are (b, h, w, c).
+      model: calls each of its layers once; a layer's input and output are (b, h, w, c).
       output_stride: a power of 2; a model of a smaller stride stays as it is.
-      prefix: goes before the name of each layer.
-      batch_norm: what its batch normalisations have else, such as `momentum`.
+      prefix: for the name of each layer.
+      batch_norm: more options of its batch normalisations, such as `momentum`.
     """
     changes = _changes(model, output_stride)
     names = _names(model)
@@ -45,8 +45,9 @@ def convert(
 
 
 def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, Any]]:
-    """Return layer -> what of its configuration is another one."""
-    changes = {}
+    """Return layer -> the part of its configuration that changes."""
+    changes: dict[str, dict[str, Any]] = {}
+    # Tensor -> its stride, the dilation of the layers that take it, whether it is padded.
     reached = {id(tensor): (1, 1, False) for tensor in model.inputs}
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
@@ -54,14 +55,15 @@ def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, A
         source = layer.input[0] if isinstance(layer.input, list) else layer.input
         stride, dilation, padded = reached[id(source)]
         config = layer.get_config()
-        change, spread = {}, dilation
+        change: dict[str, Any] = {}
+        next_dilation = dilation
         if isinstance(layer, keras.layers.ZeroPadding2D):
             change["padding"] = [max(sides) * dilation for sides in config["padding"]]
         elif "strides" in config:
             step = max(config["strides"])
             if stride * step > output_stride:
                 change["strides"] = 1
-                spread = dilation * step
+                next_dilation = dilation * step
             else:
                 stride *= step
             if max(config.get("kernel_size", config.get("pool_size"))) > 1:
@@ -71,19 +73,20 @@ def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, A
                     change["padding"] = "same"
         changes[layer.name] = change
         padded = isinstance(layer, keras.layers.ZeroPadding2D)
-        reached[id(layer.output)] = (stride, spread, padded)
+        reached[id(layer.output)] = (stride, next_dilation, padded)
     return changes
 
 
 def _names(model: keras.Model) -> Mapping[str, str]:
-    """Return layer -> name; those that Keras numbered are numbered from 1 in this model.
+    """Return layer -> name; layers that Keras numbered are numbered from 1 in this model.
 
     Keras counts them for the whole process, so that the same model has other names next time.
     """
-    names, counts = {}, {}
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
     for layer in model.layers:
-        if found := _NUMBERED.fullmatch(layer.name):
-            kind = found[1]
+        if match := _NUMBERED.fullmatch(layer.name):
+            kind = match[1]
             counts[kind] = counts.get(kind, 0) + 1
             names[layer.name] = f"{kind}_{counts[kind]}"
         else:

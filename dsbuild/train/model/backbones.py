@@ -1,4 +1,4 @@
-"""The backbones by name: what is built, where its features are taken, and its weights."""
+"""The backbones by name: how they are built, where their features are, and their weights."""
 
 import os
 import warnings
@@ -20,12 +20,12 @@ class Backbone:
     """A model of stride 32 without its top, and where its features are.
 
     Attributes:
-      build: makes it, without weights or with those of ImageNet where it has some.
+      build: builds it, with random weights or, if it has some, those of ImageNet.
       low, high: layers whose outputs are the features of stride 4 and of stride 32.
       pixels: a mode of `layers.Pixels`.
       depth: channels of the head that suits it.
-      published: whether it is one of keras.applications, which has weights of ImageNet.
-      wide: whether there are widths but 1.
+      published: whether it comes from keras.applications, which has ImageNet weights.
+      wide: whether it has other widths than 1.
     """
 
     build: Callable[..., keras.Model]
@@ -38,7 +38,7 @@ class Backbone:
 
 
 def tiny() -> keras.Model:
-    """Return 0.05 M parameters at stride 32, for tests and first tries."""
+    """Return a model of 0.05 M parameters at stride 32, for tests and first tries."""
     image = x = keras.Input((None, None, 3))
     for number, filters in enumerate((16, 32, 64, 96, 128), 1):
         kind = layers.Conv2D if number == 1 else layers.SeparableConv2D
@@ -76,13 +76,13 @@ BACKBONES = {
 def narrowed(model: keras.Model, width: float) -> keras.Model:
     """Return MobileNetV2 with random weights and `width` times its channels, each rounded.
 
-    As DeepLab has it where its depth multiplier is not 1; Keras rounds to multiples of 8.
+    This is DeepLab's rule for depth multipliers other than 1; Keras rounds to multiples of 8.
     """
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
         if type(layer) is layers.Conv2D:
-            # What a block expands is a multiple of what it is given.
+            # A block expands its input channels by a whole factor.
             given = layer.input.shape[-1] if layer.name.endswith("_expand") else layer.filters
             config["filters"] = max(1, int(given * width + 0.5)) * (layer.filters // given)
         return type(layer).from_config(config)
@@ -104,20 +104,20 @@ def build(
     Args:
       name: one of BACKBONES; names of the model's layers start with PREFIX.
       output_stride: 8, 16 or 32.
-      width: factor of the number of channels, for those that have it.
-      multiple: of which the channels are multiples, where the width is not 1: 8, or 1 for
-        those of DeepLab.
-      weights: None for random ones; `imagenet`, which Keras downloads; or a file that Keras
-        wrote for this backbone without its top.
-      batch_norm: what its batch normalisations have else, such as `momentum`.
+      width: factor of the number of channels, if the backbone has widths.
+      multiple: channels are rounded to multiples of it for widths other than 1: 8 as in Keras, 1
+        as in DeepLab.
+      weights: None for random ones; `imagenet`, which Keras downloads; or a file that Keras wrote
+        for this backbone without its top.
+      batch_norm: more options of its batch normalisations, such as `momentum`.
     """
     backbone = BACKBONES[name]
     narrow = multiple == 1 and width != 1
-    options = {"alpha": 1.0 if narrow else width} if backbone.wide else {}
+    options: dict[str, Any] = {"alpha": 1.0 if narrow else width} if backbone.wide else {}
     if backbone.published:
         options |= {"include_top": False, "input_shape": (None, None, 3), "weights": None}
     if narrow and weights == "imagenet":
-        raise ModelError(f"{name}: found no weights of imagenet whose channels are multiples of 1")
+        raise ModelError(f"{name}: found no imagenet weights whose channels are multiples of 1")
     if weights == "imagenet":
         full = _imagenet(name, options | {"weights": weights})
     else:
@@ -134,14 +134,14 @@ def build(
 
 def _imagenet(name: str, options: dict[str, Any]) -> keras.Model:
     if not BACKBONES[name].published:
-        have = ", ".join(key for key, found in BACKBONES.items() if found.published)
-        raise ModelError(f"{name}: found no weights of imagenet, which there are for {have}")
+        have = ", ".join(key for key, backbone in BACKBONES.items() if backbone.published)
+        raise ModelError(f"{name}: found no imagenet weights, which exist for {have}")
     try:
         return BACKBONES[name].build(**options)
-    except Exception as error:  # Keras raises a bare one where it cannot download
+    except Exception as error:  # Keras raises a bare one if it cannot download
         raise ModelError(
-            f"{name}: the weights of imagenet were not loaded ({error}); "
-            "where there is no network, give a file of weights"
+            f"{name}: the imagenet weights could not be loaded ({error}); "
+            "without a network, give a file of weights"
         ) from error
 
 
@@ -150,12 +150,12 @@ def _load(model: keras.Model, name: str, path: str) -> None:
         raise ModelError(f"{path}: found no such file, expected weights of {name}")
     try:
         with warnings.catch_warnings():
-            # Keras only warns of some weights that a file lacks, and leaves them as they are.
+            # Keras only warns if a file has no value for some weights, and leaves them random.
             warnings.simplefilter("error", UserWarning)
             model.load_weights(path)
-    except Exception as error:  # Keras and h5py raise many kinds for what is none, or damaged
+    except Exception as error:  # Keras and h5py raise many kinds for foreign or damaged files
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(
-            f"{path}: found other weights than those of {name} without its top, "
-            f"{model.count_params():,} numbers ({why})"
+            f"{path}: expected the weights of {name} without its top, {model.count_params():,} "
+            f"numbers, found others ({why})"
         ) from error

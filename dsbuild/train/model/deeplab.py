@@ -1,10 +1,10 @@
-"""DeepLabV3+ in Keras, of any backbone of the registry, for images of any size.
+"""DeepLabV3+ in Keras, with any backbone of the registry, for images of any size.
 
-Layers are named so that a trainer selects them, and their variables' paths, by prefix:
-`backbone_`, `aspp_`, `decoder_`, `gradient_` and `logits`.
+Layers are named so that a trainer can select them, and their variables, by prefix: `backbone_`,
+`aspp_`, `decoder_`, `gradient_` and `logits`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,38 +15,39 @@ from dsbuild.train.model import backbones
 from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.head import Head
 from dsbuild.train.model.layers import Pixels, Scale, Spread
+from dsbuild.train.model.places import Tensor
 
 TASKS = ("segmentation", "classification")
 MERGES = {"max": keras.layers.Maximum, "mean": keras.layers.Average}
 STRIDES = (8, 16, 32)
-LOW = 4  # stride of the features that a decoder refines by, and of its logits
+LOW = 4  # stride of the features that the decoder uses, and of its logits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """What a model is: all that its weights depend on.
+    """The settings that define a model and its weights.
 
     Attributes:
       classes: number of logits; 1 is one logit of a sigmoid, such as for matting.
       backbone: one of BACKBONES.
-      output_stride: of the backbone's last features, 8 or 16, or 32 as it was trained; where it
-        is 8, rates are doubled.
+      output_stride: stride of the backbone's last features: 8 or 16, or 32 as it was trained; at 8
+        the rates are doubled.
       task: `segmentation` has logits for each pixel, `classification` for the image.
       width: factor of the backbone's channels; only MobileNetV2 has others than 1.
-      width_multiple: of which channels of another width are multiples.
-      rates: of the atrous convolutions of the pyramid at stride 16; may be empty.
-      depth: channels of the head; None for what suits the backbone.
+      width_multiple: channels are rounded to multiples of it for other widths.
+      rates: atrous rates of the pyramid at stride 16; may be empty.
+      depth: channels of the head; None for the default of the backbone.
       separable: whether 3 x 3 convolutions of the head are depthwise separable.
       decoder: whether features of stride 4 refine the logits.
-      gradient: whether there is a second input, a plane such as the Laplacian, for the decoder.
+      gradient: whether the decoder takes a second input, a plane such as the Laplacian.
       scales: of the image, whose logits are merged.
-      merge: one of MERGES, how.
-      align_corners: whether images are scaled corner to corner, as DeepLab does; else pixels are
-        areas, whose centres lie at halves. Features are windows about every stride-th pixel either
-        way, and are brought back to where they lie; which has a first and a last one where a size
-        is k stride + 1, such as 513.
-      dropout: part of the features that is dropped before the decoder.
-      momentum: of all batch normalisations.
+      merge: how they are merged, one of MERGES.
+      align_corners: whether images are scaled corner to corner, as in DeepLab; otherwise pixels
+        are areas with their centres at halves. Either way features are windows around every
+        stride-th pixel and are resized back to where they lie; sizes of k stride + 1, such as 513,
+        have a feature on their first and last pixel.
+      dropout: share of the features that is dropped before the decoder.
+      momentum: that of all batch normalisations.
       synchronized: whether batch normalisations share their statistics among devices.
     """
 
@@ -68,47 +69,47 @@ class Architecture:
     momentum: float = 0.99
     synchronized: bool = False
 
-    def __post_init__(self):
-        for name in ("rates", "scales"):  # as lists, such as JSON has them
+    def __post_init__(self) -> None:
+        for name in ("rates", "scales"):  # JSON has lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        self._one("task", TASKS)
-        self._one("backbone", BACKBONES)
-        self._one("output_stride", STRIDES)
-        self._one("merge", MERGES)
+        self._choose("task", TASKS)
+        self._choose("backbone", BACKBONES)
+        self._choose("output_stride", STRIDES)
+        self._choose("merge", MERGES)
         self._hold("classes", self.classes >= 1, "at least 1")
         self._hold("depth", self.depth is None or self.depth >= 1, "at least 1")
-        self._hold("rates", all(rate >= 1 for rate in self.rates), "1 and up")
-        self._hold("scales", self.scales and min(self.scales) > 0, "some above 0")
-        self._hold("dropout", 0 <= self.dropout < 1, "0 and up, less than 1")
-        self._hold("momentum", 0 <= self.momentum < 1, "0 and up, less than 1")
+        self._hold("rates", all(rate >= 1 for rate in self.rates), "at least 1")
+        self._hold("scales", min(self.scales, default=0) > 0, "one or more, each above 0")
+        self._hold("dropout", 0 <= self.dropout < 1, "at least 0 and less than 1")
+        self._hold("momentum", 0 <= self.momentum < 1, "at least 0 and less than 1")
         wide = BACKBONES[self.backbone].wide
         self._hold("width", wide or self.width == 1, "1 for this backbone")
         self._hold("width", self.width > 0, "more than 0")
-        self._one("width_multiple", (1, 8))
+        self._choose("width_multiple", (1, 8))
         pixels = self.task == "segmentation"
         decoded = pixels and self.decoder
-        self._hold("gradient", decoded or not self.gradient, "False where there is no decoder")
-        self._hold("scales", pixels or self.scales == (1.0,), "1 alone for classification")
+        self._hold("gradient", decoded or not self.gradient, "False without a decoder")
+        self._hold("scales", pixels or self.scales == (1.0,), "1.0 alone for classification")
 
     @property
     def stride(self) -> int:
-        """The stride of the logits before they are brought to the image's size."""
+        """The stride of the logits before they are resized to the image's size."""
         return LOW if self.decoder else self.output_stride
 
-    def _one(self, name, known):
-        self._hold(name, getattr(self, name) in known, "one of " + ", ".join(map(str, known)))
+    def _choose(self, name: str, choices: Collection[object]) -> None:
+        self._hold(name, getattr(self, name) in choices, f"one of {', '.join(map(str, choices))}")
 
-    def _hold(self, name, holds, expected):
+    def _hold(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
             raise ModelError(f"{name}: found {getattr(self, name)!r}, expected {expected}")
 
 
 def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
-    """Return the model of an Architecture's settings.
+    """Return the model of an Architecture.
 
-    It takes RGB of 0..255, uint8 or float32 (b, h, w, 3), and for the gradient branch a list
-    with a plane (b, h, w, 1) besides; it gives logits float32 (b, h, w, classes), or (b, classes)
-    where it classifies. Height and width are any, and need not be known before.
+    It takes RGB of 0..255, uint8 or float32 (b, h, w, 3), or with a gradient branch a list of that
+    and a plane (b, h, w, 1). It returns logits float32 (b, h, w, classes), or (b, classes) for
+    classification. Images may have any height and width.
 
     Args:
       weights: those of the backbone: None, `imagenet`, or a file (see `backbones.build`).
@@ -138,14 +139,14 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
     return keras.Model(inputs if shape.gradient else image, logits, name="deeplab")
 
 
-def _classified(shape: Architecture, features: Any) -> Any:
+def _classified(shape: Architecture, features: Tensor) -> Tensor:
     x = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
     x = keras.layers.Dropout(shape.dropout, name="dropout")(x)
     return keras.layers.Dense(shape.classes, dtype="float32", name="logits")(x)
 
 
 def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
-    """Return the model from scaled pixels, and a plane, to logits of the shape's stride."""
+    """Return the model from scaled pixels, and maybe a plane, to logits at `shape.stride`."""
     head = Head(
         shape.depth or BACKBONES[shape.backbone].depth,
         shape.separable,
@@ -165,12 +166,15 @@ def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
     return keras.Model(inputs, x, name="scorer")
 
 
-def _merged(shape: Architecture, scorer: keras.Model, planes: list[Any]) -> tuple[Any, Any]:
-    """Return logits of the image at each scale, merged, and the image that they are of.
+def _merged(
+    shape: Architecture, scorer: keras.Model, planes: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the merged logits of all scales, and the image at the largest scale.
 
-    That is the image at the largest scale, to whose logits the others are brought.
+    Logits of smaller scales are resized to those of the largest.
     """
-    found, images = [], []
+    merged: list[Tensor] = []
+    images: list[Tensor] = []
     for number, factor in enumerate(sorted(shape.scales, reverse=True)):
         scaled = planes
         if factor != 1:
@@ -193,15 +197,15 @@ def _merged(shape: Architecture, scorer: keras.Model, planes: list[Any]) -> tupl
                 dtype="float32",
                 name=f"unscale_{number}",
             )
-            logits = back([logits, found[0], images[0], images[number]])
-        found.append(logits)
-    if len(found) == 1:
-        return found[0], images[0]
-    return MERGES[shape.merge](dtype="float32", name="merge")(found), images[0]
+            logits = back([logits, merged[0], images[0], images[number]])
+        merged.append(logits)
+    if len(merged) == 1:
+        return merged[0], images[0]
+    return MERGES[shape.merge](dtype="float32", name="merge")(merged), images[0]
 
 
 def named(model: keras.Model, *prefixes: str) -> Iterator[keras.layers.Layer]:
-    """Yield the layers, of models within too, whose names start with one of the prefixes."""
+    """Yield layers whose names start with one of the prefixes, those of inner models included."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from named(layer, *prefixes)
@@ -210,18 +214,18 @@ def named(model: keras.Model, *prefixes: str) -> Iterator[keras.layers.Layer]:
 
 
 def freeze(model: keras.Model, *prefixes: str) -> None:
-    """Hold the weights of layers by the prefixes of their names; batch statistics, too."""
+    """Freeze the weights and batch statistics of layers, by the prefixes of their names."""
     for prefix in prefixes:
-        found = list(named(model, prefix))
-        if not found:
+        layers = list(named(model, prefix))
+        if not layers:
             have = sorted({layer.name.split("_")[0] for layer in named(model, "") if layer.weights})
             raise ModelError(f"{prefix}: found no such layers, expected one of {', '.join(have)}")
-        for layer in found:
+        for layer in layers:
             layer.trainable = False
 
 
 def freeze_batch_norm(model: keras.Model, *prefixes: str) -> None:
-    """Hold statistics, scales and offsets of batch normalisations, of all or by prefixes."""
+    """Freeze statistics, scales and offsets of batch normalisations: all, or by prefixes."""
     for layer in named(model, *(prefixes or ("",))):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

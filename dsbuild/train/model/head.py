@@ -1,7 +1,7 @@
-"""The head of DeepLabV3+: atrous spatial pyramid pooling, decoder, and an optional branch.
+"""The head of DeepLabV3+: atrous spatial pyramid pooling, a decoder, an optional gradient branch.
 
 Source: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image
-Segmentation, 2018; the order of what is joined, and epsilon, are those of DeepLab's published
+Segmentation, 2018. The order of concatenation, and epsilon, are those of DeepLab's published
 checkpoints.
 """
 
@@ -11,24 +11,25 @@ from typing import Any
 from keras import layers
 
 from dsbuild.train.model.layers import Spread
+from dsbuild.train.model.places import Tensor
 
 _EPSILON = 1e-5
-_LOW = 48  # channels that are left of the features of stride 4
+_LOW = 48  # channels that the features of stride 4 are reduced to
 
 
 class Head:
-    """Draws the layers of a head that have settings in common."""
+    """Adds the layers of a head, which share depth and options."""
 
     def __init__(self, depth: int, separable: bool, **batch_norm: Any):
         self.depth, self.separable = depth, separable
         self.batch_norm = {"epsilon": _EPSILON} | batch_norm
 
-    def pyramid(self, x: Any, rates: Sequence[int], dropout: float) -> Any:
-        """Return features (b, h, w, depth) of several scales at once, the whole image's too."""
+    def pyramid(self, x: Tensor, rates: Sequence[int], dropout: float) -> Tensor:
+        """Return features (b, h, w, depth) that join several rates and the whole image."""
         whole = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_average")(x)
         whole = self.convolution(whole, self.depth, 1, name="aspp_pooling")
         branches = [
-            Spread(1, name="aspp_pooling_resize")([whole, x]),  # one value, everywhere
+            Spread(1, name="aspp_pooling_resize")([whole, x]),  # the same value everywhere
             self.convolution(x, self.depth, 1, name="aspp_0"),
         ]
         for number, rate in enumerate(rates, 1):
@@ -37,10 +38,12 @@ class Head:
         x = self.convolution(x, self.depth, 1, name="aspp_projection")
         return layers.Dropout(dropout, name="aspp_dropout")(x)
 
-    def decoder(self, x: Any, low: Any, plane: Any | None, strides: tuple[int, int]) -> Any:
-        """Return features at stride 4, of those of the pyramid, low ones, and of a plane.
+    def decoder(
+        self, x: Tensor, low: Tensor, plane: Tensor | None, strides: tuple[int, int]
+    ) -> Tensor:
+        """Return features at stride 4 from those of the pyramid, low ones, and maybe a plane.
 
-        `strides` are those of the pyramid and of the low ones.
+        `strides` are those of the pyramid and of the low features.
         """
         joined = [
             Spread(*strides, name="decoder_resize")([x, low]),
@@ -51,16 +54,16 @@ class Head:
         x = layers.Concatenate(name="decoder_join")(joined)
         return self.window(self.window(x, "decoder_0"), "decoder_1")
 
-    def _plane(self, plane: Any) -> Any:
-        """Return features of stride 4 of a plane (b, h, w, 1) such as int16 Laplacians."""
+    def _plane(self, plane: Tensor) -> Tensor:
+        """Return features at stride 4 of a plane (b, h, w, 1) such as int16 Laplacians."""
         x = layers.Rescaling(1 / 255, name="gradient_scale")(plane)
         for number, filters in enumerate((16, 32)):
             x = layers.ZeroPadding2D(1, name=f"gradient_{number}_pad")(x)
             x = self.convolution(x, filters, 3, 2, "valid", name=f"gradient_{number}")
         return x
 
-    def window(self, x: Any, name: str, rate: int = 1) -> Any:
-        """Return a 3 x 3 convolution with normalisation and activation, separable or plain."""
+    def window(self, x: Tensor, name: str, rate: int = 1) -> Tensor:
+        """Add a 3 x 3 convolution with normalisation and activation, separable or plain."""
         if not self.separable:
             return self.convolution(x, self.depth, 3, name=name, dilation_rate=rate)
         x = layers.DepthwiseConv2D(
@@ -70,12 +73,18 @@ class Head:
         return self.convolution(x, self.depth, 1, name=f"{name}_pointwise")
 
     def convolution(
-        self, x: Any, filters: int, kernel: int, stride: int = 1, padding: str = "same", **options
-    ) -> Any:
-        """Return a convolution with normalisation and activation."""
+        self,
+        x: Tensor,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        padding: str = "same",
+        **options: Any,
+    ) -> Tensor:
+        """Add a convolution with normalisation and activation."""
         x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, **options)(x)
         return self._activated(x, options["name"])
 
-    def _activated(self, x, name):
+    def _activated(self, x: Tensor, name: str) -> Tensor:
         x = layers.BatchNormalization(name=f"{name}_bn", **self.batch_norm)(x)
         return layers.ReLU(name=f"{name}_relu")(x)

@@ -1,6 +1,6 @@
-"""Layers that Keras lacks: pixels scaled as a backbone wants them, planes padded and resized.
+"""Layers that Keras does not have: scale pixels for a backbone, pad and resize planes.
 
-Resizing is two products with matrices of interpolation weights. They are made at run time,
+Resizing is two products with matrices of interpolation weights. They are computed at run time,
 so sizes may be unknown until then, on every backend and after an export alike.
 """
 
@@ -10,29 +10,41 @@ from typing import Any
 import keras
 from keras import ops
 
-from dsbuild.train.model.places import aligned, between, moved, ranged, resampled, resize, scaled
+from dsbuild.train.model.places import (
+    Size,
+    Tensor,
+    aligned,
+    between,
+    moved,
+    ranged,
+    resampled,
+    resize,
+    scaled,
+)
+
+Shape = tuple[int | None, ...]
 
 _MEANS = (103.939, 116.779, 123.68)  # of ImageNet, in the order BGR
-# R, G and B that `Pixels` makes 0, by its mode: what images are padded with.
+# R, G and B that `Pixels` maps to 0, by its mode; images are padded with them.
 FILLS = {"tf": (127.5, 127.5, 127.5), "caffe": _MEANS[::-1]}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Spread(keras.layers.Layer):
-    """Interpolate features to pixels, or to other features, by where they lie.
+    """Interpolate features to pixels, or to other features, by position.
 
-    The first input is features (b, h, w, c) of a stride. The second is a plane that has a value
-    on every step-th pixel: the result has its height and width. Pairs of planes may follow, in
-    each of which the second is the first one resized: the way from the pixels of the second
-    input to those that the features were made of.
+    The first input is features (b, h, w, c) of a stride. The second is a plane with a value on
+    every step-th pixel: the result has its height and width. Pairs of planes may follow, in each
+    of which the second plane is the first one resized: they lead from the pixels of the second
+    input to those that the features were computed from.
     """
 
     def __init__(self, stride: int, step: int = 1, align_corners: bool = True, **options: Any):
         super().__init__(**options)
         self.stride, self.step, self.align_corners = stride, step, align_corners
 
-    def call(self, inputs):
-        """Return (batch, h of the second, w of the second, c of the first)."""
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Return (b, h of the second, w of the second, c of the first)."""
         features, *planes = inputs
         like, *pairs = (ops.shape(plane) for plane in planes)
         weights = []
@@ -43,54 +55,57 @@ class Spread(keras.layers.Layer):
             weights.append(between(places / self.stride, ops.shape(features)[axis]))
         return resampled(features, *weights)
 
-    def compute_output_shape(self, shapes):
+    def compute_output_shape(self, shapes: Sequence[Shape]) -> Shape:
         """Return the shape, whose sizes may be unknown."""
         return (*shapes[1][:3], shapes[0][3])
 
-    def get_config(self):
-        """Return what the layer is made of."""
-        own = {"stride": self.stride, "step": self.step, "align_corners": self.align_corners}
-        return super().get_config() | own
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
+        own = {
+            "stride": self.stride,
+            "step": self.step,
+            "align_corners": self.align_corners,
+        }
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Canvas(keras.layers.Layer):
-    """Pad planes (batch, h, w, c) with 0 below and on the right, to k stride + 1 each way.
+    """Pad planes (b, h, w, c) with 0 below and on the right, to k stride + 1 each way.
 
-    Of these the least that is at least the plane's size, and at least `least`.
+    The result has the smallest such size that is at least the plane's, and at least `least`.
     """
 
     def __init__(self, stride: int, least: int = 1, **options: Any):
         super().__init__(**options)
         self.stride, self.least = stride, least
 
-    def call(self, planes):
+    def call(self, planes: Tensor) -> Tensor:
         """Return the padded planes."""
         sizes = ops.shape(planes)[1:3]
         pads = [[0, self._padded(size) - size] for size in sizes]
         return ops.pad(planes, [[0, 0], *pads, [0, 0]])
 
-    def _padded(self, size):
+    def _padded(self, size: Size) -> Size:
         larger = max if isinstance(size, int) else ops.maximum
         return aligned(larger(size, self.least), self.stride)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         """Return the shape, whose sizes may be unknown."""
         sizes = (size if size is None else self._padded(size) for size in shape[1:3])
         return (shape[0], *sizes, shape[3])
 
-    def get_config(self):
-        """Return what the layer is made of."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
         return {**super().get_config(), "stride": self.stride, "least": self.least}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Scale(keras.layers.Layer):
-    """Resize planes (batch, h, w, c) by a factor: to (h - 1) factor + 1, as DeepLab does.
+    """Resize planes (b, h, w, c) by a factor: to (h - 1) factor + 1, as DeepLab does.
 
-    With a stride, to the nearest k stride + 1. With `sides` they are brought into a range before,
-    in the same step: smaller side, largest side, and n, as `dsbuild.Augmentation.resize` has
-    them.
+    With a stride, to the nearest k stride + 1. With `sides` the size is first brought into a range:
+    smaller side, largest side, and multiple, as in `dsbuild.Augmentation.resize`.
     """
 
     def __init__(
@@ -105,17 +120,17 @@ class Scale(keras.layers.Layer):
         self.factor, self.align_corners, self.sides = factor, align_corners, tuple(sides)
         self.stride = stride
 
-    def call(self, planes):
+    def call(self, planes: Tensor) -> Tensor:
         """Return the resized planes."""
         _, height, width, _ = ops.shape(planes)
         if self.sides:
             height, width = ranged(height, width, *self.sides)
         return resize(planes, self._scaled(height), self._scaled(width), self.align_corners)
 
-    def _scaled(self, size):
+    def _scaled(self, size: Size) -> Size:
         return size if self.factor == 1 else scaled(size, self.factor, self.stride)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         """Return the shape, whose sizes may be unknown."""
         height, width = shape[1:3]
         if self.sides and None in (height, width):
@@ -125,15 +140,19 @@ class Scale(keras.layers.Layer):
         sizes = (size if size is None else self._scaled(size) for size in (height, width))
         return (shape[0], *sizes, shape[3])
 
-    def get_config(self):
-        """Return what the layer is made of."""
-        own = {"factor": self.factor, "align_corners": self.align_corners, "sides": self.sides}
-        return super().get_config() | own | {"stride": self.stride}
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
+        own = {
+            "factor": self.factor,
+            "align_corners": self.align_corners,
+            "sides": self.sides,
+        }
+        return {**super().get_config(), **own, "stride": self.stride}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Pixels(keras.layers.Layer):
-    """Scale RGB of 0..255 as the weights of a backbone were trained.
+    """Scale RGB of 0..255 as in the training of a backbone.
 
     The modes are those of `keras.applications.imagenet_utils.preprocess_input`: `tf` is
     -1..1; `caffe` is BGR less the means of ImageNet.
@@ -143,16 +162,16 @@ class Pixels(keras.layers.Layer):
         super().__init__(**options)
         self.mode = mode
 
-    def call(self, pixels):
-        """Return the scaled pixels (batch, h, w, 3)."""
+    def call(self, pixels: Tensor) -> Tensor:
+        """Return the scaled pixels (b, h, w, 3)."""
         if self.mode == "tf":
             return pixels / 127.5 - 1
         return ops.flip(pixels, -1) - ops.convert_to_tensor(_MEANS, pixels.dtype)
 
-    def compute_output_shape(self, shape):
+    def compute_output_shape(self, shape: Shape) -> Shape:
         """Return the same shape."""
         return shape
 
-    def get_config(self):
-        """Return what the layer is made of."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the layer."""
         return {**super().get_config(), "mode": self.mode}

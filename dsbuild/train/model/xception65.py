@@ -1,17 +1,19 @@
-"""Xception-65, DeepLab's own: more units than Keras' Xception, and strides where that pools.
+"""Xception-65, DeepLab's own: more units than Keras' Xception, and strides instead of pooling.
 
 Source: Chen et al., Encoder-Decoder with Atrous Separable Convolution for Semantic Image
-Segmentation, 2018, figure 4; names, padding and places of activations are those of DeepLab's
+Segmentation, 2018, figure 4. Names, padding and the places of activations are those of DeepLab's
 published checkpoints.
 """
 
 import keras
 from keras import layers
 
+from dsbuild.train.model.places import Tensor
+
 _EPSILON = 1e-3
 
-# Scope, units, filters of a unit's three convolutions, shortcut, stride of the third; whether
-# activations stand inside of a separable convolution, or before it.
+# Scope, units, filters of a unit's three convolutions, shortcut, stride of the third, and whether
+# activations are inside a separable convolution or before it.
 _BLOCKS = (
     ("entry_flow_block1", 1, (128, 128, 128), "conv", 2, False),
     ("entry_flow_block2", 1, (256, 256, 256), "conv", 2, False),
@@ -35,7 +37,9 @@ def xception_65() -> keras.Model:
     return keras.Model(image, x, name="xception_65")
 
 
-def _unit(x, filters, shortcut, stride, inside, name):
+def _unit(
+    x: Tensor, filters: tuple[int, ...], shortcut: str, stride: int, inside: bool, name: str
+) -> Tensor:
     residual = x
     for number, depth in enumerate(filters, 1):
         conv = f"{name}_separable_conv{number}"
@@ -49,24 +53,26 @@ def _unit(x, filters, shortcut, stride, inside, name):
     return residual if shortcut == "none" else layers.Add(name=f"{name}_sum")([residual, x])
 
 
-def _depthwise(x, stride, name, relu):
+def _depthwise(x: Tensor, stride: int, name: str, relu: bool) -> Tensor:
     x = _padded(x, stride, name)
     padding = "same" if stride == 1 else "valid"
     x = layers.DepthwiseConv2D(3, stride, padding, use_bias=False, name=name)(x)
     return _normalised(x, name, relu)
 
 
-def _convolution(x, filters, kernel, stride, name, relu):
+def _convolution(
+    x: Tensor, filters: int, kernel: int, stride: int, name: str, relu: bool
+) -> Tensor:
     x = _padded(x, stride, name) if kernel > 1 else x
     padding = "same" if stride == 1 else "valid"
     x = layers.Conv2D(filters, kernel, stride, padding, use_bias=False, name=name)(x)
     return _normalised(x, name, relu)
 
 
-def _padded(x, stride, name):
+def _padded(x: Tensor, stride: int, name: str) -> Tensor:
     return x if stride == 1 else layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
 
 
-def _normalised(x, name, relu):
+def _normalised(x: Tensor, name: str, relu: bool) -> Tensor:
     x = layers.BatchNormalization(epsilon=_EPSILON, name=f"{name}_bn")(x)
     return layers.ReLU(name=f"{name}_relu")(x) if relu else x

@@ -3,23 +3,24 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import images
 from dsbuild.errors import TrainError
 from dsbuild.images import colour, display
 from dsbuild.train import runs
+from dsbuild.train.predict.outputs import fitted
 from dsbuild.train.predict.predictor import How, Predictor
-from dsbuild.train.predict.run import fitted
 
 
 class DeepLabModel:
-    """A trained model that predicts images at one longest side, whatever they are.
+    """A trained model that predicts every image at the same longest side.
 
     Attributes:
       label_names: of the classes, by index: str (c,).
       colormap: RGB of label values, uint8 (256, 3).
-      full_color_map: the colours of the classes, uint8 (c, 1, 3), as the demo draws its legend.
-      predictor: what it predicts with.
+      full_color_map: the colours of the classes, uint8 (c, 1, 3), as in the legend of the demo.
+      predictor: the predictor behind it.
     """
 
     INPUT_SIZE = 513
@@ -27,27 +28,27 @@ class DeepLabModel:
     def __init__(self, run: str, size: int = INPUT_SIZE, how: How | None = None):
         """Load the best weights of a run; `size` is the longest side.
 
-        Raises TrainError where there is no run, or where its model has no pixels.
+        Raises TrainError if there is no run, or if its model classifies whole images.
         """
         if size < 1:
-            raise TrainError(f"size: found {size}, expected 1 and up")
+            raise TrainError(f"size: found {size}, expected at least 1")
         trained = runs.load(run)
         self.predictor = Predictor(trained, how or How())
         if not self.predictor.pixels:
             raise TrainError(
-                f"{run}: found a model that classifies images as a whole, expected one that "
-                "segments them; `dsbuild predict` knows both"
+                f"{run}: found a model that classifies whole images, expected one that segments "
+                "them; use `dsbuild predict`, which takes both"
             )
         self.size = size
         self.label_names = np.asarray(trained.facts.classes)
-        self.colormap = colour.table(trained.facts.palette)
+        self.colormap = trained.facts.colours
         self.full_color_map = self.colormap[: len(self.label_names), None]
 
-    def run(self, image: Any) -> tuple[Any, np.ndarray]:
-        """Return the resized image, of the kind that was given, and its classes uint8 (h, w).
+    def run(self, image: Any) -> tuple[Any, NDArray[np.uint8]]:
+        """Return the resized image, of the type that was given, and its classes uint8 (h, w).
 
-        `image` is one of Pillow's, which is turned as its EXIF orientation says, or an array, RGB
-        uint8 (h, w, 3). Raises ImageError for pixels whose range is not known, such as floats.
+        `image` is a Pillow image, which is turned by its EXIF orientation, or an array, RGB uint8
+        (h, w, 3). Raises ImageError for pixels of an unknown range, such as floats.
         """
         if hasattr(image, "getexif"):
             resized, classes = self.run(display.opened(image))
@@ -61,6 +62,6 @@ class DeepLabModel:
         resized = images.resample(image, fitted(image.shape[:2], self.size))
         return resized, self.predictor.classes(resized)
 
-    def colours(self, classes: np.ndarray) -> np.ndarray:
+    def colours(self, classes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return a class map in its colours: uint8 (h, w, 3)."""
         return colour.paint(classes, self.colormap)

@@ -1,92 +1,99 @@
-"""Logits of a trained model at the size of each image, whatever the size that the model sees.
+"""Logits of a trained model at the size of each image, whatever size the model sees.
 
-What was trained on images that were resized (`Settings.resize`) sees others so, too. Then images
-are padded with the model's mean pixel, at the right and below, to sizes of k stride + 1, at which
-a feature lies on the first pixel and one on the last; and logits are cut back.
+If a model was trained on resized images (`Settings.resize`), it sees others resized, too. Then
+images are padded with the model's mean pixel, on the right and below, to sizes of k stride + 1,
+which have a feature on their first and last pixel; the logits are cropped back.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 from keras import ops
 
 from dsbuild.train.model.layers import Canvas, Scale, Spread
+from dsbuild.train.model.places import Tensor
 from dsbuild.train.runs import Trained
 from dsbuild.train.settings import Settings
 
-CANVAS = 513  # DeepLab's `eval_crop_size`, of its published weights
+CANVAS = 513  # DeepLab's `eval_crop_size` for its published weights
 
 
-def least(asked: Settings) -> int:
-    """Return the least side that images are padded to: 513 where that was trained on."""
-    return CANVAS if asked.crop == CANVAS else 1
+def least(settings: Settings) -> int:
+    """Return the smallest side that images are padded to: 513 if that was the crop, else 1."""
+    return CANVAS if settings.crop == CANVAS else 1
 
 
 def logits(
     trained: Trained,
-    entries: Sequence[Any],
+    entries: Sequence[Tensor],
     scale: float = 1.0,
     *,
     least: int = 1,
     mirrored: bool = False,
-) -> Any:
-    """Return logits (b, h, w, c) of symbolic images and planes, or (b, c) where it classifies.
+) -> Tensor:
+    """Return logits (b, h, w, c) of symbolic images and planes, or (b, c) for classification.
 
     Args:
-      trained: whose layers are taken.
+      trained: the model whose layers are used.
       entries: RGB of 0..255 (b, h, w, 3), and with a gradient branch planes (b, h, w, 1).
       scale: factor of the size that the model sees.
-      least: height and width that images are padded to at least; rounded up to k stride + 1.
-      mirrored: whether the model sees what is padded mirrored, left to right.
+      least: smallest height and width that images are padded to; rounded up to k stride + 1.
+      mirrored: whether the model sees the padded image mirrored, left to right.
     """
-    model, asked = trained.model, trained.settings
+    model, settings = trained.model, trained.settings
     pixels = model.get_layer("pixels")
     if trained.facts.task == "classification":
-        seen = _scaled(entries, asked, "scaled", scale, asked.resize)
+        seen = _scaled(entries, settings, "scaled", scale, settings.resize)
         return model(given(_mirrored(seen) if mirrored else seen))
-    seen = _scaled(entries, asked, "ranged", sides=asked.resize)
+    seen = _scaled(entries, settings, "ranged", sides=settings.resize)
     planes = [pixels(seen[0]), *seen[1:]]
     padded = [
-        Canvas(asked.output_stride, least, dtype="float32", name=f"canvas_{number}")(plane)
+        Canvas(settings.output_stride, least, dtype="float32", name=f"canvas_{number}")(plane)
         for number, plane in enumerate(planes)
     ]
-    scaled = _scaled(padded, asked, "scaled", scale, stride=asked.output_stride)
-    # The way from the image's pixels to those that the model sees.
-    way = [entries[0], seen[0]] * bool(asked.resize) + [padded[0], scaled[0]] * (scale != 1)
-    # All but what brings the model's own logits back, which cannot know of what was cut.
+    scaled = _scaled(padded, settings, "scaled", scale, stride=settings.output_stride)
+    # Leads from the pixels of the image to those that the model sees.
+    way = [entries[0], seen[0]] * bool(settings.resize) + [padded[0], scaled[0]] * (scale != 1)
+    # All layers but the last resizing, which does not know how the image was padded.
     last = model.get_layer("resize")
-    inside = last.input[:1] + last.input[3:]  # and the image that they are of, where it was scaled
+    inside = last.input[:1] + last.input[3:]  # and the image that they belong to, if scaled
     scorer = keras.Model(given([pixels.output, *model.inputs[1:]]), inside)
     coarse, *image = scorer(given(_mirrored(scaled) if mirrored else scaled))
     if mirrored:
         coarse = ops.flip(coarse, 2)
-    back = Spread(last.stride, 1, asked.align_corners, dtype="float32", name="back")
+    back = Spread(last.stride, 1, settings.align_corners, dtype="float32", name="back")
     return back([coarse, entries[0], *way, *(scaled[:1] + image if image else [])])
 
 
 def _scaled(
-    planes: Sequence[Any],
-    asked: Settings,
+    planes: Sequence[Tensor],
+    settings: Settings,
     name: str,
     factor: float = 1.0,
     sides: Sequence[int] = (),
     stride: int = 1,
-) -> list[Any]:
-    """Return planes resized by a factor, and before that into the range of the training."""
+) -> list[Tensor]:
+    """Return planes resized into a range of sides, if given, and by a factor."""
     if factor == 1 and not sides:
         return list(planes)
-    options = {"dtype": "float32"}
-    return [
-        Scale(factor, asked.align_corners, sides, stride, name=f"{name}_{number}", **options)(plane)
-        for number, plane in enumerate(planes)
+    layers = [
+        Scale(
+            factor,
+            settings.align_corners,
+            sides,
+            stride,
+            name=f"{name}_{number}",
+            dtype="float32",
+        )
+        for number in range(len(planes))
     ]
+    return [layer(plane) for layer, plane in zip(layers, planes, strict=True)]
 
 
-def _mirrored(planes: Sequence[Any]) -> list[Any]:
+def _mirrored(planes: Sequence[Tensor]) -> list[Tensor]:
     return [ops.flip(plane, 2) for plane in planes]
 
 
-def given(planes: Sequence[Any]) -> Any:
-    """Return inputs as Keras has them: a list of one is no list."""
+def given(planes: Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """Return inputs for Keras, which takes a single one without a list."""
     return list(planes) if len(planes) > 1 else planes[0]

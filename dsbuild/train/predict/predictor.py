@@ -1,7 +1,7 @@
-"""What a trained model says of images: probabilities and classes, at the size of each image.
+"""Predictions of a trained model: probabilities and classes, at the size of each image.
 
 Each scale, mirrored or not, gives logits at the image's own size; their probabilities are
-averaged, as DeepLab's evaluation does. Like that, it pads images (see `sized`).
+averaged, as in DeepLab's evaluation. Images are padded as there (see `logits`).
 """
 
 import functools
@@ -12,33 +12,35 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from dsbuild.errors import TrainError
 from dsbuild.extras import EXTRAS
+from dsbuild.train.model.places import Tensor
 from dsbuild.train.predict import logits as sized
 from dsbuild.train.runs import Trained
 
-# What backends raise where memory does not suffice; each by a class of its own.
+# The errors of backends that run out of memory; each has a class of its own.
 _MEMORY = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
-LARGEST = 1 << 15  # pixels of a side that images are padded to
+LARGEST = 1 << 15  # largest side, in pixels, that images are padded to
 
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """How an image is looked at.
+    """How a model looks at an image.
 
     Attributes:
       scales: of the padded image, each to the k stride + 1 nearest to (size - 1) scale + 1;
         probabilities are averaged.
-      flip: whether the mirrored image counts, too.
-      window: height and width of windows, in pixels of the image, that are predicted one by
-        one where the image is larger; None for the image as a whole. They overlap by a third,
-        and where they do, probabilities are averaged.
-      size: height and width that images, or windows of them, are padded to at least, rounded up
-        to k stride + 1, as DeepLab's `eval_crop_size`; None for 513 where the model was trained at
-        that, and else no more than k stride + 1.
+      flip: whether to average with the mirrored image.
+      window: height and width, in pixels of the image, of windows that a larger image is predicted
+        by; None for the whole image at once. Windows overlap by a third, where their probabilities
+        are averaged.
+      size: smallest height and width that images, or their windows, are padded to, rounded up to
+        k stride + 1, as DeepLab's `eval_crop_size`; None for 513 if the model was trained at that
+        crop, and otherwise just k stride + 1.
 
-    Raises TrainError for values that cannot be.
+    Raises TrainError for values out of range.
     """
 
     scales: tuple[float, ...] = (1.0,)
@@ -46,40 +48,40 @@ class How:
     window: int | None = None
     size: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
             raise TrainError(f"scales: found {self.scales}, expected one or more, each above 0")
         if self.window is not None and self.window < 3:
-            raise TrainError(f"window: found {self.window}, expected 3 pixels or more")
+            raise TrainError(f"window: found {self.window}, expected at least 3 pixels")
         if self.size is not None and not 1 <= self.size <= LARGEST:
             raise TrainError(f"eval size: found {self.size}, expected 1 to {LARGEST} pixels")
 
     @property
     def plain(self) -> bool:
-        """Whether an image is looked at once, as it is."""
+        """Whether the model sees each image once, as it is."""
         return self.scales == (1.0,) and not self.flip and self.window is None
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts with a trained model, by models of its own over the same layers.
+    """Predicts with a trained model, through models of its own over the same layers.
 
-    They share the weights of the trained model, also while it is trained further. Make one
-    outside the scope of any distribution strategy: it predicts on one device.
+    They share the weights of the trained model, also while it is trained further. Create it outside
+    the scope of any distribution strategy: it predicts on one device.
 
     Attributes:
-      trained: of which the model is taken; its settings say whether it needs a plane besides.
-      how: each image is looked at.
+      trained: the model, and the settings that say whether it needs a second input.
+      how: how it looks at each image.
     """
 
     trained: Trained
     how: How = field(default_factory=How)
 
-    def __post_init__(self):
-        for name, asked in (("window", self.how.window), ("eval size", self.how.size)):
-            if not self.pixels and asked is not None:
+    def __post_init__(self) -> None:
+        for name, value in (("window", self.how.window), ("eval size", self.how.size)):
+            if not self.pixels and value is not None:
                 raise TrainError(
-                    f"{name}: found {asked}, expected none: the model classifies images as a whole"
+                    f"{name}: found {value}, expected none: the model classifies whole images"
                 )
         sides = self.trained.settings.resize
         if sides and self.how.window is not None:
@@ -88,11 +90,12 @@ class Predictor:
                 f"--resize {','.join(map(str, sides))} and sees each image at such a size"
             )
         if self.how.plain:
-            _ = self._labels  # here, since a callback of a training may be in a scope
+            # Built here, since callbacks of a training may run in the scope of a strategy.
+            _ = self._labels
 
     @property
     def pixels(self) -> bool:
-        """Whether the model tells the class of each pixel; else that of the image."""
+        """Whether the model predicts the class of each pixel, rather than of the image."""
         return self.trained.facts.task == "segmentation"
 
     @property
@@ -102,40 +105,44 @@ class Predictor:
 
     @property
     def size(self) -> int:
-        """The least height and width of what the model sees, before that is made k stride + 1."""
+        """The smallest height and width that the model sees, before rounding up to k stride + 1."""
         if self.how.size is not None:
             return self.how.size
-        found = sized.least(self.trained.settings)
-        return found if self.how.window is None else min(found, self.how.window)
+        least = sized.least(self.trained.settings)
+        return least if self.how.window is None else min(least, self.how.window)
 
     @property
     def _kind(self) -> str:
-        # Labels of pixels have 8 bits, so that there are 256 classes at most; not so of images.
+        # Labels of pixels have 8 bits, so at most 256 classes; images may have more.
         return "uint8" if self.pixels else "int32"
 
-    def probabilities(self, image: np.ndarray) -> np.ndarray:
-        """Return probabilities float32 (h, w, c), or (c,) where the model classifies.
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return probabilities float32 (h, w, c), or (c,) if the model classifies.
 
-        c is 1 where the model has one logit: then it is the probability of class 1. `image` is
-        RGB uint8 (h, w, 3), or a stack (n, h, w, 3) of images that are predicted together, for
-        which the result has n in front. Raises TrainError for other arrays.
+        For a model with one logit c is 1, the probability of class 1. `image` is RGB uint8
+        (h, w, 3), or a stack (n, h, w, 3) of images that are predicted together, whose result has
+        a first axis of n. Raises TrainError for other arrays.
         """
         return self._each(image, self._probable)
 
-    def classes(self, image: np.ndarray) -> np.ndarray:
-        """Return the most probable classes uint8 (h, w), or int32 () where the model classifies.
+    def classes(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the most probable classes uint8 (h, w), or int32 () if the model classifies.
 
-        With one logit that is class 1 where its probability is above 1/2. Stacks are predicted
-        as by `probabilities`.
+        With one logit that is class 1 if its probability is above 1/2. Takes stacks like
+        `probabilities`.
         """
         return self._each(image, self._certain if self.how.plain else self._decided)
 
-    def decided(self, probabilities: np.ndarray) -> np.ndarray:
+    def decided(self, probabilities: NDArray[np.float32]) -> NDArray[Any]:
         """Return the classes (...) of probabilities (..., c), as `classes` does."""
-        found = probabilities[..., 0] > 0.5 if self.binary else probabilities.argmax(-1)
-        return found.astype(self._kind)
+        if self.binary:
+            return (probabilities[..., 0] > 0.5).astype(self._kind)
+        largest: NDArray[Any] = probabilities.argmax(-1)
+        return largest.astype(self._kind)
 
-    def _each(self, image: np.ndarray, look: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    def _each(
+        self, image: NDArray[np.uint8], look: Callable[[NDArray[np.uint8]], NDArray[Any]]
+    ) -> NDArray[Any]:
         image = np.asarray(image)
         if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[-1] != 3:
             raise TrainError(
@@ -143,92 +150,93 @@ class Predictor:
                 "or a stack (n, h, w, 3)"
             )
         if 0 in image.shape:
-            raise TrainError(f"image: found shape {image.shape}, expected some pixels")
+            raise TrainError(f"image: found shape {image.shape}, expected at least one pixel")
         try:
-            return look(image) if image.ndim == 4 else look(image[None])[0]
+            if image.ndim == 4:
+                return look(image)
+            result: NDArray[Any] = look(image[None])[0]
+            return result
         except Exception as error:
             if type(error).__name__ not in _MEMORY:
                 raise
             height, width = image.shape[-3:-1]
             raise TrainError(
                 f"found too little memory for {width} x {height} pixels; predict fewer at a time: "
-                "smaller batches, smaller scales, a smaller image, or windows of it"
+                "use smaller batches, smaller scales, a smaller image, or windows"
             ) from error
 
-    def _certain(self, stack: np.ndarray) -> np.ndarray:
+    def _certain(self, stack: NDArray[np.uint8]) -> NDArray[Any]:
         return _predicted(self._labels, self._inputs(stack))
 
-    def _decided(self, stack: np.ndarray) -> np.ndarray:
+    def _decided(self, stack: NDArray[np.uint8]) -> NDArray[Any]:
         return self.decided(self._probable(stack))
 
-    def _probable(self, stack: np.ndarray) -> np.ndarray:
+    def _probable(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
         inputs, window = self._inputs(stack), self.how.window
         height, width = stack.shape[1:3]
         if window is None or max(height, width) <= window:
             return self._whole(inputs)
-        total: Any = 0
+        channels = self.trained.model.output_shape[-1]
+        total = np.zeros((len(stack), height, width, channels), np.float32)
         counts = np.zeros((height, width, 1), np.float32)
         for place in _windows(height, width, window):
-            found = self._whole([plane[:, *place] for plane in inputs])
-            if counts.max() == 0:
-                total = np.zeros((len(stack), height, width, found.shape[-1]), np.float32)
-            total[:, *place] += found
+            total[:, *place] += self._whole([plane[:, *place] for plane in inputs])
             counts[place] += 1
         return np.divide(total, counts, out=total)
 
-    def _whole(self, inputs: list[np.ndarray]) -> np.ndarray:
+    def _whole(self, inputs: list[NDArray[Any]]) -> NDArray[np.float32]:
         """Return the mean of the probabilities over scales, and over the mirrored image."""
-        total: Any = 0
+        total: Any = 0  # before the first view
         for scale in self.how.scales:
             for mirrored in (False, True)[: 1 + self.how.flip]:
                 total = total + _predicted(self._seeing(scale, mirrored), inputs)
-        return total / np.float32(len(self.how.scales) * (1 + self.how.flip))
+        return np.asarray(total / np.float32(len(self.how.scales) * (1 + self.how.flip)))
 
-    def _inputs(self, stack: np.ndarray) -> list[np.ndarray]:
-        """Return what the model takes of images: these, and where it has the branch, planes."""
+    def _inputs(self, stack: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """Return the inputs of the model: images, and planes if it has a gradient branch."""
         if len(self.trained.model.inputs) == 1:
             return [stack]
         planes = [EXTRAS["laplacian"].compute(image) for image in stack]
         return [stack, np.stack(planes)[..., None].astype(np.float32)]
 
     def _seeing(self, scale: float, mirrored: bool) -> keras.Model:
-        """Return the model from images to probabilities by way of a scale, or of the mirror."""
+        """Return the model from images to probabilities, at a scale, mirrored or not."""
         if (scale, mirrored) not in self._models:
             logits = sized.logits(
                 self.trained, self._entries, scale, least=self.size, mirrored=mirrored
             )
             if logits.shape[-1] == 1 and not self.binary:
-                found = ops.ones_like(logits, dtype="float32")  # softmax warns of one class
+                output = ops.ones_like(logits, dtype="float32")  # softmax warns about one class
             else:
                 kind = "sigmoid" if self.binary else "softmax"
-                found = keras.layers.Activation(kind, dtype="float32")(logits)
-            self._models[scale, mirrored] = _compiled(self._entries, found)
+                output = keras.layers.Activation(kind, dtype="float32")(logits)
+            self._models[scale, mirrored] = _compiled(self._entries, output)
         return self._models[scale, mirrored]
 
     @functools.cached_property
     def _labels(self) -> keras.Model:
-        """The model from images to classes; of logits, whose order rounding cannot change."""
+        """The model from images to classes, by logits, whose order no rounding changes."""
         logits = sized.logits(self.trained, self._entries, least=self.size)
-        found = logits[..., 0] > 0 if self.binary else ops.argmax(logits, -1)
-        return _compiled(self._entries, ops.cast(found, self._kind))
+        classes = logits[..., 0] > 0 if self.binary else ops.argmax(logits, -1)
+        return _compiled(self._entries, ops.cast(classes, self._kind))
 
     @functools.cached_property
-    def _entries(self) -> list[Any]:
-        return [keras.Input(one.shape[1:]) for one in self.trained.model.inputs]
+    def _entries(self) -> list[Tensor]:
+        return [keras.Input(entry.shape[1:]) for entry in self.trained.model.inputs]
 
     @functools.cached_property
     def _models(self) -> dict[tuple[float, bool], keras.Model]:
         return {}
 
 
-def _compiled(entries: list[Any], found: Any) -> keras.Model:
-    """Return a model that is not compiled anew for every size of images."""
-    model = keras.Model(sized.given(entries), found)
+def _compiled(entries: list[Tensor], output: Tensor) -> keras.Model:
+    """Return a model that is not compiled again for every image size."""
+    model = keras.Model(sized.given(entries), output)
     model.jit_compile = False
     return model
 
 
-def _predicted(model: keras.Model, planes: list[np.ndarray]) -> np.ndarray:
+def _predicted(model: keras.Model, planes: list[NDArray[Any]]) -> NDArray[Any]:
     return np.asarray(model.predict_on_batch(sized.given(planes)))
 
 
@@ -240,7 +248,7 @@ def _windows(height: int, width: int, window: int) -> Iterator[tuple[slice, slic
 
 
 def _starts(size: int, window: int) -> list[int]:
-    """Return where windows start; the last ends where the image does.
+    """Return where windows start; the last one ends at the image's edge.
 
     >>> _starts(10, 6), _starts(5, 6)
     ([0, 4], [0])

@@ -1,4 +1,4 @@
-"""What is to be predicted: images and videos by files, folders and patterns."""
+"""Find the images and videos to predict, by files, folders and patterns."""
 
 import glob
 import os
@@ -18,10 +18,10 @@ class Source:
     """An image or a video.
 
     Attributes:
-      path: where it is.
-      name: of what is made of it: with its sub-folders, without its ending.
+      path: its path or URL.
+      name: of the files that are written for it: with its sub-folders, without its ending.
       video: whether it is a video.
-      pictures: how many it has, of which the first is predicted.
+      pictures: number of pictures in the file, of which the first is predicted.
     """
 
     path: str
@@ -30,25 +30,25 @@ class Source:
     pictures: int = 1
 
 
-def find(asked: Sequence[str], out: str | None = None) -> tuple[Source, ...]:
-    """Return the images and videos that are meant, each once, in order.
+def find(paths: Sequence[str], out: str | None = None) -> tuple[Source, ...]:
+    """Return the images and videos at some paths, each once, in order.
 
     Args:
-      asked: files, folders, or patterns such as `photos/**/*.jpg`. Of folders all images and
-        videos are meant, at any depth, and names keep their sub-folders; so do patterns.
-      out: what lies in this folder is left out where it is inside of one that is asked for, but
-        for files that are named themselves.
+      paths: files, folders, or patterns such as `photos/**/*.jpg`. A folder stands for all images
+        and videos in it, at any depth; names keep the sub-folders, with patterns too.
+      out: files in this folder are skipped if it is inside of another folder in `paths`, unless
+        they are named themselves.
 
-    Raises TrainError where there is no such file, or none in a folder or for a pattern.
+    Raises TrainError if a file does not exist, or a folder or pattern has no image or video.
     """
-    found: dict[str, Source] = {}
-    for path in map(storage.normal, asked):
-        for source in _meant(path, out):
-            found.setdefault(source.path, source)
-    return tuple(found.values())
+    sources: dict[str, Source] = {}
+    for path in map(storage.normal, paths):
+        for source in _at(path, out):
+            sources.setdefault(source.path, source)
+    return tuple(sources.values())
 
 
-def _meant(path: str, out: str | None) -> Iterable[Source]:
+def _at(path: str, out: str | None) -> Iterable[Source]:
     if storage.is_folder(path):
         inside = list(_below(path, path, out))
         if not inside:
@@ -63,19 +63,19 @@ def _meant(path: str, out: str | None) -> Iterable[Source]:
         raise TrainError(f"{path}: found no such file or folder")
     matched = list(_matched(path, out))
     if not matched:
-        raise TrainError(f"{path}: found no image or video of this pattern")
+        raise TrainError(f"{path}: found no image or video that matches this pattern")
     return matched
 
 
 def _matched(pattern: str, out: str | None) -> Iterator[Source]:
-    """Yield what a pattern matches; names are below its last folder without a wildcard."""
+    """Yield the matches of a pattern; names begin below its last folder without a wildcard."""
     root = os.path.dirname(pattern)
     while glob.has_magic(root):
         root = os.path.dirname(root)
     for path in sorted(glob.glob(pattern, recursive=True)):
         if os.path.isdir(path) or not path.lower().endswith(IMAGES + VIDEOS):
             continue
-        if _lies(path, out, root or "."):
+        if _written(path, out, root or "."):
             continue
         yield _source(storage.normal(path), os.path.relpath(path, root or "."))
 
@@ -83,7 +83,7 @@ def _matched(pattern: str, out: str | None) -> Iterator[Source]:
 def _below(folder: str, root: str, out: str | None) -> Iterator[Source]:
     for name, is_folder in storage.entries(folder):
         path = storage.join(folder, name)
-        if name.startswith(".") or _lies(path, out, root):
+        if name.startswith(".") or _written(path, out, root):
             continue
         if is_folder:
             yield from _below(path, root, out)
@@ -91,14 +91,14 @@ def _below(folder: str, root: str, out: str | None) -> Iterator[Source]:
             yield _source(path, storage.relative(folder, root) or ".", name)
 
 
-def _lies(path: str, out: str | None, root: str) -> bool:
-    """Tell whether a path lies in `out`, and that below `root`."""
+def _written(path: str, out: str | None, root: str) -> bool:
+    """Tell whether a path is inside of `out`, and `out` below `root`."""
     return out is not None and storage.inside(path, out) and not storage.inside(root, out)
 
 
 def _source(path: str, *names: str) -> Source:
-    """Return the source of a path; the names are those of what is made of it, with the ending."""
+    """Return the source at a path; `names`, joined, name its results, still with the ending."""
     name, ending = os.path.splitext(os.path.normpath(os.path.join(*names)))
-    if storage.is_remote(path):  # names of objects are no paths, and may lead anywhere
+    if storage.is_remote(path):  # names of objects are not paths, and may lead anywhere
         name = safe_text.path(name)
     return Source(path, name, ending.lower() in VIDEOS)

@@ -1,54 +1,53 @@
-"""Frames of videos and cameras, and videos of frames, by OpenCV."""
+"""Read frames of videos and cameras, and write videos, with OpenCV."""
 
 import contextlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.storage import temporary
 
-_RATE = 25.0  # frames a second, where a video does not say
+if TYPE_CHECKING:
+    import cv2
+
+_RATE = 25.0  # frames per second, if a video does not say
 _CODE = "mp4v"  # MPEG-4 part 2, which the wheels of OpenCV can write everywhere
 
 
 @contextlib.contextmanager
-def opened(source: str | int) -> Iterator[Any]:
-    """Give OpenCV's capture of a video file, of a camera by its number, or of a stream by its URL.
+def opened(source: str | int) -> Iterator["cv2.VideoCapture"]:
+    """Yield OpenCV's capture of a video file, a camera number, or the URL of a stream.
 
-    Raises TrainError where it cannot be opened.
+    Raises TrainError if it cannot be opened. OpenCV itself logs nothing meanwhile.
     """
     import cv2
 
-    if isinstance(source, str) and (found := storage.odd(source)):
-        raise TrainError(f"{source}: found {found}, expected a video")
-    # FFmpeg says on stderr, past Python, what is an error here; read at its first use.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if isinstance(source, str) and (kind := storage.odd(source)):
+        raise TrainError(f"{source}: found {kind}, expected a video")
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     capture = cv2.VideoCapture()
     try:
-        # OpenCV takes no number past int32, and ends the process at a negative one.
+        # OpenCV takes no number beyond int32, and aborts the process at a negative one.
         if isinstance(source, str) or 0 <= source < 1 << 31:
             capture.open(source)
         if not capture.isOpened():
             if isinstance(source, int):
                 raise TrainError(
-                    f"camera {source}: found none that can be read; give the number of another, "
-                    "or a video"
+                    f"camera {source}: found no readable camera; give another number, or a video"
                 )
             if "://" in source:
                 raise TrainError(
-                    f"{source}: found no stream that can be read; look at its address, and "
-                    "whether it is reachable"
+                    f"{source}: found no readable stream; check its address and the network"
                 )
             raise TrainError(
-                f"{source}: found no video that OpenCV can read, expected one such as MP4; convert "
-                "it"
+                f"{source}: found no video that OpenCV can read; convert it, for example to MP4"
             )
         yield capture
     finally:
@@ -56,41 +55,41 @@ def opened(source: str | int) -> Iterator[Any]:
         cv2.utils.logging.setLogLevel(before)
 
 
-def frames(capture: Any) -> Iterator[np.ndarray]:
-    """Yield the frames of a capture, RGB uint8 (h, w, 3), to its end.
+def frames(capture: "cv2.VideoCapture") -> Iterator[NDArray[np.uint8]]:
+    """Yield all frames of a capture, RGB uint8 (h, w, 3).
 
-    Raises TrainError where one has another size than the first.
+    Raises TrainError if the size changes.
     """
     import cv2
 
     size = None
     while True:
-        there, frame = capture.read()
-        if not there:
+        success, frame = capture.read()
+        if not success:
             return
         size = size or frame.shape
         if frame.shape != size:
             raise TrainError(
-                f"found a frame of {frame.shape[1]} x {frame.shape[0]} pixels behind some of "
+                f"found a frame of {frame.shape[1]} x {frame.shape[0]} pixels after frames of "
                 f"{size[1]} x {size[0]}, expected one size; convert the video"
             )
-        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+        yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def rate(capture: Any) -> float:
-    """Return the frames a second of a capture."""
+def rate(capture: "cv2.VideoCapture") -> float:
+    """Return the frames per second of a capture."""
     import cv2
 
-    found = capture.get(cv2.CAP_PROP_FPS)
-    return found if 0 < found < 1000 else _RATE
+    stated = float(capture.get(cv2.CAP_PROP_FPS))
+    return stated if 0 < stated < 1000 else _RATE
 
 
 @contextlib.contextmanager
-def writing(path: str, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
-    """Give what adds a frame, RGB uint8 (h, w, 3), to an MP4, which appears when the block ends.
+def writing(path: str, rate: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Yield a function that adds a frame, RGB uint8 (h, w, 3), to an MP4.
 
-    OpenCV leaves out the last row or column where their number is odd. Raises TrainError where
-    OpenCV cannot write it; a block without any frame writes nothing.
+    The file appears when the block ends; a block without any frame writes nothing. OpenCV drops
+    the last row or column if their number is odd. Raises TrainError if OpenCV cannot write videos.
     """
     import cv2
 
@@ -100,7 +99,7 @@ def writing(path: str, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
         made = os.path.join(folder, "frames.mp4")
         writer = None
 
-        def add(frame: np.ndarray) -> None:
+        def add(frame: NDArray[np.uint8]) -> None:
             nonlocal writer
             if writer is None:
                 code = cv2.VideoWriter.fourcc(*_CODE)
