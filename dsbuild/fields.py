@@ -30,13 +30,14 @@ def field(
     below: float | None = None,
     option: str | None = None,
     alias: str | None = None,
+    what: str | None = None,
     read: Callable[[str], Any] | None = None,
 ) -> Any:
     """Declare a field of a frozen dataclass.
 
     `choices` and bounds hold for the value, or for each value of a tuple. `option` is what users
-    call the field, by default its own name, and `alias` another name for it; `read` turns the
-    path that they give into the value.
+    call the field, by default its own name, and `alias` another name for it; `what` says
+    what the values of a tuple are; `read` turns the path that users give into the value.
     """
     given = {
         "choices": tuple(choices),
@@ -46,6 +47,7 @@ def field(
         "below": below,
         "option": option,
         "alias": alias,
+        "what": what,
         "read": read,
     }
     metadata = {key: value for key, value in given.items() if value not in (None, ())}
@@ -128,10 +130,12 @@ def allowed(kind: Any, bounds: Mapping[str, Any]) -> str:
     if type(None) in items:
         (rest,) = (one for one in items if one is not type(None))
         return f"{allowed(rest, bounds)}, or None"
-    if "choices" in bounds and items[-1:] != (...,):
-        return "one of " + ", ".join(map(str, bounds["choices"]))
+    if "choices" in bounds:
+        number = "some" if items[-1:] == (...,) else "one"
+        return f"{number} of {', '.join(map(str, bounds['choices']))}"
     if typing.get_origin(kind) is tuple:
-        count = "" if items[-1] is ... else f"{len(items)} "
+        what = f"{bounds['what']}, " if "what" in bounds else ""
+        count = what + ("" if items[-1] is ... else f"{len(items)} ")
         return f"{count}{_NOUNS.get(items[0], 'text')}s{_range(bounds)}"
     noun = f"a {_NOUNS[kind]}" if kind in _NOUNS else _OTHERS.get(kind, "another value")
     return noun + _range(bounds)

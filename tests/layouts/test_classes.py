@@ -276,7 +276,7 @@ def test_no_folders(tmp_path):
 
 
 def test_a_share_that_is_none():
-    with pytest.raises(PlanError, match=r"--val-fraction 1.5"):
+    with pytest.raises(PlanError, match=r"val_fraction: found 1\.5"):
         Classes(val_fraction=1.5)
 
 
