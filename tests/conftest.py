@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from dsbuild.build.audit import Request, audit
+from dsbuild.build.class_weights import divided
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.run import build
@@ -154,8 +155,9 @@ def run():
 def requested(root, out, *, layout=None, extras=(), verify="full", policy=None, **asked):
     """Return what a build of a tree, VOC's by default, asks for."""
     layout = (layout or Voc()).bind(str(root))
-    recipe = Recipe(layout=layout, extras=tuple(extras), verify=verify, policy=policy or Policy())
-    return Request(recipe=recipe, root=str(root), out=str(out), **asked)
+    extras, weights = divided(extras)
+    recipe = Recipe(layout=layout, extras=extras, verify=verify, policy=policy or Policy())
+    return Request(recipe=recipe, root=str(root), out=str(out), weights=weights, **asked)
 
 
 def make(root, out, workers=1, note=lambda _: None, **asked):

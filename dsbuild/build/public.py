@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dsbuild import engines, fields
-from dsbuild.build import audit, preflight, run, tasks
+from dsbuild.build import audit, class_weights, preflight, run, tasks
 from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
@@ -103,10 +103,9 @@ def build(
     chosen = _layout(layout, options)
     root = chosen.find(source)
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
+    extras, weights = class_weights.divided(_several(extra))
     request = Request(
-        recipe=Recipe(
-            layout=chosen.bind(root), extras=_several(extra), verify=verify, policy=policy
-        ),
+        recipe=Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy),
         root=root,
         out=out,
         splits=_several(split),
@@ -118,6 +117,7 @@ def build(
         on_error=on_error,
         sources="content" if rehash else "stamp",
         overwrite=overwrite,
+        weights=weights,
         accept=_several(accept),
     )
     write = _writer(runner, scheduler, workers, quiet)

@@ -55,11 +55,6 @@ class Recipe:
 
     def _check(self, one: Chosen) -> None:
         layout = self.layout
-        decodes = "label" in self.schema.roles  # else a label is one class, known by its folder
-        if one.extra.of == "counts" and self.verify == "header" and decodes:
-            raise PlanError(
-                f"--extra {one.name}: it counts the labels, which --verify header leaves undecoded"
-            )
         missing = [role for role in one.roles if role not in self.schema.roles]
         if missing or (one.extra.of == "alpha" and not layout.has_alpha):
             raise PlanError(
@@ -71,12 +66,6 @@ class Recipe:
     def chosen(self) -> tuple[Chosen, ...]:
         """The extras that were asked for, by themselves or by options of the layout."""
         return tuple(map(parse, (*self.extras, *self.layout.extras)))
-
-    @property
-    def beta(self) -> float | None:
-        """That of the class weights, None where none were asked for."""
-        weights = (one for one in self.chosen if one.name == "weights")
-        return next((dict(one.parameters)["beta"] for one in weights), None)
 
     @property
     def schema(self) -> schema.Schema:
@@ -95,7 +84,7 @@ class Recipe:
             "options": dataclasses.asdict(self.layout),
             "classes": list(self.layout.classes),
             "ignore": self.layout.ignore,
-            "extras": [str(one) for one in self.chosen if one.form],
+            "extras": [str(one) for one in self.chosen],
             "images": self.policy.document(),
             "verify": self.verify,
             "features": {f.role: f.name for f in self.schema.features},

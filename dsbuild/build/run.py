@@ -68,8 +68,9 @@ def build(
         made = _write(request, planned, todo, workers, quiet)
         kept = [stands.receipt for stands in standing.values() if stands.receipt]
         names = [found.split for found in planned]
-        accept = request.accept
-        document, rejects = finish(out, request.recipe, names, [*made, *kept], others, accept)
+        accept, weights = request.accept, request.weights
+        written = [*made, *kept]
+        document, rejects = finish(out, request.recipe, names, written, others, accept, weights)
         tell(rejects, note)
         return Summary(document, len(made), len(kept), rejects)
 

@@ -56,7 +56,10 @@ def spread(
         work = storage.carried(functools.partial(last, request=request))
         outcomes = engine(Job(places, work, samples, title, named=name))
         made = [outcome.receipt for outcome in outcomes]
-        document, rejects = finish(request.out, request.recipe, names, made, others, request.accept)
+        accept, weights = request.accept, request.weights
+        document, rejects = finish(
+            request.out, request.recipe, names, made, others, accept, weights
+        )
         tell(rejects, note)
         kept = sum(outcome.kept for outcome in outcomes)
         return Summary(document, len(outcomes) - kept, kept, rejects)
