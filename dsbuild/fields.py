@@ -54,10 +54,13 @@ def field(
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
 
 
-@functools.cache
+_kinds = functools.cache(typing.get_type_hints)  # which takes as long as making the value
+
+
 def kinds(cls: type) -> Mapping[str, Any]:
     """Return the types of a dataclass's fields by their names."""
-    return typing.get_type_hints(cls)
+    found: Mapping[str, Any] = _kinds(cls)
+    return found
 
 
 def shown(one: "dataclasses.Field[Any]") -> str:

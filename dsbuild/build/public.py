@@ -1,7 +1,7 @@
 """`dsbuild.build`: the whole of a build as one call."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from dsbuild import engines, fields
@@ -187,7 +187,7 @@ def _spread(scheduler: str, quiet: bool) -> Writer:
     """Return what writes the shards on a Dask cluster."""
 
     def write(request: Request, found: Audit, note: Note) -> Summary:
-        def engine(job: engines.Job[Any, Any]) -> Sequence[Any]:
+        def engine(job: engines.Job[Any, Any]) -> list[Any]:
             return dask.run(job, scheduler, quiet, note)
 
         return tasks.spread(request, found, engine, dask.workers(scheduler), note)

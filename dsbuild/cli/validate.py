@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "images and labels. source: also compare with SOURCE, byte for byte.",
 )
 @runner_option
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--workers", type=click.IntRange(1), help="Number of processes. Default: all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(
     path: str,
@@ -35,7 +35,7 @@ def validate(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Check TFRecords, and change nothing. Exit code 1 if there is any problem.
+    """Check TFRecords without changing them. Exit code 1 if there is any problem.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
     ./tfrecord by default. SOURCE is the data set that it was built from, for --level source.
@@ -78,11 +78,11 @@ def _engine(runner: Runner) -> "str | Engine":
 @click.command()
 @click.argument("path", default="tfrecord")
 @click.argument("source", required=False)
-@click.option("--workers", type=click.IntRange(1), help="Processes. Default: all cores.")
+@click.option("--workers", type=click.IntRange(1), help="Number of processes. Default: all cores.")
 @click.option(
     "--accept-changed-sources",
     is_flag=True,
-    help="Take sources that changed since the build as they are now.",
+    help="Use sources that changed since the build as they are now.",
 )
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def repair(
@@ -95,9 +95,8 @@ def repair(
     """Restore what is missing or damaged in a folder that dsbuild wrote.
 
     PATH is the folder, ./tfrecord by default; SOURCE the data set that it was built from.
-    Shards that are whole are kept; the folder ends with the bytes of a fresh build. A repair
-    that cannot be leaves the folder as it was; one that was broken off is finished by the same
-    command.
+    Intact shards are kept; the folder ends with the bytes of a fresh build. A repair that is not
+    possible leaves the folder as it was; the same command finishes one that was stopped.
 
     \b
     Example:

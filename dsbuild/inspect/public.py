@@ -92,8 +92,17 @@ def inspect(
         from dsbuild.inspect.html import run
 
         ((kind, name),) = how.items() or (("any", ""),)
-        options = {"samples": samples, "seed": seed, "how": kind, "name": name}
-        run.write(html, run.make(path, document, **options, workers=count, quiet=quiet))
+        page = run.make(
+            path,
+            document,
+            samples=samples,
+            seed=seed,
+            how=kind,
+            name=name,
+            workers=count,
+            quiet=quiet,
+        )
+        run.write(html, page)
     return document
 
 

@@ -1,4 +1,4 @@
-"""The settings of a training: one frozen value, kept with the run, from which options are made."""
+"""The settings of a training run: one frozen value, kept with the run; options are made of it."""
 
 import dataclasses
 import math
@@ -19,35 +19,39 @@ SCHEDULES = ("poly", "cosine", "constant", "plateau")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a training depends on besides its data; each field says what it is by its help.
+    """What a training run depends on besides its data; each field says what it is by its help.
 
-    Raises TrainError for a value that is not in a field's bounds.
+    Raises TrainError for a value that is not within a field's bounds.
     """
 
-    split: str = field("train", "What to train on, such as train, train+val, train[:90%].")
-    val: str = field("val", "What scores are measured on; empty for nothing.")
+    split: str = field("train", "Split to train on, such as train, train+val, train[:90%].")
+    val: str = field("val", "Split to measure scores on; empty for none.")
 
-    backbone: str = field("mobilenet_v2", "Of the model.", choices=BACKBONES)
-    output_stride: int = field(16, "Of the backbone; 8 is finer and slower.", choices=STRIDES)
-    width: float = field(1.0, "Factor of the channels of mobilenet_v2.", above=0)
+    backbone: str = field("mobilenet_v2", "Backbone of the model.", choices=BACKBONES)
+    output_stride: int = field(
+        16, "Output stride of the backbone; 8 is finer and slower.", choices=STRIDES
+    )
+    width: float = field(1.0, "Factor for the channels of mobilenet_v2.", above=0)
     width_multiple: int = field(
         8,
-        "Channels are rounded to its multiples: 8 as Keras does, 1 as DeepLab for widths but 1. A "
-        "checkpoint of DeepLab decides.",
+        "Round channels to multiples of this: 8 as Keras does, 1 as DeepLab does if the width is "
+        "not 1. A DeepLab checkpoint overrides it.",
         choices=(1, 8),
     )
     rates: tuple[int, ...] = field((6, 12, 18), "Atrous rates at stride 16.", least=1)
-    depth: int | None = field(None, "Channels of the head. Default: by the backbone.", least=1)
-    separable: bool = field(True, "Separable or plain convolutions in the head.")
-    decoder: bool = field(True, "Refine by features of stride 4.")
-    gradient: bool = field(False, "Join the Laplacian in the decoder.")
-    pyramid: tuple[float, ...] = field((1.0,), "Scales of the image whose logits merge.", above=0)
-    merge: str = field("max", "How they merge.", choices=("max", "mean"))
-    align_corners: bool = field(True, "Resize corner to corner, as DeepLab does.")
-    dropout: float = field(0.1, "Share of features that is dropped.", least=0, most=0.99)
+    depth: int | None = field(
+        None, "Channels of the head. Default: depends on the backbone.", least=1
+    )
+    separable: bool = field(True, "Use separable convolutions in the head.")
+    decoder: bool = field(True, "Refine the logits with features of stride 4.")
+    gradient: bool = field(False, "Feed the Laplacian to the decoder.")
+    pyramid: tuple[float, ...] = field((1.0,), "Image scales whose logits are merged.", above=0)
+    merge: str = field("max", "How logits of several scales are merged.", choices=("max", "mean"))
+    align_corners: bool = field(True, "Align corners when resizing, as DeepLab does.")
+    dropout: float = field(0.1, "Share of features that are dropped.", least=0, most=0.99)
     momentum: float = field(
         0.99,
-        "Momentum of batch normalisation's moving averages, reached step by step.",
+        "Momentum for the moving averages of batch normalisation, reached step by step.",
         least=0,
         most=0.9999,
         option="batch_norm_momentum",
@@ -55,72 +59,87 @@ class Settings:
     )
     sigmoid: bool = field(False, "One logit for two classes; with --loss bce or bce_log_dice.")
     weights: str = field(
-        "", "To begin with: imagenet, a file of Keras, a slim checkpoint, or another run."
+        "", "Initial weights: imagenet, a Keras file, a slim checkpoint, or another run."
     )
     initialize: str = field(
-        "all", "What --weights of a checkpoint or run give.", choices=("all", "backbone")
+        "all", "What to take from --weights of a checkpoint or run.", choices=("all", "backbone")
     )
-    freeze: tuple[str, ...] = field((), "Layers to hold, by prefix: backbone,aspp,decoder,logits.")
-    freeze_batch_norm: bool = field(False, "Hold batch normalisations as they begin.")
+    freeze: tuple[str, ...] = field(
+        (), "Layers to freeze, by prefix: backbone,aspp,decoder,logits."
+    )
+    freeze_batch_norm: bool = field(False, "Freeze batch normalisation.")
 
     crop: int = field(
-        513, "Height and width of what is trained on: a multiple of the stride, plus 1.", least=1
+        513, "Height and width of training crops: a multiple of the stride, plus 1.", least=1
     )
     scales: tuple[float, float] = field((0.5, 2.0), "Smallest and largest random scale.", above=0)
-    scale_step: float = field(0.25, "Between them; 0 for any.", least=0)
-    flip: float = field(0.5, "How likely images are mirrored.", least=0, most=1)
+    scale_step: float = field(0.25, "Step between random scales; 0 for any scale.", least=0)
+    flip: float = field(0.5, "Probability that an image is mirrored.", least=0, most=1)
     resize: tuple[int, ...] = field(
-        (), "Resize before: smaller side, largest side, n (sizes of n k + 1).", least=1
+        (), "Resize first: smaller side, largest side, n (sizes of n k + 1).", least=1
     )
     brightness: float = field(0.0, "Largest shift, as a share of 255.", least=0, most=1)
     contrast: float = field(0.0, "Largest change of contrast.", least=0, most=1)
     saturation: float = field(0.0, "Largest change of saturation.", least=0, most=1)
-    hue: float = field(0.0, "Largest turn of the hue.", least=0, most=0.5)
+    hue: float = field(0.0, "Largest shift of the hue.", least=0, most=0.5)
 
-    batch: int = field(8, "Samples a step, over all devices.", least=1)
-    epochs: float = field(
-        50.0, "Passes over the data, where --steps does not say.", above=0, most=1e6
-    )
+    batch: int = field(8, "Samples per step, over all devices.", least=1)
+    epochs: float = field(50.0, "Passes over the data, if --steps is not given.", above=0, most=1e6)
     steps: int | None = field(
-        None, "Steps in all, rounded up to a multiple of --every; 0 keeps first weights.", least=0
+        None,
+        "Total steps, rounded up to a multiple of --every; 0 keeps the initial weights.",
+        least=0,
     )
     every: int | None = field(
-        None, "Steps between checkpoints. Default: a pass over the data.", least=1
+        None, "Steps between checkpoints. Default: one pass over the data.", least=1
     )
 
-    loss: str = field("cross_entropy", "What is minimised.", choices=LOSSES)
+    loss: str = field("cross_entropy", "Loss to minimise.", choices=LOSSES)
     class_weights: str = field("none", "none, median, effective, or a file (.json, .csv).")
-    smoothing: float = field(0.0, "Part of a label spread over all classes.", least=0, most=0.99)
-    hard_share: float = field(1.0, "Share of pixels kept, of largest loss.", above=0, most=1)
-    hard_steps: int = field(0, "Steps over which it falls to that from 1.", least=0)
+    smoothing: float = field(
+        0.0,
+        "Label smoothing: share of a label that is spread over all classes.",
+        least=0,
+        most=0.99,
+    )
+    hard_share: float = field(
+        1.0, "Share of pixels with the largest loss that are trained on.", above=0, most=1
+    )
+    hard_steps: int = field(0, "Steps over which --hard-share falls from 1 to its value.", least=0)
 
-    optimiser: str = field("sgd", "How weights are moved.", choices=OPTIMISERS)
-    rate: float = field(0.007, "Learning rate at its highest.", above=0)
-    last_rate: float = field(1.0, "Factor of it for the last layers (logits).", above=0)
-    schedule: str = field("poly", "plateau: lower it where scores stay.", choices=SCHEDULES)
-    power: float = field(0.9, "Of the poly schedule.", above=0)
-    warmup: int = field(0, "Steps in which the rate rises from 0.", least=0)
-    sgd_momentum: float = field(0.9, "Of sgd.", least=0, most=0.9999)
-    decay: float = field(4e-5, "Of weights: L2 for sgd and adam, decoupled for adamw.", least=0)
-    clip: float = field(0.0, "Largest norm of all gradients; 0 for any.", least=0)
+    optimiser: str = field("sgd", "Optimiser.", choices=OPTIMISERS)
+    rate: float = field(0.007, "Peak learning rate.", above=0)
+    last_rate: float = field(1.0, "Learning-rate factor for the last layers (logits).", above=0)
+    schedule: str = field(
+        "poly",
+        "Learning-rate schedule; plateau lowers it when scores stop improving.",
+        choices=SCHEDULES,
+    )
+    power: float = field(0.9, "Power of the poly schedule.", above=0)
+    warmup: int = field(0, "Steps over which the rate rises from 0.", least=0)
+    sgd_momentum: float = field(0.9, "Momentum for SGD.", least=0, most=0.9999)
+    decay: float = field(4e-5, "Weight decay: L2 for sgd and adam, decoupled for adamw.", least=0)
+    clip: float = field(0.0, "Clip gradients to this global norm; 0: no clipping.", least=0)
     ema: float = field(
-        0.0, "Momentum of averaged weights, such as 0.999; 0: none.", least=0, below=1
+        0.0, "Momentum for averaged weights, such as 0.999; 0: no averaging.", least=0, below=1
     )
     plateau: int = field(
-        5, "Scores that are not better before --schedule plateau takes a tenth.", least=1
+        5, "Scores without improvement before --schedule plateau divides the rate by 10.", least=1
     )
-    patience: int = field(0, "Stop after so many scores that are not better; 0: never.", least=0)
-    mixed: bool = field(False, "Compute in 16 bits: float16 on GPUs, bfloat16 elsewhere.")
-    synchronized: bool = field(True, "Share batch statistics among devices.")
+    patience: int = field(0, "Stop after this many scores without improvement; 0: never.", least=0)
+    mixed: bool = field(False, "Mixed precision: float16 on GPUs, bfloat16 elsewhere.")
+    synchronized: bool = field(True, "Share batch statistics across devices.")
     seed: int = field(
-        0, "Of the order, of augmentation, of the first weights.", least=0, most=2**32 - 1
+        0, "Seed for the order, the augmentation and the initial weights.", least=0, most=2**32 - 1
     )
 
     def __post_init__(self) -> None:
         fields.check(self, TrainError)
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
         self._hold("pyramid", bool(self.pyramid), "one scale or more, such as 0.5,1")
-        self._hold("ema", self.steps != 0 or not self.ema, "0 with --steps 0, which averages none")
+        self._hold(
+            "ema", self.steps != 0 or not self.ema, "0 with --steps 0, which has nothing to average"
+        )
         binary = self.loss in ("bce", "bce_log_dice")
         self._hold(
             "loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid"
@@ -142,14 +161,14 @@ class Settings:
 
     @property
     def aligned(self) -> int:
-        """The crop that is trained on for pixels: the least k output_stride + 1 not below `crop`.
+        """The crop for segmentation: the least k output_stride + 1 not below `crop`.
 
-        Of it a feature lies on the first pixel and one on the last.
+        Features then lie on its first and on its last pixel.
         """
         return math.ceil((self.crop - 1) / self.output_stride) * self.output_stride + 1
 
     def document(self) -> dict[str, Any]:
-        """Return the settings as JSON has them."""
+        """Return the settings as a JSON document."""
         return dataclasses.asdict(self)
 
 
@@ -162,7 +181,7 @@ def read(document: Any, where: str) -> Settings:
         raise TrainError(
             f"{where}: found {', '.join(strange)}; expected the settings of a run of this version"
         )
-    given = {
+    given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
     }
     try:

@@ -377,7 +377,7 @@ def test_a_key_is_found_as_its_number_is(built, run):
         (("--record", 1, "--key", "a"), "expected one of them"),
         (("--save", "x"), "name it by --record or --key"),
         (("--record", 1, "--html", "x"), "expected one of them"),
-        (("--most", "cat"), "choose for --html"),
+        (("--most", "cat"), "choose samples for --html"),
         (("--html", "x", "--most", "cat", "--class", "cat"), "one of them"),
     ],
 )

@@ -242,7 +242,7 @@ def test_the_command_tells_records_from_runs(run, tmp_path):
         return found.stderr
 
     out = str(tmp_path / "out")
-    assert "found a run, expected --to saved_model, keras" in told(run, out, "--to", "parquet")
+    assert "found a run; expected --to saved_model, keras" in told(run, out, "--to", "parquet")
     assert "found no run of `dsbuild train`" in told(out, out, "--to", "onnx")
 
 

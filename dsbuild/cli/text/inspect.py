@@ -81,7 +81,7 @@ def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[s
             row += [texts.get(value, "") for texts in weighted.values()]
     lines = table(rows, "><" + ">" * (len(rows[0]) - 2)) if counted else []
     if decorate and counted:
-        parts = Counter()
+        parts: Counter[int] = Counter()
         for split in counted.values():
             parts.update(
                 {row["value"]: row.get("pixels", row["images"]) for row in split["classes"]}
