@@ -13,8 +13,6 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from dsbuild.errors import DsbuildError
-
 _NOUNS = {int: "whole number", float: "number"}
 _OTHERS = {bool: "True or False", str: "a text"}
 
@@ -74,7 +72,7 @@ def named(cls: type) -> "dict[str, dataclasses.Field[Any]]":
     return {shown(one): one for one in dataclasses.fields(cls)}
 
 
-def check(value: Any, error: type[DsbuildError]) -> None:
+def check(value: Any, error: type[Exception]) -> None:
     """Raise `error` for the first field that is not of its type, choices and bounds.
 
     The message names the field, what was found, and what is allowed.
@@ -85,7 +83,7 @@ def check(value: Any, error: type[DsbuildError]) -> None:
             refuse(value, one.name, allowed(kind, one.metadata), error)
 
 
-def refuse(value: Any, name: str, expected: str, error: type[DsbuildError]) -> typing.NoReturn:
+def refuse(value: Any, name: str, expected: str, error: type[Exception]) -> typing.NoReturn:
     """Raise `error` for a field of a value."""
     (one,) = (one for one in dataclasses.fields(value) if one.name == name)
     raise error(f"{shown(one)}: found {getattr(value, name)!r}, expected {expected}")

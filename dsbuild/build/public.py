@@ -1,5 +1,6 @@
 """`dsbuild.build`: the whole of a build as one call."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from dsbuild.layouts import LAYOUTS, Layout
 
 # Builds what was planned; returns None if that is left to a job elsewhere.
 Writer = Callable[[Request, Audit, Note], Summary | None]
+Path = str | os.PathLike[str]
 Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
 
 
@@ -27,8 +29,8 @@ def _silent(_: object) -> None:
 
 def build(
     layout: str,
-    source: str | None = None,
-    out: str = "tfrecord",
+    source: Path | None = None,
+    out: Path = "tfrecord",
     *,
     split: str | Collection[str] = (),
     shards: int | None = None,
@@ -100,8 +102,9 @@ def build(
     and for findings that stop a build; finished shards are kept.
     """
     begin = time.monotonic()
+    out = os.fspath(out)
     chosen = _layout(layout, options)
-    root = chosen.find(source)
+    root = chosen.find(None if source is None else os.fspath(source))
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
     extras, weights = class_weights.divided(_several(extra))
     request = Request(

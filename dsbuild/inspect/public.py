@@ -1,5 +1,6 @@
 """`dsbuild.inspect` and `dsbuild.diff`: the whole of an inspection or a comparison as one call."""
 
+import os
 from typing import overload
 
 from dsbuild import engines
@@ -8,12 +9,14 @@ from dsbuild.inspect import diff as comparing
 from dsbuild.inspect import documents, gallery, statistics
 from dsbuild.inspect.forms import Difference, Inspection, RecordDocument
 
+Path = str | os.PathLike[str]
+
 
 @overload
 def inspect(
-    path: str = ...,
+    path: Path = ...,
     *,
-    html: str | None = ...,
+    html: Path | None = ...,
     samples: int = ...,
     seed: int = ...,
     class_: str | None = ...,
@@ -26,20 +29,20 @@ def inspect(
 
 
 @overload
-def inspect(path: str = ..., *, record: int, save: str | None = ...) -> RecordDocument: ...
+def inspect(path: Path = ..., *, record: int, save: Path | None = ...) -> RecordDocument: ...
 
 
 @overload
-def inspect(path: str = ..., *, key: str, save: str | None = ...) -> RecordDocument: ...
+def inspect(path: Path = ..., *, key: str, save: Path | None = ...) -> RecordDocument: ...
 
 
 def inspect(
-    path: str = "tfrecord",
+    path: Path = "tfrecord",
     *,
     record: int | None = None,
     key: str | None = None,
-    save: str | None = None,
-    html: str | None = None,
+    save: Path | None = None,
+    html: Path | None = None,
     samples: int = 48,
     seed: int = 0,
     class_: str | None = None,
@@ -72,6 +75,7 @@ def inspect(
     cannot be read, and a picture to save that does not decode. A damaged shard of a folder is
     reported as its `problem`.
     """
+    path = os.fspath(path)
     named = {"with": class_, "most": most, "least": least, "problems": "" if problems else None}
     how = {kind: name for kind, name in named.items() if name is not None}
     wanted = record if key is None else key
@@ -102,7 +106,7 @@ def inspect(
             workers=count,
             quiet=quiet,
         )
-        run.write(html, page)
+        run.write(os.fspath(html), page)
     return document
 
 
@@ -111,18 +115,18 @@ def _refuse(wrong: bool, found: str, expected: str) -> None:
         raise PlanError(f"inspect: found {found}, expected {expected}")
 
 
-def _record(path: str, wanted: int | str, save: str | None) -> RecordDocument:
+def _record(path: str, wanted: int | str, save: Path | None) -> RecordDocument:
     """Return a record, and save its pictures."""
     document = documents.record(path, wanted)
     if save is not None:
         pictures, key = gallery.load(path, document)
-        gallery.save(save, gallery.files(pictures, key, gallery.colours(path)))
+        gallery.save(os.fspath(save), gallery.files(pictures, key, gallery.colours(path)))
         if pictures.problems:
             raise DataError("; ".join(pictures.problems))
     return document
 
 
-def diff(a: str, b: str, *, workers: int | None = None, quiet: bool = True) -> Difference:
+def diff(a: Path, b: Path, *, workers: int | None = None, quiet: bool = True) -> Difference:
     """Return how two builds differ, as `dsbuild diff A B --json` prints it.
 
     Nothing is printed.
@@ -137,5 +141,5 @@ def diff(a: str, b: str, *, workers: int | None = None, quiet: bool = True) -> D
     DsbuildError if there is no TFRecord, or a damaged one.
     """
     count = workers or engines.cores()
-    sides = [comparing.read(path, count, quiet) for path in (a, b)]
+    sides = [comparing.read(os.fspath(path), count, quiet) for path in (a, b)]
     return comparing.diff(*sides)

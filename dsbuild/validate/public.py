@@ -1,5 +1,6 @@
 """`dsbuild.validate`: the whole of a validation as one call."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,8 @@ Engine = Callable[[Job[Any, Checked]], list[Checked]]  # does a job's work elsew
 
 
 def validate(
-    path: str = "tfrecord",
-    source: str | None = None,
+    path: str | os.PathLike[str] = "tfrecord",
+    source: str | os.PathLike[str] | None = None,
     *,
     level: str = "pixels",
     runner: str | Engine = "local",
@@ -39,4 +40,5 @@ def validate(
     if isinstance(runner, str) and runner != "local":
         raise PlanError(f"runner: found {runner!r}, expected local")
     engine = None if isinstance(runner, str) else runner
-    return run.validate(path, level, source, workers or engines.cores(), quiet, engine)
+    root = None if source is None else os.fspath(source)
+    return run.validate(os.fspath(path), level, root, workers or engines.cores(), quiet, engine)
