@@ -13,8 +13,6 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from dsbuild.errors import DsbuildError
-
 _NOUNS = {int: "whole number", float: "number"}
 _OTHERS = {bool: "True or False", str: "a text"}
 
@@ -30,13 +28,14 @@ def field(
     below: float | None = None,
     option: str | None = None,
     alias: str | None = None,
+    what: str | None = None,
     read: Callable[[str], Any] | None = None,
 ) -> Any:
     """Declare a field of a frozen dataclass.
 
     `choices` and bounds hold for the value, or for each value of a tuple. `option` is what users
-    call the field, by default its own name, and `alias` another name for it; `read` turns the
-    path that they give into the value.
+    call the field, by default its own name, and `alias` another name for it; `what` says
+    what the values of a tuple are; `read` turns the path that users give into the value.
     """
     given = {
         "choices": tuple(choices),
@@ -46,16 +45,20 @@ def field(
         "below": below,
         "option": option,
         "alias": alias,
+        "what": what,
         "read": read,
     }
     metadata = {key: value for key, value in given.items() if value not in (None, ())}
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
 
 
-@functools.cache
-def kinds(cls: "type[Any]") -> Mapping[str, Any]:
+_kinds = functools.cache(typing.get_type_hints)  # which takes as long as making the value
+
+
+def kinds(cls: type) -> Mapping[str, Any]:
     """Return the types of a dataclass's fields by their names."""
-    return typing.get_type_hints(cls)
+    found: Mapping[str, Any] = _kinds(cls)
+    return found
 
 
 def shown(one: "dataclasses.Field[Any]") -> str:
@@ -69,7 +72,7 @@ def named(cls: type) -> "dict[str, dataclasses.Field[Any]]":
     return {shown(one): one for one in dataclasses.fields(cls)}
 
 
-def check(value: Any, error: type[DsbuildError]) -> None:
+def check(value: Any, error: type[Exception]) -> None:
     """Raise `error` for the first field that is not of its type, choices and bounds.
 
     The message names the field, what was found, and what is allowed.
@@ -80,7 +83,7 @@ def check(value: Any, error: type[DsbuildError]) -> None:
             refuse(value, one.name, allowed(kind, one.metadata), error)
 
 
-def refuse(value: Any, name: str, expected: str, error: type[DsbuildError]) -> typing.NoReturn:
+def refuse(value: Any, name: str, expected: str, error: type[Exception]) -> typing.NoReturn:
     """Raise `error` for a field of a value."""
     (one,) = (one for one in dataclasses.fields(value) if one.name == name)
     raise error(f"{shown(one)}: found {getattr(value, name)!r}, expected {expected}")
@@ -128,10 +131,12 @@ def allowed(kind: Any, bounds: Mapping[str, Any]) -> str:
     if type(None) in items:
         (rest,) = (one for one in items if one is not type(None))
         return f"{allowed(rest, bounds)}, or None"
-    if "choices" in bounds and items[-1:] != (...,):
-        return "one of " + ", ".join(map(str, bounds["choices"]))
+    if "choices" in bounds:
+        number = "some" if items[-1:] == (...,) else "one"
+        return f"{number} of {', '.join(map(str, bounds['choices']))}"
     if typing.get_origin(kind) is tuple:
-        count = "" if items[-1] is ... else f"{len(items)} "
+        what = f"{bounds['what']}, " if "what" in bounds else ""
+        count = what + ("" if items[-1] is ... else f"{len(items)} ")
         return f"{count}{_NOUNS.get(items[0], 'text')}s{_range(bounds)}"
     noun = f"a {_NOUNS[kind]}" if kind in _NOUNS else _OTHERS.get(kind, "another value")
     return noun + _range(bounds)

@@ -248,7 +248,8 @@ def _finish(
         raise SampleError(text)
     others = output.other_splits(out, splits, request.recipe)
     receipts = [outcome.receipt for outcome in outcomes]
-    finish(out, request.recipe, splits, receipts, others, request.accept)
+    accept, weights = request.accept, request.weights
+    finish(out, request.recipe, splits, receipts, others, accept, weights)
     return splits
 
 

@@ -119,8 +119,9 @@ def finish(
         others = output.other_splits(out, known.splits, request.recipe)
         output.refuse_ambiguous([*known.splits, *others])
         receipts = [one.receipt for one in found if one.receipt]
+        accept, weights = request.accept, request.weights
         document, rejects = run.finish(
-            out, request.recipe, known.splits, receipts, others, request.accept
+            out, request.recipe, known.splits, receipts, others, accept, weights
         )
         storage.remove(record, output.state(out, output.SHARES))
     run.tell(rejects, note)

@@ -1,4 +1,4 @@
-"""What is to be built, and what listing the sources shows before a pixel is read."""
+"""Plans of all splits, and what listing the sources shows before a pixel is read."""
 
 import functools
 import itertools
@@ -21,7 +21,7 @@ from dsbuild.storage.spool import Spool
 
 
 class Entry(NamedTuple):
-    """A shard as the audit shows it: name, records, digest of its plan."""
+    """A planned shard: its name, number of records, digest of its plan."""
 
     name: str
     records: int
@@ -30,17 +30,17 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Planned:
-    """A split as planned; its samples are read as often as they are asked for.
+    """A planned split; its samples may be iterated any number of times.
 
     Attributes:
       split: its name.
-      samples: those that are planned, in the order of their records.
-      count: how many shards.
+      samples: the planned samples, in the order of their records.
+      count: number of shards.
       root, recipe: as in Request.
-      listed: how many samples the split lists, before any limit.
-      published: how many were published, or None where that is not known.
+      listed: number of samples that the split lists, before any limit.
+      published: number of samples that were published, or None if unknown.
       bytes: size of its sources.
-      labels: where its labels come from, as a pattern; None where it has none.
+      labels: where its labels come from, as a pattern; None if it has none.
     """
 
     split: str
@@ -60,7 +60,7 @@ class Planned:
 
     @functools.cached_property
     def shards(self) -> tuple[Entry, ...]:
-        """What every shard is, without its samples."""
+        """All shards, without their samples."""
         return tuple(Entry(one.name, len(one.samples), one.digest) for one in self.plans())
 
     @property
@@ -71,7 +71,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Audit:
-    """What a request comes to before a pixel is written: splits as planned, and findings."""
+    """The planned splits of a request, and what was found before a pixel is written."""
 
     splits: tuple[Planned, ...]
     findings: tuple[Finding, ...]
@@ -79,10 +79,10 @@ class Audit:
     def refuse(
         self, strict: bool = False, skip: bool = False, accept: Collection[str] = ()
     ) -> None:
-        """Raise SampleError for the first finding that is fatal; with `strict` for any.
+        """Raise SampleError for the first fatal finding; with `strict`, for any finding.
 
-        With `skip` a sample that is no record stops nothing; splits of kinds that are to be
-        accepted never do.
+        With `skip`, samples that cannot become records are ignored; so are findings of splits
+        whose kind is in `accept`.
         """
         found = [
             one
@@ -93,10 +93,10 @@ class Audit:
         if not found:
             return
         first = found[0]
-        more = f" (and {len(found) - 1:,} findings more)" if len(found) > 1 else ""
+        more = f" (and {len(found) - 1:,} more findings)" if len(found) > 1 else ""
         remedy = ""
         if not first.fatal:
-            remedy = f": {KINDS[first.kind]}; --strict makes whatever is found an error"
+            remedy = f": {KINDS[first.kind]}; --strict makes every finding an error"
         elif first.kind in ("image-missing", "label-missing"):
             remedy = (
                 "; expected every listed sample to have its files: fetch them, correct the list, "
@@ -114,7 +114,7 @@ def audit(request: Request) -> Audit:
     for split in request.splits:
         if split not in there:
             raise LayoutError(
-                f"{root}: found no split {split!r}, expected one of {', '.join(there)}"
+                f"{root}: found no split {split!r}; expected one of {', '.join(there)}"
             )
     chosen = tuple(dict.fromkeys(request.splits or there))
     for split in chosen:
@@ -127,10 +127,12 @@ def audit(request: Request) -> Audit:
     if alike:
         raise LayoutError(
             f"{root}: found the splits {alike[0]} and {alike[1]}, expected names that differ in "
-            "more than case, none of which begins with another one and a dash, since readers look "
-            f"for {alike[0]}-*; rename one of them, or build one with --split"
+            "more than case and of which none begins with another one and a dash, because readers "
+            f"look for {alike[0]}-*; rename one of them, or build one with --split"
         )
-    splits, findings, listings = [], [], {}
+    splits: list[Planned] = []
+    findings: list[Finding] = []
+    listings: dict[str, Spool[Sample]] = {}
     for split in chosen:
         found = listing.read(root, split, layout)
         listings[split] = found.samples
@@ -140,33 +142,33 @@ def audit(request: Request) -> Audit:
         splits.append(planned)
         findings += missing
         if planned.published not in (None, planned.listed):
-            text = f"{planned.listed:,} samples, where {planned.published:,} were published"
+            text = f"{planned.listed:,} samples, but {planned.published:,} were published"
             findings.append(Finding("published", split, text))
         findings += layout.findings(root, split, found.samples)
     return Audit(tuple(splits), (*findings, *listing.compare(listings, root, layout)))
 
 
 def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = ()) -> None:
-    """Raise PlanError where the output folder lies where the layout reads: `paths` are read."""
+    """Raise PlanError if the output folder is inside a folder that the layout reads, as `paths`."""
     below = storage.relative(out, root)
     if below is None:
         return
     first = below.split(os.sep)[0]
     if layout.reads_all or below == "." or any(path.startswith(f"{first}/") for path in paths):
         raise PlanError(
-            f"{out}: the output folder lies inside the data set {root}, where its shards would be "
-            "taken for part of it; name another OUT"
+            f"{out}: the output folder is inside the data set {root}, so its shards would be taken "
+            "for part of it; name another OUT"
         )
 
 
 def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned, list[Finding]]:
-    """Return a split as planned, and its files that are not there."""
+    """Return a planned split, and its missing files."""
     root, recipe = request.root, request.recipe
     samples = listed
     if request.order != "listed" or request.limit is not None:
         samples = Spool(plan.order(listed, request.order, request.seed, request.limit))
     size, missing = 0, []
-    files = (
+    files: Iterator[tuple[str, str, str]] = (
         (sample.key, kind, storage.join(root, path))
         for sample in samples
         for kind, path in (("image-missing", sample.image), ("label-missing", sample.label))
@@ -201,26 +203,26 @@ def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned,
 
 
 def spaced(samples: Spool[Sample], count: int) -> list[Sample]:
-    """Return about `count` samples, evenly spaced from the first on."""
+    """Return about `count` samples, evenly spaced, the first included."""
     return list(itertools.islice(samples, 0, None, max(1, len(samples) // count)))
 
 
 def _pattern(first: Sample, last: Sample) -> str | None:
-    """Return where labels lie: their common folder, and a name with a star for the key.
+    """Return where labels are: their common folder, and a name with a star for the key.
 
-    A class index is told by the image's folder.
+    Labels that are class indices come from the images' folders.
     """
     if isinstance(first.label, int):
         return "folders"
     if not isinstance(first.label, str) or not isinstance(last.label, str):
         return None
-    folder = posixpath.commonpath([posixpath.dirname(s.label) for s in (first, last)])
+    folder = posixpath.commonpath([posixpath.dirname(path) for path in (first.label, last.label)])
     name = posixpath.basename(first.label).replace(posixpath.basename(first.key), "*")
     return posixpath.join(folder, name)
 
 
 def _extra_size(recipe: Recipe, root: str, some: Sequence[Sample], total: int) -> int:
-    """Return about how many bytes the extras of all samples take, by the headers of some."""
+    """Estimate the bytes of the extras of all samples from the headers of some."""
     per_pixel = sum(one.bytes_per_pixel for one in recipe.chosen)
     if not per_pixel:
         return 0
@@ -229,6 +231,6 @@ def _extra_size(recipe: Recipe, root: str, some: Sequence[Sample], total: int) -
         try:
             head = images.header(storage.read(storage.join(root, sample.image))[0])
         except (ImageError, NoFileError):
-            continue  # this is an estimate; the build itself names every bad file
+            continue  # only an estimate; the build itself names every bad file
         pixels.append(head.height * head.width)
     return int(sum(pixels) / max(len(pixels), 1) * total * per_pixel)

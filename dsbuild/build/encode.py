@@ -5,7 +5,7 @@ The one place that reads a sample's files, and that adds its key to an error.
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -30,14 +30,14 @@ class Loaded(NamedTuple):
     """A sample that may become a record.
 
     Attributes:
-      image: as it is stored.
-      pixels: of the image, RGB uint8 (h, w, 3), where an extra needs them.
-      label: role -> value of the label; nothing in an unlabelled split.
-      planes: `label` and `alpha`, uint8 (h, w), as far as they were decoded.
+      image: the image as it is stored.
+      pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them.
+      label: role -> value of the label; empty in an unlabelled split.
+      planes: `label` and `alpha`, uint8 (h, w), if they were decoded.
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of image and label.
-      colours: what the colours of the label's palette stand for, as far as it alone tells.
-      mapped: whether the label was read by colour, since its palette has another order.
+      colours: the meaning of the colours of the label's palette, as far as it can be known.
+      mapped: whether the label was read by colour because its palette has another order.
     """
 
     image: Admitted
@@ -51,7 +51,7 @@ class Loaded(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A record, what is to be counted of it, its sources and its label's colours, as in Loaded."""
+    """A record with its statistics; sources and colours are those of Loaded."""
 
     record: bytes
     statistics: Statistics
@@ -60,13 +60,20 @@ class Encoded(NamedTuple):
 
 
 class Rejected(SampleError):
-    """A sample that is no record, by its own fault; beside the message the parts of a reject.
+    """A sample that cannot become a record, with the parts of a `Reject`.
 
-    Attributes: `key`; `file`, relative to the root; `kind`, of `findings.KINDS`; `reason`;
-    `sources` as in Encoded.
+    `kind` is a key of `finding.KINDS`, `file` is relative to the root.
     """
 
-    def __init__(self, message: str, key="", file="", kind="", reason="", sources=NOTHING * 2):
+    def __init__(
+        self,
+        message: str,
+        key: str = "",
+        file: str = "",
+        kind: str = "",
+        reason: str = "",
+        sources: tuple[int | None, ...] = NOTHING * 2,
+    ):
         super().__init__(message)
         self.key, self.file, self.kind, self.reason = key, file, kind, reason
         self.sources = sources
@@ -83,9 +90,8 @@ def paths(samples: Iterable[Sample], root: str) -> Iterator[str]:
 def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Loaded:
     """Read and check a sample's files.
 
-    Raises Rejected where the sample is bad: a file of it is missing, or is not what it should be.
-    It names the sample, the file, what was found, what was expected and what to do. Trouble of
-    the world is raised as `named` does, and never makes a sample bad.
+    Raises Rejected if the sample is bad, that is, a file is missing or not what it should be. Other
+    errors, such as those of a disk, are raised as by `named`, and never make a sample bad.
     """
     sources: list[int | None] = [*NOTHING, *NOTHING]
     file = sample.image
@@ -95,7 +101,10 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
             raise ImageError(unnamed, kind="names")
         image = admit(_read(read, storage.join(root, file), sources, 0), recipe.policy)
         pixels = _pixels(image, recipe)
-        label, planes, read_as, counts = {}, {}, None, {}
+        label: dict[str, Any] = {}
+        planes: dict[str, np.ndarray] = {}
+        read_as: labels.Label | None = None
+        counts: Mapping[int, int] = {}
         if isinstance(sample.label, str):
             file = sample.label
             data = _read(read, storage.join(root, file), sources, 3)
@@ -115,10 +124,9 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
 
 @contextlib.contextmanager
 def named(sample: Sample, path: str = "") -> Iterator[None]:
-    """Say sample and file before trouble of the world, which ends a build and can be resumed.
+    """Name sample and file in errors that are not the sample's fault; the build can be resumed.
 
-    `path` is the file that is worked on, if it is one. Raises StorageError, or MachineError where
-    memory ran out.
+    `path` is the current file, if any. Raises StorageError, or MachineError if out of memory.
     """
     start = f"sample {sample.key}: "
     where = f"{start}{path}: " if path else start
@@ -148,10 +156,10 @@ def _rejected(
     sources: list[int | None],
     error: ImageError | NoFileError,
 ) -> Rejected:
-    """Return the error of a bad sample, once what was read of it is known to be whole.
+    """Return the error of a bad sample, after checking that its files were read completely.
 
-    Raises StorageError where the store says that a file is there which it does not give, or is of
-    another size.
+    Raises StorageError if the store lists a file that it does not return, or returns with another
+    size.
     """
     path = storage.join(root, file)
     reason = str(error).removeprefix(f"{path}: ")
@@ -160,10 +168,11 @@ def _rejected(
         if not isinstance(name, str):
             continue
         full = storage.join(root, name)
-        if sources[at] is not None:
-            storage.hold(full, sources[at])
+        size = sources[at]
+        if size is not None:
+            storage.hold(full, size)
             continue
-        # What was not read is stamped too, so that a mended file is noticed.
+        # Files that were not read are stamped too, so that a fixed file is noticed.
         stamp = storage.stamp(full)
         sources[at : at + 2] = stamp or NOTHING[:2]
         there = stamp is not None and stamp.size <= storage.LARGEST
@@ -196,11 +205,12 @@ def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
         **extras.features(recipe.chosen, {"image": loaded.pixels, **loaded.planes}),
     }
     counts, ignore = loaded.counts, recipe.layout.ignore
+    ignored = 0 if ignore is None else counts.get(ignore, 0)
     values_there = [sample.label] if isinstance(sample.label, int) else counts
     statistics = Statistics(
         pixels=counts,
         images=dict.fromkeys(values_there, 1),
-        around=dict.fromkeys(counts, sum(counts.values()) - counts.get(ignore, 0)),
+        around=dict.fromkeys(counts, sum(counts.values()) - ignored),
         heights=(head.height, head.height),
         widths=(head.width, head.width),
         formats={head.format: 1},
@@ -213,8 +223,9 @@ def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
 
 
 def checksum(data: bytes) -> int:
-    """Return the crc32c by which a source's content is known again."""
-    return google_crc32c.value(data)
+    """Return the crc32c that identifies the content of a source."""
+    value: int = google_crc32c.value(data)
+    return value
 
 
 def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> bytes:
@@ -224,7 +235,7 @@ def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> 
 
 
 def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
-    """Return the pixels of an image where an extra needs them; else check that it decodes."""
+    """Return the pixels of an image if an extra needs them; otherwise check that it decodes."""
     if recipe.roles("image"):
         return images.decode(image.data, image.head, strict=True)
     if recipe.verify == "full" and not image.changes:
@@ -234,11 +245,8 @@ def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
 
 def _label(
     data: bytes, path: str, image: Admitted, recipe: Recipe
-) -> tuple[dict, dict[str, np.ndarray], Mapping[int, int], labels.Label | None]:
-    """Return role -> value of a label, its planes and histogram, and how it was read.
-
-    The last three as far as it is decoded.
-    """
+) -> tuple[dict[str, Any], dict[str, np.ndarray], Mapping[int, int], labels.Label | None]:
+    """Return role -> value of a label; if it is decoded, planes, histogram, how it was read."""
     layout, header_only = recipe.layout, recipe.verify == "header"
     if images.foreign(data) and recipe.policy.unreadable == "reencode":
         data = lossless.as_png(data)
@@ -260,7 +268,7 @@ def _label(
     counts, planes = found.counts, {"label": image.fit(found.plane)}
     if planes["label"] is not found.plane:
         counts = images.histogram(planes["label"])
-    if recipe.roles("alpha"):
+    if recipe.roles("alpha") and found.alpha is not None:
         planes["alpha"] = image.fit(found.alpha, soft=True)
     stored = kept if kept is not None and found.stored else images.write(planes["label"])
     values = {"label": stored, "label.format": b"png"}

@@ -21,10 +21,12 @@ def finish(
     written: Iterable[ShardReceipt],
     others: Mapping[str, Any],
     accept: Collection[str] = (),
+    weights: float | None = None,
 ) -> tuple[dict[str, Any], tuple[Reject, ...]]:
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
-    `written` are the receipts of all shards of `splits`, in any order. Raises ShardError if
+    `written` are the receipts of all shards of `splits`, in any order; `weights` is the beta of
+    their class weights. Raises ShardError if
     some are missing, or come twice; SampleError for a split whose labels show a mistake that
     `accept` does not name.
     """
@@ -41,7 +43,7 @@ def finish(
                 f"{len(expected) or 'its'} shards, each once: what ran the build lost some; run "
                 "the same command again, or with another --runner"
             )
-    document = describe(recipe, mine, dict.fromkeys(mine, recipe.beta), others)
+    document = describe(recipe, mine, dict.fromkeys(mine, weights), others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
     kept = [one for name in names if (one := receipts.load(out, name))]
     rejects = left_out([*(one for found in mine.values() for one in found), *kept])

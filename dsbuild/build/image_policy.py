@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 EXIF = ("keep", "apply", "reject")
 UNREADABLE = ("reject", "reencode")
-SHRINK = 2  # of how images are shrunk; raised when the same size gives other pixels
+SHRINK = 2  # version of shrinking; raised when the same size gives other pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +60,13 @@ class Policy:
             )
 
     def document(self) -> dict[str, Any]:
-        """Return the policy's JSON form; it has a version where images are shrunk."""
+        """Return the policy's JSON form; it has a version if images are shrunk."""
         version = {"shrink": SHRINK} if self.max_side is not None else {}
         return dataclasses.asdict(self) | version
 
     @classmethod
     def load(cls, document: Mapping[str, Any]) -> "Policy":
-        """Return the policy of a JSON form, whose version is not looked at."""
+        """Return the policy of a JSON form, ignoring its version."""
         return cls(**{name: value for name, value in document.items() if name != "shrink"})
 
 
@@ -75,7 +75,7 @@ class Admitted(NamedTuple):
 
     Attributes:
       data, head: its bytes and what they say.
-      size: (height, width) that its label has to have, which is before shrinking.
+      size: (height, width) that its label must have, before shrinking.
       changes: what was done to it: `converted`, `turned`, `shrunk`.
     """
 
@@ -95,10 +95,11 @@ class Admitted(NamedTuple):
 
 
 def admit(data: bytes, policy: Policy) -> Admitted:
-    """Return an image as a policy has it stored; raise ImageError where it may not be."""
+    """Return an image as a policy stores it; raise ImageError if the policy refuses it."""
     from dsbuild import images
 
-    pixels, changes = None, []
+    pixels, changes = None, list[str]()
+    reason: str | None
     convertible = images.foreign(data)
     if convertible:
         reason = images.unread(data)
@@ -116,8 +117,9 @@ def admit(data: bytes, policy: Policy) -> Admitted:
         changes.append("converted")
     if orientation != 1 and policy.exif == "reject":
         raise ImageError(
-            f"found an image with EXIF orientation {orientation}, expected none by --exif reject: "
-            "viewers turn it and TensorFlow does not; turn its pixels, or use --exif keep or apply",
+            f"found an image with EXIF orientation {orientation}, which --exif reject refuses: "
+            "viewers rotate it and TensorFlow does not; rotate its pixels, or use --exif keep or "
+            "apply",
             kind="exif",
         )
     turned = orientation != 1 and policy.exif == "apply"
@@ -136,6 +138,7 @@ def admit(data: bytes, policy: Policy) -> Admitted:
 
 
 def _within(size: tuple[int, int], most: int) -> tuple[int, int]:
-    """Return a size whose longer side is `most`, its ratio kept, rounded, at least 1."""
+    """Return a size with the same ratio whose longer side is `most`; rounded, at least 1."""
     longer = max(size)
-    return tuple(max(1, (2 * side * most + longer) // (2 * longer)) for side in size)
+    height, width = (max(1, (2 * side * most + longer) // (2 * longer)) for side in size)
+    return height, width

@@ -83,6 +83,7 @@ def surplus(
 def publish(request: Request, planned: Iterable[Planned]) -> None:
     """Write recipe and plans into the folder, before any shard of theirs."""
     planned = list(planned)
-    output.save_recipe(request.out, request.recipe, [found.split for found in planned])
+    splits = [found.split for found in planned]
+    output.save_recipe(request.out, request.recipe, splits, request.weights)
     for found in planned:
         plan_files.save(request.out, found.split, found.plans())

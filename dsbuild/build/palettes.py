@@ -32,9 +32,10 @@ def rows(known: Meanings) -> tuple[Row, ...]:
 def joined(parts: Iterable[Iterable[Row]]) -> Meanings:
     """Return what the rows of several parts of a split say, of each meaning the first file."""
     known: Meanings = {}
-    for file, *flat in itertools.chain.from_iterable(parts):
-        for at in range(0, len(flat), 4):
-            known.setdefault(tuple(flat[at : at + 4]), file)
+    for row in itertools.chain.from_iterable(parts):
+        file, flat = str(row[0]), [int(number) for number in row[1:]]
+        for red, green, blue, value in zip(*(flat[i::4] for i in range(4)), strict=True):
+            known.setdefault((red, green, blue, value), file)
     return known
 
 
@@ -45,8 +46,8 @@ def disagreement(known: Meanings) -> str | None:
     """
     values: dict[RGB, tuple[int, str]] = {}
     colours: dict[int, tuple[RGB, str]] = {}
-    for (*channels, value), file in known.items():
-        colour = tuple(channels)
+    for (red, green, blue, value), file in known.items():
+        colour = (red, green, blue)
         there, first = values.setdefault(colour, (value, file))
         if there != value:
             return _text(f"the colour {colour} for the value {there}", first, f"for {value}", file)

@@ -52,7 +52,7 @@ class Seen(NamedTuple):
     findings: list[Finding]
     labels: list[frozenset[int]]
     colours: palettes.Meanings
-    images: set[int]
+    images: set[int | None]
 
 
 def examine(
@@ -159,10 +159,9 @@ def _passes(sample: Sample, root: str, recipe: Recipe) -> bool:
 
 def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejected) -> Finding:
     """Return the finding of a sample that cannot be built, under the name of its mistake."""
-    if error.file == sample.label and error.kind not in ("label-missing", "size"):
-        image, label = (
-            storage.read(storage.join(root, path))[0] for path in (sample.image, sample.label)
-        )
+    path = sample.label
+    if path == error.file and isinstance(path, str) and error.kind not in ("label-missing", "size"):
+        image, label = (storage.read(storage.join(root, name))[0] for name in (sample.image, path))
         mistake = signatures.swapped(image, label, sample.image, layout)
         if mistake:
             text = f"{error!s}: {mistake.text}"
@@ -180,14 +179,14 @@ def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list
     if layout.indexed(sample.label):
         found.append(signatures.of_plane(loaded.planes["label"]))
     else:
-        found.append(_of_alpha(sample, root, layout))
+        found.append(_of_alpha(sample.image, sample.label, root, layout))
     return [mistake for mistake in found if mistake]
 
 
-def _of_alpha(sample: Sample, root: str, layout: Layout) -> Mistake | None:
+def _of_alpha(photo: str, matte: str, root: str, layout: Layout) -> Mistake | None:
     """Return the mistake of a matte, or a grey label, that is the brightness of its image."""
-    label = storage.read(storage.join(root, sample.label))[0]
-    image = storage.read(storage.join(root, sample.image))[0]
+    label = storage.read(storage.join(root, matte))[0]
+    image = storage.read(storage.join(root, photo))[0]
     try:
         if layout.has_alpha:
             alpha = mattes.alpha(label)
@@ -223,7 +222,7 @@ def duplicates(request: Request, audit: Audit, engine: Engine | None = None) -> 
 
 
 def _digests(paths: Sequence[str], advance: Advance, *, root: str) -> list[str | None]:
-    digests = []
+    digests: list[str | None] = []
     for path in paths:
         try:
             digests.append(hashlib.sha256(storage.read(storage.join(root, path))[0]).hexdigest())

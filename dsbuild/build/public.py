@@ -1,11 +1,12 @@
 """`dsbuild.build`: the whole of a build as one call."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from dsbuild import engines, fields
-from dsbuild.build import preflight, run
+from dsbuild.build import class_weights, preflight, run
 from dsbuild.build.audit import Audit, audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
@@ -16,6 +17,7 @@ from dsbuild.engines import Engine
 from dsbuild.errors import PlanError
 from dsbuild.layouts import LAYOUTS, Layout
 
+Path = str | os.PathLike[str]
 Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
 
 
@@ -25,8 +27,8 @@ def _silent(_: object) -> None:
 
 def build(
     layout: str,
-    source: str | None = None,
-    out: str = "tfrecord",
+    source: Path | None = None,
+    out: Path = "tfrecord",
     *,
     split: str | Collection[str] = (),
     shards: int | None = None,
@@ -134,13 +136,13 @@ def build(
     )
     summary = None if dry_run else run.build(request, found, engine, note)
     seconds = time.monotonic() - begin
-    return Built(root=request.root, out=out, audit=found, summary=summary, seconds=seconds)
+    return Built(root=request.root, out=request.out, audit=found, summary=summary, seconds=seconds)
 
 
 def requested(
     layout: str,
-    source: str | None,
-    out: str,
+    source: Path | None,
+    out: Path,
     *,
     split: str | Collection[str],
     extra: str | Collection[str],
@@ -162,13 +164,14 @@ def requested(
 ) -> Request:
     """Return the request of a build, by the parameters of `build`."""
     chosen = _layout(layout, options)
-    root = chosen.find(source)
+    root = chosen.find(None if source is None else os.fspath(source))
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
-    recipe = Recipe(layout=chosen.bind(root), extras=_several(extra), verify=verify, policy=policy)
+    extras, weights = class_weights.divided(_several(extra))
+    recipe = Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy)
     return Request(
         recipe=recipe,
         root=root,
-        out=out,
+        out=os.fspath(out),
         splits=_several(split),
         shards=shards,
         shard_size=shard_size,
@@ -178,6 +181,7 @@ def requested(
         on_error=on_error,
         sources="content" if rehash else "stamp",
         overwrite=overwrite,
+        weights=weights,
         accept=_several(accept),
     )
 

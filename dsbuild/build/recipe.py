@@ -48,54 +48,42 @@ class Recipe:
         for one in self.chosen:
             if names.count(one.name) > 1:
                 raise PlanError(
-                    f"--extra {one.name}: found twice, expected once: its stored forms share one "
-                    "key"
+                    f"--extra {one.name}: found twice, expected once: its forms share one key"
                 )
             self._check(one)
 
     def _check(self, one: Chosen) -> None:
         layout = self.layout
-        decodes = "label" in self.schema.roles  # else a label is one class, known by its folder
-        if one.extra.of == "counts" and self.verify == "header" and decodes:
-            raise PlanError(
-                f"--extra {one.name}: it counts the labels, which --verify header leaves undecoded"
-            )
         missing = [role for role in one.roles if role not in self.schema.roles]
         if missing or (one.extra.of == "alpha" and not layout.has_alpha):
             raise PlanError(
-                f"--extra {one.name}: it is made of the pixels of a sample's {one.extra.of}, and "
+                f"--extra {one.name}: it is computed from the {one.extra.of} of samples, and "
                 f"samples of dsbuild {layout.name} have none"
             )
 
     @functools.cached_property
     def chosen(self) -> tuple[Chosen, ...]:
-        """The extras that were asked for, by themselves or by options of the layout."""
+        """The requested extras, and those that options of the layout imply."""
         return tuple(map(parse, (*self.extras, *self.layout.extras)))
 
     @property
-    def beta(self) -> float | None:
-        """That of the class weights, None where none were asked for."""
-        weights = (one for one in self.chosen if one.name == "weights")
-        return next((dict(one.parameters)["beta"] for one in weights), None)
-
-    @property
     def schema(self) -> schema.Schema:
-        """The schema of the layout's records, with all that they may have."""
+        """The schema of the layout's records, with every feature that they may have."""
         return schema.load(self.layout.schema)
 
     def roles(self, *of: str) -> tuple[str, ...]:
-        """Return the roles that records have by the extras of these kinds of pixels."""
+        """Return the roles that extras computed from these kinds of pixels add to records."""
         return tuple(role for one in self.chosen if one.extra.of in of for role in one.roles)
 
-    def document(self) -> dict:
-        """Return the recipe's one JSON form, from which the digests of plans are made."""
+    def document(self) -> dict[str, Any]:
+        """Return the canonical JSON form, which the digests of plans are made of."""
         return {
             "format": FORMAT,
             "layout": self.layout.name,
             "options": dataclasses.asdict(self.layout),
             "classes": list(self.layout.classes),
             "ignore": self.layout.ignore,
-            "extras": [str(one) for one in self.chosen if one.form],
+            "extras": [str(one) for one in self.chosen],
             "images": self.policy.document(),
             "verify": self.verify,
             "features": {f.role: f.name for f in self.schema.features},
@@ -127,7 +115,7 @@ def _implied(layout: Layout) -> set[str]:
 
 
 def _frozen(value: Any) -> Any:
-    """Return a value of JSON as it is in a frozen dataclass: lists become tuples."""
+    """Return a JSON value as a frozen dataclass holds it: lists become tuples."""
     if isinstance(value, list):
         return tuple(map(_frozen, value))
     return {key: _frozen(item) for key, item in value.items()} if isinstance(value, dict) else value

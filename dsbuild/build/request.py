@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dsbuild import fields
+from dsbuild.build.class_weights import MOST, NAME
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import PlanError
 from dsbuild.fields import field
@@ -48,6 +49,9 @@ class Request:
         choices=("stamp", "content", "ignore"),
     )
     overwrite: bool = field(False, "Start again: remove all that dsbuild wrote to OUT.")
+    weights: float | None = field(
+        None, "Beta for class weights in the manifest; None for no weights.", least=0, most=MOST
+    )
     accept: tuple[str, ...] = field(
         (),
         "Build a split even if all its labels are like this; repeatable.",
@@ -56,3 +60,8 @@ class Request:
 
     def __post_init__(self) -> None:
         fields.check(self, PlanError)
+        decodes = "label" in self.recipe.schema.roles  # else a label is its folder's class
+        if self.weights is not None and self.recipe.verify == "header" and decodes:
+            raise PlanError(
+                f"--extra {NAME}: it counts the labels, which --verify header leaves undecoded"
+            )

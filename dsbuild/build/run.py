@@ -96,7 +96,8 @@ def build(
         title = "building " + ", ".join(names)
         made = tasks.write(request, left, title, engine) if todo else []
         receipts = [*(outcome.receipt for outcome in made), *kept.values()]
-        document, rejects = finish(out, request.recipe, names, receipts, others, request.accept)
+        accept, weights = request.accept, request.weights
+        document, rejects = finish(out, request.recipe, names, receipts, others, accept, weights)
         tell(rejects, note)
         written = sum(not outcome.kept for outcome in made)
         return Summary(document, written, len(receipts) - written, rejects)

@@ -117,9 +117,9 @@ def of_plane(plane: np.ndarray) -> Mistake | None:
     for rows in (plane, plane.T):
         steps = np.sign(np.diff(rows.astype(np.int16), axis=1))
         pairs = steps[:, :-1] * steps[:, 1:]
-        changes += np.count_nonzero(steps)
-        rising += np.count_nonzero(pairs > 0)
-        turning += np.count_nonzero(pairs < 0)
+        changes += int(np.count_nonzero(steps))
+        rising += int(np.count_nonzero(pairs > 0))
+        turning += int(np.count_nonzero(pairs < 0))
     if rising < 30 or rising < _SMOOTH * changes:
         return None
     if changes > _NOISE * plane.size if turning > rising else _in_layers(plane):
@@ -145,10 +145,11 @@ def _in_layers(plane: np.ndarray) -> bool:
     by_one = rising = 0
     thin = np.zeros(plane.shape, bool)
     for rows, middles in ((plane, thin), (plane.T, thin.T)):
-        steps = np.diff(rows.astype(np.int16), axis=1)
+        steps: np.ndarray = np.diff(rows.astype(np.int16), axis=1)
         goes_on = steps[:, :-1] * steps[:, 1:] > 0
-        by_one += np.count_nonzero(goes_on & (np.abs(steps[:, :-1]) + np.abs(steps[:, 1:]) == 2))
-        rising += np.count_nonzero(goes_on)
+        single = np.abs(steps[:, :-1]) + np.abs(steps[:, 1:]) == 2
+        by_one += int(np.count_nonzero(goes_on & single))
+        rising += int(np.count_nonzero(goes_on))
         middles[:, 1:-1] |= goes_on
     if by_one < _LAYERS * rising:
         return False

@@ -47,8 +47,9 @@ def files(
 ) -> Iterator[tuple[str, tuple[int, int | None, int]]]:
     """Yield path and (size, mtime, crc32c) of the sample's files that were read."""
     for path, known in ((sample.image, noted[:3]), (sample.label, noted[3:])):
-        if isinstance(path, str) and known[2] is not None:
-            yield storage.join(root, path), known
+        size, mtime, crc = known
+        if isinstance(path, str) and size is not None and crc is not None:
+            yield storage.join(root, path), (size, mtime, crc)
 
 
 def _same(path: str, stamp: Stamp | None, size: int, mtime: int | None, crc: int) -> bool:

@@ -1,4 +1,4 @@
-"""One command a layout, its options made from the layout's fields."""
+"""One command per layout, its options made from the fields of the layout and the request."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from dsbuild.build.summary import Built
 
 _RESUME = "finished shards are kept; run the same command again to resume"
-_ANEW = (
-    "finished shards are kept; run the same command again, which starts anew as --overwrite asks; "
-    "without it, a build that had begun goes on"
+_AGAIN = (
+    "finished shards are kept; run the same command again to start over, or without --overwrite "
+    "to continue"
 )
 
 
@@ -64,12 +64,12 @@ BUILD_OPTIONS: tuple[Option, ...] = (
     scheduler_option,
     workers_option,
     *array.array_options,
-    click.option("--rehash", is_flag=True, help="On resume, compare sources by content too."),
+    click.option("--rehash", is_flag=True, help="When resuming, compare sources by content too."),
     option(Request, "overwrite"),
     click.option(
         "--dry-run",
         is_flag=True,
-        help="Audit every sample, print plan and findings, write nothing.",
+        help="Open every sample, print plan and findings, write nothing.",
     ),
     click.option("--quiet", is_flag=True, help="Print errors only."),
     click.option(
@@ -82,14 +82,14 @@ def build_command(layout: type[Layout]) -> click.Command:
     """Return the command that builds a layout, its options made from its fields."""
 
     def command(source: str | None, out: str, **options: Any) -> None:
-        with errors(_ANEW if options["overwrite"] else _RESUME):
+        with errors(_AGAIN if options["overwrite"] else _RESUME):
             _build(layout.name, source, out, **options)
 
     command.__doc__ = (
         f"Build TFRecords from {layout.title}.\n\n"
         f"SOURCE is {layout.source}; without it, {layout.default}. "
-        "OUT is the folder to write, ./tfrecord by default. A build that was broken off is "
-        "finished by the same command.\n\n"
+        "OUT is the folder to write, ./tfrecord by default. The same command "
+        "finishes a build that was stopped.\n\n"
         f"\b\nExample:\n  dsbuild {layout.name}{layout.example} --shards 4\n"
         f"  dsbuild {layout.name} data/{layout.name} out{layout.example} --split train"
     )
@@ -174,7 +174,7 @@ def _tell(built: Built, quiet: bool, as_json: bool) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Shown:
-    """What is printed on the way: plan and findings as text, or those of a dry run as JSON."""
+    """Prints what a build plans and finds before it writes: as text, or as JSON for a dry run."""
 
     talks: bool
     dry_run: bool

@@ -1,7 +1,7 @@
-"""The command line: one command a layout, made from the layout, and inspect.
+"""The command line: one command per layout, made from the layout, and commands for its output.
 
-Knows Click and nothing else; each command is one library call. What is heavy is
-imported by the command that needs it, so that `--help` answers at once.
+Only this wing imports Click; each command is one library call. Heavy modules are imported by the
+command that needs them, so that `--help` answers at once.
 """
 
 import click
@@ -23,7 +23,7 @@ from dsbuild.layouts import LAYOUTS
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="dsbuild")
 def main() -> None:
-    """Segmentation data sets as published, to sharded TFRecords that can be trusted.
+    """Convert published segmentation data sets to sharded, verified TFRecords.
 
     \b
     Example:

@@ -14,15 +14,15 @@ from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 @click.option(
     "--drift",
     type=click.FloatRange(0, 1),
-    help="Fail only where the share of a class moves by more than this, as in 0.01.",
+    help="Fail only if the share of a class changes by more than this, such as 0.01.",
 )
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every key.")
 def diff(a: str, b: str, drift: float | None, runner: Runner, as_json: bool) -> None:
     """Compare two builds. Exit code 1 if they differ.
 
-    A and B are folders of TFRecords, or files: their recipes, the samples that were
-    added, removed, changed or moved to another shard, image sizes and classes.
+    A and B are folders of TFRecords, or files. Compares recipes, samples that were added,
+    removed, changed or moved to another shard, image sizes and classes.
 
     \b
     Example:
@@ -46,8 +46,8 @@ def diff(a: str, b: str, drift: float | None, runner: Runner, as_json: bool) -> 
         if row and abs(row["is"] - row["was"]) > drift:
             name = row["name"] or row["value"]
             say(
-                f"drift: split {row['split']}: the share of {name} moves from {row['was']:.2%} to "
-                f"{row['is']:.2%}, expected at most {drift:.2%}",
+                f"drift: split {row['split']}: the share of {name} changes from {row['was']:.2%} "
+                f"to {row['is']:.2%}, expected a change of at most {drift:.2%}",
                 "red",
             )
             sys.exit(1)

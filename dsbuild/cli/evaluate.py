@@ -1,6 +1,7 @@
 """`dsbuild evaluate`."""
 
 import logging
+from collections.abc import Callable
 
 import click
 
@@ -14,40 +15,42 @@ def awake() -> None:
     from dsbuild.train import tensorflow_env
 
     tensorflow_env.quiet()
-    # It warns that images of several sizes are traced several times: twice is what it takes.
+    # It warns that a function is traced again for images of another size, which is intended.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def looking(command):
-    """Add the options of how a model looks at images."""
+def looking(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options for how a model is applied to images."""
     for option in reversed(
         (
             click.option(
                 "--scales",
                 type=Several(float),
                 default=(1.0,),
-                help="Of the image; probabilities are averaged, such as 0.5,0.75,1,1.25,1.5,1.75."
-                "  [default: 1]",
+                help="Image scales whose probabilities are averaged, such as "
+                "0.5,0.75,1,1.25,1.5,1.75.  [default: 1]",
             ),
-            click.option("--flip", is_flag=True, help="Average with the mirrored image, too."),
+            click.option("--flip", is_flag=True, help="Average with the mirrored image too."),
             click.option(
                 "--window",
                 type=click.IntRange(3),
-                help="Predict larger images by windows of so many pixels, with overlap.",
+                help="Predict larger images in overlapping windows of this many pixels.",
             ),
             click.option(
                 "--eval-size",
                 metavar="SIDE",
                 type=click.IntRange(1),
-                help="Pad images to this height and width at least. Default: 513 if the model was "
+                help="Pad images to at least this height and width. Default: 513 if the model was "
                 "trained at that, else 1.",
             ),
             click.option(
                 "--output-stride",
                 type=Whole(STRIDES),
-                help="Of the backbone, with the same weights. Default: as trained.",
+                help="Output stride of the backbone, with the same weights. Default: as trained.",
             ),
-            click.option("--last", is_flag=True, help="The last weights, not those of best score."),
+            click.option(
+                "--last", is_flag=True, help="Use the last weights, not those with the best score."
+            ),
         )
     ):
         command = option(command)
@@ -57,14 +60,24 @@ def looking(command):
 @click.command()
 @click.argument("run")
 @click.argument("path", metavar="[DATA]", default="tfrecord")
-@click.option("--split", default="val", show_default=True, help="Such as val, test, train[:10%].")
-@click.option("--out", metavar="DIR", help="Of the report. Default: in RUN, by what is measured.")
+@click.option(
+    "--split",
+    default="val",
+    show_default=True,
+    help="Split to measure, such as val, test, train[:10%].",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Folder for the report. Default: in RUN, named by what is measured.",
+)
 @looking
 @click.option("--boundary/--no-boundary", default=None, help="Measure boundary F1.  [default: yes]")
 @click.option(
     "--matting",
     is_flag=True,
-    help="Errors of mattes, against `alpha` of the records; by their `trimap`, too.",
+    help="Measure matting errors against `alpha` of the records, and by region if they have a "
+    "`trimap`.",
 )
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
@@ -86,9 +99,9 @@ def evaluate(
 ) -> None:
     """Measure a trained model on a split: mIoU, accuracies, boundary F1, and each class.
 
-    RUN is the folder of a run of `dsbuild train`; DATA a folder that dsbuild wrote, of the same
-    classes, ./tfrecord by default. The scores, the confusion matrix and a picture of it are
-    written, over those that are there.
+    RUN is the folder of a run of `dsbuild train`; DATA is a folder that dsbuild wrote, with the
+    same classes, ./tfrecord by default. Writes the scores, the confusion matrix and a picture of
+    it, replacing earlier ones.
 
     \b
     Example:

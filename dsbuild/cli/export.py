@@ -1,4 +1,4 @@
-"""`dsbuild interop` and `dsbuild export`: finished folders, and models, for other tools."""
+"""`dsbuild interop` and `dsbuild export`: finished folders and trained models for other tools."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.2 alone
     """A height and a width such as `513x513`, or one number for both."""
 
     name = "HxW"
@@ -23,15 +23,15 @@ class Size(click.ParamType):
             return value
         match = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", value.strip())
         if not match:
-            self.fail(f"found {value!r}, expected such as 513x513", param, ctx)
+            self.fail(f"found {value!r}; expected something like 513x513", param, ctx)
         return int(match[1]), int(match[2] or match[1])
 
 
 @click.command()
 @click.argument("path", default="tfrecord")
 @click.option("--license", help="Licence of the data set: its short name, or a URL.")
-@click.option("--citation", help="How to cite it: BibTeX or text.")
-@click.option("--description", help="What it is, in a few words.")
+@click.option("--citation", help="Citation: BibTeX or text.")
+@click.option("--description", help="Description in a few words.")
 @click.option("--pbtxt", is_flag=True, help="Also write schema.pbtxt, for TFX.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def interop(
@@ -42,11 +42,11 @@ def interop(
     pbtxt: bool,
     quiet: bool,
 ) -> None:
-    """Write the files by which other tools open a finished folder.
+    """Write the files that let other tools open a finished folder.
 
-    PATH is a folder that dsbuild wrote, by this version or an older one; ./tfrecord by default.
-    TFDS, Croissant and the card README.md are written by every build; here they are written
-    anew, with licence, citation and description, which later builds keep.
+    PATH is a folder that this or an older version of dsbuild wrote; ./tfrecord by default. Every
+    build writes files for TFDS and Croissant, and the card README.md; this command writes them
+    again with licence, citation and description, which later builds keep.
 
     \b
     Example:
@@ -76,36 +76,40 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
     "target",
     type=click.Choice([*RECORDS, *MODELS]),
     required=True,
-    help="Of records: webdataset: a tar a shard. parquet: for Hugging Face datasets. array_record: "
-    "for Grain. Of a run: saved_model: for TensorFlow Serving. keras: for Keras, on any backend. "
-    "onnx: for ONNX Runtime. tflite: for LiteRT, for images of one size.",
+    help="For records: webdataset: one tar per shard. parquet: for Hugging Face datasets. "
+    "array_record: for Grain. For a run: saved_model: for TensorFlow Serving. keras: for Keras, on "
+    "any backend. onnx: for ONNX Runtime. tflite: for LiteRT, for images of one size.",
 )
 @engine_options
 @click.option(
-    "--size", type=Size(), help="Of tflite: height and width of images. Default: the run's crop."
+    "--size", type=Size(), help="For tflite: height and width of images. Default: the run's crop."
 )
 @click.option(
     "--eval-size",
     metavar="SIDE",
     type=click.IntRange(1),
-    help="When exporting a run: pad images to at least this height and width, as `evaluate` does.",
+    help="For a run: pad images to at least this height and width, as `evaluate` does.",
 )
 @click.option(
     "--output-stride",
     type=Whole(STRIDES),
-    help="Of a run: of its backbone, with the same weights. Default: as trained.",
+    help="For a run: output stride of the backbone, with the same weights. Default: as trained.",
 )
-@click.option("--last", is_flag=True, help="Of a run: its last weights, not its best.")
-@click.option("--check/--no-check", default=True, help="Of a run: run it in a fresh process, too.")
-@click.option("--overwrite", is_flag=True, help="Of a run: replace the model that stands in OUT.")
+@click.option("--last", is_flag=True, help="For a run: use its last weights, not its best.")
+@click.option(
+    "--check/--no-check",
+    default=True,
+    help="For a run: also run the result in a fresh process and compare.",
+)
+@click.option("--overwrite", is_flag=True, help="For a run: replace an earlier model in OUT.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
     """Write TFRecords, or a trained model, in the format of another tool.
 
-    PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file; or the
-    folder of a run of `dsbuild train`. OUT is a folder. The bytes of images and masks stay; files
-    whose shard is unchanged are kept. A model takes RGB uint8 and gives classes, and computes all
-    that it needs inside.
+    PATH is a folder that dsbuild wrote, any other folder of TFRecords, one file, or the folder of
+    a run of `dsbuild train`. OUT is a folder. Images and masks keep their bytes; files whose shard
+    is unchanged are kept. A model takes RGB uint8 and returns classes; all preprocessing is part
+    of it.
 
     \b
     Example:
@@ -120,7 +124,7 @@ def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
         run = storage.stamp(storage.join(path, "settings.json")) is not None
         if run != (target in MODELS):
             found, kinds = ("a run", MODELS) if run else ("no run of `dsbuild train`", RECORDS)
-            raise PlanError(f"{path}: found {found}, expected --to {', '.join(kinds)}")
+            raise PlanError(f"{path}: found {found}; expected --to {', '.join(kinds)}")
         if run and not asked["runner"].local:
             raise PlanError("--runner is for TFRecords; a run is exported by this process alone")
         if run:
@@ -139,7 +143,7 @@ def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> N
         records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
         echo_line(
             f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
-            + (f"; {kept} stood and were kept" if kept else "")
+            + (f"; {kept} unchanged files were kept" if kept else "")
         )
 
 
@@ -164,5 +168,5 @@ def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any])
     if not quiet:
         said = ""
         if found.agreement is not None:
-            said = f"; in a fresh process {found.agreement:.2%} of all classes are the same"
+            said = f"; in a fresh process {found.agreement:.2%} of all classes agree"
         echo_line(f"{found.path} ({target}){said}")

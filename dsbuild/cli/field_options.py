@@ -12,7 +12,7 @@ from dsbuild import fields
 Option = Callable[[Any], Any]  # what decorates a command
 
 
-class Several(click.ParamType[tuple[Any, ...]]):
+class Several(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.2 alone
     """Values with commas between, such as `6,12,18`."""
 
     def __init__(self, kind: type):
@@ -29,7 +29,7 @@ class Several(click.ParamType[tuple[Any, ...]]):
             self.fail(f"found {value!r}; expected something like {self.example}", param, ctx)
 
 
-class Whole(click.Choice[str]):
+class Whole(click.Choice):  # type: ignore[type-arg]  # likewise
     """One of several whole numbers."""
 
     def __init__(self, numbers: Iterable[int]):

@@ -15,16 +15,24 @@ from dsbuild.cli.runner import RunnerCommand, engine_options
 @click.argument("path", default="tfrecord")
 @click.option("--record", type=click.IntRange(0), help="Show this record in full.")
 @click.option("--key", help="Show the record of this key in full.")
-@click.option("--draw", is_flag=True, help="Draw a record's pictures also where no terminal is.")
+@click.option(
+    "--draw", is_flag=True, help="Draw a record's pictures even if the output is not a terminal."
+)
 @click.option("--save", metavar="DIR", help="Write a record's pictures here, as PNG files.")
 @click.option("--html", metavar="FILE", help="Write a page with charts and a gallery.")
 @click.option(
-    "--samples", type=click.IntRange(0), default=48, show_default=True, help="In the gallery."
+    "--samples",
+    type=click.IntRange(0),
+    default=48,
+    show_default=True,
+    help="Samples in the gallery.",
 )
-@click.option("--seed", default=0, show_default=True, help="By which samples are taken.")
+@click.option("--seed", default=0, show_default=True, help="Seed for choosing samples.")
 @click.option("--class", "class_", metavar="NAME", help="Gallery: samples with this class.")
 @click.option("--most", metavar="NAME", help="Gallery: samples with the most of this class.")
-@click.option("--least", metavar="NAME", help="Gallery: those with the least of it, but some.")
+@click.option(
+    "--least", metavar="NAME", help="Gallery: samples with the least of this class, but some."
+)
 @click.option(
     "--problems", is_flag=True, help="Gallery: samples in which `dsbuild validate` finds problems."
 )
@@ -49,14 +57,14 @@ def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> Non
     choices = ("class_", "most", "least", "problems")
     how = [name for name in choices if asked[name] not in (None, False)]
     if record is not None and key is not None:
-        raise click.UsageError("found --record and --key, expected one of them")
+        raise click.UsageError("found --record and --key; expected one of them")
     if wanted is None and (asked["save"] or asked["draw"]):
-        raise click.UsageError("--save and --draw are of one record: name it by --record or --key")
+        raise click.UsageError("--save and --draw need one record: name it by --record or --key")
     if wanted is not None and asked["html"]:
-        raise click.UsageError("found --html and one record, expected one of them")
+        raise click.UsageError("found --html and one record; expected one of them")
     if len(how) > 1 or (how and not asked["html"]):
         raise click.UsageError(
-            "--class, --most, --least and --problems choose for --html, one of them"
+            "--class, --most, --least and --problems choose samples for --html; give one of them"
         )
     with errors(WHOLE):
         if wanted is not None:
@@ -66,7 +74,7 @@ def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> Non
 
 
 def _coloured() -> bool:
-    """Tell whether colours are seen: on a terminal, where NO_COLOR (no-color.org) is unset."""
+    """Tell whether to print colours: on a terminal, unless NO_COLOR (no-color.org) is set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
@@ -97,7 +105,9 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     if asked["save"]:
         for path in gallery.save(asked["save"], gallery.files(seen, key, colours)):
             echo_line(path, err=asked["as_json"])
-    if asked["draw"] or asked["save"]:  # else the picture is a gift, and its lack no failure
+    if (
+        asked["draw"] or asked["save"]
+    ):  # otherwise a picture is an extra, and a missing one no failure
         _fail(seen.problems)
 
 

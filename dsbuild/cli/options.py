@@ -1,7 +1,7 @@
-"""What all commands share: sizes as options, and the one door to the terminal.
+"""What all commands share: sizes as options, errors, and printing.
 
-All that is printed goes through here, so that no text of a data set is ever read as a command
-of the terminal; a test holds the other modules to it.
+Everything is printed through this module, which escapes the text of data sets, so that a terminal
+never takes it for a command; a test holds the other modules to that.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from dsbuild.storage import safe_text, waiting
 from dsbuild.storage.patience import MOST, SECONDS
 
 UNITS = ("", "k", "m", "g", "t")
-WHOLE = "what was written is whole; run the same command again"  # said where one was interrupted
+WHOLE = "files written so far are complete; run the same command again"  # after an interruption
 
 
-class Bytes(click.ParamType):
+class Bytes(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.2 alone
     """A size such as `128MB`, in powers of 1000, or `128MiB`, in powers of 1024."""
 
     name = "size"
@@ -36,15 +36,15 @@ class Bytes(click.ParamType):
         base = 1024 if match and match[3] else 1000
         size = int(float(match[1]) * base ** UNITS.index(match[2])) if match else 0
         if size < 1:
-            self.fail(f"found {value!r}, expected a size such as 128MB or 1GB", param, ctx)
+            self.fail(f"found {value!r}; expected a size such as 128MB or 1GB", param, ctx)
         return size
 
 
 @contextlib.contextmanager
 def errors(left: str = "nothing was written; run the same command again") -> Iterator[None]:
-    """Turn what a user can mend into one red line and exit code 1; leave bugs their traceback.
+    """Turn errors that a user can fix into one red line and exit code 1; bugs keep their traceback.
 
-    `left` is what an interruption leaves, and what to do then.
+    `left` says what an interruption leaves, and what to do then.
     """
     context = click.get_current_context(silent=True)
     quiet = context is not None and context.params.get("quiet")
@@ -56,7 +56,7 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
         sys.exit(1)
     except MemoryError:
         say(
-            f"error: memory ran out; use fewer --workers, or a machine that has more; {left}",
+            f"error: out of memory; use fewer --workers, or a machine with more memory; {left}",
             "red",
         )
         sys.exit(1)
@@ -66,7 +66,7 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
 
 
 def _hear(what: str, line: str) -> None:
-    """Print what a wait says."""
+    """Print a message from a wait for a lock or a store."""
     from dsbuild.engines import aside
 
     with aside():
@@ -74,7 +74,7 @@ def _hear(what: str, line: str) -> None:
 
 
 def _store_seconds(ctx: click.Context, _: click.Parameter, value: float | None) -> None:
-    """Set how long stores are waited for, here and in all processes that are started."""
+    """Set how long to wait for stores, in this process and those that it starts."""
     if value is not None:
         before = os.environ.get(SECONDS)
         ctx.call_on_close(lambda: _restore(before))
@@ -93,7 +93,7 @@ STORE_SECONDS = click.Option(
     metavar="SECONDS",
     expose_value=False,
     callback=_store_seconds,
-    help=f"How long an object store that is away is waited for. Default: {SECONDS}, or 60.",
+    help=f"How long to wait for an object store that is down. Default: {SECONDS}, or 60.",
 )
 
 
@@ -118,7 +118,7 @@ def show(text: str, colour: str | None = None) -> None:
 
 
 def echo(text: str) -> None:
-    """Print text to stdout; all but the ends of its lines that is not seen is escaped."""
+    """Print text to stdout; invisible characters other than line ends are escaped."""
     click.echo(safe_text.lines(text))
 
 
@@ -128,10 +128,10 @@ def echo_line(line: str, err: bool = False) -> None:
 
 
 def echo_drawn(text: str, color: bool | None = None) -> None:
-    """Print text with colours of our own, of which each part was made harmless before."""
+    """Print text with colours of our own; each part of it was escaped before."""
     click.echo(text, color=color)
 
 
 def echo_json(document: Any) -> None:
-    """Print a document as JSON, in which all but plain ASCII is escaped."""
+    """Print a document as JSON; everything but plain ASCII is escaped."""
     click.echo(json.dumps(document, indent=2).replace("\x7f", "\\u007f"))

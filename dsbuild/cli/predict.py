@@ -12,39 +12,42 @@ from dsbuild.cli.options import WHOLE, echo_json, echo_line, errors, say
 @click.command()
 @click.argument("model")
 @click.argument("paths", metavar="[IMAGE]...", nargs=-1)
-@click.option("--out", metavar="DIR", help="Where to write; a model that classifies needs none.")
-@click.option("--overlay", is_flag=True, help="Also write images with the colours of classes.")
 @click.option(
-    "--probabilities", is_flag=True, help="Also write probabilities, at the size of prediction."
+    "--out", metavar="DIR", help="Folder to write; not needed by a model that classifies."
+)
+@click.option("--overlay", is_flag=True, help="Also write images overlaid with class colours.")
+@click.option(
+    "--probabilities", is_flag=True, help="Also write probabilities, at the size of the prediction."
 )
 @click.option(
     "--batch",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Images of equal sizes that are predicted together.",
+    help="Images of equal size that are predicted together.",
 )
 @click.option(
     "--resize",
     metavar="SIDE",
     type=click.IntRange(1),
-    help="Predict with this longest side, such as 513; classes get the image's own size.",
+    help="Predict at this longest side, such as 513; results are resized to the image's size.",
 )
 @looking
 @click.option(
-    "--camera", metavar="N|URL", help="Predict frames of a camera by its number, or of a stream."
+    "--camera", metavar="N|URL", help="Predict frames of a camera, by its number, or of a stream."
 )
-@click.option("--frames", type=click.IntRange(1), help="Of the camera. Default: until Ctrl-C.")
+@click.option(
+    "--frames", type=click.IntRange(1), help="Number of camera frames. Default: until Ctrl-C."
+)
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
     """Predict images and videos with a trained model.
 
-    MODEL is the folder of a run of `dsbuild train`; IMAGE are files, folders and patterns such as
-    'photos/**/*.jpg'. Of each image a PNG is written with the class of every pixel, at the
-    image's own size, as viewers show it; of each video an MP4 with the colours of the classes
-    over it. Files that are there are written over. Exit code 1 if an image could not be read;
-    the others are made.
+    MODEL is the folder of a run of `dsbuild train`; IMAGE is a file, a folder or a pattern such as
+    'photos/**/*.jpg'. For each image, writes a PNG with the class of every pixel, at the image's
+    own size, as viewers show it; for each video, an MP4 overlaid with class colours. Existing
+    files are replaced. Exit code 1 if an image could not be read; the others are written.
 
     \b
     Example:
@@ -55,9 +58,9 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
     """
     camera = asked["camera"]
     if (camera is None) == (not paths):
-        raise click.UsageError("expected images, folders or videos, or --camera, one of these")
+        raise click.UsageError("expected either images, folders or videos, or --camera")
     if asked["frames"] is not None and camera is None:
-        raise click.UsageError("--frames is of --camera, found none")
+        raise click.UsageError("--frames needs --camera")
     with errors(WHOLE):
         awake()
         from dsbuild.cli.text.train import prediction_lines
@@ -67,10 +70,10 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
 
         which = runs.LAST if asked["last"] else None
         trained = runs.load(model, which, asked["output_stride"])
-        names = ("scales", "flip", "window")
-        how = How(**{name: asked[name] for name in names}, size=asked["eval_size"])
-        names = ("out", "overlay", "probabilities", "batch", "resize")
-        wanted = predicting.Wanted(**{name: asked[name] for name in names})
+        looks = ("scales", "flip", "window")
+        how = How(**{name: asked[name] for name in looks}, size=asked["eval_size"])
+        writes = ("out", "overlay", "probabilities", "batch", "resize")
+        wanted = predicting.Wanted(**{name: asked[name] for name in writes})
         predictor = Predictor(trained, how)
         if camera is None:
             silent = asked["quiet"] or asked["as_json"]

@@ -16,10 +16,10 @@ _FEW = 20  # problems that are shown
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def statistics(path: str, runner: Runner, as_json: bool) -> None:
-    """Count over all records: classes, sizes, colours, images that recur.
+    """Count over all records: classes, sizes, colours, duplicate images.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
-    ./tfrecord by default. A folder that dsbuild wrote keeps the result, for dsbuild inspect.
+    ./tfrecord by default. In a folder that dsbuild wrote, the result is kept for dsbuild inspect.
     Exit code 1 if a record cannot be read.
 
     \b
@@ -46,5 +46,5 @@ def statistics(path: str, runner: Runner, as_json: bool) -> None:
             problem(inspect.fault_text(fault))
         if made["unreadable"]:
             count = tables.count(len(made["unreadable"]), "problem")
-            say(f"{count} in all; --json names each", "red")
+            say(f"{count} in all; --json lists each", "red")
             sys.exit(1)

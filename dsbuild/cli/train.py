@@ -14,8 +14,8 @@ from dsbuild.train.settings import Settings
 def _command(**given: Any) -> None:
     """Train DeepLabV3+ on a folder that dsbuild wrote.
 
-    DATA is such a folder, ./tfrecord by default. A run that was broken off is finished by the
-    same command, from its last checkpoint, as if it had never been left.
+    DATA is such a folder, ./tfrecord by default. The same command finishes a run that was
+    stopped, from its last checkpoint, with the result of an uninterrupted run.
 
     \b
     Example:
@@ -40,7 +40,7 @@ def _command(**given: Any) -> None:
         from dsbuild.train.fit import tensorboard as events
 
         if {"steps", "epochs"} <= set(asked):
-            raise click.UsageError("--steps and --epochs: found both, expected one")
+            raise click.UsageError("--steps and --epochs: found both; expected one")
         before = runs.settings_of(base).document() if base else {}
         if "epochs" in asked:
             before["steps"] = None
@@ -66,18 +66,21 @@ def _command(**given: Any) -> None:
 
 _OPTIONS = (
     click.argument("path", metavar="[DATA]", default="tfrecord"),
-    click.option("--run", required=True, metavar="DIR", help="The folder of the run."),
+    click.option("--run", required=True, metavar="DIR", help="Folder of the run."),
     *options(Settings, given=True),
-    click.option("--from-run", metavar="DIR", help="Take the settings of another run as defaults."),
+    click.option("--from-run", metavar="DIR", help="Use the settings of another run as defaults."),
     click.option(
         "--devices",
         type=click.IntRange(1),
-        help="GPUs, or without any, parts of the CPU. Default: all GPUs, or one CPU.",
+        help="Number of GPUs, or of parts of the CPU if there are none. Default: all GPUs, or one "
+        "CPU.",
     ),
     click.option("--tensorboard", is_flag=True, help="Write DIR/events for TensorBoard."),
-    click.option("--histograms", is_flag=True, help="Of weights, for TensorBoard, too."),
+    click.option(
+        "--histograms", is_flag=True, help="Also write histograms of the weights for TensorBoard."
+    ),
     click.option("--quiet", is_flag=True, help="Print errors only."),
-    click.option("--json", "as_json", is_flag=True, help="Print metrics.json at the end, only."),
+    click.option("--json", "as_json", is_flag=True, help="Print only metrics.json, at the end."),
 )
 for _decorate in reversed(_OPTIONS):
     _command = _decorate(_command)

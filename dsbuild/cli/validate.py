@@ -28,7 +28,7 @@ def validate(
     runner: Runner,
     as_json: bool,
 ) -> None:
-    """Check TFRecords, and change nothing. Exit code 1 if there is any problem.
+    """Check TFRecords without changing them. Exit code 1 if there is any problem.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
     ./tfrecord by default. SOURCE is the data set that it was built from, for --level source.
@@ -64,7 +64,7 @@ def validate(
 @click.option(
     "--accept-changed-sources",
     is_flag=True,
-    help="Take sources that changed since the build as they are now.",
+    help="Use sources that changed since the build as they are now.",
 )
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def repair(
@@ -77,9 +77,8 @@ def repair(
     """Restore what is missing or damaged in a folder that dsbuild wrote.
 
     PATH is the folder, ./tfrecord by default; SOURCE the data set that it was built from.
-    Shards that are whole are kept; the folder ends with the bytes of a fresh build. A repair
-    that cannot be leaves the folder as it was; one that was broken off is finished by the same
-    command.
+    Intact shards are kept; the folder ends with the bytes of a fresh build. A repair that is not
+    possible leaves the folder as it was; the same command finishes one that was stopped.
 
     \b
     Example:

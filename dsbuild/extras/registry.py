@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from dsbuild.errors import PlanError
 from dsbuild.extras.forms import FORMS, OFFSET
 from dsbuild.extras.functions import alpha, canny, distance, edges, laplacian, sobel, trimap
-from dsbuild.format.class_weights import weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,8 +28,7 @@ class Extra:
 
     Attributes:
       of: what it is computed from: the `image`, RGB uint8 (h, w, 3); the `label`, class
-        indices uint8 (h, w); the `alpha` of a matte, uint8 (h, w); or the `counts` of
-        classes, which is stored in the manifest alone.
+        indices uint8 (h, w); or the `alpha` of a matte, uint8 (h, w).
       compute: (pixels, **parameters) -> array (h, w).
       forms: the forms that may store it, the default first; see `FORMS`.
       parameters: name -> (default, smallest, largest); whole numbers if the default is one.
@@ -58,12 +56,6 @@ EXTRAS = {
     "distance": Extra("label", distance, ("png",), {"cap": (255, 1, 255)}),
     "alpha": Extra("alpha", alpha, ("png",), {}),
     "trimap": Extra("alpha", trimap, ("png",), {"width": (10, 0, 255)}),
-    "weights": Extra(
-        "counts",
-        weights,
-        (),
-        {"beta": (0.999, 0.0, 0.999999)},
-    ),
 }
 
 
@@ -83,16 +75,16 @@ class Chosen:
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that records have by it."""
-        return tuple(self.name + role for role in FORMS[self.form].roles) if self.form else ()
+        return tuple(self.name + role for role in FORMS[self.form].roles)
 
     @property
     def bytes_per_pixel(self) -> float:
         """About what it takes in a record."""
-        return FORMS[self.form].bytes_per_pixel if self.form else 0.0
+        return FORMS[self.form].bytes_per_pixel
 
     def __str__(self) -> str:
         words = [self.name, self.form, *(f"{key}={value}" for key, value in self.parameters)]
-        return ":".join(filter(None, words))
+        return ":".join(words)
 
 
 def parse(text: str) -> Chosen:
@@ -128,7 +120,7 @@ def parse(text: str) -> Chosen:
                 f"--extra {text}: found {lower}={parameters[lower]} above "
                 f"{upper}={parameters[upper]}, expected {lower} to be at most {upper}"
             )
-    return Chosen(name, (forms or extra.forms or ("",))[0], tuple(parameters.items()))
+    return Chosen(name, (forms or extra.forms)[0], tuple(parameters.items()))
 
 
 def _number(text: str, bounds: tuple[float, float, float], where: str) -> float:
@@ -145,7 +137,7 @@ def _number(text: str, bounds: tuple[float, float, float], where: str) -> float:
 
 def versions(chosen: Sequence[Chosen]) -> dict[str, str]:
     """Return the versions of the libraries that compute the chosen extras."""
-    if not any(one.form for one in chosen):
+    if not chosen:
         return {}
     import cv2
 
@@ -162,7 +154,7 @@ def features(
     values: Stored = {}
     for one in chosen:
         pixels = planes.get(one.extra.of)
-        if pixels is not None and one.form:
+        if pixels is not None:
             computed = one.extra.compute(pixels, **dict(one.parameters))
             values |= FORMS[one.form].store(one.name, computed)
     return values

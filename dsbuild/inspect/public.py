@@ -1,5 +1,6 @@
 """`dsbuild.inspect` and `dsbuild.diff`: the whole of an inspection or a comparison as one call."""
 
+import os
 from typing import overload
 
 from dsbuild import engines
@@ -10,12 +11,14 @@ from dsbuild.inspect import diff as comparing
 from dsbuild.inspect import documents, gallery, statistics
 from dsbuild.inspect.forms import Difference, Inspection, RecordDocument
 
+Path = str | os.PathLike[str]
+
 
 @overload
 def inspect(
     path: PathLike = ...,
     *,
-    html: str | None = ...,
+    html: Path | None = ...,
     samples: int = ...,
     seed: int = ...,
     class_: str | None = ...,
@@ -30,11 +33,11 @@ def inspect(
 
 
 @overload
-def inspect(path: PathLike = ..., *, record: int, save: str | None = ...) -> RecordDocument: ...
+def inspect(path: PathLike = ..., *, record: int, save: Path | None = ...) -> RecordDocument: ...
 
 
 @overload
-def inspect(path: PathLike = ..., *, key: str, save: str | None = ...) -> RecordDocument: ...
+def inspect(path: PathLike = ..., *, key: str, save: Path | None = ...) -> RecordDocument: ...
 
 
 def inspect(
@@ -42,8 +45,8 @@ def inspect(
     *,
     record: int | None = None,
     key: str | None = None,
-    save: str | None = None,
-    html: str | None = None,
+    save: Path | None = None,
+    html: Path | None = None,
     samples: int = 48,
     seed: int = 0,
     class_: str | None = None,
@@ -101,8 +104,10 @@ def inspect(
         from dsbuild.inspect.html import run
 
         ((kind, name),) = how.items() or (("any", ""),)
-        options = {"samples": samples, "seed": seed, "how": kind, "name": name}
-        run.write(html, run.make(folder, document, **options, engine=engine))
+        page = run.make(
+            folder, document, samples=samples, seed=seed, how=kind, name=name, engine=engine
+        )
+        run.write(os.fspath(html), page)
     return document
 
 
@@ -111,12 +116,12 @@ def _refuse(wrong: bool, found: str, expected: str) -> None:
         raise PlanError(f"inspect: found {found}, expected {expected}")
 
 
-def _record(folder: Folder, wanted: int | str, save: str | None) -> RecordDocument:
+def _record(folder: Folder, wanted: int | str, save: Path | None) -> RecordDocument:
     """Return a record, and save its pictures."""
     document = documents.record(folder, wanted)
     if save is not None:
         pictures, key = gallery.load(folder, document)
-        gallery.save(save, gallery.files(pictures, key, gallery.colours(folder)))
+        gallery.save(os.fspath(save), gallery.files(pictures, key, gallery.colours(folder)))
         if pictures.problems:
             raise DataError("; ".join(pictures.problems))
     return document

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for people, in powers of 1000.
+    """Return a number of bytes in powers of 1000.
 
     >>> size(1234567)
     '1.2 MB'
@@ -19,7 +19,7 @@ def size(count: int) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """Return a number of things for people.
+    """Return a number of things.
 
     >>> count(1, "finding"), count(1200, "finding")
     ('1 finding', '1,200 findings')
@@ -28,14 +28,14 @@ def count(number: int, what: str) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return a percentage; what is there but below 0.1 % does not read as nothing."""
+    """Return a percentage; a non-zero share below 0.1 % is `<0.1 %`."""
     if part and 1000 * part < whole:
         return "<0.1 %"
     return f"{100 * part / whole:.1f} %" if whole else "-"
 
 
 def weights(split: Mapping[str, Any]) -> dict[str, dict[int, str]]:
-    """Return what a split's classes weigh for people, by the weights' title and by class."""
+    """Return the weights of a split's classes, by the title of the weights and by class."""
     known = split.get("weights", {})
     return {
         name.replace("_", " "): {i: f"{weight:.3g}" for i, weight in enumerate(known[name])}
@@ -45,6 +45,91 @@ def weights(split: Mapping[str, Any]) -> dict[str, dict[int, str]]:
 
 
 def span(counts: Sequence[int]) -> str:
-    """Return the smallest and the largest of some numbers for people."""
+    """Return the smallest and the largest number."""
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
+
+
+class SplitRow(NamedTuple):
+    """The cells of a split; `-` if a number is not known."""
+
+    name: str
+    records: str
+    labels: str
+    shards: str
+    shard_records: str
+    size: str
+    image_sizes: str
+    rejects: str
+
+
+def splits(document: Mapping[str, Any]) -> list[SplitRow]:
+    """Return one row per split of an inspection."""
+    return [
+        SplitRow(
+            name,
+            f"{split['records']:,}",
+            f"{split['labels']:,}",
+            f"{len(split['shards']):,}",
+            span([shard["records"] for shard in split["shards"]]),
+            size(split["bytes"]),
+            _extent(split["widths"], split["heights"]) if split.get("heights") else "-",
+            f"{split['rejects']:,}" if "rejects" in split else "-",
+        )
+        for name, split in document["splits"].items()
+    ]
+
+
+def _extent(widths: Sequence[int], heights: Sequence[int]) -> str:
+    return f"{min(widths)} x {min(heights)} .. {max(widths)} x {max(heights)}"
+
+
+FEATURES = ["feature", "kind", "values", "bytes", ""]  # the head of `features`
+
+
+def features(document: Mapping[str, Any]) -> list[list[str]]:
+    """Return one row per feature of an inspection."""
+    return [
+        [
+            feature["name"],
+            feature["kind"],
+            span(feature["values"]),
+            span(feature["bytes"]) if feature["kind"] == "bytes" else "",
+            "" if feature["always"] else "not in every record",
+        ]
+        for feature in document["features"]
+    ]
+
+
+COLOURS = ["split", "images", "image sizes", "mean of R, G, B", "deviation", "ignored"]
+
+
+def colours(counted: Mapping[str, Any]) -> list[list[str]]:
+    """Return one row per split of statistics, under the head `COLOURS`; several have a sum."""
+    sections = counted["splits"]
+    if len(sections) > 1:
+        sections = {**sections, "all": counted["all"]}
+    return [
+        [
+            name,
+            f"{section['images']:,}",
+            _extent(*zip(*(row[:2] for row in section["sizes"]), strict=True))
+            if section["sizes"]
+            else "-",
+            *(", ".join(f"{c:.1f}" for c in section[k]) or "-" for k in ("mean", "deviation")),
+            "-" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %",
+        ]
+        for name, section in sections.items()
+    ]
+
+
+# Kind of a group of images -> what its images are.
+ALIKE = {"exact": "of equal pixels", "near": "that look nearly alike"}
+
+
+def shared(duplicates: Mapping[str, Any]) -> list[str]:
+    """Return one line per pair of splits that have images in common."""
+    return [
+        f"splits {one} and {other} share {count(images, 'image')}"
+        for one, other, images in duplicates["shared"]
+    ]

@@ -1,5 +1,7 @@
 """`dsbuild.validate`: the whole of a validation as one call."""
 
+import os
+
 from dsbuild import engines
 from dsbuild.engines import Engine
 from dsbuild.format.folder import PathLike
@@ -8,7 +10,7 @@ from dsbuild.validate import run
 
 def validate(
     path: PathLike = "tfrecord",
-    source: str | None = None,
+    source: str | os.PathLike[str] | None = None,
     *,
     level: str = "pixels",
     runner: str | Engine = "local",
@@ -33,4 +35,5 @@ def validate(
     DsbuildError for bad options or if there is no TFRecord at all.
     """
     engine = engines.chosen(runner, scheduler, workers, quiet)
-    return run.validate(path, level, source, engine)
+    root = None if source is None else os.fspath(source)
+    return run.validate(path, level, root, engine)

@@ -171,8 +171,8 @@ def test_strict_makes_any_finding_an_error(voc, out, run):
     arguments = ("voc", voc, out, "--split", "val")
     result = run(*arguments, "--strict")
     assert result.exit_code == 1
-    assert "error: 6 samples, where 1,449 were published" in result.stderr
-    assert "--strict makes whatever is found an error" in result.stderr
+    assert "error: 6 samples, but 1,449 were published" in result.stderr
+    assert "--strict makes every finding an error" in result.stderr
     assert not os.path.exists(out)
     assert run(*arguments).exit_code == 0
     root = fakes.pairs(pathlib.Path(voc).parent)

@@ -283,7 +283,7 @@ def test_several_missing_files_are_counted(voc, out, run):
         os.remove(os.path.join(voc, f"JPEGImages/2007_{i:06d}.jpg"))
     result = run("voc", voc, out, "--split", "train")
     assert "sample 2007_000000" in result.stderr
-    assert "(and 2 findings more)" in result.stderr
+    assert "(and 2 more findings)" in result.stderr
     assert not os.path.exists(out)
 
 
@@ -325,7 +325,7 @@ def test_out_that_cannot_be_written(voc, tmp_path, run):
 def test_out_inside_source(voc, run, below):
     result = run("voc", voc, os.path.join(voc, below))
     assert result.exit_code == 1
-    assert "lies inside the data set" in result.stderr
+    assert "is inside the data set" in result.stderr
     assert "name another OUT" in result.stderr
 
 
@@ -349,7 +349,7 @@ def test_out_beside_what_is_read(voc, run, tmp_path, monkeypatch):
     monkeypatch.chdir(fakes.classes(tmp_path))
     result = run("classes", ".")
     assert result.exit_code == 1
-    assert "lies inside the data set" in result.stderr
+    assert "is inside the data set" in result.stderr
 
 
 @pytest.mark.parametrize("path", ["https://host/voc", "file:///voc", "hdfs://host/voc"])

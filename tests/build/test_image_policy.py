@@ -220,11 +220,14 @@ def test_shrinking_takes_means_of_areas_and_values_of_centres():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"exif": "x"}, "--exif x"),
-        ({"unreadable": "x"}, "--unreadable x"),
-        ({"max_side": 0}, "--max-side 0"),
-        ({"max_side": 9, "jpeg_quality": 101}, "--jpeg-quality 101"),
-        ({"jpeg_quality": 90}, "found nothing that encodes an image anew"),
+        ({"exif": "x"}, "exif: found 'x', expected one of keep, apply, reject"),
+        ({"unreadable": "x"}, "unreadable: found 'x', expected one of reject, reencode"),
+        ({"max_side": 0}, "max_side: found 0, expected a whole number, at least 1"),
+        (
+            {"max_side": 9, "jpeg_quality": 101},
+            "jpeg_quality: found 101, expected a whole",
+        ),
+        ({"jpeg_quality": 90}, "nothing is re-encoded"),
     ],
 )
 def test_invalid_policies_are_refused(options, message):
@@ -377,7 +380,7 @@ def test_options_of_the_command(mixed, out, run):
     assert changes == {"converted": 2, "shrunk": 6, "turned": 1}
     assert {record["image/format"][0] for record in records(out)} == {b"jpeg"}
     result = run("voc", mixed, out, "--jpeg-quality", 90)
-    assert "found nothing that encodes an image anew" in result.stderr
+    assert "nothing is re-encoded" in result.stderr
 
 
 # real files

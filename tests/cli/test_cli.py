@@ -38,8 +38,8 @@ def test_voc_shows_plan_and_result(voc, out, run):
     rows = [re.split(r"\s\s+", line.strip()) for line in result.stderr.splitlines() if line]
     assert rows == [
         ["found", "split", "count", "the first"],
-        ["another length than published", "train", "1", "12 samples, where 1,464 were published"],
-        ["another length than published", "val", "1", "6 samples, where 1,449 were published"],
+        ["another length than published", "train", "1", "12 samples, but 1,464 were published"],
+        ["another length than published", "val", "1", "6 samples, but 1,449 were published"],
     ]
 
 
@@ -374,13 +374,17 @@ def test_fakes_draw_by_command(tmp_path):
         (
             ["voc", "x", "--overwrite"],
             "dsbuild.build.audit.audit",
-            "starts anew as --overwrite asks",
+            "run the same command again to start over",
         ),
         (["validate"], "dsbuild.validate.run.validate", "nothing was written"),
         (["diff", "a", "b"], "dsbuild.inspect.diff.read", "nothing was written"),
-        (["repair"], "dsbuild.build.repair.repair", "what was written is whole"),
-        (["statistics"], "dsbuild.inspect.statistics.statistics", "what was written is whole"),
-        (["interop"], "dsbuild.build.side_files.describe", "what was written is whole"),
+        (["repair"], "dsbuild.build.repair.repair", "files written so far are complete"),
+        (
+            ["statistics"],
+            "dsbuild.inspect.statistics.statistics",
+            "files written so far are complete",
+        ),
+        (["interop"], "dsbuild.build.side_files.describe", "files written so far are complete"),
     ],
 )
 def test_what_an_interruption_leaves(arguments, function, said, voc, run, monkeypatch):

@@ -280,7 +280,7 @@ def test_every_form_reads_back(name, form, size):
 
 
 def test_what_lacks_its_pixels_is_left_out():
-    chosen = [extras.parse(name) for name in ("laplacian:raw16", "edges", "trimap", "weights")]
+    chosen = [extras.parse(name) for name in ("laplacian:raw16", "edges", "trimap")]
     assert set(extras.features(chosen, {})) == set()
     found = extras.features(chosen, {"image": None, "label": classes(4, 5, 1)})
     assert set(found) == {"edges.encoded", "edges.format"}
@@ -302,16 +302,13 @@ def test_what_lacks_its_pixels_is_left_out():
         ("distance:png:cap=9", "distance:png:cap=9"),
         ("alpha", "alpha:png"),
         ("trimap:width=0", "trimap:png:width=0"),
-        ("weights", "weights:beta=0.999"),
-        ("weights:beta=0", "weights:beta=0.0"),
     ],
 )
 def test_parse(text, whole):
     chosen = extras.parse(text)
     assert str(chosen) == whole
     assert extras.parse(whole) == chosen
-    form = FORMS.get(chosen.form)
-    assert chosen.bytes_per_pixel == (form.bytes_per_pixel if form else 0)
+    assert chosen.bytes_per_pixel == FORMS[chosen.form].bytes_per_pixel
 
 
 @pytest.mark.parametrize(
@@ -322,7 +319,6 @@ def test_parse(text, whole):
         ("laplacian:jpeg", "no form 'jpeg'; there are int64, png16, raw16"),
         ("edges:", "no form ''; there are png"),
         ("edges::", "no form ''; there are png"),
-        ("weights:png", "no form 'png'; there are none"),
         ("edges:png:png", "found 'png' beside another one, expected one form"),
         ("edges:width=1:width=2", "found 'width=2' beside another one, expected one form"),
         ("edges:cap=1", "no parameter 'cap'; there are width"),
@@ -336,8 +332,6 @@ def test_parse(text, whole):
         ("trimap:width=-1", "found '-1', expected a whole number from 0 to 255"),
         ("canny:low=x", "found 'x', expected a whole number from 0 to 65535"),
         ("canny:low=201", "found low=201 above high=200, expected low to be at most high"),
-        ("weights:beta=1", "found '1', expected a number from 0.0 to 0.999999"),
-        ("weights:beta=nan", "found 'nan', expected a number"),
     ],
 )
 def test_a_malformed_extra_is_refused(text, error):

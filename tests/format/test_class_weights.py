@@ -20,7 +20,7 @@ from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes
-from tests.support.runs import content, make
+from tests.support.runs import content, make, requested
 
 # Label planes of unequal size; 255 is no class. Classes 1 and 2 never share a size.
 PLANES = (
@@ -167,7 +167,7 @@ def test_weights_rewrite_nothing(voc, out, tmp_path):
 
 def test_weights_need_decoded_labels():
     with pytest.raises(PlanError, match="it counts the labels, which --verify header leaves"):
-        Recipe(layout=Voc(), extras=("weights",), verify="header")
+        requested("root", "out", extras=("weights",), verify="header")
 
 
 # extras through whole builds
@@ -178,7 +178,7 @@ def test_weights_need_decoded_labels():
 )
 def test_an_extra_twice_is_refused(names):
     with pytest.raises(PlanError, match=f"--extra {names[0].partition(':')[0]}: found twice"):
-        Recipe(layout=Voc(), extras=names)
+        requested("root", "out", extras=names)
 
 
 @pytest.mark.parametrize("name", ["alpha", "trimap:width=3"])

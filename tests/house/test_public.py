@@ -51,6 +51,15 @@ def test_build(voc, out, run, tmp_path, capfd):
     assert (again.written, again.kept) == (0, 2)
 
 
+def test_paths_may_be_paths(voc, out, tmp_path):
+    out = pathlib.Path(out)
+    dsbuild.build("voc", pathlib.Path(voc), out)
+    assert not dsbuild.validate(out, pathlib.Path(voc), level="source").problems
+    assert dsbuild.inspect(out, record=0, save=tmp_path / "pictures")["record"] == 0
+    assert dsbuild.inspect(out, html=tmp_path / "page.html")["path"] == str(out)
+    assert dsbuild.diff(out, out)["same"]
+
+
 def test_dry_run(voc, out, run):
     made = dsbuild.build("voc", voc, out, dry_run=True, check_duplicates=True)
     assert made.summary is None

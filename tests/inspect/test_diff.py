@@ -119,7 +119,7 @@ def test_command(voc, before, out, run):
     assert run("diff", before, out, "--drift", 0.5).exit_code == 0
     result = run("diff", before, out, "--drift", 0.01)
     assert result.exit_code == 1
-    assert "drift: split train: the share of chair moves from" in result.stderr
+    assert "drift: split train: the share of chair changes from" in result.stderr
 
 
 def test_damage_is_named(before, run):

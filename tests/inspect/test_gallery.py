@@ -376,7 +376,7 @@ def test_a_key_finds_the_same_record_as_its_number(built, run):
         (("--record", 1, "--key", "a"), "expected one of them"),
         (("--save", "x"), "name it by --record or --key"),
         (("--record", 1, "--html", "x"), "expected one of them"),
-        (("--most", "cat"), "choose for --html"),
+        (("--most", "cat"), "choose samples for --html"),
         (("--html", "x", "--most", "cat", "--class", "cat"), "one of them"),
     ],
 )

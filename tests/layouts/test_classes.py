@@ -279,7 +279,7 @@ def test_no_folders(tmp_path):
 
 
 def test_a_share_that_is_none():
-    with pytest.raises(PlanError, match=r"--val-fraction 1.5"):
+    with pytest.raises(PlanError, match=r"val_fraction: found 1\.5"):
         Classes(val_fraction=1.5)
 
 
@@ -313,7 +313,7 @@ def test_extras_of_the_image(root, out):
 def test_extras_of_a_label_are_refused(root, out, run, name):
     result = run("classes", root, out, "--extra", name)
     assert result.exit_code == 1
-    assert f"error: --extra {name}: it is made of the pixels of a sample's" in result.stderr
+    assert f"error: --extra {name}: it is computed from the" in result.stderr
     assert "samples of dsbuild classes have none" in result.stderr
     assert not os.path.exists(out)
 

@@ -47,7 +47,7 @@ def test_a_mask_is_alpha_greater_than_the_threshold(root, out, threshold):
 
 @pytest.mark.parametrize("threshold", [-1, 255, 256])
 def test_thresholds_that_divide_nothing_are_refused(threshold):
-    with pytest.raises(PlanError, match=f"--alpha-threshold {threshold}: expected 0 to 254"):
+    with pytest.raises(PlanError, match=f"alpha_threshold: found {threshold}, expected a whole"):
         Matting(alpha_threshold=threshold)
 
 
@@ -83,7 +83,7 @@ def test_fraction_and_seed_decide_the_division(tmp_path):
     half = keys(Matting(val_fraction=0.5), root)
     assert 18 <= len(half["val"]) <= 42
     assert keys(Matting(val_fraction=0.5, split_seed=1), root) != half
-    with pytest.raises(PlanError, match=r"--val-fraction 1\.0"):
+    with pytest.raises(PlanError, match=r"val_fraction: found 1\.0, expected a number, at least 0"):
         Matting(val_fraction=1.0)
 
 

@@ -180,9 +180,9 @@ def test_the_recipe_holds_the_content_of_a_file_not_its_name(root, out, run, tmp
     ("options", "message"),
     [
         ({}, "--classes FILE for class indices, --colormap FILE for colours, or --binary T"),
-        ({"binary": 255}, "--binary 255"),
+        ({"binary": 255}, "binary: found 255"),
         ({"binary": 1, "colours": COLOURS}, "found both"),
-        ({"names": NAMES, "val_fraction": 1.5}, "--val-fraction 1.5"),
+        ({"names": NAMES, "val_fraction": 1.5}, r"val_fraction: found 1\.5"),
     ],
 )
 def test_options_that_contradict_are_refused(options, message):
@@ -230,8 +230,14 @@ def names(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"names": ("a", "b"), "ignore_value": 300}, "--ignore 300: expected 0 to 255"),
-        ({"names": ("a", "b"), "ignore_value": -5}, "--ignore -5: expected 0 to 255"),
+        (
+            {"names": ("a", "b"), "ignore_value": 300},
+            "ignore: found 300, expected a whole",
+        ),
+        (
+            {"names": ("a", "b"), "ignore_value": -5},
+            "ignore: found -5, expected a whole",
+        ),
         ({"binary": 4, "names": ("a",)}, "found 1 names in --classes, expected 2"),
         ({"binary": 4, "ignore_value": 7}, "leave nothing to ignore"),
         ({"colours": (("a", 0, 0, 0),), "ignore_value": 7}, "leave nothing to ignore"),

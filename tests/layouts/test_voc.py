@@ -460,7 +460,7 @@ def test_train_aug_says_what_it_is(voc, sbd, run, out):
     (split,) = json.loads(result.stdout)["splits"].values()
     assert (split["listed"], split["published"]) == (15, 10582)
     found = {(one["kind"], one["text"]) for one in json.loads(result.stdout)["findings"]}
-    assert ("published", "15 samples, where 10,582 were published") in found
+    assert ("published", "15 samples, but 10,582 were published") in found
 
 
 def test_train_aug_by_name_of_the_labels(voc, sbd):
@@ -518,7 +518,7 @@ def test_train_aug_needs_the_lists_of_voc(voc, sbd, name):
 def test_train_aug_needs_sbd(voc, run, out):
     assert "train_aug" not in Voc().splits(voc)
     result = run("voc", voc, out, "--split", "train_aug")
-    assert "found no split 'train_aug', expected one of train, val, trainval" in result.stderr
+    assert "found no split 'train_aug'; expected one of train, val, trainval" in result.stderr
 
 
 def test_train_aug_belongs_to_the_edition_of_sbd(voc, sbd):

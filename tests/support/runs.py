@@ -4,6 +4,7 @@ import pathlib
 
 from dsbuild import images
 from dsbuild.build.audit import audit
+from dsbuild.build.class_weights import divided
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
@@ -16,8 +17,9 @@ from dsbuild.layouts.voc import Voc
 def requested(root, out, *, layout=None, extras=(), verify="full", policy=None, **asked):
     """Return the request for building a tree, VOC by default."""
     layout = (layout or Voc()).bind(str(root))
-    recipe = Recipe(layout=layout, extras=tuple(extras), verify=verify, policy=policy or Policy())
-    return Request(recipe=recipe, root=str(root), out=str(out), **asked)
+    extras, weights = divided(extras)
+    recipe = Recipe(layout=layout, extras=extras, verify=verify, policy=policy or Policy())
+    return Request(recipe=recipe, root=str(root), out=str(out), weights=weights, **asked)
 
 
 def make(root, out, workers=1, note=lambda _: None, engine=None, **asked):

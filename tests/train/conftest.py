@@ -7,9 +7,9 @@ import pytest
 from dsbuild.layouts.class_files import read_names
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
-from tests.conftest import make
 from tests.support import fakes, trained
 from tests.support.once import once
+from tests.support.runs import make
 
 
 @pytest.fixture(scope="session")

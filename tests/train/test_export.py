@@ -26,10 +26,10 @@ from dsbuild.train.export import formats, graph, photo
 from dsbuild.train.export import run as export
 from dsbuild.train.predict.predictor import How, Predictor
 from dsbuild.train.settings import Settings
-from tests.conftest import make
 from tests.support import fakes
 from tests.support.backends import fresh as alone
 from tests.support.backends import on_torch
+from tests.support.runs import make
 
 
 def untrained(root, data, **asked):
@@ -245,7 +245,7 @@ def test_the_command_distinguishes_records_from_runs(run, tmp_path):
         return found.stderr
 
     out = str(tmp_path / "out")
-    assert "found a run, expected --to saved_model, keras" in output(run, out, "--to", "parquet")
+    assert "found a run; expected --to saved_model, keras" in output(run, out, "--to", "parquet")
     assert "found no run of `dsbuild train`" in output(out, out, "--to", "onnx")
 
 

@@ -89,11 +89,13 @@ def open_for_work(out: str) -> None:
     storage.remove(*(state(out, name) for name in (SIDE, FAILED, ARRAY, SHARES)))
 
 
-def save_recipe(out: str, recipe: Recipe, splits: Iterable[str]) -> None:
-    """Write the recipe that shards of some splits are being built by."""
+def save_recipe(
+    out: str, recipe: Recipe, splits: Iterable[str], weights: float | None = None
+) -> None:
+    """Write the recipe of the shards of some splits, and the beta of their class weights."""
     known = betas(entries(out))
-    if recipe.beta is not None:
-        known |= dict.fromkeys(splits, recipe.beta)
+    if weights is not None:
+        known |= dict.fromkeys(splits, weights)
     storage.write(state(out, RECIPE), recipe_text(recipe.document(), known))
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dsbuild.cli.text.table import table
-from dsbuild.inspect.tables import count, share, size, span, weights
+from dsbuild.inspect import tables
+from dsbuild.inspect.tables import count, share, size, weights
 from dsbuild.storage.safe_text import text
 
 _FEW = 10  # pairs of classes that are shown
@@ -30,9 +31,9 @@ def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = Non
         lines.append("This build is unfinished; run the command that began it again.")
     lines += [
         "",
-        *_split_table(splits),
+        *_split_table(document),
         "",
-        *_feature_table(document["features"], document["complete"] is True),
+        *_feature_table(document),
     ]
     lines += ["", *_class_table(splits, decorate)]
     if "statistics" in document:
@@ -41,53 +42,21 @@ def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = Non
     return "\n".join(lines)
 
 
-def _split_table(splits: Mapping[str, Any]) -> list[str]:
+def _split_table(document: Mapping[str, Any]) -> list[str]:
+    head = ["split", "records", "shards", "records a shard", "size", "image sizes", "left out"]
     rows = [
-        [
-            "split",
-            "records",
-            "shards",
-            "records a shard",
-            "size",
-            "image sizes",
-            "left out",
-        ]
+        [row.name, row.records, row.shards, row.shard_records, *row[5:]]
+        for row in tables.splits(document)
     ]
-    for name, split in splits.items():
-        sizes = "-"
-        if split.get("heights"):
-            (low, high), (narrow, wide) = split["heights"], split["widths"]
-            sizes = f"{narrow} x {low} .. {wide} x {high}"
-        left = f"{split['rejects']:,}" if "rejects" in split else "-"
-        rows.append(
-            [
-                name,
-                f"{split['records']:,}",
-                str(len(split["shards"])),
-                span([shard["records"] for shard in split["shards"]]),
-                size(split["bytes"]),
-                sizes,
-                left,
-            ]
-        )
-    return table(rows, "<>>>><>")
+    return table([head, *rows], "<>>>><>")
 
 
-def _feature_table(features: Sequence[Mapping[str, Any]], first: bool) -> list[str]:
-    if not features:
+def _feature_table(document: Mapping[str, Any]) -> list[str]:
+    rows = tables.features(document)
+    if not rows:
         return ["  no records, so no features"]
-    rows = [["feature of first records" if first else "feature", "kind", "values", "bytes", ""]]
-    for feature in features:
-        rows.append(
-            [
-                feature["name"],
-                feature["kind"],
-                span(feature["values"]),
-                span(feature["bytes"]) if feature["kind"] == "bytes" else "",
-                "" if feature["always"] else "not in every record",
-            ]
-        )
-    return table(rows, "<<>><")
+    first = "feature of first records" if document["complete"] else "feature"
+    return table([[first, *tables.FEATURES[1:]], *rows], "<<>><")
 
 
 def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[str]:
@@ -112,7 +81,7 @@ def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[s
             row += [texts.get(value, "") for texts in weighted.values()]
     lines = table(rows, "><" + ">" * (len(rows[0]) - 2)) if counted else []
     if decorate and counted:
-        parts = Counter()
+        parts: Counter[int] = Counter()
         for split in counted.values():
             parts.update(
                 {row["value"]: row.get("pixels", row["images"]) for row in split["classes"]}
@@ -194,29 +163,13 @@ def statistics_text(document: Mapping[str, Any]) -> str:
 
 
 def _colour_table(document: Mapping[str, Any]) -> list[str]:
-    head = ["split", "images", "image sizes", "mean of R, G, B", "deviation", "ignored"]
-    rows = [head]
-    sections = document["splits"]
-    if len(sections) > 1:
-        sections = {**sections, "all": document["all"]}
-    for name, section in sections.items():
-        sizes = "-"
-        if section["sizes"]:
-            wide, high = ([row[i] for row in section["sizes"]] for i in (0, 1))
-            sizes = f"{min(wide)} x {min(high)} .. {max(wide)} x {max(high)}"
-        colours = [", ".join(f"{c:.1f}" for c in section[k]) or "-" for k in ("mean", "deviation")]
-        ignored = "-" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %"
-        rows.append([name, f"{section['images']:,}", sizes, *colours, ignored])
-    return table(rows, "<>>>>>")
+    return table([tables.COLOURS, *tables.colours(document)], "<>>>>>")
 
 
 def duplicate_lines(found: Mapping[str, Any]) -> list[str]:
-    """Return what is known of images that recur, for people."""
-    lines = [
-        f"  splits {one} and {other} share {count(images, 'image')}"
-        for one, other, images in found["shared"]
-    ]
-    for kind, what in (("exact", "of equal pixels"), ("near", "that look nearly alike")):
+    """Return what is known of images that recur."""
+    lines = [f"  {line}" for line in tables.shared(found)]
+    for kind, what in tables.ALIKE.items():
         groups = found[kind]
         if groups:
             across = sum(len(group["splits"]) > 1 for group in groups)

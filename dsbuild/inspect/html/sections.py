@@ -66,14 +66,8 @@ def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]
     if document["complete"] is False:
         made += "<p>This build is unfinished.</p>"
     rows = [
-        [
-            escape(name),
-            f"{entry['records']:,}",
-            f"{entry['labels']:,}",
-            f"{len(entry['shards']):,}",
-            tables.size(entry["bytes"]),
-        ]
-        for name, entry in entries.items()
+        [escape(row.name), row.records, row.labels, row.shards, row.size]
+        for row in tables.splits(document)
     ]
     head = ["split", "records", "with label", "shards", "size"]
     return f'<div class="tiles">{made}</div>' + svg.table(head, rows, "<>>>>")
@@ -209,21 +203,12 @@ def statistics(counted: Mapping[str, Any] | None) -> str:
     """Return colours and images that recur, of all records; nothing where none were counted."""
     if counted is None:
         return ""
-    rows = [
-        [
-            escape(name),
-            f"{section['images']:,}",
-            *(", ".join(f"{c:.1f}" for c in section[key]) for key in ("mean", "deviation")),
-            "" if section["ignored"] is None else f"{100 * section['ignored']:.1f} %",
-        ]
-        for name, section in {**counted["splits"], "all": counted["all"]}.items()
-    ]
-    head = ["split", "images", "mean of R, G, B", "deviation", "ignored"]
-    parts = [svg.table(head, rows, "<>>>>")]
+    rows = [[escape(cell) for cell in row] for row in tables.colours(counted)]
+    parts = [svg.table(tables.COLOURS, rows, "<>>>>>")]
     found = counted["duplicates"]
-    for one, other, images in found["shared"]:
-        parts.append(f"<p>{escape(one)} and {escape(other)} share {images:,} images.</p>")
-    for kind, what in (("exact", "of equal pixels"), ("near", "that look nearly alike")):
+    shared = (f"{line[:1].upper()}{line[1:]}." for line in tables.shared(found))
+    parts += [f"<p>{escape(line)}</p>" for line in shared]
+    for kind, what in tables.ALIKE.items():
         groups = [
             [
                 escape(", ".join(group["splits"])),
@@ -263,17 +248,6 @@ def shards(document: Mapping[str, Any]) -> str:
 
 def features(document: Mapping[str, Any]) -> str:
     """Return a table of the records' features."""
-    rows = [
-        [
-            escape(feature["name"]),
-            escape(feature["kind"]),
-            tables.span(feature["values"]),
-            tables.span(feature["bytes"]) if feature["kind"] == "bytes" else "",
-            "" if feature["always"] else "not in every record",
-        ]
-        for feature in document["features"]
-    ]
-    first = "<p>Of the first record of each split.</p>" if document["complete"] else ""
-    if not rows:
-        return ""
-    return first + svg.table(["feature", "kind", "values", "bytes", ""], rows, "<<>><")
+    rows = [[escape(cell) for cell in row] for row in tables.features(document)]
+    first = "<p>From the first record of each split.</p>" if document["complete"] else ""
+    return first + svg.table(tables.FEATURES, rows, "<<>><") if rows else ""

@@ -53,6 +53,7 @@ class Augmentation:
         "or cropping.",
         least=1,
         most=_LONGEST,
+        what="height and width",
     )
     scales: tuple[float, float] = field(
         (0.5, 2.0), "Smallest and largest factor for the size.", above=0

@@ -75,7 +75,7 @@ def _counted(
             )
     if split in entries or samples is None:
         return entries[split].weights[COUNTED[source]]
-    beta = entries[min(names)].beta
+    beta = entries[min(names)].beta or 0.0
     counted = weights(*_totals(samples), beta)[COUNTED[source]]
     return counted if isinstance(counted, list) else [counted]
 

@@ -208,9 +208,9 @@ def evaluate(
 
     Raises TrainError, or another DsbuildError, for invalid input.
     """
-    folder = Folder.of(path)
-    facts = dataset.of(folder)
-    samples = reader.open(folder, split)
+    source = Folder.of(path)
+    facts = dataset.of(source)
+    samples = reader.open(source, split)
     if not len(samples):
         raise TrainError(f"{path}: found no sample in {split!r}; name a part that has some")
     trained = runs.load(run, runs.LAST if last else None, output_stride)
