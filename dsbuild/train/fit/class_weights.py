@@ -67,16 +67,18 @@ def _counted(
     else:
         counts = {name: entry.records for name, entry in entries.items()}
         names = {part.split for part in splits.ranges(split, counts)}
+    betas = []
     for name in sorted(names):
-        if COUNTED[source] not in entries[name].weights:
+        beta = entries[name].beta
+        if COUNTED[source] not in entries[name].weights or beta is None:
             raise TrainError(
                 f"class weights {source}: found none for split {name} in the manifest; build again "
                 "with --extra weights, which rewrites no shard"
             )
+        betas.append(beta)
     if split in entries or samples is None:
         return entries[split].weights[COUNTED[source]]
-    beta = entries[min(names)].beta or 0.0
-    counted = weights(*_totals(samples), beta)[COUNTED[source]]
+    counted = weights(*_totals(samples), betas[0])[COUNTED[source]]
     return counted if isinstance(counted, list) else [counted]
 
 
