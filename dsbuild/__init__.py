@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dsbuild.train.predict.deeplab import DeepLabModel
     from dsbuild.validate.public import validate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Augmentation",
     "DeepLabModel",

@@ -8,7 +8,7 @@ from dsbuild.build import output, palettes, plan, signatures
 from dsbuild.build.opening import Note
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import SampleError, ShardError
-from dsbuild.format import manifest, receipts
+from dsbuild.format import manifest, names, receipts
 from dsbuild.format.documents import normal
 from dsbuild.format.manifest import Reject
 from dsbuild.format.receipts import ShardReceipt
@@ -117,8 +117,6 @@ def describe(
 
     `betas` are those of the class weights, by split; `others` are entries of other splits.
     """
-    from dsbuild import __version__
-
     layout = recipe.layout
     splits = dict(others)
     for split, mine in written.items():
@@ -131,7 +129,7 @@ def describe(
     ]
     made = [receipt for mine in written.values() for receipt in mine]
     document = {
-        "dsbuild": __version__,
+        "dsbuild": names.WRITTEN_AS,
         "title": layout.title,
         "classes": list(layout.classes),
         "ignore": layout.ignore,

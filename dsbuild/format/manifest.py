@@ -181,7 +181,7 @@ class Manifest:
     """What a finished folder says of itself.
 
     Attributes:
-      version: of the dsbuild that wrote it.
+      version: the first release that writes exactly these files; see `names.WRITTEN_AS`.
       title: of the data set.
       classes: names by index.
       ignore: the label value that is not a class, or None.

@@ -4,6 +4,9 @@ import re
 
 from dsbuild import storage
 
+# The first release that writes the files of a folder exactly as this one does. Every manifest and
+# dataset card has it, so a release that changes none of their bytes must not raise it.
+WRITTEN_AS = "0.1.0"
 NAME = "manifest.json"
 SCHEMA = "schema.json"
 REJECTS = "rejects.jsonl"

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dsbuild import __version__, storage
+from dsbuild import storage
 from dsbuild.build import output
 from dsbuild.engines import Engine, Job, Local, batch
 from dsbuild.errors import DataError
+from dsbuild.format import names
 from dsbuild.format.documents import dump, parse_file
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.manifest import IGNORE, Manifest
@@ -71,7 +72,7 @@ def _place(path: str) -> str:
 def _digest(known: Manifest) -> str:
     """Return what statistics depend on: shards, names of classes, and what counts them."""
     shards = [[shard.name, shard.sha256] for shard in known.shards]
-    told = dump([__version__, known.classes, known.ignore, shards])
+    told = dump([names.WRITTEN_AS, known.classes, known.ignore, shards])
     return hashlib.sha256(told.encode()).hexdigest()
 
 

@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dsbuild import __version__, storage
+from dsbuild import storage
 from dsbuild.build import output, recipe
 from dsbuild.build import plan_files as plans
 from dsbuild.engines import Engine, Job, Local
 from dsbuild.errors import DataError, PlanError
-from dsbuild.format import manifest
+from dsbuild.format import manifest, names
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.format.manifest import Manifest
 from dsbuild.format.schema import Schema, load
@@ -229,7 +229,7 @@ def _against_manifest(path: str, known: Manifest, checked: Sequence[Checked]) ->
 def _side_files(path: str, known: Manifest, notes: list[str]) -> list[Problem]:
     """Return the files beside the manifest that are missing, or not as they were written."""
     try:
-        if known.version != __version__:
+        if known.version != names.WRITTEN_AS:
             raise PlanError(f"dsbuild {known.version} wrote the folder")
         made = recipe.load(known.recipe)
         unlike = output.unlike(path, output.side_files(path, made, known.document))
