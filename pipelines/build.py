@@ -2,13 +2,13 @@
 
     plan files | places of lines | reshuffle | WriteShards | finish
 
-If the runner's options ask for more workers than there are shards, shards are written in
-parts, and joined after a shuffle by shard.
+If the runner's options ask for more workers than there are shards, shards are written in parts,
+and joined after a shuffle by shard.
 
-Each element is the place of a shard's plan, so the pipeline's graph holds
-names of files, not samples: it is as large for a million samples as for a thousand. Workers
-need only the folder and the sources. The pipeline writes the manifest itself, so
-that a submitted job ends complete without the process that submitted it.
+Each element is the place of a shard's plan, so the pipeline's graph holds names of files, not
+samples, and does not grow with the data set. Workers need only the folder and the sources. The
+pipeline writes the manifest itself, so a submitted job finishes the folder without the process
+that submitted it.
 
 Also a program: `python -m dsbuild.pipelines.build voc SOURCE OUT --runner=NAME ...`.
 """
@@ -55,30 +55,27 @@ def build(
     options: PipelineOptions,
     note: Note = lambda _: None,
 ) -> Summary | None:
-    """Build or finish an output folder as `dsbuild.build.run.build` does, by a Beam runner.
+    """Build or finish an output folder as `dsbuild.build.run.build` does, on a Beam runner.
 
-    Returns None if the pipeline was not run, but made into a template, or not even that.
+    Returns None if the pipeline was not run: it became a template, or this was a dry run.
     """
     return building.build(request, audit, Beam(options), note)
 
 
 @dataclass(frozen=True)
 class Beam(engine.Beam):
-    """The engine of Beam, which builds by one pipeline that also writes the manifest.
-
-    A job that was submitted to a service ends complete without the process that submitted it.
-    """
+    """The engine of Beam, which builds by one pipeline that also writes the manifest."""
 
     def rehearse(self, request: Request, splits: Sequence[str], shards: Shards, note: Note) -> bool:
-        """Make the pipeline's graph if only that is asked for; return whether it is.
+        """For a dry run, make the pipeline's graph; return whether it is one.
 
-        Raises DsbuildError if workers elsewhere do not reach the folders of the request.
+        Raises DsbuildError if the workers cannot reach the folders of the request.
         """
         _refuse_local(request, self.options)
         if not run.is_dry(self.options):
             return False
         run.run(self.options, self._graph(request, splits, shards))
-        note("Beam's --dry_run made the pipeline's graph; nothing was written, and nothing sent")
+        note("Beam's --dry_run made the pipeline's graph; nothing was written or sent")
         return True
 
     def complete(
@@ -90,7 +87,7 @@ class Beam(engine.Beam):
         staged = options.view_as(GoogleCloudOptions).template_location
         # The job of a template begins when this lock is free again.
         graph = storage.unheld(graph) if staged else storage.carried(graph)
-        with _told(out), _swept(out, options):
+        with _explained(out), _swept(out, options):
             result = run.run(options, graph, note, functools.partial(_where, out))
         if result is None:
             note(f"{out}: the pipeline was staged, not run; its job completes the folder")
@@ -98,10 +95,10 @@ class Beam(engine.Beam):
         document = manifest.load(out)
         if document is None:
             raise DsbuildError(
-                f"{out}: the job ended, and there is no manifest; its workers see other "
-                "files, so name an OUT and a SOURCE that all machines reach"
+                f"{out}: the job ended and there is no manifest: its workers see other files; "
+                "name an OUT and a SOURCE that all machines reach"
             )
-        # Bundles that are tried again count again.
+        # A bundle that is retried counts twice.
         kept = min(_counted(result, "shards kept"), shards.count)
         rejects = output.rejects(out)
         tell(rejects, note)
@@ -119,8 +116,8 @@ def _refuse_local(request: Request, options: PipelineOptions) -> None:
         for path in (request.root, request.out):
             if not path.startswith("gs://"):
                 raise DsbuildError(
-                    f"{path}: found a path that the workers of Dataflow do not reach, expected "
-                    "gs://BUCKET/... for SOURCE and OUT; `gcloud storage cp -r` brings data there"
+                    f"{path}: found a path that Dataflow's workers cannot reach; expected "
+                    "gs://BUCKET/... for SOURCE and OUT; `gcloud storage cp -r` copies data there"
                 )
 
 
@@ -131,21 +128,21 @@ def _graph(
     _ = pipeline | "plans" >> beam.Create(plans) | Build(request, splits, parts)
 
 
-class Build(beam.PTransform):
-    """Plan files -> a complete folder; yields the names of its splits."""
+class Build(beam.PTransform[PCollection[str], PCollection[Sequence[str]]]):
+    """Turn plan files into a complete folder; yield the names of its splits."""
 
     def __init__(self, request: Request, splits: Sequence[str], parts: int = 1):
         super().__init__()
         self.request, self.splits, self.parts = request, list(splits), parts
 
-    def expand(self, plans: PCollection) -> PCollection:
+    def expand(self, plans: PCollection[str]) -> PCollection[Sequence[str]]:
         """Return the names of the splits, once."""
         shards = (
             plans
             | "places" >> beam.FlatMap(plan_files.places)
             | WriteShards(self.request, self.parts)
         )
-        return (
+        names: PCollection[Sequence[str]] = (
             plans.pipeline
             | "once" >> beam.Create([None])
             | "manifest"
@@ -157,24 +154,26 @@ class Build(beam.PTransform):
                 splits=self.splits,
             )
         )
+        return names
 
 
-class WriteShards(beam.PTransform):
-    """Places of plans -> Outcomes, and (place, error) as `failed` for samples that stop a build.
+class WriteShards(beam.PTransform[PCollection[Place], Mapping[str, PCollection[Any]]]):
+    """Turn places of plans into Outcomes, and (place, error) as `failed` if a sample is bad.
 
-    With several `parts`, each shard is written by as many workers.
+    With several `parts`, each shard is written by that many workers.
     """
 
     def __init__(self, request: Request, parts: int = 1):
         super().__init__()
         self.request, self.parts = request, parts
 
-    def expand(self, places: PCollection) -> Mapping[str, PCollection]:
+    def expand(self, places: PCollection[Place]) -> Mapping[str, PCollection[Any]]:
         """Return outcomes as `written`, errors as `failed`."""
         request, parts = self.request, self.parts
         if parts == 1:
-            # Without a shuffle all shards would be one worker's.
-            return places | beam.Reshuffle() | "write" >> _mapped(ensure_shard, request=request)
+            # Without a shuffle one worker would write all shards.
+            made = places | beam.Reshuffle() | "write" >> _mapped(ensure_shard, request=request)
+            return {"written": made.written, _FAILED: made[_FAILED]}
         made = (
             places
             | "divide" >> beam.FlatMap(lambda place: [(place, i) for i in range(parts)])
@@ -192,12 +191,14 @@ class WriteShards(beam.PTransform):
         return {"written": whole.written, _FAILED: failed}
 
 
-def _mapped(work: Callable[..., Any], **options: Any) -> beam.PTransform:
-    return beam.ParDo(_Work(storage.carried(work), options)).with_outputs(_FAILED, main="written")
+def _mapped(work: Callable[..., Any], **options: Any) -> beam.ParDo:
+    work = storage.carried(work)
+    transform: beam.ParDo = beam.ParDo(_Work(work, options)).with_outputs(_FAILED, main="written")
+    return transform
 
 
 class _Work(beam.DoFn):
-    """Do a task; yield its outcome, or the task itself if it has none."""
+    """Do a task; yield its outcome, or the task itself if there is none."""
 
     def __init__(self, work: Callable[..., Any], options: Mapping[str, Any]):
         self.work, self.options, self.driver = work, options, token()
@@ -210,7 +211,7 @@ class _Work(beam.DoFn):
             with at(task if isinstance(task, Place) else task[0]):
                 outcome = self.work(task, _count, **self.options)
         except SampleError as error:
-            # It would fail at every retry. An error of storage is raised, and retried.
+            # It would fail at every retry. A storage error is raised, so that Beam retries.
             place = task if isinstance(task, Place) else task[0]
             yield beam.pvalue.TaggedOutput(_FAILED, (place, str(error)))
             return
@@ -225,7 +226,7 @@ class _Work(beam.DoFn):
 
 def _count(samples: int, size: int) -> None:
     run.going()
-    # For monitoring: a bundle that is tried again counts again. The manifest does not.
+    # For monitoring only: a retried bundle counts twice here, though not in the manifest.
     Metrics.counter(_SPACE, "samples").inc(samples)
     Metrics.counter(_SPACE, "bytes").inc(size)
 
@@ -237,11 +238,11 @@ def _finish(
     request: Request,
     splits: Sequence[str],
 ) -> Sequence[str]:
-    """Write the manifest, or raise what failed first in the order of the plans."""
+    """Write the manifest, or raise the first failure in the order of the plans."""
     out = request.out
     if failed:
         plans = [plan_files.path(out, split) for split in splits]
-        ranked = sorted(failed, key=lambda one: (plans.index(one[0].path), one[0].offset))
+        ranked = sorted(failed, key=lambda pair: (plans.index(pair[0].path), pair[0].offset))
         rest = tables.count(len(failed) - 1, "shard")
         text = ranked[0][1] + (f" (and {rest} more failed)" if len(failed) > 1 else "")
         storage.write(output.state(out, output.FAILED), text.encode())
@@ -254,8 +255,8 @@ def _finish(
 
 
 @contextlib.contextmanager
-def _told(out: str) -> Iterator[None]:
-    """Raise the error of `_finish` in a pipeline, from the file that it wrote."""
+def _explained(out: str) -> Iterator[None]:
+    """Raise the error that `_finish` wrote to a file in the pipeline."""
     path = output.state(out, output.FAILED)
     try:
         yield
@@ -278,22 +279,22 @@ def _swept(out: str, options: PipelineOptions) -> Iterator[None]:
 
 
 def _where(out: str, lost: Sequence[Place]) -> str:
-    """Say which shards a worker was at that died, or which are not finished."""
+    """Say which shards a dead worker was writing, or which are not finished."""
     if lost:
-        return f"it was at {', '.join(map(name, lost))}"
+        return f"it was writing {', '.join(map(name, lost))}"
     done = set(storage.names(output.state(out, "receipts")))
     left = [line.name for line in plan_files.lines(out) if f"{line.name}.json" not in done]
     more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-    return f"not finished are {left[0]}{more}" if left else "all shards are finished"
+    return f"not finished: {left[0]}{more}" if left else "all shards are finished"
 
 
 def _counted(result: Any, name: str) -> int:
-    found = result.metrics().query(MetricsFilter().with_name(name))["counters"]
-    return sum(one.result for one in found)
+    counters = result.metrics().query(MetricsFilter().with_name(name))["counters"]
+    return sum(counter.result for counter in counters)
 
 
 if __name__ == "__main__":
     import runpy
 
-    # As a program this is a command, and commands are above the pipelines that they run.
+    # As a program this is a command; imports only go down, from commands to pipelines.
     runpy.run_module("dsbuild.cli.pipeline", run_name="__main__")

@@ -68,8 +68,8 @@ def _refuse_unknown(flags: list[str]) -> None:
         _refuse(f"found --runner={known.runner}, expected one name of a runner, before them")
 
 
-def _refuse(text: str) -> NoReturn:
-    raise DsbuildError(f"options of Beam: {text}; `-- --help` lists them")
+def _refuse(message: str) -> NoReturn:
+    raise DsbuildError(f"options of Beam: {message}; `-- --help` lists them")
 
 
 def parser(text: str) -> argparse.ArgumentParser:

@@ -38,7 +38,7 @@ class Total(beam.CombineFn):
         return accumulator
 
 
-class Statistics(beam.PTransform):
+class Statistics(beam.PTransform[PCollection[str], PCollection[Accumulated]]):
     """Paths of TFRecord files -> one `Accumulated` of all their records.
 
     `names` are names of features by role, as `catalog.names_of` returns them.
@@ -48,15 +48,16 @@ class Statistics(beam.PTransform):
         super().__init__()
         self._names = names
 
-    def expand(self, paths: PCollection) -> PCollection:
+    def expand(self, paths: PCollection[str]) -> PCollection[Accumulated]:
         """Divide the files, spread the chunks over the workers, add up."""
-        return (
+        counted: PCollection[Accumulated] = (
             paths
             | "Chunks" >> beam.FlatMap(divide)
             | "Spread" >> beam.Reshuffle()
             | "Count" >> beam.Map(_count, self._names, token())
             | "Total" >> beam.CombineGlobally(Total())
         )
+        return counted
 
 
 def _count(chunk: Chunk, names: Names, driver: str) -> Accumulated:

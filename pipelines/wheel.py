@@ -75,10 +75,10 @@ def wheel(folder: str) -> str:
 
 def _files() -> Iterator[tuple[str, bytes]]:
     for package in _PACKAGES:
-        root = importlib.resources.files(package)
-        for path in sorted(root.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                yield f"{package.replace('.', '/')}/{path.relative_to(root)}", path.read_bytes()
+        with importlib.resources.as_file(importlib.resources.files(package)) as root:
+            for path in sorted(root.rglob("*")):
+                if path.is_file() and path.suffix != ".pyc":
+                    yield f"{package.replace('.', '/')}/{path.relative_to(root)}", path.read_bytes()
 
 
 def _needed() -> Iterator[str]:

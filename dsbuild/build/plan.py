@@ -38,7 +38,7 @@ class ShardPlan:
     @property
     def split(self) -> str:
         """The split that the shard is of."""
-        return split_of(self.name)
+        return split_of(self.name) or ""
 
     @functools.cached_property
     def digest(self) -> str:

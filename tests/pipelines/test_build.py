@@ -373,8 +373,8 @@ def test_a_process_that_is_killed_is_one_line_with_its_shard(large, out, tmp_pat
         said = build.communicate(timeout=120)[1]
     assert build.returncode == 1
     assert re.fullmatch(
-        r"error: a worker process of the pipeline died \(signal SIGKILL\): (it was at|not finished "
-        r"are) \w+-000\d\d-of-00020\.tfrecord.*run the same command again to resume\n",
+        r"error: a worker process of the pipeline died \(signal SIGKILL\): (it was writing|not "
+        r"finished:) \w+-000\d\d-of-00020\.tfrecord.*run the same command again to resume\n",
         said,
     )
     finished_here(large, out, tmp_path)

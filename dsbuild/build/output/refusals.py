@@ -101,9 +101,9 @@ def differences(out: str, recipe: Recipe) -> list[str]:
 
 def made(out: str) -> Mapping[str, Any]:
     """Return the document of the recipe that a folder was built by, an empty one if unknown."""
-    known = entries(out).get("recipe")
-    if known:
-        return known
+    recipe: Mapping[str, Any] | None = entries(out).get("recipe")
+    if recipe:
+        return recipe
     try:
         return noted_recipe(out)[0]
     except ShardError:

@@ -97,9 +97,9 @@ def side_names(out: str) -> set[str]:
 def _noted(out: str) -> list[str]:
     """Return the names that were noted; where the note is lost, those of files that stand."""
     with contextlib.suppress(ShardError):
-        noted = read(state(out, SIDE))
-        if fits(noted, [str]):
-            return noted
+        names = read(state(out, SIDE))
+        if fits(names, [str]):
+            return list(names)
     with contextlib.suppress(ShardError):
         digests = entries(out).get("files", {})
         return [
@@ -127,13 +127,11 @@ def noted_recipe(out: str) -> tuple[dict[str, Any], dict[str, float]]:
     """
     path = state(out, RECIPE)
     document = read(path)
-    betas = document.pop(WEIGHTS, {}) if isinstance(document, dict) else None
-    digest = document.pop("digest", None) if isinstance(document, dict) else None
-    if not fits_values(betas, float) or digest not in (None, recipe_digest(document, betas)):
-        raise ShardError(
-            f"{path}: found another content than was written; dsbuild repair restores it"
-        )
-    return document, betas
+    if isinstance(document, dict):
+        betas, digest = document.pop(WEIGHTS, {}), document.pop("digest", None)
+        if fits_values(betas, float) and digest in (None, recipe_digest(document, betas)):
+            return document, betas
+    raise ShardError(f"{path}: found another content than was written; dsbuild repair restores it")
 
 
 def recipe_digest(document: Mapping[str, Any], betas: Mapping[str, float]) -> str:

@@ -33,17 +33,20 @@ def _restored(path: str) -> str:
 
 
 def restore(
-    known: Known, rejects: Sequence[Reject], note: Callable[[str], None]
+    known: Known,
+    document: Mapping[str, Any],
+    rejects: Sequence[Reject],
+    note: Callable[[str], None],
 ) -> Mapping[str, Any]:
     """Write the files again that do not have the digests of the manifest; return that.
 
     `note` is called with each of them. Raises PlanError for those that cannot be restored.
     """
-    out, document = known.out, known.document
+    out = known.out
     body = {key: value for key, value in document.items() if key not in ("files", "digest")}
     found = output.described(out, known.recipe, body, rejects)
     failed = []
-    for name, digest in document["files"].items():
+    for name, digest in document.get("files", {}).items():
         if _is(out, name, digest):
             continue
         data = found.get(name)
@@ -79,7 +82,7 @@ def lost_terms(known: Known) -> bytes | None:
     restored.
     """
     out, name = known.out, f"{manifest.STATE}/{interop.TERMS}"
-    digest = (known.document or {}).get("files", {}).get(name)
+    digest: str | None = (known.document or {}).get("files", {}).get(name)
     if _is(out, name, digest) if digest else storage.stamp(interop.terms.path(out)):
         interop.load(out)
         return None
@@ -101,7 +104,7 @@ def _told(known: Known) -> Iterator[interop.Terms]:
     except DataError:
         return
     form = {"description?": str, "citation?": str, "redistributionInfo?": {"license": str}}
-    if not fits(info, form):
+    if info is None or not fits(info, form):
         return
     rest = info.get("redistributionInfo", {}).get("license"), info.get("citation")
     given = info.get("description")

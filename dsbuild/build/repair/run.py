@@ -75,18 +75,17 @@ def _repair(
     if terms is not None:
         storage.write(interop.terms.path(out), terms)
     made = known.receipts | staged
-    same = known.document is not None and all(
-        known.entry(name).get("receipt") == made[name].digest for name in known.names
-    )
-    if staged and not same:
+    same = all(known.entry(name).get("receipt") == made[name].digest for name in known.names)
+    valid = known.document if same else None  # the manifest, if it describes these shards
+    if staged and valid is None:
         control.open_for_work(known)
     for files in filter(None, found.values()):
         storage.write_all(files)
     shards.swap(known, staged)
     control.write_plans(known, note)
     rejects = run.left_out(made.values())
-    if same:
-        document = control.restore(known, rejects, note)
+    if valid is not None:
+        document = control.restore(known, valid, rejects, note)
     else:
         document = output.close(out, known.recipe, _describe(known, made), rejects)
     control.remove_strays(known)
