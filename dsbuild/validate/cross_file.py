@@ -29,15 +29,15 @@ def duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
                     pair = (splits[first], splits[other])
                     shared[pair] = shared.get(pair, 0) + 1
                 elif kind == "key":
-                    one = checked[other]
-                    offset = one.offsets[record]
+                    again = checked[other]
+                    offset = again.offsets[record]
                     text = (
                         f"found the key of record {number} of {checked[first].path}, expected keys "
                         "that differ; build it again"
                     )
-                    problems.append(Problem("duplicate-key", one.path, text, record, offset))
-        for (one, other), count in shared.items():
-            notes.append(f"splits {one} and {other} share {count:,} {kind}s")
+                    problems.append(Problem("duplicate-key", again.path, text, record, offset))
+        for (split, twin), count in shared.items():
+            notes.append(f"splits {split} and {twin} share {count:,} {kind}s")
     return problems
 
 
@@ -61,7 +61,7 @@ def _name(value: int, known: Manifest | None) -> str:
     return str(value) if name is None else name
 
 
-def _same(digests: Sequence[array]) -> list[list[tuple[int, int]]]:
+def _same(digests: "Sequence[array[int]]") -> list[list[tuple[int, int]]]:
     """Return groups of places (file, record) whose digests are equal and not 0, in order."""
     files = np.repeat(np.arange(len(digests)), [len(one) for one in digests])
     numbers = np.concatenate([np.arange(len(one)) for one in digests]) if digests else files

@@ -61,7 +61,7 @@ def _values(
         return
     whole = not one.more and not any(problem.kind in _UNREAD for problem in one.problems)
     if decoded and whole and data != one.lines:
-        pairs = itertools.zip_longest(data.split(b"\n"), one.lines.split(b"\n"))
+        pairs = itertools.zip_longest(data.split(b"\n"), bytes(one.lines).split(b"\n"))
         number, (listed, mine) = next(pair for pair in enumerate(pairs) if pair[1][0] != pair[1][1])
         text = f"found {_shown(listed)}, and record {number} of {one.path} has {_shown(mine)}"
         yield Problem("presence", path, f"line {number + 1}: {text}; {remedy}")

@@ -32,7 +32,8 @@ class Seen:
         """Return what a build counts of the record; `labels` is 1 where it has a label."""
         if self.head is None:
             return Statistics(labels=labels)
-        labelled = sum(self.counts.values()) - self.counts.get(ignore, 0)
+        ignored = 0 if ignore is None else self.counts.get(ignore, 0)
+        labelled = sum(self.counts.values()) - ignored
         return Statistics(
             pixels=self.counts,
             images=dict.fromkeys(self.values, 1),
@@ -82,7 +83,7 @@ def problems(
         yield "label", text
     counts = seen.counts = images.histogram(plane)
     yield from _of_values(counts, expected)
-    if again and size is not None:
+    if again and data is not None and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)
 
 

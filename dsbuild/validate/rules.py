@@ -92,10 +92,10 @@ class Checked:
     sha256: str = ""
     problems: list[Problem] = field(default_factory=list)
     more: int = 0
-    offsets: array = field(default_factory=lambda: array("q"))
-    sizes: array = field(default_factory=lambda: array("q"))
-    keys: array = field(default_factory=lambda: array("Q"))
-    images: array = field(default_factory=lambda: array("Q"))
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    keys: "array[int]" = field(default_factory=lambda: array("Q"))
+    images: "array[int]" = field(default_factory=lambda: array("Q"))
     examples: int = 0
     first: tuple[int, int, str] = (0, 0, "")
     features: dict[str, int] = field(default_factory=dict)
@@ -109,5 +109,5 @@ class Checked:
         if len(self.problems) >= _MOST:
             self.more += 1
             return
-        place = (record.number, record.offset) if record else (None, None)
-        self.problems.append(Problem(kind, self.path, text, *place, key))
+        number, offset = (record.number, record.offset) if record else (None, None)
+        self.problems.append(Problem(kind, self.path, text, number, offset, key))

@@ -16,7 +16,7 @@ from dsbuild.format.folder import Folder, PathLike
 from dsbuild.format.manifest import Manifest
 from dsbuild.format.schema import Schema, load
 from dsbuild.validate import control, index
-from dsbuild.validate.file import check
+from dsbuild.validate.file import Look, check
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import LEVELS, Checked, Expected, Rules, Task
 
@@ -81,12 +81,13 @@ def validate(
     schema = _schema(folder, problems)
     rules = _rules(home, level, source, known, schema, notes)
     paths = folder.files
-    look = None
+    look: Look | None = None
     if level != "frames":
         # Here, before workers are forked: NumPy and Pillow take longer to import than frames to
         # check.
-        from dsbuild.validate import cross_file, partial
-        from dsbuild.validate.record import look
+        from dsbuild.validate import cross_file, partial, record
+
+        look = record.look
     mine = list(control.problems(folder, known, notes)) if known is not None else []
     tasks = _tasks(home, paths, known if look else None, {one.file for one in mine})
     size = storage.size(paths)
@@ -178,7 +179,7 @@ def _rules(
         notes.append("alpha and trimap are made of their source, and were not computed again")
     again = tuple(one for one in chosen if one.extra.of in ("image", "label"))
     expected = Expected(len(known.classes), known.ignore, again)
-    roots = (made.layout.find(source), made) if level == "source" else None
+    roots = (made.layout.find(source), made) if made and level == "source" else None
     return Rules(level, schema, True, expected, roots)
 
 
@@ -186,7 +187,7 @@ def _tasks(
     home: str, paths: Sequence[str], known: Manifest | None, changed: Collection[str]
 ) -> list[Task]:
     """Return the files with the places of their plans, of plan files that are not `changed`."""
-    places = {}
+    places: dict[str, plans.Place] = {}
     for split in known.splits if known else ():
         path = plans.path(home, split)
         there = path not in changed and storage.stamp(path)

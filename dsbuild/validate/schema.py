@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dsbuild.format.example import Parsed
+from dsbuild.format.example import Parsed, first
+from dsbuild.format.features import kind
 from dsbuild.format.schema import Feature, Schema
 
 _KINDS = {"BYTES": "bytes", "INT": "int64", "FLOAT": "float32"}
@@ -31,15 +32,17 @@ def problems(values: Mapping[str, Parsed], schema: Schema, closed: bool) -> Iter
 
 
 def _of_feature(feature: Feature, value: Parsed) -> str | None:
-    found = "nothing" if value is None else "bytes" if isinstance(value, list) else str(value.dtype)
-    if found != _KINDS[feature.type]:
-        return f"found {found}, expected {_KINDS[feature.type]}"
+    if value is None:
+        return f"found nothing, expected {_KINDS[feature.type]}"
+    if kind(value) != _KINDS[feature.type]:
+        return f"found {kind(value)}, expected {_KINDS[feature.type]}"
     if feature.scalar and len(value) != 1:
         return f"found {len(value):,} values, expected one"
     if feature.required and not len(value):
         return "found no value, expected some"
-    if feature.domain and value and value[0].decode(errors="replace") not in feature.domain:
-        return f"found {value[0][:20]!r}, expected one of {', '.join(feature.domain)}"
+    text = first(value)
+    if feature.domain and len(value) and text.decode(errors="replace") not in feature.domain:
+        return f"found {text[:20]!r}, expected one of {', '.join(feature.domain)}"
     low, high = feature.bounds
     if isinstance(value, np.ndarray) and len(value) and (low, high) != (None, None):
         least, most = value.min(), value.max()
