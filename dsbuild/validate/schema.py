@@ -1,4 +1,4 @@
-"""One record held against the schema: features, kinds, presence, shapes, domains."""
+"""One record checked against the schema: features, kinds, presence, shapes, domains."""
 
 from collections.abc import Iterator, Mapping
 
@@ -14,21 +14,21 @@ _KINDS = {"BYTES": "bytes", "INT": "int64", "FLOAT": "float32"}
 def problems(values: Mapping[str, Parsed], schema: Schema, closed: bool) -> Iterator[str]:
     """Yield how a record's features differ from a schema.
 
-    `closed` tells whether features that the schema does not know are wrong.
+    `closed` is whether features that the schema does not have are wrong.
     """
     for feature in schema.features:
         if feature.name not in values:
             if feature.required:
-                yield f"found no feature {feature.name!r}, which every record has by the schema"
+                yield f"feature {feature.name!r} is missing; the schema requires it"
             continue
         problem = _of_feature(feature, values[feature.name])
         if problem:
             yield f"feature {feature.name!r}: {problem}"
     if closed:
-        known = {feature.name for feature in schema.features}
+        names = {feature.name for feature in schema.features}
         for name in values:
-            if name not in known:
-                yield f"found a feature {name!r}, which the schema does not have"
+            if name not in names:
+                yield f"found feature {name!r}, which the schema does not have"
 
 
 def _of_feature(feature: Feature, value: Parsed) -> str | None:
@@ -39,7 +39,7 @@ def _of_feature(feature: Feature, value: Parsed) -> str | None:
     if feature.scalar and len(value) != 1:
         return f"found {len(value):,} values, expected one"
     if feature.required and not len(value):
-        return "found no value, expected some"
+        return "found no value, expected at least one"
     text = first(value)
     if feature.domain and len(value) and text.decode(errors="replace") not in feature.domain:
         return f"found {text[:20]!r}, expected one of {', '.join(feature.domain)}"
