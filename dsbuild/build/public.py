@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from dsbuild import engines, fields
-from dsbuild.build import class_weights, preflight, run
-from dsbuild.build.audit import Audit, audit
+from dsbuild.build import audit, class_weights, preflight, run
+from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import SHARD_SIZE, Request
@@ -201,7 +201,7 @@ def audited(
 
     `here` is an engine of this machine, which has the sources.
     """
-    found = audit(request)
+    found = audit.audit(request)
     if planned:
         planned(found, request.root)
     found = preflight.examine(request, found, here, every=dry_run or strict)

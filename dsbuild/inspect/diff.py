@@ -47,8 +47,9 @@ def read(path: PathLike, engine: Engine | None = None) -> Side:
     folder = Folder.of(path)
     recipe = folder.manifest.recipe if folder.manifest else {}
     paths, found = folder.files, folder.schema
-    roles = {role: found[role].name for role in ("key", "image") if role in found.roles}
-    sizes = [found[role].name for role in ("height", "width") if role in found.roles]
+    names = {role: found[role].name for role in found.roles}
+    roles: dict[str, str] = {role: names[role] for role in ("key", "image") if role in names}
+    sizes = [names[role] for role in ("height", "width") if role in names]
     work = functools.partial(_read, roles=roles, sizes=sizes, labels=folder.labels)
     results = (engine or Local()).map(Job(paths, work, len(paths), "comparing", unit="files"))
     samples: dict[str, dict[str, Item]] = {}
@@ -82,11 +83,11 @@ def _read(
             example.digest(record.data),
         )
         statistics = features.count(label)
-        found = map(values.get, sizes)
-        ends = [int(one[0]) for one in found if features.kind(one) == "int64" and len(one) == 1]
-        if len(ends) == 2:
+        ends = [features.number(values.get(name)) for name in sizes]
+        if len(ends) == 2 and None not in ends:
+            height, width = (end for end in ends if end is not None)
             statistics = dataclasses.replace(
-                statistics, heights=(ends[0],) * 2, widths=(ends[1],) * 2
+                statistics, heights=(height, height), widths=(width, width)
             )
         total += statistics
     advance(1, 0)

@@ -2,17 +2,24 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Local
 from dsbuild.errors import ShardError
-from dsbuild.format import example, features, manifest, receipts, tfrecord
+from dsbuild.format import example, features, manifest, tfrecord
 from dsbuild.format.counts import Statistics
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.format.manifest import Manifest
 from dsbuild.inspect import scan
-from dsbuild.inspect.forms import FeatureRange, Inspection, RecordClass, RecordDocument
+from dsbuild.inspect.forms import (
+    ClassCount,
+    FeatureRange,
+    Inspection,
+    RecordClass,
+    RecordDocument,
+    SplitState,
+)
 
 
 def inspect(path: PathLike, engine: Engine | None = None) -> Inspection:
@@ -25,7 +32,7 @@ def inspect(path: PathLike, engine: Engine | None = None) -> Inspection:
     if folder.manifest is not None:
         return _inspect_known(folder.path, folder.manifest)
     found = scan.scan_all(folder.files, folder.labels, engine or Local())
-    splits = {}
+    splits: dict[str, SplitState] = {}
     for name in dict.fromkeys(file.split for file in found):
         mine = [file for file in found if file.split == name]
         total = sum((file.statistics for file in mine), Statistics())
@@ -33,10 +40,7 @@ def inspect(path: PathLike, engine: Engine | None = None) -> Inspection:
             "records": sum(file.records for file in mine),
             "bytes": sum(file.bytes for file in mine),
             "labels": total.labels,
-            "classes": [
-                {"value": value, "name": None, **receipts.value_counts(total, value)}
-                for value in sorted(total.images)
-            ],
+            "classes": [_class_count(value, total) for value in sorted(total.images)],
             "shards": [
                 {
                     "name": f.name,
@@ -57,8 +61,16 @@ def inspect(path: PathLike, engine: Engine | None = None) -> Inspection:
     }
 
 
+def _class_count(value: int, total: Statistics) -> ClassCount:
+    images = total.images.get(value, 0)
+    if not total.pixels:
+        return {"value": value, "name": None, "images": images}
+    return {"value": value, "name": None, "pixels": total.pixels.get(value, 0), "images": images}
+
+
 def _inspect_known(path: str, known: Manifest) -> Inspection:
-    splits, found = {}, []
+    splits: dict[str, SplitState] = {}
+    found: list[scan.FileScan] = []
     for name, entry in known.document["splits"].items():
         classes = [{"value": i, **row} for i, row in enumerate(entry.get("classes", ()))]
         if entry.get("ignore"):
@@ -66,7 +78,8 @@ def _inspect_known(path: str, known: Manifest) -> Inspection:
         shards = [{**shard, "problem": _changed(path, shard)} for shard in entry["shards"]]
         whole = [s["name"] for s in shards if s["records"] and not s["problem"]]
         found += [scan.scan(storage.join(path, shard), limit=1) for shard in whole[:1]]
-        splits[name] = {**entry, "classes": classes, "shards": shards}
+        # A manifest is checked for its form when it is read.
+        splits[name] = cast(SplitState, {**entry, "classes": classes, "shards": shards})
     return {
         "path": path,
         "title": known.title,
@@ -167,14 +180,13 @@ def _find_key(folder: Folder, key: str) -> tuple[str, tfrecord.Record]:
 
 
 def _record_classes(found: Statistics, folder: Folder) -> list[RecordClass]:
-    return [
-        {
-            "value": value,
-            "name": folder.class_name(value),
-            **({"pixels": found.pixels[value]} if found.pixels else {}),
-        }
-        for value in found.images
-    ]
+    rows: list[RecordClass] = []
+    for value in found.images:
+        row: RecordClass = {"value": value, "name": folder.class_name(value)}
+        if found.pixels:
+            row["pixels"] = found.pixels[value]
+        rows.append(row)
+    return rows
 
 
 def problems(document: Inspection) -> list[str]:
@@ -183,5 +195,5 @@ def problems(document: Inspection) -> list[str]:
         shard["problem"]
         for split in document["splits"].values()
         for shard in split["shards"]
-        if shard.get("problem")
+        if shard["problem"]
     ]

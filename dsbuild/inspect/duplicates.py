@@ -1,11 +1,10 @@
 """Groups of what is equal, or nearly so, found without comparing all with all."""
 
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TypeVar
 
 import numpy as np
 
-Place = TypeVar("Place")
+from dsbuild.inspect.counts import Place
 
 NEAR = 3  # bits of 64 by which hashes of one picture may differ
 _BITS = np.array([value.bit_count() for value in range(256)], np.uint8)

@@ -1,5 +1,6 @@
 """The forms of the documents that an inspection and a comparison return."""
 
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 
@@ -22,13 +23,17 @@ class ShardState(TypedDict):
 
 
 class SplitState(TypedDict):
-    """One split; a finished folder adds what its manifest says of it."""
+    """One split; a finished folder adds what its manifest says about it."""
 
     records: int
     bytes: int
     labels: int
     classes: list[ClassCount]
     shards: list[ShardState]
+    rejects: NotRequired[int]
+    heights: NotRequired[list[int]]
+    widths: NotRequired[list[int]]
+    weights: NotRequired[dict[str, Any]]
 
 
 class FeatureRange(TypedDict):
@@ -49,7 +54,7 @@ class Inspection(TypedDict):
     complete: bool | None
     splits: dict[str, SplitState]
     features: list[FeatureRange]
-    recipe: NotRequired[dict[str, Any]]
+    recipe: NotRequired[Mapping[str, Any]]
     statistics: NotRequired[dict[str, Any]]
 
 

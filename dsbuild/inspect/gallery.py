@@ -49,7 +49,8 @@ def colours(path: PathLike) -> np.ndarray:
 
     A single file has those of the folder that it lies in.
     """
-    return colour.table(Folder.of(path).surrounding.palette)
+    palette = Folder.of(path).surrounding.palette
+    return colour.table({str(value): rgb for value, rgb in palette.items()})
 
 
 def load(path: PathLike, place: Mapping[str, Any]) -> tuple[Pictures, str]:
@@ -121,8 +122,7 @@ def _extra(
     data = features.value(values, names, f"{name}.encoded")
     if not isinstance(data, list):
         return None
-    form = features.value(values, names, f"{name}.format")
-    form = form[0] if isinstance(form, list) else b""
+    form = example.first(features.value(values, names, f"{name}.format"))
     if form == b"raw16":
         return colour.grey_of(restore(form, data[0], size)) if size else None
     head = images.header(data[0])
@@ -168,7 +168,7 @@ def faulty(problems: Iterable[Problem]) -> dict[Where, list[Problem]]:
     """Return the records with problems, in order, each with what is wrong with it."""
     found: dict[Where, list[Problem]] = {}
     for problem in problems:
-        if problem.record is not None:
+        if problem.record is not None and problem.offset is not None:
             place = (os.path.basename(problem.file), problem.record, problem.offset)
             found.setdefault(place, []).append(problem)
     return found

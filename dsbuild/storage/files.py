@@ -287,11 +287,9 @@ def lock(path: str, note: Callable[[str], None] = lambda _: None) -> AbstractCon
 
 @contextlib.contextmanager
 def sharing(path: str, record: str) -> Iterator[bytes]:
-    """Share a lock with other processes that share it; give what the small file `record` holds.
+    """Share a lock with others; give the content of the small file `record`, which then stays.
 
-    Nobody has the lock for itself meanwhile, so on a local file system the record stays as it is.
-    A store has no lock that could be shared: there whatever is written in the folder is held
-    against the record, and raises LostLease once that was changed or removed.
+    A store has no shared lock: there, writing raises LostLease once the record was changed.
     """
     if not is_remote(path):
         with locks.lock(path, shared=True):

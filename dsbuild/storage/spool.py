@@ -21,12 +21,13 @@ _MEMORY = 1 << 20  # bytes; a larger spool moves to a temporary file; sorting ke
 class Spool(Generic[Value]):
     """Picklable values in order, written once and read any number of times.
 
-    The file has no name, so nothing is left of it however the process ends.
+    More than `memory` bytes move to a file. It has no name, so nothing is left of it however the
+    process ends.
     """
 
-    def __init__(self, values: Iterable[Value]):
+    def __init__(self, values: Iterable[Value], memory: int = _MEMORY):
         self._count = 0
-        self._file = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
+        self._file = tempfile.SpooledTemporaryFile(memory)  # noqa: SIM115
         weakref.finalize(self, _close, self._file)
         for batch in batches(values, _BATCH):
             self._count += len(batch)

@@ -1,4 +1,4 @@
-"""What shows across files alone: keys and images that occur twice, classes that a split lacks."""
+"""Checks across files: keys and images that occur twice, classes that a split does not have."""
 
 from array import array
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ _FEW = 100  # classes that a note lists
 
 
 def duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
-    """Return keys that occur twice in a split; note those and images that two splits share."""
+    """Return keys that occur twice in a split; note the keys and images that splits share."""
     problems = []
-    splits = [split_of(one.path) for one in checked]
+    splits = [split_of(file.path) for file in checked]
     for kind, digests in (
-        ("key", [c.keys for c in checked]),
-        ("image", [c.images for c in checked]),
+        ("key", [file.keys for file in checked]),
+        ("image", [file.images for file in checked]),
     ):
         shared: dict[tuple[str, str], int] = {}
         for group in _same(digests):
@@ -29,42 +29,43 @@ def duplicates(checked: Sequence[Checked], notes: list[str]) -> list[Problem]:
                     pair = (splits[first], splits[other])
                     shared[pair] = shared.get(pair, 0) + 1
                 elif kind == "key":
-                    one = checked[other]
-                    offset = one.offsets[record]
+                    file = checked[other]
                     text = (
-                        f"found the key of record {number} of {checked[first].path}, expected keys "
-                        "that differ; build it again"
+                        f"record {number} of {checked[first].path} has the same key, expected "
+                        "unique keys within a split; build it again"
                     )
-                    problems.append(Problem("duplicate-key", one.path, text, record, offset))
-        for (one, other), count in shared.items():
-            notes.append(f"splits {one} and {other} share {count:,} {kind}s")
+                    offset = file.offsets[record]
+                    problems.append(Problem("duplicate-key", file.path, text, record, offset))
+        for (split, twin), count in shared.items():
+            ending = "" if count == 1 else "s"
+            notes.append(f"splits {split} and {twin} share {count:,} {kind}{ending}")
     return problems
 
 
-def classes(checked: Sequence[Checked], known: Manifest | None) -> list[str]:
-    """Note the classes that occur in some splits and not in others."""
+def classes(checked: Sequence[Checked], manifest: Manifest | None) -> list[str]:
+    """Return a note on each split without a class that occurs in another split."""
     values: dict[str, set[int]] = {}
-    for one in checked:
-        values.setdefault(split_of(one.path), set()).update(one.values)
-    everywhere = set().union(*values.values()) - {known.ignore if known else None}
+    for file in checked:
+        values.setdefault(split_of(file.path), set()).update(file.values)
+    everywhere = set().union(*values.values()) - {manifest.ignore if manifest else None}
     notes = []
-    for split, found in values.items():
-        missing = [_name(value, known) for value in sorted(everywhere - found)]
-        if found and missing:
+    for split, present in values.items():
+        missing = [_name(value, manifest) for value in sorted(everywhere - present)]
+        if present and missing:
             more = f" and {len(missing) - _FEW:,} more" if len(missing) > _FEW else ""
             notes.append(f"split {split} has no pixel of {', '.join(missing[:_FEW])}{more}")
     return notes
 
 
-def _name(value: int, known: Manifest | None) -> str:
-    name = known.class_name(value) if known else None
+def _name(value: int, manifest: Manifest | None) -> str:
+    name = manifest.class_name(value) if manifest else None
     return str(value) if name is None else name
 
 
-def _same(digests: Sequence[array]) -> list[list[tuple[int, int]]]:
+def _same(digests: "Sequence[array[int]]") -> list[list[tuple[int, int]]]:
     """Return groups of places (file, record) whose digests are equal and not 0, in order."""
-    files = np.repeat(np.arange(len(digests)), [len(one) for one in digests])
-    numbers = np.concatenate([np.arange(len(one)) for one in digests]) if digests else files
+    files = np.repeat(np.arange(len(digests)), [len(column) for column in digests])
+    numbers = np.concatenate([np.arange(len(column)) for column in digests]) if digests else files
     whole = np.concatenate(digests) if digests else np.empty(0, np.uint64)
     order = np.argsort(whole, kind="stable")
     ranked = whole[order]

@@ -1,4 +1,4 @@
-"""One TFRecord file, read once and checked as deep as asked."""
+"""One TFRecord file, read once and checked as deeply as its rules say."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dsbuild import storage
 from dsbuild.build import plan_files
 from dsbuild.engines import Advance
 from dsbuild.errors import DataError, ShardError
-from dsbuild.format import manifest, receipts, tfrecord
+from dsbuild.format import index, receipts, tfrecord
 from dsbuild.format.tfrecord import Record
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import Checked, Rules, Samples, Task
@@ -16,11 +16,11 @@ Look = Callable[[Record, Samples, Rules, Checked], None]
 
 
 def check(task: Task, advance: Advance, *, rules: Rules, look: Look | None) -> Checked:
-    """Read a file once and check its frames, and `look` at every record; no content raises."""
+    """Read a file once, checking its frames, and each record with `look`; no content raises."""
     checked = Checked(task.path)
     name = os.path.basename(task.path)
     samples = _samples(task, name, checked) if look else None
-    offsets = manifest.offsets(task.home, name)
+    offsets = index.offsets(task.home, name)
     try:
         with storage.reading(task.path) as (file, size):
             checked.bytes = size
@@ -43,17 +43,17 @@ def check(task: Task, advance: Advance, *, rules: Rules, look: Look | None) -> C
 
 
 def _samples(task: Task, name: str, checked: Checked) -> Samples:
-    """Return the samples of a file's records in order; None where no plan tells."""
+    """Return the samples of a file's records in order; None without a plan that can be read."""
     if task.place is None:
         return None
+    path = task.place.path
     try:
         planned, samples, _ = plan_files.read(task.place)
         if planned != name:
-            raise ShardError(f"{task.place.path}: found {planned}, expected {name} in its place")
+            raise ShardError(f"{path}: found the plan of {planned}, expected that of {name}")
     except DataError as error:
-        path = task.place.path
         checked.problems.append(Problem("changed", path, str(error).removeprefix(f"{path}: ")))
         return None
     receipt = receipts.load(task.home, name)
-    left = {reject.key for reject in receipt.rejects} if receipt else ()
-    return [sample for sample in samples if sample.key not in left]
+    rejected = {reject.key for reject in receipt.rejects} if receipt else ()
+    return [sample for sample in samples if sample.key not in rejected]

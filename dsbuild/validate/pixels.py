@@ -1,4 +1,4 @@
-"""One record's image, label and extras, decoded and held against its other features."""
+"""One record's image, label and extras, decoded and checked against its other features."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from dsbuild.format.example import Parsed
 from dsbuild.format.manifest import Statistics
 from dsbuild.validate.rules import Expected
 
-_FORMATS = {"jpg": "jpeg"}  # as some write it
+_FORMATS = {"jpg": "jpeg"}  # as some writers spell it
 
 
 @dataclass
 class Seen:
-    """What a record showed: the image's header, its class, or its label's pixels by value."""
+    """What a record holds: the image's header, its class, or its label's pixels by value."""
 
     head: images.Header | None = None
     number: int | None = None
@@ -29,10 +29,11 @@ class Seen:
         return [*self.counts, *([] if self.number is None else [self.number])]
 
     def statistics(self, ignore: int | None, labels: int) -> Statistics:
-        """Return what a build counts of the record; `labels` is 1 where it has a label."""
+        """Return what a build counts for the record; `labels` is 1 if it has a label, else 0."""
         if self.head is None:
             return Statistics(labels=labels)
-        labelled = sum(self.counts.values()) - self.counts.get(ignore, 0)
+        ignored = 0 if ignore is None else self.counts.get(ignore, 0)
+        labelled = sum(self.counts.values()) - ignored
         return Statistics(
             pixels=self.counts,
             images=dict.fromkeys(self.values, 1),
@@ -48,9 +49,9 @@ class Seen:
 def problems(
     values: Mapping[str, Parsed], expected: Expected, seen: Seen, again: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield the kind and text of what is wrong with a record's values by role.
+    """Yield the kind and text of each problem in a record's values by role.
 
-    Notes what it sees in `seen`; computes extras `again` where asked.
+    Fills `seen` with what the record holds; with `again`, computes its extras again.
     """
     data = _bytes(values, "image")
     size = None
@@ -77,12 +78,11 @@ def problems(
         yield "label", str(error)
         return
     if size not in (None, plane.shape):
-        there, expected_size = (f"{width} x {height}" for height, width in (plane.shape, size))
-        text = f"found a label of {there} pixels, expected the image's {expected_size}"
-        yield "label", text
+        label_size, image_size = (f"{width} x {height}" for height, width in (plane.shape, size))
+        yield "label", f"found a label of {label_size} pixels, expected the image's {image_size}"
     counts = seen.counts = images.histogram(plane)
     yield from _of_values(counts, expected)
-    if again and size is not None:
+    if again and data is not None and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)
 
 
@@ -101,11 +101,11 @@ def _of_header(values: Mapping[str, Parsed], head: images.Header) -> Iterator[st
     if stored is not None:
         text = stored.decode(errors="replace").lower()
         if _FORMATS.get(text, text) != head.format:
-            yield f"found format {text!r}, and the image is a {head.format.upper()}"
+            yield f"found format {text!r}, but the image is a {head.format.upper()}"
     for role in ("height", "width", "channels"):
         number = _number(values, role)
         if number is not None and number != getattr(head, role):
-            yield f"found {role} {number}, and the image has {getattr(head, role)}"
+            yield f"found {role} {number}, but the image has {getattr(head, role)}"
 
 
 def _plane(data: bytes) -> np.ndarray:
@@ -118,7 +118,7 @@ def _plane(data: bytes) -> np.ndarray:
     if head.model != "grey" or head.bits != 8:
         raise ImageError(
             f"found a label PNG of {head.bits} bits in {head.model}, expected 8 bits in grey: "
-            "TensorFlow decodes it to other values than its class indices; build it again"
+            "TensorFlow would not decode it to its class indices; build it again"
         )
     return plane
 
@@ -148,4 +148,4 @@ def _of_extras(
         else:
             same = isinstance(stored, np.ndarray) and np.array_equal(stored, value)
         if not same:
-            yield "extra-feature", f"the feature of role {role!r} differs from a new computation"
+            yield "extra-feature", f"the feature of role {role!r} differs when computed again"

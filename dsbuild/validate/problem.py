@@ -1,29 +1,29 @@
-"""What a validation may find: problems, and the kinds that they are counted by."""
+"""A problem that a validation may find, and the kinds by which problems are counted."""
 
 from dataclasses import dataclass
 
 # Kind -> what it is, in the order in which they are shown.
 KINDS = {
     "unfinished": "a build that was not finished",
-    "holder": "manifests that are not of the last builder that had the lock",
-    "missing": "files that the manifest lists and that are not there",
+    "holder": "manifests not written by the last builder that held the lock",
+    "missing": "files that are missing or cannot be read",
     "extra": "files that readers would take for shards",
-    "changed": "files that are not as they were written",
-    "manifest": "numbers of the manifest that are not those of the records",
-    "index": "indexes that do not fit their shards",
-    "presence": "lists of label values that do not fit their shards",
-    "frame": "frames that are damaged or cut",
-    "example": "records that are no tf.train.Example",
-    "feature": "features that do not fit the schema",
+    "changed": "files that differ from what was written",
+    "manifest": "numbers in the manifest that differ from the records",
+    "index": "indexes that do not match their shards",
+    "presence": "lists of label values that do not match their shards",
+    "frame": "damaged or truncated frames",
+    "example": "records that are not a tf.train.Example",
+    "feature": "features that do not match the schema",
     "partial": "features that only some records have",
-    "order": "records that are not where the plan has them",
-    "count": "shards with another number of records",
+    "order": "records that are not where the plan puts them",
+    "count": "shards with the wrong number of records",
     "duplicate-key": "keys that occur twice",
     "image": "images that do not decode",
     "header": "features that contradict their image",
-    "label": "labels that do not decode, or of another size",
-    "values": "label values that are no class",
-    "extra-feature": "extra features that differ from a new computation",
+    "label": "labels that do not decode, or whose size is not that of the image",
+    "values": "label values that are not a class",
+    "extra-feature": "extra features that differ when computed again",
     "source": "records that differ from their sources",
 }
 
@@ -36,8 +36,9 @@ class Problem:
       kind: a key of `KINDS`.
       file: path of the file.
       text: what was found, what was expected, what to do.
-      record, offset: number of the record in its file and its frame's first byte, or None.
-      key: of the sample, empty where it is not known.
+      record, offset: number of the record in its file, and where its frame begins in bytes; None
+        if the problem is not in one record.
+      key: of the sample; empty if not known.
     """
 
     kind: str

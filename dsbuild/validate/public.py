@@ -1,4 +1,4 @@
-"""`dsbuild.validate`: the whole of a validation as one call."""
+"""`dsbuild.validate`: a whole validation as one call."""
 
 import os
 
@@ -24,7 +24,7 @@ def validate(
 
     Args:
       path: a folder that dsbuild wrote, any other folder of TFRecords, or one file.
-      source: the data set that it was built from, for level="source".
+      source: the data set that it was built from; for level="source".
       level: "frames", "records", "pixels" or "source".
       runner: "local"; "dask", with its `scheduler`; or an engine.
       scheduler: address of a Dask scheduler, such as "tcp://host:8786".

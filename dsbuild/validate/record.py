@@ -1,4 +1,4 @@
-"""One record: an Example that fits its schema, its place in the plan, its pixels, its source."""
+"""One record, checked: an Example that fits its schema, place in the plan, pixels, source."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,13 +13,13 @@ from dsbuild.layouts import Sample
 from dsbuild.validate import partial, pixels, schema
 from dsbuild.validate.rules import Checked, Rules, Samples
 
-_AGAIN = 50  # of so many records the extras of one are computed again
+_AGAIN = 50  # extras are computed again for one in so many records
 
 
 def look(record: Record, samples: Samples, rules: Rules, checked: Checked) -> None:
-    """Check one record, and note digests of its key and image, 0 where it has none.
+    """Check one record, and note digests of its key and image; 0 if it has none.
 
-    `samples` are those of the file's records by its plan, None where it has none.
+    `samples` are those of the file's records according to its plan; None without a plan.
     """
     key, image = _check(record, samples, rules, checked)
     for digests, content in ((checked.keys, key), (checked.images, image)):
@@ -27,11 +27,10 @@ def look(record: Record, samples: Samples, rules: Rules, checked: Checked) -> No
         digests.append(digest)
 
 
-Found = tuple[bytes | None, bytes | None]
-
-
-def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> Found:
-    """Check one record; return its key and image, None where it has none."""
+def _check(
+    record: Record, samples: Samples, rules: Rules, checked: Checked
+) -> tuple[bytes | None, bytes | None]:
+    """Check one record; return its key and image, None for what it does not have."""
     try:
         named = example.parse(record.data)
     except ShardError as error:
@@ -46,8 +45,8 @@ def _check(record: Record, samples: Samples, rules: Rules, checked: Checked) -> 
     if samples is not None:
         planned = samples[record.number] if record.number < len(samples) else None
         if planned is None or planned.key != key:
-            text = "nothing" if planned is None else repr(planned.key)
-            checked.add("order", f"found {key!r}, expected {text} by the plan", record, key)
+            text = "no such record" if planned is None else repr(planned.key)
+            checked.add("order", f"found key {key!r}, but the plan has {text} here", record, key)
         elif rules.source:
             for text in _of_source(planned, record.data, named, *rules.source):
                 checked.add("source", text, record, key)
@@ -75,12 +74,17 @@ def _of_source(
     try:
         again = encode(sample, root, recipe).record
     except Rejected as error:
-        yield f"its sources can no longer be built: {error}"
+        yield f"its sources no longer give a record: {error}"
         return
     if again == record:
         return
     others = example.parse(again)
     for name in sorted({*named, *others}):
-        one, other = named.get(name), others.get(name)
-        if not np.array_equal(one, other) if isinstance(one, np.ndarray) else one != other:
+        if not _same(named.get(name), others.get(name)):
             yield f"feature {name!r} differs from what its sources in {root} give"
+
+
+def _same(stored: example.Parsed, computed: example.Parsed) -> bool:
+    if isinstance(stored, np.ndarray):
+        return isinstance(computed, np.ndarray) and np.array_equal(stored, computed)
+    return not isinstance(computed, np.ndarray) and stored == computed

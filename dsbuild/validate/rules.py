@@ -1,4 +1,4 @@
-"""What is asked of a TFRecord file, and what came of it."""
+"""What a TFRecord file is checked against, and the result."""
 
 from array import array
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from dsbuild.validate.problem import Problem
 
 Samples = Sequence[Sample] | None
 LEVELS = ("frames", "records", "pixels", "source")
-_MOST = 1000  # problems of one file that are kept; the rest is counted
+_MOST = 1000  # problems that are kept per file; the others are counted
 
 
 @dataclass(frozen=True)
 class Task:
-    """A file, and where to find what is known of it.
+    """A file to check, and where its index, receipt and plan are.
 
     Attributes:
       path: of the file.
       home: the folder that has its index and receipt.
-      place: of its plan, where it has one that is to be looked at.
+      place: of its plan; None if there is none to check against.
     """
 
     path: str
@@ -35,11 +35,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known of a folder's records.
+    """What the pixels of a folder's records should be.
 
     Attributes:
-      classes: how many there are, None where that is not known.
-      ignore: the label value that is no class, or None.
+      classes: how many there are; None if not known.
+      ignore: the label value that is not a class, or None.
       extras: those that can be computed again from image and label.
     """
 
@@ -50,14 +50,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Rules:
-    """What all files of a folder are held against.
+    """What all files of a folder are checked against.
 
     Attributes:
-      level: of `LEVELS`.
+      level: one of `LEVELS`.
       schema: of the records.
-      closed: whether features that the schema does not know are wrong.
-      expected: what is known of pixels.
-      source: root and recipe, where records are held against their sources.
+      closed: whether features that the schema does not have are wrong.
+      expected: what the pixels should be.
+      source: root and recipe if records are compared with their sources, else None.
     """
 
     level: str
@@ -69,21 +69,24 @@ class Rules:
 
 @dataclass
 class Checked:
-    """What reading a file showed.
+    """The result of checking a file.
 
     Attributes:
-      path, bytes, records: which file, how large, how many whole records.
-      sha256: of the whole file, empty at level `frames`.
-      problems: the first `_MOST`, and how many `more`.
-      offsets, sizes: of every whole record, its frame included.
-      keys, images: 64-bit digests of key and image of every record, 0 where it has none;
-        empty at level `frames`.
-      examples: how many records are an Example, and of these `first` is the first; feature ->
-        in how many it is, and the first one `without` it: number, offset, key. None of these
-        is known where a manifest tells what all records have.
+      path, bytes, records: which file, its size, how many whole records it has.
+      sha256: of the whole file; empty at level `frames`.
+      problems: the first `_MOST` of them.
+      more: how many other problems there are.
+      offsets, sizes: of each whole record, its frame included.
+      keys, images: 64-bit digests of each record's key and image, 0 if it has none; empty at
+        level `frames`.
+      examples: how many records are an Example. This and the next three stay empty if the
+        folder has a manifest, whose schema lists all features.
+      first: number, offset and key of the first Example.
+      features: feature -> how many Examples have it.
+      without: feature -> number, offset and key of the first Example without it.
       values: the label values that occur.
-      lines: those of each record, as in a shard's list; none below level `pixels`.
-      statistics: what was counted over the records, as a build counts it; likewise.
+      lines: the label values of each record, as in a shard's list; empty below level `pixels`.
+      statistics: what a build counts over the records; empty below level `pixels`.
     """
 
     path: str
@@ -92,10 +95,10 @@ class Checked:
     sha256: str = ""
     problems: list[Problem] = field(default_factory=list)
     more: int = 0
-    offsets: array = field(default_factory=lambda: array("q"))
-    sizes: array = field(default_factory=lambda: array("q"))
-    keys: array = field(default_factory=lambda: array("Q"))
-    images: array = field(default_factory=lambda: array("Q"))
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    keys: "array[int]" = field(default_factory=lambda: array("Q"))
+    images: "array[int]" = field(default_factory=lambda: array("Q"))
     examples: int = 0
     first: tuple[int, int, str] = (0, 0, "")
     features: dict[str, int] = field(default_factory=dict)
@@ -109,5 +112,5 @@ class Checked:
         if len(self.problems) >= _MOST:
             self.more += 1
             return
-        place = (record.number, record.offset) if record else (None, None)
-        self.problems.append(Problem(kind, self.path, text, *place, key))
+        number, offset = (record.number, record.offset) if record else (None, None)
+        self.problems.append(Problem(kind, self.path, text, number, offset, key))

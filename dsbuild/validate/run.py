@@ -1,4 +1,7 @@
-"""Validate TFRecords: a folder that dsbuild wrote, any other, or one file. Nothing is changed."""
+"""Validate TFRecords: a folder that dsbuild wrote, any other folder, or one file.
+
+Nothing is changed.
+"""
 
 import functools
 import os
@@ -11,28 +14,28 @@ from dsbuild.build import output, recipe
 from dsbuild.build import plan_files as plans
 from dsbuild.engines import Engine, Job, Local
 from dsbuild.errors import DataError, PlanError
-from dsbuild.format import manifest, names
+from dsbuild.format import names
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.format.manifest import Manifest
 from dsbuild.format.schema import Schema, load
 from dsbuild.validate import control, index
-from dsbuild.validate.file import check
+from dsbuild.validate.file import Look, check
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import LEVELS, Checked, Expected, Rules, Task
 
 __all__ = ["LEVELS", "Validation", "validate"]
 
-_SPEED = 1 << 30  # bytes of frames that are checked in a second, roughly
+_SPEED = 1 << 30  # bytes of frames that are checked per second, roughly
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation found.
+    """The result of a validation.
 
     Attributes:
-      path, level: what was checked, and how deep.
+      path, level: what was checked, and how deeply.
       problems: by file.
-      notes: also on what could not be checked.
+      notes: what is worth knowing, such as what could not be checked.
       files, records, bytes: how much was checked.
     """
 
@@ -45,7 +48,7 @@ class Validation:
     bytes: int
 
     def document(self) -> dict[str, Any]:
-        """Return what was found, as a JSON document."""
+        """Return the result as a JSON document."""
         return {
             "path": self.path,
             "level": self.level,
@@ -63,13 +66,13 @@ def validate(
     source: str | None = None,
     engine: Engine | None = None,
 ) -> Validation:
-    """Check a folder or a file as deep as a level of `LEVELS` says.
+    """Check a folder or a file as deeply as `level`, one of `LEVELS`, says.
 
-    `frames`: lengths and checksums; `records`: also that each is an Example that fits the
-    schema, and the files' sha256; `pixels`: also that images and labels decode, fit their
-    features, and hold classes; `source`: also that every record is what `source`, the
-    data set, gives now. The engine is this process by default. Raises ShardError if there is no
-    TFRecord at all.
+    `frames`: lengths and checksums; `records`: also that each record is an Example that fits
+    the schema, and the files' sha256; `pixels`: also that images and labels decode, match their
+    features, and hold classes; `source`: also that each record is what the data set at `source`
+    gives now. The engine is this process by default. Raises ShardError if there is no TFRecord
+    at all.
     """
     if level not in LEVELS:
         raise PlanError(f"--level {level}: expected one of {', '.join(LEVELS)}")
@@ -77,57 +80,60 @@ def validate(
     path, home, whole = folder.path, folder.home, not folder.is_file
     problems: list[Problem] = []
     notes: list[str] = []
-    known = _manifest(folder, problems)
+    manifest = _manifest(folder, problems)
     schema = _schema(folder, problems)
-    rules = _rules(home, level, source, known, schema, notes)
+    rules = _rules(home, level, source, manifest, schema, notes)
     paths = folder.files
-    look = None
+    look: Look | None = None
     if level != "frames":
-        # Here, before workers are forked: NumPy and Pillow take longer to import than frames to
-        # check.
-        from dsbuild.validate import cross_file, partial
-        from dsbuild.validate.record import look
-    mine = list(control.problems(folder, known, notes)) if known is not None else []
-    tasks = _tasks(home, paths, known if look else None, {one.file for one in mine})
+        # Here, before workers are forked: importing NumPy and Pillow takes longer than checking
+        # frames.
+        from dsbuild.validate import cross_file, partial, record
+
+        look = record.look
+    in_control = list(control.problems(folder, manifest, notes)) if manifest is not None else []
+    changed = {problem.file for problem in in_control}
+    tasks = _tasks(home, paths, manifest if look else None, changed)
     size = storage.size(paths)
     work = functools.partial(check, rules=rules, look=look)
     seconds = size / _SPEED if level == "frames" else None
     job = Job(tasks, work, size, "validating", unit="bytes", seconds=seconds)
     checked = (engine or Local()).map(job)
-    if known is not None:
-        problems += _against_manifest(path, known, checked)
-        problems += mine
-        if known.files is None:
-            problems += _side_files(path, known, notes)
+    if manifest is not None:
+        problems += _against_manifest(path, manifest, checked)
+        problems += in_control
+        if manifest.files is None:
+            problems += _side_files(path, manifest, notes)
         if level in ("pixels", "source"):
-            by_name = {os.path.basename(one.path): one for one in checked}
-            problems += control.counted(path, known, by_name)
+            by_name = {os.path.basename(file.path): file for file in checked}
+            problems += control.counted(path, manifest, by_name)
     elif whole:
         problems += _unnumbered(path, paths)
-    there = storage.stamp(storage.join(path, manifest.NAME))
-    if not there and whole and storage.is_folder(storage.join(path, manifest.STATE)):
+    finished = storage.stamp(storage.join(path, names.NAME))
+    if not finished and whole and storage.is_folder(storage.join(path, names.STATE)):
         text = "found no manifest.json, so this build is unfinished; run its command again"
         problems.append(Problem("unfinished", path, text))
-    for one in checked:
-        problems += one.problems
-        if one.more:
-            notes.append(f"{one.path}: {one.more:,} problems more")
-    problems += index.problems(home, checked, known, level in ("pixels", "source"))
-    empty = [os.path.basename(one.path) for one in checked if not one.bytes]
+    for file in checked:
+        problems += file.problems
+        if file.more:
+            notes.append(f"{file.path}: {file.more:,} more problems")
+    problems += index.problems(home, checked, manifest, level in ("pixels", "source"))
+    empty = [os.path.basename(file.path) for file in checked if not file.bytes]
     if empty:
-        notes.append(f"{len(empty):,} files have no record, such as {empty[0]}")
+        number = "1 file has" if len(empty) == 1 else f"{len(empty):,} files have"
+        notes.append(f"{number} no records, such as {empty[0]}")
     if look:
         problems += partial.problems(checked, schema)
         problems += cross_file.duplicates(checked, notes)
-        notes += cross_file.classes(checked, known)
+        notes += cross_file.classes(checked, manifest)
     return Validation(
         path,
         level,
         tuple(problems),
         tuple(notes),
         len(checked),
-        sum(one.records for one in checked),
-        sum(one.bytes for one in checked),
+        sum(file.records for file in checked),
+        sum(file.bytes for file in checked),
     )
 
 
@@ -135,17 +141,17 @@ def _manifest(folder: Folder, problems: list[Problem]) -> Manifest | None:
     try:
         return folder.manifest
     except DataError as error:
-        name = storage.join(folder.path, manifest.NAME)
+        name = storage.join(folder.path, names.NAME)
         problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
         return None
 
 
 def _schema(folder: Folder, problems: list[Problem]) -> Schema:
-    """Return the schema that travels with the data; that of DeepLab's records if it is damaged."""
+    """Return the schema beside the data; if it is damaged, that of DeepLab's records."""
     try:
         return folder.schema
     except DataError as error:
-        name = storage.join(folder.home, manifest.SCHEMA)
+        name = storage.join(folder.home, names.SCHEMA)
         problems.append(Problem("changed", name, str(error).removeprefix(f"{name}: ")))
         return load("segmentation")
 
@@ -154,95 +160,104 @@ def _rules(
     home: str,
     level: str,
     source: str | None,
-    known: Manifest | None,
+    manifest: Manifest | None,
     schema: Schema,
     notes: list[str],
 ) -> Rules:
-    if known is None:
+    if manifest is None:
         if level == "source":
-            raise PlanError(f"{home}: found no manifest, so records have no source; name a level")
+            raise PlanError(
+                f"{home}: found no manifest, so the sources are not known; choose another --level"
+            )
         if level == "pixels":
-            notes.append("there is no manifest: label values, counts, sha256 were not checked")
+            notes.append("there is no manifest: label values, counts and sha256 were not checked")
         return Rules(level, schema)
     if level in ("frames", "records"):
         return Rules(level, schema, True)
     try:
-        made = recipe.load(known.recipe)
+        built_by = recipe.load(manifest.recipe)
     except (DataError, PlanError) as error:
         if level == "source":
             raise
         notes.append(f"extras were not computed again: {error}")
-        made = None
-    chosen = made.chosen if made else ()
-    if any(one.extra.of == "alpha" for one in chosen) and level == "pixels":
-        notes.append("alpha and trimap are made of their source, and were not computed again")
-    again = tuple(one for one in chosen if one.extra.of in ("image", "label"))
-    expected = Expected(len(known.classes), known.ignore, again)
-    roots = (made.layout.find(source), made) if level == "source" else None
-    return Rules(level, schema, True, expected, roots)
+        built_by = None
+    chosen = built_by.chosen if built_by else ()
+    if any(extra.extra.of == "alpha" for extra in chosen) and level == "pixels":
+        notes.append("alpha and trimap were not computed again, since that needs their sources")
+    again = tuple(extra for extra in chosen if extra.extra.of in ("image", "label"))
+    expected = Expected(len(manifest.classes), manifest.ignore, again)
+    if level == "source" and built_by is not None:
+        root = built_by.layout.find(source)
+        return Rules(level, schema, True, expected, (root, built_by))
+    return Rules(level, schema, True, expected)
 
 
 def _tasks(
-    home: str, paths: Sequence[str], known: Manifest | None, changed: Collection[str]
+    home: str, paths: Sequence[str], manifest: Manifest | None, changed: Collection[str]
 ) -> list[Task]:
-    """Return the files with the places of their plans, of plan files that are not `changed`."""
-    places = {}
-    for split in known.splits if known else ():
+    """Return one task per file, with the place of its plan unless its plan file is `changed`."""
+    places: dict[str, plans.Place] = {}
+    for split in manifest.splits if manifest else ():
         path = plans.path(home, split)
-        there = path not in changed and storage.stamp(path)
-        found = list(plans.places(path)) if there else []
-        places |= {manifest.shard_name(split, i, len(found)): one for i, one in enumerate(found)}
+        readable = path not in changed and storage.stamp(path)
+        planned = list(plans.places(path)) if readable else []
+        for i, place in enumerate(planned):
+            places[names.shard_name(split, i, len(planned))] = place
     return [Task(path, home, places.get(os.path.basename(path))) for path in paths]
 
 
-def _against_manifest(path: str, known: Manifest, checked: Sequence[Checked]) -> list[Problem]:
-    """Return missing and extra shards, and those of other records or bytes than were written."""
-    listed = {shard.name: shard for shard in known.shards}
-    found = {os.path.basename(one.path): one for one in checked}
+def _against_manifest(path: str, manifest: Manifest, checked: Sequence[Checked]) -> list[Problem]:
+    """Return shards that are missing, extra, or differ in records or bytes from the manifest."""
+    listed = {shard.name: shard for shard in manifest.shards}
+    files = {os.path.basename(file.path): file for file in checked}
     problems = []
     for name, shard in listed.items():
-        full = storage.join(path, name)
-        one = found.get(name)
-        if one is None:
-            twins = [n for n, other in found.items() if other.sha256 == shard.sha256]
-            twins = [name for name in twins if name not in listed]
-            text = f"; {twins[0]} has its bytes: rename it" if twins else "; build it again"
-            problems.append(Problem("missing", full, f"the manifest lists this shard{text}"))
+        place = storage.join(path, name)
+        file = files.get(name)
+        if file is None:
+            twins = [other for other, twin in files.items() if twin.sha256 == shard.sha256]
+            twins = [other for other in twins if other not in listed]
+            text = f"{twins[0]} has its bytes: rename it" if twins else "build it again"
+            text = f"the manifest lists this shard, but it is missing; {text}"
+            problems.append(Problem("missing", place, text))
             continue
-        if one.records != shard.records:
-            text = f"found {one.records:,} whole records, expected {shard.records:,}"
-            problems.append(Problem("count", full, f"{text} by the manifest; build it again"))
-        changed = one.bytes != shard.bytes or (one.sha256 or shard.sha256) != shard.sha256
-        if changed:
-            text = f"found {one.bytes:,} bytes of another content than the manifest says, expected"
-            problems.append(Problem("changed", full, f"{text} {shard.bytes:,}; build it again"))
-    for name, one in found.items():
+        if file.records != shard.records:
+            text = f"found {file.records:,} whole records, but the manifest lists {shard.records:,}"
+            problems.append(Problem("count", place, f"{text}; build it again"))
+        if file.bytes != shard.bytes:
+            text = f"found {file.bytes:,} bytes, but the manifest lists {shard.bytes:,}"
+            problems.append(Problem("changed", place, f"{text}; build it again"))
+        elif file.sha256 and file.sha256 != shard.sha256:
+            text = "the file differs from what was written: it has another sha256"
+            problems.append(Problem("changed", place, f"{text}; build it again"))
+    for name, file in files.items():
         if name not in listed:
-            twins = [n for n, shard in listed.items() if one.sha256 == shard.sha256]
-            text = f" (its bytes are those of {twins[0]})" if twins and one.sha256 else ""
-            problems.append(
-                Problem("extra", one.path, f"the manifest does not list it{text}; move it away")
-            )
+            twins = [other for other, shard in listed.items() if file.sha256 == shard.sha256]
+            text = f" (its bytes are those of {twins[0]})" if twins and file.sha256 else ""
+            text = f"the manifest does not list this file{text}; move it away"
+            problems.append(Problem("extra", file.path, text))
     return problems
 
 
-def _side_files(path: str, known: Manifest, notes: list[str]) -> list[Problem]:
-    """Return the files beside the manifest that are missing, or not as they were written."""
+def _side_files(path: str, manifest: Manifest, notes: list[str]) -> list[Problem]:
+    """Return files beside the shards that are missing or differ from what was written."""
     try:
-        if known.version != names.WRITTEN_AS:
-            raise PlanError(f"dsbuild {known.version} wrote the folder")
-        made = recipe.load(known.recipe)
-        unlike = output.unlike(path, output.side_files(path, made, known.document))
+        if manifest.version != names.WRITTEN_AS:
+            raise PlanError(f"dsbuild {manifest.version} wrote the folder")
+        built_by = recipe.load(manifest.recipe)
+        unlike = output.unlike(path, output.side_files(path, built_by, manifest.document))
     except (DataError, PlanError) as error:
         notes.append(f"files beside the shards were not compared: {error}")
         return []
-    text = "found another content than was written, or no such file; dsbuild repair writes it again"
+    text = "the file is missing or differs from what was written; dsbuild repair writes it again"
     return [Problem("changed", storage.join(path, name), text) for name in unlike]
 
 
 def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
-    """Return the shards that lack by the numbers in the names of others."""
-    there = {os.path.basename(name) for name in paths}
-    expected = {name for one in there for name in manifest.siblings(one)}
-    text = "other shards say by their names that there is this one; fetch or build it again"
-    return [Problem("missing", storage.join(path, name), text) for name in sorted(expected - there)]
+    """Return shards that are missing, judging by the numbers in the other shards' names."""
+    present = {os.path.basename(name) for name in paths}
+    expected = {sibling for name in present for sibling in names.siblings(name)}
+    text = "this shard is missing, by the names of the others; download or build it again"
+    return [
+        Problem("missing", storage.join(path, name), text) for name in sorted(expected - present)
+    ]

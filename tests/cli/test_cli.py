@@ -38,8 +38,18 @@ def test_voc_shows_plan_and_result(voc, out, run):
     rows = [re.split(r"\s\s+", line.strip()) for line in result.stderr.splitlines() if line]
     assert rows == [
         ["found", "split", "count", "the first"],
-        ["another length than published", "train", "1", "12 samples, but 1,464 were published"],
-        ["another length than published", "val", "1", "6 samples, but 1,449 were published"],
+        [
+            "splits of another length than published",
+            "train",
+            "1",
+            "12 samples, but 1,464 were published",
+        ],
+        [
+            "splits of another length than published",
+            "val",
+            "1",
+            "6 samples, but 1,449 were published",
+        ],
     ]
 
 

@@ -103,7 +103,10 @@ def test_predict_prints_the_class_of_images(run, tmp_path):
     ("command", "told"),
     [
         (["predict", "RUN"], "expected either images, folders or videos, or --camera"),
-        (["predict", "RUN", "IMAGE", "--camera", "0"], "or --camera, one of these"),
+        (
+            ["predict", "RUN", "IMAGE", "--camera", "0"],
+            "either images, folders or videos, or --camera",
+        ),
         (["predict", "RUN", "IMAGE", "--frames", "2"], "--frames needs --camera"),
         (["predict", "RUN", "IMAGE", "--scales", "a"], "found 'a'"),
         (["predict", "RUN", "IMAGE", "--out", "OUT", "--scales", "0"], "scales: found (0.0,)"),

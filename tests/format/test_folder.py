@@ -160,9 +160,7 @@ READERS = {
     "samples": lambda out: [(one.key, one.image, one.label) for one in dsbuild.open(out)],
     "inspect": documents.inspect,
     "record": lambda out: documents.record(out, "2007_000003"),
-    "statistics": lambda out: statistics.statistics(
-        out, functools.partial(statistics.local, workers=1, quiet=True)
-    ),
+    "statistics": statistics.statistics,
     "kept statistics": statistics.load,
     "diff": diff.read,
     "facts": dataset.of,

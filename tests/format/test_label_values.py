@@ -232,9 +232,9 @@ def garbage(path):
 
 
 DAMAGES = {
-    unlink: "there is no such list",
-    empty: r"line 1: found nothing, and record 0 of .*train-00001-of-00003.tfrecord has '0 ",
-    stale: r"line 3: found '[\d ]* 7', and record 2 of ",
+    unlink: "this list of label values, but it is missing",
+    empty: r"line 1: found nothing, but record 0 of .*train-00001-of-00003.tfrecord has '0 ",
+    stale: r"line 3: found '[\d ]* 7', but record 2 of ",
     blank: "line 1: found '",
     garbage: "line 1: found '",
 }
@@ -248,7 +248,7 @@ def test_a_damaged_list_is_named_ignored_and_repaired(voc, built, damage, level)
     damage(path)
     (problem,) = validate(built, level).problems
     assert (problem.kind, problem.file) == ("presence", str(path))
-    said = DAMAGES[damage] if level == "pixels" or damage is unlink else "another content"
+    said = DAMAGES[damage] if level == "pixels" or damage is unlink else "differs from what was"
     assert re.search(said, problem.text)
     expected = keys_with(built, "train", [7, 9])
     with pytest.warns(UserWarning, match=r"train-00001-of-00003.tfrecord: found no list"):

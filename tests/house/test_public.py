@@ -97,7 +97,7 @@ def test_findings_stop_a_build_as_in_the_command(voc, out, run):
     [
         ({"layout": "vok"}, PlanError, "found 'vok', expected one of voc"),
         ({"colour": "red"}, PlanError, "option colour, expected one of"),
-        ({"runner": "beam"}, PlanError, "expected local or dask"),
+        ({"runner": "beam"}, PlanError, "expected local, dask"),
         ({"runner": "dask"}, PlanError, "scheduler"),
         ({"scheduler": "tcp://host:1"}, PlanError, "scheduler"),
         ({"split": "tran"}, LayoutError, "no split 'tran'"),
@@ -182,8 +182,8 @@ def test_diff(built, voc, out, run, tmp_path, capfd):
 
 CALLS = {"validate": "validate", "inspect": "inspect", "diff": "diff"}
 CALLS |= dict.fromkeys(LAYOUTS, "build")
-# What only a terminal has, and `--drift`, which decides on an exit code.
-TERMINAL = {"as_json", "draw", "drift", "quiet"}
+# What only a terminal has, array jobs, and `--drift`, which decides on an exit code.
+TERMINAL = {"as_json", "draw", "drift", "finish", "plan_only", "quiet", "task"}
 
 
 @pytest.mark.parametrize("command", CALLS)

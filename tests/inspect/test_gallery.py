@@ -400,11 +400,11 @@ def test_matting_and_classes(tmp_path, run):
 
 
 def test_a_shard_is_opened_once_for_all_its_records(built):
-    rows = catalog.take(built, counts(built), None, 0, 1, True).rows
+    rows = catalog.take(built, counts(built), None, 0, Local()).rows
     names = {row.file for row in rows}
     mixed = random.Random(0).sample(rows, len(rows))
     with reads.counted() as files:
-        cards = gallery.cards(built, mixed, gallery.colours(built), 1, True)
+        cards = gallery.cards(built, mixed, gallery.colours(built), Local())
     assert [(one["file"], one["record"]) for one in cards] == [
         (row.file, row.number) for row in mixed
     ]
@@ -416,9 +416,9 @@ def test_a_shard_is_opened_once_for_all_its_records(built):
 
 
 def test_records_of_a_file_that_is_gone_are_problems_of_their_own(built):
-    rows = catalog.take(built, counts(built), None, 0, 1, True).rows
+    rows = catalog.take(built, counts(built), None, 0, Local()).rows
     os.remove(f"{built}/{rows[0].file}")
-    cards = gallery.cards(built, rows, gallery.colours(built), 1, True)
+    cards = gallery.cards(built, rows, gallery.colours(built), Local())
     for row, card in zip(rows, cards, strict=True):
         assert (row.file == rows[0].file) == bool(card["problems"])
         assert (card["image"] is None) == bool(card["problems"])

@@ -455,7 +455,7 @@ def test_a_receipt_from_a_lost_lock_is_found_and_repaired(taken_over, voc, run):
     put(receipts.receipt_path(out, name), receipt)
     found = run("validate", out, "--workers", "1")
     assert found.exit_code == 1
-    assert "of builder 1, while builder 2 finished the folder" in found.output
+    assert "builder 1 wrote it, but builder 2 finished the folder" in found.output
     for manifest in (whole["manifest.json"], late):  # that of the folder, and a late one
         put(f"{out}/manifest.json", manifest)
         put(receipts.receipt_path(out, name), receipt)

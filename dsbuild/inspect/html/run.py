@@ -17,6 +17,7 @@ from dsbuild.errors import StorageError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect import catalog, gallery
 from dsbuild.inspect.catalog import Census
+from dsbuild.inspect.forms import Inspection
 from dsbuild.inspect.html import sections, svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import Problem
@@ -27,7 +28,7 @@ _SAMPLE = 2000  # records for what no manifest counts: sizes, classes together
 
 
 def page(
-    document: Mapping[str, Any],
+    document: Inspection,
     seen: Census,
     cards: Sequence[Mapping[str, Any]],
     colours: Sequence[Sequence[int]],
@@ -111,7 +112,7 @@ def _file(name: str) -> str:
 
 def make(
     path: PathLike,
-    document: Mapping[str, Any],
+    document: Inspection,
     *,
     samples: int,
     seed: int,

@@ -8,6 +8,7 @@ from typing import Any
 from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect import tables
 from dsbuild.inspect.catalog import Census
+from dsbuild.inspect.forms import ClassCount, Inspection, SplitState
 from dsbuild.inspect.html import svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import KINDS, Problem
@@ -16,7 +17,7 @@ _MOST = 40  # classes in the co-occurrence; more cannot be read
 _GROUPS = 200  # of images that recur
 
 
-def rows(split: Mapping[str, Any], name: str, census: Census) -> list[dict[str, Any]]:
+def rows(split: SplitState, name: str, census: Census) -> list[ClassCount]:
     """Return the classes of a split as the inspection has them, else as the census saw them."""
     if split["classes"] or not split["labels"]:
         return list(split["classes"])
@@ -32,7 +33,7 @@ def rows(split: Mapping[str, Any], name: str, census: Census) -> list[dict[str, 
     ]
 
 
-def names(splits: Mapping[str, Sequence[Mapping]], census: Census) -> dict[int, str]:
+def names(splits: Mapping[str, Sequence[ClassCount]], census: Census) -> dict[int, str]:
     """Return the names of all label values that occur or are known, by value."""
     names = {row["value"]: row["name"] for rows in splits.values() for row in rows}
     for row in census.rows:
@@ -40,7 +41,7 @@ def names(splits: Mapping[str, Sequence[Mapping]], census: Census) -> dict[int, 
     return {value: names[value] or str(value) for value in sorted(names)}
 
 
-def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]) -> str:
+def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) -> str:
     """Return the numbers that say most, and a table of the splits."""
     entries = document["splits"]
     shards = sum(len(entry["shards"]) for entry in entries.values())
@@ -65,24 +66,24 @@ def summary(document: Mapping[str, Any], splits: Mapping[str, Sequence[Mapping]]
     )
     if document["complete"] is False:
         made += "<p>This build is unfinished.</p>"
-    rows = [
+    cells = [
         [escape(row.name), row.records, row.labels, row.shards, row.size]
         for row in tables.splits(document)
     ]
     head = ["split", "records", "with label", "shards", "size"]
-    return f'<div class="tiles">{made}</div>' + svg.table(head, rows, "<>>>>")
+    return f'<div class="tiles">{made}</div>' + svg.table(head, cells, "<>>>>")
 
 
 def classes(
-    document: Mapping[str, Any],
-    splits: Mapping[str, Sequence[Mapping]],
+    document: Inspection,
+    splits: Mapping[str, Sequence[ClassCount]],
     names: Mapping[int, str],
     colours: Sequence[Sequence[int]],
     census: Census,
     seed: int,
 ) -> str:
     """Return a table a split: of every class its share of pixels and of records, and weights."""
-    parts = []
+    parts: list[str] = []
     for split, rows in splits.items():
         labels = document["splits"][split]["labels"]
         if not rows:
@@ -186,7 +187,7 @@ def together(
             pairs[one, other] = pairs[other, one] = held
     for row in census.rows if counted is None else ():
         if row.plane:
-            pairs.update(itertools.product(row.counts, repeat=2))
+            pairs.update(itertools.product(row.counts, row.counts))
     kept = [value for value in names if pairs[value, value] and names[value] != IGNORE]
     if len(kept) < 2:
         return ""
@@ -227,7 +228,7 @@ def statistics(counted: Mapping[str, Any] | None) -> str:
     return "".join(parts)
 
 
-def shards(document: Mapping[str, Any]) -> str:
+def shards(document: Inspection) -> str:
     """Return a table of the files with what is wrong with them."""
     files = [shard for entry in document["splits"].values() for shard in entry["shards"]]
     most = max((shard["bytes"] for shard in files), default=0) or 1
@@ -246,7 +247,7 @@ def shards(document: Mapping[str, Any]) -> str:
     return _folded(f"{len(rows):,} files", made, opened=False)
 
 
-def features(document: Mapping[str, Any]) -> str:
+def features(document: Inspection) -> str:
     """Return a table of the records' features."""
     rows = [[escape(cell) for cell in row] for row in tables.features(document)]
     first = "<p>From the first record of each split.</p>" if document["complete"] else ""

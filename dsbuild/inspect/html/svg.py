@@ -81,7 +81,7 @@ def sizes(counts: Mapping[tuple[int, int], int]) -> str:
 
 def _round_up(value: int) -> int:
     """Return the next number of the form 1, 2, 4, 6 or 8 times a power of ten."""
-    power = 10 ** (len(str(value)) - 1)
+    power: int = 10 ** (len(str(value)) - 1)
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value)
 
 
