@@ -54,7 +54,7 @@ array_options = (
 )
 
 
-def taken(asked: dict[str, Any], runner: Runner, starts_again: bool) -> dict[str, Any]:
+def taken(asked: dict[str, Any], runner: Runner) -> dict[str, Any]:
     """Take the options of an array job from those of a command; raise UsageError for a bad mix."""
     found = {word: asked.pop(word) for word in _WORDS}
     names = [f"--{word.replace('_', '-')}" for word in _WORDS if found[word]]
@@ -62,7 +62,9 @@ def taken(asked: dict[str, Any], runner: Runner, starts_again: bool) -> dict[str
         raise click.UsageError(f"found {' and '.join(names)}; expected one of them at a time")
     if names and not runner.local:
         raise click.UsageError(f"{names[0]} is for --runner local: each share is a local command")
-    if starts_again and names and not found["plan_only"]:
+    if names and asked["dry_run"] and not found["plan_only"]:
+        raise click.UsageError(f"{names[0]} does not go with --dry-run, which writes nothing")
+    if names and asked["overwrite"] and not found["plan_only"]:
         raise click.UsageError(
             f"{names[0]} does not go with --overwrite, which would remove what other shares wrote; "
             "plan with it: --plan-only --overwrite"

@@ -116,7 +116,7 @@ def _build(
     from dsbuild.build.public import audited, build, requested
     from dsbuild.build.summary import Built
 
-    shares = array.taken(options, runner, options["overwrite"])
+    shares = array.taken(options, runner)
     talks = not (quiet or as_json)
     talk = _urgent if quiet else note
     # Wrong options of a runner are named before anything is read.

@@ -229,6 +229,8 @@ WRONG = {
     "early": (["--finish"], 1, "6 of 6 shards are not written as planned: train-00000-of-00002"),
     "two": (["--finish", "--task", "1/2"], 2, "found --task and --finish; expected one of them"),
     "again": (["--task", "1/2", "--overwrite"], 2, "--task does not go with --overwrite"),
+    "dry": (["--task", "1/2", "--dry-run"], 2, "--task does not go with --dry-run"),
+    "dry finish": (["--finish", "--dry-run"], 2, "--finish does not go with --dry-run"),
     "beam": (["--task", "1/2", "--runner", "beam"], 2, "--task is for --runner local"),
 }
 
