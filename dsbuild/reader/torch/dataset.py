@@ -1,7 +1,7 @@
 """Feed PyTorch from shards, by `torch_dataset`."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, overload
 
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.format.folder import PathLike
@@ -18,6 +18,44 @@ from dsbuild.reader.torch.datasets import Samples, Stream
 from dsbuild.reader.torch.elements import Element, pad
 
 __all__ = ["Element", "Samples", "Stream", "pad", "torch_dataset"]
+
+
+@overload
+def torch_dataset(
+    path: PathLike,
+    split: str | None = ...,
+    *,
+    iterable: Literal[False] = ...,
+    extras: Sequence[str] = ...,
+    as_supervised: bool = ...,
+    transform: Callable[[Any], Any] | None = ...,
+    target_transform: Callable[[Any], Any] | None = ...,
+    transforms: Callable[..., Any] | None = ...,
+    check: str = ...,
+    classes: Iterable[str | int] | None = ...,
+) -> Samples: ...
+
+
+@overload
+def torch_dataset(
+    path: PathLike,
+    split: str | None = ...,
+    *,
+    iterable: Literal[True],
+    extras: Sequence[str] = ...,
+    as_supervised: bool = ...,
+    transform: Callable[[Any], Any] | None = ...,
+    target_transform: Callable[[Any], Any] | None = ...,
+    transforms: Callable[..., Any] | None = ...,
+    seed: int | None = ...,
+    window: int | None = ...,
+    drop_last: bool = ...,
+    threads: int = ...,
+    rank: int | None = ...,
+    world_size: int | None = ...,
+    check: str = ...,
+    classes: Iterable[str | int] | None = ...,
+) -> Stream: ...
 
 
 def torch_dataset(
