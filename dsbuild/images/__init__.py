@@ -3,31 +3,26 @@
 from dsbuild.images.codec import (
     PNG,
     TOO_MANY_BYTES,
-    Header,
     check,
     class_header,
     convert,
     convertible,
     decode,
     draw,
-    encode,
     foreign,
     grey,
     header,
     histogram,
     label_header,
     own,
-    pick,
     plane,
     refusal,
     refuse_label,
-    resample,
-    shrink,
-    turn,
     unread,
-    versions,
-    write,
 )
+from dsbuild.images.header import Header
+from dsbuild.images.png import write
+from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
 __all__ = [
     "PNG",

@@ -15,38 +15,8 @@ from dsbuild.errors import ImageError, words
 from dsbuild.images import jpeg, magic, png, transform
 from dsbuild.images.header import Header, excuse
 from dsbuild.images.opening import judging, opened
-from dsbuild.images.png import write
-from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
 PNG = png.SIGNATURE
-
-__all__ = [
-    "PNG",
-    "Header",
-    "check",
-    "class_header",
-    "convert",
-    "convertible",
-    "decode",
-    "draw",
-    "encode",
-    "foreign",
-    "grey",
-    "header",
-    "histogram",
-    "label_header",
-    "own",
-    "pick",
-    "plane",
-    "refusal",
-    "refuse_label",
-    "resample",
-    "shrink",
-    "turn",
-    "unread",
-    "versions",
-    "write",
-]
 
 _HEADERS = {jpeg.SIGNATURE: jpeg.header, png.SIGNATURE: png.header}
 # TensorFlow refuses images of this many bytes (core/lib/{jpeg,png}), at three bytes per pixel.

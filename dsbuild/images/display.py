@@ -6,7 +6,7 @@ from PIL import Image
 
 from dsbuild.images import codec, opening
 from dsbuild.images.header import excuse
-from dsbuild.images.transform import of
+from dsbuild.images.transform import of, turn
 
 _SEVERAL = ("TIFF", "GIF", "WEBP", "PNG")
 _ORIENTATION = 0x0112  # the tag of EXIF
@@ -21,9 +21,9 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
     if not codec.foreign(data):
         head = codec.header(data)
         if not codec.refusal(head):
-            return codec.turn(codec.decode(data, head), head.orientation)
+            return turn(codec.decode(data, head), head.orientation)
     converted, orientation = codec.convert(data)
-    return codec.turn(_coloured(converted), orientation)
+    return turn(_coloured(converted), orientation)
 
 
 def count(data: bytes) -> int:
@@ -42,7 +42,7 @@ def count(data: bytes) -> int:
 
 def opened(image: Image.Image) -> NDArray[np.uint8]:
     """Return the pixels of a Pillow image in any mode: uint8 (h, w, 3) RGB; raise ImageError."""
-    return codec.turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
+    return turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
 
 
 def picture(pixels: NDArray[np.uint8]) -> Image.Image:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec, palette, png
+from dsbuild.images.header import Header
 from dsbuild.images.palette import RGB
 
 COLORMAP = "dsbuild pairs --colormap FILE, with lines such as `cat, 64, 64, 64`"
@@ -77,7 +78,7 @@ def read(data: bytes, known: Mapping[int, RGB]) -> Label:
     return _of_channels(codec.own(data, head), head)
 
 
-def is_plain(data: bytes, head: codec.Header, known: Mapping[int, RGB]) -> bool:
+def is_plain(data: bytes, head: Header, known: Mapping[int, RGB]) -> bool:
     """Tell from the header and palette of a PNG whether its stored samples are its values."""
     if head.bits != 8 or head.model != "palette":
         return head.bits == 8 and head.model == "grey"
@@ -115,7 +116,7 @@ def above(label: Label, threshold: int) -> Label:
     return label.through(table)._replace(colours={})
 
 
-def _of_grey(data: bytes, head: codec.Header) -> Label:
+def _of_grey(data: bytes, head: Header) -> Label:
     if head.bits == 16:
         plane = _of_16_bits(np.asarray(png.load(data, head)))
         return _levels(plane, codec.histogram(plane))
@@ -147,7 +148,7 @@ def _levels(plane: NDArray[np.uint8], counts: Mapping[int, int]) -> Label:
     return Label(plane, counts, colours={(value, value, value): value for value in counts})
 
 
-def _of_channels(pixels: NDArray[np.uint8], head: codec.Header) -> Label:
+def _of_channels(pixels: NDArray[np.uint8], head: Header) -> Label:
     """Return the level that all channels, uint8 (h, w, c), have; alpha may not vary."""
     alpha = pixels[..., -1] if head.channels in (2, 4) else None
     shades = pixels if alpha is None else pixels[..., :-1]

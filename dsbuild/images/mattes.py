@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec, palette, png
+from dsbuild.images.header import Header
 
 
 def alpha(data: bytes) -> NDArray[np.uint8]:
@@ -50,7 +51,7 @@ def alpha(data: bytes) -> NDArray[np.uint8]:
     )
 
 
-def _without_alpha(head: codec.Header, what: str) -> ImageError:
+def _without_alpha(head: Header, what: str) -> ImageError:
     return ImageError(
         f"found a {head.format.upper()} matte in {head.model.upper()} {what}, expected RGBA or "
         "grey PNG: its colours show the cut-out, not the alpha; export the alpha",

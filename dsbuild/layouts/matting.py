@@ -20,19 +20,8 @@ from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.format.split_names import role
-from dsbuild.layouts import written
+from dsbuild.layouts import divided, written
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.divided import (
-    VAL_HELP,
-    Divided,
-    Index,
-    Part,
-    Tree,
-    by_lists,
-    check_depth,
-    survey,
-    unused,
-)
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, composed, elsewhere, leftovers, lists, pictures, stem
 from dsbuild.layouts.texts import numbered
@@ -45,7 +34,7 @@ BELOW = ("", "matting_human_half")  # folders below SOURCE that may hold both
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matting(Divided, Layout):
+class Matting(divided.Divided, Layout):
     """Photos and mattes; the mask is alpha > threshold."""
 
     name: ClassVar[str] = "matting"
@@ -64,7 +53,7 @@ class Matting(Divided, Layout):
     )
     images: str = field("", "Folder of photos, relative to SOURCE.")
     alphas: str = field("", "Folder of mattes, whose files have the photos' stems.")
-    val_fraction: float = field(0.2, VAL_HELP, least=0, below=1)
+    val_fraction: float = field(0.2, divided.VAL_HELP, least=0, below=1)
     split_by: str = field(
         "group",
         "What stays in one split: all photos of a folder, or each photo by itself.",
@@ -91,9 +80,9 @@ class Matting(Divided, Layout):
         return (*(("alpha",) if self.keep_alpha else ()), *trimap)
 
     @property
-    def _whole(self) -> Part:
+    def _whole(self) -> divided.Part:
         folders = (self.images or PHOTOS, self.alphas or MATTES)
-        return Part(*(folder.strip("/").removeprefix("./") for folder in folders))
+        return divided.Part(*(folder.strip("/").removeprefix("./") for folder in folders))
 
     def find(self, source: str | None) -> str:
         """Return the folder that holds photos and mattes, or lists of them."""
@@ -121,15 +110,15 @@ class Matting(Divided, Layout):
         }
         return [split for split, data in firsts.items() if data.split(b"\n")[0].count(b"@") > 1]
 
-    def _tree(self, root: str) -> Tree:
+    def _tree(self, root: str) -> divided.Tree:
         """Return how root is divided; lists with four paths per line override everything else."""
         own = {split: storage.join(root, f"{split}.txt") for split in self._lists(root)}
         if not own:
-            return survey(root, self._whole, self._index(root))
+            return divided.survey(root, self._whole, self._index(root))
         _, refused = written.lists(root, "", lambda _: {})
-        return Tree({}, own, {k: v for k, v in refused.items() if k not in own})
+        return divided.Tree({}, own, {k: v for k, v in refused.items() if k not in own})
 
-    def _index(self, root: str) -> Index:
+    def _index(self, root: str) -> divided.Index:
         """Return the index of the names that lists may use for photos."""
 
         def index(folder: str) -> dict[str, str]:
@@ -167,7 +156,7 @@ class Matting(Divided, Layout):
             seen[key] = image
             yield Sample(key, image, alpha)
 
-    def _pairs(self, root: str, split: str, tree: Tree) -> Iterator[tuple[str, str]]:
+    def _pairs(self, root: str, split: str, tree: divided.Tree) -> Iterator[tuple[str, str]]:
         """Yield the paths of photo and matte."""
         if split in self._lists(root):
             yield from ((image, alpha) for image, _, alpha, _ in _listed(tree.lists[split]))
@@ -179,7 +168,7 @@ class Matting(Divided, Layout):
             rows = written.entries(tree.lists[split], names, images, root, alphas)
         else:
             inner = (path.removeprefix(f"{images}/") for path in photos.values())
-            check_depth(storage.join(root, images), inner, split)
+            divided.check_depth(storage.join(root, images), inner, split)
             alone = split in tree.parts
             rows = (
                 (key, None)
@@ -205,12 +194,13 @@ class Matting(Divided, Layout):
         if self._lists(root):
             return [*_unlisted(root, split, tree.lists.values())]
         part = tree.parts.get(split, self._whole)
-        found = leftovers(root, split, *part, _key)
+        left = leftovers(root, split, *part, _key)
         if first:
-            found += unused(root, split, tree, self._whole)
+            left += divided.unused(root, split, tree, self._whole)
         if tree.lists:
-            found = by_lists(root, split, tree, self._whole, self._index(root)(part.images), found)
-        return found
+            pictures_of = self._index(root)(part.images)
+            return divided.by_lists(root, split, tree, self._whole, pictures_of, left)
+        return left
 
     def indexed(self, path: str) -> bool:
         """Return False: the values of a matte are not classes."""
