@@ -22,7 +22,7 @@ from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
 
 ALL = "all"  # the entry over all splits
 
-_SECONDS = 0.005  # roughly what counting a record takes
+_SECONDS = 0.005  # of work per record, roughly
 
 
 def statistics(path: PathLike, engine: Engine | None = None) -> dict[str, Any]:
@@ -32,34 +32,34 @@ def statistics(path: PathLike, engine: Engine | None = None) -> dict[str, Any]:
     """
     engine, folder = engine or Local(), Folder.of(path)
     listed = {shard.name for shard in folder.manifest.shards} if folder.manifest else set()
-    lost = listed - set(map(os.path.basename, folder.files))
-    gone = "the manifest lists this shard, and it is missing"
+    missing = listed - set(map(os.path.basename, folder.files))
+    fault = "the manifest lists this shard, but it is missing"
     size, records = storage.size(folder.files), batch(engine, _SECONDS)
     tasks = [chunk for file in folder.files for chunk in divide(file, records)]
     work = functools.partial(of_chunk, names=folder.names)
-    found = total(engine.map(Job(tasks, work, size, "counting", unit="bytes")))
-    found += Accumulated(faults={(name, -1): gone for name in lost})
-    return document(found, folder.path, folder.manifest)
+    counted = total(engine.map(Job(tasks, work, size, "counting", unit="bytes")))
+    counted += Accumulated(faults={(name, -1): fault for name in missing})
+    return document(counted, folder.path, folder.manifest)
 
 
 def keep(made: Mapping[str, Any]) -> None:
-    """Write statistics into the folder that they are of, where they are of all that it lists."""
+    """Write statistics into their folder if they cover everything that its manifest lists."""
     if made["of"] is not None:
         storage.refuse_links(output.state(made["path"]))
         storage.write(_place(made["path"]), dump(made).encode())
 
 
 def load(path: PathLike) -> dict[str, Any] | None:
-    """Return the statistics that a folder keeps; None if they are of other shards."""
+    """Return the statistics kept in a folder; None without any, or if they are of other shards."""
     folder = Folder.of(path)
-    known, place = folder.manifest, _place(folder.path)
-    if known is None or storage.stamp(place) is None:
+    manifest, place = folder.manifest, _place(folder.path)
+    if manifest is None or storage.stamp(place) is None:
         return None
     try:
         made = parse_file(storage.read(place)[0], place)
     except DataError:
         return None  # they can be computed again
-    if not isinstance(made, dict) or made.get("of") != _digest(known):
+    if not isinstance(made, dict) or made.get("of") != _digest(manifest):
         return None
     return {**made, "path": folder.path}  # the folder may have been moved
 
@@ -68,47 +68,47 @@ def _place(path: str) -> str:
     return output.state(path, output.STATISTICS)
 
 
-def _digest(known: Manifest) -> str:
-    """Return what statistics depend on: shards, names of classes, and what counts them."""
-    shards = [[shard.name, shard.sha256] for shard in known.shards]
-    told = dump([__version__, known.classes, known.ignore, shards])
-    return hashlib.sha256(told.encode()).hexdigest()
+def _digest(manifest: Manifest) -> str:
+    """Return a digest of what statistics depend on: shards, class names, and dsbuild's version."""
+    shards = [[shard.name, shard.sha256] for shard in manifest.shards]
+    text = dump([__version__, manifest.classes, manifest.ignore, shards])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def document(found: Accumulated, path: str, known: Manifest | None) -> dict[str, Any]:
-    """Return a sum over records as a JSON document; `known` is the folder's manifest.
+def document(counted: Accumulated, path: str, manifest: Manifest | None) -> dict[str, Any]:
+    """Return a sum over a folder's records as a JSON document.
 
-    `of` is a digest of what the manifest lists, where the sum is of all that and no more.
-    Colours are from 0 to 255. `together` holds two label values and how many records have
-    both, `sizes` width, height and how many images have them.
+    `of` is a digest of what the manifest lists; None unless the sum covers exactly that. Colours
+    are from 0 to 255. `together` holds two label values and how many records have both; `sizes`
+    holds width, height and how many images have them.
     """
-    splits = sorted(found.splits)
-    if known is not None:
-        splits = [*(name for name in known.splits if name in splits), *splits]
+    splits = sorted(counted.splits)
+    if manifest is not None:
+        splits = [*(name for name in manifest.splits if name in splits), *splits]
     splits = list(dict.fromkeys(splits))
-    every = sum((found.splits[name] for name in splits), Counts())
-    read = {name: found.splits[name].records for name in splits}
-    listed = {name: split.records for name, split in known.splits.items()} if known else {}
-    of = _digest(known) if known and read == listed and not found.faults else None
+    every = sum((counted.splits[name] for name in splits), Counts())
+    read = {name: counted.splits[name].records for name in splits}
+    listed = {name: split.records for name, split in manifest.splits.items()} if manifest else {}
+    of = _digest(manifest) if manifest and read == listed and not counted.faults else None
     return {
         "path": path,
         "of": of,
-        "splits": {name: _section(found.splits[name], known) for name in splits},
-        ALL: _section(every, known),
-        "duplicates": _duplicates(found.prints),
+        "splits": {name: _section(counted.splits[name], manifest) for name in splits},
+        ALL: _section(every, manifest),
+        "duplicates": _duplicates(counted.prints),
         "unreadable": [
-            {"file": file, "record": None if number < 0 else number, "text": found.faults[place]}
-            for place in sorted(found.faults)
+            {"file": file, "record": None if number < 0 else number, "text": counted.faults[place]}
+            for place in sorted(counted.faults)
             for file, number in [place]
         ],
     }
 
 
-def _section(counts: Counts, known: Manifest | None) -> dict[str, Any]:
-    classes, ignore = (known.classes, known.ignore) if known else ((), None)
+def _section(counts: Counts, manifest: Manifest | None) -> dict[str, Any]:
+    classes, ignore = (manifest.classes, manifest.ignore) if manifest else ((), None)
     pixels, holders = counts.pixels, counts.holders
     values: list[int] = sorted({*range(len(classes)), *holders} - {ignore})
-    rows = [(value, known.class_name(value) if known else None) for value in values]
+    rows = [(value, manifest.class_name(value) if manifest else None) for value in values]
     if ignore is not None:
         rows.append((ignore, IGNORE))
     return {
@@ -141,20 +141,20 @@ def _deviation(counts: Counts) -> list[float]:
     area = counts.area
     if not area:
         return []
-    # Whole numbers up to here: the difference of two large means would lose digits.
+    # In integers up to here, since subtracting two large means would lose digits.
     spread = [area * counts.squares[channel] - counts.sums[channel] ** 2 for channel in range(3)]
     return [math.sqrt(value) / area for value in spread]
 
 
 def _duplicates(prints: Mapping[Place, Print]) -> dict[str, Any]:
-    """Return which images are equal in their pixels, and which look nearly alike.
+    """Return which images have equal pixels, and which look nearly alike.
 
-    `shared` holds two splits and how many images stand in both, as where one split is part of
-    another. A group of `exact` is of several samples, one of `near` of several images.
+    `shared` holds two splits and how many images are in both, as when one split is part of the
+    other. A group in `exact` has several samples, one in `near` several images.
     """
-    groups = duplicates.near({one.dhash for one in prints.values()})
-    same = duplicates.equal({place: one.sha256 for place, one in prints.items()})
-    alike = duplicates.equal({place: groups[one.dhash] for place, one in prints.items()})
+    groups = duplicates.near({image.dhash for image in prints.values()})
+    same = duplicates.equal({place: image.sha256 for place, image in prints.items()})
+    alike = duplicates.equal({place: groups[image.dhash] for place, image in prints.items()})
     shared = Counter(
         pair for group in same for pair in itertools.combinations(sorted(_splits(group)), 2)
     )
@@ -174,7 +174,7 @@ def _splits(group: Iterable[Place]) -> set[str]:
 
 
 def _samples(group: Iterable[Place], prints: Mapping[Place, Print]) -> int:
-    """Return of how many samples places are: in two splits, a key means the same one."""
+    """Return how many samples the places are of; equal keys in two splits mean the same sample."""
     samples = Counter((prints[place].key or place, split_of(place[0])) for place in group)
     return max(len({key for key, _ in samples}), *samples.values())
 

@@ -145,7 +145,7 @@ def test_a_missing_shard_is_named(built, run):
     path = Folder(built).files[-1]
     os.remove(path)
     found = statistics.statistics(built, SMALL)
-    text = "the manifest lists this shard, and it is missing"
+    text = "the manifest lists this shard, but it is missing"
     fault = {"file": os.path.basename(path), "record": None, "text": text}
     assert found["unreadable"] == [fault]
     assert run("statistics", built).exit_code == 1
