@@ -107,41 +107,41 @@ def _digest(
     return example.digest(repr(stored).encode())
 
 
-def diff(one: Side, other: Side) -> Difference:
+def diff(before: Side, after: Side) -> Difference:
     """Return how two builds differ, as a JSON document; `same` is whether they are equal."""
     splits = {
-        split: _of_split(one.samples.get(split, {}), other.samples.get(split, {}))
-        for split in sorted({*one.samples, *other.samples})
+        split: _of_split(before.samples.get(split, {}), after.samples.get(split, {}))
+        for split in sorted({*before.samples, *after.samples})
     }
     recipe: list[RecipeChange] = [
-        {"what": key, "was": one.recipe.get(key), "is": other.recipe.get(key)}
-        for key in sorted({*one.recipe, *other.recipe})
-        if one.recipe.get(key) != other.recipe.get(key)
+        {"what": key, "was": before.recipe.get(key), "is": after.recipe.get(key)}
+        for key in sorted({*before.recipe, *after.recipe})
+        if before.recipe.get(key) != after.recipe.get(key)
     ]
     return {
-        "a": one.folder.path,
-        "b": other.folder.path,
+        "a": before.folder.path,
+        "b": after.folder.path,
         "same": not recipe and not any(any(change.values()) for change in splits.values()),
         "recipe": recipe,
         "splits": splits,
-        "extent": {split: [_extent(side, split) for side in (one, other)] for split in splits},
-        "classes": [row for split in splits for row in _classes(one, other, split)],
+        "extent": {split: [_extent(side, split) for side in (before, after)] for split in splits},
+        "classes": [row for split in splits for row in _classes(before, after, split)],
     }
 
 
-def _of_split(one: Mapping[str, Item], other: Mapping[str, Item]) -> Change:
-    both = [key for key in one if key in other]
+def _of_split(before: Mapping[str, Item], after: Mapping[str, Item]) -> Change:
+    both = [key for key in before if key in after]
     return {
-        "removed": [key for key in one if key not in other],
-        "added": [key for key in other if key not in one],
-        "image": [key for key in both if one[key].image != other[key].image],
-        "label": [key for key in both if one[key].label != other[key].label],
+        "removed": [key for key in before if key not in after],
+        "added": [key for key in after if key not in before],
+        "image": [key for key in both if before[key].image != after[key].image],
+        "label": [key for key in both if before[key].label != after[key].label],
         "features": [
             key
             for key in both
-            if one[key].record != other[key].record and one[key][1:3] == other[key][1:3]
+            if before[key].record != after[key].record and before[key][1:3] == after[key][1:3]
         ],
-        "moved": [key for key in both if one[key].file != other[key].file],
+        "moved": [key for key in both if before[key].file != after[key].file],
     }
 
 
@@ -154,10 +154,10 @@ def _extent(side: Side, split: str) -> Extent:
     }
 
 
-def _classes(one: Side, other: Side, split: str) -> list[ClassShare]:
+def _classes(before: Side, after: Side, split: str) -> list[ClassShare]:
     """Return the share of each class in both builds: of pixels, or of images if there are none."""
     shares = []
-    for side in (one, other):
+    for side in (before, after):
         counted = side.counted.get(split, Statistics())
         counts = counted.pixels or counted.images
         whole = sum(counts.values())
@@ -166,7 +166,7 @@ def _classes(one: Side, other: Side, split: str) -> list[ClassShare]:
         {
             "split": split,
             "value": value,
-            "name": _name(value, other, one),
+            "name": _name(value, after, before),
             "was": shares[0].get(value, 0.0),
             "is": shares[1].get(value, 0.0),
         }

@@ -130,16 +130,16 @@ def record(path: PathLike, number: int | str) -> RecordDocument:
     """
     folder = Folder.of(path)
     if isinstance(number, str):
-        file, found = _find_key(folder, number)
+        file, stored = _find_key(folder, number)
     else:
-        file, found = _find(folder, number)
-    with tfrecord.located(file, found):
-        values = example.parse(found.data)
+        file, stored = _find(folder, number)
+    with tfrecord.located(file, stored):
+        values = example.parse(stored.data)
     return {
         "file": file,
-        "record": found.number,
-        "byte": found.offset,
-        "bytes": len(found.data),
+        "record": stored.number,
+        "byte": stored.offset,
+        "bytes": len(stored.data),
         "features": {
             key: {"kind": features.kind(value), "value": scan.describe(value)}
             for key, value in sorted(values.items())
@@ -157,9 +157,9 @@ def _find(folder: Folder, number: int) -> tuple[str, tfrecord.Record]:
         count = counts.get(os.path.basename(name))
         if count is None or left < count:
             count = 0
-            for found in tfrecord.read(name):
-                if found.number == left:
-                    return name, found
+            for stored in tfrecord.read(name):
+                if stored.number == left:
+                    return name, stored
                 count += 1
         left -= count
     raise ShardError(
@@ -171,11 +171,11 @@ def _find_key(folder: Folder, key: str) -> tuple[str, tfrecord.Record]:
     """Return the first record with a key, and its file."""
     count = 0
     for name in folder.files:
-        for found in tfrecord.read(name):
-            with tfrecord.located(name, found):
-                values = example.parse(found.data)
+        for stored in tfrecord.read(name):
+            with tfrecord.located(name, stored):
+                values = example.parse(stored.data)
             if features.key(values, folder.names) == key:
-                return name, found
+                return name, stored
             count += 1
     raise ShardError(f"{folder.path}: found {count:,} records, but none with key {key!r}")
 

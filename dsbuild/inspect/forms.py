@@ -46,6 +46,77 @@ class FeatureRange(TypedDict):
     always: bool
 
 
+class SplitStatistics(TypedDict):
+    """What was counted over the records of a split, or of all splits."""
+
+    records: int
+    images: int
+    labels: int
+    classes: list[ClassCount]
+    ignored: float | None
+    together: list[list[int]]
+    sizes: list[list[int]]
+    mean: list[float]
+    deviation: list[float]
+
+
+class RecordPlace(TypedDict):
+    """A record that has an image like another's."""
+
+    file: str
+    record: int
+    key: str
+
+
+class Group(TypedDict):
+    """Records whose images are equal, or nearly so, and the splits that they are in."""
+
+    splits: list[str]
+    records: list[RecordPlace]
+
+
+class Duplicates(TypedDict):
+    """Equal and similar images; `shared` holds two splits and how many images are in both."""
+
+    shared: list[list[str | int]]
+    exact: list[Group]
+    near: list[Group]
+
+
+class Unreadable(TypedDict):
+    """What could not be read; `record` is None if it is the file itself."""
+
+    file: str
+    record: int | None
+    text: str
+
+
+class StatisticsDocument(TypedDict):
+    """Statistics; `of` is a digest of the manifest's shards, None if these are not all."""
+
+    path: str
+    of: str | None
+    splits: dict[str, SplitStatistics]
+    all: SplitStatistics
+    duplicates: Duplicates
+    unreadable: list[Unreadable]
+
+
+class Card(TypedDict):
+    """One record of the gallery; pictures are data URIs, `classes` holds values and pixels."""
+
+    key: str
+    split: str
+    file: str
+    record: int
+    size: list[int]
+    classes: list[list[int]]
+    image: str | None
+    mask: str | None
+    extras: dict[str, str]
+    problems: list[str]
+
+
 class Inspection(TypedDict):
     """What a folder or a file holds; `complete` is None if dsbuild did not write it."""
 
@@ -55,7 +126,7 @@ class Inspection(TypedDict):
     splits: dict[str, SplitState]
     features: list[FeatureRange]
     recipe: NotRequired[Mapping[str, Any]]
-    statistics: NotRequired[dict[str, Any]]
+    statistics: NotRequired[StatisticsDocument]
 
 
 class Feature(TypedDict):

@@ -5,7 +5,6 @@ import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from dsbuild.format.folder import Folder, PathLike
 from dsbuild.images import colour
 from dsbuild.inspect import terminal
 from dsbuild.inspect.catalog import Row
-from dsbuild.inspect.forms import RecordDocument
+from dsbuild.inspect.forms import Card, RecordDocument
 from dsbuild.storage import safe_text
 from dsbuild.validate.problem import Problem
 
@@ -190,7 +189,7 @@ def varied(records: Mapping[Where, Sequence[Problem]], count: int) -> list[Where
 
 def cards(
     path: PathLike, rows: Sequence[Row], colours: NDArray[np.uint8], engine: Engine
-) -> list[dict[str, Any]]:
+) -> list[Card]:
     """Return the rows as JSON documents with pictures as data URIs, in the same order.
 
     The rows of a file are one task, which opens it once.
@@ -208,9 +207,9 @@ def cards(
 
 def _cards(
     task: tuple[str, Sequence[Row]], advance: Advance, *, names: Names, colours: NDArray[np.uint8]
-) -> list[dict[str, Any]]:
+) -> list[Card]:
     path, rows = task
-    made: list[dict[str, Any]] = []
+    made: list[Card] = []
     for row, shown in zip(rows, _pictures(path, rows, names), strict=True):
         made.append(
             {

@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Final, cast
 
 from dsbuild import __version__, storage
 from dsbuild.build import output
@@ -19,13 +19,20 @@ from dsbuild.format.manifest import IGNORE, Manifest
 from dsbuild.inspect import duplicates
 from dsbuild.inspect.chunks import divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
+from dsbuild.inspect.forms import (
+    ClassCount,
+    Duplicates,
+    Group,
+    SplitStatistics,
+    StatisticsDocument,
+)
 
-ALL = "all"  # the entry over all splits
+ALL: Final = "all"  # the entry over all splits
 
 _SECONDS = 0.005  # of work per record, roughly
 
 
-def statistics(path: PathLike, engine: Engine | None = None) -> dict[str, Any]:
+def statistics(path: PathLike, engine: Engine | None = None) -> StatisticsDocument:
     """Return the statistics of a folder or file as a JSON document.
 
     The engine is this process by default. Raises ShardError if there is no TFRecord at all.
@@ -42,14 +49,14 @@ def statistics(path: PathLike, engine: Engine | None = None) -> dict[str, Any]:
     return document(counted, folder.path, folder.manifest)
 
 
-def keep(made: Mapping[str, Any]) -> None:
+def keep(made: StatisticsDocument) -> None:
     """Write statistics into their folder if they cover everything that its manifest lists."""
     if made["of"] is not None:
         storage.refuse_links(output.state(made["path"]))
         storage.write(_place(made["path"]), dump(made).encode())
 
 
-def load(path: PathLike) -> dict[str, Any] | None:
+def load(path: PathLike) -> StatisticsDocument | None:
     """Return the statistics kept in a folder; None without any, or if they are of other shards."""
     folder = Folder.of(path)
     manifest, place = folder.manifest, _place(folder.path)
@@ -61,7 +68,8 @@ def load(path: PathLike) -> dict[str, Any] | None:
         return None  # they can be computed again
     if not isinstance(made, dict) or made.get("of") != _digest(manifest):
         return None
-    return {**made, "path": folder.path}  # the folder may have been moved
+    # Only `keep` writes this file; the folder may have been moved since.
+    return cast(StatisticsDocument, {**made, "path": folder.path})
 
 
 def _place(path: str) -> str:
@@ -75,7 +83,7 @@ def _digest(manifest: Manifest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def document(counted: Accumulated, path: str, manifest: Manifest | None) -> dict[str, Any]:
+def document(counted: Accumulated, path: str, manifest: Manifest | None) -> StatisticsDocument:
     """Return a sum over a folder's records as a JSON document.
 
     `of` is a digest of what the manifest lists; None unless the sum covers exactly that. Colours
@@ -104,10 +112,10 @@ def document(counted: Accumulated, path: str, manifest: Manifest | None) -> dict
     }
 
 
-def _section(counts: Counts, manifest: Manifest | None) -> dict[str, Any]:
+def _section(counts: Counts, manifest: Manifest | None) -> SplitStatistics:
     classes, ignore = (manifest.classes, manifest.ignore) if manifest else ((), None)
-    pixels, holders = counts.pixels, counts.holders
-    values: list[int] = sorted({*range(len(classes)), *holders} - {ignore})
+    pixels = counts.pixels
+    values = sorted(value for value in {*range(len(classes)), *counts.holders} if value != ignore)
     rows = [(value, manifest.class_name(value) if manifest else None) for value in values]
     if ignore is not None:
         rows.append((ignore, IGNORE))
@@ -115,21 +123,20 @@ def _section(counts: Counts, manifest: Manifest | None) -> dict[str, Any]:
         "records": counts.records,
         "images": counts.images,
         "labels": counts.labels,
-        "classes": [
-            {
-                "value": value,
-                "name": name,
-                **({"pixels": pixels[value]} if pixels else {}),
-                "images": holders[value],
-            }
-            for value, name in rows
-        ],
+        "classes": [_class_count(counts, value, name) for value, name in rows],
         "ignored": pixels[ignore] / pixels.total() if pixels and ignore is not None else None,
         "together": [[*pair, count] for pair, count in sorted(counts.pairs.items())],
         "sizes": [[*size, count] for size, count in sorted(counts.sizes.items())],
         "mean": _mean(counts),
         "deviation": _deviation(counts),
     }
+
+
+def _class_count(counts: Counts, value: int, name: str | None) -> ClassCount:
+    images = counts.holders[value]
+    if not counts.pixels:
+        return {"value": value, "name": name, "images": images}
+    return {"value": value, "name": name, "pixels": counts.pixels[value], "images": images}
 
 
 def _mean(counts: Counts) -> list[float]:
@@ -146,7 +153,7 @@ def _deviation(counts: Counts) -> list[float]:
     return [math.sqrt(value) / area for value in spread]
 
 
-def _duplicates(prints: Mapping[Place, Print]) -> dict[str, Any]:
+def _duplicates(prints: Mapping[Place, Print]) -> Duplicates:
     """Return which images have equal pixels, and which look nearly alike.
 
     `shared` holds two splits and how many images are in both, as when one split is part of the
@@ -179,7 +186,7 @@ def _samples(group: Iterable[Place], prints: Mapping[Place, Print]) -> int:
     return max(len({key for key, _ in samples}), *samples.values())
 
 
-def _group(group: Iterable[Place], prints: Mapping[Place, Print]) -> dict[str, Any]:
+def _group(group: Iterable[Place], prints: Mapping[Place, Print]) -> Group:
     return {
         "splits": sorted(_splits(group)),
         "records": [

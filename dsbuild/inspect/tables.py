@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 def size(count: int) -> str:
@@ -127,12 +127,15 @@ def colours(counted: Mapping[str, Any]) -> list[list[str]]:
 
 
 # Kind of a group of images -> what its images are.
-ALIKE = {"exact": "of equal pixels", "near": "that look nearly alike"}
+ALIKE: dict[Literal["exact", "near"], str] = {
+    "exact": "with equal pixels",
+    "near": "that look nearly alike",
+}
 
 
 def shared(duplicates: Mapping[str, Any]) -> list[str]:
     """Return one line per pair of splits that have images in common."""
     return [
-        f"splits {one} and {other} share {count(images, 'image')}"
-        for one, other, images in duplicates["shared"]
+        f"splits {split} and {twin} share {count(images, 'image')}"
+        for split, twin, images in duplicates["shared"]
     ]

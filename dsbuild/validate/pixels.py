@@ -16,7 +16,7 @@ _FORMATS = {"jpg": "jpeg"}  # as some writers spell it
 
 
 @dataclass
-class Seen:
+class Content:
     """What a record holds: the image's header, its class, or its label's pixels by value."""
 
     head: images.Header | None = None
@@ -47,17 +47,17 @@ class Seen:
 
 
 def problems(
-    values: Mapping[str, Parsed], expected: Expected, seen: Seen, again: bool
+    values: Mapping[str, Parsed], expected: Expected, content: Content, again: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield the kind and text of each problem in a record's values by role.
 
-    Fills `seen` with what the record holds; with `again`, computes its extras again.
+    Fills `content` with what the record holds; with `again`, computes its extras again.
     """
     data = _bytes(values, "image")
     size = None
     if data is not None:
         try:
-            head = seen.head = images.header(data)
+            head = content.head = images.header(data)
             size = (head.height, head.width)
             images.check(data, head)
         except ImageError as error:
@@ -66,7 +66,7 @@ def problems(
             yield from (("header", text) for text in _of_header(values, head))
     number = _number(values, "class")
     if number is not None:
-        seen.number = number
+        content.number = number
         if expected.classes is not None and not 0 <= number < expected.classes:
             yield "values", f"found class {number}, expected 0 to {expected.classes - 1}"
     label = _bytes(values, "label")
@@ -80,7 +80,7 @@ def problems(
     if size not in (None, plane.shape):
         label_size, image_size = (f"{width} x {height}" for height, width in (plane.shape, size))
         yield "label", f"found a label of {label_size} pixels, expected the image's {image_size}"
-    counts = seen.counts = images.histogram(plane)
+    counts = content.counts = images.histogram(plane)
     yield from _of_values(counts, expected)
     if again and data is not None and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)

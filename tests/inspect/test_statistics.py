@@ -379,7 +379,7 @@ def test_the_page_names_recurring_images():
     }
     text = sections.statistics(made)
     assert "a and &lt;b&gt; share 7 images" in text
-    assert "1 group of images of equal pixels" in text
+    assert "1 group of images with equal pixels" in text
     assert "&lt;k&gt;" in text
     assert "<k>" not in text
 

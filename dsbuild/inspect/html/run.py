@@ -7,9 +7,8 @@ markup.
 
 import json
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
-from typing import Any
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Local
@@ -17,7 +16,7 @@ from dsbuild.errors import StorageError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect import catalog, gallery
 from dsbuild.inspect.catalog import Census
-from dsbuild.inspect.forms import Inspection
+from dsbuild.inspect.forms import Card, Inspection
 from dsbuild.inspect.html import sections, svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import Problem
@@ -30,7 +29,7 @@ _SAMPLE = 2000  # records read for what no manifest counts: image sizes, classes
 def page(
     document: Inspection,
     census: Census,
-    cards: Sequence[Mapping[str, Any]],
+    cards: Sequence[Card],
     colours: Sequence[Sequence[int]],
     caption: str,
     seed: int,
@@ -86,7 +85,7 @@ def page(
     )
 
 
-def script_json(data: Any) -> str:
+def script_json(data: object) -> str:
     """Return JSON that is safe in a script element: it has no `<`, `>` or `&`.
 
     >>> script_json("</script>")

@@ -3,12 +3,11 @@
 import collections
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect import tables
 from dsbuild.inspect.catalog import Census
-from dsbuild.inspect.forms import ClassCount, Inspection, SplitState
+from dsbuild.inspect.forms import ClassCount, Inspection, SplitState, StatisticsDocument
 from dsbuild.inspect.html import svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import KINDS, Problem
@@ -70,7 +69,7 @@ def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) ->
         [escape(row.name), row.records, row.labels, row.shards, row.size]
         for row in tables.splits(document)
     ]
-    head = ["split", "records", "with label", "shards", "size"]
+    head = ["split", "records", "with a label", "shards", "size"]
     return f'<div class="tiles">{made}</div>' + svg.table(head, cells, "<>>>>")
 
 
@@ -107,7 +106,7 @@ def classes(
             drawn = svg.bar(held / max(labels, 1))
             line += [f"{drawn}<span>{tables.share(held, labels)}</span>", f"{held:,}"]
             lines.append(line + [texts.get(value, "") for texts in weighted.values()])
-        head = ["", "class", *(["of the pixels"] if whole else []), "of the records", "records"]
+        head = ["", "class", *(["share of pixels"] if whole else []), "share of records", "records"]
         sides = ("><<<>" if whole else "><<>") + ">" * len(weighted)
         kind = "classes weighed" if weighted else "classes"
         made = svg.table([*head, *weighted], lines, sides, kind)
@@ -151,7 +150,7 @@ def problems(listed: Sequence[Problem], notes: Sequence[str]) -> str:
     return (made if rows else "<p>No problem was found.</p>") + noted
 
 
-def sizes(census: Census, seed: int, counted: Mapping[str, Any] | None = None) -> str:
+def sizes(census: Census, seed: int, counted: StatisticsDocument | None = None) -> str:
     """Return the sizes of the images, as a chart if there are several.
 
     They are those of all records if there are statistics, `counted`, else those of the census.
@@ -172,7 +171,7 @@ def together(
     names: Mapping[int, str],
     colours: Sequence[Sequence[int]],
     seed: int,
-    counted: Mapping[str, Any] | None = None,
+    counted: StatisticsDocument | None = None,
 ) -> str:
     """Return the co-occurrence of classes; nothing if each record has one class.
 
@@ -200,7 +199,7 @@ def together(
     return f"{note}<p>{legend}</p>{made}"
 
 
-def statistics(counted: Mapping[str, Any] | None) -> str:
+def statistics(counted: StatisticsDocument | None) -> str:
     """Return colours, and equal or similar images, of all records; nothing without statistics."""
     if counted is None:
         return ""
