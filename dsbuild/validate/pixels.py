@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
@@ -108,7 +109,7 @@ def _of_header(values: Mapping[str, Parsed], head: images.Header) -> Iterator[st
             yield f"found {role} {number}, but the image has {getattr(head, role)}"
 
 
-def _plane(data: bytes) -> np.ndarray:
+def _plane(data: bytes) -> NDArray[np.uint8]:
     """Return the class indices of a stored label as every reader sees them."""
     plane = images.plane(data)
     head = images.header(data)
@@ -137,7 +138,7 @@ def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[
 
 
 def _of_extras(
-    values: Mapping[str, Parsed], image: bytes, label: np.ndarray, chosen: Sequence[Chosen]
+    values: Mapping[str, Parsed], image: bytes, label: NDArray[np.uint8], chosen: Sequence[Chosen]
 ) -> Iterator[tuple[str, str]]:
     pixels = images.decode(image, images.header(image))
     computed = extras.features(chosen, {"image": pixels, "label": label})

@@ -11,6 +11,7 @@ import pytest
 
 import dsbuild
 from dsbuild.build.side_files import describe
+from dsbuild.engines import Local
 from dsbuild.errors import ShardError
 from dsbuild.format import manifest
 from dsbuild.format.folder import Folder, split_of
@@ -160,9 +161,7 @@ READERS = {
     "samples": lambda out: [(one.key, one.image, one.label) for one in dsbuild.open(out)],
     "inspect": documents.inspect,
     "record": lambda out: documents.record(out, "2007_000003"),
-    "statistics": lambda out: statistics.statistics(
-        out, functools.partial(statistics.local, workers=1, quiet=True)
-    ),
+    "statistics": lambda out: statistics.statistics(out, Local(1)),
     "kept statistics": statistics.load,
     "diff": diff.read,
     "facts": dataset.of,
