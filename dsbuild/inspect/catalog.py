@@ -1,7 +1,7 @@
-"""Records one by one, without their pixels: where they lie, key, size, classes.
+"""Records one by one, without their pixels: where they are, key, size, classes.
 
-Of a large folder a sample is taken, by a seed; its records are found by the indexes
-where these fit their files, and else by walking frames.
+From a large folder a seeded sample is taken. Its records are found by the indexes if these match
+their files, otherwise by reading all frames.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from dsbuild.format.features import Names
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.index import bounds
 
-_SECONDS = 0.0016  # roughly what looking at a record takes
-Place = tuple[int, int, int]  # of a record: its number, its first byte, the byte behind it
-Task = tuple[str, Sequence[int], Sequence[Place]]  # a file, numbers of records, their places
+_SECONDS = 0.0016  # of work per record, roughly
+Span = tuple[int, int, int]  # of a record: its number, its first byte, the byte after its last
+Task = tuple[str, Sequence[int], Sequence[Span]]  # a file, numbers of records, their spans
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Row:
     """One record.
 
     Attributes:
-      file, number, offset: where it lies.
-      split: as the file's name tells it.
-      key: of the sample; empty where it has none.
-      height, width: of its image; 0 where it has none that can be read.
-      counts: label value -> pixels; of a label that is one class, the class -> 1.
-      plane: whether the label is a plane of classes, not one.
+      file, number, offset: where it is.
+      split: the one in the file's name.
+      key: of the sample; empty if it has none.
+      height, width: of its image; 0 if it has none that can be read.
+      counts: label value -> pixels; if the label is one class, that class -> 1.
+      plane: whether the label is a plane of classes rather than one class.
     """
 
     file: str
@@ -50,94 +50,91 @@ class Row:
     plane: bool = True
 
     def part(self, value: int) -> float:
-        """Return the share of the label's pixels that have a value."""
+        """Return the share of the label's pixels with this value."""
         return self.counts.get(value, 0) / max(sum(self.counts.values()), 1)
 
 
 @dataclass(frozen=True)
 class Census:
-    """Rows of a sample, or of all records, and how many there are in all."""
+    """Rows of a sample of the records or of all of them, and how many records there are."""
 
     rows: tuple[Row, ...]
     total: int
 
     @property
     def whole(self) -> bool:
-        """Whether every record was asked for."""
+        """Whether the rows are those of all records."""
         return len(self.rows) >= self.total
 
 
 def take(
     path: PathLike, counts: Mapping[str, int], most: int | None, seed: int, engine: Engine
 ) -> Census:
-    """Return the rows of at most `most` records, taken by a seed, or of all.
+    """Return the rows of a seeded sample of at most `most` records; None means all.
 
-    `counts` is file name -> records. Files that are missing or damaged give what can be
-    read of them.
+    `counts` is file name -> records. Records that cannot be read are left out.
     """
     total = sum(counts.values())
     chosen: Sequence[int] = range(total)
     if most is not None and most < total:
         chosen = sorted(random.Random(seed).sample(chosen, most))
     folder = Folder.of(path)
-    tasks, start, taken = [], 0, np.array(chosen, np.int64)
+    tasks, start, ranked = [], 0, np.array(chosen, np.int64)
     for name, count in counts.items():
-        low, high = np.searchsorted(taken, (start, start + count))
-        numbers = (taken[low:high] - start).tolist()
+        low, high = np.searchsorted(ranked, (start, start + count))
+        numbers = (ranked[low:high] - start).tolist()
         start += count
         if not numbers:
             continue
         full = storage.join(folder.home, name)
-        places = _index(full, count)
-        size = batch(engine, _SECONDS) if places else len(numbers)
+        spans = _index(full, count)
+        size = batch(engine, _SECONDS) if spans else len(numbers)
         for some in (numbers[i : i + size] for i in range(0, len(numbers), size)):
-            tasks.append((full, some, [places[number] for number in some if places]))
+            tasks.append((full, some, [spans[number] for number in some if spans]))
     work = functools.partial(_rows, names=folder.names, labels=folder.labels)
-    found = engine.map(Job(tasks, work, len(chosen), "looking", unit="records"))
-    return Census(tuple(row for rows in found for row in rows), total)
+    parts = engine.map(Job(tasks, work, len(chosen), "reading", unit="records"))
+    return Census(tuple(row for rows in parts for row in rows), total)
 
 
 def at(path: PathLike, places: Sequence[tuple[str, int, int]]) -> list[Row]:
-    """Return the rows of the records at (file name, number, offset), empty if one is damaged."""
+    """Return the rows of the records at (file name, number, offset); empty ones if damaged."""
     folder = Folder.of(path)
     by_file: dict[str, list[tuple[int, int]]] = {}
     for name, number, offset in places:
         by_file.setdefault(name, []).append((number, offset))
     rows = {}
-    for name, mine in by_file.items():
+    for name, wanted in by_file.items():
         full = storage.join(folder.home, name)
-        records = {number: tfrecord.Record(number, offset, b"") for number, offset in mine}
+        records = {number: tfrecord.Record(number, offset, b"") for number, offset in wanted}
         with contextlib.suppress(DataError):
-            records |= {record.number: record for record in tfrecord.each(full, mine)}
+            records |= {record.number: record for record in tfrecord.each(full, wanted)}
         for number, record in records.items():
             rows[name, number] = _row(full, record, folder.names, folder.labels)
     return [rows[name, number] for name, number, _ in places]
 
 
-def _index(path: str, count: int) -> list[Place]:
-    """Return where the records of a file lie, by its index; nothing where that does not fit it."""
+def _index(path: str, count: int) -> list[Span]:
+    """Return where a file's records are, by its index; nothing if that does not match the file."""
     try:
-        found = bounds(path)
+        places = bounds(path)
     except NoFileError:
         return []  # the inspection names what cannot be read
-    return [(i, *place) for i, place in enumerate(found)] if len(found) == count else []
+    return [(i, *place) for i, place in enumerate(places)] if len(places) == count else []
 
 
-def _at(path: str, places: Sequence[Place]) -> Iterator[tfrecord.Record]:
-    """Yield the records that fill their places, past those that do not."""
-    ends = {begin: end for _, begin, end in places}
-    for record in tfrecord.each(path, (place[:2] for place in places)):
+def _at(path: str, spans: Sequence[Span]) -> Iterator[tfrecord.Record]:
+    """Yield the records that fill their spans; skip those that do not."""
+    ends = {begin: end for _, begin, end in spans}
+    for record in tfrecord.each(path, (span[:2] for span in spans)):
         end = record.offset + len(record.data) + tfrecord.FRAMING
         if not record.problem and end == ends[record.offset]:
             yield record
 
 
-def _records(
-    path: str, numbers: Sequence[int], places: Sequence[Place]
-) -> Iterator[tfrecord.Record]:
-    """Yield the records of some numbers: those in their places, then what walking finds."""
+def _records(path: str, numbers: Sequence[int], spans: Sequence[Span]) -> Iterator[tfrecord.Record]:
+    """Yield the records with these numbers: by their spans, then by reading all frames."""
     left = set(numbers)
-    for record in _at(path, places):
+    for record in _at(path, spans):
         left.remove(record.number)
         yield record
     last = max(left, default=-1)
@@ -163,7 +160,7 @@ def _row(path: str, record: tfrecord.Record, names: Names, labels: Sequence[str]
     try:
         values = example.parse(record.data)
     except ShardError:
-        values = {}  # no Example, and still a record
+        values = {}  # not an Example, but still a record
     height = width = 0
     image = features.value(values, names, "image")
     if isinstance(image, list):

@@ -1,4 +1,4 @@
-"""TFRecord files in chunks: what workers read, whoever runs them."""
+"""TFRecord files in chunks, the tasks of any engine."""
 
 import os
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from dsbuild.format.folder import split_of
 from dsbuild.format.index import offsets
 from dsbuild.inspect.counts import Accumulated, Counts, Names, of_record, total
 
-_FAR = 1 << 63  # a byte that no system seeks
+_FAR = 1 << 63  # an offset that no system can seek to
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some records of a file in a row: a task.
+    """Some consecutive records of a file.
 
     Attributes:
       path: of the file.
       first, start: number of the first record, and the byte at which it begins.
       stop: the byte at which the next chunk begins; None for the end of the file.
-      offsets: of the records, where an index tells.
+      offsets: of the records; empty without an index.
     """
 
     path: str
@@ -33,12 +33,12 @@ class Chunk:
 
 
 def divide(path: str, records: int = 64) -> list[Chunk]:
-    """Return chunks of some records that together are a file; one chunk if it has no index."""
-    found = offsets(*os.path.split(path))
-    if found[:1] != (0,) or sorted(set(found)) != list(found) or found[-1] >= _FAR:
+    """Return chunks of so many records that together are a file; one chunk without an index."""
+    begins = offsets(*os.path.split(path))
+    if begins[:1] != (0,) or sorted(set(begins)) != list(begins) or begins[-1] >= _FAR:
         return [Chunk(path)]
-    starts = range(0, len(found), records)
-    parts = [found[at : at + records] for at in starts]
+    starts = range(0, len(begins), records)
+    parts = [begins[at : at + records] for at in starts]
     stops = [*(part[0] for part in parts[1:]), None]
     return [
         Chunk(path, at, part[0], stop, part)
@@ -47,7 +47,7 @@ def divide(path: str, records: int = 64) -> list[Chunk]:
 
 
 def of_chunk(chunk: Chunk, advance: Advance, *, names: Names) -> Accumulated:
-    """Return what the records of a chunk add; nothing that is in a file raises."""
+    """Return what the records of a chunk add; no content of a file raises."""
     file = os.path.basename(chunk.path)
     parts = [Accumulated({split_of(file): Counts()})]
     left = set(range(chunk.first, chunk.first + len(chunk.offsets)))
@@ -63,7 +63,7 @@ def of_chunk(chunk: Chunk, advance: Advance, *, names: Names) -> Accumulated:
                 else:
                     parts.append(of_record(file, frame.number, frame.data, names))
                     advance(len(frame.data), len(frame.data))
-        gone = "the index lists this record, and the file ends before it"
+        gone = "the index lists this record, but the file ends before it"
         parts.append(Accumulated(faults={(file, number): gone for number in left}))
     except DataError as error:
         parts.append(Accumulated(faults={(file, -1): str(error)}))

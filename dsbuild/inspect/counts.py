@@ -1,7 +1,7 @@
-"""What records amount to: classes, sizes, colours, and by what their images are told apart.
+"""What is counted over records: classes, sizes, colours, and fingerprints of images.
 
-Everything is counted in integers and added up, so the result is the same, number for
-number, however the records are divided and in whatever order the parts are joined.
+Everything is counted in integers and added up, so the result is exactly the same however the
+records are divided, and in whatever order the parts are joined.
 """
 
 import itertools
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
@@ -23,12 +24,13 @@ Names = Mapping[str, Sequence[str]]  # role -> features that may play it
 
 @dataclass(frozen=True)
 class Counts:
-    """What was counted over the records of a split; two of them add up.
+    """What was counted over the records of a split; counts of two parts add up.
 
     Attributes:
-      records, images, labels: how many there are, and of how many the image and the label,
-        be it a plane or one class, could be read.
-      pixels: label value -> pixels, of planes.
+      records: how many there are.
+      images: how many have an image that could be read.
+      labels: how many have a label, a plane or one class, that could be read.
+      pixels: label value -> pixels of planes.
       holders: label value -> records with it.
       pairs: two label values of one plane, the smaller first -> records with both.
       sizes: (width, height) -> images.
@@ -48,29 +50,29 @@ class Counts:
     squares: Counter[int] = field(default_factory=Counter)
 
     def __add__(self, other: "Counts") -> "Counts":
-        names = [one.name for one in fields(self)]
+        names = [attribute.name for attribute in fields(self)]
         return Counts(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 class Print(NamedTuple):
-    """By what one image is told from others: key of its sample, sha256 of its pixels, dHash."""
+    """The fingerprint of an image: key of its sample, sha256 of its pixels, dHash."""
 
     key: str
     sha256: bytes
     dhash: int
 
 
-Place = tuple[str, int]  # name of a file, number of a record; -1 for the file itself
+Place = tuple[str, int]  # name of a file, number of a record; -1 means the file itself
 
 
 @dataclass(frozen=True)
 class Accumulated:
-    """What some records amount to; two of them add up, in any order.
+    """What was counted over some records; two such values add up, in any order.
 
     Attributes:
       splits: split -> its counts.
-      prints: of every image that was decoded.
-      faults: what could not be read, and why.
+      prints: place -> fingerprint of each image that was decoded.
+      faults: place -> why it could not be read.
     """
 
     splits: Mapping[str, Counts] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Accumulated:
 
 
 def total(parts: Iterable[Accumulated]) -> Accumulated:
-    """Return the sum of parts; neighbours are joined first, so that no long one grows by steps."""
+    """Return the sum of parts; neighbours are joined first, so that few large sums are copied."""
     parts = list(parts) or [Accumulated()]
     while len(parts) > 1:
         pairs = itertools.zip_longest(parts[::2], parts[1::2], fillvalue=Accumulated())
@@ -95,7 +97,7 @@ def total(parts: Iterable[Accumulated]) -> Accumulated:
 
 
 def of_record(file: str, number: int, data: bytes, names: Names) -> Accumulated:
-    """Return what one record adds; `file` is the name of its file, which tells the split."""
+    """Return what one record adds; `file` is the name of its file, which names the split."""
     place, counts, prints, faults = (file, number), Counts(records=1), {}, []
     try:
         values = example.parse(data)
@@ -106,8 +108,8 @@ def of_record(file: str, number: int, data: bytes, names: Names) -> Accumulated:
         else:
             if pixels is not None:
                 counts += _of_image(pixels)
-                found = hashing.sha256(pixels), hashing.dhash(pixels)
-                prints[place] = Print(features.key(values, names), *found)
+                key = features.key(values, names)
+                prints[place] = Print(key, hashing.sha256(pixels), hashing.dhash(pixels))
         try:
             counts += _of_label(values, names)
         except ImageError as error:
@@ -123,13 +125,13 @@ def _bytes(values: Mapping[str, example.Parsed], names: Names, role: str) -> byt
     return value[0] if isinstance(value, list) else b""
 
 
-def _decode(data: bytes) -> np.ndarray | None:
+def _decode(data: bytes) -> NDArray[np.uint8] | None:
     return images.decode(data, images.header(data)) if data else None
 
 
-def _of_image(pixels: np.ndarray) -> Counts:
+def _of_image(pixels: NDArray[np.uint8]) -> Counts:
     height, width, _ = pixels.shape
-    sums, squares = (Counter(dict(enumerate(m))) for m in hashing.moments(pixels))
+    sums, squares = (Counter(dict(enumerate(values))) for values in hashing.moments(pixels))
     sizes = Counter({(width, height): 1})
     return Counts(images=1, sizes=sizes, area=height * width, sums=sums, squares=squares)
 

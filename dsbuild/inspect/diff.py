@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild.engines import Advance, Engine, Job, Local
 from dsbuild.format import example, features, tfrecord
@@ -17,7 +18,7 @@ from dsbuild.inspect.forms import Change, ClassShare, Difference, Extent, Recipe
 
 
 class Item(NamedTuple):
-    """One sample as it is stored: its file, and digests of its image, label and whole record."""
+    """One stored sample: its file, and digests of its image, label and whole record."""
 
     file: str
     image: bytes
@@ -27,11 +28,11 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Side:
-    """One of two builds.
+    """One of the two builds that are compared.
 
     Attributes:
       folder: the folder or file.
-      recipe: the document of its recipe, empty if it has none.
+      recipe: the document of its recipe; empty if it has none.
       samples: split -> key -> item.
       counted: split -> what was counted over its records.
     """
@@ -43,11 +44,11 @@ class Side:
 
 
 def read(path: PathLike, engine: Engine | None = None) -> Side:
-    """Read a build; raise ShardError if a file of it is damaged."""
+    """Read a build; raise ShardError if one of its files is damaged."""
     folder = Folder.of(path)
     recipe = folder.manifest.recipe if folder.manifest else {}
-    paths, found = folder.files, folder.schema
-    names = {role: found[role].name for role in found.roles}
+    paths, schema = folder.files, folder.schema
+    names = {role: schema[role].name for role in schema.roles}
     roles: dict[str, str] = {role: names[role] for role in ("key", "image") if role in names}
     sizes = [names[role] for role in ("height", "width") if role in names]
     work = functools.partial(_read, roles=roles, sizes=sizes, labels=folder.labels)
@@ -95,50 +96,52 @@ def _read(
 
 
 def _digest(
-    label: int | np.ndarray | None, values: Mapping[str, example.Parsed], labels: Sequence[str]
+    label: int | NDArray[np.uint8] | None,
+    values: Mapping[str, example.Parsed],
+    labels: Sequence[str],
 ) -> bytes:
-    """Return a digest of a record's label, by its classes and not by how they are encoded."""
+    """Return a digest of a record's label: of its classes, not of how they are encoded."""
     if isinstance(label, np.ndarray):
         return example.digest(repr(label.shape).encode() + label.tobytes())
     stored = [values.get(name) for name in labels] if label is None else label
     return example.digest(repr(stored).encode())
 
 
-def diff(one: Side, other: Side) -> Difference:
-    """Return how two builds differ, as a JSON document; `same` tells whether they do not."""
+def diff(before: Side, after: Side) -> Difference:
+    """Return how two builds differ, as a JSON document; `same` is whether they are equal."""
     splits = {
-        split: _of_split(one.samples.get(split, {}), other.samples.get(split, {}))
-        for split in sorted({*one.samples, *other.samples})
+        split: _of_split(before.samples.get(split, {}), after.samples.get(split, {}))
+        for split in sorted({*before.samples, *after.samples})
     }
     recipe: list[RecipeChange] = [
-        {"what": key, "was": one.recipe.get(key), "is": other.recipe.get(key)}
-        for key in sorted({*one.recipe, *other.recipe})
-        if one.recipe.get(key) != other.recipe.get(key)
+        {"what": key, "was": before.recipe.get(key), "is": after.recipe.get(key)}
+        for key in sorted({*before.recipe, *after.recipe})
+        if before.recipe.get(key) != after.recipe.get(key)
     ]
     return {
-        "a": one.folder.path,
-        "b": other.folder.path,
-        "same": not recipe and not any(any(found.values()) for found in splits.values()),
+        "a": before.folder.path,
+        "b": after.folder.path,
+        "same": not recipe and not any(any(change.values()) for change in splits.values()),
         "recipe": recipe,
         "splits": splits,
-        "extent": {split: [_extent(side, split) for side in (one, other)] for split in splits},
-        "classes": [row for split in splits for row in _classes(one, other, split)],
+        "extent": {split: [_extent(side, split) for side in (before, after)] for split in splits},
+        "classes": [row for split in splits for row in _classes(before, after, split)],
     }
 
 
-def _of_split(one: Mapping[str, Item], other: Mapping[str, Item]) -> Change:
-    both = [key for key in one if key in other]
+def _of_split(before: Mapping[str, Item], after: Mapping[str, Item]) -> Change:
+    both = [key for key in before if key in after]
     return {
-        "removed": [key for key in one if key not in other],
-        "added": [key for key in other if key not in one],
-        "image": [key for key in both if one[key].image != other[key].image],
-        "label": [key for key in both if one[key].label != other[key].label],
+        "removed": [key for key in before if key not in after],
+        "added": [key for key in after if key not in before],
+        "image": [key for key in both if before[key].image != after[key].image],
+        "label": [key for key in both if before[key].label != after[key].label],
         "features": [
             key
             for key in both
-            if one[key].record != other[key].record and one[key][1:3] == other[key][1:3]
+            if before[key].record != after[key].record and before[key][1:3] == after[key][1:3]
         ],
-        "moved": [key for key in both if one[key].file != other[key].file],
+        "moved": [key for key in both if before[key].file != after[key].file],
     }
 
 
@@ -151,10 +154,10 @@ def _extent(side: Side, split: str) -> Extent:
     }
 
 
-def _classes(one: Side, other: Side, split: str) -> list[ClassShare]:
-    """Return the share of each class in both builds, of pixels, or of images without pixels."""
+def _classes(before: Side, after: Side, split: str) -> list[ClassShare]:
+    """Return the share of each class in both builds: of pixels, or of images if there are none."""
     shares = []
-    for side in (one, other):
+    for side in (before, after):
         counted = side.counted.get(split, Statistics())
         counts = counted.pixels or counted.images
         whole = sum(counts.values())
@@ -163,7 +166,7 @@ def _classes(one: Side, other: Side, split: str) -> list[ClassShare]:
         {
             "split": split,
             "value": value,
-            "name": _name(value, other, one),
+            "name": _name(value, after, before),
             "was": shares[0].get(value, 0.0),
             "is": shares[1].get(value, 0.0),
         }
@@ -177,6 +180,6 @@ def _name(value: int, *sides: Side) -> str | None:
 
 
 def drift(document: Difference) -> ClassShare | None:
-    """Return the class whose share moves most, of a document of `diff`; None without classes."""
+    """Return the class whose share moves most, from `diff`'s document; None without classes."""
     rows = document["classes"]
     return max(rows, key=lambda row: abs(row["is"] - row["was"]), default=None)

@@ -1,4 +1,4 @@
-"""Groups of what is equal, or nearly so, found without comparing all with all."""
+"""Find groups of equal or nearly equal values without comparing each with all others."""
 
 from collections.abc import Hashable, Iterable, Mapping
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from dsbuild.inspect.counts import Place
 
-NEAR = 3  # bits of 64 by which hashes of one picture may differ
+NEAR = 3  # bits of 64 in which hashes of one picture may differ
 _BITS = np.array([value.bit_count() for value in range(256)], np.uint8)
 
 
@@ -19,16 +19,16 @@ def equal(values: Mapping[Place, Hashable]) -> list[list[Place]]:
 
 
 def near(hashes: Iterable[int], most: int = NEAR) -> dict[int, int]:
-    """Return hash -> the smallest hash of its group: hashes that few bits tell apart are linked.
+    """Return hash -> the smallest hash of its group; hashes that differ in few bits are linked.
 
-    Where two hashes of 64 bits differ in at most `most` bits, one of `most` + 1 bands of
-    them is equal (the pigeonhole principle): only hashes that share a band are compared. A
-    band takes every so manieth bit, so that images alike at one side share none.
+    If two 64-bit hashes differ in at most `most` bits, at least one of `most` + 1 bands of bits
+    is equal (the pigeonhole principle), so only hashes that share a band are compared. The bits of
+    a band are spread over the hash, so that images that are alike on one side only share none.
 
     Source: Manku et al., Detecting Near-Duplicates for Web Crawling, WWW 2007.
     """
-    known = np.unique(np.fromiter(hashes, np.uint64))
-    roots = {value: value for value in known.tolist()}
+    distinct = np.unique(np.fromiter(hashes, np.uint64))
+    roots = {value: value for value in distinct.tolist()}
 
     def root(value: int) -> int:
         while roots[value] != value:
@@ -37,7 +37,7 @@ def near(hashes: Iterable[int], most: int = NEAR) -> dict[int, int]:
 
     for band in range(most + 1):
         mask = np.uint64(sum(1 << bit for bit in range(band, 64, most + 1)))
-        ranked = known[np.argsort(known & mask, kind="stable")]
+        ranked = distinct[np.argsort(distinct & mask, kind="stable")]
         parts = ranked & mask
         at, step = np.arange(len(ranked)), 1
         while len(at := at[: np.searchsorted(at, len(ranked) - step)]):

@@ -1,11 +1,11 @@
-"""The forms of the documents that an inspection and a comparison return."""
+"""The forms of the JSON documents that `inspect` and `diff` return."""
 
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 
 class ClassCount(TypedDict):
-    """One class of a split: its value, its name if known, in how many images and pixels it is."""
+    """A class of a split: its value, its name if known, and how many images and pixels have it."""
 
     value: int
     name: str | None
@@ -14,7 +14,7 @@ class ClassCount(TypedDict):
 
 
 class ShardState(TypedDict):
-    """One file, and what is wrong with it; a finished folder adds what its manifest says of it."""
+    """One file and its problem, if any; a finished folder adds what its manifest says about it."""
 
     name: str
     records: int
@@ -37,13 +37,84 @@ class SplitState(TypedDict):
 
 
 class FeatureRange(TypedDict):
-    """One feature: its kind, the fewest and most values and bytes, whether all records have it."""
+    """A feature: its kind, fewest and most values and bytes, and whether all records have it."""
 
     name: str
     kind: str
     values: list[int]
     bytes: list[int]
     always: bool
+
+
+class SplitStatistics(TypedDict):
+    """What was counted over the records of a split, or of all splits."""
+
+    records: int
+    images: int
+    labels: int
+    classes: list[ClassCount]
+    ignored: float | None
+    together: list[list[int]]
+    sizes: list[list[int]]
+    mean: list[float]
+    deviation: list[float]
+
+
+class RecordPlace(TypedDict):
+    """A record that has an image like another's."""
+
+    file: str
+    record: int
+    key: str
+
+
+class Group(TypedDict):
+    """Records whose images are equal, or nearly so, and the splits that they are in."""
+
+    splits: list[str]
+    records: list[RecordPlace]
+
+
+class Duplicates(TypedDict):
+    """Equal and similar images; `shared` holds two splits and how many images are in both."""
+
+    shared: list[list[str | int]]
+    exact: list[Group]
+    near: list[Group]
+
+
+class Unreadable(TypedDict):
+    """What could not be read; `record` is None if it is the file itself."""
+
+    file: str
+    record: int | None
+    text: str
+
+
+class StatisticsDocument(TypedDict):
+    """Statistics; `of` is a digest of the manifest's shards, None if these are not all."""
+
+    path: str
+    of: str | None
+    splits: dict[str, SplitStatistics]
+    all: SplitStatistics
+    duplicates: Duplicates
+    unreadable: list[Unreadable]
+
+
+class Card(TypedDict):
+    """One record of the gallery; pictures are data URIs, `classes` holds values and pixels."""
+
+    key: str
+    split: str
+    file: str
+    record: int
+    size: list[int]
+    classes: list[list[int]]
+    image: str | None
+    mask: str | None
+    extras: dict[str, str]
+    problems: list[str]
 
 
 class Inspection(TypedDict):
@@ -55,7 +126,7 @@ class Inspection(TypedDict):
     splits: dict[str, SplitState]
     features: list[FeatureRange]
     recipe: NotRequired[Mapping[str, Any]]
-    statistics: NotRequired[dict[str, Any]]
+    statistics: NotRequired[StatisticsDocument]
 
 
 class Feature(TypedDict):
@@ -84,8 +155,8 @@ class RecordDocument(TypedDict):
     classes: list[RecordClass]
 
 
-# `is` is a keyword, so these two are written as calls: a part of the recipe that differs, and the
-# share of a class of a split's pixels or images in both builds.
+# These two are written as calls because `is` is a keyword: a part of the recipe that differs, and
+# the share of a class in a split's pixels or images, in both builds.
 RecipeChange = TypedDict("RecipeChange", {"what": str, "was": Any, "is": Any})
 ClassShare = TypedDict(
     "ClassShare", {"split": str, "value": int, "name": str | None, "was": float, "is": float}
@@ -93,7 +164,7 @@ ClassShare = TypedDict(
 
 
 class Change(TypedDict):
-    """Keys of samples of one split that differ."""
+    """Keys of the samples of one split that differ, by what differs."""
 
     removed: list[str]
     added: list[str]
@@ -104,7 +175,7 @@ class Change(TypedDict):
 
 
 class Extent(TypedDict):
-    """How many records a split has, and the least and greatest size of its images."""
+    """How many records a split has, and the smallest and largest size of its images."""
 
     records: int
     heights: list[int]
@@ -112,7 +183,7 @@ class Extent(TypedDict):
 
 
 class Difference(TypedDict):
-    """How two builds differ; `extent` holds both sides of a split."""
+    """How two builds differ; `extent` has both builds for each split."""
 
     a: str
     b: str

@@ -1,13 +1,13 @@
-"""Records to look at: which ones, their pictures, and these for a page and as files."""
+"""Choose records to look at, and make their pictures for a page, a terminal or files."""
 
 import functools
 import os
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import extras, images, storage
 from dsbuild.engines import Advance, Engine, Job
@@ -19,44 +19,45 @@ from dsbuild.format.folder import Folder, PathLike
 from dsbuild.images import colour
 from dsbuild.inspect import terminal
 from dsbuild.inspect.catalog import Row
+from dsbuild.inspect.forms import Card, RecordDocument
 from dsbuild.storage import safe_text
 from dsbuild.validate.problem import Problem
 
-SIDE = 800  # of a picture on the page, its longer one, in pixels
+SIDE = 800  # pixels of the longer side of a picture on the page
 Where = tuple[str, int, int]  # a record's file name, number and first byte
 _BINARY = ("canny", "edges")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """What one record has to look at.
+    """The pictures of one record.
 
     Attributes:
-      image: uint8 (h, w, 3), or None where there is none that can be decoded.
-      plane: the class of every pixel, uint8 (h, w), or None.
-      extras: name -> a grey picture uint8 (h, w).
+      image: uint8 (h, w, 3), or None if there is none that decodes.
+      plane: the class of each pixel, uint8 (h, w), or None.
+      extras: name -> grey picture, uint8 (h, w).
       problems: what could not be decoded, and why.
     """
 
-    image: np.ndarray | None = None
-    plane: np.ndarray | None = None
-    extras: Mapping[str, np.ndarray] = field(default_factory=dict)
+    image: NDArray[np.uint8] | None = None
+    plane: NDArray[np.uint8] | None = None
+    extras: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
 
-def colours(path: PathLike) -> np.ndarray:
+def colours(path: PathLike) -> NDArray[np.uint8]:
     """Return the colours of a folder's label values: uint8 (256, 3), VOC's if it has none.
 
-    A single file has those of the folder that it lies in.
+    A single file has the colours of the folder that it is in.
     """
     palette = Folder.of(path).surrounding.palette
     return colour.table({str(value): rgb for value, rgb in palette.items()})
 
 
-def load(path: PathLike, place: Mapping[str, Any]) -> tuple[Pictures, str]:
-    """Return the pictures of the record that `report.record` describes, and a name for them.
+def load(path: PathLike, place: RecordDocument) -> tuple[Pictures, str]:
+    """Return the pictures of the record that `place` describes, and a name for them.
 
-    That is its key; of a record without one its file and number.
+    The name is the record's key or, without one, its file and number.
     """
     (record,) = tfrecord.at(place["file"], [(place["record"], place["byte"])])
     values, names = example.parse(record.data), Folder.of(path).names
@@ -64,22 +65,23 @@ def load(path: PathLike, place: Mapping[str, Any]) -> tuple[Pictures, str]:
     return pictures(values, names), name
 
 
-def drawing(seen: Pictures, table: np.ndarray, columns: int, rows: int) -> list[str]:
-    """Return the lines of image and coloured mask, side by side, for a terminal of that size."""
-    shown = [plane for plane in (seen.image, seen.plane) if plane is not None]
-    if not shown:
+def drawing(shown: Pictures, table: NDArray[np.uint8], columns: int, rows: int) -> list[str]:
+    """Return lines that draw image and coloured mask side by side in a terminal of that size."""
+    planes = [plane for plane in (shown.image, shown.plane) if plane is not None]
+    if not planes:
         return []
-    size = terminal.extent(shown[0].shape[:2], max((columns - 5) // len(shown), 1), rows)
-    drawn = [] if seen.image is None else [images.shrink(seen.image, size)]
-    if seen.plane is not None:
-        drawn.append(colour.paint(images.pick(seen.plane, size), table))
+    height, width = planes[0].shape[:2]
+    size = terminal.extent((height, width), max((columns - 5) // len(planes), 1), rows)
+    drawn = [] if shown.image is None else [images.shrink(shown.image, size)]
+    if shown.plane is not None:
+        drawn.append(colour.paint(images.pick(shown.plane, size), table))
     return terminal.beside(*map(terminal.picture, drawn))
 
 
 def pictures(values: Values, names: Names) -> Pictures:
-    """Return the pictures of a parsed record; `names` as a `Folder` gives them.
+    """Return the pictures of a parsed record; `names` are those of its `Folder`.
 
-    A label of another size than its image is no picture, but a problem.
+    A label whose size is not that of its image is a problem, not a picture.
     """
     problems: list[str] = []
     image = plane = None
@@ -97,25 +99,25 @@ def pictures(values: Values, names: Names) -> Pictures:
         problems.append(f"label: {error}")
     size = None if image is None else image.shape[:2]
     if plane is not None and size not in (None, plane.shape):
-        there, expected = (f"{width} x {height}" for height, width in (plane.shape, size))
-        problems.append(f"label: found {there} pixels, expected the image's {expected}")
+        label_size, image_size = (f"{width} x {height}" for height, width in (plane.shape, size))
+        problems.append(f"label: found {label_size} pixels, expected the image's {image_size}")
         plane = None
     grey = {}
     for name in extras.EXTRAS:
         try:
-            found = _extra(name, values, names, size or (None if plane is None else plane.shape))
+            extra = _extra(name, values, names, size or (None if plane is None else plane.shape))
         except (DataError, ValueError, OverflowError) as error:
             problems.append(f"{name}: {error}")
         else:
-            if found is not None:
-                grey[name] = found
+            if extra is not None:
+                grey[name] = extra
     return Pictures(image, plane, grey, tuple(problems))
 
 
 def _extra(
     name: str, values: Values, names: Names, size: tuple[int, int] | None
-) -> np.ndarray | None:
-    """Return an extra of a record as a grey picture, or None where it has none."""
+) -> NDArray[np.uint8] | None:
+    """Return an extra of a record as a grey picture, or None if it has none."""
     listed = features.value(values, names, name)
     if isinstance(listed, np.ndarray) and size:
         return colour.grey_of(listed.reshape(size))
@@ -130,30 +132,31 @@ def _extra(
         raise ImageError(
             f"found {head.width} x {head.height} pixels, expected the image's {size[1]} x {size[0]}"
         )
-    plane = restore(form, data[0])
+    stored = restore(form, data[0])
     if form == b"png16":
-        return colour.grey_of(plane)
+        return colour.grey_of(stored)
+    plane = np.asarray(stored, np.uint8)
     return plane * 255 if name in _BINARY and plane.max() <= 1 else plane
 
 
-def find(name: str, known: Sequence[str], rows: Sequence[Row]) -> int:
-    """Return the label value of a class by its name or number; raise PlanError for another."""
-    if name in known:
-        return list(known).index(name)
-    there = {value for row in rows for value in row.counts}
-    if name.isdecimal() and (int(name) in there or int(name) < len(known)):
+def find(name: str, classes: Sequence[str], rows: Sequence[Row]) -> int:
+    """Return the label value of a class from its name or number; raise PlanError if unknown."""
+    if name in classes:
+        return list(classes).index(name)
+    values = {value for row in rows for value in row.counts}
+    if name.isdecimal() and (int(name) in values or int(name) < len(classes)):
         return int(name)
-    expected = ", ".join(known) or f"one of the values {', '.join(map(str, sorted(there)))}"
+    expected = ", ".join(classes) or f"one of the values {', '.join(map(str, sorted(values)))}"
     raise PlanError(f"class {name!r}: found no such class, expected {expected}")
 
 
 def choose(
     rows: Sequence[Row], count: int, seed: int, how: str = "any", value: int = -1
 ) -> list[Row]:
-    """Return `count` of the rows: `any` or those `with` a class by a seed, or by its share.
+    """Return `count` of the rows; `how` says which.
 
-    `most` and `least` are those with the largest and smallest share of a class, only
-    records that have it.
+    `any`: a seeded choice. All others choose from the rows that have a class: `with` by the seed,
+    `most` and `least` by the largest and smallest share of that class.
     """
     if how != "any":
         rows = [row for row in rows if row.counts.get(value)]
@@ -165,31 +168,31 @@ def choose(
 
 
 def faulty(problems: Iterable[Problem]) -> dict[Where, list[Problem]]:
-    """Return the records with problems, in order, each with what is wrong with it."""
-    found: dict[Where, list[Problem]] = {}
+    """Return the records with problems, in order, each with its problems."""
+    records: dict[Where, list[Problem]] = {}
     for problem in problems:
         if problem.record is not None and problem.offset is not None:
             place = (os.path.basename(problem.file), problem.record, problem.offset)
-            found.setdefault(place, []).append(problem)
-    return found
+            records.setdefault(place, []).append(problem)
+    return records
 
 
-def varied(found: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
-    """Return `count` of the records with problems, the first of every kind among them."""
+def varied(records: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
+    """Return `count` of the records with problems, including the first of each kind."""
     first: dict[str, Where] = {}
-    for place, problems in found.items():
+    for place, problems in records.items():
         for problem in problems:
             first.setdefault(problem.kind, place)
-    kept = set(list(dict.fromkeys([*first.values(), *found]))[:count])
-    return [place for place in found if place in kept]
+    kept = set(list(dict.fromkeys([*first.values(), *records]))[:count])
+    return [place for place in records if place in kept]
 
 
 def cards(
-    path: PathLike, rows: Sequence[Row], colours: np.ndarray, engine: Engine
-) -> list[dict[str, Any]]:
+    path: PathLike, rows: Sequence[Row], colours: NDArray[np.uint8], engine: Engine
+) -> list[Card]:
     """Return the rows as JSON documents with pictures as data URIs, in the same order.
 
-    Rows of one file are one task, which opens it once.
+    The rows of a file are one task, which opens it once.
     """
     folder = Folder.of(path)
     by_file: dict[str, list[Row]] = {}
@@ -197,18 +200,18 @@ def cards(
         by_file.setdefault(storage.join(folder.home, row.file), []).append(row)
     work = functools.partial(_cards, names=folder.names, colours=colours)
     tasks = list(by_file.items())
-    found = engine.map(Job(tasks, work, len(rows), "drawing", unit="records"))
-    made = {(card["file"], card["record"]): card for some in found for card in some}
+    parts = engine.map(Job(tasks, work, len(rows), "drawing", unit="records"))
+    made = {(card["file"], card["record"]): card for part in parts for card in part}
     return [made[row.file, row.number] for row in rows]
 
 
 def _cards(
-    task: tuple[str, Sequence[Row]], advance: Advance, *, names: Names, colours: np.ndarray
-) -> list[dict[str, Any]]:
+    task: tuple[str, Sequence[Row]], advance: Advance, *, names: Names, colours: NDArray[np.uint8]
+) -> list[Card]:
     path, rows = task
-    found = []
-    for row, seen in zip(rows, _seen(path, rows, names), strict=True):
-        found.append(
+    made: list[Card] = []
+    for row, shown in zip(rows, _pictures(path, rows, names), strict=True):
+        made.append(
             {
                 "key": row.key,
                 "split": row.split,
@@ -216,20 +219,22 @@ def _cards(
                 "record": row.number,
                 "size": [row.width, row.height],
                 "classes": [[value, row.counts[value]] for value in sorted(row.counts)],
-                "image": None if seen.image is None else colour.photo_uri(seen.image, SIDE),
-                "mask": None if seen.plane is None else colour.plane_uri(seen.plane, colours, SIDE),
+                "image": None if shown.image is None else colour.photo_uri(shown.image, SIDE),
+                "mask": (
+                    None if shown.plane is None else colour.plane_uri(shown.plane, colours, SIDE)
+                ),
                 "extras": {
-                    name: colour.photo_uri(grey, SIDE) for name, grey in seen.extras.items()
+                    name: colour.photo_uri(grey, SIDE) for name, grey in shown.extras.items()
                 },
-                "problems": list(seen.problems),
+                "problems": list(shown.problems),
             }
         )
         advance(1, 0)
-    return found
+    return made
 
 
-def _seen(path: str, rows: Sequence[Row], names: Names) -> Iterator[Pictures]:
-    """Yield the pictures of the records of a file; if one cannot be read, that is its problem."""
+def _pictures(path: str, rows: Sequence[Row], names: Names) -> Iterator[Pictures]:
+    """Yield the pictures of a file's records; one that cannot be read has that as its problem."""
     left = len(rows)
     try:
         for record in tfrecord.each(path, ((row.number, row.offset) for row in rows)):
@@ -249,19 +254,19 @@ def _of_record(path: str, record: tfrecord.Record, names: Names) -> Pictures:
         return Pictures(problems=(f"{kind}: {error}",))
 
 
-def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
+def files(shown: Pictures, key: str, colours: NDArray[np.uint8]) -> dict[str, bytes]:
     """Return file name -> PNG of a record's pictures in full size.
 
-    No two keys have a name in common: see `harmless.stem`.
+    Distinct keys give distinct names: see `safe_text.stem`.
     """
-    made = {}
-    if seen.image is not None:
-        made["image"] = seen.image
-    if seen.plane is not None:
-        made["mask"] = colour.paint(seen.plane, colours)
-        if seen.image is not None:
-            made["overlay"] = colour.overlay(seen.image, seen.plane, colours)
-    made |= seen.extras
+    made: dict[str, NDArray[np.uint8]] = {}
+    if shown.image is not None:
+        made["image"] = shown.image
+    if shown.plane is not None:
+        made["mask"] = colour.paint(shown.plane, colours)
+        if shown.image is not None:
+            made["overlay"] = colour.overlay(shown.image, shown.plane, colours)
+    made |= shown.extras
     stem = safe_text.stem(key)
     return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}
 
@@ -269,8 +274,7 @@ def files(seen: Pictures, key: str, colours: np.ndarray) -> dict[str, bytes]:
 def save(folder: str, made: Mapping[str, bytes]) -> list[str]:
     """Write pictures into a folder and return their paths.
 
-    Raises StorageError, and writes none, where one of the names is taken by a file that
-    `save` did not write.
+    Raises StorageError, and writes none, if a name is taken by a file that `save` did not write.
     """
     paths = {storage.join(folder, name): data for name, data in made.items()}
     for path in paths:
@@ -278,8 +282,8 @@ def save(folder: str, made: Mapping[str, bytes]) -> list[str]:
             not storage.is_folder(path) and colour.is_marked(storage.read(path)[0])
         ):
             raise StorageError(
-                f"{path}: found a file that dsbuild inspect did not write, which is left alone; "
-                "move it, or name another folder"
+                f"{path}: found a file that dsbuild inspect did not write, so it is left alone; "
+                "move it, or choose another folder"
             )
     for path, data in paths.items():
         storage.write(path, data)

@@ -1,4 +1,4 @@
-"""`dsbuild.inspect` and `dsbuild.diff`: the whole of an inspection or a comparison as one call."""
+"""`dsbuild.inspect` and `dsbuild.diff`: a whole inspection or comparison as one call."""
 
 import os
 from typing import overload
@@ -60,37 +60,37 @@ def inspect(
 ) -> Inspection | RecordDocument:
     """Return what TFRecords hold, as `dsbuild inspect PATH --json` prints it.
 
-    Nothing is printed. The options are the command's, `class_` being --class.
+    Nothing is printed. The options are those of the command; `class_` is --class.
 
     Args:
       path: a folder that dsbuild wrote, any other folder of TFRecords, or one file.
       record: number of the record to return in full.
       key: key of the record to return in full.
       save: folder for the pictures of that record, as PNG files.
-      html: file for a page with charts and a gallery.
+      html: file to write a page with charts and a gallery to.
       samples: how many samples the gallery shows.
       seed: seed for choosing them.
       class_: the gallery shows samples with this class.
       most: the gallery shows the samples with the most of this class.
-      least: the gallery shows the samples with the least of this class, but some.
+      least: the gallery shows the samples with the least of this class, among those that have it.
       problems: the gallery shows the samples in which `dsbuild.validate` finds problems.
       runner: "local"; "dask", with its `scheduler`; or an engine.
       scheduler: address of a Dask scheduler, such as "tcp://host:8786".
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
-    Raises a DsbuildError for options that contradict each other, a record that does not exist or
-    cannot be read, and a picture to save that does not decode. A damaged shard of a folder is
-    reported as its `problem`.
+    Raises a DsbuildError for options that contradict each other, for a record that does not exist
+    or cannot be read, and for a picture to save that does not decode. A damaged shard of a folder
+    does not raise: its `problem` says what is wrong.
     """
     named = {"with": class_, "most": most, "least": least, "problems": "" if problems else None}
     how = {kind: name for kind, name in named.items() if name is not None}
     wanted = record if key is None else key
     _refuse(record is not None and key is not None, "record and key", "one of them")
-    _refuse(wanted is None and save is not None, "save without a record", "record or key with it")
+    _refuse(wanted is None and save is not None, "save without a record", "record or key as well")
     _refuse(wanted is not None and html is not None, "html and one record", "one of them")
     _refuse(len(how) > 1, " and ".join(how), "one of class_, most, least and problems")
-    _refuse(bool(how) and html is None, f"{''.join(how)} without html", "html with it")
+    _refuse(bool(how) and html is None, f"{''.join(how)} without html", "html as well")
     _refuse(samples < 0, f"samples {samples}", "0 or more")
     folder = Folder.of(path)
     if wanted is not None:
@@ -117,7 +117,7 @@ def _refuse(wrong: bool, found: str, expected: str) -> None:
 
 
 def _record(folder: Folder, wanted: int | str, save: Path | None) -> RecordDocument:
-    """Return a record, and save its pictures."""
+    """Return a record's document, and save its pictures if `save` is given."""
     document = documents.record(folder, wanted)
     if save is not None:
         pictures, key = gallery.load(folder, document)
@@ -148,7 +148,7 @@ def diff(
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
-    Returns a document whose "same" is whether recipes, samples and bytes are the same. Raises a
+    Returns a document whose "same" says whether recipes, samples and bytes are the same. Raises a
     DsbuildError if there is no TFRecord, or a damaged one.
     """
     engine = engines.chosen(runner, scheduler, workers, quiet)

@@ -1,4 +1,4 @@
-"""What TFRecord files hold, read without any knowledge of who wrote them."""
+"""What TFRecord files hold, whoever wrote them."""
 
 import functools
 import math
@@ -21,13 +21,13 @@ _FEW = 8  # values of a feature that are shown
 
 @dataclass(frozen=True)
 class FeatureScan:
-    """One feature over many records: its kind, in how many it is, and its extent.
+    """One feature over many records: its kind, how many have it, and its extent.
 
     Attributes:
-      kind: `bytes`, `int64`, `float32`; several joined by `|`; `none` for an empty one.
-      records: in how many it occurs.
-      values: smallest and largest number of values a record.
-      bytes: smallest and largest length of a value, for bytes.
+      kind: `bytes`, `int64` or `float32`, several joined by `|`; `none` if it is always empty.
+      records: how many have it.
+      values: smallest and largest number of values per record.
+      bytes: smallest and largest length of a value if values are bytes.
     """
 
     kind: str
@@ -45,13 +45,13 @@ class FeatureScan:
         )
 
 
-def _span(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    return min(one[0], other[0]), max(one[1], other[1])
+def _span(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    return min(a[0], b[0]), max(a[1], b[1])
 
 
 @dataclass(frozen=True)
 class FileScan:
-    """One file: records, size in bytes, features by name, label counts, first problem."""
+    """One file: records, size in bytes, features by name, label counts, its first problem."""
 
     name: str
     split: str
@@ -66,10 +66,10 @@ def scan(path: str, limit: int | None = None, labels: Sequence[str] = ()) -> Fil
     """Read a file's records, all or the first `limit`; count the classes of its labels.
 
     `labels` are the features that may hold a label, as a `Folder` gives them. A damaged file does
-    not raise: what was read up to there is returned with the problem.
+    not raise: the result covers the records before the damage and names the problem.
     """
-    stamp = storage.stamp(path)  # none for a link that leads nowhere
-    found = FileScan(os.path.basename(path), split_of(path), 0, stamp.size if stamp else 0)
+    stamp = storage.stamp(path)  # None for a broken link
+    empty = FileScan(os.path.basename(path), split_of(path), 0, stamp.size if stamp else 0)
     features: dict[str, FeatureScan] = {}
     statistics = Statistics()
     number, problem = 0, None
@@ -80,13 +80,13 @@ def scan(path: str, limit: int | None = None, labels: Sequence[str] = ()) -> Fil
             with tfrecord.located(path, record):
                 values = example.parse(record.data)
             for name, value in values.items():
-                seen = _feature(value)
-                features[name] = features[name] + seen if name in features else seen
+                feature = _feature(value)
+                features[name] = features[name] + feature if name in features else feature
             statistics += count(label(values, labels))
             number += 1
     except DataError as error:
         problem = str(error)
-    return replace(found, records=number, features=features, statistics=statistics, problem=problem)
+    return replace(empty, records=number, features=features, statistics=statistics, problem=problem)
 
 
 def _feature(value: Parsed) -> FeatureScan:
@@ -96,9 +96,9 @@ def _feature(value: Parsed) -> FeatureScan:
 
 
 def _scan_task(path: str, advance: Advance, *, labels: Sequence[str]) -> FileScan:
-    found = scan(path, labels=labels)
-    advance(1, found.bytes)
-    return found
+    scanned = scan(path, labels=labels)
+    advance(1, scanned.bytes)
+    return scanned
 
 
 def scan_all(paths: Sequence[str], labels: Sequence[str], engine: Engine) -> list[FileScan]:
@@ -108,7 +108,7 @@ def scan_all(paths: Sequence[str], labels: Sequence[str], engine: Engine) -> lis
 
 
 def describe(value: Parsed) -> Any:
-    """Return a feature's value as something to show: short, and JSON."""
+    """Return a feature's value as short JSON to show."""
     if value is None:
         return None
     if not isinstance(value, list):

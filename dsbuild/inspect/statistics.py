@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Final, cast
 
 from dsbuild import storage
 from dsbuild.build import output
@@ -20,117 +20,124 @@ from dsbuild.format.manifest import IGNORE, Manifest
 from dsbuild.inspect import duplicates
 from dsbuild.inspect.chunks import divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
+from dsbuild.inspect.forms import (
+    ClassCount,
+    Duplicates,
+    Group,
+    SplitStatistics,
+    StatisticsDocument,
+)
 
-ALL = "all"  # the entry over all splits
+ALL: Final = "all"  # the entry over all splits
 
-_SECONDS = 0.005  # roughly what counting a record takes
+_SECONDS = 0.005  # of work per record, roughly
 
 
-def statistics(path: PathLike, engine: Engine | None = None) -> dict[str, Any]:
+def statistics(path: PathLike, engine: Engine | None = None) -> StatisticsDocument:
     """Return the statistics of a folder or file as a JSON document.
 
     The engine is this process by default. Raises ShardError if there is no TFRecord at all.
     """
     engine, folder = engine or Local(), Folder.of(path)
     listed = {shard.name for shard in folder.manifest.shards} if folder.manifest else set()
-    lost = listed - set(map(os.path.basename, folder.files))
-    gone = "the manifest lists this shard, and it is missing"
+    missing = listed - set(map(os.path.basename, folder.files))
+    fault = "the manifest lists this shard, but it is missing"
     size, records = storage.size(folder.files), batch(engine, _SECONDS)
     tasks = [chunk for file in folder.files for chunk in divide(file, records)]
     work = functools.partial(of_chunk, names=folder.names)
-    found = total(engine.map(Job(tasks, work, size, "counting", unit="bytes")))
-    found += Accumulated(faults={(name, -1): gone for name in lost})
-    return document(found, folder.path, folder.manifest)
+    counted = total(engine.map(Job(tasks, work, size, "counting", unit="bytes")))
+    counted += Accumulated(faults={(name, -1): fault for name in missing})
+    return document(counted, folder.path, folder.manifest)
 
 
-def keep(made: Mapping[str, Any]) -> None:
-    """Write statistics into the folder that they are of, where they are of all that it lists."""
+def keep(made: StatisticsDocument) -> None:
+    """Write statistics into their folder if they cover everything that its manifest lists."""
     if made["of"] is not None:
         storage.refuse_links(output.state(made["path"]))
         storage.write(_place(made["path"]), dump(made).encode())
 
 
-def load(path: PathLike) -> dict[str, Any] | None:
-    """Return the statistics that a folder keeps; None if they are of other shards."""
+def load(path: PathLike) -> StatisticsDocument | None:
+    """Return the statistics kept in a folder; None without any, or if they are of other shards."""
     folder = Folder.of(path)
-    known, place = folder.manifest, _place(folder.path)
-    if known is None or storage.stamp(place) is None:
+    manifest, place = folder.manifest, _place(folder.path)
+    if manifest is None or storage.stamp(place) is None:
         return None
     try:
         made = parse_file(storage.read(place)[0], place)
     except DataError:
         return None  # they can be computed again
-    if not isinstance(made, dict) or made.get("of") != _digest(known):
+    if not isinstance(made, dict) or made.get("of") != _digest(manifest):
         return None
-    return {**made, "path": folder.path}  # the folder may have been moved
+    # Only `keep` writes this file; the folder may have been moved since.
+    return cast(StatisticsDocument, {**made, "path": folder.path})
 
 
 def _place(path: str) -> str:
     return output.state(path, output.STATISTICS)
 
 
-def _digest(known: Manifest) -> str:
-    """Return what statistics depend on: shards, names of classes, and what counts them."""
-    shards = [[shard.name, shard.sha256] for shard in known.shards]
-    told = dump([names.WRITTEN_AS, known.classes, known.ignore, shards])
-    return hashlib.sha256(told.encode()).hexdigest()
+def _digest(manifest: Manifest) -> str:
+    """Return a digest of what statistics depend on: shards, class names, and what counts them."""
+    shards = [[shard.name, shard.sha256] for shard in manifest.shards]
+    text = dump([names.WRITTEN_AS, manifest.classes, manifest.ignore, shards])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def document(found: Accumulated, path: str, known: Manifest | None) -> dict[str, Any]:
-    """Return a sum over records as a JSON document; `known` is the folder's manifest.
+def document(counted: Accumulated, path: str, manifest: Manifest | None) -> StatisticsDocument:
+    """Return a sum over a folder's records as a JSON document.
 
-    `of` is a digest of what the manifest lists, where the sum is of all that and no more.
-    Colours are from 0 to 255. `together` holds two label values and how many records have
-    both, `sizes` width, height and how many images have them.
+    `of` is a digest of what the manifest lists; None unless the sum covers exactly that. Colours
+    are from 0 to 255. `together` holds two label values and how many records have both; `sizes`
+    holds width, height and how many images have them.
     """
-    splits = sorted(found.splits)
-    if known is not None:
-        splits = [*(name for name in known.splits if name in splits), *splits]
+    splits = sorted(counted.splits)
+    if manifest is not None:
+        splits = [*(name for name in manifest.splits if name in splits), *splits]
     splits = list(dict.fromkeys(splits))
-    every = sum((found.splits[name] for name in splits), Counts())
-    read = {name: found.splits[name].records for name in splits}
-    listed = {name: split.records for name, split in known.splits.items()} if known else {}
-    of = _digest(known) if known and read == listed and not found.faults else None
+    every = sum((counted.splits[name] for name in splits), Counts())
+    read = {name: counted.splits[name].records for name in splits}
+    listed = {name: split.records for name, split in manifest.splits.items()} if manifest else {}
+    of = _digest(manifest) if manifest and read == listed and not counted.faults else None
     return {
         "path": path,
         "of": of,
-        "splits": {name: _section(found.splits[name], known) for name in splits},
-        ALL: _section(every, known),
-        "duplicates": _duplicates(found.prints),
+        "splits": {name: _section(counted.splits[name], manifest) for name in splits},
+        ALL: _section(every, manifest),
+        "duplicates": _duplicates(counted.prints),
         "unreadable": [
-            {"file": file, "record": None if number < 0 else number, "text": found.faults[place]}
-            for place in sorted(found.faults)
+            {"file": file, "record": None if number < 0 else number, "text": counted.faults[place]}
+            for place in sorted(counted.faults)
             for file, number in [place]
         ],
     }
 
 
-def _section(counts: Counts, known: Manifest | None) -> dict[str, Any]:
-    classes, ignore = (known.classes, known.ignore) if known else ((), None)
-    pixels, holders = counts.pixels, counts.holders
-    values: list[int] = sorted({*range(len(classes)), *holders} - {ignore})
-    rows = [(value, known.class_name(value) if known else None) for value in values]
+def _section(counts: Counts, manifest: Manifest | None) -> SplitStatistics:
+    classes, ignore = (manifest.classes, manifest.ignore) if manifest else ((), None)
+    pixels = counts.pixels
+    values = sorted(value for value in {*range(len(classes)), *counts.holders} if value != ignore)
+    rows = [(value, manifest.class_name(value) if manifest else None) for value in values]
     if ignore is not None:
         rows.append((ignore, IGNORE))
     return {
         "records": counts.records,
         "images": counts.images,
         "labels": counts.labels,
-        "classes": [
-            {
-                "value": value,
-                "name": name,
-                **({"pixels": pixels[value]} if pixels else {}),
-                "images": holders[value],
-            }
-            for value, name in rows
-        ],
+        "classes": [_class_count(counts, value, name) for value, name in rows],
         "ignored": pixels[ignore] / pixels.total() if pixels and ignore is not None else None,
         "together": [[*pair, count] for pair, count in sorted(counts.pairs.items())],
         "sizes": [[*size, count] for size, count in sorted(counts.sizes.items())],
         "mean": _mean(counts),
         "deviation": _deviation(counts),
     }
+
+
+def _class_count(counts: Counts, value: int, name: str | None) -> ClassCount:
+    images = counts.holders[value]
+    if not counts.pixels:
+        return {"value": value, "name": name, "images": images}
+    return {"value": value, "name": name, "pixels": counts.pixels[value], "images": images}
 
 
 def _mean(counts: Counts) -> list[float]:
@@ -142,20 +149,20 @@ def _deviation(counts: Counts) -> list[float]:
     area = counts.area
     if not area:
         return []
-    # Whole numbers up to here: the difference of two large means would lose digits.
+    # In integers up to here, since subtracting two large means would lose digits.
     spread = [area * counts.squares[channel] - counts.sums[channel] ** 2 for channel in range(3)]
     return [math.sqrt(value) / area for value in spread]
 
 
-def _duplicates(prints: Mapping[Place, Print]) -> dict[str, Any]:
-    """Return which images are equal in their pixels, and which look nearly alike.
+def _duplicates(prints: Mapping[Place, Print]) -> Duplicates:
+    """Return which images have equal pixels, and which look nearly alike.
 
-    `shared` holds two splits and how many images stand in both, as where one split is part of
-    another. A group of `exact` is of several samples, one of `near` of several images.
+    `shared` holds two splits and how many images are in both, as when one split is part of the
+    other. A group in `exact` has several samples, one in `near` several images.
     """
-    groups = duplicates.near({one.dhash for one in prints.values()})
-    same = duplicates.equal({place: one.sha256 for place, one in prints.items()})
-    alike = duplicates.equal({place: groups[one.dhash] for place, one in prints.items()})
+    groups = duplicates.near({image.dhash for image in prints.values()})
+    same = duplicates.equal({place: image.sha256 for place, image in prints.items()})
+    alike = duplicates.equal({place: groups[image.dhash] for place, image in prints.items()})
     shared = Counter(
         pair for group in same for pair in itertools.combinations(sorted(_splits(group)), 2)
     )
@@ -175,12 +182,12 @@ def _splits(group: Iterable[Place]) -> set[str]:
 
 
 def _samples(group: Iterable[Place], prints: Mapping[Place, Print]) -> int:
-    """Return of how many samples places are: in two splits, a key means the same one."""
+    """Return how many samples the places are of; equal keys in two splits mean the same sample."""
     samples = Counter((prints[place].key or place, split_of(place[0])) for place in group)
     return max(len({key for key, _ in samples}), *samples.values())
 
 
-def _group(group: Iterable[Place], prints: Mapping[Place, Print]) -> dict[str, Any]:
+def _group(group: Iterable[Place], prints: Mapping[Place, Print]) -> Group:
     return {
         "splits": sorted(_splits(group)),
         "records": [

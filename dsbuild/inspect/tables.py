@@ -1,12 +1,12 @@
-"""Cells and rows of tables that the terminal and the HTML page both show."""
+"""Cells and rows of tables shown both in the terminal and on the HTML page."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 
 def size(count: int) -> str:
-    """Return a number of bytes in powers of 1000.
+    """Return a number of bytes as text, in powers of 1000.
 
     >>> size(1234567)
     '1.2 MB'
@@ -19,7 +19,7 @@ def size(count: int) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """Return a number of things.
+    """Return a number of things as text.
 
     >>> count(1, "finding"), count(1200, "finding")
     ('1 finding', '1,200 findings')
@@ -35,23 +35,23 @@ def share(part: int, whole: int) -> str:
 
 
 def weights(split: Mapping[str, Any]) -> dict[str, dict[int, str]]:
-    """Return the weights of a split's classes, by the title of the weights and by class."""
-    known = split.get("weights", {})
+    """Return a split's class weights as text, by the title of the weights and by class."""
+    stored = split.get("weights", {})
     return {
-        name.replace("_", " "): {i: f"{weight:.3g}" for i, weight in enumerate(known[name])}
+        name.replace("_", " "): {i: f"{weight:.3g}" for i, weight in enumerate(stored[name])}
         for name in ("median_frequency", "effective_number")
-        if name in known
+        if name in stored
     }
 
 
 def span(counts: Sequence[int]) -> str:
-    """Return the smallest and the largest number."""
+    """Return the smallest and the largest number as text."""
     low, high = min(counts), max(counts)
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
 
 
 class SplitRow(NamedTuple):
-    """The cells of a split; `-` if a number is not known."""
+    """The cells of a split; `-` for an unknown number."""
 
     name: str
     records: str
@@ -84,7 +84,7 @@ def _extent(widths: Sequence[int], heights: Sequence[int]) -> str:
     return f"{min(widths)} x {min(heights)} .. {max(widths)} x {max(heights)}"
 
 
-FEATURES = ["feature", "kind", "values", "bytes", ""]  # the head of `features`
+FEATURES = ["feature", "kind", "values", "bytes", ""]  # the head of the table of `features`
 
 
 def features(document: Mapping[str, Any]) -> list[list[str]]:
@@ -105,7 +105,10 @@ COLOURS = ["split", "images", "image sizes", "mean of R, G, B", "deviation", "ig
 
 
 def colours(counted: Mapping[str, Any]) -> list[list[str]]:
-    """Return one row per split of statistics, under the head `COLOURS`; several have a sum."""
+    """Return one row per split of statistics, and one for all if there are several.
+
+    The head of the table is `COLOURS`.
+    """
     sections = counted["splits"]
     if len(sections) > 1:
         sections = {**sections, "all": counted["all"]}
@@ -124,12 +127,15 @@ def colours(counted: Mapping[str, Any]) -> list[list[str]]:
 
 
 # Kind of a group of images -> what its images are.
-ALIKE = {"exact": "of equal pixels", "near": "that look nearly alike"}
+ALIKE: dict[Literal["exact", "near"], str] = {
+    "exact": "with equal pixels",
+    "near": "that look nearly alike",
+}
 
 
 def shared(duplicates: Mapping[str, Any]) -> list[str]:
     """Return one line per pair of splits that have images in common."""
     return [
-        f"splits {one} and {other} share {count(images, 'image')}"
-        for one, other, images in duplicates["shared"]
+        f"splits {split} and {twin} share {count(images, 'image')}"
+        for split, twin, images in duplicates["shared"]
     ]

@@ -1,12 +1,13 @@
 """Colours in a terminal: swatches, bars, and pictures in half-block characters.
 
-Colours are 24-bit ANSI sequences. A character is two pixels, one above the other: the
-upper half block in the upper one's colour on the lower one's.
+Colours are 24-bit ANSI sequences. Each character shows two pixels, one above the other: an upper
+half block in the colour of the upper pixel, on the colour of the lower one.
 """
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 _RESET = "\x1b[0m"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -14,25 +15,25 @@ _GAP = "  "
 
 
 def swatch(colour: Sequence[int], width: int = 2) -> str:
-    """Return a patch of a colour."""
+    """Return a patch of a colour, `width` characters wide."""
     red, green, blue = colour
     return f"\x1b[48;2;{red};{green};{blue}m{' ' * width}{_RESET}"
 
 
 def bar(part: float, width: int = 24) -> str:
-    """Return a bar whose length is a share of a width, in eighths of a character.
+    """Return a bar of a length that is a share of `width`, in eighths of a character.
 
     >>> bar(0.5, 5)
     '██▌'
     """
     whole, eighths = divmod(round(8 * width * min(max(part, 0), 1)), 8)
     if part > 0 and not whole and not eighths:
-        eighths = 1  # what is there does not look like nothing
+        eighths = 1  # a small share must not look like none
     return "█" * whole + _EIGHTHS[eighths].strip()
 
 
-def decorator(colours: np.ndarray) -> Callable[[int, float, str], str]:
-    """Return what puts a class's colour before its line of a table, and its bar behind."""
+def decorator(colours: NDArray[np.uint8]) -> Callable[[int, float, str], str]:
+    """Return a function that puts a class's colour before its line of a table, and a bar after."""
 
     def decorate(value: int, part: float, line: str) -> str:
         return f"{swatch(colours[value % len(colours)])} {line[2:]}  \x1b[2m{bar(part)}{_RESET}"
@@ -40,8 +41,8 @@ def decorator(colours: np.ndarray) -> Callable[[int, float, str], str]:
     return decorate
 
 
-def picture(pixels: np.ndarray) -> list[str]:
-    """Return the lines of a picture uint8 (h, w, 3); below an odd last row nothing is drawn."""
+def picture(pixels: NDArray[np.uint8]) -> list[str]:
+    """Return lines that draw a picture, uint8 (h, w, 3); nothing is drawn below an odd last row."""
     lines = []
     for y in range(0, len(pixels), 2):
         line, before = [], None
@@ -58,7 +59,7 @@ def picture(pixels: np.ndarray) -> list[str]:
 def extent(size: tuple[int, int], columns: int, rows: int) -> tuple[int, int]:
     """Return the largest (height, width) in pixels that fits into columns and rows of text.
 
-    A picture that is smaller keeps its size.
+    A smaller picture keeps its size.
 
     >>> extent((300, 400), 40, 100)
     (30, 40)
@@ -69,5 +70,5 @@ def extent(size: tuple[int, int], columns: int, rows: int) -> tuple[int, int]:
 
 
 def beside(*pictures: Sequence[str]) -> list[str]:
-    """Return pictures of the same height side by side."""
+    """Return the lines of pictures of equal height, side by side."""
     return [_GAP + _GAP.join(lines) for lines in zip(*pictures, strict=True)]

@@ -1,1 +1,1 @@
-"""Finished TFRecords checked against their schema, pixels and sources."""
+"""Finished TFRecords checked against schema, pixels and sources."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
@@ -16,7 +17,7 @@ _FORMATS = {"jpg": "jpeg"}  # as some writers spell it
 
 
 @dataclass
-class Seen:
+class Content:
     """What a record holds: the image's header, its class, or its label's pixels by value."""
 
     head: images.Header | None = None
@@ -47,17 +48,17 @@ class Seen:
 
 
 def problems(
-    values: Mapping[str, Parsed], expected: Expected, seen: Seen, again: bool
+    values: Mapping[str, Parsed], expected: Expected, content: Content, again: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield the kind and text of each problem in a record's values by role.
 
-    Fills `seen` with what the record holds; with `again`, computes its extras again.
+    Fills `content` with what the record holds; with `again`, computes its extras again.
     """
     data = _bytes(values, "image")
     size = None
     if data is not None:
         try:
-            head = seen.head = images.header(data)
+            head = content.head = images.header(data)
             size = (head.height, head.width)
             images.check(data, head)
         except ImageError as error:
@@ -66,7 +67,7 @@ def problems(
             yield from (("header", text) for text in _of_header(values, head))
     number = _number(values, "class")
     if number is not None:
-        seen.number = number
+        content.number = number
         if expected.classes is not None and not 0 <= number < expected.classes:
             yield "values", f"found class {number}, expected 0 to {expected.classes - 1}"
     label = _bytes(values, "label")
@@ -80,7 +81,7 @@ def problems(
     if size not in (None, plane.shape):
         label_size, image_size = (f"{width} x {height}" for height, width in (plane.shape, size))
         yield "label", f"found a label of {label_size} pixels, expected the image's {image_size}"
-    counts = seen.counts = images.histogram(plane)
+    counts = content.counts = images.histogram(plane)
     yield from _of_values(counts, expected)
     if again and data is not None and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)
@@ -108,7 +109,7 @@ def _of_header(values: Mapping[str, Parsed], head: images.Header) -> Iterator[st
             yield f"found {role} {number}, but the image has {getattr(head, role)}"
 
 
-def _plane(data: bytes) -> np.ndarray:
+def _plane(data: bytes) -> NDArray[np.uint8]:
     """Return the class indices of a stored label as every reader sees them."""
     plane = images.plane(data)
     head = images.header(data)
@@ -137,7 +138,7 @@ def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[
 
 
 def _of_extras(
-    values: Mapping[str, Parsed], image: bytes, label: np.ndarray, chosen: Sequence[Chosen]
+    values: Mapping[str, Parsed], image: bytes, label: NDArray[np.uint8], chosen: Sequence[Chosen]
 ) -> Iterator[tuple[str, str]]:
     pixels = images.decode(image, images.header(image))
     computed = extras.features(chosen, {"image": pixels, "label": label})

@@ -52,13 +52,13 @@ def _check(
                 checked.add("source", text, record, key)
     if rules.level in ("pixels", "source"):
         again = record.number % _AGAIN == 0
-        seen = pixels.Seen()
-        for kind, text in pixels.problems(values, rules.expected, seen, again):
+        content = pixels.Content()
+        for kind, text in pixels.problems(values, rules.expected, content, again):
             checked.add(kind, text, record, key)
-        checked.values.update(seen.values)
-        checked.lines += label_values.line(seen.values).encode()
+        checked.values.update(content.values)
+        checked.lines += label_values.line(content.values).encode()
         labels = int(bool(values.keys() & {"label", "class"}))
-        checked.statistics += seen.statistics(rules.expected.ignore, labels)
+        checked.statistics += content.statistics(rules.expected.ignore, labels)
     return _first(values, "key"), _first(values, "image")
 
 

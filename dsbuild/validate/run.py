@@ -120,8 +120,8 @@ def validate(
     problems += index.problems(home, checked, manifest, level in ("pixels", "source"))
     empty = [os.path.basename(file.path) for file in checked if not file.bytes]
     if empty:
-        number = "1 file has" if len(empty) == 1 else f"{len(empty):,} files have"
-        notes.append(f"{number} no records, such as {empty[0]}")
+        several = f"{len(empty):,} files have no records, such as {empty[0]}"
+        notes.append(several if len(empty) > 1 else f"{empty[0]} has no records")
     if look:
         problems += partial.problems(checked, schema)
         problems += cross_file.duplicates(checked, notes)
@@ -257,7 +257,9 @@ def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
     """Return shards that are missing, judging by the numbers in the other shards' names."""
     present = {os.path.basename(name) for name in paths}
     expected = {sibling for name in present for sibling in names.siblings(name)}
-    text = "this shard is missing, by the names of the others; download or build it again"
+    text = (
+        "judging by the names of the other shards, this one is missing; download or build it again"
+    )
     return [
         Problem("missing", storage.join(path, name), text) for name in sorted(expected - present)
     ]

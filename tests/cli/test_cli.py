@@ -191,7 +191,7 @@ def test_inspect_one_record(voc, out, run):
     assert sum(row["pixels"] for row in document["classes"]) == 60 * 44
     result = run("inspect", out, "--record", 12)
     assert result.exit_code == 1
-    assert "found 12 records, so none of number 12" in result.stderr
+    assert "found 12 records, but none with number 12" in result.stderr
 
 
 def test_inspect_a_single_file_and_an_empty_one(voc, out, tmp_path, run):
@@ -210,7 +210,7 @@ def test_inspect_names_damage(voc, out, run):
     path.write_bytes(path.read_bytes()[:-9])
     result = run("inspect", out)
     assert result.exit_code == 1
-    assert re.search(r"problem: .*train-00001.*bytes, expected .* by the manifest", result.stderr)
+    assert re.search(r"problem: .*train-00001.*bytes, but the manifest lists ", result.stderr)
     result = run("inspect", path)
     assert result.exit_code == 1
     assert re.search(

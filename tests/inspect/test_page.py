@@ -286,7 +286,7 @@ def test_damage_is_on_the_page(built, show):
     path = pathlib.Path(built, name)
     path.write_bytes(path.read_bytes()[:-9])
     text, _ = show(built, exit_code=1)
-    assert "expected" in re.search(r'class="bad">([^<]+)<', text)[1]
+    assert "but the manifest lists" in re.search(r'class="bad">([^<]+)<', text)[1]
     path.unlink()
     assert "it is missing" in show(built, exit_code=1)[0]
 

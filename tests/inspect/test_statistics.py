@@ -145,7 +145,7 @@ def test_a_missing_shard_is_named(built, run):
     path = Folder(built).files[-1]
     os.remove(path)
     found = statistics.statistics(built, SMALL)
-    text = "the manifest lists this shard, and it is missing"
+    text = "the manifest lists this shard, but it is missing"
     fault = {"file": os.path.basename(path), "record": None, "text": text}
     assert found["unreadable"] == [fault]
     assert run("statistics", built).exit_code == 1
@@ -379,7 +379,7 @@ def test_the_page_names_recurring_images():
     }
     text = sections.statistics(made)
     assert "a and &lt;b&gt; share 7 images" in text
-    assert "1 group of images of equal pixels" in text
+    assert "1 group of images with equal pixels" in text
     assert "&lt;k&gt;" in text
     assert "<k>" not in text
 

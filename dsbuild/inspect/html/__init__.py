@@ -1,1 +1,1 @@
-"""The HTML page of an output folder."""
+"""The HTML page about a folder of TFRecords."""

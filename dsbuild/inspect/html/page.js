@@ -3,11 +3,11 @@
   var data = JSON.parse(document.getElementById("data").textContent);
   var byValue = {}, shown = [], current = 0;
   var large = at("large");
-  data.classes.forEach(function (one) { byValue[one[0]] = one; });
+  data.classes.forEach(function (entry) { byValue[entry[0]] = entry; });
 
   function at(id) { return document.getElementById(id); }
 
-  // Texts of the data set enter the page as text only, never as markup.
+  // Text from the data set becomes text nodes only, never markup.
   function make(kind, classes, text) {
     var node = document.createElement(kind);
     if (classes) node.className = classes;
@@ -30,7 +30,7 @@
     return node;
   }
 
-  // What one record is shown as; where it has no such picture, its image, or else its mask.
+  // Show one record in a view; without that picture show its image, or else its mask.
   function fill(stack, card, view) {
     stack.textContent = "";
     stack.className = "stack";
@@ -50,9 +50,9 @@
     }
   }
 
-  function chip(kind, one, text) {
+  function chip(kind, entry, text) {
     var node = make(kind), patch = make("i", "swatch");
-    patch.style.background = one[2];
+    patch.style.background = entry[2];
     node.appendChild(patch);
     node.appendChild(document.createTextNode(text));
     return node;
@@ -147,11 +147,11 @@
       tools.appendChild(button);
     });
     if (card.mask && view === "overlay") tools.appendChild(slider());
-    [["←", -1, "previous"], ["→", 1, "next"]].forEach(function (one) {
-      var button = make("button", "", one[0]);
+    [["←", -1, "previous"], ["→", 1, "next"]].forEach(function (entry) {
+      var button = make("button", "", entry[0]);
       button.type = "button";
-      button.setAttribute("aria-label", one[2]);
-      button.addEventListener("click", function () { step(one[1]); });
+      button.setAttribute("aria-label", entry[2]);
+      button.addEventListener("click", function () { step(entry[1]); });
       move.appendChild(button);
     });
     tools.appendChild(move);
@@ -161,21 +161,21 @@
     card.classes.forEach(function (pair) { whole += pair[1]; });
     at("large-classes").textContent = "";
     card.classes.slice().sort(function (a, b) { return b[1] - a[1]; }).forEach(function (pair) {
-      var one = byValue[pair[0]] || [pair[0], String(pair[0]), "#808080"];
+      var entry = byValue[pair[0]] || [pair[0], String(pair[0]), "#808080"];
       var part = 100 * pair[1] / whole;
       var text = card.mask ? " " + (part < 0.1 ? "<0.1" : part.toFixed(1)) + " %" : "";
-      at("large-classes").appendChild(chip("span", one, one[1] + text));
+      at("large-classes").appendChild(chip("span", entry, entry[1] + text));
     });
   }
 
   data.splits.forEach(function (split) { option(at("split"), split, split); });
-  data.classes.forEach(function (one) {
-    option(at("class"), String(one[0]), one[1]);
-    // More are too many to look through.
+  data.classes.forEach(function (entry) {
+    option(at("class"), String(entry[0]), entry[1]);
+    // A legend of more classes is too long to look through.
     if (data.classes.length > 100) return;
-    var button = chip("button", one, one[1]);
+    var button = chip("button", entry, entry[1]);
     button.type = "button";
-    button.dataset.value = String(one[0]);
+    button.dataset.value = String(entry[0]);
     button.addEventListener("click", function () {
       at("class").value = at("class").value === button.dataset.value ? "" : button.dataset.value;
       draw();
@@ -188,7 +188,7 @@
   at("split").addEventListener("change", draw);
   at("class").addEventListener("change", draw);
   at("view").addEventListener("change", draw);
-  // On the document: a redrawn button takes the focus out of the dialog with it.
+  // On the document, since redrawing a button takes the focus out of the dialog.
   document.addEventListener("keydown", function (event) {
     if (!large.open) return;
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {

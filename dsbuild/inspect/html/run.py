@@ -1,15 +1,14 @@
-"""A folder of TFRecords as one HTML page that needs nothing but itself.
+"""A folder of TFRecords as one self-contained HTML page.
 
-What is shown is made of documents: the inspection, the census, the gallery's cards. Texts
-are escaped on their way into markup, and `<` in the script's data, so that no key or
-file name is ever read as markup.
+The page is made from documents: the inspection, the census, the gallery's cards. Text is escaped
+when it becomes markup, and so is `<` in the script's data, so no key or file name is ever read as
+markup.
 """
 
 import json
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import resources
-from typing import Any
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Local
@@ -17,32 +16,34 @@ from dsbuild.errors import StorageError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect import catalog, gallery
 from dsbuild.inspect.catalog import Census
-from dsbuild.inspect.forms import Inspection
+from dsbuild.inspect.forms import Card, Inspection
 from dsbuild.inspect.html import sections, svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.run import Validation, validate
 
 _MARK = b'<meta name="generator" content="dsbuild inspect">'
-_SAMPLE = 2000  # records for what no manifest counts: sizes, classes together
+_SAMPLE = 2000  # records read for what no manifest counts: image sizes, classes together
 
 
 def page(
     document: Inspection,
-    seen: Census,
-    cards: Sequence[Mapping[str, Any]],
+    census: Census,
+    cards: Sequence[Card],
     colours: Sequence[Sequence[int]],
-    how: str,
+    caption: str,
     seed: int,
     checked: Validation | None = None,
 ) -> str:
-    """Return the page of an inspection (`report.inspect`), a census and a gallery.
+    """Return the page for an inspection's document, a census and a gallery's `cards`.
 
-    `colours` are RGB by label value; `how` says which records the gallery shows; what was
-    `checked` is shown where it was.
+    `colours` are RGB by label value; `caption` says which records the gallery shows; `checked` is
+    a validation to show, if there was one.
     """
-    splits = {name: sections.rows(split, name, seen) for name, split in document["splits"].items()}
-    names = sections.names(splits, seen)
+    splits = {
+        name: sections.rows(split, name, census) for name, split in document["splits"].items()
+    }
+    names = sections.names(splits, census)
     values = sorted(names)
     data = {
         "cards": cards,
@@ -56,15 +57,15 @@ def page(
     name = storage.name(document["path"])
     parts = [
         ("summary", "Summary", sections.summary(document, splits)),
-        ("classes", "Classes", sections.classes(document, splits, names, colours, seen, seed)),
+        ("classes", "Classes", sections.classes(document, splits, names, colours, census, seed)),
         (
             "problems",
             "Problems",
             sections.problems(checked.problems, checked.notes) if checked else "",
         ),
-        ("gallery", "Gallery", f"<p>{escape(how)}.</p>" + _file("gallery.html")),
-        ("sizes", "Image sizes", sections.sizes(seen, seed, counted)),
-        ("together", "Classes together", sections.together(seen, names, colours, seed, counted)),
+        ("gallery", "Gallery", f"<p>{escape(caption)}.</p>" + _file("gallery.html")),
+        ("sizes", "Image sizes", sections.sizes(census, seed, counted)),
+        ("together", "Classes together", sections.together(census, names, colours, seed, counted)),
         ("colours", "Colours and duplicates", sections.statistics(counted)),
         ("shards", "Shards", sections.shards(document)),
         ("features", "Features", sections.features(document)),
@@ -84,8 +85,8 @@ def page(
     )
 
 
-def script_json(data: Any) -> str:
-    """Return JSON that may stand in a script element: no `<`, `>` or `&` in it.
+def script_json(data: object) -> str:
+    """Return JSON that is safe in a script element: it has no `<`, `>` or `&`.
 
     >>> script_json("</script>")
     '"\\\\u003c/script\\\\u003e"'
@@ -95,13 +96,13 @@ def script_json(data: Any) -> str:
 
 
 def write(path: str, text: str) -> None:
-    """Write a page; raise StorageError where something lies there that is none of dsbuild's."""
+    """Write a page; raise StorageError if something that dsbuild did not write is in the way."""
     if storage.stamp(path) is not None and (
         storage.is_folder(path) or _MARK not in storage.read(path)[0][:2000]
     ):
         raise StorageError(
-            f"{path}: found something that dsbuild inspect did not write, which is left alone; "
-            "name another file"
+            f"{path}: found something that dsbuild inspect did not write, so it is left alone; "
+            "choose another file"
         )
     storage.write(path, text.encode())
 
@@ -120,10 +121,11 @@ def make(
     name: str = "",
     engine: Engine | None = None,
 ) -> str:
-    """Return the page of a folder or file and its inspection.
+    """Return the page of a folder or file from its inspection's document.
 
-    `how` and the class `name` choose the gallery as `gallery.choose` has it; for a class
-    all records are read, otherwise a sample. By `problems` all are validated.
+    `how` and the class `name` choose the gallery's records as in `gallery.choose`. To choose by
+    class, all records are read, otherwise a sample; `how="problems"` validates all and shows
+    those with problems.
     """
     folder = Folder.of(path)
     engine = engine or Local()
@@ -133,32 +135,33 @@ def make(
         for shard in split["shards"]
     }
     most = _SAMPLE if how in ("any", "problems") else None
-    taken = catalog.take(folder, counts, max(most, samples) if most else None, seed, engine)
+    census = catalog.take(folder, counts, max(most, samples) if most else None, seed, engine)
     checked = validate(folder, engine=engine) if how == "problems" else None
     faulty = gallery.faulty(checked.problems if checked else ())
     if checked:
         chosen = catalog.at(folder, gallery.varied(faulty, samples))
     else:
-        known = folder.surrounding.classes
-        value = gallery.find(name, known, taken.rows) if how != "any" else -1
-        chosen = gallery.choose(taken.rows, samples, seed, how, value)
+        classes = folder.surrounding.classes
+        value = gallery.find(name, classes, census.rows) if how != "any" else -1
+        chosen = gallery.choose(census.rows, samples, seed, how, value)
     colours = gallery.colours(folder)
     cards = gallery.cards(folder, chosen, colours, engine)
     for row, card in zip(chosen, cards, strict=True):
-        found = faulty.get((row.file, row.number, row.offset), ())
-        card["problems"] = _captions(found, card["problems"])
-    told = _told(how, name, len(chosen), len(faulty) if checked else taken.total, seed)
-    return page(document, taken, cards, colours.tolist(), told, seed, checked)
+        problems = faulty.get((row.file, row.number, row.offset), ())
+        card["problems"] = _problem_texts(problems, card["problems"])
+    total = len(faulty) if checked else census.total
+    caption = _caption(how, name, len(chosen), total, seed)
+    return page(document, census, cards, colours.tolist(), caption, seed, checked)
 
 
-def _captions(found: Sequence[Problem], others: Sequence[str]) -> list[str]:
-    """Return what is wrong with a record; of one kind only what was `found` by validation."""
-    kinds = {problem.kind for problem in found}
+def _problem_texts(problems: Sequence[Problem], others: Sequence[str]) -> list[str]:
+    """Return what is wrong with a record: its problems, and `others` of kinds not among them."""
+    kinds = {problem.kind for problem in problems}
     others = [text for text in others if text.partition(":")[0] not in kinds]
-    return [*(f"{problem.kind}: {problem.text}" for problem in found), *others]
+    return [*(f"{problem.kind}: {problem.text}" for problem in problems), *others]
 
 
-def _told(how: str, name: str, chosen: int, total: int, seed: int) -> str:
+def _caption(how: str, name: str, chosen: int, total: int, seed: int) -> str:
     """Return which records the gallery shows."""
     few = f"{chosen:,} of {total:,} records"
     return {
@@ -166,5 +169,5 @@ def _told(how: str, name: str, chosen: int, total: int, seed: int) -> str:
         "any": f"{few}, seed {seed}",
         "with": f"{few}: with {name}, seed {seed}",
         "most": f"{few}: those with the most {name}",
-        "least": f"{few}: those with the least {name}, but some",
+        "least": f"{few}: those with the least {name}, of those that have any",
     }[how]

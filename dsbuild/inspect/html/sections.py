@@ -1,24 +1,23 @@
-"""The parts of the page that are made of numbers: charts and tables, as markup."""
+"""The sections of the page that show numbers: charts and tables, as markup."""
 
 import collections
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect import tables
 from dsbuild.inspect.catalog import Census
-from dsbuild.inspect.forms import ClassCount, Inspection, SplitState
+from dsbuild.inspect.forms import ClassCount, Inspection, SplitState, StatisticsDocument
 from dsbuild.inspect.html import svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import KINDS, Problem
 
-_MOST = 40  # classes in the co-occurrence; more cannot be read
-_GROUPS = 200  # of images that recur
+_MOST = 40  # classes in the co-occurrence; a larger table is unreadable
+_GROUPS = 200  # of equal or similar images
 
 
 def rows(split: SplitState, name: str, census: Census) -> list[ClassCount]:
-    """Return the classes of a split as the inspection has them, else as the census saw them."""
+    """Return the classes of a split from its inspection, or from the census if that has none."""
     if split["classes"] or not split["labels"]:
         return list(split["classes"])
     pixels: collections.Counter[int] = collections.Counter()
@@ -34,7 +33,7 @@ def rows(split: SplitState, name: str, census: Census) -> list[ClassCount]:
 
 
 def names(splits: Mapping[str, Sequence[ClassCount]], census: Census) -> dict[int, str]:
-    """Return the names of all label values that occur or are known, by value."""
+    """Return a name for each label value that occurs or has one, by value."""
     names = {row["value"]: row["name"] for rows in splits.values() for row in rows}
     for row in census.rows:
         names |= {value: None for value in row.counts if value not in names}
@@ -42,7 +41,7 @@ def names(splits: Mapping[str, Sequence[ClassCount]], census: Census) -> dict[in
 
 
 def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) -> str:
-    """Return the numbers that say most, and a table of the splits."""
+    """Return the key figures, and a table of the splits."""
     entries = document["splits"]
     shards = sum(len(entry["shards"]) for entry in entries.values())
     tiles = [
@@ -58,9 +57,9 @@ def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) ->
         for row in ignored:
             whole = sum(other["pixels"] for other in rows)
             tiles.append((f"ignored in {name}", tables.share(row["pixels"], whole)))
-    left = sum(entry.get("rejects", 0) for entry in entries.values())
-    if left:
-        tiles.append(("left out", f"{left:,}"))
+    rejects = sum(entry.get("rejects", 0) for entry in entries.values())
+    if rejects:
+        tiles.append(("left out", f"{rejects:,}"))
     made = "".join(
         f"<div><b>{escape(text)}</b><span>{escape(what)}</span></div>" for what, text in tiles
     )
@@ -70,7 +69,7 @@ def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) ->
         [escape(row.name), row.records, row.labels, row.shards, row.size]
         for row in tables.splits(document)
     ]
-    head = ["split", "records", "with label", "shards", "size"]
+    head = ["split", "records", "with a label", "shards", "size"]
     return f'<div class="tiles">{made}</div>' + svg.table(head, cells, "<>>>>")
 
 
@@ -82,12 +81,12 @@ def classes(
     census: Census,
     seed: int,
 ) -> str:
-    """Return a table a split: of every class its share of pixels and of records, and weights."""
+    """Return one table per split: each class's share of pixels and of records, and its weights."""
     parts: list[str] = []
     for split, rows in splits.items():
         labels = document["splits"][split]["labels"]
         if not rows:
-            parts.append(_folded(split, "<p>No label was counted.</p>", not parts))
+            parts.append(_folded(split, "<p>No labels were counted.</p>", not parts))
             continue
         counted = document["splits"][split]["classes"]
         note = "" if counted else _note(census, seed)
@@ -107,7 +106,7 @@ def classes(
             drawn = svg.bar(held / max(labels, 1))
             line += [f"{drawn}<span>{tables.share(held, labels)}</span>", f"{held:,}"]
             lines.append(line + [texts.get(value, "") for texts in weighted.values()])
-        head = ["", "class", *(["of the pixels"] if whole else []), "of the records", "records"]
+        head = ["", "class", *(["share of pixels"] if whole else []), "share of records", "records"]
         sides = ("><<<>" if whole else "><<>") + ">" * len(weighted)
         kind = "classes weighed" if weighted else "classes"
         made = svg.table([*head, *weighted], lines, sides, kind)
@@ -121,7 +120,7 @@ def _folded(name: str, body: str, opened: bool) -> str:
 
 
 def _note(census: Census, seed: int) -> str:
-    """Return from how many records numbers are, where these are not all."""
+    """Return a note on how many records the numbers come from, unless they come from all."""
     if census.whole:
         return ""
     return (
@@ -130,12 +129,12 @@ def _note(census: Census, seed: int) -> str:
     )
 
 
-def problems(found: Sequence[Problem], notes: Sequence[str]) -> str:
-    """Return a table of the kinds of problems, each with its first, and notes."""
+def problems(listed: Sequence[Problem], notes: Sequence[str]) -> str:
+    """Return a table of the kinds of problems, each with its first problem, and the notes."""
     first: dict[str, Problem] = {}
-    for problem in found:
+    for problem in listed:
         first.setdefault(problem.kind, problem)
-    counts = collections.Counter(problem.kind for problem in found)
+    counts = collections.Counter(problem.kind for problem in listed)
     rows = [
         [
             kind,
@@ -146,15 +145,15 @@ def problems(found: Sequence[Problem], notes: Sequence[str]) -> str:
         for kind, what in KINDS.items()
         if kind in first
     ]
-    made = svg.table(["kind", "", "problems", "the first"], rows, "<<><", "problems")
-    told = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
-    return (made if rows else "<p>No problem was found.</p>") + told
+    made = svg.table(["kind", "", "problems", "first problem"], rows, "<<><", "problems")
+    noted = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
+    return (made if rows else "<p>No problem was found.</p>") + noted
 
 
-def sizes(census: Census, seed: int, counted: Mapping[str, Any] | None = None) -> str:
-    """Return the sizes of the images, as a chart where there are several.
+def sizes(census: Census, seed: int, counted: StatisticsDocument | None = None) -> str:
+    """Return the sizes of the images, as a chart if there are several.
 
-    They are of all records where these were `counted`, else of the census.
+    They are those of all records if there are statistics, `counted`, else those of the census.
     """
     counts = collections.Counter((row.width, row.height) for row in census.rows if row.width)
     note = _note(census, seed)
@@ -172,19 +171,19 @@ def together(
     names: Mapping[int, str],
     colours: Sequence[Sequence[int]],
     seed: int,
-    counted: Mapping[str, Any] | None = None,
+    counted: StatisticsDocument | None = None,
 ) -> str:
-    """Return the co-occurrence of classes; nothing where a record has one class.
+    """Return the co-occurrence of classes; nothing if each record has one class.
 
-    It is of all records where these were `counted`, else of the census.
+    It is that of all records if there are statistics, `counted`, else that of the census.
     """
     pairs: collections.Counter[tuple[int, int]] = collections.Counter()
     if counted is not None:
         every = counted["all"]
         planes = [row for row in every["classes"] if "pixels" in row]
         pairs.update({(row["value"],) * 2: row["images"] for row in planes})
-        for one, other, held in every["together"]:
-            pairs[one, other] = pairs[other, one] = held
+        for value, other, held in every["together"]:
+            pairs[value, other] = pairs[other, value] = held
     for row in census.rows if counted is None else ():
         if row.plane:
             pairs.update(itertools.product(row.counts, row.counts))
@@ -193,21 +192,21 @@ def together(
         return ""
     note = _note(census, seed) if counted is None else ""
     if len(kept) > _MOST:
-        note += f'<p class="note">The {_MOST} classes that most records have.</p>'
+        note += f'<p class="note">The {_MOST} classes that occur in the most records.</p>'
         kept = sorted(sorted(kept, key=lambda value: -pairs[value, value])[:_MOST])
     made = svg.together(pairs, {value: names[value] for value in kept}, colours)
-    told = "Of the records with a row's class, how many in a hundred have a column's."
-    return f"{note}<p>{told}</p>{made}"
+    legend = "Each cell: of the records with the row's class, the percentage with the column's."
+    return f"{note}<p>{legend}</p>{made}"
 
 
-def statistics(counted: Mapping[str, Any] | None) -> str:
-    """Return colours and images that recur, of all records; nothing where none were counted."""
+def statistics(counted: StatisticsDocument | None) -> str:
+    """Return colours, and equal or similar images, of all records; nothing without statistics."""
     if counted is None:
         return ""
     rows = [[escape(cell) for cell in row] for row in tables.colours(counted)]
     parts = [svg.table(tables.COLOURS, rows, "<>>>>>")]
-    found = counted["duplicates"]
-    shared = (f"{line[:1].upper()}{line[1:]}." for line in tables.shared(found))
+    recurring = counted["duplicates"]
+    shared = (f"{line[:1].upper()}{line[1:]}." for line in tables.shared(recurring))
     parts += [f"<p>{escape(line)}</p>" for line in shared]
     for kind, what in tables.ALIKE.items():
         groups = [
@@ -215,21 +214,22 @@ def statistics(counted: Mapping[str, Any] | None) -> str:
                 escape(", ".join(group["splits"])),
                 escape(
                     ", ".join(
-                        one["key"] or f"{one['file']}:{one['record']}" for one in group["records"]
+                        place["key"] or f"{place['file']}:{place['record']}"
+                        for place in group["records"]
                     )
                 ),
             ]
-            for group in found[kind][:_GROUPS]
+            for group in recurring[kind][:_GROUPS]
         ]
         if groups:
-            count = tables.count(len(found[kind]), "group")
+            count = tables.count(len(recurring[kind]), "group")
             made = svg.table(["splits", "samples"], groups, "<<")
             parts.append(_folded(f"{count} of images {what}", made, opened=False))
     return "".join(parts)
 
 
 def shards(document: Inspection) -> str:
-    """Return a table of the files with what is wrong with them."""
+    """Return a table of the files and their problems."""
     files = [shard for entry in document["splits"].values() for shard in entry["shards"]]
     most = max((shard["bytes"] for shard in files), default=0) or 1
     rows = [

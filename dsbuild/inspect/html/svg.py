@@ -1,6 +1,6 @@
 """Charts as inline SVG and HTML tables: bars, sizes, co-occurrence.
 
-Pure functions from numbers to markup; every text in it is escaped here.
+Pure functions from numbers to markup; they escape every text that they put into it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ RGB = Sequence[int]
 
 
 def escape(text: str) -> str:
-    """Return a text as markup that shows it, in an attribute, too; control characters escaped."""
+    """Return text as markup, also for attributes; control characters are escaped."""
     return _escape(safe_text.text(text))
 
 
 def css(colour: RGB) -> str:
-    """Return a colour as CSS has it.
+    """Return a colour in CSS notation.
 
     >>> css((255, 0, 128))
     '#ff0080'
@@ -26,9 +26,9 @@ def css(colour: RGB) -> str:
 
 
 def bar(part: float, colour: RGB | None = None) -> str:
-    """Return a bar whose length is a share of what holds it.
+    """Return a bar whose length is a share of its container's width.
 
-    Without a colour it stands before its whole; with one it is to be compared with others.
+    Without a colour the bar is drawn on a full-width track; with one, alone, for comparison.
     """
     part = min(max(part, 0), 1)
     fill = f' style="fill:{css(colour)}"' if colour is not None else ""
@@ -40,7 +40,7 @@ def bar(part: float, colour: RGB | None = None) -> str:
 
 
 def sizes(counts: Mapping[tuple[int, int], int]) -> str:
-    """Return a scatter of image sizes (width, height) -> images; the area tells how many."""
+    """Return a scatter of image sizes (width, height) -> images; a dot's area shows how many."""
     if not counts:
         return "<p>No image size is known.</p>"
     width, height, left, bottom = 460, 320, 46, 34
@@ -70,17 +70,17 @@ def sizes(counts: Mapping[tuple[int, int], int]) -> str:
         f'<text x="{width - 12}" y="{height - 4}" text-anchor="end">width in pixels</text>'
         f'<text x="{left + 6}" y="22">height</text>'
     )
-    for (one, other), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+    for (size_x, size_y), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         radius = 2.5 + 11.5 * (count / most) ** 0.5
         parts.append(
-            f'<circle cx="{x(one):.1f}" cy="{y(other):.1f}" r="{radius:.1f}">'
-            f"<title>{one:,} x {other:,}: {count:,}</title></circle>"
+            f'<circle cx="{x(size_x):.1f}" cy="{y(size_y):.1f}" r="{radius:.1f}">'
+            f"<title>{size_x:,} x {size_y:,}: {count:,}</title></circle>"
         )
     return "".join([*parts, "</svg>"])
 
 
 def _round_up(value: int) -> int:
-    """Return the next number of the form 1, 2, 4, 6 or 8 times a power of ten."""
+    """Return the smallest 1, 2, 4, 6 or 8 times a power of ten that is not below `value`."""
     power: int = 10 ** (len(str(value)) - 1)
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value)
 
@@ -88,9 +88,9 @@ def _round_up(value: int) -> int:
 def together(
     pairs: Mapping[tuple[int, int], int], names: Mapping[int, str], colours: Sequence[RGB]
 ) -> str:
-    """Return a heat map: of the images with a row's class the share with the column's.
+    """Return a heat map: of the images with a row's class, the share with the column's.
 
-    `pairs` is (class, class) -> images with both; with itself, images with the class.
+    `pairs` is (class, class) -> images with both; for a class and itself, images with that class.
     """
     values = [value for value in names if pairs.get((value, value))]
     head = "".join(
@@ -99,16 +99,16 @@ def together(
         for v in values
     )
     rows = []
-    for one in values:
+    for row in values:
         cells = []
-        for other in values:
-            count, whole = pairs.get((one, other), 0), pairs[one, one]
+        for column in values:
+            count, whole = pairs.get((row, column), 0), pairs[row, row]
             part = count / whole
             text = f"{100 * part:.0f}" if count else ""
-            title = escape(f"{names[one]} with {names[other]}: {count:,} of {whole:,} images")
+            title = escape(f"{names[row]} with {names[column]}: {count:,} of {whole:,} images")
             cells.append(f'<td style="--h:{part:.2f}" title="{title}">{text}</td>')
         rows.append(
-            f'<tr><th scope="row">{escape(names[one])}{_swatch(colours[one])}</th>'
+            f'<tr><th scope="row">{escape(names[row])}{_swatch(colours[row])}</th>'
             f"{''.join(cells)}</tr>"
         )
     return (
@@ -122,19 +122,20 @@ def _swatch(colour: RGB) -> str:
 
 
 def named(name: str, colour: RGB) -> str:
-    """Return a class's name behind a patch of its colour."""
+    """Return a class's name after a patch of its colour."""
     return f"{_swatch(colour)}{escape(name)}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: str, kind: str = "") -> str:
-    """Return a table of cells that are markup already; `right` marks each column `>` or `<`."""
-    sides = ["" if side == "<" else ' class="n"' for side in right]
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str, kind: str = "") -> str:
+    """Return a table of cells that are markup already; `sides` aligns columns, each `<` or `>`."""
+    classes = ["" if side == "<" else ' class="n"' for side in sides]
     top = "".join(
-        f'<th scope="col"{side}>{escape(cell)}</th>' for side, cell in zip(sides, head, strict=True)
+        f'<th scope="col"{name}>{escape(cell)}</th>'
+        for name, cell in zip(classes, head, strict=True)
     )
     body = "".join(
         "<tr>"
-        + "".join(f"<td{side}>{cell}</td>" for side, cell in zip(sides, row, strict=True))
+        + "".join(f"<td{name}>{cell}</td>" for name, cell in zip(classes, row, strict=True))
         + "</tr>"
         for row in rows
     )
