@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from dsbuild import engines, fields
@@ -166,13 +166,13 @@ def requested(
     chosen = _layout(layout, options)
     root = chosen.find(None if source is None else os.fspath(source))
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
-    extras, weights = class_weights.divided(_several(extra))
+    extras, weights = class_weights.divided(_several("extra", extra))
     recipe = Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy)
     return Request(
         recipe=recipe,
         root=root,
         out=os.fspath(out),
-        splits=_several(split),
+        splits=_several("split", split),
         shards=shards,
         shard_size=shard_size,
         order=order,
@@ -182,7 +182,7 @@ def requested(
         sources="content" if rehash else "stamp",
         overwrite=overwrite,
         weights=weights,
-        accept=_several(accept),
+        accept=_several("accept", accept),
     )
 
 
@@ -216,8 +216,10 @@ def audited(
     return found
 
 
-def _several(given: str | Collection[str]) -> tuple[str, ...]:
-    """Return one text or several as a tuple."""
+def _several(name: str, given: str | Collection[str]) -> tuple[str, ...]:
+    """Return one text or several as a tuple; raise PlanError for anything else."""
+    if not isinstance(given, str | Iterable):
+        raise PlanError(f"{name}: found {given!r}, expected a text or several")
     return (given,) if isinstance(given, str) else tuple(given)
 
 
@@ -237,5 +239,9 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
         read = field.metadata.get("read")
         if read and value is None:
             continue
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        elif isinstance(value, list):
+            value = tuple(value)  # since layouts are keys of caches
         given[field.name] = read(value) if read and isinstance(value, str) else value
     return LAYOUTS[name](**given)

@@ -31,5 +31,9 @@ def chosen(
 
         return Dask(scheduler, quiet, note)
     if runner == "local":
+        if workers is not None and (type(workers) is not int or workers < 1):
+            raise PlanError(
+                f"workers: found {workers!r}, expected a whole number, at least 1, or None"
+            )
         return Local(workers or cores(), quiet)
     raise PlanError(f"runner: found {runner!r}, expected local, dask, or an engine")

@@ -83,9 +83,12 @@ def inspect(
     or cannot be read, and for a picture to save that does not decode. A damaged shard of a folder
     does not raise: its `problem` says what is wrong.
     """
-    named = {"with": class_, "most": most, "least": least, "problems": "" if problems else None}
+    named = {"class_": class_, "most": most, "least": least, "problems": "" if problems else None}
     how = {kind: name for kind, name in named.items() if name is not None}
     wanted = record if key is None else key
+    _refuse(type(samples) is not int, f"samples {samples!r}", "a whole number")
+    _refuse(record is not None and type(record) is not int, f"record {record!r}", "a whole number")
+    _refuse(key is not None and type(key) is not str, f"key {key!r}", "a text")
     _refuse(record is not None and key is not None, "record and key", "one of them")
     _refuse(wanted is None and save is not None, "save without a record", "record or key as well")
     _refuse(wanted is not None and html is not None, "html and one record", "one of them")
@@ -104,6 +107,7 @@ def inspect(
         from dsbuild.inspect.html import run
 
         ((kind, name),) = how.items() or (("any", ""),)
+        kind = "with" if kind == "class_" else kind
         page = run.make(
             folder, document, samples=samples, seed=seed, how=kind, name=name, engine=engine
         )

@@ -80,6 +80,16 @@ def test_options_of_the_layout_have_the_names_of_the_command(tmp_path, run):
     assert timeless(made.document()) == timeless(command)
 
 
+def test_classes_are_a_list_or_a_path(tmp_path):
+    root = fakes.voc(tmp_path)
+    names = [f"class{i}" for i in range(21)]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    folders = {"images": "JPEGImages", "labels": "SegmentationClass", "ignore": 255}
+    for classes in (names, tmp_path / "names.txt"):
+        made = dsbuild.build("pairs", root, str(tmp_path / "out"), classes=classes, **folders)
+    assert not made.written
+
+
 def test_findings_stop_a_build_as_in_the_command(voc, out, run):
     image = next(pathlib.Path(voc, "JPEGImages").iterdir())
     image.unlink()
@@ -101,6 +111,10 @@ def test_findings_stop_a_build_as_in_the_command(voc, out, run):
         ({"runner": "dask"}, PlanError, "scheduler"),
         ({"scheduler": "tcp://host:1"}, PlanError, "scheduler"),
         ({"split": "tran"}, LayoutError, "no split 'tran'"),
+        ({"split": 3}, PlanError, "split: found 3, expected a text or several"),
+        ({"extra": None}, PlanError, "extra: found None, expected a text or several"),
+        ({"workers": 0}, PlanError, "workers: found 0, expected a whole number, at least 1"),
+        ({"workers": "2"}, PlanError, "workers: found '2', expected a whole number, at least 1"),
     ],
 )
 def test_wrong_options_of_a_build_are_named(voc, out, options, error, text):
@@ -160,12 +174,17 @@ def test_a_record_by_key_is_saved(built, out, run, tmp_path):
         {"record": 1, "html": "a.html"},
         {"html": "a.html", "most": "a", "least": "b"},
         {"problems": True},
+        {"class_": "person"},
         {"samples": -1},
+        {"samples": "3"},
+        {"record": "3"},
+        {"key": 3},
     ],
 )
 def test_options_of_an_inspection_that_contradict_each_other(options):
-    with pytest.raises(PlanError, match="expected"):
+    with pytest.raises(PlanError, match="expected") as raised:
         dsbuild.inspect("none", **options)
+    assert any(name in str(raised.value) for name in options)
 
 
 def test_diff(built, voc, out, run, tmp_path, capfd):
