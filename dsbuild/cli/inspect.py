@@ -31,7 +31,9 @@ from dsbuild.cli.runner import RunnerCommand, engine_options
 @click.option("--class", "class_", metavar="NAME", help="Gallery: samples with this class.")
 @click.option("--most", metavar="NAME", help="Gallery: samples with the most of this class.")
 @click.option(
-    "--least", metavar="NAME", help="Gallery: samples with the least of this class, but some."
+    "--least",
+    metavar="NAME",
+    help="Gallery: samples with the least of this class, of those that have any.",
 )
 @click.option(
     "--problems", is_flag=True, help="Gallery: samples in which `dsbuild validate` finds problems."

@@ -31,13 +31,13 @@ def test_voc_shows_plan_and_result(voc, out, run):
     assert records > 3000
     lines = plain(result.stdout).splitlines()
     assert lines[0] == voc
-    assert lines[2].split() == "split samples labels from shards records a shard sources".split()
+    assert lines[2].split() == "split samples labels from shards records per shard sources".split()
     assert lines[3].split()[:5] == ["train", "12", "SegmentationClass/*.png", "4", "3"]
     assert lines[4].split()[:5] == ["val", "6", "SegmentationClass/*.png", "4", "1..2"]
     assert re.fullmatch(rf"{out}: 18 records in 8 shards, [\d.]+ kB, in S s", lines[-1])
     rows = [re.split(r"\s\s+", line.strip()) for line in result.stderr.splitlines() if line]
     assert rows == [
-        ["found", "split", "count", "the first"],
+        ["found", "split", "count", "first"],
         [
             "splits of another length than published",
             "train",

@@ -337,7 +337,7 @@ def test_inspect_shows_what_is_kept(voc, built, run, tmp_path):
         assert "mean of R, G, B" not in text
     made = run("statistics", built)
     assert made.exit_code == 0
-    assert "no image occurs twice" in made.stdout
+    assert "no exact or near duplicates" in made.stdout
     for text in texts():
         assert "mean of R, G, B" in text
     document = json.loads(run("inspect", built, "--json").stdout)

@@ -11,8 +11,8 @@ from dsbuild.storage import safe_text
 
 
 def plan_text(document: PlanDocument) -> str:
-    """Return what is going to be built: one row per split."""
-    rows = [["split", "samples", "labels from", "shards", "records a shard", "sources"]]
+    """Return what a build will write: one row per split."""
+    rows = [["split", "samples", "labels from", "shards", "records per shard", "sources"]]
     for name, split in document["splits"].items():
         rows.append(
             [
@@ -37,7 +37,7 @@ def findings_text(findings: Sequence[Finding], few: int | None = None) -> str:
         for finding in findings:
             if finding.kind == kind:
                 rows.setdefault((kind, finding.split), []).append(finding)
-    lines = [["found", "split", "count", "the first"]]
+    lines = [["found", "split", "count", "first"]]
     for (kind, split), found in rows.items():
         lines.append([KINDS[kind], split, f"{len(found):,}", found[0].key or found[0].text])
     text = "\n".join(table(lines, "<<><"))
@@ -64,6 +64,6 @@ def rejects_text(rejects: Sequence[Reject], out: str) -> str:
     """Return how many samples were left out, and the first of them, in one line."""
     first = rejects[0]
     return (
-        f"left out {count(len(rejects), 'sample')}, listed in {out}/rejects.jsonl; the first: "
+        f"left out {count(len(rejects), 'sample')}, listed in {out}/rejects.jsonl; first: "
         f"sample {first.key}: {first.file}: {first.reason}"
     )

@@ -10,13 +10,13 @@ from dsbuild.validate.problem import KINDS
 
 
 def validation_text(document: Mapping[str, Any]) -> str:
-    """Return what a validation found, for people: a row a kind, with the number and the first."""
+    """Return the problems that a validation found: one row per kind, with its first problem."""
     extent = f"{count(document['records'], 'record')} in {count(document['files'], 'file')}"
     head = f"{document['path']}: {extent}, {size(document['bytes'])}, checked {document['level']}"
     head = safe_text.text(head)
     if not document["problems"]:
         return f"{head}: no problem found"
-    rows = [["problem", "count", "the first"]]
+    rows = [["problem", "count", "first"]]
     for kind, what in KINDS.items():
         found = [problem for problem in document["problems"] if problem["kind"] == kind]
         if found:
@@ -25,7 +25,7 @@ def validation_text(document: Mapping[str, Any]) -> str:
     return "\n".join([f"{head}: {number} found", "", *table(rows, "<><")])
 
 
-# What `diff` tells of the samples of a split, for people.
+# What `diff` prints about the samples of a split.
 _CHANGES = {
     "removed": "are only in A",
     "added": "are only in B",
@@ -37,7 +37,7 @@ _CHANGES = {
 
 
 def diff_text(document: Mapping[str, Any]) -> str:
-    """Return how two builds differ, for people."""
+    """Return how two builds differ."""
     lines = [safe_text.text(f"{side} {document[side.lower()]}") for side in "AB"] + [""]
     if document["same"]:
         return "\n".join([*lines, "  the same recipe, samples and bytes"])

@@ -10,14 +10,14 @@ from dsbuild.inspect.tables import count, share, size, weights
 from dsbuild.storage.safe_text import text
 
 _FEW = 10  # pairs of classes that are shown
-_COMMON = 0.9  # of the labels: from here on a class tells nothing of others
+_COMMON = 0.9  # share of labels; a class in more of them co-occurs with everything
 
 # (label value, share, line of a table) -> the line in colours
 Decorate = Callable[[int, float, str], str]
 
 
 def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
-    """Return an inspection for people; `decorate` may colour the lines of classes."""
+    """Return an inspection as text; `decorate` may colour the lines of classes."""
     splits = document["splits"]
     records = sum(split["records"] for split in splits.values())
     total = sum(split["bytes"] for split in splits.values())
@@ -43,7 +43,7 @@ def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = Non
 
 
 def _split_table(document: Mapping[str, Any]) -> list[str]:
-    head = ["split", "records", "shards", "records a shard", "size", "image sizes", "left out"]
+    head = ["split", "records", "shards", "records per shard", "size", "image sizes", "left out"]
     rows = [
         [row.name, row.records, row.shards, row.shard_records, *row[5:]]
         for row in tables.splits(document)
@@ -60,9 +60,9 @@ def _feature_table(document: Mapping[str, Any]) -> list[str]:
 
 
 def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[str]:
-    """Return a row a class: its share of each split's pixels, in how many images it is, weights.
+    """Return one row per class: its share of each split's pixels, number of images, weights.
 
-    Where a label is one class its share is that of images.
+    If labels are one class each, the share is that of images.
     """
     counted = {name: split for name, split in splits.items() if split["classes"]}
     names = {row["value"]: row["name"] or "" for s in counted.values() for row in s["classes"]}
@@ -104,7 +104,7 @@ def _decorated(
 
 
 def record_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
-    """Return one record for people; `decorate` may colour the lines of classes."""
+    """Return one record as text; `decorate` may colour the lines of classes."""
     head = f"{document['file']}: record {document['record']:,} at byte {document['byte']:,}"
     lines = [text(f"{head}, {document['bytes']:,} bytes"), ""]
     rows = [
@@ -143,14 +143,14 @@ def _value_text(value: Any) -> str:
 
 
 def statistics_text(document: Mapping[str, Any]) -> str:
-    """Return statistics over all records for people."""
+    """Return statistics over all records as text."""
     every = document["all"]
     splits = document["splits"]
     if len(splits) > 1:
         splits = {**splits, "all": every}
     lines = [text(f"{document['path']}: {count(every['records'], 'record')}"), ""]
     lines += [*_colour_table(document), "", *_class_table(splits, None)]
-    # What nearly every label has, as a background, is together with all.
+    # Skip classes that nearly every label has, such as background: they co-occur with everything.
     rows = [row for row in every["classes"] if row["images"] < _COMMON * every["labels"]]
     names = {row["value"]: row["name"] or str(row["value"]) for row in rows}
     pairs = [pair for pair in every["together"] if names.keys() >= {*pair[:2]}]
@@ -167,22 +167,22 @@ def _colour_table(document: Mapping[str, Any]) -> list[str]:
 
 
 def duplicate_lines(found: Mapping[str, Any]) -> list[str]:
-    """Return what is known of images that recur."""
+    """Return one line per kind of duplicate images."""
     lines = [f"  {line}" for line in tables.shared(found)]
     for kind, what in tables.ALIKE.items():
         groups = found[kind]
         if groups:
             across = sum(len(group["splits"]) > 1 for group in groups)
-            told = " = ".join(map(fault_text, groups[0]["records"][:2]))
+            first = " = ".join(map(fault_text, groups[0]["records"][:2]))
             lines.append(
-                f"  {count(len(groups), 'group')} of images {what}, {across:,} across splits; the "
-                f"first: {told}"
+                f"  {count(len(groups), 'group')} of images {what}, {across:,} across splits; "
+                f"first: {first}"
             )
-    return [*map(text, lines)] or ["  no image occurs twice, or nearly so"]
+    return [*map(text, lines)] or ["  no exact or near duplicates"]
 
 
 def fault_text(place: Mapping[str, Any]) -> str:
-    """Return where a record lies, and what it is or what is wrong with it."""
+    """Return where a record is, with its key, and what is wrong with it if anything is."""
     where = (
         place["file"] if place["record"] is None else f"{place['file']}: record {place['record']}"
     )

@@ -10,7 +10,7 @@ _CELL = 1000  # characters; a longer one would make every line as long
 def table(rows: Sequence[Sequence[str]], right: str) -> list[str]:
     """Return rows as aligned lines; `right` marks each column `>` or `<`.
 
-    Cells are made harmless here, as names of a data set stand in them.
+    Control characters are escaped, since cells may contain names from a data set.
     """
     rows = [[safe_text.text(cell, _CELL) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(right))]
