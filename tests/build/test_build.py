@@ -266,7 +266,7 @@ def test_a_finished_build_is_not_replaced_by_another_recipe(voc, out):
 def test_a_finished_build_is_not_replaced_by_another_layout(voc, out, tmp_path):
     make(voc, out, shards=2)
     root = fakes.pairs(tmp_path)
-    match = r"Pascal VOC \(voc\).*this build is one of .* \(pairs\)"
+    match = r"Pascal VOC \(voc\).*this build is of .* \(pairs\)"
     layout = Pairs(names=("a", "b", "c"))
     refused(root, out, match, layout=layout)
 
