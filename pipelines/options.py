@@ -52,7 +52,7 @@ def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
     cloud = options.view_as(GoogleCloudOptions)
     if name == DATAFLOW and not (cloud.temp_location or cloud.staging_location):
         # Beam would search for credentials for a long time, and then make a bucket.
-        _refuse("found no --temp_location; expected --temp_location=gs://BUCKET/tmp")
+        _refuse("found no --temp_location, expected --temp_location=gs://BUCKET/tmp")
     return options
 
 

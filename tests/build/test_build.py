@@ -275,7 +275,7 @@ def test_a_finished_build_is_not_replaced_by_other_samples(voc, out):
     make(voc, out, shards=4, splits=("train",))
     names = [f"2007_{i:06d}" for i in range(12)]
     fakes.write_list(voc, "train", [*names[:4], names[5], names[4], *names[6:]])
-    match = "of split train of other samples, or in another order, and would replace or remove"
+    match = "of split train with other samples, or in another order, and would replace or remove"
     refused(voc, out, match, shards=4, splits=("train",))
     refused(voc, out, match, shards=4, splits=("train",), limit=3)
     refused(voc, out, match, shards=4, splits=("train",), order="shuffled")
