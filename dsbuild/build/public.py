@@ -1,4 +1,4 @@
-"""`dsbuild.build`: the whole of a build as one call."""
+"""`dsbuild.build`: a whole build as one call."""
 
 import os
 import time
@@ -231,11 +231,11 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
         raise PlanError(
             f"layout {name}: found the option {strange[0]}, expected one of {', '.join(known)}"
         )
-    given = {}
+    values = {}
     for option, value in options.items():
         field = known[option]
         read = field.metadata.get("read")
         if read and value is None:
             continue
-        given[field.name] = read(value) if read and isinstance(value, str) else value
-    return LAYOUTS[name](**given)
+        values[field.name] = read(value) if read and isinstance(value, str) else value
+    return LAYOUTS[name](**values)

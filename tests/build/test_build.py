@@ -169,7 +169,7 @@ def test_a_damaged_shard_is_written_again(voc, out, damage):
     summary, notes = notes_of(voc, out, shards=3, splits=("train",))
     assert (summary.written, summary.kept) == (1, 2)
     assert "writing train-00001-of-00003.tfrecord again: its bytes" in notes or damage == "missing"
-    assert "resuming: 2 of 3 shards stand" in notes
+    assert "resuming: 2 of 3 shards are valid" in notes
     assert content(out) == expected
 
 
@@ -650,7 +650,7 @@ def test_interrupt_keeps_finished_shards(tmp_path):
     notes = subprocess.run(
         [*CLI, "voc", voc, out, *options], check=True, capture_output=True, text=True
     ).stderr
-    assert f"resuming: {kept} of 90 shards stand" in notes
+    assert f"resuming: {kept} of 90 shards are valid" in notes
 
 
 def test_a_second_build_into_the_folder_stops(voc, out):
