@@ -74,6 +74,10 @@ class _Verb(types.ModuleType):
         return function
 
     @property
+    def __doc__(self) -> str | None:  # type: ignore[override]  # a property over a plain name
+        return self._function.__doc__
+
+    @property
     def __signature__(self) -> Any:
         from inspect import signature  # here, since it takes longer to import than the rest
 

@@ -4,8 +4,8 @@ import logging
 
 from dsbuild.errors import DsbuildError
 
-# Beam is imported here first, before any module of the package: one place says that it is missing,
-# and what it logs meanwhile about optional parts is not for users.
+# Beam is imported here, before any module of the package, so that one place reports that it is
+# missing; what it logs meanwhile about optional parts is not for users.
 _before = logging.root.manager.disable
 logging.disable(logging.WARNING)
 try:

@@ -116,7 +116,7 @@ def _refuse_local(request: Request, options: PipelineOptions) -> None:
         for path in (request.root, request.out):
             if not path.startswith("gs://"):
                 raise DsbuildError(
-                    f"{path}: found a path that Dataflow's workers cannot reach; expected "
+                    f"{path}: found a path that Dataflow's workers cannot reach, expected "
                     "gs://BUCKET/... for SOURCE and OUT; `gcloud storage cp -r` copies data there"
                 )
 

@@ -1,7 +1,7 @@
-"""The engine of Apache Beam: each task of a job an element of a pipeline.
+"""The engine of Apache Beam: each task of a job is one element of a pipeline.
 
-Tasks and results are files in a folder that all workers reach, so that the graph of a
-pipeline stays small however many there are; runners refuse graphs of some megabytes.
+Tasks and results are files in a folder that all workers reach, so the graph of a pipeline stays
+small however many there are; runners refuse graphs of several megabytes.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from dsbuild.errors import DsbuildError, NoFileError
 from dsbuild.pipelines import run as launch
 from dsbuild.pipelines.processes import at, settle, token
 
-# For monitoring; a runner that repeats work counts it twice.
+# For monitoring only: repeated work is counted twice.
 _DONE = Metrics.counter("dsbuild", "done")
 _BYTES = Metrics.counter("dsbuild", "bytes")
 _WORKERS = ("direct_num_workers", "num_workers", "max_num_workers")
@@ -38,9 +38,9 @@ class Beam:
 
     @property
     def workers(self) -> int:
-        """How many workers the options ask for, as far as they say."""
-        asked = self.options.get_all_options()
-        return max(asked.get(name) or 1 for name in _WORKERS)
+        """How many workers the options ask for; 1 if they do not say."""
+        options = self.options.get_all_options()
+        return max(options.get(name) or 1 for name in _WORKERS)
 
     def map(self, job: Job[Task, Result]) -> list[Result]:
         """Return the results of a job in the order of its tasks."""
@@ -68,8 +68,8 @@ def _work(i: int, folder: str, work: Callable[..., Any], driver: str) -> None:
 
 
 def where(lost: Iterable[str]) -> str:
-    """Say which tasks, by their names, a dead worker was doing."""
-    return f"it was at {', '.join(filter(None, lost)) or 'none of its tasks'}"
+    """Say which tasks, by name, a dead worker was working on."""
+    return f"it was working on {', '.join(filter(None, lost)) or 'none of its tasks'}"
 
 
 def advance(done: int, size: int) -> None:
@@ -81,7 +81,7 @@ def advance(done: int, size: int) -> None:
 
 @contextlib.contextmanager
 def scratch(options: PipelineOptions) -> Iterator[str]:
-    """Make a folder for the files of a pipeline, below --temp_location; remove it at the end."""
+    """Give a folder for the files of a pipeline, below --temp_location; remove it at the end."""
     place = options.view_as(GoogleCloudOptions).temp_location
     if place is None:
         with tempfile.TemporaryDirectory(prefix="dsbuild-") as folder:
@@ -100,11 +100,11 @@ def keep(value: Any, folder: str, name: str) -> None:
 
 
 def kept(folder: str, name: str) -> Any:
-    """Return the value of a file that a pipeline wrote or reads."""
+    """Return the value that a file of a pipeline holds."""
     try:
         return pickle.loads(storage.read(storage.join(folder, name))[0])
     except NoFileError as error:
         raise DsbuildError(
-            f"{error}: the workers of the pipeline see other files; name a folder that all of them "
-            "reach, as --temp_location"
+            f"{error}: the workers of the pipeline see other files; set --temp_location to a "
+            "folder that all of them reach"
         ) from error

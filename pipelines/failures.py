@@ -1,6 +1,6 @@
-"""A failed pipeline as one error that a user can fix; a bug keeps its traceback.
+"""Turn a failed pipeline into one error that a user can fix; a bug keeps its traceback.
 
-From other processes only the text of a traceback arrives, so most is read from that.
+Other processes report only the text of a traceback, so most is read from that.
 """
 
 import builtins
@@ -20,8 +20,8 @@ from dsbuild.pipelines.processes import Gone, Processes
 
 Where = Callable[[Sequence[Any]], str]  # names the tasks that were lost
 
-# The error follows the frames, which are indented; Beam may put another class before it
-# and the step after it.
+# The error follows the frames, which are indented; Beam may add another class before it and the
+# step after it.
 _RAISED = re.compile(
     r"(?:^|^ .*\n+)(?:RuntimeError: )*(?P<name>[A-Za-z_][\w.]*)"
     r"(?:: (?P<text>.*?))?(?: \[while running .*)?$",
@@ -30,9 +30,9 @@ _RAISED = re.compile(
 _STEP = re.compile(r" \[while running [^\n]*$")
 _FRAME = re.compile(r'^ +File ".*[/\\](?:dsbuild|pipelines)[/\\].*", line \d', re.MULTILINE)
 _OURS = ("dsbuild.errors.", "dsbuild.build.encode.")
-# Errors of the world around a worker: disks, memory, somebody who stops it.
+# Errors from outside a worker: disks, memory, somebody who stops it.
 _WORLD = (OSError, MemoryError, KeyboardInterrupt, SystemExit)
-# Libraries by which Beam talks to services; their errors are about those, not about us.
+# Libraries through which Beam talks to services: their errors are not bugs of dsbuild.
 _SERVICES = ("google", "grpc", "requests", "urllib3")
 _AGAIN = "finished shards are kept: run the same command again to resume"
 
@@ -43,10 +43,11 @@ def clear(options: PipelineOptions, processes: Processes, where: Where) -> Itera
     try:
         yield
     except Exception as error:
-        told = _told(error, options.view_as(StandardOptions).runner, processes, where)
-        if told is None:
+        runner = options.view_as(StandardOptions).runner
+        explained = _explained(error, runner, processes, where)
+        if explained is None:
             raise
-        raise told from error
+        raise explained from error
 
 
 class _Raised(NamedTuple):
@@ -54,10 +55,13 @@ class _Raised(NamedTuple):
 
     name: str
     text: str
-    ours: bool  # whether code of dsbuild was at work
+    ours: bool  # whether dsbuild's code raised it
 
 
-def _told(error: Exception, runner: str, processes: Processes, where: Where) -> DsbuildError | None:
+def _explained(
+    error: Exception, runner: str, processes: Processes, where: Where
+) -> DsbuildError | None:
+    """Return the error that says what to do; None for a bug or an error that already says so."""
     if isinstance(error, DsbuildError) and not _STEP.search(str(error)):
         return None
     raised, lines = _raised(error), [line for line in str(error).splitlines() if line.strip()]
@@ -68,28 +72,28 @@ def _told(error: Exception, runner: str, processes: Processes, where: Where) -> 
         return DsbuildError(_lost(processes, where))
     if "No module named 'dsbuild" in str(error):
         return DsbuildError(
-            f"{runner}: its workers have no dsbuild; their image has to hold it, or leave "
-            "--sdk_container_image and --setup_file away, so that they are sent it"
+            f"{runner}: its workers have no dsbuild; install it in their image, or omit "
+            "--sdk_container_image and --setup_file, so that it is sent to them"
         )
     if type(error).__name__ == "DataflowRuntimeException":
         return DsbuildError(f"{runner}: {_of_job(lines)}")
-    room = type(error).__module__.partition(".")[0]
+    package = type(error).__module__.partition(".")[0]
     # A worker's bug comes with its traceback as text; Beam's own errors about a service do not.
-    said = isinstance(error, RuntimeError) and "Traceback" not in str(error)
-    if runner != IN_PROCESS and (said or isinstance(error, OSError) or room in _SERVICES):
+    beams = isinstance(error, RuntimeError) and "Traceback" not in str(error)
+    if runner != IN_PROCESS and (beams or isinstance(error, OSError) or package in _SERVICES):
         text = lines[0] if lines else f"no answer ({type(error).__name__})"
         return DsbuildError(
-            f"{runner}: {text}; check its options, buckets, rights, and the network"
+            f"{runner}: {text}; check its options, buckets, permissions, and the network"
         )
     kind = getattr(builtins, raised.name, None)
-    found = f"{raised.name}: {raised.text}" if raised.text else raised.name
+    cause = f"{raised.name}: {raised.text}" if raised.text else raised.name
     if isinstance(kind, type) and issubclass(kind, _WORLD):
-        return DsbuildError(f"{runner}: a worker was stopped by {found}; {_AGAIN}")
+        return DsbuildError(f"{runner}: a worker was stopped by {cause}; {_AGAIN}")
     if raised.ours:
         return None
     log = processes.keep_log("".join(traceback.format_exception(error)))
-    more = f"; what it said is in {log}" if log else ""
-    return DsbuildError(f"{runner}: it failed by {found}; {_AGAIN}{more}")
+    more = f"; its output is in {log}" if log else ""
+    return DsbuildError(f"{runner}: it failed with {cause}; {_AGAIN}{more}")
 
 
 def _raised(error: Exception) -> _Raised:
@@ -99,11 +103,11 @@ def _raised(error: Exception) -> _Raised:
         return _Raised(last["name"], last["text"] or "", bool(_FRAME.search(text)))
     (*_, line) = traceback.format_exception_only(error)
     name, _, text = _STEP.sub("", line.strip()).partition(": ")
-    rooms = [
+    packages = [
         frame.f_globals.get("__name__", "").partition(".")[0]
         for frame, _ in traceback.walk_tb(error.__traceback__)
     ]
-    inner = rooms[rooms.index("apache_beam") :] if "apache_beam" in rooms else rooms
+    inner = packages[packages.index("apache_beam") :] if "apache_beam" in packages else packages
     return _Raised(name, text, "dsbuild" in inner)
 
 
@@ -118,7 +122,7 @@ def _lost(processes: Processes, where: Where) -> str:
             how = f" (signal {signal.Signals(number).name})"
     return (
         f"a worker process of the pipeline died{how}: {where(processes.lost)}; the system "
-        "may have killed it for lack of memory: give it more, or use more --shards or fewer "
+        "may have killed it because memory ran out: give it more, or use more --shards or fewer "
         f"workers; {_AGAIN}"
     )
 
@@ -126,5 +130,5 @@ def _lost(processes: Processes, where: Where) -> str:
 def _of_job(lines: list[str]) -> str:
     """Return a failed job's state and last line, as the service reports them."""
     state, last = lines[0].removesuffix(", Error:"), lines[-1]
-    why = "the service says no more" if last in (lines[0], "None") else last.rstrip(".")
+    why = "the service gives no reason" if last in (lines[0], "None") else last.rstrip(".")
     return f"{state}: {why}; {_AGAIN}"

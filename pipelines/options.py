@@ -1,7 +1,7 @@
 """The options of a Beam pipeline, from the name of a runner and a list of texts.
 
-The list is always explicit: without one Beam reads `sys.argv`, and takes options of
-dsbuild for its own. Whatever Beam would only warn about, or exit for, is an error.
+The list is always explicit: without one, Beam reads `sys.argv` and mistakes dsbuild's options for
+its own. Whatever Beam would only warn about, or exit for, is an error.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from dsbuild.errors import DsbuildError
 
 IN_PROCESS = "FnApiRunner"
 DATAFLOW = "DataflowRunner"
-# Beam's own choice for this process tries to download another runner, Prism, first.
+# Beam's own default first tries to download another runner, Prism.
 _ALIASES = dict.fromkeys(("beam", "direct", "directrunner"), IN_PROCESS) | dict.fromkeys(
     ("dataflow", "dataflowrunner"), DATAFLOW
 )
@@ -25,22 +25,22 @@ _DASK = ("dask", "daskrunner", "apache_beam.runners.dask.dask_runner.daskrunner"
 
 
 def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
-    """Return the options for a runner; raise DsbuildError for what Beam does not know.
+    """Return the options for a runner; raise DsbuildError for options that Beam does not know.
 
-    `beam` and DirectRunner mean the runner in this process, which downloads nothing. Any
-    other name, dotted or not, is handed to Beam as it is.
+    `beam` and DirectRunner mean the runner in this process, which downloads nothing. Any other
+    name, dotted or not, is passed to Beam as it is.
     """
     flags = list(flags)
     name = _ALIASES.get(runner.lower(), runner)
     if name.lower() in _DASK:
         raise DsbuildError(
-            f"--runner {runner}: it loses branches of a pipeline and says that all went well; name "
-            "another runner"
+            f"--runner {runner}: this runner drops branches of a pipeline and reports success; "
+            "name another runner"
         )
     try:
-        create_runner(name)  # loads its module too, which may bring options
+        create_runner(name)  # also loads its module, which may add options
         if name == DATAFLOW:
-            importlib.import_module("google.cloud.dataflow")  # or Beam fails late
+            importlib.import_module("google.cloud.dataflow")  # otherwise Beam fails late
     except ModuleNotFoundError as error:
         more = "; pip install 'dsbuild[dataflow]'" if name == DATAFLOW else ""
         raise DsbuildError(f"--runner {runner}: {error}{more}") from error
@@ -51,7 +51,7 @@ def parse(runner: str, flags: Sequence[str] = ()) -> PipelineOptions:
     options = PipelineOptions([f"--runner={name}", "--no_save_main_session", *flags])
     cloud = options.view_as(GoogleCloudOptions)
     if name == DATAFLOW and not (cloud.temp_location or cloud.staging_location):
-        # Beam would make a bucket, after looking for credentials for long.
+        # Beam would search for credentials for a long time, and then make a bucket.
         _refuse("found no --temp_location, expected --temp_location=gs://BUCKET/tmp")
     return options
 
@@ -61,11 +61,11 @@ def _refuse_unknown(flags: list[str]) -> None:
     PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
     (parser,) = parsers
     parser.error = _refuse  # type: ignore[method-assign]
-    known, unknown = parser.parse_known_args(flags)
+    given, unknown = parser.parse_known_args(flags)
     if unknown:
-        _refuse(f"found {' '.join(unknown)}, which is no option of Beam")
-    if known.runner is not None:
-        _refuse(f"found --runner={known.runner}, expected one name of a runner, before them")
+        _refuse(f"found {' '.join(unknown)}, which Beam does not know")
+    if given.runner is not None:
+        _refuse(f"found --runner={given.runner}; name the runner once, before Beam's options")
 
 
 def _refuse(message: str) -> NoReturn:
@@ -75,19 +75,21 @@ def _refuse(message: str) -> NoReturn:
 def parser(text: str) -> argparse.ArgumentParser:
     """Return the parser of a program's own options; `text` is the module's docstring."""
     form = argparse.RawDescriptionHelpFormatter
-    made = argparse.ArgumentParser(description=text, formatter_class=form, allow_abbrev=False)
-    made.add_argument("--runner", default="beam", help="name of a Beam runner; the rest is Beam's")
-    return made
+    own = argparse.ArgumentParser(description=text, formatter_class=form, allow_abbrev=False)
+    own.add_argument(
+        "--runner", default="beam", help="name of a Beam runner; other options are Beam's"
+    )
+    return own
 
 
 @contextlib.contextmanager
 def program(
     own: argparse.ArgumentParser, arguments: Sequence[str] | None = None
 ) -> Iterator[tuple[argparse.Namespace, PipelineOptions]]:
-    """Give a program's own options and Beam's; end it with one line at an error of the user."""
+    """Give a program's own options and Beam's; if the user made a mistake, exit with one line."""
     try:
-        asked, flags = own.parse_known_args(arguments)
-        yield asked, parse(asked.runner, flags)
+        given, flags = own.parse_known_args(arguments)
+        yield given, parse(given.runner, flags)
     except DsbuildError as error:
         own.exit(1, f"error: {error}\n")
     except KeyboardInterrupt:

@@ -1,7 +1,7 @@
-"""The processes of Beam's own runner: their tasks, their output, and their end.
+"""The processes of Beam's own runner: their tasks, their output, and how they end.
 
-Each notes its current task in a file in a folder that the driver made, so that the error about a
-killed process can name it. An environment variable names the folder.
+Each notes its current task in a file, in a folder that the driver made, so that the error about a
+killed process can name the task. An environment variable names the folder.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any, TextIO
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
@@ -27,9 +28,9 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from dsbuild.engines import tune
 
 _FOLDER = "DSBUILD_AT"  # the folder where a process notes its current task
-_DRIVER = "dsbuild-driver"  # the thread that looks after it
-_APART = "multi_processing"  # how Beam calls processes of their own
-_TOGETHER = 0.5  # seconds in which others die with one, before Beam ends the rest
+_DRIVER = "dsbuild-driver"  # the thread that watches the driver
+_APART = "multi_processing"  # Beam's name for running workers as processes
+_TOGETHER = 0.5  # seconds in which several processes may die together, before Beam ends the rest
 _LIBRARIES = ("apache_beam", "grpc")
 _TOKEN = secrets.token_hex(8)
 _EXIT = re.compile(r"exited with return code (-?\d+)")
@@ -43,7 +44,7 @@ def at(task: Any) -> Iterator[None]:
         yield
         return
     path = os.path.join(folder, f"at-{os.getpid()}-{threading.get_ident()}")
-    # A task that cannot be noted is done all the same.
+    # A task that cannot be noted is still done.
     with contextlib.suppress(OSError), open(path, "wb") as file:
         pickle.dump(task, file)
     try:
@@ -54,14 +55,14 @@ def at(task: Any) -> Iterator[None]:
 
 
 def token() -> str:
-    """Return what identifies this process among all, on any machine."""
+    """Return a text that identifies this process among those of all machines."""
     return _TOKEN
 
 
 def settle(driver: str) -> None:
-    """Have this process end with its driver, and tune it, unless it is itself the driver.
+    """Make this process end with its driver; tune its memory unless it is the driver itself.
 
-    The driver may be anybody's process, whose memory is not ours to tune.
+    The driver may be any program, and its memory is not ours to tune.
     """
     if driver != _TOKEN:
         tune()
@@ -69,8 +70,8 @@ def settle(driver: str) -> None:
 
 
 def _bind() -> None:
-    """Have this process end with its driver; Beam would have it end its task first."""
-    if os.environ.get(_FOLDER) and _DRIVER not in {one.name for one in threading.enumerate()}:
+    """Make this process end with its driver; Beam would let it finish its task first."""
+    if os.environ.get(_FOLDER) and _DRIVER not in {thread.name for thread in threading.enumerate()}:
         threading.Thread(target=_end_with_driver, name=_DRIVER, daemon=True).start()
 
 
@@ -82,7 +83,7 @@ def _end_with_driver() -> None:
 
 
 class Gone(Exception):
-    """A process is gone, and Beam waits for it."""
+    """A process died, and Beam still waits for it."""
 
 
 class Processes:
@@ -90,7 +91,7 @@ class Processes:
 
     Attributes:
       exits: exit codes of those that Beam did not end itself, as far as it reports them.
-      lost: the tasks of those that are gone, except those that Beam ended afterwards.
+      lost: the tasks of those that died, except those that Beam ended afterwards.
     """
 
     def __init__(self, folder: str, log: TextIO, place: str):
@@ -108,20 +109,20 @@ class Processes:
             return
         folder, log = shlex.quote(self._folder), shlex.quote(self._place)
         command = (
-            # The driver handles Ctrl-C and ends them. Their output is not for users.
+            # The driver handles Ctrl-C and ends the processes. Their output is not for users.
             f"trap '' INT; export {_FOLDER}={folder}; {{ true > {folder}/pid-$$; }} 2> /dev/null; "
             f"exec {shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main "
             f">> {log} 2>&1"
         )
         environment = SubprocessSDKEnvironment.from_command_string(command_string=command)
-        direct.direct_running_mode = "in_memory"  # or Beam replaces the command by its own
+        direct.direct_running_mode = "in_memory"  # otherwise Beam runs its own command
         try:
             yield FnApiRunner(default_environment=environment)
         finally:
             direct.direct_running_mode = _APART
 
     def look(self) -> bool:
-        """Return whether one of them is gone; note its task, and those that died with it."""
+        """Return whether a process died; note its task, and those of others that died with it."""
         now = time.monotonic()
         if self._until is None and (self.exits or not all(map(_lives, self._pids()))):
             self._until = now + _TOGETHER
@@ -130,66 +131,66 @@ class Processes:
         return self._until is not None
 
     def end(self) -> None:
-        """End those that live."""
+        """End the processes that still run."""
         for pid in self._pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def _tasks(self) -> list[Any]:
-        found = []
+        tasks = []
         for path in sorted(glob.glob(os.path.join(glob.escape(self._folder), "at-*"))):
             if _lives(int(path.split("-")[-2])):
                 continue
             unread = contextlib.suppress(OSError, EOFError, pickle.UnpicklingError)
             with unread, open(path, "rb") as file:
-                found.append(pickle.load(file))
-        return found
+                tasks.append(pickle.load(file))
+        return tasks
 
     def keep_log(self, more: str) -> str:
-        """Write the log, with a text at its end, to a file; return its path, "" for a full disk."""
-        said = ""
+        """Write the log and a text after it to a file; return its path, "" if the disk is full."""
+        text = ""
         if self._log.readable():
             self._log.seek(0)
-            said = self._log.read()
+            text = self._log.read()
         try:
             handle, path = tempfile.mkstemp(prefix="dsbuild-beam-", suffix=".log")
             with open(handle, "w") as file:
-                file.write(said + more)
+                file.write(text + more)
         except OSError:
             return ""
         return path
 
     def _pids(self) -> list[int]:
-        found = glob.glob(os.path.join(glob.escape(self._folder), "pid-*"))
-        return [int(path.rpartition("-")[2]) for path in found]
+        paths = glob.glob(os.path.join(glob.escape(self._folder), "pid-*"))
+        return [int(path.rpartition("-")[2]) for path in paths]
 
 
 @contextlib.contextmanager
 def watched(folder: str) -> Iterator[Processes]:
-    """Give the processes of a pipeline, which use a new folder.
+    """Give the processes of a pipeline; `folder` is an empty folder for them.
 
-    Failures in threads of Beam are noted meanwhile, and stderr goes to the log.
+    Meanwhile failures in Beam's threads are noted, and stderr goes to the log.
     """
     before = threading.excepthook
     with _memory() as (log, place), contextlib.redirect_stderr(log):
-        found = Processes(folder, log, place)
+        processes = Processes(folder, log, place)
 
-        def hook(args: Any) -> None:
+        def hook(args: threading.ExceptHookArgs) -> None:
             if not _beams(args.exc_traceback):
                 before(args)
             elif args.exc_value and (code := _EXIT.search(str(args.exc_value))):
-                found.exits.append(int(code[1]))
+                processes.exits.append(int(code[1]))
 
         threading.excepthook = hook
         try:
-            yield found
+            yield processes
         finally:
             threading.excepthook = before
 
 
 @contextlib.contextmanager
 def _memory() -> Iterator[tuple[TextIO, str]]:
-    """Give a log in memory, which is never full, and the name by which processes open it."""
+    """Give a log in memory, which never fills a disk, and the path by which processes open it."""
     if not hasattr(os, "memfd_create"):
         with open(os.devnull, "w") as log:
             yield log, os.devnull
@@ -208,7 +209,8 @@ def _lives(pid: int) -> bool:
     return True
 
 
-def _beams(trace: Any) -> bool:
+def _beams(trace: TracebackType | None) -> bool:
+    """Return whether code of Beam is in a traceback."""
     while trace is not None:
         name = trace.tb_frame.f_globals.get("__name__", "")
         if name.partition(".")[0] in _LIBRARIES:

@@ -1,7 +1,7 @@
-"""Run a pipeline for a user: workers have dsbuild, a failure is one line, Ctrl-C cancels.
+"""Run a pipeline for a user: workers get dsbuild, a failure is one line, Ctrl-C cancels.
 
-Beam runs in a thread of its own, so that we never wait for what it waits for, nor depend on
-how it handles an interruption.
+Beam runs in its own thread, so that we never wait for what it waits for, and do not depend on how
+it handles an interruption.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -28,21 +28,21 @@ from dsbuild.pipelines.options import DATAFLOW
 from dsbuild.pipelines.processes import Gone, Processes, watched
 from dsbuild.storage import temporary
 
-_TICK = 0.1  # seconds from one look at a pipeline that runs to the next
-_GRACE = 15  # seconds for Beam to end when one of its processes died
-_PATIENCE = 60  # seconds in which a pipeline that is to stop ends, at its next samples
+_TICK = 0.1  # seconds between two looks at a running pipeline
+_GRACE = 15  # seconds for Beam to end after one of its processes died
+_PATIENCE = 60  # seconds for a stopped pipeline to end; its work stops at the next sample
 
 _stopping = threading.Event()
 
 
 def going() -> None:
-    """Raise Stopped inside work of a pipeline that is being stopped in this process."""
+    """Raise Stopped inside the work of a pipeline that this process is stopping."""
     if _stopping.is_set():
         raise Stopped
 
 
 def is_dry(options: PipelineOptions) -> bool:
-    """Return whether the graph is only to be made and checked."""
+    """Return whether the graph should only be made and checked."""
     return bool(options.view_as(TestOptions).dry_run)
 
 
@@ -54,8 +54,8 @@ def run(
 ) -> Any:
     """Run the pipeline that `graph` makes, and wait for its end; return Beam's result.
 
-    Returns None if nothing ran yet, because the options ask for a template or for a dry
-    run. Raises a DsbuildError for whatever a user can fix. `where` names tasks that were lost.
+    Returns None if nothing ran because the options ask for a template or a dry run. Raises a
+    DsbuildError for whatever a user can fix. `where` names tasks that were lost.
     """
     aloud = functools.partial(_aloud, note, sys.stderr)
     with (
@@ -90,7 +90,7 @@ class _Running(threading.Thread):
         self.result: Any = None
         self.ran = False
         self.error: BaseException | None = None
-        # Not join(): one that is interrupted takes the thread for ended (Python 3.11).
+        # Not join(): if it is interrupted, it takes the thread for ended (Python 3.11).
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -121,12 +121,12 @@ class _Running(threading.Thread):
 
 
 def _wait(running: _Running, processes: Processes) -> None:
-    """Wait for a pipeline's end; at Ctrl-C cancel it, since the folder's lock ends with us."""
+    """Wait for a pipeline's end; on Ctrl-C cancel it, since the folder's lock ends with us."""
     died = gone = 0.0
     _stopping.clear()
     try:
         while not running.ended.wait(_TICK) and died < _GRACE and gone < _PATIENCE:
-            # At the end of a pipeline they are gone, too, for a moment, but none died.
+            # When a pipeline ends, its processes are gone for a moment too, but none died.
             gone += _TICK * processes.look()
             died += _TICK * bool(processes.exits)
     except KeyboardInterrupt:
@@ -142,13 +142,13 @@ def _wait(running: _Running, processes: Processes) -> None:
         running.error = Gone()
 
 
-def _aloud(note: Callable[[str], None], stderr: Any, line: str) -> None:
-    with contextlib.redirect_stderr(stderr):  # which is the log's meanwhile
+def _aloud(note: Callable[[str], None], stderr: TextIO, line: str) -> None:
+    with contextlib.redirect_stderr(stderr):  # which goes to the log meanwhile
         note(line)
 
 
 def _cancel(result: Any) -> None:
-    with contextlib.suppress(Exception):  # there is none yet, or it is at its end
+    with contextlib.suppress(Exception):  # no result yet, or the job has ended
         result.cancel()
 
 
@@ -163,7 +163,7 @@ def _folder() -> Iterator[str]:
 
 
 def made(options: PipelineOptions, runner: Any = None) -> beam.Pipeline:
-    """Return a pipeline; raise DsbuildError if its runner misses an option."""
+    """Return a pipeline; raise DsbuildError if its runner needs an option that is not given."""
     try:
         return beam.Pipeline(runner=runner, options=options)
     except ValueError as error:
@@ -171,7 +171,7 @@ def made(options: PipelineOptions, runner: Any = None) -> beam.Pipeline:
 
 
 def _look_at_places(options: PipelineOptions) -> None:
-    """Raise StorageError if the driver cannot stage; Beam tries a missing bucket for minutes."""
+    """Raise StorageError if the driver cannot stage: Beam retries a missing bucket for minutes."""
     cloud = options.view_as(GoogleCloudOptions)
     if options.view_as(StandardOptions).runner == DATAFLOW and not is_dry(options):
         for place in {cloud.temp_location, cloud.staging_location} - {None}:

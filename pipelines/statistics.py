@@ -19,15 +19,15 @@ from dsbuild.pipelines.processes import at, settle, token
 
 
 class Total(beam.CombineFn):
-    """The sum of what records amount to."""
+    """The sum of the counts of records."""
 
     def create_accumulator(self) -> Accumulated:
-        """Return the sum of nothing."""
+        """Return an empty sum."""
         return Accumulated()
 
-    def add_input(self, accumulator: Accumulated, found: Accumulated) -> Accumulated:
-        """Return a sum and one more."""
-        return accumulator + found
+    def add_input(self, accumulator: Accumulated, counts: Accumulated) -> Accumulated:
+        """Return a sum plus further counts."""
+        return accumulator + counts
 
     def merge_accumulators(self, accumulators: Iterable[Accumulated]) -> Accumulated:
         """Return the sum of sums."""
@@ -39,9 +39,9 @@ class Total(beam.CombineFn):
 
 
 class Statistics(beam.PTransform[PCollection[str], PCollection[Accumulated]]):
-    """Paths of TFRecord files -> one `Accumulated` of all their records.
+    """Turn paths of TFRecord files into one `Accumulated` of all their records.
 
-    `names` are names of features by role, as `catalog.names_of` returns them.
+    `names` are feature names by role, as in `Folder.names`.
     """
 
     def __init__(self, names: Names):
@@ -49,7 +49,7 @@ class Statistics(beam.PTransform[PCollection[str], PCollection[Accumulated]]):
         self._names = names
 
     def expand(self, paths: PCollection[str]) -> PCollection[Accumulated]:
-        """Divide the files, spread the chunks over the workers, add up."""
+        """Divide the files, spread the chunks over the workers, add up the counts."""
         counted: PCollection[Accumulated] = (
             paths
             | "Chunks" >> beam.FlatMap(divide)
@@ -67,16 +67,16 @@ def _count(chunk: Chunk, names: Names, driver: str) -> Accumulated:
 
 
 def main() -> None:
-    """Count as a program, and print JSON; exit with 1 if a record cannot be read."""
+    """Count records and print JSON; exit with 1 if a record cannot be read."""
     parser = options.parser(__doc__)
     parser.add_argument("path")
-    with options.program(parser) as (asked, flags):
-        made = statistics.statistics(asked.path, engine.Beam(flags))
-        statistics.keep(made)
-        json.dump(made, sys.stdout, indent=2)
-        parser.exit(1 if made["unreadable"] else 0)
+    with options.program(parser) as (given, flags):
+        counts = statistics.statistics(given.path, engine.Beam(flags))
+        statistics.keep(counts)
+        json.dump(counts, sys.stdout, indent=2)
+        parser.exit(1 if counts["unreadable"] else 0)
 
 
 if __name__ == "__main__":
-    # By its name, since workers look the functions up by it.
+    # Imported by name, since workers look the functions up by it.
     importlib.import_module("dsbuild.pipelines.statistics").main()

@@ -1,7 +1,7 @@
-"""The wheel that workers install: this very dsbuild, made of the files that run here.
+"""The wheel that workers install: this very dsbuild, made from the files that run here.
 
-A requirement's version is the driver's, and so is whether an optional library is there:
-bytes then do not depend on the machine that a shard was written on.
+Workers get the driver's versions of the requirements, and exactly its optional libraries, so that
+bytes do not depend on the machine that writes a shard.
 """
 
 import base64
@@ -26,15 +26,15 @@ from dsbuild.pipelines.options import IN_PROCESS
 
 _NAME = "dsbuild"
 _PACKAGES = ("dsbuild", "dsbuild.pipelines", "dsbuild.schemas")  # the last two may be elsewhere
-_EXTRAS = ("cloud", "fast", "sbd")  # what workers use, if the driver has it
+_EXTRAS = ("cloud", "fast", "sbd")  # workers get these if the driver has them
 _WHEEL = "Wheel-Version: 1.0\nGenerator: dsbuild\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _HERE = ("LOOPBACK", "EMBEDDED")  # environments that are the driver's own
 
 
 def bring(options: PipelineOptions, folder: str) -> None:
-    """Have workers install dsbuild, unless options say how they get it.
+    """Make workers install dsbuild, unless options say how they get it.
 
-    The wheel is made in `folder`, which has to be there until the pipeline is submitted.
+    The wheel is made in `folder`, which must exist until the pipeline is submitted.
     """
     setup = options.view_as(SetupOptions)
     given = setup.extra_packages or []
@@ -56,8 +56,8 @@ def wheel(folder: str) -> str:
         needed = list(_needed())
     except metadata.PackageNotFoundError as error:
         raise DsbuildError(
-            "dsbuild runs here without being installed, so that no wheel can be made for the "
-            "workers: pip install it, or name a wheel, as in -- --extra_package=dsbuild-1.0.whl"
+            "dsbuild runs here without being installed, so no wheel can be made for the workers: "
+            "pip install it, or name a wheel, as in -- --extra_package=dsbuild-1.0.whl"
         ) from error
     about = [f"Name: {_NAME}", f"Version: {version}", *(f"Requires-Dist: {one}" for one in needed)]
     info = f"{_NAME}-{version}.dist-info"
@@ -83,12 +83,12 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 def _needed() -> Iterator[str]:
     for text in metadata.requires(_NAME) or []:
-        one = Requirement(text)
-        extras = ("", *_EXTRAS)
-        if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in extras):
-            found = [*metadata.distributions(name=one.name)]
-            if found or one.marker is None:
-                yield f"{one.name}=={metadata.version(one.name)}"
+        needed = Requirement(text)
+        name, marker, extras = needed.name, needed.marker, ("", *_EXTRAS)
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
+            installed = [*metadata.distributions(name=name)]
+            if installed or marker is None:
+                yield f"{name}=={metadata.version(name)}"
 
 
 def _digest(data: bytes) -> str:

@@ -1,11 +1,11 @@
 """A build as an array job: planned once, done in shares by many processes, finished once.
 
-    .dsbuild/array.json     the request that was planned, its splits, how many shards these have
-    .dsbuild/shares.json    in how many shares it is being done, for those who ask what is missing
+    .dsbuild/array.json     the request that was planned, its splits, how many shards they have
+    .dsbuild/shares.json    how many shares it is done in, to say which shares are missing
 
 Share K of N does every N-th shard, beginning with the K-th. It may run at any time between plan
-and finish, beside others, twice, or again after it was killed: shards that stand as planned are
-kept. Both files go when the build is finished.
+and finish, beside other shares, twice, or again after it was killed: shards that are as planned
+are kept. Both files are removed when the build is finished.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from dsbuild.format.documents import fits, fits_values, is_count
 
 _ASIDE = ("recipe", "root", "out", "overwrite")  # the recipe is compared by its document
 _PLAN = {"request": dict, "splits": [str], "shards": int}
-_SHOWN = 8  # shares that are named where some are missing
+_SHOWN = 8  # how many missing shares a message names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Plan(NamedTuple):
 def plan(request: Request, audit: Audit, note: Note = lambda _: None) -> int:
     """Plan an array job in the output folder; return its number of shards.
 
-    0 if the folder is finished by this very plan. Shards that stand are looked at by the shares.
+    0 if the folder is already finished by this very plan. The shares check existing shards.
     """
     out, planned = request.out, audit.splits
     with opened(request, audit, note) as others:
@@ -69,7 +69,8 @@ def plan(request: Request, audit: Audit, note: Note = lambda _: None) -> int:
 def share(request: Request, task: Task, engine: Engine | None = None) -> list[Outcome]:
     """Do one share of a planned array job; return what became of its shards.
 
-    Nothing is left to do in a finished folder. Raises PlanError if there is no plan, or another.
+    There is nothing to do in a finished folder. Raises PlanError if there is no plan, or another
+    one.
     """
     out = request.out
     if not 0 < task.number <= task.count:
@@ -88,7 +89,7 @@ def share(request: Request, task: Task, engine: Engine | None = None) -> list[Ou
         mine = list(tasks.places(out, known.splits))[task.number - 1 :: task.count]
         samples = sum(len(plan_files.read(place).samples) for place in mine)
         shards = Shards(len(mine), samples, lambda: mine)
-        # Never in parts: the same share may run twice at once, and one would remove the other's.
+        # Never in parts: if the same share runs twice at once, one would remove the other's parts.
         return tasks.write(request, shards, f"share {task}", engine or Local(), parts=1)
 
 
@@ -97,8 +98,8 @@ def finish(
 ) -> run.Summary:
     """Complete a planned array job whose shards are all written; the manifest comes last.
 
-    Every shard is read once more and held against its receipt and its plan, since shares are not
-    held together by a lock. Raises PlanError for missing ones, and changes nothing then.
+    Every shard is read again and compared with its receipt and its plan, since no lock covers all
+    shares. Raises PlanError if shards are missing, and then changes nothing.
     """
     out = request.out
     if _is_finished(request):
@@ -112,13 +113,13 @@ def finish(
         each = functools.partial(tasks.places, out, known.splits)
         names = [tasks.name(place) for place in each()]
         shards = Shards(len(names), len(names), each)
-        found = tasks.check(request, shards, engine or Local(), "ignore")
-        missing = {i: one.reason for i, one in enumerate(found) if not one.receipt}
+        checked = tasks.check(request, shards, engine or Local(), "ignore")
+        missing = {i: one.reason for i, one in enumerate(checked) if not one.receipt}
         if missing:
             raise PlanError(_missing(out, names, missing))
         others = output.other_splits(out, known.splits, request.recipe)
         output.refuse_ambiguous([*known.splits, *others])
-        receipts = [one.receipt for one in found if one.receipt]
+        receipts = [one.receipt for one in checked if one.receipt]
         accept, weights = request.accept, request.weights
         document, rejects = run.finish(
             out, request.recipe, known.splits, receipts, others, accept, weights
@@ -129,14 +130,15 @@ def finish(
 
 
 def _options(request: Request) -> dict[str, str]:
-    """Return what a request asks for, but for places and recipe, as text by the option's name."""
+    """Return a request's options as text, by name; without places and the recipe."""
     names = [one.name for one in dataclasses.fields(request) if one.name not in _ASIDE]
-    found: dict[str, Any] = {name: getattr(request, name) for name in names}
-    return {name: repr(value) for name, value in {**found, "extra": request.recipe.extras}.items()}
+    values: dict[str, Any] = {name: getattr(request, name) for name in names}
+    values["extra"] = request.recipe.extras
+    return {name: repr(value) for name, value in values.items()}
 
 
 def _is_finished(request: Request) -> bool:
-    """Return whether the folder is finished by this very request; then the sources are listed."""
+    """Return whether this very request finished the folder; if it may have, list the sources."""
     if storage.stamp(output.state(request.out, output.ARRAY)):
         return False
     return manifest.load(request.out) is not None and _is_whole(request, audits.audit(request))
@@ -173,8 +175,8 @@ def _read(request: Request, text: bytes) -> _Plan:
     ]
     if lines:
         raise PlanError(
-            f"{out}: the plan is of another build: {'; '.join(lines)}; use the options that it was "
-            "planned with, or plan again with --plan-only"
+            f"{out}: the plan is for another build: {'; '.join(lines)}; use the options that it "
+            "was planned with, or plan again with --plan-only"
         )
     return known
 
@@ -186,7 +188,7 @@ def _note_count(out: str, count: int) -> None:
 
 
 def _missing(out: str, names: Sequence[str], missing: dict[int, str]) -> str:
-    """Say which shards are missing, and by which shares they come."""
+    """Say which shards are missing, and which shares write them."""
     first = min(missing)
     path = output.state(out, output.SHARES)
     noted = manifest.read(path) if storage.stamp(path) else {}

@@ -1,4 +1,4 @@
-"""Plans of all splits, and what listing the sources shows before a pixel is read."""
+"""Plan all splits, and find what listing the sources shows before a pixel is read."""
 
 import functools
 import itertools
@@ -61,7 +61,7 @@ class Planned:
     @functools.cached_property
     def shards(self) -> tuple[Entry, ...]:
         """All shards, without their samples."""
-        return tuple(Entry(one.name, len(one.samples), one.digest) for one in self.plans())
+        return tuple(Entry(shard.name, len(shard.samples), shard.digest) for shard in self.plans())
 
     @property
     def digest(self) -> str:
@@ -84,16 +84,16 @@ class Audit:
         With `skip`, samples that cannot become records are ignored; so are findings of splits
         whose kind is in `accept`.
         """
-        found = [
+        refused = [
             one
             for one in self.findings
             if (one.kind not in accept or (one.key and one.fatal))
             and (strict or (one.fatal and not (skip and one.key)))
         ]
-        if not found:
+        if not refused:
             return
-        first = found[0]
-        more = f" (and {len(found) - 1:,} more findings)" if len(found) > 1 else ""
+        first = refused[0]
+        more = f" (and {len(refused) - 1:,} more findings)" if len(refused) > 1 else ""
         remedy = ""
         if not first.fatal:
             remedy = f": {KINDS[first.kind]}; --strict makes every finding an error"
@@ -127,24 +127,24 @@ def audit(request: Request) -> Audit:
     if alike:
         raise LayoutError(
             f"{root}: found the splits {alike[0]} and {alike[1]}, expected names that differ in "
-            "more than case and of which none begins with another one and a dash, because readers "
+            "more than case, none of which begins with another name and a dash, because readers "
             f"look for {alike[0]}-*; rename one of them, or build one with --split"
         )
     splits: list[Planned] = []
     findings: list[Finding] = []
     listings: dict[str, Spool[Sample]] = {}
     for split in chosen:
-        found = listing.read(root, split, layout)
-        listings[split] = found.samples
-        _check_place(root, out, layout, found.tops)
-        findings += found.findings
-        planned, missing = _plan(request, split, found.samples)
+        listed = listing.read(root, split, layout)
+        listings[split] = listed.samples
+        _check_place(root, out, layout, listed.tops)
+        findings += listed.findings
+        planned, missing = _plan(request, split, listed.samples)
         splits.append(planned)
         findings += missing
         if planned.published not in (None, planned.listed):
             text = f"{planned.listed:,} samples, but {planned.published:,} were published"
             findings.append(Finding("published", split, text))
-        findings += layout.findings(root, split, found.samples)
+        findings += layout.findings(root, split, listed.samples)
     return Audit(tuple(splits), (*findings, *listing.compare(listings, root, layout)))
 
 
@@ -156,8 +156,8 @@ def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = (
     first = below.split(os.sep)[0]
     if layout.reads_all or below == "." or any(path.startswith(f"{first}/") for path in paths):
         raise PlanError(
-            f"{out}: the output folder is inside the data set {root}, so its shards would be taken "
-            "for part of it; name another OUT"
+            f"{out}: the output folder is inside the data set {root}, so its shards would become "
+            "part of it; name another OUT"
         )
 
 
@@ -178,10 +178,10 @@ def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned,
     stamps = storage.stamps(path for _, _, path in again)
     for (key, kind, path), stamp in zip(files, stamps, strict=True):
         size += stamp.size if stamp else 0
-        found = "" if stamp is None or stamp.size else storage.odd(path)
-        if stamp is None or found:
-            said = f"found {found}, expected a file" if found else "there is no such file"
-            text = f"sample {key}: {path}: {said}"
+        odd = "" if stamp is None or stamp.size else storage.odd(path)
+        if stamp is None or odd:
+            reason = f"found {odd}, expected a file" if odd else "there is no such file"
+            text = f"sample {key}: {path}: {reason}"
             missing.append(Finding(kind, split, text, fatal=True, key=key))
     some = spaced(samples, 64)
     count = request.shards

@@ -1,7 +1,7 @@
-"""Class weights as a build is asked for them: `--extra weights[:beta=N]`.
+"""The option for class weights: `--extra weights[:beta=N]`.
 
-They are a table of the manifest, not a feature of records, so a request has them apart from its
-recipe.
+Class weights are a table in the manifest, not a feature of records, so a request keeps them apart
+from its recipe.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from dsbuild.extras import EXTRAS
 
 NAME = "weights"
 BETA = 0.999
-MOST = 0.999999  # (1 - b) / (1 - b^n) loses its digits beyond
+MOST = 0.999999  # above this (1 - b) / (1 - b^n) loses its digits
 
 
 def divided(extras: Iterable[str]) -> tuple[tuple[str, ...], float | None]:

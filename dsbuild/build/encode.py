@@ -1,6 +1,6 @@
-"""One sample to one record: the pure core of every build.
+"""Turn one sample into one record: the core of every build.
 
-The one place that reads a sample's files, and that adds its key to an error.
+Only this module reads a sample's files and adds its key to an error.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ from dsbuild.images.palette import RGB
 from dsbuild.layouts import Sample
 
 NOTHING = (None, None, None)
-MISSING = ("image-missing", "label-missing")  # kinds of samples of which a file is not there
+MISSING = ("image-missing", "label-missing")  # kinds of samples with a missing file
 _TROUBLE = (StorageError, OSError, MemoryError)
 
 
 class Loaded(NamedTuple):
-    """A sample that may become a record.
+    """A sample that can become a record.
 
     Attributes:
       image: the image as it is stored.
@@ -133,10 +133,10 @@ def named(sample: Sample, path: str = "") -> Iterator[None]:
     try:
         yield
     except StorageError as error:
-        said = str(error)
-        if said.startswith(start):
+        text = str(error)
+        if text.startswith(start):
             raise
-        raise StorageError((start if path in said else where) + said) from error
+        raise StorageError((start if path in text else where) + text) from error
     except OSError as error:
         raise StorageError(
             f"{where}the system failed while it was worked on: {error.strerror or error}; "
@@ -144,8 +144,8 @@ def named(sample: Sample, path: str = "") -> Iterator[None]:
         ) from error
     except MemoryError as error:
         raise MachineError(
-            f"{where}memory ran out while it was worked on; use fewer --workers, or a machine that "
-            "has more: finished shards are kept, run the same command again"
+            f"{where}memory ran out while it was worked on; use fewer --workers or a machine with "
+            "more memory; finished shards are kept: run the same command again"
         ) from error
 
 
@@ -178,7 +178,7 @@ def _rejected(
         there = stamp is not None and stamp.size <= storage.LARGEST
         if there and name == file and kind in MISSING and storage.is_remote(full):
             raise StorageError(
-                f"{full}: the store says that there is no such file, and gives its size; run the "
+                f"{full}: the store says that there is no such file, yet gives its size; run the "
                 "same command again"
             )
     message = f"sample {sample.key}: {path}: {reason}"
@@ -206,10 +206,10 @@ def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
     }
     counts, ignore = loaded.counts, recipe.layout.ignore
     ignored = 0 if ignore is None else counts.get(ignore, 0)
-    values_there = [sample.label] if isinstance(sample.label, int) else counts
+    present = [sample.label] if isinstance(sample.label, int) else counts
     statistics = Statistics(
         pixels=counts,
-        images=dict.fromkeys(values_there, 1),
+        images=dict.fromkeys(present, 1),
         around=dict.fromkeys(counts, sum(counts.values()) - ignored),
         heights=(head.height, head.height),
         widths=(head.width, head.width),
@@ -260,19 +260,19 @@ def _label(
             plain = plain and labels.is_plain(data, head, layout.known(path))
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
-    found = layout.read(data, path)
-    _same_size(found.plane.shape, image)
-    refused = signatures.refusal(found, layout)
+    label = layout.read(data, path)
+    _same_size(label.plane.shape, image)
+    refused = signatures.refusal(label, layout)
     if refused:
         raise refused
-    counts, planes = found.counts, {"label": image.fit(found.plane)}
-    if planes["label"] is not found.plane:
+    counts, planes = label.counts, {"label": image.fit(label.plane)}
+    if planes["label"] is not label.plane:
         counts = images.histogram(planes["label"])
-    if recipe.roles("alpha") and found.alpha is not None:
-        planes["alpha"] = image.fit(found.alpha, soft=True)
-    stored = kept if kept is not None and found.stored else images.write(planes["label"])
+    if recipe.roles("alpha") and label.alpha is not None:
+        planes["alpha"] = image.fit(label.alpha, soft=True)
+    stored = kept if kept is not None and label.stored else images.write(planes["label"])
     values = {"label": stored, "label.format": b"png"}
-    return values, planes, {} if header_only else counts, found
+    return values, planes, {} if header_only else counts, label
 
 
 def _same_size(label: tuple[int, ...], image: Admitted) -> None:
@@ -283,7 +283,7 @@ def _same_size(label: tuple[int, ...], image: Admitted) -> None:
     expected = f"expected the image's {width} x {height}"
     if label == (width, height) and image.head.orientation >= 5:
         raise ImageError(
-            f"{found}, {expected} as stored: the image carries EXIF orientation "
+            f"{found}, {expected} as stored: the image has EXIF orientation "
             f"{image.head.orientation}, and the label was drawn on the rotated view; build with "
             "--exif apply, or rotate the label back",
             kind="size",

@@ -1,4 +1,4 @@
-"""Finishing a build: the receipts of all shards to the manifest, which is written last."""
+"""Finish a build: turn the receipts of all shards into the manifest, which is written last."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -26,27 +26,26 @@ def finish(
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
     `written` are the receipts of all shards of `splits`, in any order; `weights` is the beta of
-    their class weights. Raises ShardError if
-    some are missing, or come twice; SampleError for a split whose labels show a mistake that
-    `accept` does not name.
+    their class weights. Raises ShardError if receipts are missing or come twice; SampleError for a
+    split whose labels show a mistake that `accept` does not name.
     """
     output.sweep(out)  # what lost workers left half-written
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
     for receipt in sorted(written, key=lambda receipt: receipt.name):
         mine[str(manifest.split_of(receipt.name))].append(receipt)
-    for split, found in mine.items():
-        names = [one.name for one in found]
+    for split, made in mine.items():
+        names = [receipt.name for receipt in made]
         expected = manifest.siblings(names[0]) if names else []
         if not names or names != expected:
             raise ShardError(
                 f"{out}: {len(names)} receipts of split {split} came back, expected those of all "
-                f"{len(expected) or 'its'} shards, each once: what ran the build lost some; run "
-                "the same command again, or with another --runner"
+                f"{len(expected) or 'its'} shards, each once: the runner lost some; run the same "
+                "command again, or with another --runner"
             )
     document = describe(recipe, mine, dict.fromkeys(mine, weights), others)
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
     kept = [one for name in names if (one := receipts.load(out, name))]
-    rejects = left_out([*(one for found in mine.values() for one in found), *kept])
+    rejects = left_out([*(one for made in mine.values() for one in made), *kept])
     storage.remove_folder(manifest.parts_path(out))
     before = output.entries(out).get("splits", {})
     fresh = {split: made for split, made in mine.items() if not _stood(made, before.get(split))}
@@ -55,7 +54,7 @@ def finish(
 
 
 def _stood(made: Sequence[ShardReceipt], before: Mapping[str, Any] | None) -> bool:
-    """Return whether a split was finished, and accepted, with these shards."""
+    """Return whether a split was finished and accepted with these shards."""
     shards = before["shards"] if before else ()
     return [(one["name"], one["sha256"]) for one in shards] == [(r.name, r.sha256) for r in made]
 
@@ -72,7 +71,7 @@ def _refuse_splits(
     recipe: Recipe,
     accept: Collection[str],
 ) -> None:
-    """Raise SampleError for a split whose labels, taken together, are evidently wrong."""
+    """Raise SampleError for a split whose labels, taken together, are clearly wrong."""
     for split, mine in written.items():
         values = {value for receipt in mine for value in receipt.statistics.pixels}
         known = palettes.joined(receipt.colours for receipt in mine)
@@ -81,7 +80,7 @@ def _refuse_splits(
                 continue
             if mistake.kind not in signatures.CONSTANT or _several(out, mine):
                 raise SampleError(
-                    f"split {split}: {mistake.text}; its shards are kept, and the build is not "
+                    f"split {split}: {mistake.text}; its shards are kept, but the build is not "
                     "finished"
                 )
 
@@ -101,9 +100,9 @@ def tell(rejects: Iterable[Reject], note: Note) -> None:
     """Note what rejects suggest about samples that passed."""
     if any(reject.kind == "luma" for reject in rejects):
         note(
-            "some labels were left out, since they are the luma of the palette's colours; labels "
-            "from the same place that passed, by classes whose numbers are lumas too, are as "
-            "wrong: get the originals"
+            "some labels were left out because they are the luma of the palette's colours; labels "
+            "from the same source that passed, because their lumas happen to be class indices, "
+            "are just as wrong: get the originals"
         )
 
 
@@ -127,7 +126,7 @@ def describe(
         *range(len(layout.classes)),
         *([] if layout.ignore is None else [layout.ignore]),
     ]
-    made = [receipt for mine in written.values() for receipt in mine]
+    all_receipts = [receipt for mine in written.values() for receipt in mine]
     document = {
         "dsbuild": names.WRITTEN_AS,
         "title": layout.title,
@@ -135,7 +134,7 @@ def describe(
         "ignore": layout.ignore,
         "palette": {str(i): list(layout.palette[i]) for i in values if i < len(layout.palette)},
         "recipe": recipe.document(),
-        "versions": {k: v for receipt in made for k, v in receipt.versions.items()},
+        "versions": {k: v for receipt in all_receipts for k, v in receipt.versions.items()},
         "splits": dict(sorted(splits.items())),
     }
     return cast(dict[str, Any], normal(document))

@@ -1,4 +1,4 @@
-"""The image policy: what may be done to an image before it is stored. By default nothing."""
+"""The image policy: what a build may do to an image before storing it; by default nothing."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -118,7 +118,7 @@ def admit(data: bytes, policy: Policy) -> Admitted:
     if orientation != 1 and policy.exif == "reject":
         raise ImageError(
             f"found an image with EXIF orientation {orientation}, which --exif reject refuses: "
-            "viewers rotate it and TensorFlow does not; rotate its pixels, or use --exif keep or "
+            "viewers rotate it, but TensorFlow does not; rotate its pixels, or use --exif keep or "
             "apply",
             kind="exif",
         )

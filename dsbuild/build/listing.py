@@ -1,4 +1,4 @@
-"""What splits list, with all that their keys alone can betray."""
+"""List the samples of splits, and find the mistakes that their keys alone show."""
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,15 +26,15 @@ def refusal(key: str) -> str | None:
     if key.isprintable():
         return None
     lost = any("\udc80" <= character <= "\udcff" for character in key)
-    what = "a name that is no UTF-8" if lost else "control characters in a name"
+    what = "a name that is not UTF-8" if lost else "control characters in a name"
     return (
-        f"found {what}, expected text that can be printed; rename the file (convmv, for names from "
-        "a zip), or leave it out with --on-error skip"
+        f"found {what}, expected printable text; rename the file (convmv, for names from a zip), "
+        "or leave it out with --on-error skip"
     )
 
 
 def read(root: str, split: str, layout: Layout) -> Listing:
-    """List a split; raise LayoutError where it has no sample, or one that leads out of root."""
+    """List a split; raise LayoutError if it has no sample, or one that leads out of root."""
     tops: set[str] = set()
     findings: list[Finding] = []
 
@@ -57,17 +57,18 @@ def read(root: str, split: str, layout: Layout) -> Listing:
     samples = Spool(checked())
     if not samples:
         raise LayoutError(
-            f"{root}: split {split} has no sample, expected images in it; remove it, or name "
+            f"{root}: split {split} has no samples, expected images in it; remove it, or name "
             "the others with --split"
         )
     return Listing(samples, tops, findings)
 
 
 def compare(listings: Mapping[str, Spool[Sample]], root: str, layout: Layout) -> Iterator[Finding]:
-    """Find keys that differ only in case, which are one file on macOS and Windows, and keys
-    that are in two splits, but for splits that share a part by design.
+    """Find keys that differ only in case or are in two splits.
 
-    Raises LayoutError where a key occurs twice in a split.
+    Keys that differ only in case are one file on macOS and Windows. Splits that share a part by
+    design, such as train and trainval, may share keys. Raises LayoutError if a key occurs twice in
+    a split.
     """
     parts = {split: layout.unions.get(split, {split}) for split in listings}
     places = {split: i for i, split in enumerate(listings)}
@@ -89,4 +90,4 @@ def compare(listings: Mapping[str, Spool[Sample]], root: str, layout: Layout) ->
             last = key, split
             for other in splits[:-1]:
                 if not parts[other] & parts[split]:
-                    yield Finding("two-splits", split, f"sample {key} is in {other}, too")
+                    yield Finding("two-splits", split, f"sample {key} is in {other} too")

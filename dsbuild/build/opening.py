@@ -17,7 +17,7 @@ _TRIED = 4  # samples of a split that are encoded before --overwrite removes any
 
 @contextlib.contextmanager
 def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, Any]]:
-    """Hold an output folder for a build; give the manifest's entries of splits left alone.
+    """Lock an output folder for a build; give the manifest's entries of splits left alone.
 
     Raises a DsbuildError if the audit or the folder forbids the build.
     """
@@ -27,12 +27,12 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
         raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
     with storage.lock(output.state(out, "lock"), note):
         output.sweep(out)
-        splits = [found.split for found in audit.splits]
+        splits = [planned.split for planned in audit.splits]
         output.refuse_strangers(out, splits)
         if request.overwrite:
             _replace(request, audit, note)
         else:
-            interop.load(out)  # damaged terms are named before hours of work
+            interop.load(out)  # so that damaged terms are reported before hours of work
             _refuse_replacement(request, audit)
         others = output.other_splits(out, splits, recipe)
         output.refuse_ambiguous([*splits, *others])
@@ -42,15 +42,13 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
 def _refuse_replacement(request: Request, audit: Audit) -> None:
     """Raise PlanError if the folder holds whole shards of another build."""
     out = request.out
-    asked = {
-        found.split: {shard.name: shard.digest for shard in found.shards} for found in audit.splits
-    }
-    output.refuse_replacement(out, request.recipe, asked)
+    plans = {one.split: {shard.name: shard.digest for shard in one.shards} for one in audit.splits}
+    output.refuse_replacement(out, request.recipe, plans)
     if request.sources == "ignore" or manifest.load(out) is None:
         return
-    for found in audit.splits:
-        counts = len(found.shards), len(found.samples)
-        if sources.others_throughout(found.plans(), *counts, out):
+    for planned in audit.splits:
+        counts = len(planned.shards), len(planned.samples)
+        if sources.others_throughout(planned.plans(), *counts, out):
             output.refuse_source(out, request.root)
 
 
@@ -58,10 +56,10 @@ def _replace(request: Request, audit: Audit, note: Note) -> None:
     """Remove what dsbuild wrote here, after encoding some samples of the new build."""
     before = output.shards(request.out)
     if before and request.on_error == "stop":
-        for found in audit.splits:
-            for sample in spaced(found.samples, _TRIED)[:_TRIED]:
+        for planned in audit.splits:
+            for sample in spaced(planned.samples, _TRIED)[:_TRIED]:
                 encode.encode(sample, request.root, request.recipe)
-    note(f"removing all {len(before)} shards that dsbuild wrote here")
+    note(f"removing {_count(before)} that dsbuild wrote here")
     output.clear(request.out)
 
 
@@ -69,21 +67,25 @@ def surplus(
     out: str, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
 ) -> list[str]:
     """Return the shards of an earlier plan that are neither in this plan nor in another split."""
-    names = {shard.name for found in planned for shard in found.shards}
+    names = {shard.name for split in planned for shard in split.shards}
     stale = [
         name
         for name in output.shards(out)
         if name not in names and manifest.split_of(name) not in others
     ]
     if stale:
-        note(f"removing {len(stale)} shards of an earlier plan, such as {stale[0]}")
+        note(f"removing {_count(stale)} of an earlier plan, such as {stale[0]}")
     return stale
 
 
+def _count(names: Sequence[str]) -> str:
+    return f"{len(names):,} shard{'' if len(names) == 1 else 's'}"
+
+
 def publish(request: Request, planned: Iterable[Planned]) -> None:
-    """Write recipe and plans into the folder, before any shard of theirs."""
+    """Write recipe and plans into the folder, before any of their shards."""
     planned = list(planned)
-    splits = [found.split for found in planned]
+    splits = [one.split for one in planned]
     output.save_recipe(request.out, request.recipe, splits, request.weights)
-    for found in planned:
-        plan_files.save(request.out, found.split, found.plans())
+    for one in planned:
+        plan_files.save(request.out, one.split, one.plans())

@@ -1,7 +1,7 @@
-"""A shard in parts: each is written as a small shard of its own, at the same time; then they join.
+"""Write a shard in parts, in parallel, each as a small shard of its own; then join them.
 
-TFRecords concatenate, so the shard has the bytes that it would have in one piece. Parts are kept in
-the folder's state until their shard is whole; a build that was broken off keeps the finished ones.
+TFRecords can be concatenated, so the bytes are those of a shard written in one piece. Parts are
+kept in the folder's state until their shard is whole, also when a build is interrupted.
 """
 
 import hashlib
@@ -34,9 +34,9 @@ class Part(NamedTuple):
 
 
 def count_parts(shards: int, samples: int, engine: Engine) -> int:
-    """Return in how many parts each of some shards, of `samples` in all, keeps workers busy.
+    """Return how many parts per shard keep the workers busy; `samples` are those of all shards.
 
-    No part is smaller than a task of the engine has to be: joining would cost more than is won.
+    No part is smaller than a task of the engine should be: joining would cost more than it saves.
     """
     workers = engine.workers if shards else 0
     if not 0 < shards < workers:
@@ -47,8 +47,8 @@ def count_parts(shards: int, samples: int, engine: Engine) -> int:
 def divide(shard: ShardPlan, parts: int) -> Iterator[Part]:
     """Yield the parts of a shard in order."""
     total = len(shard.samples)
-    for one in plan.shards(shard.split, shard.root, shard.samples, total, parts, shard.recipe):
-        yield Part(shard.name, one)
+    for part in plan.shards(shard.split, shard.root, shard.samples, total, parts, shard.recipe):
+        yield Part(shard.name, part)
 
 
 def place(out: str, name: str) -> str:
@@ -57,7 +57,7 @@ def place(out: str, name: str) -> str:
 
 
 def write_part(part: Part, advance: Advance, *, out: str, on_error: str, compare: str) -> None:
-    """Write a part as `write_shard` writes a shard, unless it is there already."""
+    """Write a part as `write_shard` writes a shard, unless it exists already."""
     home = place(out, part.shard)
     ensure(part.plan, advance, out=home, on_error=on_error, compare=compare)
 
@@ -68,45 +68,45 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
     Raises ShardError if a part is missing or changed.
     """
     home = place(out, shard.name)
-    found = [_receipt(home, part.plan) for part in divide(shard, parts)]
-    values = _values(home, found)
+    made = [_receipt(home, part.plan) for part in divide(shard, parts)]
+    values = _values(home, made)
     with storage.writing(storage.join(out, shard.name)) as file:
         writer = tfrecord.Writer(file)
-        for receipt in found:
+        for receipt in made:
             with storage.reading(storage.join(home, receipt.name)) as (frames, _):
                 writer.append(frames, manifest.offsets(home, receipt.name))
     if (writer.size, len(writer.index)) != (
-        sum(receipt.bytes for receipt in found),
-        sum(receipt.records for receipt in found),
+        sum(receipt.bytes for receipt in made),
+        sum(receipt.records for receipt in made),
     ):
         raise _changed(home)
-    made = complete(
+    whole = complete(
         shard,
         writer,
         values,
-        rejects=[reject for receipt in found for reject in receipt.rejects],
-        statistics=sum((receipt.statistics for receipt in found), Statistics()),
-        sources=[row for receipt in found for row in receipt.sources],
-        versions={k: v for receipt in found for k, v in receipt.versions.items()},
-        colours=palettes.rows(palettes.joined(receipt.colours for receipt in found)),
+        rejects=[reject for receipt in made for reject in receipt.rejects],
+        statistics=sum((receipt.statistics for receipt in made), Statistics()),
+        sources=[row for receipt in made for row in receipt.sources],
+        versions={k: v for receipt in made for k, v in receipt.versions.items()},
+        colours=palettes.rows(palettes.joined(receipt.colours for receipt in made)),
         out=out,
     )
     storage.remove_folder(home)
-    advance(len(shard.samples), made.bytes)
-    return made
+    advance(len(shard.samples), whole.bytes)
+    return whole
 
 
 def _values(home: str, made: Sequence[ShardReceipt]) -> bytes | None:
-    """Return the lists of label values of parts as one, None if a part has none."""
+    """Return the lists of label values of parts as one list; None if a part has none."""
     if any(receipt.values is None for receipt in made):
         return None
     paths = [manifest.values_path(home, receipt.name) for receipt in made]
     with storage.ahead(paths) as read:
-        found = [read(path)[0] for path in paths]
-    for receipt, one in zip(made, found, strict=True):
-        if hashlib.sha256(one).hexdigest() != receipt.values:
+        lists = [read(path)[0] for path in paths]
+    for receipt, values in zip(made, lists, strict=True):
+        if hashlib.sha256(values).hexdigest() != receipt.values:
             raise _changed(home)
-    return b"".join(found)
+    return b"".join(lists)
 
 
 def _changed(home: str) -> ShardError:

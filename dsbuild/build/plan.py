@@ -1,4 +1,4 @@
-"""Samples to shards: order, balance, digests. Pure arithmetic over streams; reads no source."""
+"""Plan samples into shards: order, balance, digests. Pure arithmetic; reads no source."""
 
 import functools
 import hashlib
@@ -21,10 +21,10 @@ _LINE = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One output file: its samples in order, and the recipe they are encoded by.
+    """One output file: its samples in order, and the recipe that encodes them.
 
     Attributes:
-      name: of the file, DeepLab's.
+      name: of the file, in DeepLab's form.
       root: folder that the samples' paths are relative to; not part of the digest.
       samples: in the order of the records.
       recipe: what decides the bytes of a record.
@@ -37,12 +37,12 @@ class ShardPlan:
 
     @property
     def split(self) -> str:
-        """The split that the shard is of."""
+        """The shard's split."""
         return split_of(self.name) or ""
 
     @functools.cached_property
     def digest(self) -> str:
-        """The sha256 of recipe, name and ordered samples: same digest, same bytes."""
+        """The sha256 of recipe, name and ordered samples: equal digests mean equal bytes."""
         document = {
             "recipe": self.recipe.document(),
             "name": self.name,
@@ -60,25 +60,25 @@ class ShardPlan:
 
 
 class Line(NamedTuple):
-    """What a line of a plan file says: a shard's name, its samples, the digest of its plan."""
+    """A line of a plan file: a shard's name, its samples, the digest of its plan."""
 
     name: str
     samples: tuple[Sample, ...]
     digest: str
 
     def plan(self, root: str, recipe: Recipe, path: str) -> ShardPlan:
-        """Return the plan; raise ShardError where it has another digest than its line says."""
-        made = ShardPlan(self.name, root, self.samples, recipe)
-        if made.digest != self.digest:
+        """Return the plan; raise ShardError if its digest differs from the line's."""
+        shard = ShardPlan(self.name, root, self.samples, recipe)
+        if shard.digest != self.digest:
             raise ShardError(
                 f"{path}: the plan of {self.name} does not have the digest that its line names: it "
                 "is damaged, or of another recipe; dsbuild repair restores it"
             )
-        return made
+        return shard
 
 
 def read_line(line: bytes, path: str) -> Line:
-    """Return what a line of the plan file `path` says; raise ShardError where it is none."""
+    """Parse a line of the plan file `path`; raise ShardError if it is not a plan."""
     document = parse(line, path)
     if not fits(document, _LINE) or not SHARD.fullmatch(document["name"]):
         raise ShardError(f"{path}: found no plan of dsbuild; dsbuild repair restores it")
@@ -87,7 +87,7 @@ def read_line(line: bytes, path: str) -> Line:
 
 
 def even_split(total: int, parts: int) -> list[range]:
-    """Return `parts` consecutive ranges over `total`, whose lengths differ by one at most.
+    """Return `parts` consecutive ranges over `total` whose lengths differ by at most one.
 
     >>> even_split(5, 4)
     [range(0, 2), range(2, 3), range(3, 4), range(4, 5)]
@@ -107,8 +107,8 @@ def order(
 ) -> Iterator[Sample]:
     """Yield samples in the order of their records, at most `limit` of them.
 
-    `listed` keeps their order. `shuffled` sorts by a hash of seed and key, so the order
-    does not depend on the listing, and two samples keep theirs when others are added.
+    `listed` keeps their order. `shuffled` sorts by a hash of seed and key, so the order does not
+    depend on the listing, and two samples keep their order when others are added.
     """
     if how not in ORDERS:
         raise PlanError(f"--order {how}: found {how!r}, expected one of {ORDERS}")
@@ -123,7 +123,7 @@ def _rank(seed: int, key: str) -> bytes:
 
 
 def shard_count(size: int, shard_size: int, samples: int) -> int:
-    """Return how many shards of about `shard_size` bytes hold `size` bytes; none is empty."""
+    """Return how many shards of about `shard_size` bytes hold `size` bytes, none of them empty."""
     if shard_size < 1:
         raise PlanError(f"--shard-size {shard_size}: expected at least 1 byte")
     return max(1, min(samples, round(size / shard_size)))
@@ -132,9 +132,9 @@ def shard_count(size: int, shard_size: int, samples: int) -> int:
 def shards(
     split: str, root: str, samples: Iterable[Sample], total: int, count: int, recipe: Recipe
 ) -> Iterator[ShardPlan]:
-    """Deal a split's `total` ordered samples to `count` shards, balanced to within one record.
+    """Divide a split's `total` ordered samples among `count` shards, balanced to within one record.
 
-    With fewer samples than shards the last ones are empty, which is a valid TFRecord.
+    With fewer samples than shards the last shards are empty, which is valid for a TFRecord.
     """
     samples = iter(samples)
     for i, part in enumerate(even_split(total, count)):
@@ -143,5 +143,5 @@ def shards(
 
 
 def digest(digests: Iterable[str]) -> str:
-    """Return the digest of a split's plan, by those of its shards in order."""
+    """Return the digest of a split's plan, from those of its shards in order."""
     return hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Plans in an output folder: a file a split, a line a shard. There before any of their shards."""
+"""Plans in an output folder: one file per split, one line per shard, written before the shards."""
 
 import itertools
 import re
@@ -16,7 +16,7 @@ PLAN = re.compile(r"plan-(.+)\.jsonl", re.DOTALL)
 
 
 class Place(NamedTuple):
-    """Where the plan of a shard stands: a line of a plan file."""
+    """Where the plan of a shard is: a line of a plan file."""
 
     path: str
     offset: int
@@ -24,7 +24,7 @@ class Place(NamedTuple):
 
 
 def path(out: str, split: str) -> str:
-    """Return where the plan of a split lies."""
+    """Return the path of a split's plan."""
     return storage.join(out, manifest.STATE, f"plan-{split}.jsonl")
 
 
@@ -41,17 +41,17 @@ def save(out: str, split: str, plans: Iterable[ShardPlan]) -> None:
 
 
 def holds(out: str, split: str, plans: Iterable[ShardPlan]) -> bool:
-    """Tell whether the plan of a split stands as `save` would write it."""
+    """Tell whether the plan file of a split is as `save` would write it."""
     name = path(out, split)
     if storage.stamp(name) is None:
         return False
     lines = (shard.line().encode() for shard in plans)
     with storage.reading(name) as (file, _):
-        return all(one == other for one, other in itertools.zip_longest(file, lines))
+        return all(have == want for have, want in itertools.zip_longest(file, lines))
 
 
 def lines(out: str) -> Iterator[plan.Line]:
-    """Yield what the lines of all plan files say, past those that are damaged."""
+    """Yield the lines of all plan files, skipping damaged ones."""
     for split in sorted(splits(out)):
         name = path(out, split)
         with storage.reading(name) as (file, _):
@@ -63,7 +63,7 @@ def lines(out: str) -> Iterator[plan.Line]:
 
 
 def places(path: str) -> Iterator[Place]:
-    """Yield where the plan of every shard stands in a plan file."""
+    """Yield the place of every shard's plan in a plan file."""
     offset = 0
     with storage.reading(path) as (file, _):
         for line in file:
@@ -72,10 +72,10 @@ def places(path: str) -> Iterator[Place]:
 
 
 def read(place: Place) -> plan.Line:
-    """Return what the plan of a shard says, read from its place alone."""
+    """Return a line of a plan file, reading nothing but that line."""
     return plan.read_line(storage.read_part(place.path, place.offset, place.size), place.path)
 
 
 def load(place: Place, root: str, recipe: Recipe) -> ShardPlan:
-    """Return the plan of a shard, read from its place alone; raise ShardError if damaged."""
+    """Return the plan of a shard, reading only its line; raise ShardError if it is damaged."""
     return read(place).plan(root, recipe, place.path)

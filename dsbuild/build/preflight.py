@@ -1,7 +1,7 @@
-"""Open samples before they are built, and find the mistakes that their labels are known for.
+"""Open samples before they are built, and find common mistakes in their labels.
 
-Nothing is written. A build opens a few samples of every split, since most mistakes are in
-all of them; `every` opens all, as a dry run does.
+Nothing is written. A build opens a few samples of every split, since most mistakes are in all of
+them; with `every`, as in a dry run, all samples are opened.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ from dsbuild.storage.spool import batches
 
 FEW = 16  # samples of a split that a build opens first
 _SECONDS = 0.005  # roughly what opening a sample takes
-_SPEED = 1 << 26  # bytes of sources that are opened in a second, roughly
+_SPEED = 1 << 26  # roughly how many bytes of sources are opened per second
 
 
 class Task(NamedTuple):
@@ -44,7 +44,7 @@ class Seen(NamedTuple):
       split: its name.
       findings: of single samples.
       labels: the values of each label.
-      colours: what the colours of the labels stand for, as `palettes` has it.
+      colours: the meanings of the labels' colours, as in `palettes`.
       images: checksums of the images.
     """
 
@@ -58,20 +58,20 @@ class Seen(NamedTuple):
 def examine(
     request: Request, audit: Audit, engine: Engine | None = None, *, every: bool = False
 ) -> Audit:
-    """Return an audit with what opening samples adds to it: a few of each split, or `every` one.
+    """Add to an audit what opening samples shows: a few of each split, or `every` one.
 
-    Samples are opened as a build opens them, so what a build would refuse is found; but labels
-    are looked at as they are, before they are shrunk.
+    Samples are opened as a build opens them, so whatever a build would refuse is found; but labels
+    are checked as they are, before they are shrunk.
     """
     engine = engine or Local()
     policy = dataclasses.replace(request.recipe.policy, max_side=None, jpeg_quality=None)
     recipe = dataclasses.replace(request.recipe, extras=(), policy=policy)
-    known = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
+    built = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
     few, count, size = {}, 0, 0
     for planned in audit.splits:
         if every:
             count += len(planned.samples)
-        elif known.get(planned.split, {}).get("plan") != planned.digest:
+        elif built.get(planned.split, {}).get("plan") != planned.digest:
             few[planned.split] = spaced(planned.samples, FEW)[:FEW]
             count += len(few[planned.split])
             size += planned.bytes * FEW // len(planned.samples)
@@ -88,19 +88,19 @@ def examine(
     work = functools.partial(_open, root=request.root, recipe=recipe)
     seconds = None if every else size / _SPEED
     results = engine.map(Job(tasks, work, count, "examining", seconds=seconds))
-    found = list(audit.findings)
-    missing = {(one.kind, one.split, one.key) for one in found}  # by the listing already
+    findings = list(audit.findings)
+    listed = {(one.kind, one.split, one.key) for one in findings}  # found by the listing already
     for planned in audit.splits:
-        seen = [one for one in results if one.split == planned.split]
+        seen = [part for part in results if part.split == planned.split]
         opened = [one for part in seen for one in part.findings]
         whole = sum(len(part.labels) for part in seen) == len(planned.samples)
-        found += _of_split(planned.split, seen, whole, recipe.layout)
-        found += [one for one in opened if (one.kind, one.split, one.key) not in missing]
-    return dataclasses.replace(audit, findings=tuple(found))
+        findings += _of_split(planned.split, seen, whole, recipe.layout)
+        findings += [one for one in opened if (one.kind, one.split, one.key) not in listed]
+    return dataclasses.replace(audit, findings=tuple(findings))
 
 
 def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> Iterator[Finding]:
-    """Yield what the labels of a split that were opened, its `whole` or some, show together."""
+    """Yield what the opened labels of a split show together; `whole` if all were opened."""
     labels = [values for part in seen for values in part.labels]
     if not labels:
         return
@@ -109,13 +109,13 @@ def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> 
     constant = signatures.of_values(frozenset().union(*labels), layout, which)
     several = len(set().union(*(part.images for part in seen))) > 1
     known = palettes.joined(palettes.rows(part.colours) for part in seen)
-    for found, sure in (
+    for shown, sure in (
         (mistake, mistake is not None and mistake.kind in ACCEPTABLE),
         (None if mistake else constant, whole and several),
         (signatures.of_colours(known), True),
     ):
-        if found:
-            yield Finding(found.kind, split, found.text, fatal=sure)
+        if shown:
+            yield Finding(shown.kind, split, shown.text, fatal=sure)
 
 
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
@@ -133,10 +133,10 @@ def _look(sample: Sample, seen: Seen, root: str, recipe: Recipe, read: storage.R
     try:
         loaded = load(sample, root, dataclasses.replace(recipe, verify="full"), read)
     except Rejected as error:
-        found = _refused(sample, seen.split, root, recipe.layout, error)
+        finding = _refused(sample, seen.split, root, recipe.layout, error)
         if recipe.verify == "header" and _passes(sample, root, recipe):
-            found = dataclasses.replace(found, fatal=False)
-        seen.findings.append(found)
+            finding = dataclasses.replace(finding, fatal=False)
+        seen.findings.append(finding)
     else:
         if loaded.counts:
             seen.labels.append(frozenset(loaded.counts))
@@ -149,7 +149,7 @@ def _look(sample: Sample, seen: Seen, root: str, recipe: Recipe, read: storage.R
 
 
 def _passes(sample: Sample, root: str, recipe: Recipe) -> bool:
-    """Tell whether a build takes a sample, whatever a full check has against it."""
+    """Tell whether a build accepts a sample that a full check refuses."""
     try:
         load(sample, root, recipe)
     except Rejected:
@@ -158,7 +158,7 @@ def _passes(sample: Sample, root: str, recipe: Recipe) -> bool:
 
 
 def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejected) -> Finding:
-    """Return the finding of a sample that cannot be built, under the name of its mistake."""
+    """Return the finding for a sample that cannot be built, by the kind of its mistake."""
     path = sample.label
     if path == error.file and isinstance(path, str) and error.kind not in ("label-missing", "size"):
         image, label = (storage.read(storage.join(root, name))[0] for name in (sample.image, path))
@@ -173,18 +173,18 @@ def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list
     """Return the mistakes of a sample that would be built."""
     if not isinstance(sample.label, str):
         return []
-    found = [signatures.of_constant(loaded.counts, layout)]
+    mistakes = [signatures.of_constant(loaded.counts, layout)]
     if loaded.mapped:
-        found.append(signatures.MAPPED)
+        mistakes.append(signatures.MAPPED)
     if layout.indexed(sample.label):
-        found.append(signatures.of_plane(loaded.planes["label"]))
+        mistakes.append(signatures.of_plane(loaded.planes["label"]))
     else:
-        found.append(_of_alpha(sample.image, sample.label, root, layout))
-    return [mistake for mistake in found if mistake]
+        mistakes.append(_of_alpha(sample.image, sample.label, root, layout))
+    return [mistake for mistake in mistakes if mistake]
 
 
 def _of_alpha(photo: str, matte: str, root: str, layout: Layout) -> Mistake | None:
-    """Return the mistake of a matte, or a grey label, that is the brightness of its image."""
+    """Return the mistake of a matte or grey label that is the brightness of its image, or None."""
     label = storage.read(storage.join(root, matte))[0]
     image = storage.read(storage.join(root, photo))[0]
     try:
@@ -196,11 +196,11 @@ def _of_alpha(photo: str, matte: str, root: str, layout: Layout) -> Mistake | No
             return None
         return signatures.of_alpha(alpha, images.decode(image, images.header(image)))
     except ImageError:
-        return None  # an image that only the policy makes readable
+        return None  # only the image policy makes this image readable
 
 
 def duplicates(request: Request, audit: Audit, engine: Engine | None = None) -> Audit:
-    """Return an audit with the images whose content is that of another one, by sha256."""
+    """Add to an audit the images that have the same content as another one, by sha256."""
     places = [(planned.split, sample) for planned in audit.splits for sample in planned.samples]
     paths = list(dict.fromkeys(sample.image for _, sample in places))
     work = functools.partial(_digests, root=request.root)
@@ -209,16 +209,16 @@ def duplicates(request: Request, audit: Audit, engine: Engine | None = None) -> 
     results = engine.map(Job(chunks, work, len(paths), "comparing"))
     digests = dict(zip(paths, [one for part in results for one in part], strict=True))
     first: dict[str, tuple[str, Sample]] = {}
-    found = []
+    findings = []
     for split, sample in places:
         digest = digests[sample.image]
         if digest is None:
             continue
         other, twin = first.setdefault(digest, (split, sample))
         if twin.image != sample.image:
-            text = f"sample {sample.key} is the image of {twin.key} in {other}"
-            found.append(Finding("same-content", split, text))
-    return dataclasses.replace(audit, findings=(*audit.findings, *found))
+            text = f"sample {sample.key} has the same image as {twin.key} in {other}"
+            findings.append(Finding("same-content", split, text))
+    return dataclasses.replace(audit, findings=(*audit.findings, *findings))
 
 
 def _digests(paths: Sequence[str], advance: Advance, *, root: str) -> list[str | None]:
@@ -227,6 +227,6 @@ def _digests(paths: Sequence[str], advance: Advance, *, root: str) -> list[str |
         try:
             digests.append(hashlib.sha256(storage.read(storage.join(root, path))[0]).hexdigest())
         except NoFileError:
-            digests.append(None)  # it is found missing
+            digests.append(None)  # the audit reports it as missing
         advance(1, 0)
     return digests

@@ -1,4 +1,4 @@
-"""`dsbuild.build`: the whole of a build as one call."""
+"""`dsbuild.build`: a whole build as one call."""
 
 import os
 import time
@@ -233,7 +233,7 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
         raise PlanError(
             f"layout {name}: found the option {strange[0]}, expected one of {', '.join(known)}"
         )
-    given = {}
+    values = {}
     for option, value in options.items():
         field = known[option]
         read = field.metadata.get("read")
@@ -243,5 +243,5 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
             value = os.fspath(value)
         elif isinstance(value, list):
             value = tuple(value)  # since layouts are keys of caches
-        given[field.name] = read(value) if read and isinstance(value, str) else value
-    return LAYOUTS[name](**given)
+        values[field.name] = read(value) if read and isinstance(value, str) else value
+    return LAYOUTS[name](**values)

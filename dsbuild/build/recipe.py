@@ -115,7 +115,7 @@ def _implied(layout: Layout) -> set[str]:
 
 
 def _frozen(value: Any) -> Any:
-    """Return a JSON value as a frozen dataclass holds it: lists become tuples."""
+    """Return a JSON value as a frozen dataclass holds it, with tuples for lists."""
     if isinstance(value, list):
         return tuple(map(_frozen, value))
     return {key: _frozen(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -1,9 +1,9 @@
-"""Build an output folder: plan, check what stands, write shards, manifest last.
+"""Build an output folder: plan, check existing shards, write the others, manifest last.
 
-One driver for every engine. An engine that outlives the process which submits it, as Beam on
-Dataflow does, also has `complete`, since it must write the manifest itself: it gets the same
-folder with the same plans, does the same tasks, and ends by the same `finish`; only what stands
-already is not looked at before, since that would be a pipeline of its own.
+One driver serves every engine. An engine that outlives the process which submits it, such as Beam
+on Dataflow, also has `complete`, since it must write the manifest itself: it gets the same folder
+with the same plans, does the same tasks, and calls the same `finish`. Only existing shards are not
+checked beforehand, since that would be a pipeline of its own.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Summary:
-    """The result of a build: the manifest, how many shards were written and kept, rejects."""
+    """The result of a build: the manifest, numbers of shards written and kept, and rejects."""
 
     manifest: Mapping[str, Any]
     written: int
@@ -55,11 +55,11 @@ class Completing(Protocol):
     def complete(
         self, request: Request, splits: Sequence[str], shards: Shards, note: Note
     ) -> Summary | None:
-        """Complete a folder that was prepared; return None if that goes on elsewhere."""
+        """Complete a folder that was prepared; return None if a service does so later."""
         ...
 
     def rehearse(self, request: Request, splits: Sequence[str], shards: Shards, note: Note) -> bool:
-        """Rehearse the build if only that is asked for, and return whether it is.
+        """Rehearse the build if the engine's options ask for that; return whether they do.
 
         Raises DsbuildError if the request cannot be run.
         """
@@ -74,24 +74,24 @@ def build(
 ) -> Summary | None:
     """Build or finish an output folder by its audit (`audit(request)`); return the result.
 
-    Shards that stand as planned are kept. The engine is this process by default. Raises a
-    DsbuildError, which leaves a folder without manifest but with all finished shards; any engine
-    then finishes it. Returns None if the engine was only asked to submit or rehearse the build.
+    Shards that are as planned are kept. The engine is this process by default. A DsbuildError
+    leaves a folder without a manifest but with all finished shards; any engine can then finish it.
+    Returns None if the engine was only asked to submit or rehearse the build.
     """
     engine = engine or Local()
     out, planned = request.out, audit.splits
-    names = [found.split for found in planned]
+    names = [one.split for one in planned]
     if isinstance(engine, Completing):
         if engine.rehearse(request, names, _shards(out, planned), note):
             return None
     else:
-        _ = engine.workers  # so that a cluster that is not ready is named before anything changes
+        _ = engine.workers  # so that a cluster that is not ready is reported before any change
     with opened(request, audit, note) as others:
         if isinstance(engine, Completing):
             prepare(request, planned, others, note)
             return engine.complete(request, names, _shards(out, planned), note)
-        kept = _standing(request, planned, others, engine, note)
-        todo = {shard.name for found in planned for shard in found.shards} - kept.keys()
+        kept = _kept(request, planned, others, engine, note)
+        todo = {shard.name for one in planned for shard in one.shards} - kept.keys()
         left = _shards(out, planned, todo)
         title = "building " + ", ".join(names)
         made = tasks.write(request, left, title, engine) if todo else []
@@ -106,7 +106,7 @@ def build(
 def prepare(
     request: Request, planned: Sequence[Planned], others: Mapping[str, Any], note: Note
 ) -> None:
-    """Open a folder for work that looks at each shard only where it is written."""
+    """Open a folder for work in which each shard is checked only where it is written."""
     for line in output.differences(request.out, request.recipe):
         note(f"the recipe changed: {line}")
     _open(request, planned, surplus(request.out, planned, others, note))
@@ -119,20 +119,20 @@ def _open(request: Request, planned: Sequence[Planned], stale: Sequence[str]) ->
 
 
 def _shards(out: str, planned: Sequence[Planned], names: Collection[str] | None = None) -> Shards:
-    """Return the shards of a published plan, or those of some names."""
-    entries = [one for found in planned for one in found.shards]
-    chosen = [one for one in entries if names is None or one.name in names]
+    """Return the shards of a published plan, or those with these names."""
+    entries = [entry for one in planned for entry in one.shards]
+    chosen = [entry for entry in entries if names is None or entry.name in names]
 
     def each() -> Iterator[plan_files.Place]:
-        found = tasks.places(out, [one.split for one in planned])
-        for entry, place in zip(entries, found, strict=True):
+        places = tasks.places(out, [one.split for one in planned])
+        for entry, place in zip(entries, places, strict=True):
             if names is None or entry.name in names:
                 yield place
 
-    return Shards(len(chosen), sum(one.records for one in chosen), each)
+    return Shards(len(chosen), sum(entry.records for entry in chosen), each)
 
 
-def _standing(
+def _kept(
     request: Request,
     planned: Sequence[Planned],
     others: Mapping[str, Any],
@@ -141,8 +141,8 @@ def _standing(
 ) -> dict[str, ShardReceipt]:
     """Open a folder for work, if there is any; return the receipts of shards that are kept.
 
-    Says what is not kept, and why. A finished folder of this very plan stays as it is until it
-    is known that something has to be written.
+    Notes what is not kept, and why. A finished folder of this very plan stays as it is until it is
+    known that something must be written.
     """
     out, recipe = request.out, request.recipe
     before = set(output.shards(out))
@@ -154,7 +154,7 @@ def _standing(
         _open(request, planned, stale)
     if not before:
         return {}
-    names = [shard.name for found in planned for shard in found.shards]
+    names = [shard.name for one in planned for shard in one.shards]
     standing = dict(
         zip(
             names,
@@ -168,11 +168,11 @@ def _standing(
     output.forget(out, sorted(before & (set(names) - kept.keys())))
     for line in changes:
         note(f"the recipe changed: {line}")
-    _tell_standing(standing, before, recipe, note)
+    _note_kept(standing, before, recipe, note)
     return kept
 
 
-def _tell_standing(
+def _note_kept(
     standing: Mapping[str, Standing], before: Collection[str], recipe: Recipe, note: Note
 ) -> None:
     """Note which shards of an earlier build are written again and why, and which are kept."""
@@ -185,7 +185,7 @@ def _tell_standing(
         note(f"writing {missed[0]}{more} again: {reason}")
     kept = [one.receipt for one in standing.values() if one.receipt]
     if kept and len(kept) < len(standing):
-        note(f"resuming: {len(kept)} of {len(standing)} shards stand and are kept")
+        note(f"resuming: {len(kept)} of {len(standing)} shards are valid and kept")
     now = versions(recipe)
     drifted = {
         f"{k} {v}" for receipt in kept for k, v in receipt.versions.items() if now.get(k, v) != v

@@ -25,9 +25,9 @@ def write_shard(
 ) -> ShardReceipt:
     """Write one shard, its index and its receipt; a pure, idempotent function of its plan.
 
-    The receipt comes last, so a shard with a receipt is whole. Raises the first
-    sample's error, leaving nothing behind, or with `skip` notes it in the receipt. Returns
-    the receipt without its sources, since many are held in memory together.
+    The receipt comes last, so a shard with a receipt is whole. Raises the first sample's error,
+    leaving nothing behind, or with `skip` notes it in the receipt. Returns the receipt without its
+    sources, since many receipts are held in memory together.
     """
     rejects: list[Reject] = []
     sources: list[tuple[int | None, ...]] = []
@@ -55,9 +55,8 @@ def write_shard(
             advance(1, len(encoded.record))
     known = [line for line in lines if line is not None]
     values = "".join(known).encode() if len(known) == len(lines) else None
-    made = versions(shard.recipe)
-    told = palettes.rows(colours)
-    return complete(shard, writer, values, rejects, statistics, sources, made, told, out)
+    libraries, meanings = versions(shard.recipe), palettes.rows(colours)
+    return complete(shard, writer, values, rejects, statistics, sources, libraries, meanings, out)
 
 
 def _line(found: Statistics) -> str | None:
@@ -113,7 +112,7 @@ def versions(recipe: Recipe) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether a shard may be kept: its receipt without sources if so, else None and why not."""
+    """Whether a shard may be kept: if so its receipt without sources, else None and why not."""
 
     receipt: ShardReceipt | None
     reason: str = ""
@@ -149,7 +148,7 @@ def check_shard(
     if len(receipt.sources) != len(shard.samples):
         return Standing(None, "its receipt is damaged")
     if again := _found_again(shard, receipt.rejects):
-        return Standing(None, f"its source {again} was left out, and can be read now")
+        return Standing(None, f"its source {again} was left out but can be read now")
     stamps = storage.stamps(encode.paths(shard.samples, shard.root))
     for sample, noted in zip(shard.samples, receipt.sources, strict=True):
         if compare == "ignore":
@@ -161,10 +160,10 @@ def check_shard(
 
 
 def _found_again(shard: ShardPlan, rejects: Iterable[Reject]) -> str | None:
-    """Return the path of the first sample that was left out as missing, and is not, or None.
+    """Return the path of the first file that was left out as missing but exists, or None.
 
-    Versions before took trouble with a store or a disk for a missing file. A link that leads
-    nowhere or a FIFO is missing still.
+    Earlier versions mistook trouble with a store or disk for a missing file. A broken link or a
+    FIFO still counts as missing.
     """
     missed = [one.file for one in rejects if one.kind in encode.MISSING]
     paths = [storage.join(shard.root, path) for path in missed]
@@ -197,7 +196,7 @@ class Outcome(NamedTuple):
 
 
 def ensure(shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str) -> Outcome:
-    """Keep a shard that is there as planned, else write it."""
+    """Keep a shard that is as planned, else write it."""
     stands = check_shard(shard, unseen, out=out, on_error=on_error, compare=compare)
     if stands.receipt:
         advance(len(shard.samples), 0)

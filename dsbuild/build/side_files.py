@@ -1,4 +1,4 @@
-"""Write the side files of a finished folder anew, with what only people know of it."""
+"""Write the side files of a finished folder again, with what only people know about the data."""
 
 from collections.abc import Callable
 
@@ -15,12 +15,12 @@ def describe(
     pbtxt: bool = False,
     note: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
-    """Write the files by which other tools open a finished folder; return their names.
+    """Write the files that let other tools open a finished folder; return their names.
 
-    What `terms` tells is kept for later builds, beside what earlier ones told. Works for
-    folders of earlier versions; shards and schema stay as they are, and the manifest but for the
-    digests of these files. `note` is called if another dsbuild holds the folder. Raises
-    PlanError where the folder is not finished, or holds files of others by these names.
+    `terms` are kept for later builds, together with those given before. This works for folders of
+    earlier versions; shards and schema stay as they are, and so does the manifest except for the
+    digests of these files. `note` is called if another dsbuild holds the folder. Raises PlanError
+    if the folder is not finished, or has files with these names that dsbuild did not write.
     """
     path = storage.join(out, manifest.NAME)
     unfinished = PlanError(
@@ -30,15 +30,15 @@ def describe(
     if storage.stamp(path) is None:
         raise unfinished
     if storage.stamp(storage.join(out, manifest.SCHEMA)) is None:
-        raise PlanError(f"{out}: found no {manifest.SCHEMA}; run the build again, it is written")
+        raise PlanError(f"{out}: found no {manifest.SCHEMA}; run the build again to write it")
     with storage.lock(output.state(out, "lock"), note):
         document = manifest.load(out)
         if document is None:  # another dsbuild has begun to work on it
             raise unfinished
         terms = interop.load(out) | terms
-        found = interop.side_files(Folder(out).schema, document, terms, pbtxt)
+        files = interop.side_files(Folder(out).schema, document, terms, pbtxt)
         output.refuse_foreign_side_files(out)
         terms.save(out)
-        output.write_side_files(out, found)
-        output.renew(out, document, found)
-    return sorted(found)
+        output.write_side_files(out, files)
+        output.renew(out, document, files)
+    return sorted(files)

@@ -1,7 +1,7 @@
-"""The mistakes that labels are known for, recognised by their signature.
+"""Common mistakes in labels, each recognised by its signature.
 
-Each is told by what it leaves in the values of a label, or in how they lie; its text names
-the remedy. Kinds are those of `findings.KINDS`.
+A signature is what a mistake leaves in the values of a label or in their arrangement; the text of
+a mistake names the remedy. Kinds are those of `finding.KINDS`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,22 +15,23 @@ from dsbuild.errors import ImageError
 from dsbuild.images.labels import COLORMAP, Label
 from dsbuild.layouts import Layout
 
-# Of all changes from pixel to pixel, the share that goes on in the same direction. In clean
-# masks, also such as were resized by nearest, it was at most 0.03 (Pascal VOC, SBD,
-# Cityscapes, CamVid); in masks resized by bilinear or bicubic at least 0.3, in masks that
-# were JPEGs of quality 50 to 95 at least 0.13.
+# The share of changes from pixel to pixel that continue in the same direction. In clean masks,
+# including those resized by nearest neighbour, it was at most 0.03 (Pascal VOC, SBD, Cityscapes,
+# CamVid); in masks resized with bilinear or bicubic interpolation at least 0.3, in masks that were
+# JPEGs of quality 50 to 95 at least 0.13.
 _SMOOTH = 0.12
-# Blocks of 8 x 8 pixels that are not constant: shifted by half a block over aligned. JPEG
-# spreads noise up to the edges of its blocks: 1.33 at least, without it 1.28 at most.
+# Blocks of 8 x 8 pixels that are not constant: the share in a grid shifted by half a block, over
+# that in the aligned grid. JPEG spreads noise up to the edges of its blocks: at least 1.33 with
+# JPEG, at most 1.28 without.
 _BLOCKS = 1.3
-# Changes a pixel, rows and columns together, above which a plane is noise, where every third
-# change goes on by chance. In masks that were JPEGs there were 0.3 at most.
+# Changes per pixel, rows and columns together, above which a plane is noise: there every third
+# change continues by chance. Masks that were JPEGs had at most 0.3.
 _NOISE = 0.9
-# Classes that are layers, one pixel of each: nearly all that goes on climbs by steps of 1.
+# In classes that are layers one pixel thick, nearly all changes that continue are steps of 1.
 _LAYERS = 0.9
 
 
-_FEW = 64  # values that a mask may have, and a picture has more
+_FEW = 64  # a mask has at most this many values, a picture more
 
 
 class Mistake(NamedTuple):
@@ -46,22 +47,22 @@ MAPPED = Mistake(
 )
 
 
-_AS_GREY = f"save the classes as grey of 8 bits, or build them by {COLORMAP}"
-# What is to be said where the values of the other reading of a label are classes.
+_AS_GREY = f"save the classes as 8-bit grey, or build them with {COLORMAP}"
+# What to say if the values of the other reading of a label are classes.
 _READINGS = {
     "scaled": "decoders scale grey of fewer bits to 0 to 255 and see these, though the samples as "
-    f"stored, {{other}}, would be classes; {_AS_GREY}; masks of two values are --binary 127",
-    "levels": "these are the greys of its palette, which decoders see, though its numbers, "
-    f"{{other}}, would be classes; {_AS_GREY}; masks of two values are --binary 127",
-    "indices": "these are numbers of a palette with colours, of which greys alone occur, and "
+    f"stored, {{other}}, would be classes; {_AS_GREY}; masks of two values need --binary 127",
+    "levels": "these are the greys of its palette, which decoders see, though its indices, "
+    f"{{other}}, would be classes; {_AS_GREY}; masks of two values need --binary 127",
+    "indices": "these are indices into a palette with colours, though only its greys occur, and "
     f"their levels, {{other}}, would be classes; {_AS_GREY}",
 }
 
 
 def refusal(label: Label, layout: Layout) -> ImageError | None:
-    """Return why a label is wrong, or None where it is right.
+    """Return why a label is wrong, or None if it is right.
 
-    Every value must be a class index or the ignore value, and by one reading alone.
+    Every value must be a class index or the ignore value, in only one of the label's readings.
     """
     classes, counts = len(layout.classes), label.counts
     wrong = sorted(value for value in counts if value >= classes and value != layout.ignore)
@@ -81,7 +82,7 @@ def refusal(label: Label, layout: Layout) -> ImageError | None:
         listed += f" and {len(wrong) - 5} more"
     mistake = Mistake("values", doubt) if doubt else _of_values(counts, wrong, layout)
     mistake = mistake or of_plane(label.plane)
-    remedy = f"map the label's values to class indices, or build it by {COLORMAP}"
+    remedy = f"map the label's values to class indices, or build it with {COLORMAP}"
     kind, text = mistake or Mistake("values", remedy)
     return ImageError(f"found label values {listed}, {expected}: {text}", kind)
 
@@ -93,25 +94,25 @@ def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) 
     if counts.keys() <= {0, 255}:
         return Mistake(
             "binary-255",
-            "this is a mask of two values, not of class indices; map 255 to 1, or build it by "
+            "this is a mask of two values, not of class indices; map 255 to 1, or build it with "
             "dsbuild pairs --binary 127",
         )
     if wrong == [len(layout.classes)]:
-        void = f"where {wrong[0]} is no class it is the ignore value: dsbuild pairs --ignore"
-        if 0 in counts:
-            first = "where 0 is no class but has a name, list that name first"
-            return Mistake("values", f"{first}; {void} {wrong[0]}")
-        return Mistake(
-            "one-based", f"classes seem to be counted from 1: subtract 1; {void} {wrong[0]}"
+        void = (
+            f"if {wrong[0]} marks pixels to ignore, build it with dsbuild pairs --ignore {wrong[0]}"
         )
+        if 0 in counts:
+            first = "if 0 is a background without a name in the list, put that name first"
+            return Mistake("values", f"{first}; {void}")
+        return Mistake("one-based", f"classes seem to be counted from 1: subtract 1; {void}")
     return None
 
 
 def of_plane(plane: np.ndarray) -> Mistake | None:
-    """Return the mistake that the lie of a label's values betrays, or None.
+    """Return the mistake that the arrangement of a label's values shows, or None.
 
-    `plane` holds class indices, uint8 (h, w). Values that lie between those of their
-    neighbours come of interpolation, or of JPEG.
+    `plane` holds class indices, uint8 (h, w). Values between those of their neighbours come from
+    interpolation, or from JPEG.
     """
     changes = rising = turning = 0
     for rows in (plane, plane.T):
@@ -127,8 +128,8 @@ def of_plane(plane: np.ndarray) -> Mistake | None:
     if turning > rising or _in_blocks(plane):
         return Mistake(
             "jpeg",
-            "their values ripple around edges, so the mask was a JPEG on its way here; export it "
-            "anew, as PNG all the way",
+            "its values ripple around edges, so the mask was once saved as JPEG; export it again, "
+            "as PNG all the way",
         )
     return Mistake(
         "interpolated",
@@ -138,19 +139,19 @@ def of_plane(plane: np.ndarray) -> Mistake | None:
 
 
 def _in_layers(plane: np.ndarray) -> bool:
-    """Tell whether classes lie upon one another in their order, as a border around its inside.
+    """Tell whether classes surround one another in order, as a border surrounds an object.
 
-    Of few classes a resized mask looks alike, but for classes that also lie elsewhere.
+    With few classes a resized mask looks the same, but its classes also lie elsewhere.
     """
     by_one = rising = 0
     thin = np.zeros(plane.shape, bool)
     for rows, middles in ((plane, thin), (plane.T, thin.T)):
         steps: np.ndarray = np.diff(rows.astype(np.int16), axis=1)
-        goes_on = steps[:, :-1] * steps[:, 1:] > 0
+        continues = steps[:, :-1] * steps[:, 1:] > 0
         single = np.abs(steps[:, :-1]) + np.abs(steps[:, 1:]) == 2
-        by_one += int(np.count_nonzero(goes_on & single))
-        rising += int(np.count_nonzero(goes_on))
-        middles[:, 1:-1] |= goes_on
+        by_one += int(np.count_nonzero(continues & single))
+        rising += int(np.count_nonzero(continues))
+        middles[:, 1:-1] |= continues
     if by_one < _LAYERS * rising:
         return False
     between = np.unique(plane[thin])
@@ -165,14 +166,14 @@ def _in_blocks(plane: np.ndarray) -> bool:
 
 
 def _uneven(plane: np.ndarray) -> float:
-    """Return the share of blocks of 8 x 8 pixels that are not of one value."""
+    """Return the share of blocks of 8 x 8 pixels with more than one value."""
     height, width = (side // 8 for side in plane.shape)
     blocks = plane[: height * 8, : width * 8].reshape(height, 8, width, 8)
     return float((blocks.max((1, 3)) != blocks.min((1, 3))).mean())
 
 
 def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
-    """Return the mistake of a label of one value, background or ignore, or None."""
+    """Return the mistake of a label with one value, background or ignore, or None."""
     if counts.keys() == {0}:
         return Mistake("all-background", f"found nothing but {layout.classes[0]} (0) in it")
     if layout.ignore is not None and counts.keys() == {layout.ignore}:
@@ -180,16 +181,16 @@ def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
     return None
 
 
-# Of a split whose labels all have one value. One picture alone, however often it is listed, says
-# nothing about how labels were made.
+# Kinds for a split whose labels all have one value. A single picture, however often it is listed,
+# says nothing about how labels were made.
 CONSTANT = ("all-background", "all-ignore", "one-value")
 
 
 def of_all(values: Collection[int], known: palettes.Meanings, layout: Layout) -> Iterator[Mistake]:
-    """Yield what all labels of a split betray together: their values, and their colours."""
-    for found in (of_values(values, layout), of_colours(known)):
-        if found:
-            yield found
+    """Yield the mistakes that all labels of a split show together, in their values and colours."""
+    for mistake in (of_values(values, layout), of_colours(known)):
+        if mistake:
+            yield mistake
 
 
 def of_colours(known: palettes.Meanings) -> Mistake | None:
@@ -199,7 +200,7 @@ def of_colours(known: palettes.Meanings) -> Mistake | None:
 
 
 def of_values(values: Collection[int], layout: Layout, which: str = "all labels") -> Mistake | None:
-    """Return the mistake of labels of a split that have these values in all, or None."""
+    """Return the mistake of a split's labels whose values together are these, or None."""
     if len(layout.classes) < 2:
         return None  # there are no other values
     if values == {0, layout.ignore}:
@@ -219,20 +220,20 @@ def of_values(values: Collection[int], layout: Layout, which: str = "all labels"
 
 
 def _meant(kind: str) -> str:
-    return f"if that is meant, --accept {kind}"
+    return f"if that is intended, --accept {kind}"
 
 
 def _binary(layout: Layout) -> str:
     return (
-        f"hold 0 and {layout.ignore} alone, and {layout.ignore} is ignored, so their objects are "
-        f"no class; map {layout.ignore} to 1, or build them by dsbuild pairs --binary 127"
+        f"hold only 0 and {layout.ignore}, and {layout.ignore} is ignored, so their objects have "
+        f"no class; map {layout.ignore} to 1, or build them with dsbuild pairs --binary 127"
     )
 
 
 def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None:
-    """Return the mistake that the values of a split's labels betray together, or None.
+    """Return the mistake that the values of a split's labels show together, or None.
 
-    Each label alone has legal values.
+    Each label by itself has valid values.
     """
     mixed = [values for values in labels if len(values) > 1]
     binary = sum(values == {0, layout.ignore} for values in mixed)
@@ -241,11 +242,11 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
             "binary-255",
             f"{binary} of {len(labels)} labels {_binary(layout)}; {_meant('binary-255')}",
         )
-    background = layout.classes[0].lower() == "background"  # `void` may well be nowhere
+    background = layout.classes[0].lower() == "background"  # a class `void` may occur nowhere
     if len(mixed) > 2 and background and not any(0 in values for values in labels):
         return Mistake(
             "one-based",
-            f"none of {len(labels)} labels holds {layout.classes[0]} (0), so classes seem to be "
+            f"none of {len(labels)} labels has {layout.classes[0]} (0), so classes seem to be "
             "counted from 1; subtract 1",
         )
     return None
@@ -254,29 +255,29 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
 def of_alpha(alpha: np.ndarray, image: np.ndarray) -> Mistake | None:
     """Return the mistake of an alpha that is the luma of its image (h, w, 3), or None.
 
-    Of real mattes at most 0.04 of what is not transparent is as bright as the image, and
-    most of it is wholly opaque; of such as were made of the cut-out at least 0.75.
+    In real mattes at most 0.04 of what is not transparent is as bright as the image, and most of
+    it is fully opaque; in mattes made from the cut-out's colours at least 0.75 is.
     """
     there = alpha > 0
     if alpha.shape != image.shape[:2] or there.sum() < max(100, alpha.size // 100):
         return None
     if len(images.histogram(alpha)) <= _FEW:
-        return None  # classes, whose numbers a dark picture is near to
+        return None  # classes: their numbers are close to the luma of a dark picture
     luma = image[there].astype(np.float64) @ (0.299, 0.587, 0.114)
-    found = alpha[there].astype(np.float64)
-    if np.mean(np.abs(found - luma) <= 12) < 0.6 or np.mean(found == 255) > 0.5:
+    values = alpha[there].astype(np.float64)
+    if np.mean(np.abs(values - luma) <= 12) < 0.6 or np.mean(values == 255) > 0.5:
         return None
     return Mistake(
         "alpha-luma",
-        "its values are the brightness of the photo, so the colours of the cut-out were read in "
-        "place of its alpha; export the alpha channel",
+        "its values are the brightness of the photo, so the colours of the cut-out were read "
+        "instead of its alpha; export the alpha channel",
     )
 
 
 def swapped(image: bytes, label: bytes, path: str, layout: Layout) -> Mistake | None:
-    """Return the mistake of an image that is a good label of the layout, where its label is none.
+    """Return the mistake of an image that is a valid label of the layout when its label is not.
 
-    That label has to be a picture: a mask that is damaged is no more than that.
+    That label must be a picture: a damaged mask is just a damaged mask.
     """
     try:
         if images.header(image).model in ("grey", "palette"):
@@ -286,10 +287,10 @@ def swapped(image: bytes, label: bytes, path: str, layout: Layout) -> Mistake | 
         greens = images.decode(label, images.header(label))[..., 1]
         if len(images.histogram(greens)) <= _FEW:
             return None
-        found = layout.read(image, path)
+        read = layout.read(image, path)
     except ImageError:
         return None
-    if refusal(found, layout):
+    if refusal(read, layout):
         return None
     return Mistake(
         "swapped",

@@ -1,4 +1,4 @@
-"""Whether the sources of planned shards are those that the shards were written of."""
+"""Tell whether the sources of planned shards are those that the shards were written from."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,16 +9,16 @@ from dsbuild.format import receipts
 from dsbuild.layouts import Sample
 from dsbuild.storage import Stamp
 
-_FEW = 64  # samples that are compared
+_FEW = 64  # how many samples are compared
 
 Noted = tuple[int | None, ...]  # size, mtime and crc32c of image and label
 
 
 def others_throughout(plans: Iterable[ShardPlan], shards: int, samples: int, out: str) -> bool:
-    """Tell whether no sample of shards that stand has the content that it had.
+    """Tell whether no sample of the valid shards has the content that it was built from.
 
-    Some evenly spaced samples are compared, by their stamps or else their content, until one
-    is as it was. False where nothing is known to compare with.
+    Some evenly spaced samples are compared, by stamp or else by content, until one is unchanged.
+    False if nothing is known to compare with.
     """
     every = max(1, shards // _FEW)
     step = max(1, samples // _FEW)
@@ -62,10 +62,10 @@ def _same(path: str, stamp: Stamp | None, size: int, mtime: int | None, crc: int
 def changed(
     samples: Sequence[Sample], before: Sequence[Noted], now: Sequence[Noted]
 ) -> list[tuple[str, str]]:
-    """Return key and path of every file whose content is another than it was."""
-    found = []
-    for sample, one, other in zip(samples, before, now, strict=True):
+    """Return key and path of every file whose content changed."""
+    files = []
+    for sample, old, new in zip(samples, before, now, strict=True):
         for path, at in ((sample.image, 0), (sample.label, 3)):
-            if isinstance(path, str) and (one[at], one[at + 2]) != (other[at], other[at + 2]):
-                found.append((sample.key, path))
-    return found
+            if isinstance(path, str) and (old[at], old[at + 2]) != (new[at], new[at + 2]):
+                files.append((sample.key, path))
+    return files

@@ -1,7 +1,7 @@
 """The tasks of a build: shards, or parts of shards, that an engine maps in any order.
 
-Nothing is shared but the folder and the sources. A task may be done twice, or at two places at
-once: `ensure_shard` keeps what stands as planned. If there are fewer shards than workers,
+Only the folder and the sources are shared. A task may be done twice, or in two places at once:
+`ensure_shard` keeps a shard that is as planned. If there are fewer shards than workers,
 `ensure_part` is mapped over parts and then `ensure_joined` over shards.
 """
 
@@ -29,7 +29,7 @@ Planned: TypeAlias = Place | ShardPlan  # the place of a shard's plan in the fol
 
 @dataclass(frozen=True)
 class Shards:
-    """Planned shards: how many, of how many samples, and what yields them."""
+    """Planned shards: how many, with how many samples, and a function that yields them."""
 
     count: int
     samples: int
@@ -39,7 +39,7 @@ class Shards:
 def write(
     request: Request, shards: Shards, title: str, engine: Engine, parts: int | None = None
 ) -> list[Outcome]:
-    """Write shards, or keep those that stand as planned; return what became of each, in order.
+    """Write shards, or keep those that are as planned; return what became of each, in order.
 
     Each is written in `parts`, by default as many as keep the engine's workers busy.
     """
@@ -57,15 +57,15 @@ def write(
 
 
 def check(request: Request, shards: Shards, engine: Engine, sources: str) -> list[Standing]:
-    """Return of each shard whether it may be kept; `sources` is as in Request."""
+    """Return for each shard whether it may be kept; `sources` is as in Request."""
     work = functools.partial(stands, request=request, sources=sources)
-    found = engine.map(Job(shards.each(), work, shards.samples, "checking", named=name))
-    if len(found) != shards.count:
+    results = engine.map(Job(shards.each(), work, shards.samples, "checking", named=name))
+    if len(results) != shards.count:
         raise ShardError(
-            f"{request.out}: {len(found)} checks of shards came back, expected {shards.count}: "
-            "what ran the build lost some; run the same command again, or with another --runner"
+            f"{request.out}: {len(results)} checks of shards came back, expected {shards.count}: "
+            "the runner lost some; run the same command again, or with another --runner"
         )
-    return found
+    return results
 
 
 def stands(shard: Planned, advance: Advance, *, request: Request, sources: str) -> Standing:
@@ -75,26 +75,26 @@ def stands(shard: Planned, advance: Advance, *, request: Request, sources: str) 
 
 
 def ensure_shard(shard: Planned, advance: Advance, *, request: Request) -> Outcome:
-    """Keep a shard that stands as planned, else write it."""
+    """Keep a shard that is as planned, else write it."""
     return ensure(_load(shard, request), advance, **_how(request))
 
 
 def ensure_part(
     part: tuple[Planned, int], advance: Advance, *, request: Request, parts: int
 ) -> None:
-    """Write one of the parts of a shard, unless it or the shard seems to stand."""
+    """Write one part of a shard, unless the part or the shard seems to be finished."""
     place, number = part
     shard = _load(place, request)
     receipt = receipts.load(request.out, shard.name)
     stamp = storage.stamp(storage.join(request.out, shard.name))
     if receipt and stamp and (receipt.plan, receipt.bytes) == (shard.digest, stamp.size):
-        return  # it is looked at closely, once, when the parts would be joined
+        return  # `ensure_joined` checks it closely, once
     piece = next(itertools.islice(divide(shard, parts), number, None))
     write_part(piece, advance, **_how(request))
 
 
 def ensure_joined(place: Planned, advance: Advance, *, request: Request, parts: int) -> Outcome:
-    """Keep a shard that stands, else write it from its parts, which `ensure_part` wrote."""
+    """Keep a shard that is as planned, else write it from the parts that `ensure_part` wrote."""
     shard = _load(place, request)
     standing = check_shard(shard, unseen, **_how(request))
     if standing.receipt:
@@ -102,7 +102,7 @@ def ensure_joined(place: Planned, advance: Advance, *, request: Request, parts: 
     try:
         return Outcome(join(shard, advance, out=request.out, parts=parts), kept=False)
     except ShardError:
-        # Its bytes changed, or another worker joined it meanwhile and took the parts away.
+        # The parts changed, or another worker has joined and removed them.
         return ensure(shard, advance, **_how(request))
 
 
@@ -127,8 +127,8 @@ def _load(shard: Planned, request: Request) -> ShardPlan:
     if not storage.is_remote(root) and not storage.is_folder(root):
         # Otherwise its samples would be called missing, and be left out by `skip`.
         raise StorageError(
-            f"{root}: found no such folder on the machine of a worker, expected the sources; all "
-            "workers have to reach them under this name"
+            f"{root}: found no such folder on a worker's machine, expected the sources; all "
+            "workers must reach them under this name"
         ) from OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     if isinstance(shard, ShardPlan):
         return shard

@@ -1,7 +1,7 @@
 """`python -m dsbuild.pipelines.build`: the build commands, with Beam's options among their own.
 
-Launchers of pipelines, such as a Flex template of Dataflow, know named options only, so
-layout, SOURCE and OUT may be named too.
+Launchers of pipelines, such as a Flex template of Dataflow, know only named options, so LAYOUT,
+SOURCE and OUT may be named too.
 """
 
 import itertools
@@ -20,10 +20,10 @@ _NAMED = ("--layout", "--source", "--out")
 def arrange(given: Sequence[str]) -> list[str]:
     """Return the arguments of `dsbuild` for those of this program.
 
-    Options of Beam, written `--name=value` or `--name`, go after `--`. A name that both
-    have, such as `--labels`, means dsbuild's option. A launcher's `--on_error=skip`,
-    `--overwrite=true` and `--split=train,val` are understood. Raises UsageError if no
-    layout is named, or a flag is neither true nor false.
+    Beam's options, written `--name=value` or `--name`, go after `--`. A name that both have, such
+    as `--labels`, means dsbuild's option. A launcher's `--on_error=skip`, `--overwrite=true` and
+    `--split=train,val` are understood. Raises UsageError if no layout is named, or a flag is
+    neither true nor false.
     """
     named = dict(a.split("=", 1) for a in given if a.split("=")[0] in _NAMED and "=" in a)
     rest = [a for a in given if a.split("=")[0] not in named and a != "--"]
@@ -34,7 +34,10 @@ def arrange(given: Sequence[str]) -> list[str]:
         rest = rest[1:]
     parameters = commands.commands[layout].params
     options = {
-        name: one for one in parameters if isinstance(one, click.Option) for name in one.opts
+        name: option
+        for option in parameters
+        if isinstance(option, click.Option)
+        for name in option.opts
     }
     own: list[str] = []
     beam: list[str] = []
@@ -59,11 +62,11 @@ def _valued(option: click.Option, name: str, value: str) -> list[str]:
         if value.lower() not in ("true", "false"):
             raise click.UsageError(f"{name}: found {value!r}, expected true or false")
         return [name] if value.lower() == "true" else []
-    return [f"{name}={one}" for one in (value.split(",") if option.multiple else [value])]
+    return [f"{name}={part}" for part in (value.split(",") if option.multiple else [value])]
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """Build by a pipeline: `LAYOUT [SOURCE] [OUT] [OPTIONS]`."""
+    """Build with a pipeline: `LAYOUT [SOURCE] [OUT] [OPTIONS]`."""
     try:
         arguments = arrange(sys.argv[1:] if given is None else given)
     except click.UsageError as error:

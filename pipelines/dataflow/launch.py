@@ -2,5 +2,5 @@
 
 import runpy
 
-# A command stands above the pipelines that it runs, so it is not imported from here.
+# Commands are above pipelines, so this one is run by name, not imported.
 runpy.run_module("dsbuild.cli.pipeline", run_name="__main__")

@@ -78,7 +78,7 @@ def test_images_of_equal_content(voc, workers):
     audited = duplicates(asked, audit(asked), Local(workers))
     same = [one for one in audited.findings if one.kind == "same-content"]
     assert [(one.split, one.text) for one in same] == [
-        ("val", "sample 2007_000015 is the image of 2007_000000 in train")
+        ("val", "sample 2007_000015 has the same image as 2007_000000 in train")
     ]
     # What is listed twice on purpose, as in trainval, is one file.
     asked = request(voc, splits=("train", "trainval"))
@@ -236,7 +236,7 @@ def test_names_that_cannot_be_stored(tmp_path, run, out, name):
     arguments = ("pairs", root, out, "--classes", tmp_path / "names.txt")
     result = run(*arguments)
     assert result.exit_code == 1
-    assert re.search("found (a name that is no UTF-8|control characters in a name)", result.stderr)
+    assert re.search("found (a name that is not UTF-8|control characters in a name)", result.stderr)
     assert "--on-error skip" in result.stderr
     for order in ("listed", "shuffled"):
         skipping = (*arguments, "--on-error", "skip", "--order", order, "--overwrite")

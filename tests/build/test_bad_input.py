@@ -209,7 +209,7 @@ def test_two_workers_skip_what_one_skips(voc, out, run, tmp_path):
 def test_skipping_luma_labels_says_that_the_others_are_suspect(voc, out, run):
     luma_label(voc)
     result = run("voc", voc, out, "--split", "train", "--on-error", "skip")
-    assert "labels from the same place that passed" in result.stderr
+    assert "labels from the same source that passed" in result.stderr
 
 
 def test_rejects_do_not_say_where_the_sources_lay(voc, out, run, tmp_path, monkeypatch):

@@ -169,7 +169,7 @@ def test_a_damaged_shard_is_written_again(voc, out, damage):
     summary, notes = notes_of(voc, out, shards=3, splits=("train",))
     assert (summary.written, summary.kept) == (1, 2)
     assert "writing train-00001-of-00003.tfrecord again: its bytes" in notes or damage == "missing"
-    assert "resuming: 2 of 3 shards stand" in notes
+    assert "resuming: 2 of 3 shards are valid" in notes
     assert content(out) == expected
 
 
@@ -266,7 +266,7 @@ def test_a_finished_build_is_not_replaced_by_another_recipe(voc, out):
 def test_a_finished_build_is_not_replaced_by_another_layout(voc, out, tmp_path):
     make(voc, out, shards=2)
     root = fakes.pairs(tmp_path)
-    match = r"Pascal VOC \(voc\).*this build is one of .* \(pairs\)"
+    match = r"Pascal VOC \(voc\).*this build is of .* \(pairs\)"
     layout = Pairs(names=("a", "b", "c"))
     refused(root, out, match, layout=layout)
 
@@ -275,7 +275,7 @@ def test_a_finished_build_is_not_replaced_by_other_samples(voc, out):
     make(voc, out, shards=4, splits=("train",))
     names = [f"2007_{i:06d}" for i in range(12)]
     fakes.write_list(voc, "train", [*names[:4], names[5], names[4], *names[6:]])
-    match = "of split train of other samples, or in another order, and would replace or remove"
+    match = "of split train with other samples, or in another order, and would replace or remove"
     refused(voc, out, match, shards=4, splits=("train",))
     refused(voc, out, match, shards=4, splits=("train",), limit=3)
     refused(voc, out, match, shards=4, splits=("train",), order="shuffled")
@@ -650,7 +650,7 @@ def test_interrupt_keeps_finished_shards(tmp_path):
     notes = subprocess.run(
         [*CLI, "voc", voc, out, *options], check=True, capture_output=True, text=True
     ).stderr
-    assert f"resuming: {kept} of 90 shards stand" in notes
+    assert f"resuming: {kept} of 90 shards are valid" in notes
 
 
 def test_a_second_build_into_the_folder_stops(voc, out):

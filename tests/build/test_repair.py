@@ -188,7 +188,7 @@ def test_no_shard_ends_with_fewer_records(voc, tmp_path):
     before = files(out)
     os.remove(os.path.join(voc, "JPEGImages/2007_000001.jpg"))
     for accept in (False, True):
-        with pytest.raises(PlanError, match=r"2007_000001.*would have 4 records, and had 5"):
+        with pytest.raises(PlanError, match=r"2007_000001.*had 5 records and would now have 4"):
             repair(str(out), voc, accept_changed_sources=accept)
         assert files(out) == before
 

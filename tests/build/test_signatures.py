@@ -391,7 +391,9 @@ def test_values_outside_the_classes_may_be_the_ignore_value(tmp_path, kinds, nam
     root = fakes.pairs(tmp_path)
     each(root, "labels/*/*.png", planes(lambda p: np.where(p == 255, 3, p).astype(np.uint8)))
     found = kinds("pairs", root, "--classes", names)
-    assert "where 3 is no class it is the ignore value" in found["values"][0]
+    assert (
+        "if 3 marks pixels to ignore, build it with dsbuild pairs --ignore 3" in found["values"][0]
+    )
     assert not kinds("pairs", root, "--classes", names, "--ignore", 3)
 
 

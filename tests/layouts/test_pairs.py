@@ -298,7 +298,7 @@ def test_a_split_without_images_is_an_error(tmp_path, run, names):
     assert f"{tmp_path}/s/val/labels: there is no such folder" in result.stderr
     (tmp_path / "s/val/labels").mkdir(parents=True)
     result = run("pairs", tmp_path / "s", tmp_path / "out", "--classes", names)
-    assert "split val has no sample, expected images in it" in result.stderr
+    assert "split val has no samples, expected images in it" in result.stderr
     options = ("--classes", names, "--split", "train")
     assert run("pairs", tmp_path / "s", tmp_path / "out", *options).exit_code == 0
     assert "labels/*.png" in run("pairs", tmp_path / "s", tmp_path / "out", *options).stdout

@@ -94,7 +94,7 @@ def test_a_failure_of_beam_is_one_line_and_its_traceback_in_a_file(tmp_path, mon
     found = told(error, tmp_path, IN_PROCESS)
     assert isinstance(found, DsbuildError)
     match = re.fullmatch(
-        r"FnApiRunner: it failed by ValueError: no such coder; .*; what it said is in (\S+)",
+        r"FnApiRunner: it failed with ValueError: no such coder; .*; its output is in (\S+)",
         str(found),
     )
     assert "no such coder" in pathlib.Path(match[1]).read_text()

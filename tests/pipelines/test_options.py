@@ -23,14 +23,14 @@ def test_options_are_never_those_of_the_process(monkeypatch):
 @pytest.mark.parametrize(
     ("runner", "flags", "text"),
     [
-        ("beam", ["--splits=2"], "--splits=2, which is no option of Beam"),
+        ("beam", ["--splits=2"], "--splits=2, which Beam does not know"),
         ("beam", ["train"], "found train, which"),
         ("beam", ["--direct_num_workers=many"], "invalid int value: 'many'"),
         ("beam", ["--direct_running_mode=slow"], "invalid choice: 'slow'"),
-        ("beam", ["--runner=DataflowRunner"], "expected one name of a runner"),
+        ("beam", ["--runner=DataflowRunner"], "name the runner once"),
         ("NoSuchRunner", [], "--runner NoSuchRunner: Unexpected pipeline runner"),
         ("no.such.Runner", [], "--runner no.such.Runner: No module named 'no'"),
-        ("DaskRunner", [], "--runner DaskRunner: it loses"),
+        ("DaskRunner", [], "--runner DaskRunner: this runner drops branches"),
     ],
 )
 def test_options_unknown_to_beam_are_an_error(runner, flags, text, capsys):

@@ -46,7 +46,7 @@ def test_commands(azurite_container, voc, out, local, tmp_path, run):
     source, there = f"{azurite_container}/VOC2012", f"{azurite_container}/out"
     done("voc", source, there, "--shards", "4")
     storage.remove(f"{there}/manifest.json", f"{there}/val-00001-of-00004.tfrecord")
-    assert "resuming: 11 of 12 shards stand" in done("voc", source, there, "--shards", "4")
+    assert "resuming: 11 of 12 shards are valid" in done("voc", source, there, "--shards", "4")
     storage.write(f"{there}/train-00002-of-00004.tfrecord", b"damaged")
     assert "train-00002-of-00004" in done("validate", there, code=1)
     done("repair", there, source)

@@ -141,7 +141,7 @@ def test_an_interrupted_build_is_finished(behind, faulty, local, run, monkeypatc
     faulty.seen.clear()
     result = run(*arguments)
     assert result.exit_code == 0, result.output
-    assert "resuming: 5 of 12 shards stand" in result.stderr
+    assert "resuming: 5 of 12 shards are valid" in result.stderr
     assert built(f"{behind}/out") == local
     put = [path for method, path in faulty.seen if method == "PUT" and path.endswith(".tfrecord")]
     assert len(put) == len(set(put)) == 7

@@ -441,7 +441,7 @@ def test_a_manifest_from_a_lost_lock_is_found_and_repaired(taken_over, voc, run)
     put(f"{out}/manifest.json", late)
     found = run("validate", out, "--workers", "1")
     assert found.exit_code == 1
-    assert "builder 2 was the last that had this folder's lock" in found.output
+    assert "builder 2 held this folder's lock last" in found.output
     repaired = run("repair", out, voc, "--workers", "1")
     assert repaired.exit_code == 0, repaired.stderr
     assert storage.read(f"{out}/manifest.json")[0] == whole["manifest.json"]

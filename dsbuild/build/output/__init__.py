@@ -1,7 +1,7 @@
 """The output folder as a whole: which shards are ours, opening it for work, closing it.
 
-A folder with a manifest is complete. Work on it begins by taking the manifest away
-and ends by writing it, so that a reader never meets old and new shards together.
+A folder with a manifest is complete. Work on it begins by removing the manifest and ends by
+writing it, so that a reader never sees old and new shards together.
 """
 
 from dsbuild.build.output.closing import (

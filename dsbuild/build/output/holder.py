@@ -1,10 +1,10 @@
-"""Which manifest is the last holder's, on a store: what one wrote that lost its lock is not.
+"""On a store: tell whether the manifest was written by the last builder that held the lock.
 
-    .dsbuild/holder.json    number of the builder, digests of manifests that it stands by
+    .dsbuild/holder.json    number of the builder, digests of the manifests that it vouches for
 
-A builder writes it when it has opened a folder, standing by none, and before it puts a manifest.
-So one that is put by a builder which was taken over meanwhile has another digest than is noted.
-Folders without the note, local ones and those of earlier versions, are not held against it.
+A builder writes this note when it opens a folder, vouching for no manifest, and again before it
+writes a manifest. A manifest written by a builder that had lost its lock is not in the note.
+Folders without a note, local ones and those of earlier versions, are not checked.
 """
 
 from collections.abc import Mapping
@@ -20,38 +20,38 @@ HOLDER = "holder.json"
 
 
 def claim(out: str, *documents: Mapping[str, Any]) -> None:
-    """Note that the holder of the folder's lock stands by these manifests, and by no other."""
+    """Note that the holder of the folder's lock vouches for these manifests, and for no other."""
     path, tenure = state(out, HOLDER), storage.tenure(out)
     if tenure is not None:
-        digests = sorted({one["digest"] for one in documents if "digest" in one})
-        said = {"tenure": tenure, "manifests": digests}
-        storage.write(path, manifest.dump(said).encode())
+        digests = sorted({document["digest"] for document in documents if "digest" in document})
+        note = {"tenure": tenure, "manifests": digests}
+        storage.write(path, manifest.dump(note).encode())
     elif storage.stamp(path):
-        storage.remove(path)  # of a copy of what lay on a store
+        storage.remove(path)  # the folder is a copy of one on a store
 
 
 def tenure(out: str) -> int | None:
-    """Return the number of the builder that stands by the folder's manifest, None if unknown."""
-    return _noted(out).get("tenure")
+    """Return the number of the builder that vouches for the folder's manifest, None if unknown."""
+    return _note(out).get("tenure")
 
 
 def stranger(out: str, document: Mapping[str, Any]) -> str:
-    """Say how a manifest is another than the last holder stands by; nothing where it is not."""
-    noted = _noted(out)
-    if not noted or "digest" not in document or document["digest"] in noted["manifests"]:
+    """Say why a manifest is not the last holder's; "" if it is, or nothing is known."""
+    note = _note(out)
+    if not note or "digest" not in document or document["digest"] in note["manifests"]:
         return ""
     return (
-        f"builder {noted['tenure']} was the last that had this folder's lock, and this is not its "
-        "manifest: it is of one that had lost the lock"
+        f"builder {note['tenure']} held this folder's lock last, and this manifest is not its: a "
+        "builder that had lost the lock wrote it"
     )
 
 
-def _noted(out: str) -> Mapping[str, Any]:
+def _note(out: str) -> Mapping[str, Any]:
     path = state(out, HOLDER)
     if storage.stamp(path) is None:
         return {}
     try:
-        noted = manifest.read(path)
+        note = manifest.read(path)
     except ShardError:
         return {}
-    return noted if fits(noted, {"tenure": is_count, "manifests": [str]}) else {}
+    return note if fits(note, {"tenure": is_count, "manifests": [str]}) else {}

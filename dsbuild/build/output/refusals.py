@@ -1,4 +1,4 @@
-"""What a build may not do to an output folder: replace what is whole, take what is another's."""
+"""What a build may not do to an output folder: replace whole shards, overwrite others' files."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -20,11 +20,11 @@ from dsbuild.errors import PlanError, ShardError
 from dsbuild.format import manifest, receipts
 from dsbuild.format.documents import normal
 
-_SHOWN = 4  # differences of a recipe that are named
+_SHOWN = 4  # how many differences of a recipe a message names
 
 
 def refuse_foreign_side_files(out: str) -> None:
-    """Raise PlanError where a file that dsbuild did not write has the name of a side file."""
+    """Raise PlanError if a file that dsbuild did not write has the name of a side file."""
     for name in sorted({*interop.names()} - side_names(out)):
         if storage.stamp(storage.join(out, name)):
             raise PlanError(_foreign(out, name))
@@ -32,13 +32,13 @@ def refuse_foreign_side_files(out: str) -> None:
 
 def _foreign(out: str, name: str) -> str:
     return (
-        f"{storage.join(out, name)}: dsbuild did not write this, and would write its own in its "
-        "place; move it, or choose another OUT"
+        f"{storage.join(out, name)}: dsbuild did not write this file, and would replace it; move "
+        "it, or choose another OUT"
     )
 
 
 def refuse_extra_shards(out: str, splits: Iterable[str]) -> None:
-    """Raise PlanError where readers of a split would take files of others for its shards."""
+    """Raise PlanError if readers of a split would take files that are not ours for its shards."""
     splits, ours = list(splits), set(shards(out))
     for name in storage.names(out):
         for split in splits:
@@ -50,7 +50,7 @@ def refuse_extra_shards(out: str, splits: Iterable[str]) -> None:
 
 
 def refuse_strangers(out: str, splits: Iterable[str]) -> None:
-    """Raise PlanError where files that dsbuild did not write would be taken for ours, or lost."""
+    """Raise PlanError if files that dsbuild did not write would be taken for ours, or lost."""
     refuse_extra_shards(out, splits)
     there = storage.names(out)
     if storage.stamp(state(out, RECIPE)) is None:
@@ -61,13 +61,13 @@ def refuse_strangers(out: str, splits: Iterable[str]) -> None:
 
 
 def refuse_ambiguous(splits: Iterable[str]) -> None:
-    """Raise PlanError where one split's name and a dash begin another's: `a-*` reads both."""
+    """Raise PlanError if one split's name and a dash begin another's: `a-*` reads both."""
     splits = sorted(splits)
-    for one in splits:
+    for split in splits:
         for other in splits:
-            if other.startswith(f"{one}-"):
+            if other.startswith(f"{split}-"):
                 raise PlanError(
-                    f"split {other}: readers of {one}-* would read it too; rename its list, or "
+                    f"split {other}: readers of {split}-* would read it too; rename its list, or "
                     "build it into another OUT"
                 )
 
@@ -75,32 +75,32 @@ def refuse_ambiguous(splits: Iterable[str]) -> None:
 def other_splits(out: str, splits: Iterable[str], recipe: Recipe) -> dict[str, Any]:
     """Return the manifest's entries of finished splits that a build of `splits` leaves alone.
 
-    Raises PlanError where they are unfinished or of another recipe: one folder is one
-    data set, and nothing of it is dropped in silence.
+    Raises PlanError if they are unfinished or of another recipe: one folder is one data set, and
+    no part of it is dropped silently.
     """
     document = entries(out)
-    known = document.get("splits", {})
-    found = {manifest.split_of(name) for name in shards(out)} | plan_files.splits(out)
-    names = sorted((found | known.keys()) - set(splits))
+    finished = document.get("splits", {})
+    there = {manifest.split_of(name) for name in shards(out)} | plan_files.splits(out)
+    names = sorted((there | finished.keys()) - set(splits))
     remedy = (
-        "build all splits together (without --split), start anew with --overwrite, or choose "
+        "build all splits together (without --split), start again with --overwrite, or choose "
         "another OUT"
     )
     for name in names:
-        if name not in known or not all(stands(out, shard) for shard in known[name]["shards"]):
+        if name not in finished or not all(stands(out, one) for one in finished[name]["shards"]):
             raise PlanError(f"{out}: holds an unfinished build of split {name}; {remedy}")
         if document["recipe"] != normal(recipe.document()):
-            raise PlanError(f"{out}: holds split {name}, built by another recipe; {remedy}")
-    return {name: known[name] for name in names}
+            raise PlanError(f"{out}: holds split {name}, built with another recipe; {remedy}")
+    return {name: finished[name] for name in names}
 
 
 def differences(out: str, recipe: Recipe) -> list[str]:
-    """Say how a recipe differs from the one that the folder was built by."""
+    """Say how a recipe differs from the one that the folder was built with."""
     return list(_differences(made(out), normal(recipe.document())))
 
 
 def made(out: str) -> Mapping[str, Any]:
-    """Return the document of the recipe that a folder was built by, an empty one if unknown."""
+    """Return the document of the recipe that a folder was built with; empty if unknown."""
     recipe: Mapping[str, Any] | None = entries(out).get("recipe")
     if recipe:
         return recipe
@@ -124,8 +124,8 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = ""
 def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[str, str]]) -> None:
     """Raise PlanError if a build would replace or remove whole shards of a finished build.
 
-    `planned` is split -> name of a shard -> digest of its plan. A build that was never finished
-    gives way to any other: the folder's differences and the shards that go are noted.
+    `planned` is split -> name of a shard -> digest of its plan. Any other build may replace one
+    that was never finished: differences and removed shards are then noted.
     """
     names = shards(out)
     if not any(_has_receipt(out, name) for name in names) or not _was_finished(out):
@@ -133,26 +133,26 @@ def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[s
     before, now = made(out), normal(recipe.document())
     if not before:
         digests = {digest for plans in planned.values() for digest in plans.values()}
-        found = (receipts.load(out, name) for name in names if _has_receipt(out, name))
-        if not any(receipt and receipt.plan in digests for receipt in found):
-            _refuse(out, ["its recipe cannot be read, and its shards are of other plans"])
+        written = (receipts.load(out, name) for name in names if _has_receipt(out, name))
+        if not any(receipt and receipt.plan in digests for receipt in written):
+            _refuse(out, ["its recipe cannot be read, and its shards have other plans"])
         return
     if before.get("layout") != now["layout"]:
-        _refuse(out, [f"this build is one of {recipe.layout.title} ({recipe.layout.name})"])
+        _refuse(out, [f"this build is of {recipe.layout.title} ({recipe.layout.name})"])
     if before != now:
-        lines = list(_differences(before, now)) or ["its recipe has keys that this version lacks"]
+        lines = list(_differences(before, now)) or ["its recipe has keys unknown to this version"]
         more = [f"{len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         _refuse(out, [*lines[:_SHOWN], *more])
     for split, entry in entries(out).get("splits", {}).items():
-        asked = planned.get(split)
-        if asked is None or plan.digest(asked.values()) == entry["plan"]:
+        plans = planned.get(split)
+        if plans is None or plan.digest(plans.values()) == entry["plan"]:
             continue
-        lost = [one for one in entry["shards"] if _would_be_lost(out, one, asked)]
+        lost = [shard for shard in entry["shards"] if _would_be_lost(out, shard, plans)]
         if lost:
             _refuse(
                 out,
                 [
-                    f"this build plans {_count(len(asked), 'shard')} of split {split} of other "
+                    f"this build plans {_count(len(plans), 'shard')} of split {split} with other "
                     f"samples, or in another order, and would replace or remove "
                     f"{_count(len(lost), 'whole shard')}, such as {lost[0]['name']}"
                 ],
@@ -160,15 +160,15 @@ def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[s
 
 
 def refuse_source(out: str, root: str) -> None:
-    """Raise PlanError: a build of the same samples from files of other contents throughout."""
+    """Raise PlanError because all compared samples have files of other content."""
     _refuse(
         out,
-        [f"none of its samples that were compared has the same files in {root}: another source"],
+        [f"none of the samples that were compared has the same files in {root}: another source"],
     )
 
 
 def _was_finished(out: str) -> bool:
-    """Tell whether a folder ever had a manifest, lost ones included: what describes it is left."""
+    """Tell whether a folder ever had a manifest, even a lost one: files that describe it remain."""
     return bool(entries(out)) or not set(descriptions(out)).isdisjoint(storage.names(out))
 
 
@@ -178,13 +178,13 @@ def _has_receipt(out: str, name: str) -> bool:
     )
 
 
-def _would_be_lost(out: str, shard: Mapping[str, Any], asked: Mapping[str, str]) -> bool:
-    """Tell whether a listed shard is whole, by its size, and a build would not keep it."""
+def _would_be_lost(out: str, shard: Mapping[str, Any], plans: Mapping[str, str]) -> bool:
+    """Tell whether a listed shard is whole, judging by its size, and a build would not keep it."""
     stamp = storage.stamp(storage.join(out, shard["name"]))
     if stamp is None or stamp.size != shard["bytes"]:
         return False
     receipt = receipts.load(out, shard["name"])
-    return receipt is None or asked.get(shard["name"]) != receipt.plan
+    return receipt is None or plans.get(shard["name"]) != receipt.plan
 
 
 def _count(number: int, what: str) -> str:
@@ -203,5 +203,5 @@ def _refuse(out: str, differences: list[str]) -> None:
     there = f"{title} ({layout})" if document else f"layout {layout}"
     raise PlanError(
         f"{out}: holds {what} build of {there}{f': {splits}' if splits else ''}; "
-        f"{'; '.join(differences)}; choose another OUT, or replace what is there with --overwrite"
+        f"{'; '.join(differences)}; choose another OUT, or replace the old build with --overwrite"
     )

@@ -1,4 +1,4 @@
-"""What is in an output folder: which shards are ours, what a build left, what may be removed."""
+"""The content of an output folder: which shards are ours, what a build left, what may go."""
 
 import contextlib
 import re
@@ -12,30 +12,29 @@ from dsbuild.format import manifest, receipts
 from dsbuild.format.documents import fits, fits_values
 from dsbuild.format.manifest import Reject
 
-PREVIOUS = "previous.json"  # the manifest of a folder while it is worked on
+PREVIOUS = "previous.json"  # the manifest of a folder that is being worked on
 RECIPE = "recipe.json"
-STATISTICS = "statistics.json"  # of all records, by `dsbuild statistics`
+STATISTICS = "statistics.json"  # of all records, written by `dsbuild statistics`
 FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for it
-WEIGHTS = "weights"  # a key of the recipe's file that is not the recipe's
+WEIGHTS = "weights"  # a key of the recipe's file that is not part of the recipe
 ARRAY = "array.json"  # the request of a planned array job, until that is finished
-SHARES = "shares.json"  # in how many shares it is being done
+SHARES = "shares.json"  # how many shares it is done in
 SIDE = "side.json"  # the names of the side files that dsbuild wrote
 _OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, ARRAY, SHARES, interop.TERMS)
-# Side files that dsbuild wrote before it noted which.
 _CONTROL = re.compile(r"(/plan-[^/]+\.jsonl|\.tfrecord\.(json|idx|values))$", re.DOTALL)
-_ALWAYS = ("dataset_info.json", "features.json")
+_ALWAYS = ("dataset_info.json", "features.json")  # written before names of side files were noted
 
 
 def state(out: str, *names: str) -> str:
-    """Return the path of names in the folder's state."""
+    """Return the path of a file in the folder's state."""
     return storage.join(out, manifest.STATE, *names)
 
 
 def shards(out: str) -> list[str]:
     """Return the names of all shards that dsbuild wrote here, sorted.
 
-    Those with a receipt, and those that a plan names: a process that was killed between
-    a shard and its receipt leaves one without.
+    These have a receipt, or a plan names them: a process that is killed between writing a shard
+    and its receipt leaves a shard without one.
     """
     ours = {
         name.removesuffix(".json")
@@ -61,7 +60,7 @@ def sweep(out: str) -> None:
 
 
 def forget(out: str, names: Iterable[str]) -> None:
-    """Remove shards with all that belongs to them, receipts first."""
+    """Remove shards and all that belongs to them, receipts first."""
     names = list(names)
     storage.remove(*(manifest.receipt_path(out, name) for name in names))
     beside = (manifest.index_path, manifest.values_path)
@@ -71,7 +70,7 @@ def forget(out: str, names: Iterable[str]) -> None:
 
 def clear(out: str) -> None:
     """Remove all that dsbuild wrote here, and nothing else."""
-    # First, so that a folder of which a part is gone is never taken for a whole one.
+    # First, so that a folder with missing parts is never taken for a whole one.
     storage.remove(storage.join(out, manifest.NAME))
     forget(out, shards(out))
     storage.remove_folder(manifest.parts_path(out))
@@ -90,12 +89,12 @@ def descriptions(out: str) -> tuple[str, ...]:
 
 def side_names(out: str) -> set[str]:
     """Return the names of the side files that dsbuild wrote here."""
-    noted = _noted(out)
+    noted = _noted_names(out)
     return {name for name in interop.names() if name in noted or name in _ALWAYS}
 
 
-def _noted(out: str) -> list[str]:
-    """Return the names that were noted; where the note is lost, those of files that stand."""
+def _noted_names(out: str) -> list[str]:
+    """Return the names that were noted; if the note is lost, those of files that are unchanged."""
     with contextlib.suppress(ShardError):
         names = read(state(out, SIDE))
         if fits(names, [str]):
@@ -113,7 +112,7 @@ def _noted(out: str) -> list[str]:
 
 
 def entries(out: str) -> Mapping[str, Any]:
-    """Return the manifest of a folder, or the one that it had before it was worked on."""
+    """Return the manifest of a folder, or the one it had before work on it began; else empty."""
     document = manifest.load(out)
     if document is not None:
         return document
@@ -121,9 +120,9 @@ def entries(out: str) -> Mapping[str, Any]:
 
 
 def noted_recipe(out: str) -> tuple[dict[str, Any], dict[str, float]]:
-    """Return the recipe that lies in the folder's state, and the betas of its class weights.
+    """Return the recipe in the folder's state, and the betas of its class weights.
 
-    Raises ShardError where it is damaged; an empty one where there is none.
+    It is empty if there is none. Raises ShardError if it is damaged.
     """
     path = state(out, RECIPE)
     document = read(path)
@@ -131,31 +130,31 @@ def noted_recipe(out: str) -> tuple[dict[str, Any], dict[str, float]]:
         betas, digest = document.pop(WEIGHTS, {}), document.pop("digest", None)
         if fits_values(betas, float) and digest in (None, recipe_digest(document, betas)):
             return document, betas
-    raise ShardError(f"{path}: found another content than was written; dsbuild repair restores it")
+    raise ShardError(f"{path}: changed since it was written; dsbuild repair restores it")
 
 
 def recipe_digest(document: Mapping[str, Any], betas: Mapping[str, float]) -> str:
-    """Return the digest of a recipe's file: plans hold the recipe to account, not the betas."""
-    import hashlib  # here, since OpenSSL is slow to load and much does without
+    """Return the digest of a recipe's file: plans prove the recipe, but not the betas."""
+    import hashlib  # here, since OpenSSL is slow to load and often not needed
 
     return hashlib.sha256(manifest.dump([document, betas]).encode()).hexdigest()
 
 
 def stands(out: str, shard: Mapping[str, Any]) -> bool:
-    """Tell whether a shard is what the manifest says, by its receipt and its size."""
+    """Tell whether a shard is as the manifest says, judging by its receipt and its size."""
     receipt = receipts.load(out, shard["name"])
     stamp = storage.stamp(storage.join(out, shard["name"]))
-    said = (shard["bytes"], shard["sha256"])
+    expected = (shard["bytes"], shard["sha256"])
     return (
         receipt is not None
         and stamp is not None
-        and (receipt.bytes, receipt.sha256) == said
+        and (receipt.bytes, receipt.sha256) == expected
         and stamp.size == receipt.bytes
     )
 
 
 def read(path: str) -> Any:
-    """Return a JSON document of the folder's state, an empty one where there is none."""
+    """Return a JSON document of the folder's state; empty if there is none."""
     if storage.stamp(path) is None:
         return {}
     return manifest.read(path)
@@ -174,11 +173,11 @@ def rejects(out: str) -> tuple[Reject, ...]:
 
 
 def strays(out: str, splits: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the paths of control files that belong to no shard of `splits`, by split."""
+    """Return the paths of control files that belong to no shard; `splits` is split -> shards."""
     names = [name for mine in splits.values() for name in mine]
     beside = (manifest.receipt_path, manifest.index_path, manifest.values_path)
     expected = {path(out, name) for name in names for path in beside}
     expected |= {plan_files.path(out, split) for split in splits}
     places = (state(out), state(out, "receipts"), storage.join(out, manifest.INDEX))
-    found = (storage.join(place, name) for place in places for name in storage.names(place))
-    return [path for path in found if _CONTROL.search(path) and path not in expected]
+    paths = (storage.join(place, name) for place in places for name in storage.names(place))
+    return [path for path in paths if _CONTROL.search(path) and path not in expected]

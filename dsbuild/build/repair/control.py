@@ -1,4 +1,4 @@
-"""Lost or damaged control files: written again from what digests prove, or named."""
+"""Restore lost or damaged control files if digests prove their content, or name them."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,13 +14,13 @@ from dsbuild.format.manifest import Reject
 
 
 def open_for_work(known: Known) -> None:
-    """Remove what marks the folder as complete, before shards of other content are put there."""
+    """Remove what marks the folder as complete, before shards with other content are put there."""
     if known.document is not None:
         output.open_for_work(known.out)
 
 
 def write_plans(known: Known, note: Callable[[str], None]) -> None:
-    """Write the plans of splits that are not as they should be, and say so."""
+    """Write the plans that are lost or damaged again, and note each."""
     for split, names in known.splits.items():
         plans = [known.plan(name, "") for name in names]
         if not plan_files.holds(known.out, split, iter(plans)):
@@ -29,7 +29,7 @@ def write_plans(known: Known, note: Callable[[str], None]) -> None:
 
 
 def _restored(path: str) -> str:
-    return f"{path} was lost or damaged, and is restored"
+    return f"{path} was lost or damaged and is restored"
 
 
 def restore(
@@ -38,18 +38,18 @@ def restore(
     rejects: Sequence[Reject],
     note: Callable[[str], None],
 ) -> Mapping[str, Any]:
-    """Write the files again that do not have the digests of the manifest; return that.
+    """Restore the files that differ from the manifest `document`; return it.
 
-    `note` is called with each of them. Raises PlanError for those that cannot be restored.
+    `note` is called for each of them. Raises PlanError for files that cannot be restored.
     """
     out = known.out
     body = {key: value for key, value in document.items() if key not in ("files", "digest")}
-    found = output.described(out, known.recipe, body, rejects)
+    files = output.described(out, known.recipe, body, rejects)
     failed = []
     for name, digest in document.get("files", {}).items():
         if _is(out, name, digest):
             continue
-        data = found.get(name)
+        data = files.get(name)
         if data is not None and hashlib.sha256(data).hexdigest() == digest:
             storage.write(storage.join(out, name), data)
             note(_restored(storage.join(out, name)))
@@ -59,13 +59,13 @@ def restore(
         storage.write(storage.join(out, manifest.NAME), manifest.text(document))
     card = interop.card.NAME
     if not storage.stamp(storage.join(out, card)):
-        storage.write(storage.join(out, card), found[card])
+        storage.write(storage.join(out, card), files[card])
     if failed:
         more = f" (and {len(failed) - 1} more files)" if len(failed) > 1 else ""
         raise PlanError(
-            f"{storage.join(out, failed[0])}{more}: found another content than was written, and "
-            "nothing gives it back by this version of dsbuild; all else is whole; restore the "
-            f"file, or build again with dsbuild {document['dsbuild']} and --overwrite"
+            f"{storage.join(out, failed[0])}{more}: changed since it was written, and this version "
+            "of dsbuild cannot restore it; all else is whole; restore the file, or build again "
+            f"with dsbuild {document['dsbuild']} and --overwrite"
         )
     return document
 
@@ -76,10 +76,10 @@ def _is(out: str, name: str, digest: str) -> bool:
 
 
 def lost_terms(known: Known) -> bytes | None:
-    """Return the file of terms that a user gave, as TFDS's file repeats them, if it is lost.
+    """Return a user's terms of use, restored from TFDS's file, if their own file is lost.
 
-    None if it is there, or no terms were given. Raises ShardError if it is damaged and cannot be
-    restored.
+    None if the file exists, or no terms were given. Raises ShardError if it is damaged and cannot
+    be restored.
     """
     out, name = known.out, f"{manifest.STATE}/{interop.TERMS}"
     digest: str | None = (known.document or {}).get("files", {}).get(name)
@@ -88,7 +88,7 @@ def lost_terms(known: Known) -> bytes | None:
         return None
     if digest is None and known.document is not None:
         return None  # no terms were given
-    for terms in _told(known):
+    for terms in _repeated(known):
         data = terms.text()
         if digest in (None, hashlib.sha256(data).hexdigest()):
             return data
@@ -96,7 +96,7 @@ def lost_terms(known: Known) -> bytes | None:
     return None
 
 
-def _told(known: Known) -> Iterator[interop.Terms]:
+def _repeated(known: Known) -> Iterator[interop.Terms]:
     """Yield the terms that TFDS's file repeats, if there are any."""
     path = storage.join(known.out, interop.tfds.INFO)
     try:
@@ -112,11 +112,11 @@ def _told(known: Known) -> Iterator[interop.Terms]:
         given = None
     if (*rest, given) != (None, None, None):
         yield interop.Terms(*rest, given)
-    if known.document is not None:  # its digest decides whether the usual words were given
+    if known.document is not None:  # its digest decides whether a user gave the default words
         yield interop.Terms(*rest, info.get("description"))
 
 
 def remove_strays(known: Known) -> None:
-    """Remove receipts, indexes, lists and plans of shards that do not belong to the folder."""
+    """Remove receipts, indexes, value lists and plans of shards that the folder does not have."""
     for path in output.strays(known.out, known.splits):
         storage.remove(path)

@@ -1,4 +1,4 @@
-"""The control files of a folder, each believed only as far as its digests prove it."""
+"""What the control files of a folder say, as far as digests prove it."""
 
 import functools
 from collections.abc import Mapping
@@ -21,12 +21,12 @@ class Known:
 
     Attributes:
       out: the folder.
-      document: its manifest, None where that is lost, damaged, or not written yet.
+      document: its manifest; None if it is lost, damaged, or not written yet.
       recipe: of its records, without class weights.
       betas: of the class weights, by split.
       splits: split -> names of its shards.
-      receipts: by shard, those that are whole and that the manifest names.
-      plans: by shard, the samples, where they have the digest that they should have.
+      receipts: by shard, those that are whole and named by the manifest.
+      plans: by shard, its samples, if they have the expected digest.
     """
 
     out: str
@@ -40,7 +40,7 @@ class Known:
     @functools.cached_property
     def _entries(self) -> Mapping[str, Mapping[str, Any]]:
         splits = (self.document or {}).get("splits", {}).values()
-        return {one["name"]: one for split in splits for one in split["shards"]}
+        return {shard["name"]: shard for split in splits for shard in split["shards"]}
 
     @property
     def names(self) -> list[str]:
@@ -69,43 +69,43 @@ class Known:
 
 
 def gather(out: str) -> Known:
-    """Read a folder's control files; raise PlanError if none says what was in it."""
+    """Read a folder's control files; raise PlanError if none says what the folder held."""
     document = _manifest(out)
     lines = list(plan_files.lines(out))
-    noted = [
+    names = [
         name.removesuffix(".json")
         for name in storage.names(output.state(out, "receipts"))
         if name.endswith(".json")
     ]
-    if document is None and not lines and not noted:
+    if document is None and not lines and not names:
         raise PlanError(
-            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it again"
+            f"{out}: found no plan of dsbuild, so nothing says what the folder held; build it again"
         )
-    made, betas = _recipe(out, document)
-    found = {name: one for name in noted if (one := receipts.load(out, name))}
+    made_by, betas = _recipe(out, document)
+    whole = {name: receipt for name in names if (receipt := receipts.load(out, name))}
     last = output.tenure(out)
     for line in lines if document is None else ():
-        one = found.get(line.name)
-        if one is None or one.tenure is None or last is None:
+        receipt = whole.get(line.name)
+        if receipt is None or receipt.tenure is None or last is None:
             continue
-        if one.plan != line.digest and one.tenure < last:
-            del found[line.name]  # of a builder before the one that planned the folder last
+        if receipt.plan != line.digest and receipt.tenure < last:
+            del whole[line.name]  # by a builder before the one that planned the folder last
     if document is not None:
         splits = {
-            split: [one["name"] for one in entry["shards"]]
+            split: [shard["name"] for shard in entry["shards"]]
             for split, entry in document["splits"].items()
         }
     else:
-        splits = _sets(out, {line.name for line in lines} | set(found))
-    known = Known(out, document, made, betas, splits)
+        splits = _sets(out, {line.name for line in lines} | set(whole))
+    known = Known(out, document, made_by, betas, splits)
     for name in known.names:
-        if name in found and _is_of(found[name], known.entry(name)):
-            known.receipts[name] = found[name]
+        if name in whole and _is_of(whole[name], known.entry(name)):
+            known.receipts[name] = whole[name]
     for line in lines:
-        shard = ShardPlan(line.name, "", line.samples, made)
+        shard = ShardPlan(line.name, "", line.samples, made_by)
         if shard.digest == (known.digest(line.name) or line.digest):
             known.plans[line.name] = line.samples
-    _hold(known)
+    _drop_unproved(known)
     return known
 
 
@@ -126,37 +126,40 @@ def _recipe(out: str, document: Mapping[str, Any] | None) -> tuple[Recipe, Mappi
     except (DataError, PlanError) as error:
         raise PlanError(
             f"{out}: neither {manifest.NAME} nor the recipe can be read ({error}), and nothing "
-            "else tells how its records were made; run the command again that built it"
+            "else says how the records were made; run the command that built it again"
         ) from error
 
 
 def _sets(out: str, names: set[str]) -> dict[str, list[str]]:
-    """Return split -> names of its shards, by names alone; each set has to be whole."""
+    """Return split -> names of its shards, judging by names alone; each set must be complete."""
     splits: dict[str, list[str]] = {}
     for name in sorted(names):
         splits.setdefault(manifest.split_of(name) or "", []).append(name)
     for split, mine in splits.items():
         if mine != manifest.siblings(mine[0]):
             raise PlanError(
-                f"{out}: there is no manifest, and plans and receipts of split {split} are of "
-                f"{len(mine)} shards, such as {mine[0]}, which are no whole set; run the command "
-                "again that built it"
+                f"{out}: there is no manifest, and plans and receipts of split {split} name "
+                f"{len(mine)} shards, such as {mine[0]}, which are not a complete set; run the "
+                "command that built it again"
             )
     return splits
 
 
 def _is_of(receipt: ShardReceipt, entry: Mapping[str, Any]) -> bool:
     """Return whether the manifest names this receipt, or names none."""
-    said = entry.get("receipt", receipt.digest), entry.get("sha256", receipt.sha256)
-    return said == (receipt.digest, receipt.sha256)
+    expected = entry.get("receipt", receipt.digest), entry.get("sha256", receipt.sha256)
+    return expected == (receipt.digest, receipt.sha256)
 
 
-def _hold(known: Known) -> None:
-    """Drop plans that do not add up to those of the manifest: of earlier versions' folders."""
+def _drop_unproved(known: Known) -> None:
+    """Drop plans that do not give the digest of their split in the manifest.
+
+    Only manifests of earlier versions leave the digests of single plans out.
+    """
     for split, entry in (known.document or {}).get("splits", {}).items():
         names = known.splits[split]
-        told = all(known.digest(name) for name in names)
-        if told or not all(name in known.plans for name in names):
+        proved = all(known.digest(name) for name in names)
+        if proved or not all(name in known.plans for name in names):
             continue
         if plan.digest(known.plan(name, "").digest for name in names) != entry["plan"]:
             for name in names:

@@ -1,6 +1,6 @@
-"""Plans of shards that are lost, found again: by the shard's keys, and the listing of the source.
+"""Find lost plans of shards again, by the shard's keys and the listing of the source.
 
-Nothing is believed but a plan with the digest that receipt or manifest name.
+Only a plan with the digest that the receipt or the manifest names is accepted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from dsbuild.layouts import Sample
 
 
 def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
-    """Add the plans of shards that are found again; return the names of the others."""
+    """Add the plans that are found again; return the names of the other shards."""
     for split, names in known.splits.items():
         mine = [name for name in names if name in lost]
         if not mine:
@@ -47,7 +47,7 @@ def _candidates(
         yield _by_rank(listed, rejected, ranks)
         if receipt:
             yield _by_size(listed, rejected, [row[0] for row in receipt.sources], root)
-    taken = {sample.key for one in known.plans.values() for sample in one}
+    taken = {sample.key for plan in known.plans.values() for sample in plan}
     rest = [sample for sample in samples if sample.key not in taken]
     entry = known.entry(name)
     count: int = len(receipt.sources) if receipt else entry.get("records", 0)
@@ -80,26 +80,26 @@ def _by_rank(
     listed: Sequence[Sample], rejected: Sequence[Sample], ranks: Mapping[str, int]
 ) -> list[Sample]:
     """Insert samples that were left out at their places in the listing."""
-    made = list(listed)
+    merged = list(listed)
     for sample in rejected:
         rank = ranks[sample.key]
-        at = next((i for i, one in enumerate(made) if ranks[one.key] > rank), len(made))
-        made.insert(at, sample)
-    return made
+        at = next((i for i, other in enumerate(merged) if ranks[other.key] > rank), len(merged))
+        merged.insert(at, sample)
+    return merged
 
 
 def _by_size(
     listed: Sequence[Sample], rejected: Sequence[Sample], sizes: Sequence[int | None], root: str
 ) -> list[Sample]:
     """Insert samples that were left out at the places where the receipt has their sizes."""
-    records, others, made = list(listed), list(rejected), []
+    records, others, merged = list(listed), list(rejected), []
     for size in sizes:
         if not records or (others and size != _size(records[0], root)):
-            made += others[:1]
+            merged += others[:1]
             del others[:1]
         else:
-            made.append(records.pop(0))
-    return made
+            merged.append(records.pop(0))
+    return merged
 
 
 def _size(sample: Sample, root: str) -> int | None:

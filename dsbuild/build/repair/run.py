@@ -22,14 +22,13 @@ def repair(
 ) -> run.Summary:
     """Restore what is missing or damaged, from the rest of the folder and the source.
 
-    Whole shards are kept, whatever happened to their sources; the folder ends with the
-    bytes of a fresh build. Raises a DsbuildError if that is impossible, and then no shard and no
-    manifest was touched. Sources that changed since the build are used only if
-    `accept_changed_sources`.
+    Whole shards are kept, whatever happened to their sources; the folder then has the bytes of a
+    fresh build. Raises a DsbuildError if that is impossible, without touching any shard or the
+    manifest. Sources that changed since the build are used only with `accept_changed_sources`.
     """
     if not storage.is_folder(output.state(out)) and manifest.load(out) is None:
         raise PlanError(
-            f"{out}: found no plan of dsbuild, so it is not known what was in it; build it again"
+            f"{out}: found no plan of dsbuild, so nothing says what the folder held; build it again"
         )
     with storage.lock(output.state(out, "lock"), note):
         output.sweep(out)
@@ -59,15 +58,15 @@ def _repair(
         if name not in todo and not (states[name].index and states[name].values)
     }
     lost = [name for name in known.names if name not in known.plans]
-    found = {name: shards.beside(known, name, states[name]) for name in sorted(beside)}
-    todo |= {name for name, made in found.items() if made is None}
+    small = {name: shards.beside(known, name, states[name]) for name in sorted(beside)}
+    todo |= {name for name, files in small.items() if files is None}
     root = _root(known, source, needed=bool(todo or lost))
     lost = plans.restore(known, root, lost) if lost else []
     if lost:
         raise PlanError(
-            f"{out}: the plan of {lost[0]} is lost or damaged, and the listing of {root} does "
-            "not give it back; nothing was changed; name the data set as it was, restore the file, "
-            "or build again with --overwrite"
+            f"{out}: the plan of {lost[0]} is lost or damaged, and the listing of {root} gives "
+            "another one; nothing was changed; name the data set as it was, restore the file, or "
+            "build again with --overwrite"
         )
     staged = shards.write_beside(known, root, todo, engine) if todo else {}
     for line in shards.compare(known, root, staged, accept):
@@ -79,7 +78,7 @@ def _repair(
     valid = known.document if same else None  # the manifest, if it describes these shards
     if staged and valid is None:
         control.open_for_work(known)
-    for files in filter(None, found.values()):
+    for files in filter(None, small.values()):
         storage.write_all(files)
     shards.swap(known, staged)
     control.write_plans(known, note)
@@ -89,8 +88,8 @@ def _repair(
     else:
         document = output.close(out, known.recipe, _describe(known, made), rejects)
     control.remove_strays(known)
-    mended = len(todo | beside)
-    return run.Summary(document, mended, len(known.names) - mended, rejects)
+    restored = len(todo | beside)
+    return run.Summary(document, restored, len(known.names) - restored, rejects)
 
 
 def _root(known: Known, source: str | None, needed: bool) -> str:

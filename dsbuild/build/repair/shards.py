@@ -1,4 +1,4 @@
-"""Missing or damaged shards: staged, compared with what they were, swapped in."""
+"""Missing or damaged shards: written aside, compared with the old ones, swapped in."""
 
 import functools
 import hashlib
@@ -24,7 +24,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class State:
-    """How a shard was found: whether its bytes, its index, its list of label values are right."""
+    """Whether a shard's bytes, its index and its list of label values are right."""
 
     whole: bool
     index: bool
@@ -37,11 +37,11 @@ def stage(out: str) -> str:
 
 
 def look(known: Known, engine: Engine) -> dict[str, State]:
-    """Return how each shard was found."""
+    """Return the state of each shard."""
     tasks = [_Task(name, known.sha256(name), known.receipts.get(name)) for name in known.names]
     work = functools.partial(_state, out=known.out)
-    found = engine.map(Job(tasks, work, len(tasks), "checking", "files"))
-    return dict(zip(known.names, found, strict=True))
+    states = engine.map(Job(tasks, work, len(tasks), "checking", "files"))
+    return dict(zip(known.names, states, strict=True))
 
 
 class _Task(NamedTuple):
@@ -77,7 +77,7 @@ def _is(path: str, digest: str) -> bool:
 def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
     """Return path -> bytes of the index and label values that a whole shard is missing.
 
-    They are made from its records; None if their digests are not those in the receipt.
+    They are made from its records; None if their digests differ from those in the receipt.
     """
     receipt, path = known.receipts[name], storage.join(known.out, name)
     made: dict[str, tuple[bytes, str | None]] = {}
@@ -100,7 +100,7 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
 def write_beside(
     known: Known, root: str, todo: Collection[str], engine: Engine
 ) -> dict[str, ShardReceipt]:
-    """Write shards into the stage; return their receipts with sources."""
+    """Write shards into the stage folder; return their receipts with sources."""
     entries = (known.document or {}).get("splits", {}).values()
     left = any(entry["rejects"] for entry in entries) or any(
         receipt.rejects for receipt in known.receipts.values()
@@ -116,8 +116,7 @@ def write_beside(
         recipe=known.recipe, root=root, out=home, on_error=on_error, sources="content"
     )
     write(request, Shards(len(todo), samples, shards), "repairing", engine)
-    found = {name: receipts.load(home, name) for name in todo}
-    return {name: receipt for name, receipt in found.items() if receipt}
+    return {name: receipt for name in todo if (receipt := receipts.load(home, name))}
 
 
 def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bool) -> list[str]:
@@ -134,12 +133,12 @@ def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bo
             first = now.rejects[0] if now.rejects else None
             what = f"sample {first.key}: {first.file}: {first.reason}; " if first else ""
             raise PlanError(
-                f"{known.out}: {what}{name} would have {now.records:,} records, and had "
-                f"{records:,}; nothing was changed; restore its sources"
+                f"{known.out}: {what}{name} had {records:,} records and would now have "
+                f"{now.records:,}; nothing was changed; restore its sources"
             )
         digest = before.digest if before else entry.get("receipt")
         sha = known.sha256(name)
-        # Manifests of earlier versions name no receipts, and these have other fields.
+        # Manifests of earlier versions name no receipts, and their receipts have other fields.
         if now.sha256 == sha and ("receipt" not in entry or digest in (None, now.digest)):
             continue
         if sha is None and not _differs(known, name, now):
@@ -148,10 +147,10 @@ def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bo
         if changed and not accept:
             raise PlanError(
                 f"{known.out}: {where} changed since {name} was written; nothing was changed; "
-                "restore it, or take sources as they are now with --accept-changed-sources"
+                "restore it, or use sources as they are now with --accept-changed-sources"
             )
         notes.append(
-            f"{name}: {where} changed since it was written, and was taken as it is now"
+            f"{name}: {where} changed since it was written, and was used as it is now"
             if changed
             else f"{name} has other bytes than before: other versions of libraries wrote it"
         )
@@ -159,7 +158,7 @@ def compare(known: Known, root: str, staged: dict[str, ShardReceipt], accept: bo
 
 
 def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
-    """Return whether a shard without a noted digest is whole and differs from the new one."""
+    """Return whether a shard whose digest is unknown is whole and differs from the new one."""
     path = storage.join(known.out, name)
     if not _there(path) or storage.sha256(path)[0] == now.sha256:
         return False
@@ -172,17 +171,17 @@ def _differs(known: Known, name: str, now: ShardReceipt) -> bool:
 def _changed(
     known: Known, name: str, root: str, now: ShardReceipt, before: ShardReceipt | None
 ) -> tuple[str, bool]:
-    """Return which source changed, and whether any did, as far as known."""
+    """Return which source changed, and whether one did, as far as known."""
     samples = known.plans[name]
     if before and len(before.sources) == len(samples):
-        found = sources.changed(samples, before.sources, now.sources)
-        if not found:
+        files = sources.changed(samples, before.sources, now.sources)
+        if not files:
             return "", False
-        first, path = found[0]
-        more = f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
-        return f"sample {first}: {storage.join(root, path)}{more}", True
-    key = _first_other(known, name)
-    return (f"sample {key}: its source" if key else "some source, or a library,"), True
+        key, path = files[0]
+        more = f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
+        return f"sample {key}: {storage.join(root, path)}{more}", True
+    other = _first_other(known, name)
+    return (f"sample {other}: its source" if other else "a source or a library"), True
 
 
 def _first_other(known: Known, name: str) -> str | None:
