@@ -52,7 +52,7 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
         with waiting.heard_by(None if quiet else _hear):
             yield
     except DsbuildError as error:
-        say(f"error: {error}", "red")
+        say(f"error: {_by_option(str(error), context)}", "red")
         sys.exit(1)
     except MemoryError:
         say(
@@ -63,6 +63,15 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
     except KeyboardInterrupt as error:
         say(f"interrupted: {left}", "yellow")
         sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
+
+
+def _by_option(message: str, context: click.Context | None) -> str:
+    """Return a message about a field of a value with the option that it came from."""
+    name, colon, rest = message.partition(": ")
+    for param in context.command.params if context and rest.startswith("found ") else ():
+        if param.name == name and param.opts[-1].startswith("--"):
+            return f"{param.opts[-1]}{colon}{rest}"
+    return message
 
 
 def _hear(what: str, line: str) -> None:

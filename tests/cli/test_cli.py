@@ -407,3 +407,11 @@ def test_what_an_interruption_leaves(arguments, function, said, voc, run, monkey
     assert result.stderr.startswith("interrupted: ")
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_wrong_field_is_named_by_its_option(tmp_path, out, run):
+    result = run("matting", fakes.matting(tmp_path), out, "--val-fraction", 2)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: --val-fraction: found 2.0, expected a number, at least 0 and below 1\n"
+    )
