@@ -183,7 +183,7 @@ def test_skip_lists_the_sample_and_keeps_all_others(voc, out, run, defect):
     arguments = ["voc", voc, out, "--split", "train", "--shards", 3, "--on-error", "skip"]
     result = run(*arguments)
     assert result.exit_code == 0, result.output
-    assert f"left out 1 samples, listed in {out}/rejects.jsonl" in result.stderr
+    assert f"left out 1 sample, listed in {out}/rejects.jsonl" in result.stderr
     (reject,) = map(json.loads, pathlib.Path(out, "rejects.jsonl").read_text().splitlines())
     assert (reject["split"], reject["key"]) == ("train", KEY)
     assert reject["file"] == file
