@@ -21,15 +21,15 @@ SHRINK = 2  # version of shrinking; raised when the same size gives other pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What may be done to images; each field says what it does by its help.
+    """What may be done to images; each field's help describes it.
 
-    Images that no field applies to are stored byte for byte. Raises PlanError for a value that is
-    not within a field's bounds.
+    Images that no field applies to are stored byte for byte. Raises PlanError for a value outside
+    a field's bounds.
     """
 
     exif: str = field(
         "keep",
-        "EXIF orientation. keep: store the bytes as they are, which is what TensorFlow sees. "
+        "EXIF orientation. keep: store the bytes as they are, as TensorFlow reads them. "
         "apply: rotate the pixels. reject: refuse images that have one.",
         choices=EXIF,
     )
@@ -45,7 +45,7 @@ class Policy:
     )
     jpeg_quality: int | None = field(
         None,
-        "JPEG quality for images that are re-encoded. Default: PNG, which loses nothing.",
+        "JPEG quality for images that are re-encoded. Default: PNG, which is lossless.",
         least=1,
         most=100,
     )

@@ -22,22 +22,22 @@ VERIFY = ("full", "header")
 class Recipe:
     """Layout with its options, extras, image policy, and how much of every file is decoded.
 
-    `verify` is part of it, because it decides which samples pass, and so what a shard holds.
-    Raises PlanError for a value that is not within a field's bounds, or an extra that samples of
-    the layout cannot have.
+    `verify` is part of it because it decides which samples pass, and so what a shard holds. Raises
+    PlanError for a value outside a field's bounds, or an extra that samples of the layout cannot
+    have.
     """
 
     layout: Layout
     extras: tuple[str, ...] = field(
         (),
         "Also store a derived feature; repeatable: laplacian, laplacian:png16, laplacian:raw16, "
-        "sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; with parameters as in "
-        "edges:width=2.",
+        "sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; parameters follow a "
+        "colon, as in edges:width=2.",
         option="extra",
     )
     verify: str = field(
         "full",
-        "full: decode every image and label. header: trust what headers say.",
+        "full: decode every image and label. header: trust their headers.",
         choices=VERIFY,
     )
     policy: Policy = dataclasses.field(default_factory=Policy)

@@ -1,4 +1,4 @@
-"""What is to be built: one frozen value, whose fields are options of the build commands."""
+"""What to build: one frozen value, whose fields are options of the build commands."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ SHARD_SIZE = 128 * 10**6
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is to be built, from where, to where; each field says what it is by its help.
+    """What to build, from where, to where; each field's help describes it.
 
-    `root` is the layout's root, as `Layout.find` gives it. Raises PlanError for a value that is
-    not within a field's bounds.
+    `root` is the layout's root, as `Layout.find` returns it. Raises PlanError for a value outside
+    a field's bounds.
     """
 
     recipe: Recipe
     root: str
     out: str
     splits: tuple[str, ...] = field(
-        (), "Build this split only; repeatable. Default: all.", option="split"
+        (), "Build only this split; repeatable. Default: all.", option="split"
     )
     shards: int | None = field(None, "Shards per split.", least=1, most=99999)
     shard_size: int = field(
@@ -33,19 +33,19 @@ class Request:
     )
     order: str = field(
         "listed",
-        "listed: the order of the list. shuffled: by a hash of seed and key.",
+        "listed: in the order of the list. shuffled: by a hash of seed and key.",
         choices=ORDERS,
     )
     seed: int = field(0, "Seed for --order shuffled.")
-    limit: int | None = field(None, "Only the first N samples of each split.", least=1)
+    limit: int | None = field(None, "Build only the first N samples of each split.", least=1)
     on_error: str = field(
         "stop",
-        "At a bad sample: stop, or leave it out and list it in rejects.jsonl.",
+        "At a bad sample: stop, or skip it and list it in rejects.jsonl.",
         choices=("stop", "skip"),
     )
     sources: str = field(
         "stamp",
-        "How a resumed build finds changed sources: by size and time, by content too, or not.",
+        "How a resumed build finds changed sources: by size and time, also by content, or not.",
         choices=("stamp", "content", "ignore"),
     )
     overwrite: bool = field(False, "Start again: remove all that dsbuild wrote to OUT.")
@@ -54,7 +54,7 @@ class Request:
     )
     accept: tuple[str, ...] = field(
         (),
-        "Build a split even if all its labels are like this; repeatable.",
+        "Build a split even if all its labels have this mistake; repeatable.",
         choices=ACCEPTABLE,
     )
 

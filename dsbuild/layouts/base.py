@@ -1,7 +1,7 @@
-"""What every published layout says of itself: Sample and Layout.
+"""What every published layout defines: Sample and Layout.
 
-Layouts list names of things and read labels; they decode no image, and import no
-image library until a label is read, so that `dsbuild --help` stays instant.
+Layouts list the names of files and read labels; they decode no images, and import no image library
+until a label is read, so that `dsbuild --help` stays instant.
 """
 
 import abc
@@ -25,12 +25,12 @@ RGB = tuple[int, int, int]
 class Sample(NamedTuple):
     """Names of one sample's files; nothing is read yet.
 
-    A tuple, since plans pickle millions of them: a frozen dataclass takes three times as long.
+    A tuple, since plans pickle millions of them, and a frozen dataclass takes three times as long.
 
     Attributes:
       key: stable id, unique in its split.
       image: path of the image, relative to the layout's root, with forward slashes.
-      label: path of the label likewise; a class index; or None in an unlabelled split.
+      label: path of the label, likewise; or a class index; or None in an unlabelled split.
     """
 
     key: str
@@ -42,20 +42,19 @@ class Sample(NamedTuple):
 class Layout(abc.ABC):
     """A published layout with its options, as a value: picklable, comparable, printable.
 
-    A subclass is a frozen dataclass whose fields are its options, declared by `fields.field`;
-    the options of its command are made of them. Raises PlanError for a value that is not within
-    a field's bounds.
+    A subclass is a frozen dataclass whose fields are its options, declared by `fields.field`; its
+    command gets one option per field. Raises PlanError for a value outside a field's bounds.
 
     Attributes:
       name: the command, such as `voc`.
       title: what people call the data set.
       source: what a user may name as its source.
-      default: what is done where no source is named.
-      example: options that its command needs in any case, with a leading space.
+      default: what happens if no source is named.
+      example: options that its command always needs, with a leading space.
       schema: name of the schema of its records.
-      has_alpha: whether its labels hold a soft alpha, which `read` returns too.
-      reads_all: whether any folder below the root is part of the data set.
-      unions: splits that are made of others, such as trainval: name -> their parts.
+      has_alpha: whether its labels hold a soft alpha, which `read` also returns.
+      reads_all: whether every folder below the root is part of the data set.
+      unions: splits made of other splits, such as trainval: name -> its parts.
     """
 
     name: ClassVar[str]
@@ -73,15 +72,15 @@ class Layout(abc.ABC):
 
     @abc.abstractmethod
     def find(self, source: str | None) -> str:
-        """Return the layout's root for what the user gave, or look for it in `.` and `./data`."""
+        """Return the layout's root for the user's source, or look for it in `.` and `./data`."""
 
     @abc.abstractmethod
     def splits(self, root: str) -> tuple[str, ...]:
-        """Return the splits that root has; raise LayoutError where it has none."""
+        """Return the splits below root; raise LayoutError if there are none."""
 
     @abc.abstractmethod
     def samples(self, root: str, split: str) -> Iterator[Sample]:
-        """Yield the samples of a split in the order in which it was published."""
+        """Yield the samples of a split in their published order."""
 
     @property
     @abc.abstractmethod
@@ -90,7 +89,7 @@ class Layout(abc.ABC):
 
     @property
     def ignore(self) -> int | None:
-        """The label value that is no class, or None."""
+        """The label value that is not a class, or None."""
         return 255
 
     @property
@@ -100,21 +99,21 @@ class Layout(abc.ABC):
 
     @property
     def extras(self) -> tuple[str, ...]:
-        """Further features that its options ask for, as `--extra` would."""
+        """Further features that its options add, as `--extra` does."""
         return ()
 
     def bind(self, root: str) -> "Layout":
-        """Return the layout with what only its root can tell, such as the names of classes."""
+        """Return the layout with what only its root defines, such as class names."""
         return self
 
     def published(self, root: str) -> Mapping[str, int]:
-        """Return the published number of samples by split, where it is known."""
+        """Return the published number of samples by split, as far as it is known."""
         return {}
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Return what a user should know of a split, beside what every split is audited for.
+        """Return what a user should know about a split, beyond what is checked for every split.
 
-        `samples`, one at least, may be read more than once.
+        `samples`, at least one, may be iterated more than once.
         """
         return []
 
@@ -123,32 +122,32 @@ class Layout(abc.ABC):
         return True
 
     def mistake(self, values: Collection[int]) -> tuple[str, str] | None:
-        """Return the kind of mistake that these label values betray, and its remedy.
+        """Return the kind of mistake that these label values suggest, and its remedy; or None.
 
-        Called where some of them are neither a class nor the ignore value. Here: a
-        palette that was decoded to its luma, told by the set of its values.
+        Called if some of them are neither a class nor the ignore value. By default: a palette that
+        was decoded to its luma, recognised by the set of values.
         """
         if set(values) <= _lumas(self):
             return (
                 "luma",
-                "these are the luma of the palette's colours, so the palette PNG was decoded to "
-                "grey on its way here and classes were lost; use the original palette PNGs",
+                "these are the luma of the palette's colours, so some tool decoded the palette PNG "
+                "to grey and classes were lost; use the original palette PNGs",
             )
         return None
 
     def known(self, path: str) -> Mapping[int, RGB]:
-        """Return the colours that the stored values of a label have by definition, in palettes."""
+        """Return the colours that define the stored values of a label with a palette."""
         return _by_value(self)
 
     def read(self, data: bytes, path: str) -> "Label":
-        """Return a label of a label file's bytes: class indices, and its alpha where it has one."""
-        # Imported here, since layouts are listed by `--help` and images are not.
+        """Return the label in a label file's bytes: class indices, and its alpha if it has one."""
+        # Imported here, since `--help` lists layouts but needs no images.
         from dsbuild.images import labels
 
         return labels.read(data, self.known(path))
 
     def plane(self, data: bytes, path: str) -> "np.ndarray":
-        """Return the class indices of a label file's bytes: uint8 (h, w)."""
+        """Return the class indices in a label file's bytes: uint8 (h, w)."""
         return self.read(data, path).plane
 
 

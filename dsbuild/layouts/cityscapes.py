@@ -47,16 +47,16 @@ class Cityscapes(Layout):
     title: ClassVar[str] = "Cityscapes"
     source: ClassVar[str] = "the folder that holds leftImg8bit and gtFine or gtCoarse"
 
-    annotations: str = field("fine", "gtFine, or gtCoarse.", choices=("fine", "coarse"))
+    annotations: str = field("fine", "Use gtFine or gtCoarse.", choices=("fine", "coarse"))
     labels: str = field(
         "auto",
-        "labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these that a split "
-        "has, which has to be there for all of its images.",
+        "Read labelTrainIds.png, polygons.json, or labelIds.png. auto: the first of these that a "
+        "split has; all of its images must have it.",
         choices=("auto", *KINDS),
     )
     encoding: str = field(
         "trainids",
-        "The 19 classes that are trained, 255 for all others; or all 34 ids.",
+        "trainids: the 19 training classes, 255 for all others. ids: all 34 ids.",
         option="classes",
         choices=tuple(PREFERRED),
     )

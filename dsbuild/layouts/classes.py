@@ -52,7 +52,7 @@ class Classes(Divided, Layout):
 
     names: tuple[str, ...] = field(
         (),
-        "File of class folders, one per line, by index. Default: all, sorted.",
+        "File with the names of class folders, one per line, by index. Default: all, sorted.",
         option="labels",
         read=read_names,
     )

@@ -49,21 +49,21 @@ class Matting(divided.Divided, Layout):
     has_alpha: ClassVar[bool] = True
 
     alpha_threshold: int = field(
-        50, "A pixel is human if its alpha is greater than this, 0 to 254.", least=0, most=254
+        50, "A pixel is human if its alpha is above this, 0 to 254.", least=0, most=254
     )
     images: str = field("", "Folder of photos, relative to SOURCE.")
-    alphas: str = field("", "Folder of mattes, whose files have the photos' stems.")
+    alphas: str = field("", "Folder of mattes, named after their photos.")
     val_fraction: float = field(0.2, divided.VAL_HELP, least=0, below=1)
     split_by: str = field(
         "group",
-        "What stays in one split: all photos of a folder, or each photo by itself.",
+        "What stays together in one split: all photos of a folder, or each single photo.",
         choices=("group", "sample"),
     )
     keep_alpha: bool = field(False, "Also store the soft alpha, as --extra alpha does.")
     trimap: int = field(
         -1,
-        "Also store a trimap, unknown for this many pixels around soft ones, as --extra "
-        "trimap:width=W does; -1 for none.",
+        "Also store a trimap whose unknown region reaches this many pixels around soft ones, as "
+        "--extra trimap:width=W does; -1 for none.",
         least=-1,
         most=255,
     )

@@ -52,24 +52,24 @@ class Pairs(Divided, Layout):
 
     images: str = field("images", "Folder of images below SOURCE.")
     labels: str = field("labels", "Folder of labels below SOURCE.")
-    suffix: str = field("", "What a label's stem has beyond its image's, such as _mask.")
+    suffix: str = field("", "What a label's stem adds to its image's, such as _mask.")
     names: tuple[str, ...] = field(
         (), "File of class names, one per line.", option="classes", read=read_names
     )
     colours: tuple[tuple[str, int, int, int], ...] = field(
         (),
-        "Labels hold colours: file of lines `name, r, g, b`, by class index.",
+        "Read labels as colours; a file with one line `name, r, g, b` per class, by index.",
         option="colormap",
         read=read_colours,
     )
     binary: int = field(
         -1,
-        "Labels hold two classes: 1 where a value is above this, as in --binary 127.",
+        "Read labels as two classes: 1 where a value is above this, as in --binary 127.",
         least=-1,
         most=254,
     )
     ignore_value: int = field(
-        255, "Label value that is no class; -1 for none.", option="ignore", least=-1, most=255
+        255, "Label value that is not a class; -1 for none.", option="ignore", least=-1, most=255
     )
 
     def __post_init__(self) -> None:

@@ -72,7 +72,7 @@ class Voc(Layout):
         "auto",
         "Where the labels come from: SegmentationClass, SegmentationClassRaw, "
         "SegmentationClassAug, or SBD's cls/*.mat. auto: the first of these that has labels of the "
-        "split, which has to have them all.",
+        "split; it must have all of them.",
         choices=("auto", *FOLDERS),
     )
 

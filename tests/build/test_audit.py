@@ -63,9 +63,9 @@ def test_samples_in_two_splits(voc):
     fakes.write_list(voc, "val", ["2007_000012", "2007_000003"])
     fakes.write_list(voc, "train_aug", [f"2007_{i:06d}" for i in range(13)])
     assert found(request(voc), "two-splits") == [
-        ("val", "sample 2007_000003 is in train, too"),
-        ("val", "sample 2007_000003 is in train_aug, too"),
-        ("val", "sample 2007_000012 is in train_aug, too"),
+        ("val", "sample 2007_000003 is in train too"),
+        ("val", "sample 2007_000003 is in train_aug too"),
+        ("val", "sample 2007_000012 is in train_aug too"),
     ]
 
 

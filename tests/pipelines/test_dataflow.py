@@ -226,7 +226,7 @@ def test_names_of_the_runner(name):
 
 def test_files_of_this_machine_are_refused(run, voc, out, no_network):
     result = run("voc", voc, out, "--runner", "DataflowRunner", "--quiet", "--", *CLOUD)
-    assert result.stderr.startswith(f"error: {voc}: found a path that Dataflow's workers")
+    assert result.stderr.startswith(f"error: {voc}: found a path that Dataflow's workers cannot")
     assert not os.path.exists(out)
 
 
