@@ -21,7 +21,7 @@ def words(error: Exception | str) -> str:
 class DsbuildError(Exception):
     """Base of every error that a user, not a maintainer, can fix."""
 
-    def __init__(self, message: str = ""):
+    def __init__(self, message: str = "") -> None:
         super().__init__(words(message))
 
 
@@ -59,7 +59,7 @@ class ImageError(DataError):
     `kind` is the name under which the audit counts the error, a key of `layouts.finding.KINDS`.
     """
 
-    def __init__(self, message: str, kind: str = "unreadable"):
+    def __init__(self, message: str, kind: str = "unreadable") -> None:
         super().__init__(message)
         self.kind = kind
 

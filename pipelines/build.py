@@ -131,7 +131,7 @@ def _graph(
 class Build(beam.PTransform[PCollection[str], PCollection[Sequence[str]]]):
     """Turn plan files into a complete folder; yield the names of its splits."""
 
-    def __init__(self, request: Request, splits: Sequence[str], parts: int = 1):
+    def __init__(self, request: Request, splits: Sequence[str], parts: int = 1) -> None:
         super().__init__()
         self.request, self.splits, self.parts = request, list(splits), parts
 
@@ -163,7 +163,7 @@ class WriteShards(beam.PTransform[PCollection[Place], Mapping[str, PCollection[A
     With several `parts`, each shard is written by that many workers.
     """
 
-    def __init__(self, request: Request, parts: int = 1):
+    def __init__(self, request: Request, parts: int = 1) -> None:
         super().__init__()
         self.request, self.parts = request, parts
 
@@ -200,7 +200,7 @@ def _mapped(work: Callable[..., Any], **options: Any) -> beam.ParDo:
 class _Work(beam.DoFn):
     """Do a task; yield its outcome, or the task itself if there is none."""
 
-    def __init__(self, work: Callable[..., Any], options: Mapping[str, Any]):
+    def __init__(self, work: Callable[..., Any], options: Mapping[str, Any]) -> None:
         self.work, self.options, self.driver = work, options, token()
 
     def setup(self) -> None:

@@ -94,7 +94,7 @@ class Processes:
       lost: the tasks of those that died, except those that Beam ended afterwards.
     """
 
-    def __init__(self, folder: str, log: TextIO, place: str):
+    def __init__(self, folder: str, log: TextIO, place: str) -> None:
         self._folder, self._log, self._place = folder, log, place
         self.exits: list[int] = []
         self.lost: list[Any] = []

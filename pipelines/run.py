@@ -83,7 +83,7 @@ class _Running(threading.Thread):
         note: Callable[[str], None],
         processes: Processes,
         folder: str,
-    ):
+    ) -> None:
         super().__init__(name="dsbuild-pipeline", daemon=True)
         self._options, self._graph, self._note = options, graph, note
         self._processes, self._folder = processes, folder

@@ -44,7 +44,7 @@ class Statistics(beam.PTransform[PCollection[str], PCollection[Accumulated]]):
     `names` are feature names by role, as in `Folder.names`.
     """
 
-    def __init__(self, names: Names):
+    def __init__(self, names: Names) -> None:
         super().__init__()
         self._names = names
 

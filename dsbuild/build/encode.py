@@ -73,7 +73,7 @@ class Rejected(SampleError):
         kind: str = "",
         reason: str = "",
         sources: tuple[int | None, ...] = NOTHING * 2,
-    ):
+    ) -> None:
         super().__init__(message)
         self.key, self.file, self.kind, self.reason = key, file, kind, reason
         self.sources = sources

@@ -15,7 +15,7 @@ Option = Callable[[Any], Any]  # what decorates a command
 class Several(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.2 alone
     """Values with commas between, such as `6,12,18`."""
 
-    def __init__(self, kind: type):
+    def __init__(self, kind: type) -> None:
         self.kind, self.name = kind, "text" if kind is str else f"{kind.__name__},..."
         self.example = {int: "6,12,18", float: "0.5,1,1.5", str: "aspp,decoder"}[kind]
 
@@ -32,7 +32,7 @@ class Several(click.ParamType):  # type: ignore[type-arg]  # generic since Click
 class Whole(click.Choice):  # type: ignore[type-arg]  # likewise
     """One of several whole numbers."""
 
-    def __init__(self, numbers: Iterable[int]):
+    def __init__(self, numbers: Iterable[int]) -> None:
         super().__init__([str(number) for number in numbers])
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:

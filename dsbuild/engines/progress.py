@@ -19,7 +19,7 @@ def aside() -> Iterator[None]:
 class Bar(contextlib.AbstractContextManager["Bar"]):
     """A progress bar over samples, with MB/s of what was written."""
 
-    def __init__(self, samples: int, title: str, unit: str, quiet: bool):
+    def __init__(self, samples: int, title: str, unit: str, quiet: bool) -> None:
         self._bar: Any = None  # tqdm has no types
         self._samples = self._bytes = 0
         if quiet or not sys.stderr.isatty():

@@ -77,7 +77,7 @@ def _survives(error: BaseException) -> bool:
 class _Line:
     """The messages of a worker to its parent: counts, and results of tasks."""
 
-    def __init__(self, pipe: multiprocessing.connection.Connection):
+    def __init__(self, pipe: multiprocessing.connection.Connection) -> None:
         self._pipe, self._due, self._sending = pipe, 0.0, threading.Lock()
         self._samples = self._bytes = 0
 

@@ -105,7 +105,9 @@ class _Worker:
       samples, bytes: how much it did in all.
     """
 
-    def __init__(self, method: str, before: Iterable["_Worker"], named: Callable[[Any], str]):
+    def __init__(
+        self, method: str, before: Iterable["_Worker"], named: Callable[[Any], str]
+    ) -> None:
         context: Any = multiprocessing.get_context(method)  # whose base has no Process
         self.pipe, theirs = context.Pipe()
         # A forked process has copies of all our ends. It closes them, because while one of

@@ -55,7 +55,7 @@ class Writer:
     frame's 16 bytes included.
     """
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: BinaryIO) -> None:
         import hashlib
 
         self._file = file

@@ -29,7 +29,7 @@ class Epoch(Iterator[Any]):
         start: int = 0,
         threads: int = 0,
         load: Callable[[Sample], Any] = Sample.load,
-    ):
+    ) -> None:
         self._samples, self._order, self._share = samples, order, share
         self._next, self._threads, self._load = start, threads, load
         self._alone()

@@ -21,7 +21,7 @@ class _Once(Generic[Value]):
     Up to Python 3.11 all samples share one lock, so threads would decode in turn.
     """
 
-    def __init__(self, compute: Callable[[Any], Value]):
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
         self._compute, self.__doc__ = compute, compute.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -57,7 +57,7 @@ class Sample:
         path: str,
         names: Names,
         extras: Sequence[Chosen] = (),
-    ):
+    ) -> None:
         self._record, self._path, self._names, self._extras = record, path, names, extras
 
     @_Once

@@ -72,7 +72,7 @@ class _Part(bytearray):
 class _Parts:
     """The parts of a file, given only while a lock is held, the last one after all others."""
 
-    def __init__(self, hold: Hold, file: Readable, size: int):
+    def __init__(self, hold: Hold, file: Readable, size: int) -> None:
         self._hold, self._file, self._size = hold, file, size
         self._given: list[weakref.ref[_Part]] = []
         self.error: DsbuildError | None = None

@@ -109,7 +109,7 @@ def reading(url: str) -> Iterator[tuple[io.BufferedReader, int]]:
 class _Far(RawObject):
     """A raw file over an object that the helper has open; `part(offset, size)` reads from it."""
 
-    def __init__(self, part: Callable[[int, int], bytes], size: int):
+    def __init__(self, part: Callable[[int, int], bytes], size: int) -> None:
         super().__init__(size)
         self._part = part
 

@@ -72,7 +72,7 @@ def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
 class _Lease:
     """One process's hold on a lock object."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str) -> None:
         self._url = url
         # A stalled request ends early enough for the next one to renew the lock.
         self._store, self._key = clients.at(url, BEAT / 2)

@@ -182,7 +182,7 @@ def reading(path: str) -> Iterator[tuple[io.BufferedReader, int]]:
 class _File(io.FileIO):
     """An open file whose errors name its path."""
 
-    def __init__(self, handle: int, path: str):
+    def __init__(self, handle: int, path: str) -> None:
         super().__init__(handle, "rb")
         self._path = path
 

@@ -166,7 +166,7 @@ class _Ranges(RawObject):
     All ranges are from the same version of the object; any other version is an error.
     """
 
-    def __init__(self, url: str):
+    def __init__(self, url: str) -> None:
         self._url = url
         self._store, self._key = clients.at(url)
         meta = _head(url, "read")

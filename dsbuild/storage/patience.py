@@ -71,7 +71,7 @@ class Tries:
     `budget` is in seconds, by default the user's.
     """
 
-    def __init__(self, store: str, budget: float | None = None):
+    def __init__(self, store: str, budget: float | None = None) -> None:
         self._store, self._scheme = store, store.partition(":")[0]
         self._budget = seconds() if budget is None else budget
         self._outage = _outages.setdefault(store, _Outage())

@@ -7,7 +7,7 @@ import os
 class RawObject(io.RawIOBase):
     """A raw file over an object of `size` bytes; subclasses read from `self._at` on."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int) -> None:
         self.size, self._at = size, 0
 
     def readable(self) -> bool:

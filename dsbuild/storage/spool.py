@@ -25,7 +25,7 @@ class Spool(Generic[Value]):
     process ends.
     """
 
-    def __init__(self, values: Iterable[Value], memory: int = _MEMORY):
+    def __init__(self, values: Iterable[Value], memory: int = _MEMORY) -> None:
         self._count = 0
         self._file = tempfile.SpooledTemporaryFile(memory)  # noqa: SIM115
         weakref.finalize(self, _close, self._file)

@@ -127,7 +127,7 @@ def _wait_for_an_answer(url: str) -> None:
 class _Watched:
     """A file that reports progress: reading on shows that the store took earlier parts."""
 
-    def __init__(self, file: IO[bytes]):
+    def __init__(self, file: IO[bytes]) -> None:
         self._file, self._taken = file, 0
         self.seek, self.tell = file.seek, file.tell
 

@@ -36,7 +36,7 @@ class Hand:
         place: client.Place,
         note: Callable[[str], None],
         patience: float,
-    ):
+    ) -> None:
         self._job, self._dask, self._place, self._note = job, dask, place, note
         self._patience = patience
         self._tasks = list(job.tasks)

@@ -17,7 +17,7 @@ from dsbuild.reader.records import Records
 class Source:
     """Where the chosen records lie: file, number in the file, and byte, as tensors."""
 
-    def __init__(self, records: Records, picks: Any):
+    def __init__(self, records: Records, picks: Any) -> None:
         picks = np.asarray(picks, np.int64)
         ends = np.cumsum(records.counts)
         files = np.searchsorted(ends, picks, "right")
@@ -68,7 +68,7 @@ class Source:
 class _From(tf.data.Dataset):  # type: ignore[misc]  # TensorFlow has no types
     """The records of a file from a byte on, checksums checked."""
 
-    def __init__(self, path: tf.Tensor, offset: tf.Tensor):
+    def __init__(self, path: tf.Tensor, offset: tf.Tensor) -> None:
         super().__init__(
             tf.raw_ops.TFRecordDatasetV2(
                 filenames=[path],

@@ -31,7 +31,7 @@ class _Fed:
       element: how a sample becomes tensors.
     """
 
-    def __init__(self, reader: Reader, element: Element):
+    def __init__(self, reader: Reader, element: Element) -> None:
         self.reader, self.element = reader, element
 
     @property
@@ -71,7 +71,7 @@ class Stream(_Fed, data.IterableDataset[Value]):
         threads: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
-    ):
+    ) -> None:
         super().__init__(reader, element)
         if (rank is None) != (world_size is None):
             raise PlanError(f"rank {rank}, world_size {world_size}: expected both or neither")

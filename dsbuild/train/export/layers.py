@@ -42,7 +42,7 @@ class Laplacian(keras.layers.Layer):
 class Classes(keras.layers.Layer):
     """The classes of logits: the largest logit, or with a single sigmoid logit 1 if above 0."""
 
-    def __init__(self, sigmoid: bool = True, **options: Any):
+    def __init__(self, sigmoid: bool = True, **options: Any) -> None:
         super().__init__(**options)
         self.sigmoid = sigmoid
 

@@ -21,7 +21,7 @@ class Averaged:
     The model's own weights come back bit for bit.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model) -> None:
         self._model = model
         optimiser = getattr(model.optimizer, "inner_optimizer", model.optimizer)
         self._optimiser = optimiser if optimiser.use_ema else None
@@ -45,7 +45,7 @@ class Averaged:
 class StepCounter(keras.callbacks.Callback):
     """Counts steps itself: an optimiser spread over devices has several counters."""
 
-    def __init__(self, every: int):
+    def __init__(self, every: int) -> None:
         super().__init__()
         self._every, self._before = every, 0
 
@@ -79,7 +79,7 @@ class MovingAverages(StepCounter):
     tenth of the steps so far, whose weights were close to those that are scored.
     """
 
-    def __init__(self, model: keras.Model, momentum: float, every: int):
+    def __init__(self, model: keras.Model, momentum: float, every: int) -> None:
         super().__init__(every)
         self._most = momentum
         self._variable = keras.Variable(0.0, trainable=False, name="momentum", autocast=False)
@@ -97,7 +97,7 @@ class MovingAverages(StepCounter):
 class HardShare(StepCounter):
     """Lowers the share of hard pixels from 1 over some steps, as DeepLab does."""
 
-    def __init__(self, variable: keras.Variable, share: float, steps: int, every: int):
+    def __init__(self, variable: keras.Variable, share: float, steps: int, every: int) -> None:
         super().__init__(every)
         self._variable, self._share, self._steps = variable, share, steps
 
@@ -112,7 +112,7 @@ class Scores(keras.callbacks.Callback):
 
     def __init__(
         self, measure: Callable[[], Confusion] | None, averaged: Averaged, score: str, batch: int
-    ):
+    ) -> None:
         super().__init__()
         self._measure, self._averaged = measure, averaged
         self._score, self._batch = score, batch

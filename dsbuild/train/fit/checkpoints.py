@@ -27,7 +27,7 @@ class Checkpoints(keras.callbacks.Callback):
         counting: Mapping[str, keras.callbacks.Callback],
         score: str,
         every: int,
-    ):
+    ) -> None:
         super().__init__()
         self._run, self._averaged, self._counting, self._every = run, averaged, counting, every
         self._score = f"val_{score}"

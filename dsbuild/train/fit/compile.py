@@ -34,7 +34,7 @@ class Loss(keras.losses.Loss):
     Raises TrainError for an unknown name or option.
     """
 
-    def __init__(self, kind: str, name: str | None = None, **options: Any):
+    def __init__(self, kind: str, name: str | None = None, **options: Any) -> None:
         super().__init__(name=name or kind)
         if kind not in LOSSES:
             raise TrainError(f"loss {kind!r}: unknown; expected one of {', '.join(LOSSES)}")
@@ -84,7 +84,7 @@ class MeanIoU(keras.metrics.MeanIoU):
 
     def __init__(
         self, classes: int, ignore: int | None = 255, name: str = "mean_iou", **options: Any
-    ):
+    ) -> None:
         super().__init__(
             num_classes=classes,
             ignore_class=ignore,
@@ -116,7 +116,7 @@ def metric(facts: Facts) -> keras.metrics.Metric:
 class Accuracy(keras.metrics.SparseCategoricalAccuracy):
     """Share of images whose label (n,) is the class of their logits (n, c), one or several."""
 
-    def __init__(self, classes: int = 2, name: str = "accuracy", **options: Any):
+    def __init__(self, classes: int = 2, name: str = "accuracy", **options: Any) -> None:
         super().__init__(name=name, **options)
         self.classes = classes
 

@@ -30,7 +30,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     (Loshchilov and Hutter, SGDR, 2017); `constant` stays.
     """
 
-    def __init__(self, kind: str, rate: float, steps: int, warmup: int = 0, power: float = 0.9):
+    def __init__(
+        self, kind: str, rate: float, steps: int, warmup: int = 0, power: float = 0.9
+    ) -> None:
         self.kind, self.rate, self.steps = kind, rate, steps
         self.warmup, self.power = warmup, power
 
@@ -56,7 +58,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 class _ByVariable(keras.optimizers.Optimizer):
     """Gives an optimiser of Keras an L2 decay and a rate that differ by variable."""
 
-    def __init__(self, *, l2: float, last_rate: float, **options: Any):
+    def __init__(self, *, l2: float, last_rate: float, **options: Any) -> None:
         super().__init__(**options)
         self.l2, self.last_rate = l2, last_rate
 

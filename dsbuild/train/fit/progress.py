@@ -25,7 +25,7 @@ class ProgressLines(keras.callbacks.Callback):
         every: int,
         batch: int,
         quiet: bool,
-    ):
+    ) -> None:
         super().__init__()
         self._quiet = quiet
         self._talk, self._checkpoints, self._score = talk, checkpoints, score

@@ -29,7 +29,7 @@ def generators_restored() -> Iterator[None]:
 class StepSeeds(StepCounter):
     """Seeds PyTorch before each step, so that a resumed run draws what an unbroken one draws."""
 
-    def __init__(self, seed: int, every: int):
+    def __init__(self, seed: int, every: int) -> None:
         super().__init__(every)
         self._seed = seed
 

@@ -30,7 +30,7 @@ class Events(keras.callbacks.Callback):
         held_out: Reader | None,
         every: int,
         histograms: bool,
-    ):
+    ) -> None:
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
         self._samples: list[Sample] = []

@@ -20,7 +20,7 @@ _LOW = 48  # channels that the features of stride 4 are reduced to
 class Head:
     """Adds the layers of a head, which share depth and options."""
 
-    def __init__(self, depth: int, separable: bool, **batch_norm: Any):
+    def __init__(self, depth: int, separable: bool, **batch_norm: Any) -> None:
         self.depth, self.separable = depth, separable
         self.batch_norm = {"epsilon": _EPSILON} | batch_norm
 

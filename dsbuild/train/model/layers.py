@@ -39,7 +39,9 @@ class Spread(keras.layers.Layer):
     input to those that the features were computed from.
     """
 
-    def __init__(self, stride: int, step: int = 1, align_corners: bool = True, **options: Any):
+    def __init__(
+        self, stride: int, step: int = 1, align_corners: bool = True, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.stride, self.step, self.align_corners = stride, step, align_corners
 
@@ -76,7 +78,7 @@ class Canvas(keras.layers.Layer):
     The result has the smallest such size that is at least the plane's, and at least `least`.
     """
 
-    def __init__(self, stride: int, least: int = 1, **options: Any):
+    def __init__(self, stride: int, least: int = 1, **options: Any) -> None:
         super().__init__(**options)
         self.stride, self.least = stride, least
 
@@ -115,7 +117,7 @@ class Scale(keras.layers.Layer):
         sides: Sequence[int] = (),
         stride: int = 1,
         **options: Any,
-    ):
+    ) -> None:
         super().__init__(**options)
         self.factor, self.align_corners, self.sides = factor, align_corners, tuple(sides)
         self.stride = stride
@@ -158,7 +160,7 @@ class Pixels(keras.layers.Layer):
     -1..1; `caffe` is BGR less the means of ImageNet.
     """
 
-    def __init__(self, mode: str, **options: Any):
+    def __init__(self, mode: str, **options: Any) -> None:
         super().__init__(**options)
         self.mode = mode
 

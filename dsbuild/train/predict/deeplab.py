@@ -25,7 +25,7 @@ class DeepLabModel:
 
     INPUT_SIZE = 513
 
-    def __init__(self, run: str, size: int = INPUT_SIZE, how: How | None = None):
+    def __init__(self, run: str, size: int = INPUT_SIZE, how: How | None = None) -> None:
         """Load the best weights of a run; `size` is the longest side.
 
         Raises TrainError if there is no run, or if its model classifies whole images.
