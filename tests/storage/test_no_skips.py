@@ -210,6 +210,6 @@ def test_skipped_samples_that_can_be_read_again_are_taken(tree, out, tmp_path, n
     request = requested(tree, out, sources=sources, **asked)
     summary = build.build(request, audit(request), note=notes.append)
     assert (summary.written, summary.kept, summary.rejects) == (1, 1, ())
-    assert f"its source {name} was left out, and can be read now" in notes[0]
+    assert f"its source {name} was left out but can be read now" in notes[0]
     make(tree, tmp_path / "fresh", **asked)
     assert content(out) == content(tmp_path / "fresh")
