@@ -237,8 +237,8 @@ def test_functions_and_subpackages_of_one_name(monkeypatch):
         verb = getattr(dsbuild, name)
         assert verb is importlib.import_module(f"dsbuild.{name}")
         assert pickle.loads(pickle.dumps(verb)) is verb
-        assert verb.public.__name__ == f"dsbuild.{name}.public"
         assert str(inspect.signature(verb)).startswith("(")
+        assert verb.public.__name__ == f"dsbuild.{name}.public"
         function = getattr(importlib.import_module(f"dsbuild.{name}.public"), name)
         assert pickle.loads(pickle.dumps(function)) is function
     monkeypatch.setattr("dsbuild.build.audit.audit", lambda _: 1 / 0)
