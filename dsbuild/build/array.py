@@ -57,7 +57,7 @@ def plan(request: Request, audit: Audit, note: Note = lambda _: None) -> int:
     """
     out, planned = request.out, audit.splits
     with opened(request, audit, note) as others:
-        if _is_whole(request, audit):
+        if run.is_whole(out, planned):
             return 0
         run.prepare(request, planned, others, note)
         count = sum(len(one.shards) for one in planned)
@@ -141,15 +141,8 @@ def _is_finished(request: Request) -> bool:
     """Return whether this very request finished the folder; if it may have, list the sources."""
     if storage.stamp(output.state(request.out, output.ARRAY)):
         return False
-    return manifest.load(request.out) is not None and _is_whole(request, audits.audit(request))
-
-
-def _is_whole(request: Request, audit: Audit) -> bool:
-    """Return whether the folder has a manifest, and its plans are those of an audit."""
-    out = request.out
-    return manifest.load(out) is not None and all(
-        plan_files.holds(out, one.split, one.plans()) for one in audit.splits
-    )
+    finished = manifest.load(request.out) is not None
+    return finished and run.is_whole(request.out, audits.audit(request).splits)
 
 
 def _refuse_unplanned(request: Request) -> None:

@@ -132,6 +132,13 @@ def _shards(out: str, planned: Sequence[Planned], names: Collection[str] | None 
     return Shards(len(chosen), sum(entry.records for entry in chosen), each)
 
 
+def is_whole(out: str, planned: Sequence[Planned]) -> bool:
+    """Return whether a folder has a manifest, and the plans of these splits."""
+    return manifest.load(out) is not None and all(
+        plan_files.holds(out, one.split, one.plans()) for one in planned
+    )
+
+
 def _kept(
     request: Request,
     planned: Sequence[Planned],
@@ -148,8 +155,7 @@ def _kept(
     before = set(output.shards(out))
     changes = output.differences(out, recipe) if before else []
     stale = surplus(out, planned, others, note)
-    whole = not stale and manifest.load(out) is not None
-    same = whole and all(plan_files.holds(out, one.split, one.plans()) for one in planned)
+    same = not stale and is_whole(out, planned)
     if not same:
         _open(request, planned, stale)
     if not before:
