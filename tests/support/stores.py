@@ -20,14 +20,6 @@ from dsbuild.build.output.holder import HOLDER
 from dsbuild.storage import clients, lease, patience, uploads
 
 SECRET = "wJalrXUtnFEMI"  # of all credentials: no error may show it
-ODD_NAMES = [
-    "a b.txt",
-    "50%25 #1.png",
-    "ü/日本.jpg",
-    "a+b=c&d.txt",
-    "~[x]{y}^`|'\"<>\\",
-    "icon@2x.png",
-]
 ODD_NAMES = (
     "a b.txt",
     "50%25 #1.png",

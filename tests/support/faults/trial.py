@@ -32,8 +32,9 @@ def try_fault(run, arguments, out, before, expected, fault):
         was = of(before)
         for name, data in settled(found).items():
             assert data in (was.get(name), expected.get(name)), f"{name}: {told}"
-        mends = was.get("manifest.json") == expected["manifest.json"]
-        if not mends and shards(was) != shards(expected):  # no manifest over shards of two builds
+        repairs = was.get("manifest.json") == expected["manifest.json"]
+        # A manifest never describes the shards of two builds.
+        if not repairs and shards(was) != shards(expected):
             assert found["manifest.json"] == expected["manifest.json"], told
             assert found.items() >= shards(expected).items(), told
     again = run(arguments)
