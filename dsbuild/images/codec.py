@@ -89,6 +89,14 @@ def convertible(head: Header) -> bool:
     )
 
 
+def preload() -> None:
+    """Import in this thread what decoding needs, before other threads decode.
+
+    A process that is forked while another thread imports OpenCV waits forever for that import.
+    """
+    import cv2  # noqa: F401
+
+
 def check(data: bytes, head: Header) -> None:
     """Decode an image far enough to find every error that a full decode would find.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
+from dsbuild import images
 from dsbuild.errors import ShardError
 from dsbuild.reader.order import Order, Share
 from dsbuild.reader.sample import Sample
@@ -74,6 +75,7 @@ class Epoch(Iterator[Any]):
 
     @functools.cached_property
     def _pool(self) -> futures.ThreadPoolExecutor:
+        images.preload()
         return futures.ThreadPoolExecutor(self._threads)
 
     def _made(self, place: int) -> Any:

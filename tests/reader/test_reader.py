@@ -5,6 +5,8 @@ import os
 import pathlib
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
@@ -356,3 +358,26 @@ def test_grain_takes_a_reader(built):
     sampler = grain.IndexSampler(len(data), grain.NoSharding(), shuffle=True, num_epochs=1, seed=1)
     loader = grain.DataLoader(data_source=data, sampler=sampler)
     assert sorted(keys(loader)) == sorted(keys(data))
+
+
+IMPORTS = """
+import sys, threading
+import dsbuild
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "cv2":
+            threads.add(threading.current_thread().name)
+
+threads = set()
+sys.meta_path.insert(0, Watch())
+next(dsbuild.open(sys.argv[1]).epoch(threads=2))
+print(*threads)
+"""
+
+
+def test_no_thread_of_an_epoch_imports_opencv(built):
+    command = [sys.executable, "-c", IMPORTS, built]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # A fork in the middle of the import would leave the new process waiting for it.
+    assert done.stdout.split() == ["MainThread"]
