@@ -39,12 +39,13 @@ $(TEST_BEAM): setup.cfg pyproject.toml | $(BEAM)
 	$(BEAM)/bin/pip install --quiet --disable-pip-version-check --editable '.[test-beam]'
 	@touch $@
 
-demo: $(BASE) ## Draw a small VOC tree, build TFRecords from it, validate and inspect them
+demo: $(BASE) ## Draw a small VOC tree, build TFRecords from it, validate them, make a page of them
 	@rm -rf demo
-	$(BIN)/python -m tests.support.fakes demo
-	$(BIN)/dsbuild voc demo demo/tfrecord --shards 4
+	$(BIN)/dsbuild demo voc demo/data --samples 80
+	$(BIN)/dsbuild voc demo/data demo/tfrecord --shards 4
 	$(BIN)/dsbuild validate demo/tfrecord
-	$(BIN)/dsbuild inspect demo/tfrecord
+	$(BIN)/dsbuild inspect demo/tfrecord --html demo/tfrecord.html
+	@echo "Open demo/tfrecord.html in a browser."
 
 test: $(TEST) ## Run the tests, except the slow ones
 	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow"

@@ -8,6 +8,7 @@ import click
 
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
+from dsbuild.cli.demo import demo
 from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
 from dsbuild.cli.export import export, interop
@@ -34,6 +35,7 @@ def main() -> None:
 
 for _layout in LAYOUTS.values():
     main.add_command(build_command(_layout))
+main.add_command(demo)
 main.add_command(inspect)
 main.add_command(statistics)
 main.add_command(validate)

@@ -21,7 +21,7 @@ WINGS = {
     7: ["inspect"],
     6: ["validate"],
     5: ["build", "train"],
-    4: ["interop", "reader"],
+    4: ["demo", "interop", "reader"],
     3: ["extras", "layouts"],
     2: ["engines", "format"],
     1: ["fields", "images", "storage"],

@@ -1,12 +1,9 @@
 """Draw tiny data sets as they are published.
 
-`python -m tests.support.fakes FOLDER` draws a VOC tree.
-
 Photos are smooth with some noise, so that they compress like photos; masks are ellipses
 of a class with a void border, as VOC's annotators drew them.
 """
 
-import argparse
 import json
 import os
 
@@ -231,13 +228,3 @@ def write_list(root: str, split: str, lines: list[str]) -> None:
     """Write a list of a VOC tree, one line per entry."""
     with open(os.path.join(root, "ImageSets", "Segmentation", f"{split}.txt"), "w") as file:
         file.writelines(f"{line}\n" for line in lines)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder")
-    parser.add_argument("--samples", type=int, default=60)
-    parser.add_argument("--size", type=int, nargs=2, default=(500, 375))
-    options = parser.parse_args()
-    count = options.samples
-    print(voc(options.folder, count * 2 // 3, count - count * 2 // 3, *options.size))

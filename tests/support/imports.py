@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 ROOMS = {  # library -> where it may be imported
-    "PIL": {"images"},
+    "PIL": {"demo", "images"},
     "apache_beam": {"pipelines"},
     "array_record": {"interop.export"},
     "click": {"cli"},
