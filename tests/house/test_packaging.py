@@ -33,10 +33,11 @@ def call(*command, **options):
 @pytest.fixture
 def source(tmp_path):
     """A copy of the project, like a fresh checkout."""
-    usual = shutil.ignore_patterns(".venv*", ".git", "demo", "*.egg-info", "__pycache__")
+    usual = shutil.ignore_patterns(".venv*", ".git", "*.egg-info", "__pycache__")
 
     def ignore(folder, names):
-        return {*usual(folder, names), *(["build"] if pathlib.Path(folder) == ROOT else [])}
+        made = {"build", "demo", "dist"} if pathlib.Path(folder) == ROOT else set()
+        return {*usual(folder, names), *made}
 
     return pathlib.Path(shutil.copytree(ROOT, tmp_path / "source", symlinks=True, ignore=ignore))
 

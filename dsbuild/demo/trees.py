@@ -1,0 +1,139 @@
+"""Drawn scenes on disk, each in the form of a layout."""
+
+import json
+import os
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from dsbuild.demo import scenes
+from dsbuild.errors import PlanError, StorageError
+from dsbuild.layouts import LAYOUTS
+from dsbuild.storage.urls import is_url
+
+SIZE = (320, 240)  # width and height of every picture
+CITY = (512, 256)  # those of Cityscapes are twice as wide as high
+NAMES = ("sky", "building", "tree", "road", "sidewalk", "car", "person")
+THINGS = tuple(scenes.OUTLINES)
+AS_CITYSCAPES = {"tree": "vegetation"}  # the same, by the name that Cityscapes has for it
+
+
+def draw(layout: str, folder: str, samples: int = 32, seed: int = 0) -> str:
+    """Draw a small data set in the form of a layout into a folder; return how to build it.
+
+    The same arguments draw the same pictures. Raises PlanError if the folder holds anything.
+    """
+    if is_url(folder):
+        raise PlanError(f"{folder}: found a URL; expected a local folder, such as data")
+    folder = os.path.normpath(folder)
+    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
+        raise PlanError(f"{folder}: exists already; name another folder, or remove it")
+    try:
+        options = DEMOS[layout](folder, samples, np.random.default_rng(seed))
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror}; name another folder") from None
+    return " ".join(["dsbuild", layout, folder, *(option.format(folder) for option in options)])
+
+
+def voc(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw a Pascal VOC tree: a quarter is val, the classes come in turn."""
+    known = LAYOUTS["voc"]()
+    keys = [f"2007_{i:06d}" for i in range(samples)]
+    for i, key in enumerate(keys):
+        size = SIZE[::-1] if i % 5 == 4 else SIZE  # some stand upright, as in the original
+        count = rng.integers(1, 4)
+        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], count - 1)]
+        things = scenes.still(rng, names, *size)
+        label = scenes.label(things, [known.classes.index(name) for name in names], *size, 255)
+        label.putpalette([channel for colour in known.palette for channel in colour])
+        _save(label, folder, "SegmentationClass", f"{key}.png")
+        _save(scenes.picture(rng, things, *size), folder, "JPEGImages", f"{key}.jpg")
+    val = max(1, samples // 4)
+    for split, names in {"train": keys[val:], "val": keys[:val]}.items():
+        _write("\n".join(names), folder, "ImageSets", "Segmentation", f"{split}.txt")
+    return ()
+
+
+def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw a Cityscapes tree: pictures and polygons of two towns; a quarter is val."""
+    for i in range(samples):
+        split, city = "val" if i % 4 == 1 else "train", ("aachen", "zurich")[i // 4 % 2]
+        key = f"{city}_{i:06d}_000019"
+        things = scenes.street(rng, *CITY)
+        objects = [
+            {
+                "label": AS_CITYSCAPES.get(one.name, one.name),
+                "polygon": one.points.round().astype(int).tolist(),
+            }
+            for one in things
+        ]
+        annotation = {"imgHeight": CITY[1], "imgWidth": CITY[0], "objects": objects}
+        _write(json.dumps(annotation), folder, "gtFine", split, city, f"{key}_gtFine_polygons.json")
+        image = scenes.picture(rng, things, *CITY)
+        _save(image, folder, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
+    return ()
+
+
+def matting(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw photos of people and their cut-outs, as aisegment publishes them, two per session."""
+    width, height = SIZE[::-1]
+    for i in range(samples):
+        group, name = f"{1803151818 + i // 2}", f"{1803151818 + i // 2}-{i % 2:08d}"
+        person = scenes.thing(
+            "person", width * rng.uniform(0.4, 0.6), 1.3 * height, height * rng.uniform(1, 1.2)
+        )
+        image = scenes.picture(rng, [person], width, height)
+        alpha = scenes.coverage(person, width, height, blur=2.5)
+        rgba = np.dstack([np.asarray(image), (alpha * 255).round().astype(np.uint8)])
+        _save(image, folder, "clip_img", group, "clip_00000000", f"{name}.jpg")
+        _save(Image.fromarray(rgba), folder, "matting", group, "matting_00000000", f"{name}.png")
+    return ()
+
+
+def pairs(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw folders `images` and `labels` of streets, and the names of their classes."""
+    for i in range(samples):
+        things = scenes.street(rng, *SIZE)
+        label = scenes.label(things, [NAMES.index(one.name) for one in things], *SIZE, None)
+        _save(label, folder, "labels", f"{i:03d}.png")
+        _save(scenes.picture(rng, things, *SIZE), folder, "images", f"{i:03d}.jpg")
+    _write("\n".join(NAMES), folder, "classes.txt")
+    return "--classes", "{}/classes.txt", "--val-fraction", "0.25"
+
+
+def classes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw one folder of pictures per class."""
+    for i in range(samples):
+        name = ("boat", "bird", "car", "pottedplant")[i % 4]
+        image = scenes.picture(rng, scenes.still(rng, [name], *SIZE), *SIZE)
+        _save(image, folder, name, f"{i // 4 + 1}.jpg")
+    return "--val-fraction", "0.25"
+
+
+# Layout -> how its data set is drawn; returns the options that its build needs.
+DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
+    "voc": voc,
+    "cityscapes": cityscapes,
+    "matting": matting,
+    "pairs": pairs,
+    "classes": classes,
+}
+
+
+def _save(image: Image.Image, *path: str) -> None:
+    """Save a picture; the quality is that of JPEGs."""
+    image.save(_place(*path), quality=90)
+
+
+def _write(text: str, *path: str) -> None:
+    """Write lines of text."""
+    with open(_place(*path), "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+
+
+def _place(*path: str) -> str:
+    """Return a path, whose folder then exists."""
+    place = os.path.join(*path)
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    return place
