@@ -15,7 +15,7 @@ DRAWN = ("voc", "cityscapes", "matting", "pairs", "classes")
 @click.option(
     "--samples",
     type=click.IntRange(4, 100_000),
-    default=32,
+    default=40,
     show_default=True,
     help="How many pictures.",
 )

@@ -19,7 +19,7 @@ THINGS = tuple(scenes.OUTLINES)
 AS_CITYSCAPES = {"tree": "vegetation"}  # the same, by the name that Cityscapes has for it
 
 
-def draw(layout: str, folder: str, samples: int = 32, seed: int = 0) -> str:
+def draw(layout: str, folder: str, samples: int = 40, seed: int = 0) -> str:
     """Draw a small data set in the form of a layout into a folder; return how to build it.
 
     The same arguments draw the same pictures. Raises PlanError if the folder holds anything.

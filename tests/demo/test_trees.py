@@ -33,7 +33,7 @@ def test_the_command_that_is_printed_builds_without_a_finding(layout, tmp_path, 
     words = shlex.split(shown.stderr.partition("next: dsbuild ")[2])
     built = run(*words, "--strict")
     assert built.exit_code == 0, built.output
-    assert len(dsbuild.open("tfrecord", "train")) + len(dsbuild.open("tfrecord", "val")) == 32
+    assert len(dsbuild.open("tfrecord", "train")) + len(dsbuild.open("tfrecord", "val")) == 40
 
 
 def test_streets_have_the_classes_of_cityscapes(tmp_path, run):
