@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from tests.support.processes import members
 
 ROOT = pathlib.Path(__file__).parents[2]
-SECONDS = 300  # for one block
+SECONDS = 200  # for one block
 # What a block may need -> whether it is here.
 NEEDS: Mapping[str, Callable[[], bool]] = {
     "beam": lambda: importlib.util.find_spec("apache_beam") is not None,
@@ -55,7 +55,7 @@ for line in sys.stdin:
 PROGRAMS = {
     "dsbuild": 'exec {python} -m dsbuild "$@"',
     "python": 'exec {python} "$@"',
-    "make": 'exec /usr/bin/env make -n -C {root} "$@"',
+    "make": 'exec {make} -n -C {root} "$@"',
     "pip": 'exec {python} -m tests.support.blocks pip "$@"',
     "ssh": 'shift; exec "$@"',
     "sbatch": """
@@ -104,7 +104,11 @@ class Session:
         programs.mkdir(parents=True)
         for name, text in PROGRAMS.items():
             path = programs / name
-            path.write_text("#!/bin/bash\n" + text.format(python=sys.executable, root=ROOT) + "\n")
+            path.write_text(
+                "#!/bin/bash\n"
+                + text.format(python=sys.executable, make=shutil.which("make"), root=ROOT)
+                + "\n"
+            )
             path.chmod(0o755)
         self.environment = {
             **os.environ,
