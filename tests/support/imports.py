@@ -24,7 +24,7 @@ ROOMS = {  # library -> where it may be imported
 
 def loaded(code):
     """Return which heavy modules a fresh process holds after running code."""
-    heavy = sorted({*ROOMS, "numpy", "concurrent"} - {"click"})
+    heavy = sorted({*ROOMS, "numpy", "concurrent.futures.process"} - {"click"})
     code += f"\nimport sys; print([name for name in {heavy} if name in sys.modules])"
     return subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
