@@ -10,6 +10,8 @@ import zipfile
 
 import pytest
 
+from tests.support.blocks import Session, blocks
+
 ROOT = pathlib.Path(__file__).parents[2]
 CHECK = """
 import importlib.util, dsbuild.cli, dsbuild.schemas, dsbuild.format.schema, dsbuild.inspect.html.run
@@ -95,3 +97,20 @@ def test_editable(source, python, tmp_path):
             for part in ("dsbuild", "dsbuild/schemas", "dsbuild/pipelines")
         ]
     assert call(python.parent / "dsbuild", "--version").startswith("dsbuild, version")
+
+
+@pytest.mark.slow
+def test_the_first_hour(source, tmp_path):
+    """A fresh environment, the wheel with all that it requires, and README from top to bottom."""
+    call(sys.executable, "-m", "build", "--no-isolation", "--wheel", "-o", tmp_path, source)
+    call(sys.executable, "-m", "venv", tmp_path / "env")
+    programs = tmp_path / "env" / "bin"
+    call(programs / "pip", "install", "--quiet", *tmp_path.glob("dsbuild-*.whl"))
+    (tmp_path / "fresh").mkdir()
+    session = Session(tmp_path / "fresh", {}, programs)
+    try:
+        for block in blocks(ROOT / "README.md"):
+            session.run(block)
+    finally:
+        session.close()
+    assert (tmp_path / "fresh" / "tfrecord.html").exists()

@@ -97,23 +97,28 @@ def blocks(page: pathlib.Path) -> list[Block]:
 class Session:
     """What runs the blocks of one page in one folder."""
 
-    def __init__(self, folder: pathlib.Path, environment: Mapping[str, str]):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        environment: Mapping[str, str],
+        installed: pathlib.Path | None = None,
+    ):
+        """Run in a folder; `installed` is the bin of an environment to use in place of this one."""
         self.folder = folder
+        self.python = str(installed / "python") if installed else sys.executable
         self.files = folder.parent / f"{folder.name}-session"
         programs = self.files / "bin"
         programs.mkdir(parents=True)
-        for name, text in PROGRAMS.items():
+        stand_ins = {"make": PROGRAMS["make"]} if installed else PROGRAMS
+        for name, text in stand_ins.items():
             path = programs / name
-            path.write_text(
-                "#!/bin/bash\n"
-                + text.format(python=sys.executable, make=shutil.which("make"), root=ROOT)
-                + "\n"
-            )
+            text = text.format(python=self.python, make=shutil.which("make"), root=ROOT)
+            path.write_text(f"#!/bin/bash\n{text}\n")
             path.chmod(0o755)
         self.environment = {
             **os.environ,
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PATH": f"{programs}:{f'{installed}:' if installed else ''}{os.environ['PATH']}",
+            "PYTHONPATH": "" if installed else str(ROOT),
             "TF_CPP_MIN_LOG_LEVEL": "3",
             **environment,
         }
@@ -148,7 +153,7 @@ class Session:
                     "-c",
                     'set -euo pipefail; while read -r line; do eval "$line"; done',
                 ],
-                "python": [sys.executable, "-c", DRIVER, str(ends[1])],
+                "python": [self.python, "-c", DRIVER, str(ends[1])],
             }[kind]
             with self.log(kind).open("w") as log:
                 process = subprocess.Popen(
