@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from PIL import Image
 from playwright import sync_api
 
+LIMIT = 200_000
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -89,7 +90,11 @@ def served(folder: pathlib.Path) -> Iterator[str]:
 
 
 def save(picture: Image.Image, out: pathlib.Path) -> None:
-    """Save a picture as a small PNG: 255 colours are enough for text and charts."""
+    """Save a picture as a PNG of fewer than LIMIT bytes, with as many colours as that allows."""
     out.parent.mkdir(parents=True, exist_ok=True)
     flat = picture.convert("RGB")
-    flat.quantize(255, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(out, optimize=True)
+    for colours in (255, 128, 64, 32):
+        few = flat.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few.save(out, optimize=True)
+        if out.stat().st_size < LIMIT:
+            break

@@ -47,10 +47,10 @@ def shown(
     stream = pyte.ByteStream(screen)
     process, terminal = pty.fork()
     if process == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         os.chdir(folder)
         words = ["/bin/sh", "-c", command]
         os.execve(words[0], words, {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"})
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     while data := _read(terminal):
         stream.feed(data)
     os.close(terminal)
@@ -99,7 +99,7 @@ def window(shells: list[tuple[str, pyte.Screen]], columns: int) -> str:
     """Return the HTML page of a terminal's window: commands, each with what it showed."""
     rows = []
     for command, screen in shells:
-        rows.append(f'<b class="prompt">$</b> {html.escape(command)}')
+        rows.append(f'<b class="prompt">$</b> {html.escape(command)}'.replace("\n", "\n> ", 1))
         rows.extend(lines(screen))
     body = "\n".join(rows)
     return (

@@ -35,7 +35,8 @@ def blocks(page: pathlib.Path) -> list[Block]:
 
 def commands(block: Block) -> list[str]:
     r"""Return the commands of a shell block, one per line or continued by `\`."""
-    return [line for line in block.text.replace("\\\n", "").splitlines() if line.strip()]
+    lines = re.findall(r"(?:.*\\\n)*.+", block.text)
+    return [line for line in lines if line.strip()]
 
 
 def environment(folder: pathlib.Path) -> Mapping[str, str]:
