@@ -17,9 +17,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 class Browser:
-    """A browser that takes pictures. Whatever a page reports, or asks a network for, is an error."""
+    """A browser that takes pictures; what a page reports or asks a network for is an error."""
 
-    def __init__(self, chromium: sync_api.Browser):
+    def __init__(self, chromium: sync_api.Browser) -> None:
         self._chromium = chromium
 
     def page(self, url: str, out: pathlib.Path, size: tuple[int, int], **how: str | bool) -> None:
@@ -35,7 +35,9 @@ class Browser:
         said: list[str] = []
         tab.on("console", lambda message: said.append(message.text))
         tab.on("pageerror", lambda error: said.append(str(error)))
-        tab.on("request", lambda request: said.append(request.url) if _foreign(request.url) else None)
+        tab.on(
+            "request", lambda request: said.append(request.url) if _foreign(request.url) else None
+        )
         tab.goto(url, wait_until="networkidle")
         if anchor := how.get("anchor"):
             tab.locator(str(anchor)).first.scroll_into_view_if_needed()

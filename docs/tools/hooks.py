@@ -24,6 +24,8 @@ GUESTS = {
     "pipelines/dataflow/README.md": "dataflow.md",
 }
 HOMES = {page: source for source, page in GUESTS.items() if page != "index.md"}
+START = "<!-- README -->"  # where the landing page has the README's first screen
+DOCS = re.compile(r"\]\((?:https?://[^)\s]*/)?docs/((?:pictures/)?[\w.-]+(?:#[\w-]*)?)\)")
 LINK = re.compile(r"(?<!!)\[((?:[^][]|\[[^][]*\])*)\]\(([^()\s#:]+)(#[^()\s]*)?\)")
 
 
@@ -37,10 +39,30 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+def first_screen() -> str:
+    """Return what the README says before its first section; links to docs/ lead to pages."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return DOCS.sub(r"](\1)", text.partition("\n## ")[0].partition("\n")[2])
+
+
+def apart(text: str) -> str:
+    """Return a text with an empty line before each list: without one, MkDocs makes no list."""
+    lines: list[str] = []
+    code = False
+    for line in text.splitlines():
+        code ^= line.startswith("```")
+        before = lines[-1] if lines else ""
+        if not code and line.startswith("- ") and before[:1] not in ("", " ", "-"):
+            lines.append("")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, **_: object) -> str:
     """Lead links to files of the project to their pages; of other files keep the name alone."""
     source = HOMES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     folder = posixpath.dirname(source)
+    markdown = markdown.replace(START, first_screen())
 
     def led(link: re.Match[str]) -> str:
         text, target, anchor = link[1], link[2], link[3] or ""
@@ -55,4 +77,4 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
             return f"[{text}]({config.repo_url.rstrip('/')}/blob/main/{path}{anchor})"
         return text
 
-    return LINK.sub(led, markdown)
+    return LINK.sub(led, apart(markdown))

@@ -29,7 +29,8 @@ COLOURS = {
 }
 STYLE = """
 body { margin: 0; background: #fff; }
-main { display: inline-block; margin: 0; background: #1e222a; border-radius: 8px; overflow: hidden; }
+main { display: inline-block; margin: 0; background: #1e222a; border-radius: 8px;
+  overflow: hidden; }
 header { height: 26px; background: #2b303b; display: flex; gap: 7px; align-items: center;
   padding-left: 12px; }
 header i { width: 11px; height: 11px; border-radius: 50%; background: #4b5263; }
@@ -50,7 +51,9 @@ def shown(
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         os.chdir(folder)
         words = ["/bin/sh", "-c", command]
-        os.execve(words[0], words, {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"})
+        os.execve(
+            words[0], words, {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        )
     while data := _read(terminal):
         stream.feed(data)
     os.close(terminal)
