@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # Stamp files: an environment is installed once, and again only after setup.cfg changes.
 BASE := $(VENV)/.base
 TEST := $(VENV)/.test
+SITE := $(VENV)/.site
 BEAM := .venv-beam
 TEST_BEAM := $(BEAM)/.test
 # Many tests wait for processes and stores, so one more process than cores keeps all cores busy.
@@ -17,8 +18,8 @@ TESTS_QUICK := tests/format tests/layouts tests/images tests/extras tests/house 
   $(addprefix tests/build/test_,audit.py bad_input.py encode.py palettes.py signatures.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-beam test-all lint types format docs docs-check wheel release-check \
-  bench bench-engines bench-train fuzz stress clean
+.PHONY: help demo test test-quick test-beam test-all lint types format docs docs-check site \
+  pictures wheel release-check bench bench-engines bench-train fuzz stress clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +35,10 @@ $(BASE): setup.cfg pyproject.toml | $(VENV)
 
 $(TEST): $(BASE)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(SITE): $(BASE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 $(TEST_BEAM): setup.cfg pyproject.toml | $(BEAM)
@@ -80,6 +85,13 @@ docs: $(TEST) ## Write what pages take from the code: docs/cli.md, the map in CO
 docs-check: $(TEST) ## Run every command and follow every link in the pages
 	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow" tests/house/test_docs.py \
 	  tests/house/test_pages.py tests/house/test_readme.py
+
+site: $(SITE) ## Build the documentation site into build/site; any warning fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "build/site: $(BIN)/python -m http.server --directory build/site"
+
+pictures: $(TEST) ## Follow the tutorial and take its pictures, with Chromium; with ALL=1 many more for your eyes
+	$(BIN)/python -m docs.tools.pictures $(if $(ALL),--all)
 
 wheel: $(TEST) ## Build the source archive and the wheel into dist/
 	rm -rf dist

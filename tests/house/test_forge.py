@@ -12,8 +12,10 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # Actions bring code, tools and files to and from the machine; they check nothing.
 ACTIONS = {
     "actions/checkout",
+    "actions/deploy-pages",
     "actions/setup-python",
     "actions/upload-artifact",
+    "actions/upload-pages-artifact",
     "actions/download-artifact",
     "pypa/gh-action-pypi-publish",
 }
