@@ -1,6 +1,7 @@
 """Where classes lie in the frame, and how many connected regions of which size they form."""
 
 import bisect
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -109,7 +110,8 @@ def median(counts: Sequence[int]) -> int:
     >>> median([0, 0, 5, 1])
     3
     """
-    ends = np.cumsum(counts)
-    if not len(ends) or not ends[-1]:
+    ends = list(itertools.accumulate(counts))
+    if not ends or not ends[-1]:
         return 0
-    return SIDES[bisect.bisect_left(ends.tolist(), (int(ends[-1]) + 1) // 2)]
+    side: int = SIDES[bisect.bisect_left(ends, (ends[-1] + 1) // 2)]
+    return side

@@ -1,13 +1,11 @@
 """Where each class lies in the frame, and the objects that it forms, as markup."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
 from dsbuild.format.manifest import IGNORE
+from dsbuild.images import colour
 from dsbuild.images.regions import CELLS
 from dsbuild.inspect import frame, tables
 from dsbuild.inspect.frame import LARGE, SIDES, SMALL, Frame
@@ -15,7 +13,6 @@ from dsbuild.inspect.html import svg
 from dsbuild.inspect.html.svg import escape
 
 _MAPS = 24  # heat maps that are not folded
-_LEVELS = 64  # colours of a heat map
 # Anchors of matplotlib's viridis, whose lightness grows evenly (BIDS/colormap, CC0).
 _VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
@@ -50,7 +47,7 @@ def heat_maps(
     return f'{note}<p>{text}</p><div style="--frame:{ratio:.3f}">{body}</div>'
 
 
-def _figure(name: str, colour: Sequence[int], shares: Sequence[float]) -> str:
+def _figure(name: str, rgb: Sequence[int], shares: Sequence[float]) -> str:
     cells = np.array(shares).reshape(CELLS, CELLS)
     most = cells.max()
     where = _place(cells)
@@ -58,20 +55,17 @@ def _figure(name: str, colour: Sequence[int], shares: Sequence[float]) -> str:
     words = f"{name}: most often {where}, up to {top} of the pixels there"
     return (
         f'<figure><img src="{_map(cells / most)}" alt="{escape(words)}" title="{escape(words)}">'
-        f"<figcaption>{svg.named(name, colour)}<span>up to {escape(top)}</span></figcaption>"
+        f"<figcaption>{svg.named(name, rgb)}<span>up to {escape(top)}</span></figcaption>"
         "</figure>"
     )
 
 
 def _map(cells: np.ndarray) -> str:
     """Return shares of the maximum as a data URI: a palette PNG, one pixel per cell."""
-    at = np.linspace(0, len(_VIRIDIS) - 1, _LEVELS)
+    at = np.linspace(0, len(_VIRIDIS) - 1, 256)
     channels = [np.interp(at, range(len(_VIRIDIS)), c) for c in zip(*_VIRIDIS, strict=True)]
-    image = Image.fromarray((cells * (_LEVELS - 1)).round().astype(np.uint8))
-    image.putpalette(np.stack(channels, 1).round().astype(np.uint8).tobytes())
-    out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    table = np.stack(channels, 1).round().astype(np.uint8)
+    return colour.plane_uri((cells * 255).round().astype(np.uint8), table, CELLS)
 
 
 def _place(cells: np.ndarray) -> str:
