@@ -23,9 +23,7 @@ from dsbuild.cli.runner import RunnerCommand, engine_options
 @click.option(
     "--samples",
     type=click.IntRange(0),
-    default=48,
-    show_default=True,
-    help="Samples in the gallery.",
+    help="Samples in the gallery.  [default: 48, or more to show every class]",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed for choosing samples.")
 @click.option("--class", "class_", metavar="NAME", help="Gallery: samples with this class.")

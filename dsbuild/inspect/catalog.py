@@ -8,22 +8,28 @@ import contextlib
 import functools
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from dsbuild import images, storage
 from dsbuild.engines import Advance, Engine, Job, batch
 from dsbuild.errors import DataError, ImageError, NoFileError, ShardError
-from dsbuild.format import example, features, tfrecord
+from dsbuild.format import example, features, label_values, tfrecord
 from dsbuild.format.features import Names
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.index import bounds
+from dsbuild.format.names import values_path
+from dsbuild.inspect import frame
+from dsbuild.inspect.frame import Frame
 
 _SECONDS = 0.0016  # of work per record, roughly
+_LISTS = 500  # lists of label values that are read to find rare classes
+_FRAMES = 500  # records from which it is counted where classes lie
 Span = tuple[int, int, int]  # of a record: its number, its first byte, the byte after its last
-Task = tuple[str, Sequence[int], Sequence[Span]]  # a file, numbers of records, their spans
+# A file, numbers of records, their spans, and every how many-th record is counted in the frame.
+Task = tuple[str, Sequence[int], Sequence[Span], int]
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Census:
-    """Rows of a sample of the records or of all of them, and how many records there are."""
+    """Rows of a sample of the records or of all of them, and how many records there are.
+
+    `frame` says where classes lie, from some of the rows.
+    """
 
     rows: tuple[Row, ...]
     total: int
+    frame: Frame = field(default_factory=Frame)
 
     @property
     def whole(self) -> bool:
@@ -80,6 +90,7 @@ def take(
         chosen = sorted(random.Random(seed).sample(chosen, most))
     folder = Folder.of(path)
     tasks, start, ranked = [], 0, np.array(chosen, np.int64)
+    every = -(-len(chosen) // _FRAMES)
     for name, count in counts.items():
         low, high = np.searchsorted(ranked, (start, start + count))
         numbers = (ranked[low:high] - start).tolist()
@@ -90,10 +101,11 @@ def take(
         spans = _index(full, count)
         size = batch(engine, _SECONDS) if spans else len(numbers)
         for some in (numbers[i : i + size] for i in range(0, len(numbers), size)):
-            tasks.append((full, some, [spans[number] for number in some if spans]))
+            tasks.append((full, some, [spans[number] for number in some if spans], every))
     work = functools.partial(_rows, names=folder.names, labels=folder.labels)
     parts = engine.map(Job(tasks, work, len(chosen), "reading", unit="records"))
-    return Census(tuple(row for rows in parts for row in rows), total)
+    rows = tuple(row for some, _ in parts for row in some)
+    return Census(rows, total, frame.total(part for _, part in parts))
 
 
 def at(path: PathLike, places: Sequence[tuple[str, int, int]]) -> list[Row]:
@@ -109,8 +121,33 @@ def at(path: PathLike, places: Sequence[tuple[str, int, int]]) -> list[Row]:
         with contextlib.suppress(DataError):
             records |= {record.number: record for record in tfrecord.each(full, wanted)}
         for number, record in records.items():
-            rows[name, number] = _row(full, record, folder.names, folder.labels)
+            rows[name, number] = _row(full, record, folder.names, folder.labels)[0]
     return [rows[name, number] for name, number, _ in places]
+
+
+def holders(path: PathLike, counts: Mapping[str, int], values: Iterable[int]) -> list[Row]:
+    """Return rows that have rare label values, by the lists of values beside the shards.
+
+    A value that no list has gives no row. At most `_LISTS` lists are read.
+    """
+    folder, left = Folder.of(path), set(values)
+    places: dict[tuple[str, int, int], None] = {}
+    for name, count in list(counts.items())[:_LISTS]:
+        if not left:
+            break
+        try:
+            listed = label_values.parse(storage.read(values_path(folder.home, name))[0])
+        except DataError:
+            continue  # validate names what is wrong with it
+        there = left & set(np.unique(listed.values).tolist())
+        spans = _index(storage.join(folder.home, name), count) if there else []
+        if len(listed) != count or not spans:
+            continue
+        for value in sorted(there):
+            number = int(np.flatnonzero(listed.having([value]))[0])
+            places[name, number, spans[number][1]] = None
+        left -= there
+    return at(folder, list(places))
 
 
 def _index(path: str, count: int) -> list[Span]:
@@ -145,18 +182,27 @@ def _records(path: str, numbers: Sequence[int], spans: Sequence[Span]) -> Iterat
             return
 
 
-def _rows(task: Task, advance: Advance, *, names: Names, labels: Sequence[str]) -> list[Row]:
-    path, rows = task[0], []
+def _rows(
+    task: Task, advance: Advance, *, names: Names, labels: Sequence[str]
+) -> tuple[list[Row], Frame]:
+    path, numbers, spans, every = task
+    rows, frames = [], []
     try:
-        for record in _records(*task):
-            rows.append(_row(path, record, names, labels))
+        for record in _records(path, numbers, spans):
+            row, label = _row(path, record, names, labels)
+            if isinstance(label, np.ndarray) and record.number % every == 0:
+                frames.append(frame.of(label))
+            rows.append(row)
             advance(1, 0)
     except DataError:
         pass  # the inspection names the problem
-    return sorted(rows, key=lambda row: row.number)
+    return sorted(rows, key=lambda row: row.number), frame.total(frames)
 
 
-def _row(path: str, record: tfrecord.Record, names: Names, labels: Sequence[str]) -> Row:
+def _row(
+    path: str, record: tfrecord.Record, names: Names, labels: Sequence[str]
+) -> tuple[Row, int | np.ndarray | None]:
+    """Return a record's row and its label."""
     try:
         values = example.parse(record.data)
     except ShardError:
@@ -169,8 +215,9 @@ def _row(path: str, record: tfrecord.Record, names: Names, labels: Sequence[str]
             height, width = head.height, head.width
         except ImageError:
             pass
-    counted = features.count(features.label(values, labels))
-    return Row(
+    label = features.label(values, labels)
+    counted = features.count(label)
+    row = Row(
         file=os.path.basename(path),
         number=record.number,
         offset=record.offset,
@@ -181,3 +228,4 @@ def _row(path: str, record: tfrecord.Record, names: Names, labels: Sequence[str]
         counts=dict(counted.pixels or counted.images),
         plane=bool(counted.pixels),
     )
+    return row, label

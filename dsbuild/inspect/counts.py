@@ -18,6 +18,8 @@ from dsbuild.errors import ImageError, ShardError
 from dsbuild.format import example, features
 from dsbuild.format.folder import split_of
 from dsbuild.images import hashing
+from dsbuild.inspect import frame
+from dsbuild.inspect.frame import Frame
 
 Names = Mapping[str, Sequence[str]]  # role -> features that may play it
 
@@ -35,6 +37,7 @@ class Counts:
       pairs: two label values of one plane, the smaller first -> records with both.
       sizes: (width, height) -> images.
       area: pixels of all images.
+      frame: where the classes of planes lie, and their regions.
       sums, squares: channel of RGB -> sum of its values, and of their squares.
     """
 
@@ -48,6 +51,7 @@ class Counts:
     area: int = 0
     sums: Counter[int] = field(default_factory=Counter)
     squares: Counter[int] = field(default_factory=Counter)
+    frame: Frame = field(default_factory=Frame)
 
     def __add__(self, other: "Counts") -> "Counts":
         names = [attribute.name for attribute in fields(self)]
@@ -139,9 +143,11 @@ def _of_image(pixels: NDArray[np.uint8]) -> Counts:
 def _of_label(values: Mapping[str, example.Parsed], names: Names) -> Counts:
     data = _bytes(values, names, "label")
     if data:
-        pixels = Counter(images.histogram(images.plane(data)))
+        plane = images.plane(data)
+        pixels = Counter(images.histogram(plane))
         pairs = Counter(itertools.combinations(sorted(pixels), 2))
-        return Counts(labels=1, pixels=pixels, holders=Counter(pixels.keys()), pairs=pairs)
+        holders = Counter(pixels.keys())
+        return Counts(labels=1, pixels=pixels, holders=holders, pairs=pairs, frame=frame.of(plane))
     number = features.value(values, names, "class")
     if isinstance(number, np.ndarray) and len(number) == 1:
         return Counts(labels=1, holders=Counter(number.tolist()))

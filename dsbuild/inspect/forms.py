@@ -91,8 +91,24 @@ class Unreadable(TypedDict):
     text: str
 
 
+class FrameDocument(TypedDict):
+    """Where classes lie in the frame, and the connected regions that they form.
+
+    `places` holds a label value and its pixels in each cell of a 16 x 16 grid, row by row;
+    `regions` a label value, a side in pixels, and how many regions cover at least its square but
+    not that of the next side.
+    """
+
+    planes: int
+    places: list[list[int]]
+    regions: list[list[int]]
+
+
 class StatisticsDocument(TypedDict):
-    """Statistics; `of` is a digest of the manifest's shards, None if these are not all."""
+    """Statistics; `of` is a digest of the manifest's shards, None if these are not all.
+
+    `frame` is over all splits; documents of earlier versions have none.
+    """
 
     path: str
     of: str | None
@@ -100,6 +116,7 @@ class StatisticsDocument(TypedDict):
     all: SplitStatistics
     duplicates: Duplicates
     unreadable: list[Unreadable]
+    frame: NotRequired[FrameDocument]
 
 
 class Card(TypedDict):

@@ -1,9 +1,8 @@
-"""Choose records to look at, and make their pictures for a page, a terminal or files."""
+"""Make pictures of records for a page, a terminal or files."""
 
 import functools
 import os
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from dsbuild import extras, images, storage
 from dsbuild.engines import Advance, Engine, Job
-from dsbuild.errors import DataError, ImageError, PlanError, StorageError
+from dsbuild.errors import DataError, ImageError, StorageError
 from dsbuild.extras.forms import restore
 from dsbuild.format import example, features, tfrecord
 from dsbuild.format.features import Names, Values
@@ -21,10 +20,10 @@ from dsbuild.inspect import terminal
 from dsbuild.inspect.catalog import Row
 from dsbuild.inspect.forms import Card, RecordDocument
 from dsbuild.storage import safe_text
-from dsbuild.validate.problem import Problem
 
-SIDE = 800  # pixels of the longer side of a picture on the page
-Where = tuple[str, int, int]  # a record's file name, number and first byte
+SIDE = 800  # pixels of the longer side of a picture on the page, at most
+_SMALLEST = 64  # and at least, unless the image itself is smaller
+_ROOM = 3_800_000  # bytes of all pictures of a page, as data URIs
 _BINARY = ("canny", "edges")
 
 
@@ -139,66 +138,20 @@ def _extra(
     return plane * 255 if name in _BINARY and plane.max() <= 1 else plane
 
 
-def find(name: str, classes: Sequence[str], rows: Sequence[Row]) -> int:
-    """Return the label value of a class from its name or number; raise PlanError if unknown."""
-    if name in classes:
-        return list(classes).index(name)
-    values = {value for row in rows for value in row.counts}
-    if name.isdecimal() and (int(name) in values or int(name) < len(classes)):
-        return int(name)
-    expected = ", ".join(classes) or f"one of the values {', '.join(map(str, sorted(values)))}"
-    raise PlanError(f"class {name!r}: found no such class, expected {expected}")
-
-
-def choose(
-    rows: Sequence[Row], count: int, seed: int, how: str = "any", value: int = -1
-) -> list[Row]:
-    """Return `count` of the rows; `how` says which.
-
-    `any`: a seeded choice. All others choose from the rows that have a class: `with` by the seed,
-    `most` and `least` by the largest and smallest share of that class.
-    """
-    if how != "any":
-        rows = [row for row in rows if row.counts.get(value)]
-    if how in ("most", "least"):
-        sign = -1 if how == "most" else 1
-        return sorted(rows, key=lambda row: sign * row.part(value))[:count]
-    chosen = random.Random(seed).sample(range(len(rows)), min(count, len(rows)))
-    return [rows[i] for i in sorted(chosen)]
-
-
-def faulty(problems: Iterable[Problem]) -> dict[Where, list[Problem]]:
-    """Return the records with problems, in order, each with its problems."""
-    records: dict[Where, list[Problem]] = {}
-    for problem in problems:
-        if problem.record is not None and problem.offset is not None:
-            place = (os.path.basename(problem.file), problem.record, problem.offset)
-            records.setdefault(place, []).append(problem)
-    return records
-
-
-def varied(records: Mapping[Where, Sequence[Problem]], count: int) -> list[Where]:
-    """Return `count` of the records with problems, including the first of each kind."""
-    first: dict[str, Where] = {}
-    for place, problems in records.items():
-        for problem in problems:
-            first.setdefault(problem.kind, place)
-    kept = set(list(dict.fromkeys([*first.values(), *records]))[:count])
-    return [place for place in records if place in kept]
-
-
 def cards(
     path: PathLike, rows: Sequence[Row], colours: NDArray[np.uint8], engine: Engine
 ) -> list[Card]:
     """Return the rows as JSON documents with pictures as data URIs, in the same order.
 
-    The rows of a file are one task, which opens it once.
+    The rows of a file are one task, which opens it once. Each card gets an equal share of the
+    page's bytes; pictures that need more are shrunk.
     """
     folder = Folder.of(path)
     by_file: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.offset):
         by_file.setdefault(storage.join(folder.home, row.file), []).append(row)
-    work = functools.partial(_cards, names=folder.names, colours=colours)
+    room = _ROOM // max(len(rows), 1)
+    work = functools.partial(_cards, names=folder.names, colours=colours, room=room)
     tasks = list(by_file.items())
     parts = engine.map(Job(tasks, work, len(rows), "drawing", unit="records"))
     made = {(card["file"], card["record"]): card for part in parts for card in part}
@@ -206,11 +159,17 @@ def cards(
 
 
 def _cards(
-    task: tuple[str, Sequence[Row]], advance: Advance, *, names: Names, colours: NDArray[np.uint8]
+    task: tuple[str, Sequence[Row]],
+    advance: Advance,
+    *,
+    names: Names,
+    colours: NDArray[np.uint8],
+    room: int,
 ) -> list[Card]:
     path, rows = task
     made: list[Card] = []
     for row, shown in zip(rows, _pictures(path, rows, names), strict=True):
+        image, mask, grey = _fitted(shown, colours, room)
         made.append(
             {
                 "key": row.key,
@@ -219,18 +178,32 @@ def _cards(
                 "record": row.number,
                 "size": [row.width, row.height],
                 "classes": [[value, row.counts[value]] for value in sorted(row.counts)],
-                "image": None if shown.image is None else colour.photo_uri(shown.image, SIDE),
-                "mask": (
-                    None if shown.plane is None else colour.plane_uri(shown.plane, colours, SIDE)
-                ),
-                "extras": {
-                    name: colour.photo_uri(grey, SIDE) for name, grey in shown.extras.items()
-                },
+                "image": image,
+                "mask": mask,
+                "extras": grey,
                 "problems": list(shown.problems),
             }
         )
         advance(1, 0)
     return made
+
+
+def _fitted(
+    shown: Pictures, colours: NDArray[np.uint8], room: int
+) -> tuple[str | None, str | None, dict[str, str]]:
+    """Return image, mask and extras as data URIs of at most `room` bytes, or the smallest."""
+    planes = [shown.image, shown.plane, *shown.extras.values()]
+    longest = max((max(plane.shape[:2]) for plane in planes if plane is not None), default=1)
+    # JPEGs seldom take less than a tenth of a byte per pixel.
+    side = min(longest, SIDE, max(_SMALLEST, int((10 * room) ** 0.5)))
+    while True:
+        image = None if shown.image is None else colour.photo_uri(shown.image, side)
+        mask = None if shown.plane is None else colour.plane_uri(shown.plane, colours, side)
+        grey = {name: colour.photo_uri(plane, side) for name, plane in shown.extras.items()}
+        taken = sum(len(uri or "") for uri in (image, mask, *grey.values()))
+        if taken <= room or side <= _SMALLEST:
+            return image, mask, grey
+        side = max(_SMALLEST, int(side * min((room / taken) ** 0.5, 0.95)))
 
 
 def _pictures(path: str, rows: Sequence[Row], names: Names) -> Iterator[Pictures]:

@@ -19,7 +19,7 @@ def inspect(
     path: PathLike = ...,
     *,
     html: Path | None = ...,
-    samples: int = ...,
+    samples: int | None = ...,
     seed: int = ...,
     class_: str | None = ...,
     most: str | None = ...,
@@ -47,7 +47,7 @@ def inspect(
     key: str | None = None,
     save: Path | None = None,
     html: Path | None = None,
-    samples: int = 48,
+    samples: int | None = None,
     seed: int = 0,
     class_: str | None = None,
     most: str | None = None,
@@ -68,7 +68,8 @@ def inspect(
       key: key of the record to return in full.
       save: folder for the pictures of that record, as PNG files.
       html: file to write a page with charts and a gallery to.
-      samples: how many samples the gallery shows.
+      samples: how many samples the gallery shows; None for 48, or more if it takes more to show
+        every class.
       seed: seed for choosing them.
       class_: the gallery shows samples with this class.
       most: the gallery shows the samples with the most of this class.
@@ -86,7 +87,9 @@ def inspect(
     named = {"class_": class_, "most": most, "least": least, "problems": "" if problems else None}
     how = {kind: name for kind, name in named.items() if name is not None}
     wanted = record if key is None else key
-    _refuse(type(samples) is not int, f"samples {samples!r}", "a whole number")
+    _refuse(
+        samples is not None and type(samples) is not int, f"samples {samples!r}", "a whole number"
+    )
     _refuse(record is not None and type(record) is not int, f"record {record!r}", "a whole number")
     _refuse(key is not None and type(key) is not str, f"key {key!r}", "a text")
     _refuse(record is not None and key is not None, "record and key", "one of them")
@@ -94,7 +97,7 @@ def inspect(
     _refuse(wanted is not None and html is not None, "html and one record", "one of them")
     _refuse(len(how) > 1, " and ".join(how), "one of class_, most, least and problems")
     _refuse(bool(how) and html is None, f"{''.join(how)} without html", "html as well")
-    _refuse(samples < 0, f"samples {samples}", "0 or more")
+    _refuse(samples is not None and samples < 0, f"samples {samples}", "0 or more")
     folder = Folder.of(path)
     if wanted is not None:
         return _record(folder, wanted, save)

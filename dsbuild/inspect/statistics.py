@@ -17,7 +17,7 @@ from dsbuild.format import names
 from dsbuild.format.documents import dump, parse_file
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.manifest import IGNORE, Manifest
-from dsbuild.inspect import duplicates
+from dsbuild.inspect import duplicates, frame
 from dsbuild.inspect.chunks import divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
 from dsbuild.inspect.forms import (
@@ -89,7 +89,7 @@ def document(counted: Accumulated, path: str, manifest: Manifest | None) -> Stat
 
     `of` is a digest of what the manifest lists; None unless the sum covers exactly that. Colours
     are from 0 to 255. `together` holds two label values and how many records have both; `sizes`
-    holds width, height and how many images have them.
+    holds width, height and how many images have them; `frame` is over all splits.
     """
     splits = sorted(counted.splits)
     if manifest is not None:
@@ -110,6 +110,7 @@ def document(counted: Accumulated, path: str, manifest: Manifest | None) -> Stat
             for place in sorted(counted.faults)
             for file, number in [place]
         ],
+        "frame": frame.document(every.frame),
     }
 
 

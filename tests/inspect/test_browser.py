@@ -70,6 +70,46 @@ def test_filters(opened):
     assert tab.locator(".card").count() == some
 
 
+def test_rare_classes_first(opened):
+    tab = opened()
+    held = {
+        entry[0]: entry[3] for entry in json.loads(tab.locator("#data").text_content())["classes"]
+    }
+    cards = json.loads(tab.locator("#data").text_content())["cards"]
+    rarest = {card["key"]: min(held[value] for value, _ in card["classes"]) for card in cards}
+    tab.select_option("#order", "rare")
+    keys = tab.locator(".card .name").all_inner_texts()
+    assert [rarest[key] for key in keys] == sorted(rarest.values())
+
+
+def test_the_class_under_the_pointer(opened):
+    tab = opened()
+    stack = tab.locator(".card").first.locator(".stack")
+    stack.scroll_into_view_if_needed()
+    box, named = stack.bounding_box(), set()
+    for x in range(4, 30):
+        for y in (0.3, 0.5, 0.7):
+            tab.mouse.move(box["x"] + box["width"] * x / 34, box["y"] + box["height"] * y)
+            if tab.locator("#tip").count() and tab.locator("#tip").is_visible():
+                named.add(tab.locator("#tip").inner_text())
+    known = {entry[1] for entry in json.loads(tab.locator("#data").text_content())["classes"]}
+    assert "background" in named
+    assert named <= known
+
+
+def test_a_link_to_a_record(opened):
+    tab = opened()
+    tab.locator(".card").nth(2).click()
+    key = tab.locator("#large-key").inner_text()
+    address = tab.locator("#large-text a").nth(1).get_attribute("href")
+    tab.keyboard.press("Escape")
+    tab.goto(tab.url.partition("#")[0] + address)
+    assert tab.locator("#large-key").inner_text() == key
+    tab.locator("#large-text a").first.click()
+    assert not tab.locator("#large").is_visible()
+    assert tab.evaluate("location.hash").startswith("#shard-")
+
+
 def test_views_and_slider(opened):
     tab = opened()
     card = tab.locator(".card").first

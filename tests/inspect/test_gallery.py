@@ -17,7 +17,7 @@ from dsbuild.errors import PlanError, StorageError
 from dsbuild.format import example, features, manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.images import colour
-from dsbuild.inspect import catalog, gallery, terminal
+from dsbuild.inspect import catalog, choice, gallery, terminal
 from dsbuild.inspect.catalog import Row
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes, reads
@@ -160,22 +160,50 @@ def test_an_invalid_record_hides_no_other(built):
 
 def test_choose():
     rows = [row(0, {0: 9, 1: 1}), row(1, {0: 1, 1: 9}), row(2, {0: 10}), row(3, {0: 5, 1: 5})]
-    assert [r.number for r in gallery.choose(rows, 9, 0)] == [0, 1, 2, 3]
-    assert [r.number for r in gallery.choose(rows, 2, 0, "most", 1)] == [1, 3]
-    assert [r.number for r in gallery.choose(rows, 9, 0, "least", 1)] == [0, 3, 1]
-    assert [r.number for r in gallery.choose(rows, 9, 0, "with", 1)] == [0, 1, 3]
-    assert gallery.choose(rows, 2, 5) == gallery.choose(rows, 2, 5)
-    assert gallery.choose([], 2, 5) == []
+    assert [r.number for r in choice.choose(rows, 9, 0)] == [0, 1, 2, 3]
+    assert [r.number for r in choice.choose(rows, 2, 0, "most", 1)] == [1, 3]
+    assert [r.number for r in choice.choose(rows, 9, 0, "least", 1)] == [0, 3, 1]
+    assert [r.number for r in choice.choose(rows, 9, 0, "with", 1)] == [0, 1, 3]
+    assert choice.choose(rows, 2, 5) == choice.choose(rows, 2, 5)
+    assert choice.choose([], 2, 5) == []
+
+
+def test_every_class_is_shown_and_no_sample_twice():
+    rows = [row(i, {0: 9, 1 + i % 3: 1}) for i in range(60)] + [row(60, {0: 1, 7: 1, 8: 1})]
+    for count in (4, 9, None):
+        chosen = choice.cover(rows, count, 3)
+        assert len(chosen) == (count or choice.SAMPLES)
+        assert {value for one in chosen for value in one.counts} == {0, 1, 2, 3, 7, 8}
+    many = [row(i, {i: 1}) for i in range(100)]
+    assert len(choice.cover(many, None, 0)) == 100
+    assert len(choice.cover(many, 10, 0)) == 10
+
+
+def test_rare_classes_are_found_by_the_lists_of_values(built):
+    whole = catalog.take(built, counts(built), None, 0, Local()).rows
+    values = sorted({value for one in whole for value in one.counts})
+    found = catalog.holders(built, counts(built), values)
+    assert {value for one in found for value in one.counts} == set(values)
+    assert all(one in whole for one in found)
+
+
+def test_pictures_of_a_page_share_its_bytes(built, monkeypatch):
+    rows = catalog.take(built, counts(built), None, 0, Local()).rows
+    monkeypatch.setattr(gallery, "_ROOM", 36 * 900)
+    monkeypatch.setattr(gallery, "_SMALLEST", 8)
+    cards = gallery.cards(built, rows, gallery.colours(built), Local(1))
+    for card in cards:
+        assert len(card["image"]) + len(card["mask"]) <= 2500
 
 
 def test_find_a_class():
-    assert gallery.find("cat", ["dog", "cat"], []) == 1
-    assert gallery.find("1", ["dog", "cat"], []) == 1
-    assert gallery.find("255", ["dog", "cat"], [row(0, {255: 1})]) == 255
-    with pytest.raises(PlanError, match="expected dog, cat"):
-        gallery.find("horse", ["dog", "cat"], [])
-    with pytest.raises(PlanError, match="one of the values 3"):
-        gallery.find("horse", [], [row(0, {3: 1})])
+    assert choice.find("cat", ["dog", "cat"], []) == 1
+    assert choice.find("1", ["dog", "cat"], []) == 1
+    assert choice.find("255", ["dog", "cat"], [row(0, {255: 1})]) == 255
+    with pytest.raises(PlanError, match="Classes: dog, cat"):
+        choice.find("horse", ["dog", "cat"], [])
+    with pytest.raises(PlanError, match="Classes: 3"):
+        choice.find("horse", [], [row(0, {3: 1})])
 
 
 # a record's pictures

@@ -65,12 +65,16 @@
         return String(pair[0]) === wanted;
       }));
     });
+    if (at("order").value === "rare") {
+      shown.sort(function (a, b) { return rarity(a) - rarity(b); });
+    }
     grid.textContent = "";
     shown.forEach(function (card, i) {
       var button = make("button", "card"), stack = make("span", "stack");
       var name = card.key || card.file + " " + card.record;
       button.type = "button";
       button.title = [name].concat(card.problems).join("\n");
+      button.dataset.at = i;
       fill(stack, card, at("view").value);
       button.appendChild(stack);
       button.appendChild(make("span", "name", name));
@@ -84,6 +88,86 @@
     Array.prototype.forEach.call(at("legend").children, function (node) {
       node.setAttribute("aria-pressed", String(node.dataset.value === wanted));
     });
+  }
+
+  // How many records have the rarest class of a record.
+  function rarity(card) {
+    return Math.min.apply(null, card.classes.map(function (pair) {
+      return (byValue[pair[0]] || [0, "", "", 0])[3];
+    }).concat(Infinity));
+  }
+
+  // Where a record is in the address: its file and number.
+  function anchor(card) {
+    return "#record=" + encodeURIComponent(card.file + ":" + card.record);
+  }
+
+  function follow() {
+    var wanted = data.cards.filter(function (card) { return anchor(card) === location.hash; })[0];
+    if (!wanted) return;
+    if (shown.indexOf(wanted) < 0) {
+      at("split").value = at("class").value = "";
+      draw();
+    }
+    open(shown.indexOf(wanted));
+  }
+
+  function link(target, text) {
+    var node = make("a", "", text);
+    node.href = target;
+    return node;
+  }
+
+  // Name the class under the pointer, by the colour of its mask there.
+  var tip = make("div"), pixels = new Map();
+  tip.id = "tip";
+  tip.hidden = true;
+
+  function masked(card) {
+    if (pixels.has(card)) return pixels.get(card);
+    var image = new Image();
+    pixels.set(card, null);
+    image.onload = function () {
+      var canvas = make("canvas"), pen;
+      canvas.width = image.naturalWidth;
+      canvas.height = image.naturalHeight;
+      pen = canvas.getContext("2d", { willReadFrequently: true });
+      pen.drawImage(image, 0, 0);
+      if (pixels.size > 8) pixels.clear();
+      pixels.set(card, pen.getImageData(0, 0, canvas.width, canvas.height));
+    };
+    image.src = card.mask;
+    return null;
+  }
+
+  function named(card, mask, box, x, y) {
+    var scale = Math.min(box.width / mask.width, box.height / mask.height);
+    var column = Math.floor((x - box.left - (box.width - mask.width * scale) / 2) / scale);
+    var row = Math.floor((y - box.top - (box.height - mask.height * scale) / 2) / scale);
+    if (column < 0 || row < 0 || column >= mask.width || row >= mask.height) return "";
+    var start = 4 * (row * mask.width + column), rgb = mask.data.slice(start, start + 3);
+    var colour = "#" + Array.prototype.map.call(rgb, function (channel) {
+      return (channel < 16 ? "0" : "") + channel.toString(16);
+    }).join("");
+    return card.classes.map(function (pair) {
+      return byValue[pair[0]] || [pair[0], String(pair[0]), "#808080"];
+    }).filter(function (entry) { return entry[2] === colour; }).map(function (entry) {
+      return entry[1];
+    }).join(" or ");
+  }
+
+  function point(event) {
+    var stack = event.target.closest ? event.target.closest(".stack") : null;
+    var button = stack && stack.closest(".card"), card, mask, text = "";
+    if (stack) card = shown[button ? Number(button.dataset.at) : current];
+    if (card && card.mask) mask = masked(card);
+    if (mask) text = named(card, mask, stack.getBoundingClientRect(), event.clientX, event.clientY);
+    tip.hidden = !text;
+    if (!text) return;
+    tip.textContent = text;
+    (large.open ? large : document.body).appendChild(tip);
+    tip.style.left = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 4) + "px";
+    tip.style.top = Math.max(event.clientY - 30, 4) + "px";
   }
 
   function views(cards) {
@@ -155,8 +239,13 @@
       move.appendChild(button);
     });
     tools.appendChild(move);
-    at("large-text").textContent = (current + 1) + " of " + shown.length + " · " + card.split + " · "
-      + card.file + ", record " + card.record + (card.size[0] ? " · " + card.size.join(" × ") : "");
+    var text = at("large-text");
+    text.textContent = (current + 1) + " of " + shown.length + " · " + card.split + " · ";
+    text.appendChild(data.shards[card.file]
+      ? link("#" + data.shards[card.file], card.file) : document.createTextNode(card.file));
+    text.appendChild(document.createTextNode(", "));
+    text.appendChild(link(anchor(card), "record " + card.record));
+    if (card.size[0]) text.appendChild(document.createTextNode(" · " + card.size.join(" × ")));
     at("large-why").textContent = card.problems.join("\n");
     card.classes.forEach(function (pair) { whole += pair[1]; });
     at("large-classes").textContent = "";
@@ -172,7 +261,7 @@
   data.classes.forEach(function (entry) {
     option(at("class"), String(entry[0]), entry[1]);
     // A legend of more classes is too long to look through.
-    if (data.classes.length > 100) return;
+    if (data.classes.length > 60) return;
     var button = chip("button", entry, entry[1]);
     button.type = "button";
     button.dataset.value = String(entry[0]);
@@ -188,9 +277,23 @@
   at("split").addEventListener("change", draw);
   at("class").addEventListener("change", draw);
   at("view").addEventListener("change", draw);
+  at("order").addEventListener("change", draw);
+  document.addEventListener("pointermove", point);
+  at("large-text").addEventListener("click", function (event) {
+    var row = event.target.hash && document.getElementById(event.target.hash.slice(1));
+    if (!row) return;
+    for (var node = row; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    large.close();
+    row.scrollIntoView({ block: "center" });
+  });
+  window.addEventListener("hashchange", follow);
   // On the document, since redrawing a button takes the focus out of the dialog.
   document.addEventListener("keydown", function (event) {
     if (!large.open) return;
+    if (event.key === "Home" || event.key === "End") {
+      event.preventDefault();
+      open(event.key === "Home" ? 0 : shown.length - 1);
+    }
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
       event.preventDefault();
       step(event.key === "ArrowLeft" ? -1 : 1);
@@ -202,4 +305,5 @@
     if (cards[current]) cards[current].focus();
   });
   draw();
+  follow();
 }());

@@ -7,17 +7,17 @@ markup.
 
 import json
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Local
 from dsbuild.errors import StorageError
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.inspect import catalog, gallery
-from dsbuild.inspect.catalog import Census
-from dsbuild.inspect.forms import Card, Inspection
-from dsbuild.inspect.html import sections, svg
+from dsbuild.inspect import catalog, choice, frame, gallery
+from dsbuild.inspect.catalog import Census, Row
+from dsbuild.inspect.forms import Card, Inspection, StatisticsDocument
+from dsbuild.inspect.html import balance, findings, frames, sections, svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.run import Validation, validate
@@ -34,38 +34,42 @@ def page(
     caption: str,
     seed: int,
     checked: Validation | None = None,
+    known: Sequence[findings.Line] = (),
 ) -> str:
     """Return the page for an inspection's document, a census and a gallery's `cards`.
 
     `colours` are RGB by label value; `caption` says which records the gallery shows; `checked` is
-    a validation to show, if there was one.
+    a validation to show, if there was one; `known` are findings that the folder keeps.
     """
-    splits = {
-        name: sections.rows(split, name, census) for name, split in document["splits"].items()
-    }
-    names = sections.names(splits, census)
-    values = sorted(names)
+    splits = {name: balance.rows(split, name, census) for name, split in document["splits"].items()}
+    names, held = balance.names(splits, census), balance.held(splits, census)
+    order = balance.order(names, held)
+    counted = document.get("statistics")
+    ids = sections.shard_ids(document)
     data = {
         "cards": cards,
         "classes": [
-            [value, names[value], svg.css(colours[value % len(colours)])] for value in values
+            [value, names[value], svg.css(colours[value % len(colours)]), held.get(value, 0)]
+            for value in order
         ],
         "splits": list(splits),
+        "path": document["path"],
+        "shards": {card["file"]: ids[card["file"]] for card in cards if card["file"] in ids},
     }
-    counted = document.get("statistics")
     title = document["title"] or "TFRecords"
     name = storage.name(document["path"])
     parts = [
         ("summary", "Summary", sections.summary(document, splits)),
-        ("classes", "Classes", sections.classes(document, splits, names, colours, census, seed)),
-        (
-            "problems",
-            "Problems",
-            sections.problems(checked.problems, checked.notes) if checked else "",
-        ),
+        ("findings", "Findings", findings.section(document, splits, known, checked)),
         ("gallery", "Gallery", f"<p>{escape(caption)}.</p>" + _file("gallery.html")),
+        (
+            "classes",
+            "Class balance",
+            balance.section(document, splits, names, colours, census, sections.note(census, seed)),
+        ),
+        *_frames(census, names, colours, order, seed, counted),
+        ("together", "Co-occurrence", sections.together(census, names, colours, seed, counted)),
         ("sizes", "Image sizes", sections.sizes(census, seed, counted)),
-        ("together", "Classes together", sections.together(census, names, colours, seed, counted)),
         ("colours", "Colours and duplicates", sections.statistics(counted)),
         ("shards", "Shards", sections.shards(document)),
         ("features", "Features", sections.features(document)),
@@ -83,6 +87,28 @@ def page(
         ),
         data=script_json(data),
     )
+
+
+def _frames(
+    census: Census,
+    names: Mapping[int, str],
+    colours: Sequence[Sequence[int]],
+    order: Sequence[int],
+    seed: int,
+    counted: StatisticsDocument | None,
+) -> list[tuple[str, str, str]]:
+    """Return the sections on where classes lie: of all records if statistics have counted them."""
+    seen, note = census.frame, sections.note(census, seed, census.frame.planes)
+    if counted is not None and "frame" in counted:
+        seen, note = frame.parse(counted["frame"]), ""
+    widths = sorted(row.width for row in census.rows if row.width) or [1]
+    heights = sorted(row.height for row in census.rows if row.height) or [1]
+    shape = widths[len(widths) // 2], heights[len(heights) // 2]
+    maps = frames.heat_maps(seen, names, colours, order, shape, note)
+    return [
+        ("heat", "Heat maps", maps),
+        ("objects", "Objects", frames.objects(seen, names, colours, order, note)),
+    ]
 
 
 def script_json(data: object) -> str:
@@ -115,7 +141,7 @@ def make(
     path: PathLike,
     document: Inspection,
     *,
-    samples: int,
+    samples: int | None,
     seed: int,
     how: str = "any",
     name: str = "",
@@ -123,9 +149,10 @@ def make(
 ) -> str:
     """Return the page of a folder or file from its inspection's document.
 
-    `how` and the class `name` choose the gallery's records as in `gallery.choose`. To choose by
-    class, all records are read, otherwise a sample; `how="problems"` validates all and shows
-    those with problems.
+    `how` and the class `name` choose the gallery's records as in `choice.choose`; `samples` None
+    shows `choice.SAMPLES`, or more if it takes more to show every class. To choose by class, all
+    records are read, otherwise a sample; `how="problems"` validates all and shows those with
+    problems.
     """
     folder = Folder.of(path)
     engine = engine or Local()
@@ -134,24 +161,39 @@ def make(
         for split in document["splits"].values()
         for shard in split["shards"]
     }
-    most = _SAMPLE if how in ("any", "problems") else None
-    census = catalog.take(folder, counts, max(most, samples) if most else None, seed, engine)
+    most = max(_SAMPLE, samples or 0) if how in ("any", "problems") else None
+    census = catalog.take(folder, counts, most, seed, engine)
     checked = validate(folder, engine=engine) if how == "problems" else None
-    faulty = gallery.faulty(checked.problems if checked else ())
+    faulty = choice.faulty(checked.problems if checked else ())
     if checked:
-        chosen = catalog.at(folder, gallery.varied(faulty, samples))
+        chosen = catalog.at(folder, choice.varied(faulty, samples or choice.SAMPLES))
+        caption = f"{len(chosen):,} of {len(faulty):,} records with problems"
     else:
-        classes = folder.surrounding.classes
-        value = gallery.find(name, classes, census.rows) if how != "any" else -1
-        chosen = gallery.choose(census.rows, samples, seed, how, value)
+        rows = (*census.rows, *_rare(folder, document, counts, census)) if how == "any" else ()
+        value = choice.find(name, folder.surrounding.classes, census.rows) if how != "any" else -1
+        chosen = choice.choose(rows or census.rows, samples, seed, how, value)
+        caption = _caption(how, name, chosen, document, census, seed)
     colours = gallery.colours(folder)
     cards = gallery.cards(folder, chosen, colours, engine)
     for row, card in zip(chosen, cards, strict=True):
         problems = faulty.get((row.file, row.number, row.offset), ())
         card["problems"] = _problem_texts(problems, card["problems"])
-    total = len(faulty) if checked else census.total
-    caption = _caption(how, name, len(chosen), total, seed)
     return page(document, census, cards, colours.tolist(), caption, seed, checked)
+
+
+def _rare(
+    folder: Folder, document: Inspection, counts: Mapping[str, int], census: Census
+) -> list[Row]:
+    """Return rows with classes that occur, but in none of the census's rows."""
+    if census.whole:
+        return []
+    seen = {value for row in census.rows for value in row.counts}
+    return catalog.holders(folder, counts, _occurring(document) - seen)
+
+
+def _occurring(document: Inspection) -> set[int]:
+    rows = [row for split in document["splits"].values() for row in split["classes"]]
+    return {row["value"] for row in rows if row["images"]}
 
 
 def _problem_texts(problems: Sequence[Problem], others: Sequence[str]) -> list[str]:
@@ -161,12 +203,19 @@ def _problem_texts(problems: Sequence[Problem], others: Sequence[str]) -> list[s
     return [*(f"{problem.kind}: {problem.text}" for problem in problems), *others]
 
 
-def _caption(how: str, name: str, chosen: int, total: int, seed: int) -> str:
+def _caption(
+    how: str, name: str, chosen: Sequence[Row], document: Inspection, census: Census, seed: int
+) -> str:
     """Return which records the gallery shows."""
-    few = f"{chosen:,} of {total:,} records"
+    few = f"{len(chosen):,} of {census.total:,} records"
+    shown = {value for row in chosen for value in row.counts}
+    wanted = _occurring(document) | {value for row in census.rows for value in row.counts}
+    missing = len(wanted - shown)
+    covered = "every class is among them"
+    if missing:
+        covered = f"{missing:,} of {len(wanted):,} classes are not among them"
     return {
-        "problems": f"{few} with problems",
-        "any": f"{few}, seed {seed}",
+        "any": f"{few}, seed {seed}" + (f"; {covered}" if wanted else ""),
         "with": f"{few}: with {name}, seed {seed}",
         "most": f"{few}: those with the most {name}",
         "least": f"{few}: those with the least {name}, of those that have any",

@@ -7,37 +7,12 @@ from collections.abc import Mapping, Sequence
 from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect import tables
 from dsbuild.inspect.catalog import Census
-from dsbuild.inspect.forms import ClassCount, Inspection, SplitState, StatisticsDocument
+from dsbuild.inspect.forms import ClassCount, Inspection, StatisticsDocument
 from dsbuild.inspect.html import svg
 from dsbuild.inspect.html.svg import escape
-from dsbuild.validate.problem import KINDS, Problem
 
 _MOST = 40  # classes in the co-occurrence; a larger table is unreadable
 _GROUPS = 200  # of equal or similar images
-
-
-def rows(split: SplitState, name: str, census: Census) -> list[ClassCount]:
-    """Return the classes of a split from its inspection, or from the census if that has none."""
-    if split["classes"] or not split["labels"]:
-        return list(split["classes"])
-    pixels: collections.Counter[int] = collections.Counter()
-    held: collections.Counter[int] = collections.Counter()
-    for row in census.rows:
-        if row.split == name:
-            pixels.update(row.counts)
-            held.update(row.counts.keys())
-    return [
-        {"value": value, "name": None, "pixels": pixels[value], "images": held[value]}
-        for value in sorted(pixels)
-    ]
-
-
-def names(splits: Mapping[str, Sequence[ClassCount]], census: Census) -> dict[int, str]:
-    """Return a name for each label value that occurs or has one, by value."""
-    names = {row["value"]: row["name"] for rows in splits.values() for row in rows}
-    for row in census.rows:
-        names |= {value: None for value in row.counts if value not in names}
-    return {value: names[value] or str(value) for value in sorted(names)}
 
 
 def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) -> str:
@@ -63,8 +38,6 @@ def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) ->
     made = "".join(
         f"<div><b>{escape(text)}</b><span>{escape(what)}</span></div>" for what, text in tiles
     )
-    if document["complete"] is False:
-        made += "<p>This build is unfinished.</p>"
     cells = [
         [escape(row.name), row.records, row.labels, row.shards, row.size]
         for row in tables.splits(document)
@@ -73,81 +46,17 @@ def summary(document: Inspection, splits: Mapping[str, Sequence[ClassCount]]) ->
     return f'<div class="tiles">{made}</div>' + svg.table(head, cells, "<>>>>")
 
 
-def classes(
-    document: Inspection,
-    splits: Mapping[str, Sequence[ClassCount]],
-    names: Mapping[int, str],
-    colours: Sequence[Sequence[int]],
-    census: Census,
-    seed: int,
-) -> str:
-    """Return one table per split: each class's share of pixels and of records, and its weights."""
-    parts: list[str] = []
-    for split, rows in splits.items():
-        labels = document["splits"][split]["labels"]
-        if not rows:
-            parts.append(_folded(split, "<p>No labels were counted.</p>", not parts))
-            continue
-        counted = document["splits"][split]["classes"]
-        note = "" if counted else _note(census, seed)
-        if not counted:
-            labels = sum(row.split == split and bool(row.counts) for row in census.rows)
-        whole = sum(row.get("pixels", 0) for row in rows)
-        most = max([row.get("pixels", 0) for row in rows])
-        weighted = tables.weights(document["splits"][split])
-        lines = []
-        for row in rows:
-            value, held = row["value"], row["images"]
-            colour = colours[value % len(colours)]
-            line = [str(value), svg.named(names.get(value, str(value)), colour)]
-            if whole:
-                drawn = svg.bar(row["pixels"] / most, colour)
-                line += [f"{drawn}<span>{tables.share(row['pixels'], whole)}</span>"]
-            drawn = svg.bar(held / max(labels, 1))
-            line += [f"{drawn}<span>{tables.share(held, labels)}</span>", f"{held:,}"]
-            lines.append(line + [texts.get(value, "") for texts in weighted.values()])
-        head = ["", "class", *(["share of pixels"] if whole else []), "share of records", "records"]
-        sides = ("><<<>" if whole else "><<>") + ">" * len(weighted)
-        kind = "classes weighed" if weighted else "classes"
-        made = svg.table([*head, *weighted], lines, sides, kind)
-        parts.append(_folded(split, note + made, not parts))
-    return "".join(parts)
+def note(census: Census, seed: int, counted: int | None = None) -> str:
+    """Return a note on how many records the numbers come from, unless they come from all.
 
-
-def _folded(name: str, body: str, opened: bool) -> str:
-    attribute = " open" if opened else ""
-    return f"<details{attribute}><summary>{escape(name)}</summary>{body}</details>"
-
-
-def _note(census: Census, seed: int) -> str:
-    """Return a note on how many records the numbers come from, unless they come from all."""
-    if census.whole:
+    It is `counted`, or the number of the census's rows.
+    """
+    count = len(census.rows) if counted is None else counted
+    if count >= census.total:
         return ""
     return (
-        f'<p class="note">From a sample of {len(census.rows):,} of {census.total:,} records, '
-        f"seed {seed}.</p>"
+        f'<p class="note">From a sample of {count:,} of {census.total:,} records, seed {seed}.</p>'
     )
-
-
-def problems(listed: Sequence[Problem], notes: Sequence[str]) -> str:
-    """Return a table of the kinds of problems, each with its first problem, and the notes."""
-    first: dict[str, Problem] = {}
-    for problem in listed:
-        first.setdefault(problem.kind, problem)
-    counts = collections.Counter(problem.kind for problem in listed)
-    rows = [
-        [
-            kind,
-            escape(what),
-            f"{counts[kind]:,}",
-            f'<span class="bad">{escape(str(first[kind]))}</span>',
-        ]
-        for kind, what in KINDS.items()
-        if kind in first
-    ]
-    made = svg.table(["kind", "", "problems", "first problem"], rows, "<<><", "problems")
-    noted = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
-    return (made if rows else "<p>No problem was found.</p>") + noted
 
 
 def sizes(census: Census, seed: int, counted: StatisticsDocument | None = None) -> str:
@@ -156,14 +65,14 @@ def sizes(census: Census, seed: int, counted: StatisticsDocument | None = None) 
     They are those of all records if there are statistics, `counted`, else those of the census.
     """
     counts = collections.Counter((row.width, row.height) for row in census.rows if row.width)
-    note = _note(census, seed)
+    origin = note(census, seed)
     if counted is not None:
         counts = collections.Counter({(w, h): held for w, h, held in counted["all"]["sizes"]})
-        note = ""
+        origin = ""
     if len(counts) == 1:
         ((width, height),) = counts
-        return f"{note}<p>All images have {width:,} x {height:,} pixels.</p>"
-    return note + svg.sizes(counts)
+        return f"{origin}<p>All images have {width:,} x {height:,} pixels.</p>"
+    return origin + svg.sizes(counts)
 
 
 def together(
@@ -190,13 +99,13 @@ def together(
     kept = [value for value in names if pairs[value, value] and names[value] != IGNORE]
     if len(kept) < 2:
         return ""
-    note = _note(census, seed) if counted is None else ""
+    origin = note(census, seed) if counted is None else ""
     if len(kept) > _MOST:
-        note += f'<p class="note">The {_MOST} classes that occur in the most records.</p>'
+        origin += f'<p class="note">The {_MOST} classes that occur in the most records.</p>'
         kept = sorted(sorted(kept, key=lambda value: -pairs[value, value])[:_MOST])
     made = svg.together(pairs, {value: names[value] for value in kept}, colours)
     legend = "Each cell: of the records with the row's class, the percentage with the column's."
-    return f"{note}<p>{legend}</p>{made}"
+    return f"{origin}<p>{legend}</p>{made}"
 
 
 def statistics(counted: StatisticsDocument | None) -> str:
@@ -224,17 +133,24 @@ def statistics(counted: StatisticsDocument | None) -> str:
         if groups:
             count = tables.count(len(recurring[kind]), "group")
             made = svg.table(["splits", "samples"], groups, "<<")
-            parts.append(_folded(f"{count} of images {what}", made, opened=False))
+            parts.append(svg.details(f"{count} of images {what}", made))
     return "".join(parts)
+
+
+def shard_ids(document: Inspection) -> dict[str, str]:
+    """Return file name -> the id of its row in the table of shards."""
+    files = [shard["name"] for split in document["splits"].values() for shard in split["shards"]]
+    return {name: f"shard-{i}" for i, name in enumerate(files)}
 
 
 def shards(document: Inspection) -> str:
     """Return a table of the files and their problems."""
     files = [shard for entry in document["splits"].values() for shard in entry["shards"]]
+    ids = shard_ids(document)
     most = max((shard["bytes"] for shard in files), default=0) or 1
     rows = [
         [
-            escape(shard["name"]),
+            f'<span id="{ids[shard["name"]]}">{escape(shard["name"])}</span>',
             f"{shard['records']:,}",
             f"{svg.bar(shard['bytes'] / most)}<span>{tables.size(shard['bytes'])}</span>",
             f'<span class="bad">{escape(shard["problem"] or "")}</span>',
@@ -244,7 +160,7 @@ def shards(document: Inspection) -> str:
     made = svg.table(["file", "records", "size", ""], rows, "<><<", "shards")
     if len(rows) <= 12:
         return made
-    return _folded(f"{len(rows):,} files", made, opened=False)
+    return svg.details(f"{len(rows):,} files", made)
 
 
 def features(document: Inspection) -> str:

@@ -39,6 +39,36 @@ def bar(part: float, colour: RGB | None = None) -> str:
     )
 
 
+def stack(counts: Sequence[int], names: Sequence[str]) -> str:
+    """Return a bar divided into parts in proportion to counts."""
+    whole = max(sum(counts), 1)
+    title = ", ".join(f"{count:,} {name}" for name, count in zip(names, counts, strict=True))
+    parts = "".join(f'<i style="width:{100 * count / whole:.1f}%"></i>' for count in counts)
+    return f'<span class="stacked" role="img" aria-label="{title}" title="{title}">{parts}</span>'
+
+
+def spark(counts: Sequence[int], names: Sequence[str]) -> str:
+    """Return a small histogram; `names` are those of its bars."""
+    most = max(counts)
+    path = "".join(
+        f"M{4 * i} 20v-{max(20 * count / most, 1):.0f}h3V20z"
+        for i, count in enumerate(counts)
+        if count
+    )
+    used = [name for name, count in zip(names, counts, strict=True) if count]
+    text = escape(f"from {used[0]} to {used[-1]}; most {names[list(counts).index(most)]}")
+    return (
+        f'<svg class="spark" viewBox="0 0 {4 * len(counts)} 20" role="img" aria-label="{text}">'
+        f'<title>{text}</title><path d="{path}"/></svg>'
+    )
+
+
+def details(name: str, body: str, opened: bool = False) -> str:
+    """Return markup that is folded under its name."""
+    attribute = " open" if opened else ""
+    return f"<details{attribute}><summary>{escape(name)}</summary>{body}</details>"
+
+
 def sizes(counts: Mapping[tuple[int, int], int]) -> str:
     """Return a scatter of image sizes (width, height) -> images; a dot's area shows how many."""
     if not counts:
@@ -143,3 +173,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str, kind: 
         f'<div class="wide"><table class="{kind}"><thead><tr>{top}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def folded(
+    head: Sequence[str], rows: Sequence[Sequence[str]], sides: str, kind: str = "", few: int = 40
+) -> str:
+    """Return a `table` of the first rows; if there are more than `few`, the others are folded."""
+    if len(rows) <= few:
+        return table(head, rows, sides, kind)
+    shown = few // 2
+    rest = table(head, rows[shown:], sides, kind)
+    return table(head, rows[:shown], sides, kind) + details(f"{len(rows) - shown:,} more", rest)
