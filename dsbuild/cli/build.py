@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
 from dsbuild.cli import array
 from dsbuild.cli.field_options import Option, option, options
-from dsbuild.cli.options import Bytes, echo, echo_json, errors, note, show
+from dsbuild.cli.options import Bytes, all_option, echo, echo_json, errors, note, show
 from dsbuild.cli.runner import (
     Runner,
     RunnerCommand,
@@ -21,6 +22,7 @@ from dsbuild.cli.runner import (
     scheduler_option,
     workers_option,
 )
+from dsbuild.cli.text.view import view
 from dsbuild.fields import named
 from dsbuild.layouts import Layout
 
@@ -71,6 +73,7 @@ BUILD_OPTIONS: tuple[Option, ...] = (
         is_flag=True,
         help="Open every sample, print plan and findings, write nothing.",
     ),
+    all_option,
     click.option("--quiet", is_flag=True, help="Print errors only."),
     click.option(
         "--json", "as_json", is_flag=True, help="Print the summary and all findings as JSON."
@@ -110,6 +113,7 @@ def _build(
     runner: Runner,
     quiet: bool,
     as_json: bool,
+    every: bool,
     **options: Any,
 ) -> None:
     from dsbuild.build.audit import Audit
@@ -121,8 +125,8 @@ def _build(
     talk = _urgent if quiet else note
     # Wrong options of a runner are named before anything is read.
     engine, here = runner.engine(not talks, talk), runner.here(not talks)
-    every = options["dry_run"] or options["strict"]
-    shown = _Shown(talks, options["dry_run"], as_json, every)
+    opened = options["dry_run"] or options["strict"]
+    shown = _Shown(talks, options["dry_run"], as_json, opened, every)
     if not any(shares.values()):
         built = build(
             layout,
@@ -174,11 +178,18 @@ def _tell(built: Built, quiet: bool, as_json: bool) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Shown:
-    """Prints what a build plans and finds before it writes: as text, or as JSON for a dry run."""
+    """Prints what a build plans and finds before it writes: as text, or as JSON for a dry run.
+
+    Attributes:
+      talks, dry_run, as_json: whether to print text, nothing is written, and to print JSON.
+      opened: whether all samples were opened.
+      every: whether to list all findings.
+    """
 
     talks: bool
     dry_run: bool
     as_json: bool
+    opened: bool
     every: bool
 
     def planned(self, audit: Audit, root: str) -> None:
@@ -186,18 +197,17 @@ class _Shown:
         from dsbuild.cli.text.build import plan_text
 
         if self.talks:
-            echo(plan_text(plan_document(audit, root)))
+            echo(plan_text(plan_document(audit, root), view(sys.stdout)))
 
     def examined(self, audit: Audit, root: str) -> None:
         from dsbuild.build.preflight import FEW
-        from dsbuild.build.summary import plan_document, remedies
+        from dsbuild.build.summary import plan_document
         from dsbuild.cli.text.build import findings_text
         from dsbuild.inspect.tables import count
 
         if audit.findings and self.talks:
-            show("\n" + findings_text(audit.findings, None if self.every else FEW), "yellow")
-            for line in remedies(audit.findings):
-                note(line)
+            few, fitted = None if self.opened else FEW, view(sys.stderr, self.every)
+            show("\n" + findings_text(audit.findings, few, root, fitted), "yellow")
         if self.dry_run and self.as_json:
             echo_json(plan_document(audit, root))
         if self.dry_run and self.talks:

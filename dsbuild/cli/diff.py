@@ -4,8 +4,9 @@ import sys
 
 import click
 
-from dsbuild.cli.options import echo, echo_json, errors, note, say
+from dsbuild.cli.options import all_option, echo, echo_json, errors, note, say
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
+from dsbuild.cli.text.view import view
 
 
 @click.command(cls=RunnerCommand)
@@ -16,9 +17,10 @@ from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
     type=click.FloatRange(0, 1),
     help="Fail only if the share of a class changes by more than this, such as 0.01.",
 )
+@all_option
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every key.")
-def diff(a: str, b: str, drift: float | None, runner: Runner, as_json: bool) -> None:
+def diff(a: str, b: str, drift: float | None, runner: Runner, every: bool, as_json: bool) -> None:
     """Compare two builds. Exit code 1 if they differ.
 
     A and B are folders of TFRecords, or files. Compares recipes, samples that were added,
@@ -39,7 +41,7 @@ def diff(a: str, b: str, drift: float | None, runner: Runner, as_json: bool) -> 
         if as_json:
             echo_json(document)
         else:
-            echo(diff_text(document))
+            echo(diff_text(document, view(sys.stdout, every)))
         if drift is None:
             sys.exit(0 if document["same"] else 1)
         row = farthest(document)

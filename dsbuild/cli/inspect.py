@@ -7,8 +7,18 @@ from typing import Any
 
 import click
 
-from dsbuild.cli.options import WHOLE, echo_drawn, echo_json, echo_line, errors, note, problem
+from dsbuild.cli.options import (
+    WHOLE,
+    all_option,
+    echo_drawn,
+    echo_json,
+    echo_line,
+    errors,
+    note,
+    problem,
+)
 from dsbuild.cli.runner import RunnerCommand, engine_options
+from dsbuild.cli.text.view import view
 
 
 @click.command(cls=RunnerCommand)
@@ -36,6 +46,10 @@ from dsbuild.cli.runner import RunnerCommand, engine_options
 @click.option(
     "--problems", is_flag=True, help="Gallery: samples in which `dsbuild validate` finds problems."
 )
+@click.option(
+    "--top", metavar="N", type=click.IntRange(1), help="Show the N most frequent classes alone."
+)
+@all_option
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> None:
@@ -47,6 +61,7 @@ def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> Non
     \b
     Example:
       dsbuild inspect
+      dsbuild inspect tfrecord --top 10
       dsbuild inspect tfrecord --record 17
       dsbuild inspect tfrecord --key 2007_000032 --save pictures
       dsbuild inspect tfrecord --html tfrecord.html --most person
@@ -66,6 +81,8 @@ def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> Non
         raise click.UsageError(
             "--class, --most, --least and --problems choose samples for --html; give one of them"
         )
+    if asked["top"] and (asked["every"] or wanted is not None):
+        raise click.UsageError("--top is for the classes of a folder, and goes without --all")
     with errors(WHOLE):
         if wanted is not None:
             _record(path, wanted, asked)
@@ -93,7 +110,8 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
     if asked["as_json"]:
         echo_json(document)
     else:
-        echo_drawn(shown.record_text(document, blocks.decorator(colours) if _coloured() else None))
+        decorate = blocks.decorator(colours) if _coloured() else None
+        echo_drawn(shown.record_text(document, decorate, view(sys.stdout, asked["every"])))
     draws = (asked["draw"] or _coloured()) and not asked["as_json"]
     if not draws and not asked["save"]:
         return
@@ -128,7 +146,8 @@ def _folder(path: str, asked: dict[str, Any]) -> None:
         echo_line(asked["html"])
     else:
         decorate = blocks.decorator(gallery.colours(folder)) if _coloured() else None
-        echo_drawn(shown.inspection_text(document, decorate))
+        fitted = view(sys.stdout, asked["every"])
+        echo_drawn(shown.inspection_text(document, decorate, fitted, asked["top"]))
     _fail(documents.problems(document))
 
 

@@ -106,6 +106,11 @@ STORE_SECONDS = click.Option(
 )
 
 
+all_option = click.option(
+    "--all", "every", is_flag=True, help="List all classes and findings, not the first ones alone."
+)
+
+
 def note(line: str) -> None:
     """Print a note to stderr."""
     say(f"note: {line}", "yellow")

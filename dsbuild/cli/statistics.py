@@ -4,8 +4,9 @@ import sys
 
 import click
 
-from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note, problem, say
+from dsbuild.cli.options import WHOLE, all_option, echo, echo_json, errors, note, problem, say
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
+from dsbuild.cli.text.view import view
 from dsbuild.errors import StorageError
 
 _FEW = 20  # problems that are shown
@@ -13,9 +14,10 @@ _FEW = 20  # problems that are shown
 
 @click.command(cls=RunnerCommand)
 @click.argument("path", default="tfrecord")
+@all_option
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def statistics(path: str, runner: Runner, as_json: bool) -> None:
+def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
     """Count over all records: classes, sizes, colours, duplicate images.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
@@ -37,7 +39,7 @@ def statistics(path: str, runner: Runner, as_json: bool) -> None:
         if as_json:
             echo_json(made)
         else:
-            echo(inspect.statistics_text(made))
+            echo(inspect.statistics_text(made, view(sys.stdout, every)))
         try:
             statistics.keep(made)
         except StorageError as error:  # they were printed, and can be computed again

@@ -4,8 +4,9 @@ import sys
 
 import click
 
-from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note
+from dsbuild.cli.options import WHOLE, all_option, echo, echo_json, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
+from dsbuild.cli.text.view import view
 
 
 @click.command(cls=RunnerCommand)
@@ -19,6 +20,7 @@ from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
     help="frames: lengths and checksums. records: also the schema and sha256. pixels: also decode "
     "images and labels. source: also compare with SOURCE, byte for byte.",
 )
+@all_option
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(
@@ -26,6 +28,7 @@ def validate(
     source: str | None,
     level: str,
     runner: Runner,
+    every: bool,
     as_json: bool,
 ) -> None:
     """Check TFRecords without changing them. Exit code 1 if there is any problem.
@@ -50,7 +53,7 @@ def validate(
         if as_json:
             echo_json(document)
         else:
-            echo(validation_text(document))
+            echo(validation_text(document, view(sys.stdout, every)))
         for line in () if as_json else found.notes:
             note(line)
         if found.problems:

@@ -27,6 +27,23 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def duration(seconds: float) -> str:
+    """Return how long something took, as text.
+
+    >>> duration(0.01), duration(4.25), duration(185), duration(7320)
+    ('less than 1 s', '4.2 s', '3 min 5 s', '2 h 2 min')
+    """
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def share(part: int, whole: int) -> str:
     """Return a percentage; a non-zero share below 0.1 % is `<0.1 %`."""
     if part and 1000 * part < whole:

@@ -32,11 +32,15 @@ def bar(part: float, width: int = 24) -> str:
     return "█" * whole + _EIGHTHS[eighths].strip()
 
 
-def decorator(colours: NDArray[np.uint8]) -> Callable[[int, float, str], str]:
-    """Return a function that puts a class's colour before its line of a table, and a bar after."""
+def decorator(colours: NDArray[np.uint8]) -> Callable[[int, float, str, int], str]:
+    """Return a function that puts a class's colour before its line of a table, and a bar after.
 
-    def decorate(value: int, part: float, line: str) -> str:
-        return f"{swatch(colours[value % len(colours)])} {line[2:]}  \x1b[2m{bar(part)}{_RESET}"
+    It takes the class, its share of the longest bar, the line, and the columns of that bar.
+    """
+
+    def decorate(value: int, part: float, line: str, width: int) -> str:
+        coloured = f"{swatch(colours[value % len(colours)])} {line[2:]}"
+        return f"{coloured}  \x1b[2m{bar(part, width)}{_RESET}" if width else coloured
 
     return decorate
 

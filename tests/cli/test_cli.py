@@ -21,7 +21,7 @@ from tests.support.runs import content
 
 def plain(text):
     """Return text without what differs from run to run: seconds."""
-    return re.sub(r"in \d+\.\d s", "in S s", text)
+    return re.sub(r"in (\d+\.\d|less than 1) s", "in S s", text)
 
 
 def test_voc_shows_plan_and_result(voc, out, run):
@@ -31,25 +31,15 @@ def test_voc_shows_plan_and_result(voc, out, run):
     assert records > 3000
     lines = plain(result.stdout).splitlines()
     assert lines[0] == voc
-    assert lines[2].split() == "split samples labels from shards records per shard sources".split()
+    assert lines[2].split() == "split samples labels from shards per shard sources".split()
     assert lines[3].split()[:5] == ["train", "12", "SegmentationClass/*.png", "4", "3"]
     assert lines[4].split()[:5] == ["val", "6", "SegmentationClass/*.png", "4", "1..2"]
     assert re.fullmatch(rf"{out}: 18 records in 8 shards, [\d.]+ kB, in S s", lines[-1])
-    rows = [re.split(r"\s\s+", line.strip()) for line in result.stderr.splitlines() if line]
-    assert rows == [
-        ["found", "split", "count", "first"],
-        [
-            "splits of another length than published",
-            "train",
-            "1",
-            "12 samples, but 1,464 were published",
-        ],
-        [
-            "splits of another length than published",
-            "val",
-            "1",
-            "6 samples, but 1,449 were published",
-        ],
+    assert result.stderr.splitlines()[:4] == [
+        "",
+        "  splits of another length than published (2)",
+        "    train: 12 samples, but 1,464 were published",
+        "    val: 6 samples, but 1,449 were published",
     ]
 
 

@@ -398,7 +398,7 @@ def test_command(clean, tmp_path, run):
     result = run("validate", out, "--level", "frames")
     assert result.exit_code == 1
     assert "damaged or truncated frames" in result.stdout
-    assert f"{first}: record 0 at byte 0: the checksum" in result.stdout
+    assert f"    {first.name}: record 0 at byte 0: the checksum" in result.stdout
     document = json.loads(run("validate", out, "--json").stdout)
     assert {p["kind"] for p in document["problems"]} == {"frame", "changed", "count"}
     assert document["level"] == "pixels"

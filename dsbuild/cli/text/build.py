@@ -3,47 +3,50 @@
 from collections.abc import Sequence
 
 from dsbuild.build.summary import PlanDocument, SummaryDocument
+from dsbuild.cli.text.listing import below, listing
 from dsbuild.cli.text.table import table
+from dsbuild.cli.text.view import View
 from dsbuild.format.manifest import Reject
-from dsbuild.inspect.tables import count, size, span
+from dsbuild.inspect.tables import count, duration, size, span
 from dsbuild.layouts.finding import KINDS, Finding
 from dsbuild.storage import safe_text
 
+_ALL = View()
 
-def plan_text(document: PlanDocument) -> str:
+
+def plan_text(document: PlanDocument, view: View = _ALL) -> str:
     """Return what a build will write: one row per split."""
-    rows = [["split", "samples", "labels from", "shards", "records per shard", "sources"]]
+    rows = [["split", "samples", "labels from", "shards", "per shard", "sources"]]
     for name, split in document["splits"].items():
         rows.append(
             [
                 name,
                 f"{split['samples']:,}",
                 split["labels"] or "none",
-                str(len(split["shards"])),
+                f"{len(split['shards']):,}",
                 span([shard["records"] for shard in split["shards"]]),
                 size(split["bytes"]),
             ]
         )
-    return "\n".join([safe_text.text(document["root"]), "", *table(rows, "<><>>>")])
+    lines = table(rows, "<><>>>", view.columns, "~0~021")
+    return "\n".join([safe_text.text(document["root"]), "", *lines])
 
 
-def findings_text(findings: Sequence[Finding], few: int | None = None) -> str:
-    """Return findings: one row per kind and split, with the first of them.
+def findings_text(
+    findings: Sequence[Finding], few: int | None = None, root: str = "", view: View = _ALL
+) -> str:
+    """Return findings with their reasons, up to ten of each kind, or all in a view of all.
 
-    `few` is how many samples of a split were opened, None for all.
+    `few` is how many samples of a split were opened, None for all; `root` is the data set's folder.
     """
-    rows: dict[tuple[str, str], list[Finding]] = {}
-    for kind in KINDS:
-        for finding in findings:
-            if finding.kind == kind:
-                rows.setdefault((kind, finding.split), []).append(finding)
-    lines = [["found", "split", "count", "first"]]
-    for (kind, split), found in rows.items():
-        lines.append([KINDS[kind], split, f"{len(found):,}", found[0].key or found[0].text])
-    text = "\n".join(table(lines, "<<><"))
+    groups = [
+        (what, [f"{one.split}: {below(root, one.text)}" for one in findings if one.kind == kind])
+        for kind, what in KINDS.items()
+    ]
+    lines = listing(groups, view)
     if few and any(finding.key for finding in findings):
-        text += f"\n  {few} samples of each split were opened; --dry-run opens all"
-    return text
+        lines += ["", f"  {few} samples of each split were opened; --dry-run opens all"]
+    return "\n".join(lines)
 
 
 def summary_text(document: SummaryDocument) -> str:
@@ -56,8 +59,8 @@ def summary_text(document: SummaryDocument) -> str:
     out = safe_text.text(document["out"])
     if not document["written"]:
         return f"{out} is complete: {what}; nothing to do"
-    kept = f", {document['kept']:,} shards kept" if document["kept"] else ""
-    return f"{out}: {what}{kept}, in {document['seconds']:.1f} s"
+    kept = f", {count(document['kept'], 'shard')} kept" if document["kept"] else ""
+    return f"{out}: {what}{kept}, in {duration(document['seconds'])}"
 
 
 def rejects_text(rejects: Sequence[Reject], out: str) -> str:

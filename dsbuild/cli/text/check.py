@@ -1,28 +1,33 @@
 """What `validate` finds and how two builds differ, as text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsbuild.cli.text.class_table import chosen, folded
+from dsbuild.cli.text.listing import below, listing
 from dsbuild.cli.text.table import table
+from dsbuild.cli.text.view import View
 from dsbuild.inspect.tables import count, size
 from dsbuild.storage import safe_text
 from dsbuild.validate.problem import KINDS
 
+_ALL = View()
 
-def validation_text(document: Mapping[str, Any]) -> str:
-    """Return the problems that a validation found: one row per kind, with its first problem."""
+
+def validation_text(document: Mapping[str, Any], view: View = _ALL) -> str:
+    """Return the problems that a validation found, up to ten of each kind, or all of them."""
+    path, problems = document["path"], document["problems"]
     extent = f"{count(document['records'], 'record')} in {count(document['files'], 'file')}"
-    head = f"{document['path']}: {extent}, {size(document['bytes'])}, checked {document['level']}"
-    head = safe_text.text(head)
-    if not document["problems"]:
+    extent += f", {size(document['bytes'])}"
+    head = safe_text.text(f"{path}: {extent}, checked at level {document['level']}")
+    if not problems:
         return f"{head}: no problem found"
-    rows = [["problem", "count", "first"]]
-    for kind, what in KINDS.items():
-        found = [problem for problem in document["problems"] if problem["kind"] == kind]
-        if found:
-            rows.append([what, f"{len(found):,}", found[0]["text"]])
-    number = count(len(document["problems"]), "problem")
-    return "\n".join([f"{head}: {number} found", "", *table(rows, "<><")])
+    groups = [
+        (what, [below(path, one["text"]) for one in problems if one["kind"] == kind])
+        for kind, what in KINDS.items()
+    ]
+    found = f"{head}: {count(len(problems), 'problem')} found"
+    return "\n".join([found, "", *listing(groups, view)])
 
 
 # What `diff` prints about the samples of a split.
@@ -36,8 +41,8 @@ _CHANGES = {
 }
 
 
-def diff_text(document: Mapping[str, Any]) -> str:
-    """Return how two builds differ."""
+def diff_text(document: Mapping[str, Any], view: View = _ALL) -> str:
+    """Return how two builds differ; of many classes that differ, those that differ most."""
     lines = [safe_text.text(f"{side} {document[side.lower()]}") for side in "AB"] + [""]
     if document["same"]:
         return "\n".join([*lines, "  the same recipe, samples and bytes"])
@@ -45,7 +50,7 @@ def diff_text(document: Mapping[str, Any]) -> str:
         text = f"  recipe: {change['what']} was {change['was']} and is {change['is']}"
         lines.append(safe_text.text(text))
     for split, (was, now) in document["extent"].items():
-        text = f"  {split}: {count(was['records'], 'record')} and {now['records']:,}"
+        text = f"  {split}: {count(was['records'], 'record')} in A, {now['records']:,} in B"
         lines += ["", safe_text.text(text)]
         for what, text in _CHANGES.items():
             keys = document["splits"][split][what]
@@ -58,10 +63,17 @@ def diff_text(document: Mapping[str, Any]) -> str:
                 lines.append(f"    {side} were {spans[0]} and are {spans[1]} pixels")
     moved = [row for row in document["classes"] if row["was"] != row["is"]]
     if moved:
-        rows = [["split", "class", "", "A", "B", "moves by"]]
-        for row in moved:
-            change = f"{100 * (row['is'] - row['was']):+.2f} %"
-            cells = [f"{100 * row[end]:.2f} %" for end in ("was", "is")]
-            rows.append([row["split"], str(row["value"]), row["name"] or "", *cells, change])
-        lines += ["", *table(rows, "<><>>>")]
+        lines += ["", *_moved(moved, view)]
     return "\n".join(lines)
+
+
+def _moved(moved: Sequence[Mapping[str, Any]], view: View) -> list[str]:
+    """Return one row per class and split whose share differs."""
+    changes = {i: abs(row["is"] - row["was"]) for i, row in enumerate(moved)}
+    shown = chosen(list(changes), changes, view)
+    rows = [["split", "class", "", "A", "B", "moves by"]]
+    for row in (moved[i] for i in shown):
+        change = f"{100 * (row['is'] - row['was']):+.2f} %"
+        cells = [f"{100 * row[end]:.2f} %" for end in ("was", "is")]
+        rows.append([row["split"], str(row["value"]), row["name"] or "", *cells, change])
+    return [*table(rows, "<><>>>", view.columns, "00~220"), *folded(len(moved) - len(shown))]

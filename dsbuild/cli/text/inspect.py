@@ -1,27 +1,36 @@
 """An inspection, one record, and statistics as text, plain or with colours of classes."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dsbuild.cli.text.class_table import class_lines, counted_classes
 from dsbuild.cli.text.table import table
+from dsbuild.cli.text.view import View
 from dsbuild.inspect import tables
-from dsbuild.inspect.tables import count, share, size, weights
+from dsbuild.inspect.tables import count, share, size
 from dsbuild.storage.safe_text import text
 
 _FEW = 10  # pairs of classes that are shown
 _COMMON = 0.9  # share of labels; a class in more of them co-occurs with everything
+_ALL = View()
 
-# (label value, share, line of a table) -> the line in colours
-Decorate = Callable[[int, float, str], str]
+Decorate = Callable[[int, float, str, int], str]  # as `class_table` describes
 
 
-def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
-    """Return an inspection as text; `decorate` may colour the lines of classes."""
+def inspection_text(
+    document: Mapping[str, Any],
+    decorate: Decorate | None = None,
+    view: View = _ALL,
+    top: int | None = None,
+) -> str:
+    """Return an inspection as text; `decorate` may colour the lines of classes.
+
+    `top` is how many of the most frequent classes are shown; None means all that fit the view.
+    """
     splits = document["splits"]
     records = sum(split["records"] for split in splits.values())
     total = sum(split["bytes"] for split in splits.values())
-    head = f"{document['path']}: {records:,} records, {size(total)}"
+    head = f"{document['path']}: {count(records, 'record')}, {size(total)}"
     if document["title"]:
         recipe = document["recipe"]
         extras = f", extras {', '.join(recipe['extras'])}" if recipe["extras"] else ""
@@ -29,141 +38,107 @@ def inspection_text(document: Mapping[str, Any], decorate: Decorate | None = Non
     lines = [text(head)]
     if document["complete"] is False:
         lines.append("This build is unfinished; run the command that began it again.")
-    lines += [
-        "",
-        *_split_table(document),
-        "",
-        *_feature_table(document),
-    ]
-    lines += ["", *_class_table(splits, decorate)]
+    lines += ["", *_split_table(document, view), "", *_feature_table(document, view)]
+    lines += ["", *class_lines(splits, view, top, decorate)]
     if "statistics" in document:
         counted = document["statistics"]
-        lines += ["", *_colour_table(counted), "", *duplicate_lines(counted["duplicates"])]
+        lines += ["", *_colour_table(counted, view), "", *duplicate_lines(counted["duplicates"])]
     return "\n".join(lines)
 
 
-def _split_table(document: Mapping[str, Any]) -> list[str]:
-    head = ["split", "records", "shards", "records per shard", "size", "image sizes", "left out"]
-    rows = [
-        [row.name, row.records, row.shards, row.shard_records, *row[5:]]
-        for row in tables.splits(document)
-    ]
-    return table([head, *rows], "<>>>><>")
+def _split_table(document: Mapping[str, Any], view: View) -> list[str]:
+    """Return one row per split; samples that were left out have a column if there are any."""
+    head = ["split", "records", "shards", "per shard", "size", "image sizes", "left out"]
+    rows = [[row.name, row.records, row.shards, *row[4:]] for row in tables.splits(document)]
+    right, ranks = "<>>>><>", "~023040"
+    if all(row[-1] in ("0", "-") for row in rows):
+        head, rows, right, ranks = head[:-1], [row[:-1] for row in rows], right[:-1], ranks[:-1]
+    return table([head, *rows], right, view.columns, ranks)
 
 
-def _feature_table(document: Mapping[str, Any]) -> list[str]:
+def _feature_table(document: Mapping[str, Any], view: View) -> list[str]:
     rows = tables.features(document)
     if not rows:
         return ["  no records, so no features"]
     first = "feature of first records" if document["complete"] else "feature"
-    return table([[first, *tables.FEATURES[1:]], *rows], "<<>><")
+    return table([[first, *tables.FEATURES[1:]], *rows], "<<>><", view.columns, "~0210")
 
 
-def _class_table(splits: Mapping[str, Any], decorate: Decorate | None) -> list[str]:
-    """Return one row per class: its share of each split's pixels, number of images, weights.
-
-    If labels are one class each, the share is that of images.
-    """
-    counted = {name: split for name, split in splits.items() if split["classes"]}
-    names = {row["value"]: row["name"] or "" for s in counted.values() for row in s["classes"]}
-    rows = [["class", ""], *([str(value), names[value]] for value in sorted(names))]
-    for name, split in counted.items():
-        cells = {
-            row["value"]: (row.get("pixels", row["images"]), row["images"])
-            for row in split["classes"]
-        }
-        whole = sum(part for part, _ in cells.values())
-        weighted = weights(split)
-        rows[0] += [name, "images", *(title.split()[0] for title in weighted)]
-        for row, value in zip(rows[1:], sorted(names), strict=True):
-            part, images = cells.get(value, (0, 0))
-            row += [share(part, whole), f"{images:,}"]
-            row += [texts.get(value, "") for texts in weighted.values()]
-    lines = table(rows, "><" + ">" * (len(rows[0]) - 2)) if counted else []
-    if decorate and counted:
-        parts: Counter[int] = Counter()
-        for split in counted.values():
-            parts.update(
-                {row["value"]: row.get("pixels", row["images"]) for row in split["classes"]}
-            )
-        lines = _decorated(lines, sorted(names), parts, decorate)
-    for name in [name for name in splits if name not in counted]:
-        why = "its labels were not decoded" if splits[name]["labels"] else "no label was found"
-        lines.append(text(f"  classes of {name} are not counted: {why}"))
-    return lines
-
-
-def _decorated(
-    lines: Sequence[str], values: Sequence[int], parts: Mapping[int, int], decorate: Decorate
-) -> list[str]:
-    """Return a table's lines, each with its class's colour and a bar next to the longest."""
-    width, most = max(map(len, lines)), max(parts.values(), default=0) or 1
-    rows = zip(values, lines[1:], strict=True)
-    made = [decorate(value, parts.get(value, 0) / most, f"{line:{width}}") for value, line in rows]
-    return [f" {lines[0]}", *made]
-
-
-def record_text(document: Mapping[str, Any], decorate: Decorate | None = None) -> str:
+def record_text(
+    document: Mapping[str, Any], decorate: Decorate | None = None, view: View = _ALL
+) -> str:
     """Return one record as text; `decorate` may colour the lines of classes."""
     head = f"{document['file']}: record {document['record']:,} at byte {document['byte']:,}"
-    lines = [text(f"{head}, {document['bytes']:,} bytes"), ""]
+    lines = [text(f"{head}, {count(document['bytes'], 'byte')}"), ""]
     rows = [
         [name, feature["kind"], _value_text(feature["value"])]
         for name, feature in document["features"].items()
     ]
-    lines += table(rows, "<<<") if rows else ["  no features"]
+    if rows:
+        lines += table([["feature", "kind", "value"], *rows], "<<<", view.columns, "~1~")
+    else:
+        lines.append("  no features")
     if document["classes"]:
-        counted = [row for row in document["classes"] if "pixels" in row]  # or it is one class
-        whole = sum(row["pixels"] for row in counted)
-        rows = [["class", "", *(["pixels", "share"] if counted else [])]]
-        for row in document["classes"]:
-            cells = [f"{row['pixels']:,}", share(row["pixels"], whole)] if counted else []
-            rows.append([str(row["value"]), row["name"] or "", *cells])
-        made = table(rows, "><>>"[: len(rows[0])])
-        if decorate:
-            parts = {row["value"]: row.get("pixels", 1) for row in document["classes"]}
-            made = _decorated(made, list(parts), parts, decorate)
-        lines += ["", *made]
+        lines += ["", *_record_classes(document["classes"], decorate, view)]
     return "\n".join(lines)
+
+
+def _record_classes(
+    classes: Sequence[Mapping[str, Any]], decorate: Decorate | None, view: View
+) -> list[str]:
+    """Return one row per class of a record, with its pixels unless the label is one class."""
+    rows = [row for row in classes if "pixels" in row]
+    whole = sum(row["pixels"] for row in rows)
+    head = ["class", "", *(["pixels", "share"] if rows else [])]
+    shown = []
+    for row in classes:
+        cells = [f"{row['pixels']:,}", share(row["pixels"], whole)] if rows else []
+        shown.append([str(row["value"]), row["name"] or "", *cells])
+    values = [row["value"] for row in classes]
+    parts = [row.get("pixels", 1) for row in classes]
+    right, ranks = "><>>"[: len(head)], "0~10"[: len(head)]
+    return counted_classes([head, *shown], right, ranks, values, parts, decorate, view)
 
 
 def _value_text(value: Any) -> str:
     if isinstance(value, Mapping) and "format" in value:
         return (
             f"{value['format'].upper()} {value['width']} x {value['height']}, {value['model']}, "
-            f"{value['bits']} bits, {value['bytes']:,} bytes"
+            f"{count(value['bits'], 'bit')}, {count(value['bytes'], 'byte')}"
         )
     if isinstance(value, Mapping) and "first" in value:
-        return f"{value['values']:,} values: {', '.join(map(_value_text, value['first']))}, ..."
+        values = count(value["values"], "value")
+        return f"{values}: {', '.join(map(_value_text, value['first']))}, ..."
     if isinstance(value, Mapping) and "values" in value:
-        return f"{value['values']:,} values, {value['min']} .. {value['max']}"
+        return f"{count(value['values'], 'value')}, {value['min']} .. {value['max']}"
     if isinstance(value, Mapping):
-        return f"{value['bytes']:,} bytes: {value['starts']} ..."
+        return f"{count(value['bytes'], 'byte')}: {value['starts']} ..."
     return repr(value)
 
 
-def statistics_text(document: Mapping[str, Any]) -> str:
-    """Return statistics over all records as text."""
+def statistics_text(document: Mapping[str, Any], view: View = _ALL, top: int | None = None) -> str:
+    """Return statistics over all records as text; `top` as in `inspection_text`."""
     every = document["all"]
     splits = document["splits"]
     if len(splits) > 1:
         splits = {**splits, "all": every}
     lines = [text(f"{document['path']}: {count(every['records'], 'record')}"), ""]
-    lines += [*_colour_table(document), "", *_class_table(splits, None)]
+    lines += [*_colour_table(document, view), "", *class_lines(splits, view, top)]
     # Skip classes that nearly every label has, such as background: they co-occur with everything.
     rows = [row for row in every["classes"] if row["images"] < _COMMON * every["labels"]]
     names = {row["value"]: row["name"] or str(row["value"]) for row in rows}
     pairs = [pair for pair in every["together"] if names.keys() >= {*pair[:2]}]
     if pairs:
-        rows = [["most often together", "", "records"]]
+        rows = [["classes that co-occur", "", "records"]]
         for one, other, held in sorted(pairs, key=lambda pair: -pair[2])[:_FEW]:
             rows.append([names[one], names[other], f"{held:,}"])
-        lines += ["", *table(rows, "<<>")]
+        lines += ["", *table(rows, "<<>", view.columns, "~~0")]
     return "\n".join([*lines, "", *duplicate_lines(document["duplicates"])])
 
 
-def _colour_table(document: Mapping[str, Any]) -> list[str]:
-    return table([tables.COLOURS, *tables.colours(document)], "<>>>>>")
+def _colour_table(document: Mapping[str, Any], view: View) -> list[str]:
+    rows = [tables.COLOURS, *tables.colours(document)]
+    return table(rows, "<>>>>>", view.columns, "~02034")
 
 
 def duplicate_lines(found: Mapping[str, Any]) -> list[str]:
