@@ -28,14 +28,16 @@ def field(
     below: float | None = None,
     option: str | None = None,
     alias: str | None = None,
+    old: Iterable[str] = (),
     what: str | None = None,
     read: Callable[[str], Any] | None = None,
 ) -> Any:
     """Declare a field of a frozen dataclass.
 
     `choices` and bounds hold for the value, or for each value of a tuple. `option` is what users
-    call the field, by default its own name, and `alias` another name for it; `what` says
-    what the values of a tuple are; `read` turns the path that users give into the value.
+    call the field, by default its own name, `alias` another name for it, and `old` names that it
+    had before, which still work; `what` says what the values of a tuple are; `read` turns the path
+    that users give into the value.
     """
     given = {
         "choices": tuple(choices),
@@ -45,6 +47,7 @@ def field(
         "below": below,
         "option": option,
         "alias": alias,
+        "old": tuple(old),
         "what": what,
         "read": read,
     }
@@ -70,6 +73,13 @@ def shown(one: "dataclasses.Field[Any]") -> str:
 def named(cls: type) -> "dict[str, dataclasses.Field[Any]]":
     """Return the fields of a dataclass by the names that users have for them."""
     return {shown(one): one for one in dataclasses.fields(cls)}
+
+
+def renamed(cls: type) -> dict[str, str]:
+    """Return the names that users had for fields before, each with the present one."""
+    return {
+        old: shown(one) for one in dataclasses.fields(cls) for old in one.metadata.get("old", ())
+    }
 
 
 def check(value: Any, error: type[Exception]) -> None:

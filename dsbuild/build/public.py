@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -223,11 +224,24 @@ def _several(name: str, given: str | Collection[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
+def _present(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a layout by their present names; warn of those that were renamed."""
+    renamed = {old: new for old, new in fields.renamed(LAYOUTS[name]).items() if old in options}
+    for old, new in renamed.items():
+        if new in options:
+            raise PlanError(f"layout {name}: found {old} and {new}, two names of one option")
+        warnings.warn(
+            f"layout {name}: the option {old} is now called {new}", DeprecationWarning, stacklevel=4
+        )
+    return {renamed.get(option, option): value for option, value in options.items()}
+
+
 def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     """Return a layout with its options, by the names that the command has for them."""
     if name not in LAYOUTS:
         raise PlanError(f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}")
     known = fields.named(LAYOUTS[name])
+    options = _present(name, options)
     strange = sorted(options.keys() - known.keys())
     if strange:
         raise PlanError(

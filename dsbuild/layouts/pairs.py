@@ -10,7 +10,7 @@ by a threshold.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,6 +32,8 @@ from dsbuild.layouts.divided import (
 )
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, leftovers, others, pictures, stem
+from dsbuild.layouts.pairing import meanings, pair
+from dsbuild.layouts.recognition import NAMED, Recognised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,6 +132,17 @@ class Pairs(Divided, Layout):
                 f"split; name {self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
             )
         return root
+
+    @classmethod
+    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+        """Recognise a folder of images and one of labels by their names and their files' stems."""
+        found = pair(path, "images", "labels", given)
+        if not found.fits:
+            return cls.seen(0, found.text)
+        said = {"classes", "colormap", "binary"} & given.keys()
+        needs = "; and ".join(filter(None, (found.needs, "" if said else meanings(path))))
+        text = f"{cls.title}: {found.text}"
+        return cls.seen(NAMED, text, options=found.options, needs=needs)
 
     def _tree(self, root: str) -> Tree:
         return survey(root, self._whole, _index(root))

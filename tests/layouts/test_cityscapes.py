@@ -11,7 +11,8 @@ from PIL import Image
 
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.format import example, tfrecord
-from dsbuild.layouts.cityscapes import KINDS, LABELS, Cityscapes, rasterise
+from dsbuild.layouts.city_polygons import rasterise
+from dsbuild.layouts.cityscapes import KINDS, LABELS, Cityscapes
 from tests.support import fakes
 from tests.support.runs import make
 
