@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from dsbuild import engines, fields
-from dsbuild.build import audit, class_weights, preflight, run
+from dsbuild.build import audit, class_weights, preflight, recognition, run
 from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
@@ -19,6 +19,7 @@ from dsbuild.errors import PlanError
 from dsbuild.layouts import LAYOUTS, Layout
 
 Path = str | os.PathLike[str]
+AUTO = "auto"  # recognises the layout
 Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
 
 
@@ -64,7 +65,7 @@ def build(
     The same call finishes a build that was stopped. Nothing is printed.
 
     Args:
-      layout: name of the command, such as "voc".
+      layout: name of the command, such as "voc"; "auto" to recognise it, as `dsbuild build` does.
       source: the data set; None to look for it as the command does.
       out: the folder to write.
       split: the splits to build, one or several; all by default.
@@ -164,6 +165,8 @@ def requested(
     **options: Any,
 ) -> Request:
     """Return the request of a build, by the parameters of `build`."""
+    if layout == AUTO:
+        layout, options = _recognised(source, options)
     chosen = _layout(layout, options)
     root = chosen.find(None if source is None else os.fspath(source))
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
@@ -185,6 +188,16 @@ def requested(
         weights=weights,
         accept=_several("accept", accept),
     )
+
+
+def _recognised(source: Path | None, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the layout of a source, and the options that it is built with."""
+    if source is None:
+        raise PlanError(f"layout {AUTO}: found no source, expected the folder to recognise")
+    found = recognition.recognise(source, **options)
+    if found.needs:
+        raise PlanError(f"{os.fspath(source)}: {found.text}; name {found.needs}")
+    return found.layout, {**options, **found.options}
 
 
 def audited(

@@ -1,10 +1,12 @@
 """Recognise which layout a folder has, from what each layout sees in it."""
 
+import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dsbuild import fields, storage
-from dsbuild.errors import LayoutError, StorageError
+from dsbuild.errors import LayoutError, StorageError, nearest
 from dsbuild.layouts import LAYOUTS
 from dsbuild.layouts.folder_names import kind
 from dsbuild.layouts.recognition import Glance, Recognised, listed
@@ -31,8 +33,7 @@ class Sight:
     @property
     def best(self) -> tuple[Recognised, ...]:
         """The most certain layouts: one, several if they tie, or none."""
-        most = max((one.certainty for one in self.seen), default=0)
-        return tuple(one for one in self.seen if one and one.certainty == most)
+        return _most([one for one in self.seen if one])
 
     @property
     def answer(self) -> Recognised:
@@ -40,22 +41,44 @@ class Sight:
         best = self.best
         if len(best) == 1:
             return best[0]
-        rows = "; ".join(f"{one.layout}: {one.text}" for one in self.seen)
-        raise LayoutError(f"{self.headline()}; {rows}; {self.remedy()}")
+        rows = [f"{name}: {text}" for name, text in self.rows()]
+        raise LayoutError("; ".join(filter(None, [self.headline(), *rows, self.remedy()])))
 
     def headline(self) -> str:
         """Say in one line that the folder was not recognised."""
         if self.best:
             names = listed([one.layout for one in self.best])
-            return f"{self.path}: this may be {names}; name one of them"
+            return f"{self.path}: found {names}, expected one layout"
+        barred = self._barred
+        if barred:
+            return f"{self.path}: {barred[0].text}, but {barred[0].barred}"
         return f"{self.path}: found no layout that dsbuild knows; this holds {_content(self.path)}"
+
+    @property
+    def _barred(self) -> tuple[Recognised, ...]:
+        """The most certain layouts, if only their options were not these."""
+        return _most([one for one in self.seen if one.certainty])
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return what each layout saw, by name; nothing if an option alone is wrong."""
+        if self._barred and not self.best:
+            return []
+        return [(one.layout, one.barred or one.text) for one in self.seen]
 
     def remedy(self) -> str:
         """Say what to do about a folder that was not recognised."""
+        if self._barred and not self.best:
+            return ""
         if self.best:
             names = [one.layout for one in self.best]
             return f"name the layout, as in --layout {names[0]}, or a folder that holds only one"
         return _hint(self.path, [one.layout for one in self.seen])
+
+
+def _most(found: Sequence[Recognised]) -> tuple[Recognised, ...]:
+    """Return the most certain of what was recognised."""
+    most = max((one.certainty for one in found), default=0)
+    return tuple(one for one in found if one.certainty == most)
 
 
 def look(path: str, given: Mapping[str, str] | None = None, layout: str | None = None) -> Sight:
@@ -72,21 +95,35 @@ def look(path: str, given: Mapping[str, str] | None = None, layout: str | None =
     )
 
 
-def recognise(path: str, given: Mapping[str, str] | None = None) -> Recognised:
-    """Return the layout of a folder, and the options that it needs; see `look`."""
-    return look(path, given).answer
+def recognise(source: str | os.PathLike[str], **options: object) -> Recognised:
+    """Return the layout of a folder, what was found in it, and the options that it needs.
+
+    `dsbuild.build("auto", source)` builds what was recognised.
+
+    Args:
+      source: the folder, or the URL of one.
+      options: options of layouts that are known, such as labels="masks"; they say where to look,
+        and layouts without them are left out.
+
+    Returns what was recognised: `layout` is the name for `dsbuild.build`, `text` says what was
+    found, `options` are to be passed on, `needs` says which others only you can choose. Raises
+    LayoutError if the folder is missing, or fits no layout, or several.
+    """
+    return look(os.fspath(source), {name: str(value) for name, value in options.items()}).answer
 
 
 def _asked(name: str, path: str, given: Mapping[str, str]) -> Recognised:
-    """Return what a layout sees in a folder; nothing if it does not have the given options."""
+    """Return what a layout sees in a folder, and why it cannot have the given options."""
     known = fields.named(LAYOUTS[name])
     for option, value in given.items():
         word = f"--{option.replace('_', '-')}"
-        if option not in known:
-            return Recognised(name, f"has no option {word}")
-        choices = known[option].metadata.get("choices", (value,))
-        if value not in choices:
-            return Recognised(name, f"{word} is one of {', '.join(choices)}, not {value}")
+        choices = known[option].metadata.get("choices", ()) if option in known else ()
+        barred = "" if option in known else f"dsbuild {name} has no option {word}"
+        if choices and value not in choices:
+            near = nearest(value, choices)
+            barred = f"{word} {value}: expected one of {', '.join(choices)}{near}"
+        if barred:
+            return dataclasses.replace(LAYOUTS[name].recognise(path, {}), barred=barred)
     return LAYOUTS[name].recognise(path, given)
 
 

@@ -101,10 +101,11 @@ def _one(sight: "Sight", layout: str | None) -> "Recognised | None":
     if len(sight.best) == 1 or layout:
         return next(iter(sight.best), None)
     say(f"error: {sight.headline()}", "red")
-    width = max(len(one.layout) for one in sight.seen)
-    for one in sight.seen:
-        show(f"  {one.layout:{width}}  {one.text}")
-    show(sight.remedy())
+    width = max(map(len, LAYOUTS))
+    for name, text in sight.rows():
+        show(f"  {name:{width}}  {text}")
+    if sight.remedy():
+        show(sight.remedy())
     sys.exit(2)
 
 

@@ -27,6 +27,7 @@ class Recognised:
         published data set.
       options: options that the layout needs for what it found, by the names that users have.
       needs: options that only a user can choose, in words; empty if there are none.
+      barred: why given options do not belong to the layout; empty if they do.
     """
 
     layout: str
@@ -34,9 +35,10 @@ class Recognised:
     certainty: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     needs: str = ""
+    barred: str = ""
 
     def __bool__(self) -> bool:
-        return self.certainty > 0
+        return self.certainty > 0 and not self.barred
 
 
 class Glance:
