@@ -13,6 +13,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from dsbuild.errors import nearest
+
 _NOUNS = {int: "whole number", float: "number"}
 _OTHERS = {bool: "True or False", str: "a text"}
 
@@ -90,7 +92,9 @@ def check(value: Any, error: type[Exception]) -> None:
     for one in dataclasses.fields(value):
         kind, found = kinds(type(value))[one.name], getattr(value, one.name)
         if not fits(kind, found) or not all(_within(part, one.metadata) for part in _parts(found)):
-            refuse(value, one.name, allowed(kind, one.metadata), error)
+            choices = one.metadata.get("choices", ())
+            near = nearest(found, map(str, choices)) if choices and isinstance(found, str) else ""
+            refuse(value, one.name, allowed(kind, one.metadata) + near, error)
 
 
 def refuse(value: Any, name: str, expected: str, error: type[Exception]) -> typing.NoReturn:

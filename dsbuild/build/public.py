@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from dsbuild import engines, fields
+from dsbuild import engines, fields, storage
 from dsbuild.build import audit, class_weights, preflight, recognition, run
 from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
@@ -15,7 +15,7 @@ from dsbuild.build.request import SHARD_SIZE, Request
 from dsbuild.build.run import Note
 from dsbuild.build.summary import Built, remedies
 from dsbuild.engines import Engine
-from dsbuild.errors import PlanError
+from dsbuild.errors import LayoutError, PlanError, nearest
 from dsbuild.layouts import LAYOUTS, Layout
 
 Path = str | os.PathLike[str]
@@ -168,7 +168,7 @@ def requested(
     if layout == AUTO:
         layout, options = _recognised(source, options)
     chosen = _layout(layout, options)
-    root = chosen.find(None if source is None else os.fspath(source))
+    root = _found(chosen, None if source is None else os.fspath(source))
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
     extras, weights = class_weights.divided(_several("extra", extra))
     recipe = Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy)
@@ -188,6 +188,21 @@ def requested(
         weights=weights,
         accept=_several("accept", accept),
     )
+
+
+def _found(layout: Layout, source: str | None) -> str:
+    """Return the root of a source; raise LayoutError, which says if it has another layout."""
+    try:
+        return layout.find(source)
+    except LayoutError as error:
+        if source is None or not storage.is_folder(source):
+            raise
+        best = [one for one in recognition.look(source).best if one.layout != layout.name]
+        if len(best) != 1:
+            raise
+        raise LayoutError(
+            f"{error}; this folder looks like {best[0].text}: dsbuild build {source}"
+        ) from None
 
 
 def _recognised(source: Path | None, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -252,13 +267,17 @@ def _present(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     """Return a layout with its options, by the names that the command has for them."""
     if name not in LAYOUTS:
-        raise PlanError(f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}")
+        raise PlanError(
+            f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}, or {AUTO}"
+            f"{nearest(name, (*LAYOUTS, AUTO))}"
+        )
     known = fields.named(LAYOUTS[name])
     options = _present(name, options)
     strange = sorted(options.keys() - known.keys())
     if strange:
         raise PlanError(
             f"layout {name}: found the option {strange[0]}, expected one of {', '.join(known)}"
+            f"{nearest(strange[0], known)}"
         )
     values = {}
     for option, value in options.items():

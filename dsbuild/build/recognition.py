@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from dsbuild import fields, storage
 from dsbuild.errors import LayoutError, StorageError, nearest
-from dsbuild.layouts import LAYOUTS
+from dsbuild.layouts import LAYOUTS, folders
 from dsbuild.layouts.folder_names import kind
 from dsbuild.layouts.recognition import Glance, Recognised, listed
 
 _BELOW = 12  # folders in a folder that are looked into for a hint
 _PARTS = {"leftImg8bit", "gtFine", "gtCoarse", "ImageSets", "clip_img", "matting"}
-_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 # What tools of other formats write, by the endings of files, and what to do.
 _LABELLED = "these are polygons or boxes; draw them as masks (one PNG per image), then use pairs"
 
@@ -88,8 +87,7 @@ def look(path: str, given: Mapping[str, str] | None = None, layout: str | None =
     no folder.
     """
     given = given or {}
-    if not storage.is_folder(path):
-        raise LayoutError(_no_folder(path))
+    folders.require(path)
     return Sight(
         path, tuple(_asked(name, path, given) for name in LAYOUTS if layout in (None, name))
     )
@@ -127,22 +125,13 @@ def _asked(name: str, path: str, given: Mapping[str, str]) -> Recognised:
     return LAYOUTS[name].recognise(path, given)
 
 
-def _no_folder(path: str) -> str:
-    if storage.stamp(path) is None:
-        return storage.missing(path)
-    if path.lower().endswith(_ARCHIVES):
-        return f"{path}: found an archive, expected a folder; unpack it first"
-    return f"{path}: found a file, expected the folder of a data set"
-
-
 def _content(path: str) -> str:
     """Return what a folder holds, in words."""
     glance = Glance()
-    folders, files = glance.folders(path), glance.files(path)
+    names, files = glance.folders(path), glance.files(path)
     parts = []
-    if folders:
-        word = "the folder" if len(folders) == 1 else "the folders"
-        parts.append(f"{word} {listed(folders)}")
+    if names:
+        parts.append(f"the folder{'s'[: len(names) > 1]} {listed(names)}")
     if files:
         number = f"{len(files):,}" if storage.some(path).whole else f"over {len(files):,}"
         parts.append(f"{number} files such as {files[0]}" if files[1:] else f"the file {files[0]}")
@@ -155,7 +144,7 @@ def _hint(path: str, layouts: Sequence[str]) -> str:
     files = glance.files(path)
     if any(".tfrecord" in name for name in files):
         return f"these are TFRecords; look at them with: dsbuild inspect {path}"
-    archives = [name for name in files if name.lower().endswith(_ARCHIVES)]
+    archives = [name for name in files if name.lower().endswith(folders.ARCHIVES)]
     if archives:
         return f"{archives[0]} is an archive; unpack it first"
     near = _near(path, layouts, glance)

@@ -24,7 +24,7 @@ from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.city_labels import IDS, LABELS, TRAIN_IDS, TRAINED
 from dsbuild.layouts.city_polygons import rasterise
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import folders, has_picture
+from dsbuild.layouts.folders import folders, has_picture, require
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised, listed
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Cityscapes(Layout):
             for folder in (start, storage.join(start, "cityscapes")):
                 if storage.is_folder(storage.join(folder, IMAGES)):
                     return storage.normal(folder)
+        require(source)
         raise LayoutError(
             f"{source or '. and ./data'}: found no {IMAGES}; name {self.source}: "
             "dsbuild cityscapes SOURCE"

@@ -12,11 +12,19 @@ from dsbuild.errors import LayoutError
 from dsbuild.format.split_names import role
 from dsbuild.layouts import written
 from dsbuild.layouts.folder_names import kind
-from dsbuild.layouts.folders import check_link, composed, folders, has_picture, is_picture, stem
+from dsbuild.layouts.folders import (
+    check_link,
+    composed,
+    folders,
+    has_picture,
+    is_picture,
+    require,
+    stem,
+)
 from dsbuild.layouts.recognition import Glance, listed, suffix
 
 _TRIED = 20  # folders that must have pictures before classes are recognised
-_FEW = 3  # so few folders may be images and labels
+_FEW = 2  # so few folders may be images and labels
 SOURCE = "the folder that holds one folder per class, or splits with such folders"
 
 
@@ -27,6 +35,7 @@ def tree_of(root: str, names: Collection[str] = ()) -> dict[str, list[str]]:
     """
     top = _folders(root)
     if not top:
+        require(root)
         raise LayoutError(f"{root}: found no folders, expected {SOURCE}: dsbuild classes SOURCE")
     there = {name: storage.entries(storage.join(root, name)) for name in top}
     own = [name for name in top if any(is_picture(file) for file, _ in there[name])]

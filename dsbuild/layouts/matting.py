@@ -23,7 +23,16 @@ from dsbuild.format.split_names import role
 from dsbuild.layouts import divided, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, composed, elsewhere, leftovers, lists, pictures, stem
+from dsbuild.layouts.folders import (
+    by_key,
+    composed,
+    elsewhere,
+    leftovers,
+    lists,
+    pictures,
+    require,
+    stem,
+)
 from dsbuild.layouts.pairing import pair
 from dsbuild.layouts.recognition import NAMED, PUBLISHED, Glance, Recognised, listed
 from dsbuild.layouts.texts import numbered
@@ -97,6 +106,7 @@ class Matting(divided.Divided, Layout):
         for folder in places:
             if any(map(role, self._tree(folder).parts)):
                 return folder
+        require(source)
         raise LayoutError(
             f"{source or '. and ./data'}: found neither {self._whole.images} nor lists; name "
             f"{self.source}: dsbuild matting SOURCE"

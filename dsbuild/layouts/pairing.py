@@ -15,7 +15,8 @@ from dsbuild.layouts.recognition import Glance, listed, suffix
 _FILES = re.compile(r".*(label|class|names|categor|colou?r).*\.(txt|csv|json)|.*\.names", re.I)
 _TRIED = 20  # pictures whose partner is looked for in a folder too large to list
 _CHOICES = (
-    "--classes FILE for class indices, --colormap FILE for colours, or --binary T for two values"
+    "what the labels mean: --classes FILE for class indices, --colormap FILE for colours, or "
+    "--binary T for two values"
 )
 
 
@@ -85,7 +86,7 @@ def _fitting(
         return Pair(False, f"{both}, but no picture in one that belongs to a picture in the other")
     if len(fitting) > 1:
         words = ", or ".join(f"--{images} {one} --{labels} {other}" for one, other in fitting)
-        return Pair(True, both, needs=words)
+        return Pair(True, both, needs=f"one pair of folders: {words}")
     ((one, other), end), *_ = fitting.items()
     where = f", in each of {listed(splits)}" if splits else ""
     counts = [glance.count(storage.join(below, name)) for name in (one, other)]
@@ -126,5 +127,5 @@ def meanings(root: str) -> str:
                     read(path)
                 except DsbuildError:
                     continue
-                return f"{_CHOICES}; perhaps --{option} {path}"
+                return f"{_CHOICES}; {path} fits --{option}"
     return _CHOICES

@@ -31,7 +31,7 @@ from dsbuild.layouts.divided import (
     unused,
 )
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, leftovers, others, pictures, stem
+from dsbuild.layouts.folders import by_key, leftovers, others, pictures, require, stem
 from dsbuild.layouts.pairing import meanings, pair
 from dsbuild.layouts.recognition import NAMED, Recognised
 
@@ -127,10 +127,17 @@ class Pairs(Divided, Layout):
         """Return SOURCE, or `.`, if it has the folders."""
         root = storage.normal(source or ".")
         if not storage.is_folder(storage.join(root, self.images)) and not self._tree(root).parts:
+            require(source)
+            folder = storage.missing(storage.join(root, self.images))
+            if folder.endswith("?"):
+                raise LayoutError(folder)
             raise LayoutError(
                 f"{root}: found no folder {self.images}, neither here nor in the folder of a "
                 f"split; name {self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
             )
+        labels = storage.join(root, self._whole.labels)
+        if not storage.is_folder(labels) and not self._tree(root).splits:
+            raise LayoutError(storage.missing(labels))
         return root
 
     @classmethod

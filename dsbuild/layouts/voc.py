@@ -26,7 +26,7 @@ from dsbuild.fields import field
 from dsbuild.layouts import sbd, voc_forms, voc_labels
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import composed, folders, lists
+from dsbuild.layouts.folders import composed, folders, lists, require
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
 from dsbuild.layouts.voc_labels import FOLDERS
 from dsbuild.layouts.voc_lists import IMAGES, LISTS, count_listed, elsewhere, entries, photos
@@ -92,8 +92,7 @@ class Voc(Layout):
 
     def find(self, source: str | None) -> str:
         """Return the folder VOC2012, given itself, VOCdevkit, or the folder above that."""
-        if source is not None and not storage.is_folder(source):
-            raise LayoutError(f"{source}: there is no such folder; expected {self.source}")
+        require(source)
         starts = [source] if source is not None else [".", "data"]
         for start in starts:
             for folder in _places(start, folders):

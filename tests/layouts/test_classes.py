@@ -274,7 +274,7 @@ def test_no_folders(tmp_path):
     put(tmp_path, "x.jpg")
     with pytest.raises(LayoutError, match=r"found no folders, expected .*dsbuild classes SOURCE"):
         Classes().find(str(tmp_path))
-    with pytest.raises(LayoutError, match="nowhere: found no folders"):
+    with pytest.raises(LayoutError, match="nowhere: no such folder"):
         Classes().find(str(tmp_path / "nowhere"))
 
 
