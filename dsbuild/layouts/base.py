@@ -76,13 +76,13 @@ class Layout(abc.ABC):
         """Return the layout's root for the user's source, or look for it in `.` and `./data`."""
 
     @classmethod
-    @abc.abstractmethod
-    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+    def recognise(cls, _path: str, _given: Mapping[str, str], /) -> Recognised:
         """Return what a folder has of this layout, from a few looks at it.
 
-        `given` are options as users write them, by the names that users have for them. What is
-        recognised, `find` finds.
+        The options given are as users write them, by the names that users have for them. What is
+        recognised, `find` finds. A layout that does not say how it looks is not recognised.
         """
+        return cls.seen(0, f"cannot be recognised; name it by --layout {cls.name}")
 
     @classmethod
     def seen(cls, certainty: int, text: str, **how: Any) -> Recognised:

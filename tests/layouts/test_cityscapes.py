@@ -224,8 +224,11 @@ def test_bad_annotations_are_named(data, message):
 
 
 def test_folders_that_are_not_cityscapes(tmp_path, root):
-    with pytest.raises(LayoutError, match="found no leftImg8bit"):
+    with pytest.raises(LayoutError, match="nowhere: no such folder"):
         Cityscapes().find(str(tmp_path / "nowhere"))
+    os.makedirs(tmp_path / "other")
+    with pytest.raises(LayoutError, match="found no leftImg8bit"):
+        Cityscapes().find(str(tmp_path / "other"))
     assert os.path.samefile(Cityscapes().find(str(tmp_path)), root)
     os.makedirs(tmp_path / "empty/leftImg8bit/train")
     with pytest.raises(LayoutError, match="found no split"):
