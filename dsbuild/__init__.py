@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dsbuild.build.public import build
+    from dsbuild.build.recognition import recognise
     from dsbuild.inspect.public import diff, inspect
     from dsbuild.reader import open  # noqa: A004
     from dsbuild.reader.reader import kfold
@@ -32,6 +33,7 @@ __all__ = [
     "kfold",
     "load_model",
     "open",
+    "recognise",
     "tf_dataset",
     "torch_dataset",
     "validate",
@@ -46,6 +48,7 @@ _PUBLIC = {
     "kfold": "reader.reader",
     "load_model": "train.export.layers",
     "open": "reader",
+    "recognise": "build.recognition",
     "tf_dataset": "reader.tf.dataset",
     "torch_dataset": "reader.torch.dataset",
 }

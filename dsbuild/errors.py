@@ -6,6 +6,7 @@ their way out of a worker process.
 """
 
 import re
+from collections.abc import Iterable
 
 _OBJECT = re.compile(r" ?<[^<>]* at 0x[0-9a-fA-F]+>")
 
@@ -16,6 +17,19 @@ def words(error: Exception | str) -> str:
     Addresses differ from run to run and help nobody.
     """
     return _OBJECT.sub("", str(error))
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return `; did you mean X?` with the word most like a wrong one, or nothing if none is alike.
+
+    >>> nearest("lable", ["image", "label"]), nearest("cat", ["dog"])
+    ('; did you mean label?', '')
+    """
+    import difflib  # here, since few messages need it
+
+    plain = {one.casefold(): one for one in words}
+    alike = difflib.get_close_matches(word.casefold(), plain, 1)
+    return f"; did you mean {plain[alike[0]]}?" if alike else ""
 
 
 class DsbuildError(Exception):

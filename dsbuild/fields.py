@@ -13,6 +13,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from dsbuild.errors import nearest
+
 _NOUNS = {int: "whole number", float: "number"}
 _OTHERS = {bool: "True or False", str: "a text"}
 
@@ -28,14 +30,16 @@ def field(
     below: float | None = None,
     option: str | None = None,
     alias: str | None = None,
+    old: Iterable[str] = (),
     what: str | None = None,
     read: Callable[[str], Any] | None = None,
 ) -> Any:
     """Declare a field of a frozen dataclass.
 
     `choices` and bounds hold for the value, or for each value of a tuple. `option` is what users
-    call the field, by default its own name, and `alias` another name for it; `what` says
-    what the values of a tuple are; `read` turns the path that users give into the value.
+    call the field, by default its own name, `alias` another name for it, and `old` names that it
+    had before, which still work; `what` says what the values of a tuple are; `read` turns the path
+    that users give into the value.
     """
     given = {
         "choices": tuple(choices),
@@ -45,6 +49,7 @@ def field(
         "below": below,
         "option": option,
         "alias": alias,
+        "old": tuple(old),
         "what": what,
         "read": read,
     }
@@ -72,6 +77,13 @@ def named(cls: type) -> "dict[str, dataclasses.Field[Any]]":
     return {shown(one): one for one in dataclasses.fields(cls)}
 
 
+def renamed(cls: type) -> dict[str, str]:
+    """Return the names that users had for fields before, each with the present one."""
+    return {
+        old: shown(one) for one in dataclasses.fields(cls) for old in one.metadata.get("old", ())
+    }
+
+
 def check(value: Any, error: type[Exception]) -> None:
     """Raise `error` for the first field that is not of its type, choices and bounds.
 
@@ -80,7 +92,9 @@ def check(value: Any, error: type[Exception]) -> None:
     for one in dataclasses.fields(value):
         kind, found = kinds(type(value))[one.name], getattr(value, one.name)
         if not fits(kind, found) or not all(_within(part, one.metadata) for part in _parts(found)):
-            refuse(value, one.name, allowed(kind, one.metadata), error)
+            choices = one.metadata.get("choices", ())
+            near = nearest(found, map(str, choices)) if choices and isinstance(found, str) else ""
+            refuse(value, one.name, allowed(kind, one.metadata) + near, error)
 
 
 def refuse(value: Any, name: str, expected: str, error: type[Exception]) -> typing.NoReturn:

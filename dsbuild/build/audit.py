@@ -13,7 +13,7 @@ from dsbuild.build import listing, plan
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request as Request
-from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError, SampleError
+from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError, SampleError, nearest
 from dsbuild.format import split_names
 from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.finding import KINDS, Finding
@@ -115,6 +115,7 @@ def audit(request: Request) -> Audit:
         if split not in there:
             raise LayoutError(
                 f"{root}: found no split {split!r}; expected one of {', '.join(there)}"
+                f"{nearest(split, there)}"
             )
     chosen = tuple(dict.fromkeys(request.splits or there))
     for split in chosen:

@@ -6,7 +6,7 @@ from its recipe.
 
 from collections.abc import Iterable
 
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, nearest
 from dsbuild.extras import EXTRAS
 
 NAME = "weights"
@@ -24,7 +24,9 @@ def divided(extras: Iterable[str]) -> tuple[tuple[str, ...], float | None]:
         name, *words = text.split(":")
         if name not in (*EXTRAS, NAME):
             known = ", ".join((*EXTRAS, NAME))
-            raise PlanError(f"--extra {text}: no such extra; there are {known}")
+            raise PlanError(
+                f"--extra {text}: no such extra; there are {known}{nearest(name, (*EXTRAS, NAME))}"
+            )
         if name == NAME:
             betas.append(_beta(text, words))
         else:

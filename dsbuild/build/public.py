@@ -2,11 +2,12 @@
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from dsbuild import engines, fields
-from dsbuild.build import audit, class_weights, preflight, run
+from dsbuild import engines, fields, storage
+from dsbuild.build import audit, class_weights, preflight, recognition, run
 from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
@@ -14,10 +15,11 @@ from dsbuild.build.request import SHARD_SIZE, Request
 from dsbuild.build.run import Note
 from dsbuild.build.summary import Built, remedies
 from dsbuild.engines import Engine
-from dsbuild.errors import PlanError
+from dsbuild.errors import LayoutError, PlanError, nearest
 from dsbuild.layouts import LAYOUTS, Layout
 
 Path = str | os.PathLike[str]
+AUTO = "auto"  # recognises the layout
 Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
 
 
@@ -63,7 +65,7 @@ def build(
     The same call finishes a build that was stopped. Nothing is printed.
 
     Args:
-      layout: name of the command, such as "voc".
+      layout: name of the command, such as "voc"; "auto" to recognise it, as `dsbuild build` does.
       source: the data set; None to look for it as the command does.
       out: the folder to write.
       split: the splits to build, one or several; all by default.
@@ -163,8 +165,10 @@ def requested(
     **options: Any,
 ) -> Request:
     """Return the request of a build, by the parameters of `build`."""
+    if layout == AUTO:
+        layout, options = _recognised(source, options)
     chosen = _layout(layout, options)
-    root = chosen.find(None if source is None else os.fspath(source))
+    root = _found(chosen, None if source is None else os.fspath(source))
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
     extras, weights = class_weights.divided(_several("extra", extra))
     recipe = Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy)
@@ -184,6 +188,31 @@ def requested(
         weights=weights,
         accept=_several("accept", accept),
     )
+
+
+def _found(layout: Layout, source: str | None) -> str:
+    """Return the root of a source; raise LayoutError, which says if it has another layout."""
+    try:
+        return layout.find(source)
+    except LayoutError as error:
+        if source is None or not storage.is_folder(source):
+            raise
+        best = [one for one in recognition.look(source).best if one.layout != layout.name]
+        if len(best) != 1:
+            raise
+        raise LayoutError(
+            f"{error}; this folder looks like {best[0].text}: dsbuild build {source}"
+        ) from None
+
+
+def _recognised(source: Path | None, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the layout of a source, and the options that it is built with."""
+    if source is None:
+        raise PlanError(f"layout {AUTO}: found no source, expected the folder to recognise")
+    found = recognition.recognise(source, **options)
+    if found.needs:
+        raise PlanError(f"{os.fspath(source)}: {found.text}; name {found.needs}")
+    return found.layout, {**options, **found.options}
 
 
 def audited(
@@ -223,15 +252,32 @@ def _several(name: str, given: str | Collection[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
+def _present(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a layout by their present names; warn of those that were renamed."""
+    renamed = {old: new for old, new in fields.renamed(LAYOUTS[name]).items() if old in options}
+    for old, new in renamed.items():
+        if new in options:
+            raise PlanError(f"layout {name}: found {old} and {new}, two names of one option")
+        warnings.warn(
+            f"layout {name}: the option {old} is now called {new}", DeprecationWarning, stacklevel=4
+        )
+    return {renamed.get(option, option): value for option, value in options.items()}
+
+
 def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     """Return a layout with its options, by the names that the command has for them."""
     if name not in LAYOUTS:
-        raise PlanError(f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}")
+        raise PlanError(
+            f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}, or {AUTO}"
+            f"{nearest(name, (*LAYOUTS, AUTO))}"
+        )
     known = fields.named(LAYOUTS[name])
+    options = _present(name, options)
     strange = sorted(options.keys() - known.keys())
     if strange:
         raise PlanError(
             f"layout {name}: found the option {strange[0]}, expected one of {', '.join(known)}"
+            f"{nearest(strange[0], known)}"
         )
     values = {}
     for option, value in options.items():

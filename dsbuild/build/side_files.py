@@ -28,7 +28,7 @@ def describe(
         "name another PATH"
     )
     if storage.stamp(path) is None:
-        raise unfinished
+        raise unfinished if storage.is_folder(out) else PlanError(storage.missing(out))
     if storage.stamp(storage.join(out, manifest.SCHEMA)) is None:
         raise PlanError(f"{out}: found no {manifest.SCHEMA}; run the build again to write it")
     with storage.lock(output.state(out, "lock"), note):

@@ -12,7 +12,7 @@ import click
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
-from dsbuild.cli import array
+from dsbuild.cli import array, renamed
 from dsbuild.cli.field_options import Option, option, options
 from dsbuild.cli.options import Bytes, all_option, echo, echo_json, errors, note, show
 from dsbuild.cli.runner import (
@@ -85,8 +85,7 @@ def build_command(layout: type[Layout]) -> click.Command:
     """Return the command that builds a layout, its options made from its fields."""
 
     def command(source: str | None, out: str, **options: Any) -> None:
-        with errors(_AGAIN if options["overwrite"] else _RESUME):
-            _build(layout.name, source, out, **options)
+        build_layout(layout.name, source, out, **renamed.taken(layout, options))
 
     command.__doc__ = (
         f"Build TFRecords from {layout.title}.\n\n"
@@ -100,9 +99,17 @@ def build_command(layout: type[Layout]) -> click.Command:
         click.argument("source", required=False),
         click.argument("out", default="tfrecord"),
     )
-    for decorate in reversed([*arguments, *options(layout), *BUILD_OPTIONS]):
+    for decorate in reversed(
+        [*arguments, *options(layout), *renamed.options(layout), *BUILD_OPTIONS]
+    ):
         command = decorate(command)
     return click.command(layout.name, cls=RunnerCommand)(command)
+
+
+def build_layout(layout: str, source: str | None, out: str, **options: Any) -> None:
+    """Build a layout as its command does; `options` are those of the command."""
+    with errors(_AGAIN if options["overwrite"] else _RESUME):
+        _build(layout, source, out, **options)
 
 
 def _build(

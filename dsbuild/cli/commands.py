@@ -15,6 +15,7 @@ from dsbuild.cli.export import export, interop
 from dsbuild.cli.inspect import inspect
 from dsbuild.cli.options import STORE_SECONDS
 from dsbuild.cli.predict import predict
+from dsbuild.cli.recognised import build
 from dsbuild.cli.statistics import statistics
 from dsbuild.cli.train import train
 from dsbuild.cli.validate import repair, validate
@@ -28,11 +29,13 @@ def main() -> None:
 
     \b
     Example:
+      dsbuild build data/VOCdevkit
       dsbuild voc --shards 4
       dsbuild inspect
     """
 
 
+main.add_command(build)
 for _layout in LAYOUTS.values():
     main.add_command(build_command(_layout))
 main.add_command(demo)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, nearest
 from dsbuild.extras.forms import FORMS, OFFSET
 from dsbuild.extras.functions import alpha, canny, distance, edges, laplacian, sobel, trimap
 
@@ -91,7 +91,9 @@ def parse(text: str) -> Chosen:
     """Parse `name[:form][:parameter=number]...`; raise PlanError for anything else."""
     name, *words = text.split(":")
     if name not in EXTRAS:
-        raise PlanError(f"--extra {text}: no such extra; there are {', '.join(EXTRAS)}")
+        raise PlanError(
+            f"--extra {text}: no such extra; there are {', '.join(EXTRAS)}{nearest(name, EXTRAS)}"
+        )
     extra = EXTRAS[name]
     forms: list[str] = []
     given: dict[str, float] = {}
@@ -102,7 +104,7 @@ def parse(text: str) -> Chosen:
             kind = "parameter" if equals else "form"
             raise PlanError(
                 f"--extra {text}: {name} has no {kind} {key!r}; there are "
-                f"{', '.join(choices) or 'none'}"
+                f"{', '.join(choices) or 'none'}{nearest(key, choices)}"
             )
         if key in given or (forms and not equals):
             raise PlanError(

@@ -21,6 +21,7 @@ from dsbuild.format.schema import Schema, load, parse
 # The endings that people give to single files; shards are known by their names.
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 # Compressed files are listed too, so that reading names them instead of passing over them.
+_LOOKED = 20  # entries of a folder without TFRecords that are searched for a hint
 _PACKED = tuple(f"{ending}.{packed}" for ending in _ENDINGS for packed in ("gz", "gzip", "zlib"))
 
 PathLike = Union[str, os.PathLike[str], "Folder"]
@@ -134,9 +135,7 @@ class Folder:
         """The paths of the TFRecord files, sorted; raise ShardError if there are none."""
         if self.is_file:
             if storage.stamp(self.path) is None:
-                raise ShardError(
-                    f"{self.path}: there is no such file or folder; name what a build wrote"
-                )
+                raise ShardError(storage.missing(self.path, "file or folder"))
             return (self.path,)
         found = tuple(
             storage.join(self.path, name)
@@ -147,9 +146,19 @@ class Folder:
         if not found:
             raise ShardError(
                 f"{self.path}: found no TFRecord file, expected names such as "
-                "train-00000-of-00004.tfrecord"
+                f"train-00000-of-00004.tfrecord{_below(self.path)}"
             )
         return found
+
+
+def _below(path: str) -> str:
+    """Return the suggestion of a folder in a folder that has TFRecords, or nothing."""
+    for name, is_folder in storage.some(path).entries[:_LOOKED]:
+        inner = storage.join(path, name)
+        files = storage.some(inner).entries if is_folder else []
+        if any(names.SHARD.fullmatch(file) or file.endswith(_ENDINGS) for file, _ in files):
+            return f"; did you mean {inner}?"
+    return ""
 
 
 def split_of(path: str) -> str:

@@ -8,11 +8,12 @@ import abc
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from dsbuild import fields
 from dsbuild.errors import PlanError
 from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.recognition import Recognised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +74,20 @@ class Layout(abc.ABC):
     @abc.abstractmethod
     def find(self, source: str | None) -> str:
         """Return the layout's root for the user's source, or look for it in `.` and `./data`."""
+
+    @classmethod
+    def recognise(cls, _path: str, _given: Mapping[str, str], /) -> Recognised:
+        """Return what a folder has of this layout, from a few looks at it.
+
+        The options given are as users write them, by the names that users have for them. What is
+        recognised, `find` finds. A layout that does not say how it looks is not recognised.
+        """
+        return cls.seen(0, f"cannot be recognised; name it by --layout {cls.name}")
+
+    @classmethod
+    def seen(cls, certainty: int, text: str, **how: Any) -> Recognised:
+        """Return what was recognised: `Recognised` with the name of the layout."""
+        return Recognised(cls.name, text, certainty, **how)
 
     @abc.abstractmethod
     def splits(self, root: str) -> tuple[str, ...]:

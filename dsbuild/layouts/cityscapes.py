@@ -12,7 +12,6 @@ Sources: Cordts et al., The Cityscapes Dataset, CVPR 2016; cityscapesScripts 2.2
 (helpers/labels.py, preparation/json2labelImg.py).
 """
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -22,14 +21,13 @@ from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.format.split_names import role
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.city_labels import IDS, LABELS, TRAIN_IDS, TRAINED, UNDRAWN
+from dsbuild.layouts.city_labels import IDS, LABELS, TRAIN_IDS, TRAINED
+from dsbuild.layouts.city_polygons import rasterise
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import folders, has_picture
+from dsbuild.layouts.folders import folders, has_picture, require
+from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised, listed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from dsbuild.images.labels import Label
 
 SPLITS = ("train", "train_extra", "val", "test")
@@ -57,7 +55,8 @@ class Cityscapes(Layout):
     encoding: str = field(
         "trainids",
         "trainids: the 19 training classes, 255 for all others. ids: all 34 ids.",
-        option="classes",
+        option="class_set",
+        old=("classes",),
         choices=tuple(PREFERRED),
     )
 
@@ -65,8 +64,8 @@ class Cityscapes(Layout):
         super().__post_init__()
         if self.labels not in ("auto", *PREFERRED[self.encoding]):
             raise PlanError(
-                f"--labels {self.labels}: these files do not hold all 34 ids, which --classes ids "
-                "asks for; use polygons or ids"
+                f"--labels {self.labels}: these files do not hold all 34 ids, which --class-set "
+                "ids asks for; use polygons or ids"
             )
 
     @property
@@ -98,10 +97,35 @@ class Cityscapes(Layout):
             for folder in (start, storage.join(start, "cityscapes")):
                 if storage.is_folder(storage.join(folder, IMAGES)):
                     return storage.normal(folder)
+        require(source)
         raise LayoutError(
             f"{source or '. and ./data'}: found no {IMAGES}; name {self.source}: "
             "dsbuild cityscapes SOURCE"
         )
+
+    @classmethod
+    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+        """Recognise leftImg8bit beside gtFine or gtCoarse, with the same splits in both."""
+        glance = Glance()
+        places = (path, storage.join(path, "cityscapes"))
+        root = next((place for place in places if glance.has(place, IMAGES)), None)
+        if root is None:
+            return cls.seen(0, f"no {IMAGES}")
+        names = glance.folders(storage.join(root, IMAGES))
+        splits: list[str] = []
+        for truth, kind in (("gtFine", "fine"), ("gtCoarse", "coarse")):
+            if given.get("annotations", kind) == kind and not splits:
+                splits = [name for name in names if glance.has(root, truth, name)]
+                there, options = truth, {} if kind == "fine" else {"annotations": kind}
+        if not splits:
+            return cls.seen(0, f"{IMAGES}, but no gtFine or gtCoarse with the same splits")
+        cities = {
+            city for name in splits for city in glance.folders(storage.join(root, IMAGES, name))
+        }
+        whole = [name for name in SPLITS if name in names and (name in splits or name == "test")]
+        text = f"{cls.title}: {IMAGES} and {there} of {listed(whole or splits)}"
+        number = f"{len(cities):,} {'city' if len(cities) == 1 else 'cities'}"
+        return cls.seen(PUBLISHED, f"{text}; {number}", options=options)
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits that have images, and annotations if they are labelled."""
@@ -217,7 +241,7 @@ class Cityscapes(Layout):
         ]
 
     def indexed(self, path: str) -> bool:
-        """Tell whether a file holds the class indices: trainIds, or ids with --classes ids."""
+        """Tell whether a file holds the class indices: trainIds, or ids with --class-set ids."""
         return path.endswith(KINDS[self.encoding])
 
     def mistake(self, values: Collection[int]) -> tuple[str, str] | None:
@@ -258,37 +282,3 @@ class Cityscapes(Layout):
 def _unlabelled(split: str) -> bool:
     """Tell whether a split has no labels, or only dummies."""
     return role(split) == "test"
-
-
-def rasterise(data: bytes, values: Mapping[str, int]) -> "NDArray[np.uint8]":
-    """Draw the polygons of an annotation, later ones over earlier ones: uint8 (h, w).
-
-    They are drawn with Pillow, as in json2labelImg.py: unknown `*group` labels fall back to
-    their class, deleted polygons and licence plates are skipped, and pixels outside all polygons
-    are `unlabeled`. Raises ImageError for unknown labels.
-    """
-    from dsbuild import images
-
-    try:
-        annotation = json.loads(data)
-        size = (annotation["imgWidth"], annotation["imgHeight"])
-        shapes = [
-            (str(shape["label"]), [tuple(point) for point in shape["polygon"]])
-            for shape in annotation["objects"]
-            if not shape.get("deleted")
-        ]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ImageError(
-            f"found no Cityscapes annotation ({error!r}), expected imgWidth, imgHeight, objects"
-        ) from error
-    drawn = []
-    for label, polygon in shapes:
-        name = label
-        if name not in values and name != UNDRAWN and name.endswith("group"):
-            name = name.removesuffix("group")
-        if name == UNDRAWN:
-            continue
-        if name not in values:
-            raise ImageError(f"found the label {label!r}, which Cityscapes does not have")
-        drawn.append((polygon, values[name]))
-    return images.draw(size, drawn, values["unlabeled"])

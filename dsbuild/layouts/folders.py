@@ -31,6 +31,20 @@ def folders(root: str, folder: str = "") -> list[str]:
     return [name for name, is_folder in storage.entries(above) if is_folder and name[0] != "."]
 
 
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+
+
+def require(path: str | None) -> None:
+    """Raise LayoutError if a path that a user named is not a folder."""
+    if path is None or storage.is_folder(path):
+        return
+    if storage.stamp(path) is None:
+        raise LayoutError(storage.missing(path))
+    if path.lower().endswith(ARCHIVES):
+        raise LayoutError(f"{path}: found an archive, expected a folder; unpack it first")
+    raise LayoutError(f"{path}: found a file, expected the folder of a data set")
+
+
 def check_link(folder: str, name: str) -> None:
     """Raise LayoutError if a folder is a link to one above it: walking it would never end."""
     path = storage.join(folder, name)

@@ -12,7 +12,7 @@ that train on it.
 """
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,7 +23,18 @@ from dsbuild.format.split_names import role
 from dsbuild.layouts import divided, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, composed, elsewhere, leftovers, lists, pictures, stem
+from dsbuild.layouts.folders import (
+    by_key,
+    composed,
+    elsewhere,
+    leftovers,
+    lists,
+    pictures,
+    require,
+    stem,
+)
+from dsbuild.layouts.pairing import pair
+from dsbuild.layouts.recognition import NAMED, PUBLISHED, Glance, Recognised, listed
 from dsbuild.layouts.texts import numbered
 
 if TYPE_CHECKING:
@@ -95,20 +106,40 @@ class Matting(divided.Divided, Layout):
         for folder in places:
             if any(map(role, self._tree(folder).parts)):
                 return folder
+        require(source)
         raise LayoutError(
             f"{source or '. and ./data'}: found neither {self._whole.images} nor lists; name "
             f"{self.source}: dsbuild matting SOURCE"
         )
+
+    @classmethod
+    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+        """Recognise clip_img and matting, lists of four paths, or folders of photos and alphas."""
+        glance = Glance()
+        for root in (storage.join(path, below) if below else path for below in BELOW):
+            inner = [root, *(storage.join(root, name) for name in glance.folders(root))]
+            first = inner[:1] + [place for place in inner[1:] if role(storage.name(place))]
+            if any(glance.has(p, PHOTOS) and glance.has(p, MATTES) for p in first) and not given:
+                return cls.seen(PUBLISHED, f"human matting: {PHOTOS} and {MATTES}")
+            named = [name for name in glance.files(root) if name.endswith(".txt")]
+            paths = {name: storage.join(root, name) for name in named[:20]}
+            used = [name for name, one in paths.items() if _is_list(one)]
+            if used and "images" not in given:
+                return cls.seen(PUBLISHED, f"human matting: lists of four paths in {listed(used)}")
+        found = pair(path, "images", "alphas", given)
+        if found.fits:
+            return cls.seen(
+                NAMED, f"photos and mattes: {found.text}", options=found.options, needs=found.needs
+            )
+        looked = f"no {PHOTOS} with {MATTES}, no list with image@rgba@alpha@mask"
+        return cls.seen(0, f"{looked}, and {found.text}")
 
     def _lists(self, root: str) -> list[str]:
         """Return the splits that have a list in root with four paths per line."""
         if self.images:
             return []
         paths = {split: storage.join(root, f"{split}.txt") for split in lists(root)}
-        firsts = {
-            split: storage.read_part(path, 0, 1 << 14).lstrip() for split, path in paths.items()
-        }
-        return [split for split, data in firsts.items() if data.split(b"\n")[0].count(b"@") > 1]
+        return [split for split, path in paths.items() if _is_list(path)]
 
     def _tree(self, root: str) -> divided.Tree:
         """Return how root is divided; lists with four paths per line override everything else."""
@@ -212,6 +243,12 @@ class Matting(divided.Divided, Layout):
 
         alpha = mattes.alpha(data)
         return labels.of((alpha > self.alpha_threshold).astype("uint8"), alpha)
+
+
+def _is_list(path: str) -> bool:
+    """Tell whether a text file is a list with four paths per line, from its first line."""
+    first, _, _ = storage.read_part(path, 0, 1 << 14).lstrip().partition(b"\n")
+    return first.count(b"@") > 1
 
 
 def _key(path: str, folder: str) -> str:

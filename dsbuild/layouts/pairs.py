@@ -10,7 +10,7 @@ by a threshold.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -31,7 +31,9 @@ from dsbuild.layouts.divided import (
     unused,
 )
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, leftovers, others, pictures, stem
+from dsbuild.layouts.folders import by_key, leftovers, others, pictures, require, stem
+from dsbuild.layouts.pairing import meanings, pair
+from dsbuild.layouts.recognition import NAMED, Recognised
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,11 +127,29 @@ class Pairs(Divided, Layout):
         """Return SOURCE, or `.`, if it has the folders."""
         root = storage.normal(source or ".")
         if not storage.is_folder(storage.join(root, self.images)) and not self._tree(root).parts:
+            require(source)
+            folder = storage.missing(storage.join(root, self.images))
+            if folder.endswith("?"):
+                raise LayoutError(folder)
             raise LayoutError(
                 f"{root}: found no folder {self.images}, neither here nor in the folder of a "
                 f"split; name {self.source}: dsbuild pairs SOURCE --images DIR --labels DIR"
             )
+        labels = storage.join(root, self._whole.labels)
+        if not storage.is_folder(labels) and not self._tree(root).splits:
+            raise LayoutError(storage.missing(labels))
         return root
+
+    @classmethod
+    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+        """Recognise a folder of images and one of labels by their names and their files' stems."""
+        found = pair(path, "images", "labels", given)
+        if not found.fits:
+            return cls.seen(0, found.text)
+        said = {"classes", "colormap", "binary"} & given.keys()
+        needs = "; and ".join(filter(None, (found.needs, "" if said else meanings(path))))
+        text = f"{cls.title}: {found.text}"
+        return cls.seen(NAMED, text, options=found.options, needs=needs)
 
     def _tree(self, root: str) -> Tree:
         return survey(root, self._whole, _index(root))

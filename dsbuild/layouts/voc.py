@@ -16,7 +16,7 @@ import collections
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,9 +26,10 @@ from dsbuild.fields import field
 from dsbuild.layouts import sbd, voc_forms, voc_labels
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import composed, lists
+from dsbuild.layouts.folders import composed, folders, lists, require
+from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
 from dsbuild.layouts.voc_labels import FOLDERS
-from dsbuild.layouts.voc_lists import IMAGES, LISTS, elsewhere, entries, photos
+from dsbuild.layouts.voc_lists import IMAGES, LISTS, count_listed, elsewhere, entries, photos
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
@@ -49,6 +50,19 @@ def _palette() -> tuple[RGB, ...]:
         return sum((index >> (first + 3 * i) & 1) << (7 - i) for i in range(3))
 
     return tuple((channel(i, 0), channel(i, 1), channel(i, 2)) for i in range(256))
+
+
+def _places(start: str, folders: Callable[[str], list[str]]) -> Iterator[str]:
+    """Yield the folders that may hold JPEGImages: VOC2012 and other years, in VOCdevkit or not.
+
+    `folders` returns the names of the folders in a folder.
+    """
+    # The last one is for Kaggle's archives, which hold a folder of their own name.
+    for below in ("", "VOC2012", "VOCdevkit", "VOCdevkit/VOC2012", storage.name(start)):
+        folder = storage.normal(storage.join(start, below))
+        yield folder
+        years = (name for name in folders(folder) if re.fullmatch(r"VOC20\d\d", name))
+        yield from (storage.join(folder, year) for year in sorted(years, reverse=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +92,36 @@ class Voc(Layout):
 
     def find(self, source: str | None) -> str:
         """Return the folder VOC2012, given itself, VOCdevkit, or the folder above that."""
-        if source is not None and not storage.is_folder(source):
-            raise LayoutError(f"{source}: there is no such folder; expected {self.source}")
+        require(source)
         starts = [source] if source is not None else [".", "data"]
         for start in starts:
-            # The last one is for Kaggle's archives, which hold a folder of their own name.
-            for below in ("", "VOC2012", "VOCdevkit", "VOCdevkit/VOC2012", storage.name(start)):
-                for folder in self._editions(storage.normal(storage.join(start, below))):
-                    if storage.is_folder(storage.join(folder, IMAGES)):
-                        return folder
+            for folder in _places(start, folders):
+                if storage.is_folder(storage.join(folder, IMAGES)):
+                    return folder
         raise LayoutError(
             f"{' and '.join(starts)}: found no VOC2012 with {IMAGES} in it; name {self.source}: "
             "dsbuild voc SOURCE"
         )
 
-    def _editions(self, folder: str) -> list[str]:
-        """Return a folder, and if it is a VOCdevkit the editions in it (VOC2012, VOC2007, ...)."""
-        years = [name for name in storage.names(folder) if re.fullmatch(r"VOC20\d\d", name)]
-        return [folder, *(storage.join(folder, year) for year in reversed(years))]
+    @classmethod
+    def recognise(cls, path: str, _given: Mapping[str, str], /) -> Recognised:
+        """Recognise JPEGImages beside the lists in ImageSets/Segmentation."""
+        glance = Glance()
+        places = (one for one in _places(path, glance.folders) if glance.has(one, IMAGES))
+        root = next(places, None)
+        if root is None:
+            return cls.seen(0, f"no {IMAGES}, here or in VOCdevkit/VOC2012")
+        names = lists(storage.join(root, LISTS))
+        if not names:
+            return cls.seen(0, f"{IMAGES}, but no list in {LISTS}")
+        other = voc_forms.other(root, cls.classes, cls.palette)
+        if other:
+            return cls.seen(
+                0, f"{IMAGES} and {LISTS}, but other classes than VOC's in {other.path}"
+            )
+        year = re.fullmatch(r"VOC(20\d\d)", storage.name(root))
+        title = f"{cls.title} {year[1]}" if year else cls.title
+        return cls.seen(PUBLISHED, f"{title}: {count_listed(root, names)}")
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the names of all lists: train, augmented, val, trainval, test, then others.

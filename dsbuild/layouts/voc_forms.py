@@ -8,6 +8,7 @@ classes.txt ...      files that people add
 import posixpath
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
@@ -21,23 +22,39 @@ _FILE = re.compile(
 _VOID = {"void", "ignore", "ignored", "border", "boundary", "unlabeled", "unlabelled", "ambigious"}
 
 
+class Other(NamedTuple):
+    """A file with classes that are not VOC's, the option that reads it, and the first of them."""
+
+    path: str
+    option: str
+    name: str
+
+
 def check(root: str, classes: Sequence[str], palette: Sequence[RGB]) -> None:
     """Raise LayoutError if a tree has a file with other classes than `classes`."""
+    found = other(root, classes, palette)
+    if found:
+        raise LayoutError(
+            f"{found.path}: found the class {found.name!r}, expected VOC's {len(classes)} in their "
+            "order; this tree has its own: dsbuild pairs SOURCE --images JPEGImages --labels "
+            f"SegmentationClass {found.option} {posixpath.basename(found.path)}, or move the file "
+            "away if it does not belong to these labels"
+        )
+
+
+def other(root: str, classes: Sequence[str], palette: Sequence[RGB]) -> Other | None:
+    """Return the first file in a tree that has other classes than `classes`; None without one."""
     for name, is_folder in storage.entries(root):
         if is_folder or name[0] == "." or not _FILE.fullmatch(name):
             continue
         path = storage.join(root, name)
-        option, other = _other(path, classes, palette)
-        if other:
-            raise LayoutError(
-                f"{path}: found the class {other!r}, expected VOC's {len(classes)} in their order; "
-                "this tree has its own: dsbuild pairs SOURCE --images JPEGImages --labels "
-                f"SegmentationClass {option} {posixpath.basename(path)}, or move the file away if "
-                "it does not belong to these labels"
-            )
+        option, first = _first(path, classes, palette)
+        if first:
+            return Other(path, option, first)
+    return None
 
 
-def _other(path: str, classes: Sequence[str], palette: Sequence[RGB]) -> tuple[str, str | None]:
+def _first(path: str, classes: Sequence[str], palette: Sequence[RGB]) -> tuple[str, str | None]:
     """Return the option for a file of classes, and its first class unknown to the layout."""
     plain = [_plain(name) for name in classes]
     try:

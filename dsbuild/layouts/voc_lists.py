@@ -3,17 +3,19 @@
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.layouts import written
 from dsbuild.layouts.base import Sample
 from dsbuild.layouts.folders import composed, folders, is_picture, lists
+from dsbuild.layouts.recognition import listed
 from dsbuild.layouts.texts import numbered
 
 IMAGES = "JPEGImages"
 LISTS = "ImageSets/Segmentation"
+_READ = 1 << 23  # bytes of lists that are read to count their images
 _ESCAPED = re.compile("[\udc80-\udcff]")  # bytes in a name that are not UTF-8
 
 
@@ -108,6 +110,19 @@ def _strange(where: str, line: str) -> LayoutError:
         f"{where}: found {line!r}, expected an id, or the paths of image and label; correct it, or "
         "name the other splits with --split"
     )
+
+
+def count_listed(root: str, names: Sequence[str]) -> str:
+    """Return how many images lists name, in words; large lists are not read for that."""
+    paths = [storage.join(root, LISTS, f"{name}.txt") for name in names]
+    splits = f"{len(names):,} split{'' if len(names) == 1 else 's'} ({listed(names)})"
+    try:
+        if storage.size(paths) > _READ:
+            return splits
+        ids = {line.split()[0] for path in paths for _, line in numbered(path, escaped=True)}
+    except LayoutError:
+        return splits
+    return f"{len(ids):,} listed image{'' if len(ids) == 1 else 's'} in {splits}"
 
 
 def elsewhere(root: str) -> str:

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, nearest
 from dsbuild.format.split_names import same
 
 _PART = re.compile(r"(?P<split>[^\[\]+]+)(?:\[(?P<start>-?\d+%?)?:(?P<stop>-?\d+%?)?\])?", re.ASCII)
@@ -52,6 +52,7 @@ def ranges(text: str, counts: Mapping[str, int]) -> tuple[Range, ...]:
         if len(alike) != 1:
             raise PlanError(
                 f"split {text!r}: there is no split {split!r}, there are {', '.join(counts)}"
+                f"{nearest(split, counts)}"
             )
         (split,) = alike
         total = counts[split]

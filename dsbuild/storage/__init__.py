@@ -41,10 +41,12 @@ from dsbuild.storage.files import (
     write_all,
     writing,
 )
+from dsbuild.storage.glance import Some, missing, some
 
 __all__ = [
     "LARGEST",
     "Read",
+    "Some",
     "Stamp",
     "Urgent",
     "ahead",
@@ -56,6 +58,7 @@ __all__ = [
     "is_remote",
     "join",
     "lock",
+    "missing",
     "move",
     "name",
     "names",
@@ -74,6 +77,7 @@ __all__ = [
     "sha256",
     "sharing",
     "size",
+    "some",
     "stamp",
     "stamps",
     "sweep",

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -79,11 +80,18 @@ def is_link(path: str) -> bool:
 
 def entries(folder: str) -> list[tuple[str, bool]]:
     """List the names in a folder, sorted, each with whether it is a folder itself."""
+    return some(folder, None)[0]
+
+
+def some(folder: str, most: int | None) -> tuple[list[tuple[str, bool]], bool]:
+    """Return what `entries` does for up to `most` names, and whether these are all."""
     try:
         with os.scandir(folder) as listing:
-            return sorted((entry.name, _leads_to_folder(entry)) for entry in listing)
+            first = itertools.islice(listing, most)
+            found = sorted((entry.name, _leads_to_folder(entry)) for entry in first)
+            return found, next(listing, None) is None
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return [], True
     except OSError as error:
         raise _kind(error)(f"{folder}: cannot be listed: {error.strerror}") from error
 

@@ -16,6 +16,8 @@ PART = 8 << 20  # bytes in memory before a file is spooled to disk
 _FIRST, _MOST = 1 << 18, 8 << 20  # bytes per request of a reader: at first, and at most
 _PIECE = 1 << 20  # bytes: an interrupted answer keeps its complete pieces of this size
 _FOLDERS = 64  # listings that a stamper remembers
+_PAGE, _PAGES = 1000, 32  # objects in an answer, and answers that `some` takes for one folder
+_PAST = "/\U0010fffd"  # sorts after nearly all names in a folder
 
 
 def _stamp(meta: Any) -> Stamp:
@@ -80,6 +82,37 @@ def entries(url: str) -> list[tuple[str, bool]]:
     """List the names directly below a URL, sorted, each with whether it is a folder."""
     files, folders = _listing(url)
     return sorted({**dict.fromkeys(files, False), **dict.fromkeys(folders, True)}.items())
+
+
+def some(url: str, most: int) -> tuple[list[tuple[str, bool]], bool]:
+    """Return what `entries` does for up to `most` names, and whether these are all.
+
+    Once a folder is known, the objects in it are skipped.
+    """
+    store, key = clients.at(url)
+    if urls.split(url).scheme == "az":  # Azure cannot start a listing in the middle
+        return entries(url), True
+    prefix = f"{key}/" if key else ""
+    found: dict[str, bool] = {}
+    after: str | None = None
+
+    def page() -> list[str]:
+        pages = clients.library().list(store, prefix or None, offset=after, chunk_size=_PAGE)
+        return [meta["path"] for meta in next(iter(pages), [])]
+
+    for _ in range(_PAGES):
+        paths = clients.ask(url, "listed", page)
+        for path in paths:
+            name, slash, _rest = path.removeprefix(prefix).partition("/")
+            if path.startswith(prefix) and name:
+                found[name] = bool(slash) or found.get(name, False)
+        if len(paths) < _PAGE:
+            return sorted(found.items()), True
+        if len(found) > most:
+            break
+        name, slash, _rest = paths[-1].removeprefix(prefix).partition("/")
+        after = max(paths[-1], f"{prefix}{name}{_PAST}") if slash else paths[-1]
+    return sorted(found.items())[:most], False
 
 
 def _listing(url: str) -> tuple[dict[str, Any], list[str]]:

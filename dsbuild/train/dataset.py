@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.format import names
 from dsbuild.format.documents import fits
@@ -98,6 +99,8 @@ def of(path: PathLike) -> Facts:
     folder = Folder.of(path)
     manifest = folder.manifest
     if manifest is None:
+        if folder.is_file and storage.stamp(folder.path) is None:
+            raise TrainError(storage.missing(folder.path))
         raise TrainError(
             f"{folder.path}: found no {names.NAME}, expected a folder that dsbuild wrote, with its "
             "class names"

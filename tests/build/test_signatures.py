@@ -312,7 +312,7 @@ def test_drawn_data_have_no_mistake(name, seed, tmp_path, kinds, names):
         "voc voc --labels class --split train --split val",
         "voc voc --labels aug",
         "cityscapes cityscapes",
-        "cityscapes cityscapes --classes ids",
+        "cityscapes cityscapes --class-set ids",
         "cityscapes cityscapes --labels polygons",
         "matting matting/matting_human_half",
         "matting matting/p3m --images original --alphas alpha",

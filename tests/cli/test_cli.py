@@ -292,7 +292,7 @@ def test_inspect_floats_that_json_cannot_hold(tmp_path, run):
 
 
 def test_inspect_nothing(tmp_path, run):
-    assert "there is no such file or folder" in run("inspect", tmp_path / "nowhere").stderr
+    assert "no such file or folder" in run("inspect", tmp_path / "nowhere").stderr
     assert "found no TFRecord file" in run("inspect", tmp_path).stderr
 
 

@@ -111,7 +111,7 @@ def test_predict_prints_the_class_of_images(run, tmp_path):
         (["predict", "RUN", "IMAGE", "--scales", "a"], "found 'a'"),
         (["predict", "RUN", "IMAGE", "--out", "OUT", "--scales", "0"], "scales: found (0.0,)"),
         (["predict", "RUN", "IMAGE"], "found no --out"),
-        (["predict", "RUN", "none.png", "--out", "OUT"], "none.png: found no such file"),
+        (["predict", "RUN", "none.png", "--out", "OUT"], "none.png: no such file"),
         (["predict", "none", "IMAGE", "--out", "OUT"], "expected the folder of a run"),
         (
             ["predict", "RUN", "--camera", "97", "--out", "OUT"],
@@ -126,7 +126,7 @@ def test_predict_prints_the_class_of_images(run, tmp_path):
             "camera 999999999999: found",
         ),
         (["predict", "RUN", "--camera", "rtsp://127.0.0.1:1/x", "--out", "OUT"], "readable stream"),
-        (["evaluate", "RUN", "none"], "none: found no manifest.json"),
+        (["evaluate", "RUN", "none"], "none: no such folder"),
         (["evaluate", "none", "DATA"], "expected the folder of a run"),
         (["evaluate", "RUN", "DATA", "--split", "test"], "there is no split 'test'"),
         (["evaluate", "RUN", "DATA", "--matting"], "matting: found a model of 21 classes"),

@@ -242,7 +242,7 @@ def test_no_records_at_all(tmp_path, run):
     assert "0 records" in run("statistics", tmp_path).stdout
     result = run("statistics", tmp_path / "nothing")
     assert result.exit_code == 1
-    assert "there is no such file or folder" in result.stderr
+    assert "no such file or folder" in result.stderr
 
 
 def test_recurring_images(tmp_path, out):

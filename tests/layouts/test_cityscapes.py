@@ -11,7 +11,8 @@ from PIL import Image
 
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.format import example, tfrecord
-from dsbuild.layouts.cityscapes import KINDS, LABELS, Cityscapes, rasterise
+from dsbuild.layouts.city_polygons import rasterise
+from dsbuild.layouts.cityscapes import KINDS, LABELS, Cityscapes
 from tests.support import fakes
 from tests.support.runs import make
 
@@ -223,8 +224,11 @@ def test_bad_annotations_are_named(data, message):
 
 
 def test_folders_that_are_not_cityscapes(tmp_path, root):
-    with pytest.raises(LayoutError, match="found no leftImg8bit"):
+    with pytest.raises(LayoutError, match="nowhere: no such folder"):
         Cityscapes().find(str(tmp_path / "nowhere"))
+    os.makedirs(tmp_path / "other")
+    with pytest.raises(LayoutError, match="found no leftImg8bit"):
+        Cityscapes().find(str(tmp_path / "other"))
     assert os.path.samefile(Cityscapes().find(str(tmp_path)), root)
     os.makedirs(tmp_path / "empty/leftImg8bit/train")
     with pytest.raises(LayoutError, match="found no split"):

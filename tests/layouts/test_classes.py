@@ -106,7 +106,7 @@ def test_tf_slim_reads_images_and_labels(root, out):
 def test_a_file_sets_the_order_of_classes(root, tmp_path, run):
     names = tmp_path / "names.txt"
     names.write_text("horse\ncat\ndog\n")
-    result = run("classes", root, tmp_path / "out", "--labels", names, "--quiet")
+    result = run("classes", root, tmp_path / "out", "--classes", names, "--quiet")
     assert result.exit_code == 0, result.output
     document = manifest.load(str(tmp_path / "out"))
     assert document["classes"] == ["horse", "cat", "dog"]
@@ -139,7 +139,7 @@ def test_a_folder_missing_from_the_file(root):
 def test_a_listed_class_without_a_folder(root):
     layout = Classes(names=("dog", "cat", "unicorn", "horse"))
     assert found(layout, root, "classes") == [
-        ("train", f"{root}: there is no folder 'unicorn', which --labels lists")
+        ("train", f"{root}: there is no folder 'unicorn', which --classes lists")
     ]
     assert {sample.label for sample in layout.samples(root, "train")} == {0, 1, 3}
 
@@ -274,7 +274,7 @@ def test_no_folders(tmp_path):
     put(tmp_path, "x.jpg")
     with pytest.raises(LayoutError, match=r"found no folders, expected .*dsbuild classes SOURCE"):
         Classes().find(str(tmp_path))
-    with pytest.raises(LayoutError, match="nowhere: found no folders"):
+    with pytest.raises(LayoutError, match="nowhere: no such folder"):
         Classes().find(str(tmp_path / "nowhere"))
 
 
@@ -452,8 +452,8 @@ def test_folders_with_names_of_splits_are_splits(tmp_path, names):
         (["data/train", "data/val"], r"s/data: found train and val in it"),
         (["x/Training/y", "x/Validation/y"], r"s/x: found Training and Validation in it"),
         (["train/train", "train/val"], r"s/train: found train and val in it"),
-        (["train", "more"], r"found more beside train, .*--labels FILE"),
-        (["one", "two"], r"found folders like one without pictures .*--labels FILE"),
+        (["train", "more"], r"found more beside train, .*--classes FILE"),
+        (["one", "two"], r"found folders like one without pictures .*--classes FILE"),
         (["train/images", "val/images"], r"s/train/images: found only one class"),
     ],
 )

@@ -64,7 +64,7 @@ def test_find_takes_the_latest_edition(voc, tmp_path):
 def test_find_says_what_it_expected(tmp_path):
     with pytest.raises(LayoutError, match=r"found no VOC2012.*dsbuild voc SOURCE"):
         Voc().find(str(tmp_path))
-    with pytest.raises(LayoutError, match=r"nowhere: there is no such folder"):
+    with pytest.raises(LayoutError, match=r"nowhere: no such folder"):
         Voc().find(str(tmp_path / "nowhere"))
 
 

@@ -89,7 +89,7 @@ def test_as_a_program(command, built, run):
 def test_errors_are_one_line(command, run, tmp_path):
     result = run(command, tmp_path / "none", "--runner", "beam")
     assert result.exit_code == 1
-    assert "there is no such file or folder" in result.stderr
+    assert "no such file or folder" in result.stderr
     result = run(command, tmp_path, "--runner", "beam", "--", "--projekt=p")
     assert result.exit_code == 1
     assert result.stderr.startswith("error: options of Beam: found --projekt=p")

@@ -36,7 +36,7 @@ def options():
     for layout in LAYOUTS:
         for one in main.commands[layout].params:
             name = one.opts[0].removeprefix("--")
-            if isinstance(one, click.Option) and name not in LEFT_OUT:
+            if isinstance(one, click.Option) and name not in LEFT_OUT and not one.hidden:
                 found.setdefault(name, {})[layout] = one
     return found
 

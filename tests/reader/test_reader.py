@@ -88,7 +88,7 @@ def test_numbers_slices_and_splits(voc, built):
 def test_wrong_names_are_errors(built, tmp_path):
     with pytest.raises(PlanError, match="no split 'test', there are train, val"):
         dsbuild.open(built, "test")
-    with pytest.raises(ShardError, match="there is no such file or folder"):
+    with pytest.raises(ShardError, match="no such file or folder"):
         dsbuild.open(str(tmp_path / "nothing"))
     with pytest.raises(PlanError, match="check 'all'"):
         dsbuild.open(built, check="all")

@@ -71,8 +71,8 @@ def test_sources_in_the_output_folder_are_read_if_it_is_the_folder_named(tree, o
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("in/none.jpg", "in/none.jpg: found no such file or folder"),
-        ("none", "none: found no such file or folder"),
+        ("in/none.jpg", "in/none.jpg: no such file or folder"),
+        ("none", "none: no such file or folder"),
         ("in/*.gif", "found no image or video that matches this pattern"),
         ("in/empty", "in/empty: found no image or video in this folder"),
     ],

@@ -26,6 +26,8 @@ def repair(
     fresh build. Raises a DsbuildError if that is impossible, without touching any shard or the
     manifest. Sources that changed since the build are used only with `accept_changed_sources`.
     """
+    if not storage.is_folder(out) and storage.stamp(out) is None:
+        raise PlanError(storage.missing(out))
     if not storage.is_folder(output.state(out)) and manifest.load(out) is None:
         raise PlanError(
             f"{out}: found no plan of dsbuild, so nothing says what the folder held; build it again"

@@ -62,7 +62,9 @@ def labelled(path: PathLike, settings: Settings, option: str = "split") -> Reade
                 "name another, or none with --val '', or divide one: "
                 "--split 'train[:90%]' --val 'train[90%:]'"
             )
-        raise TrainError(f"{where}: {str(error).removeprefix(prefix)}; {remedy}") from error
+        text = str(error).removeprefix(prefix)
+        end = "" if text.endswith("?") else f"; {remedy}"
+        raise TrainError(f"{where}: {text}{end}") from error
     if not len(samples):
         raise TrainError(f"{where}: found no sample; name a part that has some")
     if samples[0].label is None:

@@ -60,7 +60,7 @@ def _at(path: str, out: str | None) -> Iterable[Source]:
     if storage.stamp(path) is not None:
         return [_source(path, storage.name(path))]
     if not glob.has_magic(path):
-        raise TrainError(f"{path}: found no such file or folder")
+        raise TrainError(storage.missing(path, "file or folder"))
     matched = list(_matched(path, out))
     if not matched:
         raise TrainError(f"{path}: found no image or video that matches this pattern")

@@ -1,0 +1,144 @@
+"""`dsbuild build`: recognise what a folder is, say so, and build it as its layout's command."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dsbuild.cli.build import BUILD_OPTIONS, build_command, build_layout
+from dsbuild.cli.options import echo, errors, say, show
+from dsbuild.cli.runner import RunnerCommand
+from dsbuild.fields import named
+from dsbuild.layouts import LAYOUTS
+
+if TYPE_CHECKING:
+    from dsbuild.build.recognition import Sight
+    from dsbuild.layouts.recognition import Recognised
+
+_COMMANDS = {name: build_command(layout) for name, layout in LAYOUTS.items()}
+
+
+class _Late(click.Option):
+    """An option of some layouts; its value is read when the layout is known."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """Return the value as it was written."""
+        return value
+
+
+def _own(layout: str) -> dict[str, click.Option]:
+    """Return the options that only some layouts have, by the names of their parameters."""
+    names = named(LAYOUTS[layout])
+    return {
+        param.name: param
+        for param in _COMMANDS[layout].params
+        if isinstance(param, click.Option) and param.name in names
+    }
+
+
+def _late() -> list[click.Option]:
+    """Return one option for each that some layouts have, with the help of each."""
+    found: dict[str, dict[str, click.Option]] = {}
+    for layout in LAYOUTS:
+        for name, option in _own(layout).items():
+            found.setdefault(name, {})[layout] = option
+    return [_merged(name, owners) for name, owners in found.items()]
+
+
+def _merged(name: str, owners: Mapping[str, click.Option]) -> click.Option:
+    """Return the option that stands for those of several layouts."""
+    options = list(owners.values())
+    first = options[0]
+    one = len(options) == 1
+    texts: dict[str, list[str]] = {}
+    for layout, option in owners.items():
+        texts.setdefault((option.help or "").replace("SOURCE", "PATH"), []).append(layout)
+    return _Late(
+        [max(first.opts, key=len), name],
+        type=first.type if one else None,
+        is_flag=first.is_flag,
+        default=None,
+        metavar=first.metavar,
+        help=" ".join(f"{', '.join(layouts)}: {text}" for text, layouts in texts.items()),
+    )
+
+
+def _build(path: str, out: str, layout: str | None, **options: Any) -> None:
+    """Recognise the data set in a folder, and build TFRecords from it.
+
+    PATH is a folder with a data set in a layout that dsbuild knows: Pascal VOC, Cityscapes, human
+    matting, folders of images and labels, or folders of images by class. OUT is the folder to
+    write, ./tfrecord by default. The layout's own command builds the same bytes.
+
+    \b
+    Example:
+      dsbuild build data/VOCdevkit
+      dsbuild build data/camvid out --classes names.txt --split train
+      dsbuild build data --layout cityscapes
+    """
+    given = {name: value for name in _NAMES if (value := options.pop(name)) is not None}
+    with errors():
+        from dsbuild.build import recognition
+
+        texts = {name: str(value) for name, value in given.items()}
+        sight = recognition.look(path, texts, layout)
+    found = _one(sight, layout)
+    chosen = {**given, **(found.options if found else {})}
+    name = found.layout if found else str(layout)
+    if found and found.needs:
+        say(f"error: {path}: {found.text}; name {found.needs}", "red")
+        sys.exit(2)
+    if not (options["quiet"] or options["as_json"]):
+        echo(f"{path}: {found.text}" if found else f"{path}: not recognised as {name}")
+        echo(f"building it as `{_command(name, path, out, chosen)}` does\n")
+    build_layout(name, path, out, **_read(name, chosen), **options)
+
+
+def _one(sight: "Sight", layout: str | None) -> "Recognised | None":
+    """Return what was recognised; None if it was not, but the layout is named."""
+    if len(sight.best) == 1 or layout:
+        return next(iter(sight.best), None)
+    say(f"error: {sight.headline()}", "red")
+    width = max(map(len, LAYOUTS))
+    for name, text in sight.rows():
+        show(f"  {name:{width}}  {text}")
+    if sight.remedy():
+        show(sight.remedy())
+    sys.exit(2)
+
+
+def _command(layout: str, path: str, out: str, chosen: Mapping[str, Any]) -> str:
+    """Return the command of a layout, with its own options."""
+    words = ["dsbuild", layout, path, out]
+    for name, value in chosen.items():
+        option = f"--{name.replace('_', '-')}"
+        words += [option] if value is True else [option, str(value)]
+    return shlex.join(words)
+
+
+def _read(layout: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the layout's command reads them; raise UsageError for wrong values."""
+    context, own = click.get_current_context(), _own(layout)
+    return {
+        name: value if value is True else own[name].type.convert(value, own[name], context)
+        for name, value in chosen.items()
+    }
+
+
+_LATE = _late()
+_NAMES = tuple(str(option.name) for option in _LATE)
+_PLACES = {param.name: param.type for param in next(iter(_COMMANDS.values())).params}
+_OPTIONS = (
+    click.argument("path", type=_PLACES["source"]),
+    click.argument("out", default="tfrecord", type=_PLACES["out"]),
+    click.option(
+        "--layout", type=click.Choice(list(LAYOUTS)), help="Take this layout, recognised or not."
+    ),
+    *BUILD_OPTIONS,
+)
+for _decorate in reversed(_OPTIONS):
+    _build = _decorate(_build)
+build = click.command("build", cls=RunnerCommand)(_build)
+build.params[3:3] = _LATE
