@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dsbuild.build.public import build
     from dsbuild.inspect.public import diff, inspect
     from dsbuild.reader import open  # noqa: A004
-    from dsbuild.reader.reader import kfold
+    from dsbuild.reader.opening import kfold
     from dsbuild.reader.tf.augment import Augmentation, augmented
     from dsbuild.reader.tf.dataset import tf_dataset
     from dsbuild.reader.torch.dataset import torch_dataset
@@ -43,7 +43,7 @@ _PUBLIC = {
     "Augmentation": "reader.tf.augment",
     "augmented": "reader.tf.augment",
     "diff": "inspect.public",
-    "kfold": "reader.reader",
+    "kfold": "reader.opening",
     "load_model": "train.export.layers",
     "open": "reader",
     "tf_dataset": "reader.tf.dataset",

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from dsbuild.errors import PlanError
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.reader import reader
+from dsbuild.reader import opening
 from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
 from dsbuild.reader.tf.features import Structure, decode, regular
@@ -59,7 +59,7 @@ def tf_dataset(
     at once, by default as many as TensorFlow sees fit; they keep their order if `deterministic`.
     """
     folder = Folder.of(path)
-    data = reader.open(folder, split, classes=classes, extras=extras)
+    data = opening.open(folder, split, classes=classes, extras=extras)
     if not 0 <= index < count:
         raise PlanError(f"found share {index} of {count}, expected an index from 0 to count - 1")
     if not len(data):

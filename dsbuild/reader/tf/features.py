@@ -58,10 +58,10 @@ class Structure:
         Raises PlanError if some splits have labels and others do not.
         """
         path, first = data.folder.path, data[0]
-        names = {role: first.name(role) for role in first}
+        names = {role: first.name(role) for role in first.roles}
         label = next((role for role in ("label", "class") if role in names), "")
         for split, sample in _firsts(data).items():
-            if bool(label) != any(role in sample for role in ("label", "class")):
+            if bool(label) != ("label" in sample):
                 raise PlanError(
                     f"{path}: found labels in some splits and none in others, such as {split}; "
                     "name splits of one kind, such as train"
@@ -69,7 +69,7 @@ class Structure:
         stored = {}
         for name in EXTRAS:
             if f"{name}.encoded" in names:
-                stored[name] = example.first(first[f"{name}.format"]).decode()
+                stored[name] = example.first(first.stored(f"{name}.format")).decode()
             elif name in names:
                 stored[name] = "int64"
         if "key" not in names:
