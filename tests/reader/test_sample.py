@@ -102,7 +102,7 @@ def test_sizes_of_other_tools_records_are_those_of_the_image(tmp_path):
 def test_samples_are_their_own_and_travel(built):
     data = dsbuild.open(built, "train")
     one, other = data[0], data[0]
-    assert one == one  # noqa: PLR0124
+    assert one == one
     assert one != other
     assert len({one, other}) == 2
     for copied in (pickle.loads(pickle.dumps(one)), copy.copy(one), copy.deepcopy(one)):
