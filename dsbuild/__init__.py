@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from dsbuild.build.recognition import recognise
     from dsbuild.inspect.public import diff, inspect
     from dsbuild.reader import open  # noqa: A004
-    from dsbuild.reader.reader import kfold
-    from dsbuild.reader.tf.augment import Augmentation, augmented
+    from dsbuild.reader.opening import kfold
+    from dsbuild.reader.tf.augment import augmented
+    from dsbuild.reader.tf.augmentation import Augmentation
     from dsbuild.reader.tf.dataset import tf_dataset
     from dsbuild.reader.torch.dataset import torch_dataset
     from dsbuild.train.export.layers import load_model
@@ -42,10 +43,10 @@ __all__ = [
 # Public name -> the module that has it, imported when the name is first used.
 _PUBLIC = {
     "DeepLabModel": "train.predict.deeplab",
-    "Augmentation": "reader.tf.augment",
+    "Augmentation": "reader.tf.augmentation",
     "augmented": "reader.tf.augment",
     "diff": "inspect.public",
-    "kfold": "reader.reader",
+    "kfold": "reader.opening",
     "load_model": "train.export.layers",
     "open": "reader",
     "recognise": "build.recognition",

@@ -18,18 +18,26 @@ _OWN = ("_pool", "_coming", "_process")  # attributes of one process
 class Epoch(Iterator[Any]):
     """An epoch that can be left at any sample and resumed there from its state.
 
-    With threads it returns what `load` makes of each sample, which they do ahead. After raising
-    for a damaged record it continues with the next. It can be pickled or forked at any sample.
+    `Reader.epoch` returns one. With threads it returns what `load` makes of each sample, which
+    they do ahead. After raising for a damaged record it continues with the next. It can be pickled
+    or forked at any sample.
+
+    Example:
+      >>> epoch = dsbuild.open("tfrecord", "train").epoch(seed=1)
+      >>> first = next(epoch)
+      >>> epoch
+      <Epoch 0 with seed 1: at sample 1 of 12>
+      >>> state = epoch.state_dict()  # only numbers; resumes the epoch, in any process
     """
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[Any],
         order: Order,
         share: Share,
         start: int = 0,
         threads: int = 0,
-        load: Callable[[Sample], Any] = Sample.load,
+        load: Callable[[Any], Any] = Sample.load,
     ) -> None:
         self._samples, self._order, self._share = samples, order, share
         self._next, self._threads, self._load = start, threads, load
@@ -51,6 +59,13 @@ class Epoch(Iterator[Any]):
     @property
     def _places(self) -> range:
         return self._share.places(len(self._order))
+
+    def __repr__(self) -> str:
+        order, share = self._order, self._share
+        seed = "" if order.seed is None else f" with seed {order.seed}"
+        part = "" if share.count == 1 else f", share {share.index} of {share.count}"
+        at = f"at sample {self._next:,} of {len(self._places):,}"
+        return f"<Epoch {order.epoch}{seed}{part}: {at}>"
 
     def __len__(self) -> int:
         return max(len(self._places) - self._next, 0)

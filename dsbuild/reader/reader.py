@@ -12,32 +12,43 @@ from typing import Any, overload
 import numpy as np
 
 from dsbuild.extras import Chosen
-from dsbuild.extras import parse as parse_extra
-from dsbuild.format.folder import Folder, PathLike
+from dsbuild.format.folder import Folder, split_of
 from dsbuild.format.label_values import Presence
 from dsbuild.reader import classes as classes_of
-from dsbuild.reader import records, splits
 from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Order, Share
 from dsbuild.reader.records import Records
 from dsbuild.reader.sample import Sample
+from dsbuild.reader.stored import Stored
+from dsbuild.storage import safe_text
 
 Picks = Sequence[int] | np.ndarray  # numbers of records: a range, or int64 (n,)
+_NAMED = 4  # splits that a reader names when it is printed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reader(Sequence[Sample]):
-    """The samples of a split, or of a part of one, or of several.
+    """The samples of a split, of a part of one, or of several: a sequence of `Sample`.
+
+    `dsbuild.open` returns one. It holds no open file, so it can be pickled, forked, and shared by
+    threads.
 
     Attributes:
-      records: of all files of the splits.
+      records: the records of all files of the splits.
       picks: numbers of the chosen records, in order.
       classes: names by index; empty if they are not known.
       ignore: the label value that is not a class, or None.
       palette: RGB colours by label value.
       names: role -> features that may play it.
-      folder: where the files lie.
+      folder: where the files are.
       extras: those that are computed if records have none.
+
+    Example:
+      >>> data = dsbuild.open("tfrecord", "train")
+      >>> data
+      <Reader of tfrecord: 12 samples of train, 21 classes>
+      >>> data[3:].classes[15], len(data[3:])
+      ('person', 9)
     """
 
     records: Records
@@ -59,12 +70,40 @@ class Reader(Sequence[Sample]):
     def __getitem__(self, number: slice) -> "Reader": ...
 
     def __getitem__(self, number: int | slice) -> "Sample | Reader":
-        """Return a sample by its number, or the reader of a slice."""
+        """Return a sample by its number, or the reader of a slice.
+
+        Raises ShardError with file, record and byte if the record is damaged.
+        """
         if isinstance(number, slice):
             return replace(self, picks=self.picks[number])
         pick = int(self.picks[number])
         path = self.records.place(pick)[0]
-        return Sample(self.records[pick], path, self.names, self.extras)
+        stored = Stored(self.records[pick], path, self.names, self.extras, self.folder)
+        return Sample.of(stored)
+
+    def __repr__(self) -> str:
+        return f"<Reader of {self.about}>"
+
+    def _repr_html_(self) -> str:
+        from dsbuild.reader import notebook  # here, since only notebooks need it
+
+        return notebook.of_samples(repr(self), self, range(len(self)), self.folder)
+
+    @property
+    def about(self) -> str:
+        """What the samples are, in a line: folder, number, splits, classes."""
+        total = len(self)
+        parts = [f"{total:,} sample{'' if total == 1 else 's'} of {self._splits()}"]
+        if self.classes:
+            parts.append(f"{len(self.classes):,} class{'' if len(self.classes) == 1 else 'es'}")
+        if self.extras:
+            parts.append(f"extras {', '.join(one.name for one in self.extras)}")
+        return f"{safe_text.text(self.folder.path)}: {', '.join(parts)}"
+
+    def _splits(self) -> str:
+        names = list(dict.fromkeys(map(split_of, self.records.paths)))
+        more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+        return "+".join([*map(safe_text.text, names[:_NAMED]), *more])
 
     def presence(self) -> np.ndarray:
         """Return which classes occur in which samples: bool (samples, classes).
@@ -78,7 +117,11 @@ class Reader(Sequence[Sample]):
     def having(self, classes: Iterable[str | int]) -> "Reader":
         """Return the reader of the samples that have at least one of some classes.
 
-        Classes are names or indices. Raises PlanError for one that does not exist.
+        Args:
+          classes: names or indices.
+
+        Raises:
+          PlanError: if there is no such class.
         """
         wanted = classes_of.indices(classes, self.classes, self.ignore)
         found = self._presence().having(wanted)
@@ -101,11 +144,25 @@ class Reader(Sequence[Sample]):
         threads: int = 0,
         load: Callable[[Sample], Any] = Sample.load,
     ) -> Epoch:
-        """Return an iterator over an epoch, or over one of `count` shares of it, from `start` on.
+        """Return an iterator over an epoch, or over one share of it.
 
         With a seed, seed and epoch decide the order: shards are shuffled, then samples within
-        windows. With `threads`, that many threads decode samples ahead: image, label, and the
-        extras that were asked for. Another `load` returns something else for each sample.
+        windows.
+
+        Args:
+          seed: seed for the order; None for the stored order.
+          epoch: its number; each has its own order.
+          window: how many samples are shuffled together.
+          index: which share to read, such as the rank of this process.
+          count: how many shares there are.
+          start: how many samples of the share to leave out at its beginning.
+          threads: threads that decode samples ahead: image, label and the requested extras.
+          load: with threads, what they return for each sample.
+
+        Example:
+          >>> data = dsbuild.open("tfrecord", "train")
+          >>> data.epoch(seed=1, epoch=3, index=0, count=2)
+          <Epoch 3 with seed 1, share 0 of 2: at sample 0 of 6>
         """
         order = Order(self.blocks, seed, epoch, window)
         return Epoch(self, order, Share(index, count), start, threads, load)
@@ -116,49 +173,3 @@ class Reader(Sequence[Sample]):
         files = np.searchsorted(np.cumsum(self.records.counts), np.asarray(self.picks), "right")
         ends = np.flatnonzero(np.diff(files, append=-1)) + 1
         return tuple(np.diff(ends, prepend=0).tolist())
-
-
-def open(
-    path: PathLike,
-    split: str | None = None,
-    check: str = "crc",
-    classes: Iterable[str | int] | None = None,
-    extras: Iterable[str] = (),
-) -> Reader:
-    """Open a folder of TFRecords, or one file.
-
-    `split` is something like `train`, `train[:10%]` or `train+val`; without it all splits are
-    read. `check` is `crc`, or `none` to skip the checksums of records. With `classes`, names or
-    indices, only samples that have one of them are read. `extras`, such as `laplacian` or
-    `canny:low=50`, are computed for samples whose records do not have them.
-    Raises a DsbuildError if there is no such folder, split or class.
-    """
-    folder = Folder.of(path)
-    found = records.find(folder)
-    counts = {name: sum(files.values()) for name, files in found.items()}
-    wanted = splits.ranges("+".join(counts) if split is None else split, counts)
-    files: dict[str, int] = {}
-    starts: dict[str, int] = {}
-    for one in wanted:
-        starts.setdefault(one.split, sum(files.values()))
-        files |= found[one.split]
-    ranges = [range(starts[r.split] + r.start, starts[r.split] + r.stop) for r in wanted]
-    picks = ranges[0] if len(ranges) == 1 else np.concatenate(ranges).astype(np.int64)
-    reader = Reader(
-        Records(tuple(files), tuple(files.values()), check),
-        picks,
-        folder.classes,
-        folder.ignore,
-        folder.palette,
-        folder.names,
-        folder,
-        tuple(map(parse_extra, extras)),
-    )
-    return reader if classes is None else reader.having(classes)
-
-
-def kfold(path: PathLike, count: int, split: str = "train") -> tuple[tuple[str, str], ...]:
-    """Return the splits to train on and to hold out for each of `count` folds of a split."""
-    found = records.find(Folder.of(path))
-    splits.ranges(split, dict.fromkeys(found, 0))
-    return splits.folds(split, sum(found[split].values()), count)

@@ -1,163 +1,162 @@
-"""A record as a sample: its values by role, its pixels as they are asked for."""
+"""A sample: a mapping from names to values, which are its attributes, too."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
-from dsbuild import images
-from dsbuild.errors import ImageError, ShardError
-from dsbuild.extras import Chosen
-from dsbuild.extras.forms import restore
-from dsbuild.format import example, features, tfrecord
-from dsbuild.format.features import Names
+from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.format import example
+from dsbuild.reader.stored import Stored
+from dsbuild.storage import safe_text
 
-Value = TypeVar("Value")
+_ABSENT = {"key": "", "label": None}  # attributes of samples without them
 
 
-class _Once(Generic[Value]):
-    """`functools.cached_property` without its lock.
+class Sample(Mapping[str, Any]):
+    """A sample of a data set: a mapping whose values are attributes, too.
 
-    Up to Python 3.11 all samples share one lock, so threads would decode in turn.
-    """
+    `sample["image"]` and `sample.image` are the same array, decoded when it is first used and kept
+    from then on. `list(sample)` says which values there are: `key`, `image`, `label` if there is
+    one, `height`, `width`, the extras by their names, and what else the record has, such as
+    `format`.
 
-    def __init__(self, compute: Callable[[Any], Value]) -> None:
-        self._compute, self.__doc__ = compute, compute.__doc__
+    Attributes:
+      key: what the source calls the sample, such as `2007_000032`; empty if it has none.
+      image: RGB, uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE.
+      label: class indices, uint8 (h, w); an int if the label is one class; None without label.
+      height: of the image, in pixels.
+      width: of the image, in pixels.
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> "_Once[Value]": ...
-
-    @overload
-    def __get__(self, instance: "Sample", owner: type) -> Value: ...
-
-    def __get__(self, instance: "Sample | None", owner: type) -> "_Once[Value] | Value":
-        if instance is None:
-            return self
-        value: Value = self._compute(instance)
-        vars(instance)[self._name] = value
-        return value
-
-
-class Sample:
-    """A record: role -> value as stored; decoded values are attributes.
-
-    It is not a Mapping, since loaders such as Grain's and torch's take those apart.
-
-    An attribute that cannot be decoded raises ShardError with file, record and reason. Extras
-    are attributes of their names: `laplacian` is int16 (h, w), in whatever form it is stored, or
+    Extras have their names: `sample.laplacian` is int16 (h, w), in whatever form it is stored, or
     computed if it is not stored and the reader was asked for it.
+
+    Raises ShardError with file, record and reason for a value that cannot be decoded; an
+    AttributeError or a KeyError that lists the names for a value that the sample does not have.
+
+    Example:
+      >>> sample = Sample({"key": "a", "height": 2, "width": 3})
+      >>> sample["height"], sample.width, list(sample)
+      (2, 3, ['key', 'height', 'width'])
     """
 
-    def __init__(
-        self,
-        record: tfrecord.Record,
-        path: str,
-        names: Names,
-        extras: Sequence[Chosen] = (),
-    ) -> None:
-        self._record, self._path, self._names, self._extras = record, path, names, extras
+    key: str
+    image: np.ndarray
+    label: np.ndarray | int | None
+    height: int
+    width: int
 
-    @_Once
-    def _values(self) -> dict[str, example.Parsed]:
-        with tfrecord.located(self._path, self._record):
-            return example.parse(self._record.data)
+    def __init__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        """Take values by name, as loaders do that make a sample of the transformed values."""
+        self._made: dict[str, Any] = dict(values)
+        self._stored: Stored | None = None
 
-    def __getitem__(self, role: str) -> example.Parsed:
-        """Return what is stored for a role; raise KeyError if nothing is."""
-        found: example.Parsed = self.get(role)
-        if found is None:
-            raise KeyError(role)
-        return found
+    @classmethod
+    def of(cls, stored: Stored) -> "Sample":
+        """Return the sample of a record, of which nothing is decoded yet."""
+        sample = cls()
+        sample._stored = stored
+        return sample
 
-    def get(self, role: str, default: Any = None) -> Any:
-        """Return what is stored for a role, or a default."""
-        found = features.value(self._values, self._names, role)
-        return default if found is None else found
+    def __getitem__(self, name: str) -> Any:
+        """Return a value by its name."""
+        if name not in self._made:
+            if name not in self:
+                raise KeyError(self._lacks(name))
+            assert self._stored is not None, "only a record has values that are not made yet"
+            self._made[name] = self._stored.value(name)
+        return self._made[name]
 
-    def __contains__(self, role: str) -> bool:
-        return self.get(role) is not None
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self:
+            return self[name]
+        if name in _ABSENT:
+            return _ABSENT[name]
+        raise AttributeError(self._lacks(name))
 
-    def __iter__(self) -> Iterator[str]:
-        return (role for role in self._names if role in self)
-
-    def name(self, role: str) -> str:
-        """Return the name of the feature that plays a role; raise KeyError if there is none."""
-        if role not in self:
-            raise KeyError(role)
-        return next(name for name in self._names[role] if features.given(self._values.get(name)))
+    def _lacks(self, name: object) -> str:
+        if self._stored is not None:
+            return self._stored.lacks(name)
+        return f"a sample has no {name!r}; it has {', '.join(self._made)}"
 
     @property
-    def key(self) -> str:
-        """The sample's key; empty if it has none."""
-        return features.key(self._values, self._names)
+    def _names(self) -> Collection[str]:
+        return self._made if self._stored is None else self._stored.values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    # A sample equals itself alone: arrays do not compare to one truth.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self})
 
     @property
     def encoded(self) -> bytes:
-        """The image's bytes."""
-        return example.first(self.get("image"))
+        """The bytes of the image, as they are stored."""
+        return example.first(self.stored("image"))
 
-    @_Once
-    def image(self) -> np.ndarray:
-        """Return the image, RGB uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE."""
-        return self._decoded("image", lambda data: images.decode(data, images.header(data)))
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles for which the record stores something."""
+        return () if self._stored is None else self._stored.roles
 
-    @_Once
-    def label(self) -> np.ndarray | int | None:
-        """Return class indices uint8 (h, w), or the index of a label that is one class, or None."""
-        if "label" in self:
-            return self._decoded("label", images.plane)
-        return self._class() if "class" in self else None
+    def stored(self, role: str) -> example.Parsed:
+        """Return what the record stores for a role, not decoded: bytes or numbers; or None."""
+        return None if self._stored is None else self._stored.get(role)
 
-    def _class(self) -> int:
-        found = self["class"]
-        if not isinstance(found, np.ndarray) or found.dtype != np.int64 or len(found) != 1:
-            with tfrecord.located(self._path, self._record):
-                raise ShardError(f"class of {self.key!r}: expected one integer; validate the file")
-        return int(found[0])
+    def name(self, role: str) -> str:
+        """Return the name of the feature that plays a role; raise KeyError if there is none."""
+        if self._stored is None:
+            raise KeyError(role)
+        return self._stored.name(role)
 
     def load(self) -> "Sample":
         """Decode image, label and the requested extras; return the sample itself."""
-        for name in ("image", "label", *(one.name for one in self._extras)):
-            vars(self)[name] = getattr(self, name)
+        asked = () if self._stored is None else self._stored.extras
+        for name in ("image", "label", *(one.name for one in asked)):
+            getattr(self, name)
         return self
 
-    def _decoded(self, role: str, decode: Callable[[bytes], Value]) -> Value:
+    def pair(self) -> tuple[Any, ...]:
+        """Return (image, label), followed by the requested extras.
+
+        Raises PlanError if there is no label.
+        """
+        if self.label is None:
+            raise PlanError(
+                f"{self.key}: found no label, expected one for (image, label); read a split that "
+                "has labels, or omit as_supervised"
+            )
+        asked = () if self._stored is None else self._stored.extras
+        return self.image, self.label, *(getattr(self, one.name) for one in asked)
+
+    def __repr__(self) -> str:
         try:
-            return decode(example.first(self.get(role)))
-        except (ImageError, ValueError) as error:
-            with tfrecord.located(self._path, self._record):
-                raise ShardError(f"{role} of {self.key!r}: {error}") from error
+            about = ", ".join(_said(name, self._made.get(name)) for name in self)
+            key = safe_text.text(str(self.key))
+        except DsbuildError as error:
+            return f"<Sample that cannot be read: {safe_text.text(str(error))}>"
+        return f"<Sample {key}: {about}>"
 
-    def __getattr__(self, name: str) -> np.ndarray:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        stored = self.get(name)
-        if stored is not None:
-            return self._decoded(
-                name, lambda _: np.asarray(stored).reshape(self._shape).astype("int16")
-            )
-        form = example.first(self.get(f"{name}.format"))
-        if form:
-            return self._decoded(f"{name}.encoded", lambda data: restore(form, data, self._shape))
-        for one in self._extras:
-            if one.name == name:
-                return self._computed(one)
-        raise AttributeError(f"a sample has no {name!r}; it has {', '.join(self)}")
+    def _repr_html_(self) -> str:
+        from dsbuild.reader import notebook  # here, since only notebooks need it
 
-    def _computed(self, chosen: Chosen) -> np.ndarray:
-        pixels = getattr(self, chosen.extra.of, None)
-        if not isinstance(pixels, np.ndarray):
-            raise AttributeError(
-                f"{chosen.name} is computed from the {chosen.extra.of}, which is missing; the "
-                f"sample has {', '.join(self)}"
-            )
-        return chosen.extra.compute(pixels, **dict(chosen.parameters))
+        return notebook.of_sample(self, None if self._stored is None else self._stored.folder)
 
-    @property
-    def _shape(self) -> tuple[int, int]:
-        """Height and width of the image, by its header."""
-        head = self._decoded("image", images.header)
-        return head.height, head.width
+
+def _said(name: str, value: Any) -> str:
+    """Return a name, with the type and shape of its value if that is an array already decoded."""
+    if isinstance(value, np.ndarray):
+        return f"{name} {value.dtype} ({', '.join(map(str, value.shape))})"
+    return name

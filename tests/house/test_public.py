@@ -157,7 +157,7 @@ def test_inspect(built, out, run, tmp_path, capfd):
 
 
 def test_a_record_by_key_is_saved(built, out, run, tmp_path):
-    key = next(iter(dsbuild.open(out, "train")))["key"][0].decode()
+    key = dsbuild.open(out, "train")[0].key
     record = dsbuild.inspect(out, key=key, save=str(tmp_path / "a"))
     run("inspect", out, "--key", key, "--save", tmp_path / "b")
     assert record == printed(run, "inspect", out, "--key", key)

@@ -50,7 +50,7 @@ def test_samples_are_those_of_the_sources(voc, built):
         np.testing.assert_array_equal(sample.image, np.asarray(photo.convert("RGB")))
         np.testing.assert_array_equal(sample.label, np.asarray(mask))
         assert (sample.image.dtype, sample.label.dtype) == (np.uint8, np.uint8)
-        assert sample["height"].tolist() == [photo.height]
+        assert (sample.width, sample.height) == photo.size
         with open(photo.filename, "rb") as file:
             assert sample.encoded == file.read()
 
@@ -64,7 +64,7 @@ def test_extras_are_the_same_in_every_form(voc, tmp_path, built, form):
         assert one.laplacian.shape == one.label.shape
         np.testing.assert_array_equal(one.laplacian, other.laplacian)
         assert set(np.unique(one.edges)) <= {0, 1, 255}
-    with pytest.raises(AttributeError, match="no 'sobel'; it has image"):
+    with pytest.raises(AttributeError, match="no 'sobel'; it has key, image, label"):
         _ = one.sobel
 
 
@@ -174,7 +174,7 @@ def test_a_flipped_bit_is_named_with_file_and_record(voc, built, at):
         _ = data[3].key
     assert keys([data[2], data[4]]) == [listed(voc, "val")[2], listed(voc, "val")[4]]
     trusting = dsbuild.open(built, "val", check="none")
-    assert len(trusting[3]._record.data) == size - 16
+    assert len(trusting[3]._stored.record.data) == size - 16
 
 
 @pytest.mark.parametrize("check", ["crc", "none"])
@@ -213,7 +213,7 @@ def test_undecodable_pixels_are_named(voc, out):
     make(voc, out, splits=("val",))
     data = dsbuild.open(out)
     sample = data[1]
-    sample._values["image/encoded"] = [sample.encoded[:300]]
+    sample._stored.features["image/encoded"] = [sample.encoded[:300]]
     with pytest.raises(ShardError, match=r"record 1 at byte \d+: image of '2007_\d+'.*truncated"):
         _ = sample.image
 
@@ -286,7 +286,7 @@ def test_threads_change_nothing(built, threads, left):
     for one, other in zip(rest, expected[left:], strict=True):
         assert one.key == other.key
         for name in ("image", "label", "laplacian"):
-            np.testing.assert_array_equal(vars(one)[name], getattr(other, name))
+            np.testing.assert_array_equal(one._made[name], getattr(other, name))
 
 
 @pytest.mark.parametrize("threads", [0, 2])

@@ -8,8 +8,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dsbuild
 from dsbuild.errors import PlanError
-from dsbuild.reader.tf.augment import Augmentation, augment, augmented, evaluation
+from dsbuild.reader.tf.augment import augment, augmented, evaluation
+from dsbuild.reader.tf.augmentation import Augmentation
+from tests.support.runs import make
 
 FILL = (123.15, 115.9, 103.06)
 STILL = {"scales": (1, 1), "flip": 0}
@@ -374,3 +377,17 @@ def test_planes_of_another_size_are_reported_at_run_time():
     message = r"alpha: found height and width.*\[5 6\].*those of the image.*\[6 5\].*2007_000032"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         STEPS[24, 31](tensors(sample), tf.constant([0, 0], tf.int64))
+
+
+def test_pairs_are_augmented_like_dicts(voc, out):
+    make(voc, out, splits=("val",), extras=("edges",))
+    deeplab = Augmentation(crop=(33, 35))
+    pairs = augmented(dsbuild.tf_dataset(out, as_supervised=True), deeplab, 3)
+    for (image, label), one in zip(
+        pairs, augmented(dsbuild.tf_dataset(out), deeplab, 3), strict=True
+    ):
+        np.testing.assert_array_equal(image, one["image"])
+        np.testing.assert_array_equal(label, one["label"])
+    three = dsbuild.tf_dataset(out, extras=["edges"], as_supervised=True)
+    with pytest.raises(PlanError, match="expected a dict or"):
+        augmented(three, deeplab, 3)

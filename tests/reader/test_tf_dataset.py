@@ -38,7 +38,7 @@ def fresh_indexes():
 
 
 def names(samples):
-    return [sample["image_name"].numpy().decode() for sample in samples]
+    return [sample["key"].numpy().decode() for sample in samples]
 
 
 def keys(path, split=None):
@@ -55,7 +55,7 @@ def test_pixels_are_those_of_the_sources(voc, built):
     found = list(dsbuild.tf_dataset(built, "train"))
     assert names(found) == keys(built, "train")
     for sample in found:
-        key = sample["image_name"].numpy().decode()
+        key = sample["key"].numpy().decode()
         photo = Image.open(os.path.join(voc, "JPEGImages", f"{key}.jpg"))
         mask = np.asarray(Image.open(os.path.join(voc, "SegmentationClass", f"{key}.png")))
         np.testing.assert_array_equal(sample["image"], np.asarray(photo.convert("RGB")))
@@ -117,10 +117,32 @@ def classes_of(tmp_path):
 
 def test_one_class_per_image(tmp_path):
     data = dsbuild.tf_dataset(classes_of(tmp_path), as_supervised=True)
-    features, label = data.element_spec
-    assert (features["image"].shape, label.shape, label.dtype) == ((9, 8, 3), (), tf.int64)
+    image, label = data.element_spec
+    assert (image.shape, label.shape, label.dtype) == ((9, 8, 3), (), tf.int64)
     assert [int(label) for _, label in data] == [0, 0, 1, 1, 1]
-    assert [int(one["image"][0, 0, 0]) for one, _ in data] == [0, 1, 0, 1, 2]
+    assert [int(image[0, 0, 0]) for image, _ in data] == [0, 1, 0, 1, 2]
+
+
+def test_tuples_are_the_same_in_every_room(voc, tmp_path):
+    out = tmp_path / "out"
+    make(voc, str(out), splits=("val",), extras=("edges", "sobel:png16"))
+    asked = {"extras": ["laplacian", "edges"], "as_supervised": True}
+    data = dsbuild.tf_dataset(out, **asked, cache=tmp_path / "cache")
+    assert [one.dtype.name for one in data.element_spec] == ["uint8", "uint8", "int16", "uint8"]
+    torch = dsbuild.torch_dataset(out, **asked)
+    for _ in range(2):  # the second epoch from the cache
+        for one, other, tensors in zip(data, dsbuild.open(out, **asked), torch, strict=True):
+            assert len(one) == len(other) == len(tensors) == 4
+            for i, plane in enumerate(other):
+                np.testing.assert_array_equal(one[i], plane.reshape(one[i].shape))
+                axes = (1, 2, 0) if tensors[i].ndim == 3 else (0, 1)
+                there = tensors[i].permute(*axes).numpy()
+                np.testing.assert_array_equal(there.reshape(plane.shape), plane)
+
+
+def test_the_earlier_name_of_the_key(built):
+    (one,) = dsbuild.tf_dataset(built, "train[:1]")
+    assert one["image_name"] == one["key"] == b"2007_000000"
 
 
 def test_samples_without_labels(voc, out):
@@ -133,7 +155,7 @@ def test_samples_without_labels(voc, out):
     for splits in (None, "test+train", "train+test"):
         with pytest.raises(PlanError, match="found labels in some splits and none in others"):
             dsbuild.tf_dataset(out, splits)
-    with pytest.raises(PlanError, match=r"no label in record .*expected pairs"):
+    with pytest.raises(PlanError, match=r"no label in record .*expected one for"):
         dsbuild.tf_dataset(out, "test", as_supervised=True)
 
 
@@ -252,7 +274,7 @@ def test_what_is_cached_is_the_same(built, tmp_path, cache, seed):
         found = list(data)
         assert sorted(names(found)) == sorted([*expected] * 2)
         for sample in found:
-            key = sample["image_name"].numpy().decode()
+            key = sample["key"].numpy().decode()
             np.testing.assert_array_equal(sample["image"], expected[key])
 
 
@@ -374,7 +396,7 @@ def test_a_record_missing_a_feature_is_named(tmp_path):
 
 def test_devices_share_batches(built):
     strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
-    data = dsbuild.tf_dataset(built, "train").map(lambda sample: sample["image_name"])
+    data = dsbuild.tf_dataset(built, "train").map(lambda sample: sample["key"])
     found = strategy.experimental_distribute_dataset(data.batch(4))
     assert [key.decode() for batch in found for key in batch.numpy()] == keys(built, "train")
 

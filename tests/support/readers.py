@@ -46,7 +46,7 @@ def of_torch(sample):
 
 def of_tf(sample):
     """Return the same for TensorFlow tensors."""
-    return told(sample["image_name"].numpy().decode(), sample["image"], sample["label"])
+    return told(sample["key"].numpy().decode(), sample["image"], sample["label"])
 
 
 def numpy(path, context, first):

@@ -5,7 +5,8 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dsbuild.reader.tf.augment import Augmentation, evaluation
+from dsbuild.reader.tf.augment import evaluation
+from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.train.model.layers import FILLS, Canvas, Pixels, Scale, Spread
 from dsbuild.train.model.places import interpolation, ranged, resize
 from tests.support.backends import on_torch

@@ -5,6 +5,7 @@ skipped and repeated, so an order over millions of samples takes no memory for t
 an epoch resumes at any sample at once.
 """
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from dsbuild.errors import PlanError
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.reader import reader
+from dsbuild.reader import opening
 from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
 from dsbuild.reader.tf.features import Structure, decode, regular
@@ -33,33 +34,58 @@ def tf_dataset(
     index: int = 0,
     count: int = 1,
     start: int = 0,
-    cache: bool | str = False,
+    cache: bool | str | os.PathLike[str] = False,
     parallel: int | None = None,
     deterministic: bool = True,
 ) -> tf.data.Dataset:
-    """Return the samples of a split as dicts of tensors, decoded.
+    """Read a folder of TFRecords, or one file, as a `tf.data.Dataset` of decoded samples.
 
-    `image` is uint8 (h, w, 3); `label` uint8 (h, w, 1), or int64 () if it is one class, and
-    missing in splits without labels; `height` and `width` of the image are int64 ();
-    `image_name` is the key; stored extras go by their names, (h, w, 1). With `as_supervised`,
-    samples are pairs: the dict without the label, and the label. A record that is damaged or does
-    not decode raises an InvalidArgumentError that names its file and number.
+    A sample is a dict of tensors:
 
-    `path` is a folder of TFRecords, or one file. `split` is something like `train`,
-    `train[:10%]` or `train+val`; without it all splits are read. With `classes`, names or
-    indices, only samples that have one of them are read. `extras`, such as `laplacian` or
-    `canny:low=50`, are computed from image or label if records do not have them.
+    - `image`: RGB, uint8 (h, w, 3).
+    - `label`: class indices, uint8 (h, w, 1), or int64 () if it is one class; there is no such
+      key in splits without labels.
+    - `key`: what the source calls the sample, bytes (); also as `image_name`, its name in earlier
+      versions, until the next release.
+    - `height` and `width` of the image: int64 ().
+    - stored extras and those in `extras`, by their names: uint8 or int16 (h, w, 1).
 
-    A `seed` shuffles each epoch into its own order: shards first, then samples within windows of
-    `window`. Repeats the data `repeat` times, or forever if None. With a seed each epoch's order
-    is fixed, except that with `repeat=1` every new iteration reshuffles, as Keras' `fit` expects.
-    Of `count` shares, such as ranks, the share with number `index` is read, without its first
-    `start` samples, counted over all epochs. `cache` keeps decoded samples for later epochs, in
-    memory or in a folder of files; it does not change the order. `parallel` samples are decoded
-    at once, by default as many as TensorFlow sees fit; they keep their order if `deterministic`.
+    Args:
+      path: the folder or file, as a text, a `pathlib.Path`, or the URL of a store.
+      split: something like `train`, `train[:10%]` or `train+val`; all splits by default.
+      classes: names or indices; only samples that have one of these classes are read.
+      extras: such as `laplacian` or `canny:low=50`; computed from image or label if records do
+        not have them.
+      as_supervised: whether samples are tuples (image, label), followed by `extras`.
+      seed: shuffles each epoch into its own order: shards first, then samples within windows.
+        None for the stored order.
+      window: how many samples are shuffled together.
+      repeat: how often to repeat the data; None for ever. With a seed each epoch's order is
+        fixed, except that with `repeat=1` every new iteration reshuffles, as Keras' `fit` expects.
+      index: which of `count` shares to read, such as the rank of this process.
+      count: how many shares there are.
+      start: how many samples of the share to skip at the beginning, counted over all epochs.
+      cache: keeps decoded samples for later epochs: True in memory, a path in a folder of files.
+        It does not change the order.
+      parallel: how many samples to decode at once; by default as many as TensorFlow sees fit.
+      deterministic: whether samples keep their order if several are decoded at once.
+
+    Returns:
+      The dataset; batch it yourself. A record that is damaged or does not decode raises an
+      InvalidArgumentError that names its file and number.
+
+    Raises:
+      ShardError: if there is no such folder, or it is damaged or unfinished.
+      PlanError: if there is no such split, class, extra or share, or options contradict the data.
+
+    Example:
+      >>> data = dsbuild.tf_dataset("tfrecord", "train", seed=1, as_supervised=True)
+      >>> image, label = next(iter(data))
+      >>> image.shape[-1], label.shape[-1], label.dtype.name
+      (3, 1, 'uint8')
     """
     folder = Folder.of(path)
-    data = reader.open(folder, split, classes=classes, extras=extras)
+    data = opening.open(folder, split, classes=classes, extras=extras)
     if not 0 <= index < count:
         raise PlanError(f"found share {index} of {count}, expected an index from 0 to count - 1")
     if not len(data):
@@ -82,8 +108,16 @@ def tf_dataset(
         return decode(record, structure, where)
 
     numbers = ordered(data.blocks, seed, window, repeat, start=start, index=index, count=count)
-    kept = caches.kept(load, cache, data, structure)
-    samples = numbers.map(kept, parallel or tf.data.AUTOTUNE, deterministic)
+    where = cache if isinstance(cache, bool) else os.fspath(cache)
+    kept = caches.kept(load, where, data, structure)
+
+    def named(number: tf.Tensor) -> Any:
+        sample = kept(number)
+        if structure.order is not None:
+            return sample
+        return {**sample, "image_name": sample["key"]}  # for one more release
+
+    samples = numbers.map(named, parallel or tf.data.AUTOTUNE, deterministic)
     options = tf.data.Options()
     # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE

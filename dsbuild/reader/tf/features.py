@@ -39,7 +39,7 @@ class Structure:
       stored: extra -> the form in which records have it.
       computed: extras that records do not have.
       size: height and width, None if they differ.
-      pair: whether samples are pairs with the label.
+      order: the values of a sample that is a tuple, in order; None for a dict of all.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
     """
 
@@ -48,28 +48,30 @@ class Structure:
     stored: Mapping[str, str]
     computed: tuple[Chosen, ...]
     size: tuple[int | None, int | None]
-    pair: bool
+    order: tuple[str, ...] | None
     trusted: bool
 
     @classmethod
-    def of(cls, data: Reader, pair: bool) -> "Structure":
+    def of(cls, data: Reader, as_supervised: bool) -> "Structure":
         """Return the structure of a reader's samples, from its first one.
 
+        With `as_supervised` they are tuples: image, label, and the extras that were asked for.
         Raises PlanError if some splits have labels and others do not.
         """
         path, first = data.folder.path, data[0]
-        names = {role: first.name(role) for role in first}
+        names = {role: first.name(role) for role in first.roles}
         label = next((role for role in ("label", "class") if role in names), "")
         for split, sample in _firsts(data).items():
-            if bool(label) != any(role in sample for role in ("label", "class")):
+            if bool(label) != ("label" in sample):
                 raise PlanError(
                     f"{path}: found labels in some splits and none in others, such as {split}; "
                     "name splits of one kind, such as train"
                 )
         stored = {}
-        for name in EXTRAS:
+        asked = tuple(one.name for one in data.extras)
+        for name in asked if as_supervised else EXTRAS:
             if f"{name}.encoded" in names:
-                stored[name] = example.first(first[f"{name}.format"]).decode()
+                stored[name] = example.first(first.stored(f"{name}.format")).decode()
             elif name in names:
                 stored[name] = "int64"
         if "key" not in names:
@@ -81,15 +83,18 @@ class Structure:
                     f"{path}: extra {one.name} is computed from the {one.extra.of}, which the "
                     "records do not have"
                 )
-        if pair and not label:
-            raise PlanError(f"{path}: found no label in record {first.key!r}, expected pairs")
+        if as_supervised and not label:
+            raise PlanError(
+                f"{path}: found no label in record {first.key!r}, expected one for (image, label); "
+                "read a split that has labels, or omit as_supervised"
+            )
         return cls(
             names,
             label,
             stored,
             computed,
             _size(data.folder),
-            pair,
+            ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
         )
 
@@ -107,16 +112,18 @@ class Structure:
             "image": tf.TensorSpec((*self.size, 3), tf.uint8),
             "height": tf.TensorSpec((), tf.int64),
             "width": tf.TensorSpec((), tf.int64),
-            "image_name": tf.TensorSpec((), tf.string),
+            "key": tf.TensorSpec((), tf.string),
         }
         for name in (*self.stored, *(one.name for one in self.computed)):
             spec[name] = tf.TensorSpec(plane, type_of(name))
         label = tf.TensorSpec(plane, tf.uint8)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
-        if self.pair:
-            return spec, label
-        return spec | {"label": label} if self.label else spec
+        return self.shaped(spec | {"label": label} if self.label else spec)
+
+    def shaped(self, sample: Mapping[str, Any]) -> Any:
+        """Return a sample as it is to be: a dict of its values, or a tuple."""
+        return dict(sample) if self.order is None else tuple(sample[name] for name in self.order)
 
 
 def _firsts(data: Reader) -> dict[str, Sample]:
@@ -199,10 +206,7 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
         planes[name] = fitting(_FORMS[form](data))
     for one in structure.computed:
         planes[one.name] = fitting(_computed(one, planes[one.extra.of]))
-    sample = planes | {"height": shape[0], "width": shape[1], "image_name": raw["key"]}
-    if structure.pair:
-        return sample, sample.pop("label")
-    return sample
+    return structure.shaped(planes | {"height": shape[0], "width": shape[1], "key": raw["key"]})
 
 
 def plane_of(data: tf.Tensor, grey: bool) -> tf.Tensor:

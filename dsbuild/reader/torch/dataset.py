@@ -5,7 +5,7 @@ from typing import Any, Literal, overload
 
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.format.folder import PathLike
-from dsbuild.reader import reader
+from dsbuild.reader import opening
 
 try:
     import torch  # noqa: F401
@@ -83,7 +83,7 @@ def torch_dataset(
     `transforms` are those of `Element`; `seed` to `world_size` are those of `Stream`, and need
     `iterable`. Raises a DsbuildError.
     """
-    samples = reader.open(path, split, check, classes, extras)
+    samples = opening.open(path, split, check, classes, extras)
     wanted = tuple(one.name for one in samples.extras)
     element = Element(wanted, as_supervised, transform, target_transform, transforms)
     asked: dict[str, Any] = {

@@ -7,7 +7,8 @@ from dsbuild.errors import PlanError, TrainError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
 from dsbuild.reader.tf import dataset
-from dsbuild.reader.tf.augment import Augmentation, augmented
+from dsbuild.reader.tf.augment import augmented
+from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.train.dataset import Facts
 from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.layers import FILLS
@@ -108,7 +109,7 @@ def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]
         right |= label == facts.ignore
     message = [
         "sample",
-        sample["image_name"],
+        sample["key"],
         "label: found",
         tf.reduce_max(tf.where(right, tf.zeros_like(label), label)),
         f"expected 0 to {len(facts.classes) - 1}"

@@ -91,7 +91,7 @@ def measure(
         Confusion.empty(classes),
         BoundaryF1.empty(classes) if boundary else None,
         Matting() if matting else None,
-        Matting() if matting and _has(samples[0], "trimap") else None,
+        Matting() if matting and "trimap" in samples[0] else None,
         None if predictor.pixels else Top(),
     )
     for sample in samples.epoch(threads=2):
@@ -153,13 +153,9 @@ def _label(sample: Sample, pixels: bool) -> NDArray[Any]:
     return label
 
 
-def _has(sample: Sample, extra: str) -> bool:
-    return any(role in sample for role in (extra, f"{extra}.encoded"))
-
-
 def _plane(sample: Sample, extra: str) -> NDArray[np.uint8]:
     """Return an extra of a record, uint8 (h, w); raise TrainError if it has none."""
-    if not _has(sample, extra):
+    if extra not in sample:
         raise TrainError(
             f"sample {sample.key!r}: found no {extra}; build the data set with `--extra {extra}`"
         )
