@@ -4,13 +4,14 @@ import sys
 
 import click
 
-from dsbuild.cli.options import echo, echo_json, errors, note, say
+from dsbuild.cli.kinds import Path
+from dsbuild.cli.options import FOUND, echo, echo_json, errors, note, say
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 
 
 @click.command(cls=RunnerCommand)
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", type=Path())
+@click.argument("b", type=Path())
 @click.option(
     "--drift",
     type=click.FloatRange(0, 1),
@@ -41,7 +42,7 @@ def diff(a: str, b: str, drift: float | None, runner: Runner, as_json: bool) -> 
         else:
             echo(diff_text(document))
         if drift is None:
-            sys.exit(0 if document["same"] else 1)
+            sys.exit(0 if document["same"] else FOUND)
         row = farthest(document)
         if row and abs(row["is"] - row["was"]) > drift:
             name = row["name"] or row["value"]
@@ -50,4 +51,4 @@ def diff(a: str, b: str, drift: float | None, runner: Runner, as_json: bool) -> 
                 f"to {row['is']:.2%}, expected a change of at most {drift:.2%}",
                 "red",
             )
-            sys.exit(1)
+            sys.exit(FOUND)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsbuild.cli.command import Command
+from dsbuild.cli.kinds import Names, runners
+
 if TYPE_CHECKING:
     from dsbuild.engines import Engine
 
@@ -17,6 +20,7 @@ DASK = "dask"
 
 runner_option = click.option(
     "--runner",
+    type=Names(runners),
     default=LOCAL,
     show_default=True,
     metavar="NAME",
@@ -32,7 +36,10 @@ scheduler_option = click.option(
 )
 
 workers_option = click.option(
-    "--workers", type=click.IntRange(1), help="Processes of this machine. Default: all cores."
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes of this machine. Default: all cores.",
 )
 
 
@@ -102,7 +109,7 @@ def _heard() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class RunnerCommand(click.Command):
+class RunnerCommand(Command):
     """A command with `engine_options`, whose one parameter of them, `runner`, is a Runner.
 
     Everything after the first `--` are options of Beam, and never arguments of the command.
