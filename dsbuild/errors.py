@@ -19,17 +19,23 @@ def words(error: Exception | str) -> str:
     return _OBJECT.sub("", str(error))
 
 
-def nearest(word: str, words: Iterable[str]) -> str:
-    """Return `; did you mean X?` with the word most like a wrong one, or nothing if none is alike.
-
-    >>> nearest("lable", ["image", "label"]), nearest("cat", ["dog"])
-    ('; did you mean label?', '')
-    """
+def closest(word: str, words: Iterable[str]) -> str | None:
+    """Return the word most like a wrong one, or None if none is alike."""
     import difflib  # here, since few messages need it
 
     plain = {one.casefold(): one for one in words}
     alike = difflib.get_close_matches(word.casefold(), plain, 1)
-    return f"; did you mean {plain[alike[0]]}?" if alike else ""
+    return plain[alike[0]] if alike else None
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return `; did you mean X?` with the closest word, or nothing if none is alike.
+
+    >>> nearest("lable", ["image", "label"]), nearest("cat", ["dog"])
+    ('; did you mean label?', '')
+    """
+    found = closest(word, words)
+    return f"; did you mean {found}?" if found else ""
 
 
 class DsbuildError(Exception):

@@ -91,6 +91,6 @@ def program(
         given, flags = own.parse_known_args(arguments)
         yield given, parse(given.runner, flags)
     except DsbuildError as error:
-        own.exit(1, f"error: {error}\n")
+        own.exit(2, f"error: {error}\n")
     except KeyboardInterrupt:
         own.exit(130, "interrupted: run the same command again\n")

@@ -8,12 +8,13 @@ and finish, beside other shares, twice, or again after it was killed: shards tha
 are kept. Both files are removed when the build is finished.
 """
 
+import ast
 import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from dsbuild import storage
+from dsbuild import fields, storage
 from dsbuild.build import audit as audits
 from dsbuild.build import output, plan_files, run, tasks
 from dsbuild.build.audit import Audit
@@ -28,6 +29,8 @@ from dsbuild.format.documents import fits, fits_values, is_count
 
 _ASIDE = ("recipe", "root", "out", "overwrite")  # the recipe is compared by its document
 _PLAN = {"request": dict, "splits": [str], "shards": int}
+_NAMES = {"sources": "--rehash", "weights": "--extra weights"}
+_RECIPE = {"extras": "--extra", "verify": "--verify"}
 _SHOWN = 8  # how many missing shares a message names
 
 
@@ -161,8 +164,9 @@ def _read(request: Request, text: bytes) -> _Plan:
     if not fits(document, _PLAN) or not fits_values(document["request"], str):
         raise ShardError(f"{path}: found no plan of an array job; run --plan-only again")
     known = _Plan(**document)
-    lines = output.differences(out, request.recipe) + [
-        f"{name} was {known.request.get(name)} and is {value}"
+    lines = [_by_option(line) for line in output.differences(out, request.recipe)] + [
+        f"{_NAMES.get(name) or _named(name)} was {_shown(known.request.get(name))} and is "
+        f"{_shown(value)}"
         for name, value in _options(request).items()
         if known.request.get(name) != value
     ]
@@ -172,6 +176,29 @@ def _read(request: Request, text: bytes) -> _Plan:
             "was planned with, or plan again with --plan-only"
         )
     return known
+
+
+def _named(name: str) -> str:
+    """Return the option that a field of a request is made of."""
+    shown = {one.name: fields.shown(one) for one in dataclasses.fields(Request)}
+    return f"--{shown.get(name, name).replace('_', '-')}"
+
+
+def _by_option(line: str) -> str:
+    """Return a difference of two recipes by the name of the option: `images.exif was ...`."""
+    name, was, rest = line.partition(" was ")
+    kind, _, last = name.rpartition(".")
+    if kind in ("images", "options"):
+        name = f"--{last.replace('_', '-')}"
+    return f"{_RECIPE.get(name, name)}{was}{rest}"
+
+
+def _shown(text: str | None) -> str:
+    """Return a value as users type it; `text` is its Python expression."""
+    value = None if text is None else ast.literal_eval(text)
+    if isinstance(value, bool) or value in (None, (), "stamp", "content"):
+        return "given" if value in (True, "content") else "not given"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 def _note_count(out: str, count: int) -> None:

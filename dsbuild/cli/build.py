@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +15,10 @@ from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
 from dsbuild.cli import array, renamed
+from dsbuild.cli import command as commands
 from dsbuild.cli.field_options import Option, option, options
-from dsbuild.cli.options import Bytes, all_option, echo, echo_json, errors, note, show
+from dsbuild.cli.kinds import Names, Path, divided, extras, splits
+from dsbuild.cli.options import FOUND, Bytes, all_option, echo, echo_json, errors, note, say, show
 from dsbuild.cli.runner import (
     Runner,
     RunnerCommand,
@@ -23,6 +27,7 @@ from dsbuild.cli.runner import (
     workers_option,
 )
 from dsbuild.cli.text.view import view
+from dsbuild.errors import SampleError
 from dsbuild.fields import named
 from dsbuild.layouts import Layout
 
@@ -38,7 +43,14 @@ _AGAIN = (
 
 
 BUILD_OPTIONS: tuple[Option, ...] = (
-    option(Request, "split"),
+    option(Request, "split", names=Names(splits)),
+    click.option(
+        "--out",
+        commands.OUT,
+        type=Path(folder=True),
+        metavar="FOLDER",
+        help="The folder to write: the same as OUT.",
+    ),
     option(Request, "shards", ranges=True),
     click.option(
         "--shard-size",
@@ -52,6 +64,8 @@ BUILD_OPTIONS: tuple[Option, ...] = (
     click.option(
         "--extra",
         multiple=True,
+        type=Names(extras),
+        callback=divided,
         metavar="NAME[:FORM][:KEY=N]",
         help=named(Recipe)["extra"].metadata["help"],
     ),
@@ -96,8 +110,8 @@ def build_command(layout: type[Layout]) -> click.Command:
         f"  dsbuild {layout.name} data/{layout.name} out{layout.example} --split train"
     )
     arguments = (
-        click.argument("source", required=False),
-        click.argument("out", default="tfrecord"),
+        click.argument("source", required=False, type=Path()),
+        click.argument("out", default="tfrecord", type=Path(folder=True)),
     )
     for decorate in reversed(
         [*arguments, *options(layout), *renamed.options(layout), *BUILD_OPTIONS]
@@ -135,18 +149,19 @@ def _build(
     opened = options["dry_run"] or options["strict"]
     shown = _Shown(talks, options["dry_run"], as_json, opened, every)
     if not any(shares.values()):
-        built = build(
-            layout,
-            source,
-            out,
-            runner=engine,
-            workers=runner.workers,
-            quiet=not talks,
-            note=talk,
-            planned=shown.planned,
-            examined=shown.examined,
-            **options,
-        )
+        with shown.stopping():
+            built = build(
+                layout,
+                source,
+                out,
+                runner=engine,
+                workers=runner.workers,
+                quiet=not talks,
+                note=talk,
+                planned=shown.planned,
+                examined=shown.examined,
+                **options,
+            )
         _tell(built, quiet, as_json)
         return
     begin = time.monotonic()
@@ -164,7 +179,8 @@ def _build(
             as_json,
         )
     else:
-        found = audited(request, here, planned=shown.planned, examined=shown.examined, **looks)
+        with shown.stopping():
+            found = audited(request, here, planned=shown.planned, examined=shown.examined, **looks)
         if not looks["dry_run"]:
             array.plan(request, found, quiet, as_json, talk)
 
@@ -183,7 +199,7 @@ def _tell(built: Built, quiet: bool, as_json: bool) -> None:
         note(rejects_text(built.rejects, built.out))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class _Shown:
     """Prints what a build plans and finds before it writes: as text, or as JSON for a dry run.
 
@@ -198,6 +214,18 @@ class _Shown:
     as_json: bool
     opened: bool
     every: bool
+    found: bool = False
+
+    @contextlib.contextmanager
+    def stopping(self) -> Iterator[None]:
+        """End with the exit code for findings if they stop what only looks for them."""
+        try:
+            yield
+        except SampleError as error:
+            if not (self.opened and self.found):
+                raise
+            say(f"error: {error}", "red")
+            sys.exit(FOUND)
 
     def planned(self, audit: Audit, root: str) -> None:
         from dsbuild.build.summary import plan_document
@@ -212,6 +240,7 @@ class _Shown:
         from dsbuild.cli.text.build import findings_text
         from dsbuild.inspect.tables import count
 
+        self.found = bool(audit.findings)
         if audit.findings and self.talks:
             few, fitted = None if self.opened else FEW, view(sys.stderr, self.every)
             show("\n" + findings_text(audit.findings, few, root, fitted), "yellow")

@@ -8,6 +8,7 @@ import click
 
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
+from dsbuild.cli.command import Group
 from dsbuild.cli.demo import demo
 from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
@@ -22,8 +23,15 @@ from dsbuild.cli.validate import repair, validate
 from dsbuild.layouts import LAYOUTS
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="dsbuild")
+@click.group(
+    cls=Group,
+    others={"stats": "statistics"},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.version_option(__version__, "--version", "-V", prog_name="dsbuild")
 def main() -> None:
     """Convert published segmentation data sets to sharded, verified TFRecords.
 

@@ -4,14 +4,15 @@ import sys
 
 import click
 
-from dsbuild.cli.options import all_option, echo, echo_json, errors, note, say
+from dsbuild.cli.kinds import Path
+from dsbuild.cli.options import FOUND, all_option, echo, echo_json, errors, note, say
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from dsbuild.cli.text.view import view
 
 
 @click.command(cls=RunnerCommand)
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", type=Path())
+@click.argument("b", type=Path())
 @click.option(
     "--drift",
     type=click.FloatRange(0, 1),
@@ -43,7 +44,7 @@ def diff(a: str, b: str, drift: float | None, runner: Runner, every: bool, as_js
         else:
             echo(diff_text(document, view(sys.stdout, every)))
         if drift is None:
-            sys.exit(0 if document["same"] else 1)
+            sys.exit(0 if document["same"] else FOUND)
         row = farthest(document)
         if row and abs(row["is"] - row["was"]) > drift:
             name = row["name"] or row["value"]
@@ -52,4 +53,4 @@ def diff(a: str, b: str, drift: float | None, runner: Runner, every: bool, as_js
                 f"to {row['is']:.2%}, expected a change of at most {drift:.2%}",
                 "red",
             )
-            sys.exit(1)
+            sys.exit(FOUND)

@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import click
 
+from dsbuild.cli.command import Command
 from dsbuild.cli.field_options import Several, Whole
+from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors
 from dsbuild.train.settings import STRIDES
 
@@ -57,17 +59,19 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@click.command()
-@click.argument("run")
-@click.argument("path", metavar="[DATA]", default="tfrecord")
+@click.command(cls=Command)
+@click.argument("run", type=Run())
+@click.argument("path", metavar="[DATA]", required=False, type=Path(folder=True))
 @click.option(
     "--split",
+    type=Names(splits),
     default="val",
     show_default=True,
     help="Split to measure, such as val, test, train[:10%].",
 )
 @click.option(
     "--out",
+    type=Path(folder=True),
     metavar="DIR",
     help="Folder for the report. Default: in RUN, named by what is measured.",
 )
@@ -83,7 +87,7 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(
     run: str,
-    path: str,
+    path: str | None,
     split: str,
     out: str | None,
     scales: tuple[float, ...],
@@ -100,13 +104,14 @@ def evaluate(
     """Measure a trained model on a split: mIoU, accuracies, boundary F1, and each class.
 
     RUN is the folder of a run of `dsbuild train`; DATA is a folder that dsbuild wrote, with the
-    same classes, ./tfrecord by default. Writes the scores, the confusion matrix and a picture of
-    it, replacing earlier ones.
+    same classes: by default the folder that the run was trained on. Writes the scores, the
+    confusion matrix and a picture of it, replacing earlier ones.
 
     \b
     Example:
-      dsbuild evaluate runs/first tfrecord
-      dsbuild evaluate runs/first tfrecord --scales 0.5,0.75,1,1.25,1.5,1.75 --flip --out best
+      dsbuild evaluate runs/first
+      dsbuild evaluate runs/first tfrecord --split test
+      dsbuild evaluate runs/first --scales 0.5,0.75,1,1.25,1.5,1.75 --flip --out best
       dsbuild evaluate runs/matting matting --matting
     """
     with errors(WHOLE):

@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
+from dsbuild.cli.command import OUT, Command, Option
 from dsbuild.cli.field_options import Whole
+from dsbuild.cli.kinds import Choice, Path
 from dsbuild.cli.options import WHOLE, echo_line, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from dsbuild.errors import PlanError
@@ -27,9 +29,14 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
         return int(match[1]), int(match[2] or match[1])
 
 
-@click.command()
-@click.argument("path", default="tfrecord")
-@click.option("--license", help="Licence of the data set: its short name, or a URL.")
+@click.command(cls=Command)
+@click.argument("path", default="tfrecord", type=Path(folder=True))
+@click.option(
+    "--license",
+    cls=Option,
+    aliases=("--licence",),
+    help="Licence of the data set: its short name, or a URL.",
+)
 @click.option("--citation", help="Citation: BibTeX or text.")
 @click.option("--description", help="Description in a few words.")
 @click.option("--pbtxt", is_flag=True, help="Also write schema.pbtxt, for TFX.")
@@ -68,17 +75,21 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
 
 
 @click.command(cls=RunnerCommand)
-@click.argument("path")
-@click.argument("out")
+@click.argument("path", type=Path(folder=True))
+@click.argument("out", required=False, metavar="OUT", type=Path(folder=True))
 @click.option(
     "--to",
-    "--format",
     "target",
-    type=click.Choice([*RECORDS, *MODELS]),
+    cls=Option,
+    aliases=("--format",),
+    type=Choice([*RECORDS, *MODELS]),
     required=True,
     help="For records: webdataset: one tar per shard. parquet: for Hugging Face datasets. "
     "array_record: for Grain. For a run: saved_model: for TensorFlow Serving. keras: for Keras, on "
     "any backend. onnx: for ONNX Runtime. tflite: for LiteRT, for images of one size.",
+)
+@click.option(
+    "--out", OUT, type=Path(folder=True), metavar="FOLDER", help="The folder to write, as OUT."
 )
 @engine_options
 @click.option(
@@ -103,7 +114,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
 )
 @click.option("--overwrite", is_flag=True, help="For a run: replace an earlier model in OUT.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
+def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -> None:
     """Write TFRecords, or a trained model, in the format of another tool.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, one file, or the folder of
@@ -120,6 +131,8 @@ def export(path: str, out: str, target: str, quiet: bool, **asked: Any) -> None:
     """
     from dsbuild import storage
 
+    if out is None:
+        raise click.UsageError("OUT is missing; expected a folder to write")
     with errors(WHOLE):
         run = storage.stamp(storage.join(path, "settings.json")) is not None
         if run != (target in MODELS):

@@ -1,5 +1,6 @@
 """Options made of the fields of frozen values: layouts, requests, settings."""
 
+import functools
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -8,6 +9,8 @@ from typing import Any
 import click
 
 from dsbuild import fields
+from dsbuild.cli import command
+from dsbuild.cli.kinds import Choice, Listed, Names, Path, divided
 
 Option = Callable[[Any], Any]  # what decorates a command
 
@@ -29,7 +32,7 @@ class Several(click.ParamType):  # type: ignore[type-arg]  # generic since Click
             self.fail(f"found {value!r}; expected something like {self.example}", param, ctx)
 
 
-class Whole(click.Choice):  # type: ignore[type-arg]  # likewise
+class Whole(Choice):
     """One of several whole numbers."""
 
     def __init__(self, numbers: Iterable[int]) -> None:
@@ -40,36 +43,47 @@ class Whole(click.Choice):  # type: ignore[type-arg]  # likewise
         return int(super().convert(str(value), param, ctx))
 
 
-def options(cls: type, **how: bool) -> list[Option]:
+def options(cls: type, **how: Any) -> list[Option]:
     """Return one option per field of a frozen value; see `option`."""
     return [option(cls, name, **how) for name in fields.named(cls)]
 
 
-def option(cls: type, name: str, *, given: bool = False, ranges: bool = False) -> Option:
+def option(
+    cls: type,
+    name: str,
+    *,
+    given: bool = False,
+    ranges: bool = False,
+    aliases: Iterable[str] = (),
+    names: Names | None = None,
+) -> Option:
     """Return the option of a field, by the name that users have for it.
 
     With `given` an option that is not given is None, so that a default may come from elsewhere,
     and a flag can be denied. With `ranges` the help shows the bounds, and a number beyond them is
-    refused as wrong usage.
+    refused as wrong usage. `aliases` are further names, beside the field's own alias, that the
+    help does not show; `names` completes a text.
     """
     one = fields.named(cls)[name]
     kind, bounds = fields.kinds(cls)[one.name], one.metadata
-    words = [f"--{word.replace('_', '-')}" for word in (name, bounds.get("alias")) if word]
+    word = f"--{name.replace('_', '-')}"
+    others = [f"--{other.replace('_', '-')}" for other in _words(bounds.get("alias"))]
+    made = functools.partial(click.option, cls=command.Option, aliases=(*others, *aliases))
     text, default = bounds["help"], one.default
     if "read" in bounds:
-        return click.option(*words, name, metavar="FILE", help=text)
+        return made(word, name, metavar="FILE", type=Path(), help=text)
     if kind is bool and not given:
-        return click.option(*words, name, is_flag=True, help=text)
+        return made(word, name, is_flag=True, help=text)
     if kind is bool:
-        denied = f"{words[0]}/--no-{words[0][2:]}"
-        return click.option(denied, name, default=None, help=f"{text}{_said(default)}")
+        denied = f"{word}/--no-{word[2:]}"
+        return made(denied, name, default=None, help=f"{text}{_said(default)}")
     if given:
-        return click.option(*words, name, type=_type(kind, bounds), help=f"{text}{_said(default)}")
+        return made(word, name, type=names or _type(kind, bounds), help=f"{text}{_said(default)}")
     if typing.get_origin(kind) is tuple:
-        chosen = click.Choice(bounds["choices"]) if "choices" in bounds else None
-        return click.option(*words, name, multiple=True, type=chosen, help=text)
-    return click.option(
-        *words,
+        several = names or (Listed(bounds["choices"]) if "choices" in bounds else None)
+        return made(word, name, multiple=True, type=several, callback=divided, help=text)
+    return made(
+        word,
         name,
         type=_ranged(kind, bounds) if ranges else _type(kind, bounds),
         default=default,
@@ -78,12 +92,17 @@ def option(cls: type, name: str, *, given: bool = False, ranges: bool = False) -
     )
 
 
+def _words(alias: str | Iterable[str] | None) -> Iterable[str]:
+    """Return the other names of a field: one, several or none."""
+    return (alias,) if isinstance(alias, str) else alias or ()
+
+
 def _type(kind: Any, bounds: typing.Mapping[str, Any]) -> Any:
     """Return the type of an option for that of a field."""
     if typing.get_origin(kind) is tuple:
         return Several(typing.get_args(kind)[0])
     if "choices" in bounds:
-        return (Whole if kind is int else click.Choice)(bounds["choices"])
+        return (Whole if kind is int else Choice)(bounds["choices"])
     if typing.get_origin(kind) is types.UnionType:
         return typing.get_args(kind)[0]
     return kind

@@ -1,15 +1,17 @@
 """`dsbuild inspect`."""
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from dsbuild.cli.kinds import Names, Path, classes
 from dsbuild.cli.options import (
+    FOUND,
     WHOLE,
     all_option,
+    colours,
     echo_drawn,
     echo_json,
     echo_line,
@@ -22,24 +24,41 @@ from dsbuild.cli.text.view import view
 
 
 @click.command(cls=RunnerCommand)
-@click.argument("path", default="tfrecord")
+@click.argument("path", default="tfrecord", type=Path())
 @click.option("--record", type=click.IntRange(0), help="Show this record in full.")
 @click.option("--key", help="Show the record of this key in full.")
 @click.option(
     "--draw", is_flag=True, help="Draw a record's pictures even if the output is not a terminal."
 )
-@click.option("--save", metavar="DIR", help="Write a record's pictures here, as PNG files.")
-@click.option("--html", metavar="FILE", help="Write a page with charts and a gallery.")
+@click.option(
+    "--save",
+    type=Path(folder=True),
+    metavar="DIR",
+    help="Write a record's pictures here, as PNG files.",
+)
+@click.option("--html", type=Path(), metavar="FILE", help="Write a page with charts and a gallery.")
 @click.option(
     "--samples",
     type=click.IntRange(0),
     help="Samples in the gallery.  [default: 48, or more to show every class]",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed for choosing samples.")
-@click.option("--class", "class_", metavar="NAME", help="Gallery: samples with this class.")
-@click.option("--most", metavar="NAME", help="Gallery: samples with the most of this class.")
+@click.option(
+    "--class",
+    "class_",
+    type=Names(classes),
+    metavar="NAME",
+    help="Gallery: samples with this class.",
+)
+@click.option(
+    "--most",
+    type=Names(classes),
+    metavar="NAME",
+    help="Gallery: samples with the most of this class.",
+)
 @click.option(
     "--least",
+    type=Names(classes),
     metavar="NAME",
     help="Gallery: samples with the least of this class, of those that have any.",
 )
@@ -91,8 +110,9 @@ def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> Non
 
 
 def _coloured() -> bool:
-    """Tell whether to print colours: on a terminal, unless NO_COLOR (no-color.org) is set."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    """Tell whether to print colours: on a terminal, unless the user wants none or always some."""
+    wanted = colours()
+    return sys.stdout.isatty() if wanted is None else wanted
 
 
 def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
@@ -106,22 +126,22 @@ def _record(path: str, wanted: int | str, asked: dict[str, Any]) -> None:
 
     folder = Folder.of(path)
     document = report.record(folder, wanted)
-    colours = gallery.colours(folder)
+    palette = gallery.colours(folder)
     if asked["as_json"]:
         echo_json(document)
     else:
-        decorate = blocks.decorator(colours) if _coloured() else None
+        decorate = blocks.decorator(palette) if _coloured() else None
         echo_drawn(shown.record_text(document, decorate, view(sys.stdout, asked["every"])))
-    draws = (asked["draw"] or _coloured()) and not asked["as_json"]
+    draws = (asked["draw"] or (_coloured() and sys.stdout.isatty())) and not asked["as_json"]
     if not draws and not asked["save"]:
         return
     seen, key = gallery.load(folder, document)
     if draws:
         columns, rows = shutil.get_terminal_size()
-        lines = gallery.drawing(seen, colours, columns, max(rows - 2, 12))
+        lines = gallery.drawing(seen, palette, columns, max(rows - 2, 12))
         echo_drawn("\n".join(["", *lines]), asked["draw"] or None)
     if asked["save"]:
-        for path in gallery.save(asked["save"], gallery.files(seen, key, colours)):
+        for path in gallery.save(asked["save"], gallery.files(seen, key, palette)):
             echo_line(path, err=asked["as_json"])
     if (
         asked["draw"] or asked["save"]
@@ -155,4 +175,4 @@ def _fail(problems: Sequence[str]) -> None:
     for text in problems:
         problem(text)
     if problems:
-        sys.exit(1)
+        sys.exit(FOUND)

@@ -20,6 +20,7 @@ from dsbuild.storage import safe_text, waiting
 from dsbuild.storage.patience import MOST, SECONDS
 
 UNITS = ("", "k", "m", "g", "t")
+FOUND, COULD_NOT_RUN = 1, 2  # exit codes: something was found; the command could not do its work
 WHOLE = "files written so far are complete; run the same command again"  # after an interruption
 
 
@@ -42,7 +43,7 @@ class Bytes(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8
 
 @contextlib.contextmanager
 def errors(left: str = "nothing was written; run the same command again") -> Iterator[None]:
-    """Turn errors that a user can fix into one red line and exit code 1; bugs keep their traceback.
+    """Turn errors that a user can fix into one red line and exit code 2; bugs keep their traceback.
 
     `left` says what an interruption leaves, and what to do then.
     """
@@ -52,25 +53,25 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
         with waiting.heard_by(None if quiet else _hear):
             yield
     except DsbuildError as error:
-        say(f"error: {_by_option(str(error), context)}", "red")
-        sys.exit(1)
+        say(f"error: {by_option(str(error), context)}", "red")
+        sys.exit(COULD_NOT_RUN)
     except MemoryError:
         say(
             f"error: out of memory; use fewer --workers, or a machine with more memory; {left}",
             "red",
         )
-        sys.exit(1)
+        sys.exit(COULD_NOT_RUN)
     except KeyboardInterrupt as error:
         say(f"interrupted: {left}", "yellow")
         sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
 
 
-def _by_option(message: str, context: click.Context | None) -> str:
+def by_option(message: str, context: click.Context | None) -> str:
     """Return a message about a field of a value with the option that it came from."""
     name, colon, rest = message.partition(": ")
     for param in context.command.params if context and rest.startswith("found ") else ():
-        if param.name == name and param.opts[-1].startswith("--"):
-            return f"{param.opts[-1]}{colon}{rest}"
+        if param.name == name and isinstance(param, click.Option):
+            return f"{max(param.opts, key=len)}{colon}{rest}"
     return message
 
 
@@ -107,8 +108,23 @@ STORE_SECONDS = click.Option(
 
 
 all_option = click.option(
-    "--all", "every", is_flag=True, help="List all classes and findings, not the first ones alone."
+    "-v",
+    "--verbose",
+    "--all",
+    "every",
+    is_flag=True,
+    help="List all classes and findings, not the first ones alone.",
 )
+
+
+def colours() -> bool | None:
+    """Return whether colours are wanted on any output; None for those on terminals.
+
+    Set NO_COLOR (no-color.org) for none, FORCE_COLOR (force-color.org) for colours everywhere.
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return True if os.environ.get("FORCE_COLOR", "0") not in ("", "0") else None
 
 
 def note(line: str) -> None:
@@ -123,12 +139,12 @@ def problem(line: str) -> None:
 
 def say(line: str, colour: str | None = None) -> None:
     """Print one line to stderr."""
-    click.secho(safe_text.text(line), fg=colour, err=True)
+    click.secho(safe_text.text(line), fg=colour, err=True, color=colours())
 
 
 def show(text: str, colour: str | None = None) -> None:
     """Print text of several lines to stderr."""
-    click.secho(safe_text.lines(text), fg=colour, err=True)
+    click.secho(safe_text.lines(text), fg=colour, err=True, color=colours())
 
 
 def echo(text: str) -> None:
@@ -143,7 +159,7 @@ def echo_line(line: str, err: bool = False) -> None:
 
 def echo_drawn(text: str, color: bool | None = None) -> None:
     """Print text with colours of our own; each part of it was escaped before."""
-    click.echo(text, color=color)
+    click.echo(text, color=colours() if color is None else color)
 
 
 def echo_json(document: Any) -> None:

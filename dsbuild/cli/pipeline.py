@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import click
 
+from dsbuild.cli.command import names, refuse
 from dsbuild.cli.commands import main as commands
+from dsbuild.errors import nearest
 from dsbuild.layouts import LAYOUTS
 
 _PROGRAM = "python -m dsbuild.pipelines.build"
@@ -29,7 +31,10 @@ def arrange(given: Sequence[str]) -> list[str]:
     rest = [a for a in given if a.split("=")[0] not in named and a != "--"]
     layout = named.get("--layout") or next(iter(rest), "")
     if layout not in LAYOUTS:
-        raise click.UsageError(f"found {layout!r}, expected a layout: {', '.join(LAYOUTS)}")
+        raise click.UsageError(
+            f"there is no layout {layout!r}; expected one of {', '.join(LAYOUTS)}"
+            f"{nearest(layout, LAYOUTS)}"
+        )
     if "--layout" not in named:
         rest = rest[1:]
     parameters = commands.commands[layout].params
@@ -37,7 +42,7 @@ def arrange(given: Sequence[str]) -> list[str]:
         name: option
         for option in parameters
         if isinstance(option, click.Option)
-        for name in option.opts
+        for name in names(option)
     }
     own: list[str] = []
     beam: list[str] = []
@@ -60,7 +65,7 @@ def arrange(given: Sequence[str]) -> list[str]:
 def _valued(option: click.Option, name: str, value: str) -> list[str]:
     if option.is_flag:
         if value.lower() not in ("true", "false"):
-            raise click.UsageError(f"{name}: found {value!r}, expected true or false")
+            raise click.UsageError(f"{name}: found {value!r}; expected true or false")
         return [name] if value.lower() == "true" else []
     return [f"{name}={part}" for part in (value.split(",") if option.multiple else [value])]
 
@@ -70,8 +75,7 @@ def main(given: Sequence[str] | None = None) -> None:
     try:
         arguments = arrange(sys.argv[1:] if given is None else given)
     except click.UsageError as error:
-        error.show()
-        sys.exit(error.exit_code)
+        refuse(error)
     commands.main(arguments, _PROGRAM)
 
 

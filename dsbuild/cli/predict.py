@@ -5,15 +5,20 @@ from typing import Any
 
 import click
 
+from dsbuild.cli.command import Command, Option
 from dsbuild.cli.evaluate import awake, looking
-from dsbuild.cli.options import WHOLE, echo_json, echo_line, errors, say
+from dsbuild.cli.kinds import Path, Run
+from dsbuild.cli.options import FOUND, WHOLE, echo_json, echo_line, errors, say
 
 
-@click.command()
-@click.argument("model")
-@click.argument("paths", metavar="[IMAGE]...", nargs=-1)
+@click.command(cls=Command)
+@click.argument("model", type=Run())
+@click.argument("paths", metavar="[IMAGE]...", nargs=-1, type=Path())
 @click.option(
-    "--out", metavar="DIR", help="Folder to write; not needed by a model that classifies."
+    "--out",
+    type=Path(folder=True),
+    metavar="DIR",
+    help="Folder to write; not needed by a model that classifies.",
 )
 @click.option("--overlay", is_flag=True, help="Also write images overlaid with class colours.")
 @click.option(
@@ -21,6 +26,8 @@ from dsbuild.cli.options import WHOLE, echo_json, echo_line, errors, say
 )
 @click.option(
     "--batch",
+    cls=Option,
+    aliases=("--batch-size",),
     type=click.IntRange(1),
     default=1,
     show_default=True,
@@ -28,6 +35,8 @@ from dsbuild.cli.options import WHOLE, echo_json, echo_line, errors, say
 )
 @click.option(
     "--resize",
+    cls=Option,
+    aliases=("--imgsz", "--img-size", "--image-size"),
     metavar="SIDE",
     type=click.IntRange(1),
     help="Predict at this longest side, such as 513; results are resized to the image's size.",
@@ -97,4 +106,4 @@ def _fail(found: dict[str, Any]) -> None:
         total = len(found["failed"]) + len(found["made"])
         if total > 1:
             say(f"{len(found['failed'])} of {total} could not be predicted")
-        sys.exit(1)
+        sys.exit(FOUND)

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dsbuild.cli.command import Command
+from dsbuild.cli.kinds import Names, runners
+from dsbuild.errors import nearest
+
 if TYPE_CHECKING:
     from dsbuild.engines import Engine
 
 LOCAL = "local"
 DASK = "dask"
+NAMED = (LOCAL, DASK, "beam")
+# Beam adds "Runner" to these itself.
+BEAM_SHORT = ("direct", "dataflow", "flink", "spark", "prism", "portable", "interactive", "fnapi")
 
 runner_option = click.option(
     "--runner",
+    type=Names(runners),
     default=LOCAL,
     show_default=True,
     metavar="NAME",
@@ -32,7 +40,10 @@ scheduler_option = click.option(
 )
 
 workers_option = click.option(
-    "--workers", type=click.IntRange(1), help="Processes of this machine. Default: all cores."
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes of this machine. Default: all cores.",
 )
 
 
@@ -102,7 +113,18 @@ def _heard() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-class RunnerCommand(click.Command):
+def _refuse_unknown(name: str) -> None:
+    """Raise UsageError for a name that is no runner, and looks like none of Beam's."""
+    ends = name.lower().endswith("runner") or "." in name
+    if not ends and name.lower() not in (*NAMED, *BEAM_SHORT):
+        near = nearest(name, NAMED)
+        raise click.UsageError(
+            f"--runner: found {name!r}; expected {LOCAL}, {DASK}, beam, or a runner of Beam, "
+            f"such as DataflowRunner{near}"
+        )
+
+
+class RunnerCommand(Command):
     """A command with `engine_options`, whose one parameter of them, `runner`, is a Runner.
 
     Everything after the first `--` are options of Beam, and never arguments of the command.
@@ -117,6 +139,7 @@ class RunnerCommand(click.Command):
             ctx.params.pop(key, None) for key in ("runner", "scheduler", "workers")
         )
         runner = ctx.params["runner"] = Runner(name or LOCAL, behind, scheduler, workers)
+        _refuse_unknown(runner.name)
         if runner.local and behind:
             raise click.UsageError(
                 f"found {' '.join(behind)} after --, where options of Beam come; name a runner "

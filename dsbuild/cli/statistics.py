@@ -4,7 +4,18 @@ import sys
 
 import click
 
-from dsbuild.cli.options import WHOLE, all_option, echo, echo_json, errors, note, problem, say
+from dsbuild.cli.kinds import Path
+from dsbuild.cli.options import (
+    FOUND,
+    WHOLE,
+    all_option,
+    echo,
+    echo_json,
+    errors,
+    note,
+    problem,
+    say,
+)
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from dsbuild.cli.text.view import view
 from dsbuild.errors import StorageError
@@ -13,13 +24,14 @@ _FEW = 20  # problems that are shown
 
 
 @click.command(cls=RunnerCommand)
-@click.argument("path", default="tfrecord")
+@click.argument("path", default="tfrecord", type=Path())
 @all_option
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
     """Count over all records: classes, sizes, colours, duplicate images.
 
+    `dsbuild stats` is the same command.
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
     ./tfrecord by default. In a folder that dsbuild wrote, the result is kept for dsbuild inspect.
     Exit code 1 if a record cannot be read.
@@ -49,4 +61,4 @@ def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
         if made["unreadable"]:
             count = tables.count(len(made["unreadable"]), "problem")
             say(f"{count} in all; --json lists each", "red")
-            sys.exit(1)
+            sys.exit(FOUND)

@@ -6,9 +6,42 @@ from typing import Any
 import click
 
 from dsbuild import fields
-from dsbuild.cli.field_options import options
+from dsbuild.cli.command import Command, Option
+from dsbuild.cli.field_options import option
+from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import echo, echo_json, echo_line, errors
 from dsbuild.train.settings import Settings
+
+# What users of Keras, PyTorch, MMSegmentation and Ultralytics call a setting.
+ALIASES = {
+    "backbone": ("--model", "--encoder"),
+    "batch": ("--batch-size",),
+    "class_weights": ("--class-weight",),
+    "clip": ("--clipnorm", "--global-clipnorm", "--grad-clip", "--clip-grad-norm"),
+    "crop": ("--crop-size", "--imgsz", "--img-size", "--image-size"),
+    "decay": ("--weight-decay", "--wd"),
+    "ema": ("--ema-momentum", "--ema-decay"),
+    "epochs": ("--num-epochs", "--max-epochs"),
+    "freeze_batch_norm": ("--freeze-bn",),
+    "initialize": ("--initialise",),
+    "mixed": ("--amp", "--mixed-precision", "--fp16"),
+    "optimiser": ("--optimizer", "--optim", "--opt"),
+    "rate": ("--lr", "--learning-rate", "--lr0"),
+    "schedule": ("--scheduler", "--lr-schedule", "--lr-scheduler"),
+    "smoothing": ("--label-smoothing",),
+    "split": ("--train-split",),
+    "steps": ("--max-steps", "--max-iters", "--num-steps"),
+    "synchronized": ("--synchronised", "--sync-bn"),
+    "val": ("--val-split",),
+    "warmup": ("--warmup-steps", "--warmup-iters"),
+    "weights": ("--pretrained", "--load-from"),
+}
+
+
+def _more(name: str) -> dict[str, Any]:
+    """Return other names of the option of a setting, and how it completes."""
+    names = {"names": Names(splits)} if name in ("split", "val") else {}
+    return {"aliases": ALIASES.get(name, ()), **names}
 
 
 def _command(**given: Any) -> None:
@@ -65,12 +98,24 @@ def _command(**given: Any) -> None:
 
 
 _OPTIONS = (
-    click.argument("path", metavar="[DATA]", default="tfrecord"),
-    click.option("--run", required=True, metavar="DIR", help="Folder of the run."),
-    *options(Settings, given=True),
-    click.option("--from-run", metavar="DIR", help="Use the settings of another run as defaults."),
+    click.argument("path", metavar="[DATA]", default="tfrecord", type=Path(folder=True)),
+    click.option(
+        "--run",
+        cls=Option,
+        aliases=("-o", "--out", "--work-dir", "--logdir"),
+        type=Run(),
+        required=True,
+        metavar="DIR",
+        help="Folder of the run.",
+    ),
+    *(option(Settings, name, given=True, **_more(name)) for name in fields.named(Settings)),
+    click.option(
+        "--from-run", type=Run(), metavar="DIR", help="Use the settings of another run as defaults."
+    ),
     click.option(
         "--devices",
+        cls=Option,
+        aliases=("--gpus",),
         type=click.IntRange(1),
         help="Number of GPUs, or of parts of the CPU if there are none. Default: all GPUs, or one "
         "CPU.",
@@ -84,4 +129,4 @@ _OPTIONS = (
 )
 for _decorate in reversed(_OPTIONS):
     _command = _decorate(_command)
-train = click.command("train")(_command)
+train = click.command("train", cls=Command)(_command)

@@ -4,17 +4,18 @@ import sys
 
 import click
 
-from dsbuild.cli.options import WHOLE, all_option, echo, echo_json, errors, note
+from dsbuild.cli.kinds import Choice, Path
+from dsbuild.cli.options import FOUND, WHOLE, all_option, echo, echo_json, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from dsbuild.cli.text.view import view
 
 
 @click.command(cls=RunnerCommand)
-@click.argument("path", default="tfrecord")
-@click.argument("source", required=False)
+@click.argument("path", default="tfrecord", type=Path())
+@click.argument("source", required=False, type=Path())
 @click.option(
     "--level",
-    type=click.Choice(["frames", "records", "pixels", "source"]),
+    type=Choice(["frames", "records", "pixels", "source"]),
     default="pixels",
     show_default=True,
     help="frames: lengths and checksums. records: also the schema and sha256. pixels: also decode "
@@ -57,12 +58,12 @@ def validate(
         for line in () if as_json else found.notes:
             note(line)
         if found.problems:
-            sys.exit(1)
+            sys.exit(FOUND)
 
 
 @click.command(cls=RunnerCommand)
-@click.argument("path", default="tfrecord")
-@click.argument("source", required=False)
+@click.argument("path", default="tfrecord", type=Path())
+@click.argument("source", required=False, type=Path())
 @engine_options
 @click.option(
     "--accept-changed-sources",

@@ -1,7 +1,7 @@
 """The folder of a run: its settings, the facts of its data, its weights and scores.
 
 settings.json      the settings
-run.json           the data set's facts, the architecture, versions
+run.json           the data set's facts and its folder, the architecture, versions
 log.csv            one line per checkpoint
 last.npz           weights, their averages, the optimiser's state, the step: what a run resumes from
 best.npz           the weights of the best score
@@ -12,6 +12,7 @@ events/            for TensorBoard, on request
 import dataclasses
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ METRICS = "metrics.json"
 EVENTS = "events"
 LAST, BEST = "last.npz", "best.npz"
 ROOM = ".dsbuild"  # the folder of the lock
+_DATA = "tfrecord"  # the folder of TFRecords, if none is named
 AVERAGED = "averaged/"  # prefix of averaged weights in a checkpoint
 
 _SAME = (  # settings that are arguments of `model.build` under the same name
@@ -122,11 +124,14 @@ def resumable(run: str, settings: Settings, facts: Facts) -> bool:
     return True
 
 
-def begin(run: str, settings: Settings, facts: Facts) -> None:
-    """Write the description of a run into its folder; remove what an earlier start left there."""
+def begin(run: str, settings: Settings, facts: Facts, data: str | None = None) -> None:
+    """Write the description of a run into its folder; remove what an earlier start left there.
+
+    `data` is the folder that it is trained on.
+    """
     storage.remove(*(storage.join(run, name) for name in (LAST, BEST, LOG, METRICS)))
     storage.remove_folder(storage.join(run, EVENTS))
-    description = {
+    description = ({} if data is None else {"data": _absolute(data)}) | {
         "facts": facts.document(),
         "architecture": architecture(settings, facts),
         "versions": versions(),
@@ -137,6 +142,38 @@ def begin(run: str, settings: Settings, facts: Facts) -> None:
             storage.join(run, RUN): _json(description),
         }
     )
+
+
+def keep_data(run: str, data: str) -> None:
+    """Note the folder that a run is now trained on, if it was moved since, or was never noted."""
+    path = storage.join(run, RUN)
+    description = _parsed(path)
+    if description.get("data") != _absolute(data):
+        storage.write(path, _json({**description, "data": _absolute(data)}))
+
+
+def data_of(run: str) -> str:
+    """Return the folder that a run was trained on.
+
+    A run of an older version does not say; then it is `tfrecord`, if there is such a folder.
+    Raises TrainError if the folder is not there any more, or not known.
+    """
+    _described(run)
+    data = _parsed(storage.join(run, RUN)).get("data")
+    remedy = "name the folder: dsbuild evaluate RUN DATA"
+    if data is None and not _exists(_DATA, manifest.NAME):
+        raise TrainError(f"{run}: this run does not say what it was trained on; {remedy}")
+    if data is not None and not (isinstance(data, str) and _exists(data, manifest.NAME)):
+        raise TrainError(
+            f"{run}: it was trained on {data}, where there is no finished folder of TFRecords now; "
+            f"if it was moved, {remedy}"
+        )
+    return data or _DATA
+
+
+def _absolute(path: str) -> str:
+    """Return a path or URL that means the same in every folder."""
+    return storage.normal(path if storage.is_remote(path) else os.path.abspath(path))
 
 
 def versions() -> dict[str, str]:

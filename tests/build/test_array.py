@@ -223,10 +223,10 @@ WRONG = {
     "9/8": (["--task", "9/8"], 2, "found '9/8'; expected K/N with K from 1 to N"),
     "0/8": (["--task", "0/8"], 2, "found '0/8'; expected K/N with K from 1 to N"),
     "words": (["--task", "three"], 2, "found 'three'; expected K/N"),
-    "too many": (["--task", "3/64"], 1, "is planned in 6 shards, so there are at most as many"),
-    "recipe": (["--task", "1/2", "--exif", "apply"], 1, 'images.exif was "keep" and is "apply"'),
-    "order": (["--task", "1/2", "--order", "shuffled"], 1, "order was 'listed' and is 'shuffled'"),
-    "early": (["--finish"], 1, "6 of 6 shards are not written as planned: train-00000-of-00002"),
+    "too many": (["--task", "3/64"], 2, "is planned in 6 shards, so there are at most as many"),
+    "recipe": (["--task", "1/2", "--exif", "apply"], 2, '--exif was "keep" and is "apply"'),
+    "order": (["--task", "1/2", "--order", "shuffled"], 2, "--order was listed and is shuffled"),
+    "early": (["--finish"], 2, "6 of 6 shards are not written as planned: train-00000-of-00002"),
     "two": (["--finish", "--task", "1/2"], 2, "found --task and --finish; expected one of them"),
     "again": (["--task", "1/2", "--overwrite"], 2, "--task does not go with --overwrite"),
     "dry": (["--task", "1/2", "--dry-run"], 2, "--task does not go with --dry-run"),
@@ -249,7 +249,7 @@ def test_wrong_uses_are_one_clear_line(voc, out, run, name):
 @pytest.mark.parametrize("words", [["--task", "1/2"], ["--finish"]])
 def test_without_a_plan_nothing_is_written(voc, out, run, words):
     found = run("voc", voc, out, *words)
-    assert (found.exit_code, found.stdout) == (1, "")
+    assert (found.exit_code, found.stdout) == (2, "")
     assert found.stderr == (
         f"error: {out}: found no plan of an array job; run the same command with --plan-only "
         "first\n"

@@ -140,7 +140,7 @@ def test_a_build_opens_a_few_samples_and_a_dry_run_all(tmp_path, run, out):
     arguments = ("voc", voc, out, "--split", "train", "--shards", 4, "--workers", 1)
     spoil(voc, 1)
     result = run(*arguments)  # the build comes upon it
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "found an RGB label" in result.stderr
     assert "colours in place of class indices" not in result.stderr
     assert os.path.isdir(out)
@@ -160,7 +160,7 @@ def test_what_a_header_check_passes_is_no_reason_to_stop(voc, out, run):
     path = pathlib.Path(voc, "SegmentationClass/2007_000013.png")
     Image.new("L", (60, 44), 77).save(path)
     arguments = ("voc", voc, out, "--split", "val", "--json")
-    assert run(*arguments).exit_code == 1
+    assert run(*arguments).exit_code == 2
     result = run(*arguments, "--verify", "header")
     assert result.exit_code == 0
     (finding,) = [f for f in json.loads(result.stdout)["findings"] if f["kind"] == "values"]
@@ -235,7 +235,7 @@ def test_names_that_cannot_be_stored(tmp_path, run, out, name):
             file.write(data)
     arguments = ("pairs", root, out, "--classes", tmp_path / "names.txt")
     result = run(*arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert re.search("found (a name that is not UTF-8|control characters in a name)", result.stderr)
     assert "--on-error skip" in result.stderr
     for order in ("listed", "shuffled"):
@@ -253,7 +253,7 @@ def test_names_that_cannot_be_stored(tmp_path, run, out, name):
 def test_a_split_that_tfds_cannot_read_is_refused(voc, run, out, split):
     fakes.write_list(voc, split, ["2007_000000"])
     result = run("voc", voc, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"found a split named {split!a}" in result.stderr
     assert run("voc", voc, out, "--split", "train").exit_code == 0
 
@@ -262,6 +262,6 @@ def test_a_split_that_tfds_cannot_read_is_refused(voc, run, out, split):
 def test_splits_whose_shards_would_be_mixed_are_refused(voc, run, out, split):
     fakes.write_list(voc, split, ["2007_000000"])
     result = run("voc", voc, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "train-*; rename one of them" in result.stderr.lower()
     assert run("voc", voc, out, "--split", split).exit_code == 0

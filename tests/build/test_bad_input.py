@@ -166,7 +166,7 @@ def test_stop_names_the_sample_and_leaves_nothing_that_looks_finished(voc, out, 
     spoil, file, found, remedy = defect
     spoil(voc)
     result = run("voc", voc, out, "--split", "train", "--shards", 3, "--workers", 1)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert line.startswith(f"error: sample {KEY}: {voc}/{file}: ")
     assert found in line
@@ -194,7 +194,7 @@ def test_skip_lists_the_sample_and_keeps_all_others(voc, out, run, defect):
     assert manifest["splits"]["train"]["rejects"] == 1
     # The finished folder is found complete with skip, and is no answer to stop.
     assert "nothing to do" in run(*arguments).stdout
-    assert run(*arguments[:-2]).exit_code == 1
+    assert run(*arguments[:-2]).exit_code == 2
 
 
 def test_two_workers_skip_what_one_skips(voc, out, run, tmp_path):
@@ -274,7 +274,7 @@ def test_header_verification_still_notices_cuts_and_sizes(voc, out, run):
         fakes.voc(pathlib.Path(voc).parents[1])
         spoil(voc)
         result = run(*arguments)
-        assert result.exit_code == 1, spoil
+        assert result.exit_code == 2, spoil
         assert f"sample {KEY}" in result.stderr
 
 
@@ -304,7 +304,7 @@ def test_bad_lists(voc, out, run, text, message):
     if text is not None:
         (lists / "train.txt").write_text(text)
     result = run("voc", voc, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert not os.path.exists(out)
@@ -316,7 +316,7 @@ def test_bad_lists(voc, out, run, text, message):
 def test_out_that_cannot_be_written(voc, tmp_path, run):
     (tmp_path / "file").write_text("not a folder")
     result = run("voc", voc, tmp_path / "file" / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "file/out" in result.stderr
     assert "choose a folder that can be written" in result.stderr
 
@@ -324,7 +324,7 @@ def test_out_that_cannot_be_written(voc, tmp_path, run):
 @pytest.mark.parametrize("below", ["", "JPEGImages/a/b", "SegmentationClass"])
 def test_out_inside_source(voc, run, below):
     result = run("voc", voc, os.path.join(voc, below))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is inside the data set" in result.stderr
     assert "name another OUT" in result.stderr
 
@@ -333,7 +333,7 @@ def test_out_with_unrelated_files(voc, out, run):
     os.makedirs(out)
     pathlib.Path(out, "train-00000-of-00001.tfrecord").write_bytes(b"mine")
     result = run("voc", voc, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "dsbuild did not write this file" in result.stderr
     assert pathlib.Path(out, "train-00000-of-00001.tfrecord").read_bytes() == b"mine"
 
@@ -356,7 +356,7 @@ def test_out_beside_what_is_read(voc, run, tmp_path, monkeypatch):
 def test_other_urls_are_refused_by_name(voc, run, path):
     for arguments in (("voc", path), ("voc", voc, path), ("inspect", path)):
         result = run(*arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "found a URL of this kind, expected a local path" in result.stderr
 
 

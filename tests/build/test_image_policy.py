@@ -372,7 +372,7 @@ def test_same_bytes_for_any_workers(mixed, tmp_path):
 
 
 def test_options_of_the_command(mixed, out, run):
-    assert run("voc", mixed, out).exit_code == 1
+    assert run("voc", mixed, out).exit_code == 2
     options = ("--exif", "apply", "--unreadable", "reencode", "--max-side", 44)
     result = run("voc", mixed, out, *options, "--jpeg-quality", 90, "--json")
     assert result.exit_code == 0

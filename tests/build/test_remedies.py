@@ -171,7 +171,7 @@ def test_remedies_that_commands_name_build(name, tmp_path, run):
     spoil(pathlib.Path(root, file))
     arguments = ("pairs", root, tmp_path / "out", "--classes", names, "--workers", 1)
     result = run(*arguments, *options)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert remedy in result.stderr
     result = run(*arguments, *mending)
     assert result.exit_code == 0, result.stderr
@@ -185,7 +185,7 @@ def test_conversion_is_never_suggested_for_colour_labels(tmp_path, run):
     for path in pathlib.Path(root, "labels").glob("*/*.png"):
         rgb16(path)
     result = run("pairs", root, tmp_path / "out", "--colormap", colours, "--workers", 1)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "16 bits per channel" in result.stderr
     assert REENCODE not in result.stderr
 
@@ -219,7 +219,7 @@ def test_messages_about_labels_suggest_only_options_that_help(draw, spoil, tmp_p
         )
     spoil(path)
     result = run(*arguments[:2], tmp_path / "out", *arguments[2:], "--workers", 1)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert path.name in line
     for option in re.findall(r"--\w[\w-]+ \w+", line):

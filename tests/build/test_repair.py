@@ -117,7 +117,7 @@ def test_what_cannot_be_repaired(voc, tmp_path, run):
             repair(str(out), voc)
         (out / "manifest.json").write_bytes(fresh["manifest.json"])
     result = run("repair", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "found no plan of dsbuild" in result.stderr
 
 
@@ -166,7 +166,7 @@ def test_a_changed_source_is_used_only_if_allowed(voc, tmp_path, run):
     first.write_bytes(first.read_bytes() + b"x")
     before = files(out)
     result = run("repair", out, voc)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "sample 2007_000001:" in result.stderr
     assert "--accept-changed-sources" in result.stderr
     assert files(out) == before

@@ -95,7 +95,7 @@ def test_foreign_files_are_left_alone(voc, out, run, name):
         pathlib.Path(out, side).unlink()
     path.write_text("mine")
     result = run("interop", out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"{name}: dsbuild did not write this" in result.stderr
     result = run("voc", voc, out, "--shards", "2", "--quiet")
     assert result.exit_code == 1
@@ -105,6 +105,6 @@ def test_foreign_files_are_left_alone(voc, out, run, name):
 
 def test_an_unfinished_folder_is_refused(voc, out, run):
     result = run("interop", out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "dsbuild finished no build here" in result.stderr
     assert not os.path.exists(out)

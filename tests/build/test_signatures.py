@@ -444,7 +444,7 @@ def test_splits_of_one_value_are_not_built(kind, count, skip, tmp_path, out, run
     each(root, "labels/*/*.png", planes(CONSTANT[kind]))
     command = ("pairs", root, out, "--classes", names, "--workers", 1, *skip)
     result = run(*command)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     line = result.stderr.splitlines()[-1]
     assert line.startswith("error: split train: ")
     assert f"--accept {kind}" in line
@@ -479,7 +479,7 @@ def test_one_picture_alone_proves_nothing_about_labels(count, tmp_path, out, run
     assert result.exit_code == 0, result.output
     files[-1].write_bytes(save(Image.new("RGB", (40, 30))))
     result = run("pairs", root, out, "--classes", names, "--workers", 1, "--overwrite")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "--accept one-value" in result.stderr
 
 
@@ -500,7 +500,7 @@ def test_mattes_that_are_all_human(tmp_path, out, run):
 
     each(root, "matting/*/*/[0-9]*.png", opaque)
     result = run("matting", root, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "whose alpha is opaque everywhere" in result.stderr
     each(
         root, "matting/*/*/[0-9]*.png", lambda image: Image.new("RGBA", image.copy().size, "white")

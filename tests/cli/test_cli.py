@@ -180,7 +180,7 @@ def test_inspect_one_record(voc, out, run):
     assert document["features"]["image/width"] == {"kind": "int64", "value": 60}
     assert sum(row["pixels"] for row in document["classes"]) == 60 * 44
     result = run("inspect", out, "--record", 12)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "found 12 records, but none with number 12" in result.stderr
 
 
@@ -251,7 +251,7 @@ def test_records_that_are_no_examples_are_located(voc, out, tmp_path, run, monke
         writer.write(good)
         writer.write(good[:-1])
     result = run(*words)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     where = f"error: x.tfrecord: record 1 at byte {len(good) + 16}: "
     assert f"{where}found bytes that are not a tf.train.Example" in result.stderr
 
@@ -270,7 +270,7 @@ def test_inspect_records_without_labels(voc, out, tmp_path, run):
 def test_inspect_with_an_invalid_manifest(tmp_path, run, text):
     (tmp_path / "manifest.json").write_text(text)
     result = run("inspect", tmp_path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "found no manifest of dsbuild" in result.stderr
 
 
@@ -401,7 +401,7 @@ def test_what_an_interruption_leaves(arguments, function, said, voc, run, monkey
 
 def test_a_wrong_field_is_named_by_its_option(tmp_path, out, run):
     result = run("matting", fakes.matting(tmp_path), out, "--val-fraction", 2)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr == (
         "error: --val-fraction: found 2.0, expected a number, at least 0 and below 1\n"
     )

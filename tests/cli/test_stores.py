@@ -32,7 +32,7 @@ def said(request, run, voc, out):
         places = {"url": url, "voc": voc, "out": out}
         if words := COMMANDS[request.param]:
             result = run(*(word.format(**places) for word in words))
-            assert result.exit_code == 1
+            assert result.exit_code == 2
             lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
             assert len(lines) == 1
             assert result.stderr.splitlines()[-1] == lines[0]
@@ -146,6 +146,6 @@ def test_workers_wait_for_as_long_and_say_so(away, run, out, monkeypatch):
     monkeypatch.setattr(waiting, "_AGAIN", 0.0)
     arguments = ("voc", f"{away}/VOC2012", out, "--store-seconds", "1")
     result = run(*arguments, "--workers", "2", "--shards", "2")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "the store is busy or broken (503), tried for " in result.stderr
     assert "with --store-seconds 5 (or DSBUILD_STORE_SECONDS=5)" in result.stderr

@@ -36,7 +36,7 @@ def test_it_trains_reports_and_writes_a_run(data, run, tmp_path):
     silent = run("train", data, "--run", folder, "--from-run", folder, "--quiet")
     assert (silent.exit_code, silent.output) == (0, "")
     longer = run("train", data, "--run", folder, "--from-run", folder, "--epochs", "1")
-    assert longer.exit_code == 1
+    assert longer.exit_code == 2
     assert "has epochs 50.0, steps 2; found epochs 1.0, steps None; give" in longer.stderr
 
 
@@ -54,7 +54,7 @@ def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
     ("options", "text"),
     [
         (["--rates", "6,x"], "found '6,x'; expected something like 6,12,18"),
-        (["--backbone", "vgg"], "'vgg' is not one of"),
+        (["--backbone", "vgg"], "--backbone: found 'vgg'; expected one of mobilenet_v2"),
         (["--scales", "1"], "scales: found (1.0,), expected 2 numbers, above 0"),
         (["--batch", "0"], "batch: found 0, expected a whole number, at least 1"),
         (["--sigmoid"], "loss: found 'cross_entropy', expected bce or bce_log_dice with"),

@@ -93,5 +93,5 @@ def test_its_mistakes_are_named(pets, root, tmp_path, run):
     path = pathlib.Path(root, "annotations/trimaps/Abyssinian_test_0.png")
     path.write_bytes(images.encode(np.zeros((30, 40), np.uint8)))
     result = run("pets", root, tmp_path / "out")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"sample Abyssinian_test_0: {path}: found values 0 to 0" in result.stderr

@@ -96,7 +96,7 @@ def test_findings_stop_a_build_as_in_the_command(voc, out, run):
     notes = []
     with pytest.raises(SampleError, match="no such file"):
         dsbuild.build("voc", voc, out, note=notes.append)
-    assert run("voc", voc, out).exit_code == 1
+    assert run("voc", voc, out).exit_code == 2
     assert not pathlib.Path(out, "manifest.json").exists()
     made = dsbuild.build("voc", voc, out, on_error="skip", note=notes.append)
     assert {one.key for one in made.rejects} == {image.stem}  # in trainval too

@@ -126,7 +126,7 @@ def test_damage_is_named(before, run):
     path = before / "train-00001-of-00002.tfrecord"
     path.write_bytes(path.read_bytes()[:-3])
     result = run("diff", before, before)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"error: {path}: record 5 at byte" in result.stderr
 
 

@@ -276,7 +276,7 @@ def test_saved_pixels(built, voc, tmp_path, run):
     (folder / "2007_000013-mask.png").write_bytes(b"mine")
     (folder / "2007_000013-image.png").unlink()
     result = run("inspect", built, "--key", "2007_000013", "--save", folder)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "did not write, so it is left alone" in result.stderr
     assert (folder / "2007_000013-mask.png").read_bytes() == b"mine"
     assert not (folder / "2007_000013-image.png").exists()
@@ -394,7 +394,7 @@ def test_a_key_finds_the_same_record_as_its_number(built, run):
     document = json.loads(by_key)
     assert document["features"]["image/filename"]["value"] == "2007_000003"
     result = run("inspect", built, "--key", "nobody")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "found 36 records, but none with key 'nobody'" in result.stderr
 
 

@@ -141,7 +141,7 @@ def test_a_gallery_of_a_class(built, show):
 
 def test_an_unknown_class(built, run, tmp_path):
     result = run("inspect", built, "--html", tmp_path / "x.html", "--class", "unicorn")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "class 'unicorn': there is no such class. Classes: background" in result.stderr
     assert not (tmp_path / "x.html").exists()
 
@@ -381,7 +381,7 @@ def test_nothing_at_all(tmp_path, show):
 def test_a_file_that_is_not_a_page_is_left_alone(built, run, tmp_path):
     (tmp_path / "mine.html").write_text("<p>mine</p>")
     result = run("inspect", built, "--html", tmp_path / "mine.html")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "left alone" in result.stderr
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
 

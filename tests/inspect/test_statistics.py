@@ -241,7 +241,7 @@ def test_no_records_at_all(tmp_path, run):
     write(tmp_path / "empty.tfrecord")
     assert "0 records" in run("statistics", tmp_path).stdout
     result = run("statistics", tmp_path / "nothing")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no such file or folder" in result.stderr
 
 

@@ -406,7 +406,7 @@ def test_what_cannot_be_exported_is_named(tmp_path, built, run):
     damaged = pathlib.Path(built, "train-00001-of-00003.tfrecord")
     damaged.write_bytes(damaged.read_bytes()[:-5])
     result = run("export", built, tmp_path / "to2", "--to", "webdataset", "--workers", "2")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "the file is cut" in result.stderr
     assert "train-00001-of-00003.tar" not in files(tmp_path / "to2")
     (tmp_path / "file").write_text("")

@@ -183,7 +183,7 @@ def test_labelids_in_place_of_trainids_are_named(root, out, run):
     for path in pathlib.Path(root).glob("gtFine/train/*/*_labelIds.png"):
         path.replace(str(path).replace("labelIds", "labelTrainIds"))
     result = run("cityscapes", root, out, "--split", "train")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "these are labelIds with 34 classes instead of the 19 trainIds" in result.stderr
 
 

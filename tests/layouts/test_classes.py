@@ -232,7 +232,7 @@ def test_two_pictures_with_one_name(tmp_path, run, out, split):
     for ending in ("jpg", "png"):
         put(root, f"{split}cat/x.{ending}", data)
     result = run("classes", root, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     clash = f"{root}/{split}cat/x.png: found {split}cat/x.jpg with the same name"
     assert f"error: sample cat/x: {clash}" in result.stderr
     result = run("classes", root, out, "--on-error", "skip", "--json")
@@ -312,7 +312,7 @@ def test_extras_of_the_image(root, out):
 @pytest.mark.parametrize("name", ["edges", "distance", "alpha", "trimap"])
 def test_extras_of_a_label_are_refused(root, out, run, name):
     result = run("classes", root, out, "--extra", name)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"error: --extra {name}: it is computed from the" in result.stderr
     assert "samples of dsbuild classes have none" in result.stderr
     assert not os.path.exists(out)
@@ -331,7 +331,7 @@ def test_resume(root, out, tmp_path):
 def test_a_bad_picture(root, out, run):
     put(root, "cat/bad.jpg", b"\xff\xd8\xff\xe0 nothing")
     result = run("classes", root, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"sample cat/bad: {root}/cat/bad.jpg: " in result.stderr
     assert run("classes", root, out, "--on-error", "skip").exit_code == 0
     entry = manifest.load(out)["splits"]["train"]

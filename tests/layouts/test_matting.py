@@ -102,7 +102,7 @@ def test_stray_files_are_left_out_and_counted(root, out, run):
 def test_a_photo_without_a_matte_is_named(root, out, run):
     os.remove(os.path.join(root, "matting/1803151819/matting_00000000/1803151819-00000001.png"))
     result = run("matting", root, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "sample 1803151819-00000001" in result.stderr
     assert "there is no such file" in result.stderr
     assert run("matting", root, out, "--on-error", "skip").exit_code == 0

@@ -162,7 +162,7 @@ def test_files_without_a_partner_are_reported(root, out, run, tmp_path):
     assert {"train: labels/.DS_Store", "train: labels/a/000.png"} <= set(lines)
     os.remove(os.path.join(root, "labels/b/001.png"))
     result = run("pairs", root, out, "--classes", names)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"sample b/001: {root}/labels/b/001.png: there is no such file" in result.stderr
 
 
@@ -286,7 +286,7 @@ def test_nothing_is_left_out_in_silence(tmp_path, run, names):
         shutil.copytree(root / "labels", tmp_path / "s" / split / "labels")
     result = run("pairs", tmp_path / "s", tmp_path / "out2", "--classes", names)
     assert f"{tmp_path}/s/val: expected images in it" in result.stderr
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     options = ("--classes", names, "--split", "train")
     assert run("pairs", tmp_path / "s", tmp_path / "out2", *options).exit_code == 0
 

@@ -371,7 +371,7 @@ def test_a_process_that_is_killed_is_one_line_with_its_shard(large, out, tmp_pat
         for pid in harnesses(build.pid)[:killed]:
             os.kill(pid, signal.SIGKILL)
         said = build.communicate(timeout=120)[1]
-    assert build.returncode == 1
+    assert build.returncode == 2
     assert re.fullmatch(
         r"error: a worker process of the pipeline died \(signal SIGKILL\): (it was writing|not "
         r"finished:) \w+-000\d\d-of-00020\.tfrecord.*run the same command again to resume\n",
@@ -397,7 +397,7 @@ def test_a_process_killed_before_it_reports_blocks_nobody(large, out, tmp_path):
     finally:
         if build.poll() is None:
             os.killpg(build.pid, signal.SIGKILL)
-    assert build.returncode == 1
+    assert build.returncode == 2
     assert re.fullmatch(r"error: a worker process of the pipeline died .*\n", said)
 
 
@@ -495,11 +495,11 @@ def test_a_command_on_beam(voc, out, tmp_path, run):
 def test_errors_of_a_command_are_one_line(voc, out, run):
     spoil(voc)
     result = run("voc", voc, out, "--runner", "beam")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Traceback" not in result.output
     assert result.stderr.splitlines()[-1].startswith("error: sample 2007_000005: ")
     result = run("voc", voc, out, "--runner", "beam", "--", "--projekt=p")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("error: options of Beam: found --projekt=p")
 
 
@@ -527,15 +527,15 @@ def shards(out):
 
 def test_errors_of_the_program_are_one_line(voc, out):
     found = call("voc", voc, out, "--what=1")
-    assert (found.returncode, found.stdout) == (1, "")
+    assert (found.returncode, found.stdout) == (2, "")
     assert re.fullmatch(r"error: options of Beam: found --what=1, .*\n", found.stderr)
     found = call("--layout=vox", f"--source={voc}")
     assert (found.returncode, found.stdout) == (2, "")
-    assert "Error: found 'vox', expected a layout: voc, " in found.stderr
+    assert "error: there is no layout 'vox'; expected one of voc, " in found.stderr
     root = fakes.voc(os.path.join(out, "more"), train=60)
     spoil(root, "2007_000007")  # which is not among the few that are examined before
     found = call("voc", root, out, "--quiet")
-    assert (found.returncode, found.stdout) == (1, "")
+    assert (found.returncode, found.stdout) == (2, "")
     assert re.fullmatch(
         r"error: sample 2007_000007: .* \(and 1 shard more failed\)\n", found.stderr
     )

@@ -214,7 +214,7 @@ def test_missing_options(flags, text, run, voc, out, no_network, monkeypatch):
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
     words = ["--runner", "DataflowRunner", "--quiet", "--", "--dry_run=True", *flags]
     result = run("voc", voc, out, *words)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith(f"error: {text}")
     assert len(result.stderr.splitlines()) == 1
 
@@ -349,7 +349,7 @@ def test_a_bad_sample_fails_a_job(cloud, run):
     broken = whole[: len(whole) // 2].ljust(len(whole), b"\0")
     cloud.service.before = lambda: storage.write(f"gs://bucket/voc/{name}", broken)
     done = cloud.drive()
-    assert (done.returncode, done.stdout) == (1, ""), cloud.log()
+    assert (done.returncode, done.stdout) == (2, ""), cloud.log()
     assert done.stderr.startswith(f"error: sample {key}: gs://bucket/voc/{name}: "), cloud.log()
     assert len(done.stderr.splitlines()) == 1
     assert cloud.unfinished()
@@ -372,7 +372,7 @@ def test_a_worker_that_is_killed_fails_a_job(cloud, run):
     cloud.store.seen = kill
     done = cloud.drive()
     cloud.store.seen = lambda *_: None
-    assert (done.returncode, done.stdout) == (1, ""), cloud.log()
+    assert (done.returncode, done.stdout) == (2, ""), cloud.log()
     assert done.stderr == (
         "error: DataflowRunner: Dataflow pipeline failed. State: FAILED: The worker lost contact "
         "with the service; finished shards are kept: run the same command again to resume\n"
@@ -414,7 +414,7 @@ def test_an_interrupted_driver_cancels_its_job(cloud, run):
 )
 def test_a_failed_submission_is_one_line(flags, out, text, cloud, run):
     done = cloud.drive(*flags, out=out)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"error: {text}")
     assert len(done.stderr.splitlines()) == 1
     assert not cloud.service.jobs

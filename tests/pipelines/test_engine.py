@@ -81,17 +81,17 @@ def test_as_a_program(command, built, run):
     found = subprocess.run([*words, "--runner=FnApiRunner"], capture_output=True, text=True)
     assert (json.loads(found.stdout), found.returncode) == here, found.stderr
     found = subprocess.run([*words, "--what=1"], capture_output=True, text=True)
-    assert (found.stdout, found.returncode) == ("", 1)
+    assert (found.stdout, found.returncode) == ("", 2)
     assert found.stderr.startswith("error: options of Beam: found --what=1")
 
 
 @pytest.mark.parametrize("command", ["statistics", "validate"])
 def test_errors_are_one_line(command, run, tmp_path):
     result = run(command, tmp_path / "none", "--runner", "beam")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no such file or folder" in result.stderr
     result = run(command, tmp_path, "--runner", "beam", "--", "--projekt=p")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr.startswith("error: options of Beam: found --projekt=p")
 
 

@@ -102,7 +102,7 @@ def test_a_bare_worker_is_sent_dsbuild(service, pool, voc, out, tmp_path):
     flags = ["--environment_type=EXTERNAL", f"--environment_config={pool}"]
     # An image is said to hold it, so that it is not sent.
     done = drive(voc, out, service, *flags, "--sdk_container_image=image")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: PortableRunner: its workers have no dsbuild; ")
     assert len(done.stderr.splitlines()) == 1
     assert not os.path.exists(os.path.join(out, "manifest.json"))
@@ -132,6 +132,6 @@ def test_counters_come_back(service, voc, out):
 
 def test_a_missing_service(voc, out):
     done = drive(voc, out, "localhost:1", "--environment_type=LOOPBACK", "--job_server_timeout=2")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("error: PortableRunner: no answer (FutureTimeoutError); check")
     assert len(done.stderr.splitlines()) == 1

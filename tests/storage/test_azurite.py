@@ -31,7 +31,7 @@ def test_a_large_file_is_sent_in_blocks(azurite_container):
 
 def test_a_container_that_is_missing(azurite_container, voc, run):
     result = run("voc", voc, "az://nowhere/out", "--workers", "1")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "there is no such bucket" in result.stderr
     assert SECRET not in result.output + result.stderr
 

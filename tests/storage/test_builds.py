@@ -58,7 +58,7 @@ def test_every_command(s3, voc, out, local, tmp_path, run):
     done("repair", there, source, "--workers", "1")
     assert built(there) == local
     assert f"{there}/schema.pbtxt" in done("interop", there, "--pbtxt", "--license", "MIT")
-    done("voc", source, f"{source}/JPEGImages/out", code=1)  # inside the source
+    done("voc", source, f"{source}/JPEGImages/out", code=2)  # inside the source
 
 
 @pytest.mark.parametrize("name", ["cityscapes", "matting", "pairs", "classes"])
@@ -95,7 +95,7 @@ def test_sbd_beside_voc(tmp_path, run):
 def test_memory_belongs_to_one_process(voc, run):
     upload(pathlib.Path(voc), "memory://alone/VOC2012")
     result = run("voc", "memory://alone", "memory://alone/out", "--workers", "2")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "memory://alone: is in the memory of another process" in result.stderr
 
 
@@ -130,7 +130,7 @@ def test_an_interrupted_build_is_finished(behind, faulty, local, run, monkeypatc
     )
     begin = time.monotonic()
     result = run(*arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"{behind}{broken}: cannot be written: the store is busy or broken" in result.stderr
     assert time.monotonic() - begin < 30
     there = files(f"{behind}/out")
@@ -164,6 +164,6 @@ def test_two_builds_into_one_folder(s3, voc, run, monkeypatch):
     monkeypatch.setattr(lease, "BEAT", 0.5)
     with storage.lock(f"{s3}/out/.dsbuild/lock"):
         result = run("voc", voc, f"{s3}/out", "--workers", "1")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"{s3}/out: another dsbuild is at work in this folder" in result.stderr
     assert built(f"{s3}/out") == {}

@@ -396,7 +396,7 @@ def test_a_suspended_build_leaves_another_recipe_alone(
         said = let_go(first, finished)
     finally:
         end(first, finished)
-    assert first.returncode == 1
+    assert first.returncode == 2
     assert f"error: {out}: another dsbuild took the lock over" in said
     assert "Traceback" not in said
     assert files(out) == before
@@ -558,6 +558,6 @@ def test_wherever_a_build_is_suspended_the_other_one_is_intact(
     finally:
         end(first, finished)
     assert files(out) == before, f"seed {seed}: request {number}, held {held}: {said}"
-    assert first.returncode == 1
+    assert first.returncode == 2
     assert "took the lock over" in said
     assert run("validate", out, "--workers", "1").exit_code == 0

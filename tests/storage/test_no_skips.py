@@ -76,7 +76,7 @@ def records(url):
 def test_no_failure_leaves_a_sample_out(behind, faulty, tree, out, run, name, fault, first):
     failing(faulty, fault, name, first)
     result = run(*words(behind))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (line,) = (line for line in result.stderr.splitlines() if line.startswith("error: "))
     assert line.startswith(f"error: sample 2007_000004: {behind}/VOC2012/{name}")
     assert "--on-error" not in line
@@ -91,7 +91,7 @@ def test_no_failure_leaves_a_sample_out(behind, faulty, tree, out, run, name, fa
 def test_the_header_alone_shows_that_an_image_was_cut(behind, faulty, run, fault):
     failing(faulty, fault, "JPEGImages/2007_000004", 2)
     result = run(*words(behind, "--verify", "header"))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "sample 2007_000004: " in result.stderr
     assert "arrived shorter than the store says" in result.stderr
 
@@ -100,7 +100,7 @@ def test_the_header_alone_shows_that_an_image_was_cut(behind, faulty, run, fault
 def test_a_list_that_was_cut_is_an_error(behind, faulty, run, fault):
     failing(faulty, fault, "train.txt")
     result = run(*words(behind))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "train.txt: arrived shorter than the store says" in result.stderr
 
 
@@ -112,7 +112,7 @@ def test_an_audit_stops_if_the_store_is_away(behind, faulty, run):
         preflight.duplicates(request, found)
     for option in ("--dry-run", "--strict"):
         result = run(*words(behind, option))
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "error: sample 2007_000004: " in result.stderr
         assert "finding" not in result.output
 
@@ -146,7 +146,7 @@ def test_no_failure_looks_like_a_damaged_record(behind, faulty, run, fault, comm
     failing(faulty, fault, broken)
     rest = [word.format(there, source) for word in command[1:]]
     result = run(command[0], there, *rest, "--workers", "1")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     (line,) = (line for line in result.stderr.splitlines() if "error: " in line)
     assert broken in line
     assert "problem" not in result.stderr

@@ -235,7 +235,7 @@ def test_pending_requests_are_cancelled_at_the_end(faulty, moto):
 def test_a_url_that_may_hold_a_secret_is_refused_unseen(url, run, voc):
     for arguments in (("inspect", url), ("voc", url), ("voc", voc, url), ("diff", url, voc)):
         result = run(*arguments)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert SECRET not in result.output + result.stderr
         assert SECRET[:5] not in result.output + result.stderr
         assert "found a URL" in result.stderr
@@ -441,7 +441,7 @@ def test_without_obstore_the_extra_is_named():
         "from dsbuild.cli import main; main(['inspect', 's3://bucket/x'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "pip install 'dsbuild[cloud]'" in done.stderr
 
 

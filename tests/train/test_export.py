@@ -241,7 +241,7 @@ def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
 def test_the_command_distinguishes_records_from_runs(run, tmp_path):
     def output(*arguments):
         found = CliRunner().invoke(main, ["export", *arguments])
-        assert found.exit_code == 1
+        assert found.exit_code == 2
         return found.stderr
 
     out = str(tmp_path / "out")

@@ -73,11 +73,11 @@ def test_commands_that_need_local_folders_say_so_at_once(s3, built, tmp_path):
     _, out = built
     upload(out, f"{s3}/out")
     run = f"{s3}/run"
-    said = call("train", f"{s3}/out", "--run", run, *TINY, "--tensorboard", code=1)
+    said = call("train", f"{s3}/out", "--run", run, *TINY, "--tensorboard", code=2)
     assert f"{run}: found a URL, but TensorFlow writes TensorBoard events" in said
     assert storage.names(run) == []
     call("train", f"{s3}/out", "--run", run, *TINY)
-    said = call("export", run, f"{s3}/model", "--to", "keras", code=1)
+    said = call("export", run, f"{s3}/model", "--to", "keras", code=2)
     assert f"{s3}/model: found a URL, expected a local folder" in said
     call("export", run, tmp_path / "model", "--to", "keras")
 

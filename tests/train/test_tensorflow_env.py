@@ -21,7 +21,7 @@ def test_a_missing_backend_is_one_line(tmp_path, command, backend):
         text=True,
         timeout=120,
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     said = done.stderr.strip()
     assert said.startswith(f"error: KERAS_BACKEND={backend}: Keras could not be imported (")
     assert said.endswith("or unset KERAS_BACKEND to train on TensorFlow")

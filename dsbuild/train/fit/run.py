@@ -144,8 +144,9 @@ def _fit(
     data = batches.batches(task.folder, settings, facts, start=step)
     if step:
         say(f"{task.run}: continues after step {step:,}")
+        runs.keep_data(task.run, task.folder.path)
     else:
-        runs.begin(task.run, settings, facts)
+        runs.begin(task.run, settings, facts, task.folder.path)
     scores = Scores(_measure(predictor, task.held_out), averaged, facts.score, settings.batch)
     if not task.legs:
         if not files.rows:

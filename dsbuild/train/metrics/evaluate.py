@@ -177,7 +177,7 @@ def _top(
 
 def evaluate(
     run: str,
-    path: str,
+    path: str | None = None,
     split: str = "val",
     how: How | None = None,
     *,
@@ -192,7 +192,8 @@ def evaluate(
 
     Args:
       run: the folder of the run.
-      path: a folder that dsbuild wrote, with the classes of the run.
+      path: a folder that dsbuild wrote, with the classes of the run. Default: the folder that
+        the run was trained on.
       split: such as `val`, `test`, `train[:10%]`.
       how: how the model looks at images.
       out: the folder of the report. Default: a folder inside of the run's.
@@ -204,6 +205,8 @@ def evaluate(
 
     Raises TrainError, or another DsbuildError, for invalid input.
     """
+    if path is None:
+        path = runs.data_of(run)
     source = Folder.of(path)
     facts = dataset.of(source)
     samples = reader.open(source, split)

@@ -1,0 +1,158 @@
+"""Headings in the help of commands, common options first.
+
+An option that is named nowhere comes under the heading that names none.
+"""
+
+from collections.abc import Mapping
+
+from dsbuild.layouts import LAYOUTS
+
+Headings = Mapping[str, tuple[str, ...]]
+
+COMMANDS: Headings = {
+    "Build TFRecords": ("build", *LAYOUTS),
+    "Look at TFRecords": ("inspect", "statistics", "diff"),
+    "Check and fix them": ("validate", "repair"),
+    "Use them elsewhere": ("export", "interop"),
+    "Train on them": ("train", "evaluate", "predict"),
+    "Others": (),
+}
+
+_ENGINE = ("--runner", "--scheduler", "--workers", "--store-seconds")
+_MESSAGES = ("--all", "--quiet", "--json", "--help")
+_SHORT: Headings = {"Options": (), "Where it runs": _ENGINE, "Messages": _MESSAGES}
+
+_BUILD: Headings = {
+    "Common options": (
+        "--layout",
+        "--split",
+        "--out",
+        "--shards",
+        "--extra",
+        "--on-error",
+        "--overwrite",
+        "--dry-run",
+        "--workers",
+    ),
+    "Data set options": (),
+    "Shards and their order": ("--shard-size", "--order", "--seed", "--limit"),
+    "Images": ("--exif", "--unreadable", "--max-side", "--jpeg-quality", "--verify"),
+    "Checks": ("--check-duplicates", "--strict", "--accept", "--rehash"),
+    "Where it runs": ("--runner", "--scheduler", "--store-seconds"),
+    "Array jobs": ("--plan-only", "--task", "--finish"),
+    "Messages": _MESSAGES,
+}
+
+_INSPECT: Headings = {
+    "Options": (),
+    "One record": ("--record", "--key", "--draw", "--save"),
+    "HTML page": (
+        "--html",
+        "--samples",
+        "--seed",
+        "--class",
+        "--most",
+        "--least",
+        "--rare",
+        "--problems",
+    ),
+    "Where it runs": _ENGINE,
+    "Messages": _MESSAGES,
+}
+
+_EXPORT: Headings = {
+    "Options": (),
+    "Models": ("--size", "--eval-size", "--output-stride", "--last", "--check", "--overwrite"),
+    "Where it runs": _ENGINE,
+    "Messages": _MESSAGES,
+}
+
+_LOOKING = ("--scales", "--flip", "--window", "--eval-size", "--output-stride", "--last")
+_MODEL: Headings = {
+    "Options": (),
+    "How the model is applied": (*_LOOKING, "--resize"),
+    "Camera": ("--camera", "--frames"),
+    "Where it runs": ("--store-seconds",),
+    "Messages": _MESSAGES,
+}
+
+_TRAIN: Headings = {
+    "Common options": (
+        "--run",
+        "--split",
+        "--val",
+        "--backbone",
+        "--weights",
+        "--crop",
+        "--batch",
+        "--epochs",
+        "--steps",
+        "--optimiser",
+        "--rate",
+        "--loss",
+        "--class-weights",
+        "--from-run",
+    ),
+    "Model": (
+        "--output-stride",
+        "--width",
+        "--width-multiple",
+        "--rates",
+        "--depth",
+        "--separable",
+        "--decoder",
+        "--gradient",
+        "--pyramid",
+        "--merge",
+        "--align-corners",
+        "--dropout",
+        "--batch-norm-momentum",
+        "--sigmoid",
+    ),
+    "Initial weights": ("--initialize", "--freeze", "--freeze-batch-norm"),
+    "Augmentation": (
+        "--scales",
+        "--scale-step",
+        "--flip",
+        "--resize",
+        "--brightness",
+        "--contrast",
+        "--saturation",
+        "--hue",
+    ),
+    "Loss": ("--smoothing", "--hard-share", "--hard-steps"),
+    "Optimisation": (
+        "--schedule",
+        "--last-rate",
+        "--power",
+        "--warmup",
+        "--sgd-momentum",
+        "--decay",
+        "--clip",
+        "--ema",
+    ),
+    "Scores and checkpoints": (
+        "--every",
+        "--patience",
+        "--plateau",
+        "--tensorboard",
+        "--histograms",
+    ),
+    "Where it runs": ("--devices", "--mixed", "--synchronized", "--seed", "--store-seconds"),
+    "Other options": (),
+    "Messages": _MESSAGES,
+}
+
+_OF = {
+    "inspect": _INSPECT,
+    "export": _EXPORT,
+    "evaluate": _MODEL,
+    "predict": _MODEL,
+    "train": _TRAIN,
+    "build": _BUILD,
+}
+
+
+def headings(command: str) -> Headings:
+    """Return the headings of a command, and the options under each."""
+    return _OF.get(command) or (_BUILD if command in LAYOUTS else _SHORT)
