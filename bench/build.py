@@ -44,15 +44,10 @@ def pairs_of(root: str) -> list[tuple[str, str]]:
 def make_tree(folder: str, samples: int, source: str | None, link: bool = False) -> str:
     """Make a VOC tree that repeats the source's pairs, as copies or as links to the first ones."""
     if source is None:
-        draw = [
-            sys.executable,
-            "-m",
-            "tests.support.fakes",
-            f"{folder}/drawn",
-            "--samples",
-            str(DRAWN),
-        ]
-        source = run(draw, cwd=REPOSITORY).strip()
+        train = DRAWN * 2 // 3
+        drawn = f"fakes.voc({folder + '/drawn'!r}, {train}, {DRAWN - train}, 500, 375)"
+        program = f"from tests.support import fakes; print({drawn})"
+        source = run([sys.executable, "-c", program], cwd=REPOSITORY).strip()
     base, root = pairs_of(source), f"{folder}/VOC2012"
     for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         os.makedirs(f"{root}/{name}")

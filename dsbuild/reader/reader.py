@@ -11,6 +11,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from dsbuild.errors import ShardError
 from dsbuild.extras import Chosen
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.format.label_values import Presence
@@ -24,6 +25,7 @@ from dsbuild.storage import safe_text
 
 Picks = Sequence[int] | np.ndarray  # numbers of records: a range, or int64 (n,)
 _NAMED = 4  # splits that a reader names when it is printed
+_CLASSES = 1 << 16  # of masks of 16 bits
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,10 +110,16 @@ class Reader(Sequence[Sample]):
     def presence(self) -> np.ndarray:
         """Return which classes occur in which samples: bool (samples, classes).
 
-        By the lists that a build keeps; if they are missing, all labels are decoded, once.
+        By the lists that a build keeps; if they are missing, all labels are decoded, once. Raises
+        ShardError for a label value that no mask can hold, if no manifest names the classes.
         """
         found = self._presence()
         classes = len(self.classes) or int(found.values.max(initial=0)) + 1
+        if classes > _CLASSES:
+            raise ShardError(
+                f"{self.folder.path}: found the label value {classes - 1}; expected classes below "
+                f"{_CLASSES:,}; run dsbuild validate"
+            )
         return found.matrix(classes)[np.asarray(self.picks, np.int64)]
 
     def having(self, classes: Iterable[str | int]) -> "Reader":

@@ -78,6 +78,12 @@ def entries(url: str) -> list[tuple[str, bool]]:
     return answer
 
 
+def some(url: str, most: int) -> tuple[list[tuple[str, bool]], bool]:
+    """Return what `entries` does for up to `most` names, and whether these are all."""
+    answer: tuple[list[tuple[str, bool]], bool] = _ask(url, "some", url, most)
+    return answer
+
+
 def read(url: str) -> tuple[bytes, Stamp]:
     """Return a whole object and its stamp, from one request."""
     answer: tuple[bytes, Stamp] = _ask(url, "read", url)

@@ -109,6 +109,7 @@ def _operations() -> Mapping[str, Callable[..., Any]]:
         "stamped": lambda name, url: stamper(name)(url),
         "is_folder": objects.is_folder,
         "entries": objects.entries,
+        "some": objects.some,
         "read": objects.read,
         "read_part": objects.read_part,
         "begin": begin,

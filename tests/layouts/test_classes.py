@@ -423,7 +423,7 @@ def test_links(tmp_path, run):
     (root / "gone").symlink_to("nowhere")
     (root / "kitten").symlink_to("cat")
     result = run("classes", root, tmp_path / "out")
-    assert f"{root}/gone" in result.stderr
+    assert "train: gone\n" in result.stderr
     assert "19 records" in result.stdout
     (root / "cat/loop").symlink_to("..")
     result = run("classes", root, tmp_path / "out")

@@ -26,7 +26,7 @@ BEAM = {
     "number_of_worker_harness_threads": "Shards in work at once in a process. Beam's default: 12.",
 }
 # Options that make no sense there: this machine's processes, other engines, unread output.
-LEFT_OUT = {"runner", "scheduler", "workers", "dry-run", "json", "quiet"}
+LEFT_OUT = {"verbose", "runner", "scheduler", "workers", "dry-run", "json", "quiet"}
 LEFT_OUT |= {"plan-only", "task", "finish"}
 LEFT_OUT |= {"out"}  # one of the places
 
@@ -36,7 +36,7 @@ def options():
     found = {}
     for layout in LAYOUTS:
         for one in main.commands[layout].params:
-            name = one.opts[0].removeprefix("--")
+            name = max(one.opts, key=len).removeprefix("--")
             if isinstance(one, click.Option) and name not in LEFT_OUT and not one.hidden:
                 found.setdefault(name, {})[layout] = one
     return found
@@ -107,7 +107,7 @@ def test_every_parameter_is_an_option():
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_regexes_accept_what_the_command_accepts(layout):
     for option in main.commands[layout].params[2:]:
-        one = parameters().get(option.opts[0].removeprefix("--").replace("-", "_"))
+        one = parameters().get(max(option.opts, key=len).removeprefix("--").replace("-", "_"))
         for regex in one["regexes"] if one and "regexes" in one else ():
             if isinstance(option.type, click.Choice):
                 assert all(re.match(regex, choice) for choice in option.type.choices)

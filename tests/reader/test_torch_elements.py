@@ -201,7 +201,7 @@ def test_batches_of_classes_and_of_transformed_planes(tmp_path, out):
 def test_undecodable_pixels_are_named(built):
     data = dsbuild.torch_dataset(built)
     sample = data.reader[1]
-    sample._values["image/encoded"] = [sample.encoded[:300]]
+    sample._stored.features["image/encoded"] = [sample.encoded[:300]]
     with pytest.raises(ShardError, match=r"record 1 at byte \d+: image of '2007_\d+'"):
         data.element(sample)
     assert issubclass(ShardError, DsbuildError)

@@ -369,7 +369,7 @@ def test_a_record_of_two_gigabytes_is_skipped(tmp_path):
 
 
 def test_what_is_nothing(tmp_path):
-    with pytest.raises(ShardError, match="there is no such file"):
+    with pytest.raises(ShardError, match="nowhere: no such file or folder"):
         validate(str(tmp_path / "nowhere"))
     with pytest.raises(ShardError, match="found no TFRecord"):
         validate(str(tmp_path))

@@ -98,24 +98,24 @@ def augmented(
       >>> image.shape.as_list(), image.dtype.name, label.shape.as_list()
       ([4, 33, 33, 3], 'float32', [4, 33, 33, 1])
     """
+    _check(ds.element_spec)
 
     def numbered(number: tf.Tensor, sample: Any) -> Any:
         both = tf.stack([tf.constant(seed, tf.int64), number])
         if isinstance(sample, Mapping):
             return augment(sample, both, settings)
-        found = augment(_paired(sample), both, settings)
+        found = augment({"image": sample[0], "label": sample[1]}, both, settings)
         return found["image"], found["label"]
 
     return ds.enumerate(start).map(numbered, num_parallel_calls, deterministic=True)
 
 
-def _paired(sample: Any) -> Sample:
-    if not isinstance(sample, tuple) or len(sample) != 2:
+def _check(spec: Any) -> None:
+    if not isinstance(spec, Mapping) and not (isinstance(spec, tuple) and len(spec) == 2):
         raise PlanError(
-            f"sample: found {type(sample).__name__}, expected a dict or (image, label); omit "
-            "as_supervised to augment extras, which need their names"
+            f"samples: found {spec}; expected a dict or (image, label); omit as_supervised to "
+            "augment extras, which need their names"
         )
-    return dict(zip(("image", "label"), sample, strict=True))
 
 
 def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:
