@@ -202,7 +202,7 @@ def test_diff(built, voc, out, run, tmp_path, capfd):
 CALLS = {"validate": "validate", "inspect": "inspect", "diff": "diff"}
 CALLS |= dict.fromkeys(LAYOUTS, "build")
 # What only a terminal has, array jobs, and `--drift`, which decides on an exit code.
-TERMINAL = {"as_json", "draw", "drift", "finish", "plan_only", "quiet", "task"}
+TERMINAL = {"as_json", "draw", "drift", "every", "finish", "plan_only", "quiet", "task", "top"}
 
 
 @pytest.mark.parametrize("command", CALLS)
@@ -254,7 +254,7 @@ def test_importing_dsbuild_imports_little():
     found = {name for name in done.stdout.split() if "." not in name}
     assert found <= {"dsbuild", "importlib"}
     inner = {name for name in done.stdout.split() if name.startswith("dsbuild.")}
-    assert inner == {"dsbuild.build", "dsbuild.validate", "dsbuild.inspect"}
+    assert inner == {"dsbuild.build", "dsbuild.errors", "dsbuild.validate", "dsbuild.inspect"}
 
 
 SCRIPT = """
