@@ -1,13 +1,33 @@
 """dsbuild: published segmentation data sets as sharded TFRecords.
 
 `build`, `validate`, `inspect` and `diff` do what the commands of these names do. `open`,
-`tf_dataset` and `torch_dataset` read what was built; the rest is for training.
+`tf_dataset` and `torch_dataset` read what was built; the rest is for training. All errors are
+`DsbuildError`.
 """
 
 import importlib
 import sys
 import types
 from typing import TYPE_CHECKING, Any
+
+from dsbuild.errors import (
+    DataError,
+    DeniedError,
+    DsbuildError,
+    ImageError,
+    LayoutError,
+    LostLease,
+    MachineError,
+    ModelError,
+    NoFileError,
+    PlanError,
+    SampleError,
+    SchemaError,
+    ShardError,
+    StorageError,
+    TrainError,
+    lacking,
+)
 
 if TYPE_CHECKING:
     from dsbuild.build.public import build
@@ -26,7 +46,22 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 __all__ = [
     "Augmentation",
+    "DataError",
     "DeepLabModel",
+    "DeniedError",
+    "DsbuildError",
+    "ImageError",
+    "LayoutError",
+    "LostLease",
+    "MachineError",
+    "ModelError",
+    "NoFileError",
+    "PlanError",
+    "SampleError",
+    "SchemaError",
+    "ShardError",
+    "StorageError",
+    "TrainError",
     "augmented",
     "build",
     "diff",
@@ -57,7 +92,12 @@ _PUBLIC = {
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        return getattr(importlib.import_module(f"dsbuild.{_PUBLIC[name]}"), name)
+        try:
+            return getattr(importlib.import_module(f"dsbuild.{_PUBLIC[name]}"), name)
+        except ImportError as error:
+            if why := lacking(error, f"dsbuild.{name}"):
+                raise DsbuildError(why) from error
+            raise
     raise AttributeError(f"module 'dsbuild' has no attribute {name!r}")
 
 
@@ -98,5 +138,5 @@ for _name in ("build", "inspect", "validate"):
     importlib.import_module(f"dsbuild.{_name}").__class__ = _Verb
 
 # `keras.saving.load_model` then knows the layers of what `dsbuild export --to keras` wrote.
-if "keras" in sys.modules:
+if sys.modules.get("keras"):
     importlib.import_module("dsbuild.train.export.layers")

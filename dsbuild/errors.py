@@ -38,6 +38,49 @@ def nearest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {found}?" if found else ""
 
 
+# Optional package, as it is imported -> what people call it, and the extra that installs it.
+_OPTIONAL = {
+    "apache_beam": ("Apache Beam", "beam"),
+    "array_record": ("array_record", "export"),
+    "distributed": ("Dask", "dask"),
+    "keras": ("Keras", "train"),
+    "ai_edge_litert": ("LiteRT", "serve"),
+    "obstore": ("obstore", "cloud"),
+    "onnxruntime": ("ONNX Runtime", "serve"),
+    "pyarrow": ("pyarrow", "export"),
+    "scipy": ("SciPy", "sbd"),
+    "tensorboard": ("TensorBoard", "train"),
+    "tensorflow": ("TensorFlow", "tf"),
+    "tf2onnx": ("tf2onnx", "serve"),
+    "torch": ("PyTorch", "torch"),
+}
+_SMALL = ("keras", "tensorflow")  # their extras have twins with the small wheel for CPUs
+
+
+def missing(module: str, what: str, error: ImportError | None = None, extra: str = "") -> str:
+    """Return the message for something that needs an optional package.
+
+    `error` says why a package that is installed cannot be imported; `extra` is the one to install
+    if the package belongs to several.
+
+    >>> missing("torch", "torch_dataset")
+    "torch_dataset needs PyTorch, which is not installed: pip install 'dsbuild[torch]'"
+    """
+    title, own = _OPTIONAL[module]
+    extra = extra or own
+    broken = error is not None and not isinstance(error, ModuleNotFoundError)
+    why = f"cannot be imported ({words(str(error))})" if broken else "is not installed"
+    small = f", or 'dsbuild[{extra}-cpu]' without GPU, which is smaller"
+    end = small if module in _SMALL else ""
+    return f"{what} needs {title}, which {why}: pip install 'dsbuild[{extra}]'{end}"
+
+
+def lacking(error: ImportError, what: str, extra: str = "") -> str | None:
+    """Return the same message for a failed import, or None if it is not of an optional package."""
+    module = (error.name or "").partition(".")[0]
+    return missing(module, what, error, extra) if module in _OPTIONAL else None
+
+
 class DsbuildError(Exception):
     """Base of every error that a user, not a maintainer, can fix."""
 

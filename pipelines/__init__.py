@@ -2,7 +2,7 @@
 
 import logging
 
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DsbuildError, missing
 
 # Beam is imported here, before any module of the package, so that one place reports that it is
 # missing; what it logs meanwhile about optional parts is not for users.
@@ -11,8 +11,6 @@ logging.disable(logging.WARNING)
 try:
     import apache_beam  # noqa: F401
 except ModuleNotFoundError as error:
-    raise DsbuildError(
-        f"found no Apache Beam ({error}); install it: pip install 'dsbuild[beam]'"
-    ) from error
+    raise DsbuildError(missing("apache_beam", "--runner beam", error)) from error
 finally:
     logging.disable(_before)

@@ -15,7 +15,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, PlanError
+from dsbuild.errors import ImageError, PlanError, missing
 from dsbuild.layouts.texts import lines
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def plane(data: bytes) -> "NDArray[np.uint8]":
         from scipy.io import loadmat
     except ImportError as error:
         # Not the fault of the sample, so it must not be skipped.
-        raise PlanError(
-            "found SBD labels (.mat), which scipy reads: pip install 'dsbuild[sbd]'"
-        ) from error
+        raise PlanError(missing("scipy", "a label of SBD (.mat)", error)) from error
     from dsbuild.images.header import excuse  # here: no image is decoded to find a file
 
     try:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from dsbuild.errors import DeniedError, NoFileError, StorageError
+from dsbuild.errors import DeniedError, NoFileError, StorageError, missing
 from dsbuild.storage import forks, patience, troubles, urls
 from dsbuild.storage.patience import SECONDS as SECONDS
 from dsbuild.storage.troubles import Passes, message
@@ -48,10 +48,7 @@ def library() -> Any:
         import obstore.exceptions
         import obstore.store
     except ImportError as error:
-        raise StorageError(
-            "found a URL of an object store, which obstore reads and writes: "
-            "pip install 'dsbuild[cloud]'"
-        ) from error
+        raise StorageError(missing("obstore", "a URL of an object store", error)) from error
     return obstore
 
 

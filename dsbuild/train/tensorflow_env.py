@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from dsbuild.errors import TrainError
+from dsbuild.errors import TrainError, missing
 
 _CHATTER = re.compile(r"WARNING: All log messages before absl|[IW]\d{4} ")
 # oneDNN makes steps on CPUs 1.6 to 5 times as fast as kernels that sum in a fixed order. FFmpeg
@@ -35,9 +35,8 @@ def quiet() -> None:
             import keras  # noqa: F401 - for the backend that it imports
             import tensorflow  # noqa: F401 - for what it prints
     except (ImportError, ValueError) as error:  # Keras raises the latter for an unknown backend
-        name = getattr(error, "name", None) or ""
-        if name in ("keras", "tensorflow"):
-            raise TrainError(f"found no {name}; pip install 'dsbuild[train]'") from error
+        if isinstance(error, ImportError) and error.name in ("keras", "tensorflow"):
+            raise TrainError(missing(error.name, "this command", error, "train")) from error
         backend = os.environ.get("KERAS_BACKEND")
         prefix = f"KERAS_BACKEND={backend}: " if backend else ""
         raise TrainError(

@@ -254,7 +254,7 @@ def test_importing_dsbuild_imports_little():
     found = {name for name in done.stdout.split() if "." not in name}
     assert found <= {"dsbuild", "importlib"}
     inner = {name for name in done.stdout.split() if name.startswith("dsbuild.")}
-    assert inner == {"dsbuild.build", "dsbuild.validate", "dsbuild.inspect"}
+    assert inner == {"dsbuild.build", "dsbuild.errors", "dsbuild.validate", "dsbuild.inspect"}
 
 
 SCRIPT = """

@@ -216,7 +216,7 @@ def test_obstacles_are_named(run, tmp_path, monkeypatch):
     with pytest.raises(TrainError, match=r"expected the folder of a run"):
         export.export(str(out), str(tmp_path / "other"), "keras")
     monkeypatch.setitem(export._MODULES, "tf2onnx", "there_is_no_such_module")
-    with pytest.raises(TrainError, match=r"found no tf2onnx; run pip install 'dsbuild\[serve\]'"):
+    with pytest.raises(TrainError, match=r"tf2onnx, which .*: pip install 'dsbuild\[serve\]'"):
         export.export(run, str(tmp_path / "other"), "onnx")
     assert (out / "model.onnx").read_text() == "mine"
     assert os.listdir(out) == ["model.onnx"]

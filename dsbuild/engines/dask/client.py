@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar, cast
 
 from dsbuild import __version__
-from dsbuild.errors import DsbuildError
+from dsbuild.errors import DsbuildError, missing
 
 Answer = TypeVar("Answer")
 
@@ -26,9 +26,7 @@ def connected(place: Place) -> Iterator[Any]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
-        raise DsbuildError(
-            f"found no Dask ({error}); install it: pip install 'dsbuild[dask]'"
-        ) from error
+        raise DsbuildError(missing("distributed", "--runner dask", error)) from error
     dask: Any = Client  # which has no types
     client, why = None, ""
     try:

@@ -17,7 +17,7 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.engines import Advance, Engine, Job, Local
-from dsbuild.errors import DataError, PlanError
+from dsbuild.errors import DataError, PlanError, missing
 from dsbuild.format import manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.format.manifest import Manifest
@@ -96,7 +96,7 @@ def _check(path: str, out: str, target: str) -> None:
         raise PlanError(f"--to {target}: expected one of {', '.join(TARGETS)}")
     need = _NEEDS.get(target)
     if need and importlib.util.find_spec(need) is None:
-        raise PlanError(f"--to {target}: needs {need}; pip install 'dsbuild[export]'")
+        raise PlanError(missing(need, f"--to {target}"))
     there = storage.names(out)
     if manifest.NAME in there or (storage.is_folder(path) and storage.inside(out, path)):
         raise PlanError(

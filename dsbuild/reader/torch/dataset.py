@@ -3,16 +3,14 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, overload
 
-from dsbuild.errors import DsbuildError, PlanError
+from dsbuild.errors import DsbuildError, PlanError, missing
 from dsbuild.format.folder import PathLike
 from dsbuild.reader import opening
 
 try:
     import torch  # noqa: F401
 except ImportError as error:
-    raise DsbuildError(
-        f"found no PyTorch ({error}); install it: pip install 'dsbuild[torch]'"
-    ) from error
+    raise DsbuildError(missing("torch", "dsbuild.torch_dataset", error)) from error
 
 from dsbuild.reader.torch.datasets import Samples, Stream
 from dsbuild.reader.torch.elements import Element, pad

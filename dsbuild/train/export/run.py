@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsbuild import storage
-from dsbuild.errors import TrainError
+from dsbuild.errors import TrainError, missing
 from dsbuild.train import runs
 from dsbuild.train.export import formats, graph
 from dsbuild.train.runs import Trained
@@ -118,13 +118,9 @@ def _targets(out: str, form: str, overwrite: bool) -> tuple[str, str]:
 
 def _needs(form: str) -> None:
     """Raise TrainError if a package that a format needs is not installed."""
-    missing = [
-        name
-        for name in formats.PACKAGES.get(form, ())
-        if importlib.util.find_spec(_MODULES[name]) is None
-    ]
-    if missing:
-        raise TrainError(f"{form}: found no {', '.join(missing)}; run pip install 'dsbuild[serve]'")
+    for name in formats.PACKAGES.get(form, ()):
+        if importlib.util.find_spec(_MODULES[name]) is None:
+            raise TrainError(missing(name.replace("-", "_"), f"--to {form}"))
 
 
 def _labels(trained: Trained) -> bytes:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dsbuild import storage
-from dsbuild.errors import TrainError
+from dsbuild.errors import TrainError, missing
 from dsbuild.images import colour
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
@@ -65,7 +65,7 @@ class Events(keras.callbacks.Callback):
 def needs(run: str) -> None:
     """Raise TrainError if TensorBoard is not installed, or a run's events cannot be written."""
     if importlib.util.find_spec("tensorboard") is None:  # which `tf.summary` imports when used
-        raise TrainError("found no tensorboard; run pip install tensorboard")
+        raise TrainError(missing("tensorboard", "--tensorboard"))
     if storage.is_remote(run):
         raise TrainError(
             f"{run}: found a URL, but TensorFlow writes TensorBoard events to local folders only; "
