@@ -6,6 +6,7 @@
 Every command that has one of these options has its letter, too.
 """
 
+import re
 import sys
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NoReturn
@@ -88,6 +89,7 @@ class Command(click.Command):
         for param in self.get_params(ctx):
             row = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if row is not None:
+                row = _plain(*row)
                 word = next((word for word in param.opts if word in where), "")
                 rows[where.get(word, rest)].append(row)
         order = {word: i for words in grouped.values() for i, word in enumerate(words)}
@@ -100,6 +102,21 @@ class Command(click.Command):
 def _long(names: str) -> str:
     """Return the long name of an option from those in its row: `-q, --quiet`, `--a / --no-a`."""
     return next((w for w in names.replace(",", " ").split() if w.startswith("--")), "")
+
+
+# How Click writes bounds in help, and how they read.
+_BOUNDS = (
+    (r"(-?[\d.]+)<=x<=(-?[\d.]+)", r"\1 to \2"),
+    (r"(-?[\d.]+)<x<=(-?[\d.]+)", r"above \1, at most \2"),
+    (r"\bx>=(-?[\d.]+)", r"at least \1"),
+)
+
+
+def _plain(option: str, text: str) -> tuple[str, str]:
+    """Return a row of the help with a short word for numbers, and bounds in words."""
+    for pattern, words in _BOUNDS:
+        text = re.sub(pattern, words, text)
+    return re.sub(r"INTEGER( RANGE)?", "N", option).replace("FLOAT RANGE", "FLOAT"), text
 
 
 def _write(formatter: click.HelpFormatter, heading: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -115,7 +115,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
 @click.option("--overwrite", is_flag=True, help="For a run: replace an earlier model in OUT.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -> None:
-    """Write TFRecords, or a trained model, in the format of another tool.
+    """Write TFRecords, or a trained model, for another tool.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, one file, or the folder of
     a run of `dsbuild train`. OUT is a folder. Images and masks keep their bytes; files whose shard
