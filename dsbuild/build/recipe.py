@@ -31,8 +31,8 @@ class Recipe:
     extras: tuple[str, ...] = field(
         (),
         "Also store derived features, with commas between: laplacian, laplacian:png16, "
-        "laplacian:raw16, sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; parameters "
-        "follow a colon, as in edges:width=2.",
+        "laplacian:raw16, sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; "
+        "parameters follow a colon, as in edges:width=2.",
         option="extra",
     )
     verify: str = field(

@@ -81,8 +81,9 @@ def repair(
     """Restore missing and damaged files of a build.
 
     PATH is a folder that dsbuild wrote, ./tfrecord by default; SOURCE the data set that it was
-    built from. Intact shards are kept; the folder ends with the bytes of a fresh build. A repair that is not
-    possible leaves the folder as it was; the same command finishes one that was stopped.
+    built from. Intact shards are kept; the folder ends with the bytes of a fresh build. A
+    repair that is not possible leaves the folder as it was; the same command finishes one that
+    was stopped.
 
     \b
     Example:
