@@ -69,7 +69,11 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; OUT may be given as an argument or by --out."""
         known = {name for param in self.get_params(ctx) for name in names(param)}
-        rest = super().parse_args(ctx, [_hyphened(arg, known) for arg in args])
+        try:
+            rest = super().parse_args(ctx, [_hyphened(arg, known) for arg in args])
+        except click.UsageError as error:  # of which the parser's own have no context
+            error.ctx = error.ctx or ctx
+            raise
         out = ctx.params.pop(OUT, None)
         if out is not None:
             placed = ctx.get_parameter_source("out") == ParameterSource.COMMANDLINE
@@ -104,19 +108,10 @@ def _long(names: str) -> str:
     return next((w for w in names.replace(",", " ").split() if w.startswith("--")), "")
 
 
-# How Click writes bounds in help, and how they read.
-_BOUNDS = (
-    (r"(-?[\d.]+)<=x<=(-?[\d.]+)", r"\1 to \2"),
-    (r"(-?[\d.]+)<x<=(-?[\d.]+)", r"above \1, at most \2"),
-    (r"\bx>=(-?[\d.]+)", r"at least \1"),
-)
-
-
 def _plain(option: str, text: str) -> tuple[str, str]:
     """Return a row of the help with a short word for numbers, and bounds in words."""
-    for pattern, words in _BOUNDS:
-        text = re.sub(pattern, words, text)
-    return re.sub(r"INTEGER( RANGE)?", "N", option).replace("FLOAT RANGE", "FLOAT"), text
+    option = re.sub(r"INTEGER( RANGE)?", "N", option).replace("FLOAT RANGE", "FLOAT")
+    return option, usage.bounds(text)
 
 
 def _write(formatter: click.HelpFormatter, heading: str, rows: Sequence[tuple[str, str]]) -> None:

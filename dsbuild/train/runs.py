@@ -246,7 +246,12 @@ def _exists(run: str, name: str) -> bool:
 def _described(run: str) -> tuple[Settings, Facts]:
     """Return the settings of a run, and the facts of its data."""
     if not _exists(run, SETTINGS) or not _exists(run, RUN):
-        raise TrainError(f"{run}: found no {SETTINGS} and {RUN}, expected the folder of a run")
+        if not storage.is_folder(run):
+            raise TrainError(f"{storage.missing(run)}; expected the folder of a run")
+        held = (
+            "a folder of TFRecords" if _exists(run, manifest.NAME) else f"no {SETTINGS} and {RUN}"
+        )
+        raise TrainError(f"{run}: found {held}, expected the folder of a run of `dsbuild train`")
     settings_path, path = storage.join(run, SETTINGS), storage.join(run, RUN)
     settings, description = _parsed(settings_path), _parsed(path)
     facts = description.get("facts") if isinstance(description, Mapping) else None
