@@ -68,6 +68,8 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; OUT may be given as an argument or by --out."""
+        if ctx.resilient_parsing and args and args[-1].startswith("-"):
+            args = args[:-1]  # its value is being completed; Click would drop the arguments, too
         known = {name for param in self.get_params(ctx) for name in names(param)}
         try:
             rest = super().parse_args(ctx, [_hyphened(arg, known) for arg in args])
