@@ -101,3 +101,11 @@ def test_stores_are_left_alone(monkeypatch):
     ):
         assert complete(line) == []
     assert complete("inspect s3://bucket/o") == ["file"]
+
+
+def test_the_splits_of_a_run_are_those_of_its_data(here):
+    (here / "alone" / "run.json").write_text('{"data": "records"}')
+    assert complete("evaluate alone --split v") == ["val"]
+    assert complete("predict alone --split ") == ["train", "val"]
+    assert complete("predict runs/first records --split ") == ["train", "val"]
+    assert complete("evaluate runs/first records --split ") == ["train", "val"]

@@ -29,7 +29,8 @@ def parsed(name, *args):
 
 def option_rows(text):
     """Return the names and the metavar of each option in a help."""
-    return re.findall(r"^  (-.*?)(?:  .*)?$", text, re.MULTILINE)
+    options = text.partition("Example:")[2]
+    return re.findall(r"^  (-.*?)(?:  .*)?$", options, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
