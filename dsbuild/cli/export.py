@@ -148,15 +148,17 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
 
 def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> None:
     engine = runner.engine(quiet, note)
+    from dsbuild.inspect.tables import count, size
     from dsbuild.interop.export import run as exporting
 
     found = exporting.export(path, out, target, engine, note)
     if not quiet:
         kept = sum(one.kept for one in found)
-        records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
+        records, whole = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
+        same = f"; {count(kept, 'unchanged file')} kept" if kept else ""
         echo_line(
-            f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
-            + (f"; {kept} unchanged files were kept" if kept else "")
+            f"{out}: {count(records, 'record')}, {size(whole)} in {count(len(found), 'file')} "
+            f"({target}){same}"
         )
 
 
