@@ -346,23 +346,6 @@ def test_voc_on_real_data(shared, tmp_path, run):
     assert content(tmp_path / "again") == one
 
 
-def test_fakes_draw_by_command(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.fakes",
-        str(tmp_path),
-        "--samples",
-        "6",
-        "--size",
-        "50",
-        "40",
-    ]
-    subprocess.run(command, check=True, capture_output=True, cwd=pathlib.Path(__file__).parents[2])
-    assert os.path.isdir(tmp_path / "VOCdevkit/VOC2012/JPEGImages")
-    assert fakes.mask.__doc__
-
-
 @pytest.mark.parametrize(
     ("arguments", "function", "said"),
     [
