@@ -105,7 +105,7 @@ def run():
         words = [str(arg) for arg in args]
         if not {"--workers", "--runner", "--"} & set(words) and _has_workers(words[:1]):
             words[1:1] = ["--workers", "1"]
-        return CliRunner().invoke(main, words)
+        return CliRunner().invoke(main, words, prog_name="dsbuild")
 
     return call
 

@@ -30,9 +30,9 @@ class Recipe:
     layout: Layout
     extras: tuple[str, ...] = field(
         (),
-        "Also store a derived feature; repeatable: laplacian, laplacian:png16, laplacian:raw16, "
-        "sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; parameters follow a "
-        "colon, as in edges:width=2.",
+        "Also store derived features, with commas between: laplacian, laplacian:png16, "
+        "laplacian:raw16, sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; "
+        "parameters follow a colon, as in edges:width=2.",
         option="extra",
     )
     verify: str = field(

@@ -151,7 +151,7 @@ def _hint(path: str, layouts: Sequence[str]) -> str:
     if near:
         return f"did you mean {', or '.join(f'{one} ({text})' for one, text in near[:3])}?"
     return _other_form(path, glance) or (
-        "docs/NAME.md shows the folders of each layout; --layout NAME takes one unrecognised"
+        "dsbuild NAME --help says what a layout needs; --layout NAME takes one unrecognised"
     )
 
 

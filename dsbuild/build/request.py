@@ -25,7 +25,7 @@ class Request:
     root: str
     out: str
     splits: tuple[str, ...] = field(
-        (), "Build only this split; repeatable. Default: all.", option="split"
+        (), "Build only these splits, such as train,val. Default: all.", option="split"
     )
     shards: int | None = field(None, "Shards per split.", least=1, most=99999)
     shard_size: int = field(
@@ -54,7 +54,7 @@ class Request:
     )
     accept: tuple[str, ...] = field(
         (),
-        "Build a split even if all its labels have this mistake; repeatable.",
+        "Build a split even if all its labels have this mistake.",
         choices=ACCEPTABLE,
     )
 

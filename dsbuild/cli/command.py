@@ -6,6 +6,7 @@
 Every command that has one of these options has its letter, too.
 """
 
+import re
 import sys
 from collections.abc import Container, Iterable, Sequence
 from typing import Any, NoReturn
@@ -67,8 +68,14 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; OUT may be given as an argument or by --out."""
+        if ctx.resilient_parsing and args and args[-1].startswith("-"):
+            args = args[:-1]  # its value is being completed; Click would drop the arguments, too
         known = {name for param in self.get_params(ctx) for name in names(param)}
-        rest = super().parse_args(ctx, [_hyphened(arg, known) for arg in args])
+        try:
+            rest = super().parse_args(ctx, [_hyphened(arg, known) for arg in args])
+        except click.UsageError as error:  # of which the parser's own have no context
+            error.ctx = error.ctx or ctx
+            raise
         out = ctx.params.pop(OUT, None)
         if out is not None:
             placed = ctx.get_parameter_source("out") == ParameterSource.COMMANDLINE
@@ -88,6 +95,7 @@ class Command(click.Command):
         for param in self.get_params(ctx):
             row = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if row is not None:
+                row = _plain(*row)
                 word = next((word for word in param.opts if word in where), "")
                 rows[where.get(word, rest)].append(row)
         order = {word: i for words in grouped.values() for i, word in enumerate(words)}
@@ -100,6 +108,12 @@ class Command(click.Command):
 def _long(names: str) -> str:
     """Return the long name of an option from those in its row: `-q, --quiet`, `--a / --no-a`."""
     return next((w for w in names.replace(",", " ").split() if w.startswith("--")), "")
+
+
+def _plain(option: str, text: str) -> tuple[str, str]:
+    """Return a row of the help with a short word for numbers, and bounds in words."""
+    option = re.sub(r"INTEGER( RANGE)?", "N", option).replace("FLOAT RANGE", "FLOAT")
+    return option, usage.bounds(text)
 
 
 def _write(formatter: click.HelpFormatter, heading: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -33,13 +33,14 @@ from dsbuild.layouts import LAYOUTS
 )
 @click.version_option(__version__, "--version", "-V", prog_name="dsbuild")
 def main() -> None:
-    """Convert published segmentation data sets to sharded, verified TFRecords.
+    """Convert segmentation data sets to sharded, verified TFRecords.
 
     \b
     Example:
       dsbuild build data/VOCdevkit
-      dsbuild voc --shards 4
-      dsbuild inspect
+      dsbuild validate
+      dsbuild inspect --html tfrecord.html
+      dsbuild train --run runs/first
     """
 
 

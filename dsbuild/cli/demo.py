@@ -2,6 +2,8 @@
 
 import click
 
+from dsbuild.cli.command import Command
+from dsbuild.cli.kinds import Choice, Path
 from dsbuild.cli.options import echo_line, errors
 
 # The layouts that are drawn; a test compares them with those of `dsbuild.demo`, which is imported
@@ -9,9 +11,9 @@ from dsbuild.cli.options import echo_line, errors
 DRAWN = ("voc", "cityscapes", "matting", "pairs", "classes")
 
 
-@click.command()
-@click.argument("layout", type=click.Choice(DRAWN), default="voc", metavar="[LAYOUT]")
-@click.argument("folder", type=click.Path(), default="data")
+@click.command(cls=Command)
+@click.argument("layout", type=Choice(DRAWN), default="voc", metavar="[LAYOUT]")
+@click.argument("folder", type=Path(folder=True), default="data")
 @click.option(
     "--samples",
     type=click.IntRange(4, 100_000),

@@ -101,11 +101,12 @@ def evaluate(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure a trained model on a split: mIoU, accuracies, boundary F1, and each class.
+    """Measure a trained model: mIoU, accuracies, boundary F1.
 
     RUN is the folder of a run of `dsbuild train`; DATA is a folder that dsbuild wrote, with the
-    same classes: by default the folder that the run was trained on. Writes the scores, the
-    confusion matrix and a picture of it, replacing earlier ones.
+    same classes: by default the folder that the run was trained on. Prints the scores of the
+    split and of each class; writes them, the confusion matrix and a picture of it, replacing
+    earlier ones.
 
     \b
     Example:

@@ -115,7 +115,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
 @click.option("--overwrite", is_flag=True, help="For a run: replace an earlier model in OUT.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -> None:
-    """Write TFRecords, or a trained model, in the format of another tool.
+    """Write TFRecords, or a trained model, for another tool.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, one file, or the folder of
     a run of `dsbuild train`. OUT is a folder. Images and masks keep their bytes; files whose shard
@@ -148,15 +148,17 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
 
 def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> None:
     engine = runner.engine(quiet, note)
+    from dsbuild.inspect.tables import count, size
     from dsbuild.interop.export import run as exporting
 
     found = exporting.export(path, out, target, engine, note)
     if not quiet:
         kept = sum(one.kept for one in found)
-        records, size = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
+        records, whole = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
+        same = f"; {count(kept, 'unchanged file')} kept" if kept else ""
         echo_line(
-            f"{out}: {records:,} records, {size / 1e6:,.1f} MB in {len(found)} files ({target})"
-            + (f"; {kept} unchanged files were kept" if kept else "")
+            f"{out}: {count(records, 'record')}, {size(whole)} in {count(len(found), 'file')} "
+            f"({target}){same}"
         )
 
 

@@ -5,8 +5,9 @@ nothing, and leaves object stores alone.
 """
 
 import glob
+import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -132,8 +133,19 @@ def _folder(ctx: click.Context) -> "Folder | None":
     """Return the folder of TFRecords that a command names, if it is on this machine."""
     from dsbuild.format.folder import Folder
 
-    path = ctx.params.get("path") or "tfrecord"
+    path = ctx.params.get("path") or _trained_on(ctx.params) or "tfrecord"
     return None if storage.is_remote(path) else Folder.of(path)
+
+
+def _trained_on(given: Mapping[str, Any]) -> str:
+    """Return the folder of TFRecords that a command on a run works on: a named one, or its data."""
+    if given.get("paths"):
+        return str(given["paths"][0])
+    run = given.get("run") or given.get("model")
+    if not run or storage.is_remote(run):
+        return ""
+    with open(os.path.join(run, "run.json"), "rb") as file:
+        return str(json.load(file).get("data", ""))
 
 
 def extras(_: click.Context) -> Iterable[str]:

@@ -7,7 +7,7 @@ import click
 
 from dsbuild.cli.command import Command, Option
 from dsbuild.cli.evaluate import awake, looking
-from dsbuild.cli.kinds import Path, Run
+from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import FOUND, WHOLE, echo_json, echo_line, errors, say
 
 
@@ -41,6 +41,12 @@ from dsbuild.cli.options import FOUND, WHOLE, echo_json, echo_line, errors, say
     type=click.IntRange(1),
     help="Predict at this longest side, such as 513; results are resized to the image's size.",
 )
+@click.option(
+    "--split",
+    type=Names(splits),
+    help="Predict a split of the TFRecords that the run was trained on, or of those in the folder "
+    "IMAGE.",
+)
 @looking
 @click.option(
     "--camera", metavar="N|URL", help="Predict frames of a camera, by its number, or of a stream."
@@ -56,18 +62,24 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
     MODEL is the folder of a run of `dsbuild train`; IMAGE is a file, a folder or a pattern such as
     'photos/**/*.jpg'. For each image, writes a PNG with the class of every pixel, at the image's
     own size, as viewers show it; for each video, an MP4 overlaid with class colours. Existing
-    files are replaced. Exit code 1 if an image could not be read; the others are written.
+    files are replaced. With --split, the images are those of TFRecords. Exit code 1 if an image
+    could not be read; the others are written.
 
     \b
     Example:
       dsbuild predict runs/first photo.jpg --out predicted --overlay
       dsbuild predict runs/first photos clip.mp4 --out predicted --resize 513
+      dsbuild predict runs/first --split val --out predicted
       dsbuild predict runs/animals photos
       dsbuild predict runs/first --camera 0 --frames 100 --out predicted --overlay
     """
-    camera = asked["camera"]
-    if (camera is None) == (not paths):
-        raise click.UsageError("expected either images, folders or videos, or --camera")
+    camera, split = asked["camera"], asked["split"]
+    if split is not None and (len(paths) > 1 or camera is not None):
+        raise click.UsageError("--split goes with one folder of TFRecords at most")
+    if split is None and (camera is None) == (not paths):
+        raise click.UsageError(
+            "expected one of: images, folders or videos; --split, for the run's data; --camera"
+        )
     if asked["frames"] is not None and camera is None:
         raise click.UsageError("--frames needs --camera")
     with errors(WHOLE):
@@ -77,6 +89,9 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
         from dsbuild.train.predict import run as predicting
         from dsbuild.train.predict.predictor import How, Predictor
 
+        data = next(iter(paths), "")
+        if split is not None and not data:
+            data = runs.data_of(model, f"dsbuild predict RUN DATA --split {split}")
         which = runs.LAST if asked["last"] else None
         trained = runs.load(model, which, asked["output_stride"])
         looks = ("scales", "flip", "window")
@@ -84,8 +99,10 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
         writes = ("out", "overlay", "probabilities", "batch", "resize")
         wanted = predicting.Wanted(**{name: asked[name] for name in writes})
         predictor = Predictor(trained, how)
-        if camera is None:
-            silent = asked["quiet"] or asked["as_json"]
+        silent = asked["quiet"] or asked["as_json"]
+        if split is not None:
+            found = predicting.predict_split(predictor, data, split, wanted, silent)
+        elif camera is None:
             found = predicting.predict(predictor, paths, wanted, silent)
         else:
             number = camera.removeprefix("-").isdecimal()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dsbuild.cli.build import BUILD_OPTIONS, build_command, build_layout
+from dsbuild.cli.kinds import Choice
 from dsbuild.cli.options import echo, errors, say, show
 from dsbuild.cli.runner import RunnerCommand
 from dsbuild.fields import named
@@ -51,22 +52,47 @@ def _merged(name: str, owners: Mapping[str, click.Option]) -> click.Option:
     """Return the option that stands for those of several layouts."""
     options = list(owners.values())
     first = options[0]
-    one = len(options) == 1
-    texts: dict[str, list[str]] = {}
+    same = len({_values(option) for option in options}) == 1
+    texts: dict[str, dict[str, click.Option]] = {}
     for layout, option in owners.items():
-        texts.setdefault((option.help or "").replace("SOURCE", "PATH"), []).append(layout)
+        text = (option.help or "").replace("SOURCE", "PATH")
+        texts.setdefault(text, {})[layout] = option
     return _Late(
         [max(first.opts, key=len), name],
-        type=first.type if one else None,
+        type=first.type if same else None,
         is_flag=first.is_flag,
         default=None,
-        metavar=first.metavar,
-        help=" ".join(f"{', '.join(layouts)}: {text}" for text, layouts in texts.items()),
+        metavar=first.metavar if same else None,
+        help="  ".join(
+            f"{', '.join(given)}: {text}{_notes(given, same)}" for text, given in texts.items()
+        ),
     )
 
 
+def _values(option: click.Option) -> tuple[object, ...]:
+    """Return what an option takes, to compare it with another."""
+    return (option.type.name, option.metavar, *getattr(option.type, "choices", ()))
+
+
+def _notes(owners: Mapping[str, click.Option], same: bool) -> str:
+    """Return the defaults of an option, and its choices if those of other layouts differ."""
+    first = next(iter(owners.values()))
+    choices = [] if same else [str(one) for one in getattr(first.type, "choices", ())]
+    defaults: dict[str, list[str]] = {}
+    for layout, option in owners.items():
+        if option.show_default and not option.is_flag:
+            defaults.setdefault(str(option.default), []).append(layout)
+    notes = [f"one of {', '.join(choices)}"] if choices else []
+    if len(defaults) == 1:
+        notes += [f"default: {value}" for value in defaults]
+    elif defaults:
+        said = (f"{value} for {' and '.join(layouts)}" for value, layouts in defaults.items())
+        notes.append(f"default: {', '.join(said)}")
+    return f"  [{'; '.join(notes)}]" if notes else ""
+
+
 def _build(path: str, out: str, layout: str | None, **options: Any) -> None:
-    """Recognise the data set in a folder, and build TFRecords from it.
+    """Recognise a data set, and build TFRecords from it.
 
     PATH is a folder with a data set in a layout that dsbuild knows: Pascal VOC, Cityscapes, human
     matting, folders of images and labels, or folders of images by class. OUT is the folder to
@@ -134,7 +160,7 @@ _OPTIONS = (
     click.argument("path", type=_PLACES["source"]),
     click.argument("out", default="tfrecord", type=_PLACES["out"]),
     click.option(
-        "--layout", type=click.Choice(list(LAYOUTS)), help="Take this layout, recognised or not."
+        "--layout", type=Choice(list(LAYOUTS)), help="Take this layout, recognised or not."
     ),
     *BUILD_OPTIONS,
 )

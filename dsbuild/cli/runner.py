@@ -113,14 +113,15 @@ def _heard() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _refuse_unknown(name: str) -> None:
+def _refuse_unknown(name: str, context: click.Context) -> None:
     """Raise UsageError for a name that is no runner, and looks like none of Beam's."""
     ends = name.lower().endswith("runner") or "." in name
     if not ends and name.lower() not in (*NAMED, *BEAM_SHORT):
         near = nearest(name, NAMED)
         raise click.UsageError(
             f"--runner: found {name!r}; expected {LOCAL}, {DASK}, beam, or a runner of Beam, "
-            f"such as DataflowRunner{near}"
+            f"such as DataflowRunner{near}",
+            context,
         )
 
 
@@ -139,27 +140,31 @@ class RunnerCommand(Command):
             ctx.params.pop(key, None) for key in ("runner", "scheduler", "workers")
         )
         runner = ctx.params["runner"] = Runner(name or LOCAL, behind, scheduler, workers)
-        _refuse_unknown(runner.name)
+        _refuse_unknown(runner.name, ctx)
         if runner.local and behind:
             raise click.UsageError(
                 f"found {' '.join(behind)} after --, where options of Beam come; name a runner "
-                "of Beam, as in --runner beam"
+                "of Beam, as in --runner beam",
+                ctx,
             )
         if runner.name == DASK and behind:
             raise click.UsageError(
                 f"found {' '.join(behind)} after --, where options of Beam come, and --runner "
-                f"{DASK}, which has none"
+                f"{DASK}, which has none",
+                ctx,
             )
         if (runner.name == DASK) != bool(scheduler):
             raise click.UsageError(
                 f"--runner {DASK} and --scheduler ADDRESS go together: start the cluster's "
-                "scheduler by `dask scheduler`, and its workers by `dask worker ADDRESS`"
+                "scheduler by `dask scheduler`, and its workers by `dask worker ADDRESS`",
+                ctx,
             )
         if not runner.local and workers is not None:
             raise click.UsageError(
                 f"--workers is for --runner {LOCAL}; how many a runner of Beam has is an option of "
                 "its own, as in -- --direct_running_mode=multi_processing --direct_num_workers=2; "
-                "a Dask cluster has those that were started"
+                "a Dask cluster has those that were started",
+                ctx,
             )
         return rest
 

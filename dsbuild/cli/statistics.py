@@ -29,12 +29,11 @@ _FEW = 20  # problems that are shown
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
-    """Count over all records: classes, sizes, colours, duplicate images.
+    """Count over all records: classes, sizes, colours, duplicates.
 
-    `dsbuild stats` is the same command.
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
-    ./tfrecord by default. In a folder that dsbuild wrote, the result is kept for dsbuild inspect.
-    Exit code 1 if a record cannot be read.
+    ./tfrecord by default. `dsbuild stats` is the same command. The result is kept in a
+    folder that dsbuild wrote, for `dsbuild inspect`. Exit code 1 if a record cannot be read.
 
     \b
     Example:

@@ -1,8 +1,30 @@
 """Wrong usage, in the words of dsbuild's own errors."""
 
+import re
+
 import click
 
 from dsbuild.errors import closest
+
+# How Click writes bounds, and how they read.
+_BOUNDS = (
+    (r"(-?[\d.]+)<=x<=(-?[\d.]+)", r"\1 to \2"),
+    (r"(-?[\d.]+)<x<=(-?[\d.]+)", r"above \1, at most \2"),
+    (r"\bx>=(-?[\d.]+)", r"at least \1"),
+)
+# The same for what it says of a wrong number.
+_NUMBERS = (
+    (r"('.*') is not a valid integer( range)?", r"found \1; expected a whole number"),
+    (r"('.*') is not a valid float( range)?", r"found \1; expected a number"),
+    (r"(\S+) is not in the range (.+)", r"found \1; expected \2"),
+)
+
+
+def bounds(text: str) -> str:
+    """Return a text of Click with bounds in words."""
+    for pattern, said in _BOUNDS:
+        text = re.sub(pattern, said, text)
+    return text
 
 
 def words(error: click.ClickException) -> str:
@@ -58,4 +80,7 @@ def _name(error: click.BadParameter) -> str:
 def _plain(message: str) -> str:
     """Return one of Click's messages as the middle of a sentence."""
     message = message.strip().removesuffix(".")
+    for pattern, said in _NUMBERS:
+        if match := re.fullmatch(pattern, message):
+            return bounds(match.expand(said))
     return message[:1].lower() + message[1:] if message[1:2].islower() else message

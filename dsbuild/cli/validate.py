@@ -78,11 +78,12 @@ def repair(
     accept_changed_sources: bool,
     quiet: bool,
 ) -> None:
-    """Restore what is missing or damaged in a folder that dsbuild wrote.
+    """Restore missing and damaged files of a build.
 
-    PATH is the folder, ./tfrecord by default; SOURCE the data set that it was built from.
-    Intact shards are kept; the folder ends with the bytes of a fresh build. A repair that is not
-    possible leaves the folder as it was; the same command finishes one that was stopped.
+    PATH is a folder that dsbuild wrote, ./tfrecord by default; SOURCE the data set that it was
+    built from. Intact shards are kept; the folder ends with the bytes of a fresh build. A
+    repair that is not possible leaves the folder as it was; the same command finishes one that
+    was stopped.
 
     \b
     Example:

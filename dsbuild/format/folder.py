@@ -143,6 +143,11 @@ class Folder:
             if not name.startswith(".")
             and (names.SHARD.fullmatch(name) or name.endswith(_ENDINGS + _PACKED))
         )
+        if not found and self.manifest_bytes is not None:
+            raise ShardError(
+                f"{self.path}: found no TFRecord file beside {names.NAME}; dsbuild repair "
+                f"{self.path} SOURCE writes them again"
+            )
         if not found:
             raise ShardError(
                 f"{self.path}: found no TFRecord file, expected names such as "

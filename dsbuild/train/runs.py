@@ -152,21 +152,23 @@ def keep_data(run: str, data: str) -> None:
         storage.write(path, _json({**description, "data": _absolute(data)}))
 
 
-def data_of(run: str) -> str:
+def data_of(run: str, remedy: str = "dsbuild evaluate RUN DATA") -> str:
     """Return the folder that a run was trained on.
 
     A run of an older version does not say; then it is `tfrecord`, if there is such a folder.
-    Raises TrainError if the folder is not there any more, or not known.
+    Raises TrainError if the folder is not there any more, or not known; `remedy` is the command
+    that names it.
     """
     _described(run)
     data = _parsed(storage.join(run, RUN)).get("data")
-    remedy = "name the folder: dsbuild evaluate RUN DATA"
     if data is None and not _exists(_DATA, manifest.NAME):
-        raise TrainError(f"{run}: this run does not say what it was trained on; {remedy}")
+        raise TrainError(
+            f"{run}: this run does not say what it was trained on; name the folder: {remedy}"
+        )
     if data is not None and not (isinstance(data, str) and _exists(data, manifest.NAME)):
         raise TrainError(
             f"{run}: it was trained on {data}, where there is no finished folder of TFRecords now; "
-            f"if it was moved, {remedy}"
+            f"if it was moved, name the folder: {remedy}"
         )
     return data or _DATA
 
@@ -246,7 +248,12 @@ def _exists(run: str, name: str) -> bool:
 def _described(run: str) -> tuple[Settings, Facts]:
     """Return the settings of a run, and the facts of its data."""
     if not _exists(run, SETTINGS) or not _exists(run, RUN):
-        raise TrainError(f"{run}: found no {SETTINGS} and {RUN}, expected the folder of a run")
+        if not storage.is_folder(run):
+            raise TrainError(f"{storage.missing(run)}; expected the folder of a run")
+        held = (
+            "a folder of TFRecords" if _exists(run, manifest.NAME) else f"no {SETTINGS} and {RUN}"
+        )
+        raise TrainError(f"{run}: found {held}, expected the folder of a run of `dsbuild train`")
     settings_path, path = storage.join(run, SETTINGS), storage.join(run, RUN)
     settings, description = _parsed(settings_path), _parsed(path)
     facts = description.get("facts") if isinstance(description, Mapping) else None

@@ -1,11 +1,16 @@
 import json
 import os
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 
+import dsbuild
+from dsbuild import images
 from dsbuild.layouts.classes import Classes
 from dsbuild.train import runs
+from dsbuild.train.predict.predictor import How, Predictor
 from tests.support import fakes, trained
 from tests.support.runs import make
 
@@ -102,12 +107,18 @@ def test_predict_prints_the_class_of_images(run, tmp_path):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["predict", "RUN"], "expected either images, folders or videos, or --camera"),
+        (["predict", "RUN"], "or videos; --split, for the run's data; --camera"),
         (
             ["predict", "RUN", "IMAGE", "--camera", "0"],
-            "either images, folders or videos, or --camera",
+            "expected one of: images, folders or videos; --split,",
         ),
         (["predict", "RUN", "IMAGE", "--frames", "2"], "--frames needs --camera"),
+        (["predict", "RUN", "DATA", "IMAGE", "--split", "val"], "--split goes with one folder of"),
+        (["predict", "RUN", "--camera", "0", "--split", "val"], "--split goes with one folder of"),
+        (["predict", "RUN", "DATA", "--split", "vla", "--out", "OUT"], "did you mean val?"),
+        (["predict", "RUN", "DATA", "--split", "val"], "found no --out"),
+        (["predict", "RUN", "DATA", "--out", "OUT"], "found TFRecords, expected images; --split"),
+        (["predict", "RUN", "--split", "val", "--out", "OUT"], "does not say what it was trained"),
         (["predict", "RUN", "IMAGE", "--scales", "a"], "found 'a'"),
         (["predict", "RUN", "IMAGE", "--out", "OUT", "--scales", "0"], "scales: found (0.0,)"),
         (["predict", "RUN", "IMAGE"], "found no --out"),
@@ -147,3 +158,73 @@ def test_bad_input_is_reported_in_one_line(known, empty, run, tmp_path, out, com
     assert told in done.stderr
     assert "Traceback" not in done.output
     assert not os.path.exists(out)
+
+
+@pytest.fixture
+def remembered(known, tmp_path):
+    """A run that knows its data, with both in a folder of their own."""
+    data, model = known
+    shutil.copytree(data, tmp_path / "there" / "data")
+    shutil.copytree(model, tmp_path / "there" / "run")
+    runs.keep_data(str(tmp_path / "there" / "run"), str(tmp_path / "there" / "data"))
+    return tmp_path / "there"
+
+
+def test_a_run_knows_its_data_from_every_folder(remembered, run, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    done = run("evaluate", "../there/run", "--no-boundary", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["data"] == str(remembered / "data")
+    named = run("evaluate", "../there/run", "../there/data", "--no-boundary", "--json")
+    assert json.loads(named.stdout)["mean_iou"] == found["mean_iou"]
+    done = run("predict", "../there/run", "--split", "val", "--out", "predicted")
+    assert done.exit_code == 0, done.output
+    keys = sorted(sample.key for sample in dsbuild.open(remembered / "data", "val").epoch())
+    assert sorted(os.listdir("predicted")) == [f"{key}.png" for key in keys]
+
+
+def test_predictions_of_records_are_those_that_are_measured(remembered, run, tmp_path):
+    model, data, out = (str(path) for path in (remembered / "run", remembered / "data", tmp_path))
+    out = os.path.join(out, "predicted")
+    assert run("predict", model, "--split", "val[:2]", "--out", out, "--quiet").output == ""
+    predictor = Predictor(runs.load(model), How())
+    for sample in dsbuild.open(data, "val[:2]").epoch():
+        with open(os.path.join(out, f"{sample.key}.png"), "rb") as file:
+            written = images.plane(file.read())
+        np.testing.assert_array_equal(written, predictor.classes(sample.image))
+    inside = run("predict", model, "--split", "val", "--out", os.path.join(data, "predicted"))
+    assert inside.exit_code == 2
+    assert "in the folder of the TFRecords; give another --out" in inside.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["evaluate", "RUN"], "name the folder: dsbuild evaluate RUN DATA"),
+        (["predict", "RUN", "--split", "val"], "dsbuild predict RUN DATA --split val"),
+    ],
+)
+def test_data_that_was_moved_is_named_with_the_remedy(words, remedy, remembered, run, tmp_path):
+    model = str(remembered / "run")
+    os.rename(remembered / "data", remembered / "moved")
+    words = [model if word == "RUN" else word for word in words]
+    done = run(*words)
+    assert done.exit_code == 2
+    assert f"{model}: it was trained on {remembered / 'data'}, where there is no" in done.stderr
+    assert remedy in done.stderr
+    done = run(words[0], model, remembered / "moved", *words[2:], "--out", tmp_path / "report")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_run_of_an_older_version_opens(known, run, tmp_path, monkeypatch):
+    data, model = known
+    assert "data" not in json.loads(pathlib.Path(model, runs.RUN).read_text())
+    monkeypatch.chdir(tmp_path)
+    done = run("evaluate", model)
+    assert done.exit_code == 2
+    assert "this run does not say what it was trained on; name the folder: dsbuild" in done.stderr
+    shutil.copytree(data, tmp_path / "tfrecord")
+    done = run("evaluate", model, "--no-boundary", "--out", "report")
+    assert done.exit_code == 0, done.output

@@ -62,7 +62,7 @@ def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
         (["--split", "test"], "there is no split 'test'"),
         (["--devices", "3"], "batch: found 4, expected a multiple of 3 devices"),
         (["--steps", "2", "--epochs", "1"], "--steps and --epochs: found both; expected one"),
-        (["--from-run", "nowhere"], "nowhere: found no settings.json and run.json"),
+        (["--from-run", "nowhere"], "nowhere: no such folder; expected the folder of a run"),
         (["--weights", "nowhere"], "weights: nowhere: found no Keras file"),
     ],
 )

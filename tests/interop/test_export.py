@@ -313,7 +313,7 @@ def test_finished_files_are_kept(built, tmp_path, target, run):
     assert {name: after[name] for name in names[:5]} == {name: before[name] for name in names[:5]}
     result = run("export", built, to, "--to", target)
     assert "18 records" in result.output
-    assert "6 unchanged files were kept" in result.output
+    assert "6 unchanged files kept" in result.output
 
 
 def test_an_interrupted_export_is_finished(built, tmp_path, monkeypatch):

@@ -88,5 +88,5 @@ def check_bytes(layout, root, tmp_path, shuffled_listing):
 
 def check_command(layout, run):
     text = run(layout.name, "--help").stdout
-    assert text.startswith(f"Usage: main {layout.name} [OPTIONS] [SOURCE] [OUT]")
+    assert text.startswith(f"Usage: dsbuild {layout.name} [OPTIONS] [SOURCE] [OUT]")
     assert layout.title in text

@@ -162,7 +162,7 @@ def test_a_folder_of_something_else_is_named(shapes, whole, tmp_path):
     file = tmp_path / "file"
     file.touch()
     for folder, text in (
-        (shapes, "found no settings.json and run.json, expected the folder of a run"),
+        (shapes, "found a folder of TFRecords, expected the folder of a run"),
         (str(file), "file: found a file, expected the folder of a run"),
     ):
         with pytest.raises(TrainError, match=text):

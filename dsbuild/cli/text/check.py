@@ -12,6 +12,7 @@ from dsbuild.storage import safe_text
 from dsbuild.validate.problem import KINDS
 
 _ALL = View()
+_FEW = 4  # parts of a recipe that are shown
 
 
 def validation_text(document: Mapping[str, Any], view: View = _ALL) -> str:
@@ -28,6 +29,26 @@ def validation_text(document: Mapping[str, Any], view: View = _ALL) -> str:
     ]
     found = f"{head}: {count(len(problems), 'problem')} found"
     return "\n".join([found, "", *listing(groups, view)])
+
+
+def _changed(what: str, was: object, now: object) -> list[str]:
+    """Return one line for a part of two recipes that differs, or for each of its own parts."""
+    if isinstance(was, Mapping) and isinstance(now, Mapping):
+        parts = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+        lines = [_changed(f"{what}.{key}", was.get(key), now.get(key)) for key in parts]
+        if len(lines) > _FEW:
+            lines[_FEW:] = [[f"  recipe: {what}: … and {len(lines) - _FEW:,} more"]]
+        return [line for part in lines for line in part]
+    text = f"  recipe: {what} was {_short(was)} and is {_short(now)}"
+    return [safe_text.text(text)]
+
+
+def _short(value: object) -> str:
+    """Return a value of a recipe; of a long list its first values, and how many there are."""
+    if isinstance(value, list) and len(value) > _FEW:
+        few = ", ".join(map(repr, value[:_FEW]))
+        return f"[{few}, … {len(value):,} in all]"
+    return str(value)
 
 
 # What `diff` prints about the samples of a split.
@@ -47,8 +68,7 @@ def diff_text(document: Mapping[str, Any], view: View = _ALL) -> str:
     if document["same"]:
         return "\n".join([*lines, "  the same recipe, samples and bytes"])
     for change in document["recipe"]:
-        text = f"  recipe: {change['what']} was {change['was']} and is {change['is']}"
-        lines.append(safe_text.text(text))
+        lines += _changed(change["what"], change["was"], change["is"])
     for split, (was, now) in document["extent"].items():
         text = f"  {split}: {count(was['records'], 'record')} in A, {now['records']:,} in B"
         lines += ["", safe_text.text(text)]

@@ -20,7 +20,7 @@ from dsbuild import engines, images, storage
 from dsbuild.errors import ImageError, NoFileError, TrainError
 from dsbuild.format import manifest
 from dsbuild.images import colour, display
-from dsbuild.train.predict import sources, video
+from dsbuild.train.predict import records, sources, video
 from dsbuild.train.predict.outputs import (
     Image,
     Size,
@@ -35,7 +35,7 @@ from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.predict.sources import Source
 
 PREDICTIONS = "predictions.json"
-__all__ = ["PREDICTIONS", "Wanted", "fitted", "predict", "watch"]
+__all__ = ["PREDICTIONS", "Wanted", "fitted", "predict", "predict_split", "watch"]
 
 
 def predict(
@@ -46,7 +46,26 @@ def predict(
     Files that cannot be read are in `failed`; all others are predicted. Raises TrainError, before
     any file is written, if a path does not exist or two sources would write the same file.
     """
-    found = sources.find(paths, wanted.out)
+    return _predict(predictor, sources.find(paths, wanted.out), wanted, quiet)
+
+
+def predict_split(
+    predictor: Predictor, folder: str, split: str, wanted: Wanted, quiet: bool = True
+) -> dict[str, Any]:
+    """Predict the images of a split of TFRecords, as `predict` does images in files.
+
+    Results are named by the keys of the samples. Raises TrainError for a split without samples.
+    """
+    if wanted.out is not None and storage.inside(wanted.out, folder):
+        raise TrainError(
+            f"{wanted.out}: this is in the folder of the TFRecords; give another --out"
+        )
+    return _predict(predictor, records.find(folder, split), wanted, quiet)
+
+
+def _predict(
+    predictor: Predictor, found: Sequence[Source], wanted: Wanted, quiet: bool
+) -> dict[str, Any]:
     _check(predictor, wanted, found)
     made: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
@@ -106,7 +125,7 @@ def _check(predictor: Predictor, wanted: Wanted, found: Sequence[Source]) -> Non
                 f"{moving}: found a video, expected images: the model classifies whole images"
             )
         return
-    given = {os.path.realpath(source.path): source.path for source in found}
+    given = {os.path.realpath(one.path): one.path for one in found if one.pixels is None}
     makers: dict[str, str] = {}
     for source in found:
         for target in targets(source, wanted).values():
@@ -133,6 +152,9 @@ def _read(
     for source in found:
         if source.video:
             yield source
+            continue
+        if source.pixels is not None:
+            yield source, source.pixels()
             continue
         try:
             data = storage.read(source.path)[0]

@@ -2,11 +2,15 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
+from dsbuild.format import manifest
 from dsbuild.storage import safe_text
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -22,12 +26,14 @@ class Source:
       name: of the files that are written for it: with its sub-folders, without its ending.
       video: whether it is a video.
       pictures: number of pictures in the file, of which the first is predicted.
+      pixels: returns the image, uint8 (h, w, 3), if it is not in a file of its own.
     """
 
     path: str
     name: str
     video: bool = False
     pictures: int = 1
+    pixels: Callable[[], NDArray[np.uint8]] | None = None
 
 
 def find(paths: Sequence[str], out: str | None = None) -> tuple[Source, ...]:
@@ -51,6 +57,10 @@ def find(paths: Sequence[str], out: str | None = None) -> tuple[Source, ...]:
 def _at(path: str, out: str | None) -> Iterable[Source]:
     if storage.is_folder(path):
         inside = list(_below(path, path, out))
+        if not inside and storage.stamp(storage.join(path, manifest.NAME)) is not None:
+            raise TrainError(
+                f"{path}: found TFRecords, expected images; --split val predicts those of a split"
+            )
         if not inside:
             raise TrainError(
                 f"{path}: found no image or video in this folder, expected some whose names end in "
