@@ -286,7 +286,7 @@ def test_the_page_reads_them_back(voc, tmp_path, monkeypatch):
     import tensorflow as tf
 
     names = ("edges", "laplacian:raw16", "sobel", "weights")
-    make(voc, str(tmp_path / "tfrecord"), splits=("train",), shards=1, extras=names)
+    make(voc, str(tmp_path / "tfrecord"), splits=("train", "val"), shards=1, extras=names)
     page = pathlib.Path(__file__).parents[2] / "docs" / "extras.md"
     code = page.read_text().partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(tmp_path)
