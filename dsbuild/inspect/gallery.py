@@ -23,7 +23,7 @@ from dsbuild.storage import safe_text
 
 SIDE = 800  # pixels of the longer side of a picture on the page, at most
 _SMALLEST = 64  # and at least, unless the image itself is smaller
-_ROOM = 3_800_000  # bytes of all pictures of a page, as data URIs
+ROOM = 3_800_000  # bytes of all pictures of a page, as data URIs
 _BINARY = ("canny", "edges")
 
 
@@ -139,19 +139,23 @@ def _extra(
 
 
 def cards(
-    path: PathLike, rows: Sequence[Row], colours: NDArray[np.uint8], engine: Engine
+    path: PathLike,
+    rows: Sequence[Row],
+    colours: NDArray[np.uint8],
+    engine: Engine,
+    room: int = ROOM,
 ) -> list[Card]:
     """Return the rows as JSON documents with pictures as data URIs, in the same order.
 
-    The rows of a file are one task, which opens it once. Each card gets an equal share of the
-    page's bytes; pictures that need more are shrunk.
+    The rows of a file are one task, which opens it once. Each card gets an equal share of
+    `room` bytes; pictures that need more are shrunk.
     """
     folder = Folder.of(path)
     by_file: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.offset):
         by_file.setdefault(storage.join(folder.home, row.file), []).append(row)
-    room = _ROOM // max(len(rows), 1)
-    work = functools.partial(_cards, names=folder.names, colours=colours, room=room)
+    share = room // max(len(rows), 1)
+    work = functools.partial(_cards, names=folder.names, colours=colours, room=share)
     tasks = list(by_file.items())
     parts = engine.map(Job(tasks, work, len(rows), "drawing", unit="records"))
     made = {(card["file"], card["record"]): card for part in parts for card in part}

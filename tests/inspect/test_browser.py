@@ -157,6 +157,41 @@ def test_keyboard(opened):
     assert not large.is_visible()
 
 
+def test_arrow_keys_between_cards(opened):
+    tab = opened(viewport={"width": 1280, "height": 800})
+    keys = tab.locator(".card .name").all_inner_texts()
+    tops = tab.locator(".card").evaluate_all("cards => cards.map(card => card.offsetTop)")
+    row = tops.count(tops[0])
+    assert 1 < row < len(keys)
+    tab.locator(".card").first.focus()
+    steps = [("ArrowRight", 1), ("ArrowDown", 1 + row), ("ArrowLeft", row), ("ArrowUp", 0)]
+    for key, place in [
+        *steps,
+        ("ArrowUp", 0),
+        ("End", len(keys) - 1),
+        ("ArrowRight", -1),
+        ("Home", 0),
+    ]:
+        tab.keyboard.press(key)
+        assert tab.evaluate("document.activeElement.title") == keys[place]
+    assert not tab.locator("#large").is_visible()
+
+
+def test_a_legend_of_many_classes(opened, tmp_path, run):
+    root = fakes.classes(tmp_path, {f"kind {i:03d}": 1 for i in range(70)})
+    assert run("classes", root, tmp_path / "made", "--quiet").exit_code == 0
+    tab = opened(tmp_path / "made")
+    legend = tab.locator("#legend button")
+    assert legend.count() == 25
+    tab.select_option("#class", label="kind 060")
+    assert tab.locator(".card").count() == 1
+    legend.last.click()
+    assert legend.count() == 70
+    assert tab.locator('#legend [aria-pressed="true"]').inner_text() == "kind 060"
+    tab.locator('#legend [aria-pressed="true"]').click()
+    assert tab.locator(".card").count() == 70
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_problems(opened, voc, tmp_path, run, width):
     made = tmp_path / "damaged"

@@ -166,6 +166,14 @@ def test_choose():
     assert [r.number for r in choice.choose(rows, 9, 0, "with", 1)] == [0, 1, 3]
     assert choice.choose(rows, 2, 5) == choice.choose(rows, 2, 5)
     assert choice.choose([], 2, 5) == []
+    many = [row(i, {0: 1}) for i in range(60)]
+    for how, value in (("any", -1), ("with", 0)):
+        by_seed = [
+            [r.number for r in choice.choose(many, 6, seed, how, value)] for seed in range(5)
+        ]
+        assert len(set(map(tuple, by_seed))) == 5
+        assert all(len(set(chosen)) == 6 for chosen in by_seed)
+        assert choice.choose(many, 0, 0, how, value) == []
 
 
 def test_every_class_is_shown_and_no_sample_twice():
@@ -189,9 +197,8 @@ def test_rare_classes_are_found_by_the_lists_of_values(built):
 
 def test_pictures_of_a_page_share_its_bytes(built, monkeypatch):
     rows = catalog.take(built, counts(built), None, 0, Local()).rows
-    monkeypatch.setattr(gallery, "_ROOM", 36 * 900)
     monkeypatch.setattr(gallery, "_SMALLEST", 8)
-    cards = gallery.cards(built, rows, gallery.colours(built), Local(1))
+    cards = gallery.cards(built, rows, gallery.colours(built), Local(1), 36 * 900)
     for card in cards:
         assert len(card["image"]) + len(card["mask"]) <= 2500
 

@@ -1,4 +1,5 @@
 import base64
+import html
 import io
 import json
 import math
@@ -14,6 +15,7 @@ from PIL import Image
 
 from dsbuild.extras import functions
 from dsbuild.format import example, manifest, tfrecord
+from dsbuild.inspect import gallery
 from dsbuild.inspect.html import run as page
 from dsbuild.inspect.html import svg
 from dsbuild.layouts.voc import Voc
@@ -315,6 +317,9 @@ def test_a_gallery_of_problems(built, show):
     counts = {row[0]: int(row[2]) for row in rows}
     assert counts["label"] == 2
     assert counts["index"] == counts["changed"] - 1 == 1
+    none, seen = show(built, "--problems", "--samples", 0, exit_code=1)
+    assert seen.data["cards"] == []
+    assert "0 of 7 records with problems." in none
     # Of few every kind is among them; the second of a kind is not.
     few = show(built, "--problems", "--samples", 6, exit_code=1)[1].data["cards"]
     assert {(card["file"], card["record"]) for card in few} == wrong.keys() - {
@@ -353,6 +358,62 @@ def test_problems_in_folders_written_by_others(built, show):
     text, seen = show(os.path.join(built, name), "--problems", exit_code=1)
     assert [card["record"] for card in seen.data["cards"]] == [0, 1, 2, 4, 5]
     assert "there is no manifest: label values" in text
+
+
+def section_of(text, name):
+    body = re.search(f'<section id="{name}">.*?</section>', text, re.DOTALL)[0]
+    return html.unescape(re.sub(r"<.*?>", " ", body))
+
+
+def test_what_was_checked_is_on_the_page(built, show):
+    found = section_of(show(built)[0], "findings")
+    assert "only each shard's presence and size were checked" in found
+    assert f"dsbuild inspect {built} --html FILE --problems" in found
+    assert f"dsbuild statistics {built}" in found
+    assert "The build's audit left out no sample." in found
+    name = next(iter(counts(built)))
+    other = section_of(show(os.path.join(built, name))[0], "findings")
+    assert "left out" not in other
+    os.remove(os.path.join(built, "manifest.json"))
+    shutil.rmtree(os.path.join(built, manifest.STATE))
+    assert "only the checksums of each record were" in section_of(show(built)[0], "findings")
+
+
+def test_samples_that_the_build_left_out(voc, out, run, show):
+    for name in ("2007_000002", "2007_000005"):
+        path = pathlib.Path(voc, "JPEGImages", f"{name}.jpg")
+        path.write_bytes(path.read_bytes()[:300])
+    options = ["--split", "train", "--on-error", "skip", "--quiet"]
+    assert run("voc", voc, out, *options).exit_code == 0
+    found = section_of(show(out)[0], "findings")
+    assert "The build left out 2 samples: files that cannot be stored" in found
+    assert "train: 2007_000002: " in found
+    assert "left out no sample" not in found
+    rejects = pathlib.Path(out, "rejects.jsonl")
+    rejects.write_text(rejects.read_text().splitlines()[0] + '\n{"kind": 3\n[]\n')
+    found = section_of(show(out)[0], "findings")
+    assert "The build left out 1 sample: " in found
+    assert "The build left out 1 more sample: see rejects.jsonl." in found
+    rejects.unlink()
+    assert "left out 2 samples: see rejects.jsonl." in section_of(show(out)[0], "findings")
+
+
+def test_the_whole_page_stays_below_its_limit(built, show, monkeypatch):
+    whole = len(show(built)[0].encode())
+    monkeypatch.setattr(page, "_LIMIT", whole - 40_000)
+    monkeypatch.setattr(gallery, "_SMALLEST", 8)
+    text, seen = show(built)
+    assert len(seen.data["cards"]) == 36
+    assert len(text.encode()) <= whole - 40_000
+
+
+def test_many_rows_are_folded():
+    rows = [[str(i)] for i in range(41)]
+    assert "<details" not in svg.folded(["n"], rows[:40], "<")
+    shown, rest = svg.folded(["n"], rows, "<").split("<details", 1)
+    assert re.findall(r"<td>([0-9]+)", shown) == [str(i) for i in range(20)]
+    assert re.findall(r"<td>([0-9]+)", rest) == [str(i) for i in range(20, 41)]
+    assert ">21 more</summary>" in rest
 
 
 def test_weights_of_classes(voc, out, run, show):

@@ -7,6 +7,7 @@ import json
 import os
 import random
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from dsbuild.engines import Local
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.images import hashing
-from dsbuild.inspect import catalog, counts, duplicates, statistics
+from dsbuild.inspect import catalog, counts, duplicates, frame, statistics
 from dsbuild.inspect.html import sections
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
@@ -351,6 +352,65 @@ def test_inspect_shows_what_is_kept(voc, built, run, tmp_path):
     assert statistics.load(built) is None  # they are of other shards
     for text in texts():
         assert "mean of R, G, B" not in text
+
+
+def labelled(plane):
+    """Return (value, pixels) of each region of a plane, by OpenCV."""
+    found = []
+    for value in np.unique(plane).tolist():
+        same = (plane == value).astype(np.uint8)
+        found += [
+            (value, int(row[cv2.CC_STAT_AREA]))
+            for row in cv2.connectedComponentsWithStats(same, connectivity=8)[2][1:]
+        ]
+    return found
+
+
+def test_places_and_regions_equal_another_computation(voc, built):
+    found = statistics.statistics(built, SMALL)["frame"]
+    places, sizes = collections.Counter(), collections.Counter()
+    planes = 0
+    for split in ("train", "val"):
+        with open(os.path.join(voc, "ImageSets", "Segmentation", f"{split}.txt")) as file:
+            keys = file.read().split()
+        for key in keys:
+            image = Image.open(os.path.join(voc, "SegmentationClass", f"{key}.png"))
+            plane = np.asarray(image)
+            planes += 1
+            height, width = plane.shape
+            for (y, x), value in np.ndenumerate(plane):
+                places[int(value), y * 16 // height * 16 + x * 16 // width] += 1
+            for value, pixels in labelled(plane):
+                side = max(side for side in frame.SIDES if side * side <= pixels)
+                sizes[value, side] += 1
+    assert found["planes"] == planes
+    assert {
+        (value, cell): pixels
+        for value, *row in found["places"]
+        for cell, pixels in enumerate(row)
+        if pixels
+    } == places
+    assert {(value, side): n for value, side, n in found["regions"]} == sizes
+
+
+def test_statistics_kept_before_places_were_counted(built, run, tmp_path):
+    """Such a file is still read; the page counts places itself and says so."""
+    assert run("statistics", built).exit_code == 0
+    path = os.path.join(built, manifest.STATE, output.STATISTICS)
+    with open(path) as file:
+        document = json.load(file)
+    parts = [part for part in (document, *document.values()) if isinstance(part, dict)]
+    assert sum(part.pop("frame", None) is not None for part in parts) == 1
+    with open(path, "w") as file:
+        json.dump(document, file)
+    kept = statistics.load(built)
+    assert kept is not None
+    assert "frame" not in kept
+    assert run("inspect", built, "--html", tmp_path / "old.html").exit_code == 0
+    text = (tmp_path / "old.html").read_text()
+    assert "mean of R, G, B" in text
+    assert '<section id="heat">' in text
+    assert '<section id="objects">' in text
 
 
 def counts_of(folder):

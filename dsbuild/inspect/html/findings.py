@@ -1,6 +1,7 @@
 """What the page says first: everything about the data that a reader should know before using it."""
 
 import collections
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -37,8 +38,8 @@ def section(
     """
     lines = [
         *_damage(document),
-        *_validated(checked),
-        *_counted(document.get("statistics")),
+        *_validated(checked, document),
+        *_counted(document.get("statistics"), document["path"]),
         *known,
         *_classes(document, splits),
     ]
@@ -73,9 +74,17 @@ def _damage(document: Inspection) -> Iterator[Line]:
         )
 
 
-def _validated(checked: Validation | None) -> Iterator[Line]:
+def _validated(checked: Validation | None, document: Inspection) -> Iterator[Line]:
     if checked is None:
-        yield Line("hint", "Not validated for this page: --problems checks every record.")
+        seen = "each shard's presence and size were"
+        if document["complete"] is None:
+            seen = "the checksums of each record were"
+        how = f"dsbuild inspect {shlex.quote(document['path'])} --html FILE --problems"
+        yield Line(
+            "hint",
+            f"Not validated for this page: only {seen} checked. To check every record and see "
+            f"those with problems: {how}",
+        )
     elif checked.problems:
         found = tables.count(len(checked.problems), "problem")
         where = tables.count(checked.records, "record")
@@ -85,12 +94,12 @@ def _validated(checked: Validation | None) -> Iterator[Line]:
         yield Line("good", f"dsbuild validate found no problem in {records}.")
 
 
-def _counted(counted: StatisticsDocument | None) -> Iterator[Line]:
+def _counted(counted: StatisticsDocument | None, path: str) -> Iterator[Line]:
     if counted is None:
         yield Line(
             "hint",
-            "Equal and similar images were not looked for: run dsbuild statistics, "
-            "then write this page again.",
+            "Equal and similar images were not looked for. To find them, run "
+            f"dsbuild statistics {shlex.quote(path)}, then write this page again.",
         )
         return
     if counted["unreadable"]:

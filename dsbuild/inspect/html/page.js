@@ -86,7 +86,7 @@
     });
     at("count").textContent = shown.length + " of " + data.cards.length;
     Array.prototype.forEach.call(at("legend").children, function (node) {
-      node.setAttribute("aria-pressed", String(node.dataset.value === wanted));
+      if (node.dataset.value) node.setAttribute("aria-pressed", String(node.dataset.value === wanted));
     });
   }
 
@@ -258,10 +258,8 @@
   }
 
   data.splits.forEach(function (split) { option(at("split"), split, split); });
-  data.classes.forEach(function (entry) {
-    option(at("class"), String(entry[0]), entry[1]);
-    // A legend of more classes is too long to look through.
-    if (data.classes.length > 60) return;
+  // Entries of the legend are also buttons that filter by their class.
+  function explain(entry) {
     var button = chip("button", entry, entry[1]);
     button.type = "button";
     button.dataset.value = String(entry[0]);
@@ -269,8 +267,38 @@
       at("class").value = at("class").value === button.dataset.value ? "" : button.dataset.value;
       draw();
     });
+    button.setAttribute("aria-pressed", String(button.dataset.value === at("class").value));
     at("legend").appendChild(button);
+  }
+
+  // Move the focus between cards: by one, by a row, or to the first or last.
+  function walk(event) {
+    var cards = at("cards").children, i = Array.prototype.indexOf.call(cards, event.target);
+    var columns = 1;
+    if (i < 0 || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    while (columns < cards.length && cards[columns].offsetTop === cards[0].offsetTop) columns += 1;
+    var next = { ArrowLeft: i - 1, ArrowRight: i + 1, ArrowUp: i - columns,
+      ArrowDown: i + columns, Home: 0, End: cards.length - 1 }[event.key];
+    if (next === undefined || !cards[next]) return;
+    event.preventDefault();
+    cards[next].focus();
+  }
+
+  var few = data.classes.length > 60 ? 24 : data.classes.length;
+  data.classes.forEach(function (entry, i) {
+    option(at("class"), String(entry[0]), entry[1]);
+    if (i < few) explain(entry);
   });
+  if (few < data.classes.length) {
+    var more = make("button", "", (data.classes.length - few).toLocaleString("en") + " more classes");
+    more.type = "button";
+    more.addEventListener("click", function () {
+      more.remove();
+      data.classes.slice(few).forEach(explain);
+      at("legend").children[few].focus();
+    });
+    at("legend").appendChild(more);
+  }
   views(data.cards).forEach(function (view) { option(at("view"), view, view); });
   if (!data.cards.some(function (card) { return card.mask; })) at("mix-label").remove();
   else at("mix").addEventListener("input", function () { setMix(at("mix").value); });
@@ -278,6 +306,7 @@
   at("class").addEventListener("change", draw);
   at("view").addEventListener("change", draw);
   at("order").addEventListener("change", draw);
+  at("cards").addEventListener("keydown", walk);
   document.addEventListener("pointermove", point);
   at("large-text").addEventListener("click", function (event) {
     var row = event.target.hash && document.getElementById(event.target.hash.slice(1));

@@ -17,12 +17,14 @@ from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect import catalog, choice, frame, gallery
 from dsbuild.inspect.catalog import Census, Row
 from dsbuild.inspect.forms import Card, Inspection, StatisticsDocument
-from dsbuild.inspect.html import balance, findings, frames, sections, svg
+from dsbuild.inspect.html import balance, findings, frames, kept, sections, svg
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.run import Validation, validate
 
 _MARK = b'<meta name="generator" content="dsbuild inspect">'
+_LIMIT = 5_000_000  # bytes of a page whose gallery shows each record at least in small
+_TEXT = 600  # of a card without its pictures
 _SAMPLE = 2000  # records read for what no manifest counts: image sizes, classes together
 
 
@@ -166,7 +168,9 @@ def make(
     checked = validate(folder, engine=engine) if how == "problems" else None
     faulty = choice.faulty(checked.problems if checked else ())
     if checked:
-        chosen = catalog.at(folder, choice.varied(faulty, samples or choice.SAMPLES))
+        chosen = catalog.at(
+            folder, choice.varied(faulty, choice.SAMPLES if samples is None else samples)
+        )
         caption = f"{len(chosen):,} of {len(faulty):,} records with problems"
     else:
         rows = (*census.rows, *_rare(folder, document, counts, census)) if how == "any" else ()
@@ -174,11 +178,14 @@ def make(
         chosen = choice.choose(rows or census.rows, samples, seed, how, value)
         caption = _caption(how, name, chosen, document, census, seed)
     colours = gallery.colours(folder)
-    cards = gallery.cards(folder, chosen, colours, engine)
+    known = tuple(kept.lines(folder, document))
+    rest = page(document, census, [], colours.tolist(), caption, seed, checked, known)
+    room = _LIMIT - len(rest.encode()) - _TEXT * len(chosen)
+    cards = gallery.cards(folder, chosen, colours, engine, max(min(room, gallery.ROOM), 0))
     for row, card in zip(chosen, cards, strict=True):
         problems = faulty.get((row.file, row.number, row.offset), ())
         card["problems"] = _problem_texts(problems, card["problems"])
-    return page(document, census, cards, colours.tolist(), caption, seed, checked)
+    return page(document, census, cards, colours.tolist(), caption, seed, checked, known)
 
 
 def _rare(

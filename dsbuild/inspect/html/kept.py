@@ -1,0 +1,54 @@
+"""What a build's audit left behind in its folder, as findings: the samples that were left out."""
+
+import json
+from collections.abc import Iterator
+
+from dsbuild import storage
+from dsbuild.format.folder import Folder
+from dsbuild.format.names import REJECTS
+from dsbuild.inspect import tables
+from dsbuild.inspect.forms import Inspection
+from dsbuild.inspect.html.findings import Line
+from dsbuild.layouts.finding import KINDS
+
+_LIMIT = 1 << 24  # bytes of the list that are read
+
+
+def lines(folder: Folder, document: Inspection) -> Iterator[Line]:
+    """Yield one finding per kind of sample that was left out; nothing for other tools' folders."""
+    left = sum(split.get("rejects", 0) for split in document["splits"].values())
+    if document["complete"] is not True or folder.is_file:
+        return
+    if not left:
+        yield Line("good", "The build's audit left out no sample.")
+        return
+    kinds = _by_kind(folder)
+    for kind, texts in kinds.items():
+        what = KINDS.get(kind, kind)
+        yield Line(
+            "warn", f"The build left out {tables.count(len(texts), 'sample')}: {what}", texts
+        )
+    more = left - sum(map(len, kinds.values()))
+    if more > 0:
+        others = tables.count(more, "more sample" if kinds else "sample")
+        yield Line("warn", f"The build left out {others}: see {REJECTS}.")
+
+
+def _by_kind(folder: Folder) -> dict[str, list[str]]:
+    """Return kind -> what was found, from the list of samples that were left out, if there is one.
+
+    Other lines, as in a damaged file, are skipped; `lines` still counts their samples.
+    """
+    path = storage.join(folder.path, REJECTS)
+    if storage.stamp(path) is None:
+        return {}
+    found: dict[str, list[str]] = {}
+    for line in storage.read_part(path, 0, _LIMIT).splitlines():
+        try:
+            entry = json.loads(line)
+            kind, text = entry["kind"], f"{entry['split']}: {entry['key']}: {entry['reason']}"
+        except (ValueError, LookupError, TypeError):
+            continue
+        if isinstance(kind, str):
+            found.setdefault(kind, []).append(text)
+    return found
