@@ -54,7 +54,7 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
           clock: returns seconds.
         """
         self._total, self._unit = total, safe_text.text(unit)
-        self._title, self.remark = safe_text.text(title), ""
+        self._title, self._remark = safe_text.text(title), ""
         self._clock, self._left = clock, left or self._by_pace
         self._done, self._bytes = done, 0
         self._begun = self._told = clock()
@@ -73,7 +73,7 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
             @property
             def format_dict(self) -> dict[str, Any]:
                 """Return what is shown."""
-                shown: dict[str, Any] = super().format_dict
+                shown = dict(super().format_dict)
                 columns = min(shown["ncols"] or _WIDEST, _WIDEST)
                 return {**shown, "ncols": columns, "text": text()}
 
@@ -83,6 +83,7 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
             desc=self._title,
             bar_format="{desc} {percentage:3.0f} % {bar} {text}",
             dynamic_ncols=True,
+            miniters=0,  # so that a change of the remark alone is drawn, too
             leave=False,
             delay=0.2,
         )
@@ -107,7 +108,13 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
             self._bar.update(step)
         elif now - self._told >= _PERIOD:
             self._told = now
-            print(f"{self._title}: {self._text()}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"{self._title}: {self._text()}\n")
+            sys.stderr.flush()
+
+    def say(self, remark: str) -> None:
+        """Show a remark beside what was done."""
+        self._remark = safe_text.text(remark)
+        self.advance(0, 0)
 
     def _by_pace(self) -> float | None:
         if self._first is None:
@@ -123,8 +130,8 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
         seconds = self._clock() - self._begun
         if moved and seconds:
             words.append(f"{moved / 1e6 / seconds:,.1f} MB/s")
-        if self.remark:
-            words.append(self.remark)
+        if self._remark:
+            words.append(self._remark)
         left = self._left()
         if left is not None:
             words.append(f"{clock(left)} left")

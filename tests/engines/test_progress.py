@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from dsbuild.engines.progress import Bar
+from dsbuild.engines import Bar, clock
 
 
 class Hands:
@@ -25,10 +25,10 @@ class Hands:
 
 
 def test_without_a_terminal_there_is_a_line_every_30_seconds(capsys):
-    clock = Hands()
-    with Bar(2913, "writing", "samples", False, clock=clock) as bar:
+    hands = Hands()
+    with Bar(2913, "writing", "samples", False, clock=hands) as bar:
         for _ in range(65):
-            clock.now += 1
+            hands.now += 1
             bar.advance(20, 10_000_000)
     assert capsys.readouterr().err.splitlines() == [
         "writing: 600 of 2,913 samples, 10.0 MB/s, 1:56 left",
@@ -38,38 +38,37 @@ def test_without_a_terminal_there_is_a_line_every_30_seconds(capsys):
 
 @pytest.mark.parametrize(("quiet", "seconds"), [(True, 500), (False, 29)])
 def test_short_and_quiet_jobs_print_nothing(capsys, quiet, seconds):
-    clock = Hands()
-    with Bar(9, "checking", "files", quiet, clock=clock) as bar:
-        clock.now += seconds
+    hands = Hands()
+    with Bar(9, "checking", "files", quiet, clock=hands) as bar:
+        hands.now += seconds
         bar.advance(1, 0)
     assert capsys.readouterr() == ("", "")
 
 
 def test_bytes_are_shown_in_units_of_people(capsys):
-    clock = Hands()
-    with Bar(3_400_000_000, "validating", "bytes", False, clock=clock) as bar:
-        clock.now += 31
+    hands = Hands()
+    with Bar(3_400_000_000, "validating", "bytes", False, clock=hands) as bar:
+        hands.now += 31
         bar.show(1_240_000_000, 0)
     assert capsys.readouterr().err == "validating: 1.24 of 3.40 GB, 40.0 MB/s\n"
 
 
 def test_what_was_done_before_counts_but_not_for_the_pace(capsys):
-    clock = Hands()
-    with Bar(1000, "training", "steps", False, done=900, clock=clock) as bar:
-        clock.now += 20  # the first step compiles
+    hands = Hands()
+    with Bar(1000, "training", "steps", False, done=900, clock=hands) as bar:
+        hands.now += 20  # the first step compiles
         bar.advance(1, 0)
-        clock.now += 20
+        hands.now += 20
         bar.advance(10, 0)
     assert capsys.readouterr().err == "training: 911 of 1,000 steps, 2:58 left\n"
 
 
 def test_a_remark_and_a_forecast_of_the_caller_are_shown(capsys):
-    clock = Hands()
-    with Bar(10, "training", "steps", False, left=lambda: 61.0, clock=clock) as bar:
-        clock.now += 31
-        bar.remark = "scoring val, 3 of 9 samples"
-        bar.advance(0, 0)
-    expected = "training: 0 of 10 steps, scoring val, 3 of 9 samples, 1:01 left\n"
+    hands = Hands()
+    with Bar(10, "training", "steps", False, left=lambda: 61.0, clock=hands) as bar:
+        hands.now += 31
+        bar.say("scoring val, 3 of 9")
+    expected = "training: 0 of 10 steps, scoring val, 3 of 9, 1:01 left\n"
     assert capsys.readouterr().err == expected
 
 
@@ -94,8 +93,13 @@ def test_a_bar_fits_its_terminal_and_disappears(columns):
     os.close(theirs)
     *lines, last = (line for line in drawn.split("\r"))
     lines = [line for line in lines if line.strip()]
-    assert lines and all(line.startswith("writing ") for line in lines)
+    assert lines
+    assert all(line.startswith("writing ") for line in lines)
     assert max(map(len, lines)) <= min(columns, 100)
     if columns > 40:
         assert re.search(r"1,\d00 of 2,913 samples, \d+\.\d MB/s, 0:0\d left$", lines[-1])
     assert not last.strip()
+
+
+def test_durations_are_written_as_people_write_them():
+    assert [clock(s) for s in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]
