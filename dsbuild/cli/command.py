@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from dsbuild.cli import usage
+from dsbuild.cli import next_command, usage
 from dsbuild.cli.headings import COMMANDS, headings
 from dsbuild.cli.options import echo, say
 from dsbuild.errors import nearest
@@ -68,7 +68,9 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse; OUT may be given as an argument or by --out."""
         known = {name for param in self.get_params(ctx) for name in names(param)}
-        rest = super().parse_args(ctx, [_hyphened(arg, known) for arg in args])
+        args = [_hyphened(arg, known) for arg in args]
+        ctx.meta[next_command.GIVEN] = tuple(args)
+        rest = super().parse_args(ctx, args)
         out = ctx.params.pop(OUT, None)
         if out is not None:
             placed = ctx.get_parameter_source("out") == ParameterSource.COMMANDLINE

@@ -1,7 +1,10 @@
 """`dsbuild demo`."""
 
+import shlex
+
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.options import echo_line, errors
 
 # The layouts that are drawn; a test compares them with those of `dsbuild.demo`, which is imported
@@ -38,4 +41,4 @@ def demo(layout: str, folder: str, samples: int, seed: int) -> None:
         command = draw(layout, folder, samples, seed)
         title = LAYOUTS[layout].title
         echo_line(f"{folder}: drew {samples:,} samples, laid out like {title}")
-        echo_line(f"next: {command}", err=True)
+        next_command.show(*shlex.split(command)[1:])

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dsbuild import fields
+from dsbuild.cli import next_command
 from dsbuild.cli.command import Command, Option
 from dsbuild.cli.field_options import option
 from dsbuild.cli.kinds import Names, Path, Run, splits
@@ -99,6 +100,7 @@ def _command(**given: Any) -> None:
             echo_json(found)
         elif not quiet:
             echo(fit_text(run, found))
+        next_command.show("evaluate", run)
 
 
 _OPTIONS = (
