@@ -172,7 +172,9 @@ def test_batch_normalisation_is_frozen_alone():
 
 def test_an_unknown_prefix_is_an_error():
     model = build(classes=2, backbone="tiny")
-    with pytest.raises(ModelError, match=r"resnet: there are no such layers; .*aspp, backbone, dec"):
+    with pytest.raises(
+        ModelError, match=r"resnet: there are no such layers; .*aspp, backbone, dec"
+    ):
         freeze(model, "resnet")
 
 
