@@ -127,7 +127,7 @@ def _load(shard: Planned, request: Request) -> ShardPlan:
     if not storage.is_remote(root) and not storage.is_folder(root):
         # Otherwise its samples would be called missing, and be left out by `skip`.
         raise StorageError(
-            f"{root}: found no such folder on a worker's machine, expected the sources; all "
+            f"{root}: there is no such folder on a worker's machine, expected the sources; all "
             "workers must reach them under this name"
         ) from OSError(errno.ENOENT, os.strerror(errno.ENOENT))
     if isinstance(shard, ShardPlan):

@@ -14,7 +14,7 @@ import click
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
-from dsbuild.cli import array, renamed
+from dsbuild.cli import array, next_command, renamed
 from dsbuild.cli import command as commands
 from dsbuild.cli.field_options import Option, option, options
 from dsbuild.cli.kinds import Names, Path, divided, extras, splits
@@ -197,6 +197,7 @@ def _tell(built: Built, quiet: bool, as_json: bool) -> None:
         echo("\n" + summary_text(built.summary_document()))
     if built.rejects and not quiet:
         note(rejects_text(built.rejects, built.out))
+    next_command.show("validate" if built.written else "inspect", built.out)
 
 
 @dataclasses.dataclass
@@ -249,6 +250,8 @@ class _Shown:
         if self.dry_run and self.talks:
             found = count(len(audit.findings), "finding")
             echo(f"\n{found}; nothing was written, this was a dry run")
+            if not any(finding.fatal for finding in audit.findings):
+                next_command.show(*next_command.again("--dry-run"))
 
 
 def _urgent(line: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from dsbuild.cli import usage
+from dsbuild.cli import next_command, usage
 from dsbuild.cli.headings import COMMANDS, headings
 from dsbuild.cli.options import echo, say
 from dsbuild.errors import nearest
@@ -71,8 +71,10 @@ class Command(click.Command):
         if ctx.resilient_parsing and args and args[-1].startswith("-"):
             args = args[:-1]  # its value is being completed; Click would drop the arguments, too
         known = {name for param in self.get_params(ctx) for name in names(param)}
+        args = [_hyphened(arg, known) for arg in args]
+        ctx.meta[next_command.GIVEN] = tuple(args)
         try:
-            rest = super().parse_args(ctx, [_hyphened(arg, known) for arg in args])
+            rest = super().parse_args(ctx, args)
         except click.UsageError as error:  # of which the parser's own have no context
             error.ctx = error.ctx or ctx
             raise

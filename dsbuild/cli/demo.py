@@ -1,7 +1,10 @@
 """`dsbuild demo`."""
 
+import shlex
+
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.command import Command
 from dsbuild.cli.kinds import Choice, Path
 from dsbuild.cli.options import echo_line, errors
@@ -40,4 +43,4 @@ def demo(layout: str, folder: str, samples: int, seed: int) -> None:
         command = draw(layout, folder, samples, seed)
         title = LAYOUTS[layout].title
         echo_line(f"{folder}: drew {samples:,} samples, laid out like {title}")
-        echo_line(f"next: {command}", err=True)
+        next_command.show(*shlex.split(command)[1:])

@@ -1,14 +1,17 @@
 """`dsbuild evaluate`."""
 
 import logging
+import sys
 from collections.abc import Callable
 
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.command import Command
 from dsbuild.cli.field_options import Several, Whole
 from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors
+from dsbuild.cli.text.view import view
 from dsbuild.train.settings import STRIDES
 
 
@@ -136,4 +139,5 @@ def evaluate(
         if as_json:
             echo_json(found)
         elif not quiet:
-            echo(evaluation_text(found))
+            echo(evaluation_text(found, view(sys.stdout)))
+        next_command.show("predict", run, "photo.jpg", "--out", "predicted")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.kinds import Names, Path, classes
 from dsbuild.cli.options import (
     FOUND,
@@ -169,6 +170,10 @@ def _folder(path: str, asked: dict[str, Any]) -> None:
         fitted = view(sys.stdout, asked["every"])
         echo_drawn(shown.inspection_text(document, decorate, fitted, asked["top"]))
     _fail(documents.problems(document))
+    if not asked["html"]:
+        next_command.show("inspect", path, "--html", "page.html")
+    elif folder.manifest and document["complete"]:
+        next_command.show("train", path, "--run", "runs/first")
 
 
 def _fail(problems: Sequence[str]) -> None:

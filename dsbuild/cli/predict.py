@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.command import Command, Option
 from dsbuild.cli.evaluate import awake, looking
 from dsbuild.cli.kinds import Names, Path, Run, splits
@@ -114,6 +115,7 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
             for line in prediction_lines(found):
                 echo_line(line)
         _fail(found)
+        next_command.show("export", model, "exported", "--to", "saved_model")
 
 
 def _fail(found: dict[str, Any]) -> None:

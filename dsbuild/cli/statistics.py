@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.kinds import Path
 from dsbuild.cli.options import (
     FOUND,
@@ -61,3 +62,4 @@ def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
             count = tables.count(len(made["unreadable"]), "problem")
             say(f"{count} in all; --json lists each", "red")
             sys.exit(FOUND)
+        next_command.show("inspect", path, "--html", "page.html")

@@ -1,15 +1,18 @@
 """`dsbuild train`, its options made from the settings."""
 
 import functools
+import sys
 from typing import Any
 
 import click
 
 from dsbuild import fields
+from dsbuild.cli import next_command
 from dsbuild.cli.command import Command, Option
 from dsbuild.cli.field_options import option
 from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import echo, echo_json, echo_line, errors
+from dsbuild.cli.text.view import view
 from dsbuild.train.settings import Settings
 
 # What users of Keras, PyTorch, MMSegmentation and Ultralytics call a setting.
@@ -67,6 +70,7 @@ def _command(**given: Any) -> None:
         from dsbuild.train import tensorflow_env
 
         tensorflow_env.quiet()
+        from dsbuild.cli.text.header import header_text
         from dsbuild.cli.text.train import fit_text
         from dsbuild.train import runs
         from dsbuild.train.fit import run as fit
@@ -90,11 +94,13 @@ def _command(**given: Any) -> None:
             talk=echo_line,
             quiet=quiet or as_json,
             watch=watch,
+            begun=None if quiet or as_json else lambda it: echo(header_text(it, view(sys.stdout))),
         )
         if as_json:
             echo_json(found)
         elif not quiet:
             echo(fit_text(run, found))
+        next_command.show("evaluate", run)
 
 
 _OPTIONS = (

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.kinds import Choice, Path
 from dsbuild.cli.options import FOUND, WHOLE, all_option, echo, echo_json, errors, note
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
@@ -47,6 +48,7 @@ def validate(
     with errors():
         engine = runner.engine(as_json, note)
         from dsbuild.cli.text.check import validation_text
+        from dsbuild.format.folder import Folder
         from dsbuild.validate.public import validate
 
         found = validate(path, source, level=level, runner=engine, quiet=as_json)
@@ -57,6 +59,10 @@ def validate(
             echo(validation_text(document, view(sys.stdout, every)))
         for line in () if as_json else found.notes:
             note(line)
+        if not found.problems:
+            next_command.show("inspect", path)
+        elif Folder.of(path).manifest:
+            next_command.show("repair", path, *([source] if source else []))
         if found.problems:
             sys.exit(FOUND)
 
@@ -104,3 +110,4 @@ def repair(
         )
         if not quiet:
             echo(summary_text(summary_document(summary, (), path, 0)))
+        next_command.show("validate", path)

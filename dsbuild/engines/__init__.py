@@ -5,7 +5,7 @@ from dsbuild.engines.engine import Engine, batch
 from dsbuild.engines.job import Advance, Job, Result, Stopped, Task
 from dsbuild.engines.local import Local
 from dsbuild.engines.process import cores, tune, unlogged
-from dsbuild.engines.progress import Bar, aside
+from dsbuild.engines.progress import Bar, aside, clock
 
 __all__ = [
     "Advance",
@@ -19,6 +19,7 @@ __all__ = [
     "aside",
     "batch",
     "chosen",
+    "clock",
     "cores",
     "tune",
     "unlogged",

@@ -42,7 +42,7 @@ def test_evaluate_prints_means_and_every_class(known, run, tmp_path):
     data, model = known
     done = run("evaluate", model, data, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
-    assert done.stderr == ""
+    assert done.stderr == f"next: dsbuild predict {model} photo.jpg --out predicted\n"
     for name in ("mIoU", "pixel accuracy", "mean accuracy", "frequency-weighted IoU"):
         assert name in done.stdout
     rows = [line.split() for line in done.stdout.splitlines()]

@@ -23,8 +23,11 @@ def test_it_trains_reports_and_writes_a_run(data, run, tmp_path):
     options = [*TINY, "--steps", "2", "--rates", "2,4", "--flip", "0", "--no-separable"]
     done = run("train", data, "--run", folder, *options)
     assert done.exit_code == 0, done.output
-    assert done.stderr == ""
-    first, last = done.stdout.splitlines()
+    assert done.stderr == f"next: dsbuild evaluate {folder}\n"
+    header, _, lines = done.stdout.partition("\n\n")
+    assert header.startswith(f"data      {data}: 12 images of train, scored on 6 of val\n")
+    assert header.endswith(f"run       {folder}")
+    first, last = lines.splitlines()
     assert first.startswith("step 2 of 2  loss ")
     assert "val mIoU" in first
     assert last.startswith(f"{folder}: 2 steps; best val mIoU 0.")

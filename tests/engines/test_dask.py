@@ -282,7 +282,7 @@ def test_a_worker_that_does_not_see_the_sources_leaves_no_sample_out(two, voc, o
     request = requested(voc, out, on_error="skip", **SHARDS)
     found = audit(request)
     os.rename(voc, tmp_path / "elsewhere")  # as of a machine on which nothing is mounted
-    with pytest.raises(StorageError, match=r"^worker tcp://\S+: .* found no such folder"):
+    with pytest.raises(StorageError, match=r"^worker tcp://\S+: .* there is no such folder"):
         build(request, found, Dask(two.address))
     assert manifest.load(out) is None
 

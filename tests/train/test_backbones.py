@@ -79,7 +79,7 @@ def test_weights_of_another_model_are_refused(tmp_path, form, other):
 @pytest.mark.parametrize("form", ["found.weights.h5", "found.h5", "found.keras", "found.txt"])
 def test_a_file_without_weights_is_refused(tmp_path, form):
     path = tmp_path / form
-    with pytest.raises(ModelError, match="found no such file, expected weights of tiny"):
+    with pytest.raises(ModelError, match="there is no such file; expected weights of tiny"):
         backbones.build("tiny", 16, weights=str(path))
     path.write_bytes(b"not weights")
     with pytest.raises(ModelError, match="expected the weights of tiny"):

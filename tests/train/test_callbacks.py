@@ -5,7 +5,6 @@ import pytest
 from dsbuild.errors import TrainError
 from dsbuild.train.fit import optimisers
 from dsbuild.train.fit.callbacks import Averaged, FiniteLoss, HardShare, MovingAverages
-from dsbuild.train.fit.progress import clock
 from dsbuild.train.settings import Settings
 
 
@@ -82,7 +81,3 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step(loss):
     watching.on_train_batch_end(4, {"loss": 1.0})
     with pytest.raises(TrainError, match=f"^step 35: the loss is {loss}, expected a finite number"):
         watching.on_train_batch_end(4, {"loss": loss})
-
-
-def test_durations_are_written_as_people_write_them():
-    assert [clock(s) for s in (0, 59.6, 61, 3725)] == ["0:00", "1:00", "1:01", "1:02:05"]

@@ -172,7 +172,9 @@ def test_batch_normalisation_is_frozen_alone():
 
 def test_an_unknown_prefix_is_an_error():
     model = build(classes=2, backbone="tiny")
-    with pytest.raises(ModelError, match=r"resnet: found no such layers, .*aspp, backbone, dec"):
+    with pytest.raises(
+        ModelError, match=r"resnet: there are no such layers; .*aspp, backbone, dec"
+    ):
         freeze(model, "resnet")
 
 
@@ -189,7 +191,7 @@ def test_an_unknown_prefix_is_an_error():
         ({"rates": (0,)}, r"rates: found \(0,\), expected at least 1"),
         ({"gradient": True, "decoder": False}, "gradient: found True, expected False without"),
         ({"momentum": 1.0}, "momentum: found 1.0, expected at least 0 and less than 1"),
-        ({"weights": "/nowhere/found.h5"}, "/nowhere/found.h5: found no such file"),
+        ({"weights": "/nowhere/found.h5"}, "/nowhere/found.h5: there is no such file"),
     ],
     ids=str,
 )

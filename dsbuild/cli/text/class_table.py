@@ -79,13 +79,16 @@ def chosen(
     return sorted(values, key=lambda value: (-parts[value], value))[: top or _FEW]
 
 
-def folded(hidden: int, empty: int = 0) -> list[str]:
-    """Return a line on classes that are not shown, if there are any; `empty` have no image."""
+def folded(hidden: int, empty: int = 0, where: str = "--all lists them") -> list[str]:
+    """Return a line on classes that are not shown, if there are any.
+
+    `empty` of them have no image; `where` says where to find them.
+    """
     if hidden <= 0:
         return []
     several = f"{hidden:,} more class{'' if hidden == 1 else 'es'}"
     absent = f", {empty:,} of them in no image" if empty else ""
-    return [f"  … and {several}{absent}; --all lists them"]
+    return [f"  … and {several}{absent}; {where}"]
 
 
 def counted_classes(

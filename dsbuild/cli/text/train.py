@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dsbuild.cli.text.class_table import chosen, folded
 from dsbuild.cli.text.table import table
+from dsbuild.cli.text.view import View
+from dsbuild.inspect.tables import count
 from dsbuild.storage import safe_text
 from dsbuild.train.fit.progress import NAMES
 
+_ALL = View()
 _MEANS = {
     "mean_iou": "mIoU",
     "pixel_accuracy": "pixel accuracy",
@@ -39,15 +43,18 @@ def fit_text(run: str, found: Mapping[str, Any]) -> str:
     if score is not None:
         words = f"; best val {NAMES[score]} {best[f'val_{score}']:.4f} at step {best['step']:,}"
     note = f"; {found['note']}" if "note" in found else ""
-    return f"{run}: {found['steps']:,} steps{words}{note}"
+    return f"{run}: {count(found['steps'], 'step')}{words}{note}"
 
 
-def evaluation_text(found: Mapping[str, Any]) -> str:
-    """Return what `evaluate` measured as text: means, and one row per class."""
+def evaluation_text(found: Mapping[str, Any], view: View = _ALL) -> str:
+    """Return what `evaluate` measured as text: means, and one row per class.
+
+    If there are too many classes for the view, those with most labels are shown.
+    """
     what = "images" if found["task"] == "classification" else "pixels"
     head = (
         f"{found['run']}, step {found['step']:,}, on {found['split']} of {found['data']}: "
-        f"{found['samples']:,} samples, {found[what]:,} labelled {what}"
+        f"{count(found['samples'], 'sample')}, {found[what]:,} labelled {what}"
     )
     columns = {key: name for key, name in _COLUMNS.items() if key in found["classes"][0]}
     means = [[name, _share(found[key])] for key, name in _MEANS.items() if key in found]
@@ -56,11 +63,14 @@ def evaluation_text(found: Mapping[str, Any]) -> str:
             value = found[key][error]
             means.append([f"{name}, {where}", "-" if value is None else f"{value:.4g}"])
     rows = [["", "class", f"labelled {what}", *columns.values()]]
-    for one in found["classes"]:
+    parts = {i: one[f"label_{what}"] for i, one in enumerate(found["classes"])}
+    shown = chosen(list(parts), parts, view)
+    for one in (found["classes"][i] for i in shown):
         scores = [_share(one[key]) for key in columns]
         rows.append([str(one["index"]), one["name"], f"{one[f'label_{what}']:,}", *scores])
-    lines = [safe_text.text(head), "", *table(means, "<>"), ""]
-    lines += table(rows, "><>" + ">" * len(columns))
+    lines = [safe_text.text(head), "", *table(means, "<>", view.columns, "~0"), ""]
+    lines += table(rows, "><>" + ">" * len(columns), view.columns, "0~2" + "1" * len(columns))
+    lines += folded(len(parts) - len(shown), where="the report lists them")
     if "matting" in found and "matting_unknown" not in found:
         lines += ["", "errors of mattes are of whole images: the records have no trimap"]
     return "\n".join([*lines, "", f"report: {found['out']}"])

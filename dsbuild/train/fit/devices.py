@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from keras import backend
 
+from dsbuild import engines
 from dsbuild.errors import TrainError
 from dsbuild.train.model.places import Tensor
 
@@ -42,6 +43,23 @@ def strategy(devices: int | None, batch: int) -> "tf.distribute.Strategy":
         _split_cpu(count)
     kind = "GPU" if gpus else "CPU"
     return tf.distribute.MirroredStrategy([f"{kind}:{number}" for number in range(count)])
+
+
+def described(count: int) -> str:
+    """Return the devices that a training uses, `count` of them, for people."""
+    if backend.backend() != "tensorflow":
+        return f"that of {backend.backend()}"
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")[:count]
+    if not gpus:
+        cores = engines.cores()
+        parts = f", in {count} parts" if count > 1 else ""
+        return f"CPU, {cores:,} core{'' if cores == 1 else 's'}{parts}"
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", "") for gpu in gpus]
+    listed = ", ".join(filter(None, dict.fromkeys(names)))
+    several = "GPU" if count == 1 else f"{count} GPUs"
+    return f"{several}: {listed}" if listed else several
 
 
 def _split_cpu(count: int) -> None:

@@ -1,15 +1,13 @@
 """Train a model on the shards of a folder, into the folder of a run."""
 
-import contextlib
 import dataclasses
+import functools
 import json
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
@@ -21,7 +19,9 @@ from dsbuild.train.dataset import Facts
 from dsbuild.train.fit import batches, notes, warm_start
 from dsbuild.train.fit.callbacks import Averaged, FiniteLoss, HardShare, MovingAverages, Scores
 from dsbuild.train.fit.checkpoints import Checkpoints
-from dsbuild.train.fit.devices import strategy
+from dsbuild.train.fit.devices import described, strategy
+from dsbuild.train.fit.failures import errors_named
+from dsbuild.train.fit.header import Header
 from dsbuild.train.fit.network import compiled
 from dsbuild.train.fit.progress import ProgressLines, Talk
 from dsbuild.train.fit.step_seeds import StepSeeds, generators_restored
@@ -31,6 +31,7 @@ from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.runs import Trained
 from dsbuild.train.settings import Settings
 
+Begun = Callable[[Header], None]
 Watch = Callable[[str, Predictor, Averaged, Reader | None, int], list[keras.callbacks.Callback]]
 
 
@@ -43,6 +44,7 @@ class _Task:
       run: the folder of the run.
       settings: with a crop and a width that fit the model.
       facts: those of the data.
+      images: how many images it is trained on.
       held_out: the validation samples, if there are any.
       every: steps in a leg, after each of which a checkpoint is written.
       legs: how many there are.
@@ -54,6 +56,7 @@ class _Task:
     run: str
     settings: Settings
     facts: Facts
+    images: int
     held_out: Reader | None
     every: int
     legs: int
@@ -70,6 +73,7 @@ def train(
     talk: Talk = print,
     quiet: bool = False,
     watch: Watch | None = None,
+    begun: Begun | None = None,
 ) -> dict[str, Any]:
     """Train on a folder of TFRecords, or resume a run; return the content of `metrics.json`.
 
@@ -84,6 +88,7 @@ def train(
       talk: prints a line.
       quiet: print no lines, and show no progress bar.
       watch: returns more callbacks, such as TensorBoard's.
+      begun: is called with what the training is, before its first step.
 
     Raises TrainError, or another DsbuildError, for invalid input.
     """
@@ -96,12 +101,14 @@ def train(
         metrics: dict[str, Any] = json.loads(storage.read(finished)[0])
         return metrics
     with generators_restored():
-        with strategy(devices, task.settings.batch).scope():
+        spread = strategy(devices, task.settings.batch)
+        with spread.scope():
             steps = task.every * task.legs
             network, share = compiled(folder, task.settings, task.facts, steps, say)
             moving = MovingAverages(network, task.settings.momentum, task.every)
         with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
-            return _fit(task, network, share, moving, say, quiet, watch)
+            tell = functools.partial(_tell, begun, task, network, spread.num_replicas_in_sync)
+            return _fit(task, network, share, moving, say, tell, quiet, watch)
 
 
 def _silent(line: str) -> None:
@@ -121,7 +128,31 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk) -> _Task:
     _counting(settings, facts.score)
     batches.augmentation(settings, facts)  # which checks its values
     resumed = runs.resumable(run, settings, facts)
-    return _Task(folder, run, settings, facts, held_out, every, legs, resumed, missing)
+    return _Task(folder, run, settings, facts, count, held_out, every, legs, resumed, missing)
+
+
+def _tell(begun: Begun | None, task: _Task, network: keras.Model, devices: int, step: int) -> None:
+    """Say what a training is, which has done some steps before."""
+    if begun is None:
+        return
+    sizes = [math.prod(variable.shape) for variable in network.trainable_variables]
+    begun(
+        Header(
+            run=task.run,
+            data=task.folder.path,
+            images=task.images,
+            val_images=len(task.held_out) if task.held_out else 0,
+            task=task.facts.task,
+            classes=task.facts.classes,
+            settings=task.settings,
+            parameters=network.count_params(),
+            trained=sum(sizes),
+            device=described(devices),
+            steps=task.legs * task.every,
+            every=task.every,
+            done=step,
+        )
+    )
 
 
 def _fit(
@@ -130,6 +161,7 @@ def _fit(
     share: keras.Variable | None,
     moving: MovingAverages,
     say: Talk,
+    tell: Callable[[int], None],
     quiet: bool,
     watch: Watch | None,
 ) -> dict[str, Any]:
@@ -141,13 +173,16 @@ def _fit(
     files = Checkpoints(task.run, averaged, counting, facts.score, every)
     files.set_model(network)
     step = files.resume()
+    tell(step)
     data = batches.batches(task.folder, settings, facts, start=step)
     if step:
         say(f"{task.run}: continues after step {step:,}")
         runs.keep_data(task.run, task.folder.path)
     else:
         runs.begin(task.run, settings, facts, task.folder.path)
-    scores = Scores(_measure(predictor, task.held_out), averaged, facts.score, settings.batch)
+    lines = ProgressLines(say, files, facts.score, task.legs, every, settings.val, quiet)
+    measured = _measure(predictor, task.held_out, lines)
+    scores = Scores(measured, averaged, facts.score, settings.batch)
     if not task.legs:
         if not files.rows:
             files.write(0, scores.scored({}))
@@ -159,7 +194,7 @@ def _fit(
         scores,
         *counting.values(),
         files,
-        ProgressLines(say, files, facts.score, task.legs, every, settings.batch, quiet),
+        lines,
     ]
     if share is not None:
         hard = HardShare(share, settings.hard_share, settings.hard_steps, every)
@@ -167,7 +202,7 @@ def _fit(
     if watch is not None:
         callbacks += watch(task.run, predictor, averaged, task.held_out, every)
     if not files.rows or not _stopped(counting, files):
-        with _errors_named():
+        with errors_named(), lines:
             network.fit(
                 data,
                 epochs=task.legs,
@@ -180,10 +215,17 @@ def _fit(
     return _finish(task.run, files, task.missing, notes.monotonous(scores.latest, facts))
 
 
-def _measure(predictor: Predictor, samples: Reader | None) -> Callable[[], Confusion] | None:
+def _measure(
+    predictor: Predictor, samples: Reader | None, lines: ProgressLines
+) -> Callable[[], Confusion] | None:
     if samples is None:
         return None
-    return lambda: measure(predictor, samples).confusion
+
+    def measured() -> Confusion:
+        with lines.scoring(len(samples)) as advance:
+            return measure(predictor, samples, advance=advance).confusion
+
+    return measured
 
 
 def _aligned(settings: Settings, facts: Facts, say: Talk) -> Settings:
@@ -229,22 +271,6 @@ def _stopped(counting: Mapping[str, keras.callbacks.Callback], files: Checkpoint
     """Tell whether a resumed run had already run out of patience."""
     stop = counting.get("stop")
     return stop is not None and files.state("stop").get("wait", 0) >= stop.patience
-
-
-@contextlib.contextmanager
-def _errors_named() -> Iterator[None]:
-    """Turn TensorFlow's errors about data and memory into one line."""
-    try:
-        yield
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        message = re.search(r"assertion failed: \[(.*)\]", error.message)
-        if message is None:
-            raise
-        raise TrainError(message[1].replace("] [", " ").replace("\\'", "'")) from error
-    except tf.errors.ResourceExhaustedError as error:
-        raise TrainError(
-            "found too little memory for a step; use a smaller --batch or --crop, or --mixed"
-        ) from error
 
 
 def _finish(run: str, files: Checkpoints, *remarks: str) -> dict[str, Any]:

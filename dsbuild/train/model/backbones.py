@@ -147,7 +147,7 @@ def _imagenet(name: str, options: dict[str, Any]) -> keras.Model:
 
 def _load(model: keras.Model, name: str, path: str) -> None:
     if not os.path.isfile(path):
-        raise ModelError(f"{path}: found no such file, expected weights of {name}")
+        raise ModelError(f"{path}: there is no such file; expected weights of {name}")
     try:
         with warnings.catch_warnings():
             # Keras only warns if a file has no value for some weights, and leaves them random.

@@ -219,7 +219,9 @@ def freeze(model: keras.Model, *prefixes: str) -> None:
         layers = list(named(model, prefix))
         if not layers:
             have = sorted({layer.name.split("_")[0] for layer in named(model, "") if layer.weights})
-            raise ModelError(f"{prefix}: found no such layers, expected one of {', '.join(have)}")
+            raise ModelError(
+                f"{prefix}: there are no such layers; expected one of {', '.join(have)}"
+            )
         for layer in layers:
             layer.trainable = False
 
