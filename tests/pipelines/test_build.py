@@ -564,7 +564,7 @@ def test_beam_options_follow_the_dashes(given):
 @pytest.mark.parametrize("given", ["", "vox", "--layout=vox voc", "--shards=2 voc"])
 def test_a_program_without_a_layout_says_so(given):
     with pytest.raises(
-        program.click.UsageError, match="there is no layout .*; expected one of voc, "
+        program.click.UsageError, match=r"there is no layout .*; expected one of voc, "
     ):
         program.arrange(given.split())
 
