@@ -4,7 +4,7 @@ from tests.support.store_faults.scene import settled, shards
 from tests.support.stores import SECRET
 
 
-def ended(done, codes=(0, 1)):
+def ended(done, codes=(0, 1, 2)):
     """Of any command: it ends, without a traceback, a secret, or a process that outlives it."""
     said = done.err + done.out
     if done.code is None:
@@ -19,7 +19,7 @@ def ended(done, codes=(0, 1)):
 
 
 def refused(done):
-    """Of one that ended with 1: it says why in one line, and calls nothing whole damaged."""
+    """Of one that could not run: it says why in one line, and calls nothing whole damaged."""
     lines = [*done.err.splitlines(), *done.out.splitlines()]
     errors = [line for line in lines if line.startswith("error: ")]
     wrong = [f"{len(errors)} lines of error"] * (len(errors) != 1)

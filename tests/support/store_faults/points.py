@@ -118,7 +118,7 @@ def _fault(trial):
     if done.code == 0:
         wrong += judge.succeeded(case, done, found, trial.out)
     else:
-        wrong += judge.refused(done) if done.code == 1 else []
+        wrong += judge.refused(done) if done.code in (1, 2) else []
         wrong += judge.standing(case, found)
         if all(one.passes(patience) for one in every):
             wrong.append("ended by trouble that passes")
@@ -140,8 +140,8 @@ def _kill(trial):
         command.signal(signal.SIGKILL)
     done = command.ended(_LIMIT)
     room.fails()
-    wrong = judge.ended(done, codes=(0, 1, -signal.SIGKILL))
-    wrong += judge.refused(done) if done.code == 1 else []
+    wrong = judge.ended(done, codes=(0, 1, 2, -signal.SIGKILL))
+    wrong += judge.refused(done) if done.code in (1, 2) else []
     wrong += judge.standing(trial.case, trial.files()) if done.code else []
     return trial.told(done, f"{victim} killed"), wrong
 
@@ -163,7 +163,7 @@ def _freeze(trial):
         first.signal(signal.SIGCONT)
     done = first.ended(_LIMIT)
     wrong += judge.ended(done)
-    wrong += judge.refused(done) if done.code == 1 else []
+    wrong += judge.refused(done) if done.code in (1, 2) else []
     if done.code == 0 and held:
         wrong.append("it ended well though it had lost the lock")
     if judge.differences(settled(trial.files()), settled(case.expected)):
