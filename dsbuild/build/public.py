@@ -98,8 +98,19 @@ def build(
         default their remedies are noted.
       options: the layout's own options, such as classes="names.txt".
 
-    Returns what was planned, found and written. Raises a DsbuildError for bad options or input,
-    and for findings that stop a build; finished shards are kept.
+    Returns:
+      What was planned, found and written.
+
+    Raises:
+      PlanError: for options that are wrong, or contradict each other or the folder `out`.
+      LayoutError: if `source` is not a data set of the layout.
+      SampleError: for a bad sample, and for findings that stop a build; finished shards are kept.
+      StorageError: if something cannot be read or written.
+
+    Example:
+      >>> built = dsbuild.build("voc", "data", "small", split="val", limit=4, workers=1)
+      >>> built.written, dsbuild.open("small", "val")[0].key
+      (1, '2007_000012')
     """
     begin = time.monotonic()
     here = engines.chosen("local", None, workers, quiet)
