@@ -93,8 +93,9 @@ def inspect(
       >>> found = dsbuild.inspect("tfrecord")
       >>> list(found["splits"]), found["complete"]
       (['train', 'val'], True)
-      >>> dsbuild.inspect("tfrecord", record=0)["key"]
-      '2007_000000'
+      >>> one = dsbuild.inspect("tfrecord", record=0)
+      >>> one["record"], one["features"]["image/width"]["kind"]
+      (0, 'int64')
     """
     named = {"class_": class_, "most": most, "least": least, "problems": "" if problems else None}
     how = {kind: name for kind, name in named.items() if name is not None}
