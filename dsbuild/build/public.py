@@ -2,24 +2,24 @@
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
-from dsbuild import engines, fields, storage
-from dsbuild.build import audit, class_weights, preflight, recognition, run
+from dsbuild import engines, storage
+from dsbuild.build import audit, class_weights, layout_options, preflight, recognition, run
 from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
+from dsbuild.build.layout_options import AUTO
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import SHARD_SIZE, Request
+from dsbuild.build.request import shard_size as in_bytes
 from dsbuild.build.run import Note
 from dsbuild.build.summary import Built, remedies
 from dsbuild.engines import Engine
-from dsbuild.errors import LayoutError, PlanError, nearest
-from dsbuild.layouts import LAYOUTS, Layout
+from dsbuild.errors import LayoutError, PlanError
+from dsbuild.layouts import Layout
 
 Path = str | os.PathLike[str]
-AUTO = "auto"  # recognises the layout
 Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
 
 
@@ -34,7 +34,7 @@ def build(
     *,
     split: str | Collection[str] = (),
     shards: int | None = None,
-    shard_size: int = SHARD_SIZE,
+    shard_size: int | str = SHARD_SIZE,
     order: str = "listed",
     seed: int = 0,
     extra: str | Collection[str] = (),
@@ -70,7 +70,7 @@ def build(
       out: the folder to write.
       split: the splits to build, one or several; all by default.
       shards: shards per split; None for as many as `shard_size` gives.
-      shard_size: approximate bytes per shard.
+      shard_size: approximate bytes per shard: a number, or a text such as "128MB".
       order: "listed" or "shuffled".
       seed: seed for order="shuffled".
       extra: derived features to store, one or several, such as "laplacian:png16".
@@ -98,8 +98,19 @@ def build(
         default their remedies are noted.
       options: the layout's own options, such as classes="names.txt".
 
-    Returns what was planned, found and written. Raises a DsbuildError for bad options or input,
-    and for findings that stop a build; finished shards are kept.
+    Returns:
+      What was planned, found and written.
+
+    Raises:
+      PlanError: for options that are wrong, or contradict each other or the folder `out`.
+      LayoutError: if `source` is not a data set of the layout.
+      SampleError: for a bad sample, and for findings that stop a build; finished shards are kept.
+      StorageError: if something cannot be read or written.
+
+    Example:
+      >>> built = dsbuild.build("voc", "data", "small", split="val", limit=4, workers=1)
+      >>> built.written, dsbuild.open("small", "val")[0].key
+      (1, '2007_000012')
     """
     begin = time.monotonic()
     here = engines.chosen("local", None, workers, quiet)
@@ -156,7 +167,7 @@ def requested(
     accept: str | Collection[str],
     rehash: bool,
     shards: int | None,
-    shard_size: int,
+    shard_size: int | str,
     order: str,
     seed: int,
     on_error: str,
@@ -167,7 +178,7 @@ def requested(
     """Return the request of a build, by the parameters of `build`."""
     if layout == AUTO:
         layout, options = _recognised(source, options)
-    chosen = _layout(layout, options)
+    chosen = layout_options.taken(layout, options)
     root = _found(chosen, None if source is None else os.fspath(source))
     policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
     extras, weights = class_weights.divided(_several("extra", extra))
@@ -178,7 +189,7 @@ def requested(
         out=os.fspath(out),
         splits=_several("split", split),
         shards=shards,
-        shard_size=shard_size,
+        shard_size=in_bytes(shard_size),
         order=order,
         seed=seed,
         limit=limit,
@@ -250,44 +261,3 @@ def _several(name: str, given: str | Collection[str]) -> tuple[str, ...]:
     if not isinstance(given, str | Iterable):
         raise PlanError(f"{name}: found {given!r}, expected a text or several")
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _present(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a layout by their present names; warn of those that were renamed."""
-    renamed = {old: new for old, new in fields.renamed(LAYOUTS[name]).items() if old in options}
-    for old, new in renamed.items():
-        if new in options:
-            raise PlanError(f"layout {name}: found {old} and {new}, two names of one option")
-        warnings.warn(
-            f"layout {name}: the option {old} is now called {new}", DeprecationWarning, stacklevel=4
-        )
-    return {renamed.get(option, option): value for option, value in options.items()}
-
-
-def _layout(name: str, options: Mapping[str, Any]) -> Layout:
-    """Return a layout with its options, by the names that the command has for them."""
-    if name not in LAYOUTS:
-        raise PlanError(
-            f"layout: found {name!r}, expected one of {', '.join(LAYOUTS)}, or {AUTO}"
-            f"{nearest(name, (*LAYOUTS, AUTO))}"
-        )
-    known = fields.named(LAYOUTS[name])
-    options = _present(name, options)
-    strange = sorted(options.keys() - known.keys())
-    if strange:
-        raise PlanError(
-            f"layout {name}: found the option {strange[0]}, expected one of {', '.join(known)}"
-            f"{nearest(strange[0], known)}"
-        )
-    values = {}
-    for option, value in options.items():
-        field = known[option]
-        read = field.metadata.get("read")
-        if read and value is None:
-            continue
-        if isinstance(value, os.PathLike):
-            value = os.fspath(value)
-        elif isinstance(value, list):
-            value = tuple(value)  # since layouts are keys of caches
-        values[field.name] = read(value) if read and isinstance(value, str) else value
-    return LAYOUTS[name](**values)

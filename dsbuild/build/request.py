@@ -1,5 +1,6 @@
 """What to build: one frozen value, whose fields are options of the build commands."""
 
+import re
 from dataclasses import dataclass
 
 from dsbuild import fields
@@ -9,8 +10,25 @@ from dsbuild.errors import PlanError
 from dsbuild.fields import field
 from dsbuild.layouts.finding import ACCEPTABLE
 
+_UNITS = ("", "k", "m", "g", "t")
 ORDERS = ("listed", "shuffled")
 SHARD_SIZE = 128 * 10**6
+
+
+def shard_size(given: int | str) -> int:
+    """Return the size of a shard in bytes.
+
+    A text such as `128MB` is in powers of 1000, one such as `128MiB` in powers of 1024.
+    Raises PlanError for a text that is no size.
+    """
+    if not isinstance(given, str):
+        return given
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)b?", given.strip().lower())
+    base = 1024 if match and match[3] else 1000
+    found = int(float(match[1]) * base ** _UNITS.index(match[2])) if match else 0
+    if found < 1:
+        raise PlanError(f"shard_size: found {given!r}; expected a size such as 128MB or 1GB")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.kinds import Path
 from dsbuild.cli.options import FOUND, all_option, echo, echo_json, errors, note, say
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
@@ -43,6 +44,8 @@ def diff(a: str, b: str, drift: float | None, runner: Runner, every: bool, as_js
             echo_json(document)
         else:
             echo(diff_text(document, view(sys.stdout, every)))
+        if not document["same"]:
+            next_command.show("inspect", b, "--html", "page.html")
         if drift is None:
             sys.exit(0 if document["same"] else FOUND)
         row = farthest(document)

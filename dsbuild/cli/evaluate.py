@@ -10,16 +10,16 @@ from dsbuild.cli import next_command
 from dsbuild.cli.command import Command
 from dsbuild.cli.field_options import Several, Whole
 from dsbuild.cli.kinds import Names, Path, Run, splits
-from dsbuild.cli.options import WHOLE, echo, echo_json, errors
+from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note
 from dsbuild.cli.text.view import view
 from dsbuild.train.settings import STRIDES
 
 
 def awake() -> None:
-    """Import TensorFlow, quietly."""
+    """Import TensorFlow, quietly; a missing package is one line that names the command."""
     from dsbuild.train import tensorflow_env
 
-    tensorflow_env.quiet()
+    tensorflow_env.quiet(f"dsbuild {click.get_current_context().info_name}")
     # It warns that a function is traced again for images of another size, which is intended.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
@@ -135,9 +135,12 @@ def evaluate(
             boundary=boundary,
             matting=matting,
             quiet=quiet or as_json,
+            note=(lambda _: None) if quiet or as_json else note,
         )
         if as_json:
             echo_json(found)
         elif not quiet:
             echo(evaluation_text(found, view(sys.stdout)))
-        next_command.show("predict", run, "photo.jpg", "--out", "predicted")
+        named = [] if path is None else [path]
+        writes = [] if found["task"] == "classification" else ["--out", "predicted", "--overlay"]
+        next_command.show("predict", run, *named, "--split", split, *writes)

@@ -1,14 +1,16 @@
 """`dsbuild interop` and `dsbuild export`: finished folders and trained models for other tools."""
 
 import re
+import sys
 from typing import Any
 
 import click
 
+from dsbuild.cli import next_command
 from dsbuild.cli.command import OUT, Command, Option
 from dsbuild.cli.field_options import Whole
 from dsbuild.cli.kinds import Choice, Path
-from dsbuild.cli.options import WHOLE, echo_line, errors, note
+from dsbuild.cli.options import FOUND, WHOLE, echo_line, errors, note, problem
 from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
 from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
@@ -68,6 +70,7 @@ def interop(
         for name in describe(path, Terms(license, citation, description), pbtxt, note):
             if not quiet:
                 echo_line(storage.join(path, name))
+        next_command.show("validate", path)
 
 
 RECORDS = ("webdataset", "parquet", "array_record")
@@ -118,15 +121,17 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
     """Write TFRecords, or a trained model, for another tool.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, one file, or the folder of
-    a run of `dsbuild train`. OUT is a folder. Images and masks keep their bytes; files whose shard
-    is unchanged are kept. A model takes RGB uint8 and returns classes; all preprocessing is part
-    of it.
+    a run of `dsbuild train`: its model, or with a format for records the TFRecords that it was
+    trained on. OUT is a folder. Images and masks keep their bytes; files whose shard is unchanged
+    are kept. A model takes RGB uint8 and returns classes; all preprocessing is part of it. Exit
+    code 1 if the build of PATH is unfinished.
 
     \b
     Example:
       dsbuild export tfrecord tars --to webdataset
       dsbuild export tfrecord parquet --to parquet --workers 2
       dsbuild export runs/first served --to onnx
+      dsbuild export runs/first tars --to webdataset
       dsbuild export runs/first served --to tflite --size 257x257
     """
     from dsbuild import storage
@@ -135,19 +140,33 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
         raise click.UsageError("OUT is missing; expected a folder to write")
     with errors(WHOLE):
         run = storage.stamp(storage.join(path, "settings.json")) is not None
-        if run != (target in MODELS):
-            found, kinds = ("a run", MODELS) if run else ("no run of `dsbuild train`", RECORDS)
-            raise PlanError(f"{path}: found {found}; expected --to {', '.join(kinds)}")
-        if run and not asked["runner"].local:
-            raise PlanError("--runner is for TFRecords; a run is exported by this process alone")
-        if run:
+        if target in MODELS and not run:
+            raise PlanError(
+                f"{path}: found no run of `dsbuild train`; expected --to {', '.join(RECORDS)}"
+            )
+        if target in MODELS and not asked["runner"].local:
+            raise PlanError("--runner is for TFRecords; a model is exported by this process alone")
+        if target in MODELS:
             _model(path, out, target, quiet, asked)
-        else:
-            _records(path, out, target, asked["runner"], quiet)
+            return
+        if run:
+            path = _data_of(path, target, quiet)
+        _records(path, out, target, asked["runner"], quiet)
+
+
+def _data_of(run: str, target: str, quiet: bool) -> str:
+    """Return the folder that a run was trained on, and say which it is."""
+    from dsbuild.train import described
+
+    data = described.data_of(run, f"dsbuild export DATA OUT --to {target}")
+    if not quiet:
+        note(f"exporting {data}, the TFRecords that {run} was trained on")
+    return data
 
 
 def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> None:
     engine = runner.engine(quiet, note)
+    from dsbuild.format.folder import Folder
     from dsbuild.inspect.tables import count, size
     from dsbuild.interop.export import run as exporting
 
@@ -160,12 +179,16 @@ def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> N
             f"{out}: {count(records, 'record')}, {size(whole)} in {count(len(found), 'file')} "
             f"({target}){same}"
         )
+    unfinished = Folder.of(path).unfinished
+    if unfinished:
+        problem(f"{path}: {unfinished}, then export again: only shards that are there were written")
+        sys.exit(FOUND)
 
 
 def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:
     from dsbuild.train import tensorflow_env
 
-    tensorflow_env.quiet()
+    tensorflow_env.quiet("dsbuild export")
     from dsbuild.train import runs
     from dsbuild.train.export import run as exporting
 

@@ -7,7 +7,6 @@ never takes it for a command; a test holds the other modules to that.
 import contextlib
 import json
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from dsbuild.errors import DsbuildError
 from dsbuild.storage import safe_text, waiting
 from dsbuild.storage.patience import MOST, SECONDS
 
-UNITS = ("", "k", "m", "g", "t")
 FOUND, COULD_NOT_RUN = 1, 2  # exit codes: something was found; the command could not do its work
 WHOLE = "files written so far are complete; run the same command again"  # after an interruption
 
@@ -31,14 +29,12 @@ class Bytes(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
         """Return the number of bytes."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([kmgt]?)(i?)b?", value.strip().lower())
-        base = 1024 if match and match[3] else 1000
-        size = int(float(match[1]) * base ** UNITS.index(match[2])) if match else 0
-        if size < 1:
-            self.fail(f"found {value!r}; expected a size such as 128MB or 1GB", param, ctx)
-        return size
+        from dsbuild.build.request import shard_size
+
+        try:
+            return shard_size(value)
+        except DsbuildError as error:
+            self.fail(str(error).removeprefix("shard_size: "), param, ctx)
 
 
 @contextlib.contextmanager

@@ -86,13 +86,13 @@ def predict(model: str, paths: tuple[str, ...], **asked: Any) -> None:
     with errors(WHOLE):
         awake()
         from dsbuild.cli.text.train import prediction_lines
-        from dsbuild.train import runs
+        from dsbuild.train import described, runs
         from dsbuild.train.predict import run as predicting
         from dsbuild.train.predict.predictor import How, Predictor
 
         data = next(iter(paths), "")
         if split is not None and not data:
-            data = runs.data_of(model, f"dsbuild predict RUN DATA --split {split}")
+            data = described.data_of(model, f"dsbuild predict RUN DATA --split {split}")
         which = runs.LAST if asked["last"] else None
         trained = runs.load(model, which, asked["output_stride"])
         looks = ("scales", "flip", "window")

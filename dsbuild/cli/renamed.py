@@ -7,6 +7,7 @@ from click.core import ParameterSource
 
 from dsbuild import fields
 from dsbuild.cli.field_options import Option
+from dsbuild.cli.kinds import Choice
 from dsbuild.cli.options import note
 from dsbuild.layouts import Layout
 
@@ -20,7 +21,7 @@ def options(layout: type[Layout]) -> list[Option]:
 
 def _hidden(layout: type[Layout], old: str, new: str) -> Option:
     choices = fields.named(layout)[new].metadata.get("choices")
-    kind = click.Choice(choices) if choices else click.STRING
+    kind = Choice(choices) if choices else click.STRING
     return click.option(f"--{old.replace('_', '-')}", _BEFORE + old, type=kind, hidden=True)
 
 

@@ -45,6 +45,7 @@ def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
     with errors(WHOLE):
         engine = runner.engine(as_json, note)
         from dsbuild.cli.text import inspect
+        from dsbuild.format.folder import Folder
         from dsbuild.inspect import statistics, tables
 
         made = statistics.statistics(path, engine)
@@ -58,8 +59,13 @@ def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
             note(str(error))
         for fault in made["unreadable"][:_FEW]:
             problem(inspect.fault_text(fault))
+        unfinished = Folder.of(path).unfinished
+        if unfinished:
+            problem(f"{path}: {unfinished}")
         if made["unreadable"]:
             count = tables.count(len(made["unreadable"]), "problem")
             say(f"{count} in all; --json lists each", "red")
+            sys.exit(FOUND)
+        if unfinished:
             sys.exit(FOUND)
         next_command.show("inspect", path, "--html", "page.html")

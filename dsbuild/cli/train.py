@@ -69,16 +69,16 @@ def _command(**given: Any) -> None:
         asked = {known[name].name: value for name, value in given.items() if value is not None}
         from dsbuild.train import tensorflow_env
 
-        tensorflow_env.quiet()
+        tensorflow_env.quiet("dsbuild train")
         from dsbuild.cli.text.header import header_text
         from dsbuild.cli.text.train import fit_text
-        from dsbuild.train import runs
+        from dsbuild.train import described
         from dsbuild.train.fit import run as fit
         from dsbuild.train.fit import tensorboard as events
 
         if {"steps", "epochs"} <= set(asked):
             raise click.UsageError("--steps and --epochs: found both; expected one")
-        before = runs.settings_of(base).document() if base else {}
+        before = described.settings_of(base).document() if base else {}
         if "epochs" in asked:
             before["steps"] = None
         chosen = Settings(**{**before, **asked})

@@ -74,6 +74,14 @@ class Folder:
         data, path = self.manifest_bytes, storage.join(self.path, names.NAME)
         return None if data is None else Manifest.of(manifest.checked(data, path))
 
+    @property
+    def unfinished(self) -> str | None:
+        """What to do with a folder whose build was stopped; None if it is finished, or foreign."""
+        whole = self.is_file or self.manifest_bytes is not None
+        if whole or not storage.is_folder(storage.join(self.path, names.STATE)):
+            return None
+        return f"found no {names.NAME}, so this build is unfinished; run its command again"
+
     @functools.cached_property
     def schema_bytes(self) -> bytes | None:
         """The content of schema.json, None if there is none."""

@@ -75,6 +75,8 @@ def _inspect_finished(path: str, manifest: Manifest) -> Inspection:
     for name, entry in manifest.document["splits"].items():
         classes = [{"value": i, **row} for i, row in enumerate(entry.get("classes", ()))]
         if entry.get("ignore"):
+            # A file of names may name the ignore value too; it is listed once.
+            classes = [row for row in classes if row["value"] != manifest.ignore]
             classes.append({"value": manifest.ignore, "name": IGNORE, **entry["ignore"]})
         shards = [{**shard, "problem": _changed(path, shard)} for shard in entry["shards"]]
         good = [shard["name"] for shard in shards if shard["records"] and not shard["problem"]]

@@ -80,9 +80,22 @@ def inspect(
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
-    Raises a DsbuildError for options that contradict each other, for a record that does not exist
-    or cannot be read, and for a picture to save that does not decode. A damaged shard of a folder
-    does not raise: its `problem` says what is wrong.
+    Returns:
+      The document of the whole folder, or that of one record. A damaged shard of a folder does not
+      raise: its `problem` says what is wrong.
+
+    Raises:
+      PlanError: for options that contradict each other.
+      ShardError: if there is no TFRecord, or no such record, or it cannot be read.
+      DataError: for a picture to save that does not decode.
+
+    Example:
+      >>> found = dsbuild.inspect("tfrecord")
+      >>> list(found["splits"]), found["complete"]
+      (['train', 'val'], True)
+      >>> one = dsbuild.inspect("tfrecord", record=0)
+      >>> one["record"], one["features"]["image/width"]["kind"]
+      (0, 'int64')
     """
     named = {"class_": class_, "most": most, "least": least, "problems": "" if problems else None}
     how = {kind: name for kind, name in named.items() if name is not None}
@@ -155,8 +168,15 @@ def diff(
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
-    Returns a document whose "same" says whether recipes, samples and bytes are the same. Raises a
-    DsbuildError if there is no TFRecord, or a damaged one.
+    Returns:
+      A document whose "same" says whether recipes, samples and bytes are the same.
+
+    Raises:
+      ShardError: if there is no TFRecord, or a damaged one.
+
+    Example:
+      >>> dsbuild.diff("tfrecord", "tfrecord")["same"]
+      True
     """
     engine = engines.chosen(runner, scheduler, workers, quiet)
     sides = [comparing.read(path, engine) for path in (a, b)]

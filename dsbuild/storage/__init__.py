@@ -1,5 +1,6 @@
 """All access to files, by local path or URL: list, read, write atomically, lock."""
 
+from dsbuild.storage.atomic import UNSYNCED
 from dsbuild.storage.files import (
     LARGEST,
     Read,
@@ -45,6 +46,7 @@ from dsbuild.storage.glance import Some, missing, some
 
 __all__ = [
     "LARGEST",
+    "UNSYNCED",
     "Read",
     "Some",
     "Stamp",

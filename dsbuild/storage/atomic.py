@@ -43,6 +43,9 @@ _REMEDIES = {
 }
 
 
+UNSYNCED = "was written, but may not survive a power cut"
+
+
 class _File(NamedTuple):
     """The identity of a file, whatever its name."""
 
@@ -114,10 +117,7 @@ def _failed(path: str, error: OSError, made: _File | None) -> StorageError:
         if status is not None:
             left = f"an earlier {_kind(status)} still has this name"
         if status is not None and _which(status) == made:
-            return StorageError(
-                f"{path}: was written, but may not survive a power cut: {error.strerror}; "
-                f"{remedy(error)}"
-            )
+            return StorageError(f"{path}: {UNSYNCED}: {error.strerror}; {remedy(error)}")
     except OSError:
         left = "it is unknown what has this name"
     return StorageError(f"{path}: cannot be written: {error.strerror}; {left}; {remedy(error)}")

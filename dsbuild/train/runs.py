@@ -11,33 +11,26 @@ events/            for TensorBoard, on request
 
 import dataclasses
 import importlib.metadata
-import json
-import os
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from dsbuild import __version__, storage
-from dsbuild.errors import ShardError, TrainError
-from dsbuild.format import manifest
-from dsbuild.train import checkpoint, dataset, model
+from dsbuild.errors import TrainError
+from dsbuild.train import checkpoint, model
 from dsbuild.train.checkpoint import Values
 from dsbuild.train.dataset import Facts
+from dsbuild.train.described import RUN, SETTINGS, absolute, described, exists, json_bytes
 from dsbuild.train.model.seeds import layer_seeds
 from dsbuild.train.settings import Settings
-from dsbuild.train.settings import read as read_settings
 
-SETTINGS = "settings.json"
-RUN = "run.json"
 LOG = "log.csv"
 METRICS = "metrics.json"
 EVENTS = "events"
 LAST, BEST = "last.npz", "best.npz"
 ROOM = ".dsbuild"  # the folder of the lock
-_DATA = "tfrecord"  # the folder of TFRecords, if none is named
 AVERAGED = "averaged/"  # prefix of averaged weights in a checkpoint
 
 _SAME = (  # settings that are arguments of `model.build` under the same name
@@ -101,8 +94,8 @@ def resumable(run: str, settings: Settings, facts: Facts) -> bool:
         raise TrainError(f"{run}: found a file, expected the folder of a run; name another")
     if not (storage.is_folder(run) and set(storage.names(run)) - {ROOM}):
         return False
-    before, data = _described(run)
-    if not _exists(run, LAST):
+    before, data = described(run)
+    if not exists(run, LAST):
         return False
     if data.task == "segmentation":  # earlier versions kept any crop
         before = dataclasses.replace(before, crop=before.aligned)
@@ -131,51 +124,17 @@ def begin(run: str, settings: Settings, facts: Facts, data: str | None = None) -
     """
     storage.remove(*(storage.join(run, name) for name in (LAST, BEST, LOG, METRICS)))
     storage.remove_folder(storage.join(run, EVENTS))
-    description = ({} if data is None else {"data": _absolute(data)}) | {
+    description = ({} if data is None else {"data": absolute(data)}) | {
         "facts": facts.document(),
         "architecture": architecture(settings, facts),
         "versions": versions(),
     }
     storage.write_all(
         {
-            storage.join(run, SETTINGS): _json(settings.document()),
-            storage.join(run, RUN): _json(description),
+            storage.join(run, SETTINGS): json_bytes(settings.document()),
+            storage.join(run, RUN): json_bytes(description),
         }
     )
-
-
-def keep_data(run: str, data: str) -> None:
-    """Note the folder that a run is now trained on, if it was moved since, or was never noted."""
-    path = storage.join(run, RUN)
-    description = _parsed(path)
-    if description.get("data") != _absolute(data):
-        storage.write(path, _json({**description, "data": _absolute(data)}))
-
-
-def data_of(run: str, remedy: str = "dsbuild evaluate RUN DATA") -> str:
-    """Return the folder that a run was trained on.
-
-    A run of an older version does not say; then it is `tfrecord`, if there is such a folder.
-    Raises TrainError if the folder is not there any more, or not known; `remedy` is the command
-    that names it.
-    """
-    _described(run)
-    data = _parsed(storage.join(run, RUN)).get("data")
-    if data is None and not _exists(_DATA, manifest.NAME):
-        raise TrainError(
-            f"{run}: this run does not say what it was trained on; name the folder: {remedy}"
-        )
-    if data is not None and not (isinstance(data, str) and _exists(data, manifest.NAME)):
-        raise TrainError(
-            f"{run}: it was trained on {data}, where there is no finished folder of TFRecords now; "
-            f"if it was moved, name the folder: {remedy}"
-        )
-    return data or _DATA
-
-
-def _absolute(path: str) -> str:
-    """Return a path or URL that means the same in every folder."""
-    return storage.normal(path if storage.is_remote(path) else os.path.abspath(path))
 
 
 def versions() -> dict[str, str]:
@@ -196,7 +155,7 @@ def load(run: str, which: str | None = None, output_stride: int | None = None) -
     `which` is BEST or LAST. With an output stride the same weights compute finer or coarser
     features than in training. Raises TrainError if there is no run, or if it has no weights yet.
     """
-    settings, facts = _described(run)
+    settings, facts = described(run)
     path = file_of(run, which)
     if output_stride is not None:
         settings = dataclasses.replace(settings, output_stride=output_stride)
@@ -225,47 +184,7 @@ def weights(path: str) -> tuple[Values, dict[str, Any]]:
 
 def file_of(run: str, which: str | None = None) -> str:
     """Return the path of the weights of a run; raise TrainError if it has none yet."""
-    names = [name for name in (which or BEST, which or LAST) if _exists(run, name)]
+    names = [name for name in (which or BEST, which or LAST) if exists(run, name)]
     if not names:
         raise TrainError(f"{run}: found no weights yet; run `dsbuild train` to its first score")
     return storage.join(run, names[0])
-
-
-def facts_of(run: str) -> Facts:
-    """Return the facts of the data of a run."""
-    return _described(run)[1]
-
-
-def settings_of(run: str) -> Settings:
-    """Return the settings of a run."""
-    return _described(run)[0]
-
-
-def _exists(run: str, name: str) -> bool:
-    return storage.stamp(storage.join(run, name)) is not None
-
-
-def _described(run: str) -> tuple[Settings, Facts]:
-    """Return the settings of a run, and the facts of its data."""
-    if not _exists(run, SETTINGS) or not _exists(run, RUN):
-        if not storage.is_folder(run):
-            raise TrainError(f"{storage.missing(run)}; expected the folder of a run")
-        held = (
-            "a folder of TFRecords" if _exists(run, manifest.NAME) else f"no {SETTINGS} and {RUN}"
-        )
-        raise TrainError(f"{run}: found {held}, expected the folder of a run of `dsbuild train`")
-    settings_path, path = storage.join(run, SETTINGS), storage.join(run, RUN)
-    settings, description = _parsed(settings_path), _parsed(path)
-    facts = description.get("facts") if isinstance(description, Mapping) else None
-    return read_settings(settings, settings_path), dataset.read(facts, path)
-
-
-def _parsed(path: str) -> Any:
-    try:
-        return manifest.parse(storage.read(path)[0], path)
-    except ShardError as error:
-        raise TrainError(f"{path}: found damaged JSON; train again into another folder") from error
-
-
-def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, indent=2).encode() + b"\n"

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from dsbuild.errors import TrainError, missing
+from dsbuild.errors import TrainError, lacking
 
 _CHATTER = re.compile(r"WARNING: All log messages before absl|[IW]\d{4} ")
 # oneDNN makes steps on CPUs 1.6 to 5 times as fast as kernels that sum in a fixed order. FFmpeg
@@ -22,11 +22,11 @@ _SETTINGS = {
 }
 
 
-def quiet() -> None:
+def quiet(what: str) -> None:
     """Import TensorFlow with oneDNN's kernels and without its messages; the settings stay.
 
     Variables of the environment that are set already stay as they are. Raises TrainError if
-    TensorFlow, Keras, or the backend that KERAS_BACKEND names is missing.
+    TensorFlow, Keras, or the backend that KERAS_BACKEND names is missing; `what` needs them.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -35,9 +35,14 @@ def quiet() -> None:
             import keras  # noqa: F401 - for the backend that it imports
             import tensorflow  # noqa: F401 - for what it prints
     except (ImportError, ValueError) as error:  # Keras raises the latter for an unknown backend
-        if isinstance(error, ImportError) and error.name in ("keras", "tensorflow"):
-            raise TrainError(missing(error.name, "this command", error, "train")) from error
         backend = os.environ.get("KERAS_BACKEND")
+        if isinstance(error, ImportError):
+            own = error.name in ("keras", "tensorflow")
+            needs = lacking(
+                error, what if own or not backend else f"KERAS_BACKEND={backend}", "train" * own
+            )
+            if needs:
+                raise TrainError(needs) from error
         prefix = f"KERAS_BACKEND={backend}: " if backend else ""
         raise TrainError(
             f"{prefix}Keras could not be imported ({error}); install what is missing, or unset "

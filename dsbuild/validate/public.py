@@ -31,8 +31,18 @@ def validate(
       workers: processes; None for all cores.
       quiet: whether to hide the progress bar.
 
-    Returns the problems and notes; `document()` is what the command prints with --json. Raises a
-    DsbuildError for bad options or if there is no TFRecord at all.
+    Returns:
+      The problems and notes; `document()` is what the command prints with --json.
+
+    Raises:
+      ShardError: if there is no TFRecord at all.
+      LayoutError: if `source` is not a data set of the layout, for level="source".
+      PlanError: for options that contradict each other.
+
+    Example:
+      >>> found = dsbuild.validate("tfrecord", level="records")
+      >>> found.records, found.problems
+      (18, ())
     """
     engine = engines.chosen(runner, scheduler, workers, quiet)
     root = None if source is None else os.fspath(source)

@@ -13,11 +13,12 @@ from dsbuild import storage
 from dsbuild.build import output, recipe
 from dsbuild.build import plan_files as plans
 from dsbuild.engines import Engine, Job, Local
-from dsbuild.errors import DataError, PlanError
+from dsbuild.errors import DataError, LayoutError, PlanError
 from dsbuild.format import names
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.format.manifest import Manifest
 from dsbuild.format.schema import Schema, load
+from dsbuild.layouts import Layout
 from dsbuild.validate import control, index
 from dsbuild.validate.file import Look, check
 from dsbuild.validate.problem import Problem
@@ -109,10 +110,8 @@ def validate(
             problems += control.counted(path, manifest, by_name)
     elif whole:
         problems += _unnumbered(path, paths)
-    finished = storage.stamp(storage.join(path, names.NAME))
-    if not finished and whole and storage.is_folder(storage.join(path, names.STATE)):
-        text = "found no manifest.json, so this build is unfinished; run its command again"
-        problems.append(Problem("unfinished", path, text))
+    if folder.unfinished:
+        problems.append(Problem("unfinished", path, folder.unfinished))
     for file in checked:
         problems += file.problems
         if file.more:
@@ -187,9 +186,22 @@ def _rules(
     again = tuple(extra for extra in chosen if extra.extra.of in ("image", "label"))
     expected = Expected(len(manifest.classes), manifest.ignore, again)
     if level == "source" and built_by is not None:
-        root = built_by.layout.find(source)
+        root = _root(home, built_by.layout, source)
         return Rules(level, schema, True, expected, (root, built_by))
     return Rules(level, schema, True, expected)
+
+
+def _root(home: str, layout: Layout, source: str | None) -> str:
+    """Return the root of the sources; raise LayoutError if there is no such data set."""
+    try:
+        return layout.find(source)
+    except LayoutError as error:
+        if source is not None:
+            raise
+        raise LayoutError(
+            f"--level source: found no data set ({layout.title}) to compare with; name the one "
+            f"that the folder was built from: dsbuild validate {home} SOURCE --level source"
+        ) from error
 
 
 def _tasks(

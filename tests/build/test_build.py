@@ -14,10 +14,12 @@ import time
 
 import pytest
 
+import dsbuild
 from dsbuild import storage
 from dsbuild.build import run, shard
 from dsbuild.build.audit import audit
 from dsbuild.build.image_policy import Policy
+from dsbuild.build.request import shard_size
 from dsbuild.errors import LayoutError, PlanError, ShardError, StorageError
 from dsbuild.format import manifest, tfrecord
 from dsbuild.layouts.pairs import Pairs
@@ -735,6 +737,19 @@ def test_a_full_disk(voc, tmp_path):
 
 
 # plans
+
+
+def test_shard_size_is_a_number_or_a_text():
+    sizes = {"1MB": 10**6, "1 MiB": 1 << 20, "1.5k": 1500, "7": 7, 9: 9}
+    assert {given: shard_size(given) for given in sizes} == sizes
+    for wrong in ("", "1XB", "0MB", "-1"):
+        with pytest.raises(PlanError, match=r"shard_size: found .*expected a size such as 128MB"):
+            shard_size(wrong)
+
+
+def test_python_takes_a_shard_size_as_the_command_does(voc, out):
+    built = dsbuild.build("voc", voc, out, split="train", shard_size="2kB", workers=1)
+    assert built.written > 1
 
 
 def test_shard_size_decides_the_number_of_shards(voc, out):

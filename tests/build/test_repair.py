@@ -1,5 +1,6 @@
 """A repaired folder holds the bytes of a fresh build, and what stood is kept."""
 
+import errno
 import os
 import pathlib
 import random
@@ -9,17 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dsbuild.build import array
+from dsbuild.build.audit import audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.repair import repair
 from dsbuild.build.side_files import describe
 from dsbuild.engines import Local
-from dsbuild.errors import DsbuildError, PlanError, SampleError
+from dsbuild.errors import DsbuildError, PlanError, SampleError, StorageError
 from dsbuild.interop import Terms
 from dsbuild.validate.run import validate
 from tests.support.damage import blank, cut, cut_out, flip, insert
 from tests.support.drawn import DRAWN
 from tests.support.folders import everything
-from tests.support.runs import content, make
+from tests.support.runs import content, make, requested
 
 
 def damage(out, rng):
@@ -223,4 +226,37 @@ def test_an_impossible_repair_changes_nothing(voc, tmp_path):
     before = everything(out)
     with pytest.raises(DsbuildError):
         repair(str(out), voc)
+    assert everything(out) == before
+
+
+def test_a_repaired_array_job_is_finished(voc, tmp_path):
+    make(voc, tmp_path / "fresh", shards=4)
+    request = requested(voc, tmp_path / "out", shards=4)
+    array.plan(request, audit(request))
+    array.share(request, array.Task(1, 3))
+    assert repair(str(tmp_path / "out"), voc).written
+    assert content(tmp_path / "out") == content(tmp_path / "fresh")
+    assert not list((tmp_path / "out" / ".dsbuild").glob("array.json"))
+    assert not list((tmp_path / "out" / ".dsbuild").glob("shares.json"))
+    assert array.share(request, array.Task(2, 3)) == []
+
+
+def test_a_new_shard_that_cannot_be_synced_changes_nothing(voc, out, monkeypatch):
+    make(voc, out, splits=("train",))
+    shard = next(pathlib.Path(out).glob("*.tfrecord"))
+    shard.write_bytes(shard.read_bytes()[:-9])
+    before = everything(out)
+    plain = os.fsync
+
+    def failing(handle):
+        place = os.readlink(f"/proc/self/fd/{handle}")
+        if place.endswith(".dsbuild/repair"):
+            raise OSError(errno.EIO, "Input/output error")
+        plain(handle)
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError) as raised:
+        patch.setattr(os, "fsync", failing)
+        repair(str(out), voc)
+    assert f"{shard.name}: could not be synced: Input/output error" in str(raised.value)
+    assert str(raised.value).endswith("; nothing was changed")
     assert everything(out) == before

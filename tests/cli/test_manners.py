@@ -9,6 +9,7 @@ import pytest
 
 from dsbuild.cli import headings, main
 from dsbuild.cli.command import SHORT, names
+from dsbuild.cli.kinds import Choice
 from dsbuild.cli.train import ALIASES
 from tests.support.runs import content
 
@@ -231,3 +232,9 @@ def test_all_has_its_short_names_where_there_is_something_to_list(voc, out, run)
     shutil.rmtree(voc)
     shown = [run("inspect", out, word).stdout for word in ("-v", "--verbose", "--all")]
     assert shown[0] == shown[1] == shown[2]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_choice_suggests_the_nearest_word(name):
+    for param in main.commands[name].params:
+        assert not isinstance(param.type, click.Choice) or isinstance(param.type, Choice), param

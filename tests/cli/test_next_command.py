@@ -69,3 +69,11 @@ def test_quiet_commands_and_json_have_no_such_line(voc, out, run, silent):
 def test_a_dry_run_that_could_not_be_built_leads_nowhere(voc, out, run, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "next:" not in run("voc", tmp_path / "empty", out, "--dry-run").stderr
+
+
+def test_a_difference_leads_to_the_page_and_side_files_to_a_check(voc, out, run):
+    run("voc", voc, out, "--shards", 2)
+    run("voc", voc, f"{out}2", "--limit", 2)
+    assert following(run("diff", out, f"{out}2")) == ["inspect", f"{out}2", "--html", "page.html"]
+    assert "next:" not in run("diff", out, out).stderr
+    assert following(run("interop", out)) == ["validate", str(out)]

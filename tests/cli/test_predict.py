@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import shlex
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import dsbuild
 from dsbuild import images
 from dsbuild.layouts.classes import Classes
-from dsbuild.train import runs
+from dsbuild.train import described, runs
 from dsbuild.train.predict.predictor import How, Predictor
 from tests.support import fakes, trained
 from tests.support.runs import make
@@ -42,7 +43,8 @@ def test_evaluate_prints_means_and_every_class(known, run, tmp_path):
     data, model = known
     done = run("evaluate", model, data, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
-    assert done.stderr == f"next: dsbuild predict {model} photo.jpg --out predicted\n"
+    words = f"{model} {data} --split val --out predicted --overlay"
+    assert done.stderr == f"next: dsbuild predict {words}\n"
     for name in ("mIoU", "pixel accuracy", "mean accuracy", "frequency-weighted IoU"):
         assert name in done.stdout
     rows = [line.split() for line in done.stdout.splitlines()]
@@ -166,7 +168,7 @@ def remembered(known, tmp_path):
     data, model = known
     shutil.copytree(data, tmp_path / "there" / "data")
     shutil.copytree(model, tmp_path / "there" / "run")
-    runs.keep_data(str(tmp_path / "there" / "run"), str(tmp_path / "there" / "data"))
+    described.keep_data(str(tmp_path / "there" / "run"), str(tmp_path / "there" / "data"))
     return tmp_path / "there"
 
 
@@ -220,7 +222,7 @@ def test_data_that_was_moved_is_named_with_the_remedy(words, remedy, remembered,
 
 def test_a_run_of_an_older_version_opens(known, run, tmp_path, monkeypatch):
     data, model = known
-    assert "data" not in json.loads(pathlib.Path(model, runs.RUN).read_text())
+    assert "data" not in json.loads(pathlib.Path(model, described.RUN).read_text())
     monkeypatch.chdir(tmp_path)
     done = run("evaluate", model)
     assert done.exit_code == 2
@@ -228,3 +230,37 @@ def test_a_run_of_an_older_version_opens(known, run, tmp_path, monkeypatch):
     shutil.copytree(data, tmp_path / "tfrecord")
     done = run("evaluate", model, "--no-boundary", "--out", "report")
     assert done.exit_code == 0, done.output
+
+
+def test_the_data_of_a_run_is_exported(remembered, run, tmp_path):
+    done = run("export", remembered / "run", tmp_path / "tars", "--to", "webdataset")
+    assert done.exit_code == 0, done.output
+    assert f"note: exporting {remembered / 'data'}, the TFRecords that" in done.stderr
+    assert any(name.endswith(".tar") for name in os.listdir(tmp_path / "tars"))
+    os.rename(remembered / "data", remembered / "moved")
+    done = run("export", remembered / "run", tmp_path / "more", "--to", "webdataset")
+    assert done.exit_code == 2
+    assert "name the folder: dsbuild export DATA OUT --to webdataset" in done.stderr
+
+
+def test_data_that_was_built_again_is_noted(remembered, run, tmp_path):
+    words = ["evaluate", remembered / "run", "--no-boundary", "--out", tmp_path / "report"]
+    assert "was built again" not in run(*words).stderr
+    path = remembered / "run" / described.RUN
+    known = json.loads(path.read_text())
+    known["facts"]["digest"] = "0" * 64
+    path.write_text(json.dumps(known))
+    done = run(*words)
+    assert f"note: {remembered / 'data'}: was built again since" in done.stderr
+    assert json.loads(run(*words, "--json").stdout)["rebuilt"] is True
+    shutil.copytree(remembered / "data", tmp_path / "other")
+    assert "was built again" not in run(*words[:2], tmp_path / "other", *words[2:]).stderr
+
+
+def test_an_evaluation_leads_to_a_prediction_that_runs(remembered, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run("evaluate", remembered / "run", "--no-boundary", "--out", "report")
+    words = shlex.split(done.stderr.splitlines()[-1])
+    assert words[:3] == ["next:", "dsbuild", "predict"]
+    assert run(*words[2:]).exit_code == 0
+    assert os.listdir("predicted")

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from dsbuild.train import runs
+from dsbuild.train import described, runs
 from tests.support import fakes
 from tests.support.runs import make
 
@@ -31,7 +31,7 @@ def test_it_trains_reports_and_writes_a_run(data, run, tmp_path):
     assert first.startswith("step 2 of 2  loss ")
     assert "val mIoU" in first
     assert last.startswith(f"{folder}: 2 steps; best val mIoU 0.")
-    settings = runs.settings_of(str(folder))
+    settings = described.settings_of(str(folder))
     assert (settings.rates, settings.flip, settings.separable) == ((2, 4), 0.0, False)
     again = run("train", data, "--run", folder, "--from-run", folder)
     assert again.exit_code == 0, again.output

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dsbuild
 from dsbuild.extras import functions
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.inspect import gallery
@@ -454,3 +455,17 @@ def test_charts():
     assert one.index("640 x 480") < one.index("100 x 50")
     many = {(random.Random(i).randint(1, 70000), i + 1): 1 for i in range(50)}
     assert svg.sizes(many).count("<circle") == 50
+
+
+def test_an_ignore_value_that_has_a_name_is_listed_once(tmp_path):
+    for name, picture in (
+        ("images", np.zeros((4, 4, 3), np.uint8)),
+        ("labels", np.arange(16, dtype=np.uint8).reshape(4, 4) % 3),
+    ):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.fromarray(picture).save(tmp_path / "data" / name / "a.png")
+    (tmp_path / "names.txt").write_text("sky\nroad\nvoid\n")
+    options = {"classes": str(tmp_path / "names.txt"), "ignore": 2, "workers": 1}
+    dsbuild.build("pairs", tmp_path / "data", tmp_path / "out", **options)
+    for split in dsbuild.inspect(tmp_path / "out")["splits"].values():
+        assert [row["value"] for row in split["classes"]] == [0, 1, 2]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dsbuild
 from dsbuild import interop
 from dsbuild.build.recipe import Recipe
 from dsbuild.format import example as wire
@@ -139,6 +140,20 @@ def test_tfds_opens_the_folder(voc, out, form):
             )
         elif form is not None:
             assert example["gradient"]["format"].numpy() == form.encode()
+
+
+def test_tfds_gives_pairs_and_keys_by_a_map(voc, out):
+    import tensorflow_datasets as tfds
+
+    make(voc, out, splits=("val",))
+    samples = tfds.builder_from_directory(out).as_dataset(split="val")
+    keys = {one["image"]["filename"].numpy().decode() for one in samples}
+    assert keys == {sample.key for sample in dsbuild.open(out, "val")}
+    pairs = samples.map(
+        lambda one: (one["image"]["encoded"], one["image"]["segmentation"]["class"]["encoded"])
+    )
+    for image, label in pairs:
+        assert image.shape == (*label.shape[:2], 3)
 
 
 def test_tfds_knows_the_classes_of_masks(voc, out):

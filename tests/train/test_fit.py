@@ -21,7 +21,7 @@ from dsbuild.cli import main
 from dsbuild.cli.text.train import fit_text
 from dsbuild.errors import DsbuildError, StorageError, TrainError
 from dsbuild.format import manifest
-from dsbuild.train import checkpoint, dataset, runs
+from dsbuild.train import checkpoint, dataset, described, runs
 from dsbuild.train.fit import batches
 from dsbuild.train.fit import run as fit
 from dsbuild.train.metrics.confusion import Confusion
@@ -90,8 +90,8 @@ def test_a_run_has_its_settings_facts_log_and_metrics(shapes, whole):
     assert sorted(os.listdir(run)) == sorted(
         [".dsbuild", "best.npz", "last.npz", "log.csv", "metrics.json", "run.json", "settings.json"]
     )
-    assert runs.settings_of(run) == asked
-    about = json.loads(pathlib.Path(run, runs.RUN).read_text())
+    assert described.settings_of(run) == asked
+    about = json.loads(pathlib.Path(run, described.RUN).read_text())
     assert about["facts"] == dataset.of(shapes).document()
     assert about["versions"]["keras"]
     with open(os.path.join(run, runs.LOG), newline="") as file:
@@ -244,9 +244,9 @@ def test_crops_have_features_on_their_first_and_last_pixel(shapes, tmp_path):
         "crop: 40 is not a multiple of the output stride, 16, plus 1; using 49, so that features "
         "lie on the first and the last pixel"
     )
-    assert runs.settings_of(run).crop == 49
+    assert described.settings_of(run).crop == 49
     # A run of an earlier version, which kept any crop, is resumed.
-    path = pathlib.Path(run, runs.SETTINGS)
+    path = pathlib.Path(run, described.SETTINGS)
     path.write_text(path.read_text().replace('"crop": 49', '"crop": 40'))
     known = dataset.of(shapes)
     assert runs.resumable(run, dataclasses.replace(asked, crop=49), known)

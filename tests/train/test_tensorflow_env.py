@@ -26,3 +26,21 @@ def test_a_missing_backend_is_one_line(tmp_path, command, backend):
     assert said.startswith(f"error: KERAS_BACKEND={backend}: Keras could not be imported (")
     assert said.endswith("or unset KERAS_BACKEND to train on TensorFlow")
     assert len(said.splitlines()) == 1
+
+
+def test_a_missing_backend_of_an_extra_names_it(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from dsbuild.train import tensorflow_env\ntensorflow_env.quiet('dsbuild train')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"KERAS_BACKEND": "torch"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    said = "KERAS_BACKEND=torch needs PyTorch, which is not installed: pip install 'dsbuild[torch]'"
+    assert last == f"dsbuild.errors.TrainError: {said}"

@@ -117,6 +117,11 @@ def _repeated(known: Known) -> Iterator[interop.Terms]:
 
 
 def remove_strays(known: Known) -> None:
-    """Remove receipts, indexes, value lists and plans of shards that the folder does not have."""
+    """Remove what a finished folder does not have.
+
+    These are receipts, indexes, value lists and plans of other shards, and the plan of an array
+    job, which no share may continue.
+    """
     for path in output.strays(known.out, known.splits):
         storage.remove(path)
+    storage.remove(*(output.state(known.out, name) for name in (output.ARRAY, output.SHARES)))

@@ -99,9 +99,14 @@ def _root(known: Known, source: str | None, needed: bool) -> str:
     try:
         return known.recipe.layout.find(source)
     except LayoutError as error:
-        if needed or source is not None:
+        if source is not None:
             raise LayoutError(
                 f"{error}; name the data set that the folder was built from"
+            ) from error
+        if needed:
+            raise LayoutError(
+                f"{known.out}: found no data set ({known.recipe.layout.title}) to restore it "
+                f"from; name the one that it was built from: dsbuild repair {known.out} SOURCE"
             ) from error
         return ""
 

@@ -14,7 +14,7 @@ from dsbuild.build.request import Request
 from dsbuild.build.shard import holds
 from dsbuild.build.tasks import Shards, write
 from dsbuild.engines import Advance, Engine, Job, cores
-from dsbuild.errors import DataError, PlanError
+from dsbuild.errors import DataError, PlanError, StorageError
 from dsbuild.format import example, label_values, manifest, receipts, tfrecord
 from dsbuild.format.index import index_text
 from dsbuild.format.receipts import ShardReceipt
@@ -100,7 +100,11 @@ def beside(known: Known, name: str, state: State) -> dict[str, bytes] | None:
 def write_beside(
     known: Known, root: str, todo: Collection[str], engine: Engine
 ) -> dict[str, ShardReceipt]:
-    """Write shards into the stage folder; return their receipts with sources."""
+    """Write shards into the stage folder; return their receipts with sources.
+
+    The stage folder is removed after an error, so a StorageError about it says that nothing was
+    changed.
+    """
     entries = (known.document or {}).get("splits", {}).values()
     left = any(entry["rejects"] for entry in entries) or any(
         receipt.rejects for receipt in known.receipts.values()
@@ -115,7 +119,13 @@ def write_beside(
     request = Request(
         recipe=known.recipe, root=root, out=home, on_error=on_error, sources="content"
     )
-    write(request, Shards(len(todo), samples, shards), "repairing", engine)
+    try:
+        write(request, Shards(len(todo), samples, shards), "repairing", engine)
+    except StorageError as error:
+        if home not in str(error):
+            raise
+        said = str(error).replace(storage.UNSYNCED, "could not be synced")
+        raise type(error)(f"{said}; nothing was changed") from error
     return {name: receipt for name in todo if (receipt := receipts.load(home, name))}
 
 

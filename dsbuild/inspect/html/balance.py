@@ -98,6 +98,9 @@ def _balance(rows: Sequence[ClassCount], labels: int, names: Mapping[int, str]) 
         for row in (most, least)
     )
     what = "pixels" if planes else "records"
+    if count(most) == count(least) and len(real) > 1:
+        share = escape(tables.share(count(most), whole))
+        return f"<p>All {len(real):,} classes have the same share of the {what}: {share}.</p>"
     return f"<p>Largest share of the {what}: {large}; smallest: {small}; {ratio:,.0f} to 1.</p>"
 
 

@@ -1,4 +1,7 @@
-"""What a build's audit left behind in its folder, as findings: the samples that were left out."""
+"""What a build's audit left behind in its folder, as findings: the samples that were left out.
+
+What the audit only warns of is not kept; a finding says how to see it again.
+"""
 
 import json
 from collections.abc import Iterator
@@ -19,6 +22,13 @@ def lines(folder: Folder, document: Inspection) -> Iterator[Line]:
     left = sum(split.get("rejects", 0) for split in document["splits"].values())
     if document["complete"] is not True or folder.is_file:
         return
+    if folder.manifest is not None:
+        layout = folder.manifest.recipe.get("layout", "build")
+        yield Line(
+            "hint",
+            "What the build's audit only warned of is not kept in the folder. To see it again: "
+            f"dsbuild {layout} SOURCE --dry-run, with the options of the build",
+        )
     if not left:
         yield Line("good", "The build's audit left out no sample.")
         return

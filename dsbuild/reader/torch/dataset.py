@@ -77,9 +77,41 @@ def torch_dataset(
 ) -> Samples | Stream:
     """Open a folder of TFRecords, or one file, as a PyTorch data set: map-style or iterable.
 
-    `path`, `split`, `extras`, `check` and `classes` are those of `dsbuild.open`; `extras` to
-    `transforms` are those of `Element`; `seed` to `world_size` are those of `Stream`, and need
-    `iterable`. Raises a DsbuildError.
+    A sample is a dict of `key`, a text, and tensors: `image`, RGB uint8 (3, h, w); `label`, uint8
+    (h, w), or int64 () if it is one class, missing without labels; and the extras, (1, h, w).
+
+    Args:
+      path: the folder or file, as a text, a `pathlib.Path`, or the URL of a store.
+      split: something like `train`, `train[:10%]` or `train+val`; all splits by default.
+      iterable: whether it is iterated, in an order of its own, rather than indexed by a sampler.
+      extras: such as `laplacian` or `canny:low=50`; computed from image or label if records do
+        not have them.
+      as_supervised: whether samples are tuples (image, label), followed by `extras`.
+      transform: applied to the image.
+      target_transform: applied to the label.
+      transforms: applied to all at once, from (image, label, *extras) to as many values, like
+        those of `torchvision.transforms.v2`; replaces the other two.
+      seed: with `iterable`: shuffles each epoch into its own order. None for the stored order.
+      window: with `iterable`: how many samples are shuffled together.
+      drop_last: with `iterable`: whether to leave out the last samples if ranks cannot divide them
+        equally.
+      threads: with `iterable`: threads that decode ahead in each worker.
+      rank: with `iterable`: which of `world_size` shares to read; by default the process's own.
+      world_size: with `iterable`: how many shares there are.
+      check: `crc`, or `none` to skip the checksums of records.
+      classes: names or indices; only samples that have one of these classes are read.
+
+    Returns:
+      `Samples`, a map-style data set, or `Stream` if `iterable`.
+
+    Raises:
+      ShardError: if there is no such folder, or it is damaged or unfinished.
+      PlanError: if there is no such split, class or extra, or options contradict each other.
+
+    Example:
+      >>> image, label = dsbuild.torch_dataset("tfrecord", "train", as_supervised=True)[0]
+      >>> tuple(image.shape), tuple(label.shape)
+      ((3, 44, 60), (44, 60))
     """
     samples = opening.open(path, split, check, classes, extras)
     wanted = tuple(one.name for one in samples.extras)

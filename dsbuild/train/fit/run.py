@@ -16,6 +16,7 @@ from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
 from dsbuild.train import dataset, runs
 from dsbuild.train.dataset import Facts
+from dsbuild.train.described import keep_data
 from dsbuild.train.fit import batches, notes, warm_start
 from dsbuild.train.fit.callbacks import Averaged, FiniteLoss, HardShare, MovingAverages, Scores
 from dsbuild.train.fit.checkpoints import Checkpoints
@@ -177,7 +178,7 @@ def _fit(
     data = batches.batches(task.folder, settings, facts, start=step)
     if step:
         say(f"{task.run}: continues after step {step:,}")
-        runs.keep_data(task.run, task.folder.path)
+        keep_data(task.run, task.folder.path)
     else:
         runs.begin(task.run, settings, facts, task.folder.path)
     lines = ProgressLines(say, files, facts.score, task.legs, every, settings.val, quiet)

@@ -8,7 +8,7 @@ import keras
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
-from dsbuild.train import checkpoint, model, runs
+from dsbuild.train import checkpoint, described, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.model import slim_checkpoint
 from dsbuild.train.settings import Settings
@@ -20,7 +20,7 @@ _NEW_LAYER = "the last layer has other classes and starts from random weights"
 
 
 def _is_run(path: str) -> bool:
-    return storage.stamp(storage.join(path, runs.SETTINGS)) is not None
+    return storage.stamp(storage.join(path, described.SETTINGS)) is not None
 
 
 def _is_slim(path: str) -> bool:
@@ -84,7 +84,7 @@ def _load_run(
 ) -> None:
     values, _ = runs.weights(runs.file_of(path))
     variables = checkpoint.weights(network)
-    other_classes = runs.facts_of(path).classes != facts.classes or any(
+    other_classes = described.facts_of(path).classes != facts.classes or any(
         name in values and values[name].shape != tuple(variables[name].shape)
         for name in variables
         if name.startswith(_LAST)

@@ -13,7 +13,7 @@ from dsbuild.errors import TrainError
 from dsbuild.format.folder import Folder
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
-from dsbuild.train import dataset, runs
+from dsbuild.train import dataset, described, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.metrics import report
 from dsbuild.train.metrics.boundary import BoundaryF1
@@ -187,6 +187,7 @@ def evaluate(
     boundary: bool | None = None,
     matting: bool = False,
     quiet: bool = True,
+    note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure the model of a run on a split, write the report, and return its document.
 
@@ -202,11 +203,12 @@ def evaluate(
       boundary: measure boundary F1. Default: unless the model classifies.
       matting: measure errors of mattes.
       quiet: show no progress.
+      note: is called with what is worth knowing, such as that the data was built again since.
 
     Raises TrainError, or another DsbuildError, for invalid input.
     """
     if path is None:
-        path = runs.data_of(run)
+        path = described.data_of(run)
     source = Folder.of(path)
     facts = dataset.of(source)
     samples = reader.open(source, split)
@@ -214,6 +216,12 @@ def evaluate(
         raise TrainError(f"{path}: found no sample in {split!r}; name a part that has some")
     trained = runs.load(run, runs.LAST if last else None, output_stride)
     trained.facts.expect(facts, path)
+    rebuilt = described.rebuilt(run, path)
+    if rebuilt:
+        note(
+            f"{path}: was built again since {run} was trained on it, so scores may differ from "
+            "those of the training"
+        )
     predictor = Predictor(trained, how or How())
     with engines.Bar(len(samples), "evaluate", "samples", quiet) as bar:
         scores = measure(
@@ -229,6 +237,7 @@ def evaluate(
         "run": run,
         "step": trained.step,
         "data": path,
+        "rebuilt": rebuilt,
         "split": split,
         "samples": len(samples),
         "task": facts.task,

@@ -38,8 +38,6 @@ def _earlier(path, was, expected):
 
 
 def _new(path, was, expected):
-    if "/.dsbuild/repair/" in path:  # written beside the folder; a repair that fails removes it
-        return not os.path.lexists(path)
     if not os.path.isfile(path):
         return False
     found = pathlib.Path(path).read_bytes()
