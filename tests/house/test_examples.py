@@ -1,5 +1,6 @@
 """The examples run, on their own, as a reader would run them."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -10,9 +11,11 @@ import pytest
 
 import dsbuild
 from tests.support import fakes
+from tests.support.blocks import Session
 from tests.support.runs import make
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+NOTEBOOK = "first_hour.ipynb"
 
 
 def called(name, *arguments):
@@ -79,3 +82,42 @@ def test_torch_trains_on_shards_and_keeps_the_weights(tmp_path):
     score = (both / np.maximum(either, 1))[either > 0].mean()
     assert float(lines[-1].removeprefix("val: mIoU ")) == pytest.approx(score, abs=1e-4)
     assert os.path.getsize(out) > 100_000
+
+
+EXECUTED = """
+import sys
+import nbclient, nbformat
+
+book = nbformat.read(sys.argv[1], as_version=4)
+nbclient.NotebookClient(book, timeout=200, kernel_name="python3").execute()
+nbformat.write(book, sys.argv[2])
+"""
+
+
+@pytest.mark.heavy
+@pytest.mark.slow
+def test_the_notebook_runs_in_an_empty_folder(tmp_path):
+    pytest.importorskip("nbclient", reason="nbclient is not installed")
+    folder, executed = tmp_path / "fresh", tmp_path / "executed.ipynb"
+    folder.mkdir()
+    session = Session(folder, {})
+    command = [sys.executable, "-c", EXECUTED, EXAMPLES / NOTEBOOK, executed]
+    try:
+        subprocess.run(command, cwd=folder, env=session.environment, check=True, timeout=300)
+    finally:
+        session.close()
+    cells = [cell for cell in json.loads(executed.read_text())["cells"] if "outputs" in cell]
+    shown = json.dumps([cell["outputs"] for cell in cells])
+    assert "Pascal VOC: 40 listed images in 2 splits (train and val)" in shown
+    assert "runs/first, step " in shown  # the best of two checkpoints
+    assert "mIoU" in shown
+    for value in ("<Reader of tfrecord: 30 samples of train", "<Sample "):
+        (cell,) = [cell for cell in cells if value in json.dumps(cell["outputs"])]
+        assert '<img src=\\"data:image/' in json.dumps(cell["outputs"]), value
+    assert '"image/png": ' in json.dumps(cells[-1]["outputs"])  # photo and prediction
+
+
+def test_the_notebook_is_kept_without_outputs():
+    cells = json.loads((EXAMPLES / NOTEBOOK).read_text())["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    assert {cell["cell_type"] for cell in cells} == {"code", "markdown"}
