@@ -59,7 +59,8 @@ def _replace(request: Request, audit: Audit, note: Note) -> None:
         for planned in audit.splits:
             for sample in spaced(planned.samples, _TRIED)[:_TRIED]:
                 encode.encode(sample, request.root, request.recipe)
-    note(f"removing {_count(before)} that dsbuild wrote here")
+    if before:
+        note(f"removing {_count(before)} that dsbuild wrote here")
     output.clear(request.out)
 
 

@@ -87,7 +87,7 @@ def option(
         name,
         type=_ranged(kind, bounds) if ranges else _type(kind, bounds),
         default=default,
-        show_default=default not in ("", None),
+        show_default=default not in ("", None, -1),
         help=text,
     )
 

@@ -135,12 +135,16 @@ def problem(line: str) -> None:
 
 def say(line: str, colour: str | None = None) -> None:
     """Print one line to stderr."""
-    click.secho(safe_text.text(line), fg=colour, err=True, color=colours())
+    click.echo(_coloured(safe_text.text(line), colour), err=True, color=colours())
 
 
 def show(text: str, colour: str | None = None) -> None:
     """Print text of several lines to stderr."""
-    click.secho(safe_text.lines(text), fg=colour, err=True, color=colours())
+    click.echo(_coloured(safe_text.lines(text), colour), err=True, color=colours())
+
+
+def _coloured(text: str, colour: str | None) -> str:
+    return click.style(text, fg=colour) if colour else text  # a style alone adds a reset
 
 
 def echo(text: str) -> None:

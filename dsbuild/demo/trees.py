@@ -33,7 +33,7 @@ def draw(layout: str, folder: str, samples: int = 40, seed: int = 0) -> str:
         options = DEMOS[layout](folder, samples, np.random.default_rng(seed))
     except OSError as error:
         raise StorageError(f"{folder}: {error.strerror}; name another folder") from None
-    return " ".join(["dsbuild", layout, folder, *(option.format(folder) for option in options)])
+    return " ".join(["dsbuild", "build", folder, *(option.format(folder) for option in options)])
 
 
 def voc(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:

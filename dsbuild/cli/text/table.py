@@ -1,5 +1,6 @@
 """Rows as aligned lines that fit a terminal: columns give way, lines never wrap."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -85,7 +86,8 @@ def _note(absent: Sequence[str], columns: int | None) -> str:
     """Return a line that names the columns that were left out, or nothing."""
     if not absent:
         return ""
-    names = ", ".join(dict.fromkeys(filter(None, absent)))
+    counts = Counter(filter(None, absent))
+    names = ", ".join(name if many == 1 else f"{name} ({many})" for name, many in counts.items())
     several = "1 more column" if len(absent) == 1 else f"{len(absent)} more columns"
     line = f"{_GAP}… and {several}: {names}"
     return line if columns is None else cut(line, columns)

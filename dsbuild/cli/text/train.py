@@ -1,8 +1,10 @@
 """What training, evaluation and prediction print."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from dsbuild import storage
 from dsbuild.cli.text.class_table import chosen, folded
 from dsbuild.cli.text.table import table
 from dsbuild.cli.text.view import View
@@ -52,8 +54,9 @@ def evaluation_text(found: Mapping[str, Any], view: View = _ALL) -> str:
     If there are too many classes for the view, those with most labels are shown.
     """
     what = "images" if found["task"] == "classification" else "pixels"
+    data = storage.relative(found["data"], os.getcwd()) or found["data"]  # run.json's is absolute
     head = (
-        f"{found['run']}, step {found['step']:,}, on {found['split']} of {found['data']}: "
+        f"{found['run']}, step {found['step']:,}, on {found['split']} of {data}: "
         f"{count(found['samples'], 'sample')}, {found[what]:,} labelled {what}"
     )
     columns = {key: name for key, name in _COLUMNS.items() if key in found["classes"][0]}

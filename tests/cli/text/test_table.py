@@ -38,7 +38,7 @@ def test_columns_of_one_rank_leave_together_but_those_of_rank_1_one_by_one():
     rows = [head, *[[str(i)] * len(head) for i in range(3)]]
     lines, note = fitted(rows, ">>>>>>>", 40, "0121212")
     assert lines[0].split() == ["class", "train", "val", "test"]
-    assert note == "  … and 3 more columns: images"
+    assert note == "  … and 3 more columns: images (3)"
     lines, note = fitted(rows, ">>>>>>>", 22, "0121212")
     assert lines[0].split() == ["class", "train", "val"]
 
