@@ -19,7 +19,7 @@ TESTS_QUICK := tests/format tests/layouts tests/images tests/extras tests/house 
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-quick test-beam test-all lint types format docs docs-check site \
-  pictures wheel release-check bench bench-engines bench-train fuzz stress clean
+  pictures wheel release-check bench bench-quick bench-engines bench-train fuzz stress clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -108,6 +108,10 @@ bench: $(TEST) ## Measure speed and memory; bench/README.md has the results
 	$(BIN)/python bench/read.py
 	$(BIN)/python bench/storage.py
 	$(BIN)/python bench/scale.py
+
+bench-quick: $(TEST) ## Print one table of the ratios that matter, in less than five minutes
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python bench/quick.py
 
 bench-engines: $(TEST_BEAM) ## Measure builds on Beam and Dask against local builds
 	$(BEAM)/bin/pip install --quiet --disable-pip-version-check psutil
