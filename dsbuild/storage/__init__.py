@@ -38,13 +38,14 @@ from dsbuild.storage.files import (
     tenure,
     unheld,
     write,
-    write_all,
     writing,
 )
 from dsbuild.storage.glance import Some, missing, some
+from dsbuild.storage.several import Group, together, write_all
 
 __all__ = [
     "LARGEST",
+    "Group",
     "Read",
     "Some",
     "Stamp",
@@ -82,6 +83,7 @@ __all__ = [
     "stamps",
     "sweep",
     "tenure",
+    "together",
     "unheld",
     "write",
     "write_all",
