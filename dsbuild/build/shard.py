@@ -38,30 +38,33 @@ def write_shard(
     with storage.together(out) as group:
         with group.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
             writer = tfrecord.Writer(file)
-            for sample in shard.samples:
-                try:
-                    encoded = encode.encode(sample, shard.root, shard.recipe, read)
-                except encode.Rejected as error:
-                    if on_error != "skip":
-                        raise
-                    rejects.append(
-                        Reject(shard.split, error.key, error.file, error.kind, error.reason)
-                    )
-                    sources.append(error.sources)
-                    advance(1, 0)
-                    continue
-                writer.write(encoded.record)
-                statistics += encoded.statistics
-                lines.append(_line(encoded.statistics))
-                sources.append(encoded.sources)
-                palettes.add(colours, encoded.colours, str(sample.label))
-                advance(1, len(encoded.record))
+            with writer.behind():
+                for sample in shard.samples:
+                    try:
+                        encoded = encode.encode(sample, shard.root, shard.recipe, read)
+                    except encode.Rejected as error:
+                        if on_error != "skip":
+                            raise
+                        rejects.append(_reject(shard.split, error))
+                        sources.append(error.sources)
+                        advance(1, 0)
+                        continue
+                    writer.write(encoded.record)
+                    statistics += encoded.statistics
+                    lines.append(_line(encoded.statistics))
+                    sources.append(encoded.sources)
+                    palettes.add(colours, encoded.colours, str(sample.label))
+                    advance(1, len(encoded.record))
         known = [line for line in lines if line is not None]
         values = "".join(known).encode() if len(known) == len(lines) else None
         libraries, meanings = versions(shard.recipe), palettes.rows(colours)
         return complete(
             shard, writer, values, rejects, statistics, sources, libraries, meanings, out, group
         )
+
+
+def _reject(split: str, error: encode.Rejected) -> Reject:
+    return Reject(split, error.key, error.file, error.kind, error.reason)
 
 
 def _line(found: Statistics) -> str | None:

@@ -1,5 +1,6 @@
 """All access to files, by local path or URL: list, read, write atomically, lock."""
 
+from dsbuild.storage.behind import behind
 from dsbuild.storage.files import (
     LARGEST,
     Read,
@@ -51,6 +52,7 @@ __all__ = [
     "Stamp",
     "Urgent",
     "ahead",
+    "behind",
     "carried",
     "entries",
     "hold",

@@ -12,12 +12,12 @@ import os
 import re
 import shutil
 import stat
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from dsbuild.errors import StorageError
 from dsbuild.storage import flock
+from dsbuild.storage.syncing import File, sync, sync_all, which
 
 TEMPORARY = ".dsbuild-"  # how names of unfinished files start
 # Errors for a path that leads to nothing: missing, below a file, a link to itself, too long.
@@ -42,13 +42,6 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOTEMPTY: _AGAIN,
 }
-
-
-class _File(NamedTuple):
-    """The identity of a file, whatever its name."""
-
-    device: int
-    number: int
 
 
 def remedy(error: OSError) -> str:
@@ -119,8 +112,8 @@ class Together:
 
     def place(self) -> None:
         """Sync all files, rename them in their order, and sync their folders."""
-        made: dict[str, _File] = {}
-        synced = zip(self._places, _synced([one for one, _ in self._places]), strict=True)
+        made: dict[str, File] = {}
+        synced = zip(self._places, sync_all([one for one, _ in self._places]), strict=True)
         for (_, path), found in synced:
             if isinstance(found, OSError):
                 raise _failed(path, found, None) from found
@@ -131,35 +124,9 @@ class Together:
             except OSError as error:
                 raise _failed(path, error, made[path]) from error
         folders = {os.path.dirname(path) or ".": path for path in made}
-        for path, found in zip(folders.values(), _synced(list(folders)), strict=True):
+        for path, found in zip(folders.values(), sync_all(list(folders)), strict=True):
             if isinstance(found, OSError):
                 raise _failed(path, found, made[path]) from found
-
-
-def _synced(paths: Sequence[str]) -> list["_File | OSError"]:
-    """Sync files or folders, all at once; return the identity of each, or its error."""
-    found: list[_File | OSError] = [OSError(errno.EIO, os.strerror(errno.EIO))] * len(paths)
-
-    def sync(number: int) -> None:
-        try:
-            found[number] = _sync(paths[number])
-        except OSError as error:
-            found[number] = error
-
-    threads = [threading.Thread(target=sync, args=(i,)) for i in range(1, len(paths))]
-    started = []
-    try:
-        for thread in threads:
-            thread.start()
-            started.append(thread)
-    except RuntimeError:  # the system has no more threads
-        for number in range(len(started) + 1, len(paths)):
-            sync(number)
-    if paths:
-        sync(0)
-    for thread in started:
-        thread.join()
-    return found
 
 
 def move(path: str, to: str) -> None:
@@ -167,9 +134,9 @@ def move(path: str, to: str) -> None:
     folder, made = os.path.dirname(to) or ".", None
     try:
         os.makedirs(folder, exist_ok=True)
-        made = _which(os.lstat(path))
+        made = which(os.lstat(path))
         os.replace(path, to)
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         raise _failed(to, error, made) from error
 
@@ -182,14 +149,14 @@ def gone(path: str) -> bool:
         return False
 
 
-def _failed(path: str, error: OSError, made: _File | None) -> StorageError:
+def _failed(path: str, error: OSError, made: File | None) -> StorageError:
     """Return an error that says what now has the name that `made` was to get."""
     try:
         status = _status(path)
         left = "nothing was left under this name"
         if status is not None:
             left = f"an earlier {_kind(status)} still has this name"
-        if status is not None and _which(status) == made:
+        if status is not None and which(status) == made:
             return StorageError(
                 f"{path}: was written, but may not survive a power cut: {error.strerror}; "
                 f"{remedy(error)}"
@@ -212,19 +179,6 @@ def _status(path: str) -> os.stat_result | None:
 def _kind(status: os.stat_result) -> str:
     kinds = {stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
     return kinds.get(stat.S_IFMT(status.st_mode), "file")
-
-
-def _which(status: os.stat_result) -> _File:
-    return _File(status.st_dev, status.st_ino)
-
-
-def _sync(path: str) -> _File:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-        return _which(os.fstat(handle))
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

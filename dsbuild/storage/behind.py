@@ -1,0 +1,65 @@
+"""Write behind: while a caller makes the next data, a thread takes what was made before."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+_BATCH = 1 << 20  # bytes that are taken at once: handing over each record would cost more
+_WAITING = 4  # batches that may wait for the thread
+_LARGE = 1 << 23  # bytes; the caller waits until a larger batch is taken, so that none wait
+
+
+@contextlib.contextmanager
+def behind(take: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
+    """Give a function for parts of data, which a thread joins and passes to `take` in their order.
+
+    All are taken when the block ends; if it raises, the rest is dropped. An error of `take` is
+    raised by the next call, or at the end.
+    """
+    import queue  # here: `--help` needs no threads
+
+    waiting: queue.Queue[list[bytes] | None] = queue.Queue(_WAITING)
+    errors: list[BaseException] = []
+    dropped = threading.Event()
+    parts: list[bytes] = []
+    size = 0
+
+    def work() -> None:
+        while (batch := waiting.get()) is not None:
+            if not errors and not dropped.is_set():
+                try:
+                    take(b"".join(batch))
+                except BaseException as error:
+                    errors.append(error)
+            del batch
+            waiting.task_done()
+
+    def flush() -> None:
+        nonlocal parts, size
+        waiting.put(parts)
+        if size > _LARGE:
+            waiting.join()
+        parts, size = [], 0
+        if errors:
+            raise errors[0]
+
+    def give(part: bytes) -> None:
+        nonlocal size
+        parts.append(part)
+        size += len(part)
+        if size >= _BATCH:
+            flush()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield give
+        flush()
+    except BaseException:
+        dropped.set()
+        raise
+    finally:
+        waiting.put(None)
+        thread.join()
+    if errors:
+        raise errors[0]
