@@ -9,6 +9,7 @@ covers the whole file.
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -105,8 +106,12 @@ def _sha256(document: Any) -> str:
     return hashlib.sha256(dump(document).encode()).hexdigest()
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+def _is_rows(value: Any) -> bool:
+    """Tell whether a value is rows of six integers or None; there is one row per sample."""
+    if not isinstance(value, list) or not set(map(type, value)) <= {list}:
+        return False
+    kinds = set(map(type, itertools.chain.from_iterable(value)))
+    return kinds <= {int, type(None)} and set(map(len, value)) <= {6}
 
 
 def _is_counts(value: Any) -> bool:
@@ -151,7 +156,7 @@ _RECEIPT = {
         "labels": is_count,
         "changes": _is_counts,
     },
-    "sources": [(_is_number,) * 6],
+    "sources": _is_rows,
     "versions": lambda value: fits_values(value, str),
     "values?": str | None,
     "colours?": [_is_meanings],
@@ -179,7 +184,7 @@ def load(out: str, name: str) -> ShardReceipt | None:
         digest = document.pop("digest", None)
         if seal is not None or digest is not None:
             said = document | {"digest": digest_of(document)}
-            if dump(said | {"seal": _sha256(said)}).encode() != data:
+            if _sealed(said) != data:
                 return None
         counted = dict(document["statistics"])
         for key in ("pixels", "images", "around"):

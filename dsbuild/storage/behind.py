@@ -1,17 +1,19 @@
 """Write behind: while a caller makes the next data, a thread takes what was made before."""
 
 import contextlib
+import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 _BATCH = 1 << 20  # bytes that are taken at once: handing over each record would cost more
 _WAITING = 4  # batches that may wait for the thread
+_WHOLE = 1 << 17  # bytes of a part that is not joined with others: the copy would cost more
 _LARGE = 1 << 23  # bytes; the caller waits until a larger batch is taken, so that none wait
 
 
 @contextlib.contextmanager
 def behind(take: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
-    """Give a function for parts of data, which a thread joins and passes to `take` in their order.
+    """Give a function for parts of data, which a thread passes to `take` in their order, small ones joined.
 
     All are taken when the block ends; if it raises, the rest is dropped. An error of `take` is
     raised by the next call, or at the end.
@@ -28,7 +30,8 @@ def behind(take: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]
         while (batch := waiting.get()) is not None:
             if not errors and not dropped.is_set():
                 try:
-                    take(b"".join(batch))
+                    for piece in _pieces(batch):
+                        take(piece)
                 except BaseException as error:
                     errors.append(error)
             del batch
@@ -63,3 +66,9 @@ def behind(take: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]
         thread.join()
     if errors:
         raise errors[0]
+
+
+def _pieces(batch: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield large parts as they are, and the small ones between them joined."""
+    for large, parts in itertools.groupby(batch, lambda part: len(part) >= _WHOLE):
+        yield from parts if large else [b"".join(parts)]
