@@ -13,8 +13,9 @@ _LARGE = 1 << 23  # bytes; the caller waits until a larger batch is taken, so th
 
 @contextlib.contextmanager
 def behind(take: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
-    """Give a function for parts of data, which a thread passes to `take` in their order, small ones joined.
+    """Give a function for parts of data, which a thread passes to `take` in their order.
 
+    Small parts are joined.
     All are taken when the block ends; if it raises, the rest is dropped. An error of `take` is
     raised by the next call, or at the end.
     """
@@ -71,4 +72,7 @@ def behind(take: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]
 def _pieces(batch: Iterable[bytes]) -> Iterator[bytes]:
     """Yield large parts as they are, and the small ones between them joined."""
     for large, parts in itertools.groupby(batch, lambda part: len(part) >= _WHOLE):
-        yield from parts if large else [b"".join(parts)]
+        if large:
+            yield from parts
+        else:
+            yield b"".join(parts)
