@@ -26,7 +26,7 @@ from dsbuild.pipelines.options import IN_PROCESS
 
 _NAME = "dsbuild"
 _PACKAGES = ("dsbuild", "dsbuild.pipelines", "dsbuild.schemas")  # the last two may be elsewhere
-_EXTRAS = ("cloud", "fast", "sbd")  # workers get these if the driver has them
+_EXTRAS = ("cloud", "sbd")  # workers get these if the driver has them
 _WHEEL = "Wheel-Version: 1.0\nGenerator: dsbuild\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _HERE = ("LOOPBACK", "EMBEDDED")  # environments that are the driver's own
 

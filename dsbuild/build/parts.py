@@ -70,27 +70,29 @@ def join(shard: ShardPlan, advance: Advance, *, out: str, parts: int) -> ShardRe
     home = place(out, shard.name)
     made = [_receipt(home, part.plan) for part in divide(shard, parts)]
     values = _values(home, made)
-    with storage.writing(storage.join(out, shard.name)) as file:
-        writer = tfrecord.Writer(file)
-        for receipt in made:
-            with storage.reading(storage.join(home, receipt.name)) as (frames, _):
-                writer.append(frames, manifest.offsets(home, receipt.name))
-    if (writer.size, len(writer.index)) != (
-        sum(receipt.bytes for receipt in made),
-        sum(receipt.records for receipt in made),
-    ):
-        raise _changed(home)
-    whole = complete(
-        shard,
-        writer,
-        values,
-        rejects=[reject for receipt in made for reject in receipt.rejects],
-        statistics=sum((receipt.statistics for receipt in made), Statistics()),
-        sources=[row for receipt in made for row in receipt.sources],
-        versions={k: v for receipt in made for k, v in receipt.versions.items()},
-        colours=palettes.rows(palettes.joined(receipt.colours for receipt in made)),
-        out=out,
-    )
+    with storage.together(out) as group:
+        with group.writing(storage.join(out, shard.name)) as file:
+            writer = tfrecord.Writer(file)
+            for receipt in made:
+                with storage.reading(storage.join(home, receipt.name)) as (frames, _):
+                    writer.append(frames, manifest.offsets(home, receipt.name))
+        if (writer.size, len(writer.index)) != (
+            sum(receipt.bytes for receipt in made),
+            sum(receipt.records for receipt in made),
+        ):
+            raise _changed(home)
+        whole = complete(
+            shard,
+            writer,
+            values,
+            rejects=[reject for receipt in made for reject in receipt.rejects],
+            statistics=sum((receipt.statistics for receipt in made), Statistics()),
+            sources=[row for receipt in made for row in receipt.sources],
+            versions={k: v for receipt in made for k, v in receipt.versions.items()},
+            colours=palettes.rows(palettes.joined(receipt.colours for receipt in made)),
+            out=out,
+            group=group,
+        )
     storage.remove_folder(home)
     advance(len(shard.samples), whole.bytes)
     return whole

@@ -32,7 +32,8 @@ class Recipe:
         (),
         "Also store derived features, with commas between: laplacian, laplacian:png16, "
         "laplacian:raw16, sobel, sobel:raw16, canny, edges, distance, alpha, trimap, weights; "
-        "parameters follow a colon, as in edges:width=2.",
+        "parameters follow a colon, as in edges:width=2. Bytes per pixel: laplacian 5 (int64), "
+        "png16 1.2, raw16 2, the fastest.",
         option="extra",
     )
     verify: str = field(

@@ -35,28 +35,36 @@ def write_shard(
     colours: palettes.Meanings = {}
     statistics = Statistics()
     paths = encode.paths(shard.samples, shard.root)
-    with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
-        writer = tfrecord.Writer(file)
-        for sample in shard.samples:
-            try:
-                encoded = encode.encode(sample, shard.root, shard.recipe, read)
-            except encode.Rejected as error:
-                if on_error != "skip":
-                    raise
-                rejects.append(Reject(shard.split, error.key, error.file, error.kind, error.reason))
-                sources.append(error.sources)
-                advance(1, 0)
-                continue
-            writer.write(encoded.record)
-            statistics += encoded.statistics
-            lines.append(_line(encoded.statistics))
-            sources.append(encoded.sources)
-            palettes.add(colours, encoded.colours, str(sample.label))
-            advance(1, len(encoded.record))
-    known = [line for line in lines if line is not None]
-    values = "".join(known).encode() if len(known) == len(lines) else None
-    libraries, meanings = versions(shard.recipe), palettes.rows(colours)
-    return complete(shard, writer, values, rejects, statistics, sources, libraries, meanings, out)
+    with storage.together(out) as group:
+        with group.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
+            writer = tfrecord.Writer(file)
+            with writer.behind():
+                for sample in shard.samples:
+                    try:
+                        encoded = encode.encode(sample, shard.root, shard.recipe, read)
+                    except encode.Rejected as error:
+                        if on_error != "skip":
+                            raise
+                        rejects.append(_reject(shard.split, error))
+                        sources.append(error.sources)
+                        advance(1, 0)
+                        continue
+                    writer.write(encoded.record)
+                    statistics += encoded.statistics
+                    lines.append(_line(encoded.statistics))
+                    sources.append(encoded.sources)
+                    palettes.add(colours, encoded.colours, str(sample.label))
+                    advance(1, len(encoded.record))
+        known = [line for line in lines if line is not None]
+        values = "".join(known).encode() if len(known) == len(lines) else None
+        libraries, meanings = versions(shard.recipe), palettes.rows(colours)
+        return complete(
+            shard, writer, values, rejects, statistics, sources, libraries, meanings, out, group
+        )
+
+
+def _reject(split: str, error: encode.Rejected) -> Reject:
+    return Reject(split, error.key, error.file, error.kind, error.reason)
 
 
 def _line(found: Statistics) -> str | None:
@@ -74,11 +82,12 @@ def complete(
     versions: Mapping[str, str],
     colours: tuple[palettes.Row, ...],
     out: str,
+    group: storage.Group,
 ) -> ShardReceipt:
     """Write index, label values and receipt of a written shard; return the last, without sources.
 
     `values` is its list of label values, None if unknown; a list left by an earlier write is then
-    removed.
+    removed. `group` is what the shard was written with.
     """
     index = index_text(written.index).encode()
     beside = {manifest.index_path(out, shard.name): index}
@@ -86,7 +95,7 @@ def complete(
         storage.remove(manifest.values_path(out, shard.name))
     else:
         beside[manifest.values_path(out, shard.name)] = values
-    storage.write_all(beside)
+    group.write_all(beside)
     receipt = ShardReceipt(
         name=shard.name,
         plan=shard.digest,
@@ -101,7 +110,7 @@ def complete(
         values=None if values is None else hashlib.sha256(values).hexdigest(),
         colours=colours,
     )
-    return dataclasses.replace(receipt.save(out), sources=())
+    return dataclasses.replace(receipt.save(out, group.write), sources=())
 
 
 def versions(recipe: Recipe) -> dict[str, str]:

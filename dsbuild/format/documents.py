@@ -19,6 +19,7 @@ DEEPEST = 64  # lists and dictionaries within each other
 LARGEST = 1 << 30  # bytes of a document
 _FAR = 1 << 63  # no number of ours is larger: they fit int64
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_LONG = re.compile(rb"9[0-9]{18}|[0-9]{20}")  # without any, all numbers fit 64 bits
 _BRACKETS = b"[]{}"
 _OTHERS = bytes(set(range(256)) - set(_BRACKETS))
 
@@ -43,7 +44,7 @@ def parse(text: bytes) -> Any:
         return json.loads(
             text.decode(),
             object_pairs_hook=_once,
-            parse_int=_integer,
+            parse_int=_integer if _LONG.search(text) else None,  # a call per number is slow
             parse_float=_finite,
             parse_constant=_finite,
         )

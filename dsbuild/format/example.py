@@ -21,6 +21,7 @@ Parsed = list[bytes] | np.ndarray | None
 
 _UNSIGNED = (1 << 64) - 1
 _BYTES, _FLOAT, _INT64 = 1, 2, 3  # field numbers of Feature's oneof
+_SHORT = 16  # bytes of a value that is likely to come again
 
 
 def serialize(features: Mapping[str, Value]) -> bytes:
@@ -33,8 +34,17 @@ def serialize(features: Mapping[str, Value]) -> bytes:
     """
     entries = []
     for name, key in _ranked(tuple(features)):
-        entries += _wrap(1, [key, *_wrap(2, _feature(features[name]))])
+        value = features[name]
+        if isinstance(value, int) or (isinstance(value, bytes) and len(value) <= _SHORT):
+            entries.append(_small(key, value))
+        else:
+            entries += _wrap(1, [key, *_wrap(2, _feature(value))])
     return b"".join(_wrap(1, entries))
+
+
+@functools.lru_cache(1024)  # sizes and formats are the same in most records
+def _small(key: bytes, value: int | bytes) -> bytes:
+    return b"".join(_wrap(1, [key, *_wrap(2, _feature(value))]))
 
 
 @functools.lru_cache(1024)

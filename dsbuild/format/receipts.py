@@ -9,7 +9,8 @@ covers the whole file.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from dsbuild.format.manifest import Reject, Statistics, dump, parse, receipt_pat
 
 Row = tuple[int | None, ...]
 Bytes = bytes  # which is also a field's name
+Write = Callable[[str, bytes], None]
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,16 @@ class ShardReceipt:
     tenure: int | None = None
     digest: str = ""
 
-    def save(self, out: str) -> "ShardReceipt":
+    def save(self, out: str, write: Write = storage.write) -> "ShardReceipt":
         """Write the receipt into an output folder; return it with its digest and number."""
         made = dataclasses.replace(self, tenure=storage.tenure(out))
-        storage.write(receipt_path(out, self.name), made.text())
-        return dataclasses.replace(made, digest=made.said()["digest"])
+        said = made.said()
+        write(receipt_path(out, self.name), _sealed(said))
+        return dataclasses.replace(made, digest=said["digest"])
 
     def text(self) -> Bytes:
         """Return the receipt's file."""
-        said = self.said()
-        return dump(said | {"seal": _sha256(said)}).encode()
+        return _sealed(self.said())
 
     def said(self) -> dict[str, Any]:
         """Return the receipt as a JSON document, with its digest."""
@@ -78,6 +80,16 @@ class ShardReceipt:
         if self.tenure is None:
             del document["tenure"]
         return document | {"digest": digest_of(document)}
+
+
+def _sealed(said: Mapping[str, Any]) -> Bytes:
+    """Return the file of a receipt's document: the document's own text, with its seal at the end.
+
+    The text is made once, since most of a receipt is a row per sample.
+    """
+    text = dump(said)
+    seal = hashlib.sha256(text.encode()).hexdigest()
+    return f'{text[:-1]},"seal":"{seal}"}}'.encode()
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
@@ -94,8 +106,12 @@ def _sha256(document: Any) -> str:
     return hashlib.sha256(dump(document).encode()).hexdigest()
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+def _is_rows(value: Any) -> bool:
+    """Tell whether a value is rows of six integers or None; there is one row per sample."""
+    if not isinstance(value, list) or not set(map(type, value)) <= {list}:
+        return False
+    kinds = set(map(type, itertools.chain.from_iterable(value)))
+    return kinds <= {int, type(None)} and set(map(len, value)) <= {6}
 
 
 def _is_counts(value: Any) -> bool:
@@ -140,7 +156,7 @@ _RECEIPT = {
         "labels": is_count,
         "changes": _is_counts,
     },
-    "sources": [(_is_number,) * 6],
+    "sources": _is_rows,
     "versions": lambda value: fits_values(value, str),
     "values?": str | None,
     "colours?": [_is_meanings],
@@ -168,7 +184,7 @@ def load(out: str, name: str) -> ShardReceipt | None:
         digest = document.pop("digest", None)
         if seal is not None or digest is not None:
             said = document | {"digest": digest_of(document)}
-            if dump(said | {"seal": _sha256(said)}).encode() != data:
+            if _sealed(said) != data:
                 return None
         counted = dict(document["statistics"])
         for key in ("pixels", "images", "around"):

@@ -11,7 +11,7 @@ import io
 import itertools
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import google_crc32c
@@ -59,9 +59,23 @@ class Writer:
         import hashlib
 
         self._file = file
+        self._put: Callable[[bytes], None] = self._take
         self.size = 0
         self.sha256 = hashlib.sha256()
         self.index: list[tuple[int, int]] = []
+
+    def _take(self, data: bytes) -> None:
+        self._file.write(data)
+        self.sha256.update(data)
+
+    @contextlib.contextmanager
+    def behind(self) -> Iterator[None]:
+        """In this block a thread writes and hashes records while the caller makes the next ones."""
+        try:
+            with storage.behind(self._take) as self._put:
+                yield
+        finally:
+            self._put = self._take
 
     def write(self, data: bytes) -> None:
         """Append one record."""
@@ -69,8 +83,7 @@ class Writer:
         head = length + struct.pack("<I", masked_crc(length))
         tail = struct.pack("<I", masked_crc(data))
         for part in (head, data, tail):
-            self._file.write(part)
-            self.sha256.update(part)
+            self._put(part)
         self.index.append((self.size, len(data) + FRAMING))
         self.size += len(data) + FRAMING
 

@@ -161,6 +161,8 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
     judging()
     try:
         image = opened(data, "JPEG")
+        # In one piece: at the end of every smaller one libjpeg would fall back to a slower loop.
+        image.decodermaxblock = max(image.decodermaxblock, len(data))
         if draft:
             image.draft("L", (max(head.width // 8, 1), max(head.height // 8, 1)))
         image.load()

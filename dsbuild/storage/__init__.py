@@ -1,6 +1,7 @@
 """All access to files, by local path or URL: list, read, write atomically, lock."""
 
 from dsbuild.storage.atomic import UNSYNCED
+from dsbuild.storage.behind import behind
 from dsbuild.storage.files import (
     LARGEST,
     Read,
@@ -39,19 +40,21 @@ from dsbuild.storage.files import (
     tenure,
     unheld,
     write,
-    write_all,
     writing,
 )
 from dsbuild.storage.glance import Some, missing, some
+from dsbuild.storage.several import Group, together, write_all
 
 __all__ = [
     "LARGEST",
     "UNSYNCED",
+    "Group",
     "Read",
     "Some",
     "Stamp",
     "Urgent",
     "ahead",
+    "behind",
     "carried",
     "entries",
     "hold",
@@ -84,6 +87,7 @@ __all__ = [
     "stamps",
     "sweep",
     "tenure",
+    "together",
     "unheld",
     "write",
     "write_all",

@@ -13,10 +13,11 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from dsbuild.errors import StorageError
 from dsbuild.storage import flock
+from dsbuild.storage.syncing import File, sync, sync_all, which
 
 TEMPORARY = ".dsbuild-"  # how names of unfinished files start
 # Errors for a path that leads to nothing: missing, below a file, a link to itself, too long.
@@ -46,13 +47,6 @@ _REMEDIES = {
 UNSYNCED = "was written, but may not survive a power cut"
 
 
-class _File(NamedTuple):
-    """The identity of a file, whatever its name."""
-
-    device: int
-    number: int
-
-
 def remedy(error: OSError) -> str:
     """Return what to do about a system error; suggest the same command only if that helps."""
     return _REMEDIES.get(error.errno or 0, f"check the disk, and {_AGAIN}")
@@ -66,27 +60,76 @@ def writing(path: str) -> Iterator[BinaryIO]:
     raises leaves nothing behind. An OSError (disk full, no permission) becomes a StorageError
     that names the path.
     """
-    # Larger parts, such as records, bypass the buffer.
-    with placing(path) as temporary, open(temporary, "wb", buffering=1 << 14) as file:
+    with together() as files, files.writing(path) as file:
         yield file
 
 
 @contextlib.contextmanager
 def placing(path: str) -> Iterator[str]:
     """Give a temporary name to a writer that opens files itself; otherwise like `writing`."""
-    flock.require()
-    folder, name = os.path.split(path)
-    folder, made = folder or ".", None
-    try:
-        os.makedirs(folder, exist_ok=True)
-        _sweep_once(folder)
-        with _temporary(folder, name) as temporary:
+    with together() as files, files.placing(path) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def together() -> Iterator["Together"]:
+    """Write several files that appear one after the other when the block ends.
+
+    All are synced at once before the first one is renamed, and their folders at once after the
+    last: file systems sync many files in hardly more time than one. A block that raises leaves
+    nothing behind.
+    """
+    with contextlib.ExitStack() as stack:
+        files = Together(stack)
+        yield files
+        files.place()
+
+
+class Together:
+    """Files that are written, but do not have their final names yet."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._places: list[tuple[str, str]] = []  # temporary and final path of every whole file
+
+    @contextlib.contextmanager
+    def writing(self, path: str) -> Iterator[BinaryIO]:
+        """Write a file."""
+        # Larger parts, such as records, bypass the buffer.
+        with self.placing(path) as temporary, open(temporary, "wb", buffering=1 << 14) as file:
+            yield file
+
+    @contextlib.contextmanager
+    def placing(self, path: str) -> Iterator[str]:
+        """Give a temporary name to a writer that opens files itself."""
+        flock.require()
+        folder, name = os.path.split(path)
+        try:
+            os.makedirs(folder or ".", exist_ok=True)
+            _sweep_once(folder or ".")
+            temporary = self._stack.enter_context(_temporary(folder or ".", name))
             yield temporary
-            made = _sync(temporary)
-            os.replace(temporary, path)
-        _sync(folder)
-    except OSError as error:
-        raise _failed(path, error, made) from error
+        except OSError as error:
+            raise _failed(path, error, None) from error
+        self._places.append((temporary, path))
+
+    def place(self) -> None:
+        """Sync all files, rename them in their order, and sync their folders."""
+        made: dict[str, File] = {}
+        synced = zip(self._places, sync_all([one for one, _ in self._places]), strict=True)
+        for (_, path), found in synced:
+            if isinstance(found, OSError):
+                raise _failed(path, found, None) from found
+            made[path] = found
+        for temporary, path in self._places:
+            try:
+                os.replace(temporary, path)
+            except OSError as error:
+                raise _failed(path, error, made[path]) from error
+        folders = {os.path.dirname(path) or ".": path for path in made}
+        for path, found in zip(folders.values(), sync_all(list(folders)), strict=True):
+            if isinstance(found, OSError):
+                raise _failed(path, found, made[path]) from found
 
 
 def move(path: str, to: str) -> None:
@@ -94,9 +137,9 @@ def move(path: str, to: str) -> None:
     folder, made = os.path.dirname(to) or ".", None
     try:
         os.makedirs(folder, exist_ok=True)
-        made = _which(os.lstat(path))
+        made = which(os.lstat(path))
         os.replace(path, to)
-        _sync(folder)
+        sync(folder)
     except OSError as error:
         raise _failed(to, error, made) from error
 
@@ -109,14 +152,14 @@ def gone(path: str) -> bool:
         return False
 
 
-def _failed(path: str, error: OSError, made: _File | None) -> StorageError:
+def _failed(path: str, error: OSError, made: File | None) -> StorageError:
     """Return an error that says what now has the name that `made` was to get."""
     try:
         status = _status(path)
         left = "nothing was left under this name"
         if status is not None:
             left = f"an earlier {_kind(status)} still has this name"
-        if status is not None and _which(status) == made:
+        if status is not None and which(status) == made:
             return StorageError(f"{path}: {UNSYNCED}: {error.strerror}; {remedy(error)}")
     except OSError:
         left = "it is unknown what has this name"
@@ -136,19 +179,6 @@ def _status(path: str) -> os.stat_result | None:
 def _kind(status: os.stat_result) -> str:
     kinds = {stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
     return kinds.get(stat.S_IFMT(status.st_mode), "file")
-
-
-def _which(status: os.stat_result) -> _File:
-    return _File(status.st_dev, status.st_ino)
-
-
-def _sync(path: str) -> _File:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-        return _which(os.fstat(handle))
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

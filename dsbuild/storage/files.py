@@ -6,11 +6,10 @@ Files appear under their final name only when complete.
 """
 
 import contextlib
-import contextvars
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
@@ -189,24 +188,6 @@ def write(path: str, data: bytes) -> None:
     """Write a small file completely or not at all."""
     with writing(path) as file:
         file.write(data)
-
-
-def write_all(files: Mapping[str, bytes]) -> None:
-    """Write small files to one place, each completely or not at all; to a store in parallel."""
-    if len(files) < 2 or not is_remote(next(iter(files))):
-        for path, data in files.items():
-            write(path, data)
-        return
-    from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
-
-    with ThreadPoolExecutor(len(files)) as pool:
-        # Threads start with an empty context; the lock that covers the writes is in this one.
-        tasks = [
-            pool.submit(contextvars.copy_context().run, write, path, data)
-            for path, data in files.items()
-        ]
-        for task in tasks:
-            task.result()
 
 
 def move(path: str, to: str) -> None:

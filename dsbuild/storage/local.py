@@ -16,6 +16,7 @@ from dsbuild.storage.atomic import TEMPORARY, gone, remedy
 from dsbuild.storage.atomic import move as move
 from dsbuild.storage.atomic import placing as placing
 from dsbuild.storage.atomic import room as room
+from dsbuild.storage.atomic import together as together
 from dsbuild.storage.atomic import writing as writing
 
 # Kinds that are not files and may never end: they are only opened to recognise them.

@@ -199,3 +199,40 @@ def test_a_file_swept_before_it_was_locked_is_made_again(tmp_path, monkeypatch):
     storage.write(str(tmp_path / "x"), b"new")
     assert swept
     assert pathlib.Path(tmp_path, "x").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("failing", ["fsync", "fsync of the folder", "replace"])
+def test_files_written_together_match_what_is_said(tmp_path, monkeypatch, failing):
+    names = ["a", "b", "below/c"]
+    with monkeypatch.context() as patch, pytest.raises(StorageError) as raised:
+        fail(patch, failing.split()[0], **FAILURES[failing])
+        storage.write_all({str(tmp_path / name): name.encode() for name in names})
+    found = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file())
+    assert found == (names if failing.endswith("folder") else [])
+    what = "was written, but may not" if found else "cannot be written"
+    assert what in str(raised.value)
+
+
+def test_files_written_together_appear_in_order_when_all_are_complete(tmp_path):
+    first, second = str(tmp_path / "a"), str(tmp_path / "b" / "c")
+    with storage.together(str(tmp_path)) as group:
+        group.write(first, b"1")
+        group.write_all({second: b"2"})
+        assert not os.path.exists(first)
+    assert storage.read(first)[0] + storage.read(second)[0] == b"12"
+    with pytest.raises(ValueError, match="no"), storage.together(str(tmp_path)) as group:
+        group.write(first, b"3")
+        raise ValueError("no")
+    assert storage.read(first)[0] == b"1"
+    assert os.listdir(tmp_path) in (["a", "b"], ["b", "a"])
+
+
+def test_files_written_together_are_synced_before_any_has_its_name(tmp_path, monkeypatch):
+    done = []
+    for name in ("fsync", "replace"):
+        plain = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *words, n=name, plain=plain: (done.append(n), plain(*words))[1]
+        )
+    storage.write_all({str(tmp_path / name): b"x" for name in "abc"})
+    assert done == ["fsync"] * 3 + ["replace"] * 3 + ["fsync"]
