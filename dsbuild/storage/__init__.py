@@ -42,6 +42,7 @@ from dsbuild.storage.files import (
     writing,
 )
 from dsbuild.storage.glance import Some, missing, some
+from dsbuild.storage.listings import listed_once
 
 __all__ = [
     "LARGEST",
@@ -57,6 +58,7 @@ __all__ = [
     "is_folder",
     "is_remote",
     "join",
+    "listed_once",
     "lock",
     "missing",
     "move",

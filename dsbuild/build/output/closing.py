@@ -205,8 +205,8 @@ def close(
     if wrong or not _holds(place, manifest.text(whole)) or stranger(out, whole):
         if _below(SIDE) in wrong:  # first, since it says that the others are ours
             storage.write(state(out, SIDE), files[_below(SIDE)])
-        for name in wrong:
-            storage.write(storage.join(out, name), files[name])
+            wrong.remove(_below(SIDE))
+        storage.write_all({storage.join(out, name): files[name] for name in wrong})
         claim(out, whole)
         storage.write(place, manifest.text(whole))
     storage.remove(state(out, PREVIOUS))
