@@ -10,7 +10,7 @@ from dsbuild import extras, images, storage
 from dsbuild.build import encode, palettes
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
-from dsbuild.engines import Advance
+from dsbuild.engines import Advance, turn
 from dsbuild.errors import NoFileError
 from dsbuild.format import label_values, manifest, receipts, tfrecord
 from dsbuild.format.index import index_text
@@ -35,7 +35,8 @@ def write_shard(
     colours: palettes.Meanings = {}
     statistics = Statistics()
     paths = encode.paths(shard.samples, shard.root)
-    with storage.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
+    place = storage.join(out, shard.name)
+    with storage.writing(place) as file, storage.ahead(paths) as read, turn():
         writer = tfrecord.Writer(file)
         for sample in shard.samples:
             try:
