@@ -5,6 +5,7 @@ import functools
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,7 @@ from dsbuild import storage
 from dsbuild.errors import StorageError
 from dsbuild.format import tfrecord
 from dsbuild.storage import patience
+from dsbuild.storage.spool import batches
 
 if TYPE_CHECKING:
     from dsbuild.reader.records import Records
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _PART = 1 << 20  # bytes of neighbouring records in a request; a larger record has its own
 _HELD = 32 << 20  # bytes that are fetched ahead, or being fetched
 _WIDTH = 64  # requests at a time
+_LOOK = 256  # records whose files are known in advance
 
 
 class _Place(NamedTuple):
@@ -46,12 +49,13 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
     """
 
     def __init__(self, records: "Records", numbers: Iterable[int]) -> None:
-        self._records, self._coming = records, _neighbours(records, numbers)
+        self._records = records
         self._groups: collections.deque[_Group] = collections.deque()
         self._held = 0
         done = threading.Event()
         self._pool = ThreadPoolExecutor(_WIDTH, "dsbuild-records", patience.heed, (done,))
         weakref.finalize(self, done.set)  # nobody needs the answers then
+        self._coming = _neighbours(records, _indexed(records, numbers, self._pool))
 
     def __next__(self) -> Callable[[], tfrecord.Record]:
         while len(self._groups) < _WIDTH and self._held < _HELD:
@@ -87,6 +91,16 @@ def _neighbours(records: "Records", numbers: Iterable[int]) -> Iterator[list[_Pl
         size += place.size
     if found:
         yield found
+
+
+def _indexed(records: "Records", numbers: Iterable[int], pool: ThreadPoolExecutor) -> Iterator[int]:
+    """Yield numbers after fetching the indexes of their files, many at a time."""
+    known: set[int] = set()
+    for some in batches(numbers, _LOOK):
+        files = {records.file(number) for number in some} - known
+        futures.wait([pool.submit(records.index, file) for file in files])
+        known |= files
+        yield from some
 
 
 def _wait(records: "Records", place: _Place, begin: int, data: Future[bytes]) -> tfrecord.Record:

@@ -94,6 +94,10 @@ class Records:
         file, inner = self._place(number)
         return self.paths[file], inner
 
+    def file(self, number: int) -> int:
+        """Return which file has a record."""
+        return self._place(number)[0]
+
     def _place(self, number: int) -> tuple[int, int]:
         number = range(len(self))[number]
         file = bisect.bisect_right(self._starts, number) - 1
