@@ -94,8 +94,11 @@ def _sha256(document: Any) -> str:
     return hashlib.sha256(dump(document).encode()).hexdigest()
 
 
-def _is_number(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+def _are_rows(value: Any) -> bool:
+    """Tell whether a value is a list of sources; there may be millions in a folder."""
+    return isinstance(value, list) and all(
+        type(row) is list and len(row) == 6 and _NUMBERS.issuperset(map(type, row)) for row in value
+    )
 
 
 def _is_counts(value: Any) -> bool:
@@ -120,6 +123,7 @@ def _is_meanings(value: Any) -> bool:
     )
 
 
+_NUMBERS = frozenset((int, type(None)))
 _ASIDE = ("digest", "seal", "tenure")  # not covered by the digest
 _RECEIPT = {
     "name": is_name,
@@ -140,7 +144,7 @@ _RECEIPT = {
         "labels": is_count,
         "changes": _is_counts,
     },
-    "sources": [(_is_number,) * 6],
+    "sources": _are_rows,
     "versions": lambda value: fits_values(value, str),
     "values?": str | None,
     "colours?": [_is_meanings],
