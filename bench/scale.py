@@ -1,6 +1,7 @@
 """Measure the planning of a million samples, and the cost per sample of few and of many.
 
     python bench/scale.py --rounds 3
+    python bench/scale.py --table growth --most 10000000     # the curves of docs/scale.md
 
 Each row is a complete new process. A plan names real files, of which there are a thousand, and
 reads none. Builds are of small drawn records, so that everything except decoding matters.
@@ -8,10 +9,12 @@ reads none. Builds are of small drawn records, so that everything except decodin
 
 import argparse
 import json
+import math
 import os
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ import build
 
 sys.path.insert(0, build.REPOSITORY)
 
+from dsbuild.build import plan_files
 from dsbuild.build.audit import Request, audit
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.run import prepare
@@ -31,6 +35,9 @@ from tests.support import fakes
 
 FILES = 1000
 A_SHARD = 100
+LARGE = 1000  # samples of a shard in the table of growth, about 128 MB of VOC
+PAGE = 1000  # objects in a listing of a store
+ONE = 10**8  # what the curves are continued to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,22 +56,38 @@ class Many(Voc):
             yield Sample(f"{i:08d}", f"JPEGImages/{name}.jpg", f"SegmentationClass/{name}.png")
 
 
-def plan(root: str, out: str, total: int, order: str) -> None:
+def plan(root: str, out: str, total: int, order: str, a_shard: int = A_SHARD) -> None:
     """Print the time for planning in this process, and the size of the pipeline's graph."""
+    files: list[int] = []
+    done = threading.Event()
+    counter = threading.Thread(target=count_files, args=(files, done))
+    counter.start()
     asked = Request(
         recipe=Recipe(layout=Many(total=total)),
         root=root,
         out=out,
         order=order,
-        shards=max(1, total // A_SHARD),
+        shards=max(1, total // a_shard),
     )
     begin = time.perf_counter()
     found = audit(asked)
     audited = time.perf_counter()
     prepare(asked, found.splits, {}, lambda _: None)
     taken = {"audit": audited - begin, "plans": time.perf_counter() - audited}
+    done.set()
+    counter.join()
+    taken["files"] = max(files)
+    taken["bytes"] = os.path.getsize(plan_files.path(out, "train"))
     taken["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(json.dumps(taken | {"graph": graph(asked)}))
+
+
+def count_files(found: list[int], done: threading.Event) -> None:
+    """Note how many files this process has open, again and again."""
+    while True:
+        found.append(len(os.listdir("/proc/self/fd")))
+        if done.wait(0.05):
+            return
 
 
 def graph(asked: Request) -> int | None:
@@ -73,7 +96,6 @@ def graph(asked: Request) -> int | None:
         import apache_beam as beam
     except ModuleNotFoundError:
         return None
-    from dsbuild.build import plan_files
     from dsbuild.pipelines.build import Build
 
     pipeline = beam.Pipeline(options=beam.options.pipeline_options.PipelineOptions([]))
@@ -119,20 +141,75 @@ def show_build(bench: argparse.Namespace) -> None:
     build.show("Whole builds of small records", "samples | seconds | ms per sample", lines)
 
 
+def show_growth(bench: argparse.Namespace) -> None:
+    """Show what a build needs for more and more samples, the exponents, and 10^8 by these."""
+    root = build.make_tree(bench.folder, FILES, bench.drawn, link=True)
+    counts = [10**k for k in range(5, 1 + round(math.log10(bench.most)))]
+    lines = []
+    for order in ("listed", "shuffled"):
+        columns = []
+        for total in counts:
+            with tempfile.TemporaryDirectory(dir=bench.folder) as out:
+                words = ["plan", root, f"{out}/out", str(total), order, str(LARGE)]
+                printed = build.run([sys.executable, os.path.abspath(__file__), *words])
+            found = json.loads(printed)
+            found["driver"] = found["audit"] + found["plans"]
+            columns.append(found | of_shards(bench, total // LARGE) | {"lists": 2 * total // PAGE})
+        for name, what in ROWS.items():
+            values = [column[name] for column in columns]
+            power = math.log(values[-1] / values[0]) / math.log(counts[-1] / counts[0])
+            far = values[-1] * (ONE / counts[-1]) ** max(power, 0)
+            numbers = (f"{value:,.0f}" for value in (*values, far))
+            lines.append((f"{what}, {order}", *numbers, f"{power:.2f}"))
+    heads = " | ".join(f"{total:,}" for total in counts)
+    build.show("Growth", f"what | {heads} | {ONE:,} by the curve | exponent", lines)
+
+
+ROWS = {
+    "lists": "requests to list two folders of a store",
+    "bytes": "bytes of the plan",
+    "manifest": "bytes of the manifest",
+    "receipts": "bytes of all receipts",
+    "peak": "driver's peak RSS, MB",
+    "files": "open files of the driver",
+    "driver": "driver's seconds until the first shard",
+}
+
+
+def of_shards(bench: argparse.Namespace, shards: int) -> dict[str, float]:
+    """Return the bytes of manifest and receipts, by small builds in 2 and in 10 shards."""
+    if not hasattr(bench, "sizes"):
+        bench.sizes = []
+        for few in (2, 10):
+            with tempfile.TemporaryDirectory(dir=bench.folder) as place:
+                root = build.make_tree(place, few * LARGE, bench.drawn, link=True)
+                words = f"--shards {few} --workers 1 --quiet".split()
+                build.run([build.DSBUILD, "voc", root, f"{place}/out", *words])
+                state = f"{place}/out/.dsbuild/receipts"
+                sizes = [os.path.getsize(f"{state}/{name}") for name in os.listdir(state)]
+                bench.sizes.append((os.path.getsize(f"{place}/out/manifest.json"), sum(sizes)))
+    (few, _), (many, receipts) = bench.sizes
+    each = (many - few) / 8
+    return {"manifest": few + each * (shards - 2), "receipts": receipts / 10 * shards}
+
+
 def main() -> None:
     """Show the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--table", choices=("plan", "build", "growth"))
+    parser.add_argument("--most", type=int, default=10**6, help="samples in the table of growth")
     bench = parser.parse_args()
+    tables = {"plan": show_plan, "build": show_build, "growth": show_growth}
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as bench.folder:
         bench.drawn = fakes.voc(f"{bench.folder}/drawn", 40, 20)
-        show_plan(bench)
-        show_build(bench)
+        for show in [tables[bench.table]] if bench.table else [show_plan, show_build]:
+            show(bench)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["plan"]:
-        root, out, total, order = sys.argv[2:]
-        plan(root, out, int(total), order)
+        root, out, total, order, *rest = sys.argv[2:]
+        plan(root, out, int(total), order, *map(int, rest))
     else:
         main()

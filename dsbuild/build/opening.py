@@ -21,22 +21,29 @@ def opened(request: Request, audit: Audit, note: Note) -> Iterator[Mapping[str, 
 
     Raises a DsbuildError if the audit or the folder forbids the build.
     """
-    out, recipe = request.out, request.recipe
+    out = request.out
     audit.refuse(skip=request.on_error == "skip", accept=request.accept)
     if storage.stamp(out) and not storage.is_folder(out):
         raise StorageError(f"{out}: found a file, expected a folder; name another OUT")
     with storage.lock(output.state(out, "lock"), note):
-        output.sweep(out)
-        splits = [planned.split for planned in audit.splits]
-        output.refuse_strangers(out, splits)
-        if request.overwrite:
-            _replace(request, audit, note)
-        else:
-            interop.load(out)  # so that damaged terms are reported before hours of work
-            _refuse_replacement(request, audit)
-        others = output.other_splits(out, splits, recipe)
-        output.refuse_ambiguous([*splits, *others])
+        with storage.listed_once(*output.places(out)):
+            others = _allowed(request, audit, note)
         yield others
+
+
+def _allowed(request: Request, audit: Audit, note: Note) -> Mapping[str, Any]:
+    """Raise a DsbuildError if the folder forbids the build; remove what --overwrite replaces."""
+    out, splits = request.out, [planned.split for planned in audit.splits]
+    output.sweep(out)
+    output.refuse_strangers(out, splits)
+    if request.overwrite:
+        _replace(request, audit, note)
+    else:
+        interop.load(out)  # so that damaged terms are reported before hours of work
+        _refuse_replacement(request, audit)
+    others = output.other_splits(out, splits, request.recipe)
+    output.refuse_ambiguous([*splits, *others])
+    return others
 
 
 def _refuse_replacement(request: Request, audit: Audit) -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import ORDERS
@@ -16,7 +16,21 @@ from dsbuild.format.manifest import SHARD, dump, parse, shard_name, split_of
 from dsbuild.layouts import Sample
 from dsbuild.storage import spool
 
-_LINE = {"name": str, "digest": str, "samples": [(str, str, str | int | None)]}
+_LABELS = frozenset((str, int, type(None)))
+
+
+def _are_samples(value: Any) -> bool:
+    """Tell whether a value is a list of key, image and label; a folder may have millions."""
+    return isinstance(value, list) and all(
+        type(row) is list
+        and len(row) == 3
+        and type(row[0]) is type(row[1]) is str
+        and type(row[2]) in _LABELS
+        for row in value
+    )
+
+
+_LINE = {"name": str, "digest": str, "samples": _are_samples}
 
 
 @dataclass(frozen=True)

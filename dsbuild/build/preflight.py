@@ -17,7 +17,7 @@ from dsbuild.build.encode import Loaded, Rejected, load, named, paths
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
 from dsbuild.build.signatures import Mistake
-from dsbuild.engines import Advance, Engine, Job, Local, batch
+from dsbuild.engines import Advance, Engine, Job, Local, batch, turn
 from dsbuild.errors import ImageError, NoFileError
 from dsbuild.format import manifest
 from dsbuild.images import mattes
@@ -26,6 +26,7 @@ from dsbuild.layouts.finding import ACCEPTABLE, Finding
 from dsbuild.storage.spool import batches
 
 FEW = 16  # samples of a split that a build opens first
+_LANES = 4  # tasks that wait for a store at a time
 _SECONDS = 0.005  # roughly what opening a sample takes
 _SPEED = 1 << 26  # roughly how many bytes of sources are opened per second
 
@@ -87,7 +88,8 @@ def examine(
     )
     work = functools.partial(_open, root=request.root, recipe=recipe)
     seconds = None if every else size / _SPEED
-    results = engine.map(Job(tasks, work, count, "examining", seconds=seconds))
+    lanes = _LANES if storage.is_remote(request.root) else 1
+    results = engine.map(Job(tasks, work, count, "examining", seconds=seconds, lanes=lanes))
     findings = list(audit.findings)
     listed = {(one.kind, one.split, one.key) for one in findings}  # found by the listing already
     for planned in audit.splits:
@@ -120,7 +122,7 @@ def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> 
 
 def _open(task: Task, advance: Advance, *, root: str, recipe: Recipe) -> Seen:
     seen = Seen(task.split, [], [], {}, set())
-    with storage.ahead(paths(task.samples, root)) as read:
+    with storage.ahead(paths(task.samples, root)) as read, turn():
         for sample in task.samples:
             with named(sample):
                 _look(sample, seen, root, recipe, read)

@@ -115,38 +115,39 @@ def build(
     begin = time.monotonic()
     here = engines.chosen("local", None, workers, quiet)
     engine = engines.chosen(runner, scheduler, workers, quiet, note)
-    request = requested(
-        layout,
-        source,
-        out,
-        split=split,
-        shards=shards,
-        shard_size=shard_size,
-        order=order,
-        seed=seed,
-        extra=extra,
-        verify=verify,
-        on_error=on_error,
-        exif=exif,
-        unreadable=unreadable,
-        max_side=max_side,
-        jpeg_quality=jpeg_quality,
-        accept=accept,
-        limit=limit,
-        rehash=rehash,
-        overwrite=overwrite,
-        **options,
-    )
-    found = audited(
-        request,
-        here,
-        check_duplicates=check_duplicates,
-        strict=strict,
-        dry_run=dry_run,
-        note=note,
-        planned=planned,
-        examined=examined,
-    )
+    with storage.listed_once():
+        request = requested(
+            layout,
+            source,
+            out,
+            split=split,
+            shards=shards,
+            shard_size=shard_size,
+            order=order,
+            seed=seed,
+            extra=extra,
+            verify=verify,
+            on_error=on_error,
+            exif=exif,
+            unreadable=unreadable,
+            max_side=max_side,
+            jpeg_quality=jpeg_quality,
+            accept=accept,
+            limit=limit,
+            rehash=rehash,
+            overwrite=overwrite,
+            **options,
+        )
+        found = audited(
+            request,
+            here,
+            check_duplicates=check_duplicates,
+            strict=strict,
+            dry_run=dry_run,
+            note=note,
+            planned=planned,
+            examined=examined,
+        )
     summary = None if dry_run else run.build(request, found, engine, note)
     seconds = time.monotonic() - begin
     return Built(root=request.root, out=request.out, audit=found, summary=summary, seconds=seconds)

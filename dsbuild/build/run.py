@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from dsbuild import storage
 from dsbuild.build import output, plan_files, tasks
 from dsbuild.build.audit import Audit, Planned
 from dsbuild.build.finishing import describe, finish, left_out, tell
@@ -88,16 +89,21 @@ def build(
         _ = engine.workers  # so that a cluster that is not ready is reported before any change
     with opened(request, audit, note) as others:
         if isinstance(engine, Completing):
-            prepare(request, planned, others, note)
+            with storage.listed_once(*output.places(out)):
+                prepare(request, planned, others, note)
             return engine.complete(request, names, _shards(out, planned), note)
-        kept = _kept(request, planned, others, engine, note)
+        with storage.listed_once(*output.places(out)):
+            kept = _kept(request, planned, others, engine, note)
         todo = {shard.name for one in planned for shard in one.shards} - kept.keys()
         left = _shards(out, planned, todo)
         title = "building " + ", ".join(names)
         made = tasks.write(request, left, title, engine) if todo else []
         receipts = [*(outcome.receipt for outcome in made), *kept.values()]
         accept, weights = request.accept, request.weights
-        document, rejects = finish(out, request.recipe, names, receipts, others, accept, weights)
+        with storage.listed_once(*output.places(out)):
+            document, rejects = finish(
+                out, request.recipe, names, receipts, others, accept, weights
+            )
         tell(rejects, note)
         written = sum(not outcome.kept for outcome in made)
         return Summary(document, written, len(receipts) - written, rejects)

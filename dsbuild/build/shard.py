@@ -10,7 +10,7 @@ from dsbuild import extras, images, storage
 from dsbuild.build import encode, palettes
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
-from dsbuild.engines import Advance
+from dsbuild.engines import Advance, turn
 from dsbuild.errors import NoFileError
 from dsbuild.format import label_values, manifest, receipts, tfrecord
 from dsbuild.format.index import index_text
@@ -36,7 +36,11 @@ def write_shard(
     statistics = Statistics()
     paths = encode.paths(shard.samples, shard.root)
     with storage.together(out) as group:
-        with group.writing(storage.join(out, shard.name)) as file, storage.ahead(paths) as read:
+        with (
+            group.writing(storage.join(out, shard.name)) as file,
+            storage.ahead(paths) as read,
+            turn(),
+        ):
             writer = tfrecord.Writer(file)
             with writer.behind():
                 for sample in shard.samples:

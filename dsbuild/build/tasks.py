@@ -20,9 +20,11 @@ from dsbuild.build.plan import ShardPlan
 from dsbuild.build.plan_files import Place
 from dsbuild.build.request import Request
 from dsbuild.build.shard import Outcome, Standing, check_shard, ensure, unseen
-from dsbuild.engines import Advance, Engine, Job
+from dsbuild.engines import Advance, Engine, Job, Result, Task
 from dsbuild.errors import DsbuildError, ShardError, StorageError
 from dsbuild.format import receipts
+
+_LANES = 3  # one works on a shard while the next one is opened and the last one is sent
 
 Planned: TypeAlias = Place | ShardPlan  # the place of a shard's plan in the folder, or the plan
 
@@ -47,25 +49,39 @@ def write(
         parts = count_parts(shards.count, shards.samples, engine)
     if parts == 1:
         work = storage.carried(functools.partial(ensure_shard, request=request))
-        return engine.map(Job(shards.each(), work, shards.samples, title, named=name))
+        return engine.map(_job(request, shards.each(), work, shards.samples, title, name))
     pieces = ((shard, i) for shard in shards.each() for i in range(parts))
     write_part = storage.carried(functools.partial(ensure_part, request=request, parts=parts))
     named: Callable[[tuple[Planned, int]], str] = lambda piece: name(piece[0])  # noqa: E731
-    engine.map(Job(pieces, write_part, shards.samples, title, named=named))
+    engine.map(_job(request, pieces, write_part, shards.samples, title, named))
     work = storage.carried(functools.partial(ensure_joined, request=request, parts=parts))
-    return engine.map(Job(shards.each(), work, shards.samples, "joining", named=name))
+    return engine.map(_job(request, shards.each(), work, shards.samples, "joining", name))
 
 
 def check(request: Request, shards: Shards, engine: Engine, sources: str) -> list[Standing]:
     """Return for each shard whether it may be kept; `sources` is as in Request."""
     work = functools.partial(stands, request=request, sources=sources)
-    results = engine.map(Job(shards.each(), work, shards.samples, "checking", named=name))
+    job = _job(request, shards.each(), work, shards.samples, "checking", name)
+    results = engine.map(job)
     if len(results) != shards.count:
         raise ShardError(
             f"{request.out}: {len(results)} checks of shards came back, expected {shards.count}: "
             "the runner lost some; run the same command again, or with another --runner"
         )
     return results
+
+
+def _job(
+    request: Request,
+    tasks: Iterable[Task],
+    work: Callable[..., Result],
+    samples: int,
+    title: str,
+    named: Callable[[Task], str],
+) -> Job[Task, Result]:
+    """Return a job whose tasks wait for a store in lanes, if there is one."""
+    remote = storage.is_remote(request.out) or storage.is_remote(request.root)
+    return Job(tasks, work, samples, title, named=named, lanes=_LANES if remote else 1)
 
 
 def stands(shard: Planned, advance: Advance, *, request: Request, sources: str) -> Standing:

@@ -3,6 +3,7 @@
 from dsbuild.engines.choice import chosen
 from dsbuild.engines.engine import Engine, batch
 from dsbuild.engines.job import Advance, Job, Result, Stopped, Task
+from dsbuild.engines.lanes import turn
 from dsbuild.engines.local import Local
 from dsbuild.engines.process import cores, tune, unlogged
 from dsbuild.engines.progress import Bar, aside, clock
@@ -22,5 +23,6 @@ __all__ = [
     "clock",
     "cores",
     "tune",
+    "turn",
     "unlogged",
 ]

@@ -32,6 +32,8 @@ class Job(Generic[Task, Result]):
       named: returns the name of a task, for an error that is not of its data.
       seconds: roughly how long one worker needs for all tasks, if that may be less than starting
         another worker takes; None if not known.
+      lanes: how many tasks a process should do at a time; more than one for tasks that wait for a
+        store. What only one should do at a time is within `engines.turn`.
     """
 
     tasks: Iterable[Task]
@@ -41,3 +43,4 @@ class Job(Generic[Task, Result]):
     unit: str = "samples"
     named: Callable[[Task], str] = _named
     seconds: float | None = None
+    lanes: int = 1

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dsbuild.engines import lanes
 from dsbuild.engines.job import Job, Result, Task
 from dsbuild.engines.progress import Bar
 from dsbuild.errors import PlanError
@@ -48,12 +49,14 @@ class Local:
         if job.seconds is not None:
             most = min(most, 1 + int(job.seconds / _START))
         tasks = iter(job.tasks)
-        first = list(itertools.islice(tasks, most))  # no more workers than tasks
+        first = list(itertools.islice(tasks, most * job.lanes))  # no more workers than tasks
         count, tasks = len(first), itertools.chain(first, tasks)
         with Bar(job.samples, job.title, job.unit, self.quiet) as bar:
             if count <= 1:
                 return [job.work(task, bar.advance) for task in tasks]
-            return self._spread(job, tasks, count, bar)
+            if most == 1:
+                return lanes.share(job, tasks, min(job.lanes, count), bar.advance)
+            return self._spread(job, tasks, min(most, count), bar)
 
     def _spread(
         self, job: Job[Task, Result], tasks: Iterator[Task], count: int, bar: Bar

@@ -10,14 +10,16 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # parameters of glibc's mallopt
 
 
 def tune() -> None:
-    """Keep image-sized allocations in the heap of a glibc process.
+    """Keep image-sized allocations in the heap of a glibc process, and collect garbage less often.
 
     By default each one is a new mapping, whose page faults cost more than decoding an image: the
     table in bench/README.md says what this saves. It lasts as long as the process, so it is for
     processes of our own only: the command line's, and workers.
     """
     import ctypes
+    import gc
 
+    gc.set_threshold(20_000, 20)  # by default planning many samples spends a tenth of its time here
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(_MMAP_THRESHOLD, 1 << 28)

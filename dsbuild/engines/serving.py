@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterable
 from typing import Any
 
+from dsbuild.engines import lanes
 from dsbuild.engines.job import Stopped
 from dsbuild.engines.process import tune
 from dsbuild.errors import DsbuildError
@@ -24,10 +25,10 @@ _TELL = 0.1  # seconds between two messages with counts; a stop is heard as ofte
 
 
 def serve(
-    pipe: multiprocessing.connection.Connection,
+    pipes: Iterable[multiprocessing.connection.Connection],
     parents: Iterable[multiprocessing.connection.Connection],
 ) -> None:
-    """Do the tasks that come through a pipe, until its other end is closed."""
+    """Do the tasks that come through pipes, one of each at a time, until all are closed."""
     for one in parents:
         one.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone hears Ctrl-C
@@ -38,17 +39,14 @@ def serve(
     if "cv2" in sys.modules:
         sys.modules["cv2"].setNumThreads(1)
     tune()
-    line = _Line(pipe)
-    # The parent's end may be closed.
-    with waiting.heard_by(line.tell), contextlib.suppress(EOFError, OSError):
-        while True:
-            packed = pipe.recv_bytes()
-            try:
-                work, task = pickle.loads(packed)
-                told = line.packed(None, work(task, line.advance))
-            except BaseException as error:
-                told = line.packed(_portable(error), None)
-            line.send(told)
+    first, *others = map(_Line, pipes)
+    with waiting.heard_by(first.tell):
+        if not others:
+            first.serve()
+            return
+        turns = threading.Lock()
+        for lane in [lanes.start(line.serve, turns) for line in (first, *others)]:
+            lane.join()
 
 
 def _end_with_parent() -> None:
@@ -80,6 +78,18 @@ class _Line:
     def __init__(self, pipe: multiprocessing.connection.Connection) -> None:
         self._pipe, self._due, self._sending = pipe, 0.0, threading.Lock()
         self._samples = self._bytes = 0
+
+    def serve(self) -> None:
+        """Do one task after another, until the other end of the pipe is closed."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                packed = self._pipe.recv_bytes()
+                try:
+                    work, task = pickle.loads(packed)
+                    told = self.packed(None, work(task, self.advance))
+                except BaseException as error:
+                    told = self.packed(_portable(error), None)
+                self.send(told)
 
     def advance(self, samples: int, size: int) -> None:
         """Count what was done since the last call; raise Stopped if the parent has gone."""

@@ -48,9 +48,11 @@ def spread(
     workers: list[_Worker] = []
     try:
         with _one_thread_of_opencv(method):
-            while len(workers) < count:
-                workers.append(_Worker(method, workers, job.named))
-        ready, idle = collections.deque[_Packed](), list(workers)
+            while len(workers) < count * job.lanes:
+                workers += _start(method, workers, job)
+        # The last is the first to get a task: one lane of each process, then the others.
+        idle = [one for lane in range(job.lanes) for one in workers[lane :: job.lanes]][::-1]
+        ready = collections.deque[_Packed]()
         while True:
             while idle and (ready or _fill(ready, packed, 1)):
                 results.append(None)
@@ -92,33 +94,41 @@ def _fill(ready: collections.deque[_Packed], packed: Iterator[_Packed], count: i
 
 def _heard(workers: Iterable["_Worker"]) -> list["_Worker"]:
     """Wait until a worker sent something, or died; return those that did."""
-    watched = {one.pipe: one for one in workers} | {one.process.sentinel: one for one in workers}
-    ready = multiprocessing.connection.wait(list(watched))
-    return list({id(watched[one]): watched[one] for one in ready}.values())
+    workers = list(workers)
+    watched = {*(one.pipe for one in workers), *(one.process.sentinel for one in workers)}
+    ready = set(multiprocessing.connection.wait(list(watched)))
+    return [one for one in workers if one.pipe in ready or one.process.sentinel in ready]
+
+
+def _start(method: str, before: Iterable["_Worker"], job: Job[Any, Any]) -> list["_Worker"]:
+    """Start a process; return its lanes, each with a pipe of its own."""
+    context: Any = multiprocessing.get_context(method)  # whose base has no Process
+    pipes = [context.Pipe() for _ in range(job.lanes)]
+    mine, theirs = zip(*pipes, strict=True)
+    # A forked process has copies of all our ends. It closes them, because while one of
+    # them is open nobody notices that we died.
+    ours = [*mine, *(one.pipe for one in before)] if method == "fork" else []
+    process = context.Process(target=serve, args=(theirs, ours), daemon=True)
+    if method != "fork":
+        resource_tracker.ensure_running()  # its start would let interruptions through
+    with _interruptions_held(), _unwarned(method):
+        process.start()
+    for pipe in theirs:
+        pipe.close()
+    return [_Worker(pipe, process, job.named) for pipe in mine]
 
 
 class _Worker:
-    """A process that does one task at a time, seen from its parent.
+    """A process that does one task at a time, or a lane of one that does several.
 
     Attributes:
+      pipe, process: which its parent watches.
       number: of the task that it works on, None if it is idle.
       samples, bytes: how much it did in all.
     """
 
-    def __init__(
-        self, method: str, before: Iterable["_Worker"], named: Callable[[Any], str]
-    ) -> None:
-        context: Any = multiprocessing.get_context(method)  # whose base has no Process
-        self.pipe, theirs = context.Pipe()
-        # A forked process has copies of all our ends. It closes them, because while one of
-        # them is open nobody notices that we died.
-        ours = [self.pipe, *(one.pipe for one in before)] if method == "fork" else []
-        self.process = context.Process(target=serve, args=(theirs, ours), daemon=True)
-        if method != "fork":
-            resource_tracker.ensure_running()  # its start would let interruptions through
-        with _interruptions_held(), _unwarned(method):
-            self.process.start()
-        theirs.close()
+    def __init__(self, pipe: Any, process: Any, named: Callable[[Any], str]) -> None:
+        self.pipe, self.process = pipe, process
         self.number: int | None = None
         self.samples = self.bytes = 0
         self._task, self._named = None, named

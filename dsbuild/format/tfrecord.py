@@ -133,6 +133,13 @@ def one(path: str, number: int, offset: int, size: int, check: bool = True) -> R
     Raises ShardError as `read` does; without `check` only if the file ends too soon.
     """
     frame = storage.read_part(path, offset, size)
+    return framed(frame, path, number, offset, size, check)
+
+
+def framed(
+    frame: bytes, path: str, number: int, offset: int, size: int, check: bool = True
+) -> Record:
+    """Return the record of a frame that was read; otherwise like `one`."""
     if not check and len(frame) == size:
         return Record(number, offset, frame[12:-4])
     data, problem, length = _frame(io.BytesIO(frame), size, offset)

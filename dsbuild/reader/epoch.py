@@ -3,16 +3,31 @@
 import collections
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
-from typing import Any
+from typing import Any, Protocol
 
 from dsbuild import images
 from dsbuild.errors import ShardError
 from dsbuild.reader.order import Order, Share
 from dsbuild.reader.sample import Sample
 
-_OWN = ("_pool", "_coming", "_process")  # attributes of one process
+_OWN = ("_pool", "_coming", "_fetched", "_process")  # attributes of one process
+
+
+class Samples(Protocol):
+    """Samples by number: `Reader` and `Pairs`."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether they come from a store."""
+        ...
+
+    def __getitem__(self, number: int, /) -> Any: ...
+
+    def ahead(self, numbers: Iterable[int], /) -> Iterator[Callable[[], Any]]:
+        """Yield a function for each sample, which returns it."""
+        ...
 
 
 class Epoch(Iterator[Any]):
@@ -32,7 +47,7 @@ class Epoch(Iterator[Any]):
 
     def __init__(
         self,
-        samples: Sequence[Any],
+        samples: Samples,
         order: Order,
         share: Share,
         start: int = 0,
@@ -46,6 +61,7 @@ class Epoch(Iterator[Any]):
     def _alone(self) -> None:
         """Drop the threads and what they prepare: they belong to one process."""
         vars(self).pop("_pool", None)
+        self._fetched: Iterator[Callable[[], Any]] | None = None
         self._coming: collections.deque[futures.Future[Any]] = collections.deque()
         self._process = os.getpid()
 
@@ -76,12 +92,28 @@ class Epoch(Iterator[Any]):
         if self._process != os.getpid():
             self._alone()
         for place in self._places[self._next + len(self._coming) :][: self._ahead]:
-            self._coming.append(self._pool.submit(self._made, place))
+            self._coming.append(self._pool.submit(self._made, self._awaited(place)))
         here = self._places[self._next]
         self._next += 1
         if not self._coming:
-            return self._samples[self._order[here]]
+            return self._awaited(here)()
         return self._coming.popleft().result()
+
+    def _awaited(self, place: int) -> Callable[[], Any]:
+        """Return a function that returns the sample at a place, which follows the last one."""
+        if not self._samples.remote:
+            return functools.partial(self._sample, place)
+        if self._fetched is None:
+            left = self._places[self._places.index(place) :]
+            self._fetched = self._samples.ahead(self._order[one] for one in left)
+        try:
+            return next(self._fetched)
+        except ShardError:  # of this sample's file, for which another request says it again
+            self._fetched = None
+            return functools.partial(self._sample, place)
+
+    def _sample(self, place: int) -> Any:
+        return self._samples[self._order[place]]
 
     @property
     def _ahead(self) -> int:
@@ -93,8 +125,8 @@ class Epoch(Iterator[Any]):
         images.preload()
         return futures.ThreadPoolExecutor(self._threads)
 
-    def _made(self, place: int) -> Any:
-        return self._load(self._samples[self._order[place]])
+    def _made(self, wait: Callable[[], Any]) -> Any:
+        return self._load(wait())
 
     def state_dict(self) -> dict[str, Any]:
         """Return what resumes the epoch here: only numbers."""
@@ -121,3 +153,4 @@ class Epoch(Iterator[Any]):
         self._share = Share(state["index"], state["count"])
         self._next = state["next"]
         self._coming.clear()
+        self._fetched = None

@@ -1,12 +1,14 @@
 """Samples as tuples (image, label, *extras), as supervised training takes them."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
 from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Order, Share
 from dsbuild.reader.reader import Reader
+from dsbuild.reader.sample import Sample
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,6 +38,18 @@ class Pairs(Sequence[tuple[Any, ...]]):
             return Pairs(self.reader[number])
         return self.reader[number].pair()
 
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return (sample.pair() for sample in self.reader)
+
+    @property
+    def remote(self) -> bool:
+        """Whether the files are objects of a store."""
+        return self.reader.remote
+
+    def ahead(self, numbers: Iterable[int]) -> Iterator[Callable[[], tuple[Any, ...]]]:
+        """Yield a function for each tuple, as `Reader.ahead` does."""
+        return (functools.partial(_paired, wait) for wait in self.reader.ahead(numbers))
+
     def epoch(
         self,
         seed: int | None = None,
@@ -56,6 +70,10 @@ class Pairs(Sequence[tuple[Any, ...]]):
 
     def _repr_html_(self) -> str:
         return self.reader._repr_html_()
+
+
+def _paired(wait: Callable[[], Sample]) -> tuple[Any, ...]:
+    return wait().pair()
 
 
 def _as_they_are(pair: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -5,7 +5,8 @@ read by the keys of DeepLab and TF-slim.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from dsbuild.errors import ShardError
 from dsbuild.extras import Chosen
+from dsbuild.format import tfrecord
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.format.label_values import Presence
 from dsbuild.reader import classes as classes_of
@@ -79,9 +81,33 @@ class Reader(Sequence[Sample]):
         if isinstance(number, slice):
             return replace(self, picks=self.picks[number])
         pick = int(self.picks[number])
+        return self._sample(pick, self.records[pick])
+
+    def _sample(self, pick: int, record: tfrecord.Record) -> Sample:
         path = self.records.place(pick)[0]
-        stored = Stored(self.records[pick], path, self.names, self.extras, self.folder)
-        return Sample.of(stored)
+        return Sample.of(Stored(record, path, self.names, self.extras, self.folder))
+
+    def __iter__(self) -> Iterator[Sample]:
+        if self.remote:
+            return self.epoch()
+        return super().__iter__()
+
+    @property
+    def remote(self) -> bool:
+        """Whether the files are objects of a store."""
+        return self.records.remote
+
+    def ahead(self, numbers: Iterable[int]) -> Iterator[Callable[[], Sample]]:
+        """Yield a function for each sample, which returns it or raises as `[]` does.
+
+        From a store the next samples are fetched in advance, neighbours in one request.
+        """
+        picks, again = itertools.tee(int(self.picks[number]) for number in numbers)
+        for pick, wait in zip(picks, self.records.ahead(again), strict=True):
+            yield functools.partial(self._waited, pick, wait)
+
+    def _waited(self, pick: int, wait: Callable[[], tfrecord.Record]) -> Sample:
+        return self._sample(pick, wait())
 
     def __repr__(self) -> str:
         return f"<Reader of {self.about}>"

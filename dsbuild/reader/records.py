@@ -9,6 +9,8 @@ import functools
 import itertools
 import os
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from dsbuild.errors import PlanError, ShardError
 from dsbuild.format import names, tfrecord
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.format.index import bounds
+from dsbuild.reader.ahead import Ahead
 from dsbuild.storage import Stamp, safe_text
 
 CHECKS = ("crc", "none")
@@ -50,9 +53,28 @@ class Records:
 
     def __getitem__(self, number: int) -> tfrecord.Record:
         """Return a record; raise ShardError with file, number and offset if it is damaged."""
+        file, inner, offset, size = self.bounds(number)
+        return tfrecord.one(self.paths[file], inner, offset, size, self.check == "crc")
+
+    def bounds(self, number: int) -> tuple[int, int, int, int]:
+        """Return which file has a record, which it is there, its offset and its size."""
         file, inner = self._place(number)
         offset, size = self.index(file)[inner].tolist()
-        return tfrecord.one(self.paths[file], inner, offset, size, self.check == "crc")
+        return file, inner, offset, size
+
+    def ahead(self, numbers: Iterable[int]) -> Iterator[Callable[[], tfrecord.Record]]:
+        """Yield a function for each record, which returns it or raises as `[]` does.
+
+        From a store the next records are fetched in advance, neighbours in one request.
+        """
+        if self.remote:
+            return Ahead(self, numbers)
+        return (functools.partial(self.__getitem__, number) for number in numbers)
+
+    @property
+    def remote(self) -> bool:
+        """Whether the files are objects of a store."""
+        return bool(self.paths) and storage.is_remote(self.paths[0])
 
     def index(self, file: int) -> np.ndarray:
         """Return offset and size of each record of a file, as the function `index` does.
@@ -68,10 +90,22 @@ class Records:
             )
         return found
 
+    def indexes(self) -> list[np.ndarray]:
+        """Return what `index` does for all files; a store is asked for many at a time."""
+        files = range(len(self.paths))
+        if not self.remote:
+            return [self.index(file) for file in files]
+        with ThreadPoolExecutor(min(len(files), 64)) as pool:
+            return list(pool.map(self.index, files))
+
     def place(self, number: int) -> tuple[str, int]:
         """Return the file of a record, and its number there."""
         file, inner = self._place(number)
         return self.paths[file], inner
+
+    def file(self, number: int) -> int:
+        """Return which file has a record."""
+        return self._place(number)[0]
 
     def _place(self, number: int) -> tuple[int, int]:
         number = range(len(self))[number]

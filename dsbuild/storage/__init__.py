@@ -43,6 +43,7 @@ from dsbuild.storage.files import (
     writing,
 )
 from dsbuild.storage.glance import Some, missing, some
+from dsbuild.storage.listings import listed_once
 from dsbuild.storage.several import Group, together, write_all
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "is_folder",
     "is_remote",
     "join",
+    "listed_once",
     "lock",
     "missing",
     "move",

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import itertools
+import operator
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ class Stamp(NamedTuple):
 
 def join(root: str, *names: str) -> str:
     """Join relative names with forward slashes to a root."""
+    if len(names) == 1 and root and root[-1] != "/" and names[0][:1] not in ("/", ""):
+        return f"{root}/{names[0]}"  # as below, but faster: it is called for every source
     return os.path.join(root, *names)
 
 
@@ -89,7 +92,8 @@ def some(folder: str, most: int | None) -> tuple[list[tuple[str, bool]], bool]:
     try:
         with os.scandir(folder) as listing:
             first = itertools.islice(listing, most)
-            found = sorted((entry.name, _leads_to_folder(entry)) for entry in first)
+            found = [(entry.name, _leads_to_folder(entry)) for entry in first]
+            found.sort(key=operator.itemgetter(0))  # much faster than sorting pairs
             return found, next(listing, None) is None
     except (FileNotFoundError, NotADirectoryError):
         return [], True

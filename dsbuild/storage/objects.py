@@ -4,11 +4,21 @@ import contextlib
 import functools
 import io
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any, BinaryIO, cast
 
 from dsbuild.errors import NoFileError, StorageError
-from dsbuild.storage import clients, fencing, temporary, troubles, uploads, urls, whole
+from dsbuild.storage import (
+    clients,
+    fencing,
+    listings,
+    temporary,
+    troubles,
+    uploads,
+    urls,
+    whole,
+)
+from dsbuild.storage.listings import stamp_of
 from dsbuild.storage.local import Stamp
 from dsbuild.storage.raw import RawObject
 
@@ -20,16 +30,12 @@ _PAGE, _PAGES = 1000, 32  # objects in an answer, and answers that `some` takes 
 _PAST = "/\U0010fffd"  # sorts after nearly all names in a folder
 
 
-def _stamp(meta: Any) -> Stamp:
-    # Whole seconds: HTTP's Last-Modified has no more, while listings have milliseconds, and a
-    # stamp must not depend on the request that it comes from.
-    return Stamp(meta["size"], int(meta["last_modified"].timestamp()) * 10**9)
-
-
 def stamp(url: str) -> Stamp | None:
     """Return the stamp of an object, or None if there is no such object."""
+    if (found := listings.remembered(url)) is not None:
+        return found[0]
     try:
-        return _stamp(_head(url, "examined")) if urls.split(url).key else None
+        return stamp_of(_head(url, "examined")) if urls.split(url).key else None
     except NoFileError:
         return None
 
@@ -54,19 +60,21 @@ def stamper() -> Callable[[str], Stamp | None]:
     """Return a `stamp` for many objects, which lists each folder once instead."""
 
     @functools.lru_cache(_FOLDERS)
-    def listed(folder: str) -> dict[str, Stamp]:
-        files, _ = _listing(folder)
-        return {name: _stamp(meta) for name, meta in files.items()}
+    def listed(folder: str) -> Mapping[str, Stamp | None]:
+        return listings.listed(folder)[0]
 
     def stamped(url: str) -> Stamp | None:
         folder, _, name = urls.normal(url).rpartition("/")
-        return listed(folder).get(name)
+        files = listed(folder)
+        return files[name] or stamp(url) if name in files else None
 
     return stamped
 
 
 def is_folder(url: str) -> bool:
     """Tell whether there is an object below a URL."""
+    if (known := listings.is_folder(url)) is not None:
+        return known
     store, key = clients.at(url)
     prefix = f"{key}/" if key else ""
 
@@ -75,12 +83,15 @@ def is_folder(url: str) -> bool:
         pages = clients.library().list(store, prefix or None)
         return any(meta["path"].startswith(prefix) for page in pages for meta in page)
 
-    return clients.ask(url, "listed", some)
+    found = clients.ask(url, "listed", some)
+    if not found:
+        listings.empty(url)
+    return found
 
 
 def entries(url: str) -> list[tuple[str, bool]]:
     """List the names directly below a URL, sorted, each with whether it is a folder."""
-    files, folders = _listing(url)
+    files, folders = listings.listed(url)
     return sorted({**dict.fromkeys(files, False), **dict.fromkeys(folders, True)}.items())
 
 
@@ -115,28 +126,13 @@ def some(url: str, most: int) -> tuple[list[tuple[str, bool]], bool]:
     return sorted(found.items())[:most], False
 
 
-def _listing(url: str) -> tuple[dict[str, Any], list[str]]:
-    """Return name -> metadata of the objects directly below a URL, and the names of folders."""
-    store, key = clients.at(url)
-    prefix = f"{key}/" if key else ""
-    listing = functools.partial(clients.library().list_with_delimiter, store, prefix or None)
-    answer = clients.ask(url, "listed", listing)
-    # Some tools mark a folder with an object, which has the folder's own path.
-    files = {
-        meta["path"][len(prefix) :]: meta
-        for meta in answer["objects"]
-        if meta["path"].startswith(prefix)
-    }
-    return files, [path[len(prefix) :].rstrip("/") for path in answer["common_prefixes"]]
-
-
 def read(url: str) -> tuple[bytes, Stamp]:
     """Return a whole object and its stamp, from one request unless that is interrupted."""
     store, key = clients.at(url)
 
     def get() -> tuple[bytes, bool, Stamp]:
         answer = whole.get(url, store, key)
-        return *_received(answer), _stamp(answer.meta)
+        return *_received(answer), stamp_of(answer.meta)
 
     data, broke, stamp = clients.ask(url, "read", get)
     if broke:
@@ -204,7 +200,7 @@ class _Ranges(RawObject):
         self._store, self._key = clients.at(url)
         meta = _head(url, "read")
         super().__init__(meta["size"])
-        self.stamp, self._version = _stamp(meta), meta["e_tag"]
+        self.stamp, self._version = stamp_of(meta), meta["e_tag"]
         self._start, self._ahead = 0, _FIRST
         self._data: bytes | memoryview = b""
 
@@ -248,7 +244,7 @@ def writing(url: str) -> Iterator[BinaryIO]:
     clients.at(url)
     with temporary.named(url), tempfile.SpooledTemporaryFile(PART) as file:
         yield cast(BinaryIO, file)  # it has all methods, but not the base class
-        uploads.put(url, file)
+        _put(url, file)
 
 
 @contextlib.contextmanager
@@ -260,7 +256,16 @@ def placing(url: str) -> Iterator[str]:
     clients.at(url)
     with temporary.named(url), tempfile.TemporaryFile() as file:
         yield f"/dev/fd/{file.fileno()}"
+        _put(url, file)
+
+
+def _put(url: str, file: IO[bytes]) -> None:
+    try:
         uploads.put(url, file)
+    except BaseException:  # the request may have arrived
+        listings.forget(url)
+        raise
+    listings.changed(url, there=True)
 
 
 def remove(*paths: str) -> None:
@@ -283,4 +288,10 @@ def remove(*paths: str) -> None:
                 with contextlib.suppress(FileNotFoundError):
                     clients.library().delete(store, key)
 
-    clients.ask(paths[0], "removed", delete)
+    try:
+        clients.ask(paths[0], "removed", delete)
+    except BaseException:
+        listings.forget(paths[0])
+        raise
+    for path in paths:
+        listings.changed(path, there=False)

@@ -119,7 +119,7 @@ class Tries:
 
 def _wait(pause: float) -> bool:
     """Wait; return False at once if this thread is asked to stop."""
-    stop: threading.Event | None = getattr(_here, "stop", None)
+    stop = stopping()
     if stop is None:
         time.sleep(pause)
         return True
@@ -129,3 +129,9 @@ def _wait(pause: float) -> bool:
 def heed(stop: threading.Event) -> None:
     """End all waits of this thread when `stop` is set."""
     _here.stop = stop
+
+
+def stopping() -> threading.Event | None:
+    """Return what ends the waits of this thread, if anything does."""
+    stop: threading.Event | None = getattr(_here, "stop", None)
+    return stop

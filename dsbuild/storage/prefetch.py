@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Read = Callable[[str], tuple[bytes, Stamp]]
-WIDTH = 64  # requests at a time; bench/README.md compares other numbers
+WIDTH = 64  # requests at a time, at most; bench/README.md compares other numbers
+_HELD = 32 << 20  # bytes that are fetched ahead, if files are as large as those before
+_FIRST = 16  # requests at a time until a size is known
+_LOOK = 0.5  # seconds between two looks whether this thread is to stop
 
 
 @contextlib.contextmanager
@@ -26,22 +29,35 @@ def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
 
     coming = iter(urls)
     awaited: dict[str, Future[tuple[bytes, Stamp]]] = {}
+    count = total = 0  # of files that were read, and of their bytes
 
     def fill() -> None:
-        while len(awaited) < WIDTH and (url := next(coming, None)) is not None:
+        width = max(2, min(WIDTH, _HELD * count // max(total, 1))) if count else min(_FIRST, WIDTH)
+        while len(awaited) < width and (url := next(coming, None)) is not None:
             if url not in awaited:
                 awaited[url] = pool.submit(fetch, url)
 
     def read(url: str) -> tuple[bytes, Stamp]:
+        nonlocal count, total
         if url not in awaited:
             return fetch(url)
         while (first := next(iter(awaited))) != url:
             awaited.pop(first).cancel()
         future = awaited.pop(url)
         fill()
+        found = result(future)
+        count, total = count + 1, total + len(found[0])
+        return found
+
+    def result(future: "Future[tuple[bytes, Stamp]]") -> tuple[bytes, Stamp]:
+        while stop and not future.done():
+            with contextlib.suppress(TimeoutError):
+                return future.result(_LOOK)
+            if stop.is_set():
+                done.set()
         return future.result()
 
-    done = threading.Event()
+    done, stop = threading.Event(), patience.stopping()
     pool = ThreadPoolExecutor(WIDTH, "dsbuild-ahead", patience.heed, (done,))
     try:
         fill()

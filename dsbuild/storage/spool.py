@@ -15,6 +15,7 @@ Value = TypeVar("Value")
 
 _BATCH = 1 << 10  # values that are pickled together
 _RUN = 1 << 17  # values that are sorted in memory
+_MERGED = 64  # runs that are merged at a time, each of which may have a file open
 _MEMORY = 1 << 20  # bytes; a larger spool moves to a temporary file; sorting keeps one per run
 
 
@@ -62,16 +63,25 @@ def batches(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
 
 
 def ordered(
-    values: Iterable[Value], key: Callable[[Value], Any], run: int = _RUN
+    values: Iterable[Value], key: Callable[[Value], Any], run: int = _RUN, most: int = _MERGED
 ) -> Iterator[Value]:
     """Yield values sorted by key, equal ones in their order, with at most `run` in memory.
 
-    Sorted runs are spooled and merged (Knuth, The Art of Computer Programming 3, 5.4).
+    Sorted runs are spooled and merged (Knuth, The Art of Computer Programming 3, 5.4). `most` runs
+    of a level become one of the next, so that few files are open however many values there are.
     """
-    runs: list[Iterable[Value]] = []
+    levels: list[list[Iterable[Value]]] = [[]]
     for batch in batches(values, run):
         batch.sort(key=key)
-        if len(batch) < run and not runs:
+        if len(batch) < run and not any(levels):
             return iter(batch)
-        runs.append(Spool(batch))
-    return heapq.merge(*runs, key=key)
+        levels[0].append(Spool(batch))
+        for level, runs in enumerate(levels):
+            if len(runs) < most:
+                break
+            if level + 1 == len(levels):
+                levels.append([])
+            levels[level + 1].append(Spool(heapq.merge(*runs, key=key)))
+            runs.clear()
+    # Higher levels have the earlier values, which come first if keys are equal.
+    return heapq.merge(*(one for runs in reversed(levels) for one in runs), key=key)

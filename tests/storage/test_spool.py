@@ -1,6 +1,7 @@
 import errno
 import functools
 import itertools
+import weakref
 
 import pytest
 from hypothesis import given
@@ -36,11 +37,25 @@ def test_a_spool_leaves_memory_for_a_file_without_a_name(monkeypatch, tmp_path):
     assert list(found) == list(range(10_000))
 
 
-@given(st.lists(st.integers(0, 20)), st.integers(1, 9))
-def test_values_are_sorted_and_equals_keep_their_order(keys, run):
+@given(st.lists(st.integers(0, 20)), st.integers(1, 9), st.integers(2, 4))
+def test_values_are_sorted_and_equals_keep_their_order(keys, run, most):
     values = list(zip(keys, itertools.count()))
-    found = ordered(values, key=lambda value: value[0], run=run)
+    found = ordered(values, key=lambda value: value[0], run=run, most=most)
     assert list(found) == sorted(values)
+
+
+def test_few_runs_are_kept_however_many_there_are(monkeypatch):
+    alive = []
+    plain = Spool.__init__
+
+    def counted(self, *args):
+        plain(self, *args)
+        alive.append(weakref.ref(self))
+
+    monkeypatch.setattr(Spool, "__init__", counted)
+    found = ordered(range(1000, 0, -1), key=lambda value: value, run=2, most=4)
+    assert sum(one() is not None for one in alive) <= 4 * 5  # levels of up to 3, and one extra
+    assert list(found) == list(range(1, 1001))
 
 
 def test_no_room_for_temporary_files_is_named(monkeypatch):

@@ -48,14 +48,14 @@ def shards(out: str) -> list[str]:
     return sorted(ours)
 
 
+def places(out: str) -> tuple[str, ...]:
+    """Return the folders that a build writes to."""
+    return (out, state(out), state(out, "receipts"), storage.join(out, manifest.INDEX))
+
+
 def sweep(out: str) -> None:
     """Remove what killed processes left half-written."""
-    for place in (
-        out,
-        state(out),
-        state(out, "receipts"),
-        storage.join(out, manifest.INDEX),
-    ):
+    for place in places(out):
         storage.sweep(place)
 
 

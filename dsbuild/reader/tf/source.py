@@ -21,7 +21,7 @@ class Source:
         picks = np.asarray(picks, np.int64)
         ends = np.cumsum(records.counts)
         files = np.searchsorted(ends, picks, "right")
-        offsets = np.concatenate([records.index(i)[:, 0] for i in range(len(ends))])[picks]
+        offsets = np.concatenate([index[:, 0] for index in records.indexes()])[picks]
         self._paths = tf.constant(records.paths)
         self._files = tf.constant(files.astype(np.int32))
         self._offsets = tf.constant(offsets)

@@ -49,6 +49,10 @@ class Samples(_Fed, data.Dataset[Value]):
     def __getitem__(self, number: int) -> Value:
         return self.element(self.reader[number])
 
+    def __getitems__(self, numbers: Sequence[int]) -> list[Value]:
+        """Return the tensors of a batch, for which a DataLoader asks; a store is asked at once."""
+        return [self.element(wait()) for wait in self.reader.ahead(numbers)]
+
 
 class Stream(_Fed, data.IterableDataset[Value]):
     """An iterable data set; each rank and each worker reads its share of an epoch.

@@ -1,0 +1,113 @@
+"""Fetch records from a store ahead of their use: neighbours together, many requests at a time."""
+
+import collections
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+from dsbuild import storage
+from dsbuild.errors import StorageError
+from dsbuild.format import tfrecord
+from dsbuild.storage import patience
+from dsbuild.storage.spool import batches
+
+if TYPE_CHECKING:
+    from dsbuild.reader.records import Records
+
+_PART = 1 << 20  # bytes of neighbouring records in a request; a larger record has its own
+_HELD = 32 << 20  # bytes that are fetched ahead, or being fetched
+_WIDTH = 64  # requests at a time
+_LOOK = 256  # records whose files are known in advance
+
+
+class _Place(NamedTuple):
+    """A record: its number, file, number there, offset and size."""
+
+    number: int
+    file: int
+    inner: int
+    offset: int
+    size: int
+
+
+class _Group(NamedTuple):
+    """Neighbouring records and their bytes, which are being fetched."""
+
+    places: collections.deque[_Place]
+    begin: int
+    data: Future[bytes]
+
+
+class Ahead(Iterator[Callable[[], tfrecord.Record]]):
+    """Records in the order in which they will be used, each as a function that waits for it.
+
+    One thread takes them, and any may wait. A function raises what reading the record alone would.
+    """
+
+    def __init__(self, records: "Records", numbers: Iterable[int]) -> None:
+        self._records = records
+        self._groups: collections.deque[_Group] = collections.deque()
+        self._held = 0
+        done = threading.Event()
+        self._pool = ThreadPoolExecutor(_WIDTH, "dsbuild-records", patience.heed, (done,))
+        weakref.finalize(self, done.set)  # nobody needs the answers then
+        self._coming = _neighbours(records, _indexed(records, numbers, self._pool))
+
+    def __next__(self) -> Callable[[], tfrecord.Record]:
+        while len(self._groups) < _WIDTH and self._held < _HELD:
+            if (places := next(self._coming, None)) is None:
+                break
+            path, begin = self._records.paths[places[0].file], places[0].offset
+            size = sum(place.size for place in places)
+            data = self._pool.submit(storage.read_part, path, begin, size)
+            self._groups.append(_Group(collections.deque(places), begin, data))
+            self._held += size
+        if not self._groups:
+            raise StopIteration
+        group = self._groups[0]
+        place = group.places.popleft()
+        self._held -= place.size
+        if not group.places:
+            self._groups.popleft()
+        return functools.partial(_wait, self._records, place, group.begin, group.data)
+
+
+def _neighbours(records: "Records", numbers: Iterable[int]) -> Iterator[list[_Place]]:
+    """Yield records in their order, those together that lie next to each other in a file."""
+    found: list[_Place] = []
+    size = 0
+    for number in numbers:
+        place = _Place(number, *records.bounds(number))
+        last = found[-1] if found else place
+        joined = (place.file, place.offset) == (last.file, last.offset + last.size)
+        if found and not (joined and size + place.size <= _PART):
+            yield found
+            found, size = [], 0
+        found.append(place)
+        size += place.size
+    if found:
+        yield found
+
+
+def _indexed(records: "Records", numbers: Iterable[int], pool: ThreadPoolExecutor) -> Iterator[int]:
+    """Yield numbers after fetching the indexes of their files, many at a time."""
+    known: set[int] = set()
+    for some in batches(numbers, _LOOK):
+        files = {records.file(number) for number in some} - known
+        futures.wait([pool.submit(records.index, file) for file in files])
+        known |= files
+        yield from some
+
+
+def _wait(records: "Records", place: _Place, begin: int, data: Future[bytes]) -> tfrecord.Record:
+    try:
+        found = data.result()
+    except StorageError:
+        return records[place.number]  # perhaps only its neighbours could not be read
+    frame = found[place.offset - begin :][: place.size]
+    path, check = records.paths[place.file], records.check == "crc"
+    return tfrecord.framed(frame, path, place.inner, place.offset, place.size, check)

@@ -1,0 +1,90 @@
+"""Reading a store ahead gives the samples of a local folder, in every order and after errors."""
+
+import pickle
+
+import pytest
+
+import dsbuild
+from dsbuild import storage
+from dsbuild.errors import ShardError
+from dsbuild.reader import ahead
+from tests.support.runs import content
+
+
+@pytest.fixture
+def places(voc, out, run, monkeypatch):
+    """A local folder, and a copy of it in a store."""
+    assert run("voc", voc, out, "--shards", "3", "--workers", "1").exit_code == 0
+    url = "memory://ahead/out"
+    storage.remove_folder(url)
+    storage.write_all({f"{url}/{name}": data for name, data in content(out).items()})
+    return str(out), url
+
+
+def seen(samples):
+    return [(sample.key, sample.image.tobytes(), sample.label.tobytes()) for sample in samples]
+
+
+@pytest.mark.parametrize("part", [1, 3000, 1 << 20])
+@pytest.mark.parametrize("held", [1, 32 << 20])
+def test_every_order(places, part, held, monkeypatch):
+    monkeypatch.setattr(ahead, "_PART", part)
+    monkeypatch.setattr(ahead, "_HELD", held)
+    mine, far = (dsbuild.open(path, "train") for path in places)
+    assert seen(far) == seen(mine)
+    for options in (
+        {},
+        {"seed": 1},
+        {"seed": 1, "index": 1, "count": 2},
+        {"threads": 2, "seed": 3},
+    ):
+        assert seen(far.epoch(**options)) == seen(mine.epoch(**options))
+    pairs = [dsbuild.open(path, "train", as_supervised=True) for path in places]
+    assert [image.tobytes() for image, _ in pairs[1]] == [image.tobytes() for image, _ in pairs[0]]
+
+
+def test_neighbours_are_one_request(places, monkeypatch):
+    data = dsbuild.open(places[1], "train")
+    for file in range(3):
+        data.records.index(file)
+    asked, plain = [], storage.read_part
+    monkeypatch.setattr(storage, "read_part", lambda *place: asked.append(place) or plain(*place))
+    found = len(list(data))
+    asked = [place for place in asked if place[0].endswith("tfrecord")]
+    assert len(asked) == 3 < found, asked
+
+
+def test_an_epoch_is_left_and_resumed(places):
+    mine, far = (dsbuild.open(path, "train").epoch(seed=2, threads=2) for path in places)
+    assert seen([next(far) for _ in range(3)]) == seen([next(mine) for _ in range(3)])
+    again = pickle.loads(pickle.dumps(mine))
+    state = far.state_dict()
+    assert seen([next(far)]) == seen([next(again)])
+    far.load_state_dict(state)
+    assert seen(far) == seen(mine)
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_damaged_record_is_named_and_the_next_is_read(places, threads):
+    data = dsbuild.open(places[1], "train")
+    path = data.records.paths[0]
+    whole = bytearray(storage.read(path)[0])
+    whole[int(data.records.index(0)[1][0]) + 30] ^= 1
+    storage.write(path, bytes(whole))
+    epoch = dsbuild.open(places[1], "train").epoch(threads=threads)
+    assert next(epoch).key == data[0].key
+    with pytest.raises(ShardError, match="record 1 at byte"):
+        next(epoch).image  # noqa: B018
+    assert len(list(epoch)) == len(data) - 2
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_file_that_is_gone_is_named_for_each_of_its_samples(places, threads):
+    epoch = dsbuild.open(places[1], "train").epoch(threads=threads)
+    data = dsbuild.open(places[1], "train")
+    first = len(data.records.index(0))
+    storage.remove(data.records.paths[0])
+    for _ in range(first):
+        with pytest.raises(dsbuild.DsbuildError, match="00000-of-00003"):
+            next(epoch)
+    assert len(list(epoch)) == len(data) - first
