@@ -10,6 +10,7 @@ from dsbuild.errors import DsbuildError
 from dsbuild.format.split_names import role
 from dsbuild.layouts.class_files import read_colours, read_names
 from dsbuild.layouts.folder_names import kind
+from dsbuild.layouts.naming import shared
 from dsbuild.layouts.recognition import Glance, listed, suffix
 
 _FILES = re.compile(r".*(label|class|names|categor|colou?r).*\.(txt|csv|json)|.*\.names", re.I)
@@ -78,7 +79,7 @@ def _fitting(
     fitting: dict[tuple[str, str], str] = {}
     for one in of_images:
         for other in of_labels:
-            end = _suffix(glance, storage.join(below, one), storage.join(below, other))
+            end = suffix_of(glance, storage.join(below, one), storage.join(below, other))
             if end is not None and (one != other or end):
                 fitting[one, other] = end
     both = f"{listed(of_images)} and {listed(of_labels)}"
@@ -102,10 +103,12 @@ def _fitting(
     return Pair(True, found, options)
 
 
-def _suffix(glance: Glance, images: str, labels: str) -> str | None:
+def suffix_of(glance: Glance, images: str, labels: str) -> str | None:
     """Return what labels add to the stems of images; None if the folders do not fit."""
     photos, masks = glance.below(images), glance.below(labels)
     found = suffix(photos, masks)
+    if found is None and shared(photos, masks, not glance.whole(images, labels)):
+        return ""
     if found is None and photos and masks:
         ending = posixpath.splitext(masks[0])[1]
         stems = (posixpath.splitext(path)[0] for path in photos[:_TRIED])

@@ -9,7 +9,6 @@ Options say what the labels hold: class indices (grey or palette), colours, or t
 by a threshold.
 """
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.fields import field
-from dsbuild.layouts import written
+from dsbuild.layouts import naming, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.class_files import read_colours, read_names
 from dsbuild.layouts.divided import (
@@ -31,9 +30,13 @@ from dsbuild.layouts.divided import (
     unused,
 )
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, leftovers, others, pictures, require, stem
-from dsbuild.layouts.pairing import meanings, pair
+from dsbuild.layouts.folders import leftovers, require, stems
+from dsbuild.layouts.naming import Naming
+from dsbuild.layouts.pairing import meanings
 from dsbuild.layouts.recognition import NAMED, Recognised
+from dsbuild.layouts.sides import Sides, match
+from dsbuild.layouts.split_folders import renames
+from dsbuild.layouts.usual import usual
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +58,13 @@ class Pairs(Divided, Layout):
     images: str = field("images", "Folder of images below SOURCE.")
     labels: str = field("labels", "Folder of labels below SOURCE.")
     suffix: str = field("", "What a label's stem adds to its image's, such as _mask.")
+    image_glob: str = field(
+        "", "Names of images; the star is what image and label share: *_sat.jpg.", omitted=True
+    )
+    label_glob: str = field("", "Names of labels, likewise, such as *_mask.png.", omitted=True)
+    split_folder: tuple[str, ...] = field(
+        (), "NAME=SPLIT: a folder or list called NAME is this split.", omitted=True
+    )
     names: tuple[str, ...] = field(
         (), "File of class names, one per line.", option="classes", read=read_names
     )
@@ -76,6 +86,7 @@ class Pairs(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_names()
         if not self.names and not self.colours and self.binary < 0:
             raise PlanError(
                 "found nothing that says what the labels mean, expected --classes FILE for class "
@@ -99,6 +110,14 @@ class Pairs(Divided, Layout):
                 f"--classes: found {len(self.names)} names, expected 256 at most, since labels "
                 "have 8 bits"
             )
+
+    def _check_names(self) -> None:
+        for word, pattern in (("image", self.image_glob), ("label", self.label_glob)):
+            if pattern and not naming.valid(pattern):
+                raise PlanError(f"--{word}-glob: {naming.ONE.format(pattern)}")
+        if self.label_glob and self.suffix:
+            raise PlanError("--label-glob and --suffix: found both, expected one of them")
+        renames(self.split_folder)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -143,7 +162,7 @@ class Pairs(Divided, Layout):
     @classmethod
     def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
         """Recognise a folder of images and one of labels by their names and their files' stems."""
-        found = pair(path, "images", "labels", given)
+        found = usual(path, given)
         if not found.fits:
             return cls.seen(0, found.text)
         said = {"classes", "colormap", "binary"} & given.keys()
@@ -152,14 +171,14 @@ class Pairs(Divided, Layout):
         return cls.seen(NAMED, text, options=found.options, needs=needs)
 
     def _tree(self, root: str) -> Tree:
-        return survey(root, self._whole, _index(root))
+        return survey(root, self._whole, self._index(root), renames(self.split_folder))
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or lists; else train, and val if a fraction is set."""
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        keys = self._images(root, self._whole)
+        keys = self._sides(root, self._whole).photos
         if not keys:
             raise LayoutError(
                 f"{storage.join(root, self.images)}: found no image, expected .jpg or .png"
@@ -170,30 +189,34 @@ class Pairs(Divided, Layout):
         """Yield the samples of a split: by name, or in the order of its list."""
         tree = self._tree(root)
         tree.check(split)
-        images, labels = tree.parts.get(split, self._whole)
-        photos, masks = self._images(root, Part(images, labels)), by_key(root, labels)
+        part = tree.parts.get(split, self._whole)
+        sides = self._sides(root, part)
         if split in tree.lists:
-            rows = written.entries(tree.lists[split], _index(root)(images), images, root, labels)
+            names = self._index(root)(part.images)
+            rows = written.entries(tree.lists[split], names, part.images, root, part.labels)
         else:
-            check_depth(storage.join(root, images), photos, split)
+            check_depth(storage.join(root, part.images), sides.photos, split)
             alone = split in tree.parts
-            rows = ((key, None) for key in sorted(photos) if alone or self.divide(key) == split)
-        # A label in another format is refused by name; it is not missing.
-        rest = functools.cache(lambda: others(root, labels))
+            keys = sorted(sides.photos)
+            rows = ((key, None) for key in keys if alone or self.divide(key) == split)
         for key, label in rows:
-            expected = key + self.suffix
-            yield Sample(
-                key,
-                photos.get(key, f"{images}/{key}.jpg"),
-                label or masks.get(expected) or rest().get(expected, f"{labels}/{expected}.png"),
-            )
+            yield Sample(key, sides.photo(key), label or sides.mask(key))
 
-    def _images(self, root: str, part: Part) -> dict[str, str]:
-        """Return stem -> path of a split's images; labels in the same folder have the suffix."""
-        paths = by_key(root, part.images)
-        if part.images != part.labels or not self.suffix:
-            return paths
-        return {key: path for key, path in paths.items() if not key.endswith(self.suffix)}
+    def _sides(self, root: str, part: Part) -> Sides:
+        return match(root, *part, self._naming)
+
+    @property
+    def _naming(self) -> Naming:
+        return Naming(self.image_glob or "*", self.label_glob or f"*{self.suffix}")
+
+    def _index(self, root: str) -> Index:
+        """Return the index of the names that lists may use for images: keys and stems."""
+
+        def index(folder: str) -> dict[str, str]:
+            every = {key: key for key in stems(root, folder)}
+            return every | self._sides(root, Part(folder, self._whole.labels)).names()
+
+        return index
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find stray files and labels without an image; reported with the first split concerned."""
@@ -203,19 +226,14 @@ class Pairs(Divided, Layout):
         if split not in tree.parts and not first:
             return []
         part = tree.parts.get(split, self._whole)
-
-        def key(path: str, folder: str) -> str:
-            whole = stem(path, folder)
-            return whole.removesuffix(self.suffix) if folder == part.labels else whole
-
-        found = leftovers(root, split, *part, key)
+        found = leftovers(root, split, *part, self._sides(root, part).shared)
         if found:
             used = {storage.join(root, str(sample.label)) for sample in samples}
             found = [item for item in found if item.text not in used]
         if first:
             found += unused(root, split, tree, self._whole)
         if tree.lists:
-            found = by_lists(root, split, tree, self._whole, _index(root)(part.images), found)
+            found = by_lists(root, split, tree, self._whole, self._index(root)(part.images), found)
         return found
 
     def indexed(self, path: str) -> bool:
@@ -230,11 +248,6 @@ class Pairs(Divided, Layout):
             return labels.of(_by_colour(labels.colours(data), self.palette))
         label = super().read(data, path)
         return labels.above(label, self.binary) if self.binary >= 0 else label
-
-
-def _index(root: str) -> Index:
-    """Return the index of the names that lists may use for images: their stems."""
-    return lambda folder: {key: key for key in (stem(p, folder) for p in pictures(root, folder))}
 
 
 def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[np.uint8]":
