@@ -9,16 +9,17 @@ Options say what the labels hold: class indices (grey or palette), colours, or t
 by a threshold.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.errors import LayoutError, PlanError
 from dsbuild.fields import field
-from dsbuild.layouts import naming, written
+from dsbuild.format.split_names import role
+from dsbuild.layouts import naming, pair_labels, written
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.class_files import read_colours, read_names
+from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.divided import (
     Divided,
     Index,
@@ -31,17 +32,15 @@ from dsbuild.layouts.divided import (
 )
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import leftovers, require, stems
+from dsbuild.layouts.label_maps import IGNORE, IGNORED, Mapped, mapped, read_map
 from dsbuild.layouts.naming import Naming
 from dsbuild.layouts.pairing import meanings
-from dsbuild.layouts.recognition import NAMED, Recognised
+from dsbuild.layouts.recognition import NAMED, Glance, Recognised
 from dsbuild.layouts.sides import Sides, match
 from dsbuild.layouts.split_folders import renames
 from dsbuild.layouts.usual import usual
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from dsbuild.images.labels import Label
 
 
@@ -66,7 +65,10 @@ class Pairs(Divided, Layout):
         (), "NAME=SPLIT: a folder or list called NAME is this split.", omitted=True
     )
     names: tuple[str, ...] = field(
-        (), "File of class names, one per line.", option="classes", read=read_names
+        (),
+        "Class names: a file with one per line, by index, or names with commas between.",
+        option="classes",
+        read=read_classes,
     )
     colours: tuple[tuple[str, int, int, int], ...] = field(
         (),
@@ -83,33 +85,25 @@ class Pairs(Divided, Layout):
     ignore_value: int = field(
         255, "Label value that is not a class; -1 for none.", option="ignore", least=-1, most=255
     )
+    mapping: tuple[tuple[str, str], ...] = field(
+        (),
+        "Map classes or values, several to one: car=vehicle,truck=vehicle,void=ignore, or 1=0,2=1; "
+        "or a file with one pair per line.",
+        option="map",
+        read=read_map,
+        omitted=True,
+    )
+    zero: str = field(
+        "class",
+        "ignore: 0 is no class, and all others are counted from 1 (reduce-zero).",
+        choices=("class", IGNORE),
+        omitted=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_names()
-        if not self.names and not self.colours and self.binary < 0:
-            raise PlanError(
-                "found nothing that says what the labels mean, expected --classes FILE for class "
-                "indices, --colormap FILE for colours, or --binary T for two values"
-            )
-        if self.colours and self.binary >= 0:
-            raise PlanError("--colormap and --binary: found both, expected one of them")
-        if self.colours and self.names:
-            raise PlanError("--colormap and --classes: found both, expected one: each has names")
-        if self.binary >= 0 and len(self.names) not in (0, 2):
-            raise PlanError(
-                f"--binary {self.binary}: found {len(self.names)} names in --classes, expected 2"
-            )
-        if self.ignore_value not in (-1, 255) and (self.colours or self.binary >= 0):
-            raise PlanError(
-                f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore, "
-                "expected it beside --classes alone"
-            )
-        if len(self.names) > 256:
-            raise PlanError(
-                f"--classes: found {len(self.names)} names, expected 256 at most, since labels "
-                "have 8 bits"
-            )
+        pair_labels.check(self)
 
     def _check_names(self) -> None:
         for word, pattern in (("image", self.image_glob), ("label", self.label_glob)):
@@ -120,8 +114,25 @@ class Pairs(Divided, Layout):
         renames(self.split_folder)
 
     @property
+    def _mapped(self) -> Mapped | None:
+        """What --map and --zero make of the classes, if they are given."""
+        zero = self.zero == IGNORE
+        if not self.mapping and not zero:
+            return None
+        names = tuple(name for name, *_ in self.colours) or self.names
+        ignored = -1 if self.colours else self.ignore_value
+        return mapped(names, self.mapping, zero, ignored, bool(self.colours))
+
+    @property
+    def maps(self) -> Mapping[int, int]:
+        """Class index by value in a file; empty if values are the indices."""
+        return self._mapped.table if self._mapped else {}
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names by class index."""
+        if self._mapped:
+            return self._mapped.classes
         if self.colours:
             return tuple(name for name, *_ in self.colours)
         return self.names or ("background", "foreground")
@@ -129,11 +140,14 @@ class Pairs(Divided, Layout):
     @property
     def palette(self) -> tuple[RGB, ...]:
         """Colours by class index, if the labels hold colours."""
-        return tuple((r, g, b) for _, r, g, b in self.colours)
+        places = self._mapped.firsts if self._mapped and self.colours else range(len(self.colours))
+        return tuple(self.colours[place][1:] for place in places)
 
     @property
     def ignore(self) -> int | None:
-        """The label value without a class; None for colours and two values."""
+        """The label value without a class; None for colours and two values, unless mapped."""
+        if self._mapped:
+            return IGNORED if IGNORED in self.maps.values() else None
         indices = not self.colours and self.binary < 0
         return self.ignore_value if indices and self.ignore_value >= 0 else None
 
@@ -165,10 +179,16 @@ class Pairs(Divided, Layout):
         found = usual(path, given)
         if not found.fits:
             return cls.seen(0, found.text)
-        said = {"classes", "colormap", "binary"} & given.keys()
-        needs = "; and ".join(filter(None, (found.needs, "" if said else meanings(path))))
-        text = f"{cls.title}: {found.text}"
-        return cls.seen(NAMED, text, options=found.options, needs=needs)
+        told, unsaid = dict[str, str](), ""
+        if not {"classes", "colormap", "binary"} & given.keys():
+            told, unsaid = meanings(path, filter(role, Glance().folders(path)))
+        words = "".join(f", what labels mean from {file}" for file in told.values())
+        return cls.seen(
+            NAMED,
+            f"{cls.title}: {found.text}{words}",
+            options={**found.options, **told},
+            needs="; and ".join(filter(None, (found.needs, unsaid))),
+        )
 
     def _tree(self, root: str) -> Tree:
         return survey(root, self._whole, self._index(root), renames(self.split_folder))
@@ -238,33 +258,8 @@ class Pairs(Divided, Layout):
 
     def indexed(self, path: str) -> bool:
         """Tell whether the labels hold class indices."""
-        return not self.colours and self.binary < 0
+        return not self.colours and self.binary < 0 and not self.maps
 
     def read(self, data: bytes, path: str) -> "Label":
         """Return class indices from indices, colours or two values."""
-        from dsbuild.images import labels
-
-        if self.colours:
-            return labels.of(_by_colour(labels.colours(data), self.palette))
-        label = super().read(data, path)
-        return labels.above(label, self.binary) if self.binary >= 0 else label
-
-
-def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[np.uint8]":
-    """Return the palette index of every pixel's colour, (h, w, 3): uint8 (h, w)."""
-    import numpy as np
-
-    weights = np.array([1 << 16, 1 << 8, 1])
-    codes, wanted = pixels @ weights, np.array(palette) @ weights
-    ranked = np.argsort(wanted)
-    place = np.searchsorted(wanted[ranked], codes).clip(max=len(wanted) - 1)
-    plane = ranked[place]
-    wrong = wanted[plane] != codes
-    if wrong.any():
-        colour = tuple(pixels[wrong][0].tolist())
-        raise ImageError(
-            f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels in colours that "
-            "the colormap does not have; add them, or export the masks without blur and lossy "
-            "compression"
-        )
-    return np.asarray(plane, np.uint8)
+        return pair_labels.read(data, self)
