@@ -31,6 +31,7 @@ KINDS = {
     "interpolated": "masks resized with interpolation",
     "binary-255": "masks of 0 and 255 read as class indices",
     "one-based": "classes counted from 1",
+    "zero-twice": "labels whose 0 seems to be ignored already",
     "no-alpha": "mattes without alpha",
     "alpha-luma": "luma of the cut-out read as alpha",
     "values": "label values without a class",
@@ -39,7 +40,14 @@ KINDS = {
     "one-value": "labels that all have one value",
 }
 # A whole split may rightly be of these kinds: --accept KIND says so.
-ACCEPTABLE = ("palettes", "binary-255", "all-background", "all-ignore", "one-value")
+ACCEPTABLE = (
+    "palettes",
+    "binary-255",
+    "all-background",
+    "all-ignore",
+    "one-value",
+    "zero-twice",
+)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ def read_map(given: str) -> Entries:
 
 def _pair(where: str, row: str, between: str | None) -> tuple[str, str]:
     parts = row.rsplit(between, 1) if between else _BETWEEN.split(row)
-    old, new = (composed(part.strip().strip("\"'")) for part in (parts if len(parts) == 2 else " "))
+    old, new = (
+        composed(part.strip().strip("\"'")) for part in (parts if len(parts) == 2 else ("", ""))
+    )
     if not old or not new:
         raise PlanError(f"{where}: found {row!r}, expected old and new, such as car=vehicle")
     return old, new

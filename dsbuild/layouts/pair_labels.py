@@ -3,10 +3,12 @@
 Which of them a layout reads is checked when it is made: `check` names options that contradict.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from dsbuild.errors import ImageError, PlanError
+from dsbuild import storage
+from dsbuild.errors import ImageError, PlanError, StorageError
+from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.label_maps import IGNORED, unmapped
 
 if TYPE_CHECKING:
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dsbuild.images.labels import Label
-    from dsbuild.layouts.base import RGB
+    from dsbuild.layouts.base import RGB, Sample
     from dsbuild.layouts.pairs import Pairs
 
 _LOSSLESS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")  # TIFF, BMP, GIF
+_OPENED = 64  # labels that are opened to tell whether their 0 is ignored already
 _UNSURE = 0.1  # share of pixels of a JPEG that may be far from both of its values
 
 
@@ -58,8 +61,11 @@ def check(layout: "Pairs") -> None:
         raise PlanError(f"--map: found {len(layout.classes)} classes beside ignore, expected 255")
 
 
-def read(data: bytes, layout: "Pairs") -> "Label":
-    """Return the class indices of a label; raise ImageError if it is not exact."""
+def read(data: bytes, layout: "Pairs", stored: bool = False) -> "Label":
+    """Return the class indices of a label, or its values as `stored`, before they are mapped.
+
+    Raises ImageError for anything but exact values.
+    """
     from dsbuild.images import arrays, labels, lossless
 
     if arrays.is_array(data):
@@ -75,7 +81,35 @@ def read(data: bytes, layout: "Pairs") -> "Label":
         return label if jpeg else labels.above(label, layout.binary)
     else:
         label = labels.read(data, layout.known(""))
-    return through(label, layout.maps) if layout.maps else label
+    return through(label, layout.maps) if layout.maps and not stored else label
+
+
+def zero_twice(
+    root: str, split: str, samples: "Iterable[Sample]", layout: "Pairs"
+) -> "Iterator[Finding]":
+    """Find labels whose 0 was ignored before, from some of a split's labels as they are stored.
+
+    Labels in which 0 is to be ignored, as ADE20K's, hold no 255; once it was done they do, and
+    the last class has moved down.
+    """
+    rows = list(samples)
+    values: set[int] = set()
+    for sample in rows[:: max(1, len(rows) // _OPENED)]:
+        try:
+            data = storage.read(storage.join(root, str(sample.label)))[0]
+            values |= read(data, layout, stored=True).counts.keys()
+        except (ImageError, StorageError):
+            continue  # the build names it
+    last = max(layout.maps.keys() - {IGNORED})
+    if IGNORED in values and 1 in values and last not in values:
+        yield Finding(
+            "zero-twice",
+            split,
+            f"labels hold {IGNORED}, and not {last}, the value of the last class, so 0 seems to be "
+            "ignored in them already; --zero ignore would take away another class; leave it out, "
+            "or if the labels are as published: --accept zero-twice",
+            fatal=True,
+        )
 
 
 def through(label: "Label", table: Mapping[int, int]) -> "Label":

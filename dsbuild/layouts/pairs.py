@@ -17,7 +17,7 @@ from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.format.split_names import role
-from dsbuild.layouts import naming, pair_labels, written
+from dsbuild.layouts import naming, pair_labels, tables, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.divided import (
@@ -63,6 +63,12 @@ class Pairs(Divided, Layout):
     label_glob: str = field("", "Names of labels, likewise, such as *_mask.png.", omitted=True)
     split_folder: tuple[str, ...] = field(
         (), "NAME=SPLIT: a folder or list called NAME is this split.", omitted=True
+    )
+    lists: str = field(
+        "",
+        "A folder of lists such as train.txt, or a table with columns image, label and split. "
+        "Default: lists below SOURCE.",
+        omitted=True,
     )
     names: tuple[str, ...] = field(
         (),
@@ -159,6 +165,9 @@ class Pairs(Divided, Layout):
     def find(self, source: str | None) -> str:
         """Return SOURCE, or `.`, if it has the folders."""
         root = storage.normal(source or ".")
+        if self.lists:
+            require(root)
+            return root
         if not storage.is_folder(storage.join(root, self.images)) and not self._tree(root).parts:
             require(source)
             folder = storage.missing(storage.join(root, self.images))
@@ -191,14 +200,26 @@ class Pairs(Divided, Layout):
         )
 
     def _tree(self, root: str) -> Tree:
+        if self.lists:
+            path = tables.place(root, self.lists)
+            table = self._table(root)
+            return tables.tree(path, table) if table else tables.folder_of_lists(path)
         return survey(root, self._whole, self._index(root), renames(self.split_folder))
+
+    def _table(self, root: str) -> list[tables.Entry]:
+        """Return the samples of the table that users name; none if they name none."""
+        path = tables.place(root, self.lists) if self.lists else ""
+        if not path or storage.is_folder(path):
+            return []
+        return tables.entries(root, path, self._whole)
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or lists; else train, and val if a fraction is set."""
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        keys = self._sides(root, self._whole).photos
+        table = self._table(root)
+        keys = [one.key for one in table] or self._sides(root, self._whole).photos
         if not keys:
             raise LayoutError(
                 f"{storage.join(root, self.images)}: found no image, expected .jpg or .png"
@@ -209,6 +230,12 @@ class Pairs(Divided, Layout):
         """Yield the samples of a split: by name, or in the order of its list."""
         tree = self._tree(root)
         tree.check(split)
+        table = self._table(root)
+        for entry in table:
+            if split == (entry.split or self.divide(entry.key)):
+                yield Sample(entry.key, entry.image, entry.label)
+        if table:
+            return
         part = tree.parts.get(split, self._whole)
         sides = self._sides(root, part)
         if split in tree.lists:
@@ -239,7 +266,16 @@ class Pairs(Divided, Layout):
         return index
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find stray files and labels without an image; reported with the first split concerned."""
+        """Find stray files and labels without an image, and labels whose 0 is ignored already."""
+        twice = pair_labels.zero_twice(root, split, samples, self) if self.zero == IGNORE else ()
+        return [*twice, *self._left(root, split, samples)]
+
+    def _left(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
+        """Find what is left over; what concerns several splits is reported with the first one."""
+        table = self._table(root)
+        if table:
+            used = {path for entry in table for path in (entry.image, entry.label)}
+            return [*tables.unlisted(root, split, used)] if split == self.splits(root)[0] else []
         tree = self._tree(root)
         # Only splits other than train need a listing to learn whether there is a train.
         first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping
 
 from dsbuild import storage
 from dsbuild.format.split_names import role
-from dsbuild.layouts import naming, split_folders
+from dsbuild.layouts import naming, split_folders, tables
 from dsbuild.layouts.folder_names import kind
 from dsbuild.layouts.naming import Naming
 from dsbuild.layouts.pairing import Pair, pair, suffix_of
 from dsbuild.layouts.recognition import Glance, listed
 
-_NAMES = ("images", "labels", "suffix", "image_glob", "label_glob")
+_NAMES = ("lists", "images", "labels", "suffix", "image_glob", "label_glob")
 _HERE = {"images": ".", "labels": "."}
 
 
@@ -25,6 +25,9 @@ def usual(root: str, given: Mapping[str, str]) -> Pair:
     if not given.keys().isdisjoint(_NAMES):
         return _given(root, given)
     glance = Glance()
+    found = _in_tables(root)
+    if found.fits:
+        return found
     several = _of_splits(root, glance, 2)
     if several.fits:
         return several
@@ -40,6 +43,8 @@ def usual(root: str, given: Mapping[str, str]) -> Pair:
 def _given(root: str, given: Mapping[str, str]) -> Pair:
     """Return what the options that users gave name, or what fits those of them."""
     images, labels = given.get("images"), given.get("labels")
+    if "lists" in given:
+        return Pair(True, f"images and labels that {given['lists']} lists")
     if images and split_folders.MARK in images:
         found, _ = split_folders.paired(root, images, labels or "labels")
         text = f"{images} and {labels}, for the splits {listed(found)}"
@@ -48,6 +53,17 @@ def _given(root: str, given: Mapping[str, str]) -> Pair:
     if images and labels and (patterns or images == labels) and Glance().has(root, images):
         return Pair(True, f"{images} and {labels}, as their options say")
     return pair(root, "images", "labels", given)
+
+
+def _in_tables(root: str) -> Pair:
+    """Find the table of images and labels in root."""
+    found = tables.candidates(root)
+    if len(found) > 1:
+        words = ", or ".join(f"--lists {name}" for name in found)
+        return Pair(True, f"tables of images and labels, {listed(found)}", needs=f"one: {words}")
+    if not found:
+        return Pair(False, "no table of images and labels")
+    return Pair(True, f"images and labels that {found[0]} lists", {"lists": found[0]})
 
 
 def _of_splits(root: str, glance: Glance, least: int) -> Pair:
