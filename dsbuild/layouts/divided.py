@@ -17,37 +17,11 @@ from typing import NamedTuple
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, nearest
-from dsbuild.fields import field
 from dsbuild.format.split_names import role, same
 from dsbuild.layouts import split_folders, written
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import elsewhere, folders, has_picture, is_picture, pictures, stem
 from dsbuild.layouts.written import OTHERS
-
-VAL_HELP = (
-    "Share of samples for val, if neither folders nor lists divide them; 0 puts all into train."
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Divided:
-    """Options of layouts that may have to divide samples into train and val themselves."""
-
-    val_fraction: float = field(0.0, VAL_HELP, least=0, below=1)
-    split_seed: int = field(0, "Seed for dividing samples into train and val.")
-
-    def divide(self, unit: str) -> str:
-        """Return the split of a unit by its hash, so that other units do not matter."""
-        import hashlib
-
-        seeded = f"{self.split_seed}\0{unit}".encode(errors="surrogateescape")
-        place = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
-        return "val" if place < self.val_fraction * 2**64 else "train"
-
-    def division(self, units: Iterable[str]) -> tuple[str, ...]:
-        """Return train and val, or only the one that all units are in."""
-        there = {self.divide(unit) for unit in units}
-        return tuple(split for split in ("train", "val") if split in there)
 
 
 class Part(NamedTuple):

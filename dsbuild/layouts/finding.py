@@ -13,6 +13,7 @@ KINDS = {
     "stray": "files that belong to no sample",
     "case": "ids that differ only in case",
     "two-splits": "ids in two splits",
+    "group-crosses": "groups of pictures in two splits",
     "same-content": "images with equal content",
     "published": "splits of another length than published",
     "classes": "classes missing from a split",

@@ -16,14 +16,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dsbuild.errors import LayoutError
+from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts.folder_names import kind
 from dsbuild.layouts.folders import composed, twice
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
-ONE = (
-    "found {!r}, expected a pattern with one star for what image and label share, as in *_mask.png"
-)
+_ONE = "found {!r}, expected a pattern with one star for what both share, such as *_mask.png"
 
 
 class Naming(NamedTuple):
@@ -44,8 +42,16 @@ def _compiled(pattern: str) -> tuple[re.Pattern[str], bool]:
     return re.compile(f"((?:.*/)?){re.escape(before)}([^/]+){re.escape(name)}{end}"), whole
 
 
-def valid(pattern: str) -> bool:
-    """Tell whether a pattern has exactly one star, beside that of the extension."""
+def check(image: str, label: str, suffix: str) -> None:
+    """Raise PlanError for patterns that users gave without exactly one star."""
+    for word, pattern in (("image", image), ("label", label)):
+        if pattern and not _valid(pattern):
+            raise PlanError(f"--{word}-glob: {_ONE.format(pattern)}")
+    if label and suffix:
+        raise PlanError("--label-glob and --suffix: found both, expected one of them")
+
+
+def _valid(pattern: str) -> bool:
     return pattern.removesuffix(".*").count("*") == 1 and not pattern.startswith("/")
 
 

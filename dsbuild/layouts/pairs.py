@@ -1,12 +1,10 @@
 """Pairs: a folder of images and a folder of labels, whose files pair by stem.
 
-    <images>/.../<stem>.jpg          <labels>/.../<stem><suffix>.png
-    <split>/<images>/...             <split>/<labels>/...          one folder per split
-    <images>/<split>/...             <labels>/<split>/...          the same below both
-    <split>.txt                      lists of stems or paths, one per line
+    <images>/.../<stem>.jpg      <labels>/.../<stem><suffix>.png
+    <split>/<images>/...         <split>/<labels>/...     and further forms, see `divided`
+    <split>.txt                  lists of stems or paths, one per line; or a table
 
-Options say what the labels hold: class indices (grey or palette), colours, or two values divided
-by a threshold.
+Options say what the labels hold: class indices, colours, or two values divided by a threshold.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,22 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
-from dsbuild.errors import LayoutError, PlanError
+from dsbuild.errors import LayoutError
 from dsbuild.fields import field
 from dsbuild.format.split_names import role
 from dsbuild.layouts import naming, pair_labels, tables, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.class_files import read_classes, read_colours
-from dsbuild.layouts.divided import (
-    Divided,
-    Index,
-    Part,
-    Tree,
-    by_lists,
-    check_depth,
-    survey,
-    unused,
-)
+from dsbuild.layouts.divided import Index, Part, Tree, by_lists, check_depth, survey, unused
+from dsbuild.layouts.division import Divided, leaks, present
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import leftovers, require, stems
 from dsbuild.layouts.label_maps import IGNORE, IGNORED, Mapped, mapped, read_map
@@ -108,16 +98,10 @@ class Pairs(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_names()
-        pair_labels.check(self)
-
-    def _check_names(self) -> None:
-        for word, pattern in (("image", self.image_glob), ("label", self.label_glob)):
-            if pattern and not naming.valid(pattern):
-                raise PlanError(f"--{word}-glob: {naming.ONE.format(pattern)}")
-        if self.label_glob and self.suffix:
-            raise PlanError("--label-glob and --suffix: found both, expected one of them")
+        self.check_division()
+        naming.check(self.image_glob, self.label_glob, self.suffix)
         renames(self.split_folder)
+        pair_labels.check(self)
 
     @property
     def _mapped(self) -> Mapped | None:
@@ -218,21 +202,33 @@ class Pairs(Divided, Layout):
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        table = self._table(root)
-        keys = [one.key for one in table] or self._sides(root, self._whole).photos
-        if not keys:
+        there = {*self._assigned(root).values()}
+        if not there:
             raise LayoutError(
                 f"{storage.join(root, self.images)}: found no image, expected .jpg or .png"
             )
-        return tuple(dict.fromkeys((*self.division(keys), *tree.refused)))
+        found = (split for split in ("train", "val") if split in there)
+        return tuple(dict.fromkeys((*found, *tree.refused)))
+
+    def _assigned(self, root: str) -> dict[str, str]:
+        """Return key -> split for samples that neither folders nor lists divide."""
+        table = {entry.key: entry for entry in self._table(root)}
+        sides = None if table else self._sides(root, self._whole)
+        photos = sides.photos if sides else {key: one.image for key, one in table.items()}
+
+        def classes(key: str) -> frozenset[int]:
+            return present(self, root, sides.mask(key) if sides else table[key].label)
+
+        return self.assigned(root, photos, classes)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split: by name, or in the order of its list."""
         tree = self._tree(root)
         tree.check(split)
         table = self._table(root)
+        places = {} if tree.parts or tree.lists else self._assigned(root)
         for entry in table:
-            if split == (entry.split or self.divide(entry.key)):
+            if split == (entry.split or places[entry.key]):
                 yield Sample(entry.key, entry.image, entry.label)
         if table:
             return
@@ -245,7 +241,7 @@ class Pairs(Divided, Layout):
             check_depth(storage.join(root, part.images), sides.photos, split)
             alone = split in tree.parts
             keys = sorted(sides.photos)
-            rows = ((key, None) for key in keys if alone or self.divide(key) == split)
+            rows = ((key, None) for key in keys if alone or places[key] == split)
         for key, label in rows:
             yield Sample(key, sides.photo(key), label or sides.mask(key))
 
@@ -266,9 +262,12 @@ class Pairs(Divided, Layout):
         return index
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find stray files and labels without an image, and labels whose 0 is ignored already."""
+        """Find stray files, labels without an image, zeros ignored twice, and groups that leak."""
         twice = pair_labels.zero_twice(root, split, samples, self) if self.zero == IGNORE else ()
-        return [*twice, *self._left(root, split, samples)]
+        tree = self._tree(root)
+        splits = [one for one in sorted({*tree.parts, *tree.lists}) if one not in tree.refused]
+        found = leaks(self, root, split, (one.key for one in samples), splits, self.group)
+        return [*twice, *self._left(root, split, samples), *found]
 
     def _left(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find what is left over; what concerns several splits is reported with the first one."""
