@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOSSLESS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")  # TIFF, BMP, GIF
 _OPENED = 64  # labels that are opened to tell whether their 0 is ignored already
+_DARK = 26  # values of a JPEG up to this one may be a black that was blurred
 _UNSURE = 0.1  # share of pixels of a JPEG that may be far from both of its values
 
 
@@ -141,14 +142,15 @@ def _of_jpeg(data: bytes, threshold: int) -> "NDArray[np.uint8]":
     pixels = images.decode(data, head, strict=True).astype(np.int16)
     coloured = np.mean(np.ptp(pixels, axis=2) > 48)
     grey = pixels.mean(2)
-    high = max(float(grey.max()), 128.0)
-    if not 0.2 * high < threshold < 0.8 * high:
+    brightest = float(grey.max())
+    if threshold < _DARK or _DARK < brightest < threshold / 0.8:
         raise ImageError(
-            f"found a JPEG label, whose values are blurred from 0 to {grey.max():.0f}, and "
-            f"--binary {threshold}, which is not between two values; expected --binary "
-            f"{int(high / 2)}, or the masks as PNG",
+            f"found a JPEG label, whose values are blurred between 0 and {brightest:.0f}, and "
+            f"--binary {threshold}, which is not between dark and bright; expected --binary "
+            f"{max(_DARK, round(brightest / 2))}, or the masks as PNG",
             kind="jpeg",
         )
+    high = max(brightest, 128.0)
     between = np.mean((grey > 0.2 * high) & (grey < 0.8 * high))
     if max(coloured, between) > _UNSURE:
         share = f"{max(coloured, between):.0%}"
