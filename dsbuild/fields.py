@@ -33,13 +33,15 @@ def field(
     old: Iterable[str] = (),
     what: str | None = None,
     read: Callable[[str], Any] | None = None,
+    omitted: bool = False,
 ) -> Any:
     """Declare a field of a frozen dataclass.
 
     `choices` and bounds hold for the value, or for each value of a tuple. `option` is what users
     call the field, by default its own name, `alias` another name for it, and `old` names that it
     had before, which still work; `what` says what the values of a tuple are; `read` turns the path
-    that users give into the value.
+    that users give into the value. `omitted`
+    means that `document` leaves the field out at its default.
     """
     given = {
         "choices": tuple(choices),
@@ -52,6 +54,7 @@ def field(
         "old": tuple(old),
         "what": what,
         "read": read,
+        "omitted": omitted or None,
     }
     metadata = {key: value for key, value in given.items() if value not in (None, ())}
     return dataclasses.field(default=default, metadata={"help": help, **metadata})
@@ -81,6 +84,21 @@ def renamed(cls: type) -> dict[str, str]:
     """Return the names that users had for fields before, each with the present one."""
     return {
         old: shown(one) for one in dataclasses.fields(cls) for old in one.metadata.get("old", ())
+    }
+
+
+def document(value: Any) -> dict[str, Any]:
+    """Return the fields of a frozen value by their names.
+
+    Fields that documents of earlier versions do not have are left out at their defaults.
+    """
+    later = {
+        one.name: one.default for one in dataclasses.fields(value) if one.metadata.get("omitted")
+    }
+    return {
+        name: found
+        for name, found in dataclasses.asdict(value).items()
+        if name not in later or found != later[name]
     }
 
 

@@ -81,7 +81,7 @@ class Recipe:
         return {
             "format": FORMAT,
             "layout": self.layout.name,
-            "options": dataclasses.asdict(self.layout),
+            "options": fields.document(self.layout),
             "classes": list(self.layout.classes),
             "ignore": self.layout.ignore,
             "extras": [str(one) for one in self.chosen],

@@ -31,6 +31,10 @@ _NOISE = 0.9
 _LAYERS = 0.9
 
 
+_FROM_1 = (
+    "build it with dsbuild pairs --zero ignore if 0 means nothing, or --map 1=0,2=1,... if it is "
+    "not used"
+)
 _FEW = 64  # a mask has at most this many values, a picture more
 
 
@@ -104,7 +108,7 @@ def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) 
         if 0 in counts:
             first = "if 0 is a background without a name in the list, put that name first"
             return Mistake("values", f"{first}; {void}")
-        return Mistake("one-based", f"classes seem to be counted from 1: subtract 1; {void}")
+        return Mistake("one-based", f"classes seem to be counted from 1: {_FROM_1}; {void}")
     return None
 
 
@@ -247,7 +251,7 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
         return Mistake(
             "one-based",
             f"none of {len(labels)} labels has {layout.classes[0]} (0), so classes seem to be "
-            "counted from 1; subtract 1",
+            f"counted from 1; {_FROM_1}",
         )
     return None
 

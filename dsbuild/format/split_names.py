@@ -4,7 +4,7 @@ import re
 
 # What a split is for -> what it is called, the most common name first.
 _CALLED = {
-    "train": ("train", "training", "trn", "training set"),
+    "train": ("train", "training", "trn", "tr", "training set"),
     "val": ("val", "valid", "validation", "dev", "devel", "development", "eval", "evaluation"),
     "test": ("test", "testing", "tst", "tests"),
     "trainval": ("trainval", "train val", "trainvaltest", "train val test"),

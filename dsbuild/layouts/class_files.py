@@ -1,6 +1,6 @@
 """Read files that say what label values mean: class names, or class colours, by index.
 
-    name                        names: one per line
+    name                        names: one per line; LabelMe's labels.txt begins with __ignore__
     0: name     0 name          with indices, which count from 0 without a gap
     name, r, g, b               colours; also `r g b name`, or columns under a heading
     name:r,g,b:parts:actions    CVAT's labelmap.txt
@@ -9,11 +9,12 @@ Files of other tools are read if they can mean only one thing, and refused other
 mistaken for a class would shift every index by one.
 """
 
-import json
 import re
 from collections.abc import Sequence
 
+from dsbuild import storage
 from dsbuild.errors import PlanError
+from dsbuild.layouts.class_forms import from_json, from_yaml, object_info
 from dsbuild.layouts.folders import composed
 from dsbuild.layouts.texts import lines
 
@@ -31,25 +32,50 @@ _MARKUP = re.compile(r"[-*]\s|[\[\]{}<>]|\w+\s*[:=]\s*$|[\"'].*[\"'],?$|#|//|%|;
 _CVAT = "label:color_rgb:parts:actions"
 
 
+def read_classes(given: str) -> tuple[str, ...]:
+    """Return class names by label value, from a file or from names with commas between.
+
+    A first name that is empty means that the file counts from 1, so that 0 has no name. Raises
+    PlanError as `read_names` does.
+    """
+    if "," in given and storage.stamp(given) is None:
+        return _checked(f"--classes {given}", tuple(composed(n.strip()) for n in given.split(",")))
+    return _checked(given, _names(given))
+
+
 def read_names(path: str) -> tuple[str, ...]:
     """Return the class names in a file, in the order of their indices.
 
     Raises PlanError if the file has another form.
     """
-    rows: Sequence[str] = [composed(line) for line in lines(path)]
-    if rows and rows[0][0] in "[{":
-        names = _json(path, "\n".join(rows))
-    else:
-        heading = _heading(rows[0]) if rows else []
-        if heading:
-            rows = _without(path, heading, rows[1:])
-        names = _numbered(path, rows) or _plain(path, rows)
-    if not 0 < len(set(names)) == len(names):
+    names = read_classes(path)
+    if names[0]:
+        return names
+    raise PlanError(f"{path}: found {names[1]!r} as 1, expected indices from 0 on without a gap")
+
+
+def _checked(path: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    if not 0 < len(set(names)) == len(names) or not all(names[1:]) or names == ("",):
         raise PlanError(
             f"{path}: found {len(names)} names, {len(set(names))} of them different, expected one "
             "or more, one per line, all different"
         )
     return names
+
+
+def _names(path: str) -> tuple[str, ...]:
+    rows: Sequence[str] = [composed(line) for line in lines(path)]
+    if path.endswith((".yaml", ".yml")):
+        return from_yaml(path, rows)
+    if rows and rows[0][0] in "[{":
+        return from_json(path, rows)
+    info = object_info(path, rows)
+    if info:
+        return info
+    heading = _heading(rows[0]) if rows else []
+    if heading:
+        rows = _without(path, heading, rows[1:])
+    return _numbered(path, rows) or _plain(path, rows)
 
 
 def _heading(line: str) -> list[str]:
@@ -93,6 +119,8 @@ def _numbered(path: str, rows: Sequence[str]) -> tuple[str, ...]:
 
 def _plain(path: str, rows: Sequence[str]) -> tuple[str, ...]:
     """Return rows as names; raise PlanError if they clearly are more than names."""
+    if [*rows[:2]] == ["__ignore__", "_background_"]:
+        rows = rows[1:]  # LabelMe's -1, which labelme2voc stores as 255
     for row in rows:
         if row == "__ignore__":
             raise PlanError(
@@ -118,27 +146,6 @@ def _strange(path: str, row: str) -> PlanError:
         f"{path}: found {row!r}, expected only the class names, one per line, that of label 0 "
         "first; if the labels hold colours, and so does this file, pass it as --colormap"
     )
-
-
-def _json(path: str, text: str) -> tuple[str, ...]:
-    """Return the names of a JSON list, or of an object index -> name."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _strange(path, text.splitlines()[0][:80]) from error
-    names = document
-    if isinstance(document, dict):
-        indices = [str(i) for i in range(len(document))]
-        names = [document[key] for key in indices if key in document]
-        if len(names) < len(document):
-            raise PlanError(
-                f"{path}: found the key {next(k for k in document if k not in indices)!r}; "
-                'expected an object like {"0": "road", "1": "tree"}, with indices from 0 on'
-            )
-    plain = all(isinstance(name, str) and name.strip() and name.isprintable() for name in names)
-    if not plain:
-        raise PlanError(f"{path}: found JSON that is not a list of names, expected only names")
-    return tuple(composed(name.strip()) for name in names)
 
 
 def read_colours(path: str) -> tuple[Colour, ...]:

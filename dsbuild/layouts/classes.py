@@ -27,7 +27,7 @@ from dsbuild.layouts.class_folders import (
     names_in,
     tree_of,
 )
-from dsbuild.layouts.divided import Divided
+from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import grouped, is_picture, twice, walk
 from dsbuild.layouts.recognition import FORMED, Glance, Recognised, listed
@@ -52,6 +52,10 @@ class Classes(Divided, Layout):
         old=("labels",),
         read=read_names,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_division()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -91,15 +95,29 @@ class Classes(Divided, Layout):
             return tuple(tree)
         keys = [key for folder in tree[""] for key in grouped(root, folder, key_of)]
         check_lists(root, keys, tree[""])
-        return self.division(keys)
+        there = {*self._assigned(root, tree[""]).values()}
+        return tuple(split for split in ("train", "val") if split in there)
+
+    def _assigned(self, root: str, folders: list[str]) -> dict[str, str]:
+        """Return key -> split for the pictures in folders of classes without splits."""
+        names = self.bind(root).names
+        places = {
+            key: p[0] for folder in folders for key, p in grouped(root, folder, key_of).items()
+        }
+
+        def classes(key: str) -> frozenset[int]:
+            return frozenset({names.index(key.partition("/")[0])})
+
+        return self.assigned(root, places, classes, top=1)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split by folder and name, except pictures that share a name."""
         tree, names = tree_of(root, self.names), self.bind(root).names
+        places = self._assigned(root, tree[""]) if split not in tree else {}
         for folder in tree.get(split) or tree[""]:
             label = names.index(name_of(folder))
             for key, paths in grouped(root, folder, key_of).items():
-                if len(paths) == 1 and (split in tree or self.divide(key) == split):
+                if len(paths) == 1 and (split in tree or places[key] == split):
                     yield Sample(key, paths[0], label)
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
@@ -140,4 +158,6 @@ class Classes(Divided, Layout):
                 if len(paths) > 1:
                     text = f"sample {key}: {twice(root, paths)}"
                     found.append(Finding("same-name", split, text, fatal=True, key=key))
+        splits = [one for one in tree if one]
+        found += leaks(self, root, split, (s.key for s in samples), splits, self.group)
         return [*found, *(Finding("stray", split, storage.join(root, path)) for path in stray)]

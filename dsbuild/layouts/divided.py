@@ -3,6 +3,7 @@
     <images>/...          <labels>/...                 no division: a hash decides
     <images>/<split>/...  <labels>/<split>/...         one folder per split below both
     <split>/<images>/...  <split>/<labels>/...         both in one folder per split
+    {split}/...           {split}_masks/...            folders by a pattern of their names
     <split>.txt                                        lists; they override folders below both
 
 A folder or list that has the usual name of a split but cannot be used still counts as a split,
@@ -15,38 +16,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import storage
-from dsbuild.errors import LayoutError
-from dsbuild.fields import field
+from dsbuild.errors import LayoutError, nearest
 from dsbuild.format.split_names import role, same
-from dsbuild.layouts import written
+from dsbuild.layouts import split_folders, written
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import elsewhere, folders, has_picture, is_picture, pictures, stem
 from dsbuild.layouts.written import OTHERS
-
-VAL_HELP = (
-    "Share of samples for val, if neither folders nor lists divide them; 0 puts all into train."
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Divided:
-    """Options of layouts that may have to divide samples into train and val themselves."""
-
-    val_fraction: float = field(0.0, VAL_HELP, least=0, below=1)
-    split_seed: int = field(0, "Seed for dividing samples into train and val.")
-
-    def divide(self, unit: str) -> str:
-        """Return the split of a unit by its hash, so that other units do not matter."""
-        import hashlib
-
-        seeded = f"{self.split_seed}\0{unit}".encode(errors="surrogateescape")
-        place = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
-        return "val" if place < self.val_fraction * 2**64 else "train"
-
-    def division(self, units: Iterable[str]) -> tuple[str, ...]:
-        """Return train and val, or only the one that all units are in."""
-        there = {self.divide(unit) for unit in units}
-        return tuple(split for split in ("train", "val") if split in there)
 
 
 class Part(NamedTuple):
@@ -87,16 +62,48 @@ class Tree:
 
 
 Index = Callable[[str], Mapping[str, str]]
+_NO_NAMES: Mapping[str, str] = {}
 
 
-def survey(root: str, whole: Part, index: Index) -> Tree:
+def survey(root: str, whole: Part, index: Index, called: Mapping[str, str] = _NO_NAMES) -> Tree:
     """Return how the samples below root are divided.
 
     `index` returns, for a folder of images, name -> key, with all names that lists may use.
+    `called` maps further names of folders and lists to their splits.
     """
-    if storage.is_folder(storage.join(root, whole.images)):
+    return _called(root, _survey(root, whole, index, called), called)
+
+
+def _called(root: str, tree: Tree, called: Mapping[str, str]) -> Tree:
+    """Return a tree whose splits have the names that users gave; raise LayoutError for others."""
+    lost = [name for name in called if name not in tree.splits]
+    if lost:
+        raise LayoutError(
+            f"{root}: found no folder or list of a split {lost[0]}, which --split-folder names; "
+            f"there are {', '.join(tree.splits) or 'none'}{nearest(lost[0], tree.splits)}"
+        )
+    names = [called.get(name, name) for name in tree.splits]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        both = [name for name in tree.splits if called.get(name, name) == twice]
+        raise LayoutError(
+            f"{root}: found {both[0]} and {both[1]} as split {twice}, expected one folder or list "
+            "per split; move the pictures together, or name another split with --split-folder"
+        )
+    return Tree(
+        {called.get(name, name): part for name, part in tree.parts.items()},
+        {called.get(name, name): path for name, path in tree.lists.items()},
+        {called.get(name, name): why for name, why in tree.refused.items()},
+    )
+
+
+def _survey(root: str, whole: Part, index: Index, called: Mapping[str, str]) -> Tree:
+    if split_folders.MARK in whole.images:
+        within, refused = _matching(root, whole, called)
+        bad = written.lists(root, "", lambda _: {})[1]
+    elif storage.is_folder(storage.join(root, whole.images)):
         lists, bad = written.lists(root, whole.images, index, [whole.labels])
-        within, refused = ({}, {}) if lists else _below(root, whole)
+        within, refused = ({}, {}) if lists else _below(root, whole, called)
         if not within:
             beside = {} if lists else _beside(root, whole)
             return Tree({}, lists, {**refused, **beside, **bad})
@@ -115,6 +122,19 @@ def survey(root: str, whole: Part, index: Index) -> Tree:
     return Tree(within, {}, refused)
 
 
+def _matching(
+    root: str, whole: Part, called: Mapping[str, str]
+) -> tuple[dict[str, Part], dict[str, str]]:
+    """Return the splits whose folders fit a pattern, and refuse labels without images."""
+    found, alone = split_folders.paired(root, whole.images, whole.labels, called)
+    refused = {
+        name: f"{storage.join(root, path)}: found the labels of a split, expected its images in "
+        f"{whole.images.replace(split_folders.MARK, name)}; fetch them, {OTHERS}"
+        for name, path in alone.items()
+    }
+    return {name: Part(*folders) for name, folders in found.items()}, refused
+
+
 def _above(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
     """Return the splits that are folders with images, and refuse those without."""
     parts, refused = {}, {}
@@ -129,14 +149,16 @@ def _above(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
     return parts, refused if parts else {}
 
 
-def _below(root: str, whole: Part) -> tuple[dict[str, Part], dict[str, str]]:
+def _below(
+    root: str, whole: Part, called: Mapping[str, str]
+) -> tuple[dict[str, Part], dict[str, str]]:
     """Return the splits that are folders of images, and refuse those that have only labels.
 
     Raises LayoutError if there are other pictures beside folders of splits.
     """
     there = storage.join(root, whole.images)
     names = folders(root, whole.images)
-    inner = [name for name in names if role(name)]
+    inner = [name for name in names if role(name) or name in called]
     if not inner:
         return {}, {}
     others = [name for name, _ in storage.entries(there) if is_picture(name)]

@@ -13,6 +13,7 @@ KINDS = {
     "stray": "files that belong to no sample",
     "case": "ids that differ only in case",
     "two-splits": "ids in two splits",
+    "group-crosses": "groups of pictures in two splits",
     "same-content": "images with equal content",
     "published": "splits of another length than published",
     "classes": "classes missing from a split",
@@ -31,6 +32,7 @@ KINDS = {
     "interpolated": "masks resized with interpolation",
     "binary-255": "masks of 0 and 255 read as class indices",
     "one-based": "classes counted from 1",
+    "zero-twice": "labels whose 0 seems to be ignored already",
     "no-alpha": "mattes without alpha",
     "alpha-luma": "luma of the cut-out read as alpha",
     "values": "label values without a class",
@@ -39,7 +41,14 @@ KINDS = {
     "one-value": "labels that all have one value",
 }
 # A whole split may rightly be of these kinds: --accept KIND says so.
-ACCEPTABLE = ("palettes", "binary-255", "all-background", "all-ignore", "one-value")
+ACCEPTABLE = (
+    "palettes",
+    "binary-255",
+    "all-background",
+    "all-ignore",
+    "one-value",
+    "zero-twice",
+)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from dsbuild.fields import field
 from dsbuild.format.split_names import role
 from dsbuild.layouts import divided, written
 from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.division import VAL_HELP, Divided, groups
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import (
     by_key,
@@ -45,7 +46,7 @@ BELOW = ("", "matting_human_half")  # folders below SOURCE that may hold both
 
 
 @dataclass(frozen=True, kw_only=True)
-class Matting(divided.Divided, Layout):
+class Matting(Divided, Layout):
     """Photos and mattes; the mask is alpha > threshold."""
 
     name: ClassVar[str] = "matting"
@@ -64,7 +65,7 @@ class Matting(divided.Divided, Layout):
     )
     images: str = field("", "Folder of photos, relative to SOURCE.")
     alphas: str = field("", "Folder of mattes, named after their photos.")
-    val_fraction: float = field(0.2, divided.VAL_HELP, least=0, below=1)
+    val_fraction: float = field(0.2, VAL_HELP, least=0, below=1)
     split_by: str = field(
         "group",
         "What stays together in one split: all photos of a folder, or each single photo.",
@@ -81,6 +82,11 @@ class Matting(divided.Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_division()
+        if self.stratify:
+            raise PlanError(
+                "--stratify: mattes hold no classes that splits could lack; leave it out"
+            )
         if bool(self.images) != bool(self.alphas):
             raise PlanError("--images and --alphas: found one of them, expected both or none")
 
@@ -165,7 +171,7 @@ class Matting(divided.Divided, Layout):
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        found = self.division(map(self._unit, pictures(root, self._whole.images)))
+        found = self.division(self._units(root, pictures(root, self._whole.images)).values())
         if not found:
             raise LayoutError(
                 f"{storage.join(root, self._whole.images)}: found no photo, expected .jpg or .png"
@@ -201,14 +207,22 @@ class Matting(divided.Divided, Layout):
             inner = (path.removeprefix(f"{images}/") for path in photos.values())
             divided.check_depth(storage.join(root, images), inner, split)
             alone = split in tree.parts
+            units = {} if alone else self._units(root, photos.values())
             rows = (
                 (key, None)
                 for key, path in photos.items()
-                if alone or self.divide(self._unit(path)) == split
+                if alone or self.divide(units[path]) == split
             )
         for key, alpha in rows:
             expected = posixpath.join(alphas, f"{key}.png")
             yield photos.get(key, f"{images}/{key}.jpg"), alpha or mattes.get(key, expected)
+
+    def _units(self, root: str, photos: Iterable[str]) -> dict[str, str]:
+        """Return path of a photo -> the unit that stays in one split with it."""
+        if not self.group:
+            return {photo: self._unit(photo) for photo in photos}
+        paths = {_key(photo, self._whole.images): photo for photo in photos}
+        return {paths[key]: unit for key, unit in groups(root, paths, self.group).items()}
 
     def _unit(self, photo: str) -> str:
         """Return the unit that stays in one split with a photo."""

@@ -2,17 +2,22 @@
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dsbuild import storage
 from dsbuild.errors import DsbuildError
 from dsbuild.format.split_names import role
-from dsbuild.layouts.class_files import read_colours, read_names
+from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.folder_names import kind
+from dsbuild.layouts.naming import shared
 from dsbuild.layouts.recognition import Glance, listed, suffix
 
-_FILES = re.compile(r".*(label|class|names|categor|colou?r).*\.(txt|csv|json)|.*\.names", re.I)
+_FILES = re.compile(
+    r".*(label|class|names|categor|colou?r).*\.(txt|csv|json|ya?ml)|.*\.names|data\.ya?ml"
+    r"|objectInfo150\.txt|dataset_meta\.json",
+    re.IGNORECASE,
+)
 _TRIED = 20  # pictures whose partner is looked for in a folder too large to list
 _CHOICES = (
     "what the labels mean: --classes FILE for class indices, --colormap FILE for colours, or "
@@ -78,7 +83,7 @@ def _fitting(
     fitting: dict[tuple[str, str], str] = {}
     for one in of_images:
         for other in of_labels:
-            end = _suffix(glance, storage.join(below, one), storage.join(below, other))
+            end = suffix_of(glance, storage.join(below, one), storage.join(below, other))
             if end is not None and (one != other or end):
                 fitting[one, other] = end
     both = f"{listed(of_images)} and {listed(of_labels)}"
@@ -102,10 +107,12 @@ def _fitting(
     return Pair(True, found, options)
 
 
-def _suffix(glance: Glance, images: str, labels: str) -> str | None:
+def suffix_of(glance: Glance, images: str, labels: str) -> str | None:
     """Return what labels add to the stems of images; None if the folders do not fit."""
     photos, masks = glance.below(images), glance.below(labels)
     found = suffix(photos, masks)
+    if found is None and shared(photos, masks, not glance.whole(images, labels)):
+        return ""
     if found is None and photos and masks:
         ending = posixpath.splitext(masks[0])[1]
         stems = (posixpath.splitext(path)[0] for path in photos[:_TRIED])
@@ -114,18 +121,34 @@ def _suffix(glance: Glance, images: str, labels: str) -> str | None:
     return found
 
 
-def meanings(root: str) -> str:
-    """Return the options that say what labels mean, of which one is needed, in words.
+def meanings(root: str, splits: Iterable[str] = ()) -> tuple[dict[str, str], str]:
+    """Return the option that says what labels mean, if one file does; else what is needed.
 
-    A file in root that may be meant is named.
+    Files in root count, or else files in the folders of splits that all say the same.
     """
-    for name in Glance().files(root):
-        if _FILES.fullmatch(name):
-            path = storage.join(root, name)
-            for option, read in (("colormap", read_colours), ("classes", read_names)):
-                try:
-                    read(path)
-                except DsbuildError:
-                    continue
-                return f"{_CHOICES}; {path} fits --{option}"
-    return _CHOICES
+    fitting = _fitting_files(root)
+    if not fitting:
+        each = [_fitting_files(storage.join(root, split)) for split in splits]
+        said = {repr(value) for found in each for value in found.values()}
+        first = next((found for found in each if found), {})
+        fitting = first if len(said) == 1 and len(first) == 1 else {}
+    if len(fitting) == 1:
+        return {option: path for path, option in fitting}, ""
+    words = "; and ".join(f"{path} fits --{option}" for path, option in fitting)
+    return {}, f"{_CHOICES}; {words}" if words else _CHOICES
+
+
+def _fitting_files(folder: str) -> dict[tuple[str, str], object]:
+    """Return path and option -> what the option reads, for the files in a folder that fit."""
+    fitting: dict[tuple[str, str], object] = {}
+    for name in Glance().files(folder):
+        if not _FILES.fullmatch(name):
+            continue
+        path = storage.join(folder, name)
+        for option, read in (("colormap", read_colours), ("classes", read_classes)):
+            try:
+                fitting[path, option] = read(path)
+            except DsbuildError:
+                continue
+            break
+    return fitting

@@ -1,44 +1,36 @@
 """Pairs: a folder of images and a folder of labels, whose files pair by stem.
 
-    <images>/.../<stem>.jpg          <labels>/.../<stem><suffix>.png
-    <split>/<images>/...             <split>/<labels>/...          one folder per split
-    <images>/<split>/...             <labels>/<split>/...          the same below both
-    <split>.txt                      lists of stems or paths, one per line
+    <images>/.../<stem>.jpg      <labels>/.../<stem><suffix>.png
+    <split>/<images>/...         <split>/<labels>/...     and further forms, see `divided`
+    <split>.txt                  lists of stems or paths, one per line; or a table
 
-Options say what the labels hold: class indices (grey or palette), colours, or two values divided
-by a threshold.
+Options say what the labels hold: class indices, colours, or two values divided by a threshold.
 """
 
-import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.errors import LayoutError
 from dsbuild.fields import field
-from dsbuild.layouts import written
+from dsbuild.format.split_names import role
+from dsbuild.layouts import naming, pair_labels, tables, written
 from dsbuild.layouts.base import RGB, Layout, Sample
-from dsbuild.layouts.class_files import read_colours, read_names
-from dsbuild.layouts.divided import (
-    Divided,
-    Index,
-    Part,
-    Tree,
-    by_lists,
-    check_depth,
-    survey,
-    unused,
-)
+from dsbuild.layouts.class_files import read_classes, read_colours
+from dsbuild.layouts.divided import Index, Part, Tree, by_lists, check_depth, survey, unused
+from dsbuild.layouts.division import Divided, leaks, present
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, leftovers, others, pictures, require, stem
-from dsbuild.layouts.pairing import meanings, pair
-from dsbuild.layouts.recognition import NAMED, Recognised
+from dsbuild.layouts.folders import leftovers, require, stems
+from dsbuild.layouts.label_maps import IGNORE, IGNORED, Mapped, mapped, read_map
+from dsbuild.layouts.naming import Naming
+from dsbuild.layouts.pairing import meanings
+from dsbuild.layouts.recognition import NAMED, Glance, Recognised
+from dsbuild.layouts.sides import Sides, match
+from dsbuild.layouts.split_folders import renames
+from dsbuild.layouts.usual import usual
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from dsbuild.images.labels import Label
 
 
@@ -55,8 +47,24 @@ class Pairs(Divided, Layout):
     images: str = field("images", "Folder of images below SOURCE.")
     labels: str = field("labels", "Folder of labels below SOURCE.")
     suffix: str = field("", "What a label's stem adds to its image's, such as _mask.")
+    image_glob: str = field(
+        "", "Names of images; the star is what image and label share: *_sat.jpg.", omitted=True
+    )
+    label_glob: str = field("", "Names of labels, likewise, such as *_mask.png.", omitted=True)
+    split_folder: tuple[str, ...] = field(
+        (), "NAME=SPLIT: a folder or list called NAME is this split.", omitted=True
+    )
+    lists: str = field(
+        "",
+        "A folder of lists such as train.txt, or a table with columns image, label and split. "
+        "Default: lists below SOURCE.",
+        omitted=True,
+    )
     names: tuple[str, ...] = field(
-        (), "File of class names, one per line.", option="classes", read=read_names
+        (),
+        "Class names: a file with one per line, by index, or names with commas between.",
+        option="classes",
+        read=read_classes,
     )
     colours: tuple[tuple[str, int, int, int], ...] = field(
         (),
@@ -73,36 +81,48 @@ class Pairs(Divided, Layout):
     ignore_value: int = field(
         255, "Label value that is not a class; -1 for none.", option="ignore", least=-1, most=255
     )
+    mapping: tuple[tuple[str, str], ...] = field(
+        (),
+        "Map classes or values, several to one: car=vehicle,truck=vehicle,void=ignore, or 1=0,2=1; "
+        "or a file with one pair per line.",
+        option="map",
+        read=read_map,
+        omitted=True,
+    )
+    zero: str = field(
+        "class",
+        "ignore: 0 is no class, and all others are counted from 1 (reduce-zero).",
+        choices=("class", IGNORE),
+        omitted=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.names and not self.colours and self.binary < 0:
-            raise PlanError(
-                "found nothing that says what the labels mean, expected --classes FILE for class "
-                "indices, --colormap FILE for colours, or --binary T for two values"
-            )
-        if self.colours and self.binary >= 0:
-            raise PlanError("--colormap and --binary: found both, expected one of them")
-        if self.colours and self.names:
-            raise PlanError("--colormap and --classes: found both, expected one: each has names")
-        if self.binary >= 0 and len(self.names) not in (0, 2):
-            raise PlanError(
-                f"--binary {self.binary}: found {len(self.names)} names in --classes, expected 2"
-            )
-        if self.ignore_value not in (-1, 255) and (self.colours or self.binary >= 0):
-            raise PlanError(
-                f"--ignore {self.ignore_value}: colours and two values leave nothing to ignore, "
-                "expected it beside --classes alone"
-            )
-        if len(self.names) > 256:
-            raise PlanError(
-                f"--classes: found {len(self.names)} names, expected 256 at most, since labels "
-                "have 8 bits"
-            )
+        self.check_division()
+        naming.check(self.image_glob, self.label_glob, self.suffix)
+        renames(self.split_folder)
+        pair_labels.check(self)
+
+    @property
+    def _mapped(self) -> Mapped | None:
+        """What --map and --zero make of the classes, if they are given."""
+        zero = self.zero == IGNORE
+        if not self.mapping and not zero:
+            return None
+        names = tuple(name for name, *_ in self.colours) or self.names
+        ignored = -1 if self.colours else self.ignore_value
+        return mapped(names, self.mapping, zero, ignored, bool(self.colours))
+
+    @property
+    def maps(self) -> Mapping[int, int]:
+        """Class index by value in a file; empty if values are the indices."""
+        return self._mapped.table if self._mapped else {}
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names by class index."""
+        if self._mapped:
+            return self._mapped.classes
         if self.colours:
             return tuple(name for name, *_ in self.colours)
         return self.names or ("background", "foreground")
@@ -110,11 +130,14 @@ class Pairs(Divided, Layout):
     @property
     def palette(self) -> tuple[RGB, ...]:
         """Colours by class index, if the labels hold colours."""
-        return tuple((r, g, b) for _, r, g, b in self.colours)
+        places = self._mapped.firsts if self._mapped and self.colours else range(len(self.colours))
+        return tuple(self.colours[place][1:] for place in places)
 
     @property
     def ignore(self) -> int | None:
-        """The label value without a class; None for colours and two values."""
+        """The label value without a class; None for colours and two values, unless mapped."""
+        if self._mapped:
+            return IGNORED if IGNORED in self.maps.values() else None
         indices = not self.colours and self.binary < 0
         return self.ignore_value if indices and self.ignore_value >= 0 else None
 
@@ -126,6 +149,9 @@ class Pairs(Divided, Layout):
     def find(self, source: str | None) -> str:
         """Return SOURCE, or `.`, if it has the folders."""
         root = storage.normal(source or ".")
+        if self.lists:
+            require(root)
+            return root
         if not storage.is_folder(storage.join(root, self.images)) and not self._tree(root).parts:
             require(source)
             folder = storage.missing(storage.join(root, self.images))
@@ -143,115 +169,132 @@ class Pairs(Divided, Layout):
     @classmethod
     def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
         """Recognise a folder of images and one of labels by their names and their files' stems."""
-        found = pair(path, "images", "labels", given)
+        found = usual(path, given)
         if not found.fits:
             return cls.seen(0, found.text)
-        said = {"classes", "colormap", "binary"} & given.keys()
-        needs = "; and ".join(filter(None, (found.needs, "" if said else meanings(path))))
-        text = f"{cls.title}: {found.text}"
-        return cls.seen(NAMED, text, options=found.options, needs=needs)
+        told, unsaid = dict[str, str](), ""
+        if not {"classes", "colormap", "binary"} & given.keys():
+            told, unsaid = meanings(path, filter(role, Glance().folders(path)))
+        words = "".join(f", what labels mean from {file}" for file in told.values())
+        return cls.seen(
+            NAMED,
+            f"{cls.title}: {found.text}{words}",
+            options={**found.options, **told},
+            needs="; and ".join(filter(None, (found.needs, unsaid))),
+        )
 
     def _tree(self, root: str) -> Tree:
-        return survey(root, self._whole, _index(root))
+        if self.lists:
+            path = tables.place(root, self.lists)
+            table = self._table(root)
+            return tables.tree(path, table) if table else tables.folder_of_lists(path)
+        return survey(root, self._whole, self._index(root), renames(self.split_folder))
+
+    def _table(self, root: str) -> list[tables.Entry]:
+        """Return the samples of the table that users name; none if they name none."""
+        path = tables.place(root, self.lists) if self.lists else ""
+        if not path or storage.is_folder(path):
+            return []
+        return tables.entries(root, path, self._whole)
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or lists; else train, and val if a fraction is set."""
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        keys = self._images(root, self._whole)
-        if not keys:
+        there = {*self._assigned(root).values()}
+        if not there:
             raise LayoutError(
                 f"{storage.join(root, self.images)}: found no image, expected .jpg or .png"
             )
-        return tuple(dict.fromkeys((*self.division(keys), *tree.refused)))
+        found = (split for split in ("train", "val") if split in there)
+        return tuple(dict.fromkeys((*found, *tree.refused)))
+
+    def _assigned(self, root: str) -> dict[str, str]:
+        """Return key -> split for samples that neither folders nor lists divide."""
+        table = {entry.key: entry for entry in self._table(root)}
+        sides = None if table else self._sides(root, self._whole)
+        photos = sides.photos if sides else {key: one.image for key, one in table.items()}
+
+        def classes(key: str) -> frozenset[int]:
+            return present(self, root, sides.mask(key) if sides else table[key].label)
+
+        return self.assigned(root, photos, classes)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split: by name, or in the order of its list."""
         tree = self._tree(root)
         tree.check(split)
-        images, labels = tree.parts.get(split, self._whole)
-        photos, masks = self._images(root, Part(images, labels)), by_key(root, labels)
+        table = self._table(root)
+        places = {} if tree.parts or tree.lists else self._assigned(root)
+        for entry in table:
+            if split == (entry.split or places[entry.key]):
+                yield Sample(entry.key, entry.image, entry.label)
+        if table:
+            return
+        part = tree.parts.get(split, self._whole)
+        sides = self._sides(root, part)
         if split in tree.lists:
-            rows = written.entries(tree.lists[split], _index(root)(images), images, root, labels)
+            names = self._index(root)(part.images)
+            rows = written.entries(tree.lists[split], names, part.images, root, part.labels)
         else:
-            check_depth(storage.join(root, images), photos, split)
+            check_depth(storage.join(root, part.images), sides.photos, split)
             alone = split in tree.parts
-            rows = ((key, None) for key in sorted(photos) if alone or self.divide(key) == split)
-        # A label in another format is refused by name; it is not missing.
-        rest = functools.cache(lambda: others(root, labels))
+            keys = sorted(sides.photos)
+            rows = ((key, None) for key in keys if alone or places[key] == split)
         for key, label in rows:
-            expected = key + self.suffix
-            yield Sample(
-                key,
-                photos.get(key, f"{images}/{key}.jpg"),
-                label or masks.get(expected) or rest().get(expected, f"{labels}/{expected}.png"),
-            )
+            yield Sample(key, sides.photo(key), label or sides.mask(key))
 
-    def _images(self, root: str, part: Part) -> dict[str, str]:
-        """Return stem -> path of a split's images; labels in the same folder have the suffix."""
-        paths = by_key(root, part.images)
-        if part.images != part.labels or not self.suffix:
-            return paths
-        return {key: path for key, path in paths.items() if not key.endswith(self.suffix)}
+    def _sides(self, root: str, part: Part) -> Sides:
+        return match(root, *part, self._naming)
+
+    @property
+    def _naming(self) -> Naming:
+        return Naming(self.image_glob or "*", self.label_glob or f"*{self.suffix}")
+
+    def _index(self, root: str) -> Index:
+        """Return the index of the names that lists may use for images: keys and stems."""
+
+        def index(folder: str) -> dict[str, str]:
+            every = {key: key for key in stems(root, folder)}
+            return every | self._sides(root, Part(folder, self._whole.labels)).names()
+
+        return index
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find stray files and labels without an image; reported with the first split concerned."""
+        """Find stray files, labels without an image, zeros ignored twice, and groups that leak."""
+        twice = pair_labels.zero_twice(root, split, samples, self) if self.zero == IGNORE else ()
+        tree = self._tree(root)
+        splits = [one for one in sorted({*tree.parts, *tree.lists}) if one not in tree.refused]
+        found = leaks(self, root, split, (one.key for one in samples), splits, self.group)
+        return [*twice, *self._left(root, split, samples), *found]
+
+    def _left(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
+        """Find what is left over; what concerns several splits is reported with the first one."""
+        table = self._table(root)
+        if table:
+            used = {path for entry in table for path in (entry.image, entry.label)}
+            return [*tables.unlisted(root, split, used)] if split == self.splits(root)[0] else []
         tree = self._tree(root)
         # Only splits other than train need a listing to learn whether there is a train.
         first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))
         if split not in tree.parts and not first:
             return []
         part = tree.parts.get(split, self._whole)
-
-        def key(path: str, folder: str) -> str:
-            whole = stem(path, folder)
-            return whole.removesuffix(self.suffix) if folder == part.labels else whole
-
-        found = leftovers(root, split, *part, key)
+        found = leftovers(root, split, *part, self._sides(root, part).shared)
         if found:
             used = {storage.join(root, str(sample.label)) for sample in samples}
             found = [item for item in found if item.text not in used]
         if first:
             found += unused(root, split, tree, self._whole)
         if tree.lists:
-            found = by_lists(root, split, tree, self._whole, _index(root)(part.images), found)
+            found = by_lists(root, split, tree, self._whole, self._index(root)(part.images), found)
         return found
 
     def indexed(self, path: str) -> bool:
         """Tell whether the labels hold class indices."""
-        return not self.colours and self.binary < 0
+        return not self.colours and self.binary < 0 and not self.maps
 
     def read(self, data: bytes, path: str) -> "Label":
         """Return class indices from indices, colours or two values."""
-        from dsbuild.images import labels
-
-        if self.colours:
-            return labels.of(_by_colour(labels.colours(data), self.palette))
-        label = super().read(data, path)
-        return labels.above(label, self.binary) if self.binary >= 0 else label
-
-
-def _index(root: str) -> Index:
-    """Return the index of the names that lists may use for images: their stems."""
-    return lambda folder: {key: key for key in (stem(p, folder) for p in pictures(root, folder))}
-
-
-def _by_colour(pixels: "NDArray[np.uint8]", palette: Sequence[RGB]) -> "NDArray[np.uint8]":
-    """Return the palette index of every pixel's colour, (h, w, 3): uint8 (h, w)."""
-    import numpy as np
-
-    weights = np.array([1 << 16, 1 << 8, 1])
-    codes, wanted = pixels @ weights, np.array(palette) @ weights
-    ranked = np.argsort(wanted)
-    place = np.searchsorted(wanted[ranked], codes).clip(max=len(wanted) - 1)
-    plane = ranked[place]
-    wrong = wanted[plane] != codes
-    if wrong.any():
-        colour = tuple(pixels[wrong][0].tolist())
-        raise ImageError(
-            f"found the colour {colour} among {np.count_nonzero(wrong):,} pixels in colours that "
-            "the colormap does not have; add them, or export the masks without blur and lossy "
-            "compression"
-        )
-    return np.asarray(plane, np.uint8)
+        return pair_labels.read(data, self)

@@ -76,6 +76,10 @@ class Glance:
         over = "" if self._some(folder).whole else "over "
         return f"{over}{number:,} {what}{'' if number == 1 and not over else 's'}"
 
+    def whole(self, *folders: str) -> bool:
+        """Tell whether looks at folders show all of their names."""
+        return all(self._some(folder).whole for folder in folders)
+
     def has(self, *names: str) -> bool:
         """Tell whether a folder is there."""
         return storage.is_folder(storage.join(*names))

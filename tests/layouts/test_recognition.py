@@ -82,8 +82,15 @@ def test_a_tree_like_voc_with_other_classes_is_a_pair_of_folders(tmp_path):
     (tmp_path / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nroad:1,2,3::\n")
     assert best(root) == ["pairs"]
     found = seen(root)["pairs"]
-    assert found.options == {"images": "JPEGImages", "labels": "SegmentationClass"}
-    assert f"{root}/labelmap.txt fits --colormap" in found.needs
+    folders = {"images": "JPEGImages", "labels": "SegmentationClass"}
+    assert found.options == {**folders, "colormap": f"{root}/labelmap.txt"}
+    assert found.text.endswith(f", what labels mean from {root}/labelmap.txt")
+    assert not found.needs
+    (tmp_path / "classes.txt").write_text("road\nsky\n")
+    found = seen(root)["pairs"]  # two files that fit: the user chooses
+    assert found.options == folders
+    for words in ("labelmap.txt fits --colormap", "classes.txt fits --classes"):
+        assert words in found.needs
 
 
 @pytest.mark.parametrize(

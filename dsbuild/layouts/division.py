@@ -1,0 +1,217 @@
+"""Divide samples into train and val by a hash, in groups that must not leak, and with all classes.
+
+A group is what is alike: the pictures of a folder, of a video, of one original that was augmented.
+The hash of a group decides its split, so that it does not change when others are added.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError, PlanError, StorageError
+from dsbuild.fields import field
+from dsbuild.layouts.finding import Finding
+
+if TYPE_CHECKING:
+    from dsbuild.layouts.base import Layout
+
+VAL_HELP = (
+    "Share of samples for val, if neither folders nor lists divide them; 0 puts all into train."
+)
+_KINDS = ("folder", "rf", "duplicates")
+Present = Callable[[str], frozenset[int]]  # the classes of a sample by its key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divided:
+    """Options of layouts that may have to divide samples into train and val themselves."""
+
+    val_fraction: float = field(0.0, VAL_HELP, least=0, below=1)
+    split_seed: int = field(0, "Seed for dividing samples into train and val.")
+    group: str = field(
+        "",
+        "What stays in one split: all of a folder; rf, copies that Roboflow made of one picture; "
+        "duplicates, pictures that look alike; or a pattern (regex) of keys, by its first group.",
+        omitted=True,
+    )
+    stratify: bool = field(
+        False, "Bring every class into both splits, as far as two groups have it.", omitted=True
+    )
+
+    def check_division(self) -> None:
+        """Raise PlanError for options that divide nothing, or a pattern that is none."""
+        if self.stratify and not self.val_fraction:
+            raise PlanError("--stratify: found no --val-fraction, expected one, such as 0.2")
+        try:
+            re.compile(self.group)
+        except re.error as error:
+            raise PlanError(
+                f"--group {self.group}: found no pattern ({error}), expected one of "
+                f"{', '.join(_KINDS)}, or a regular expression"
+            ) from error
+
+    def divide(self, unit: str) -> str:
+        """Return the split of a unit by its hash, so that other units do not matter."""
+        return "val" if self._place(unit) < self.val_fraction * 2**64 else "train"
+
+    def _place(self, unit: str) -> int:
+        import hashlib
+
+        seeded = f"{self.split_seed}\0{unit}".encode(errors="surrogateescape")
+        return int.from_bytes(hashlib.sha256(seeded).digest()[:8])
+
+    def division(self, units: Iterable[str]) -> tuple[str, ...]:
+        """Return train and val, or only the one that all units are in."""
+        there = {self.divide(unit) for unit in units}
+        return tuple(split for split in ("train", "val") if split in there)
+
+    def assigned(
+        self, root: str, images: Mapping[str, str], present: Present, top: int = 0
+    ) -> dict[str, str]:
+        """Return key -> split; `images` maps keys to paths, and `present` tells their classes.
+
+        The first `top` folders of a key are no groups.
+        """
+        units = groups(root, images, self.group, top)
+        if not self.stratify:
+            return {key: self.divide(unit) for key, unit in units.items()}
+        classes: dict[str, set[int]] = {}
+        for key, unit in units.items():
+            classes.setdefault(unit, set()).update(present(key))
+        splits = self._stratified(classes)
+        return {key: splits[unit] for key, unit in units.items()}
+
+    def _stratified(self, classes: Mapping[str, set[int]]) -> dict[str, str]:
+        """Return unit -> split, by its hash, except that few are moved for a class.
+
+        If a split has no unit of a class that two units have, the one whose hash is nearest moves
+        there, unless its own split would lose a class.
+        """
+        splits = {unit: self.divide(unit) for unit in classes}
+        ranked = sorted(classes, key=self._place)
+        units = {c: [u for u in ranked if c in classes[u]] for c in set().union(*classes.values())}
+        for one in sorted(units, key=lambda one: (len(units[one]), one)):
+            for split, order in (("val", units[one]), ("train", units[one][::-1])):
+                if len(order) < 2 or any(splits[unit] == split for unit in order):
+                    continue
+                free = (unit for unit in order if not _alone(unit, classes, units, splits))
+                moved = next(free, None)
+                if moved is not None:
+                    splits[moved] = split
+        return splits
+
+
+def _alone(
+    unit: str,
+    classes: Mapping[str, set[int]],
+    units: Mapping[int, list[str]],
+    splits: Mapping[str, str],
+) -> bool:
+    """Tell whether a unit is the only one of its split with one of its classes."""
+    split = splits[unit]
+    return any(
+        len(units[one]) > 1 and sum(splits[other] == split for other in units[one]) == 1
+        for one in classes[unit]
+    )
+
+
+def groups(root: str, images: Mapping[str, str], group: str, top: int = 0) -> dict[str, str]:
+    """Return key -> group; raise LayoutError for a key that a pattern does not fit."""
+    if group == "duplicates":
+        paths = tuple(images.values())
+        stamps = storage.stamps(storage.join(root, path) for path in paths)
+        return dict(zip(images, _clusters(root, (*images,), paths, tuple(stamps)), strict=True))
+    return {key: _group(key, group, top) for key in images}
+
+
+def _group(key: str, group: str, top: int) -> str:
+    if not group:
+        return key
+    if group == "folder":
+        return "/".join(key.split("/")[top:-1]) or key
+    if group == "rf":
+        return key.rpartition(".rf.")[0] or key
+    match = re.search(group, key)
+    if match is None:
+        raise LayoutError(f"--group {group}: found no group in {key!r}; the pattern must fit it")
+    return next((part for part in match.groups() if part is not None), match[0])
+
+
+@functools.lru_cache(1)
+def _clusters(
+    root: str, keys: tuple[str, ...], paths: tuple[str, ...], _stamps: tuple[object, ...]
+) -> tuple[str, ...]:
+    """Return the first key of each picture's group of pictures that look alike.
+
+    Pictures are compared by their difference hashes. The stamps tell whether files are the same.
+    """
+    from dsbuild import images
+    from dsbuild.images.hashing import dhash
+    from dsbuild.images.near import near
+
+    hashes: dict[str, int] = {}
+    with storage.ahead(storage.join(root, path) for path in paths) as read:
+        for key, path in zip(keys, paths, strict=True):
+            try:
+                data = read(storage.join(root, path))[0]
+                hashes[key] = dhash(images.decode(data, images.header(data)))
+            except (ImageError, StorageError):
+                continue  # the build names it
+    linked = near(hashes.values()) if hashes else {}
+    firsts: dict[int, str] = {}
+    for key in sorted(hashes):
+        firsts.setdefault(linked[hashes[key]], key)
+    return tuple(firsts[linked[hashes[key]]] if key in hashes else key for key in keys)
+
+
+def present(layout: "Layout", root: str, label: str | int | None) -> frozenset[int]:
+    """Return the classes that a label shows; none if it cannot be read, which the build names."""
+    if not isinstance(label, str):
+        return frozenset() if label is None else frozenset({label})
+    try:
+        counts = layout.read(storage.read(storage.join(root, label))[0], label).counts
+    except (ImageError, StorageError):
+        return frozenset()
+    return frozenset(counts.keys() - {layout.ignore})
+
+
+def leaks(
+    layout: "Layout", root: str, split: str, keys: Iterable[str], splits: Sequence[str], group: str
+) -> "Iterator[Finding]":
+    """Find groups that are in several of the splits that folders or lists make.
+
+    They are reported with the first of these, whose `keys` are given; without --group, the copies
+    that Roboflow made of a picture are groups.
+    """
+    if split not in splits[:1] or len(splits) < 2:
+        return
+    group = group or ("rf" if any(".rf." in key for key in keys) else "")
+    if not group:
+        return
+    images = {s: {one.key: one.image for one in layout.samples(root, s)} for s in splits}
+    if group == "duplicates":
+        named = {f"{s}/{key}": path for s in splits for key, path in images[s].items()}
+        found = groups(root, named, group)
+        units = {s: {key: found[f"{s}/{key}"] for key in images[s]} for s in splits}
+    else:
+        units = {s: groups(root, images[s], group) for s in splits}
+    for unit, several in crossing(units).items():
+        counts = (f"{s} ({sum(one == unit for one in units[s].values()):,})" for s in several)
+        text = f"the group {unit} is in {' and '.join(counts)}, so these splits are not independent"
+        yield Finding("group-crosses", split, text)
+
+
+def crossing(units: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return the groups that are in several splits, with these; `units` is split -> key -> group.
+
+    >>> crossing({"train": {"a1": "a", "b1": "b"}, "val": {"a2": "a"}})
+    {'a': ['train', 'val']}
+    """
+    found: dict[str, list[str]] = {}
+    for split, of_split in units.items():
+        for unit in dict.fromkeys(of_split.values()):
+            found.setdefault(unit, []).append(split)
+    return {unit: splits for unit, splits in found.items() if len(splits) > 1}
