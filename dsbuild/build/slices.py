@@ -6,13 +6,9 @@ A build lists a large JSON once and keeps the slice of every sample in this file
 whose lines say how large each slice is, and its checksum. Workers read ranges of it.
 """
 
-import contextlib
 import itertools
 import re
-import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
 
 import google_crc32c
 
@@ -21,9 +17,8 @@ from dsbuild.errors import ShardError
 from dsbuild.format import manifest
 from dsbuild.layouts import Sample
 from dsbuild.layouts.sample import Held, Part, Slice
-from dsbuild.storage import temporary
+from dsbuild.storage.heap import Heap
 
-_MEMORY = 1 << 20  # bytes; a larger store moves to a temporary file
 LABELS = re.compile(r"labels-(.+)", re.DOTALL)
 _BLOCK = 1 << 22  # bytes that are read at once
 
@@ -31,15 +26,10 @@ Read = Callable[[Held], bytes]
 
 
 class Store:
-    """Slices that a listing keeps, written once and read at any place.
-
-    The file has no name, so nothing is left of it however the process ends.
-    """
+    """Slices that a listing keeps, written once and read at any place."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115
-        self._size = 0
-        weakref.finalize(self, _close, self._file)
+        self._heap = Heap()
 
     def keep(self, sample: Sample) -> Sample:
         """Return a sample whose slices are kept here instead of in memory."""
@@ -48,25 +38,12 @@ class Store:
     def _kept(self, part: Part) -> Part:
         if not isinstance(part, Slice) or not isinstance(part.data, bytes):
             return part
-        held = Held("", self._size, len(part.data), checksum(part.data))
-        with temporary.named():
-            self._file.seek(self._size)
-            self._file.write(part.data)
-        self._size += held.size
-        return part._replace(data=held)
+        offset = self._heap.add(part.data)
+        return part._replace(data=Held("", offset, len(part.data), checksum(part.data)))
 
     def read(self, held: Held) -> bytes:
         """Return the bytes of a slice, which may also be in a named file."""
-        if held.file:
-            return read(held)
-        with temporary.named():
-            self._file.seek(held.offset)
-            return self._file.read(held.size)
-
-
-def _close(file: IO[bytes]) -> None:
-    with contextlib.suppress(OSError):  # unwritten data no longer matters
-        file.close()
+        return read(held) if held.file else self._heap.read(held.offset, held.size)
 
 
 def checksum(data: bytes) -> int:

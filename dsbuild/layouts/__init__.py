@@ -3,6 +3,7 @@
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
+from dsbuild.layouts.coco import Coco
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
@@ -12,6 +13,7 @@ __all__ = ["LAYOUTS", "Layout", "Sample"]
 LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
     Cityscapes.name: Cityscapes,
+    Coco.name: Coco,
     Matting.name: Matting,
     Pairs.name: Pairs,
     Classes.name: Classes,

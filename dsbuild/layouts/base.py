@@ -41,6 +41,8 @@ class Layout(abc.ABC):
       schema: name of the schema of its records.
       has_alpha: whether its labels hold a soft alpha, which `read` also returns.
       reads_all: whether every folder below the root is part of the data set.
+      draws: whether its labels are drawn from shapes whose classes have names, so that no file
+        holds class indices that could be counted wrong.
       unions: splits made of other splits, such as trainval: name -> its parts.
     """
 
@@ -52,6 +54,7 @@ class Layout(abc.ABC):
     schema: ClassVar[str] = "segmentation"
     has_alpha: ClassVar[bool] = False
     reads_all: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
     unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
 
     def __post_init__(self) -> None:

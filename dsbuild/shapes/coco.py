@@ -41,9 +41,9 @@ def mask(segmentation: object, size: tuple[int, int]) -> Mask:
 
 
 def polygon(points: object, size: tuple[int, int]) -> Mask:
-    """Return the mask of one polygon [x, y, x, y, ...]: bool (h, w); raise ImageError if it is none.
+    """Return the mask of one polygon [x, y, x, y, ...]: bool (h, w).
 
-    It is closed by itself.
+    It is closed by itself. Raises ImageError for anything that is no polygon.
     """
     corners = _corners(points)
     height, width = size
@@ -111,5 +111,3 @@ def _boundary(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np
     other = np.trunc(second).astype(np.int64)
     upright = along[owner] == 1
     return np.where(upright, other, first), np.where(upright, first, other)
-
-

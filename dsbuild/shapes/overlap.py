@@ -4,6 +4,8 @@
     area        smaller objects cover larger ones
     ignore      pixels of several classes are ignored
     reject      such pixels are an error
+
+Objects of the same class may overlap by every rule.
 """
 
 from collections.abc import Iterable
@@ -34,19 +36,15 @@ def plane(
     Shapes with the value `ignore` are beneath all others: they never hide an object.
     """
     made = np.full(size, background, np.uint8)
-    covered = np.zeros(size, bool) if rule in ("ignore", "reject") else None
-    clash = np.zeros(size, bool)
-    shapes = list(shapes) if rule == "area" else shapes
+    seen, hidden, clash = (np.zeros(size, bool) for _ in range(3))
     if rule == "area":
         shapes = sorted(shapes, key=lambda shape: -int(np.count_nonzero(shape.mask)))
-    hidden = np.zeros(size, bool)
-    seen = np.zeros(size, bool)
     for shape in shapes:
         if shape.value == ignore:
             hidden |= shape.mask
             continue
-        if covered is not None:
-            twice = covered & shape.mask & (made != shape.value)
+        if rule in ("ignore", "reject"):
+            twice = seen & shape.mask & (made != shape.value)
             if rule == "reject" and twice.any():
                 raise ImageError(
                     f"{shape.name} overlaps an object of another class in "
@@ -54,7 +52,6 @@ def plane(
                     "ignore"
                 )
             clash |= twice
-            covered |= shape.mask
         made[shape.mask] = shape.value
         seen |= shape.mask
     made[clash | (hidden & ~seen)] = ignore

@@ -42,9 +42,7 @@ def coco(segmentation: object, size: tuple[int, int]) -> Mask:
     return _mask(runs, height * width).reshape(width, height).T
 
 
-def cvat(
-    counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int, int]
-) -> Mask:
+def cvat(counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
     """Return the mask of CVAT's counts inside a box (left, top, width, height): bool (h, w)."""
     left, top, width, height = box
     if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
