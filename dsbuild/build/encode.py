@@ -11,7 +11,7 @@ import numpy as np
 
 from dsbuild import extras, images, storage
 from dsbuild.build import listing, signatures, slices
-from dsbuild.build.image_policy import Admitted, admit
+from dsbuild.build.image_policy import Admitted, admit, same_size
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ImageError, MachineError, NoFileError, SampleError, StorageError
 from dsbuild.format import example
@@ -264,7 +264,7 @@ def _label(
     kept, plain = None, False
     if not others and layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)
-        _same_size((head.height, head.width), image)
+        same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
             kept = images.grey(data, head)
             plain = header_only and kept is not None
@@ -272,7 +272,7 @@ def _label(
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
     label = layout.compose(parts, names, image.size)
-    _same_size(label.plane.shape, image)
+    same_size(label.plane.shape, image)
     refused = signatures.refusal(label, layout)
     if refused:
         raise refused
@@ -284,25 +284,3 @@ def _label(
     stored = kept if kept is not None and label.stored else images.write(planes["label"])
     values = {"label": stored, "label.format": b"png"}
     return values, planes, {} if header_only else counts, label
-
-
-def _same_size(label: tuple[int, ...], image: Admitted) -> None:
-    if label == image.size:
-        return
-    height, width = image.size
-    found = f"found a label of {label[1]} x {label[0]} pixels"
-    expected = f"expected the image's {width} x {height}"
-    if label == (width, height) and image.head.orientation >= 5:
-        raise ImageError(
-            f"{found}, {expected} as stored: the image has EXIF orientation "
-            f"{image.head.orientation}, and the label was drawn on the rotated view; build with "
-            "--exif apply, or rotate the label back",
-            kind="size",
-        )
-    if label == (width, height) and "turned" in image.changes:
-        raise ImageError(
-            f"{found}, {expected} after its EXIF orientation is applied: the label was drawn on "
-            "the pixels as stored; build with --exif keep, or rotate the label",
-            kind="size",
-        )
-    raise ImageError(f"{found}, {expected}; is it the label of another image?", kind="size")

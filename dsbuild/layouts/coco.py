@@ -24,7 +24,7 @@ from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.layouts import coco_file
 from dsbuild.layouts.base import Layout
-from dsbuild.layouts.coco_file import Grouped, grouped, read_categories
+from dsbuild.layouts.coco_file import Grouped, grouped, looks, read_categories
 from dsbuild.layouts.coco_tree import Source, folder_of, sources
 from dsbuild.layouts.divided import Divided
 from dsbuild.layouts.finding import Finding
@@ -117,7 +117,7 @@ class Coco(Divided, Layout):
                     found = sources(place, kind)
                 except LayoutError as error:
                     return cls.seen(0, str(error))
-                if found:
+                if found and looks(storage.join(place, found[0].path)):
                     options = {} if kind == "instances" else {"labels": kind}
                     names = listed([one.path for one in found])
                     return cls.seen(PUBLISHED, f"{cls.title}: {names}", options=options)
