@@ -95,7 +95,7 @@ def test_who_wins_where_objects_overlap(overlap, values, tmp_path):
 def test_an_overlap_of_two_classes_is_rejected_if_asked(tmp_path, run, out):
     tree(tmp_path / "d", (2, [BOX]), (5, [OTHER]))
     result = run("coco", tmp_path / "d", out, "--overlap", "reject")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "annotation 2 overlaps an object of another class in 16 pixels" in result.stderr
 
 
@@ -179,7 +179,7 @@ def test_trees_of_tools_are_recognised(name, at, split, tmp_path, run, out):
         (2, [[1, 2, 3, 4]], "annotation 1: found a polygon of 2 points"),
         (2, [], "found no segmentation, only a box"),
         (2, {"size": [30, 20], "counts": [600]}, "run-length encoding of size [30, 20]"),
-        (2, {"size": [20, 20], "counts": [5, 10, 30, 10]}, "pairs of start and length"),
+        (2, {"size": [40, 56], "counts": [5, 10, 30, 10]}, "pairs of start and length"),
     ],
 )
 def test_mistakes_in_annotations_are_named_and_can_be_skipped(
@@ -193,7 +193,7 @@ def test_mistakes_in_annotations_are_named_and_can_be_skipped(
     document["annotations"] = [{**first, "category_id": category, "segmentation": segmentation}]
     path.write_text(json.dumps(document))
     result = run("coco", root, out, "--split", "train", "--categories", path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
     assert "instances_train.json#100" in result.stderr
     accepted = ("--on-error", "skip", "--accept", "all-background")
@@ -289,18 +289,10 @@ def test_a_stream_gives_what_the_whole_document_holds(size, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "[1]",
-        "{",
-        '{"a"',
-        '{"a":[1',
-        '{"a":[1,]}',
-        '{"a":[1 2]}',
-        '{"a":1,}',
-        '{"a":nul}',
-        "{1:2}",
-    ]
-    + ['{"a":["x]}', '{"a":[{"b":1}', '{"a":' + "[" * 100_000, '{"a": [{"b" 1}, ' + "{}, " * 999],
+        *("", "[1]", "{", '{"a"', '{"a":[1', '{"a":[1,]}', '{"a":[1 2]}', '{"a":1,}', '{"a":nul}'),
+        *("{1:2}", '{"a":["x]}', '{"a":[{"b":1}', '{"a":' + "[" * 100_000),
+        '{"a": [{"b" 1}, ' + "{}, " * 999,
+    ],
 )
 def test_a_damaged_stream_is_named(text, tmp_path):
     path = tmp_path / "a.json"
