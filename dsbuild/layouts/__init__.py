@@ -4,9 +4,11 @@ from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
+from dsbuild.layouts.yolo import Yolo
 
 __all__ = ["LAYOUTS", "Layout", "Sample"]
 
@@ -14,6 +16,8 @@ LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
     Cityscapes.name: Cityscapes,
     Coco.name: Coco,
+    LabelMe.name: LabelMe,
+    Yolo.name: Yolo,
     Matting.name: Matting,
     Pairs.name: Pairs,
     Classes.name: Classes,

@@ -220,12 +220,12 @@ class Coco(Divided, Layout):
             name, category = f"annotation {one['id']}", one["category_id"]
             if category not in known:
                 raise ImageError(f"{name}: {self._unknown(category)}", kind="values")
-            ignored = one["iscrowd"] and self.crowd == "ignore"
+            ignored = bool(one["iscrowd"]) and self.crowd == "ignore"
             try:
                 mask = coco.mask(one["segmentation"], size)
             except ImageError as error:
                 raise ImageError(f"{name}: {error}", kind=error.kind) from error
-            yield Shape(mask, 255 if ignored else known[category], name)
+            yield Shape(mask, 255 if ignored else known[category], name, beneath=ignored)
 
     def _unknown(self, category: object) -> str:
         """Say that there is no such category, and whether ids were taken for indices."""

@@ -21,27 +21,33 @@ RULES = ("order", "area", "ignore", "reject")
 
 
 class Shape(NamedTuple):
-    """An object: its mask, bool (h, w), its value in the plane, and what messages call it."""
+    """An object in a plane.
+
+    Attributes:
+      mask: its pixels, bool (h, w).
+      value: its value in the plane.
+      name: what messages call it.
+      beneath: whether all other objects cover it.
+    """
 
     mask: Mask
     value: int
     name: str
+    beneath: bool = False
 
 
 def plane(
     shapes: Iterable[Shape], size: tuple[int, int], rule: str, background: int, ignore: int
 ) -> NDArray[np.uint8]:
-    """Return the plane of shapes on a background: uint8 (h, w).
-
-    Shapes with the value `ignore` are beneath all others: they never hide an object.
-    """
+    """Return the plane of shapes on a background: uint8 (h, w)."""
     made = np.full(size, background, np.uint8)
-    seen, hidden, clash = (np.zeros(size, bool) for _ in range(3))
+    seen, clash = np.zeros(size, bool), np.zeros(size, bool)
+    below: list[Shape] = []
     if rule == "area":
         shapes = sorted(shapes, key=lambda shape: -int(np.count_nonzero(shape.mask)))
     for shape in shapes:
-        if shape.value == ignore:
-            hidden |= shape.mask
+        if shape.beneath:
+            below.append(shape)
             continue
         if rule in ("ignore", "reject"):
             twice = seen & shape.mask & (made != shape.value)
@@ -54,5 +60,7 @@ def plane(
             clash |= twice
         made[shape.mask] = shape.value
         seen |= shape.mask
-    made[clash | (hidden & ~seen)] = ignore
+    made[clash] = ignore
+    for shape in below:
+        made[shape.mask & ~seen] = shape.value
     return made
