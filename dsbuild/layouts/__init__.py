@@ -1,5 +1,6 @@
 """The layouts that dsbuild reads, by name: one published layout per file."""
 
+from dsbuild.layouts.ade20k import Ade20k
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
@@ -16,6 +17,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
     Cityscapes.name: Cityscapes,
     Coco.name: Coco,
+    Ade20k.name: Ade20k,
     LabelMe.name: LabelMe,
     Yolo.name: Yolo,
     Matting.name: Matting,

@@ -2,6 +2,8 @@
 
     annotations/instances_{train,val}2017.json         things: polygons and run lengths
     annotations/stuff_{train,val}2017.json             stuff: run lengths
+    annotations/panoptic_{train,val}2017.json          both: a PNG of segments per image, in the
+    annotations/panoptic_{train,val}2017/*.png         folder of the same name
     {train,val}2017/<12 digits>.jpg                    images; also below images/
     <split>/_annotations.coco.json                     as Roboflow exports it
     <name>.json, images/                               as other tools do
@@ -22,14 +24,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.fields import field
-from dsbuild.layouts import coco_file
+from dsbuild.layouts import coco_file, coco_panoptic
 from dsbuild.layouts.base import Layout
-from dsbuild.layouts.coco_file import Grouped, grouped, looks, read_categories
-from dsbuild.layouts.coco_tree import Source, folder_of, sources
+from dsbuild.layouts.coco_file import Grouped, Image, grouped, looks, read_categories
+from dsbuild.layouts.coco_tree import Source, folder_of, published, sources
 from dsbuild.layouts.divided import Divided
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, require
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
+from dsbuild.layouts.sample import Label as Named
 from dsbuild.layouts.sample import Part, Sample, Slice
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ _MOST = 255  # classes, of which 255 is the ignore value
 
 @dataclass(frozen=True, kw_only=True)
 class Coco(Divided, Layout):
-    """COCO; its instances or its stuff as one plane of classes."""
+    """COCO; its instances, stuff or panoptic segments as one plane of classes."""
 
     name: ClassVar[str] = "coco"
     title: ClassVar[str] = "COCO"
@@ -52,8 +55,8 @@ class Coco(Divided, Layout):
 
     labels: str = field(
         "instances",
-        "Read annotations/instances_*.json or stuff_*.json.",
-        choices=("instances", "stuff"),
+        "Read annotations/instances_*.json, stuff_*.json, or panoptic_*.json with its PNGs.",
+        choices=("instances", "stuff", "panoptic"),
     )
     annotations: str = field("", "Read this one JSON file, a path below SOURCE.")
     images: str = field("", "Folder of images below SOURCE. Default: it is looked for.")
@@ -74,6 +77,11 @@ class Coco(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self._panoptic and self.overlap != "order":
+            raise PlanError(
+                f"--overlap {self.overlap}: segments of --labels panoptic cannot overlap; leave it "
+                "out"
+            )
         if len(self.categories) >= _MOST:
             raise PlanError(
                 f"found {len(self.categories):,} categories; expected at most {_MOST - 1}, since "
@@ -82,8 +90,12 @@ class Coco(Divided, Layout):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The background, and the names of the categories by their ids."""
-        return coco_file.names(self.categories)[0]
+        """The names of the categories by their ids, after the background if not panoptic."""
+        return coco_file.names(self.categories, not self._panoptic)[0]
+
+    @property
+    def _panoptic(self) -> bool:
+        return self.labels == "panoptic"
 
     def find(self, source: str | None) -> str:
         """Return the folder that holds the JSON files."""
@@ -110,9 +122,12 @@ class Coco(Divided, Layout):
     @classmethod
     def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
         """Recognise JSON files with the lists of COCO."""
-        kinds = [given["labels"]] if "labels" in given else ["instances", "stuff"]
+        kinds = [given["labels"]] if "labels" in given else ["instances", "stuff", "panoptic"]
         for place in (path, storage.join(path, "coco")):
-            for kind in kinds if storage.is_folder(place) else ():
+            if not storage.is_folder(place):
+                continue
+            named = [kind for kind in kinds if published(place, kind)]
+            for kind in named or kinds:
                 try:
                     found = sources(place, kind)
                 except LayoutError as error:
@@ -157,7 +172,10 @@ class Coco(Divided, Layout):
         for image in file.images:
             key = composed(posixpath.splitext(image.file_name)[0])
             if source.split or self.divide(key) == split:
-                label = Slice(source.path, image.id, file.annotations(image))
+                part = Slice(source.path, image.id, file.annotations(image))
+                label: Named = part
+                if self._panoptic:
+                    label = (self._png(root, source, image, file), part)
                 yield Sample(key, posixpath.join(folder, image.file_name), label)
 
     def _grouped(self, root: str, split: str) -> tuple[Source, Grouped]:
@@ -165,7 +183,7 @@ class Coco(Divided, Layout):
         found = self._sources(root)
         source = next(one for one in found if one.split in ("", split))
         path = storage.join(root, source.path)
-        file = grouped(path)
+        file = grouped(path, self._panoptic)
         strange = [one for one in file.categories if one not in self.bind(root).categories]
         if strange:
             raise LayoutError(
@@ -174,6 +192,16 @@ class Coco(Divided, Layout):
                 "--categories FILE"
             )
         return source, file
+
+    def _png(self, root: str, source: Source, image: Image, file: Grouped) -> str:
+        """Return the PNG of an image's segments, relative to root."""
+        found = json.loads(file.annotations(image))["annotations"]
+        if len(found) != 1:
+            raise LayoutError(
+                f"{storage.join(root, source.path)}: found {len(found)} annotations of the image "
+                f"{image.id}; expected one per image"
+            )
+        return posixpath.join(_folder(root, source.path), found[0]["file"])
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of images, if the files have the published names."""
@@ -186,7 +214,7 @@ class Coco(Divided, Layout):
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find an id 0 that objects have, which other tools take for the background."""
         _, index = coco_file.names(self.bind(root).categories)
-        if not index.get(0):
+        if self._panoptic or not index.get(0):
             return []
         name = dict(self.bind(root).categories)[0]
         text = (
@@ -206,7 +234,10 @@ class Coco(Divided, Layout):
         from dsbuild.images import labels
         from dsbuild.shapes import overlap
 
-        document = json.loads(parts[0])
+        document = json.loads(parts[-1])
+        if self._panoptic:
+            segments = document["annotations"][0]["segments"]
+            return labels.of(coco_panoptic.plane(parts[0], segments, self._index, self.crowd))
         height, width = document["size"]
         shapes = self._shapes(document["annotations"], (height, width))
         return labels.of(overlap.plane(shapes, (height, width), self.overlap, 0, 255))
@@ -215,20 +246,24 @@ class Coco(Divided, Layout):
         from dsbuild.shapes import coco
         from dsbuild.shapes.overlap import Shape
 
-        known = _index(self.categories)
         for one in objects:
-            name, category = f"annotation {one['id']}", one["category_id"]
-            if category not in known:
-                raise ImageError(f"{name}: {self._unknown(category)}", kind="values")
+            name = f"annotation {one['id']}"
             ignored = bool(one["iscrowd"]) and self.crowd == "ignore"
             try:
+                value = self._index(one["category_id"])
                 mask = coco.mask(one["segmentation"], size)
             except ImageError as error:
                 raise ImageError(f"{name}: {error}", kind=error.kind) from error
-            yield Shape(mask, 255 if ignored else known[category], name, beneath=ignored)
+            yield Shape(mask, 255 if ignored else value, name, beneath=ignored)
 
-    def _unknown(self, category: object) -> str:
-        """Say that there is no such category, and whether ids were taken for indices."""
+    def _index(self, category: object) -> int:
+        """Return the class of a category; raise ImageError if there is none.
+
+        The message says whether ids may have been taken for indices.
+        """
+        known = _indices(self.categories, self._panoptic)
+        if type(category) is int and category in known:
+            return known[category]
         ids = [number for number, _ in self.categories]
         text = f"found category_id {category!r}, which the categories do not have"
         gaps = max(ids) - min(ids) + 1 - len(ids)
@@ -237,9 +272,14 @@ class Coco(Divided, Layout):
                 f": their ids have {gaps} gaps between {min(ids)} and {max(ids)}, so it may be an "
                 "index that was written in place of an id"
             )
-        return f"{text}; correct the file, or add the category"
+        raise ImageError(f"{text}; correct the file, or add the category", kind="values")
 
 
 @functools.cache
-def _index(known: coco_file.Categories) -> Mapping[int, int]:
-    return coco_file.names(known)[1]
+def _indices(known: coco_file.Categories, panoptic: bool) -> Mapping[int, int]:
+    return coco_file.names(known, not panoptic)[1]
+
+
+@functools.lru_cache(maxsize=8)
+def _folder(root: str, path: str) -> str:
+    return coco_panoptic.folder(root, path)

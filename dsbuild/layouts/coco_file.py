@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
+from dsbuild.layouts import coco_panoptic
 from dsbuild.layouts.json_stream import members
 from dsbuild.storage import spool
 from dsbuild.storage.heap import Heap
@@ -107,17 +108,17 @@ def _categories(found: list[Any], path: str) -> Categories:
     return tuple(sorted(named.items()))
 
 
-def names(known: Categories) -> tuple[tuple[str, ...], Mapping[int, int]]:
-    """Return the names of classes by index, the background first; and the index of each id.
+def names(known: Categories, background: bool = True) -> tuple[tuple[str, ...], Mapping[int, int]]:
+    """Return the names of classes by index, a background first if any; and the index of each id.
 
     Ids may have gaps, so that they are no indices. A category named background is index 0.
 
     >>> names(((3, "cat"), (7, "dog")))
     (('background', 'cat', 'dog'), {3: 1, 7: 2})
     """
-    classes, index = [BACKGROUND], {}
+    classes, index = [BACKGROUND] if background else [], {}
     for number, name in known:
-        if name.casefold().strip("_") == BACKGROUND:
+        if background and name.casefold().strip("_") == BACKGROUND:
             index[number] = 0
             continue
         index[number] = len(classes)
@@ -125,13 +126,13 @@ def names(known: Categories) -> tuple[tuple[str, ...], Mapping[int, int]]:
     return tuple(classes), index
 
 
-def grouped(path: str) -> Grouped:
+def grouped(path: str, panoptic: bool = False) -> Grouped:
     """Return a file regrouped by image; raise LayoutError if it is no such file."""
-    return _grouped(path, storage.stamp(path))
+    return _grouped(path, panoptic, storage.stamp(path))
 
 
 @functools.lru_cache(maxsize=1)  # a split may be divided in two, and what is found looked at again
-def _grouped(path: str, _stamp: object) -> Grouped:
+def _grouped(path: str, panoptic: bool, _stamp: object) -> Grouped:
     heap, found = Heap(), []
     missing = {"images", "annotations", "categories"}
 
@@ -147,8 +148,8 @@ def _grouped(path: str, _stamp: object) -> Grouped:
             elif key == "images":
                 yield _image(value, place, path)
             elif key == "annotations":
-                image, piece = _annotation(value, path)
-                yield image, 1, place, (heap.add(piece), len(piece))
+                piece = coco_panoptic.kept(value, path) if panoptic else _kept(value, path)
+                yield _id(value, "image_id", path), 1, place, (heap.add(piece), len(piece))
 
     ordered = spool.ordered(rows(), key=itemgetter(0, 1, 2))
     images = spool.ordered(_joined(ordered, path), key=itemgetter(0))
@@ -189,8 +190,8 @@ def _image(value: Any, place: int, path: str) -> Row:
     return _id(value, "id", path), 0, place, (value["file_name"].replace("\\", "/"), *size)
 
 
-def _annotation(value: Any, path: str) -> tuple[str, bytes]:
-    """Return the image's id and what decides the pixels of an annotation."""
+def _kept(value: Any, path: str) -> bytes:
+    """Return what decides the pixels of an annotation; raise LayoutError if it is none."""
     if not isinstance(value, dict) or "category_id" not in value:
         panoptic = isinstance(value, dict) and "segments_info" in value
         text = "these are panoptic" if panoptic else "these are captions or something else"
@@ -208,7 +209,7 @@ def _annotation(value: Any, path: str) -> tuple[str, bytes]:
     if isinstance(kept["segmentation"], dict):
         runs = kept["segmentation"]
         kept["segmentation"] = {key: runs[key] for key in ("size", "counts") if key in runs}
-    return _id(value, "image_id", path), json.dumps(kept, separators=(",", ":")).encode()
+    return json.dumps(kept, separators=(",", ":")).encode()
 
 
 def _id(value: dict[str, Any], key: str, path: str) -> str:

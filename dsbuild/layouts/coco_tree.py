@@ -38,14 +38,12 @@ class Source(NamedTuple):
 
 def sources(root: str, kind: str) -> tuple[Source, ...]:
     """Return the files of a kind, such as `instances`, below root: by split, or one for all."""
-    for found in (_published(root, kind), _by_folder(root), _single(root, kind)):
-        if found:
-            return _distinct(found)
-    return ()
+    found = published(root, kind) or ([] if kind == "panoptic" else _by_folder(root))
+    return _distinct(found or _single(root, kind))
 
 
-def _published(root: str, kind: str) -> list[Source]:
-    """Return annotations/instances_*.json."""
+def published(root: str, kind: str) -> list[Source]:
+    """Return the files annotations/<kind>_*.json."""
     found = []
     for name in _files(root, "annotations"):
         match = re.fullmatch(rf"{kind}_(.+)\.json", name)
@@ -73,7 +71,7 @@ def _single(root: str, kind: str) -> list[Source]:
         f"{folder}/{name}".lstrip("/")
         for folder in ("", "annotations")
         for name in _files(root, folder)
-        if name.endswith(".json") and name.split("_")[0] not in ("captions", "person", "panoptic")
+        if name.endswith(".json") and (kind == "panoptic") == name.startswith("panoptic")
     ]
     there = [name for name in names if looks(storage.join(root, name))]
     stems = {name: posixpath.basename(name).removesuffix(".json") for name in there}

@@ -115,6 +115,13 @@ class Yolo(Divided, Layout):
                 "FILE"
             )
         names = self.names or yolo_yaml.classes(yaml or "")
+        known = yolo_yaml.read(yaml) if yaml else {}
+        for key in ("label_mapping", "masks_dir"):
+            if known.get(key) not in (None, "", "masks"):
+                raise LayoutError(
+                    f"{yaml}: found {key}, which is not supported here; build the masks with "
+                    "dsbuild pairs --images images --labels masks --classes FILE"
+                )
         masks = all(pair.labels.endswith(".png") for pair in _pairs(root, self.labels).values())
         return replace(self, names=names, labels="masks" if masks else "polygons")
 
@@ -143,7 +150,7 @@ class Yolo(Divided, Layout):
         found = _pairs(root, self.labels)
         pair = found.get(split) or found[""]
         folder, ending = posixpath.splitext(pair.labels)
-        keys = {key for key in by_key(root, pair.images)}
+        keys = set(by_key(root, pair.images))
         alone = [
             Finding("label-alone", split, storage.join(root, path))
             for path in walk(root, folder)
