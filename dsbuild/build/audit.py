@@ -4,12 +4,13 @@ import functools
 import itertools
 import os
 import posixpath
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import images, storage
-from dsbuild.build import listing, plan
+from dsbuild.build import listing, plan, slices
+from dsbuild.build.listing import Listing
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request as Request
@@ -41,6 +42,7 @@ class Planned:
       published: number of samples that were published, or None if unknown.
       bytes: size of its sources.
       labels: where its labels come from, as a pattern; None if it has none.
+      kept: the slices of its labels.
     """
 
     split: str
@@ -52,6 +54,11 @@ class Planned:
     published: int | None = None
     bytes: int = 0
     labels: str | None = None
+    kept: slices.Store | None = None
+
+    def filled(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Yield some of its samples with the bytes of their slices."""
+        return slices.filled(samples, self.kept.read) if self.kept else iter(samples)
 
     def plans(self) -> Iterator[ShardPlan]:
         """Yield the plans of the shards, one at a time."""
@@ -139,7 +146,7 @@ def audit(request: Request) -> Audit:
         listings[split] = listed.samples
         _check_place(root, out, layout, listed.tops)
         findings += listed.findings
-        planned, missing = _plan(request, split, listed.samples)
+        planned, missing = _plan(request, split, listed)
         splits.append(planned)
         findings += missing
         if planned.published not in (None, planned.listed):
@@ -162,9 +169,9 @@ def _check_place(root: str, out: str, layout: Layout, paths: Collection[str] = (
         )
 
 
-def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned, list[Finding]]:
+def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list[Finding]]:
     """Return a planned split, and its missing files."""
-    root, recipe = request.root, request.recipe
+    root, recipe, listed = request.root, request.recipe, listing.samples
     samples = listed
     if request.order != "listed" or request.limit is not None:
         samples = Spool(plan.order(listed, request.order, request.seed, request.limit))
@@ -172,11 +179,12 @@ def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned,
     files: Iterator[tuple[str, str, str]] = (
         (sample.key, kind, storage.join(root, path))
         for sample in samples
-        for kind, path in (("image-missing", sample.image), ("label-missing", sample.label))
-        if isinstance(path, str)
+        for at, path in enumerate(sample.files)
+        for kind in ("label-missing" if at else "image-missing",)
     )
     files, again = itertools.tee(files)
     stamps = storage.stamps(path for _, _, path in again)
+    size += sum(slices.held(part).size for part in slices.of(samples))
     for (key, kind, path), stamp in zip(files, stamps, strict=True):
         size += stamp.size if stamp else 0
         odd = "" if stamp is None or stamp.size else storage.odd(path)
@@ -199,6 +207,7 @@ def _plan(request: Request, split: str, listed: Spool[Sample]) -> tuple[Planned,
         published=recipe.layout.published(root).get(split),
         bytes=size,
         labels=_pattern(some[0], some[-1]),
+        kept=listing.kept,
     )
     return planned, missing
 
@@ -215,10 +224,13 @@ def _pattern(first: Sample, last: Sample) -> str | None:
     """
     if isinstance(first.label, int):
         return "folders"
-    if not isinstance(first.label, str) or not isinstance(last.label, str):
+    if not first.parts or not last.parts:
         return None
-    folder = posixpath.commonpath([posixpath.dirname(path) for path in (first.label, last.label)])
-    name = posixpath.basename(first.label).replace(posixpath.basename(first.key), "*")
+    one, other = first.parts[0], last.parts[0]
+    if not isinstance(one, str) or not isinstance(other, str):
+        return one if isinstance(one, str) else one.path
+    folder = posixpath.commonpath([posixpath.dirname(path) for path in (one, other)])
+    name = posixpath.basename(one).replace(posixpath.basename(first.key), "*")
     return posixpath.join(folder, name)
 
 

@@ -4,15 +4,14 @@ Only this module reads a sample's files and adds its key to an error.
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import google_crc32c
 import numpy as np
 
 from dsbuild import extras, images, storage
-from dsbuild.build import listing, signatures
-from dsbuild.build.image_policy import Admitted, admit
+from dsbuild.build import listing, signatures, slices
+from dsbuild.build.image_policy import Admitted, admit, same_size
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ImageError, MachineError, NoFileError, SampleError, StorageError
 from dsbuild.format import example
@@ -20,6 +19,7 @@ from dsbuild.format.manifest import Statistics
 from dsbuild.images import labels, lossless
 from dsbuild.images.palette import RGB
 from dsbuild.layouts import Sample
+from dsbuild.layouts.sample import Part, Slice
 
 NOTHING = (None, None, None)
 MISSING = ("image-missing", "label-missing")  # kinds of samples with a missing file
@@ -35,7 +35,7 @@ class Loaded(NamedTuple):
       label: role -> value of the label; empty in an unlabelled split.
       planes: `label` and `alpha`, uint8 (h, w), if they were decoded.
       counts: value -> pixels of the label, likewise.
-      sources: size, mtime and crc32c of image and label.
+      sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
       mapped: whether the label was read by colour because its palette has another order.
     """
@@ -82,9 +82,8 @@ class Rejected(SampleError):
 def paths(samples: Iterable[Sample], root: str) -> Iterator[str]:
     """Yield the paths of the samples' files in the order in which they are read."""
     for sample in samples:
-        for path in (sample.image, sample.label):
-            if isinstance(path, str):
-                yield storage.join(root, path)
+        for path in sample.files:
+            yield storage.join(root, path)
 
 
 def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage.read) -> Loaded:
@@ -93,7 +92,8 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
     Raises Rejected if the sample is bad, that is, a file is missing or not what it should be. Other
     errors, such as those of a disk, are raised as by `named`, and never make a sample bad.
     """
-    sources: list[int | None] = [*NOTHING, *NOTHING]
+    parts, data = sample.parts, []
+    sources: list[int | None] = [*NOTHING, *NOTHING * max(1, len(parts))]
     file = sample.image
     try:
         unnamed = listing.refusal(sample.key)
@@ -105,11 +105,16 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
         planes: dict[str, np.ndarray] = {}
         read_as: labels.Label | None = None
         counts: Mapping[int, int] = {}
-        if isinstance(sample.label, str):
-            file = sample.label
-            data = _read(read, storage.join(root, file), sources, 3)
-            label, planes, counts, read_as = _label(data, file, image, recipe)
-        elif sample.label is not None:
+        for at, part in enumerate(parts, start=1):
+            file = str(part)
+            if isinstance(part, Slice):
+                data.append(_content(part, sources, 3 * at))
+            else:
+                data.append(_read(read, storage.join(root, file), sources, 3 * at))
+        if data:
+            file = str(parts[0])
+            label, planes, counts, read_as = _label(data, parts, image, recipe)
+        elif isinstance(sample.label, int):
             name = recipe.layout.classes[sample.label]
             label = {"class": sample.label, "class.text": name.encode()}
     except (ImageError, NoFileError) as error:
@@ -164,8 +169,10 @@ def _rejected(
     path = storage.join(root, file)
     reason = str(error).removeprefix(f"{path}: ")
     kind = error.kind if isinstance(error, ImageError) else MISSING[file != sample.image]
-    for at, name in ((0, sample.image), (3, sample.label)):
-        if not isinstance(name, str):
+    for place, name in enumerate((sample.image, *sample.parts)):
+        at = 3 * place
+        if isinstance(name, Slice):
+            _content(name, sources, at)
             continue
         full = storage.join(root, name)
         size = sources[at]
@@ -222,15 +229,15 @@ def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
     return Encoded(record, statistics, loaded.sources, loaded.colours)
 
 
-def checksum(data: bytes) -> int:
-    """Return the crc32c that identifies the content of a source."""
-    value: int = google_crc32c.value(data)
-    return value
+def _content(part: Slice, sources: list[int | None], at: int) -> bytes:
+    data = slices.content(part)
+    sources[at : at + 3] = len(data), None, slices.checksum(data)
+    return data
 
 
 def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> bytes:
     data, stamp = read(path)
-    sources[at : at + 3] = stamp.size, stamp.mtime_ns, checksum(data)
+    sources[at : at + 3] = stamp.size, stamp.mtime_ns, slices.checksum(data)
     return data
 
 
@@ -244,24 +251,28 @@ def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
 
 
 def _label(
-    data: bytes, path: str, image: Admitted, recipe: Recipe
+    parts: list[bytes], names: Sequence[Part], image: Admitted, recipe: Recipe
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], Mapping[int, int], labels.Label | None]:
     """Return role -> value of a label; if it is decoded, planes, histogram, how it was read."""
     layout, header_only = recipe.layout, recipe.verify == "header"
-    if images.foreign(data) and recipe.policy.unreadable == "reencode":
-        data = lossless.as_png(data)
+    if recipe.policy.unreadable == "reencode":
+        parts = [
+            lossless.as_png(data) if isinstance(name, str) and images.foreign(data) else data
+            for data, name in zip(parts, names, strict=True)
+        ]
+    (data, *others), path = parts, str(names[0])
     kept, plain = None, False
-    if layout.indexed(path) and data.startswith(images.PNG):
+    if not others and layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)
-        _same_size((head.height, head.width), image)
+        same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
             kept = images.grey(data, head)
             plain = header_only and kept is not None
             plain = plain and labels.is_plain(data, head, layout.known(path))
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
-    label = layout.read(data, path)
-    _same_size(label.plane.shape, image)
+    label = layout.compose(parts, names, image.size)
+    same_size(label.plane.shape, image)
     refused = signatures.refusal(label, layout)
     if refused:
         raise refused
@@ -273,25 +284,3 @@ def _label(
     stored = kept if kept is not None and label.stored else images.write(planes["label"])
     values = {"label": stored, "label.format": b"png"}
     return values, planes, {} if header_only else counts, label
-
-
-def _same_size(label: tuple[int, ...], image: Admitted) -> None:
-    if label == image.size:
-        return
-    height, width = image.size
-    found = f"found a label of {label[1]} x {label[0]} pixels"
-    expected = f"expected the image's {width} x {height}"
-    if label == (width, height) and image.head.orientation >= 5:
-        raise ImageError(
-            f"{found}, {expected} as stored: the image has EXIF orientation "
-            f"{image.head.orientation}, and the label was drawn on the rotated view; build with "
-            "--exif apply, or rotate the label back",
-            kind="size",
-        )
-    if label == (width, height) and "turned" in image.changes:
-        raise ImageError(
-            f"{found}, {expected} after its EXIF orientation is applied: the label was drawn on "
-            "the pixels as stored; build with --exif keep, or rotate the label",
-            kind="size",
-        )
-    raise ImageError(f"{found}, {expected}; is it the label of another image?", kind="size")

@@ -142,3 +142,26 @@ def _within(size: tuple[int, int], most: int) -> tuple[int, int]:
     longer = max(size)
     height, width = (max(1, (2 * side * most + longer) // (2 * longer)) for side in size)
     return height, width
+
+
+def same_size(label: tuple[int, ...], image: Admitted) -> None:
+    """Raise ImageError if a label has another size, (h, w), than its image."""
+    if label == image.size:
+        return
+    height, width = image.size
+    found = f"found a label of {label[1]} x {label[0]} pixels"
+    expected = f"expected the image's {width} x {height}"
+    if label == (width, height) and image.head.orientation >= 5:
+        raise ImageError(
+            f"{found}, {expected} as stored: the image has EXIF orientation "
+            f"{image.head.orientation}, and the label was drawn on the rotated view; build with "
+            "--exif apply, or rotate the label back",
+            kind="size",
+        )
+    if label == (width, height) and "turned" in image.changes:
+        raise ImageError(
+            f"{found}, {expected} after its EXIF orientation is applied: the label was drawn on "
+            "the pixels as stored; build with --exif keep, or rotate the label",
+            kind="size",
+        )
+    raise ImageError(f"{found}, {expected}; is it the label of another image?", kind="size")

@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from dsbuild import storage
+from dsbuild.build import slices
 from dsbuild.errors import LayoutError
 from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.finding import Finding
@@ -14,11 +15,15 @@ from dsbuild.storage.spool import Spool
 
 
 class Listing(NamedTuple):
-    """What a split lists, the first folders of its paths, and samples that cannot be stored."""
+    """What a split lists, the first folders of its paths, and samples that cannot be stored.
+
+    `kept` holds the slices of its labels.
+    """
 
     samples: Spool[Sample]
     tops: Collection[str]
-    findings: Sequence[Finding] = ()
+    findings: Sequence[Finding]
+    kept: slices.Store
 
 
 def refusal(key: str) -> str | None:
@@ -36,6 +41,7 @@ def refusal(key: str) -> str | None:
 def read(root: str, split: str, layout: Layout) -> Listing:
     """List a split; raise LayoutError if it has no sample, or one that leads out of root."""
     tops: set[str] = set()
+    kept = slices.Store()
     findings: list[Finding] = []
 
     def checked() -> Iterator[Sample]:
@@ -51,8 +57,9 @@ def read(root: str, split: str, layout: Layout) -> Listing:
                 path = storage.join(root, sample.image)
                 text = f"sample {key!a}: {path!a}: {reason}"
                 findings.append(Finding("names", split, text, fatal=True, key=key))
-            tops.update(path.partition("/")[0] + "/" for path in (sample.image, str(sample.label)))
-            yield sample
+            paths = sample.files if sample.parts else (sample.image, str(sample.label))
+            tops.update(path.partition("/")[0] + "/" for path in paths)
+            yield kept.keep(sample)
 
     samples = Spool(checked())
     if not samples:
@@ -60,7 +67,7 @@ def read(root: str, split: str, layout: Layout) -> Listing:
             f"{root}: split {split} has no samples, expected images in it; remove it, or name "
             "the others with --split"
         )
-    return Listing(samples, tops, findings)
+    return Listing(samples, tops, findings, kept)
 
 
 def compare(listings: Mapping[str, Spool[Sample]], root: str, layout: Layout) -> Iterator[Finding]:

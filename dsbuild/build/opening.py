@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dsbuild import interop, storage
-from dsbuild.build import encode, output, plan_files, sources
+from dsbuild.build import encode, output, plan_files, slices, sources
 from dsbuild.build.audit import Audit, Planned, spaced
 from dsbuild.build.request import Request
 from dsbuild.errors import StorageError
@@ -64,7 +64,7 @@ def _replace(request: Request, audit: Audit, note: Note) -> None:
     before = output.shards(request.out)
     if before and request.on_error == "stop":
         for planned in audit.splits:
-            for sample in spaced(planned.samples, _TRIED)[:_TRIED]:
+            for sample in planned.filled(spaced(planned.samples, _TRIED)[:_TRIED]):
                 encode.encode(sample, request.root, request.recipe)
     if before:
         note(f"removing {_count(before)} that dsbuild wrote here")
@@ -96,4 +96,5 @@ def publish(request: Request, planned: Iterable[Planned]) -> None:
     splits = [one.split for one in planned]
     output.save_recipe(request.out, request.recipe, splits, request.weights)
     for one in planned:
-        plan_files.save(request.out, one.split, one.plans())
+        read = one.kept.read if one.kept else slices.read
+        plan_files.save(request.out, one.split, one.plans(), read)

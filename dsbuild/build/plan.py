@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from dsbuild.build import slices
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import ORDERS
 from dsbuild.errors import PlanError, ShardError
-from dsbuild.format.documents import fits
+from dsbuild.format.documents import fits, is_count
 from dsbuild.format.manifest import SHARD, dump, parse, shard_name, split_of
 from dsbuild.layouts import Sample
+from dsbuild.layouts.sample import is_label, of_row, row
 from dsbuild.storage import spool
 
 _LABELS = frozenset((str, int, type(None)))
@@ -25,12 +27,18 @@ def _are_samples(value: Any) -> bool:
         type(row) is list
         and len(row) == 3
         and type(row[0]) is type(row[1]) is str
-        and type(row[2]) in _LABELS
+        and (type(row[2]) in _LABELS or is_label(row[2]))
         for row in value
     )
 
 
-_LINE = {"name": str, "digest": str, "samples": _are_samples}
+_LINE = {
+    "name": str,
+    "digest": str,
+    "samples": _are_samples,
+    # Where the slices of the samples begin in their file; size and crc32c of each.
+    "slices?": (is_count, [(is_count, is_count)]),
+}
 
 
 @dataclass(frozen=True)
@@ -64,13 +72,27 @@ class ShardPlan:
         }
         return hashlib.sha256(dump(document).encode()).hexdigest()
 
-    def line(self) -> str:
-        """Return the plan's line in the plan file of its split."""
-        document = {"name": self.name, "digest": self.digest, "samples": self._rows()}
+    def line(self, offset: int = 0) -> str:
+        """Return the plan's line in the plan file of its split.
+
+        `offset` is where the slices of its samples begin in the file that keeps those of the split.
+        """
+        document: dict[str, object] = {
+            "name": self.name,
+            "digest": self.digest,
+            "samples": self._rows(),
+        }
+        kept = [slices.held(part) for part in slices.of(self.samples)]
+        if kept:
+            document["slices"] = [offset, [[one.size, one.crc] for one in kept]]
         return dump(document) + "\n"
 
-    def _rows(self) -> list[list[str | int | None]]:
-        return [[sample.key, sample.image, sample.label] for sample in self.samples]
+    def size(self) -> int:
+        """Return how many bytes the slices of the samples have."""
+        return sum(slices.held(part).size for part in slices.of(self.samples))
+
+    def _rows(self) -> list[list[object]]:
+        return list(map(row, self.samples))
 
 
 class Line(NamedTuple):
@@ -96,7 +118,11 @@ def read_line(line: bytes, path: str) -> Line:
     document = parse(line, path)
     if not fits(document, _LINE) or not SHARD.fullmatch(document["name"]):
         raise ShardError(f"{path}: found no plan of dsbuild; dsbuild repair restores it")
-    samples = tuple(Sample(*row) for row in document["samples"])
+    samples = tuple(map(of_row, document["samples"]))
+    if any(slices.of(samples)):
+        offset, ranges = document.get("slices", (0, []))
+        file = slices.path_beside(path)
+        samples = tuple(slices.placed(samples, file, offset, ranges))
     return Line(document["name"], samples, document["digest"])
 
 

@@ -1,12 +1,13 @@
 """Plans in an output folder: one file per split, one line per shard, written before the shards."""
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dsbuild import storage
-from dsbuild.build import plan
+from dsbuild.build import plan, slices
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ShardError
@@ -34,20 +35,47 @@ def splits(out: str) -> set[str]:
     return {match[1] for name in names if (match := PLAN.fullmatch(name))}
 
 
-def save(out: str, split: str, plans: Iterable[ShardPlan]) -> None:
-    """Write the plan of a split."""
-    with storage.writing(path(out, split)) as file:
-        file.writelines(shard.line().encode() for shard in plans)
+def save(out: str, split: str, plans: Iterable[ShardPlan], read: slices.Read = slices.read) -> None:
+    """Write the plan of a split, and first the slices of its labels, if it has any.
+
+    `read` reads a slice from where it is kept now.
+    """
+    # The slices come into place first: a plan never names ranges of an older file.
+    with storage.writing(path(out, split)) as file, contextlib.ExitStack() as stack:
+        kept = None
+        for shard, offset in _offsets(plans):
+            file.write(shard.line(offset).encode())
+            for part in slices.of(shard.samples):
+                if kept is None:
+                    kept = stack.enter_context(storage.writing(slices.path(out, split)))
+                kept.write(slices.content(part, read))
 
 
 def holds(out: str, split: str, plans: Iterable[ShardPlan]) -> bool:
     """Tell whether the plan file of a split is as `save` would write it."""
-    name = path(out, split)
+    name, size = path(out, split), 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal size
+        for shard, offset in _offsets(plans):
+            size = offset + shard.size()
+            yield shard.line(offset).encode()
+
     if storage.stamp(name) is None:
         return False
-    lines = (shard.line().encode() for shard in plans)
     with storage.reading(name) as (file, _):
-        return all(have == want for have, want in itertools.zip_longest(file, lines))
+        if not all(have == want for have, want in itertools.zip_longest(file, lines())):
+            return False
+    kept = storage.stamp(slices.path(out, split)) if size else None
+    return not size or (kept is not None and kept.size == size)
+
+
+def _offsets(plans: Iterable[ShardPlan]) -> Iterator[tuple[ShardPlan, int]]:
+    """Yield plans, each with the offset of its slices in the file of its split."""
+    offset = 0
+    for shard in plans:
+        yield shard, offset
+        offset += shard.size()
 
 
 def lines(out: str) -> Iterator[plan.Line]:

@@ -81,9 +81,9 @@ def examine(
         Task(planned.split, chunk)
         for planned in audit.splits
         for chunk in (
-            batches(planned.samples, batch(engine, _SECONDS))
+            batches(planned.filled(planned.samples), batch(engine, _SECONDS))
             if every
-            else batches(few.get(planned.split, ()), FEW // 4)
+            else batches(planned.filled(few.get(planned.split, ())), FEW // 4)
         )
     )
     work = functools.partial(_open, root=request.root, recipe=recipe)
@@ -142,10 +142,10 @@ def _look(sample: Sample, seen: Seen, root: str, recipe: Recipe, read: storage.R
     else:
         if loaded.counts:
             seen.labels.append(frozenset(loaded.counts))
-        palettes.add(seen.colours, loaded.colours, str(sample.label))
+        palettes.add(seen.colours, loaded.colours, sample.label_name)
         seen.images.add(loaded.sources[2])
         for mistake in _mistakes(sample, root, recipe.layout, loaded):
-            path = storage.join(root, str(sample.label))
+            path = storage.join(root, sample.label_name)
             text = f"sample {sample.key}: {path}: {mistake.text}"
             seen.findings.append(Finding(mistake.kind, seen.split, text, key=sample.key))
 
@@ -173,9 +173,11 @@ def _refused(sample: Sample, split: str, root: str, layout: Layout, error: Rejec
 
 def _mistakes(sample: Sample, root: str, layout: Layout, loaded: Loaded) -> list[Mistake]:
     """Return the mistakes of a sample that would be built."""
-    if not isinstance(sample.label, str):
+    if not sample.parts:
         return []
     mistakes = [signatures.of_constant(loaded.counts, layout)]
+    if not isinstance(sample.label, str):
+        return [mistake for mistake in mistakes if mistake]
     if loaded.mapped:
         mistakes.append(signatures.MAPPED)
     if layout.indexed(sample.label):

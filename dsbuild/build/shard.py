@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import extras, images, storage
-from dsbuild.build import encode, palettes
+from dsbuild.build import encode, palettes, slices
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.engines import Advance, turn
@@ -17,6 +17,7 @@ from dsbuild.format.index import index_text
 from dsbuild.format.manifest import Reject, Statistics
 from dsbuild.format.receipts import ShardReceipt
 from dsbuild.layouts import Sample
+from dsbuild.layouts.sample import Slice
 from dsbuild.storage import Stamp
 
 
@@ -43,7 +44,7 @@ def write_shard(
         ):
             writer = tfrecord.Writer(file)
             with writer.behind():
-                for sample in shard.samples:
+                for sample in slices.ahead(shard.samples):
                     try:
                         encoded = encode.encode(sample, shard.root, shard.recipe, read)
                     except encode.Rejected as error:
@@ -57,7 +58,7 @@ def write_shard(
                     statistics += encoded.statistics
                     lines.append(_line(encoded.statistics))
                     sources.append(encoded.sources)
-                    palettes.add(colours, encoded.colours, str(sample.label))
+                    palettes.add(colours, encoded.colours, sample.label_name)
                     advance(1, len(encoded.record))
         known = [line for line in lines if line is not None]
         values = "".join(known).encode() if len(known) == len(lines) else None
@@ -228,15 +229,16 @@ def _changed(
 
     `stamps` are those of the sources from here on.
     """
-    for path, (size, mtime, crc) in (
-        (sample.image, noted[:3]),
-        (sample.label, noted[3:]),
-    ):
-        if not isinstance(path, str):
+    for at, path in enumerate((sample.image, *sample.parts)):
+        size, mtime, crc = noted[3 * at : 3 * at + 3] or encode.NOTHING
+        if isinstance(path, Slice):
+            now = slices.held(path)
+            if (size, crc) != (now.size, now.crc):
+                return str(path)
             continue
         full = storage.join(root, path)
         if next(stamps) != (None if size is None else (size, mtime)):
             return path
-        if rehash and crc is not None and encode.checksum(storage.read(full)[0]) != crc:
+        if rehash and crc is not None and slices.checksum(storage.read(full)[0]) != crc:
             return path
     return None

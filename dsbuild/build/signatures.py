@@ -239,7 +239,7 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
 
     Each label by itself has valid values.
     """
-    mixed = [values for values in labels if len(values) > 1]
+    mixed = [values for values in labels if len(values) > 1 and not layout.draws]
     binary = sum(values == {0, layout.ignore} for values in mixed)
     if binary and 2 * binary >= len(mixed) and len(layout.classes) > 1:
         return Mistake(

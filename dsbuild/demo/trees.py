@@ -75,6 +75,36 @@ def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str
     return ()
 
 
+def coco(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw pictures, and their objects as polygons in one JSON file per split; a quarter is val.
+
+    As in COCO, the ids of the categories have gaps.
+    """
+    categories = [{"id": 1 + 3 * i, "name": name} for i, name in enumerate(THINGS)]
+    lists: dict[str, dict[str, list[object]]] = {}
+    for i in range(samples):
+        split, file = "val" if i % 4 == 1 else "train", f"{i:012d}.jpg"
+        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
+        things = scenes.still(rng, names, *SIZE)
+        known = lists.setdefault(split, {"images": [], "annotations": []})
+        known["images"].append({"id": i, "file_name": file, "width": SIZE[0], "height": SIZE[1]})
+        for one in things:
+            known["annotations"].append(
+                {
+                    "id": 10 * i + len(known["annotations"]),
+                    "image_id": i,
+                    "category_id": 1 + 3 * THINGS.index(one.name),
+                    "segmentation": [one.points.round(1).ravel().tolist()],
+                    "iscrowd": 0,
+                }
+            )
+        _save(scenes.picture(rng, things, *SIZE), folder, split, file)
+    for split, known in lists.items():
+        text = json.dumps({**known, "categories": categories})
+        _write(text, folder, "annotations", f"instances_{split}.json")
+    return ()
+
+
 def matting(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
     """Draw photos of people and their cut-outs, as aisegment publishes them, two per session."""
     width, height = SIZE[::-1]
@@ -115,6 +145,7 @@ def classes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, .
 DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
     "voc": voc,
     "cityscapes": cityscapes,
+    "coco": coco,
     "matting": matting,
     "pairs": pairs,
     "classes": classes,

@@ -98,7 +98,7 @@ def digest_of(document: Mapping[str, Any]) -> str:
     These differ among copies of a tree, but the manifest is the same for all of them.
     """
     rest = {key: value for key, value in document.items() if key not in _ASIDE}
-    rows = [[*row[0:1], *row[2:4], *row[5:]] for row in document["sources"]]
+    rows = [[item for i, item in enumerate(row) if i % 3 != 1] for row in document["sources"]]
     return _sha256(rest | {"sources": rows})
 
 
@@ -107,11 +107,16 @@ def _sha256(document: Any) -> str:
 
 
 def _is_rows(value: Any) -> bool:
-    """Tell whether a value is rows of six integers or None; there is one row per sample."""
+    """Tell whether a value is rows of integers or None, one per sample.
+
+    A row is size, mtime and crc32c of an image, and of each part of its label.
+    """
     if not isinstance(value, list) or not set(map(type, value)) <= {list}:
         return False
     kinds = set(map(type, itertools.chain.from_iterable(value)))
-    return kinds <= {int, type(None)} and set(map(len, value)) <= {6}
+    return kinds <= {int, type(None)} and all(
+        size >= 6 and size % 3 == 0 for size in set(map(len, value))
+    )
 
 
 def _is_counts(value: Any) -> bool:

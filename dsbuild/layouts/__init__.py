@@ -1,17 +1,25 @@
 """The layouts that dsbuild reads, by name: one published layout per file."""
 
+from dsbuild.layouts.ade20k import Ade20k
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
+from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
+from dsbuild.layouts.yolo import Yolo
 
 __all__ = ["LAYOUTS", "Layout", "Sample"]
 
 LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
     Cityscapes.name: Cityscapes,
+    Coco.name: Coco,
+    Ade20k.name: Ade20k,
+    LabelMe.name: LabelMe,
+    Yolo.name: Yolo,
     Matting.name: Matting,
     Pairs.name: Pairs,
     Classes.name: Classes,

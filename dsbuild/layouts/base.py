@@ -1,4 +1,4 @@
-"""What every published layout defines: Sample and Layout.
+"""What every published layout defines: Layout.
 
 Layouts list the names of files and read labels; they decode no images, and import no image library
 until a label is read, so that `dsbuild --help` stays instant.
@@ -6,14 +6,16 @@ until a label is read, so that `dsbuild --help` stays instant.
 
 import abc
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsbuild import fields
 from dsbuild.errors import PlanError
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.recognition import Recognised
+from dsbuild.layouts.sample import Part
+from dsbuild.layouts.sample import Sample as Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,22 +23,6 @@ if TYPE_CHECKING:
     from dsbuild.images.labels import Label
 
 RGB = tuple[int, int, int]
-
-
-class Sample(NamedTuple):
-    """Names of one sample's files; nothing is read yet.
-
-    A tuple, since plans pickle millions of them, and a frozen dataclass takes three times as long.
-
-    Attributes:
-      key: stable id, unique in its split.
-      image: path of the image, relative to the layout's root, with forward slashes.
-      label: path of the label, likewise; or a class index; or None in an unlabelled split.
-    """
-
-    key: str
-    image: str
-    label: str | int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +41,8 @@ class Layout(abc.ABC):
       schema: name of the schema of its records.
       has_alpha: whether its labels hold a soft alpha, which `read` also returns.
       reads_all: whether every folder below the root is part of the data set.
+      draws: whether its labels are drawn from shapes whose classes have names, so that no file
+        holds class indices that could be counted wrong.
       unions: splits made of other splits, such as trainval: name -> its parts.
     """
 
@@ -66,6 +54,7 @@ class Layout(abc.ABC):
     schema: ClassVar[str] = "segmentation"
     has_alpha: ClassVar[bool] = False
     reads_all: ClassVar[bool] = False
+    draws: ClassVar[bool] = False
     unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
 
     def __post_init__(self) -> None:
@@ -161,9 +150,20 @@ class Layout(abc.ABC):
 
         return labels.read(data, self.known(path))
 
-    def plane(self, data: bytes, path: str) -> "np.ndarray":
-        """Return the class indices in a label file's bytes: uint8 (h, w)."""
-        return self.read(data, path).plane
+    def compose(
+        self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
+    ) -> "Label":
+        """Return the label of an image of this size, (h, w), from the bytes of its parts.
+
+        By default a label is one file, which `read` reads. Layouts whose labels are slices, or
+        several files, or need the size, override this.
+        """
+        (data,), (name,) = parts, names
+        return self.read(data, str(name))
+
+    def plane(self, data: bytes, path: str, size: tuple[int, int] = (0, 0)) -> "np.ndarray":
+        """Return the class indices in a label's bytes for an image of this size: uint8 (h, w)."""
+        return self.compose([data], [path], size).plane
 
 
 @functools.cache

@@ -24,7 +24,7 @@ WINGS = {
     4: ["demo", "interop", "reader"],
     3: ["extras", "layouts"],
     2: ["engines", "format"],
-    1: ["fields", "images", "storage"],
+    1: ["fields", "images", "shapes", "storage"],
     0: ["errors"],
 }
 FLOOR = {wing: floor for floor, wings in WINGS.items() for wing in wings}

@@ -43,10 +43,10 @@ def test_heavy_libraries_stay_in_their_rooms(name, path):
             assert any(here.startswith(f"{room}.") for room in rooms), f"{name}: {imported}"
 
 
-def test_the_top_of_the_package_has_at_most_nineteen_names():
+def test_the_top_of_the_package_has_at_most_twenty_names():
     package = house.ROOT / "dsbuild"
     found = [path.name for path in package.iterdir() if not path.name.startswith("__pycache__")]
-    assert len([name for name in found if not (package / name).is_symlink()]) <= 19
+    assert len([name for name in found if not (package / name).is_symlink()]) <= 20
 
 
 def test_the_map_in_contributing_is_true():

@@ -12,6 +12,7 @@ from tests.support import fakes
 DRAWN = {
     "voc": (fakes.voc, PUBLISHED),
     "cityscapes": (fakes.cityscapes, PUBLISHED),
+    "coco": (fakes.coco, PUBLISHED),
     "matting": (fakes.matting, PUBLISHED),
     "pairs": (fakes.pairs, NAMED),
     "classes": (fakes.classes, FORMED),
@@ -53,7 +54,7 @@ def test_each_layout_recognises_its_own_and_no_other_does(name, tmp_path):
     assert not found.text.endswith(".")
 
 
-@pytest.mark.parametrize("name", ["voc", "cityscapes", "matting", "classes"])
+@pytest.mark.parametrize("name", ["voc", "cityscapes", "coco", "matting", "classes"])
 def test_what_is_recognised_is_found(name, tmp_path):
     root = DRAWN[name][0](tmp_path / "data")
     layout = LAYOUTS[name](**seen(root)[name].options)

@@ -129,6 +129,47 @@ def annotation(rng: np.random.Generator, width: int, height: int) -> dict:
     return {"imgHeight": height, "imgWidth": width, "objects": shapes}
 
 
+def coco(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0) -> str:
+    """Draw a tree of COCO: polygons, both forms of run lengths and crowds; ids have gaps."""
+    root = os.path.join(folder, "coco")
+    rng = np.random.default_rng(seed)
+    categories = [{"id": id_, "name": name} for id_, name in ((1, "cat"), (4, "dog"), (9, "cow"))]
+    os.makedirs(os.path.join(root, "annotations"))
+    for split, count, first in (("train", train, 0), ("val", val, train)):
+        os.makedirs(os.path.join(root, split))
+        images, annotations = [], []
+        for i in range(first, first + count):
+            width, height = (40, 56) if i % 3 == 2 else (56, 40)
+            photo(rng, width, height).save(os.path.join(root, split, f"{i:012d}.jpg"), quality=90)
+            named = {"id": i + 100, "file_name": f"{i:012d}.jpg"}
+            images.append({**named, "height": height, "width": width})
+            for number in range(1 if i == first else rng.integers(0, 5)):
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": i + 100,
+                        "category_id": int(rng.choice([1, 4, 9])),
+                        "segmentation": segmentation(rng, height, width, number % 3),
+                        "iscrowd": int(number == 1),
+                    }
+                )
+        document = {"categories": categories, "annotations": annotations, "images": images}
+        path = os.path.join(root, "annotations", f"instances_{split}.json")
+        with open(path, "w") as file:
+            json.dump(document, file)
+    return root
+
+
+def segmentation(rng: np.random.Generator, height: int, width: int, form: int) -> object:
+    """Draw an object as COCO has it: polygons, or the run lengths of a box."""
+    if form < 2:
+        corners = rng.uniform(-5, 60, (form + 1, 5, 2)).round(2)
+        return [part.ravel().tolist() for part in corners]
+    top, left = int(rng.integers(0, height - 8)), int(rng.integers(0, width - 8))
+    counts = [left * height + top, *[6, height - 6] * 5]
+    return {"size": [height, width], "counts": [*counts, height * width - sum(counts)]}
+
+
 def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: int = 0) -> str:
     """Draw a tree like aisegment's, with its stray files; return its root."""
     root = os.path.join(folder, "matting_human_half")

@@ -4,13 +4,13 @@ import subprocess
 import sys
 
 ROOMS = {  # library -> where it may be imported
-    "PIL": {"demo", "images"},
+    "PIL": {"demo", "images", "shapes"},
     "apache_beam": {"pipelines"},
     "array_record": {"interop.export"},
     "click": {"cli"},
-    "cv2": {"extras", "images", "train"},
+    "cv2": {"extras", "images", "shapes", "train"},
     "distributed": {"engines.dask"},
-    "google_crc32c": {"build.encode", "format.tfrecord"},
+    "google_crc32c": {"build.slices", "format.tfrecord"},
     "keras": {"train"},
     "matplotlib": set(),
     "obstore": {"storage"},

@@ -38,7 +38,8 @@ def check_samples(layout, root):
             if isinstance(sample.label, int):
                 assert sample.label in range(len(layout.classes))
             else:
-                assert sample.label is None or is_file(root, sample.label)
+                for part in sample.parts:
+                    assert is_file(root, part if isinstance(part, str) else part.path)
             assert not os.path.isabs(sample.key)
             assert str(root) not in sample.key
         seen[split] = {sample.image for sample in listed}
@@ -66,9 +67,9 @@ def check_records(layout, root, out, decode):
                 name = layout.classes[sample.label]
                 assert record["image/class/text"] == [name.encode()]
                 assert name in os.path.dirname(sample.image).split("/")
-            if not isinstance(sample.label, str):
+            if not sample.parts:
                 continue
-            expected = decode(os.path.join(root, sample.label))
+            expected = decode(os.path.join(root, sample.label_name))
             found = images.plane(record["image/segmentation/class/encoded"][0])
             np.testing.assert_array_equal(found, expected)
             size = (record["image/height"][0], record["image/width"][0])

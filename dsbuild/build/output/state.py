@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dsbuild import interop, storage
-from dsbuild.build import plan_files
+from dsbuild.build import plan_files, slices
 from dsbuild.errors import ShardError
 from dsbuild.format import manifest, receipts
 from dsbuild.format.documents import fits, fits_values
@@ -21,7 +21,9 @@ ARRAY = "array.json"  # the request of a planned array job, until that is finish
 SHARES = "shares.json"  # how many shares it is done in
 SIDE = "side.json"  # the names of the side files that dsbuild wrote
 _OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, ARRAY, SHARES, interop.TERMS)
-_CONTROL = re.compile(r"(/plan-[^/]+\.jsonl|\.tfrecord\.(json|idx|values))$", re.DOTALL)
+_CONTROL = re.compile(
+    r"(/plan-[^/]+\.jsonl|/labels-[^/]+|\.tfrecord\.(json|idx|values))$", re.DOTALL
+)
 _ALWAYS = ("dataset_info.json", "features.json")  # written before names of side files were noted
 
 
@@ -78,7 +80,7 @@ def clear(out: str) -> None:
         storage.remove(storage.join(out, name))
     for name in storage.names(state(out)):
         # The recipe stays: it marks the folder as ours.
-        if name in _OURS or plan_files.PLAN.fullmatch(name):
+        if name in _OURS or plan_files.PLAN.fullmatch(name) or slices.LABELS.fullmatch(name):
             storage.remove(state(out, name))
 
 
@@ -177,7 +179,7 @@ def strays(out: str, splits: Mapping[str, Sequence[str]]) -> list[str]:
     names = [name for mine in splits.values() for name in mine]
     beside = (manifest.receipt_path, manifest.index_path, manifest.values_path)
     expected = {path(out, name) for name in names for path in beside}
-    expected |= {plan_files.path(out, split) for split in splits}
+    expected |= {path(out, split) for split in splits for path in (plan_files.path, slices.path)}
     places = (state(out), state(out, "receipts"), storage.join(out, manifest.INDEX))
     paths = (storage.join(place, name) for place in places for name in storage.names(place))
     return [path for path in paths if _CONTROL.search(path) and path not in expected]

@@ -6,7 +6,7 @@ Only a plan with the digest that the receipt or the manifest names is accepted.
 from collections.abc import Iterator, Mapping, Sequence
 
 from dsbuild import storage
-from dsbuild.build import listing
+from dsbuild.build import listing, slices
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.repair.known import Known
 from dsbuild.errors import DataError, PlanError
@@ -21,15 +21,16 @@ def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
         if not mine:
             continue
         try:
-            samples = list(listing.read(root, split, known.recipe.layout).samples)
+            listed = listing.read(root, split, known.recipe.layout)
         except (DataError, PlanError):
             continue
+        samples = list(listed.samples)
         ranks = {sample.key: rank for rank, sample in enumerate(samples)}
         for name in mine:
             for candidate in _candidates(known, name, samples, ranks, root):
                 shard = ShardPlan(name, root, tuple(candidate), known.recipe)
                 if shard.digest == known.digest(name):
-                    known.plans[name] = shard.samples
+                    known.plans[name] = tuple(slices.filled(shard.samples, listed.kept.read))
                     break
     return [name for name in lost if name not in known.plans]
 

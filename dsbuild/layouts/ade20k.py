@@ -1,0 +1,120 @@
+"""ADE20K in the form of the scene parsing challenge: 150 classes.
+
+    images/{training,validation}/ADE_{train,val}_<8 digits>.jpg
+    annotations/{training,validation}/<the same>.png      0 other objects, 1..150
+    objectInfo150.txt
+
+Value 0, which the benchmark leaves out, is stored as 255, and k as k - 1.
+
+Source: Zhou et al., Scene Parsing through ADE20K Dataset, CVPR 2017; CSAILVision/sceneparsing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError
+from dsbuild.layouts.ade_labels import NAMES
+from dsbuild.layouts.base import RGB, Layout
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import by_key, leftovers, require, stem
+from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
+from dsbuild.layouts.sample import Sample
+
+if TYPE_CHECKING:
+    from dsbuild.images.labels import Label
+
+SPLITS = {"train": "training", "val": "validation"}
+_FOLDER = "ADEChallengeData2016"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ade20k(Layout):
+    """ADE20K, scene parsing challenge."""
+
+    name: ClassVar[str] = "ade20k"
+    title: ClassVar[str] = "ADE20K"
+    source: ClassVar[str] = "the folder that holds images and annotations of the challenge"
+    classes: ClassVar[tuple[str, ...]] = NAMES
+
+    def find(self, source: str | None) -> str:
+        """Return the folder that holds images/training or images/validation."""
+        for start in [source] if source is not None else [".", "data"]:
+            for folder in (start, storage.join(start, _FOLDER)):
+                if _splits(folder):
+                    return storage.normal(folder)
+        require(source)
+        if source is not None and storage.is_folder(storage.join(source, "images/ADE")):
+            raise LayoutError(
+                f"{source}: found the full ADE20K with thousands of classes; expected the data of "
+                f"the challenge, {_FOLDER}"
+            )
+        raise LayoutError(
+            f"{source or '. and ./data'}: found no images/training with annotations/training; name "
+            f"{self.source}: dsbuild ade20k SOURCE"
+        )
+
+    @classmethod
+    def recognise(cls, path: str, _given: Mapping[str, str], /) -> Recognised:
+        """Recognise images and annotations of training and validation, named ADE_*."""
+        for root in (path, storage.join(path, _FOLDER)):
+            for folder in _splits(root).values():
+                names = storage.some(storage.join(root, "annotations", folder)).entries
+                if any(name.startswith("ADE_") for name, _ in names):
+                    splits = listed(list(_splits(root).values()))
+                    return cls.seen(PUBLISHED, f"{cls.title}: images and annotations of {splits}")
+        return cls.seen(0, "no images/training with annotations/training/ADE_*.png")
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return train and val, as far as there are images."""
+        return tuple(_splits(root))
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the images of a split by name."""
+        folder = SPLITS[split]
+        for key, image in by_key(root, f"images/{folder}").items():
+            yield Sample(key, image, f"annotations/{folder}/{key}.png")
+
+    def published(self, root: str) -> Mapping[str, int]:
+        """Return the published number of images."""
+        return {"train": 20210, "val": 2000}
+
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
+        """Find labels without an image, and stray files."""
+        folder = SPLITS[split]
+        return leftovers(root, split, f"images/{folder}", f"annotations/{folder}", stem)
+
+    def indexed(self, path: str) -> bool:
+        """Return False: stored values count from 1."""
+        return False
+
+    def known(self, path: str) -> Mapping[int, RGB]:
+        """Return nothing: the labels are grey."""
+        return {}
+
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return the class indices of a label: its values less 1, and 255 for 0."""
+        import numpy as np
+
+        label = super().read(data, path)
+        high = max(label.counts)
+        if high > len(NAMES):
+            shifted = "; 0 may have been made 255 already" if high == 255 else ""
+            raise ImageError(
+                f"found the value {high}; expected 0 to {len(NAMES)}, as the challenge stores them"
+                f"{shifted}",
+                kind="values",
+            )
+        table = (np.arange(256) - 1).astype(np.uint8)  # 0 becomes 255
+        return label.through(table)
+
+
+def _splits(root: str) -> dict[str, str]:
+    """Return split -> folder, for folders below both images and annotations."""
+    return {
+        split: folder
+        for split, folder in SPLITS.items()
+        if storage.is_folder(storage.join(root, "images", folder))
+        and storage.is_folder(storage.join(root, "annotations", folder))
+    }

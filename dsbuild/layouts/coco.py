@@ -1,0 +1,285 @@
+"""COCO: objects as polygons or run lengths, in one JSON file per split.
+
+    annotations/instances_{train,val}2017.json         things: polygons and run lengths
+    annotations/stuff_{train,val}2017.json             stuff: run lengths
+    annotations/panoptic_{train,val}2017.json          both: a PNG of segments per image, in the
+    annotations/panoptic_{train,val}2017/*.png         folder of the same name
+    {train,val}2017/<12 digits>.jpg                    images; also below images/
+    <split>/_annotations.coco.json                     as Roboflow exports it
+    <name>.json, images/                               as other tools do
+
+An object is drawn as pycocotools draws it, in the order of the file; options say who wins where
+objects overlap. Class 0 is the background, and the categories follow by their ids.
+
+Sources: Lin et al., Microsoft COCO, ECCV 2014; cocoapi (common/maskApi.c).
+"""
+
+import functools
+import json
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.fields import field
+from dsbuild.layouts import coco_file, coco_panoptic
+from dsbuild.layouts.base import Layout
+from dsbuild.layouts.coco_file import Grouped, Image, grouped, looks, read_categories
+from dsbuild.layouts.coco_tree import Source, folder_of, published, sources
+from dsbuild.layouts.division import Divided
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import composed, require
+from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
+from dsbuild.layouts.sample import Label as Named
+from dsbuild.layouts.sample import Part, Sample, Slice
+
+if TYPE_CHECKING:
+    from dsbuild.images.labels import Label
+    from dsbuild.shapes.overlap import Shape
+
+OVERLAP = ("order", "area", "ignore", "reject")
+_PUBLISHED = {"train2017": 118287, "val2017": 5000}
+_MOST = 255  # classes, of which 255 is the ignore value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coco(Divided, Layout):
+    """COCO; its instances, stuff or panoptic segments as one plane of classes."""
+
+    name: ClassVar[str] = "coco"
+    title: ClassVar[str] = "COCO"
+    source: ClassVar[str] = "the folder that holds annotations and images"
+    draws: ClassVar[bool] = True
+
+    labels: str = field(
+        "instances",
+        "Read annotations/instances_*.json, stuff_*.json, or panoptic_*.json with its PNGs.",
+        choices=("instances", "stuff", "panoptic"),
+    )
+    annotations: str = field("", "Read this one JSON file, a path below SOURCE.")
+    images: str = field("", "Folder of images below SOURCE. Default: it is looked for.")
+    overlap: str = field(
+        "order",
+        "Who wins where objects of several classes overlap: the later one in the file; the smaller "
+        "area; nobody, and the pixels are ignored; or reject the sample.",
+        choices=OVERLAP,
+    )
+    crowd: str = field(
+        "class", "What a crowd (iscrowd) is: its class, or ignored.", choices=("class", "ignore")
+    )
+    categories: tuple[tuple[int, str], ...] = field(
+        (),
+        "JSON file whose categories are the classes. Default: each file's own.",
+        read=read_categories,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self._panoptic and self.overlap != "order":
+            raise PlanError(
+                f"--overlap {self.overlap}: segments of --labels panoptic cannot overlap; leave it "
+                "out"
+            )
+        if len(self.categories) >= _MOST:
+            raise PlanError(
+                f"found {len(self.categories):,} categories; expected at most {_MOST - 1}, since "
+                "labels have 8 bits and 255 is ignored"
+            )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the categories by their ids, after the background if not panoptic."""
+        return coco_file.names(self.categories, not self._panoptic)[0]
+
+    @property
+    def _panoptic(self) -> bool:
+        return self.labels == "panoptic"
+
+    def find(self, source: str | None) -> str:
+        """Return the folder that holds the JSON files."""
+        for start in [source] if source is not None else [".", "data", "data/coco"]:
+            for folder in (start, storage.join(start, "coco")):
+                if storage.is_folder(folder) and self._sources(folder):
+                    return storage.normal(folder)
+        require(source)
+        raise LayoutError(
+            f"{source or '. and ./data'}: found no annotations/{self.labels}_*.json, nor another "
+            f"JSON file with images, annotations and categories; name {self.source}: "
+            "dsbuild coco SOURCE"
+        )
+
+    def _sources(self, root: str) -> tuple[Source, ...]:
+        if not self.annotations:
+            return sources(root, self.labels)
+        path = storage.join(root, self.annotations)
+        if storage.stamp(path) is None:
+            raise LayoutError(storage.missing(path))
+        stem = posixpath.basename(self.annotations).removesuffix(".json")
+        return (Source(self.annotations, "", stem.removeprefix(f"{self.labels}_")),)
+
+    @classmethod
+    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+        """Recognise JSON files with the lists of COCO."""
+        kinds = [given["labels"]] if "labels" in given else ["instances", "stuff", "panoptic"]
+        for place in (path, storage.join(path, "coco")):
+            if not storage.is_folder(place):
+                continue
+            named = [kind for kind in kinds if published(place, kind)]
+            for kind in named or kinds:
+                try:
+                    found = sources(place, kind)
+                except LayoutError as error:
+                    return cls.seen(0, str(error))
+                if found and looks(storage.join(place, found[0].path)):
+                    options = {} if kind == "instances" else {"labels": kind}
+                    names = listed([one.path for one in found])
+                    return cls.seen(PUBLISHED, f"{cls.title}: {names}", options=options)
+        return cls.seen(0, "no JSON file with images, annotations and categories")
+
+    def bind(self, root: str) -> "Coco":
+        """Return the layout with the categories of the files, which must be the same in all."""
+        if self.categories:
+            return self
+        first: tuple[str, coco_file.Categories] | None = None
+        for source in self._sources(root):
+            path = storage.join(root, source.path)
+            found = coco_file.categories(path)
+            first = first or (path, found)
+            if found != first[1]:
+                odd = sorted({*found} ^ {*first[1]})[0]
+                raise LayoutError(
+                    f"{path}: its categories differ from those of {first[0]}, such as {odd[1]!r} "
+                    f"(id {odd[0]}); name the file that has them all: --categories FILE"
+                )
+        return replace(self, categories=first[1]) if first else self
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return the splits of the files; of one file for all, train, and val by a fraction."""
+        found = [source.split for source in self._sources(root)]
+        if found == [""]:
+            return ("train", "val") if self.val_fraction else ("train",)
+        return tuple(sorted(found))
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the images of a split in the order of its file."""
+        source, file = self._grouped(root, split)
+        first = [image.file_name for image, _ in zip(file.images, range(5), strict=False)]
+        if not first:
+            raise LayoutError(f"{storage.join(root, source.path)}: found no image in it")
+        folder = folder_of(root, source, first, self.images)
+        for image in file.images:
+            key = composed(posixpath.splitext(image.file_name)[0])
+            if source.split or self.divide(key) == split:
+                part = Slice(source.path, image.id, file.annotations(image))
+                label: Named = part
+                if self._panoptic:
+                    label = (self._png(root, source, image, file), part)
+                yield Sample(key, posixpath.join(folder, image.file_name), label)
+
+    def _grouped(self, root: str, split: str) -> tuple[Source, Grouped]:
+        """Return the file of a split, regrouped; raise LayoutError if it has other categories."""
+        found = self._sources(root)
+        source = next(one for one in found if one.split in ("", split))
+        path = storage.join(root, source.path)
+        file = grouped(path, self._panoptic)
+        strange = [one for one in file.categories if one not in self.bind(root).categories]
+        if strange:
+            raise LayoutError(
+                f"{path}: found the category {strange[0][1]!r} (id {strange[0][0]}), which the "
+                "categories of this build do not have; name the file that has them all: "
+                "--categories FILE"
+            )
+        return source, file
+
+    def _png(self, root: str, source: Source, image: Image, file: Grouped) -> str:
+        """Return the PNG of an image's segments, relative to root."""
+        found = json.loads(file.annotations(image))["annotations"]
+        if len(found) != 1:
+            raise LayoutError(
+                f"{storage.join(root, source.path)}: found {len(found)} annotations of the image "
+                f"{image.id}; expected one per image"
+            )
+        return posixpath.join(_folder(root, source.path), found[0]["file"])
+
+    def published(self, root: str) -> Mapping[str, int]:
+        """Return the published number of images, if the files have the published names."""
+        return {
+            one.split: _PUBLISHED[one.folder]
+            for one in self._sources(root)
+            if one.folder in _PUBLISHED and one.path.startswith("annotations/")
+        }
+
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
+        """Find an id 0 that objects have, which other tools take for the background."""
+        _, index = coco_file.names(self.bind(root).categories)
+        if self._panoptic or not index.get(0):
+            return []
+        name = dict(self.bind(root).categories)[0]
+        text = (
+            f"the category {name!r} has the id 0, which many tools take for the background; here "
+            f"it is class {index[0]}, after the background"
+        )
+        return [Finding("source", split, text)] if split == self.splits(root)[0] else []
+
+    def indexed(self, path: str) -> bool:
+        """Return False: no file holds class indices."""
+        return False
+
+    def compose(
+        self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
+    ) -> "Label":
+        """Return the plane of an image's objects."""
+        from dsbuild.images import labels
+        from dsbuild.shapes import overlap
+
+        document = json.loads(parts[-1])
+        if self._panoptic:
+            segments = document["annotations"][0]["segments"]
+            return labels.of(coco_panoptic.plane(parts[0], segments, self._index, self.crowd))
+        height, width = document["size"]
+        shapes = self._shapes(document["annotations"], (height, width))
+        return labels.of(overlap.plane(shapes, (height, width), self.overlap, 0, 255))
+
+    def _shapes(self, objects: Iterable[Any], size: tuple[int, int]) -> "Iterator[Shape]":
+        from dsbuild.shapes import coco
+        from dsbuild.shapes.overlap import Shape
+
+        for one in objects:
+            name = f"annotation {one['id']}"
+            ignored = bool(one["iscrowd"]) and self.crowd == "ignore"
+            try:
+                value = self._index(one["category_id"])
+                mask = coco.mask(one["segmentation"], size)
+            except ImageError as error:
+                raise ImageError(f"{name}: {error}", kind=error.kind) from error
+            yield Shape(mask, 255 if ignored else value, name, beneath=ignored)
+
+    def _index(self, category: object) -> int:
+        """Return the class of a category; raise ImageError if there is none.
+
+        The message says whether ids may have been taken for indices.
+        """
+        known = _indices(self.categories, self._panoptic)
+        if type(category) is int and category in known:
+            return known[category]
+        ids = [number for number, _ in self.categories]
+        text = f"found category_id {category!r}, which the categories do not have"
+        gaps = max(ids) - min(ids) + 1 - len(ids)
+        if type(category) is int and gaps and 0 <= category <= max(ids):
+            text += (
+                f": their ids have {gaps} gaps between {min(ids)} and {max(ids)}, so it may be an "
+                "index that was written in place of an id"
+            )
+        raise ImageError(f"{text}; correct the file, or add the category", kind="values")
+
+
+@functools.cache
+def _indices(known: coco_file.Categories, panoptic: bool) -> Mapping[int, int]:
+    return coco_file.names(known, not panoptic)[1]
+
+
+@functools.lru_cache(maxsize=8)
+def _folder(root: str, path: str) -> str:
+    return coco_panoptic.folder(root, path)

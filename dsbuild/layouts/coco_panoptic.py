@@ -1,0 +1,88 @@
+"""Panoptic annotations of COCO: a PNG of segment ids, and what each segment is.
+
+An id is R + 256 G + 65536 B of a pixel; 0 is void. The PNG and the list of segments must have the
+same ids, as in panopticapi.
+
+Source: cocodataset/panopticapi (utils.py, evaluation.py).
+"""
+
+import json
+import posixpath
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VOID = 255
+
+
+def kept(value: Any, path: str) -> bytes:
+    """Return what decides the pixels of an image's annotation; raise LayoutError if it is none."""
+    try:
+        segments = [
+            [one["id"], one["category_id"], int(bool(one.get("iscrowd", 0)))]
+            for one in value["segments_info"]
+        ]
+        document = {"file": value["file_name"].replace("\\", "/"), "segments": segments}
+    except (KeyError, TypeError, AttributeError):
+        raise LayoutError(
+            f"{path}: found an annotation without segments_info and file_name; these are instances "
+            "or something else, not panoptic: name --labels instances"
+        ) from None
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def folder(root: str, path: str) -> str:
+    """Return the folder of the PNGs of a JSON file, relative to root."""
+    whole = path.removesuffix(".json")
+    name = posixpath.basename(whole)
+    for place in (whole, name, f"annotations/{name}", f"panoptic/{name}"):
+        if storage.is_folder(storage.join(root, place)):
+            return place
+    raise LayoutError(
+        f"{storage.join(root, whole)}: there is no such folder; expected the PNGs of {path}: "
+        f"unpack {name}.zip"
+    )
+
+
+def plane(
+    data: bytes, segments: list[list[int]], index: Callable[[int], int], crowd: str
+) -> "NDArray[np.uint8]":
+    """Return the class of every pixel, uint8 (h, w); void is 255.
+
+    `index` returns the class of a category. Raises ImageError if PNG and segments disagree.
+    """
+    import numpy as np
+
+    from dsbuild import images
+
+    head = images.header(data)
+    if head.model != "rgb" or head.bits != 8:
+        raise ImageError(
+            f"found a panoptic label in {head.model} of {head.bits} bits; expected RGB, in which a "
+            "colour is the id of a segment"
+        )
+    pixels = images.decode(data, head)
+    ids = pixels @ np.array([1, 256, 65536], np.int64)
+    found, places = np.unique(ids, return_inverse=True)
+    known: Mapping[int, tuple[int, int]] = {one[0]: (one[1], one[2]) for one in segments}
+    strange = [int(one) for one in found if one and int(one) not in known]
+    missing = sorted(known.keys() - set(found.tolist()))
+    if strange or missing:
+        where, other = ("PNG", "JSON") if strange else ("JSON", "PNG")
+        raise ImageError(
+            f"found the segment {(strange or missing)[0]} in the {where}, which the {other} does "
+            "not have; they are of different versions",
+            kind="values",
+        )
+    values = [
+        VOID if not one or (known[one][1] and crowd == "ignore") else index(known[one][0])
+        for one in found.tolist()
+    ]
+    made: NDArray[np.uint8] = np.array(values, np.uint8)[places.reshape(ids.shape)]
+    return made

@@ -1,0 +1,233 @@
+"""LabelMe: shapes in one JSON file per image.
+
+    <folders>/<stem>.json             beside <stem>.jpg, or the file that its imagePath names
+    <split>/<folders>/<stem>.json     the same, in one folder per split
+    labels.txt                        __ignore__, then _background_, then the classes, one per line
+
+Shapes are drawn with Pillow in the order of the file, later ones over earlier ones. A class is its
+line in labels.txt, so its index is the same in all files.
+
+Source: LabelMe (labelme2voc: a class's line, counted from -1, is its value; -1 is stored as 255).
+"""
+
+import base64
+import binascii
+import functools
+import json
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
+from dsbuild.fields import field
+from dsbuild.format.split_names import role
+from dsbuild.layouts.base import Layout
+from dsbuild.layouts.coco import OVERLAP
+from dsbuild.layouts.division import Divided
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import composed, folders, is_picture, require, walk
+from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
+from dsbuild.layouts.sample import Part, Sample
+from dsbuild.layouts.texts import lines
+
+if TYPE_CHECKING:
+    from dsbuild.images.labels import Label
+    from dsbuild.shapes.overlap import Shape
+
+IGNORED, BACKGROUND, NAMES = "__ignore__", "_background_", "labels.txt"
+_SHOWN = 2048  # bytes in which a JSON file of LabelMe shows itself
+
+
+def read_labels(path: str) -> tuple[str, ...]:
+    """Return the classes in a labels.txt, the background first; raise PlanError if it is odd."""
+    found = [composed(line) for line in lines(path)]
+    names = [name for name in found if name != IGNORED]
+    if IGNORED in found[1:] or BACKGROUND in names[1:] or len({*names}) < len(names) or not names:
+        raise PlanError(
+            f"{path}: expected {IGNORED} in line 1, {BACKGROUND} in line 2, then the classes, one "
+            "per line, all different"
+        )
+    return tuple(names if names[0] == BACKGROUND else [BACKGROUND, *names])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelMe(Divided, Layout):
+    """LabelMe; its shapes as one plane of classes."""
+
+    name: ClassVar[str] = "labelme"
+    title: ClassVar[str] = "LabelMe"
+    source: ClassVar[str] = "the folder that holds the JSON files beside their images"
+    default: ClassVar[str] = "it is the current folder"
+    draws: ClassVar[bool] = True
+
+    names: tuple[str, ...] = field(
+        (),
+        "File of classes, one per line, as LabelMe's labels.txt. Default: SOURCE/labels.txt.",
+        option="classes",
+        read=read_labels,
+    )
+    overlap: str = field(
+        "order",
+        "Who wins where shapes of several classes overlap: the later one in the file; the smaller "
+        "area; nobody, and the pixels are ignored; or reject the sample.",
+        choices=OVERLAP,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.names) > 255:
+            raise PlanError(f"found {len(self.names)} classes; expected at most 255")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes by index, the background first."""
+        return self.names or (BACKGROUND,)
+
+    def find(self, source: str | None) -> str:
+        """Return SOURCE, or `.`, if it has JSON files of LabelMe."""
+        root = storage.normal(source or ".")
+        require(source)
+        if next(_annotations(root), None) is None:
+            raise LayoutError(
+                f"{root}: found no JSON file; expected those of LabelMe beside images"
+            )
+        return root
+
+    @classmethod
+    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+        """Recognise JSON files beside pictures of the same stems, by what one of them holds."""
+        glance = Glance()
+        for place in (path, *(storage.join(path, name) for name in glance.folders(path)[:4])):
+            stems = {posixpath.splitext(name)[0] for name in glance.pictures(place)}
+            for name in glance.files(place):
+                if name.endswith(".json") and name[:-5] in stems:
+                    if b'"shapes"' not in storage.read_part(storage.join(place, name), 0, _SHOWN):
+                        break
+                    said = "classes" in given or storage.stamp(storage.join(path, NAMES))
+                    needs = "" if said else "--classes FILE, the names of the classes"
+                    number = glance.count(place)
+                    text = f"{cls.title}: {name} and others beside {number}"
+                    return cls.seen(PUBLISHED, text, needs=needs)
+        return cls.seen(0, "no JSON files with shapes beside pictures")
+
+    def bind(self, root: str) -> "LabelMe":
+        """Return the layout with the classes of labels.txt, unless the user gave some."""
+        if self.names:
+            return self
+        path = storage.join(root, NAMES)
+        if storage.stamp(path) is None:
+            raise LayoutError(
+                f"{path}: there is no such file; name a file of classes, one per line: --classes "
+                "FILE"
+            )
+        return replace(self, names=read_labels(path))
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return folders named after splits; else train, and val if a fraction is set."""
+        found = _splits(root)
+        if found:
+            return tuple(sorted(found))
+        keys = [posixpath.splitext(path)[0] for path in _annotations(root)]
+        return self.division(keys)
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the JSON files of a split by name, each with its image."""
+        inner = _splits(root).get(split)
+        there = {posixpath.splitext(path)[0]: path for path in walk(root, "") if is_picture(path)}
+        for path in _annotations(root):
+            stem = posixpath.splitext(path)[0]
+            if path.startswith(f"{inner}/") if inner else self.divide(stem) == split:
+                key = composed(stem.removeprefix(f"{inner}/") if inner else stem)
+                yield Sample(key, there.get(stem) or _named(root, path), path)
+
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
+        """Find pictures without a JSON file; reported with the first split."""
+        if split != self.splits(root)[0]:
+            return []
+        used = {sample.image for one in self.splits(root) for sample in self.samples(root, one)}
+        return [
+            Finding("stray", split, f"{storage.join(root, path)}: it has no JSON file")
+            for path in walk(root, "")
+            if is_picture(path) and path not in used
+        ]
+
+    def indexed(self, path: str) -> bool:
+        """Return False: no file holds class indices."""
+        return False
+
+    def compose(
+        self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
+    ) -> "Label":
+        """Return the plane of an image's shapes."""
+        from dsbuild.images import labels
+        from dsbuild.shapes import overlap
+
+        try:
+            document = json.loads(parts[0])
+            shapes = [dict(shape) for shape in document["shapes"]]
+            sides = [document.get("imageHeight"), document.get("imageWidth")]
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise ImageError(f"no JSON of LabelMe ({error!r:.80}); expected shapes") from error
+        if all(type(side) is int and 0 < side < 1 << 16 for side in sides):
+            size = (sides[0], sides[1])  # if the image has another size, the build says so
+        drawn = (self._shape(one, i, size) for i, one in enumerate(shapes, 1))
+        return labels.of(overlap.plane(drawn, size, self.overlap, 0, 255))
+
+    def _shape(self, one: dict[str, Any], number: int, size: tuple[int, int]) -> "Shape":
+        from dsbuild.shapes.overlap import Shape
+
+        label = composed(str(one.get("label")))
+        name = f"shape {number} ({label})"
+        if label != IGNORED and label not in self.classes:
+            raise ImageError(
+                f"{name}: the classes do not have it{nearest(label, self.classes)}; add it to "
+                f"{NAMES}, or correct the label",
+                kind="values",
+            )
+        try:
+            return Shape(_mask(one, size), _values(self.classes)[label], name)
+        except (TypeError, ValueError, KeyError, AttributeError, binascii.Error) as error:
+            raise ImageError(f"{name}: found no points or mask ({error!r:.80})") from error
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}", kind=error.kind) from error
+
+
+@functools.cache
+def _values(classes: tuple[str, ...]) -> Mapping[str, int]:
+    return {IGNORED: 255} | {name: i for i, name in enumerate(classes)}
+
+
+def _mask(one: Mapping[str, Any], size: tuple[int, int]) -> Any:
+    from dsbuild import images
+    from dsbuild.shapes import pillow
+
+    points = [(float(x), float(y)) for x, y in one["points"]]
+    kind = one.get("shape_type") or "polygon"
+    if kind != "mask":
+        return pillow.mask(kind, points, size)
+    data = base64.b64decode(one["mask"], validate=True)
+    inner = images.decode(data, images.header(data))[..., 0] > 0
+    return pillow.boxed(inner, points[0], size)
+
+
+def _annotations(root: str) -> Iterator[str]:
+    """Yield the JSON files below root, by name."""
+    return (path for path in walk(root, "") if path.endswith(".json"))
+
+
+def _splits(root: str) -> dict[str, str]:
+    """Return split -> folder, if folders named after splits hold all JSON files."""
+    found = {role(name) or name: name for name in folders(root) if role(name)}
+    inside = tuple(f"{name}/" for name in found.values())
+    return found if found and all(path.startswith(inside) for path in _annotations(root)) else {}
+
+
+def _named(root: str, path: str) -> str:
+    """Return the image that a JSON file names, relative to root."""
+    try:
+        named = json.loads(storage.read(storage.join(root, path))[0])["imagePath"]
+        return posixpath.normpath(posixpath.join(posixpath.dirname(path), named.replace("\\", "/")))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return f"{posixpath.splitext(path)[0]}.jpg"  # the audit says that it is missing

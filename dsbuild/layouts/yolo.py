@@ -1,0 +1,259 @@
+"""YOLO: polygons in one text file per image, as Ultralytics and Roboflow write them; or masks.
+
+    data.yaml                                 names: the classes by index
+    images/<split>/<key>.jpg                  labels/<split>/<key>.txt
+    <split>/images/<key>.jpg                  <split>/labels/<key>.txt        Roboflow
+    images/<split>/<key>.jpg                  masks/<split>/<key>.png         masks, 255 ignored
+
+A line is `class x1 y1 x2 y2 ...`, relative to width and height. Polygons are drawn as Ultralytics
+draws them: by cv2.fillPoly, cut to whole pixels, the largest first. The class `background` follows
+the classes. A picture without a text file is all background.
+
+Source: Ultralytics 8.4 (data/utils.py, data/dataset.py).
+"""
+
+import math
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from dsbuild import storage
+from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.fields import field
+from dsbuild.format.split_names import role
+from dsbuild.layouts import yolo_yaml
+from dsbuild.layouts.base import Layout
+from dsbuild.layouts.coco import OVERLAP
+from dsbuild.layouts.division import Divided
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import by_key, folders, require, stem, walk
+from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
+from dsbuild.layouts.sample import Part, Sample, Slice
+
+if TYPE_CHECKING:
+    from dsbuild.images.labels import Label
+    from dsbuild.shapes.overlap import Shape
+
+BACKGROUND = "background"
+_LEAST, _MOST = -0.01, 1.01  # coordinates that Ultralytics accepts
+
+
+class Pair(NamedTuple):
+    """The folders of a split's images and labels, relative to root."""
+
+    images: str
+    labels: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yolo(Divided, Layout):
+    """YOLO segmentation; its polygons as one plane, or its masks."""
+
+    name: ClassVar[str] = "yolo"
+    title: ClassVar[str] = "YOLO segmentation"
+    source: ClassVar[str] = "the folder that holds data.yaml, images and labels"
+    draws: ClassVar[bool] = True
+
+    labels: str = field(
+        "auto",
+        "Read polygons from labels/*.txt, or masks/*.png. auto: masks, if there is such a folder.",
+        choices=("auto", "polygons", "masks"),
+    )
+    names: tuple[str, ...] = field(
+        (),
+        "YAML file whose names are the classes. Default: the one in SOURCE.",
+        option="classes",
+        read=yolo_yaml.classes,
+    )
+    overlap: str = field(
+        "area",
+        "Who wins where objects of several classes overlap: the later one in the file; the smaller "
+        "area; nobody, and the pixels are ignored; or reject the sample.",
+        choices=OVERLAP,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.names) > 254:
+            raise PlanError(f"found {len(self.names)} classes; expected at most 254")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes by index; for polygons, the background after them."""
+        return self.names if self.labels == "masks" else (*self.names, BACKGROUND)
+
+    def find(self, source: str | None) -> str:
+        """Return the folder that holds images and labels."""
+        for start in [source] if source is not None else [".", "data", "datasets"]:
+            if storage.is_folder(start) and _pairs(start, self.labels):
+                return storage.normal(start)
+        require(source)
+        raise LayoutError(
+            f"{source or '. and ./data'}: found no images with labels/*.txt or masks/*.png beside "
+            f"them; name {self.source}: dsbuild yolo SOURCE"
+        )
+
+    @classmethod
+    def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
+        """Recognise a YAML file of names beside images and text files, or masks."""
+        yaml = yolo_yaml.file(path) if storage.is_folder(path) else None
+        found = _pairs(path, given.get("labels", "auto")) if yaml else {}
+        if not found or yaml is None:
+            return cls.seen(0, "no YAML file with names beside images and labels")
+        robo = b"roboflow" in storage.read(yaml)[0].lower()
+        where = " of Roboflow" if robo else ""
+        splits = listed([split or "train" for split in found])
+        return cls.seen(PUBLISHED, f"{cls.title}{where}: {storage.name(yaml)}, {splits}")
+
+    def bind(self, root: str) -> "Yolo":
+        """Return the layout with the classes of the YAML file, and what the labels are."""
+        yaml = yolo_yaml.file(root)
+        if not self.names and yaml is None:
+            raise LayoutError(
+                f"{root}: found no data.yaml with the names of the classes; name one: --classes "
+                "FILE"
+            )
+        names = self.names or yolo_yaml.classes(yaml or "")
+        known = yolo_yaml.read(yaml) if yaml else {}
+        for key in ("label_mapping", "masks_dir"):
+            if known.get(key) not in (None, "", "masks"):
+                raise LayoutError(
+                    f"{yaml}: found {key}, which is not supported here; build the masks with "
+                    "dsbuild pairs --images images --labels masks --classes FILE"
+                )
+        masks = all(pair.labels.endswith(".png") for pair in _pairs(root, self.labels).values())
+        return replace(self, names=names, labels="masks" if masks else "polygons")
+
+    def splits(self, root: str) -> tuple[str, ...]:
+        """Return the splits that are folders; else train, and val if a fraction is set."""
+        found = _pairs(root, self.labels)
+        if "" not in found:
+            return tuple(sorted(found))
+        return self.division(by_key(root, found[""].images))
+
+    def samples(self, root: str, split: str) -> Iterator[Sample]:
+        """Yield the images of a split by name, each with its polygons or its mask."""
+        found = _pairs(root, self.labels)
+        pair = found.get(split) or found[""]
+        folder, ending = posixpath.splitext(pair.labels)
+        texts = {stem(path, folder): path for path in walk(root, folder) if path.endswith(ending)}
+        for key, image in by_key(root, pair.images).items():
+            if split not in found and self.divide(key) != split:
+                continue
+            expected = f"{folder}/{key}{ending}"
+            nothing: Part = expected if ending == ".png" else Slice(expected, "none", b"")
+            yield Sample(key, image, texts.get(key, nothing))
+
+    def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
+        """Find labels without an image, and say how many pictures have no label."""
+        found = _pairs(root, self.labels)
+        pair = found.get(split) or found[""]
+        folder, ending = posixpath.splitext(pair.labels)
+        keys = set(by_key(root, pair.images))
+        alone = [
+            Finding("label-alone", split, storage.join(root, path))
+            for path in walk(root, folder)
+            if path.endswith(ending) and stem(path, folder) not in keys
+        ]
+        bare = [sample.key for sample in samples if isinstance(sample.label, Slice)]
+        if bare:
+            text = f"{len(bare):,} pictures, such as {bare[0]}, have no text file: all background"
+            alone.append(Finding("source", split, text))
+        return alone
+
+    def indexed(self, path: str) -> bool:
+        """Tell whether a label is a mask, which holds the class indices."""
+        return path.endswith(".png")
+
+    def compose(
+        self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
+    ) -> "Label":
+        """Return the plane of an image's polygons, or its mask."""
+        from dsbuild.images import labels
+        from dsbuild.shapes import overlap
+
+        if self.indexed(str(names[0])):
+            return super().compose(parts, names, size)
+        shapes = list(self._shapes(parts[0], size))
+        return labels.of(overlap.plane(shapes, size, self.overlap, len(self.names), 255))
+
+    def _shapes(self, data: bytes, size: tuple[int, int]) -> "Iterator[Shape]":
+        import numpy as np
+
+        from dsbuild.shapes import opencv
+        from dsbuild.shapes.overlap import Shape
+
+        try:
+            lines = data.decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise ImageError("found bytes that are not UTF-8 text; expected polygons") from error
+        for number, line in enumerate(lines, 1):
+            if line.split():
+                value, points = _polygon(line, number, len(self.names))
+                corners = np.array(points).reshape(-1, 2) * (size[1], size[0])
+                yield Shape(opencv.mask(corners, size), value, f"line {number}")
+
+
+def _polygon(line: str, number: int, classes: int) -> tuple[int, list[float]]:
+    """Return the class and the relative coordinates of a line; raise ImageError if it is none."""
+    where = f"line {number}"
+    try:
+        value, *points = map(float, line.split())
+    except ValueError:
+        raise ImageError(f"{where}: found {line[:40]!r}; expected numbers") from None
+    if not value.is_integer() or not 0 <= value < classes:
+        one = " (classes count from 0)" if value == classes else ""
+        raise ImageError(
+            f"{where}: found the class {value:g}; expected 0 to {classes - 1}{one}", kind="values"
+        )
+    if len(points) == 4:
+        raise ImageError(
+            f"{where}: found a box, which is no polygon; expected `class x1 y1 x2 y2 x3 y3 ...`: "
+            "these may be labels for detection"
+        )
+    if len(points) < 6 or len(points) % 2:
+        raise ImageError(
+            f"{where}: found {len(points)} coordinates; expected pairs, of 3 points or more"
+        )
+    far = [point for point in points if not (_LEAST <= point <= _MOST and math.isfinite(point))]
+    if far:
+        raise ImageError(
+            f"{where}: found the coordinate {far[0]:g}; expected 0 to 1, relative to width and "
+            "height"
+        )
+    return int(value), points
+
+
+def _pairs(root: str, labels: str) -> dict[str, Pair]:
+    """Return split -> folders of images and labels, the latter with their files' ending.
+
+    The split is empty if nothing divides the images.
+    """
+    for kind, ending in (("masks", ".png"), ("labels", ".txt")):
+        if labels not in ("auto", {"masks": "masks", "labels": "polygons"}[kind]):
+            continue
+        if storage.is_folder(storage.join(root, "images", "")) and _there(root, kind, ending):
+            inner = [name for name in folders(root, "images") if role(name)]
+            if inner:
+                return {
+                    role(name) or name: Pair(f"images/{name}", f"{kind}/{name}{ending}")
+                    for name in inner
+                }
+            return {"": Pair("images", f"{kind}{ending}")}
+        within = [name for name in folders(root) if role(name)]
+        found = {
+            role(name) or name: Pair(f"{name}/images", f"{name}/{kind}{ending}")
+            for name in within
+            if _there(root, f"{name}/{kind}", ending)
+        }
+        if found:
+            return found
+    return {}
+
+
+def _there(root: str, folder: str, ending: str) -> bool:
+    """Tell whether a folder has a file with an ending, at any depth."""
+    if not storage.is_folder(storage.join(root, folder)):
+        return False
+    return any(path.endswith(ending) for path in walk(root, folder))

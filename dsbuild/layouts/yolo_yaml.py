@@ -1,0 +1,91 @@
+"""Read the data.yaml of a YOLO data set: plain keys, lists and maps, one or two levels deep.
+
+names: [cat, dog]      names:            names:
+nc: 2                    0: cat            - cat
+"""
+
+import re
+
+from dsbuild import storage
+from dsbuild.errors import LayoutError, PlanError
+from dsbuild.layouts.folders import composed
+from dsbuild.layouts.texts import text
+
+_KEY = re.compile(r"(?P<key>[^:#]+?)\s*:(?:\s+(?P<value>.*)|\s*)$")
+Value = str | dict[str, str]
+
+
+def read(path: str) -> dict[str, Value]:
+    """Return the keys of the file; a list is a map of its indices. Raises LayoutError."""
+    found: dict[str, Value] = {}
+    inner: dict[str, str] = {}
+    for number, line in enumerate(text(path).splitlines(), 1):
+        bare = _bare(line)
+        if not bare.strip() or bare.strip() in ("---", "..."):
+            continue
+        match, item = _KEY.match(bare.strip()), bare.strip()
+        if item.startswith("- ") and found:
+            inner[str(len(inner))] = _plain(item[2:])
+        elif match is None:
+            raise LayoutError(f"{path}, line {number}: found {item!r}; expected `key: value`")
+        elif bare[0] in " \t" and found:
+            inner[_plain(match["key"])] = _plain(match["value"] or "")
+        else:
+            inner = {}
+            value = match["value"] or ""
+            found[_plain(match["key"])] = _flow(value) if value else inner
+    return found
+
+
+def classes(path: str) -> tuple[str, ...]:
+    """Return the names of the classes by index; raise PlanError if the file has none."""
+    try:
+        known = read(path)
+    except LayoutError as error:
+        raise PlanError(str(error)) from error
+    names, count = known.get("names"), known.get("nc")
+    if not isinstance(names, dict) or not names:
+        raise PlanError(f"{path}: found no names; expected the names of the classes by index")
+    if sorted(names) != sorted(map(str, range(len(names)))):
+        raise PlanError(f"{path}: names have the indices {', '.join(names)}; expected 0, 1, 2, ...")
+    listed = tuple(composed(names[str(i)]) for i in range(len(names)))
+    if len({*listed}) < len(listed):
+        raise PlanError(f"{path}: found a name twice; expected names that differ")
+    if count not in (None, "", str(len(listed))) and isinstance(count, str):
+        raise PlanError(f"{path}: nc is {count}, but there are {len(listed)} names; correct one")
+    return listed
+
+
+def file(root: str) -> str | None:
+    """Return the path of the YAML file of a folder that names classes; None if there is none."""
+    names = [name for name, inner in storage.entries(root) if not inner]
+    names = [name for name in names if name.endswith((".yaml", ".yml")) and name[0] != "."]
+    names.sort(key=lambda name: name not in ("data.yaml", "dataset.yaml"))
+    for name in names:
+        path = storage.join(root, name)
+        if re.search(rb"^names\s*:", storage.read(path)[0], re.MULTILINE):
+            return path
+    return None
+
+
+def _bare(line: str) -> str:
+    """Return a line without its comment; a # within quotes is none."""
+    match = re.match(r"""((?:[^"'#]|"[^"]*"|'[^']*'|(?<=\S)#)*)""", line)
+    return (match[1] if match else line).rstrip()
+
+
+def _plain(value: str) -> str:
+    value = value.strip()
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
+
+
+def _flow(value: str) -> Value:
+    """Return a value, or a list or map that is written on one line."""
+    value = value.strip()
+    if value[:1] + value[-1:] not in ("[]", "{}"):
+        return _plain(value)
+    parts = re.findall(r"""\s*((?:"[^"]*"|'[^']*'|[^,"'])+)(?:,|$)""", value[1:-1])
+    if value[0] == "[":
+        return {str(i): _plain(part) for i, part in enumerate(parts)}
+    pairs = [part.partition(":") for part in parts]
+    return {_plain(key): _plain(named) for key, _, named in pairs}

@@ -1,0 +1,66 @@
+"""Put the masks of objects into one plane: who wins where objects of several classes overlap.
+
+    order       later objects cover earlier ones
+    area        smaller objects cover larger ones
+    ignore      pixels of several classes are ignored
+    reject      such pixels are an error
+
+Objects of the same class may overlap by every rule.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsbuild.errors import ImageError
+from dsbuild.shapes.runs import Mask
+
+RULES = ("order", "area", "ignore", "reject")
+
+
+class Shape(NamedTuple):
+    """An object in a plane.
+
+    Attributes:
+      mask: its pixels, bool (h, w).
+      value: its value in the plane.
+      name: what messages call it.
+      beneath: whether all other objects cover it.
+    """
+
+    mask: Mask
+    value: int
+    name: str
+    beneath: bool = False
+
+
+def plane(
+    shapes: Iterable[Shape], size: tuple[int, int], rule: str, background: int, ignore: int
+) -> NDArray[np.uint8]:
+    """Return the plane of shapes on a background: uint8 (h, w)."""
+    made = np.full(size, background, np.uint8)
+    seen, clash = np.zeros(size, bool), np.zeros(size, bool)
+    below: list[Shape] = []
+    if rule == "area":
+        shapes = sorted(shapes, key=lambda shape: -int(np.count_nonzero(shape.mask)))
+    for shape in shapes:
+        if shape.beneath:
+            below.append(shape)
+            continue
+        if rule in ("ignore", "reject"):
+            twice = seen & shape.mask & (made != shape.value)
+            if rule == "reject" and twice.any():
+                raise ImageError(
+                    f"{shape.name} overlaps an object of another class in "
+                    f"{np.count_nonzero(twice):,} pixels; say who wins: --overlap order, area or "
+                    "ignore"
+                )
+            clash |= twice
+        made[shape.mask] = shape.value
+        seen |= shape.mask
+    made[clash] = ignore
+    for shape in below:
+        made[shape.mask & ~seen] = shape.value
+    return made

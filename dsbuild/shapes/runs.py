@@ -1,0 +1,110 @@
+"""Masks as run lengths: COCO's, compressed or not, and CVAT's.
+
+COCO counts down the columns, CVAT along the rows of a box; both begin with a run of zeros, which
+may be empty. The compressed form writes the same counts as text, 5 bits and a sign per character,
+and from the fourth count on as the difference to the count two before.
+
+Sources: cocoapi (common/maskApi.c); CVAT's XML format 1.1.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsbuild.errors import ImageError
+
+Mask = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+
+def coco(segmentation: object, size: tuple[int, int]) -> Mask:
+    """Return the mask of COCO's `{"size": [h, w], "counts": ...}`: bool (h, w).
+
+    Raises ImageError if it is not that, or is for an image of another size.
+    """
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise ImageError(
+            f"found a segmentation {_short(segmentation)}; expected polygons, or a run-length "
+            "encoding with size and counts"
+        )
+    found, counts = segmentation["size"], segmentation["counts"]
+    if list(size) != found:
+        turned = found == list(size)[::-1]
+        why = "; it is [width, height], and COCO has [height, width]" if turned else ""
+        raise ImageError(
+            f"found a run-length encoding of size {_short(found)}; expected {list(size)}, height "
+            f"and width of the image{why}",
+            kind="size",
+        )
+    runs = uncompressed(counts) if isinstance(counts, str) else _whole(counts)
+    height, width = size
+    return _mask(runs, height * width).reshape(width, height).T
+
+
+def cvat(counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
+    """Return the mask of CVAT's counts inside a box (left, top, width, height): bool (h, w)."""
+    left, top, width, height = box
+    if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
+        raise ImageError(
+            f"found a mask in the box {box}, which is not inside the image of {size[1]} x {size[0]}"
+        )
+    mask = np.zeros(size, bool)
+    inner = _mask(_whole(list(counts)), width * height).reshape(height, width)
+    mask[top : top + height, left : left + width] = inner
+    return mask
+
+
+def uncompressed(text: str) -> Counts:
+    """Return the counts of COCO's compressed form; raise ImageError if it is damaged."""
+    try:
+        codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    except UnicodeEncodeError:
+        codes = np.array([-1])
+    if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        raise ImageError(f"found damaged compressed counts {_short(text)}")
+    ends = np.flatnonzero((codes & 32) == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    places = np.arange(codes.size) - np.repeat(starts, ends - starts + 1)
+    if places.max() > 10:
+        raise ImageError(f"found damaged compressed counts {_short(text)}")
+    values = np.add.reduceat((codes & 31) << (5 * places), starts)
+    negative = (codes[ends] & 16) != 0
+    values[negative] -= np.int64(1) << (5 * (places[ends[negative]] + 1))
+    values[1::2], values[2::2] = values[1::2].cumsum(), values[2::2].cumsum()
+    return values
+
+
+def _whole(counts: object) -> Counts:
+    """Return counts that JSON gave as a list of whole numbers."""
+    if not isinstance(counts, list) or not all(type(count) is int for count in counts):
+        raise ImageError(f"found the counts {_short(counts)}; expected a list of whole numbers")
+    try:
+        return np.array(counts, np.int64)
+    except OverflowError:
+        raise ImageError("found counts beyond 64 bits in a run-length encoding") from None
+
+
+def _mask(counts: Counts, pixels: int) -> Mask:
+    """Return runs of zeros and ones in turn: bool (pixels,)."""
+    if (counts < 0).any() or counts.sum() != pixels:
+        raise ImageError(
+            f"found counts of {counts.sum():,} pixels in a run-length encoding; expected "
+            f"{pixels:,}{_pairs(counts, pixels)}"
+        )
+    return np.repeat(np.arange(counts.size) % 2 == 1, counts)
+
+
+def _pairs(counts: Counts, pixels: int) -> str:
+    """Say that counts look like pairs of start and length, as Kaggle writes them, or nothing."""
+    starts, lengths = counts[0::2], counts[1::2]
+    if counts.size % 2 or not counts.size or (counts < 0).any():
+        return ""
+    if (starts[:-1] + lengths[:-1] <= starts[1:]).all() and starts[-1] + lengths[-1] <= pixels + 1:
+        return "; they look like pairs of start and length, as on Kaggle: convert them to counts"
+    return ""
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
