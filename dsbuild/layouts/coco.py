@@ -77,6 +77,7 @@ class Coco(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_division(stratifies=False)
         if self._panoptic and self.overlap != "order":
             raise PlanError(
                 f"--overlap {self.overlap}: segments of --labels panoptic cannot overlap; leave it "
@@ -169,9 +170,10 @@ class Coco(Divided, Layout):
         if not first:
             raise LayoutError(f"{storage.join(root, source.path)}: found no image in it")
         folder = folder_of(root, source, first, self.images)
+        places = {} if source.split else self.assigned(root, _places(folder, file))
         for image in file.images:
-            key = composed(posixpath.splitext(image.file_name)[0])
-            if source.split or self.divide(key) == split:
+            key = _key(image)
+            if source.split or places[key] == split:
                 part = Slice(source.path, image.id, file.annotations(image))
                 label: Named = part
                 if self._panoptic:
@@ -283,3 +285,12 @@ def _indices(known: coco_file.Categories, panoptic: bool) -> Mapping[int, int]:
 @functools.lru_cache(maxsize=8)
 def _folder(root: str, path: str) -> str:
     return coco_panoptic.folder(root, path)
+
+
+def _key(image: Image) -> str:
+    return composed(posixpath.splitext(image.file_name)[0])
+
+
+def _places(folder: str, file: Grouped) -> dict[str, str]:
+    """Return the paths of all images by key."""
+    return {_key(image): posixpath.join(folder, image.file_name) for image in file.images}

@@ -41,8 +41,16 @@ class Divided:
         False, "Bring every class into both splits, as far as two groups have it.", omitted=True
     )
 
-    def check_division(self) -> None:
-        """Raise PlanError for options that divide nothing, or a pattern that is none."""
+    def check_division(self, stratifies: bool = True) -> None:
+        """Raise PlanError for options that divide nothing, or a pattern that is none.
+
+        `stratifies` tells whether the layout can name the classes of a sample while it lists.
+        """
+        if self.stratify and not stratifies:
+            raise PlanError(
+                "--stratify: found a layout of shapes, expected one of masks or of class folders; "
+                "leave it out, or divide the samples by --group"
+            )
         if self.stratify and not self.val_fraction:
             raise PlanError("--stratify: found no --val-fraction, expected one, such as 0.2")
         try:
@@ -69,14 +77,14 @@ class Divided:
         return tuple(split for split in ("train", "val") if split in there)
 
     def assigned(
-        self, root: str, images: Mapping[str, str], present: Present, top: int = 0
+        self, root: str, images: Mapping[str, str], present: Present | None = None, top: int = 0
     ) -> dict[str, str]:
         """Return key -> split; `images` maps keys to paths, and `present` tells their classes.
 
         The first `top` folders of a key are no groups.
         """
         units = groups(root, images, self.group, top)
-        if not self.stratify:
+        if present is None or not self.stratify:
             return {key: self.divide(unit) for key, unit in units.items()}
         classes: dict[str, set[int]] = {}
         for key, unit in units.items():

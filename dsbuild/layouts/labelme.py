@@ -25,7 +25,7 @@ from dsbuild.fields import field
 from dsbuild.format.split_names import role
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
-from dsbuild.layouts.division import Divided
+from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, folders, is_picture, require, walk
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
@@ -77,6 +77,7 @@ class LabelMe(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_division(stratifies=False)
         if len(self.names) > 255:
             raise PlanError(f"found {len(self.names)} classes; expected at most 255")
 
@@ -129,28 +130,37 @@ class LabelMe(Divided, Layout):
         found = _splits(root)
         if found:
             return tuple(sorted(found))
-        keys = [posixpath.splitext(path)[0] for path in _annotations(root)]
-        return self.division(keys)
+        there = {*self._assigned(root).values()}
+        return tuple(split for split in ("train", "val") if split in there)
+
+    def _assigned(self, root: str) -> dict[str, str]:
+        """Return the split of each JSON file, without its ending, if no folder divides them."""
+        return self.assigned(root, {_stem(path): image for path, image in _images(root)})
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the JSON files of a split by name, each with its image."""
         inner = _splits(root).get(split)
-        there = {posixpath.splitext(path)[0]: path for path in walk(root, "") if is_picture(path)}
-        for path in _annotations(root):
-            stem = posixpath.splitext(path)[0]
-            if path.startswith(f"{inner}/") if inner else self.divide(stem) == split:
-                key = composed(stem.removeprefix(f"{inner}/") if inner else stem)
-                yield Sample(key, there.get(stem) or _named(root, path), path)
+        places = {} if inner else self._assigned(root)
+        for path, image in _images(root):
+            stem = _stem(path)
+            if path.startswith(f"{inner}/") if inner else places[stem] == split:
+                yield Sample(
+                    composed(stem.removeprefix(f"{inner}/") if inner else stem), image, path
+                )
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find pictures without a JSON file; reported with the first split."""
+        """Find pictures without a JSON file and groups that leak, with the first split."""
         if split != self.splits(root)[0]:
             return []
-        used = {sample.image for one in self.splits(root) for sample in self.samples(root, one)}
+        used = {image for _, image in _images(root)}
+        keys, splits = (sample.key for sample in samples), sorted(_splits(root))
         return [
-            Finding("stray", split, f"{storage.join(root, path)}: it has no JSON file")
-            for path in walk(root, "")
-            if is_picture(path) and path not in used
+            *leaks(self, root, split, keys, splits, self.group),
+            *(
+                Finding("stray", split, f"{storage.join(root, path)}: it has no JSON file")
+                for path in walk(root, "")
+                if is_picture(path) and path not in used
+            ),
         ]
 
     def indexed(self, path: str) -> bool:
@@ -210,6 +220,17 @@ def _mask(one: Mapping[str, Any], size: tuple[int, int]) -> Any:
     data = base64.b64decode(one["mask"], validate=True)
     inner = images.decode(data, images.header(data))[..., 0] > 0
     return pillow.boxed(inner, points[0], size)
+
+
+def _stem(path: str) -> str:
+    return posixpath.splitext(path)[0]
+
+
+def _images(root: str) -> Iterator[tuple[str, str]]:
+    """Yield the JSON files with their images: those of the same stem, or those that they name."""
+    there = {_stem(path): path for path in walk(root, "") if is_picture(path)}
+    for path in _annotations(root):
+        yield path, there.get(_stem(path)) or _named(root, path)
 
 
 def _annotations(root: str) -> Iterator[str]:

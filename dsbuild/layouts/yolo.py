@@ -25,7 +25,7 @@ from dsbuild.format.split_names import role
 from dsbuild.layouts import yolo_yaml
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
-from dsbuild.layouts.division import Divided
+from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, folders, require, stem, walk
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
@@ -75,6 +75,7 @@ class Yolo(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_division(stratifies=False)
         if len(self.names) > 254:
             raise PlanError(f"found {len(self.names)} classes; expected at most 254")
 
@@ -130,7 +131,8 @@ class Yolo(Divided, Layout):
         found = _pairs(root, self.labels)
         if "" not in found:
             return tuple(sorted(found))
-        return self.division(by_key(root, found[""].images))
+        there = {*self.assigned(root, by_key(root, found[""].images)).values()}
+        return tuple(split for split in ("train", "val") if split in there)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by name, each with its polygons or its mask."""
@@ -138,15 +140,18 @@ class Yolo(Divided, Layout):
         pair = found.get(split) or found[""]
         folder, ending = posixpath.splitext(pair.labels)
         texts = {stem(path, folder): path for path in walk(root, folder) if path.endswith(ending)}
-        for key, image in by_key(root, pair.images).items():
-            if split not in found and self.divide(key) != split:
+        images = by_key(root, pair.images)
+        places = {} if split in found else self.assigned(root, images)
+        for key, image in images.items():
+            if places.get(key, split) != split:
                 continue
             expected = f"{folder}/{key}{ending}"
             nothing: Part = expected if ending == ".png" else Slice(expected, "none", b"")
             yield Sample(key, image, texts.get(key, nothing))
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find labels without an image, and say how many pictures have no label."""
+        """Find labels without an image, groups that leak, and how many pictures have no label."""
+        samples = list(samples)
         found = _pairs(root, self.labels)
         pair = found.get(split) or found[""]
         folder, ending = posixpath.splitext(pair.labels)
@@ -160,7 +165,8 @@ class Yolo(Divided, Layout):
         if bare:
             text = f"{len(bare):,} pictures, such as {bare[0]}, have no text file: all background"
             alone.append(Finding("source", split, text))
-        return alone
+        splits = sorted(name for name in found if name)
+        return [*alone, *leaks(self, root, split, (s.key for s in samples), splits, self.group)]
 
     def indexed(self, path: str) -> bool:
         """Tell whether a label is a mask, which holds the class indices."""
