@@ -9,6 +9,7 @@ reads none. Builds are of small drawn records, so that everything except decodin
 import argparse
 import json
 import os
+import random
 import resource
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import build
+from PIL import Image
 
 sys.path.insert(0, build.REPOSITORY)
 
@@ -119,6 +121,50 @@ def show_build(bench: argparse.Namespace) -> None:
     build.show("Whole builds of small records", "samples | seconds | ms per sample", lines)
 
 
+def draw_objects(folder: str, photo: str, images: int = 40_000, each: int = 8) -> int:
+    """Draw a JSON of COCO's form, of half a gigabyte by default; return its size in bytes."""
+    draw = random.Random(0)
+    os.makedirs(f"{folder}/annotations")
+    os.makedirs(f"{folder}/train")
+    with Image.open(photo) as opened:
+        width, height = opened.size
+    points = [[draw.uniform(0, min(width, height)) for _ in range(86)] for _ in range(300)]
+    shapes = [f'"segmentation":{json.dumps([one])}' for one in points]
+    path = f"{folder}/annotations/instances_train.json"
+    with open(path, "w") as file:
+        file.write('{"images":[')
+        for i in range(images):
+            comma = "," if i else ""
+            size = f'"height":{height},"width":{width}'
+            file.write(f'{comma}{{"id":{i},"file_name":"{i}.jpg",{size}}}')
+            os.link(photo, f"{folder}/train/{i}.jpg")
+        file.write('],"annotations":[')
+        for i in range(images * each):
+            comma, of = "," if i else "", draw.randrange(images)
+            named = f'"id":{i},"image_id":{of},"category_id":1,"iscrowd":0'
+            file.write(f"{comma}{{{named},{draw.choice(shapes)}}}")
+        file.write('],"categories":[{"id":1,"name":"thing"}]}')
+    return os.path.getsize(path)
+
+
+def show_objects(bench: argparse.Namespace) -> None:
+    """Show time and peak memory of a build whose labels are all in one JSON."""
+    with tempfile.TemporaryDirectory(dir=bench.folder) as place:
+        photos = sorted(os.listdir(f"{bench.drawn}/JPEGImages"))
+        size = draw_objects(f"{place}/coco", f"{bench.drawn}/JPEGImages/{photos[0]}")
+        words = [build.DSBUILD, "coco", f"{place}/coco", f"{place}/out", "--quiet"]
+        begin = time.perf_counter()
+        _, status, used = os.wait4(os.spawnvp(os.P_NOWAIT, words[0], words), 0)
+        taken = time.perf_counter() - begin
+    if status:
+        sys.exit("the build of objects failed")
+    build.show(
+        "A JSON of all annotations (target for 500 MB: at most 300 MB in any process)",
+        "JSON, MB | seconds | peak RSS, MB",
+        [(f"{size / 1e6:,.0f}", taken, round(used.ru_maxrss / 1e3))],
+    )
+
+
 def main() -> None:
     """Show the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -128,6 +174,7 @@ def main() -> None:
         bench.drawn = fakes.voc(f"{bench.folder}/drawn", 40, 20)
         show_plan(bench)
         show_build(bench)
+        show_objects(bench)
 
 
 if __name__ == "__main__":
