@@ -350,3 +350,20 @@ def test_instances_given_as_panoptic_are_named(tmp_path, run, out):
     result = run("coco", root, out, "--labels", "panoptic")
     assert result.exit_code == 2
     assert "these are instances or something else, not panoptic" in result.stderr
+
+
+def test_validation_compares_labels_with_what_their_file_holds_now(tmp_path, run, out):
+    root = fakes.coco(tmp_path)
+    assert run("coco", root, out).exit_code == 0
+    assert run("validate", out, root, "--level", "source").exit_code == 0
+    path = pathlib.Path(root, "annotations", "instances_train.json")
+    document = json.loads(path.read_text())
+    document["annotations"][0]["category_id"] = 9
+    document["annotations"][0]["segmentation"] = [BOX]
+    path.write_text(json.dumps(document))
+    result = run("validate", out, root, "--level", "source")
+    assert result.exit_code == 1
+    assert "its label annotations/instances_train.json#100 differs from what" in result.stdout
+    assert run("repair", out, root).exit_code == 0
+    assert run("coco", root, out).exit_code == 0
+    assert run("validate", out, root, "--level", "source").exit_code == 0
