@@ -1,7 +1,6 @@
 """Every layout with a tree drawn for it, and a decoder of its labels that is not dsbuild's."""
 
 import json
-import warnings
 
 import cv2
 import numpy as np
@@ -49,8 +48,7 @@ def objects(label):
     plane = np.zeros((image["height"], image["width"]), np.uint8)
     for one in known["annotations"]:
         if one["image_id"] == image["id"]:
-            with warnings.catch_warnings(action="ignore"):  # of NumPy's array protocol
-                runs = tool.frPyObjects(one["segmentation"], *plane.shape)
+            runs = tool.frPyObjects(one["segmentation"], *plane.shape)
             runs = tool.merge(runs) if isinstance(runs, list) else runs
             plane[tool.decode(runs) > 0] = 1 + ids.index(one["category_id"])
     return plane
