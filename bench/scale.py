@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import random
 import resource
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import build
+from PIL import Image
 
 sys.path.insert(0, build.REPOSITORY)
 
@@ -193,17 +195,62 @@ def of_shards(bench: argparse.Namespace, shards: int) -> dict[str, float]:
     return {"manifest": few + each * (shards - 2), "receipts": receipts / 10 * shards}
 
 
+def draw_objects(folder: str, photo: str, images: int = 40_000, each: int = 8) -> int:
+    """Draw a JSON of COCO's form, of half a gigabyte by default; return its size in bytes."""
+    draw = random.Random(0)
+    os.makedirs(f"{folder}/annotations")
+    os.makedirs(f"{folder}/train")
+    with Image.open(photo) as opened:
+        width, height = opened.size
+    points = [[draw.uniform(0, min(width, height)) for _ in range(86)] for _ in range(300)]
+    shapes = [f'"segmentation":{json.dumps([one])}' for one in points]
+    path = f"{folder}/annotations/instances_train.json"
+    with open(path, "w") as file:
+        file.write('{"images":[')
+        for i in range(images):
+            comma = "," if i else ""
+            size = f'"height":{height},"width":{width}'
+            file.write(f'{comma}{{"id":{i},"file_name":"{i}.jpg",{size}}}')
+            os.link(photo, f"{folder}/train/{i}.jpg")
+        file.write('],"annotations":[')
+        for i in range(images * each):
+            comma, of = "," if i else "", draw.randrange(images)
+            named = f'"id":{i},"image_id":{of},"category_id":1,"iscrowd":0'
+            file.write(f"{comma}{{{named},{draw.choice(shapes)}}}")
+        file.write('],"categories":[{"id":1,"name":"thing"}]}')
+    return os.path.getsize(path)
+
+
+def show_objects(bench: argparse.Namespace) -> None:
+    """Show time and peak memory of a build whose labels are all in one JSON."""
+    with tempfile.TemporaryDirectory(dir=bench.folder) as place:
+        photos = sorted(os.listdir(f"{bench.drawn}/JPEGImages"))
+        size = draw_objects(f"{place}/coco", f"{bench.drawn}/JPEGImages/{photos[0]}")
+        words = [build.DSBUILD, "coco", f"{place}/coco", f"{place}/out", "--quiet"]
+        begin = time.perf_counter()
+        _, status, used = os.wait4(os.spawnvp(os.P_NOWAIT, words[0], words), 0)
+        taken = time.perf_counter() - begin
+    if status:
+        sys.exit("the build of objects failed")
+    build.show(
+        "A JSON of all annotations (target for 500 MB: at most 300 MB in any process)",
+        "JSON, MB | seconds | peak RSS, MB",
+        [(f"{size / 1e6:,.0f}", taken, round(used.ru_maxrss / 1e3))],
+    )
+
+
 def main() -> None:
     """Show the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--table", choices=("plan", "build", "growth"))
+    parser.add_argument("--table", choices=("plan", "build", "growth", "objects"))
     parser.add_argument("--most", type=int, default=10**6, help="samples in the table of growth")
     bench = parser.parse_args()
     tables = {"plan": show_plan, "build": show_build, "growth": show_growth}
+    tables["objects"] = show_objects
     with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as bench.folder:
         bench.drawn = fakes.voc(f"{bench.folder}/drawn", 40, 20)
-        for show in [tables[bench.table]] if bench.table else [show_plan, show_build]:
+        for show in [tables[bench.table]] if bench.table else [show_plan, show_build, show_objects]:
             show(bench)
 
 

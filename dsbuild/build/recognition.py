@@ -13,8 +13,6 @@ from dsbuild.layouts.recognition import Glance, Recognised, listed
 
 _BELOW = 12  # folders in a folder that are looked into for a hint
 _PARTS = {"leftImg8bit", "gtFine", "gtCoarse", "ImageSets", "clip_img", "matting"}
-# What tools of other formats write, by the endings of files, and what to do.
-_LABELLED = "these are polygons or boxes; draw them as masks (one PNG per image), then use pairs"
 
 
 @dataclass(frozen=True)
@@ -188,10 +186,16 @@ def _other_form(path: str, glance: Glance) -> str:
         if any(
             name.startswith(("instances", "panoptic")) and name.endswith(".json") for name in files
         ):
-            return f"{folder} holds annotations of COCO: {_LABELLED}"
+            return f"{folder} holds annotations of COCO; name a folder with their images"
         within = {storage.name(folder), storage.name(storage.join(folder, ".."))}
         if "labels" in within and "txt" in endings and not pictures:
-            return f"{folder} holds labels of YOLO: {_LABELLED}"
+            return (
+                f"{folder} holds labels of YOLO; put a data.yaml with the names of the classes "
+                "into the folder of images and labels"
+            )
         if "json" in endings and stems & {name.rpartition(".")[0] for name in pictures}:
-            return f"{folder} holds annotations of LabelMe: {_LABELLED}"
+            return (
+                f"{folder} holds one JSON file per picture, but not in LabelMe's form; draw them "
+                "as masks (one PNG per image), then use pairs"
+            )
     return ""

@@ -105,6 +105,64 @@ def coco(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]
     return ()
 
 
+def ade20k(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw streets as ADE20K's challenge publishes them: values count from 1."""
+    known = LAYOUTS["ade20k"].classes
+    assert isinstance(known, tuple)
+    for i in range(samples):
+        split, short = ("validation", "val") if i % 4 == 1 else ("training", "train")
+        key = f"ADE_{short}_{i:08d}"
+        things = scenes.street(rng, *SIZE)
+        values = [1 + known.index(one.name) for one in things]
+        label = scenes.label(things, values, *SIZE, None)
+        _save(label, folder, "annotations", split, f"{key}.png")
+        _save(scenes.picture(rng, things, *SIZE), folder, "images", split, f"{key}.jpg")
+    return ()
+
+
+def labelme(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw pictures, and their objects as LabelMe's polygons; `labels.txt` names the classes."""
+    for i in range(samples):
+        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
+        things = scenes.still(rng, names, *SIZE)
+        shapes = [
+            {"label": one.name, "shape_type": "polygon", "points": one.points.round(2).tolist()}
+            for one in things
+        ]
+        annotation: dict[str, object] = {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": [{**shape, "group_id": None, "flags": {}} for shape in shapes],
+            "imagePath": f"{i:03d}.jpg",
+            "imageData": None,
+            "imageHeight": SIZE[1],
+            "imageWidth": SIZE[0],
+        }
+        _write(json.dumps(annotation), folder, f"{i:03d}.json")
+        _save(scenes.picture(rng, things, *SIZE), folder, f"{i:03d}.jpg")
+    _write("\n".join(["__ignore__", "_background_", *THINGS]), folder, "labels.txt")
+    return "--val-fraction", "0.25"
+
+
+def yolo(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw pictures, and their objects as YOLO's polygons; `data.yaml` names the classes."""
+    for i in range(samples):
+        split = "val" if i % 4 == 1 else "train"
+        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
+        things = scenes.still(rng, names, *SIZE)
+        rows = [
+            [THINGS.index(one.name), *(one.points / SIZE).clip(0, 1).round(6).ravel().tolist()]
+            for one in things
+        ]
+        text = "\n".join(" ".join(map(str, row)) for row in rows)
+        _write(text, folder, "labels", split, f"{i:03d}.txt")
+        _save(scenes.picture(rng, things, *SIZE), folder, "images", split, f"{i:03d}.jpg")
+    lines = ["path: .", "train: images/train", "val: images/val", "names:"]
+    lines += [f"  {i}: {name}" for i, name in enumerate(THINGS)]
+    _write("\n".join(lines), folder, "data.yaml")
+    return ()
+
+
 def matting(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
     """Draw photos of people and their cut-outs, as aisegment publishes them, two per session."""
     width, height = SIZE[::-1]
@@ -146,6 +204,9 @@ DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
     "voc": voc,
     "cityscapes": cityscapes,
     "coco": coco,
+    "ade20k": ade20k,
+    "labelme": labelme,
+    "yolo": yolo,
     "matting": matting,
     "pairs": pairs,
     "classes": classes,

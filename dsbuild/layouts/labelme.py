@@ -192,8 +192,8 @@ class LabelMe(Divided, Layout):
         name = f"shape {number} ({label})"
         if label != IGNORED and label not in self.classes:
             raise ImageError(
-                f"{name}: the classes do not have it{nearest(label, self.classes)}; add it to "
-                f"{NAMES}, or correct the label",
+                f"{name}: the classes do not have it; add it to {NAMES}, or correct the label"
+                f"{nearest(label, self.classes)}",
                 kind="values",
             )
         try:

@@ -19,7 +19,7 @@ from dsbuild.format.folder import Folder, PathLike
 from dsbuild.format.manifest import Manifest
 from dsbuild.format.schema import Schema, load
 from dsbuild.layouts import Layout
-from dsbuild.validate import control, index
+from dsbuild.validate import control, index, slices
 from dsbuild.validate.file import Look, check
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import LEVELS, Checked, Expected, Rules, Task
@@ -108,6 +108,8 @@ def validate(
         if level in ("pixels", "source"):
             by_name = {os.path.basename(file.path): file for file in checked}
             problems += control.counted(path, manifest, by_name)
+        if rules.source:
+            problems += slices.problems(home, manifest.splits, *rules.source)
     elif whole:
         problems += _unnumbered(path, paths)
     if folder.unfinished:

@@ -8,29 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild import images
 from dsbuild.errors import LayoutError, PlanError
-from dsbuild.format import example, tfrecord
 from dsbuild.layouts.coco import Coco
 from dsbuild.layouts.json_stream import members
 from tests.support import fakes
+from tests.support.objects import SHARED, planes
 from tests.support.runs import content
 
-SHARED = pathlib.Path(__file__).parents[2] / ".." / "shared" / "data" / "objects"
 BOX = [2, 2, 12, 2, 12, 12, 2, 12]
 OTHER = [8, 8, 18, 8, 18, 18, 8, 18]
 SMALL = [4, 4, 8, 4, 8, 8, 4, 8]
-
-
-def planes(out):
-    """Return key -> plane of all records."""
-    found = {}
-    for path in sorted(pathlib.Path(out).glob("*.tfrecord")):
-        for record in tfrecord.read(str(path)):
-            one = example.parse(record.data)
-            plane = images.plane(one["image/segmentation/class/encoded"][0])
-            found[one["image/filename"][0].decode()] = plane
-    return found
 
 
 def tree(folder, *objects, name="annotations/instances_train.json", at="train", **more):
@@ -299,3 +286,84 @@ def test_a_damaged_stream_is_named(text, tmp_path):
     path.write_text(text)
     with pytest.raises(LayoutError, match=r"a\.json: found .*at character"):
         list(members(str(path)))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("crowd", "void"), [("class", (2712, 7189)), ("ignore", (27007, 15449))])
+def test_panoptic_segments_have_the_classes_of_their_categories(crowd, void, tmp_path, run, out):
+    tool = pytest.importorskip("pycocotools.mask")
+    root = SHARED / "coco_panoptic"
+    options = () if crowd == "class" else ("--crowd", crowd)
+    assert run("build", root, out, *options).exit_code == 0
+    known = json.loads((root / "annotations" / "panoptic_val2017.json").read_text())
+    ids = sorted(one["id"] for one in known["categories"])
+    listed = json.loads((root / "detection_format.json").read_text())
+    found = planes(out)
+    assert tuple(np.count_nonzero(plane == 255) for _, plane in sorted(found.items())) == void
+    for key, plane in found.items():
+        for one in listed if isinstance(listed, list) else listed["annotations"]:
+            if one["image_id"] == int(key):
+                values = set(plane[tool.decode(one["segmentation"]) > 0].tolist())
+                assert values <= {ids.index(one["category_id"]), *([255] if options else [])}
+
+
+def panoptic(folder, ids, segments, mode="RGB", **more):
+    """Draw one image whose segments have these ids, from left to right."""
+    root = tree(folder, name="annotations/panoptic_train.json", **more)
+    path = pathlib.Path(root, "annotations", "panoptic_train.json")
+    document = json.loads(path.read_text())
+    infos = [{"id": one, "category_id": category} for one, category in segments]
+    document["annotations"] = [{"image_id": 7, "file_name": "a.png", "segments_info": infos}]
+    path.write_text(json.dumps(document | more))
+    plane = np.repeat(np.array(ids), 20 // len(ids))[None].repeat(20, 0)
+    pixels = np.stack([plane % 256, plane // 256 % 256, plane // 65536], -1).astype(np.uint8)
+    pathlib.Path(root, "annotations", "panoptic_train").mkdir(exist_ok=True)
+    Image.fromarray(pixels).convert(mode).save(f"{root}/annotations/panoptic_train/a.png")
+    return root
+
+
+def test_ids_of_segments_have_24_bits(tmp_path, run, out):
+    root = panoptic(tmp_path / "d", [0, 300, 70000, 5], [(300, 2), (70000, 5), (5, 2)])
+    assert run("build", root, out).exit_code == 0
+    assert planes(out)["a"][0, ::5].tolist() == [255, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "segments", "mode", "said"),
+    [
+        ([1, 2], [(1, 2)], "RGB", "the segment 2 in the PNG, which the JSON does not have"),
+        ([1, 1], [(1, 2), (3, 2)], "RGB", "the segment 3 in the JSON, which the PNG does not"),
+        ([1, 1], [(1, 3)], "RGB", "category_id 3, which the categories do not have"),
+        ([1, 1], [(1, 2)], "L", "a panoptic label in grey of 8 bits; expected RGB"),
+    ],
+)
+def test_segments_that_disagree_are_named(ids, segments, mode, said, tmp_path, run, out):
+    root = panoptic(tmp_path / "d", ids, segments, mode)
+    result = run("coco", root, out, "--labels", "panoptic")
+    assert result.exit_code in (1, 2)
+    assert said in " ".join(result.stderr.split())
+
+
+def test_instances_given_as_panoptic_are_named(tmp_path, run, out):
+    root = tree(tmp_path / "d", (2, [BOX]), name="annotations/panoptic_train.json")
+    pathlib.Path(root, "annotations", "panoptic_train").mkdir()
+    result = run("coco", root, out, "--labels", "panoptic")
+    assert result.exit_code == 2
+    assert "these are instances or something else, not panoptic" in result.stderr
+
+
+def test_validation_compares_labels_with_what_their_file_holds_now(tmp_path, run, out):
+    root = fakes.coco(tmp_path)
+    assert run("coco", root, out).exit_code == 0
+    assert run("validate", out, root, "--level", "source").exit_code == 0
+    path = pathlib.Path(root, "annotations", "instances_train.json")
+    document = json.loads(path.read_text())
+    document["annotations"][0]["category_id"] = 9
+    document["annotations"][0]["segmentation"] = [BOX]
+    path.write_text(json.dumps(document))
+    result = run("validate", out, root, "--level", "source")
+    assert result.exit_code == 1
+    assert "its label annotations/instances_train.json#100 differs from what" in result.stdout
+    assert run("repair", out, root).exit_code == 0
+    assert run("coco", root, out).exit_code == 0
+    assert run("validate", out, root, "--level", "source").exit_code == 0

@@ -35,7 +35,7 @@ def test_every_layout_is_drawn():
 
 
 def test_it_is_found_from_above(layout, root, tmp_path, monkeypatch):
-    below = root if layout.name in ("pairs", "classes") else tmp_path
+    below = root if layout.name in ("pairs", "classes", "labelme", "yolo") else tmp_path
     assert os.path.samefile(layout.find(str(below)), root)
     if layout.name == "classes":
         below = tmp_path

@@ -13,6 +13,9 @@ DRAWN = {
     "voc": (fakes.voc, PUBLISHED),
     "cityscapes": (fakes.cityscapes, PUBLISHED),
     "coco": (fakes.coco, PUBLISHED),
+    "ade20k": (fakes.ade20k, PUBLISHED),
+    "labelme": (fakes.labelme, PUBLISHED),
+    "yolo": (fakes.yolo, PUBLISHED),
     "matting": (fakes.matting, PUBLISHED),
     "pairs": (fakes.pairs, NAMED),
     "classes": (fakes.classes, FORMED),
@@ -54,7 +57,7 @@ def test_each_layout_recognises_its_own_and_no_other_does(name, tmp_path):
     assert not found.text.endswith(".")
 
 
-@pytest.mark.parametrize("name", ["voc", "cityscapes", "coco", "matting", "classes"])
+@pytest.mark.parametrize("name", [name for name in DRAWN if name != "pairs"])
 def test_what_is_recognised_is_found(name, tmp_path):
     root = DRAWN[name][0](tmp_path / "data")
     layout = LAYOUTS[name](**seen(root)[name].options)

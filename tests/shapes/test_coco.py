@@ -9,8 +9,6 @@ from dsbuild.errors import ImageError
 from dsbuild.shapes import coco, runs
 
 tool = pytest.importorskip("pycocotools.mask")
-# pycocotools' arrays do not implement NumPy 2's array protocol in full.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 NUMBERS = st.one_of(

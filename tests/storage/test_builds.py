@@ -61,23 +61,47 @@ def test_every_command(s3, voc, out, local, tmp_path, run):
     done("voc", source, f"{source}/JPEGImages/out", code=2)  # inside the source
 
 
-@pytest.mark.parametrize("name", ["cityscapes", "matting", "pairs", "classes"])
+def test_slices_of_a_json_on_a_store(s3, tmp_path, run):
+    root = fakes.coco(tmp_path)
+    upload(pathlib.Path(root), f"{s3}/coco")
+    assert run("coco", root, tmp_path / "out", "--shards", "3").exit_code == 0
+    arguments = ("coco", f"{s3}/coco", f"{s3}/out", "--shards", "3", "--workers", "2")
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert built(f"{s3}/out") == content(tmp_path / "out")
+    assert "is complete" in run(*arguments).output
+    path = pathlib.Path(root, "annotations", "instances_val.json")
+    text = path.read_bytes().replace(b'"category_id": 9', b'"category_id": 4')
+    storage.write(f"{s3}/coco/annotations/{path.name}", text)
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "its source annotations/instances_val.json#" in result.stderr
+
+
+NAMES = ["cityscapes", "coco", "ade20k", "labelme", "yolo", "matting", "pairs", "classes"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_layout(name, tmp_path, run):
     drawn = getattr(fakes, name)(tmp_path)
     url = f"memory://layout/{name}"
-    upload(pathlib.Path(drawn), f"{url}/source")
+    source = f"{url}/{pathlib.Path(drawn).name}"
+    upload(pathlib.Path(drawn), source)
     (tmp_path / "names").write_text("a\nb\nc\n")
     options = ("--alpha-threshold", "50") if name == "matting" else ()
     options += ("--classes", str(tmp_path / "names")) if name == "pairs" else ()
     results = [
         run(name, root, to, *options, "--workers", "1", "--check-duplicates")
-        for root, to in ((drawn, tmp_path / "out"), (f"{url}/source", f"{url}/out"))
+        for root, to in ((drawn, tmp_path / "out"), (source, f"{url}/out"))
     ]
     assert [result.exit_code for result in results] == [0, 0], results[0].output + results[1].output
     assert built(f"{url}/out") == content(tmp_path / "out")
-    told = results[1].stderr.replace(f"{url}/source", drawn)
-    told = told.replace(f"{url}/out", str(tmp_path / "out"))
-    assert told.split() == results[0].stderr.split()
+    places = {source: drawn, f"{url}/out": str(tmp_path / "out")}
+    texts = [result.stderr for result in results]
+    for there, here in places.items():
+        texts = [text.replace(there, here) for text in texts]
+    findings = [text.split() for text in texts]
+    assert findings[0] == findings[1]
 
 
 def test_sbd_beside_voc(tmp_path, run):

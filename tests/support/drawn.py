@@ -2,18 +2,22 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from cityscapesscripts.helpers.annotation import Annotation
 from cityscapesscripts.preparation.json2labelImg import createLabelImage
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from dsbuild.layouts.ade20k import Ade20k
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
+from dsbuild.layouts.yolo import Yolo
 from tests.support import fakes
 
 
@@ -50,12 +54,47 @@ def objects(label):
     return plane
 
 
+def shapes(path):
+    """Decode the shapes of LabelMe by Pillow, one over the other."""
+    with open(path) as file:
+        document = json.load(file)
+    image = Image.new("L", (document["imageWidth"], document["imageHeight"]))
+    pen = ImageDraw.Draw(image)
+    for shape in document["shapes"]:
+        value = {"cat": 1, "dog": 2, "__ignore__": 255}[shape["label"]]
+        points = [tuple(point) for point in shape["points"]]
+        if shape["shape_type"] == "rectangle":
+            low, high = np.min(points, 0).tolist(), np.max(points, 0).tolist()
+            pen.rectangle((*low, *high), outline=value, fill=value)
+        else:
+            pen.polygon(points, outline=value, fill=value)
+    return np.asarray(image)
+
+
+def polygons(path):
+    """Decode the polygons of YOLO by OpenCV, the largest first, on a background of 3."""
+    masks = []
+    with open(path) as file:
+        for line in file:
+            value, *points = map(float, line.split())
+            one = np.zeros((40, 50), np.uint8)
+            corners = np.array(points).reshape(-1, 2) * (50, 40)
+            masks.append((cv2.fillPoly(one, [corners.astype(np.int32)], 1), int(value)))
+    plane = np.full((40, 50), 3, np.uint8)
+    for one, value in sorted(masks, key=lambda pair: -int(pair[0].sum())):
+        plane[one > 0] = value
+    return plane
+
+
 # Layout -> how it is drawn, and how a label is decoded without dsbuild.
 DRAWN = {
     Voc(): (fakes.voc, stored),
     Cityscapes(): (fakes.cityscapes, drawn("trainIds")),
     Cityscapes(encoding="ids"): (fakes.cityscapes, drawn("ids")),
     Coco(): (fakes.coco, objects),
+    Ade20k(): (fakes.ade20k, lambda path: stored(path) - 1),
+    LabelMe(val_fraction=0.4): (fakes.labelme, shapes),
+    Yolo(): (fakes.yolo, polygons),
     Matting(): (fakes.matting, lambda path: stored(path)[..., 3] > 50),
     Pairs(names=("a", "b", "c"), val_fraction=0.4): (fakes.pairs, stored),
     Pairs(binary=1, val_fraction=0.4, split_seed=5): (fakes.pairs, lambda path: stored(path) > 1),

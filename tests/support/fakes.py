@@ -170,6 +170,66 @@ def segmentation(rng: np.random.Generator, height: int, width: int, form: int) -
     return {"size": [height, width], "counts": [*counts, height * width - sum(counts)]}
 
 
+def ade20k(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 0) -> str:
+    """Draw a tree of ADE20K's challenge: grey values 0 to 150."""
+    root = os.path.join(folder, "ADEChallengeData2016")
+    rng = np.random.default_rng(seed)
+    for name, short, count in (("training", "train", train), ("validation", "val", val)):
+        for kind in ("images", "annotations"):
+            os.makedirs(os.path.join(root, kind, name))
+        for i in range(1, count + 1):
+            key = f"ADE_{short}_{i:08d}"
+            photo(rng, 50, 40).save(os.path.join(root, "images", name, f"{key}.jpg"), quality=90)
+            plane = mask(rng, 50, 40, classes=151, border=150)
+            plane.save(os.path.join(root, "annotations", name, f"{key}.png"))
+    return root
+
+
+def labelme(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
+    """Draw a tree of LabelMe: polygons and rectangles, some of them ignored."""
+    root = os.path.join(folder, "data")
+    os.makedirs(os.path.join(root, "a"))
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        shapes = []
+        for label in rng.choice(["cat", "dog", "__ignore__"], rng.integers(1, 4)).tolist():
+            points = rng.uniform(0, 44, (6, 2)).round(1).tolist()
+            shape = {"label": label, "group_id": None, "flags": {}}
+            kind = "rectangle" if i % 4 == 3 else "polygon"
+            points = points[:2] if kind == "rectangle" else points
+            shapes.append({**shape, "shape_type": kind, "points": points})
+        document = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imageData": None}
+        document |= {"imagePath": f"{i}.jpg", "imageHeight": 40, "imageWidth": 50}
+        stem = os.path.join(root, "a" if i % 3 else "", str(i))
+        with open(f"{stem}.json", "w") as file:
+            json.dump(document, file)
+        photo(rng, 50, 40).save(f"{stem}.jpg", quality=90)
+    with open(os.path.join(root, "labels.txt"), "w") as file:
+        file.write("__ignore__\n_background_\ncat\ndog\n")
+    return root
+
+
+def yolo(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0) -> str:
+    """Draw a tree of YOLO: polygons relative to width and height."""
+    root = os.path.join(folder, "data")
+    rng = np.random.default_rng(seed)
+    for split, count in (("train", train), ("val", val)):
+        for kind in ("images", "labels"):
+            os.makedirs(os.path.join(root, kind, split))
+        for i in range(count):
+            path = os.path.join(root, "images", split, f"{split}{i}.jpg")
+            photo(rng, 50, 40).save(path, quality=90)
+            rows = [
+                [int(rng.integers(0, 3)), *rng.uniform(0, 1, 10).round(6).tolist()]
+                for _ in range(rng.integers(1, 4))
+            ]
+            with open(os.path.join(root, "labels", split, f"{split}{i}.txt"), "w") as file:
+                file.write("\n".join(" ".join(map(str, row)) for row in rows))
+    with open(os.path.join(root, "data.yaml"), "w") as file:
+        file.write("train: images/train\nval: images/val\nnc: 3\nnames: ['cat', dog, \"cow\"]\n")
+    return root
+
+
 def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: int = 0) -> str:
     """Draw a tree like aisegment's, with its stray files; return its root."""
     root = os.path.join(folder, "matting_human_half")

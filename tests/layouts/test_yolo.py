@@ -1,0 +1,133 @@
+"""YOLO: polygons, masks, trees, data.yaml, and mistakes that are named."""
+
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dsbuild.errors import LayoutError, PlanError
+from dsbuild.layouts import yolo_yaml
+from dsbuild.layouts.yolo import Yolo
+from tests.support import fakes
+from tests.support.objects import SHARED, planes
+
+
+@pytest.mark.shared
+def test_real_polygons_are_drawn_as_ultralytics_draws_them(out, run):
+    root = SHARED / "yolo_seg"
+    assert run("build", root, out).exit_code == 0
+    found = planes(out)
+    assert len(found) == 6
+    for key, plane in found.items():
+        expected = np.asarray(Image.open(root / "expected" / f"{key}.png"))
+        np.testing.assert_array_equal(plane, expected)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("0 .1 .1 .2 .2", "line 1: found a box, which is no polygon"),
+        ("3 0 0 0 1 1 1", "line 1: found the class 3; expected 0 to 2 (classes count from 0)"),
+        ("-1 0 0 0 1 1 1", "found the class -1; expected 0 to 2"),
+        ("0.5 0 0 0 1 1 1", "found the class 0.5"),
+        ("0 0 0 1 1 1", "found 5 coordinates"),
+        ("0 0 0 0 1 1 640", "found the coordinate 640; expected 0 to 1"),
+        ("0 0 0 0 1 1 nan", "found the coordinate nan"),
+        ("cat 0 0 0 1 1 1", "line 1: found 'cat 0 0"),
+    ],
+)
+def test_mistakes_are_named_and_can_be_skipped(line, said, tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    pathlib.Path(root, "labels", "train", "train0.txt").write_text(line + "\n")
+    result = run("yolo", root, out)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    assert "train0.txt" in result.stderr
+    assert run("yolo", root, out, "--on-error", "skip").exit_code == 0
+    assert len(planes(out)) == 11
+
+
+def test_a_picture_without_polygons_is_background(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    os.remove(f"{root}/labels/train/train0.txt")
+    pathlib.Path(root, "labels", "train", "train1.txt").write_bytes(b"")
+    pathlib.Path(root, "labels", "train", "train2.txt").write_bytes(b"\xef\xbb\xbf1 0 0 0 1 1 1\n")
+    result = run("yolo", root, out)
+    assert result.exit_code == 0, result.output
+    assert "train0, have no text file: all background" in result.stderr
+    found = planes(out)
+    assert set(found["train0"].flat) == set(found["train1"].flat) == {3}
+    assert 1 in found["train2"]
+    result = run("yolo", root, out)
+    assert "nothing to do" in result.output
+
+
+def test_the_tree_of_roboflow(tmp_path, run, out):
+    root = pathlib.Path(fakes.yolo(tmp_path / "d"))
+    (tmp_path / "r").mkdir()
+    for split, name in (("train", "train"), ("val", "valid")):
+        for kind in ("images", "labels"):
+            shutil.move(root / kind / split, tmp_path / "r" / name / kind)
+    (tmp_path / "r" / "data.yaml").write_text(
+        "train: ../train/images\nval: ../valid/images\n\nnc: 3\nnames: ['cat', 'dog', 'cow']\n\n"
+        "roboflow:\n  workspace: me\n  version: 1\n"
+    )
+    result = run("build", tmp_path / "r", out)
+    assert result.exit_code == 0
+    assert "YOLO segmentation of Roboflow: data.yaml, train and val" in result.output
+    assert os.path.exists(f"{out}/val-00000-of-00001.tfrecord")
+
+
+def test_masks_are_taken_as_they_are(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    rng = np.random.default_rng(0)
+    wanted = {}
+    for path in pathlib.Path(root, "images").rglob("*.jpg"):
+        place = pathlib.Path(root, "masks", path.parent.name, f"{path.stem}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        plane = rng.choice([0, 1, 2, 255], (5, 5)).astype(np.uint8).repeat(8, 0).repeat(10, 1)
+        Image.fromarray(plane).save(place)
+        wanted[path.stem] = plane
+    assert run("build", root, out).exit_code == 0
+    assert Yolo().bind(root).classes == ("cat", "dog", "cow")
+    assert Yolo(labels="polygons").bind(root).classes == ("cat", "dog", "cow", "background")
+    for key, plane in planes(out).items():
+        np.testing.assert_array_equal(plane, wanted[key])
+    with open(f"{root}/data.yaml", "a") as file:
+        file.write("label_mapping:\n  0: ignore_label\n")
+    with pytest.raises(LayoutError, match="found label_mapping"):
+        Yolo().bind(root)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "names: [cat, 'traffic light', \"a, b\"]",
+        "names:\n  0: cat  # the first\n  1: traffic light\n  2: 'a, b'",
+        "names:\n- cat\n- traffic light\n- 'a, b'\nnc: 3",
+        "# a comment\nnc: 3\nnames: {0: cat, 1: traffic light, 2: 'a, b'}\n",
+        "---\npath: ../x # y\nnames:\n  - cat\n  - traffic light\n  - a, b\n\ntrain: images",
+    ],
+)
+def test_names_are_read_in_every_form(text, tmp_path):
+    (tmp_path / "data.yaml").write_text(text)
+    assert yolo_yaml.classes(str(tmp_path / "data.yaml")) == ("cat", "traffic light", "a, b")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nc: 2", "found no names"),
+        ("names: [a, b]\nnc: 3", "nc is 3, but there are 2 names"),
+        ("names: [a, a]", "a name twice"),
+        ("names:\n  0: a\n  2: b", "the indices 0, 2; expected 0, 1, 2"),
+        ("names", "line 1: found 'names'; expected `key: value`"),
+    ],
+)
+def test_odd_names_are_refused(text, said, tmp_path):
+    (tmp_path / "data.yaml").write_text(text)
+    with pytest.raises(PlanError, match=said):
+        yolo_yaml.classes(str(tmp_path / "data.yaml"))
