@@ -58,7 +58,7 @@ def test_no_source_that_a_disk_refuses_is_left_out(run, voc, tmp_path, number):
         shutil.rmtree(out)
         done = run(arguments, voc, Fault("r", at, number))
         told = f"read {at} of {count}: {done.said}"
-        assert done.code == 1, told
+        assert done.code == 2, told
         assert len([line for line in done.said.splitlines() if line.startswith("error: ")]) == 1, (
             told
         )
