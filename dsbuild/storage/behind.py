@@ -15,9 +15,8 @@ _LARGE = 1 << 23  # bytes; the caller waits until a larger batch is taken, so th
 def behind(take: Callable[[bytes], object]) -> Iterator[Callable[[bytes], None]]:
     """Give a function for parts of data, which a thread passes to `take` in their order.
 
-    Small parts are joined.
-    All are taken when the block ends; if it raises, the rest is dropped. An error of `take` is
-    raised by the next call, or at the end.
+    Small parts are joined. All are taken when the block ends; if it raises, the rest is dropped.
+    An error of `take` is raised by the next call, or at the end.
     """
     import queue  # here: `--help` needs no threads
 

@@ -463,3 +463,14 @@ def test_a_marker_in_the_pixels_of_a_jpeg_that_leads_past_its_end():
         images.header(damaged)
     with pytest.raises(tf.errors.InvalidArgumentError):
         tf.io.decode_jpeg(damaged)
+
+
+@pytest.mark.parametrize("rare", [0, 5, 255])
+@pytest.mark.parametrize("at", [1, 60, 61, 62, -1])
+def test_a_value_of_one_pixel_is_counted(rare, at):
+    plane = np.full((40, 50), 7, np.uint8)
+    plane[:, 20:30] = 9
+    plane.reshape(-1)[at] = rare
+    values, counts = np.unique(plane, return_counts=True)
+    found = images.histogram(plane)
+    assert list(found.items()) == list(zip(values.tolist(), counts.tolist(), strict=True))
