@@ -175,7 +175,7 @@ class Pairs(Divided, Layout):
         told, unsaid = dict[str, str](), ""
         if not {"classes", "colormap", "binary"} & given.keys():
             told, unsaid = meanings(path, filter(role, Glance().folders(path)))
-        words = "".join(f", what labels mean from {file}" for file in told.values())
+        words = "".join(f", classes from {file}" for file in told.values())
         return cls.seen(
             NAMED,
             f"{cls.title}: {found.text}{words}",
