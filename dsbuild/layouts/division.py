@@ -41,6 +41,11 @@ class Divided:
         False, "Bring every class into both splits, as far as two groups have it.", omitted=True
     )
 
+    @property
+    def alike(self) -> bool:
+        """Whether a sample's split depends on other samples, too."""
+        return bool(self.group) or self.stratify
+
     def check_division(self) -> None:
         """Raise PlanError for options that divide nothing, or a pattern that is none."""
         if self.stratify and not self.val_fraction:
@@ -75,6 +80,8 @@ class Divided:
 
         The first `top` folders of a key are no groups.
         """
+        if not self.alike:
+            return {key: self.divide(key) for key in images}
         units = groups(root, images, self.group, top)
         if not self.stratify:
             return {key: self.divide(unit) for key, unit in units.items()}
