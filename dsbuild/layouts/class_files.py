@@ -38,7 +38,7 @@ def read_classes(given: str) -> tuple[str, ...]:
     A first name that is empty means that the file counts from 1, so that 0 has no name. Raises
     PlanError as `read_names` does.
     """
-    if "," in given and storage.stamp(given) is None:
+    if "," in given and "/" not in given and storage.stamp(given) is None:
         return _checked(f"--classes {given}", tuple(composed(n.strip()) for n in given.split(",")))
     return _checked(given, _names(given))
 

@@ -41,6 +41,11 @@ class Divided:
         False, "Bring every class into both splits, as far as two groups have it.", omitted=True
     )
 
+    @property
+    def alike(self) -> bool:
+        """Whether a sample's split depends on other samples, too."""
+        return bool(self.group) or self.stratify
+
     def check_division(self, stratifies: bool = True) -> None:
         """Raise PlanError for options that divide nothing, or a pattern that is none.
 
@@ -83,6 +88,8 @@ class Divided:
 
         The first `top` folders of a key are no groups.
         """
+        if not self.alike:
+            return {key: self.divide(key) for key in images}
         units = groups(root, images, self.group, top)
         if present is None or not self.stratify:
             return {key: self.divide(unit) for key, unit in units.items()}

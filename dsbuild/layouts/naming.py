@@ -61,6 +61,8 @@ def key(path: str, pattern: str) -> str | None:
     >>> key("a/7_sat.JPG", "*_sat.jpg"), key("7.jpg", "*_sat"), key("a/7/rgb.png", "*/rgb.*")
     ('a/7', None, 'a/7')
     """
+    if pattern == "*":
+        return composed(posixpath.splitext(path)[0])
     expression, whole = _compiled(composed(pattern))
     path = composed(path)
     match = expression.fullmatch(path if whole else posixpath.splitext(path)[0])
@@ -69,8 +71,9 @@ def key(path: str, pattern: str) -> str | None:
 
 def within(paths: Iterable[str], folder: str, pattern: str) -> Iterator[tuple[str, str]]:
     """Yield key and path of the files below a folder that fit a pattern."""
+    above = f"{folder}/" if folder else ""
     for path in paths:
-        found = key(path.removeprefix(f"{folder}/") if folder else path, pattern)
+        found = key(path.removeprefix(above), pattern)
         if found is not None:
             yield found, path
 

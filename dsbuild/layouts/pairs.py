@@ -1,8 +1,7 @@
 """Pairs: a folder of images and a folder of labels, whose files pair by stem.
 
     <images>/.../<stem>.jpg      <labels>/.../<stem><suffix>.png
-    <split>/<images>/...         <split>/<labels>/...     and further forms, see `divided`
-    <split>.txt                  lists of stems or paths, one per line; or a table
+    <split>/<images>/...         <split>/<labels>/...     and further forms, lists: see `divided`
 
 Options say what the labels hold: class indices, colours, or two values divided by a threshold.
 """
@@ -175,7 +174,7 @@ class Pairs(Divided, Layout):
         told, unsaid = dict[str, str](), ""
         if not {"classes", "colormap", "binary"} & given.keys():
             told, unsaid = meanings(path, filter(role, Glance().folders(path)))
-        words = "".join(f", what labels mean from {file}" for file in told.values())
+        words = "".join(f", classes from {file}" for file in told.values())
         return cls.seen(
             NAMED,
             f"{cls.title}: {found.text}{words}",
@@ -226,9 +225,10 @@ class Pairs(Divided, Layout):
         tree = self._tree(root)
         tree.check(split)
         table = self._table(root)
-        places = {} if tree.parts or tree.lists else self._assigned(root)
+        one_whole = not (tree.parts or tree.lists)
+        place = self._assigned(root).__getitem__ if self.alike and one_whole else self.divide
         for entry in table:
-            if split == (entry.split or places[entry.key]):
+            if split == (entry.split or place(entry.key)):
                 yield Sample(entry.key, entry.image, entry.label)
         if table:
             return
@@ -241,7 +241,7 @@ class Pairs(Divided, Layout):
             check_depth(storage.join(root, part.images), sides.photos, split)
             alone = split in tree.parts
             keys = sorted(sides.photos)
-            rows = ((key, None) for key in keys if alone or places[key] == split)
+            rows = ((key, None) for key in keys if alone or place(key) == split)
         for key, label in rows:
             yield Sample(key, sides.photo(key), label or sides.mask(key))
 

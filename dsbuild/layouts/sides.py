@@ -52,6 +52,8 @@ class Sides:
     def shared(self, path: str, folder: str) -> str:
         """Return what an image and its label have in common, for a path of either."""
         patterns = (self.naming.image, self.naming.label)
+        if patterns == ("*", "*"):
+            return stem(path, folder)
         if self.images == self.labels:
             found = (naming.key(path.removeprefix(f"{folder}/"), one) for one in patterns[::-1])
         else:

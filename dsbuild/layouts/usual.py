@@ -88,8 +88,11 @@ def _of_splits(root: str, glance: Glance, least: int) -> Pair:
     options |= {"suffix": end} if end else {}
     counts = [glance.count(storage.join(root, name)) for name in (one, other)]
     text = f"{one} ({counts[0]}) and {other} ({counts[1]})"
-    rest = [found[split][0] for split in found if split != splits[0]]
-    return Pair(True, text + (f", and likewise {listed(rest)}" if rest else ""), options)
+    rest = [found[split][0] for split in splits[1:]]
+    bare = [found[split][0] for split in found if split not in splits]
+    text += f", and likewise {listed(rest)}" if rest else ""
+    text += f"; no labels for {listed(bare)}" if bare else ""
+    return Pair(True, text, options)
 
 
 def _match(glance: Glance, root: str, folders: Iterable[tuple[str, str]]) -> bool:

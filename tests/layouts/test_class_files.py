@@ -1,11 +1,13 @@
 """Files of classes as tools write them are read correctly or refused, never shifted."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dsbuild.errors import DsbuildError, StorageError
-from dsbuild.layouts.class_files import read_colours, read_names
+from dsbuild.layouts.class_files import read_classes, read_colours, read_names
 
 NAMES = ("background", "cat", "dog")
 COLOURS = (("background", 0, 0, 0), ("cat", 48, 112, 32), ("dog", 176, 112, 32))
@@ -160,3 +162,54 @@ def test_colours(file, text):
 def test_bad_colours(file, text):
     with pytest.raises(DsbuildError, match="file: found"):
         read_colours(file(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "names"),
+    [
+        ("data.yaml", "path: x\nnames: [road, 'a, b', \"c\"]  # three\nnc: 3\n", "road|a, b|c"),
+        ("data.yaml", "names:\n  0: road\n  1: big tree # tall\nnc: 2\n", "road|big tree"),
+        ("data.yml", "nc: 2\nnames:\n- road\n- tree\ntrain: a\n", "road|tree"),
+        ("data.yaml", "names: {0: road,\n 1: tree}\n", "road|tree"),
+        ("data.yaml", "names: [\n  road,\n  tree,\n]\n", "road|tree"),
+        ("labels.txt", "__ignore__\n_background_\ncat\n", "_background_|cat"),
+        ("_classes.csv", "Pixel Value, Class\n0, background\n1, cat\n", "background|cat"),
+        ("a.json", '{"road": 0, "tree": 1}', "road|tree"),
+        ("a.json", '{"id2label": {"1": "tree", "0": "road"}}', "road|tree"),
+        ("a.json", '[{"id": 1, "name": "tree"}, {"id": 0, "name": "road"}]', "road|tree"),
+        ("dataset_meta.json", '{"label_map": {"0": "road", "1": "tree"}}', "road|tree"),
+        ("c.json", '{"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}', "|a|b"),
+        ("o.txt", "Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t.1\t5\t2\t1\twall, x\n", "|wall, x"),
+    ],
+)
+def test_files_as_tools_write_them(tmp_path, name, text, names):
+    (tmp_path / name).write_text(text)
+    assert read_classes(str(tmp_path / name)) == tuple(names.split("|"))
+    if names[0] == "|":
+        with pytest.raises(DsbuildError, match="as 1, expected indices from 0"):
+            read_names(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("data.yaml", "train: a\n"),
+        ("data.yaml", "names: [road, tree\n"),
+        ("data.yaml", "names: &x\n"),
+        ("data.yaml", "names:\n  2: road\n"),
+        ("o.txt", "Idx\tRatio\tName\n1\t.1\n"),
+        ("a.json", '[{"id": 1, "name": "tree"}, {"id": 7, "name": "road"}]'),
+    ],
+)
+def test_files_of_tools_that_are_broken_are_refused(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DsbuildError, match=re.escape(name)):
+        read_classes(str(tmp_path / name))
+
+
+def test_names_on_the_command_line():
+    assert read_classes("sky, road,tree") == ("sky", "road", "tree")
+    with pytest.raises(DsbuildError, match="found 3 names, 2 of them different"):
+        read_classes("sky,road,sky")
+    with pytest.raises(StorageError, match="no such file"):
+        read_classes("nowhere,/names.txt")

@@ -111,6 +111,17 @@ def test_mattes_are_grouped_by_a_pattern(tmp_path):
     assert {*found.values()} == {"train", "val"}
 
 
+def test_groups_stay_together_beside_a_split_that_is_refused(tmp_path):
+    keys, _ = KEYS["folder"]
+    pairs_of(tmp_path, *keys)
+    (tmp_path / "test.txt").write_text("nothing that is there\n")
+    layout = Pairs(names=NAMES, val_fraction=0.4, group="folder")
+    root = layout.find(str(tmp_path))
+    train, val = ({s.key for s in layout.samples(root, split)} for split in ("train", "val"))
+    assert len(train) + len(val) == len(keys)
+    assert not {key.partition("/")[0] for key in train} & {key.partition("/")[0] for key in val}
+
+
 @pytest.mark.parametrize("group", ["", "rf", r"(.*)_jpg"])
 def test_groups_that_cross_published_splits_are_found(tmp_path, group):
     rows = {"train": ["a_jpg.rf.1", "a_jpg.rf.2", "b_jpg.rf.3"], "valid": ["a_jpg.rf.4"]}

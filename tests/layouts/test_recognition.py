@@ -88,7 +88,7 @@ def test_a_tree_like_voc_with_other_classes_is_a_pair_of_folders(tmp_path):
     found = seen(root)["pairs"]
     folders = {"images": "JPEGImages", "labels": "SegmentationClass"}
     assert found.options == {**folders, "colormap": f"{root}/labelmap.txt"}
-    assert found.text.endswith(f", what labels mean from {root}/labelmap.txt")
+    assert found.text.endswith(f", classes from {root}/labelmap.txt")
     assert not found.needs
     (tmp_path / "classes.txt").write_text("road\nsky\n")
     found = seen(root)["pairs"]  # two files that fit: the user chooses
