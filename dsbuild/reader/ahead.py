@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dsbuild import storage
 from dsbuild.errors import StorageError
@@ -15,13 +15,38 @@ from dsbuild.format import tfrecord
 from dsbuild.storage import patience
 from dsbuild.storage.spool import batches
 
-if TYPE_CHECKING:
-    from dsbuild.reader.records import Records
-
 _PART = 1 << 20  # bytes of neighbouring records in a request; a larger record has its own
 _HELD = 32 << 20  # bytes that are fetched ahead, or being fetched
 _WIDTH = 64  # requests at a time
 _LOOK = 256  # records whose files are known in advance
+
+
+class Records(Protocol):
+    """Records by number, as in `records`."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Their files."""
+        ...
+
+    @property
+    def check(self) -> str:
+        """`crc` or `none`."""
+        ...
+
+    def __getitem__(self, number: int, /) -> tfrecord.Record: ...
+
+    def file(self, number: int, /) -> int:
+        """Return which file has a record."""
+        ...
+
+    def index(self, file: int, /) -> Any:
+        """Return the index of a file."""
+        ...
+
+    def bounds(self, number: int, /) -> tuple[int, int, int, int]:
+        """Return which file has a record, which it is there, its offset and its size."""
+        ...
 
 
 class _Place(NamedTuple):
@@ -48,7 +73,7 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
     One thread takes them, and any may wait. A function raises what reading the record alone would.
     """
 
-    def __init__(self, records: "Records", numbers: Iterable[int]) -> None:
+    def __init__(self, records: Records, numbers: Iterable[int]) -> None:
         self._records = records
         self._groups: collections.deque[_Group] = collections.deque()
         self._held = 0
@@ -76,7 +101,7 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
         return functools.partial(_wait, self._records, place, group.begin, group.data)
 
 
-def _neighbours(records: "Records", numbers: Iterable[int]) -> Iterator[list[_Place]]:
+def _neighbours(records: Records, numbers: Iterable[int]) -> Iterator[list[_Place]]:
     """Yield records in their order, those together that lie next to each other in a file."""
     found: list[_Place] = []
     size = 0
@@ -93,7 +118,7 @@ def _neighbours(records: "Records", numbers: Iterable[int]) -> Iterator[list[_Pl
         yield found
 
 
-def _indexed(records: "Records", numbers: Iterable[int], pool: ThreadPoolExecutor) -> Iterator[int]:
+def _indexed(records: Records, numbers: Iterable[int], pool: ThreadPoolExecutor) -> Iterator[int]:
     """Yield numbers after fetching the indexes of their files, many at a time."""
     known: set[int] = set()
     for some in batches(numbers, _LOOK):
@@ -103,7 +128,7 @@ def _indexed(records: "Records", numbers: Iterable[int], pool: ThreadPoolExecuto
         yield from some
 
 
-def _wait(records: "Records", place: _Place, begin: int, data: Future[bytes]) -> tfrecord.Record:
+def _wait(records: Records, place: _Place, begin: int, data: Future[bytes]) -> tfrecord.Record:
     try:
         found = data.result()
     except StorageError:
