@@ -31,10 +31,7 @@ _NOISE = 0.9
 _LAYERS = 0.9
 
 
-_FROM_1 = (
-    "build it with dsbuild pairs --zero ignore if 0 means nothing, or --map 1=0,2=1,... if it is "
-    "not used"
-)
+_FROM_1 = "dsbuild pairs --zero ignore if 0 means nothing, --map 1=0,2=1,... if it is not used"
 _FEW = 64  # a mask has at most this many values, a picture more
 
 

@@ -4,7 +4,7 @@ Which of them a layout reads is checked when it is made: `check` names options t
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, PlanError, StorageError
@@ -17,7 +17,31 @@ if TYPE_CHECKING:
 
     from dsbuild.images.labels import Label
     from dsbuild.layouts.base import RGB, Sample
-    from dsbuild.layouts.pairs import Pairs
+
+    class _Pairs(Protocol):
+        """What reading needs of a layout of pairs."""
+
+        @property
+        def names(self) -> tuple[str, ...]: ...
+        @property
+        def colours(self) -> tuple[tuple[str, int, int, int], ...]: ...
+        @property
+        def binary(self) -> int: ...
+        @property
+        def ignore_value(self) -> int: ...
+        @property
+        def zero(self) -> str: ...
+        @property
+        def mapping(self) -> tuple[tuple[str, str], ...]: ...
+
+        @property
+        def maps(self) -> Mapping[int, int]: ...
+        @property
+        def classes(self) -> tuple[str, ...]: ...
+        @property
+        def ignore(self) -> int | None: ...
+        def known(self, path: str) -> Mapping[int, RGB]: ...
+
 
 _LOSSLESS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")  # TIFF, BMP, GIF
 _OPENED = 64  # labels that are opened to tell whether their 0 is ignored already
@@ -25,7 +49,7 @@ _DARK = 26  # values of a JPEG up to this one may be a black that was blurred
 _UNSURE = 0.1  # share of pixels of a JPEG that may be far from both of its values
 
 
-def check(layout: "Pairs") -> None:
+def check(layout: "_Pairs") -> None:
     """Raise PlanError for options that contradict, or if none says what labels mean."""
     names, colours, binary = layout.names, layout.colours, layout.binary
     if not names and not colours and binary < 0:
@@ -62,7 +86,7 @@ def check(layout: "Pairs") -> None:
         raise PlanError(f"--map: found {len(layout.classes)} classes beside ignore, expected 255")
 
 
-def read(data: bytes, layout: "Pairs", stored: bool = False) -> "Label":
+def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
     """Return the class indices of a label, or its values as `stored`, before they are mapped.
 
     Raises ImageError for anything but exact values.
@@ -86,7 +110,7 @@ def read(data: bytes, layout: "Pairs", stored: bool = False) -> "Label":
 
 
 def zero_twice(
-    root: str, split: str, samples: "Iterable[Sample]", layout: "Pairs"
+    root: str, split: str, samples: "Iterable[Sample]", layout: "_Pairs"
 ) -> "Iterator[Finding]":
     """Find labels whose 0 was ignored before, from some of a split's labels as they are stored.
 

@@ -12,8 +12,8 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.division import crossing, groups
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
-from tests.layouts.test_usual_trees import NAMES, touch
 from tests.support import fakes
+from tests.support.trees import NAMES, touch
 
 
 def divided(layout, root):

@@ -6,7 +6,7 @@ import pytest
 
 from dsbuild.errors import LayoutError
 from dsbuild.layouts.pairs import Pairs
-from tests.layouts.test_usual_trees import listed, recognised, touch
+from tests.support.trees import listed, recognised, touch
 
 FILES = ("pics/a.jpg", "pics/b.jpg", "truth/x-1.png", "truth/y-2.png")
 SAMPLES = [("pics/a", "pics/a.jpg", "truth/x-1.png"), ("pics/b", "pics/b.jpg", "truth/y-2.png")]

@@ -1,6 +1,5 @@
 """Usual trees of images and labels: each is recognised, and built as it is recognised."""
 
-import os
 import pathlib
 import unicodedata
 
@@ -12,32 +11,7 @@ from dsbuild.layouts import naming
 from dsbuild.layouts.naming import Naming
 from dsbuild.layouts.pairs import Pairs
 from tests.support import fakes
-
-NAMES = ("background", "cat", "dog")
-
-
-def touch(root, *paths):
-    for path in paths:
-        full = os.path.join(root, path)
-        os.makedirs(os.path.dirname(full), exist_ok=True)
-        open(full, "x").close()
-    return str(root)
-
-
-def listed(root, **options):
-    """Return split -> (key, image, label) of each sample."""
-    layout = Pairs(names=NAMES, **options)
-    root = layout.find(str(root))
-    return {split: [tuple(s) for s in layout.samples(root, split)] for split in layout.splits(root)}
-
-
-def recognised(root):
-    """Return what is recognised, and the samples that its options give."""
-    found = Pairs.recognise(str(root), {"classes": "names.txt"})
-    assert found
-    assert not found.needs
-    return found, listed(root, **found.options)
-
+from tests.support.trees import NAMES, listed, recognised, touch
 
 SPLITS = ["train val test", "training validation testing", "train2017 val2017", "Train Val extra"]
 SPLITS += ["tr dev eval", "train valid"]
