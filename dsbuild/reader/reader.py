@@ -16,6 +16,7 @@ from dsbuild.extras import Chosen
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.format.label_values import Presence
 from dsbuild.reader import classes as classes_of
+from dsbuild.reader.decoded import Decoded
 from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Order, Share
 from dsbuild.reader.records import Records
@@ -44,6 +45,7 @@ class Reader(Sequence[Sample]):
       names: role -> features that may play it.
       folder: where the files are.
       extras: those that are computed if records have none.
+      decoded: where decoded samples are kept, if they are.
 
     Example:
       >>> data = dsbuild.open("tfrecord", "train")
@@ -61,6 +63,7 @@ class Reader(Sequence[Sample]):
     names: Mapping[str, tuple[str, ...]]
     folder: Folder
     extras: tuple[Chosen, ...] = ()
+    decoded: Decoded | None = None
 
     def __len__(self) -> int:
         return len(self.picks)
@@ -79,9 +82,21 @@ class Reader(Sequence[Sample]):
         if isinstance(number, slice):
             return replace(self, picks=self.picks[number])
         pick = int(self.picks[number])
+        if self.decoded is None:
+            return Sample.of(self._stored(pick))
+        place = self.records.place(pick)
+        values = self.decoded.get(*place)
+        if values is None:
+            sample = Sample.of(self._stored(pick))
+            self.decoded.keep(*place, sample)
+            return sample
+        values["height"], values["width"] = values["image"].shape[:2]
+        asked = (one.name for one in self.extras)
+        return Sample.kept(values, asked, functools.partial(self._stored, pick))
+
+    def _stored(self, pick: int) -> Stored:
         path = self.records.place(pick)[0]
-        stored = Stored(self.records[pick], path, self.names, self.extras, self.folder)
-        return Sample.of(stored)
+        return Stored(self.records[pick], path, self.names, self.extras, self.folder)
 
     def __repr__(self) -> str:
         return f"<Reader of {self.about}>"

@@ -1,5 +1,6 @@
 """Feed PyTorch from shards, by `torch_dataset`."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, overload
 
@@ -31,6 +32,9 @@ def torch_dataset(
     transforms: Callable[..., Any] | None = ...,
     check: str = ...,
     classes: Iterable[str | int] | None = ...,
+    cache: str | None = ...,
+    cache_folder: str | os.PathLike[str] | None = ...,
+    cache_size: int | None = ...,
 ) -> Samples: ...
 
 
@@ -53,6 +57,9 @@ def torch_dataset(
     world_size: int | None = ...,
     check: str = ...,
     classes: Iterable[str | int] | None = ...,
+    cache: str | None = ...,
+    cache_folder: str | os.PathLike[str] | None = ...,
+    cache_size: int | None = ...,
 ) -> Stream: ...
 
 
@@ -74,14 +81,26 @@ def torch_dataset(
     world_size: int | None = None,
     check: str = "crc",
     classes: Iterable[str | int] | None = None,
+    cache: str | None = None,
+    cache_folder: str | os.PathLike[str] | None = None,
+    cache_size: int | None = None,
 ) -> Samples | Stream:
     """Open a folder of TFRecords, or one file, as a PyTorch data set: map-style or iterable.
 
-    `path`, `split`, `extras`, `check` and `classes` are those of `dsbuild.open`; `extras` to
-    `transforms` are those of `Element`; `seed` to `world_size` are those of `Stream`, and need
-    `iterable`. Raises a DsbuildError.
+    `path`, `split`, `extras`, `check`, `classes` and `cache` to `cache_size` are those of
+    `dsbuild.open`; `extras` to `transforms` are those of `Element`; `seed` to `world_size` are
+    those of `Stream`, and need `iterable`. Raises a DsbuildError.
     """
-    samples = opening.open(path, split, check, classes, extras)
+    samples = opening.open(
+        path,
+        split,
+        check,
+        classes,
+        extras,
+        cache=cache,
+        cache_folder=cache_folder,
+        cache_size=cache_size,
+    )
     wanted = tuple(one.name for one in samples.extras)
     element = Element(wanted, as_supervised, transform, target_transform, transforms)
     asked: dict[str, Any] = {

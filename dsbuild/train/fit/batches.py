@@ -6,7 +6,7 @@ from dsbuild import reader
 from dsbuild.errors import PlanError, TrainError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
-from dsbuild.reader.tf import dataset
+from dsbuild.reader.tf import crops, dataset
 from dsbuild.reader.tf.augment import augmented
 from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.train.dataset import Facts
@@ -90,7 +90,7 @@ def batches(path: PathLike, settings: Settings, facts: Facts, start: int = 0) ->
         repeat=None,
         start=first,
     )
-    samples = samples.map(lambda sample: _checked(sample, facts), tf.data.AUTOTUNE)
+    samples = crops.checked(samples, lambda sample: _checked(sample, facts))
     samples = augmented(samples, augmentation(settings, facts), settings.seed, start=first)
 
     def pair(sample: dict[str, tf.Tensor]) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
