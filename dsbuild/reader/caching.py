@@ -3,10 +3,22 @@
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from dsbuild.errors import PlanError
 from dsbuild.reader import decoded
 from dsbuild.reader.reader import Reader
+
+
+class Caching(NamedTuple):
+    """The options of a cache, those of `dsbuild.open`."""
+
+    cache: str | None = None
+    folder: str | os.PathLike[str] | None = None
+    size: int | None = None
+
+
+NONE = Caching()
 
 
 def kept(

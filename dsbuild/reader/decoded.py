@@ -19,10 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import dsbuild
-from dsbuild import storage
+from dsbuild import images, storage
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.extras import Chosen
 from dsbuild.format.folder import Folder
@@ -153,7 +151,7 @@ def of(
                 f"{path}: found {stamp.size if stamp else 0:,} bytes, expected {size:,}, as in the "
                 "manifest; validate or repair the folder"
             )
-    data = [dsbuild.__version__, np.__version__, _decoder()]
+    data: list[object] = [dsbuild.__version__, images.versions(True)]
     data += [f"{one.name} {one.records} {one.sha256}" for one in listed]
     asked = [f"{one.name} {one.parameters}" for one in extras if one.name in planes]
     kinds = sorted(planes), sorted(asked)
@@ -188,12 +186,6 @@ def _base(home: str, where: str | os.PathLike[str] | None) -> str:
     path = storage.normal(home) if storage.is_remote(home) else os.path.realpath(home)
     digest = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16]
     return os.path.join(where, f"{safe_text.stem(os.path.basename(path))}-{digest}")
-
-
-def _decoder() -> str:
-    import cv2  # here, since only decoding needs it
-
-    return f"opencv {cv2.__version__}"
 
 
 def _tidy(base: str, stem: str) -> None:

@@ -3,7 +3,7 @@
     32 bytes                "dsbuild pixels 1", padded with zeros
     32 bytes                the digest of the data that the samples are decoded from
     16 bytes per shard      a digest of its file's stamp, if that file's sha256 has been checked
-    24 bytes per sample     where its entry begins, how long it is, its crc32c; or zeros
+    24 bytes per sample     where its entry begins, how long it is, its masked crc32c; or zeros
     entries, at multiples of 64 bytes: the length of a JSON document (<I), the document, and the
     arrays that it names, each at a multiple of 64 bytes
 
@@ -17,21 +17,20 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from dsbuild.format import tfrecord
 from dsbuild.storage import flock
 
 _MAGIC = b"dsbuild pixels 1".ljust(32, b"\0")
 _MARK, _PLACE, _LENGTH = 16, struct.Struct("<QQQ"), struct.Struct("<I")
 _ALIGNED = 64  # bytes; TensorFlow takes such arrays without a copy
 ENDING = ".pixels"
-Part = bytes | NDArray[np.uint8]
 Values = Mapping[str, Any]  # arrays, text and numbers by name
 
 
@@ -110,7 +109,8 @@ class PixelFile:
                 os.preadv(file.fileno(), [entry.data], start)
         except (OSError, struct.error):  # removed or truncated meanwhile
             return None
-        if google_crc32c.value(entry) != crc:
+        # The library takes arrays like bytes, but no views of them.
+        if tfrecord.masked_crc(cast(bytes, entry)) != crc:
             return None
         found = _unpacked(entry)
         return found if found.pop("number") == sample else None
@@ -121,8 +121,8 @@ class PixelFile:
         Raises FullError if the files of the folder would then hold more than `most` bytes, and
         OSError if the file cannot be written. It then keeps nothing.
         """
-        parts = _packed({"number": sample, **values})
-        size = sum(map(len, parts))
+        entry = _packed({"number": sample, **values})
+        size, crc = len(entry), tfrecord.masked_crc(entry)
         handle = os.open(self.path, os.O_RDWR)
         try:
             flock.lock(handle, wait=True)
@@ -130,11 +130,8 @@ class PixelFile:
             start = _aligned(end)
             if _held(os.path.dirname(self.path)) + start - end + size > most:
                 raise FullError(f"{self.path}: more than {most:,} bytes")
-            crc = 0
-            for part in parts:
-                crc = google_crc32c.extend(crc, part)
             try:
-                if _put(handle, parts, start) != size:
+                if os.pwrite(handle, entry, start) != size:
                     raise FullError(f"{self.path}: no room on the disk")
             except OSError:
                 os.ftruncate(handle, end)
@@ -156,15 +153,6 @@ class PixelFile:
             os.pwrite(file.fileno(), data, start)
 
 
-def _put(handle: int, parts: Sequence[Part], start: int) -> int:
-    """Write parts one after another; return how many bytes were written."""
-    done = 0
-    for part in parts:
-        data = part if isinstance(part, bytes) else part.data
-        done += os.pwrite(handle, data, start + done)
-    return done
-
-
 def _held(folder: str) -> int:
     """Return the bytes of all such files in a folder."""
     with os.scandir(folder) as entries:
@@ -182,18 +170,15 @@ def _empty(size: int) -> NDArray[np.uint8]:
     return room[first : first + size]
 
 
-def _packed(values: Values) -> list[Part]:
-    """Return the parts of an entry: a document, then the bytes of arrays, each padded."""
+def _packed(values: Values) -> bytes:
+    """Return an entry: a document, then the bytes of arrays, each padded."""
     arrays = {k: np.ascontiguousarray(v) for k, v in values.items() if isinstance(v, np.ndarray)}
     rest = {name: value for name, value in values.items() if name not in arrays}
     planes = {name: [one.dtype.str, *one.shape] for name, one in arrays.items()}
     text = json.dumps({"values": rest, "planes": planes}).encode()
     head = _LENGTH.pack(len(text)) + text
-    parts: list[Part] = [head.ljust(_aligned(len(head)), b"\0")]
-    for one in arrays.values():
-        flat = one.reshape(-1).view(np.uint8)
-        parts += [flat, bytes(_aligned(len(flat)) - len(flat))]
-    return [part for part in parts if len(part)]
+    parts = [head, *(one.tobytes() for one in arrays.values())]
+    return b"".join(part.ljust(_aligned(len(part)), b"\0") for part in parts)
 
 
 def _unpacked(entry: NDArray[np.uint8]) -> dict[str, Any]:
