@@ -11,7 +11,7 @@ from dsbuild.cli import next_command
 from dsbuild.cli.command import Command, Option
 from dsbuild.cli.field_options import option
 from dsbuild.cli.kinds import Names, Path, Run, splits
-from dsbuild.cli.options import echo, echo_json, echo_line, errors
+from dsbuild.cli.options import Bytes, echo, echo_json, echo_line, errors
 from dsbuild.cli.text.view import view
 from dsbuild.train.settings import Settings
 
@@ -65,6 +65,7 @@ def _command(**given: Any) -> None:
         tensorboard, histograms = given.pop("tensorboard"), given.pop("histograms")
         as_json, quiet = given.pop("as_json"), given.pop("quiet")
         base = given.pop("from_run")
+        caching = [given.pop(name) for name in ("cache", "cache_folder", "cache_size")]
         known = fields.named(Settings)
         asked = {known[name].name: value for name, value in given.items() if value is not None}
         from dsbuild.train import tensorflow_env
@@ -72,6 +73,7 @@ def _command(**given: Any) -> None:
         tensorflow_env.quiet("dsbuild train")
         from dsbuild.cli.text.header import header_text
         from dsbuild.cli.text.train import fit_text
+        from dsbuild.reader.caching import Caching
         from dsbuild.train import described
         from dsbuild.train.fit import run as fit
         from dsbuild.train.fit import tensorboard as events
@@ -94,6 +96,7 @@ def _command(**given: Any) -> None:
             talk=echo_line,
             quiet=quiet or as_json,
             watch=watch,
+            caching=Caching(*caching),
             begun=None if quiet or as_json else lambda it: echo(header_text(it, view(sys.stdout))),
         )
         if as_json:
@@ -125,6 +128,22 @@ _OPTIONS = (
         type=click.IntRange(1),
         help="Number of GPUs, or of parts of the CPU if there are none. Default: all GPUs, or one "
         "CPU.",
+    ),
+    click.option(
+        "--cache",
+        type=click.Choice(["decoded"]),
+        help="Keep decoded samples in a file beside the data, for later epochs and other runs.",
+    ),
+    click.option(
+        "--cache-folder",
+        type=click.Path(file_okay=False),
+        metavar="DIR",
+        help="Local folder for --cache, if not beside the data.",
+    ),
+    click.option(
+        "--cache-size",
+        type=Bytes(),
+        help="Bytes that --cache may take, such as 20GB. Default: all but 1 GiB of the disk.",
     ),
     click.option("--tensorboard", is_flag=True, help="Write DIR/events for TensorBoard."),
     click.option(

@@ -159,11 +159,12 @@ def _grey(data: bytes, head: Header) -> bytes:
             continue
         if kind == b"IHDR":
             body = body[:9] + b"\0" + body[10:]
-        out.append(_chunk(kind, body))
+        out.append(chunk(kind, body))
     return b"".join(out)
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a chunk with its length and checksum."""
     crc = zlib.crc32(kind + body)
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
 
@@ -212,7 +213,7 @@ def alpha(data: bytes, head: Header) -> NDArray[np.uint8]:
     if not mine[:, 0].any():
         return mine[:, 1:]
     size = struct.pack(">IIBBBBB", head.width, head.height, 8, 0, 0, 0, 0)
-    stub = SIGNATURE + _chunk(b"IHDR", size) + _chunk(b"IDAT", b"") + _chunk(b"IEND", b"")
+    stub = SIGNATURE + chunk(b"IHDR", size) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     return np.asarray(_open(stub, mine.tobytes()))
 
 
@@ -231,7 +232,7 @@ def load(data: bytes, head: Header) -> Image.Image:
 
 def bare(data: bytes) -> bytes:
     """Return a PNG without the chunks that do not decide pixels."""
-    kept = (_chunk(k, body) for k, body, _ in chunks(data, checked=True) if k in _PICTURE)
+    kept = (chunk(k, body) for k, body, _ in chunks(data, checked=True) if k in _PICTURE)
     return SIGNATURE + b"".join(kept)
 
 
@@ -241,9 +242,9 @@ def _open(data: bytes, pixels: bytes) -> Image.Image:
     stored = False
     for kind, body, _ in chunks(data, checked=True):
         if kind in _PICTURE and kind != b"IDAT":
-            out.append(_chunk(kind, body))
+            out.append(chunk(kind, body))
         elif kind == b"IDAT" and not stored:
-            out.append(_chunk(kind, inflating.compress(pixels, 0)))
+            out.append(chunk(kind, inflating.compress(pixels, 0)))
             stored = True
     try:
         image = opened(b"".join(out), "PNG")

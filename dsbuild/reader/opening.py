@@ -1,5 +1,6 @@
 """Open a folder of TFRecords, or one file, by its path and the name of a split."""
 
+import os
 from collections.abc import Iterable
 from typing import Literal, overload
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from dsbuild.extras import parse as parse_extra
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.reader import records, splits
+from dsbuild.reader import caching, records, splits
 from dsbuild.reader.pairs import Pairs
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.records import Records
@@ -21,6 +22,9 @@ def open(
     classes: Iterable[str | int] | None = ...,
     extras: Iterable[str] = ...,
     as_supervised: Literal[False] = ...,
+    cache: str | None = ...,
+    cache_folder: str | os.PathLike[str] | None = ...,
+    cache_size: int | None = ...,
 ) -> Reader: ...
 
 
@@ -33,6 +37,9 @@ def open(
     extras: Iterable[str] = ...,
     *,
     as_supervised: Literal[True],
+    cache: str | None = ...,
+    cache_folder: str | os.PathLike[str] | None = ...,
+    cache_size: int | None = ...,
 ) -> Pairs: ...
 
 
@@ -43,6 +50,9 @@ def open(
     classes: Iterable[str | int] | None = None,
     extras: Iterable[str] = (),
     as_supervised: bool = False,
+    cache: str | None = None,
+    cache_folder: str | os.PathLike[str] | None = None,
+    cache_size: int | None = None,
 ) -> Reader | Pairs:
     """Open a folder of TFRecords, or one file, as a sequence of samples in NumPy.
 
@@ -54,13 +64,18 @@ def open(
       extras: such as `laplacian` or `canny:low=50`; computed for samples whose records do not
         have them.
       as_supervised: whether samples are tuples (image, label, *extras) instead of mappings.
+      cache: `decoded` keeps decoded images, labels and requested extras in a file, for later epochs
+        and for other processes; None keeps nothing.
+      cache_folder: a local folder for that file; None for `.dsbuild/decoded` beside the data.
+      cache_size: how many bytes the cached samples of this data may have; None for as many as leave
+        1 GiB of the disk free.
 
     Returns:
       A `Reader`, or `Pairs` if `as_supervised`.
 
     Raises:
       ShardError: if there is no such folder, or it is damaged or unfinished.
-      PlanError: if there is no such split, class or extra.
+      PlanError: if there is no such split, class or extra; if a cache cannot be written.
 
     Example:
       >>> sample = dsbuild.open("tfrecord", "train")[0]
@@ -89,6 +104,8 @@ def open(
         tuple(map(parse_extra, extras)),
     )
     reader = reader if classes is None else reader.having(classes)
+    planes = [one.name for one in reader.extras]
+    reader = caching.kept(reader, planes, cache, cache_folder, cache_size)
     return Pairs(reader) if as_supervised else reader
 
 

@@ -18,6 +18,7 @@ from dsbuild.format import tfrecord
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.format.label_values import Presence
 from dsbuild.reader import classes as classes_of
+from dsbuild.reader.decoded import Decoded
 from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Order, Share
 from dsbuild.reader.records import Records
@@ -46,6 +47,7 @@ class Reader(Sequence[Sample]):
       names: role -> features that may play it.
       folder: where the files are.
       extras: those that are computed if records have none.
+      decoded: where decoded samples are kept, if they are.
 
     Example:
       >>> data = dsbuild.open("tfrecord", "train")
@@ -63,6 +65,7 @@ class Reader(Sequence[Sample]):
     names: Mapping[str, tuple[str, ...]]
     folder: Folder
     extras: tuple[Chosen, ...] = ()
+    decoded: Decoded | None = None
 
     def __len__(self) -> int:
         return len(self.picks)
@@ -81,11 +84,23 @@ class Reader(Sequence[Sample]):
         if isinstance(number, slice):
             return replace(self, picks=self.picks[number])
         pick = int(self.picks[number])
-        return self._sample(pick, self.records[pick])
+        return self._sample(pick, functools.partial(self.records.__getitem__, pick))
 
-    def _sample(self, pick: int, record: tfrecord.Record) -> Sample:
-        path = self.records.place(pick)[0]
-        return Sample.of(Stored(record, path, self.names, self.extras, self.folder))
+    def _sample(self, pick: int, read: Callable[[], tfrecord.Record]) -> Sample:
+        """Return a sample: what is kept of it, or else decoded from a record that is read."""
+        place = self.records.place(pick)
+        values = self.decoded.get(*place) if self.decoded else None
+        if values is None:
+            sample = Sample.of(self._stored(place[0], read))
+            if self.decoded:
+                self.decoded.keep(*place, sample)
+            return sample
+        values["height"], values["width"] = values["image"].shape[:2]
+        asked = (one.name for one in self.extras)
+        return Sample.kept(values, asked, functools.partial(self._stored, place[0], read))
+
+    def _stored(self, path: str, read: Callable[[], tfrecord.Record]) -> Stored:
+        return Stored(read(), path, self.names, self.extras, self.folder)
 
     def __iter__(self) -> Iterator[Sample]:
         if self.remote:
@@ -100,14 +115,19 @@ class Reader(Sequence[Sample]):
     def ahead(self, numbers: Iterable[int]) -> Iterator[Callable[[], Sample]]:
         """Yield a function for each sample, which returns it or raises as `[]` does.
 
-        From a store the next samples are fetched in advance, neighbours in one request.
+        From a store the next samples are fetched in advance, neighbours in one request, except
+        those that a cache has.
         """
-        picks, again = itertools.tee(int(self.picks[number]) for number in numbers)
-        for pick, wait in zip(picks, self.records.ahead(again), strict=True):
-            yield functools.partial(self._waited, pick, wait)
+        # Whether a sample is kept may change meanwhile, so it is asked once for both.
+        known = ((pick, self._kept(pick)) for pick in (int(self.picks[n]) for n in numbers))
+        one, other = itertools.tee(known)
+        fetched = self.records.ahead(pick for pick, kept in other if not kept)
+        for pick, kept in one:
+            again = functools.partial(self.records.__getitem__, pick)
+            yield functools.partial(self._sample, pick, again if kept else next(fetched))
 
-    def _waited(self, pick: int, wait: Callable[[], tfrecord.Record]) -> Sample:
-        return self._sample(pick, wait())
+    def _kept(self, pick: int) -> bool:
+        return self.decoded is not None and self.decoded.has(*self.records.place(pick))
 
     def __repr__(self) -> str:
         return f"<Reader of {self.about}>"

@@ -1,6 +1,6 @@
 """A sample: a mapping from names to values, which are its attributes, too."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,14 +49,35 @@ class Sample(Mapping[str, Any]):
     def __init__(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         """Take values by name, as loaders do that make a sample of the transformed values."""
         self._made: dict[str, Any] = dict(values)
-        self._stored: Stored | None = None
+        self._source: Stored | Callable[[], Stored] | None = None
+        self._asked: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, stored: Stored) -> "Sample":
         """Return the sample of a record, of which nothing is decoded yet."""
         sample = cls()
-        sample._stored = stored
+        sample._source = stored
+        sample._asked = tuple(one.name for one in stored.extras)
         return sample
+
+    @classmethod
+    def kept(
+        cls, values: Mapping[str, Any], asked: Iterable[str], load: Callable[[], Stored]
+    ) -> "Sample":
+        """Return a sample with decoded values, whose record is loaded only for others.
+
+        `asked` are the names of the requested extras.
+        """
+        sample = cls(values)
+        sample._source = load
+        sample._asked = tuple(asked)
+        return sample
+
+    @property
+    def _stored(self) -> Stored | None:
+        if callable(self._source):
+            self._source = self._source()
+        return self._source
 
     def __getitem__(self, name: str) -> Any:
         """Return a value by its name."""
@@ -92,7 +113,7 @@ class Sample(Mapping[str, Any]):
         return len(self._names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self._made or name in self._names
 
     # A sample equals itself alone: arrays do not compare to one truth.
     __eq__ = object.__eq__
@@ -123,8 +144,7 @@ class Sample(Mapping[str, Any]):
 
     def load(self) -> "Sample":
         """Decode image, label and the requested extras; return the sample itself."""
-        asked = () if self._stored is None else self._stored.extras
-        for name in ("image", "label", *(one.name for one in asked)):
+        for name in ("image", "label", *self._asked):
             getattr(self, name)
         return self
 
@@ -138,8 +158,7 @@ class Sample(Mapping[str, Any]):
                 f"{self.key}: found no label, expected one for (image, label); read a split that "
                 "has labels, or omit as_supervised"
             )
-        asked = () if self._stored is None else self._stored.extras
-        return self.image, self.label, *(getattr(self, one.name) for one in asked)
+        return self.image, self.label, *(getattr(self, name) for name in self._asked)
 
     def __repr__(self) -> str:
         try:

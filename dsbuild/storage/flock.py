@@ -19,7 +19,10 @@ def require() -> None:
         )
 
 
-def lock(handle: int, shared: bool = False) -> None:
-    """Lock an open file, alone or shared with others; raise BlockingIOError if it is taken."""
+def lock(handle: int, shared: bool = False, wait: bool = False) -> None:
+    """Lock an open file, alone or shared with others.
+
+    If it is taken, `wait` for it, or raise BlockingIOError. Closing the file frees it.
+    """
     require()
-    flock(handle, (LOCK_SH if shared else LOCK_EX) | LOCK_NB)
+    flock(handle, (LOCK_SH if shared else LOCK_EX) | (0 if wait else LOCK_NB))

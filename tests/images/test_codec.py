@@ -81,14 +81,14 @@ def test_a_damaged_exif_block_has_no_orientation():
 
 def with_chunk(data, kind, body):
     """Insert a chunk after a PNG's header."""
-    return data[:33] + png._chunk(kind, body) + data[33:]
+    return data[:33] + png.chunk(kind, body) + data[33:]
 
 
 def without_adler(data):
     """Cut the last four bytes, the checksum, off a PNG's compressed pixels."""
     out = [png.SIGNATURE]
     for kind, body, _ in png.chunks(data):
-        out.append(png._chunk(kind, body[:-4] if kind == b"IDAT" else body))
+        out.append(png.chunk(kind, body[:-4] if kind == b"IDAT" else body))
     return b"".join(out)
 
 
@@ -137,7 +137,7 @@ def test_an_animated_png_counts_its_frames():
         (b"\xff\xd8\xff\xd9", "without a frame header"),
         (b"\xff\xd8\xff", "no end-of-image"),
         (png.SIGNATURE, "truncated PNG"),
-        (png.SIGNATURE + png._chunk(b"IEND", b""), "does not start with a header chunk"),
+        (png.SIGNATURE + png.chunk(b"IEND", b""), "does not start with a header chunk"),
     ],
 )
 def test_other_bytes_are_named(data, found):
@@ -362,7 +362,7 @@ def test_other_files_are_not_labels(data, found):
 
 def test_a_label_with_missing_rows_is_truncated():
     short = raw_png(PLANE[:-1], 8, 0)
-    header = png._chunk(b"IHDR", struct.pack(">IIBBBBB", 17, 13, 8, 0, 0, 0, 0))
+    header = png.chunk(b"IHDR", struct.pack(">IIBBBBB", 17, 13, 8, 0, 0, 0, 0))
     with pytest.raises(ImageError, match=r"inflate to 216 bytes, expected 234"):
         images.plane(short[:8] + header + short[33:])
 

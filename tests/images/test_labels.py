@@ -285,7 +285,7 @@ def test_values_beyond_their_palette_are_read():
 def png_chunk(kind, body):
     from dsbuild.images import png
 
-    return png._chunk(kind, body)
+    return png.chunk(kind, body)
 
 
 def test_known_colours_beside_unknown_ones_are_refused():

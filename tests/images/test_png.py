@@ -22,7 +22,7 @@ def again(data, pixels=None, change=lambda kind, body: [(kind, body)]):
     for kind, body, _ in png.chunks(data):
         if kind == b"IDAT" and pixels is not None:
             body = zlib.compress(pixels)
-        out += [png._chunk(*chunk) for chunk in change(kind, body)]
+        out += [png.chunk(*chunk) for chunk in change(kind, body)]
     return b"".join(out)
 
 

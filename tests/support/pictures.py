@@ -48,10 +48,10 @@ def raw_png(plane, bits, colour, interlaced=False, filters=0, palette=None):
             before = line
     height, width = plane.shape
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, int(interlaced))
-    out = [png.SIGNATURE, png._chunk(b"IHDR", header)]
+    out = [png.SIGNATURE, png.chunk(b"IHDR", header)]
     if palette:
-        out.append(png._chunk(b"PLTE", bytes(palette)))
-    out += [png._chunk(b"IDAT", zlib.compress(data)), png._chunk(b"IEND", b"")]
+        out.append(png.chunk(b"PLTE", bytes(palette)))
+    out += [png.chunk(b"IDAT", zlib.compress(data)), png.chunk(b"IEND", b"")]
     return b"".join(out)
 
 
@@ -100,8 +100,8 @@ def with_chunks(data, before=(), after=()):
     out = [png.SIGNATURE]
     for kind, body, _ in png.chunks(data):
         added = before if kind == b"IDAT" else after if kind == b"IEND" else ()
-        out += [png._chunk(*chunk) for chunk in added]
-        out.append(png._chunk(kind, body))
+        out += [png.chunk(*chunk) for chunk in added]
+        out.append(png.chunk(kind, body))
     return b"".join(out)
 
 

@@ -21,6 +21,7 @@ from dsbuild.cli import main
 from dsbuild.cli.text.train import fit_text
 from dsbuild.errors import DsbuildError, StorageError, TrainError
 from dsbuild.format import manifest
+from dsbuild.reader.caching import Caching
 from dsbuild.train import checkpoint, dataset, described, runs
 from dsbuild.train.fit import batches
 from dsbuild.train.fit import run as fit
@@ -390,6 +391,17 @@ def test_one_class_alone_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(TrainError, match="found one class, 'building', expected two or more"):
         fit.train(out, str(tmp_path / "run"), quick(val=""))
     assert not os.path.exists(tmp_path / "run")
+
+
+@pytest.mark.parametrize("crop", [33, 97])
+def test_a_cache_changes_no_batch(shapes, tmp_path, crop):
+    asked, facts = quick(crop=crop), dataset.of(shapes)
+    caching = Caching("decoded", tmp_path / "kept")
+    plain = batches.batches(shapes, asked, facts, 2).take(6)
+    for one, other in zip(plain, batches.batches(shapes, asked, facts, 2, caching), strict=False):
+        for mine, theirs in zip(one, other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert list((tmp_path / "kept").rglob("*.pixels"))
 
 
 TORCH = """

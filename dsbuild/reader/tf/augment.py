@@ -29,7 +29,9 @@ from typing import Any
 import tensorflow as tf
 
 from dsbuild.errors import PlanError
+from dsbuild.reader.tf import crops
 from dsbuild.reader.tf.augmentation import Augmentation
+from dsbuild.reader.tf.crops import Origin
 from dsbuild.reader.tf.resample import Window, bilinear, nearest, padded
 
 Sample = Mapping[str, tf.Tensor]
@@ -42,10 +44,22 @@ def augment(sample: Sample, seed: tf.Tensor, settings: Augmentation) -> dict[str
     InvalidArgumentError if it turns out to be wrong.
     """
     sample, shape = _checked(sample)
+    chance = _chance(seed)
+    return _seen(sample, draw(chance[:4], shape, settings), settings, chance[4:])
+
+
+def augment_record(
+    record: tf.Tensor, seed: tf.Tensor, settings: Augmentation, origin: Origin
+) -> dict[str, tf.Tensor]:
+    """Return the same for a serialised record, of which only what is seen is decoded."""
+    chance = _chance(seed)
+    found = crops.decode(record, origin, lambda shape: draw(chance[:4], shape, settings))
+    return _seen(found.sample, found.window, settings, chance[4:], found.shape)
+
+
+def _chance(seed: tf.Tensor) -> tf.Tensor:
     # Always eight numbers in one draw, so that jitter does not change the window.
-    chance = tf.random.stateless_uniform([8], seed)
-    window = draw(chance[:4], shape, settings)
-    return _seen(sample, window, settings, chance[4:])
+    return tf.random.stateless_uniform([8], seed)
 
 
 def evaluation(sample: Sample, settings: Augmentation) -> dict[str, tf.Tensor]:
@@ -77,6 +91,10 @@ def augmented(
     a run continues as if it had never stopped. Repeat and shuffle before this: a dataset that is
     repeated afterwards repeats its random numbers.
 
+    If `ds` is what `tf_dataset` returned, without cache or computed extras, only what a crop shows
+    is decoded: the same pixels in less time. PNG images of half a million pixels or more are then
+    inflated in Python, so only in this process.
+
     Args:
       ds: samples as dicts, or as pairs (image, label), from `dsbuild.tf_dataset`.
       settings: what is done to each sample.
@@ -99,6 +117,9 @@ def augmented(
       ([4, 33, 33, 3], 'float32', [4, 33, 33, 1])
     """
     _check(ds.element_spec)
+    origin = crops.origin(ds)
+    if origin is not None and settings.crop is not None:
+        return _from_records(origin, settings, seed, num_parallel_calls, start)
 
     def numbered(number: tf.Tensor, sample: Any) -> Any:
         both = tf.stack([tf.constant(seed, tf.int64), number])
@@ -108,6 +129,20 @@ def augmented(
         return found["image"], found["label"]
 
     return ds.enumerate(start).map(numbered, num_parallel_calls, deterministic=True)
+
+
+def _from_records(
+    origin: Origin, settings: Augmentation, seed: int, calls: int, start: int
+) -> tf.data.Dataset:
+    """Return what `augmented` does, from numbers of records."""
+
+    def numbered(place: tf.Tensor, number: tf.Tensor) -> Any:
+        both = tf.stack([tf.constant(seed, tf.int64), place])
+        return origin.shaped(augment_record(origin.read(number), both, settings, origin))
+
+    calls = origin.parallel if calls == tf.data.AUTOTUNE else calls
+    samples = origin.numbers.enumerate(start).map(numbered, calls, deterministic=True)
+    return samples.prefetch(tf.data.AUTOTUNE).with_options(origin.options)
 
 
 def _check(spec: Any) -> None:
@@ -199,9 +234,16 @@ def _planes(sample: Sample) -> list[str]:
 
 
 def _seen(
-    sample: Sample, window: Window, settings: Augmentation, chance: tf.Tensor | None = None
+    sample: Sample,
+    window: Window,
+    settings: Augmentation,
+    chance: tf.Tensor | None = None,
+    shape: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
-    """Return a sample with the visible part of its image and planes, padded."""
+    """Return a sample with the visible part of its image and planes, padded.
+
+    If the `shape` of the image is given, the sample's image is already that part.
+    """
 
     def finished(plane: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
         if settings.crop is None:
@@ -209,7 +251,7 @@ def _seen(
         return padded(plane, settings.crop, tf.constant(fill), window.flip)
 
     result = dict(sample)
-    image = bilinear(sample["image"], window)
+    image = sample["image"] if shape is not None else bilinear(sample["image"], window)
     if chance is not None:
         image = _jittered(image, chance, settings)
     result["image"] = finished(image, settings.fill)
@@ -221,7 +263,7 @@ def _seen(
             seen = bilinear(deep, window)
             seen = tf.cast(seen if plane.dtype.is_floating else tf.round(seen), plane.dtype)
         else:
-            seen = nearest(deep, window)
+            seen = nearest(deep, window, shape)
         seen = finished(seen, [settings.ignore if name == "label" else 0])
         result[name] = seen[..., 0] if flat else seen
     for i, name in enumerate(("height", "width")):

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from dsbuild import storage
-from dsbuild.errors import PlanError
+from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.tf.features import Structure
 
@@ -58,6 +58,34 @@ def kept(load: Load, where: bool | str, data: Reader, structure: Structure) -> L
         return tf.nest.pack_sequence_as(structure.spec, tensors)
 
     return loaded
+
+
+def decoded(data: Reader, structure: Structure) -> Load:
+    """Return a function that loads a sample by its number from a reader that keeps its samples."""
+    spec: Any = structure.spec
+    specs = spec if structure.order is None else dict(zip(structure.order, spec, strict=True))
+
+    def values(number: np.ndarray) -> list[Any]:
+        try:
+            sample = data[int(number)]
+            found = {name: getattr(sample, name) for name in specs}
+        except DsbuildError as error:
+            raise ValueError(str(error)) from error  # TensorFlow calls others unknown
+        return [_value(found[name], one.shape.rank) for name, one in specs.items()]
+
+    def loaded(number: tf.Tensor) -> Any:
+        found = tf.numpy_function(values, [number], [one.dtype for one in specs.values()])
+        pairs = zip(specs.items(), found, strict=True)
+        return structure.shaped({k: tf.ensure_shape(x, one.shape) for (k, one), x in pairs})
+
+    return loaded
+
+
+def _value(value: Any, rank: int) -> Any:
+    """Return a value of a sample as TensorFlow has it."""
+    if isinstance(value, np.ndarray):
+        return value[..., np.newaxis] if value.ndim < rank else value
+    return value.encode(errors="surrogateescape") if isinstance(value, str) else np.int64(value)
 
 
 def _memory(parts: int) -> tuple[Load, Keep]:

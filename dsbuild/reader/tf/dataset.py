@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from dsbuild.errors import PlanError
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.reader import opening
+from dsbuild.reader import caching, opening
+from dsbuild.reader.decoded import DECODED
 from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
+from dsbuild.reader.tf import crops
 from dsbuild.reader.tf.features import Structure, decode, regular
 from dsbuild.reader.tf.order import ordered
 from dsbuild.reader.tf.source import Source
@@ -35,6 +37,8 @@ def tf_dataset(
     count: int = 1,
     start: int = 0,
     cache: bool | str | os.PathLike[str] = False,
+    cache_folder: str | os.PathLike[str] | None = None,
+    cache_size: int | None = None,
     parallel: int | None = None,
     deterministic: bool = True,
 ) -> tf.data.Dataset:
@@ -65,8 +69,11 @@ def tf_dataset(
       index: which of `count` shares to read, such as the rank of this process.
       count: how many shares there are.
       start: how many samples of the share to skip at the beginning, counted over all epochs.
-      cache: keeps decoded samples for later epochs: True in memory, a path in a folder of files.
-        It does not change the order.
+      cache: keeps decoded samples for later epochs: `decoded` in the file that `dsbuild.open` and
+        `torch_dataset` share, True in memory, a path in a folder of files. It does not change the
+        order.
+      cache_folder: for `decoded`, as in `dsbuild.open`.
+      cache_size: for `decoded`, as in `dsbuild.open`.
       parallel: how many samples to decode at once; by default as many as TensorFlow sees fit.
       deterministic: whether samples keep their order if several are decoded at once.
 
@@ -109,19 +116,33 @@ def tf_dataset(
 
     numbers = ordered(data.blocks, seed, window, repeat, start=start, index=index, count=count)
     where = cache if isinstance(cache, bool) else os.fspath(cache)
-    kept = caches.kept(load, where, data, structure)
+    shared = where if where == DECODED else None
+    planes = (*structure.stored, *(one.name for one in structure.computed))
+    data = caching.kept(data, planes, shared, cache_folder, cache_size)
+    kept = caches.decoded(data, structure) if shared else caches.kept(load, where, data, structure)
 
     def named(number: tf.Tensor) -> Any:
         sample = kept(number)
-        if structure.order is not None:
-            return sample
-        return {**sample, "image_name": sample["key"]}  # for one more release
+        return sample if structure.order is not None else crops.named(sample)
 
     samples = numbers.map(named, parallel or tf.data.AUTOTUNE, deterministic)
     options = tf.data.Options()
     # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-    return samples.prefetch(tf.data.AUTOTUNE).with_options(options)
+    samples = samples.prefetch(tf.data.AUTOTUNE).with_options(options)
+    if cache or structure.computed or not structure.trusted:
+        return samples
+    return crops.known(
+        samples,
+        crops.Origin(
+            numbers,
+            source.read,
+            structure,
+            crops.large(data),
+            parallel or tf.data.AUTOTUNE,
+            options,
+        ),
+    )
 
 
 def _decoded(record: tf.Tensor, structure: Structure, where: tf.Tensor) -> tf.Tensor:

@@ -183,30 +183,44 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     raw = parse(record, structure)
     image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")
     shape = tf.shape(image, tf.int64)
-    sides = (*structure.size, 1)
-
-    def fitting(pixels: tf.Tensor) -> tf.Tensor:
-        if pixels.shape.rank == 1:
-            pixels = tf.reshape(pixels, (shape[0], shape[1], 1))
-        elif where is not None:
-            same = tf.reduce_all(tf.equal(tf.shape(pixels, tf.int64)[:2], shape[:2]))
-            text = ": found a label or an extra whose size is not the image's"
-            with tf.control_dependencies([tf.debugging.Assert(same, [where + text])]):
-                pixels = tf.identity(pixels)
-        return tf.ensure_shape(pixels, sides)
-
     planes = {"image": tf.ensure_shape(image, (*structure.size, 3))}
-    if structure.label:
-        label = raw[structure.label]
-        planes["label"] = (
-            fitting(plane_of(label, where is None)) if structure.label == "label" else label
-        )
+    if structure.label == "label":
+        label = plane_of(raw["label"], where is None)
+        planes["label"] = _fitting(label, structure, shape, where)
+    planes |= rest_of(raw, structure, shape, where)
+    for one in structure.computed:
+        planes[one.name] = _fitting(_computed(one, planes[one.extra.of]), structure, shape, where)
+    return structure.shaped(planes)
+
+
+def rest_of(
+    raw: Mapping[str, tf.Tensor],
+    structure: Structure,
+    shape: tf.Tensor,
+    where: tf.Tensor | None = None,
+) -> dict[str, tf.Tensor]:
+    """Return what a parsed record holds besides the pixels of image and label."""
+    found = {"height": shape[0], "width": shape[1], "key": raw["key"]}
+    if structure.label == "class":
+        found["label"] = raw["class"]
     for name, form in structure.stored.items():
         data = raw[name if form == "int64" else f"{name}.encoded"]
-        planes[name] = fitting(_FORMS[form](data))
-    for one in structure.computed:
-        planes[one.name] = fitting(_computed(one, planes[one.extra.of]))
-    return structure.shaped(planes | {"height": shape[0], "width": shape[1], "key": raw["key"]})
+        found[name] = _fitting(_FORMS[form](data), structure, shape, where)
+    return found
+
+
+def _fitting(
+    pixels: tf.Tensor, structure: Structure, shape: tf.Tensor, where: tf.Tensor | None
+) -> tf.Tensor:
+    """Return a plane of the image's shape, int64 [2] or [3]: (h, w, 1)."""
+    if pixels.shape.rank == 1:
+        pixels = tf.reshape(pixels, (shape[0], shape[1], 1))
+    elif where is not None:
+        same = tf.reduce_all(tf.equal(tf.shape(pixels, tf.int64)[:2], shape[:2]))
+        text = ": found a label or an extra whose size is not the image's"
+        with tf.control_dependencies([tf.debugging.Assert(same, [where + text])]):
+            pixels = tf.identity(pixels)
+    return tf.ensure_shape(pixels, (*structure.size, 1))
 
 
 def plane_of(data: tf.Tensor, grey: bool) -> tf.Tensor:

@@ -26,6 +26,39 @@ class Window(NamedTuple):
     flip: tf.Tensor
 
 
+class Region(NamedTuple):
+    """The rows and columns of a plane that a window is interpolated from.
+
+    Attributes:
+      low: int32 [2], the first row and column.
+      high: int32 [2], those after the last.
+      whole: bool [], whether the region, resized, has whole rows and columns of the resized plane.
+      ends: float64 [2, 2], the places in the plane of the window's first and last pixel.
+    """
+
+    low: tf.Tensor
+    high: tf.Tensor
+    whole: tf.Tensor
+    ends: tf.Tensor
+
+
+def region(shape: tf.Tensor, window: Window) -> Region:
+    """Return the region that `interpolated` takes of a plane of a shape, int32 [2]."""
+    # The first row and column that are needed, and those after the last.
+    ends = tf.cast(tf.stack([window.offset, window.offset + window.seen - 1]), tf.float64)
+    ends = (ends + 0.5) * tf.cast(shape, tf.float64) / tf.cast(window.size, tf.float64) - 0.5
+    low = tf.maximum(tf.cast(tf.floor(ends[0]), tf.int32), 0)
+    high = tf.minimum(tf.cast(tf.floor(ends[1]), tf.int32) + 2, shape)
+    # A part is resized like the whole if its ends are whole rows before and after.
+    times = _common(shape, window.size)
+    unit, resized = shape // times, window.size // times
+    first, last = low // unit, (high + unit - 1) // unit
+    whole = _area((last - first) * resized) <= 4 * _area(window.seen)
+    return Region(
+        tf.where(whole, first * unit, low), tf.where(whole, last * unit, high), whole, ends
+    )
+
+
 def bilinear(plane: tf.Tensor, window: Window) -> tf.Tensor:
     """Return a window of a plane (h, w, c) by bilinear interpolation: float32 (*seen, c).
 
@@ -36,20 +69,17 @@ def bilinear(plane: tf.Tensor, window: Window) -> tf.Tensor:
     so a larger part is resized unless it is more than four times as large as the window.
     """
     shape = tf.shape(plane)[:2]
-    # The first row and column that are needed, and those after the last.
-    ends = tf.cast(tf.stack([window.offset, window.offset + window.seen - 1]), tf.float64)
-    ends = (ends + 0.5) * tf.cast(shape, tf.float64) / tf.cast(window.size, tf.float64) - 0.5
-    low = tf.maximum(tf.cast(tf.floor(ends[0]), tf.int32), 0)
-    high = tf.minimum(tf.cast(tf.floor(ends[1]), tf.int32) + 2, shape)
-    # A part is resized like the whole if its ends are whole rows before and after.
-    times = _common(shape, window.size)
-    unit, resized = shape // times, window.size // times
-    first, last = low // unit, (high + unit - 1) // unit
-    size = (last - first) * resized
+    area = region(shape, window)
+    part = plane[area.low[0] : area.high[0], area.low[1] : area.high[1]]
+    return interpolated(part, area, shape, window)
+
+
+def interpolated(part: tf.Tensor, area: Region, shape: tf.Tensor, window: Window) -> tf.Tensor:
+    """Return the same for the region of a plane of which the rest is not known."""
     return tf.cond(
-        _area(size) <= 4 * _area(window.seen),
-        lambda: _part(plane, first * unit, last * unit, size, first * resized, window),
-        lambda: _box(plane, low, high, ends, window),
+        area.whole,
+        lambda: _part(part, area, shape, window),
+        lambda: _box(part, area, window),
     )
 
 
@@ -64,47 +94,45 @@ def _area(size: tf.Tensor) -> tf.Tensor:
     return tf.reduce_prod(tf.cast(size, tf.int64))
 
 
-def _part(
-    plane: tf.Tensor,
-    low: tf.Tensor,
-    high: tf.Tensor,
-    size: tf.Tensor,
-    start: tf.Tensor,
-    window: Window,
-) -> tf.Tensor:
-    """Return a window of the rows and columns from low to high, resized to `size`."""
-    part = tf.cast(plane[low[0] : high[0], low[1] : high[1]], tf.float32)
+def _part(part: tf.Tensor, area: Region, shape: tf.Tensor, window: Window) -> tf.Tensor:
+    """Return a window of a region that is resized like the whole."""
+    low, high, total, scaled = (
+        tf.cast(one, tf.int64) for one in (area.low, area.high, shape, window.size)
+    )
+    start, size = (tf.cast(one * scaled // total, tf.int32) for one in (low, high - low))
     (top, left), (height, width) = tf.unstack(window.offset - start), tf.unstack(window.seen)
-    seen = tf.image.resize(part, size)[top : top + height, left : left + width]
+    resized = tf.image.resize(tf.cast(part, tf.float32), size)
+    seen = resized[top : top + height, left : left + width]
     return tf.cond(window.flip, lambda: tf.reverse(seen, [1]), lambda: seen)
 
 
-def _box(
-    plane: tf.Tensor, low: tf.Tensor, high: tf.Tensor, ends: tf.Tensor, window: Window
-) -> tf.Tensor:
+def _box(part: tf.Tensor, area: Region, window: Window) -> tf.Tensor:
     """Return a window by one `tf.image.crop_and_resize`, its box mirrored for a flip.
 
     That op treats everything beyond the outermost pixel centres as outside, but a resize repeats
     the edge; so the edges of its input are repeated once.
     """
-    part = plane[low[0] : high[0], low[1] : high[1]]
     part = tf.concat([part[:1], part, part[-1:]], 0)
     part = tf.cast(tf.concat([part[:, :1], part, part[:, -1:]], 1), tf.float32)
     # A box goes from the first centre, 0, to the last one, 1.
-    box = (ends - tf.cast(low, tf.float64) + 1) / tf.cast(high - low + 1, tf.float64)
+    box = (area.ends - tf.cast(area.low, tf.float64) + 1) / tf.cast(
+        area.high - area.low + 1, tf.float64
+    )
     across = tf.where(window.flip, box[::-1, 1], box[:, 1])
     boxes = tf.cast(tf.reshape(tf.stack([box[:, 0], across], 1), [1, 4]), tf.float32)
     return tf.image.crop_and_resize(part[tf.newaxis], boxes, [0], window.seen)[0]
 
 
-def nearest(plane: tf.Tensor, window: Window) -> tf.Tensor:
+def nearest(plane: tf.Tensor, window: Window, shape: tf.Tensor | None = None) -> tf.Tensor:
     """Return a window of a plane (h, w, c) by nearest neighbour, in its dtype.
+
+    Of a plane of a `shape`, int32 [2], the rows after the window's last need not be there.
 
     Equals `tf.image.resize(plane, size, "nearest")`, cropped and flipped, exactly: row and column
     numbers are computed in float32, as in its kernel.
     """
-    shape = tf.shape(plane)
-    scale = tf.cast(shape[:2], tf.float32) / tf.cast(window.size, tf.float32)
+    shape = tf.shape(plane)[:2] if shape is None else shape
+    scale = tf.cast(shape, tf.float32) / tf.cast(window.size, tf.float32)
     rows, columns = (
         tf.minimum(tf.cast((tf.cast(seen, tf.float32) + 0.5) * scale[i], tf.int32), shape[i] - 1)
         for i, seen in enumerate(_places(window))
@@ -125,10 +153,23 @@ def padded(plane: tf.Tensor, crop: tuple[int, int], fill: tf.Tensor, flip: tf.Te
 
     That side is the right, or the left if the plane is flipped. `fill` is [c] or [1].
     """
-    shape, fill = tf.shape(plane), tf.cast(fill, plane.dtype)
-    missing = crop[1] - shape[1]
+    depth, fill = plane.shape[2] or tf.shape(plane)[2], tf.cast(fill, plane.dtype)
+    # Rows of numbers, not of pixels: TensorFlow copies planes in two dimensions much faster.
+    height, width = tf.unstack(tf.shape(plane)[:2])
+    rows = tf.reshape(plane, [height, width * depth])
+    missing = crop[1] - width
     left = tf.where(flip, missing, 0)
-    beside = [tf.broadcast_to(fill, [shape[0], n, shape[2]]) for n in (left, missing - left)]
-    below = tf.broadcast_to(fill, [crop[0] - shape[0], crop[1], shape[2]])
-    whole = tf.concat([tf.concat([beside[0], plane, beside[1]], 1), below], 0)
-    return tf.ensure_shape(whole, [*crop, plane.shape[2]])
+
+    def filled(count: tf.Tensor, pixels: tf.Tensor | int) -> tf.Tensor:
+        row = tf.tile(tf.broadcast_to(fill, [depth]), [pixels])
+        return tf.broadcast_to(row, [count, pixels * depth])
+
+    def beside() -> tf.Tensor:
+        return tf.concat([filled(height, left), rows, filled(height, missing - left)], 1)
+
+    def below() -> tf.Tensor:
+        return tf.concat([wide, filled(crop[0] - height, crop[1])], 0)
+
+    wide = tf.cond(missing > 0, beside, lambda: rows)
+    whole = tf.cond(height < crop[0], below, lambda: wide)
+    return tf.ensure_shape(tf.reshape(whole, [*crop, depth]), [*crop, plane.shape[2]])

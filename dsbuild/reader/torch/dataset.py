@@ -1,5 +1,6 @@
 """Feed PyTorch from shards, by `torch_dataset`."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, overload
 
@@ -31,6 +32,9 @@ def torch_dataset(
     transforms: Callable[..., Any] | None = ...,
     check: str = ...,
     classes: Iterable[str | int] | None = ...,
+    cache: str | None = ...,
+    cache_folder: str | os.PathLike[str] | None = ...,
+    cache_size: int | None = ...,
 ) -> Samples: ...
 
 
@@ -53,6 +57,9 @@ def torch_dataset(
     world_size: int | None = ...,
     check: str = ...,
     classes: Iterable[str | int] | None = ...,
+    cache: str | None = ...,
+    cache_folder: str | os.PathLike[str] | None = ...,
+    cache_size: int | None = ...,
 ) -> Stream: ...
 
 
@@ -74,6 +81,9 @@ def torch_dataset(
     world_size: int | None = None,
     check: str = "crc",
     classes: Iterable[str | int] | None = None,
+    cache: str | None = None,
+    cache_folder: str | os.PathLike[str] | None = None,
+    cache_size: int | None = None,
 ) -> Samples | Stream:
     """Open a folder of TFRecords, or one file, as a PyTorch data set: map-style or iterable.
 
@@ -100,6 +110,9 @@ def torch_dataset(
       world_size: with `iterable`: how many shares there are.
       check: `crc`, or `none` to skip the checksums of records.
       classes: names or indices; only samples that have one of these classes are read.
+      cache: `decoded` keeps decoded samples in a file, as in `dsbuild.open`.
+      cache_folder: a local folder for that file; None for beside the data.
+      cache_size: how many bytes it may have; None for what the disk holds.
 
     Returns:
       `Samples`, a map-style data set, or `Stream` if `iterable`.
@@ -113,7 +126,16 @@ def torch_dataset(
       >>> tuple(image.shape), tuple(label.shape)
       ((3, 44, 60), (44, 60))
     """
-    samples = opening.open(path, split, check, classes, extras)
+    samples = opening.open(
+        path,
+        split,
+        check,
+        classes,
+        extras,
+        cache=cache,
+        cache_folder=cache_folder,
+        cache_size=cache_size,
+    )
     wanted = tuple(one.name for one in samples.extras)
     element = Element(wanted, as_supervised, transform, target_transform, transforms)
     asked: dict[str, Any] = {

@@ -6,7 +6,8 @@ from dsbuild import reader
 from dsbuild.errors import PlanError, TrainError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
-from dsbuild.reader.tf import dataset
+from dsbuild.reader.caching import NONE, Caching
+from dsbuild.reader.tf import crops, dataset
 from dsbuild.reader.tf.augment import augmented
 from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.train.dataset import Facts
@@ -73,13 +74,15 @@ def labelled(path: PathLike, settings: Settings, option: str = "split") -> Reade
     return samples
 
 
-def batches(path: PathLike, settings: Settings, facts: Facts, start: int = 0) -> tf.data.Dataset:
+def batches(
+    path: PathLike, settings: Settings, facts: Facts, start: int = 0, caching: Caching = NONE
+) -> tf.data.Dataset:
     """Return endless batches (inputs, labels), beginning at batch `start`.
 
     Inputs are images float32 (b, crop, crop, 3), or a pair of these and planes int16
     (b, crop, crop, 1); labels are uint8 (b, crop, crop, 1), or int64 (b,) for classification.
-    Batches depend on settings and number alone, wherever they start. A label that is not a class
-    raises an InvalidArgumentError that names its sample.
+    Batches depend on settings and number alone, wherever they start, with and without cache. A
+    label that is not a class raises an InvalidArgumentError that names its sample.
     """
     first = start * settings.batch
     samples = dataset.tf_dataset(
@@ -89,8 +92,11 @@ def batches(path: PathLike, settings: Settings, facts: Facts, start: int = 0) ->
         seed=settings.seed,
         repeat=None,
         start=first,
+        cache=caching.cache or False,
+        cache_folder=caching.folder,
+        cache_size=caching.size,
     )
-    samples = samples.map(lambda sample: _checked(sample, facts), tf.data.AUTOTUNE)
+    samples = crops.checked(samples, lambda sample: _checked(sample, facts))
     samples = augmented(samples, augmentation(settings, facts), settings.seed, start=first)
 
     def pair(sample: dict[str, tf.Tensor]) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:

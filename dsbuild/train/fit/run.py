@@ -14,6 +14,7 @@ from dsbuild.errors import TrainError
 from dsbuild.format.documents import dump
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
+from dsbuild.reader.caching import NONE, Caching
 from dsbuild.train import dataset, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.described import keep_data
@@ -51,6 +52,7 @@ class _Task:
       legs: how many there are.
       resumed: whether the run has a checkpoint.
       missing: a note on classes without an image, or nothing.
+      caching: whether decoded samples are kept.
     """
 
     folder: Folder
@@ -63,6 +65,7 @@ class _Task:
     legs: int
     resumed: bool
     missing: str
+    caching: Caching
 
 
 def train(
@@ -75,6 +78,7 @@ def train(
     quiet: bool = False,
     watch: Watch | None = None,
     begun: Begun | None = None,
+    caching: Caching = NONE,
 ) -> dict[str, Any]:
     """Train on a folder of TFRecords, or resume a run; return the content of `metrics.json`.
 
@@ -90,12 +94,13 @@ def train(
       quiet: print no lines, and show no progress bar.
       watch: returns more callbacks, such as TensorBoard's.
       begun: is called with what the training is, before its first step.
+      caching: whether decoded samples are kept, and where.
 
     Raises TrainError, or another DsbuildError, for invalid input.
     """
     say = _silent if quiet else talk
     folder = Folder.of(path)
-    task = _checked(folder, run, settings, say)
+    task = _checked(folder, run, settings, say, caching)
     finished = storage.join(run, runs.METRICS)
     if task.resumed and storage.stamp(finished) is not None:
         say(f"{run}: this training is finished; use another folder to train again")
@@ -116,7 +121,7 @@ def _silent(line: str) -> None:
     """Print nothing."""
 
 
-def _checked(folder: Folder, run: str, settings: Settings, say: Talk) -> _Task:
+def _checked(folder: Folder, run: str, settings: Settings, say: Talk, caching: Caching) -> _Task:
     """Return the training that is asked for; raise TrainError before anything is written."""
     facts = dataset.of(folder)
     facts.learnable(folder.path)
@@ -129,7 +134,8 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk) -> _Task:
     _counting(settings, facts.score)
     batches.augmentation(settings, facts)  # which checks its values
     resumed = runs.resumable(run, settings, facts)
-    return _Task(folder, run, settings, facts, count, held_out, every, legs, resumed, missing)
+    rest = every, legs, resumed, missing, caching
+    return _Task(folder, run, settings, facts, count, held_out, *rest)
 
 
 def _tell(begun: Begun | None, task: _Task, network: keras.Model, devices: int, step: int) -> None:
@@ -175,7 +181,7 @@ def _fit(
     files.set_model(network)
     step = files.resume()
     tell(step)
-    data = batches.batches(task.folder, settings, facts, start=step)
+    data = batches.batches(task.folder, settings, facts, step, task.caching)
     if step:
         say(f"{task.run}: continues after step {step:,}")
         keep_data(task.run, task.folder.path)
