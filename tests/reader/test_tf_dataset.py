@@ -247,13 +247,6 @@ def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, s
             at += len(part)
 
 
-def test_an_order_never_changes():
-    """A run that an earlier version began continues in its order."""
-    found = dataset.ordered([3, 4, 5], 7, 5, 2, start=1, index=1, count=2)
-    assert list(found.as_numpy_iterator()) == [8, 4, 5, 6, 2, 11, 7, 3, 4, 5, 2]
-    assert found.cardinality() == 11
-
-
 def test_an_iterator_is_saved_and_restored(built, tmp_path):
     data = dsbuild.tf_dataset(built, "train", seed=7, repeat=2)
     iterator = iter(data)

@@ -17,7 +17,7 @@ from dsbuild.reader import opening
 from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
 from dsbuild.reader.tf.features import Structure, decode, regular
-from dsbuild.reader.tf.order import chunked, ordered, single
+from dsbuild.reader.tf.order import ordered
 from dsbuild.reader.tf.source import Source
 
 
@@ -93,9 +93,8 @@ def tf_dataset(
     structure = Structure.of(data, as_supervised)
     source = Source(data.records, data.picks)
 
-    def load(number: tf.Tensor, record: tf.Tensor | None = None) -> Any:
-        if record is None:
-            record = source.read(number)
+    def load(number: tf.Tensor) -> Any:
+        record = source.read(number)
         if structure.trusted:
             return decode(record, structure)
         where = source.where(number)
@@ -112,25 +111,12 @@ def tf_dataset(
     where = cache if isinstance(cache, bool) else os.fspath(cache)
     kept = caches.kept(load, where, data, structure)
 
-    def named(number: tf.Tensor, record: tf.Tensor | None = None) -> Any:
-        sample = kept(number) if record is None else load(number, source.whole(number, record))
+    def named(number: tf.Tensor) -> Any:
+        sample = kept(number)
         if structure.order is not None:
             return sample
         return {**sample, "image_name": sample["key"]}  # for one more release
 
-    if not where:
-        chunks = chunked(
-            data.blocks,
-            seed,
-            window,
-            repeat,
-            source.together,
-            start=start,
-            index=index,
-            count=count,
-        )
-        chunks = source.read_ahead(chunks, parallel or tf.data.AUTOTUNE, deterministic)
-        numbers = single(chunks, numbers.cardinality())
     samples = numbers.map(named, parallel or tf.data.AUTOTUNE, deterministic)
     options = tf.data.Options()
     # Reading a record counts as stateful but has no state, so an iterator can be saved.

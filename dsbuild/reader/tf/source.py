@@ -1,23 +1,17 @@
 """Records by number in a graph of TensorFlow, with errors that say which record failed.
 
-Python reads some records at a time. Whatever it does not deliver is read again alone, by
-TensorFlow, whose errors name neither file nor record; no operation catches another's error, but a
-dataset can drop elements that fail. So what may fail is the only element of a dataset; if that
-turns out empty, an assertion names the record.
+TensorFlow's errors name neither file nor record, and no operation catches another's error, but
+a dataset can drop elements that fail. So whatever may fail is the only element of a dataset; if
+that turns out empty, an assertion names the record.
 """
 
-import uuid
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from dsbuild import storage
-from dsbuild.errors import DsbuildError
 from dsbuild.reader.records import Records
-
-_MOST = 16  # records to read at a time
-_BYTES = 1 << 21  # of them together, on average
 
 
 class Source:
@@ -34,47 +28,6 @@ class Source:
         self._numbers = tf.constant(picks - (ends - records.counts)[files])
         self._remote = storage.is_remote(records.paths[0])
         self._read = lambda number: records[int(picks[number])].data
-        size = max(sum(stamp.size for stamp in records.stamps if stamp) // max(len(records), 1), 1)
-        self.together = min(max(_BYTES // size, 1), _MOST)
-
-    def read_ahead(
-        self, chunks: tf.data.Dataset, parallel: int, deterministic: bool
-    ) -> tf.data.Dataset:
-        """Return chunks of numbers, each with its records, or "" for those to `read` alone."""
-        return chunks.map(self._several, parallel, deterministic)
-
-    def _several(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return numbers int64 (n,), and their records, bytes (n,); "" for what is not read.
-
-        A worker of tf.data's service in another process knows no function of this one, or another
-        one by its name, which the last text reveals; then nothing is read here.
-        """
-        name = uuid.uuid4().bytes
-
-        def read(numbers: np.ndarray) -> np.ndarray:
-            return np.array([*map(self._or_nothing, numbers), name], object)
-
-        one = tf.data.Dataset.from_tensors(numbers).map(
-            lambda numbers: tf.ensure_shape(
-                tf.numpy_function(read, [numbers], tf.string, stateful=False), (None,)
-            )
-        )
-        nothing = tf.fill(tf.shape(numbers) + 1, "")
-        found = one.ignore_errors().concatenate(tf.data.Dataset.from_tensors(nothing))
-        texts = found.take(1).get_single_element()
-        right = tf.equal(tf.size(texts), tf.size(nothing)) & tf.equal(texts[-1], name)
-        return numbers, tf.where(right, texts[:-1], nothing[:-1])
-
-    def _or_nothing(self, number: int) -> bytes:
-        try:
-            return self._read(number)
-        except DsbuildError:
-            return b""
-
-    def whole(self, number: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
-        """Return a record from `read_ahead`, read alone if it is missing: bytes ()."""
-        missing = tf.equal(tf.strings.length(record), 0)
-        return tf.cond(missing, lambda: self.read(number), lambda: record)
 
     def read(self, number: tf.Tensor) -> tf.Tensor:
         """Return a serialised record, its checksums checked: bytes ()."""
