@@ -10,7 +10,7 @@ from dsbuild import fields
 from dsbuild.cli import next_command
 from dsbuild.cli.command import Command, Option
 from dsbuild.cli.field_options import option
-from dsbuild.cli.kinds import Names, Path, Run, splits
+from dsbuild.cli.kinds import Choice, Names, Path, Run, splits
 from dsbuild.cli.options import Bytes, echo, echo_json, echo_line, errors
 from dsbuild.cli.text.view import view
 from dsbuild.train.settings import Settings
@@ -131,12 +131,12 @@ _OPTIONS = (
     ),
     click.option(
         "--cache",
-        type=click.Choice(["decoded"]),
+        type=Choice(["decoded"]),
         help="Keep decoded samples in a file beside the data, for later epochs and other runs.",
     ),
     click.option(
         "--cache-folder",
-        type=click.Path(file_okay=False),
+        type=Path(folder=True),
         metavar="DIR",
         help="Local folder for --cache, if not beside the data.",
     ),

@@ -199,7 +199,7 @@ def test_other_names_are_not_in_the_help(run):
         ("voc --runner loacl", "did you mean local? see dsbuild voc --help"),
         ("voc -- --project=p", "name a runner of Beam, as in --runner beam; see dsbuild voc"),
         ("voc --runner dask", "--scheduler ADDRESS go together: start the cluster's scheduler"),
-        ("demo vox", "LAYOUT: found 'vox'; expected one of voc, cityscapes, matting, pairs,"),
+        ("demo vox", "LAYOUT: found 'vox'; expected one of voc, cityscapes, coco,"),
         ("build", "PATH is missing; see dsbuild build --help"),
         ("build x --layout vco", "did you mean voc? see dsbuild build --help"),
     ],

@@ -113,7 +113,7 @@ def test_a_bad_sample_stops_the_build_by_name_and_can_be_fixed_elsewhere(two, vo
     path.write_bytes(whole[:500])
     with pytest.raises(SampleError, match=r"^sample 2007_000009: [^\n]*$"):
         make_dask(two.address, voc, out, **SHARDS)
-    assert manifest.load(out) is None
+    assert manifest.load(str(out)) is None
     path.write_bytes(whole)
     # What was under way may still end; what waited does not begin.
     wait_until(lambda: not list(pathlib.Path(out).glob(".dsbuild-*")))
@@ -140,7 +140,7 @@ def test_it_ends_when_no_worker_is_left(two, large, tmp_path):
     with pytest.raises(DsbuildError, match=r"found no worker.*dask worker tcp://"):
         make_dask(two.address, large, out, timeout=1.5, patience=0.5, **LARGE)
     thread.join(120)
-    assert manifest.load(out) is None
+    assert manifest.load(str(out)) is None
     done = len(receipts(out))
     assert make(large, out, workers=2, **LARGE).kept >= done >= 3
     make(large, tmp_path / "fresh", workers=2, **LARGE)
@@ -272,7 +272,7 @@ def test_one_worker_is_named_if_every_disk_is_full(none, shim, voc, tmp_path):
         start_full(none, tmp_path / name, shim, out)
     with pytest.raises(StorageError, match=r"^worker tcp://\S+: /.*No space left on [^\n]*$"):
         make_dask(none.address, voc, out, **SHARDS)
-    assert manifest.load(out) is None
+    assert manifest.load(str(out)) is None
     make(voc, out, **SHARDS)
     make(voc, tmp_path / "fresh", **SHARDS)
     assert content(out) == content(tmp_path / "fresh")
@@ -284,7 +284,7 @@ def test_a_worker_that_does_not_see_the_sources_leaves_no_sample_out(two, voc, o
     os.rename(voc, tmp_path / "elsewhere")  # as of a machine on which nothing is mounted
     with pytest.raises(StorageError, match=r"^worker tcp://\S+: .* there is no such folder"):
         build(request, found, Dask(two.address))
-    assert manifest.load(out) is None
+    assert manifest.load(str(out)) is None
 
 
 FAULTS = {"busy": 503, "broken": 500, "forbidden": 403, "cut": "lost"}

@@ -45,7 +45,7 @@ def test_pixels_are_those_of_the_sources(given, tmp_path, out):
             assert element["label"] == sample.label
         else:
             assert element["label"].dtype == torch.uint8
-            expected = decode(os.path.join(root, sample.label))
+            expected = decode(os.path.join(root, str(sample.label)))
             np.testing.assert_array_equal(element["label"], expected)
 
 

@@ -245,7 +245,8 @@ def test_the_command_distinguishes_records_from_runs(run, tmp_path):
         return found.stderr
 
     out = str(tmp_path / "out")
-    assert "found a run; expected --to saved_model, keras" in output(run, out, "--to", "parquet")
+    text = output(run, out, "--to", "parquet")
+    assert "does not say what it was trained on; name the folder: dsbuild export DATA" in text
     assert "found no run of `dsbuild train`" in output(out, out, "--to", "onnx")
 
 
