@@ -163,6 +163,26 @@ def yolo(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]
     return ()
 
 
+def cvat(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw pictures, and their objects as CVAT's polygons in one XML file; a quarter is val."""
+    labels = "".join(f"<label><name>{name}</name></label>" for name in THINGS)
+    rows = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "<version>1.1</version>"]
+    rows.append(f"<meta><project><labels>{labels}</labels></project></meta>")
+    for i in range(samples):
+        subset, file = "Validation" if i % 4 == 1 else "Train", f"{i:03d}.jpg"
+        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
+        things = scenes.still(rng, names, *SIZE)
+        size = f'width="{SIZE[0]}" height="{SIZE[1]}"'
+        rows.append(f'<image id="{i}" name="{file}" subset="{subset}" {size}>')
+        for one in things:
+            points = ";".join(f"{x},{y}" for x, y in one.points.round(2).tolist())
+            rows.append(f'<polygon label="{one.name}" points="{points}" z_order="0"/>')
+        rows.append("</image>")
+        _save(scenes.picture(rng, things, *SIZE), folder, "images", subset, file)
+    _write("\n".join([*rows, "</annotations>"]), folder, "annotations.xml")
+    return ()
+
+
 def matting(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
     """Draw photos of people and their cut-outs, as aisegment publishes them, two per session."""
     width, height = SIZE[::-1]
@@ -207,6 +227,7 @@ DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
     "ade20k": ade20k,
     "labelme": labelme,
     "yolo": yolo,
+    "cvat": cvat,
     "matting": matting,
     "pairs": pairs,
     "classes": classes,

@@ -5,6 +5,7 @@ from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
@@ -20,6 +21,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     Ade20k.name: Ade20k,
     LabelMe.name: LabelMe,
     Yolo.name: Yolo,
+    Cvat.name: Cvat,
     Matting.name: Matting,
     Pairs.name: Pairs,
     Classes.name: Classes,

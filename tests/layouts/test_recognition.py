@@ -16,6 +16,7 @@ DRAWN = {
     "ade20k": (fakes.ade20k, PUBLISHED),
     "labelme": (fakes.labelme, PUBLISHED),
     "yolo": (fakes.yolo, PUBLISHED),
+    "cvat": (fakes.cvat, PUBLISHED),
     "matting": (fakes.matting, PUBLISHED),
     "pairs": (fakes.pairs, NAMED),
     "classes": (fakes.classes, FORMED),

@@ -1,6 +1,7 @@
 """Every layout with a tree drawn for it, and a decoder of its labels that is not dsbuild's."""
 
 import json
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from dsbuild.layouts.ade20k import Ade20k
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
@@ -86,6 +88,28 @@ def polygons(path):
     return plane
 
 
+def areas(label):
+    """Decode the shapes of an image of CVAT by pycocotools and NumPy, the highest z_order last."""
+    tool = pytest.importorskip("pycocotools.mask")
+    path, _, number = label.rpartition("#")
+    (image,) = ElementTree.parse(path).findall(f"image[@id='{number}']")
+    plane = np.zeros((int(image.get("height")), int(image.get("width"))), np.uint8)
+    for shape in sorted(image, key=lambda one: int(one.get("z_order"))):
+        value = {"cat": 1, "dog": 2}.get(shape.get("label"))
+        if shape.tag == "polygon":
+            points = [float(n) for pair in shape.get("points").split(";") for n in pair.split(",")]
+            (runs,) = tool.frPyObjects([points], *plane.shape)
+            plane[tool.decode(runs) > 0] = value
+        elif shape.tag == "mask":
+            left, top, width, height = (
+                int(shape.get(side)) for side in ("left", "top", "width", "height")
+            )
+            counts = list(map(int, shape.get("rle").split(",")))
+            inner = np.repeat(np.arange(len(counts)) % 2, counts).reshape(height, width)
+            plane[top : top + height, left : left + width][inner > 0] = value
+    return plane
+
+
 # Layout -> how it is drawn, and how a label is decoded without dsbuild.
 DRAWN = {
     Voc(): (fakes.voc, stored),
@@ -95,6 +119,7 @@ DRAWN = {
     Ade20k(): (fakes.ade20k, lambda path: stored(path) - 1),
     LabelMe(val_fraction=0.4): (fakes.labelme, shapes),
     Yolo(): (fakes.yolo, polygons),
+    Cvat(): (fakes.cvat, areas),
     Matting(): (fakes.matting, lambda path: stored(path)[..., 3] > 50),
     Pairs(names=("a", "b", "c"), val_fraction=0.4): (fakes.pairs, stored),
     Pairs(binary=1, val_fraction=0.4, split_seed=5): (fakes.pairs, lambda path: stored(path) > 1),

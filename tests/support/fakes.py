@@ -230,6 +230,38 @@ def yolo(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0)
     return root
 
 
+def cvat(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0) -> str:
+    """Draw an export of CVAT: polygons, masks and polylines of two subsets, in any z_order."""
+    root = os.path.join(folder, "data")
+    rng = np.random.default_rng(seed)
+    labels = "".join(f"<label><name>{name}</name></label>" for name in ("cat", "dog"))
+    rows = ["<annotations><version>1.1</version>"]
+    rows.append(f"<meta><project><labels>{labels}</labels></project></meta>")
+    for subset, count in (("Train", train), ("Validation", val)):
+        os.makedirs(os.path.join(root, "images", subset, "a"))
+        for i in range(count):
+            name = f"a/{i}.jpg"
+            photo(rng, 50, 40).save(os.path.join(root, "images", subset, name), quality=90)
+            id_ = f'id="{len(rows)}" name="{name}" subset="{subset}"'
+            shapes = [area(rng, 40, 50, number) for number in range(i % 4 + 1)]
+            rows.append(f'<image {id_} width="50" height="40">{"".join(shapes)}</image>')
+    with open(os.path.join(root, "annotations.xml"), "w") as file:
+        file.write("\n".join(['<?xml version="1.0" encoding="utf-8"?>', *rows, "</annotations>"]))
+    return root
+
+
+def area(rng: np.random.Generator, height: int, width: int, form: int) -> str:
+    """Draw a shape of CVAT: a polygon, a mask or a polyline."""
+    given = f'label="{rng.choice(["cat", "dog"])}" z_order="{rng.integers(-1, 2)}" occluded="0"'
+    if form % 3 == 1:
+        left, top = int(rng.integers(0, width - 8)), int(rng.integers(0, height - 6))
+        box = f'left="{left}" top="{top}" width="8" height="6"'
+        return f'<mask {given} rle="3, 5, 4, 20, 1, 15" {box}></mask>'
+    points = rng.uniform(0, height, (5, 2)).round(2).tolist()
+    text = ";".join(f"{x},{y}" for x, y in points)
+    return f'<{"polyline" if form % 3 else "polygon"} {given} points="{text}"/>'
+
+
 def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: int = 0) -> str:
     """Draw a tree like aisegment's, with its stray files; return its root."""
     root = os.path.join(folder, "matting_human_half")
