@@ -183,6 +183,29 @@ def cvat(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]
     return ()
 
 
+def supervisely(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw pictures, and their objects as Supervisely's polygons, in datasets train and val."""
+    for i in range(samples):
+        dataset, file = "val" if i % 4 == 1 else "train", f"{i:03d}.jpg"
+        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
+        things = scenes.still(rng, names, *SIZE)
+        objects = [
+            {
+                "classTitle": one.name,
+                "geometryType": "polygon",
+                "points": {"exterior": one.points.round().astype(int).tolist(), "interior": []},
+                "tags": [],
+            }
+            for one in things
+        ]
+        annotation = {"size": {"height": SIZE[1], "width": SIZE[0]}, "objects": objects}
+        _write(json.dumps(annotation), folder, dataset, "ann", f"{file}.json")
+        _save(scenes.picture(rng, things, *SIZE), folder, dataset, "img", file)
+    known = [{"title": name, "shape": "polygon"} for name in THINGS]
+    _write(json.dumps({"classes": known, "tags": []}), folder, "meta.json")
+    return ()
+
+
 def matting(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
     """Draw photos of people and their cut-outs, as aisegment publishes them, two per session."""
     width, height = SIZE[::-1]
@@ -228,6 +251,7 @@ DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
     "labelme": labelme,
     "yolo": yolo,
     "cvat": cvat,
+    "supervisely": supervisely,
     "matting": matting,
     "pairs": pairs,
     "classes": classes,

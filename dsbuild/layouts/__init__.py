@@ -9,6 +9,7 @@ from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.voc import Voc
 from dsbuild.layouts.yolo import Yolo
 
@@ -22,6 +23,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     LabelMe.name: LabelMe,
     Yolo.name: Yolo,
     Cvat.name: Cvat,
+    Supervisely.name: Supervisely,
     Matting.name: Matting,
     Pairs.name: Pairs,
     Classes.name: Classes,

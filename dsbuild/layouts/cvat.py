@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
 from dsbuild.fields import field
-from dsbuild.format.split_names import role
+from dsbuild.format.split_names import called
 from dsbuild.layouts import cvat_file
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.class_files import read_names
@@ -253,12 +253,10 @@ def _subsets(root: str) -> dict[str, str]:
 def _split(subset: str) -> str:
     """Return the name of a split; `default` is what CVAT calls a task without subsets.
 
-    >>> _split("Validation"), _split("default"), _split("night 1")
-    ('val', 'train', 'night_1')
+    >>> _split("Validation"), _split("default")
+    ('val', 'train')
     """
-    if subset in ("", "default"):
-        return "train"
-    return role(subset) or re.sub(r"[^\w-]", "_", subset, flags=re.ASCII)
+    return "train" if subset in ("", "default") else called(subset)
 
 
 def _images(root: str) -> Iterator[tuple[Image, str]]:

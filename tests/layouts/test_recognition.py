@@ -17,6 +17,7 @@ DRAWN = {
     "labelme": (fakes.labelme, PUBLISHED),
     "yolo": (fakes.yolo, PUBLISHED),
     "cvat": (fakes.cvat, PUBLISHED),
+    "supervisely": (fakes.supervisely, PUBLISHED),
     "matting": (fakes.matting, PUBLISHED),
     "pairs": (fakes.pairs, NAMED),
     "classes": (fakes.classes, FORMED),

@@ -1,6 +1,8 @@
 """Every layout with a tree drawn for it, and a decoder of its labels that is not dsbuild's."""
 
+import base64
 import json
+import zlib
 from xml.etree import ElementTree
 
 import cv2
@@ -18,6 +20,7 @@ from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.voc import Voc
 from dsbuild.layouts.yolo import Yolo
 from tests.support import fakes
@@ -110,6 +113,27 @@ def areas(label):
     return plane
 
 
+def bitmaps(path):
+    """Decode the objects of Supervisely by OpenCV, one over the other."""
+    with open(path) as file:
+        document = json.load(file)
+    plane = np.zeros((document["size"]["height"], document["size"]["width"]), np.uint8)
+    for one in document["objects"]:
+        value = {"cat": 1, "dog": 2}[one["classTitle"]]
+        if one["geometryType"] == "bitmap":
+            data = zlib.decompress(base64.b64decode(one["bitmap"]["data"]))
+            inner = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            left, top = one["bitmap"]["origin"]
+            plane[top : top + inner.shape[0], left : left + inner.shape[1]][inner > 0] = value
+        else:
+            mask = np.zeros_like(plane)
+            cv2.fillPoly(mask, [np.array(one["points"]["exterior"], np.int32)], 1)
+            for hole in one["points"]["interior"]:
+                cv2.fillPoly(mask, [np.array(hole, np.int32)], 0)
+            plane[mask > 0] = value
+    return plane
+
+
 # Layout -> how it is drawn, and how a label is decoded without dsbuild.
 DRAWN = {
     Voc(): (fakes.voc, stored),
@@ -120,6 +144,7 @@ DRAWN = {
     LabelMe(val_fraction=0.4): (fakes.labelme, shapes),
     Yolo(): (fakes.yolo, polygons),
     Cvat(): (fakes.cvat, areas),
+    Supervisely(): (fakes.supervisely, bitmaps),
     Matting(): (fakes.matting, lambda path: stored(path)[..., 3] > 50),
     Pairs(names=("a", "b", "c"), val_fraction=0.4): (fakes.pairs, stored),
     Pairs(binary=1, val_fraction=0.4, split_seed=5): (fakes.pairs, lambda path: stored(path) > 1),

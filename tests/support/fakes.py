@@ -4,8 +4,11 @@ Photos are smooth with some noise, so that they compress like photos; masks are 
 of a class with a void border, as VOC's annotators drew them.
 """
 
+import base64
+import io
 import json
 import os
+import zlib
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -260,6 +263,43 @@ def area(rng: np.random.Generator, height: int, width: int, form: int) -> str:
     points = rng.uniform(0, height, (5, 2)).round(2).tolist()
     text = ";".join(f"{x},{y}" for x, y in points)
     return f'<{"polyline" if form % 3 else "polygon"} {given} points="{text}"/>'
+
+
+def supervisely(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0) -> str:
+    """Draw a project of Supervisely: bitmaps, and polygons with holes, in two datasets."""
+    root = os.path.join(folder, "project")
+    rng = np.random.default_rng(seed)
+    for dataset, count in (("train", train), ("val", val)):
+        for kind in ("img", "ann"):
+            os.makedirs(os.path.join(root, dataset, kind))
+        for i in range(count):
+            path = os.path.join(root, dataset, "img", f"{i}.jpg")
+            photo(rng, 50, 40).save(path, quality=90)
+            objects = []
+            for number in range(i % 3 + 1):
+                one = {"classTitle": str(rng.choice(["cat", "dog"])), "tags": []}
+                if number % 2:
+                    origin = [int(rng.integers(0, 40)), int(rng.integers(0, 34))]
+                    bitmap = {"data": packed(rng.random((6, 10)) < 0.7), "origin": origin}
+                    objects.append({**one, "geometryType": "bitmap", "bitmap": bitmap})
+                else:
+                    rings = rng.integers(0, 45, (2, 6, 2)).tolist()
+                    points = {"exterior": rings[0], "interior": rings[1:][: i % 2]}
+                    objects.append({**one, "geometryType": "polygon", "points": points})
+            document = {"size": {"height": 40, "width": 50}, "objects": objects, "tags": []}
+            with open(os.path.join(root, dataset, "ann", f"{i}.jpg.json"), "w") as file:
+                json.dump(document, file)
+    known = [{"title": name, "shape": "any", "color": "#102030"} for name in ("cat", "dog")]
+    with open(os.path.join(root, "meta.json"), "w") as file:
+        json.dump({"classes": known, "tags": []}, file)
+    return root
+
+
+def packed(mask: np.ndarray) -> str:
+    """Return a mask as Supervisely keeps it."""
+    file = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(file, "png")
+    return base64.b64encode(zlib.compress(file.getvalue())).decode()
 
 
 def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: int = 0) -> str:
