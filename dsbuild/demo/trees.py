@@ -120,6 +120,24 @@ def ade20k(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ..
     return ()
 
 
+def mapillary(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw streets as Mapillary Vistas 1.2 publishes them, with a short config."""
+    colours = [(30 * i, 90, 200 - 20 * i) for i in range(len(NAMES))]
+    known = [
+        {"name": name, "readable": name, "color": colour, "evaluate": True}
+        for name, colour in zip(NAMES, colours, strict=True)
+    ]
+    for i in range(samples):
+        split, key = "validation" if i % 4 == 1 else "training", f"{i:022d}"
+        things = scenes.street(rng, *SIZE)
+        label = scenes.label(things, [NAMES.index(one.name) for one in things], *SIZE, None)
+        label.putpalette([channel for colour in colours for channel in colour])
+        _save(label, folder, split, "v1.2", "labels", f"{key}.png")
+        _save(scenes.picture(rng, things, *SIZE), folder, split, "images", f"{key}.jpg")
+    _write(json.dumps({"labels": known}), folder, "config_v1.2.json")
+    return ()
+
+
 def labelme(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
     """Draw pictures, and their objects as LabelMe's polygons; `labels.txt` names the classes."""
     for i in range(samples):
@@ -248,6 +266,7 @@ DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
     "cityscapes": cityscapes,
     "coco": coco,
     "ade20k": ade20k,
+    "mapillary": mapillary,
     "labelme": labelme,
     "yolo": yolo,
     "cvat": cvat,

@@ -7,6 +7,7 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
 from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
+from dsbuild.layouts.mapillary import Mapillary
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.supervisely import Supervisely
@@ -20,6 +21,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     Cityscapes.name: Cityscapes,
     Coco.name: Coco,
     Ade20k.name: Ade20k,
+    Mapillary.name: Mapillary,
     LabelMe.name: LabelMe,
     Yolo.name: Yolo,
     Cvat.name: Cvat,

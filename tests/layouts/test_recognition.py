@@ -14,6 +14,7 @@ DRAWN = {
     "cityscapes": (fakes.cityscapes, PUBLISHED),
     "coco": (fakes.coco, PUBLISHED),
     "ade20k": (fakes.ade20k, PUBLISHED),
+    "mapillary": (fakes.mapillary, PUBLISHED),
     "labelme": (fakes.labelme, PUBLISHED),
     "yolo": (fakes.yolo, PUBLISHED),
     "cvat": (fakes.cvat, PUBLISHED),

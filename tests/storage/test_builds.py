@@ -82,6 +82,7 @@ NAMES = [
     "cityscapes",
     "coco",
     "ade20k",
+    "mapillary",
     "labelme",
     "yolo",
     "cvat",

@@ -18,6 +18,7 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
 from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
+from dsbuild.layouts.mapillary import Mapillary
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.supervisely import Supervisely
@@ -141,6 +142,7 @@ DRAWN = {
     Cityscapes(encoding="ids"): (fakes.cityscapes, drawn("ids")),
     Coco(): (fakes.coco, objects),
     Ade20k(): (fakes.ade20k, lambda path: stored(path) - 1),
+    Mapillary(): (fakes.mapillary, lambda path: np.array([0, 1, 2, 255])[stored(path)]),
     LabelMe(val_fraction=0.4): (fakes.labelme, shapes),
     Yolo(): (fakes.yolo, polygons),
     Cvat(): (fakes.cvat, areas),

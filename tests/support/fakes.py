@@ -188,6 +188,27 @@ def ade20k(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 
     return root
 
 
+def mapillary(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 0) -> str:
+    """Draw a tree of Mapillary Vistas 1.2: palettes, and a class that is not evaluated."""
+    root = os.path.join(folder, "vistas")
+    rng = np.random.default_rng(seed)
+    known = [
+        {"name": name, "readable": name, "color": [9 * i, 99, 0], "evaluate": name != "void"}
+        for i, name in enumerate(("road", "car", "sky", "void"))
+    ]
+    for split, count in (("training", train), ("validation", val)):
+        for kind in ("images", "v1.2/labels"):
+            os.makedirs(os.path.join(root, split, kind))
+        for i in range(count):
+            photo(rng, 50, 40).save(os.path.join(root, split, "images", f"{split}{i}.jpg"))
+            plane = mask(rng, 50, 40, classes=3, border=3)
+            plane.putpalette([channel for one in known for channel in one["color"]])
+            plane.save(os.path.join(root, split, "v1.2/labels", f"{split}{i}.png"))
+    with open(os.path.join(root, "config_v1.2.json"), "w") as file:
+        json.dump({"labels": known, "version": 1.2}, file)
+    return root
+
+
 def labelme(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
     """Draw a tree of LabelMe: polygons and rectangles, some of them ignored."""
     root = os.path.join(folder, "data")
