@@ -2,6 +2,7 @@
 
 from dsbuild.layouts.ade20k import Ade20k
 from dsbuild.layouts.base import Layout, Sample
+from dsbuild.layouts.bdd100k import Bdd100k
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
@@ -22,6 +23,7 @@ LAYOUTS: dict[str, type[Layout]] = {
     Coco.name: Coco,
     Ade20k.name: Ade20k,
     Mapillary.name: Mapillary,
+    Bdd100k.name: Bdd100k,
     LabelMe.name: LabelMe,
     Yolo.name: Yolo,
     Cvat.name: Cvat,

@@ -9,7 +9,7 @@ from tests.support import layout_contract
 from tests.support.drawn import DRAWN
 
 # Layouts that are also found from the folder above.
-ABOVE = ("voc", "cityscapes", "coco", "ade20k", "matting")
+ABOVE = ("voc", "cityscapes", "coco", "ade20k", "bdd100k", "matting")
 
 
 @pytest.fixture(params=DRAWN, ids=repr)

@@ -15,6 +15,7 @@ DRAWN = {
     "coco": (fakes.coco, PUBLISHED),
     "ade20k": (fakes.ade20k, PUBLISHED),
     "mapillary": (fakes.mapillary, PUBLISHED),
+    "bdd100k": (fakes.bdd100k, PUBLISHED),
     "labelme": (fakes.labelme, PUBLISHED),
     "yolo": (fakes.yolo, PUBLISHED),
     "cvat": (fakes.cvat, PUBLISHED),

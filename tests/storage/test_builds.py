@@ -83,6 +83,7 @@ NAMES = [
     "coco",
     "ade20k",
     "mapillary",
+    "bdd100k",
     "labelme",
     "yolo",
     "cvat",

@@ -13,6 +13,7 @@ from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from PIL import Image, ImageDraw
 
 from dsbuild.layouts.ade20k import Ade20k
+from dsbuild.layouts.bdd100k import Bdd100k
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
@@ -143,6 +144,8 @@ DRAWN = {
     Coco(): (fakes.coco, objects),
     Ade20k(): (fakes.ade20k, lambda path: stored(path) - 1),
     Mapillary(): (fakes.mapillary, lambda path: np.array([0, 1, 2, 255])[stored(path)]),
+    Bdd100k(): (fakes.bdd100k, stored),
+    Bdd100k(labels="drivable"): (fakes.bdd100k, stored),
     LabelMe(val_fraction=0.4): (fakes.labelme, shapes),
     Yolo(): (fakes.yolo, polygons),
     Cvat(): (fakes.cvat, areas),

@@ -209,6 +209,26 @@ def mapillary(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int
     return root
 
 
+def bdd100k(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 0) -> str:
+    """Draw BDD100K's tree: semantic masks of the 10k images, drivable areas of the 100k."""
+    root = os.path.join(folder, "bdd100k")
+    rng = np.random.default_rng(seed)
+    for images, kind in (("10k", "sem_seg"), ("100k", "drivable")):
+        for split, count in (("train", train), ("val", val)):
+            folders = f"images/{images}/{split}", f"labels/{kind}/masks/{split}"
+            for one in folders:
+                os.makedirs(os.path.join(root, one))
+            for i in range(count):
+                key = f"{split}{kind}-{i}"
+                photo(rng, 50, 40).save(os.path.join(root, folders[0], f"{key}.jpg"))
+                plane = mask(rng, 50, 40, classes=19)
+                if kind == "drivable":
+                    plane = Image.new("L", (50, 40), 2)
+                    plane.paste(i % 2, (9, 9, 30, 20))
+                plane.save(os.path.join(root, folders[1], f"{key}.png"))
+    return root
+
+
 def labelme(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
     """Draw a tree of LabelMe: polygons and rectangles, some of them ignored."""
     root = os.path.join(folder, "data")
