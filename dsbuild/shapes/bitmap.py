@@ -8,14 +8,15 @@ Source: Supervisely's SDK (geometry/bitmap.py), which decodes them by OpenCV.
 
 import base64
 import binascii
+import struct
 import zlib
 
 import numpy as np
 
-from dsbuild import images
 from dsbuild.errors import ImageError
 from dsbuild.shapes.runs import Mask
 
+_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # of every PNG; width and height follow
 _MOST = 1 << 26  # bytes of a PNG
 
 
@@ -47,10 +48,12 @@ def _decode(text: str, size: tuple[int, int]) -> Mask:
     except (binascii.Error, ValueError) as error:
         raise ImageError(f"found a bitmap that is not base64 ({error})") from error
     data = _inflated(data)
-    head = images.header(data)
-    if head.width > size[1] or head.height > size[0]:
+    if not data.startswith(_START) or len(data) < len(_START) + 8:
+        raise ImageError("found a bitmap that is no PNG")
+    width, height = struct.unpack_from(">II", data, len(_START))
+    if width > size[1] or height > size[0]:
         raise ImageError(
-            f"found a bitmap of {head.width} x {head.height} pixels, larger than the image of "
+            f"found a bitmap of {width} x {height} pixels, larger than the image of "
             f"{size[1]} x {size[0]}"
         )
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)

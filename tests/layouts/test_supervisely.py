@@ -94,7 +94,7 @@ CUT = base64.b64encode(zlib.compress(b"abc" * 999)[:-9]).decode()
         (document(bitmap(SMALL, (1.5, 4))), "a whole origin"),
         (document(bitmap(fakes.packed(np.ones((50, 9), bool)))), "larger than the image"),
         (document(bitmap("§")), "is not base64"),
-        (document(bitmap("aaaa")), "object 1 (dog)"),
+        (document(bitmap("aaaa")), "object 1 (dog): found a bitmap that is no PNG"),
         (document(bitmap(BOMB)), "larger than 64 MiB"),
         (document(bitmap(CUT)), "cut off"),
         (document(height="40"), "found the size ['40', 50]"),
