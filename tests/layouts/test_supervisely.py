@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild.errors import LayoutError
+from dsbuild.errors import ImageError, LayoutError
 from dsbuild.layouts.supervisely import Supervisely
 from tests.support import fakes
 from tests.support.objects import planes
@@ -114,9 +114,16 @@ def test_mistakes_are_named_and_can_be_skipped(change, said, tmp_path, run, out)
     assert len(planes(out)) == 11
 
 
+@pytest.mark.parametrize("end", [-12, 40])
+def test_a_damaged_png_is_refused(end):
+    data = png(np.random.default_rng(0).integers(0, 2, (30, 30), np.uint8))[:end]
+    with pytest.raises(ImageError, match="whose PNG is damaged"):
+        plane_of(bitmap(base64.b64encode(zlib.compress(data)).decode()))
+
+
 def test_a_bitmap_of_three_channels_is_refused():
     data = base64.b64encode(png(np.zeros((3, 3, 3), np.uint8))).decode()
-    with pytest.raises(Exception, match="three channels; expected one, or four with alpha"):
+    with pytest.raises(ImageError, match="three channels; expected one, or four with alpha"):
         plane_of(bitmap(data))
 
 
