@@ -12,7 +12,18 @@ from dsbuild.cli.options import echo_line, errors
 # The layouts that are drawn; a test compares them with those of `dsbuild.demo`, which is imported
 # only to draw, as it needs NumPy and Pillow.
 DRAWN = (
-    *("voc", "cityscapes", "coco", "ade20k", "labelme", "yolo"),
+    *(
+        "voc",
+        "cityscapes",
+        "coco",
+        "ade20k",
+        "mapillary",
+        "bdd100k",
+        "labelme",
+        "yolo",
+        "cvat",
+        "supervisely",
+    ),
     *("matting", "pairs", "classes"),
 )
 
@@ -31,8 +42,9 @@ DRAWN = (
 def demo(layout: str, folder: str, samples: int, seed: int) -> None:
     """Draw a small data set to try dsbuild on.
 
-    LAYOUT is its form: voc, cityscapes, coco, ade20k, labelme, yolo, matting, pairs or classes.
-    FOLDER is new or empty, ./data by default. The last line printed is the command that builds it.
+    LAYOUT is its form: voc, cityscapes, coco, ade20k, mapillary, bdd100k, labelme, yolo, cvat,
+    supervisely, matting, pairs or classes. FOLDER is new or empty, ./data by default. The last
+    line printed is the command that builds it.
 
     \b
     Example:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from dsbuild.demo import scenes
+from dsbuild.demo import exports, scenes
+from dsbuild.demo.exports import SIZE, THINGS
+from dsbuild.demo.files import save, write
 from dsbuild.errors import PlanError, StorageError
 from dsbuild.layouts import LAYOUTS
 from dsbuild.storage.urls import is_url
 
-SIZE = (320, 240)  # width and height of every picture
 CITY = (512, 256)  # those of Cityscapes are twice as wide as high
 NAMES = ("sky", "building", "tree", "road", "sidewalk", "car", "person")
-THINGS = tuple(scenes.OUTLINES)
 AS_CITYSCAPES = {"tree": "vegetation"}  # the same, by the name that Cityscapes has for it
 
 
@@ -47,11 +47,11 @@ def voc(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
         things = scenes.still(rng, names, *size)
         label = scenes.label(things, [known.classes.index(name) for name in names], *size, 255)
         label.putpalette([channel for colour in known.palette for channel in colour])
-        _save(label, folder, "SegmentationClass", f"{key}.png")
-        _save(scenes.picture(rng, things, *size), folder, "JPEGImages", f"{key}.jpg")
+        save(label, folder, "SegmentationClass", f"{key}.png")
+        save(scenes.picture(rng, things, *size), folder, "JPEGImages", f"{key}.jpg")
     val = max(1, samples // 4)
     for split, names in {"train": keys[val:], "val": keys[:val]}.items():
-        _write("\n".join(names), folder, "ImageSets", "Segmentation", f"{split}.txt")
+        write("\n".join(names), folder, "ImageSets", "Segmentation", f"{split}.txt")
     return ()
 
 
@@ -69,39 +69,9 @@ def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str
             for one in things
         ]
         annotation = {"imgHeight": CITY[1], "imgWidth": CITY[0], "objects": objects}
-        _write(json.dumps(annotation), folder, "gtFine", split, city, f"{key}_gtFine_polygons.json")
+        write(json.dumps(annotation), folder, "gtFine", split, city, f"{key}_gtFine_polygons.json")
         image = scenes.picture(rng, things, *CITY)
-        _save(image, folder, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
-    return ()
-
-
-def coco(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw pictures, and their objects as polygons in one JSON file per split; a quarter is val.
-
-    As in COCO, the ids of the categories have gaps.
-    """
-    categories = [{"id": 1 + 3 * i, "name": name} for i, name in enumerate(THINGS)]
-    lists: dict[str, dict[str, list[object]]] = {}
-    for i in range(samples):
-        split, file = "val" if i % 4 == 1 else "train", f"{i:012d}.jpg"
-        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
-        things = scenes.still(rng, names, *SIZE)
-        known = lists.setdefault(split, {"images": [], "annotations": []})
-        known["images"].append({"id": i, "file_name": file, "width": SIZE[0], "height": SIZE[1]})
-        for one in things:
-            known["annotations"].append(
-                {
-                    "id": 10 * i + len(known["annotations"]),
-                    "image_id": i,
-                    "category_id": 1 + 3 * THINGS.index(one.name),
-                    "segmentation": [one.points.round(1).ravel().tolist()],
-                    "iscrowd": 0,
-                }
-            )
-        _save(scenes.picture(rng, things, *SIZE), folder, split, file)
-    for split, known in lists.items():
-        text = json.dumps({**known, "categories": categories})
-        _write(text, folder, "annotations", f"instances_{split}.json")
+        save(image, folder, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
     return ()
 
 
@@ -115,51 +85,39 @@ def ade20k(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ..
         things = scenes.street(rng, *SIZE)
         values = [1 + known.index(one.name) for one in things]
         label = scenes.label(things, values, *SIZE, None)
-        _save(label, folder, "annotations", split, f"{key}.png")
-        _save(scenes.picture(rng, things, *SIZE), folder, "images", split, f"{key}.jpg")
+        save(label, folder, "annotations", split, f"{key}.png")
+        save(scenes.picture(rng, things, *SIZE), folder, "images", split, f"{key}.jpg")
     return ()
 
 
-def labelme(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw pictures, and their objects as LabelMe's polygons; `labels.txt` names the classes."""
+def mapillary(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw streets as Mapillary Vistas 1.2 publishes them, with a short config."""
+    colours = [(30 * i, 90, 200 - 20 * i) for i in range(len(NAMES))]
+    known = [
+        {"name": name, "readable": name, "color": colour, "evaluate": True}
+        for name, colour in zip(NAMES, colours, strict=True)
+    ]
     for i in range(samples):
-        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
-        things = scenes.still(rng, names, *SIZE)
-        shapes = [
-            {"label": one.name, "shape_type": "polygon", "points": one.points.round(2).tolist()}
-            for one in things
-        ]
-        annotation: dict[str, object] = {
-            "version": "5.5.0",
-            "flags": {},
-            "shapes": [{**shape, "group_id": None, "flags": {}} for shape in shapes],
-            "imagePath": f"{i:03d}.jpg",
-            "imageData": None,
-            "imageHeight": SIZE[1],
-            "imageWidth": SIZE[0],
-        }
-        _write(json.dumps(annotation), folder, f"{i:03d}.json")
-        _save(scenes.picture(rng, things, *SIZE), folder, f"{i:03d}.jpg")
-    _write("\n".join(["__ignore__", "_background_", *THINGS]), folder, "labels.txt")
-    return "--val-fraction", "0.25"
+        split, key = "validation" if i % 4 == 1 else "training", f"{i:022d}"
+        things = scenes.street(rng, *SIZE)
+        label = scenes.label(things, [NAMES.index(one.name) for one in things], *SIZE, None)
+        label.putpalette([channel for colour in colours for channel in colour])
+        save(label, folder, split, "v1.2", "labels", f"{key}.png")
+        save(scenes.picture(rng, things, *SIZE), folder, split, "images", f"{key}.jpg")
+    write(json.dumps({"labels": known}), folder, "config_v1.2.json")
+    return ()
 
 
-def yolo(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw pictures, and their objects as YOLO's polygons; `data.yaml` names the classes."""
+def bdd100k(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw streets as BDD100K publishes its semantic masks."""
+    known = LAYOUTS["bdd100k"]().classes
     for i in range(samples):
-        split = "val" if i % 4 == 1 else "train"
-        names = [THINGS[i % len(THINGS)], *rng.choice(["person", "car", "sofa"], 2)]
-        things = scenes.still(rng, names, *SIZE)
-        rows = [
-            [THINGS.index(one.name), *(one.points / SIZE).clip(0, 1).round(6).ravel().tolist()]
-            for one in things
-        ]
-        text = "\n".join(" ".join(map(str, row)) for row in rows)
-        _write(text, folder, "labels", split, f"{i:03d}.txt")
-        _save(scenes.picture(rng, things, *SIZE), folder, "images", split, f"{i:03d}.jpg")
-    lines = ["path: .", "train: images/train", "val: images/val", "names:"]
-    lines += [f"  {i}: {name}" for i, name in enumerate(THINGS)]
-    _write("\n".join(lines), folder, "data.yaml")
+        split, key = "val" if i % 4 == 1 else "train", f"{i:08x}-{i:08x}"
+        things = scenes.street(rng, *SIZE)
+        values = [known.index(AS_CITYSCAPES.get(one.name, one.name)) for one in things]
+        label = scenes.label(things, values, *SIZE, None)
+        save(label, folder, "labels", "sem_seg", "masks", split, f"{key}.png")
+        save(scenes.picture(rng, things, *SIZE), folder, "images", "10k", split, f"{key}.jpg")
     return ()
 
 
@@ -174,8 +132,8 @@ def matting(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, .
         image = scenes.picture(rng, [person], width, height)
         alpha = scenes.coverage(person, width, height, blur=2.5)
         rgba = np.dstack([np.asarray(image), (alpha * 255).round().astype(np.uint8)])
-        _save(image, folder, "clip_img", group, "clip_00000000", f"{name}.jpg")
-        _save(Image.fromarray(rgba), folder, "matting", group, "matting_00000000", f"{name}.png")
+        save(image, folder, "clip_img", group, "clip_00000000", f"{name}.jpg")
+        save(Image.fromarray(rgba), folder, "matting", group, "matting_00000000", f"{name}.png")
     return ()
 
 
@@ -184,9 +142,9 @@ def pairs(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...
     for i in range(samples):
         things = scenes.street(rng, *SIZE)
         label = scenes.label(things, [NAMES.index(one.name) for one in things], *SIZE, None)
-        _save(label, folder, "labels", f"{i:03d}.png")
-        _save(scenes.picture(rng, things, *SIZE), folder, "images", f"{i:03d}.jpg")
-    _write("\n".join(NAMES), folder, "classes.txt")
+        save(label, folder, "labels", f"{i:03d}.png")
+        save(scenes.picture(rng, things, *SIZE), folder, "images", f"{i:03d}.jpg")
+    write("\n".join(NAMES), folder, "classes.txt")
     return "--classes", "{}/classes.txt", "--val-fraction", "0.25"
 
 
@@ -195,7 +153,7 @@ def classes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, .
     for i in range(samples):
         name = ("boat", "bird", "car", "pottedplant")[i % 4]
         image = scenes.picture(rng, scenes.still(rng, [name], *SIZE), *SIZE)
-        _save(image, folder, name, f"{i // 4 + 1}.jpg")
+        save(image, folder, name, f"{i // 4 + 1}.jpg")
     return "--val-fraction", "0.25"
 
 
@@ -203,29 +161,15 @@ def classes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, .
 DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
     "voc": voc,
     "cityscapes": cityscapes,
-    "coco": coco,
+    "coco": exports.coco,
     "ade20k": ade20k,
-    "labelme": labelme,
-    "yolo": yolo,
+    "mapillary": mapillary,
+    "bdd100k": bdd100k,
+    "labelme": exports.labelme,
+    "yolo": exports.yolo,
+    "cvat": exports.cvat,
+    "supervisely": exports.supervisely,
     "matting": matting,
     "pairs": pairs,
     "classes": classes,
 }
-
-
-def _save(image: Image.Image, *path: str) -> None:
-    """Save a picture; the quality is that of JPEGs."""
-    image.save(_place(*path), quality=90)
-
-
-def _write(text: str, *path: str) -> None:
-    """Write lines of text."""
-    with open(_place(*path), "w", encoding="utf-8") as file:
-        file.write(text + "\n")
-
-
-def _place(*path: str) -> str:
-    """Return a path, whose folder then exists."""
-    place = os.path.join(*path)
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    return place

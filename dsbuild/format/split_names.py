@@ -39,6 +39,15 @@ def role(name: str) -> str | None:
     return _WORDS[re.sub("[-_. ]", "", match["word"]).lower()] if match else None
 
 
+def called(name: str) -> str:
+    """Return the name of the split that a folder of this name holds.
+
+    >>> called("Validation"), called("night 1")
+    ('val', 'night_1')
+    """
+    return role(name) or re.sub(r"[^\w-]", "_", name, flags=re.ASCII)
+
+
 def same(name: str, other: str) -> bool:
     """Tell whether two names mean the same split, such as `val` and `validation2017`.
 

@@ -2,12 +2,16 @@
 
 from dsbuild.layouts.ade20k import Ade20k
 from dsbuild.layouts.base import Layout, Sample
+from dsbuild.layouts.bdd100k import Bdd100k
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
+from dsbuild.layouts.mapillary import Mapillary
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.voc import Voc
 from dsbuild.layouts.yolo import Yolo
 
@@ -18,8 +22,12 @@ LAYOUTS: dict[str, type[Layout]] = {
     Cityscapes.name: Cityscapes,
     Coco.name: Coco,
     Ade20k.name: Ade20k,
+    Mapillary.name: Mapillary,
+    Bdd100k.name: Bdd100k,
     LabelMe.name: LabelMe,
     Yolo.name: Yolo,
+    Cvat.name: Cvat,
+    Supervisely.name: Supervisely,
     Matting.name: Matting,
     Pairs.name: Pairs,
     Classes.name: Classes,

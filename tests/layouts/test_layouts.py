@@ -8,6 +8,9 @@ from dsbuild.layouts import LAYOUTS
 from tests.support import layout_contract
 from tests.support.drawn import DRAWN
 
+# Layouts that are also found from the folder above.
+ABOVE = ("voc", "cityscapes", "coco", "ade20k", "bdd100k", "matting")
+
 
 @pytest.fixture(params=DRAWN, ids=repr)
 def given(request):
@@ -35,7 +38,7 @@ def test_every_layout_is_drawn():
 
 
 def test_it_is_found_from_above(layout, root, tmp_path, monkeypatch):
-    below = root if layout.name in ("pairs", "classes", "labelme", "yolo") else tmp_path
+    below = tmp_path if layout.name in ABOVE else root
     assert os.path.samefile(layout.find(str(below)), root)
     if layout.name == "classes":
         below = tmp_path

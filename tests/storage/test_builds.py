@@ -78,7 +78,20 @@ def test_slices_of_a_json_on_a_store(s3, tmp_path, run):
     assert "its source annotations/instances_val.json#" in result.stderr
 
 
-NAMES = ["cityscapes", "coco", "ade20k", "labelme", "yolo", "matting", "pairs", "classes"]
+NAMES = [
+    "cityscapes",
+    "coco",
+    "ade20k",
+    "mapillary",
+    "bdd100k",
+    "labelme",
+    "yolo",
+    "cvat",
+    "supervisely",
+    "matting",
+    "pairs",
+    "classes",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

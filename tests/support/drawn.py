@@ -1,6 +1,9 @@
 """Every layout with a tree drawn for it, and a decoder of its labels that is not dsbuild's."""
 
+import base64
 import json
+import zlib
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -10,12 +13,16 @@ from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from PIL import Image, ImageDraw
 
 from dsbuild.layouts.ade20k import Ade20k
+from dsbuild.layouts.bdd100k import Bdd100k
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
+from dsbuild.layouts.mapillary import Mapillary
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.voc import Voc
 from dsbuild.layouts.yolo import Yolo
 from tests.support import fakes
@@ -86,6 +93,49 @@ def polygons(path):
     return plane
 
 
+def areas(label):
+    """Decode the shapes of an image of CVAT by pycocotools and NumPy, the highest z_order last."""
+    tool = pytest.importorskip("pycocotools.mask")
+    path, _, number = label.rpartition("#")
+    (image,) = ElementTree.parse(path).findall(f"image[@id='{number}']")
+    plane = np.zeros((int(image.get("height")), int(image.get("width"))), np.uint8)
+    for shape in sorted(image, key=lambda one: int(one.get("z_order"))):
+        value = {"cat": 1, "dog": 2}.get(shape.get("label"))
+        if shape.tag == "polygon":
+            points = [float(n) for pair in shape.get("points").split(";") for n in pair.split(",")]
+            (runs,) = tool.frPyObjects([points], *plane.shape)
+            plane[tool.decode(runs) > 0] = value
+        elif shape.tag == "mask":
+            left, top, width, height = (
+                int(shape.get(side)) for side in ("left", "top", "width", "height")
+            )
+            counts = list(map(int, shape.get("rle").split(",")))
+            inner = np.repeat(np.arange(len(counts)) % 2, counts).reshape(height, width)
+            plane[top : top + height, left : left + width][inner > 0] = value
+    return plane
+
+
+def bitmaps(path):
+    """Decode the objects of Supervisely by OpenCV, one over the other."""
+    with open(path) as file:
+        document = json.load(file)
+    plane = np.zeros((document["size"]["height"], document["size"]["width"]), np.uint8)
+    for one in document["objects"]:
+        value = {"cat": 1, "dog": 2}[one["classTitle"]]
+        if one["geometryType"] == "bitmap":
+            data = zlib.decompress(base64.b64decode(one["bitmap"]["data"]))
+            inner = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+            left, top = one["bitmap"]["origin"]
+            plane[top : top + inner.shape[0], left : left + inner.shape[1]][inner > 0] = value
+        else:
+            mask = np.zeros_like(plane)
+            cv2.fillPoly(mask, [np.array(one["points"]["exterior"], np.int32)], 1)
+            for hole in one["points"]["interior"]:
+                cv2.fillPoly(mask, [np.array(hole, np.int32)], 0)
+            plane[mask > 0] = value
+    return plane
+
+
 # Layout -> how it is drawn, and how a label is decoded without dsbuild.
 DRAWN = {
     Voc(): (fakes.voc, stored),
@@ -93,8 +143,13 @@ DRAWN = {
     Cityscapes(encoding="ids"): (fakes.cityscapes, drawn("ids")),
     Coco(): (fakes.coco, objects),
     Ade20k(): (fakes.ade20k, lambda path: stored(path) - 1),
+    Mapillary(): (fakes.mapillary, lambda path: np.array([0, 1, 2, 255])[stored(path)]),
+    Bdd100k(): (fakes.bdd100k, stored),
+    Bdd100k(labels="drivable"): (fakes.bdd100k, stored),
     LabelMe(val_fraction=0.4): (fakes.labelme, shapes),
     Yolo(): (fakes.yolo, polygons),
+    Cvat(): (fakes.cvat, areas),
+    Supervisely(): (fakes.supervisely, bitmaps),
     Matting(): (fakes.matting, lambda path: stored(path)[..., 3] > 50),
     Pairs(names=("a", "b", "c"), val_fraction=0.4): (fakes.pairs, stored),
     Pairs(binary=1, val_fraction=0.4, split_seed=5): (fakes.pairs, lambda path: stored(path) > 1),

@@ -4,8 +4,11 @@ Photos are smooth with some noise, so that they compress like photos; masks are 
 of a class with a void border, as VOC's annotators drew them.
 """
 
+import base64
+import io
 import json
 import os
+import zlib
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -185,6 +188,47 @@ def ade20k(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 
     return root
 
 
+def mapillary(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 0) -> str:
+    """Draw a tree of Mapillary Vistas 1.2: palettes, and a class that is not evaluated."""
+    root = os.path.join(folder, "vistas")
+    rng = np.random.default_rng(seed)
+    known = [
+        {"name": name, "readable": name, "color": [9 * i, 99, 0], "evaluate": name != "void"}
+        for i, name in enumerate(("road", "car", "sky", "void"))
+    ]
+    for split, count in (("training", train), ("validation", val)):
+        for kind in ("images", "v1.2/labels"):
+            os.makedirs(os.path.join(root, split, kind))
+        for i in range(count):
+            photo(rng, 50, 40).save(os.path.join(root, split, "images", f"{split}{i}.jpg"))
+            plane = mask(rng, 50, 40, classes=3, border=3)
+            plane.putpalette([channel for one in known for channel in one["color"]])
+            plane.save(os.path.join(root, split, "v1.2/labels", f"{split}{i}.png"))
+    with open(os.path.join(root, "config_v1.2.json"), "w") as file:
+        json.dump({"labels": known, "version": 1.2}, file)
+    return root
+
+
+def bdd100k(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 0) -> str:
+    """Draw BDD100K's tree: semantic masks of the 10k images, drivable areas of the 100k."""
+    root = os.path.join(folder, "bdd100k")
+    rng = np.random.default_rng(seed)
+    for images, kind in (("10k", "sem_seg"), ("100k", "drivable")):
+        for split, count in (("train", train), ("val", val)):
+            folders = f"images/{images}/{split}", f"labels/{kind}/masks/{split}"
+            for one in folders:
+                os.makedirs(os.path.join(root, one))
+            for i in range(count):
+                key = f"{split}{kind}-{i}"
+                photo(rng, 50, 40).save(os.path.join(root, folders[0], f"{key}.jpg"))
+                plane = mask(rng, 50, 40, classes=19)
+                if kind == "drivable":
+                    plane = Image.new("L", (50, 40), 2)
+                    plane.paste(i % 2, (9, 9, 30, 20))
+                plane.save(os.path.join(root, folders[1], f"{key}.png"))
+    return root
+
+
 def labelme(folder: str | os.PathLike, count: int = 12, seed: int = 0) -> str:
     """Draw a tree of LabelMe: polygons and rectangles, some of them ignored."""
     root = os.path.join(folder, "data")
@@ -228,6 +272,75 @@ def yolo(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0)
     with open(os.path.join(root, "data.yaml"), "w") as file:
         file.write("train: images/train\nval: images/val\nnc: 3\nnames: ['cat', dog, \"cow\"]\n")
     return root
+
+
+def cvat(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0) -> str:
+    """Draw an export of CVAT: polygons, masks and polylines of two subsets, in any z_order."""
+    root = os.path.join(folder, "data")
+    rng = np.random.default_rng(seed)
+    labels = "".join(f"<label><name>{name}</name></label>" for name in ("cat", "dog"))
+    rows = ["<annotations><version>1.1</version>"]
+    rows.append(f"<meta><project><labels>{labels}</labels></project></meta>")
+    for subset, count in (("Train", train), ("Validation", val)):
+        os.makedirs(os.path.join(root, "images", subset, "a"))
+        for i in range(count):
+            name = f"a/{i}.jpg"
+            photo(rng, 50, 40).save(os.path.join(root, "images", subset, name), quality=90)
+            id_ = f'id="{len(rows)}" name="{name}" subset="{subset}"'
+            shapes = [area(rng, 40, 50, number) for number in range(i % 4 + 1)]
+            rows.append(f'<image {id_} width="50" height="40">{"".join(shapes)}</image>')
+    with open(os.path.join(root, "annotations.xml"), "w") as file:
+        file.write("\n".join(['<?xml version="1.0" encoding="utf-8"?>', *rows, "</annotations>"]))
+    return root
+
+
+def area(rng: np.random.Generator, height: int, width: int, form: int) -> str:
+    """Draw a shape of CVAT: a polygon, a mask or a polyline."""
+    given = f'label="{rng.choice(["cat", "dog"])}" z_order="{rng.integers(-1, 2)}" occluded="0"'
+    if form % 3 == 1:
+        left, top = int(rng.integers(0, width - 8)), int(rng.integers(0, height - 6))
+        box = f'left="{left}" top="{top}" width="8" height="6"'
+        return f'<mask {given} rle="3, 5, 4, 20, 1, 15" {box}></mask>'
+    points = rng.uniform(0, height, (5, 2)).round(2).tolist()
+    text = ";".join(f"{x},{y}" for x, y in points)
+    return f'<{"polyline" if form % 3 else "polygon"} {given} points="{text}"/>'
+
+
+def supervisely(folder: str | os.PathLike, train: int = 8, val: int = 4, seed: int = 0) -> str:
+    """Draw a project of Supervisely: bitmaps, and polygons with holes, in two datasets."""
+    root = os.path.join(folder, "project")
+    rng = np.random.default_rng(seed)
+    for dataset, count in (("train", train), ("val", val)):
+        for kind in ("img", "ann"):
+            os.makedirs(os.path.join(root, dataset, kind))
+        for i in range(count):
+            path = os.path.join(root, dataset, "img", f"{i}.jpg")
+            photo(rng, 50, 40).save(path, quality=90)
+            objects = []
+            for number in range(i % 3 + 1):
+                one = {"classTitle": str(rng.choice(["cat", "dog"])), "tags": []}
+                if number % 2:
+                    origin = [int(rng.integers(0, 40)), int(rng.integers(0, 34))]
+                    bitmap = {"data": packed(rng.random((6, 10)) < 0.7), "origin": origin}
+                    objects.append({**one, "geometryType": "bitmap", "bitmap": bitmap})
+                else:
+                    rings = rng.integers(0, 45, (2, 6, 2)).tolist()
+                    points = {"exterior": rings[0], "interior": rings[1:][: i % 2]}
+                    objects.append({**one, "geometryType": "polygon", "points": points})
+            document = {"size": {"height": 40, "width": 50}, "objects": objects, "tags": []}
+            with open(os.path.join(root, dataset, "ann", f"{i}.jpg.json"), "w") as file:
+                json.dump(document, file)
+    known = [{"title": name, "shape": "any", "color": "#102030"} for name in ("cat", "dog")]
+    with open(os.path.join(root, "meta.json"), "w") as file:
+        json.dump({"classes": known, "tags": []}, file)
+    return root
+
+
+def packed(mask: np.ndarray) -> str:
+    """Return a mask as Supervisely keeps it."""
+    file = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(file, "png")
+    return base64.b64encode(zlib.compress(file.getvalue())).decode()
 
 
 def matting(folder: str | os.PathLike, groups: int = 8, photos: int = 2, seed: int = 0) -> str:
