@@ -50,7 +50,7 @@ def ordered(
         if reshuffled:
             # The first draw of an iteration is its epoch; also in each worker of the data service.
             epoch = tf.where(last[0] < 0, epoch, last[0])
-        # Shuffling few blocks takes longer than all else, so it is done once per epoch.
+        # Shuffling takes long even for few blocks, so it is done once per epoch.
         now = tf.cond(epoch == last[0], lambda: last, lambda: _shuffled(blocks, seed, epoch))
         return now, _number(blocks, seed, now, place, window)
 
