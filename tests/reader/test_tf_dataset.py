@@ -247,6 +247,38 @@ def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, s
             at += len(part)
 
 
+SHARE = {"start": 1, "index": 1, "count": 2}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "seed", "window", "repeat", "asked", "expected"),
+    [
+        ([3, 4, 5], 7, 1, 2, {}, [*range(7, 12), *range(3, 7), 0, 1, 2] * 2),
+        ([3, 4, 5], 7, 5, 2, SHARE, [8, 4, 5, 6, 2, 11, 7, 3, 4, 5, 2]),
+        ([3, 4, 5], 7, 4, None, {"start": 9}, [0, 1, 6, 8, 10, 9, 7, 4, 11, 3, 5, 6, 1, 0, 2]),
+        ([12], 7, 5, 2, {"start": 14}, [2, 0, 3, 5, 8, 6, 9, 7, 10, 11]),
+        ([2, 0, 3], 1, 2, 3, {}, [1, 0, 3, 2, 4, 0, 1, 3, 2, 4, 2, 3, 0, 4, 1]),
+    ],
+)
+def test_an_order_never_changes(blocks, seed, window, repeat, asked, expected):
+    """A run that an earlier version began continues in its order."""
+    found = dataset.ordered(blocks, seed, window, repeat, **asked)
+    for _ in range(2):
+        assert list(found.take(len(expected)).as_numpy_iterator()) == expected
+    assert found.cardinality() == (len(expected) if repeat else tf.data.INFINITE_CARDINALITY)
+
+
+@pytest.mark.parametrize("asked", [{}, SHARE])
+def test_single_epochs_are_reshuffled_in_orders_that_never_change(asked):
+    tf.random.set_seed(None)
+    found = dataset.ordered([3, 4, 5], 7, 5, 1, **asked)
+    first, second = [4, 6, 5, 3, 0, 1, 2, 7, 9, 8, 11, 10], [2, 4, 1, 3, 0, 6, 5, 8, 9, 7, 10, 11]
+    share = slice(3, None, 2) if asked else slice(None)
+    for expected in (first[share], second[share]):
+        assert list(found.as_numpy_iterator()) == expected
+    assert found.cardinality() == len(first[share])
+
+
 def test_an_iterator_is_saved_and_restored(built, tmp_path):
     data = dsbuild.tf_dataset(built, "train", seed=7, repeat=2)
     iterator = iter(data)
