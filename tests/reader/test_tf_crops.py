@@ -10,7 +10,6 @@ import tensorflow as tf
 from PIL import Image
 
 import dsbuild
-from dsbuild.images import png, png_rows
 from dsbuild.reader.tf import crops
 from dsbuild.reader.tf.augmentation import Augmentation
 from tests.support import fakes
@@ -70,9 +69,7 @@ def same(data, settings, start=0):
 
 
 @pytest.mark.parametrize("settings", [SMALL, WIDE])
-@pytest.mark.parametrize("large", [False, True])
-def test_crops_are_those_of_whole_images(mixed, settings, large, monkeypatch):
-    monkeypatch.setattr(crops, "_LARGE", 1 if large else 1 << 30)
+def test_crops_are_those_of_whole_images(mixed, settings):
     same(dsbuild.tf_dataset(mixed, seed=3, repeat=8), settings, start=7)
 
 
@@ -104,26 +101,3 @@ def test_checks_see_the_labels_and_keep_the_origin(mixed):
     assert crops.origin(data) is not None
     with pytest.raises(tf.errors.InvalidArgumentError, match="four"):
         list(dsbuild.augmented(data, SMALL, 1))
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA"])
-def test_the_first_rows_of_a_png(mode):
-    data = photo(40, 31, format="PNG")
-    out = io.BytesIO()
-    Image.open(io.BytesIO(data)).convert(mode).save(out, "PNG")
-    image = np.asarray(Image.open(out))
-    for count in (1, 17, 40, 99):
-        upper = Image.open(io.BytesIO(png_rows.first(out.getvalue(), count)))
-        np.testing.assert_array_equal(np.asarray(upper), image[:count])
-        assert upper.getpalette() == Image.open(out).getpalette()
-
-
-def test_rows_that_are_missing_are_refused():
-    data = photo(40, 31, format="PNG")
-    body = b"".join(body for kind, body, _ in png.chunks(data) if kind == b"IDAT")
-    for broken in (body[: len(body) // 2], b"y" + body[1:]):
-        chunks = (png.chunk(b"IDAT", broken), png.chunk(b"IEND", b""))
-        damaged = data[:33] + b"".join(chunks)
-        with pytest.raises(dsbuild.DsbuildError, match="damaged PNG"):
-            png_rows.first(damaged, 40)
-    assert png_rows.first(data[:33] + png.chunk(b"IDAT", body[:-9]) + png.chunk(b"IEND", b""), 3)

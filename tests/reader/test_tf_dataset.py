@@ -470,6 +470,18 @@ def test_workers_of_the_data_service_read(built, dispatcher, policy):
     assert all(sample["image"].shape[-1] == 3 for sample in found)
 
 
+def test_workers_of_the_data_service_augment_large_images(dispatcher, tmp_path):
+    voc = fakes.voc(str(tmp_path / "voc"), 2, 0, 1000, 750)
+    make(voc, str(tmp_path / "out"), splits=("train",))
+    data = dsbuild.augmented(
+        dsbuild.tf_dataset(str(tmp_path / "out")), dsbuild.Augmentation(crop=(65, 33)), seed=1
+    )
+    service = tf.data.experimental.service
+    found = list(data.apply(service.distribute(service.ShardingPolicy.OFF, dispatcher.target)))
+    for one, other in zip(found, data, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
 def test_objects_of_a_store(built):
     url = "memory://decode/out"
     stores.upload(pathlib.Path(built), url)

@@ -92,8 +92,7 @@ def augmented(
     repeated afterwards repeats its random numbers.
 
     If `ds` is what `tf_dataset` returned, without cache or computed extras, only what a crop shows
-    is decoded: the same pixels in less time. PNG images of half a million pixels or more are then
-    inflated in Python, so only in this process.
+    is decoded: the same pixels in less time.
 
     Args:
       ds: samples as dicts, or as pairs (image, label), from `dsbuild.tf_dataset`.

@@ -1,8 +1,8 @@
 """Augmented samples from records of which only what a crop shows is decoded.
 
 The window is drawn from the size in the image's header. Of a JPEG, only the rows and columns are
-transformed that the window needs; of large PNGs, only the rows up to its last one are inflated,
-in Python. The pixels are those of whole images.
+transformed that the window needs; PNGs and labels are decoded whole. The pixels are those of whole
+images.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,11 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dsbuild import images
-from dsbuild.images import png_rows
-from dsbuild.reader.reader import Reader
 from dsbuild.reader.tf.features import Structure, parse, plane_of, rest_of
 from dsbuild.reader.tf.resample import Region, Window, interpolated, region
 
 # libjpeg interpolates chroma from at most 4 columns beside a pixel, of those that it decodes.
 _MARGIN = 8
-# Pixels of a PNG from which calling Python costs less than inflating the rest.
-_LARGE = 1 << 19
 _ATTRIBUTE = "dsbuild_origin"
 
 
@@ -35,16 +31,14 @@ class Origin:
       numbers: a dataset of the numbers of the samples, in order.
       read: from a number to its serialised record.
       structure: that of the records, which a build of dsbuild has checked.
-      large: whether PNGs may be so large that they are inflated in Python.
       parallel: how many samples are decoded at once.
       options: those of the dataset.
-      checks: functions that a sample goes through, whatever part of its label is decoded.
+      checks: functions that a sample goes through.
     """
 
     numbers: tf.data.Dataset
     read: Callable[[tf.Tensor], tf.Tensor]
     structure: Structure
-    large: bool
     parallel: int
     options: tf.data.Options
     checks: tuple[Callable[[Sample], Sample], ...] = ()
@@ -74,16 +68,13 @@ def known(ds: tf.data.Dataset, found: Origin) -> tf.data.Dataset:
 
 
 def checked(ds: tf.data.Dataset, check: Callable[[Sample], Sample]) -> tf.data.Dataset:
-    """Return a dataset of samples, dicts, that went through a function that changes no pixel.
-
-    Of samples that are decoded in part, it is given the label's rows that are decoded.
-    """
+    """Return a dataset of samples, dicts, that went through a function that changes no pixel."""
     found, mapped = origin(ds), ds.map(check, tf.data.AUTOTUNE)
     return mapped if found is None else known(mapped, replace(found, checks=(*found.checks, check)))
 
 
 class Seen(NamedTuple):
-    """A sample whose image is what a window shows, and whose label has no rows after it.
+    """A sample whose image is what a window shows.
 
     Attributes:
       sample: with all its other values whole.
@@ -94,12 +85,6 @@ class Seen(NamedTuple):
     sample: Sample
     window: Window
     shape: tf.Tensor
-
-
-def large(data: Reader) -> bool:
-    """Tell whether a folder's images may have so many pixels that PNGs are inflated in Python."""
-    splits = data.folder.manifest.splits.values() if data.folder.manifest else ()
-    return any(max(s.heights, default=0) * max(s.widths, default=0) >= _LARGE for s in splits)
 
 
 def shape_of(data: tf.Tensor) -> tf.Tensor:
@@ -116,7 +101,7 @@ def _is_png(data: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.strings.substr(data, 0, len(images.PNG)), images.PNG)
 
 
-def part(data: tf.Tensor, shape: tf.Tensor, area: Region, large: bool) -> tf.Tensor:
+def part(data: tf.Tensor, shape: tf.Tensor, area: Region) -> tf.Tensor:
     """Return the pixels of a region of an image of a shape: uint8 (h, w, 3)."""
     first = tf.maximum(area.low[1] - _MARGIN, 0)
     last = tf.minimum(area.high[1] + _MARGIN, shape[1])
@@ -127,17 +112,10 @@ def part(data: tf.Tensor, shape: tf.Tensor, area: Region, large: bool) -> tf.Ten
         return found[:, area.low[1] - first : area.high[1] - first]
 
     def png() -> tf.Tensor:
-        found = tf.io.decode_png(_upper(data, area.high[0], large), channels=3)
+        found = tf.io.decode_png(data, channels=3)
         return found[area.low[0] : area.high[0], area.low[1] : area.high[1]]
 
     return tf.cond(_is_png(data), png, jpeg)
-
-
-def _upper(data: tf.Tensor, rows: tf.Tensor, large: bool) -> tf.Tensor:
-    """Return a PNG that has at least the first `rows` of a PNG."""
-    if not large:
-        return data
-    return tf.ensure_shape(tf.numpy_function(png_rows.first, [data, rows], tf.string), ())
 
 
 def decode(record: tf.Tensor, source: Origin, draw: Callable[[tf.Tensor], Window]) -> Seen:
@@ -149,9 +127,8 @@ def decode(record: tf.Tensor, source: Origin, draw: Callable[[tf.Tensor], Window
     area = region(shape, window)
     sample = rest_of(raw, structure, tf.cast(shape, tf.int64))
     if structure.label == "label":
-        # The nearest row is one of those that are interpolated.
-        sample["label"] = plane_of(_upper(raw["label"], area.high[0], source.large), grey=True)
+        sample["label"] = plane_of(raw["label"], grey=True)
     for check in source.checks:
         sample = check(sample)
-    image = interpolated(part(raw["image"], shape, area, source.large), area, shape, window)
+    image = interpolated(part(raw["image"], shape, area), area, shape, window)
     return Seen({**sample, "image": image}, window, shape)

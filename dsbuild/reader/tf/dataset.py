@@ -138,7 +138,6 @@ def tf_dataset(
             numbers,
             source.read,
             structure,
-            crops.large(data),
             parallel or tf.data.AUTOTUNE,
             options,
         ),
