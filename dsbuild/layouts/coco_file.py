@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts import coco_panoptic
+from dsbuild.layouts.folders import is_name
 from dsbuild.layouts.json_stream import members
 from dsbuild.storage import spool
 from dsbuild.storage.heap import Heap
@@ -182,7 +183,7 @@ def _joined(rows: Iterator[Row], path: str) -> Iterator[tuple[int, Image]]:
 def _image(value: Any, place: int, path: str) -> Row:
     if not isinstance(value, dict) or not isinstance(value.get("file_name"), str):
         raise LayoutError(f"{path}: found the image {value!r:.80}; expected an id and a file_name")
-    if not _is_name(value["file_name"]):
+    if not is_name(value["file_name"]):
         raise LayoutError(f"{path}: found file_name {value['file_name']!a:.80}; expected a path")
     size = [value.get(side) for side in ("height", "width")]
     if not all(type(side) is int and side > 0 for side in size):
@@ -191,14 +192,6 @@ def _image(value: Any, place: int, path: str) -> Row:
             "both, in pixels"
         )
     return _id(value, "id", path), 0, place, (value["file_name"].replace("\\", "/"), *size)
-
-
-def _is_name(text: str) -> bool:
-    """Tell whether a file may have this name."""
-    try:
-        return bool(text.strip("/\\")) and b"\0" not in text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:
-        return False
 
 
 def _kept(value: Any, path: str) -> bytes:
