@@ -60,6 +60,7 @@ class LabelMe(Divided, Layout):
     source: ClassVar[str] = "the folder that holds the JSON files beside their images"
     default: ClassVar[str] = "it is the current folder"
     draws: ClassVar[bool] = True
+    oriented: ClassVar[range] = range(2, 5)  # from 5 on, the sides that its files name differ
 
     names: tuple[str, ...] = field(
         (),

@@ -55,6 +55,7 @@ class Yolo(Divided, Layout):
     title: ClassVar[str] = "YOLO segmentation"
     source: ClassVar[str] = "the folder that holds data.yaml, images and labels"
     draws: ClassVar[bool] = True
+    oriented: ClassVar[range] = range(2, 9)
 
     labels: str = field(
         "auto",

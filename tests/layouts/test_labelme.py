@@ -232,3 +232,15 @@ def test_groups_stay_together_and_are_reported_where_they_cross(tmp_path):
     assert [one.kind for one in found] == ["group-crosses"] * 9
     with pytest.raises(PlanError, match="--stratify"):
         LabelMe(val_fraction=0.5, stratify=True)
+
+
+def test_shapes_on_a_picture_that_viewers_turn_around_are_named(tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    exif = Image.Exif()
+    exif[0x112] = 3
+    with Image.open(f"{root}/0.jpg") as image:
+        image.save(f"{root}/0.jpg", exif=exif)
+    result = run("labelme", root, out)
+    assert result.exit_code == 2
+    assert "EXIF orientation 3" in result.stderr
+    assert run("labelme", root, out, "--exif", "apply").exit_code == 0

@@ -230,3 +230,28 @@ def test_groups_stay_together_and_are_reported_where_they_cross(tmp_path):
     assert {one.kind for one in found} == {"group-crosses"}
     with pytest.raises(PlanError, match="--stratify"):
         Yolo(val_fraction=0.5, stratify=True)
+
+
+def turned(path, orientation):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    with Image.open(path) as image:
+        image.save(path, exif=exif, quality=95)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("options", [(), ("--max-side", "30")])
+def test_polygons_lie_on_the_rotated_view(orientation, options, tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    turned(f"{root}/images/train/train0.jpg", orientation)
+    pathlib.Path(root, "labels/train/train0.txt").write_text("1 0 0 .5 0 .5 .5 0 .5\n")
+    result = run("yolo", root, out, *options)
+    assert result.exit_code == 2
+    assert f"EXIF orientation {orientation}" in result.stderr
+    assert "build with --exif apply" in " ".join(result.stderr.split())
+    assert run("yolo", root, f"{out}2", "--exif", "apply", *options).exit_code == 0
+    plane = planes(f"{out}2")["train0"]
+    height, width = plane.shape
+    assert (height > width) == (orientation == 6)
+    assert set(np.unique(plane[: height // 2 - 1, : width // 2 - 1])) == {1}
+    assert set(np.unique(plane[height // 2 + 2 :])) == {3}
