@@ -184,6 +184,10 @@ class Yolo(Divided, Layout):
             used = {one.images for one in found.values()}
             used |= {posixpath.splitext(one.labels)[0] for one in found.values()}
             alone += elsewhere(root, split, used)
+            yaml = yolo_yaml.file(root)
+            folders = {name: one.images for name, one in found.items()}
+            texts = yolo_yaml.contrary(yaml, folders) if yaml else ()
+            alone += (Finding("source", split, text) for text in texts)
         splits = sorted(name for name in found if name)
         return [*alone, *leaks(self, root, split, (s.key for s in samples), splits, self.group)]
 

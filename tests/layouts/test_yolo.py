@@ -255,3 +255,22 @@ def test_polygons_lie_on_the_rotated_view(orientation, options, tmp_path, run, o
     assert (height > width) == (orientation == 6)
     assert set(np.unique(plane[: height // 2 - 1, : width // 2 - 1])) == {1}
     assert set(np.unique(plane[height // 2 + 2 :])) == {3}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train: images/train\nval: images/val\ntest:", None),
+        ("train: /data/cats/images/train/\nval: [images/val]", None),
+        ("train: images/train\nval: images/train", "val is images/train, which is the split train"),
+        ("train:\n- images/train\n- images/val", "train is images/val, which is the split val"),
+        ("train: train2017.txt", "train is the list train2017.txt, which is not read"),
+    ],
+)
+def test_a_division_that_folders_contradict_is_reported(text, said, tmp_path):
+    root = fakes.yolo(tmp_path)
+    pathlib.Path(root, "data.yaml").write_text(f"{text}\nnames: [cat, dog, cow]\n")
+    layout = Yolo().bind(root)
+    found = layout.findings(root, "train", [*layout.samples(root, "train")])
+    assert len(found) == (said is not None)
+    assert all(said in one.text for one in found)
