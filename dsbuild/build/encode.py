@@ -261,6 +261,12 @@ def _label(
             for data, name in zip(parts, names, strict=True)
         ]
     (data, *others), path = parts, str(names[0])
+    if image.orientation in layout.oriented and not layout.indexed(path):
+        raise ImageError(
+            f"the image has EXIF orientation {image.orientation}, and its shapes were drawn on the "
+            "rotated view; build with --exif apply",
+            kind="exif",
+        )
     kept, plain = None, False
     if not others and layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)

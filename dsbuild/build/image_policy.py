@@ -77,12 +77,14 @@ class Admitted(NamedTuple):
       data, head: its bytes and what they say.
       size: (height, width) that its label must have, before shrinking.
       changes: what was done to it: `converted`, `turned`, `shrunk`.
+      orientation: the EXIF orientation in which viewers show it, if its pixels were not turned.
     """
 
     data: bytes
     head: "images.Header"
     size: tuple[int, int]
     changes: tuple[str, ...] = ()
+    orientation: int = 1
 
     def fit(self, plane: "np.ndarray", soft: bool = False) -> "np.ndarray":
         """Return a plane of the label at the stored size: classes by nearest, `soft` by area."""
@@ -134,7 +136,7 @@ def admit(data: bytes, policy: Policy) -> Admitted:
     if pixels is not None:
         data = images.encode(pixels, policy.jpeg_quality)
         head = images.header(data)
-    return Admitted(data, head, size, tuple(changes))
+    return Admitted(data, head, size, tuple(changes), 1 if turned else orientation)
 
 
 def _within(size: tuple[int, int], most: int) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from dsbuild.errors import ImageError, LayoutError
 from dsbuild.layouts.ade_labels import NAMES
 from dsbuild.layouts.base import RGB, Layout
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, leftovers, require, stem
+from dsbuild.layouts.folders import by_key, elsewhere, leftovers, require, stem
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
 from dsbuild.layouts.sample import Sample
 
@@ -84,8 +84,13 @@ class Ade20k(Layout):
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find labels without an image, and stray files."""
-        folder = SPLITS[split]
-        return leftovers(root, split, f"images/{folder}", f"annotations/{folder}", stem)
+        folders, folder = _splits(root), SPLITS[split]
+        found = leftovers(root, split, f"images/{folder}", f"annotations/{folder}", stem)
+        if split == next(iter(folders)):
+            kinds = ("images", "annotations")
+            used = (f"{kind}/{one}" for kind in kinds for one in folders.values())
+            found += elsewhere(root, split, used)
+        return found
 
     def indexed(self, path: str) -> bool:
         """Return False: stored values count from 1."""
@@ -113,10 +118,11 @@ class Ade20k(Layout):
 
 
 def _splits(root: str) -> dict[str, str]:
-    """Return split -> folder, for folders below both images and annotations."""
-    return {
+    """Return split -> folder, for folders of images, if one of them has annotations."""
+    found = {
         split: folder
         for split, folder in SPLITS.items()
         if storage.is_folder(storage.join(root, "images", folder))
-        and storage.is_folder(storage.join(root, "annotations", folder))
     }
+    labels = (storage.join(root, "annotations", folder) for folder in found.values())
+    return found if any(map(storage.is_folder, labels)) else {}

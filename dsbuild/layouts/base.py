@@ -43,6 +43,8 @@ class Layout(abc.ABC):
       reads_all: whether every folder below the root is part of the data set.
       draws: whether its labels are drawn from shapes whose classes have names, so that no file
         holds class indices that could be counted wrong.
+      oriented: the EXIF orientations at which its shapes, which lie on pictures as viewers show
+        them, would lie wrong on the stored pixels without a word.
       unions: splits made of other splits, such as trainval: name -> its parts.
     """
 
@@ -55,6 +57,7 @@ class Layout(abc.ABC):
     has_alpha: ClassVar[bool] = False
     reads_all: ClassVar[bool] = False
     draws: ClassVar[bool] = False
+    oriented: ClassVar[range] = range(0)
     unions: ClassVar[Mapping[str, frozenset[str]]] = {"trainval": frozenset({"train", "val"})}
 
     def __post_init__(self) -> None:

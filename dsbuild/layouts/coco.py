@@ -27,8 +27,8 @@ from dsbuild.fields import field
 from dsbuild.layouts import coco_file, coco_panoptic
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco_file import Grouped, Image, grouped, looks, read_categories
-from dsbuild.layouts.coco_tree import Source, folder_of, published, sources
-from dsbuild.layouts.division import Divided
+from dsbuild.layouts.coco_tree import Source, folder_of, published, sources, unlisted
+from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, require
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
@@ -170,7 +170,9 @@ class Coco(Divided, Layout):
         if not first:
             raise LayoutError(f"{storage.join(root, source.path)}: found no image in it")
         folder = folder_of(root, source, first, self.images)
-        places = {} if source.split else self.assigned(root, _places(folder, file))
+        every = () if source.split else file.images
+        paths = {_key(image): posixpath.join(folder, image.file_name) for image in every}
+        places = self.assigned(root, paths)
         for image in file.images:
             key = _key(image)
             if source.split or places[key] == split:
@@ -214,16 +216,22 @@ class Coco(Divided, Layout):
         }
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
-        """Find an id 0 that objects have, which other tools take for the background."""
-        _, index = coco_file.names(self.bind(root).categories)
-        if self._panoptic or not index.get(0):
-            return []
-        name = dict(self.bind(root).categories)[0]
-        text = (
-            f"the category {name!r} has the id 0, which many tools take for the background; here "
-            f"it is class {index[0]}, after the background"
-        )
-        return [Finding("source", split, text)] if split == self.splits(root)[0] else []
+        """Find pictures that no file lists, groups that leak, and an id 0 that objects have."""
+        first, (source, file) = split == self.splits(root)[0], self._grouped(root, split)
+        found = list[Finding]()
+        if source.split or first:
+            names = [image.file_name for image in file.images]
+            folder = folder_of(root, source, names[:5], self.images)
+            found += unlisted(root, split, source, folder, {*names})
+        splits = sorted(one.split for one in self._sources(root) if one.split)
+        found += leaks(self, root, split, (one.key for one in samples), splits, self.group)
+        known = self.bind(root).categories
+        index = coco_file.names(known)[1]
+        if first and index.get(0) and not self._panoptic:
+            text = f"the category {dict(known)[0]!r} has the id 0, which many tools take for the "
+            text += f"background; here it is class {index[0]}, after the background"
+            found.append(Finding("source", split, text))
+        return found
 
     def indexed(self, path: str) -> bool:
         """Return False: no file holds class indices."""
@@ -289,8 +297,3 @@ def _folder(root: str, path: str) -> str:
 
 def _key(image: Image) -> str:
     return composed(posixpath.splitext(image.file_name)[0])
-
-
-def _places(folder: str, file: Grouped) -> dict[str, str]:
-    """Return the paths of all images by key."""
-    return {_key(image): posixpath.join(folder, image.file_name) for image in file.images}

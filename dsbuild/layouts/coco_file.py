@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts import coco_panoptic
+from dsbuild.layouts.folders import is_name
 from dsbuild.layouts.json_stream import members
 from dsbuild.storage import spool
 from dsbuild.storage.heap import Heap
@@ -139,8 +140,9 @@ def _grouped(path: str, panoptic: bool, _stamp: object) -> Grouped:
     def rows() -> Iterator[Row]:
         place = 0
         for key, value, element in members(path):
-            missing.discard(key)
             if not element:
+                if value == []:
+                    missing.discard(key)
                 continue
             place += 1
             if key == "categories":
@@ -181,6 +183,8 @@ def _joined(rows: Iterator[Row], path: str) -> Iterator[tuple[int, Image]]:
 def _image(value: Any, place: int, path: str) -> Row:
     if not isinstance(value, dict) or not isinstance(value.get("file_name"), str):
         raise LayoutError(f"{path}: found the image {value!r:.80}; expected an id and a file_name")
+    if not is_name(value["file_name"]):
+        raise LayoutError(f"{path}: found file_name {value['file_name']!a:.80}; expected a path")
     size = [value.get(side) for side in ("height", "width")]
     if not all(type(side) is int and side > 0 for side in size):
         raise LayoutError(

@@ -28,12 +28,18 @@ def kept(value: Any, path: str) -> bytes:
             [one["id"], one["category_id"], int(bool(one.get("iscrowd", 0)))]
             for one in value["segments_info"]
         ]
+        ids = [one for one, *_ in segments]
         document = {"file": value["file_name"].replace("\\", "/"), "segments": segments}
     except (KeyError, TypeError, AttributeError):
         raise LayoutError(
             f"{path}: found an annotation without segments_info and file_name; these are instances "
             "or something else, not panoptic: name --labels instances"
         ) from None
+    if not all(type(one) is int and one for one in ids) or len({*ids}) < len(ids):
+        raise LayoutError(
+            f"{path}: found the segments {str(ids)[:60]} of {document['file']}; expected ids that "
+            "are whole numbers, above 0 (void), and differ"
+        )
     return json.dumps(document, separators=(",", ":")).encode()
 
 

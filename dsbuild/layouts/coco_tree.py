@@ -9,16 +9,18 @@ A split is called by its usual name: train for train2017, val for valid.
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.format.split_names import role
 from dsbuild.layouts.coco_file import looks
-from dsbuild.layouts.folders import folders
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import folders, pictures
 
 _ROBOFLOW = "_annotations.coco.json"
+_LOOKED = 8  # JSON files of a folder that are looked at
 _PLACES = ("", "images", "data", "imgs", "JPEGImages")
 
 
@@ -38,7 +40,7 @@ class Source(NamedTuple):
 
 def sources(root: str, kind: str) -> tuple[Source, ...]:
     """Return the files of a kind, such as `instances`, below root: by split, or one for all."""
-    found = published(root, kind) or ([] if kind == "panoptic" else _by_folder(root))
+    found = published(root, kind) or ([] if kind == "panoptic" else _by_folder(root, kind))
     return _distinct(found or _single(root, kind))
 
 
@@ -52,16 +54,21 @@ def published(root: str, kind: str) -> list[Source]:
     return found
 
 
-def _by_folder(root: str) -> list[Source]:
+def _by_folder(root: str, kind: str) -> list[Source]:
     """Return the files of folders named after splits."""
-    found = []
+    found = list[Source]()
     for folder in folders(root):
         if role(folder):
             names = [name for name in _files(root, folder) if name.endswith(".json")]
-            names = [name for name in names if name == _ROBOFLOW] or names
-            for name in names[:1]:
-                if looks(storage.join(root, folder, name)):
-                    found.append(Source(f"{folder}/{name}", _split(folder), folder))
+            names = [name for name in names if name == _ROBOFLOW] or names[:_LOOKED]
+            there = [name for name in names if looks(storage.join(root, folder, name))]
+            there = [name for name in there if there[1:] and kind in name] or there
+            if there[1:]:
+                raise LayoutError(
+                    f"{storage.join(root, folder)}: found {', '.join(there[:3])}; expected one "
+                    "file of annotations; move the others away, or name one with --annotations"
+                )
+            found += (Source(f"{folder}/{name}", _split(folder), folder) for name in there)
     return found
 
 
@@ -135,6 +142,17 @@ def folder_of(root: str, source: Source, names: list[str], given: str) -> str:
         f"{storage.join(root, source.path)}: found no image {names[0]} in {listed} below {root}; "
         "name the folder of the images with --images"
     )
+
+
+def unlisted(
+    root: str, split: str, source: Source, folder: str, names: Container[str]
+) -> Iterator[Finding]:
+    """Find pictures in the folder of a file that it does not list, if the folder is its own."""
+    if source.split and posixpath.basename(folder) not in (source.folder, source.split):
+        return
+    for path in pictures(root, folder):
+        if path.removeprefix(f"{folder}/") not in names:
+            yield Finding("stray", split, f"{storage.join(root, path)}: no list has it")
 
 
 def _candidates(source: Source) -> Iterator[str]:

@@ -31,6 +31,16 @@ def folders(root: str, folder: str = "") -> list[str]:
     return [name for name, is_folder in storage.entries(above) if is_folder and name[0] != "."]
 
 
+def of_splits(root: str, folder: str = "") -> dict[str, str]:
+    """Return split -> name, for the folders in a folder that have names of splits.
+
+    The split of `valid` is val; but if there are `val` and `valid`, each is a split of its own.
+    """
+    named = {name: role(name) or "" for name in folders(root, folder) if role(name)}
+    called = [*named.values()]
+    return {one if called.count(one) == 1 else name: name for name, one in named.items()}
+
+
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
@@ -78,6 +88,14 @@ def has_picture(root: str, folder: str) -> bool:
 def composed(name: str) -> str:
     """Return a name in Unicode form NFC: macOS may write an umlaut as two characters."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a file may have this name."""
+    try:
+        return bool(text.strip("/\\")) and b"\0" not in text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def stem(path: str, folder: str) -> str:

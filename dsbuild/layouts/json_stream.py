@@ -23,7 +23,7 @@ class Member(NamedTuple):
 
     Attributes:
       key: its key in the object.
-      value: the value or element; None where a list begins.
+      value: the value or element; an empty list where a list begins.
       element: whether it is an element of a list.
     """
 
@@ -37,7 +37,7 @@ class _File(Protocol):
 
 
 def members(path: str) -> Iterator[Member]:
-    """Yield the members of the object in a JSON file; each list is first yielded as None.
+    """Yield the members of the object in a JSON file; each list is first yielded as an empty one.
 
     Raises LayoutError if the file is not a JSON object.
     """
@@ -64,7 +64,7 @@ class _Stream:
                 self._fail("found damaged JSON; expected a key and a colon")
             self._at += 1
             if self._next() == "[":
-                yield Member(key, None, False)
+                yield Member(key, [], False)
                 self._at += 1
                 while self._next() != "]":
                     yield Member(key, self._value(), True)
@@ -106,10 +106,12 @@ class _Stream:
                 continue
             except RecursionError:
                 self._fail("found JSON that nests too deep")
-            # A number may continue in what was not read yet.
-            if end == len(self._text) and not isinstance(value, dict | list | str) and self._more():
+            # A number may continue in what was not read yet, also after `1.` or `1e-`.
+            near = len(self._text) - end < _NEAR
+            taken = end - self._at
+            if near and not isinstance(value, dict | list | str) and self._more():
                 continue
-            self._at = end
+            self._at += taken
             return value
 
     def _more(self) -> bool:

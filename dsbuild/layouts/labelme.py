@@ -11,9 +11,9 @@ Source: LabelMe (labelme2voc: a class's line, counted from -1, is its value; -1 
 """
 
 import base64
-import binascii
 import functools
 import json
+import math
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
 from dsbuild.fields import field
-from dsbuild.format.split_names import role
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import composed, folders, is_picture, require, walk
+from dsbuild.layouts.folders import composed, is_name, is_picture, of_splits, require, twice, walk
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
 from dsbuild.layouts.sample import Part, Sample
 from dsbuild.layouts.texts import lines
@@ -61,6 +60,7 @@ class LabelMe(Divided, Layout):
     source: ClassVar[str] = "the folder that holds the JSON files beside their images"
     default: ClassVar[str] = "it is the current folder"
     draws: ClassVar[bool] = True
+    oriented: ClassVar[range] = range(2, 5)  # from 5 on, the sides that its files name differ
 
     names: tuple[str, ...] = field(
         (),
@@ -198,7 +198,7 @@ class LabelMe(Divided, Layout):
             )
         try:
             return Shape(_mask(one, size), _values(self.classes)[label], name)
-        except (TypeError, ValueError, KeyError, AttributeError, binascii.Error) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             raise ImageError(f"{name}: found no points or mask ({error!r:.80})") from error
         except ImageError as error:
             raise ImageError(f"{name}: {error}", kind=error.kind) from error
@@ -219,6 +219,12 @@ def _mask(one: Mapping[str, Any], size: tuple[int, int]) -> Any:
         return pillow.mask(kind, points, size)
     data = base64.b64decode(one["mask"], validate=True)
     inner = images.decode(data, images.header(data))[..., 0] > 0
+    sides = [math.trunc(end) - math.trunc(start) + 1 for start, end in zip(*points, strict=True)]
+    if len(points) != 2 or any(abs(a - b) > 1 for a, b in zip(sides, inner.T.shape, strict=True)):
+        raise ImageError(
+            f"found a mask of {inner.shape[1]} x {inner.shape[0]} pixels in the box {points}; "
+            "expected it to fill the box"
+        )
     return pillow.boxed(inner, points[0], size)
 
 
@@ -228,27 +234,47 @@ def _stem(path: str) -> str:
 
 def _images(root: str) -> Iterator[tuple[str, str]]:
     """Yield the JSON files with their images: those of the same stem, or those that they name."""
-    there = {_stem(path): path for path in walk(root, "") if is_picture(path)}
+    there: dict[str, list[str]] = {}
+    for path in filter(is_picture, walk(root, "")):
+        there.setdefault(_stem(path), []).append(path)
     for path in _annotations(root):
-        yield path, there.get(_stem(path)) or _named(root, path)
+        same = there.get(_stem(path), [])
+        image = same[0] if len(same) == 1 else _named(root, path)
+        if same and image not in same:
+            raise LayoutError(twice(root, tuple(same)))
+        yield path, image
 
 
 def _annotations(root: str) -> Iterator[str]:
     """Yield the JSON files below root, by name."""
-    return (path for path in walk(root, "") if path.endswith(".json"))
+    return (path for path in walk(root, "") if path.lower().endswith(".json"))
 
 
 def _splits(root: str) -> dict[str, str]:
-    """Return split -> folder, if folders named after splits hold all JSON files."""
-    found = {role(name) or name: name for name in folders(root) if role(name)}
-    inside = tuple(f"{name}/" for name in found.values())
-    return found if found and all(path.startswith(inside) for path in _annotations(root)) else {}
+    """Return split -> folder, for folders named after splits that have JSON files.
+
+    Raises LayoutError if there are JSON files in other places, too.
+    """
+    paths = [*_annotations(root)]
+    above = {path.partition("/")[0] for path in paths if "/" in path}
+    found = {split: name for split, name in of_splits(root).items() if name in above}
+    outside = (path for path in paths if path.partition("/")[0] not in found.values())
+    first = next(outside, None) if found else None
+    if first:
+        raise LayoutError(
+            f"{storage.join(root, first)}: found it beside {' and '.join(found.values())}, which "
+            "have names of splits; expected all JSON files in folders of splits; move it"
+        )
+    return found
 
 
 def _named(root: str, path: str) -> str:
     """Return the image that a JSON file names, relative to root."""
     try:
         named = json.loads(storage.read(storage.join(root, path))[0])["imagePath"]
-        return posixpath.normpath(posixpath.join(posixpath.dirname(path), named.replace("\\", "/")))
+        if is_name(named):
+            named = posixpath.join(posixpath.dirname(path), named.replace("\\", "/"))
+            return posixpath.normpath(named)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return f"{posixpath.splitext(path)[0]}.jpg"  # the audit says that it is missing
+        pass
+    return f"{_stem(path)}.jpg"  # the audit says that it is missing

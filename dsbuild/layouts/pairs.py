@@ -20,7 +20,7 @@ from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.divided import Index, Part, Tree, by_lists, check_depth, survey, unused
 from dsbuild.layouts.division import Divided, leaks, present
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import leftovers, require, stems
+from dsbuild.layouts.folders import require, stems
 from dsbuild.layouts.label_maps import IGNORE, IGNORED, Mapped, mapped, read_map
 from dsbuild.layouts.naming import Naming
 from dsbuild.layouts.pairing import meanings
@@ -281,7 +281,7 @@ class Pairs(Divided, Layout):
         if split not in tree.parts and not first:
             return []
         part = tree.parts.get(split, self._whole)
-        found = leftovers(root, split, *part, self._sides(root, part).shared)
+        found = self._sides(root, part).left(split)
         if found:
             used = {storage.join(root, str(sample.label)) for sample in samples}
             found = [item for item in found if item.text not in used]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.layouts import naming
-from dsbuild.layouts.folders import is_picture, pictures, stem, walk
+from dsbuild.layouts.finding import Finding
+from dsbuild.layouts.folders import is_picture, leftovers, pictures, stem, walk
 from dsbuild.layouts.naming import Naming
 
 
@@ -48,6 +49,16 @@ class Sides:
         """Return the names that lists may use for images, each with its key."""
         keys = dict.fromkeys(self.photos)
         return {k: k for k in keys} | {stem(p, self.images): k for k, p in self.photos.items()}
+
+    def left(self, split: str) -> list[Finding]:
+        """Find labels without an image, stray files, and pictures that no pattern fits."""
+        found = leftovers(self.root, split, self.images, self.labels, self.shared)
+        if self.naming.image != "*":
+            used = {*self.photos.values(), *self.masks.values()}
+            rest = [path for path in pictures(self.root, self.images) if path not in used]
+            where = (storage.join(self.root, path) for path in rest)
+            found += (Finding("stray", split, f"{one}: no pattern fits it") for one in where)
+        return found
 
     def shared(self, path: str, folder: str) -> str:
         """Return what an image and its label have in common, for a path of either."""

@@ -62,8 +62,11 @@ def candidates(root: str) -> list[str]:
 
 
 def _split(line: str) -> list[str]:
-    between = max(",\t;", key=line.count)
-    return next(csv.reader([line], delimiter=between), [])
+    return next(csv.reader([line], delimiter=_between(line)), [])
+
+
+def _between(line: str) -> str:
+    return max(",\t;", key=line.count)
 
 
 def _columns(cells: Sequence[str]) -> dict[str, int]:
@@ -83,6 +86,7 @@ def rows(path: str) -> Iterator[Row]:
     lines = texts.numbered(path, escaped=True)
     if not lines:
         raise LayoutError(f"{path}: found an empty table, expected columns image and label")
+    between = _between(lines[0][1])
     first = _split(lines[0][1])
     columns = _columns(first)
     if {"image", "label"} <= columns.keys():
@@ -94,7 +98,6 @@ def rows(path: str) -> Iterator[Row]:
             f"{path}: found the columns {', '.join(first)}, expected a heading with image and "
             "label (and split, if there are several), or two columns of pictures"
         )
-    between = max(",\t;", key=lines[0][1].count) if lines else ","
     for number, line in lines:
         cells = next(csv.reader([line], delimiter=between))
         if len(cells) != len(first):
@@ -121,12 +124,13 @@ class Entry(NamedTuple):
 def entries(root: str, path: str, whole: Part) -> list[Entry]:
     """Return the samples of a table, with paths below root; files may be missing."""
     there = _there(root)
+    folders = frozenset(above for path in there for above in _above(path))
     own = posixpath.splitext(storage.name(path))[0]
     found = []
     for number, *cells, split in rows(path):
         where = f"{path}, line {number}"
         image, label = (
-            _path(where, cell, at, there) for cell, at in zip(cells, whole, strict=True)
+            _path(where, cell, at, there, folders) for cell, at in zip(cells, whole, strict=True)
         )
         inside = image.startswith(f"{whole.images}/")
         key = stem(image, whole.images if inside else "")
@@ -141,13 +145,26 @@ def _there(root: str) -> Mapping[str, str]:
     return bare | {composed(path): path for path in paths}
 
 
-def _path(where: str, text: str, folder: str, there: Mapping[str, str]) -> str:
-    """Return the path below root that a cell names, by the longest end of it that is there."""
+def _above(path: str) -> list[str]:
+    """Return all folders above a path."""
+    parts = path.split("/")[:-1]
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+def _path(
+    where: str, text: str, folder: str, there: Mapping[str, str], folders: frozenset[str]
+) -> str:
+    """Return the path below root that a cell names, by the longest end of it that is there.
+
+    If its first folder is there, and not the file, the file is missing.
+    """
     name = cleaned(text)
     if ".." in name.split("/"):
         raise LayoutError(f"{where}: found {text!r}, which leads out of SOURCE; correct the path")
     parts = name.split("/")
-    for at in range(len(parts)):
+    below = len(parts) > 1 and not text.strip("\"' ").startswith("/")
+    missing = below and {parts[0], f"{folder}/{parts[0]}"} & folders
+    for at in range(1 if missing else len(parts)):
         end = "/".join(parts[at:])
         for path in (end, f"{folder}/{end}"):
             if path in there:

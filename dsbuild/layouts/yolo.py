@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.fields import field
-from dsbuild.format.split_names import role
 from dsbuild.layouts import yolo_yaml
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, folders, require, stem, walk
+from dsbuild.layouts.folders import by_key, elsewhere, of_splits, require, stem, walk
+from dsbuild.layouts.naming import unique
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
 from dsbuild.layouts.sample import Part, Sample, Slice
+from dsbuild.layouts.written import OTHERS
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
@@ -54,6 +55,7 @@ class Yolo(Divided, Layout):
     title: ClassVar[str] = "YOLO segmentation"
     source: ClassVar[str] = "the folder that holds data.yaml, images and labels"
     draws: ClassVar[bool] = True
+    oriented: ClassVar[range] = range(2, 9)
 
     labels: str = field(
         "auto",
@@ -82,7 +84,10 @@ class Yolo(Divided, Layout):
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes by index; for polygons, the background after them."""
-        return self.names if self.labels == "masks" else (*self.names, BACKGROUND)
+        if self.labels == "masks":
+            return self.names
+        taken = BACKGROUND in self.names
+        return (*self.names, f"{BACKGROUND} ({len(self.names)})" if taken else BACKGROUND)
 
     def find(self, source: str | None) -> str:
         """Return the folder that holds images and labels."""
@@ -123,6 +128,11 @@ class Yolo(Divided, Layout):
                     f"{yaml}: found {key}, which is not supported here; build the masks with "
                     "dsbuild pairs --images images --labels masks --classes FILE"
                 )
+        if "kpt_shape" in known:
+            raise LayoutError(
+                f"{yaml}: found kpt_shape, so the labels are boxes with key points; expected "
+                "polygons, `class x1 y1 x2 y2 ...`"
+            )
         masks = all(pair.labels.endswith(".png") for pair in _pairs(root, self.labels).values())
         return replace(self, names=names, labels="masks" if masks else "polygons")
 
@@ -139,7 +149,12 @@ class Yolo(Divided, Layout):
         found = _pairs(root, self.labels)
         pair = found.get(split) or found[""]
         folder, ending = posixpath.splitext(pair.labels)
-        texts = {stem(path, folder): path for path in walk(root, folder) if path.endswith(ending)}
+        if not storage.is_folder(storage.join(root, folder)):
+            raise LayoutError(
+                f"{storage.join(root, folder)}: there is no such folder; expected the labels of "
+                f"{pair.images}; fetch them, {OTHERS}"
+            )
+        texts = unique(root, ((stem(path, folder), path) for path in _ending(root, folder, ending)))
         images = by_key(root, pair.images)
         places = {} if split in found else self.assigned(root, images)
         for key, image in images.items():
@@ -158,19 +173,27 @@ class Yolo(Divided, Layout):
         keys = set(by_key(root, pair.images))
         alone = [
             Finding("label-alone", split, storage.join(root, path))
-            for path in walk(root, folder)
-            if path.endswith(ending) and stem(path, folder) not in keys
+            for path in _ending(root, folder, ending)
+            if stem(path, folder) not in keys
         ]
         bare = [sample.key for sample in samples if isinstance(sample.label, Slice)]
         if bare:
             text = f"{len(bare):,} pictures, such as {bare[0]}, have no text file: all background"
             alone.append(Finding("source", split, text))
+        if split == self.splits(root)[0]:
+            used = {one.images for one in found.values()}
+            used |= {posixpath.splitext(one.labels)[0] for one in found.values()}
+            alone += elsewhere(root, split, used)
+            yaml = yolo_yaml.file(root)
+            folders = {name: one.images for name, one in found.items()}
+            texts = yolo_yaml.contrary(yaml, folders) if yaml else ()
+            alone += (Finding("source", split, text) for text in texts)
         splits = sorted(name for name in found if name)
         return [*alone, *leaks(self, root, split, (s.key for s in samples), splits, self.group)]
 
     def indexed(self, path: str) -> bool:
         """Tell whether a label is a mask, which holds the class indices."""
-        return path.endswith(".png")
+        return path.lower().endswith(".png")
 
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
@@ -240,26 +263,30 @@ def _pairs(root: str, labels: str) -> dict[str, Pair]:
         if labels not in ("auto", {"masks": "masks", "labels": "polygons"}[kind]):
             continue
         if storage.is_folder(storage.join(root, "images", "")) and _there(root, kind, ending):
-            inner = [name for name in folders(root, "images") if role(name)]
-            if inner:
-                return {
-                    role(name) or name: Pair(f"images/{name}", f"{kind}/{name}{ending}")
-                    for name in inner
-                }
-            return {"": Pair("images", f"{kind}{ending}")}
-        within = [name for name in folders(root) if role(name)]
-        found = {
-            role(name) or name: Pair(f"{name}/images", f"{name}/{kind}{ending}")
-            for name in within
-            if _there(root, f"{name}/{kind}", ending)
+            inner = {
+                split: Pair(f"images/{name}", f"{kind}/{name}{ending}")
+                for split, name in of_splits(root, "images").items()
+            }
+            return inner or {"": Pair("images", f"{kind}{ending}")}
+        within = {
+            split: name
+            for split, name in of_splits(root).items()
+            if storage.is_folder(storage.join(root, name, "images"))
         }
-        if found:
-            return found
+        if any(_there(root, f"{name}/{kind}", ending) for name in within.values()):
+            return {
+                split: Pair(f"{name}/images", f"{name}/{kind}{ending}")
+                for split, name in within.items()
+            }
     return {}
 
 
 def _there(root: str, folder: str, ending: str) -> bool:
     """Tell whether a folder has a file with an ending, at any depth."""
-    if not storage.is_folder(storage.join(root, folder)):
-        return False
-    return any(path.endswith(ending) for path in walk(root, folder))
+    there = storage.is_folder(storage.join(root, folder))
+    return there and any(True for _ in _ending(root, folder, ending))
+
+
+def _ending(root: str, folder: str, ending: str) -> Iterator[str]:
+    """Yield the files below a folder with an ending, in small or capital letters."""
+    return (path for path in walk(root, folder) if path.lower().endswith(ending))

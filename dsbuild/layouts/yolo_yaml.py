@@ -5,9 +5,11 @@ nc: 2                    0: cat            - cat
 """
 
 import re
+from collections.abc import Iterator, Mapping
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
+from dsbuild.format.split_names import role
 from dsbuild.layouts.folders import composed
 from dsbuild.layouts.texts import text
 
@@ -54,6 +56,20 @@ def classes(path: str) -> tuple[str, ...]:
     if count not in (None, "", str(len(listed))) and isinstance(count, str):
         raise PlanError(f"{path}: nc is {count}, but there are {len(listed)} names; correct one")
     return listed
+
+
+def contrary(path: str, images: Mapping[str, str]) -> Iterator[str]:
+    """Yield where the file divides images otherwise than folders do: split -> folder of images."""
+    known = read(path)
+    for key in ("train", "val", "test"):
+        value = known.get(key) or ""
+        for named in [value] if isinstance(value, str) else value.values():
+            place = f"/{named}".replace("\\", "/").rstrip("/")
+            if place.endswith(".txt"):
+                yield f"{path}: {key} is the list {named}, which is not read; folders divide"
+            for split, folder in images.items():
+                if split and place.endswith(f"/{folder}") and role(split) != key:
+                    yield f"{path}: {key} is {named}, which is the split {split} by its folder"
 
 
 def file(root: str) -> str | None:

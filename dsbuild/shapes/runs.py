@@ -87,9 +87,10 @@ def _whole(counts: object) -> Counts:
 
 def _mask(counts: Counts, pixels: int) -> Mask:
     """Return runs of zeros and ones in turn: bool (pixels,)."""
-    if (counts < 0).any() or counts.sum() != pixels:
+    # The sum of counts above the number of pixels may overflow to that number.
+    if ((counts < 0) | (counts > pixels)).any() or counts.sum() != pixels:
         raise ImageError(
-            f"found counts of {counts.sum():,} pixels in a run-length encoding; expected "
+            f"found counts of {sum(counts.tolist()):,} pixels in a run-length encoding; expected "
             f"{pixels:,}{_pairs(counts, pixels)}"
         )
     return np.repeat(np.arange(counts.size) % 2 == 1, counts)
@@ -98,7 +99,7 @@ def _mask(counts: Counts, pixels: int) -> Mask:
 def _pairs(counts: Counts, pixels: int) -> str:
     """Say that counts look like pairs of start and length, as Kaggle writes them, or nothing."""
     starts, lengths = counts[0::2], counts[1::2]
-    if counts.size % 2 or not counts.size or (counts < 0).any():
+    if counts.size % 2 or not counts.size or ((counts < 0) | (counts > pixels + 1)).any():
         return ""
     if (starts[:-1] + lengths[:-1] <= starts[1:]).all() and starts[-1] + lengths[-1] <= pixels + 1:
         return "; they look like pairs of start and length, as on Kaggle: convert them to counts"

@@ -1,6 +1,7 @@
 """ADE20K's challenge: values less 1, and what is taken for it."""
 
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -38,3 +39,18 @@ def test_the_full_data_set_is_named(tmp_path):
     (tmp_path / "images" / "ADE").mkdir(parents=True)
     with pytest.raises(LayoutError, match="found the full ADE20K"):
         Ade20k().find(str(tmp_path))
+
+
+def test_a_split_without_annotations_and_pictures_of_no_split_are_named(tmp_path, run, out):
+    root = pathlib.Path(fakes.ade20k(tmp_path))
+    shutil.copytree(root / "images" / "training", root / "images" / "test")
+    shutil.rmtree(root / "annotations" / "validation")
+    result = run("ade20k", root, out)
+    assert result.exit_code == 2
+    assert "annotations/validation/ADE_val_00000001.png" in " ".join(result.stderr.split())
+    result = run("ade20k", root, out, "--split", "train")
+    assert result.exit_code == 0
+    shutil.rmtree(root / "images" / "validation")
+    (root / "images" / "test" / "more.jpg").touch()
+    result = run("ade20k", root, f"{out}2")
+    assert "images/test: no split has its pictures" in " ".join(result.stderr.split())

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -367,3 +368,87 @@ def test_validation_compares_labels_with_what_their_file_holds_now(tmp_path, run
     assert run("repair", out, root).exit_code == 0
     assert run("coco", root, out).exit_code == 0
     assert run("validate", out, root, "--level", "source").exit_code == 0
+
+
+@pytest.mark.parametrize("lost", [None, {}, {"0": {"id": 1}}])
+def test_annotations_that_are_no_list_are_not_taken_for_none(lost, tmp_path, run, out):
+    root = tree(tmp_path / "d", (2, [BOX]), annotations=lost)
+    result = run("coco", root, out)
+    assert result.exit_code == 2
+    assert "found no list annotations" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["", "/", "\ud800.png", "a\0.png"])
+def test_names_that_no_file_has_are_refused(name, tmp_path, run, out):
+    image = {"id": 7, "file_name": name, "height": 20, "width": 20}
+    result = run("coco", tree(tmp_path / "d", (2, [BOX]), images=[image]), out)
+    assert result.exit_code == 2
+    assert "expected a path" in result.stderr
+
+
+def test_pictures_that_no_file_lists_are_reported(tmp_path, run, out):
+    root = tree(tmp_path / "d", (2, [BOX]))
+    Image.new("RGB", (20, 20)).save(os.path.join(root, "train", "b.png"))
+    result = run("coco", root, out)
+    assert result.exit_code == 0
+    assert "train/b.png: no list has it" in " ".join(result.stderr.split())
+
+
+def test_two_files_of_annotations_in_one_folder_are_named(tmp_path, run, out):
+    for name in ("one", "two"):
+        root = tree(tmp_path / "d", (2, [BOX]), name=f"train/{name}.json")
+    result = run("coco", root, out)
+    assert result.exit_code == 2
+    assert "found one.json, two.json; expected one" in " ".join(result.stderr.split())
+    assert run("coco", root, out, "--annotations", "train/two.json").exit_code == 0
+
+
+def test_images_of_a_group_stay_in_one_split(tmp_path):
+    images = [
+        {"id": i, "file_name": f"clip{i % 9}/{i}.png", "height": 20, "width": 20} for i in range(36)
+    ]
+    root = tree(tmp_path, images=images, name="all.json", at="images")
+    os.makedirs(os.path.join(root, "images", "clip0"))
+    shutil.copy(f"{root}/images/a.png", f"{root}/images/clip0/0.png")
+    layout = Coco(val_fraction=0.5, group="folder").bind(root)
+    found = {split: [*layout.samples(root, split)] for split in layout.splits(root)}
+    clips = {split: {s.key.partition("/")[0] for s in rows} for split, rows in found.items()}
+    assert sum(map(len, found.values())) == 36
+    assert all(clips.values())
+    assert not clips["train"] & clips["val"]
+    with pytest.raises(PlanError, match="--stratify"):
+        Coco(val_fraction=0.5, stratify=True)
+
+
+def test_copies_of_one_picture_in_two_splits_are_reported(tmp_path):
+    for split in ("train", "valid"):
+        image = {"id": 7, "file_name": f"a_jpg.rf.{split}.png", "height": 20, "width": 20}
+        name = f"{split}/_annotations.coco.json"
+        root = tree(tmp_path, (2, [BOX]), images=[image], name=name, at=split)
+        os.rename(f"{root}/{split}/a.png", f"{root}/{split}/{image['file_name']}")
+    layout = Coco().bind(root)
+    (found,) = layout.findings(root, "train", [*layout.samples(root, "train")])
+    assert found.text.startswith("the group a_jpg is in train (1) and val (1)")
+
+
+@pytest.mark.parametrize("ids", [[0], ["1"], [1, 1], [None, 1]])
+def test_odd_ids_of_segments_are_refused(ids, tmp_path, run, out):
+    root = panoptic(tmp_path / "d", [0, 1], [(one, 2) for one in ids])
+    result = run("coco", root, out, "--labels", "panoptic")
+    assert result.exit_code == 2
+    assert "expected ids that are whole numbers" in " ".join(result.stderr.split())
+
+
+def test_numbers_are_whole_wherever_what_is_read_ends(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    document = {"a": 0.00125, "b": [1e-07, -3, True, None], "c": {"d": [1.5]}}
+    path.write_text(json.dumps(document))
+    for size in range(1, 12):
+        monkeypatch.setattr("dsbuild.layouts.json_stream._CHUNK", size)
+        found = {"b": []}
+        for key, value, element in members(str(path)):
+            if element:
+                found[key].append(value)
+            elif key != "b":
+                found[key] = value
+        assert found == document

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dsbuild.errors import LayoutError, PlanError
+from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.layouts.labelme import LabelMe, read_labels
 from tests.support import fakes
 from tests.support.objects import SHARED, planes
@@ -131,3 +131,116 @@ def test_folders_named_after_splits_are_splits(tmp_path):
         (tmp_path / name / "a.json").write_text("{}")
     assert LAYOUT.splits(str(tmp_path)) == ("train", "val")
     assert [sample.key for sample in LAYOUT.samples(str(tmp_path), "val")] == ["a"]
+
+
+def png(*size):
+    file = io.BytesIO()
+    Image.new("L", size, 255).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([], "found a mask of 10 x 10 pixels in the box"),
+        ([[0, 0]], "found no points or mask"),
+        ([[0, 0], [29, 29]], "found a mask of 10 x 10 pixels in the box"),
+        ([[9, 9], [0, 0]], ".*expected it to fill the box"),
+        ([[math.inf, 0], [9, 9]], "found no points or mask"),
+        ([[10**400, 0], [9, 9]], "found no points or mask"),
+    ],
+)
+def test_masks_that_do_not_fill_their_box_are_named(points, said):
+    shape = {"label": "cat", "shape_type": "mask", "points": points, "mask": png(10, 10)}
+    with pytest.raises(ImageError, match=f"shape 1 \\(cat\\): {said}"):
+        plane_of({**document(), "shapes": [shape]})
+
+
+def test_of_two_pictures_of_one_name_the_named_one_is_taken(tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    Image.new("RGB", (60, 40)).save(f"{root}/0.png")
+    samples = {s.key: s.image for s in LAYOUT.samples(root, "train")}
+    assert samples["0"] == "0.jpg"
+    path = pathlib.Path(root, "0.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "imagePath": "x.jpg"}))
+    result = run("labelme", root, out)
+    assert result.exit_code == 2
+    assert "found 0.jpg with the same name" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("named", ["\ud800.png", "\0", "", "/etc/x.png", "../../x.png", 7])
+def test_odd_paths_of_images_are_named(named, tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    path = pathlib.Path(root, "0.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "imagePath": named}))
+    pathlib.Path(root, "0.jpg").unlink()
+    result = run("labelme", root, out)
+    assert result.exit_code == 2
+    assert "sample 0" in " ".join(result.stderr.split())
+
+
+def divide(root, **parts):
+    for split, stems in parts.items():
+        pathlib.Path(root, split).mkdir()
+        for path in [*pathlib.Path(root).rglob("*.json"), *pathlib.Path(root).rglob("*.jpg")]:
+            if path.stem in stems:
+                path.rename(pathlib.Path(root, split, path.name))
+
+
+def test_files_beside_folders_of_splits_are_named(tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    divide(root, train=("0", "1", "2"), val=("3", "4"))
+    result = run("labelme", root, out)
+    assert result.exit_code == 2
+    assert "found it beside train and val, which have names of splits" in result.stderr
+
+
+def test_val_and_valid_are_two_splits_and_others_are_reported(tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    divide(root, train=[*map(str, range(6))], val="678", valid=("9", "10", "11"), test=())
+    Image.new("RGB", (60, 40)).save(f"{root}/test/t.jpg")
+    assert LAYOUT.splits(root) == ("train", "val", "valid")
+    result = run("labelme", root, out)
+    assert result.exit_code == 0
+    assert "test/t.jpg: it has no JSON file" in result.stderr
+    assert len(planes(out)) == 12
+
+
+def test_capital_endings(tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    pathlib.Path(root, "0.json").rename(f"{root}/0.JSON")
+    assert run("labelme", root, out).exit_code == 0
+    assert len(planes(out)) == 12
+
+
+def test_groups_stay_together_and_are_reported_where_they_cross(tmp_path):
+    for i in range(36):
+        for place in (tmp_path / "a", tmp_path / "b" / ("train" if i % 2 else "val")):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"clip{i % 9}_{i}.jpg").touch()
+            (place / f"clip{i % 9}_{i}.json").write_text("{}")
+    layout = LabelMe(names=LAYOUT.names, val_fraction=0.5, group=r"(.*)_")
+    root = str(tmp_path / "a")
+    rows = {split: [*layout.samples(root, split)] for split in layout.splits(root)}
+    units = {s: {one.key.partition("_")[0] for one in found} for s, found in rows.items()}
+    assert sum(map(len, rows.values())) == 36
+    assert all(units.values())
+    assert not units["train"] & units["val"]
+    root = str(tmp_path / "b")
+    layout = LabelMe(names=LAYOUT.names, group=r"(.*)_")
+    found = layout.findings(root, "train", [*layout.samples(root, "train")])
+    assert [one.kind for one in found] == ["group-crosses"] * 9
+    with pytest.raises(PlanError, match="--stratify"):
+        LabelMe(val_fraction=0.5, stratify=True)
+
+
+def test_shapes_on_a_picture_that_viewers_turn_around_are_named(tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    exif = Image.Exif()
+    exif[0x112] = 3
+    with Image.open(f"{root}/0.jpg") as image:
+        image.save(f"{root}/0.jpg", exif=exif)
+    result = run("labelme", root, out)
+    assert result.exit_code == 2
+    assert "EXIF orientation 3" in result.stderr
+    assert run("labelme", root, out, "--exif", "apply").exit_code == 0

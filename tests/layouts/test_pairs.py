@@ -352,3 +352,15 @@ def test_splits_one_after_another_are_one_recipe(root, out, run, names):
     result = run("pairs", root, out, "--classes", names, "--split", "val")
     assert result.exit_code == 0
     assert "the recipe changed" not in result.stderr
+
+
+def test_images_that_no_pattern_fits_are_reported(tmp_path):
+    for path in ("images/1_sat.jpg", "images/2.jpg", "labels/1_mask.png"):
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    layout = Pairs(names=("a", "b"), image_glob="*_sat.jpg", label_glob="*_mask.png")
+    samples = [*layout.samples(str(tmp_path), "train")]
+    (found,) = layout.findings(str(tmp_path), "train", samples)
+    assert found.kind == "stray"
+    assert found.text == f"{tmp_path}/images/2.jpg: no pattern fits it"

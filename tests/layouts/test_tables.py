@@ -100,3 +100,19 @@ def test_lists_in_any_folder(tmp_path, inside):
     }
     with pytest.raises(LayoutError, match="found no list, expected files such as"):
         listed(tmp_path / "d", lists="images")
+
+
+def test_the_heading_says_what_divides_columns(tmp_path):
+    touch(tmp_path, "pics/a,1.jpg", "pics/b,2.jpg", "truth/a,1.png", "truth/b,2.png")
+    rows = "".join(f"pics/{one}.jpg;truth/{one}.png\n" for one in ("a,1", "b,2"))
+    (tmp_path / "t.csv").write_text(f"image;label\n{rows}")
+    found = listed(tmp_path, lists="t.csv")["train"]
+    assert [label for _, _, label in found] == ["truth/a,1.png", "truth/b,2.png"]
+
+
+def test_a_file_that_is_missing_is_not_taken_from_another_folder(tmp_path):
+    touch(tmp_path, "images/1.jpg", "labels/1.png", "masks/b/1.png")
+    for cell in ("masks/a/1.png", "masks/1.png"):
+        (tmp_path / "t.csv").write_text(f"image,label\nimages/1.jpg,{cell}\n")
+        ((_, _, label),) = listed(tmp_path, lists="t.csv")["train"]
+        assert label == cell

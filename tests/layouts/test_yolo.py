@@ -131,3 +131,146 @@ def test_odd_names_are_refused(text, said, tmp_path):
     (tmp_path / "data.yaml").write_text(text)
     with pytest.raises(PlanError, match=said):
         yolo_yaml.classes(str(tmp_path / "data.yaml"))
+
+
+def rename(root, old, new):
+    os.rename(os.path.join(root, old), os.path.join(root, new))
+
+
+def test_capital_endings_and_twins(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    assert run("yolo", root, out).exit_code == 0
+    before = planes(out)
+    rename(root, "labels/train/train0.txt", "labels/train/train0.TXT")
+    assert run("yolo", root, f"{out}2").exit_code == 0
+    np.testing.assert_array_equal(planes(f"{out}2")["train0"], before["train0"])
+    shutil.copy(f"{root}/labels/train/train1.txt", f"{root}/labels/train/train0.txt")
+    result = run("yolo", root, f"{out}3")
+    assert result.exit_code == 2
+    assert "with the same name" in " ".join(result.stderr.split())
+
+
+def test_val_and_valid_are_two_splits(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    for kind in ("images", "labels"):
+        shutil.copytree(f"{root}/{kind}/val", f"{root}/{kind}/valid")
+    assert Yolo().bind(root).splits(root) == ("train", "val", "valid")
+    assert run("yolo", root, out).exit_code == 0
+    assert len(list(pathlib.Path(out).glob("*.tfrecord"))) == 3
+
+
+def test_a_split_without_a_folder_of_labels_is_named(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    rename(root, "labels/val", "labels/valid")
+    result = run("yolo", root, out)
+    assert result.exit_code == 2
+    assert "labels/val: there is no such folder" in " ".join(result.stderr.split())
+    assert run("yolo", root, out, "--split", "train").exit_code == 0
+
+
+def test_a_split_of_roboflow_without_labels_is_named(tmp_path, run, out):
+    root = fakes.yolo(tmp_path / "d")
+    for split in ("train", "val"):
+        os.makedirs(f"{root}/{split}")
+        rename(root, f"images/{split}", f"{split}/images")
+    rename(root, "labels/train", "train/labels")
+    shutil.rmtree(f"{root}/images")
+    shutil.rmtree(f"{root}/labels")
+    result = run("yolo", root, out)
+    assert result.exit_code == 2
+    assert "val/labels: there is no such folder" in " ".join(result.stderr.split())
+
+
+def test_pictures_of_no_split_are_reported(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    os.makedirs(f"{root}/images/night")
+    for name in ("night/n.jpg", "loose.jpg"):
+        shutil.copy(f"{root}/images/train/train0.jpg", f"{root}/images/{name}")
+    result = run("yolo", root, out)
+    assert result.exit_code == 0
+    said = " ".join(result.stderr.split())
+    assert "images/loose.jpg" in said
+    assert "images/night: no split has its pictures" in said
+
+
+def test_a_class_called_background_is_not_what_no_polygon_covers(tmp_path):
+    root = fakes.yolo(tmp_path)
+    pathlib.Path(root, "data.yaml").write_text("names: [background, dog, cow]\n")
+    assert Yolo().bind(root).classes == ("background", "dog", "cow", "background (3)")
+
+
+def test_key_points_are_not_drawn_as_polygons(tmp_path):
+    root = fakes.yolo(tmp_path)
+    with open(f"{root}/data.yaml", "a") as file:
+        file.write("kpt_shape: [17, 2]\n")
+    with pytest.raises(LayoutError, match="boxes with key points"):
+        Yolo().bind(root)
+
+
+def test_groups_stay_together_and_are_reported_where_they_cross(tmp_path):
+    for i in range(36):
+        for kind, ending in (("images", "jpg"), ("labels", "txt")):
+            path = tmp_path / kind / f"p{i % 9}_jpg.rf.{i}.{ending}"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("0 0 0 0 1 1 1\n")
+    (tmp_path / "data.yaml").write_text("names: [cat]\n")
+    layout = Yolo(val_fraction=0.5, group="rf").bind(str(tmp_path))
+    rows = {s: [*layout.samples(str(tmp_path), s)] for s in layout.splits(str(tmp_path))}
+    units = {s: {one.key.partition("_")[0] for one in found} for s, found in rows.items()}
+    assert sum(map(len, rows.values())) == 36
+    assert all(units.values())
+    assert not units["train"] & units["val"]
+    for kind in ("images", "labels"):
+        for i, path in enumerate(sorted((tmp_path / kind).iterdir())):
+            place = tmp_path / kind / ("train" if i % 2 else "val") / path.name
+            place.parent.mkdir(exist_ok=True)
+            path.rename(place)
+    layout = Yolo().bind(str(tmp_path))
+    found = layout.findings(str(tmp_path), "train", [*layout.samples(str(tmp_path), "train")])
+    assert {one.kind for one in found} == {"group-crosses"}
+    with pytest.raises(PlanError, match="--stratify"):
+        Yolo(val_fraction=0.5, stratify=True)
+
+
+def turned(path, orientation):
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    with Image.open(path) as image:
+        image.save(path, exif=exif, quality=95)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("options", [(), ("--max-side", "30")])
+def test_polygons_lie_on_the_rotated_view(orientation, options, tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    turned(f"{root}/images/train/train0.jpg", orientation)
+    pathlib.Path(root, "labels/train/train0.txt").write_text("1 0 0 .5 0 .5 .5 0 .5\n")
+    result = run("yolo", root, out, *options)
+    assert result.exit_code == 2
+    assert f"EXIF orientation {orientation}" in result.stderr
+    assert "build with --exif apply" in " ".join(result.stderr.split())
+    assert run("yolo", root, f"{out}2", "--exif", "apply", *options).exit_code == 0
+    plane = planes(f"{out}2")["train0"]
+    height, width = plane.shape
+    assert (height > width) == (orientation == 6)
+    assert set(np.unique(plane[: height // 2 - 1, : width // 2 - 1])) == {1}
+    assert set(np.unique(plane[height // 2 + 2 :])) == {3}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("train: images/train\nval: images/val\ntest:", None),
+        ("train: /data/cats/images/train/\nval: [images/val]", None),
+        ("train: images/train\nval: images/train", "val is images/train, which is the split train"),
+        ("train:\n- images/train\n- images/val", "train is images/val, which is the split val"),
+        ("train: train2017.txt", "train is the list train2017.txt, which is not read"),
+    ],
+)
+def test_a_division_that_folders_contradict_is_reported(text, said, tmp_path):
+    root = fakes.yolo(tmp_path)
+    pathlib.Path(root, "data.yaml").write_text(f"{text}\nnames: [cat, dog, cow]\n")
+    layout = Yolo().bind(root)
+    found = layout.findings(root, "train", [*layout.samples(root, "train")])
+    assert len(found) == (said is not None)
+    assert all(said in one.text for one in found)

@@ -116,3 +116,9 @@ def test_what_is_no_segmentation_is_named(segmentation, said):
     with pytest.raises(ImageError) as caught:
         coco.mask(segmentation, (6, 4))
     assert said in str(caught.value)
+
+
+def test_counts_whose_sum_overflows_are_refused():
+    counts = [2**62, 2**62, 2**62, 2**62 + 400]
+    with pytest.raises(ImageError, match="found counts of 18,446"):
+        runs.coco({"size": [20, 20], "counts": counts}, (20, 20))
