@@ -65,3 +65,18 @@ def test_an_interruption_stops_all_lanes(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         Local(1).map(Job(range(6), double, 6, "doubling", lanes=3))
     assert not [one for one in threading.enumerate() if one.name == "dsbuild-lane"]
+
+
+class UnsendableError(DsbuildError):
+    def __reduce__(self):
+        raise MemoryError
+
+
+def fail_unsendably_at_two(task, advance):
+    if task == 2:
+        raise UnsendableError
+
+
+def test_a_lane_that_ends_without_a_word_is_noticed():
+    with pytest.raises(DsbuildError, match="a worker process died"):
+        Local(2).map(Job(range(6), fail_unsendably_at_two, 6, "failing", lanes=3))
