@@ -1,5 +1,6 @@
 """Reading a store ahead gives the samples of a local folder, in every order and after errors."""
 
+import multiprocessing
 import os
 import pickle
 
@@ -166,3 +167,24 @@ def test_with_a_cache_a_file_that_is_gone_is_named_for_its_samples(kept, threads
         with pytest.raises(dsbuild.DsbuildError, match="00000-of-00003"):
             next(epoch)
     assert seen(epoch) == expected[first:]
+
+
+def fill(url, folder, seed):
+    options = {"cache": "decoded", "cache_folder": folder}
+    for sample in dsbuild.open(url, "train", **options).epoch(seed, threads=2):
+        sample.load()
+
+
+def test_processes_fill_one_cache_of_a_store(voc, out, run, s3, tmp_path, monkeypatch):
+    assert run("voc", voc, out, "--shards", "3").exit_code == 0
+    url, folder = f"{s3}/out", str(tmp_path / "kept")
+    storage.write_all({f"{url}/{name}": data for name, data in content(out).items()})
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=fill, args=(url, folder, seed)) for seed in range(2)]
+    [one.start() for one in workers]
+    [one.join(120) for one in workers]
+    assert [one.exitcode for one in workers] == [0, 0]
+    data = dsbuild.open(url, "train", cache="decoded", cache_folder=folder)
+    asked = asked_of(monkeypatch)
+    assert seen(data) == seen(dsbuild.open(str(out), "train"))
+    assert not [path for path, *_ in asked if path.startswith(url)]
