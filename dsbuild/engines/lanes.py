@@ -6,6 +6,7 @@ only one lane at a time is within `turn`, and the others open or close their tas
 
 import contextlib
 import contextvars
+import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -47,7 +48,8 @@ def share(
     coming = enumerate(tasks)
     results: dict[int, Any] = {}
     errors: list[BaseException] = []
-    taking, stop, ended = threading.Lock(), threading.Event(), threading.Semaphore(0)
+    taking, stop = threading.Lock(), threading.Event()
+    ended: list[threading.Event] = []  # of lanes; an interrupted `join` may not be repeated
 
     def counted(samples: int, size: int) -> None:
         if stop.is_set():
@@ -55,7 +57,7 @@ def share(
         with taking:
             advance(samples, size)
 
-    def lane() -> None:
+    def lane(end: threading.Event) -> None:
         patience.heed(stop)
         try:
             while not stop.is_set():
@@ -69,20 +71,20 @@ def share(
                 errors.append(error)
             stop.set()
         finally:
-            ended.release()
+            end.set()
 
     turns = threading.Lock()
-    for _ in range(lanes):
-        start(lane, turns)
-    left = lanes
     try:
-        while left:
-            ended.acquire()
-            left -= 1
+        for _ in range(lanes):
+            end = threading.Event()
+            start(functools.partial(lane, end), turns)
+            ended.append(end)
+        for one in ended:
+            one.wait()
     except BaseException:
         stop.set()
-        for _ in range(left):
-            ended.acquire()
+        for one in ended:
+            one.wait()
         raise
     if errors:
         raise errors[0]

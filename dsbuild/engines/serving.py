@@ -81,7 +81,8 @@ class _Line:
 
     def serve(self) -> None:
         """Do one task after another, until the other end of the pipe is closed."""
-        with contextlib.suppress(EOFError, OSError):
+        # However this ends, the parent hears of it: other lanes may keep the process alive.
+        with self._pipe, contextlib.suppress(EOFError, OSError):
             while True:
                 packed = self._pipe.recv_bytes()
                 try:

@@ -38,13 +38,14 @@ def listed_once(*folders: str) -> Iterator[None]:
     if forks.cut():  # its helper lists
         yield
         return
-    from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
+    from dsbuild.storage.threads import threads  # here: `--help` needs no threads
 
     found: _Known = {}
     names = [urls.normal(folder) for folder in folders if urls.is_url(folder)]
     if names:
-        with ThreadPoolExecutor(len(names)) as pool:
-            found.update(zip(names, pool.map(_listing, names), strict=True))
+        with threads(len(names), "dsbuild-list") as pool:
+            asked = [pool.submit(functools.partial(_listing, name)) for name in names]
+            found.update((name, pool.result(one)) for name, one in zip(names, asked, strict=True))
     token = _KNOWN.set(found)
     try:
         yield

@@ -39,7 +39,8 @@ class Stamp(NamedTuple):
 
 def join(root: str, *names: str) -> str:
     """Join relative names with forward slashes to a root."""
-    if len(names) == 1 and root and root[-1] != "/" and names[0][:1] not in ("/", ""):
+    plain = isinstance(root, str) and root[-1:] not in ("/", "")
+    if plain and len(names) == 1 and names[0][:1] not in ("/", ""):
         return f"{root}/{names[0]}"  # as below, but faster: it is called for every source
     return os.path.join(root, *names)
 

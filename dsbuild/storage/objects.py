@@ -291,7 +291,8 @@ def remove(*paths: str) -> None:
     try:
         clients.ask(paths[0], "removed", delete)
     except BaseException:
-        listings.forget(paths[0])
+        for path in paths:
+            listings.forget(path)
         raise
     for path in paths:
         listings.changed(path, there=False)

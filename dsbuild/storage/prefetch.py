@@ -1,11 +1,10 @@
 """Read objects ahead: while one is processed, the next ones are fetched."""
 
 import contextlib
-import threading
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dsbuild.storage import patience
 from dsbuild.storage.local import Stamp
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ Read = Callable[[str], tuple[bytes, Stamp]]
 WIDTH = 64  # requests at a time, at most; bench/README.md compares other numbers
 _HELD = 32 << 20  # bytes that are fetched ahead, if files are as large as those before
 _FIRST = 16  # requests at a time until a size is known
-_LOOK = 0.5  # seconds between two looks whether this thread is to stop
 
 
 @contextlib.contextmanager
@@ -25,7 +23,7 @@ def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
     Other objects are read directly, and skipped ones are dropped. Errors are raised when the
     object is read. Pending requests are cancelled when the block ends.
     """
-    from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
+    from dsbuild.storage.threads import threads  # here: `--help` needs no threads
 
     coming = iter(urls)
     awaited: dict[str, Future[tuple[bytes, Stamp]]] = {}
@@ -35,7 +33,7 @@ def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
         width = max(2, min(WIDTH, _HELD * count // max(total, 1))) if count else min(_FIRST, WIDTH)
         while len(awaited) < width and (url := next(coming, None)) is not None:
             if url not in awaited:
-                awaited[url] = pool.submit(fetch, url)
+                awaited[url] = pool.submit(functools.partial(fetch, url))
 
     def read(url: str) -> tuple[bytes, Stamp]:
         nonlocal count, total
@@ -45,23 +43,10 @@ def ahead(urls: Iterable[str], fetch: Read) -> Iterator[Read]:
             awaited.pop(first).cancel()
         future = awaited.pop(url)
         fill()
-        found = result(future)
+        found = pool.result(future)
         count, total = count + 1, total + len(found[0])
         return found
 
-    def result(future: "Future[tuple[bytes, Stamp]]") -> tuple[bytes, Stamp]:
-        while stop and not future.done():
-            with contextlib.suppress(TimeoutError):
-                return future.result(_LOOK)
-            if stop.is_set():
-                done.set()
-        return future.result()
-
-    done, stop = threading.Event(), patience.stopping()
-    pool = ThreadPoolExecutor(WIDTH, "dsbuild-ahead", patience.heed, (done,))
-    try:
+    with threads(WIDTH, "dsbuild-ahead") as pool:
         fill()
         yield read
-    finally:
-        done.set()  # ends the waits for the store: nobody needs them now
-        pool.shutdown(wait=True, cancel_futures=True)

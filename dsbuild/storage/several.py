@@ -2,6 +2,7 @@
 
 import contextlib
 import contextvars
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,16 +31,18 @@ class Group:
             file.write(data)
 
     def _at_once(self, contents: Mapping[str, bytes]) -> None:
-        from concurrent.futures import ThreadPoolExecutor  # here: `--help` needs no threads
+        from dsbuild.storage.threads import threads  # here: `--help` needs no threads
 
-        with ThreadPoolExecutor(len(contents)) as pool:
+        with threads(len(contents), "dsbuild-write") as pool:
             # Threads start with an empty context; the lock that covers the writes is in this one.
             tasks = [
-                pool.submit(contextvars.copy_context().run, self.write, path, data)
+                pool.submit(
+                    functools.partial(contextvars.copy_context().run, self.write, path, data)
+                )
                 for path, data in contents.items()
             ]
             for task in tasks:
-                task.result()
+                pool.result(task)
 
 
 @contextlib.contextmanager

@@ -172,6 +172,22 @@ def test_a_shard_that_changed_after_its_share_is_not_finished(voc, out):
     array.finish(request)
 
 
+@pytest.mark.parametrize("lost", ["", "index", "values"])
+def test_a_receipt_that_survived_a_power_cut_alone_is_not_believed(voc, out, tmp_path, lost):
+    request = plan(voc, out, shards=2, splits=("train",))
+    share_all(request, 2)
+    name = "train-00001-of-00002.tfrecord"
+    path = {"index": manifest.index_path, "values": manifest.values_path}.get(lost, storage.join)
+    os.remove(path(str(out), name))
+    with pytest.raises(PlanError, match=r"missing.*run --task 2/2 again"):
+        array.finish(request)
+    assert manifest.load(out) is None
+    array.share(request, Task(2, 2))
+    array.finish(request)
+    make(voc, tmp_path / "other", shards=2, splits=("train",))
+    assert content(out) == content(tmp_path / "other")
+
+
 def test_nobody_opens_the_folder_while_a_share_is_at_work(voc, out):
     request = plan(voc, out, shards=2)
     paths = (output.state(out, "lock"), output.state(out, output.ARRAY))

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dsbuild.engines import Job, Local, turn
+from dsbuild.engines import Job, Local, lanes, turn
 from dsbuild.errors import DsbuildError
 
 
@@ -65,3 +65,39 @@ def test_an_interruption_stops_all_lanes(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         Local(1).map(Job(range(6), double, 6, "doubling", lanes=3))
     assert not [one for one in threading.enumerate() if one.name == "dsbuild-lane"]
+
+
+class UnsendableError(DsbuildError):
+    def __reduce__(self):
+        raise MemoryError
+
+
+def fail_unsendably_at_two(task, advance):
+    if task == 2:
+        raise UnsendableError
+
+
+def test_a_lane_that_ends_without_a_word_is_noticed():
+    with pytest.raises(DsbuildError, match="a worker process died"):
+        Local(2).map(Job(range(6), fail_unsendably_at_two, 6, "failing", lanes=3))
+
+
+def test_a_lane_that_cannot_start_stops_the_others(monkeypatch):
+    plain, started = lanes.start, []
+
+    def start(lane, turns):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(plain(lane, turns))
+        return started[0]
+
+    def endless(task, advance):
+        while True:
+            advance(1, 0)
+            time.sleep(0.001)
+
+    monkeypatch.setattr(lanes, "start", start)
+    with pytest.raises(RuntimeError, match="new thread"):
+        Local(1).map(Job(range(6), endless, 6, "working", lanes=3))
+    started[0].join(10)
+    assert not started[0].is_alive()

@@ -1,5 +1,7 @@
 """Reading a store ahead gives the samples of a local folder, in every order and after errors."""
 
+import multiprocessing
+import os
 import pickle
 
 import pytest
@@ -88,3 +90,101 @@ def test_a_file_that_is_gone_is_named_for_each_of_its_samples(places, threads):
         with pytest.raises(dsbuild.DsbuildError, match="00000-of-00003"):
             next(epoch)
     assert len(list(epoch)) == len(data) - first
+
+
+@pytest.fixture
+def kept(places, tmp_path):
+    """A folder of a store, read with a cache, and its samples."""
+    options = {"cache": "decoded", "cache_folder": tmp_path / "kept"}
+    return dsbuild.open(places[1], "train", **options), seen(dsbuild.open(places[0], "train"))
+
+
+def asked_of(monkeypatch):
+    """The ranges that are read of shards."""
+    asked, plain = [], storage.read_part
+
+    def read_part(path, *place):
+        if path.endswith(".tfrecord"):
+            asked.append((path, *place))
+        return plain(path, *place)
+
+    monkeypatch.setattr(storage, "read_part", read_part)
+    return asked
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_a_cache_is_filled_once_and_then_read_alone(kept, threads, monkeypatch):
+    data, expected = kept
+    asked = asked_of(monkeypatch)
+    assert seen(data.epoch(threads=threads)) == expected
+    assert len([path for path, offset, _ in asked if not offset]) == 3
+    asked.clear()
+    for seed in (None, 1, 2):
+        assert sorted(seen(data.epoch(seed=seed, threads=threads))) == sorted(expected)
+    assert not asked
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_what_a_cache_lacks_is_fetched_and_what_is_damaged_again(kept, threads, monkeypatch):
+    data, expected = kept
+    for number in (0, 3, 4, 7):
+        data[number].load()
+    assert seen(data.epoch(threads=threads)) == expected
+    size = os.path.getsize(data.decoded.file.path)
+    for at in (size // 3, size // 2, size - 200):
+        with open(data.decoded.file.path, "r+b") as file:
+            file.seek(at)
+            file.write(b"?" * 200)
+        assert seen(data.epoch(threads=threads)) == expected
+    with open(data.decoded.file.path, "r+b") as file:
+        file.truncate(size // 2)
+    assert seen(data.epoch(threads=threads)) == expected
+    epoch = data.epoch(threads=threads)
+    first = seen([next(epoch), next(epoch)])
+    os.remove(data.decoded.file.path)
+    assert [*first, *seen(epoch)] == expected
+    assert seen(data.epoch(threads=threads)) == expected
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_two_epochs_beside_each_other_fill_one_cache(kept, threads):
+    data, expected = kept
+    one, other = data.epoch(threads=threads), data.epoch(seed=1, threads=threads)
+    pairs = list(zip(one, other, strict=True))
+    assert seen(first for first, _ in pairs) == expected
+    assert sorted(seen(second for _, second in pairs)) == sorted(expected)
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_with_a_cache_a_file_that_is_gone_is_named_for_its_samples(kept, threads):
+    data, expected = kept
+    first = len(data.records.index(0))
+    data[0].load()
+    storage.remove(data.records.paths[0])
+    epoch = data.epoch(threads=threads)
+    assert seen([next(epoch)]) == expected[:1]
+    for _ in range(first - 1):
+        with pytest.raises(dsbuild.DsbuildError, match="00000-of-00003"):
+            next(epoch)
+    assert seen(epoch) == expected[first:]
+
+
+def fill(url, folder, seed):
+    options = {"cache": "decoded", "cache_folder": folder}
+    for sample in dsbuild.open(url, "train", **options).epoch(seed, threads=2):
+        sample.load()
+
+
+def test_processes_fill_one_cache_of_a_store(voc, out, run, s3, tmp_path, monkeypatch):
+    assert run("voc", voc, out, "--shards", "3").exit_code == 0
+    url, folder = f"{s3}/out", str(tmp_path / "kept")
+    storage.write_all({f"{url}/{name}": data for name, data in content(out).items()})
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=fill, args=(url, folder, seed)) for seed in range(2)]
+    [one.start() for one in workers]
+    [one.join(120) for one in workers]
+    assert [one.exitcode for one in workers] == [0, 0]
+    data = dsbuild.open(url, "train", cache="decoded", cache_folder=folder)
+    asked = asked_of(monkeypatch)
+    assert seen(data) == seen(dsbuild.open(str(out), "train"))
+    assert not [path for path, *_ in asked if path.startswith(url)]

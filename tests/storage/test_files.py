@@ -1,4 +1,5 @@
 import os
+import pathlib
 
 import pytest
 
@@ -200,3 +201,10 @@ def test_a_lock_that_is_a_link_makes_no_file_elsewhere(tmp_path):
     with pytest.raises(StorageError), storage.lock(str(state / "lock")):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_path_is_joined_like_its_text():
+    assert storage.join(pathlib.Path("a/b"), "c") == storage.join("a/b", "c") == "a/b/c"
+    assert storage.join("a/", "c") == "a/c"
+    assert storage.join("a", "/c") == "/c"
+    assert storage.join("", "c") == "c"
