@@ -160,7 +160,10 @@ _OPTIONS = (
     click.argument("path", type=_PLACES["source"]),
     click.argument("out", default="tfrecord", type=_PLACES["out"]),
     click.option(
-        "--layout", type=Choice(list(LAYOUTS)), help="Take this layout, recognised or not."
+        "--layout",
+        type=Choice(list(LAYOUTS)),
+        metavar="LAYOUT",
+        help=f"Take this layout, recognised or not: {', '.join(LAYOUTS)}.",
     ),
     *BUILD_OPTIONS,
 )

@@ -121,6 +121,7 @@ def tf_dataset(
     data = caching.kept(data, planes, shared, cache_folder, cache_size)
     kept = caches.decoded(data, structure) if shared else caches.kept(load, where, data, structure)
 
+    @tf.autograph.experimental.do_not_convert  # rewriting this source takes most of the start
     def named(number: tf.Tensor) -> Any:
         sample = kept(number)
         return sample if structure.order is not None else crops.named(sample)

@@ -45,6 +45,7 @@ def ordered(
     else:
         at = places.map(lambda place: (place // total, place % total))
 
+    @tf.autograph.experimental.do_not_convert
     def number(last: Shuffled, at: tuple[tf.Tensor, tf.Tensor]) -> tuple[Shuffled, tf.Tensor]:
         epoch, place = at
         if reshuffled:
