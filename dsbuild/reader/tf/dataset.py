@@ -121,12 +121,13 @@ def tf_dataset(
     data = caching.kept(data, planes, shared, cache_folder, cache_size)
     kept = caches.decoded(data, structure) if shared else caches.kept(load, where, data, structure)
 
-    @tf.autograph.experimental.do_not_convert  # rewriting this source takes most of the start
     def named(number: tf.Tensor) -> Any:
         sample = kept(number)
         return sample if structure.order is not None else crops.named(sample)
 
-    samples = numbers.map(named, parallel or tf.data.AUTOTUNE, deterministic)
+    # Rewriting this source by AutoGraph would take most of the start.
+    plain = tf.autograph.experimental.do_not_convert(named)
+    samples = numbers.map(plain, parallel or tf.data.AUTOTUNE, deterministic)
     options = tf.data.Options()
     # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE

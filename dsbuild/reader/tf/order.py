@@ -45,7 +45,6 @@ def ordered(
     else:
         at = places.map(lambda place: (place // total, place % total))
 
-    @tf.autograph.experimental.do_not_convert
     def number(last: Shuffled, at: tuple[tf.Tensor, tf.Tensor]) -> tuple[Shuffled, tf.Tensor]:
         epoch, place = at
         if reshuffled:
@@ -56,7 +55,9 @@ def ordered(
         return now, _number(blocks, seed, now, place, window)
 
     none = tf.zeros(len(blocks), tf.int64)
-    return at.scan((tf.constant(-1, tf.int64), none, none), number)
+    # Rewriting this source by AutoGraph would take long.
+    plain = tf.autograph.experimental.do_not_convert(number)
+    return at.scan((tf.constant(-1, tf.int64), none, none), plain)
 
 
 def _shuffled(blocks: Sequence[int], seed: int, epoch: tf.Tensor) -> Shuffled:
