@@ -5,6 +5,7 @@ import random
 import secrets
 import signal
 
+import hypothesis
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +16,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What is started in the background ignores Ctrl-C, and so would all commands started here, of
 # which some are interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine is no failure: how long an example takes says nothing about its result.
+hypothesis.settings.register_profile("dsbuild", deadline=None)
+hypothesis.settings.load_profile("dsbuild")
 
 SHARED = pathlib.Path(__file__).parents[2] / "shared" / "data"
 
