@@ -151,7 +151,7 @@ def test_a_build_opens_a_few_samples_and_a_dry_run_all(tmp_path, run, out):
     shutil.rmtree(out)
     spoil(voc, 3)
     result = run(*arguments)  # the audit does: nothing was begun
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "colours in place of class indices" in result.stderr
     assert not os.path.exists(out)
 

@@ -506,5 +506,5 @@ def test_mattes_that_are_all_human(tmp_path, out, run):
         root, "matting/*/*/[0-9]*.png", lambda image: Image.new("RGBA", image.copy().size, "white")
     )
     result = run("matting", root, out)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "all labels hold human (1) and nothing else" in result.stderr
