@@ -348,7 +348,7 @@ def test_out_beside_what_is_read(voc, run, tmp_path, monkeypatch):
         assert run("pairs", "--classes", names).exit_code == 0  # SOURCE is ., OUT ./tfrecord
     monkeypatch.chdir(fakes.classes(tmp_path))
     result = run("classes", ".")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "is inside the data set" in result.stderr
 
 

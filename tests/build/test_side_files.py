@@ -22,7 +22,7 @@ TERMS = ("--license", "CC-BY-4.0", "--citation", "@misc{a, year=1}", "--descript
 def test_it_writes_what_a_build_writes(voc, out, run):
     make(voc, out)
     before = content(out)
-    assert run("interop", out).output.split() == [os.path.join(out, name) for name in SIDE]
+    assert run("interop", out).stdout.split() == [os.path.join(out, name) for name in SIDE]
     assert content(out) == before
 
 
@@ -98,7 +98,7 @@ def test_foreign_files_are_left_alone(voc, out, run, name):
     assert result.exit_code == 2
     assert f"{name}: dsbuild did not write this" in result.stderr
     result = run("voc", voc, out, "--shards", "2", "--quiet")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"{name}: dsbuild did not write this" in result.stderr
     assert path.read_text() == "mine"
 
@@ -106,5 +106,10 @@ def test_foreign_files_are_left_alone(voc, out, run, name):
 def test_an_unfinished_folder_is_refused(voc, out, run):
     result = run("interop", out)
     assert result.exit_code == 2
-    assert "dsbuild finished no build here" in result.stderr
+    assert f"{out}: no such folder" in result.stderr
     assert not os.path.exists(out)
+    os.mkdir(out)
+    result = run("interop", out)
+    assert result.exit_code == 2
+    assert "dsbuild finished no build here" in result.stderr
+    assert not os.listdir(out)
