@@ -27,7 +27,7 @@ from dsbuild.layouts.class_folders import (
     names_in,
     tree_of,
 )
-from dsbuild.layouts.division import Divided, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import grouped, is_picture, twice, walk
 from dsbuild.layouts.recognition import FORMED, Glance, Recognised, listed
@@ -95,8 +95,7 @@ class Classes(Divided, Layout):
             return tuple(tree)
         keys = [key for folder in tree[""] for key in grouped(root, folder, key_of)]
         check_lists(root, keys, tree[""])
-        there = {*self._assigned(root, tree[""]).values()}
-        return tuple(split for split in ("train", "val") if split in there)
+        return in_order(self._assigned(root, tree[""]).values())
 
     def _assigned(self, root: str, folders: list[str]) -> dict[str, str]:
         """Return key -> split for the pictures in folders of classes without splits."""

@@ -28,7 +28,7 @@ from dsbuild.layouts.base import Layout
 from dsbuild.layouts.class_files import read_names
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.cvat_file import Image
-from dsbuild.layouts.division import Divided, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, is_picture, require, walk
 from dsbuild.layouts.recognition import PUBLISHED, Recognised
@@ -108,8 +108,7 @@ class Cvat(Divided, Layout):
         found = _subsets(root)
         if len(found) > 1:
             return tuple(sorted(found.values()))
-        there = {*self._assigned(root).values()}
-        return tuple(split for split in ("train", "val") if split in there) or ("train",)
+        return in_order(self._assigned(root).values()) or ("train",)
 
     def _assigned(self, root: str) -> dict[str, str]:
         return self.assigned(root, {_key(one): path for one, path in _images(root)})

@@ -78,8 +78,7 @@ class Divided:
 
     def division(self, units: Iterable[str]) -> tuple[str, ...]:
         """Return train and val, or only the one that all units are in."""
-        there = {self.divide(unit) for unit in units}
-        return tuple(split for split in ("train", "val") if split in there)
+        return in_order(map(self.divide, units))
 
     def assigned(
         self, root: str, images: Mapping[str, str], present: Present | None = None, top: int = 0
@@ -117,6 +116,12 @@ class Divided:
                 if moved is not None:
                     splits[moved] = split
         return splits
+
+
+def in_order(splits: Iterable[str]) -> tuple[str, ...]:
+    """Return train and val, or only the one that is among the splits of samples."""
+    there = {*splits}
+    return tuple(split for split in ("train", "val") if split in there)
 
 
 def _alone(

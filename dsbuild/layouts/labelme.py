@@ -24,7 +24,7 @@ from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
 from dsbuild.fields import field
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
-from dsbuild.layouts.division import Divided, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, is_name, is_picture, of_splits, require, twice, walk
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
@@ -130,8 +130,7 @@ class LabelMe(Divided, Layout):
         found = _splits(root)
         if found:
             return tuple(sorted(found))
-        there = {*self._assigned(root).values()}
-        return tuple(split for split in ("train", "val") if split in there)
+        return in_order(self._assigned(root).values())
 
     def _assigned(self, root: str) -> dict[str, str]:
         """Return the split of each JSON file, without its ending, if no folder divides them."""

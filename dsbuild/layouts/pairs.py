@@ -18,7 +18,7 @@ from dsbuild.layouts import naming, pair_labels, tables, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.divided import Index, Part, Tree, by_lists, check_depth, survey, unused
-from dsbuild.layouts.division import Divided, leaks, present
+from dsbuild.layouts.division import Divided, in_order, leaks, present
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import require, stems
 from dsbuild.layouts.label_maps import IGNORE, IGNORED, Mapped, mapped, read_map
@@ -201,12 +201,11 @@ class Pairs(Divided, Layout):
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        there = {*self._assigned(root).values()}
-        if not there:
+        found = in_order(self._assigned(root).values())
+        if not found:
             raise LayoutError(
                 f"{storage.join(root, self.images)}: found no image, expected .jpg or .png"
             )
-        found = (split for split in ("train", "val") if split in there)
         return tuple(dict.fromkeys((*found, *tree.refused)))
 
     def _assigned(self, root: str) -> dict[str, str]:

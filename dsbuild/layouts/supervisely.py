@@ -27,7 +27,7 @@ from dsbuild.format.split_names import called, role
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.class_files import read_names
 from dsbuild.layouts.coco import OVERLAP
-from dsbuild.layouts.division import Divided, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, composed, folders, require, walk
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
@@ -109,8 +109,7 @@ class Supervisely(Divided, Layout):
         found = _splits(root)
         if found:
             return tuple(sorted({*found.values()}))
-        there = {*self._assigned(root).values()}
-        return tuple(split for split in ("train", "val") if split in there) or ("train",)
+        return in_order(self._assigned(root).values()) or ("train",)
 
     def _assigned(self, root: str) -> dict[str, str]:
         """Return the split of each image by key, if no dataset is named after a split."""

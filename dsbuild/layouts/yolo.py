@@ -24,7 +24,7 @@ from dsbuild.fields import field
 from dsbuild.layouts import yolo_yaml
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
-from dsbuild.layouts.division import Divided, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, elsewhere, of_splits, require, stem, walk
 from dsbuild.layouts.naming import unique
@@ -141,8 +141,7 @@ class Yolo(Divided, Layout):
         found = _pairs(root, self.labels)
         if "" not in found:
             return tuple(sorted(found))
-        there = {*self.assigned(root, by_key(root, found[""].images)).values()}
-        return tuple(split for split in ("train", "val") if split in there)
+        return in_order(self.assigned(root, by_key(root, found[""].images)).values())
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by name, each with its polygons or its mask."""
