@@ -125,8 +125,11 @@ class Layout(abc.ABC):
         return []
 
     def indexed(self, path: str) -> bool:
-        """Tell whether the stored values of a label PNG are the class indices themselves."""
-        return True
+        """Tell whether the stored values of a label PNG are the class indices themselves.
+
+        By default they are, unless labels are drawn.
+        """
+        return not self.draws
 
     def mistake(self, values: Collection[int]) -> tuple[str, str] | None:
         """Return the kind of mistake that these label values suggest, and its remedy; or None.

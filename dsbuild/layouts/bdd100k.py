@@ -31,7 +31,7 @@ from dsbuild.layouts.sample import Sample
 
 SPLITS = ("train", "val")
 _FOLDER = "bdd100k"
-_LOOKED = 20  # labels by which drivable values are told apart
+_LOOKED = 20  # labels of a split that are opened to tell what drivable values mean
 
 
 class Form(NamedTuple):

@@ -233,10 +233,6 @@ class Coco(Divided, Layout):
             found.append(Finding("source", split, text))
         return found
 
-    def indexed(self, path: str) -> bool:
-        """Return False: no file holds class indices."""
-        return False
-
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":

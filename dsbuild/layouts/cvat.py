@@ -157,10 +157,6 @@ class Cvat(Divided, Layout):
         divided = sorted(splits) if len(_subsets(root)) > 1 else []
         return [*leaks(self, root, split, keys, divided, self.group), *found]
 
-    def indexed(self, path: str) -> bool:
-        """Return False: no file holds class indices."""
-        return False
-
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":

@@ -162,10 +162,6 @@ class LabelMe(Divided, Layout):
             ),
         ]
 
-    def indexed(self, path: str) -> bool:
-        """Return False: no file holds class indices."""
-        return False
-
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":

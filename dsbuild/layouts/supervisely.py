@@ -141,10 +141,6 @@ class Supervisely(Divided, Layout):
         divided = splits if _splits(root) else ()
         return [*leaks(self, root, split, (s.key for s in samples), divided, self.group), *found]
 
-    def indexed(self, path: str) -> bool:
-        """Return False: no file holds class indices."""
-        return False
-
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":

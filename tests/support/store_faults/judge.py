@@ -19,7 +19,7 @@ def ended(done, codes=(0, 1, 2)):
 
 
 def refused(done):
-    """Of one that could not run: it says why in one line, and calls nothing whole damaged."""
+    """Of a command that could not run: one line says why, and no sound file is called damaged."""
     lines = [*done.err.splitlines(), *done.out.splitlines()]
     errors = [line for line in lines if line.startswith("error: ")]
     wrong = [f"{len(errors)} lines of error"] * (len(errors) != 1)
