@@ -113,10 +113,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Counted:
-    """How many images have a label value, and how many pixels; None if labels are one class."""
+    """How many images have a label value, and how many pixels and segments.
+
+    Pixels are None if labels are one class, segments unless labels are panoptic.
+    """
 
     images: int
     pixels: int | None = None
+    segments: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,7 @@ class Split:
 
 
 def _counted(entry: Mapping[str, Any]) -> Counted:
-    return Counted(entry["images"], entry.get("pixels"))
+    return Counted(entry["images"], entry.get("pixels"), entry.get("segments"))
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,9 @@ class Manifest:
       files: path in the folder -> sha256 of each control file; None in manifests of versions that
         did not have them.
       document: the whole manifest as JSON.
+      divisor: what divides a value of a panoptic label into class and instance; None if labels
+        are not panoptic.
+      things: the classes of panoptic labels whose instances are counted.
     """
 
     version: str
@@ -202,6 +209,8 @@ class Manifest:
     splits: Mapping[str, Split]
     files: Mapping[str, str] | None
     document: Mapping[str, Any]
+    divisor: int | None = None
+    things: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Manifest":
@@ -216,6 +225,8 @@ class Manifest:
             {name: Split.of(entry) for name, entry in document["splits"].items()},
             document.get("files"),
             document,
+            document.get("divisor"),
+            tuple(document.get("things", ())),
         )
 
     def class_name(self, value: int) -> str | None:

@@ -104,6 +104,18 @@ def load(name: str) -> Schema:
     return parse(json.loads(data), f"{name}.json")
 
 
+@functools.cache
+def panoptic(divisor: int) -> Schema:
+    """Return the schema of records with panoptic labels of this divisor."""
+    found = load("panoptic")
+    bounds = {"min": str(divisor), "max": str(divisor)}
+    features = [
+        {**source, "intDomain": bounds} if feature.role == "label.divisor" else source
+        for feature, source in zip(found.features, found.json["feature"], strict=True)
+    ]
+    return parse({**found.json, "feature": features}, "panoptic.json")
+
+
 def parse(document: Mapping[str, Any], where: str) -> Schema:
     """Return the schema of a parsed JSON document; raise SchemaError naming `where`."""
     try:
