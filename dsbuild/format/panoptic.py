@@ -10,7 +10,7 @@ instance.
 Source: google-research/deeplab2 (data/data_utils.py, data/build_coco_data.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -111,9 +111,9 @@ def counted(plane: NDArray[np.int32], divisor: int, ignore: int | None) -> dict[
 
 
 def instances(
-    plane: NDArray[np.int32], divisor: int, names: Mapping[int, str | None]
+    plane: NDArray[np.int32], divisor: int, name: Callable[[int], str | None]
 ) -> list[Instance]:
-    """Return the objects of a map by class and number; `names` are those of classes."""
+    """Return the objects of a map by class and number; `name` returns that of a class."""
     made = []
     for one in segments(plane, divisor):
         if one.instance:
@@ -121,7 +121,5 @@ def instances(
             rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
             left, top = int(columns[0]), int(rows[0])
             box = left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1
-            made.append(
-                Instance(one.label, names.get(one.label), one.instance, mask, box, one.area)
-            )
+            made.append(Instance(one.label, name(one.label), one.instance, mask, box, one.area))
     return made

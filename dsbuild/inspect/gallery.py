@@ -91,9 +91,7 @@ def pictures(values: Values, names: Names) -> Pictures:
     except DataError as error:
         problems.append(f"image: {error}")
     try:
-        data = features.value(values, names, "label")
-        if isinstance(data, list):
-            plane = images.plane(data[0])
+        plane = features.plane_of(values, names)
     except DataError as error:
         problems.append(f"label: {error}")
     size = None if image is None else image.shape[:2]
