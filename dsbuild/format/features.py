@@ -86,6 +86,14 @@ def plane_of(values: Values, names: Names) -> np.ndarray | None:
     return None
 
 
+def segments_of(values: Values, names: Names) -> np.ndarray | None:
+    """Return a record's panoptic map, int32 (h, w), by the role of its feature, or None."""
+    for name in names.get("label", ()):
+        if first(values.get(name)) and is_panoptic(values, name):
+            return panoptic_map(values, name)[0]
+    return None
+
+
 def _beside(name: str, last: str) -> str:
     """Return the name of the feature that says something of another one.
 

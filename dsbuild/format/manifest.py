@@ -113,14 +113,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Counted:
-    """How many images have a label value, and how many pixels and segments.
-
-    Pixels are None if labels are one class, segments unless labels are panoptic.
-    """
+    """How many images have a label value, and how many pixels; None if labels are one class."""
 
     images: int
     pixels: int | None = None
-    segments: int | None = None
 
 
 @dataclass(frozen=True)
@@ -177,7 +173,7 @@ class Split:
 
 
 def _counted(entry: Mapping[str, Any]) -> Counted:
-    return Counted(entry["images"], entry.get("pixels"), entry.get("segments"))
+    return Counted(entry["images"], entry.get("pixels"))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from dsbuild.errors import ImageError
 
 RAW = b"raw"
 TARGETS = ("semantic", "panoptic")
-DIVISORS = 2, 1 << 22  # the smallest and the largest: 255 classes fit int32
+DIVISORS = 2, 1 << 20  # the smallest and the largest: 255 classes fit int32
 
 
 class Segment(NamedTuple):

@@ -68,6 +68,11 @@ class Schema:
         """The roles, in the schema's order."""
         return tuple(feature.role for feature in self.features)
 
+    @property
+    def is_panoptic(self) -> bool:
+        """Whether labels are panoptic maps."""
+        return "label.divisor" in self.roles
+
     def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return name on disk -> value from role -> value.
 

@@ -34,12 +34,14 @@ class Pictures:
     Attributes:
       image: uint8 (h, w, 3), or None if there is none that decodes.
       plane: the class of each pixel, uint8 (h, w), or None.
+      segments: the panoptic map, int32 (h, w), or None.
       extras: name -> grey picture, uint8 (h, w).
       problems: what could not be decoded, and why.
     """
 
     image: NDArray[np.uint8] | None = None
     plane: NDArray[np.uint8] | None = None
+    segments: NDArray[np.int32] | None = None
     extras: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -108,7 +110,8 @@ def pictures(values: Values, names: Names) -> Pictures:
         else:
             if extra is not None:
                 grey[name] = extra
-    return Pictures(image, plane, grey, tuple(problems))
+    segments = None if plane is None else features.segments_of(values, names)
+    return Pictures(image, plane, segments, grey, tuple(problems))
 
 
 def _extra(
@@ -200,7 +203,9 @@ def _fitted(
     side = min(longest, SIDE, max(_SMALLEST, int((10 * room) ** 0.5)))
     while True:
         image = None if shown.image is None else colour.photo_uri(shown.image, side)
-        mask = None if shown.plane is None else colour.plane_uri(shown.plane, colours, side)
+        mask = None
+        if shown.plane is not None:
+            mask = colour.plane_uri(shown.plane, colours, side, shown.segments)
         grey = {name: colour.photo_uri(plane, side) for name, plane in shown.extras.items()}
         taken = sum(len(uri or "") for uri in (image, mask, *grey.values()))
         if taken <= room or side <= _SMALLEST:
@@ -238,9 +243,12 @@ def files(shown: Pictures, key: str, colours: NDArray[np.uint8]) -> dict[str, by
     if shown.image is not None:
         made["image"] = shown.image
     if shown.plane is not None:
-        made["mask"] = colour.paint(shown.plane, colours)
+        plane = shown.plane
+        if shown.segments is not None:
+            plane, colours = colour.outlined(plane, shown.segments, colours)
+        made["mask"] = colour.paint(plane, colours)
         if shown.image is not None:
-            made["overlay"] = colour.overlay(shown.image, shown.plane, colours)
+            made["overlay"] = colour.overlay(shown.image, plane, colours)
     made |= shown.extras
     stem = safe_text.stem(key)
     return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}

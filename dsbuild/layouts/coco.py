@@ -80,10 +80,10 @@ class Coco(Divided, Panoptic, Layout):
         "JSON file whose categories are the classes. Default: each file's own.",
         read=read_categories,
     )
-    thing_ids: tuple[int, ...] = field(
+    thing_ids: tuple[str, ...] = field(
         (),
-        "With --target panoptic: ids of the categories whose instances are counted. Default: those "
-        "with isthing in the files.",
+        "With --target panoptic: ids or names of the categories whose instances are counted. "
+        "Default: those with isthing in the files.",
         option="things",
         omitted=True,
     )
@@ -111,12 +111,9 @@ class Coco(Divided, Panoptic, Layout):
         if self.crowd == "auto":
             self.fill("crowd", "ignore" if self.is_panoptic else "class")
         if self.is_panoptic and self.labels != "panoptic":
-            raise PlanError(
-                f"--target panoptic: found --labels {self.labels}; expected panoptic, whose "
-                "segments cover the whole image"
-            )
+            raise PlanError(f"--target panoptic: found --labels {self.labels}, expected panoptic")
         if self.thing_ids and not self.is_panoptic:
-            raise PlanError("--things: found no --target panoptic, with which alone they count")
+            raise PlanError("--things: expected only with --target panoptic")
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -133,7 +130,8 @@ class Coco(Divided, Panoptic, Layout):
     def things(self) -> tuple[int, ...]:
         """The classes with instances."""
         index = coco_labels.indices(self.categories, not self._panoptic)
-        return tuple(sorted(index[one] + 1 for one in self.thing_ids if one in index))
+        ids = coco_labels.ids(self.thing_ids, self.categories)
+        return tuple(sorted(index[one] + 1 for one in ids))
 
     @property
     def _panoptic(self) -> bool:
@@ -188,7 +186,9 @@ class Coco(Divided, Panoptic, Layout):
         known = self.categories or coco_file.common(paths)
         things = self.thing_ids
         if self.is_panoptic and not things:
-            things = tuple(sorted({one for path in paths for one in coco_file.things(path)}))
+            found = {one for path in paths for one in coco_file.things(path)}
+            things = tuple(str(one) for one, _ in known if one in found)
+        coco_labels.ids(things, known)
         return replace(self, categories=known, thing_ids=things)
 
     def splits(self, root: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dsbuild.errors import ImageError
+from dsbuild.errors import ImageError, LayoutError, nearest
 from dsbuild.layouts import coco_file
 
 if TYPE_CHECKING:
@@ -34,6 +34,23 @@ def index(category: object, known: coco_file.Categories, background: bool) -> in
             "index that was written in place of an id"
         )
     raise ImageError(f"{text}; correct the file, or add the category", kind="values")
+
+
+@functools.cache
+def ids(given: tuple[str, ...], known: coco_file.Categories) -> tuple[int, ...]:
+    """Return the ids of categories that are given by id or name.
+
+    Raises LayoutError for one that is not known.
+    """
+    by_text = {name: number for number, name in known}
+    by_text |= {str(number): number for number, _ in known}
+    for one in given:
+        if one not in by_text:
+            raise LayoutError(
+                f"--things: found {one!r}, which is no category; expected ids or names of some"
+                f"{nearest(one, by_text)}"
+            )
+    return tuple(by_text[one] for one in given)
 
 
 def shapes(

@@ -145,6 +145,8 @@ def _from_records(
 
 
 def _check(spec: Any) -> None:
+    if isinstance(spec, Mapping) and "panoptic" in spec and "label_divisor" not in spec:
+        raise PlanError("samples: found panoptic without label_divisor, which void is made of")
     if not isinstance(spec, Mapping) and not (isinstance(spec, tuple) and len(spec) == 2):
         raise PlanError(
             f"samples: found {spec}; expected a dict or (image, label); omit as_supervised to "
@@ -276,8 +278,6 @@ def _fill(name: str, sample: Sample, settings: Augmentation) -> list[Any]:
     """Return what a plane is padded with: nothing, the ignore value, or void."""
     if name == "panoptic" and "label_divisor" in sample:
         return [settings.ignore * sample["label_divisor"]]
-    if name == "panoptic" and settings.crop is not None:
-        raise PlanError("panoptic: found no label_divisor in the sample, which void is made of")
     return [settings.ignore if name == "label" else 0]
 
 
