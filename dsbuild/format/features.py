@@ -13,10 +13,10 @@ from dsbuild.errors import ImageError, ShardError
 from dsbuild.format import panoptic
 from dsbuild.format.counts import Statistics
 from dsbuild.format.example import Parsed, first
+from dsbuild.format.schema import load
 
 Names = Mapping[str, Sequence[str]]
 Values = Mapping[str, Parsed]
-_IMAGE = "image/encoded"  # beside a panoptic map, which does not say its size
 
 
 def kind(value: Parsed) -> str:
@@ -50,7 +50,8 @@ def number(value: Parsed) -> int | None:
 
 def is_panoptic(values: Values, name: str) -> bool:
     """Tell whether a record's label, the feature of that name, is a panoptic map."""
-    return first(values.get(_beside(name, "format"))) == panoptic.RAW
+    of = load("panoptic")
+    return name == of["label"].name and (first(values.get(of["label.format"].name)) == panoptic.RAW)
 
 
 def panoptic_map(values: Values, name: str) -> tuple[np.ndarray, int]:
@@ -58,13 +59,14 @@ def panoptic_map(values: Values, name: str) -> tuple[np.ndarray, int]:
 
     `name` is the feature that holds it. Raises ImageError if its size or its divisor is not known.
     """
-    divisor = number(values.get(_beside(name, "divisor")))
+    of = load("panoptic")
+    divisor = number(values.get(of["label.divisor"].name))
     if divisor is None or divisor < 2:
         raise ImageError(
-            f"found a raw label without {_beside(name, 'divisor')}, which divides its values into "
+            f"found a raw label without {of['label.divisor'].name}, which divides its values into "
             "class and instance; build the records again with dsbuild --target panoptic"
         )
-    head = images.header(first(values.get(_IMAGE)))
+    head = images.header(first(values.get(of["image"].name)))
     return panoptic.decode(first(values.get(name)), (head.height, head.width)), divisor
 
 
@@ -92,15 +94,6 @@ def segments_of(values: Values, names: Names) -> np.ndarray | None:
         if first(values.get(name)) and is_panoptic(values, name):
             return panoptic_map(values, name)[0]
     return None
-
-
-def _beside(name: str, last: str) -> str:
-    """Return the name of the feature that says something of another one.
-
-    >>> _beside("image/segmentation/class/encoded", "format")
-    'image/segmentation/class/format'
-    """
-    return f"{name.rpartition('/')[0]}/{last}"
 
 
 def label(values: Values, labels: Sequence[str]) -> int | np.ndarray | None:

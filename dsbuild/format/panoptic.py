@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 from dsbuild.errors import ImageError
 
 RAW = b"raw"
-TARGETS = ("semantic", "panoptic")
-DIVISORS = 2, 1 << 20  # the smallest and the largest: 255 classes fit int32
 
 
 class Segment(NamedTuple):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from dsbuild.errors import ImageError, PlanError
 from dsbuild.fields import field
-from dsbuild.format.panoptic import DIVISORS, TARGETS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +13,15 @@ if TYPE_CHECKING:
 
     from dsbuild.images.labels import Label
 
+TARGETS = ("semantic", "panoptic")
+DIVISORS = 2, 1 << 20  # the smallest and the largest: 255 classes fit int32
+CROWD = field(
+    "ignore",
+    "With --target panoptic: what a crowd is, a thing whose instances nobody told apart: ignored, "
+    "or its class without an instance.",
+    choices=("ignore", "class"),
+    omitted=True,
+)
 VOID = "void"  # the name of the class 0 that is ignored, as deeplab2 counts classes
 
 
