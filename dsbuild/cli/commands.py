@@ -8,6 +8,7 @@ import click
 
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
+from dsbuild.cli.check import check
 from dsbuild.cli.command import Group
 from dsbuild.cli.demo import demo
 from dsbuild.cli.diff import diff
@@ -53,6 +54,7 @@ main.add_command(inspect)
 main.add_command(statistics)
 main.add_command(validate)
 main.add_command(repair)
+main.add_command(check)
 main.add_command(diff)
 main.add_command(merge)
 main.add_command(interop)

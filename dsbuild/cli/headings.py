@@ -12,7 +12,7 @@ Headings = Mapping[str, tuple[str, ...]]
 COMMANDS: Headings = {
     "Build TFRecords": ("build", *LAYOUTS, "merge"),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
-    "Check and fix them": ("validate", "repair"),
+    "Check and fix them": ("validate", "repair", "check"),
     "Use them elsewhere": ("export", "interop"),
     "Train on them": ("train", "evaluate", "predict"),
     "Others": (),
