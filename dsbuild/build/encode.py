@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsbuild import extras, images, storage
-from dsbuild.build import listing, signatures, slices
+from dsbuild.build import listing, panoptic, signatures, slices
 from dsbuild.build.image_policy import Admitted, admit, same_size
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ImageError, MachineError, NoFileError, SampleError, StorageError
@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
       image: the image as it is stored.
       pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them.
       label: role -> value of the label; empty in an unlabelled split.
-      planes: `label` and `alpha`, uint8 (h, w), if they were decoded.
+      planes: `label` and `alpha`, uint8 (h, w), if they were decoded; `panoptic`, int32 (h, w).
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
@@ -223,6 +223,7 @@ def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
         formats={head.format: 1},
         rotated=int(head.orientation != 1),
         labels=int(sample.label is not None),
+        segments=panoptic.counted(loaded.planes, recipe.layout) if counts else {},
         changes=dict.fromkeys((*loaded.image.changes, *(["mapped"] if loaded.mapped else [])), 1),
     )
     record = example.serialize(recipe.schema.named(values))
@@ -282,6 +283,9 @@ def _label(
     refused = signatures.refusal(label, layout)
     if refused:
         raise refused
+    if layout.divisor is not None:
+        values, planes, counts = panoptic.stored(label, image, layout.divisor)
+        return values, planes, {} if header_only else counts, label
     counts, planes = label.counts, {"label": image.fit(label.plane)}
     if planes["label"] is not label.plane:
         counts = images.histogram(planes["label"])

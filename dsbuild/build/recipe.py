@@ -70,7 +70,8 @@ class Recipe:
     @property
     def schema(self) -> schema.Schema:
         """The schema of the layout's records, with every feature that they may have."""
-        return schema.load(self.layout.schema)
+        divisor = self.layout.divisor
+        return schema.load(self.layout.schema) if divisor is None else schema.panoptic(divisor)
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""

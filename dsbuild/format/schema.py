@@ -68,6 +68,11 @@ class Schema:
         """The roles, in the schema's order."""
         return tuple(feature.role for feature in self.features)
 
+    @property
+    def is_panoptic(self) -> bool:
+        """Whether labels are panoptic maps."""
+        return "label.divisor" in self.roles
+
     def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return name on disk -> value from role -> value.
 
@@ -102,6 +107,18 @@ def load(name: str) -> Schema:
     # pkgutil, since importlib.resources takes longer to import than reading all schemas takes.
     data = pkgutil.get_data("dsbuild.schemas", f"{name}.json") or b""
     return parse(json.loads(data), f"{name}.json")
+
+
+@functools.cache
+def panoptic(divisor: int) -> Schema:
+    """Return the schema of records with panoptic labels of this divisor."""
+    found = load("panoptic")
+    bounds = {"min": str(divisor), "max": str(divisor)}
+    features = [
+        {**source, "intDomain": bounds} if feature.role == "label.divisor" else source
+        for feature, source in zip(found.features, found.json["feature"], strict=True)
+    ]
+    return parse({**found.json, "feature": features}, "panoptic.json")
 
 
 def parse(document: Mapping[str, Any], where: str) -> Schema:

@@ -139,6 +139,11 @@ def pick(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
 
 
+def pick_wide(plane: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32]:
+    """Resize a plane of numbers to (height, width) in the same way."""
+    return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
+
+
 def resample(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Resize pixels to (height, width), smaller or larger, with a Lanczos filter."""
     image = Image.fromarray(np.ascontiguousarray(pixels))

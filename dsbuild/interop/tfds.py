@@ -41,7 +41,8 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
         name = names_file(feature)
         # A reader of `<split>-*` would take the class names for a shard.
         clear = not any(name.startswith(f"{split}-") for split in splits)
-        if feature.role in _LABELS and clear and _can_be_named(classes):
+        named = feature.role in _LABELS and not schema.is_panoptic
+        if named and clear and _can_be_named(classes):
             found[name] = "".join(f"{one}\n" for one in classes).encode()
     return found
 
@@ -96,7 +97,7 @@ def features(schema: Schema, classes: int) -> dict[str, Any]:
         node = tree
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[leaf] = _leaf(feature, classes)
+        node[leaf] = _leaf(feature, classes, schema.is_panoptic and feature.role == "label")
     return {
         "type": f"{_PACKAGE}.features_dict.FeaturesDict",
         "content": _nest(tree)["featuresDict"],
@@ -114,15 +115,16 @@ def _nest(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _leaf(feature: Feature, classes: int) -> dict[str, Any]:
-    if feature.role in _DECODED:
+def _leaf(feature: Feature, classes: int, is_raw: bool) -> dict[str, Any]:
+    """Return what TFDS makes of a feature; of one that `is_raw` it gives the bytes."""
+    if feature.role in _DECODED and not is_raw:
         shape = {"dimensions": ["-1", "-1", str(_DECODED[feature.role])]}
         image: dict[str, Any] = {"shape": shape, "dtype": "uint8", "encodingFormat": "png"}
         if feature.role in _LABELS and classes:
             image["label"] = {"numClasses": str(classes)}
             return {"pythonClassName": f"{_PACKAGE}.labeled_image.LabeledImage", "image": image}
         return {"pythonClassName": f"{_PACKAGE}.image_feature.Image", "image": image}
-    if feature.role in _LABELS and classes:
+    if feature.role in _LABELS and classes and not is_raw:
         name = f"{_PACKAGE}.class_label_feature.ClassLabel"
         return {"pythonClassName": name, "classLabel": {"numClasses": str(classes)}}
     if feature.type == "BYTES" and (feature.domain or feature.role == "key"):

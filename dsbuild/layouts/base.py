@@ -100,6 +100,16 @@ class Layout(abc.ABC):
         return 255
 
     @property
+    def divisor(self) -> int | None:
+        """What divides a value of a panoptic label into class and instance; None without them."""
+        return None
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The classes of panoptic labels whose instances are counted."""
+        return ()
+
+    @property
     def palette(self) -> tuple[RGB, ...]:
         """RGB colours by label value; further values have none."""
         return ()

@@ -41,11 +41,13 @@ class Expected:
       classes: how many there are; None if not known.
       ignore: the label value that is not a class, or None.
       extras: those that can be computed again from image and label.
+      things: the classes of panoptic labels that have instances; None if not known.
     """
 
     classes: int | None = None
     ignore: int | None = None
     extras: tuple[Chosen, ...] = ()
+    things: frozenset[int] | None = None
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ def tf_dataset(
     - `image`: RGB, uint8 (h, w, 3).
     - `label`: class indices, uint8 (h, w, 1), or int64 () if it is one class; there is no such
       key in splits without labels.
+    - `panoptic`: class * divisor + instance, int32 (h, w, 1), and `label_divisor`, int64 (), if
+      labels are panoptic.
     - `key`: what the source calls the sample, bytes (); also as `image_name`, its name in earlier
       versions, until the next release.
     - `height` and `width` of the image: int64 ().

@@ -36,6 +36,7 @@ class Structure:
     Attributes:
       names: role -> name of the feature that plays it.
       label: the role of the label: `label` for a plane, `class` for one number, or empty.
+      divisor: that of panoptic labels, None for others.
       stored: extra -> the form in which records have it.
       computed: extras that records do not have.
       size: height and width, None if they differ.
@@ -45,6 +46,7 @@ class Structure:
 
     names: Mapping[str, str]
     label: str
+    divisor: int | None
     stored: Mapping[str, str]
     computed: tuple[Chosen, ...]
     size: tuple[int | None, int | None]
@@ -91,6 +93,7 @@ class Structure:
         return cls(
             names,
             label,
+            first["label_divisor"] if "panoptic" in first else None,
             stored,
             computed,
             _size(data.folder),
@@ -116,6 +119,9 @@ class Structure:
         }
         for name in (*self.stored, *(one.name for one in self.computed)):
             spec[name] = tf.TensorSpec(plane, type_of(name))
+        if self.divisor is not None:
+            spec["panoptic"] = tf.TensorSpec(plane, tf.int32)
+            spec["label_divisor"] = tf.TensorSpec((), tf.int64)
         label = tf.TensorSpec(plane, tf.uint8)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
@@ -160,7 +166,7 @@ def regular(record: tf.Tensor, structure: Structure) -> tf.Tensor:
     """Tell whether image and label begin and end like files that decode: bool ()."""
     raw = parse(record, structure)
     found = _ends(raw["image"], _JPEG, _EOI) | _ends(raw["image"], images.PNG, _IEND)
-    if structure.label == "label":
+    if structure.label == "label" and structure.divisor is None:
         found &= _ends(raw["label"], images.PNG, _IEND)
     if structure.label == "class":
         found &= raw["class"] != NO_CLASS
@@ -184,9 +190,8 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")
     shape = tf.shape(image, tf.int64)
     planes = {"image": tf.ensure_shape(image, (*structure.size, 3))}
-    if structure.label == "label":
-        label = plane_of(raw["label"], where is None)
-        planes["label"] = _fitting(label, structure, shape, where)
+    for name, plane in labels_of(raw, structure, shape, where).items():
+        planes[name] = _fitting(plane, structure, shape, where) if plane.shape.rank else plane
     planes |= rest_of(raw, structure, shape, where)
     for one in structure.computed:
         planes[one.name] = _fitting(_computed(one, planes[one.extra.of]), structure, shape, where)
@@ -207,6 +212,32 @@ def rest_of(
         data = raw[name if form == "int64" else f"{name}.encoded"]
         found[name] = _fitting(_FORMS[form](data), structure, shape, where)
     return found
+
+
+def labels_of(
+    raw: Mapping[str, tf.Tensor],
+    structure: Structure,
+    shape: tf.Tensor,
+    where: tf.Tensor | None = None,
+) -> dict[str, tf.Tensor]:
+    """Return the class of every pixel (h, w, 1), and what else a panoptic label is.
+
+    `shape` is that of the image; without `where`, labels are known to be grey.
+    """
+    if structure.label != "label":
+        return {}
+    if structure.divisor is None:
+        return {"label": plane_of(raw["label"], where is None)}
+    values = tf.io.decode_raw(raw["label"], tf.int32, little_endian=True)
+    if where is not None:
+        text = ": found a panoptic map whose size is not the image's"
+        whole = tf.equal(tf.size(values, tf.int64), shape[0] * shape[1])
+        with tf.control_dependencies([tf.debugging.Assert(whole, [where + text])]):
+            values = tf.identity(values)
+    plane = tf.reshape(values, (shape[0], shape[1], 1))
+    classes = tf.cast(plane // structure.divisor, tf.uint8)
+    divisor = tf.constant(structure.divisor, tf.int64)
+    return {"label": classes, "panoptic": plane, "label_divisor": divisor}
 
 
 def _fitting(
