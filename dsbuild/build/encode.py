@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
       image: the image as it is stored.
       pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them.
       label: role -> value of the label; empty in an unlabelled split.
-      planes: `label` and `alpha`, uint8 (h, w), if they were decoded.
+      planes: `label` and `alpha`, uint8 (h, w), a label of 16 bits uint16, if they were decoded.
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
@@ -272,9 +272,9 @@ def _label(
         head = images.header(data)
         same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
-            kept = images.grey(data, head)
+            kept = images.grey(data, head, layout.bits)
             plain = header_only and kept is not None
-            plain = plain and labels.is_plain(data, head, layout.known(path))
+            plain = plain and labels.is_plain(data, head, layout.known(path), layout.bits)
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
     label = layout.compose(parts, names, image.size)
@@ -282,6 +282,7 @@ def _label(
     refused = signatures.refusal(label, layout)
     if refused:
         raise refused
+    label = label.of_bits(layout.bits)
     counts, planes = label.counts, {"label": image.fit(label.plane)}
     if planes["label"] is not label.plane:
         counts = images.histogram(planes["label"])

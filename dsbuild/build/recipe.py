@@ -70,7 +70,7 @@ class Recipe:
     @property
     def schema(self) -> schema.Schema:
         """The schema of the layout's records, with every feature that they may have."""
-        return schema.load(self.layout.schema)
+        return schema.load(self.layout.schema, self.layout.bits)
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""

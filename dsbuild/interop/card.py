@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dsbuild.format import planes
 from dsbuild.format.manifest import dump
 from dsbuild.format.schema import Schema
 from dsbuild.interop.terms import Terms
@@ -145,8 +146,11 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
         "label": None if role == "none" else schema[role].name,
         "split": "train" if "train" in splits else next(iter(splits), "train"),
     }
+    wide = planes.bits(len(document["classes"]), document["ignore"]) == 16
+    kinds = (", dtype=tf.uint16", ".astype(np.int32)") if wide else ("", "")
+    words = {key: _literal(name) for key, name in names.items()}
     for tool, template in _TEMPLATES.items():
-        lines = template.format(**{key: _literal(name) for key, name in names.items()}).splitlines()
+        lines = template.format(**words, deep=kinds[0], whole=kinds[1]).splitlines()
         # A line for one kind of label ends with its role; lines for other kinds are dropped.
         ends = {role: f" #: {role}" for role in ("label", "class", "none")}
         mine = ends[role]
@@ -175,7 +179,7 @@ features = {{
 def parse(record):
     found = tf.io.parse_single_example(record, features)
     image = tf.io.decode_image(found[{image}], channels=3, expand_animations=False)
-    label = tf.io.decode_png(found[{label}], channels=1) #: label
+    label = tf.io.decode_png(found[{label}], channels=1{deep}) #: label
     return image, label #: label
     return image, found[{label}] #: class
     return image #: none
@@ -218,7 +222,7 @@ class Records:  # torch.utils.data.DataLoader takes it as it is
         image = features[{image}].bytes_list.value[0]
         image = np.array(Image.open(io.BytesIO(image)).convert("RGB"))
         label = features[{label}].bytes_list.value[0] #: label
-        label = np.array(Image.open(io.BytesIO(label))) #: label
+        label = np.array(Image.open(io.BytesIO(label))){whole} #: label
         return image, label #: label
         return image, features[{label}].int64_list.value[0] #: class
         return image #: none

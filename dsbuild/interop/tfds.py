@@ -12,6 +12,7 @@ feature, with dashes.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsbuild.format import planes
 from dsbuild.format.manifest import dump
 from dsbuild.format.schema import Feature, Schema
 from dsbuild.interop.terms import Terms
@@ -34,7 +35,7 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
     schema = schema.select(schema.roles if labelled else ())
     info = dataset_info(document, labelled or splits, terms)
     found = {
-        FEATURES: dump(features(schema, len(classes)), 2).encode(),
+        FEATURES: dump(features(schema, len(classes), document["ignore"]), 2).encode(),
         INFO: dump(info, 2).encode(),
     }
     for feature in schema.features:
@@ -85,10 +86,10 @@ def dataset_info(
     }
 
 
-def features(schema: Schema, classes: int) -> dict[str, Any]:
+def features(schema: Schema, classes: int, ignore: int | None = None) -> dict[str, Any]:
     """Return TFDS's features.json: keys on disk become dictionaries, nested at each slash.
 
-    Labels are a LabeledImage or a ClassLabel with this number of classes.
+    Labels are a LabeledImage or a ClassLabel with this number of classes, and an ignore value.
     """
     tree: dict[str, Any] = {}
     for feature in schema.features:
@@ -96,7 +97,7 @@ def features(schema: Schema, classes: int) -> dict[str, Any]:
         node = tree
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[leaf] = _leaf(feature, classes)
+        node[leaf] = _leaf(feature, classes, planes.bits(classes, ignore))
     return {
         "type": f"{_PACKAGE}.features_dict.FeaturesDict",
         "content": _nest(tree)["featuresDict"],
@@ -114,10 +115,12 @@ def _nest(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _leaf(feature: Feature, classes: int) -> dict[str, Any]:
+def _leaf(feature: Feature, classes: int, bits: int) -> dict[str, Any]:
+    """Return a feature of TFDS; label planes have so many bits."""
     if feature.role in _DECODED:
         shape = {"dimensions": ["-1", "-1", str(_DECODED[feature.role])]}
-        image: dict[str, Any] = {"shape": shape, "dtype": "uint8", "encodingFormat": "png"}
+        kind = f"uint{bits if feature.role in _LABELS else 8}"
+        image: dict[str, Any] = {"shape": shape, "dtype": kind, "encodingFormat": "png"}
         if feature.role in _LABELS and classes:
             image["label"] = {"numClasses": str(classes)}
             return {"pythonClassName": f"{_PACKAGE}.labeled_image.LabeledImage", "image": image}

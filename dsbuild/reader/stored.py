@@ -109,7 +109,7 @@ class Stored:
         return f"a sample has no {name!r}; {has}"
 
     def _label(self) -> np.ndarray | int:
-        """Return class indices uint8 (h, w), or the index of a label that is one class."""
+        """Return class indices (h, w), or the index of a label that is one class."""
         if self.get("label") is not None:
             return self.decoded("label", images.plane)
         number = features.number(self.get("class"))

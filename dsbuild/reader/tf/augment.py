@@ -263,7 +263,7 @@ def _seen(
             seen = tf.cast(seen if plane.dtype.is_floating else tf.round(seen), plane.dtype)
         else:
             seen = nearest(deep, window, shape)
-        seen = finished(seen, [settings.ignore if name == "label" else 0])
+        seen = finished(seen, [settings.padding(plane.dtype.max) if name == "label" else 0])
         result[name] = seen[..., 0] if flat else seen
     for i, name in enumerate(("height", "width")):
         if name in sample:

@@ -127,7 +127,7 @@ def decode(record: tf.Tensor, source: Origin, draw: Callable[[tf.Tensor], Window
     area = region(shape, window)
     sample = rest_of(raw, structure, tf.cast(shape, tf.int64))
     if structure.label == "label":
-        sample["label"] = plane_of(raw["label"], grey=True)
+        sample["label"] = plane_of(raw["label"], structure.kind, grey=True)
     for check in source.checks:
         sample = check(sample)
     image = interpolated(part(raw["image"], shape, area), area, shape, window)
