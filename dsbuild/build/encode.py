@@ -33,7 +33,8 @@ class Loaded(NamedTuple):
       image: the image as it is stored.
       pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them.
       label: role -> value of the label; empty in an unlabelled split.
-      planes: `label` and `alpha`, uint8 (h, w), if they were decoded; `panoptic`, int32 (h, w).
+      planes: `label` and `alpha`, uint8 (h, w), a label of 16 bits uint16, if they were decoded;
+        `panoptic`, int32 (h, w).
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
@@ -273,9 +274,9 @@ def _label(
         head = images.header(data)
         same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
-            kept = images.grey(data, head)
+            kept = images.grey(data, head, layout.bits)
             plain = header_only and kept is not None
-            plain = plain and labels.is_plain(data, head, layout.known(path))
+            plain = plain and labels.is_plain(data, head, layout.known(path), layout.bits)
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
     label = layout.compose(parts, names, image.size)
@@ -286,6 +287,7 @@ def _label(
     if layout.divisor is not None:
         values, planes, counts = panoptic.stored(label, image, layout.divisor)
         return values, planes, {} if header_only else counts, label
+    label = label.of_bits(layout.bits)
     counts, planes = label.counts, {"label": image.fit(label.plane)}
     if planes["label"] is not label.plane:
         counts = images.histogram(planes["label"])

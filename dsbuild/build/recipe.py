@@ -70,8 +70,10 @@ class Recipe:
     @property
     def schema(self) -> schema.Schema:
         """The schema of the layout's records, with every feature that they may have."""
-        divisor = self.layout.divisor
-        return schema.load(self.layout.schema) if divisor is None else schema.panoptic(divisor)
+        layout = self.layout
+        if layout.divisor is not None:
+            return schema.panoptic(layout.divisor)
+        return schema.load(layout.schema, layout.bits)
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""

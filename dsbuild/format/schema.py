@@ -102,10 +102,12 @@ class Schema:
 
 
 @functools.cache
-def load(name: str) -> Schema:
-    """Return a schema that dsbuild ships, such as `segmentation`."""
+def load(name: str, bits: int = 8) -> Schema:
+    """Return a schema that dsbuild ships, such as `segmentation`, with labels of so many bits."""
     # pkgutil, since importlib.resources takes longer to import than reading all schemas takes.
     data = pkgutil.get_data("dsbuild.schemas", f"{name}.json") or b""
+    if bits != 8:
+        data = data.replace(b"as a grey 8-bit PNG", b"as a grey %d-bit PNG" % bits)
     return parse(json.loads(data), f"{name}.json")
 
 

@@ -33,26 +33,27 @@ class Pictures:
 
     Attributes:
       image: uint8 (h, w, 3), or None if there is none that decodes.
-      plane: the class of each pixel, uint8 (h, w), or None.
+      plane: the class of each pixel, (h, w), or None.
       segments: the panoptic map, int32 (h, w), or None.
       extras: name -> grey picture, uint8 (h, w).
       problems: what could not be decoded, and why.
     """
 
     image: NDArray[np.uint8] | None = None
-    plane: NDArray[np.uint8] | None = None
+    plane: images.Plane | None = None
     segments: NDArray[np.int32] | None = None
     extras: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
 
 def colours(path: PathLike) -> NDArray[np.uint8]:
-    """Return the colours of a folder's label values: uint8 (256, 3), VOC's if it has none.
+    """Return the colours of a folder's label values, VOC's if it has none.
 
-    A single file has the colours of the folder that it is in.
+    They are uint8 (256, 3), or (65536, 3) if labels may have 16 bits. A single file has the
+    colours of the folder that it is in.
     """
-    palette = Folder.of(path).surrounding.palette
-    return colour.table({str(value): rgb for value, rgb in palette.items()})
+    folder = Folder.of(path).surrounding
+    return colour.table({str(value): rgb for value, rgb in folder.palette.items()}, folder.bits)
 
 
 def load(path: PathLike, place: RecordDocument) -> tuple[Pictures, str]:

@@ -12,6 +12,7 @@ feature, with dashes.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dsbuild.format import planes
 from dsbuild.format.manifest import dump
 from dsbuild.format.schema import Feature, Schema
 from dsbuild.interop.terms import Terms
@@ -34,7 +35,7 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
     schema = schema.select(schema.roles if labelled else ())
     info = dataset_info(document, labelled or splits, terms)
     found = {
-        FEATURES: dump(features(schema, len(classes)), 2).encode(),
+        FEATURES: dump(features(schema, len(classes), document["ignore"]), 2).encode(),
         INFO: dump(info, 2).encode(),
     }
     for feature in schema.features:
@@ -86,10 +87,10 @@ def dataset_info(
     }
 
 
-def features(schema: Schema, classes: int) -> dict[str, Any]:
+def features(schema: Schema, classes: int, ignore: int | None = None) -> dict[str, Any]:
     """Return TFDS's features.json: keys on disk become dictionaries, nested at each slash.
 
-    Labels are a LabeledImage or a ClassLabel with this number of classes.
+    Labels are a LabeledImage or a ClassLabel with this number of classes, and an ignore value.
     """
     tree: dict[str, Any] = {}
     for feature in schema.features:
@@ -97,7 +98,8 @@ def features(schema: Schema, classes: int) -> dict[str, Any]:
         node = tree
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[leaf] = _leaf(feature, classes, schema.is_panoptic and feature.role == "label")
+        is_raw = schema.is_panoptic and feature.role == "label"
+        node[leaf] = _leaf(feature, classes, planes.bits(classes, ignore), is_raw)
     return {
         "type": f"{_PACKAGE}.features_dict.FeaturesDict",
         "content": _nest(tree)["featuresDict"],
@@ -115,11 +117,12 @@ def _nest(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _leaf(feature: Feature, classes: int, is_raw: bool) -> dict[str, Any]:
-    """Return what TFDS makes of a feature; of one that `is_raw` it gives the bytes."""
+def _leaf(feature: Feature, classes: int, bits: int, is_raw: bool) -> dict[str, Any]:
+    """Return a feature of TFDS, with label planes of so many bits; of one that `is_raw`, bytes."""
     if feature.role in _DECODED and not is_raw:
         shape = {"dimensions": ["-1", "-1", str(_DECODED[feature.role])]}
-        image: dict[str, Any] = {"shape": shape, "dtype": "uint8", "encodingFormat": "png"}
+        kind = f"uint{bits if feature.role in _LABELS else 8}"
+        image: dict[str, Any] = {"shape": shape, "dtype": kind, "encodingFormat": "png"}
         if feature.role in _LABELS and classes:
             image["label"] = {"numClasses": str(classes)}
             return {"pythonClassName": f"{_PACKAGE}.labeled_image.LabeledImage", "image": image}

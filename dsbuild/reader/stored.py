@@ -114,7 +114,7 @@ class Stored:
         return f"a sample has no {name!r}; {has}"
 
     def _label(self) -> np.ndarray | int:
-        """Return class indices uint8 (h, w), or the index of a label that is one class."""
+        """Return class indices (h, w), or the index of a label that is one class."""
         if self.get("label") is not None:
             name = self.name("label")
             return self.decoded("label", lambda _: features.plane(self.features, name))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dsbuild.build.plan_files import Place
 from dsbuild.build.recipe import Recipe
 from dsbuild.extras import Chosen
+from dsbuild.format import planes
 from dsbuild.format.manifest import Statistics
 from dsbuild.format.schema import Schema
 from dsbuild.format.tfrecord import Record
@@ -48,6 +49,11 @@ class Expected:
     ignore: int | None = None
     extras: tuple[Chosen, ...] = ()
     things: frozenset[int] | None = None
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The bits that label planes may have, by the classes; 8 or 16 if these are not known."""
+        return (8, 16) if self.classes is None else (planes.bits(self.classes, self.ignore),)
 
 
 @dataclass(frozen=True)

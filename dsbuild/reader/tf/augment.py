@@ -277,8 +277,8 @@ def _seen(
 def _fill(name: str, sample: Sample, settings: Augmentation) -> list[Any]:
     """Return what a plane is padded with: nothing, the ignore value, or void."""
     if name == "panoptic" and "label_divisor" in sample:
-        return [settings.ignore * sample["label_divisor"]]
-    return [settings.ignore if name == "label" else 0]
+        return [settings.padding(tf.uint8.max) * sample["label_divisor"]]
+    return [settings.padding(sample[name].dtype.max) if name == "label" else 0]
 
 
 def _jittered(image: tf.Tensor, chance: tf.Tensor, settings: Augmentation) -> tf.Tensor:

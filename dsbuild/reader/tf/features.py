@@ -20,8 +20,9 @@ NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
 _JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
 _IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
-# What follows the size in an IHDR chunk: 8 bits per channel, grey. W3C PNG, 11.2.1.
-_GREY = b"\x08\0"
+# What follows the size in an IHDR chunk of 8 or 16 bits: the bits per channel, and grey as the
+# colour type. W3C PNG, 11.2.1.
+_GREY = {tf.uint8: b"\x08\0", tf.uint16: b"\x10\0"}
 
 
 def type_of(extra: str) -> tf.DType:
@@ -42,6 +43,7 @@ class Structure:
       size: height and width, None if they differ.
       order: the values of a sample that is a tuple, in order; None for a dict of all.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
+      kind: the type of labels that are planes: uint8, or uint16 with more than 256 classes.
     """
 
     names: Mapping[str, str]
@@ -52,6 +54,7 @@ class Structure:
     size: tuple[int | None, int | None]
     order: tuple[str, ...] | None
     trusted: bool
+    kind: tf.DType = tf.uint8
 
     @classmethod
     def of(cls, data: Reader, as_supervised: bool) -> "Structure":
@@ -99,6 +102,7 @@ class Structure:
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
+            _kind(data),
         )
 
     @property
@@ -122,7 +126,7 @@ class Structure:
         if self.divisor is not None:
             spec["panoptic"] = tf.TensorSpec(plane, tf.int32)
             spec["label_divisor"] = tf.TensorSpec((), tf.int64)
-        label = tf.TensorSpec(plane, tf.uint8)
+        label = tf.TensorSpec(plane, self.kind)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
         return self.shaped(spec | {"label": label} if self.label else spec)
@@ -138,6 +142,13 @@ def _firsts(data: Reader) -> dict[str, Sample]:
     splits = [split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
     firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
     return {split: data[start] for split, start in firsts.items()}
+
+
+def _kind(data: Reader) -> tf.DType:
+    """Return the type of labels that are planes."""
+    stored = [example.first(sample.stored("label")) for sample in _firsts(data).values()]
+    wide = any(label and images.header(label).bits == 16 for label in stored)
+    return tf.uint16 if wide else tf.uint8
 
 
 def _size(folder: Folder) -> tuple[int | None, int | None]:
@@ -227,7 +238,7 @@ def labels_of(
     if structure.label != "label":
         return {}
     if structure.divisor is None:
-        return {"label": plane_of(raw["label"], where is None)}
+        return {"label": plane_of(raw["label"], structure.kind, where is None)}
     values = tf.io.decode_raw(raw["label"], tf.int32, little_endian=True)
     if where is not None:
         text = ": found a panoptic map whose size is not the image's"
@@ -235,7 +246,7 @@ def labels_of(
         with tf.control_dependencies([tf.debugging.Assert(whole, [where + text])]):
             values = tf.identity(values)
     plane = tf.reshape(values, (shape[0], shape[1], 1))
-    classes = tf.cast(plane // structure.divisor, tf.uint8)
+    classes = tf.cast(plane // structure.divisor, structure.kind)
     divisor = tf.constant(structure.divisor, tf.int64)
     return {"label": classes, "panoptic": plane, "label_divisor": divisor}
 
@@ -254,20 +265,26 @@ def _fitting(
     return tf.ensure_shape(pixels, (*structure.size, 1))
 
 
-def plane_of(data: tf.Tensor, grey: bool) -> tf.Tensor:
-    """Return the class indices of a label PNG, known to be `grey` or not: uint8 (h, w, 1).
+def plane_of(data: tf.Tensor, kind: tf.DType, grey: bool) -> tf.Tensor:
+    """Return the class indices of a label PNG, known to be `grey` of its kind or not: (h, w, 1).
 
-    TensorFlow turns palettes into colours and scales fewer than 8 bits to 0..255; such labels,
+    TensorFlow turns palettes into colours and scales other bits to those of the kind; such labels,
     which other tools write, are decoded by `images.plane`.
     """
 
-    def by_images() -> tf.Tensor:
-        plane = tf.numpy_function(images.plane, [data], tf.uint8)
-        return tf.ensure_shape(plane, (None, None))[..., tf.newaxis]
+    def plane(data: bytes) -> np.ndarray:
+        found = images.plane(data)
+        if found.dtype.itemsize > kind.size:
+            raise ValueError("found a label of 16 bits, expected 8 bits, as in the first record")
+        return found.astype(kind.as_numpy_dtype)
 
-    decoded = functools.partial(tf.io.decode_png, data, channels=1)
-    said = tf.strings.substr(data, 24, len(_GREY))
-    return decoded() if grey else tf.cond(tf.equal(said, _GREY), decoded, by_images)
+    def by_images() -> tf.Tensor:
+        found = tf.numpy_function(plane, [data], kind)
+        return tf.ensure_shape(found, (None, None))[..., tf.newaxis]
+
+    decoded = functools.partial(tf.io.decode_png, data, channels=1, dtype=kind)
+    said = tf.strings.substr(data, 24, 2)
+    return decoded() if grey else tf.cond(tf.equal(said, _GREY[kind]), decoded, by_images)
 
 
 def _sixteen(data: tf.Tensor) -> tf.Tensor:
