@@ -62,6 +62,7 @@ _INSPECT: Headings = {
 
 _EXPORT: Headings = {
     "Options": (),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
     "Models": ("--size", "--eval-size", "--output-stride", "--last", "--check", "--overwrite"),
     "Where it runs": _ENGINE,
     "Messages": _MESSAGES,
