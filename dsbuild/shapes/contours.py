@@ -4,6 +4,9 @@ A hole is joined to the contour around it by a bridge of no width, straight up t
 the mask, so that drawing the bridge adds none.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +16,19 @@ Points = NDArray[np.int64]  # (n, 2): x, y
 LEAST = 3  # points that a polygon must have; fewer are repeated
 
 
-def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> Points:
-    """Return one polygon of at least 3 points around a connected mask: (n, 2).
+class Contour(NamedTuple):
+    """A polygon around a mask: its points (n, 2), at least 3, and how many holes it goes around.
+
+    `repeated` tells whether it has fewer than 3 points of its own.
+    """
+
+    points: Points
+    holes: int
+    repeated: bool
+
+
+def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> Contour:
+    """Return one polygon around a connected mask.
 
     `corner` is where the mask's first pixel lies in the image, x and y.
     """
@@ -30,7 +44,20 @@ def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> Points:
         whole = _bridged(whole, hole, mask)
     points = _plain(np.stack([whole % width, whole // width], 1))
     again = points[:1].repeat(max(0, LEAST - len(points)), 0)
-    return np.asarray(np.concatenate([points, again]) + np.array(corner), np.int64)
+    points = np.asarray(np.concatenate([points, again]) + np.array(corner), np.int64)
+    return Contour(points, len(holes), len(again) > 0)
+
+
+def joined(polygons: Sequence[Points]) -> Points:
+    """Return one polygon through several, each joined to those before it by a bridge: (n, 2).
+
+    A bridge starts at a polygon's first point and ends at the nearest one; drawing it adds pixels.
+    """
+    whole, *others = polygons
+    for one in others:
+        near = int(((whole - one[0]) ** 2).sum(1).argmin())
+        whole = np.concatenate([whole[: near + 1], one, one[:1], whole[near:]])
+    return whole
 
 
 def _bridged(whole: NDArray[np.int64], hole: NDArray[np.int64], mask: Mask) -> NDArray[np.int64]:

@@ -13,8 +13,8 @@ from dsbuild.shapes.runs import Mask
 Points = NDArray[np.int64]  # (n, 2): x, y
 
 
-def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> Points:
-    """Return one polygon around a connected mask, bridges to its holes included: (n, 2).
+def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> tuple[Points, int]:
+    """Return one polygon around a connected mask, (n, 2), and how many holes it goes around.
 
     `corner` is where the mask's first pixel lies in the image, x and y.
     """
@@ -24,7 +24,7 @@ def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> Points:
         near = int(np.abs(whole - start).sum(1).argmin())
         bridged = (whole[: near + 1], hole, hole[:1], whole[near:])
         whole = np.concatenate(bridged)
-    return np.asarray(whole + np.array(corner), np.int64)
+    return np.asarray(whole + np.array(corner), np.int64), len(holes)
 
 
 def rings(mask: Mask) -> list[Points]:

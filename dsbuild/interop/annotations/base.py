@@ -65,6 +65,7 @@ class Target(abc.ABC):
       choices: forms of shapes that it has, the default first.
       one_ending: whether the names of all its images have one file extension.
       most: how many classes it can hold.
+      oriented: the EXIF orientations with which its labels would lie wrong on the image.
       about: what it is to hold.
       objects: `components` or `class`.
       shapes: `masks` or `polygons`.
@@ -78,6 +79,7 @@ class Target(abc.ABC):
     choices: ClassVar[tuple[str, ...]] = ()
     one_ending: ClassVar[bool] = False
     most: ClassVar[int] = 255
+    oriented: ClassVar[range] = range(0)
 
     about: About
     objects: str = "components"

@@ -182,8 +182,9 @@ def _renamed(target: Target, layout: Layout) -> dict[int, str]:
         for value, to in target.values().items()
         if to < len(layout.classes)
     }
-    ours = enumerate(target.about.classes)
-    return {i: theirs[i] for i, name in ours if i in theirs and theirs[i] != name}
+    ours = {i: name for i, name in enumerate(target.about.classes) if i in theirs}
+    ours.pop(-1 if target.about.background is None else target.about.background, None)
+    return {i: theirs[i] for i, name in ours.items() if theirs[i] != name}
 
 
 def _records(folder: Folder, shards: Sequence[Shard]) -> int:

@@ -90,6 +90,11 @@ def _lines(shard: Shard, advance: Advance, out: str, target: Target) -> Iterator
 def _written(one: Picture, target: Target) -> tuple[bytes, dict[str, bytes]]:
     """Return the line of a record, and path -> bytes of its files."""
     image = target.image(one)
+    if one.mask is not None and one.head.orientation in target.oriented:
+        raise ShardError(
+            f"{one.key!r}: the image has EXIF orientation {one.head.orientation}, and readers of "
+            f"{target.name} turn it, but not its label; build again with --exif apply"
+        )
     drawn = target.draw(one) if one.mask is not None else Drawn({})
     files = {image: one.image, **drawn.files}
     row = Row(one.split, one.key, image, one.size, one.mask is not None, drawn.piece)
