@@ -86,6 +86,6 @@ def problems(receipt: Receipt, out: str, most: float | None) -> list[str]:
         tally = loss.classes[worst]
         found.append(
             f"{out}: {receipt.name(worst)} lost {tally.lost:,} of {tally.pixels:,} pixels "
-            f"({tally.lost / tally.pixels:.2%}), more than --max-loss {most:.4%} allows"
+            f"({tally.lost / tally.pixels:.2%}), more than --max-loss {100 * most:g}% allows"
         )
     return found
