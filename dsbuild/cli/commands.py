@@ -9,6 +9,7 @@ import click
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
 from dsbuild.cli.command import Group
+from dsbuild.cli.convert import convert
 from dsbuild.cli.demo import demo
 from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
@@ -55,6 +56,7 @@ main.add_command(repair)
 main.add_command(diff)
 main.add_command(interop)
 main.add_command(export)
+main.add_command(convert)
 main.add_command(train)
 main.add_command(evaluate)
 main.add_command(predict)

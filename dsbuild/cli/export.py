@@ -88,6 +88,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
     aliases=("--format",),
     type=Choice([*RECORDS, *TARGETS, *MODELS]),
     required=True,
+    metavar="FORMAT",
     help="For records: webdataset: one tar per shard. parquet: for Hugging Face datasets. "
     f"array_record: for Grain. As annotations, with a receipt: {', '.join(TARGETS)}. For a run: "
     "saved_model: for TensorFlow Serving. keras: for Keras, on any backend. onnx: for ONNX "
@@ -121,7 +122,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
 @click.option("--overwrite", is_flag=True, help="For a run: replace an earlier model in OUT.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -> None:
-    """Write TFRecords, as annotations of other tools too, or a trained model.
+    """Write TFRecords, or a trained model, for another tool.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, one file, or the folder of
     a run of `dsbuild train`: its model, or with a format for records the TFRecords that it was

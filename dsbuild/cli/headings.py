@@ -13,7 +13,7 @@ COMMANDS: Headings = {
     "Build TFRecords": ("build", *LAYOUTS),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
     "Check and fix them": ("validate", "repair"),
-    "Use them elsewhere": ("export", "interop"),
+    "Use them elsewhere": ("export", "convert", "interop"),
     "Train on them": ("train", "evaluate", "predict"),
     "Others": (),
 }
@@ -65,6 +65,16 @@ _EXPORT: Headings = {
     "Annotations": ("--objects", "--shapes", "--max-loss"),
     "Models": ("--size", "--eval-size", "--output-stride", "--last", "--check", "--overwrite"),
     "Where it runs": _ENGINE,
+    "Messages": _MESSAGES,
+}
+
+_CONVERT: Headings = {
+    "Common options": ("--from", "--to", "--split", "--out", "--on-error", "--workers"),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
+    "Data set options": (),
+    "Images": ("--exif", "--unreadable", "--max-side", "--jpeg-quality"),
+    "Checks": ("--accept", "--limit"),
+    "Where it runs": ("--runner", "--scheduler", "--store-seconds"),
     "Messages": _MESSAGES,
 }
 
@@ -147,6 +157,7 @@ _TRAIN: Headings = {
 _OF = {
     "inspect": _INSPECT,
     "export": _EXPORT,
+    "convert": _CONVERT,
     "evaluate": _MODEL,
     "predict": _MODEL,
     "train": _TRAIN,

@@ -51,7 +51,7 @@ def _classes(receipt: Receipt, changed: dict[int, Tally]) -> list[str]:
 
 
 def renamed(receipt: Receipt) -> list[str]:
-    """Return notes on what is called otherwise in the target: classes, splits, keys."""
+    """Return notes on what is called otherwise in the target, and what its objects are."""
     about, found = receipt.about, list[str]()
     classes = [f"{about.classes[i]} as {name}" for i, name in receipt.names.items()]
     if classes:
@@ -63,6 +63,11 @@ def renamed(receipt: Receipt) -> list[str]:
         key, name = receipt.loss.names[0]
         text = f"{count(receipt.loss.renamed, 'key')} changed, such as {key!r} to {name!r}"
         found.append(f"{text}: file names cannot hold all keys")
+    if receipt.options.get("objects") == "components":
+        found.append(
+            "objects are connected components of a class; records hold no instances, so what the "
+            "source had as several objects may be one, or the other way round"
+        )
     if receipt.unread:
         found.append(f"{count(receipt.unread, 'image')} without a label were not read back")
     return found

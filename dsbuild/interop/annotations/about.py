@@ -24,6 +24,7 @@ class About:
       splits: names of splits, in order.
       title: of the data set.
       digest: of its manifest; empty without one.
+      left_out: how many samples the build left out.
       terms: licence, citation, description.
     """
 
@@ -33,6 +34,7 @@ class About:
     splits: tuple[str, ...]
     title: str = ""
     digest: str = ""
+    left_out: int = 0
     terms: Terms = field(default_factory=Terms)
 
     @property
@@ -79,5 +81,6 @@ def of(folder: Folder) -> About:
         tuple(name for name in (*known.splits, *splits) if splits.pop(name, 0) is None),
         known.title,
         str(known.document.get("digest", "")),
+        sum(one.rejects for one in known.splits.values()),
         terms.load(folder.surrounding.path),
     )

@@ -63,6 +63,7 @@ class Receipt:
                 "altered": loss.altered,
                 "renamed": loss.renamed,
                 "unlabelled": loss.unlabelled + self.unread,
+                "left_out": about.left_out,
             },
             "pixels": {**_pixels(total), "share": round(total.lost / max(1, total.pixels), 9)},
             "objects": _objects(total),

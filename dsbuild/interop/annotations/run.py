@@ -57,7 +57,7 @@ def export(
     folder = Folder.of(path)
     made = chosen(folder, target, objects, shapes)
     shards = plan(folder)
-    _check(path, out)
+    check(out, path)
     with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
         storage.sweep(out)
         storage.sweep(parts.folder(out))
@@ -110,10 +110,10 @@ def plan(folder: Folder) -> tuple[Shard, ...]:
     )
 
 
-def _check(path: str, out: str) -> None:
-    """Raise PlanError if a folder holds anything but an earlier export of this kind."""
+def check(out: str, path: str = "") -> None:
+    """Raise PlanError if OUT is in PATH, or holds anything but an earlier export of this kind."""
     there = [name for name in storage.names(out) if name != manifest.STATE]
-    inside = storage.is_folder(path) and storage.inside(out, path)
+    inside = bool(path) and storage.is_folder(path) and storage.inside(out, path)
     if inside or (there and not storage.is_folder(parts.folder(out))):
         raise PlanError(
             f"{out}: found {there[0] if there else 'it in PATH'}; expected an empty folder, or an "

@@ -116,6 +116,7 @@ def test_the_receipt_counts_what_is_there(drawn, tmp_path):
         "altered": 0,
         "renamed": 0,
         "unlabelled": 0,
+        "left_out": 0,
     }
     instances = json.loads((tmp_path / "made/annotations/instances_train.json").read_text())
     more = json.loads((tmp_path / "made/annotations/instances_val.json").read_text())
