@@ -13,7 +13,7 @@ COMMANDS: Headings = {
     "Build TFRecords": ("build", *LAYOUTS, "merge"),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
     "Check and fix them": ("validate", "repair", "check"),
-    "Use them elsewhere": ("export", "interop"),
+    "Use them elsewhere": ("export", "convert", "interop"),
     "Train on them": ("train", "evaluate", "predict"),
     "Others": (),
 }
@@ -62,8 +62,19 @@ _INSPECT: Headings = {
 
 _EXPORT: Headings = {
     "Options": (),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
     "Models": ("--size", "--eval-size", "--output-stride", "--last", "--check", "--overwrite"),
     "Where it runs": _ENGINE,
+    "Messages": _MESSAGES,
+}
+
+_CONVERT: Headings = {
+    "Common options": ("--from", "--to", "--split", "--out", "--on-error", "--workers"),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
+    "Data set options": (),
+    "Images": ("--exif", "--unreadable", "--max-side", "--jpeg-quality"),
+    "Checks": ("--accept", "--limit"),
+    "Where it runs": ("--runner", "--scheduler", "--store-seconds"),
     "Messages": _MESSAGES,
 }
 
@@ -146,6 +157,7 @@ _TRAIN: Headings = {
 _OF = {
     "inspect": _INSPECT,
     "export": _EXPORT,
+    "convert": _CONVERT,
     "evaluate": _MODEL,
     "predict": _MODEL,
     "train": _TRAIN,

@@ -93,6 +93,14 @@ CODES = [
     ("export out new --to onnx", 2),
     ("export half new --to webdataset", 1),
     ("export nowhere new --to webdataset", 2),
+    ("export out new --to coco", 0),
+    ("export out new --to coco --max-loss 0", 1),
+    ("export half new --to coco", 2),
+    ("export nowhere new --to coco", 2),
+    ("convert data new --to voc --split train", 0),
+    ("convert data new --to coco --split train --max-loss 0", 1),
+    ("convert broken new --to coco", 2),
+    ("convert nowhere new --to coco", 2),
 ]
 
 
