@@ -31,7 +31,7 @@ class Loaded(NamedTuple):
 
     Attributes:
       image: the image as it is stored.
-      pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them.
+      pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them and it is not cut.
       label: role -> value of the label; empty in an unlabelled split.
       planes: `label` and `alpha`, uint8 (h, w), if they were decoded.
       counts: value -> pixels of the label, likewise.
@@ -196,10 +196,11 @@ def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = stora
     """Read a sample's files and return its record; raise as `load` does."""
     loaded = load(sample, root, recipe, read)
     with named(sample, storage.join(root, sample.image)):
-        return _encoded(sample, loaded, recipe)
+        return encoded(sample, loaded, recipe)
 
 
-def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
+def encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
+    """Return the record of a loaded sample, or of a tile of one."""
     head = loaded.image.head
     values = {
         "key": sample.key.encode(),
@@ -243,6 +244,8 @@ def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> 
 
 def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
     """Return the pixels of an image if an extra needs them; otherwise check that it decodes."""
+    if image.pixels is not None:
+        return None
     if recipe.roles("image"):
         return images.decode(image.data, image.head, strict=True)
     if recipe.verify == "full" and not image.changes:
@@ -254,7 +257,8 @@ def _label(
     parts: list[bytes], names: Sequence[Part], image: Admitted, recipe: Recipe
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], Mapping[int, int], labels.Label | None]:
     """Return role -> value of a label; if it is decoded, planes, histogram, how it was read."""
-    layout, header_only = recipe.layout, recipe.verify == "header"
+    layout, whole = recipe.layout, image.pixels is None
+    header_only = recipe.verify == "header" and whole
     if recipe.policy.unreadable == "reencode":
         parts = [
             lossless.as_png(data) if isinstance(name, str) and images.foreign(data) else data
@@ -268,7 +272,7 @@ def _label(
             kind="exif",
         )
     kept, plain = None, False
-    if not others and layout.indexed(path) and data.startswith(images.PNG):
+    if whole and not others and layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)
         same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
@@ -287,6 +291,8 @@ def _label(
         counts = images.histogram(planes["label"])
     if recipe.roles("alpha") and label.alpha is not None:
         planes["alpha"] = image.fit(label.alpha, soft=True)
+    if not whole:
+        return {}, planes, counts, label
     stored = kept if kept is not None and label.stored else images.write(planes["label"])
     values = {"label": stored, "label.format": b"png"}
     return values, planes, {} if header_only else counts, label

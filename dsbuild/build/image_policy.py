@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 EXIF = ("keep", "apply", "reject")
 UNREADABLE = ("reject", "reencode")
 SHRINK = 2  # version of shrinking; raised when the same size gives other pixels
+TILE = 1  # version of cutting; raised when the same options give other records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,25 +50,48 @@ class Policy:
         least=1,
         most=100,
     )
+    tile: int | None = field(
+        None,
+        "Cut images and labels into tiles of this many pixels per side, one record each. A smaller "
+        "image stays whole.",
+        least=16,
+        most=16384,
+        omitted=True,
+    )
+    overlap: int = field(
+        0, "Pixels that neighbouring tiles share, with --tile.", least=0, omitted=True
+    )
 
     def __post_init__(self) -> None:
         fields.check(self, PlanError)
-        encodes = self.exif == "apply" or self.unreadable == "reencode" or self.max_side is not None
+        if self.tile is None and self.overlap:
+            raise PlanError(f"overlap: found {self.overlap}, but no tiles; expected --tile N too")
+        if self.tile is not None and self.overlap >= self.tile:
+            raise PlanError(f"overlap: found {self.overlap}, expected less than --tile {self.tile}")
+        encodes = self.exif == "apply" or self.unreadable == "reencode"
+        encodes = encodes or self.max_side is not None or self.tile is not None
         if self.jpeg_quality is not None and not encodes:
             raise PlanError(
                 f"jpeg_quality: found {self.jpeg_quality}, but nothing is re-encoded; expected "
-                "--exif apply, --unreadable reencode or --max-side N too"
+                "--exif apply, --unreadable reencode, --max-side N or --tile N too"
             )
 
+    @property
+    def plain(self) -> "Policy":
+        """The policy by which images are admitted, but neither shrunk nor cut."""
+        return dataclasses.replace(self, max_side=None, jpeg_quality=None, tile=None, overlap=0)
+
     def document(self) -> dict[str, Any]:
-        """Return the policy's JSON form; it has a version if images are shrunk."""
-        version = {"shrink": SHRINK} if self.max_side is not None else {}
-        return dataclasses.asdict(self) | version
+        """Return the policy's JSON form; it has a version if images are shrunk or cut."""
+        shrunk = {"shrink": SHRINK} if self.max_side is not None else {}
+        cut = {"cut": TILE} if self.tile is not None else {}
+        return fields.document(self) | shrunk | cut
 
     @classmethod
     def load(cls, document: Mapping[str, Any]) -> "Policy":
-        """Return the policy of a JSON form, ignoring its version."""
-        return cls(**{name: value for name, value in document.items() if name != "shrink"})
+        """Return the policy of a JSON form, ignoring its versions."""
+        versions = ("shrink", "cut")
+        return cls(**{name: value for name, value in document.items() if name not in versions})
 
 
 class Admitted(NamedTuple):
@@ -78,6 +102,7 @@ class Admitted(NamedTuple):
       size: (height, width) that its label must have, before shrinking.
       changes: what was done to it: `converted`, `turned`, `shrunk`.
       orientation: the EXIF orientation in which viewers show it, if its pixels were not turned.
+      pixels: if it will be cut into tiles, uint8 (h, w) or (h, w, c); `data` is then the source's.
     """
 
     data: bytes
@@ -85,6 +110,7 @@ class Admitted(NamedTuple):
     size: tuple[int, int]
     changes: tuple[str, ...] = ()
     orientation: int = 1
+    pixels: "np.ndarray | None" = None
 
     def fit(self, plane: "np.ndarray", soft: bool = False) -> "np.ndarray":
         """Return a plane of the label at the stored size: classes by nearest, `soft` by area."""
@@ -133,6 +159,10 @@ def admit(data: bytes, policy: Policy) -> Admitted:
         pixels = images.own(data, head) if pixels is None else pixels
         pixels = images.shrink(pixels, _within(size, policy.max_side))
         changes.append("shrunk")
+    if policy.tile is not None:
+        pixels = images.own(data, head) if pixels is None else pixels
+        head = images.of_pixels(pixels) if changes else head
+        return Admitted(data, head, size, tuple(changes), 1 if turned else orientation, pixels)
     if pixels is not None:
         data = images.encode(pixels, policy.jpeg_quality)
         head = images.header(data)

@@ -52,6 +52,11 @@ class Recipe:
                     f"--extra {one.name}: found twice, expected once: its forms share one key"
                 )
             self._check(one)
+        if self.policy.tile is not None and "label" not in self.schema.roles:
+            raise PlanError(
+                f"--tile {self.policy.tile}: found samples with one class per image, expected "
+                f"labels of pixels; dsbuild {self.layout.name} has none"
+            )
 
     def _check(self, one: Chosen) -> None:
         layout = self.layout
@@ -69,8 +74,9 @@ class Recipe:
 
     @property
     def schema(self) -> schema.Schema:
-        """The schema of the layout's records, with every feature that they may have."""
-        return schema.load(self.layout.schema)
+        """The schema of the records, with every feature that they may have."""
+        tiles = () if self.policy.tile is None else ("tiles",)
+        return schema.load(self.layout.schema, *tiles)
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""

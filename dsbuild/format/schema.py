@@ -97,11 +97,16 @@ class Schema:
 
 
 @functools.cache
-def load(name: str) -> Schema:
-    """Return a schema that dsbuild ships, such as `segmentation`."""
+def load(name: str, *more: str) -> Schema:
+    """Return a schema that dsbuild ships, such as `segmentation`, joined with `more` of them."""
     # pkgutil, since importlib.resources takes longer to import than reading all schemas takes.
     data = pkgutil.get_data("dsbuild.schemas", f"{name}.json") or b""
-    return parse(json.loads(data), f"{name}.json")
+    document = json.loads(data)
+    features = [
+        *document["feature"],
+        *(one for other in more for one in load(other).json["feature"]),
+    ]
+    return parse({**document, "feature": features}, f"{name}.json")
 
 
 def parse(document: Mapping[str, Any], where: str) -> Schema:

@@ -21,7 +21,7 @@ from dsbuild.images.codec import (
     refuse_label,
     unread,
 )
-from dsbuild.images.header import Header
+from dsbuild.images.header import Header, of_pixels
 from dsbuild.images.png import write
 from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
@@ -41,6 +41,7 @@ __all__ = [
     "header",
     "histogram",
     "label_header",
+    "of_pixels",
     "own",
     "pick",
     "plane",

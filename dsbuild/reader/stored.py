@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 _FIRST = ("key", "image", "label", "height", "width")
 _LABELS = ("label", "class")  # roles of features that hold the label
-_TEXTS = ("format", ".format", ".text")  # endings of roles whose values are text
+_TEXTS = ("format", ".format", ".text", "source_key")  # endings of roles whose values are text
 
 
 @dataclass(frozen=True)
