@@ -48,7 +48,12 @@ def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:
     """Return a tile of a sample as a sample of its own."""
     whole = loaded.image
     assert whole.pixels is not None, "a sample is loaded with its pixels, to be cut"
-    pixels = whole.pixels[tile.place]
+    policy, pixels = recipe.policy, whole.pixels[tile.place]
+    image = _stored(whole, pixels, policy)
+    seen = None
+    if recipe.roles("image"):
+        lossless = policy.jpeg_quality is None
+        seen = _colours(pixels) if lossless else images.decode(image.data, image.head, strict=True)
     values: dict[str, bytes | int] = {
         "tile_y": tile.top,
         "tile_x": tile.left,
@@ -62,8 +67,8 @@ def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:
         values |= {"label": images.write(planes["label"]), "label.format": b"png"}
         counts = images.histogram(planes["label"])
     return loaded._replace(
-        image=_stored(whole, pixels, recipe.policy),
-        pixels=_colours(pixels) if recipe.roles("image") else None,
+        image=image,
+        pixels=seen,
         label=values,
         planes=planes,
         counts=counts,
