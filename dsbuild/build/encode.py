@@ -249,7 +249,7 @@ def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
     if recipe.roles("image"):
         return images.decode(image.data, image.head, strict=True)
     if recipe.verify == "full" and not image.changes:
-        images.check(image.data, image.head)
+        images.check(image.data, image.head, recipe.policy.depth)
     return None
 
 

@@ -46,6 +46,8 @@ def build(
     jpeg_quality: int | None = None,
     tile: int | None = None,
     overlap: int = 0,
+    depth: int = 8,
+    scale: str = "",
     check_duplicates: bool = False,
     strict: bool = False,
     accept: str | Collection[str] = (),
@@ -84,6 +86,8 @@ def build(
       jpeg_quality: quality for images that are re-encoded; None for PNG.
       tile: cut images and labels into tiles of this side, one record each.
       overlap: pixels that neighbouring tiles share.
+      depth: bits per channel of the stored images, 8 or 16.
+      scale: the range of 16-bit images that is scaled to 8 bits, such as "0:4095".
       check_duplicates: whether to find images of equal content.
       strict: whether every finding is an error.
       accept: kinds of findings that do not stop a split, one or several.
@@ -138,6 +142,8 @@ def build(
             jpeg_quality=jpeg_quality,
             tile=tile,
             overlap=overlap,
+            depth=depth,
+            scale=scale,
             accept=accept,
             limit=limit,
             rehash=rehash,
@@ -173,6 +179,8 @@ def requested(
     jpeg_quality: int | None,
     tile: int | None,
     overlap: int,
+    depth: int,
+    scale: str,
     accept: str | Collection[str],
     rehash: bool,
     shards: int | None,
@@ -196,6 +204,8 @@ def requested(
         jpeg_quality=jpeg_quality,
         tile=tile,
         overlap=overlap,
+        depth=depth,
+        scale=scale,
     )
     extras, weights = class_weights.divided(_several("extra", extra))
     recipe = Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy)

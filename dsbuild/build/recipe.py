@@ -52,6 +52,11 @@ class Recipe:
                     f"--extra {one.name}: found twice, expected once: its forms share one key"
                 )
             self._check(one)
+        deep = [one.name for one in self.chosen if one.extra.of == "image"]
+        if self.policy.depth == 16 and deep:
+            raise PlanError(
+                f"--extra {deep[0]}: it is computed from images of 8 bits, and --depth 16 stores 16"
+            )
         if self.policy.tile is not None and "label" not in self.schema.roles:
             raise PlanError(
                 f"--tile {self.policy.tile}: found samples with one class per image, expected "

@@ -121,8 +121,8 @@ def complete(
 
 def versions(recipe: Recipe) -> dict[str, str]:
     """Return the versions of the libraries that decide bytes: PNG writer, shrinking, extras."""
-    shrunk = recipe.policy.max_side is not None
-    return images.versions(shrunk) | extras.versions(recipe.chosen)
+    by_opencv = recipe.policy.max_side is not None or recipe.policy.depth == 16
+    return images.versions(by_opencv) | extras.versions(recipe.chosen)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def _stored(whole: Admitted, pixels: np.ndarray, policy: Policy) -> Admitted:
     """Return a tile's image; an image that is one tile and was not changed keeps its bytes."""
     if whole.pixels is not None and pixels.shape == whole.pixels.shape and not whole.changes:
         return whole
-    data = images.encode(pixels, policy.jpeg_quality, _LEVEL)
+    data = images.deep.encode(pixels, policy.jpeg_quality, _LEVEL)
     head = images.header(data)
     return Admitted(data, head, (head.height, head.width), whole.changes)
 

@@ -42,6 +42,8 @@ _BUILD: Headings = {
         "--max-side",
         "--tile",
         "--overlap",
+        "--depth",
+        "--scale",
         "--jpeg-quality",
         "--verify",
     ),

@@ -1,5 +1,6 @@
 """Read images from bytes: header, admission, checked decode, class plane."""
 
+from dsbuild.images import deep
 from dsbuild.images.codec import (
     PNG,
     TOO_MANY_BYTES,
@@ -14,13 +15,13 @@ from dsbuild.images.codec import (
     header,
     histogram,
     label_header,
-    own,
     plane,
     preload,
     refusal,
     refuse_label,
     unread,
 )
+from dsbuild.images.deep import own
 from dsbuild.images.header import Header, of_pixels
 from dsbuild.images.png import write
 from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
@@ -34,6 +35,7 @@ __all__ = [
     "convert",
     "convertible",
     "decode",
+    "deep",
     "draw",
     "encode",
     "foreign",

@@ -47,11 +47,12 @@ class Header:
     beside: str = ""
 
 
-def of_pixels(pixels: NDArray[np.uint8]) -> Header:
+def of_pixels(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Header:
     """Return the header of the PNG that pixels (h, w) or (h, w, c) give."""
     height, width = pixels.shape[:2]
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    return Header("png", height, width, channels, 8, _MODELS[channels], "deflate")
+    bits = 8 * pixels.dtype.itemsize
+    return Header("png", height, width, channels, bits, _MODELS[channels], "deflate")
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:

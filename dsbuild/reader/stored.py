@@ -90,7 +90,7 @@ class Stored:
         if name == "key":
             return self.key
         if name == "image":
-            return self.decoded("image", lambda data: images.decode(data, images.header(data)))
+            return self.decoded("image", images.deep.pixels)
         if name == "label":
             return self._label()
         if name in EXTRAS:

@@ -42,11 +42,13 @@ class Expected:
       classes: how many there are; None if not known.
       ignore: the label value that is not a class, or None.
       extras: those that can be computed again from image and label.
+      bits: that a channel of an image may have.
     """
 
     classes: int | None = None
     ignore: int | None = None
     extras: tuple[Chosen, ...] = ()
+    bits: int = 8
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,12 @@ def _check(spec: Any) -> None:
             f"samples: found {spec}; expected a dict or (image, label); omit as_supervised to "
             "augment extras, which need their names"
         )
+    image = spec.get("image") if isinstance(spec, Mapping) else spec[0]
+    if image is not None and image.dtype == tf.uint16 and image.shape[-1] not in (1, 3):
+        raise PlanError(
+            f"image: found {image.shape[-1]} bands, expected 1 or 3, which become RGB; choose some "
+            "in a map of your own before this"
+        )
 
 
 def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:
@@ -195,7 +201,8 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
         raise PlanError(
             f"sample: found {', '.join(sample) or 'nothing'}, expected an image as well"
         )
-    image, planes = sample["image"], _planes(sample)
+    image, planes = _eight_bits(sample["image"]), _planes(sample)
+    sample = {**sample, "image": image}
     if image.shape.rank != 3 or image.shape[2] != 3:
         raise PlanError(f"image: found shape {image.shape}, expected (height, width, 3)")
     shape, checks = tf.shape(image)[:2], []
@@ -213,6 +220,14 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
         checks.append(tf.Assert(same, [*told, shape, *_key(sample)]))
     with tf.control_dependencies(checks):
         return {**sample, **{name: tf.identity(sample[name]) for name in planes}}, shape
+
+
+def _eight_bits(image: tf.Tensor) -> tf.Tensor:
+    """Return an image of 16 bits as RGB float32 0..255; any other as it is."""
+    if image.dtype != tf.uint16:
+        return image
+    image = tf.cast(image, tf.float32) / 257
+    return tf.repeat(image, 3, axis=2) if image.shape[-1] == 1 else image
 
 
 def _key(sample: Sample) -> list[tf.Tensor | str]:

@@ -22,6 +22,8 @@ _JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
 _IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
 # What follows the size in an IHDR chunk: 8 bits per channel, grey. W3C PNG, 11.2.1.
 _GREY = b"\x08\0"
+# The same for 16 bits, by the number of bands.
+_WIDE = {1: b"\x10\0", 2: b"\x10\4", 3: b"\x10\2", 4: b"\x10\6"}
 
 
 def type_of(extra: str) -> tf.DType:
@@ -41,6 +43,7 @@ class Structure:
       size: height and width, None if they differ.
       order: the values of a sample that is a tuple, in order; None for a dict of all.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
+      bands: of images with 16 bits per channel; 0 if images have 8, which become RGB.
     """
 
     names: Mapping[str, str]
@@ -50,6 +53,7 @@ class Structure:
     size: tuple[int | None, int | None]
     order: tuple[str, ...] | None
     trusted: bool
+    bands: int = 0
 
     @classmethod
     def of(cls, data: Reader, as_supervised: bool) -> "Structure":
@@ -96,6 +100,7 @@ class Structure:
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
+            _bands(first),
         )
 
     @property
@@ -109,7 +114,9 @@ class Structure:
         """The shapes and types of a sample, as `decode` returns it."""
         plane = (*self.size, 1)
         spec = {
-            "image": tf.TensorSpec((*self.size, 3), tf.uint8),
+            "image": tf.TensorSpec(
+                (*self.size, self.bands or 3), tf.uint16 if self.bands else tf.uint8
+            ),
             "height": tf.TensorSpec((), tf.int64),
             "width": tf.TensorSpec((), tf.int64),
             "key": tf.TensorSpec((), tf.string),
@@ -124,6 +131,11 @@ class Structure:
     def shaped(self, sample: Mapping[str, Any]) -> Any:
         """Return a sample as it is to be: a dict of its values, or a tuple."""
         return dict(sample) if self.order is None else tuple(sample[name] for name in self.order)
+
+
+def _bands(sample: Sample) -> int:
+    head = images.header(sample.encoded)
+    return head.channels if head.bits == 16 else 0
 
 
 def _firsts(data: Reader) -> dict[str, Sample]:
@@ -181,9 +193,9 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     checked.
     """
     raw = parse(record, structure)
-    image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")
+    image = image_of(raw["image"], structure)
     shape = tf.shape(image, tf.int64)
-    planes = {"image": tf.ensure_shape(image, (*structure.size, 3))}
+    planes = {"image": tf.ensure_shape(image, (*structure.size, structure.bands or 3))}
     if structure.label == "label":
         label = plane_of(raw["label"], where is None)
         planes["label"] = _fitting(label, structure, shape, where)
@@ -191,6 +203,17 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     for one in structure.computed:
         planes[one.name] = _fitting(_computed(one, planes[one.extra.of]), structure, shape, where)
     return structure.shaped(planes)
+
+
+def image_of(data: tf.Tensor, structure: Structure) -> tf.Tensor:
+    """Return the pixels of an image: RGB uint8 (h, w, 3), or uint16 (h, w, bands)."""
+    if not structure.bands:
+        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    said = _WIDE[structure.bands]
+    same = tf.equal(tf.strings.substr(data, 24, len(said)), said)
+    text = f"found an image of other depth or bands, expected {structure.bands} of 16 bits"
+    with tf.control_dependencies([tf.debugging.Assert(same, [text])]):
+        return tf.io.decode_png(data, channels=structure.bands, dtype=tf.uint16)
 
 
 def rest_of(
