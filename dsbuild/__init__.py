@@ -1,6 +1,6 @@
 """dsbuild: published segmentation data sets as sharded TFRecords.
 
-`build`, `validate`, `inspect` and `diff` do what the commands of these names do. `open`,
+`build`, `merge`, `validate`, `inspect` and `diff` do what the commands of these names do. `open`,
 `tf_dataset` and `torch_dataset` read what was built; the rest is for training. All errors are
 `DsbuildError`.
 """
@@ -30,6 +30,7 @@ from dsbuild.errors import (
 )
 
 if TYPE_CHECKING:
+    from dsbuild.build.merge.public import merge
     from dsbuild.build.public import build
     from dsbuild.build.recognition import recognise
     from dsbuild.inspect.public import diff, inspect
@@ -68,6 +69,7 @@ __all__ = [
     "inspect",
     "kfold",
     "load_model",
+    "merge",
     "open",
     "recognise",
     "tf_dataset",
@@ -83,6 +85,7 @@ _PUBLIC = {
     "diff": "inspect.public",
     "kfold": "reader.opening",
     "load_model": "train.export.layers",
+    "merge": "build.merge.public",
     "open": "reader",
     "recognise": "build.recognition",
     "tf_dataset": "reader.tf.dataset",

@@ -12,7 +12,7 @@ from dsbuild.errors import PlanError
 from dsbuild.extras import Chosen, parse
 from dsbuild.fields import field
 from dsbuild.format import schema
-from dsbuild.layouts import LAYOUTS, Layout
+from dsbuild.layouts import RECORDED, Layout
 
 FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
 VERIFY = ("full", "header")
@@ -105,7 +105,7 @@ class Recipe:
 def load(document: Mapping[str, Any]) -> Recipe:
     """Return the recipe of a document as `Recipe.document` gives it; raise PlanError otherwise."""
     try:
-        layout = LAYOUTS[document["layout"]](**_frozen(document["options"]))
+        layout = RECORDED[document["layout"]](**_frozen(document["options"]))
         recipe = Recipe(
             layout=layout,
             extras=tuple(

@@ -14,6 +14,7 @@ from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
 from dsbuild.cli.export import export, interop
 from dsbuild.cli.inspect import inspect
+from dsbuild.cli.merge import merge
 from dsbuild.cli.options import STORE_SECONDS
 from dsbuild.cli.predict import predict
 from dsbuild.cli.recognised import build
@@ -53,6 +54,7 @@ main.add_command(statistics)
 main.add_command(validate)
 main.add_command(repair)
 main.add_command(diff)
+main.add_command(merge)
 main.add_command(interop)
 main.add_command(export)
 main.add_command(train)

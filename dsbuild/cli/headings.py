@@ -10,7 +10,7 @@ from dsbuild.layouts import LAYOUTS
 Headings = Mapping[str, tuple[str, ...]]
 
 COMMANDS: Headings = {
-    "Build TFRecords": ("build", *LAYOUTS),
+    "Build TFRecords": ("build", *LAYOUTS, "merge"),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
     "Check and fix them": ("validate", "repair"),
     "Use them elsewhere": ("export", "interop"),

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -196,17 +196,35 @@ def _fitted(
     shown: Pictures, colours: NDArray[np.uint8], room: int
 ) -> tuple[str | None, str | None, dict[str, str]]:
     """Return image, mask and extras as data URIs of at most `room` bytes, or the smallest."""
-    planes = [shown.image, shown.plane, *shown.extras.values()]
+
+    def draw(side: int) -> list[str | None]:
+        return [
+            None if shown.image is None else colour.photo_uri(shown.image, side),
+            None if shown.plane is None else colour.plane_uri(shown.plane, colours, side),
+            *(colour.photo_uri(plane, side) for plane in shown.extras.values()),
+        ]
+
+    image, mask, *grey = fitted(draw, [shown.image, shown.plane, *shown.extras.values()], room)
+    return image, mask, dict(zip(shown.extras, (uri or "" for uri in grey), strict=True))
+
+
+def fitted(
+    draw: Callable[[int], list[str | None]],
+    planes: Sequence[NDArray[np.uint8] | None],
+    room: int,
+) -> list[str | None]:
+    """Return what `draw` makes for the longest side that keeps it within `room` bytes.
+
+    `planes` are what is drawn; no side is above theirs, or below 64 pixels.
+    """
     longest = max((max(plane.shape[:2]) for plane in planes if plane is not None), default=1)
     # JPEGs seldom take less than a tenth of a byte per pixel.
     side = min(longest, SIDE, max(_SMALLEST, int((10 * room) ** 0.5)))
     while True:
-        image = None if shown.image is None else colour.photo_uri(shown.image, side)
-        mask = None if shown.plane is None else colour.plane_uri(shown.plane, colours, side)
-        grey = {name: colour.photo_uri(plane, side) for name, plane in shown.extras.items()}
-        taken = sum(len(uri or "") for uri in (image, mask, *grey.values()))
+        made = draw(side)
+        taken = sum(len(uri or "") for uri in made)
         if taken <= room or side <= _SMALLEST:
-            return image, mask, grey
+            return made
         side = max(_SMALLEST, int(side * min((room / taken) ** 0.5, 0.95)))
 
 
