@@ -195,7 +195,8 @@ def _open(data: bytes, policy: Policy) -> _Opened:
         convertible = images.convertible(head)
     if policy.unreadable == "reject":
         remedy = ", or let --unreadable reencode do so" if convertible else ""
-        if images.deep.look(data):
+        wider = images.deep.look(data)
+        if wider and not wider.reason:
             remedy = ", or store all 16 bits with --depth 16, or scale them with --scale LOW:HIGH"
         raise ImageError(f"{reason}{remedy}")
     pixels, orientation = images.convert(data)

@@ -13,6 +13,7 @@ from dsbuild.images.tiff import Tiff
 BANDS = (1, 3, 4)  # that readers and writers of PNG can handle at 16 bits
 _LEVEL = 4  # of zlib
 _SPAN = 0xFFFF
+_BIG = (b"II+\0", b"MM\0+")
 
 
 class Deep(NamedTuple):
@@ -30,14 +31,16 @@ class Deep(NamedTuple):
 
 
 def look(data: bytes) -> Deep | None:
-    """Return what an image of 16 bits per channel is; None if it is another image."""
+    """Return what an image of 16 bits per channel or more is; None if it is another image."""
     if data.startswith(codec.PNG):
         head = png.header(data)
         return Deep(head, None, _refusal(head)) if head.bits == 16 else None
+    if data.startswith(_BIG):
+        return Deep(None, None, "found a BigTIFF; convert it with gdal_translate -co BIGTIFF=NO")
     found = None if data.startswith(jpeg.SIGNATURE) else tiff.read_tags(data)
-    if found is None or found.bits != 16:
+    if found is None or found.bits < 16:
         return None
-    reason = _of_bands(found.bands) or _of_size(*found.size) or tiff.refusal(found)
+    reason = tiff.refusal(found) or _of_bands(found.bands) or _of_size(*found.size)
     return Deep(None, found, reason)
 
 

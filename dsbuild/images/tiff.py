@@ -95,10 +95,11 @@ def refusal(tiff: Tiff) -> str | None:
     """Return why the 16-bit numbers of a TIFF cannot be read, or None if they can."""
     formats = set(tiff.tags.get(_FORMAT, (1,)))
     what = None
-    if set(tiff.tags.get(_BITS, ())) != {16}:
-        what = "bands of different depths"
-    elif formats - {1, 4}:
+    depths = set(tiff.tags.get(_BITS, ()))
+    if formats - {1, 4}:
         what = f"{_NUMBERS.get(max(formats), 'unknown')} numbers"
+    elif depths != {16}:
+        what = f"bands of {' and '.join(map(str, sorted(depths)))} bits"
     elif tiff.one(_PACKED) not in _LOSSLESS:
         what = "a compression with loss, or an unknown one"
     elif _predicted(tiff) not in (1, 2):
@@ -109,7 +110,7 @@ def refusal(tiff: Tiff) -> str | None:
         what = "colours that are neither grey nor RGB"
     elif tiff.one(_TURN) != 1:
         what = "rows in another order than from the top (an orientation)"
-    return f"found a 16-bit TIFF with {what}; convert it to a plain one" if what else None
+    return f"found a TIFF with {what}, expected plain 16-bit numbers; convert it" if what else None
 
 
 def _predicted(tiff: Tiff) -> int:

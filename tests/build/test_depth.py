@@ -187,3 +187,21 @@ def test_consumers_take_16_bits_or_say_so(tmp_path, out, run):
     assert "<img" in sample._repr_html_()
     head = images.header(sample.encoded)
     assert (head.bits, head.channels) == (16, 3)
+
+
+def test_builds_of_one_depth_are_merged(tmp_path):
+    found = {}
+    for name, bands, options in (
+        ("a", 3, {"depth": 16}),
+        ("b", 1, {"depth": 16}),
+        ("c", 3, {"scale": "0:9"}),
+    ):
+        root, _ = draw(tmp_path / name, bands)
+        found[name] = str(tmp_path / f"{name}-built")
+        dsbuild.build("pairs", root, found[name], **options, **NAMES)
+    merged = str(tmp_path / "merged")
+    dsbuild.merge([found["a"], found["b"]], merged)
+    assert {one.image.shape[2] for one in dsbuild.open(merged)} == {1, 3}
+    assert not validate(merged).problems
+    with pytest.raises(PlanError, match=r"16 bits per channel and .* of 8; expected one depth"):
+        dsbuild.merge([found["a"], found["c"]], str(tmp_path / "other"))

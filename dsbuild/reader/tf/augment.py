@@ -29,7 +29,7 @@ from typing import Any
 import tensorflow as tf
 
 from dsbuild.errors import PlanError
-from dsbuild.reader.tf import crops
+from dsbuild.reader.tf import crops, deep
 from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.reader.tf.crops import Origin
 from dsbuild.reader.tf.resample import Window, bilinear, nearest, padded
@@ -150,12 +150,7 @@ def _check(spec: Any) -> None:
             f"samples: found {spec}; expected a dict or (image, label); omit as_supervised to "
             "augment extras, which need their names"
         )
-    image = spec.get("image") if isinstance(spec, Mapping) else spec[0]
-    if image is not None and image.dtype == tf.uint16 and image.shape[-1] not in (1, 3):
-        raise PlanError(
-            f"image: found {image.shape[-1]} bands, expected 1 or 3, which become RGB; choose some "
-            "in a map of your own before this"
-        )
+    deep.refuse(spec)
 
 
 def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:
@@ -201,7 +196,7 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
         raise PlanError(
             f"sample: found {', '.join(sample) or 'nothing'}, expected an image as well"
         )
-    image, planes = _eight_bits(sample["image"]), _planes(sample)
+    image, planes = deep.eight_bits(sample["image"]), _planes(sample)
     sample = {**sample, "image": image}
     if image.shape.rank != 3 or image.shape[2] != 3:
         raise PlanError(f"image: found shape {image.shape}, expected (height, width, 3)")
@@ -220,14 +215,6 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
         checks.append(tf.Assert(same, [*told, shape, *_key(sample)]))
     with tf.control_dependencies(checks):
         return {**sample, **{name: tf.identity(sample[name]) for name in planes}}, shape
-
-
-def _eight_bits(image: tf.Tensor) -> tf.Tensor:
-    """Return an image of 16 bits as RGB float32 0..255; any other as it is."""
-    if image.dtype != tf.uint16:
-        return image
-    image = tf.cast(image, tf.float32) / 257
-    return tf.repeat(image, 3, axis=2) if image.shape[-1] == 1 else image
 
 
 def _key(sample: Sample) -> list[tf.Tensor | str]:
@@ -272,12 +259,12 @@ def _seen(
     for name in _planes(sample):
         plane = sample[name]
         flat = plane.shape.rank == 2
-        deep = plane[..., tf.newaxis] if flat else plane
+        whole = plane[..., tf.newaxis] if flat else plane
         if name in settings.soft:
-            seen = bilinear(deep, window)
+            seen = bilinear(whole, window)
             seen = tf.cast(seen if plane.dtype.is_floating else tf.round(seen), plane.dtype)
         else:
-            seen = nearest(deep, window, shape)
+            seen = nearest(whole, window, shape)
         seen = finished(seen, [settings.ignore if name == "label" else 0])
         result[name] = seen[..., 0] if flat else seen
     for i, name in enumerate(("height", "width")):

@@ -15,6 +15,7 @@ from dsbuild.format import example
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
+from dsbuild.reader.tf import deep
 
 NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
@@ -22,8 +23,6 @@ _JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
 _IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
 # What follows the size in an IHDR chunk: 8 bits per channel, grey. W3C PNG, 11.2.1.
 _GREY = b"\x08\0"
-# The same for 16 bits, by the number of bands.
-_WIDE = {1: b"\x10\0", 2: b"\x10\4", 3: b"\x10\2", 4: b"\x10\6"}
 
 
 def type_of(extra: str) -> tf.DType:
@@ -100,7 +99,7 @@ class Structure:
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
-            _bands(first),
+            deep.bands(first),
         )
 
     @property
@@ -131,11 +130,6 @@ class Structure:
     def shaped(self, sample: Mapping[str, Any]) -> Any:
         """Return a sample as it is to be: a dict of its values, or a tuple."""
         return dict(sample) if self.order is None else tuple(sample[name] for name in self.order)
-
-
-def _bands(sample: Sample) -> int:
-    head = images.header(sample.encoded)
-    return head.channels if head.bits == 16 else 0
 
 
 def _firsts(data: Reader) -> dict[str, Sample]:
@@ -207,13 +201,9 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
 
 def image_of(data: tf.Tensor, structure: Structure) -> tf.Tensor:
     """Return the pixels of an image: RGB uint8 (h, w, 3), or uint16 (h, w, bands)."""
-    if not structure.bands:
-        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-    said = _WIDE[structure.bands]
-    same = tf.equal(tf.strings.substr(data, 24, len(said)), said)
-    text = f"found an image of other depth or bands, expected {structure.bands} of 16 bits"
-    with tf.control_dependencies([tf.debugging.Assert(same, [text])]):
-        return tf.io.decode_png(data, channels=structure.bands, dtype=tf.uint16)
+    if structure.bands:
+        return deep.decoded(data, structure.bands)
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def rest_of(
