@@ -52,6 +52,16 @@ class Recipe:
                     f"--extra {one.name}: found twice, expected once: its forms share one key"
                 )
             self._check(one)
+        deep = [one.name for one in self.chosen if one.extra.of == "image"]
+        if self.policy.depth == 16 and deep:
+            raise PlanError(
+                f"--extra {deep[0]}: it is computed from images of 8 bits, and --depth 16 stores 16"
+            )
+        if self.policy.tile is not None and "label" not in self.schema.roles:
+            raise PlanError(
+                f"--tile {self.policy.tile}: found samples with one class per image, expected "
+                f"labels of pixels; dsbuild {self.layout.name} has none"
+            )
 
     def _check(self, one: Chosen) -> None:
         layout = self.layout
@@ -69,11 +79,12 @@ class Recipe:
 
     @property
     def schema(self) -> schema.Schema:
-        """The schema of the layout's records, with every feature that they may have."""
+        """The schema of the records, with every feature that they may have."""
         layout = self.layout
+        tiles = () if self.policy.tile is None else ("tiles",)
         if layout.divisor is not None:
-            return schema.panoptic(layout.divisor)
-        return schema.load(layout.schema, layout.bits)
+            return schema.panoptic(layout.divisor, *tiles)
+        return schema.load(layout.schema, *tiles, bits=layout.bits)
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""

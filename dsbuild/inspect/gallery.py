@@ -90,7 +90,7 @@ def pictures(values: Values, names: Names) -> Pictures:
     try:
         data = features.value(values, names, "image")
         if isinstance(data, list):
-            image = images.decode(data[0], images.header(data[0]))
+            image = images.deep.shown(images.deep.pixels(data[0]))
     except DataError as error:
         problems.append(f"image: {error}")
     try:

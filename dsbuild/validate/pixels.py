@@ -66,7 +66,7 @@ def problems(
         try:
             head = content.head = images.header(data)
             size = (head.height, head.width)
-            images.check(data, head)
+            images.check(data, head, expected.depth)
         except ImageError as error:
             yield "image", str(error)
         else:
@@ -177,7 +177,7 @@ def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[
 def _of_extras(
     values: Mapping[str, Parsed], image: bytes, label: images.Plane, chosen: Sequence[Chosen]
 ) -> Iterator[tuple[str, str]]:
-    pixels = images.decode(image, images.header(image))
+    pixels = images.deep.narrowed(images.deep.pixels(image))
     computed = extras.features(chosen, {"image": pixels, "label": label})
     for role, value in computed.items():
         stored = values.get(role)

@@ -1,9 +1,9 @@
 """What a TFRecord file is checked against, and the result."""
 
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dsbuild.build.image_policy import Policy
 from dsbuild.build.plan_files import Place
 from dsbuild.build.recipe import Recipe
 from dsbuild.extras import Chosen
@@ -12,9 +12,10 @@ from dsbuild.format.manifest import Statistics
 from dsbuild.format.schema import Schema
 from dsbuild.format.tfrecord import Record
 from dsbuild.layouts import Sample
+from dsbuild.validate.planned import Planned
 from dsbuild.validate.problem import Problem
 
-Samples = Sequence[Sample] | None
+Samples = list[Sample | Planned] | None
 LEVELS = ("frames", "records", "pixels", "source")
 _MOST = 1000  # problems that are kept per file; the others are counted
 
@@ -43,12 +44,14 @@ class Expected:
       ignore: the label value that is not a class, or None.
       extras: those that can be computed again from image and label.
       things: the classes of panoptic labels that have instances; None if not known.
+      depth: bits that a channel of an image may have.
     """
 
     classes: int | None = None
     ignore: int | None = None
     extras: tuple[Chosen, ...] = ()
     things: frozenset[int] | None = None
+    depth: int = 8
 
     @property
     def bits(self) -> tuple[int, ...]:
@@ -66,6 +69,7 @@ class Rules:
       closed: whether features that the schema does not have are wrong.
       expected: what the pixels should be.
       source: root and recipe if records are compared with their sources, else None.
+      policy: by which images were stored; None if it is not known.
     """
 
     level: str
@@ -73,6 +77,7 @@ class Rules:
     closed: bool = False
     expected: Expected = field(default_factory=Expected)
     source: tuple[str, Recipe] | None = None
+    policy: Policy | None = None
 
 
 @dataclass

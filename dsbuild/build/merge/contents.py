@@ -5,6 +5,7 @@ from typing import Any
 
 from dsbuild import interop, layouts
 from dsbuild.build import output
+from dsbuild.build.image_policy import Policy
 from dsbuild.build.merge.builds import Build, Seen
 from dsbuild.build.merge.records import CORE
 from dsbuild.errors import PlanError
@@ -73,6 +74,21 @@ def _own(role: str) -> tuple[str, ...]:
     """Return the names that dsbuild's schemas have for a role."""
     loaded = [schema.load(name) for name in ("segmentation", "classification")]
     return tuple(one[role].name for one in loaded if role in one.roles)
+
+
+def policy(builds: Sequence[Build]) -> Policy:
+    """Return the policy of all images; raise PlanError if they differ in bits per channel."""
+    depths: dict[int, str] = {}
+    for build in builds:
+        known = build.folder.manifest
+        depth = known.recipe.get("images", {}).get("depth", 8) if known else 8
+        depths.setdefault(depth, build.name)
+    if len(depths) > 1:
+        raise PlanError(
+            f"{depths[16]} has images of 16 bits per channel and {depths[8]} of 8; expected one "
+            "depth: build both with --depth 16, or one with --scale LOW:HIGH"
+        )
+    return Policy(depth=next(iter(depths)))
 
 
 def beta(builds: Sequence[Build]) -> tuple[float | None, list[str]]:

@@ -180,7 +180,7 @@ def _recipe(
             for build, prefix, table in rows
         ),
     )
-    return Recipe(layout=made, extras=extras)
+    return Recipe(layout=made, extras=extras, policy=contents.policy(found))
 
 
 def _result(out: str, known: Sequence[Space], joined: Joined) -> Merge:

@@ -15,6 +15,7 @@ from dsbuild.format import example
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
+from dsbuild.reader.tf import deep
 
 NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
@@ -44,6 +45,7 @@ class Structure:
       order: the values of a sample that is a tuple, in order; None for a dict of all.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
       kind: the type of labels that are planes: uint8, or uint16 with more than 256 classes.
+      bands: of images with 16 bits per channel; 0 if images have 8, which become RGB.
     """
 
     names: Mapping[str, str]
@@ -55,6 +57,7 @@ class Structure:
     order: tuple[str, ...] | None
     trusted: bool
     kind: tf.DType = tf.uint8
+    bands: int = 0
 
     @classmethod
     def of(cls, data: Reader, as_supervised: bool) -> "Structure":
@@ -103,6 +106,7 @@ class Structure:
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
             _kind(data),
+            deep.bands(first),
         )
 
     @property
@@ -116,7 +120,9 @@ class Structure:
         """The shapes and types of a sample, as `decode` returns it."""
         plane = (*self.size, 1)
         spec = {
-            "image": tf.TensorSpec((*self.size, 3), tf.uint8),
+            "image": tf.TensorSpec(
+                (*self.size, self.bands or 3), tf.uint16 if self.bands else tf.uint8
+            ),
             "height": tf.TensorSpec((), tf.int64),
             "width": tf.TensorSpec((), tf.int64),
             "key": tf.TensorSpec((), tf.string),
@@ -198,15 +204,22 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     checked.
     """
     raw = parse(record, structure)
-    image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")
+    image = image_of(raw["image"], structure)
     shape = tf.shape(image, tf.int64)
-    planes = {"image": tf.ensure_shape(image, (*structure.size, 3))}
+    planes = {"image": tf.ensure_shape(image, (*structure.size, structure.bands or 3))}
     for name, plane in labels_of(raw, structure, shape, where).items():
         planes[name] = _fitting(plane, structure, shape, where) if plane.shape.rank else plane
     planes |= rest_of(raw, structure, shape, where)
     for one in structure.computed:
         planes[one.name] = _fitting(_computed(one, planes[one.extra.of]), structure, shape, where)
     return structure.shaped(planes)
+
+
+def image_of(data: tf.Tensor, structure: Structure) -> tf.Tensor:
+    """Return the pixels of an image: RGB uint8 (h, w, 3), or uint16 (h, w, bands)."""
+    if structure.bands:
+        return deep.decoded(data, structure.bands)
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def rest_of(
