@@ -30,11 +30,12 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
     others have labels.
     """
     splits, classes = document["splits"], document["classes"]
+    depth = document["recipe"].get("images", {}).get("depth", 8)
     labelled = {k: v for k, v in splits.items() if v["labels"] == v["records"]}
     schema = schema.select(schema.roles if labelled else ())
     info = dataset_info(document, labelled or splits, terms)
     found = {
-        FEATURES: dump(features(schema, len(classes)), 2).encode(),
+        FEATURES: dump(features(schema, len(classes), depth), 2).encode(),
         INFO: dump(info, 2).encode(),
     }
     for feature in schema.features:
@@ -85,10 +86,11 @@ def dataset_info(
     }
 
 
-def features(schema: Schema, classes: int) -> dict[str, Any]:
+def features(schema: Schema, classes: int, depth: int = 8) -> dict[str, Any]:
     """Return TFDS's features.json: keys on disk become dictionaries, nested at each slash.
 
-    Labels are a LabeledImage or a ClassLabel with this number of classes.
+    Labels are a LabeledImage or a ClassLabel with this number of classes. Images of 16 bits per
+    channel stay bytes, since TFDS would decode them to 8.
     """
     tree: dict[str, Any] = {}
     for feature in schema.features:
@@ -96,7 +98,7 @@ def features(schema: Schema, classes: int) -> dict[str, Any]:
         node = tree
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[leaf] = _leaf(feature, classes)
+        node[leaf] = _leaf(feature, classes, feature.role == "image" and depth > 8)
     return {
         "type": f"{_PACKAGE}.features_dict.FeaturesDict",
         "content": _nest(tree)["featuresDict"],
@@ -114,8 +116,8 @@ def _nest(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _leaf(feature: Feature, classes: int) -> dict[str, Any]:
-    if feature.role in _DECODED:
+def _leaf(feature: Feature, classes: int, encoded: bool = False) -> dict[str, Any]:
+    if feature.role in _DECODED and not encoded:
         shape = {"dimensions": ["-1", "-1", str(_DECODED[feature.role])]}
         image: dict[str, Any] = {"shape": shape, "dtype": "uint8", "encodingFormat": "png"}
         if feature.role in _LABELS and classes:
