@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import images, storage
-from dsbuild.build import listing, plan, slices, tiles
+from dsbuild.build import listing, plan, slices
 from dsbuild.build.listing import Listing
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
@@ -248,7 +248,7 @@ def _stored_size(size: int, recipe: Recipe, root: str, some: Sequence[Sample], t
             head = images.header(storage.read(storage.join(root, sample.image))[0])
         except (ImageError, NoFileError):
             continue  # only an estimate; the build itself names every bad file
-        cut = tiles.grid((head.height, head.width), policy)
+        cut = policy.grid((head.height, head.width))
         pixels.append(len(cut) * cut[0].height * cut[0].width)
     of_all = sum(pixels) / max(len(pixels), 1) * total
     if of_all and policy.tile is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dsbuild import fields
 from dsbuild.errors import ImageError, PlanError
 from dsbuild.fields import field
+from dsbuild.format import tiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ class Policy:
         most=16384,
         omitted=True,
     )
-    overlap: int = field(
+    tile_overlap: int = field(
         0, "Pixels that neighbouring tiles share, with --tile.", least=0, omitted=True
     )
 
@@ -86,10 +87,14 @@ class Policy:
                     f"{name}: found {getattr(self, name)} with --depth 16, which stores all 16 "
                     "bits; leave one of them out"
                 )
-        if self.tile is None and self.overlap:
-            raise PlanError(f"overlap: found {self.overlap}, but no tiles; expected --tile N too")
-        if self.tile is not None and self.overlap >= self.tile:
-            raise PlanError(f"overlap: found {self.overlap}, expected less than --tile {self.tile}")
+        if self.tile is None and self.tile_overlap:
+            raise PlanError(
+                f"tile_overlap: found {self.tile_overlap}, but no tiles; expected --tile N too"
+            )
+        if self.tile is not None and self.tile_overlap >= self.tile:
+            raise PlanError(
+                f"tile_overlap: found {self.tile_overlap}, expected less than --tile {self.tile}"
+            )
         encodes = self.exif == "apply" or self.unreadable == "reencode" or bool(self.scale)
         encodes = encodes or self.max_side is not None or self.tile is not None
         if self.jpeg_quality is not None and not encodes:
@@ -115,7 +120,13 @@ class Policy:
     @property
     def plain(self) -> "Policy":
         """The policy by which images are admitted, but neither shrunk nor cut."""
-        return dataclasses.replace(self, max_side=None, jpeg_quality=None, tile=None, overlap=0)
+        return dataclasses.replace(
+            self, max_side=None, jpeg_quality=None, tile=None, tile_overlap=0
+        )
+
+    def grid(self, size: tuple[int, int]) -> list[tiles.Tile]:
+        """Return the tiles of an image of this size, (h, w); one if it is not cut."""
+        return tiles.grid(size, self.tile or max(size), self.tile_overlap)
 
     def document(self) -> dict[str, Any]:
         """Return the policy's JSON form; it has a version if images are shrunk or cut."""

@@ -45,7 +45,7 @@ def build(
     max_side: int | None = None,
     jpeg_quality: int | None = None,
     tile: int | None = None,
-    overlap: int = 0,
+    tile_overlap: int = 0,
     depth: int = 8,
     scale: str = "",
     check_duplicates: bool = False,
@@ -85,7 +85,7 @@ def build(
       max_side: shrink larger images to this longer side.
       jpeg_quality: quality for images that are re-encoded; None for PNG.
       tile: cut images and labels into tiles of this side, one record each.
-      overlap: pixels that neighbouring tiles share.
+      tile_overlap: pixels that neighbouring tiles share.
       depth: bits per channel of the stored images, 8 or 16.
       scale: the range of 16-bit images that is scaled to 8 bits, such as "0:4095".
       check_duplicates: whether to find images of equal content.
@@ -141,7 +141,7 @@ def build(
             max_side=max_side,
             jpeg_quality=jpeg_quality,
             tile=tile,
-            overlap=overlap,
+            tile_overlap=tile_overlap,
             depth=depth,
             scale=scale,
             accept=accept,
@@ -178,7 +178,7 @@ def requested(
     max_side: int | None,
     jpeg_quality: int | None,
     tile: int | None,
-    overlap: int,
+    tile_overlap: int,
     depth: int,
     scale: str,
     accept: str | Collection[str],
@@ -203,7 +203,7 @@ def requested(
         max_side=max_side,
         jpeg_quality=jpeg_quality,
         tile=tile,
-        overlap=overlap,
+        tile_overlap=tile_overlap,
         depth=depth,
         scale=scale,
     )

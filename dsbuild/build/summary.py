@@ -165,7 +165,7 @@ def plan_document(audit: Audit, root: str) -> PlanDocument:
     }
     for policy in (planned.recipe.policy for planned in audit.splits):
         if policy.tile is not None:
-            document["tiles"] = {"side": policy.tile, "overlap": policy.overlap}
+            document["tiles"] = {"side": policy.tile, "overlap": policy.tile_overlap}
     return document
 
 

@@ -34,14 +34,9 @@ def records(
     loaded = encode.load(sample, root, recipe, read)
     with encode.named(sample, storage.join(root, sample.image)):
         size = (loaded.image.head.height, loaded.image.head.width)
-        for tile in grid(size, recipe.policy):
+        for tile in recipe.policy.grid(size):
             part = sample._replace(key=tiles.key(sample.key, tile, size))
             yield encode.encoded(part, _cut(sample, loaded, tile, recipe), recipe)
-
-
-def grid(size: tuple[int, int], policy: Policy) -> list[Tile]:
-    """Return the tiles of an image of this size, (h, w); one if it is not cut."""
-    return tiles.grid(size, policy.tile or max(size), policy.overlap)
 
 
 def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:

@@ -41,7 +41,7 @@ _BUILD: Headings = {
         "--unreadable",
         "--max-side",
         "--tile",
-        "--overlap",
+        "--tile-overlap",
         "--depth",
         "--scale",
         "--jpeg-quality",

@@ -151,10 +151,13 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
     }
     wide = planes.bits(len(document["classes"]), document["ignore"]) == 16
     kinds = (", dtype=tf.uint16", ".astype(np.int32)") if wide else ("", "")
+    deep = document["recipe"].get("images", {}).get("depth", 8) > 8
     words = {key: _literal(name) for key, name in names.items() if key != "divisor"}
     for tool, template in _TEMPLATES.items():
         if role == "panoptic":
             tool = tool.replace("image and label, and knows the names of the classes", "the image")
+        for old, new in _DEEP.items() if deep else ():
+            template = template.replace(old, new)
         said = words | {"divisor": names["divisor"]}
         lines = template.format(**said, deep=kinds[0], whole=kinds[1]).splitlines()
         # A line for one kind of label ends with its role; lines for other kinds are dropped.
@@ -164,6 +167,18 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
             x.removesuffix(mine) for x in lines if not x.endswith(tuple({*ends.values()} - {mine}))
         ]
         yield f"{tool}:\n\n```python\n" + "\n".join(kept) + "\n```"
+
+
+# What decodes images of 16 bits per channel, which other decoders reduce to 8.
+_DEEP = {
+    "tf.io.decode_image(found[{image}], channels=3, expand_animations=False)": (
+        "tf.io.decode_png(found[{image}], dtype=tf.uint16)"
+    ),
+    'np.array(Image.open(io.BytesIO(image)).convert("RGB"))': (
+        "cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)  # BGR"
+    ),
+    "import numpy as np\n": "import cv2\nimport numpy as np\n",
+}
 
 
 def _literal(text: str | None) -> str:

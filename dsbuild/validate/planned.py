@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from dsbuild.build import tiles
 from dsbuild.build.encode import Rejected
@@ -12,16 +11,9 @@ from dsbuild.format.example import Parsed
 from dsbuild.format.features import number
 from dsbuild.format.tiles import key
 from dsbuild.layouts import Sample
+from dsbuild.validate.rules import Planned
 
 _LARGEST = 1 << 31  # pixels per side; a larger number is damage
-
-
-class Planned(NamedTuple):
-    """A record as planned: its key, its sample, its number among the sample's records."""
-
-    key: str
-    sample: Sample
-    number: int = 0
 
 
 def at(
@@ -43,7 +35,7 @@ def at(
     height, width = (number(values.get(f"source_{side}")) or 0 for side in ("height", "width"))
     if not (0 < height < _LARGEST and 0 < width < _LARGEST):
         return Planned(found.key, found)
-    cut = tiles.grid((height, width), policy)
+    cut = policy.grid((height, width))
     samples[place : place + 1] = [
         Planned(key(found.key, tile, (height, width)), found, i) for i, tile in enumerate(cut)
     ]

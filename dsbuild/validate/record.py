@@ -10,8 +10,7 @@ from dsbuild.errors import ShardError
 from dsbuild.format import example, label_values
 from dsbuild.format.tfrecord import Record
 from dsbuild.validate import partial, pixels, planned, schema
-from dsbuild.validate.planned import Planned
-from dsbuild.validate.rules import Checked, Rules, Samples
+from dsbuild.validate.rules import Checked, Planned, Rules, Samples
 
 _AGAIN = 50  # extras are computed again for one in so many records
 

@@ -2,6 +2,7 @@
 
 from array import array
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.plan_files import Place
@@ -12,8 +13,16 @@ from dsbuild.format.manifest import Statistics
 from dsbuild.format.schema import Schema
 from dsbuild.format.tfrecord import Record
 from dsbuild.layouts import Sample
-from dsbuild.validate.planned import Planned
 from dsbuild.validate.problem import Problem
+
+
+class Planned(NamedTuple):
+    """A record as planned: its key, its sample, its number among the sample's records."""
+
+    key: str
+    sample: Sample
+    number: int = 0
+
 
 Samples = list[Sample | Planned] | None
 LEVELS = ("frames", "records", "pixels", "source")

@@ -1,5 +1,6 @@
 """Images of 16 bits are stored whole, scaled by a stated range, or refused; never dark."""
 
+import json
 import pathlib
 
 import cv2
@@ -107,7 +108,7 @@ def test_images_of_8_bits_stay_when_others_are_scaled(tmp_path, out):
 
 def test_tiles_keep_16_bits(tmp_path, out):
     root, pixels = draw(tmp_path, 4, "tif")
-    dsbuild.build("pairs", root, out, depth=16, tile=16, overlap=4, **NAMES)
+    dsbuild.build("pairs", root, out, depth=16, tile=16, tile_overlap=4, **NAMES)
     for one in dsbuild.open(out):
         rows = slice(one.tile_y, one.tile_y + one.height)
         columns = slice(one.tile_x, one.tile_x + one.width)
@@ -187,6 +188,13 @@ def test_consumers_take_16_bits_or_say_so(tmp_path, out, run):
     assert "<img" in sample._repr_html_()
     head = images.header(sample.encoded)
     assert (head.bits, head.channels) == (16, 3)
+    card = pathlib.Path(out, "README.md").read_text()
+    assert "decode_png(found[" in card
+    assert "cv2.IMREAD_UNCHANGED" in card
+    assert "decode_image" not in card
+    features = json.loads(pathlib.Path(out, "features.json").read_text())
+    image = features["content"]["features"]["image"]["featuresDict"]["features"]["encoded"]
+    assert image["tensor"]["dtype"] == "string"
 
 
 def test_builds_of_one_depth_are_merged(tmp_path):

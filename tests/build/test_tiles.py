@@ -23,7 +23,7 @@ from tests.support import fakes
 from tests.support.drawn import DRAWN
 from tests.support.runs import content, make, requested
 
-TILED = Policy(tile=24, overlap=6)
+TILED = Policy(tile=24, tile_overlap=6)
 PIXELS = [given for given in DRAWN if not isinstance(given, Classes)]
 
 
@@ -80,7 +80,7 @@ def test_every_layout_is_cut(given, tmp_path):
 def test_images_are_changed_before_they_are_cut(policy, extras, voc, tmp_path):
     one, other = str(tmp_path / "whole"), str(tmp_path / "tiles")
     make(voc, one, policy=policy)
-    tiled = dataclasses.replace(policy, tile=24, overlap=6)
+    tiled = dataclasses.replace(policy, tile=24, tile_overlap=6)
     make(voc, other, policy=tiled, extras=extras)
     same(together(other), whole(one))
     assert not validate(other, "source", str(voc)).problems
@@ -94,19 +94,19 @@ def test_images_are_changed_before_they_are_cut(policy, extras, voc, tmp_path):
 def test_tiles_are_lossless_unless_a_quality_is_given(voc, tmp_path):
     for quality, form in ((None, "png"), (90, "jpeg")):
         out = str(tmp_path / form)
-        policy = Policy(tile=24, overlap=6, jpeg_quality=quality)
+        policy = Policy(tile=24, tile_overlap=6, jpeg_quality=quality)
         make(voc, out, policy=policy, extras=("laplacian:png16",))
         assert {one.format for one in dsbuild.open(out)} == {form}
         assert not validate(out, "source", str(voc)).problems
         recipe = manifest.load(out)["recipe"]["images"]
-        assert (recipe["tile"], recipe["overlap"], recipe["jpeg_quality"]) == (24, 6, quality)
+        assert (recipe["tile"], recipe["tile_overlap"], recipe["jpeg_quality"]) == (24, 6, quality)
     for key, (_, label) in together(str(tmp_path / "jpeg")).items():
         np.testing.assert_array_equal(label, together(str(tmp_path / "png"))[key][1])
 
 
 def test_an_image_no_larger_than_a_tile_keeps_its_bytes(voc, tmp_path):
     out = str(tmp_path / "out")
-    make(voc, out, policy=Policy(tile=100, overlap=10))
+    make(voc, out, policy=Policy(tile=100, tile_overlap=10))
     for one in dsbuild.open(out, "val"):
         source = pathlib.Path(voc, "JPEGImages", f"{one.source_key}.jpg")
         assert one.encoded == source.read_bytes()
@@ -130,7 +130,7 @@ def test_channels_stay_as_they_are(mode, tmp_path):
             tmp_path / name,
             workers=1,
             tile=policy.tile,
-            overlap=policy.overlap,
+            tile_overlap=policy.tile_overlap,
             classes="a,b,c",
         )
     same(together(str(tmp_path / "tiles")), whole(str(tmp_path / "whole")))
@@ -224,11 +224,11 @@ def test_a_missing_tile_is_found(voc, tmp_path):
 
 def test_the_recipe_names_tiles_and_only_theirs(voc):
     plain = requested(voc, "out").recipe
-    assert not {"tile", "overlap", "cut"} & plain.document()["images"].keys()
+    assert not {"tile", "tile_overlap", "cut"} & plain.document()["images"].keys()
     assert "source_key" not in plain.schema.roles
     tiled = requested(voc, "out", policy=TILED).recipe
     assert (
-        tiled.document()["images"] | {"tile": 24, "overlap": 6, "cut": 1}
+        tiled.document()["images"] | {"tile": 24, "tile_overlap": 6, "cut": 1}
         == (tiled.document()["images"])
     )
     assert load(json.loads(json.dumps(tiled.document()))) == tiled
@@ -239,8 +239,8 @@ def test_the_recipe_names_tiles_and_only_theirs(voc):
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        ({"overlap": 5}, "overlap: found 5, but no tiles; expected --tile N too"),
-        ({"tile": 16, "overlap": 16}, "overlap: found 16, expected less than --tile 16"),
+        ({"tile_overlap": 5}, "tile_overlap: found 5, but no tiles; expected --tile N too"),
+        ({"tile": 16, "tile_overlap": 16}, "tile_overlap: found 16, expected less than --tile 16"),
         ({"tile": 15}, "tile: found 15, expected a whole number from 16 to 16384"),
     ],
 )
@@ -269,7 +269,7 @@ def test_a_dry_run_says_how_images_are_cut(voc, tmp_path, run):
 @pytest.mark.shared
 def test_tiles_of_real_photos_are_their_pixels(shared, tmp_path):
     root = shared / "cityscapes"
-    dsbuild.build("cityscapes", root, tmp_path / "out", tile=512, overlap=64, workers=1)
+    dsbuild.build("cityscapes", root, tmp_path / "out", tile=512, tile_overlap=64, workers=1)
     found = together(str(tmp_path / "out"))
     assert len(found) == 2
     for key, (image, label) in found.items():

@@ -29,7 +29,7 @@ def data(tmp_path_factory):
     """Drawn photos as tiles, and their folder."""
     folder = tmp_path_factory.mktemp("tiles")
     root = fakes.voc(folder, train=2, val=2)
-    make(root, folder / "data", policy=Policy(tile=33, overlap=8))
+    make(root, folder / "data", policy=Policy(tile=33, tile_overlap=8))
     return str(folder / "data"), root
 
 
