@@ -6,12 +6,13 @@ import pathlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dsbuild.build.recipe import Recipe, load
 from dsbuild.errors import PlanError
 from dsbuild.format import manifest
 from dsbuild.layouts.coco import Coco
-from tests.support import panoptic
+from tests.support import fakes, panoptic
 from tests.support.objects import SHARED
 from tests.support.panoptic import LABEL, SEGMENTS, tree
 from tests.support.runs import content
@@ -187,3 +188,112 @@ def test_nothing_but_void_is_nothing_but_ignored(tmp_path, run, out):
     assert result.exit_code == 2
     assert "all labels hold the ignore value (0) and nothing else" in result.stderr
     assert run("coco", root, out, "--target", "panoptic", "--accept", "all-ignore").exit_code == 0
+
+
+# Of cityscapesScripts' panoptic PNGs by deeplab2's rule.
+CITIES = {
+    "aachen_000000_000019": "23bdb8496fb1de221c5392fd055966b0d9d7165c0e77d34138bd09b7b92f7792",
+    "bochum_000000_000313": "6499fda47b73b0b43476b8ac278d32c92e6ff89aed05bf23f18adc73b6ed5045",
+}
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_cityscapes_is_as_its_scripts_and_deeplab2_make_it(shared, run, out):
+    assert run("cityscapes", shared / "cityscapes", out, "--target", "panoptic").exit_code == 0
+    found = {key: one[LABEL][0] for key, one in panoptic.records(out).items()}
+    assert {key: hashlib.sha256(data).hexdigest() for key, data in found.items()} == CITIES
+    known = manifest.load(out)
+    assert (known["divisor"], known["ignore"], known["things"]) == (1000, 255, [*range(11, 19)])
+
+
+def city(folder, ids):
+    """Draw one image of Cityscapes whose instanceIds are these, from left to right."""
+    images = pathlib.Path(folder, "leftImg8bit", "train", "a")
+    labels = pathlib.Path(folder, "gtFine", "train", "a")
+    for place in (images, labels):
+        place.mkdir(parents=True)
+    row = np.repeat(np.array(ids, np.uint16), 4)
+    Image.fromarray(np.zeros((5, len(row), 3), np.uint8)).save(images / "a_0_0_leftImg8bit.png")
+    Image.fromarray(row[None].repeat(5, 0)).save(labels / "a_0_0_gtFine_instanceIds.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize(("crowd", "kept"), [("ignore", 255000), ("class", 13000)])
+def test_cars_without_a_number_are_a_crowd(crowd, kept, tmp_path, run, out):
+    root = city(tmp_path / "d", [26001, 26, 7, 24000, 26000, 4, 29000])
+    options = ("--target", "panoptic", "--crowd", crowd)
+    assert run("cityscapes", root, out, *options).exit_code == 0
+    row = panoptic.maps(out)["a_0_0"][0, ::4]
+    assert row.tolist() == [13002, kept, 0, 11001, 13001, 255000, 255000]
+    assert run("validate", out).exit_code == 0
+    assert run("validate", out, root, "--level", "source").exit_code == 0
+
+
+def test_odd_ids_of_instances_are_named(tmp_path, run, out):
+    result = run("cityscapes", city(tmp_path / "d", [7, 40000]), out, "--target", "panoptic")
+    assert result.exit_code == 2
+    assert "found the value 40000, expected an id from 0 to 33, or id * 1000" in result.stderr
+
+
+@pytest.mark.parametrize("options", [("--labels", "ids"), ("--class-set", "ids")])
+def test_cityscapes_has_one_source_of_instances(options, tmp_path, run, out):
+    result = run("cityscapes", city(tmp_path / "d", [7]), out, "--target", "panoptic", *options)
+    assert result.exit_code == 2
+    assert "--target panoptic: it reads instanceIds.png" in result.stderr
+
+
+def test_missing_instances_are_named(tmp_path, run, out):
+    result = run("cityscapes", fakes.cityscapes(tmp_path), out, "--target", "panoptic")
+    assert result.exit_code == 2
+    assert "instanceIds.png: there is no such file" in result.stderr
+
+
+def ade(folder, classes, instances):
+    """Draw one image of ADE20K: its classes, and (class, number) of instances, left to right."""
+    for kind in ("images", "annotations", "annotations_instance"):
+        pathlib.Path(folder, kind, "training").mkdir(parents=True)
+    name = "training/ADE_train_00000001"
+    plane = np.repeat(np.array(classes, np.uint8), 4)[None].repeat(5, 0)
+    Image.fromarray(plane).save(f"{folder}/annotations/{name}.png")
+    Image.fromarray(np.zeros((*plane.shape, 3), np.uint8)).save(f"{folder}/images/{name}.jpg")
+    pixels = np.repeat(np.array([(*one, 0) for one in instances], np.uint8), 4, 0)
+    Image.fromarray(pixels[None].repeat(5, 0)).save(f"{folder}/annotations_instance/{name}.png")
+    return str(folder)
+
+
+def test_things_of_ade20k_are_pasted_over_stuff(tmp_path, run, out):
+    # A bed (8, the first thing) that no instance covers is void; things cover stuff.
+    root = ade(
+        tmp_path / "d",
+        [1, 8, 8, 3, 0, 150, 1],
+        [(0, 0), (1, 7), (0, 0), (1, 2), (0, 0), (100, 9), (0, 0)],
+    )
+    assert run("ade20k", root, out, "--target", "panoptic").exit_code == 0
+    row = panoptic.maps(out)["ADE_train_00000001"][0, ::4]
+    assert row.tolist() == [1000, 8002, 0, 8001, 0, 150001, 1000]
+    known = manifest.load(out)
+    assert (known["classes"][:2], known["classes"][150]) == (["void", "wall"], "flag")
+    assert (known["divisor"], known["ignore"], len(known["things"])) == (1000, 0, 100)
+    assert run("validate", out, root, "--level", "source").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("instances", "said"),
+    [
+        ([(1, 7), (2, 7)], "found instance 7 with the classes 1, 2; expected one from 1 to 100"),
+        ([(1, 7), (101, 8)], "found instance 8 with the classes 101"),
+        ([(0, 3), (1, 1)], "found instance 3 with the classes 0"),
+    ],
+)
+def test_odd_instances_of_ade20k_are_named(instances, said, tmp_path, run, out):
+    root = ade(tmp_path / "d", [1, 1], instances)
+    result = run("ade20k", root, out, "--target", "panoptic")
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+
+
+def test_ade20k_without_instances_is_named(tmp_path, run, out):
+    result = run("ade20k", fakes.ade20k(tmp_path), out, "--target", "panoptic")
+    assert result.exit_code == 2
+    assert "annotations_instance/training/ADE_train_00000001.png" in result.stderr
