@@ -51,6 +51,20 @@ def alpha(data: bytes) -> NDArray[np.uint8]:
     )
 
 
+def channel(data: bytes) -> NDArray[np.uint8]:
+    """Return the alpha channel of a PNG, uint8 (h, w); raise ImageError if it has none."""
+    head = codec.label_header(data)
+    if head.format == "jpeg" or head.model not in ("grey+alpha", "rgba"):
+        raise ImageError(
+            f"found a {head.format.upper()} in {head.model.upper()} without alpha channel, "
+            "expected one, since labels are read from it; leave --channel alpha out if the mask is "
+            "in the colours",
+            kind="no-alpha",
+        )
+    codec.refuse_label(head)
+    return png.alpha(data, head)
+
+
 def _of_jpeg(data: bytes, head: Header) -> NDArray[np.uint8]:
     """Return the grey of a JPEG: of a matte, blur moves soft pixels by few levels."""
     codec.refuse_label(head)

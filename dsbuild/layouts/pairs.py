@@ -77,6 +77,9 @@ class Pairs(Divided, Layout):
         least=-1,
         most=254,
     )
+    channel: str = field(
+        "colour", "Channel that holds the mask.", choices=("colour", "alpha"), omitted=True
+    )
     ignore_value: int = field(
         255, "Label value that is not a class; -1 for none.", option="ignore", least=-1, most=255
     )
@@ -191,10 +194,7 @@ class Pairs(Divided, Layout):
 
     def _table(self, root: str) -> list[tables.Entry]:
         """Return the samples of the table that users name; none if they name none."""
-        path = tables.place(root, self.lists) if self.lists else ""
-        if not path or storage.is_folder(path):
-            return []
-        return tables.entries(root, path, self._whole)
+        return tables.named(root, self.lists, self._whole) if self.lists else []
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or lists; else train, and val if a fraction is set."""
@@ -292,7 +292,7 @@ class Pairs(Divided, Layout):
 
     def indexed(self, path: str) -> bool:
         """Tell whether the labels hold class indices."""
-        return not self.colours and self.binary < 0 and not self.maps
+        return not (self.colours or self.binary >= 0 or self.maps or self.channel == "alpha")
 
     def read(self, data: bytes, path: str) -> "Label":
         """Return class indices from indices, colours or two values."""
