@@ -198,14 +198,10 @@ class Coco(Divided, Layout):
         return source, file
 
     def _png(self, root: str, source: Source, image: Image, file: Grouped) -> str:
-        """Return the PNG of an image's segments, relative to root."""
+        """Return the PNG of an image's segments, relative to root; it may be missing."""
         found = json.loads(file.annotations(image))["annotations"]
-        if len(found) != 1:
-            raise LayoutError(
-                f"{storage.join(root, source.path)}: found {len(found)} annotations of the image "
-                f"{image.id}; expected one per image"
-            )
-        return posixpath.join(_folder(root, source.path), found[0]["file"])
+        expected = posixpath.splitext(posixpath.basename(image.file_name))[0] + ".png"
+        return posixpath.join(_folder(root, source.path), found[0]["file"] if found else expected)
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of images, if the files have the published names."""
@@ -242,7 +238,7 @@ class Coco(Divided, Layout):
 
         document = json.loads(parts[-1])
         if self._panoptic:
-            segments = document["annotations"][0]["segments"]
+            segments = coco_panoptic.segments(document, str(names[-1]))
             return labels.of(coco_panoptic.plane(parts[0], segments, self._index, self.crowd))
         height, width = document["size"]
         shapes = self._shapes(document["annotations"], (height, width))
