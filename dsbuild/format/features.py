@@ -99,7 +99,7 @@ def segments_of(values: Values, names: Names) -> np.ndarray | None:
 def label(values: Values, labels: Sequence[str]) -> int | np.ndarray | None:
     """Return a record's label, from the first of its features `labels` that holds one, or None.
 
-    A class index, or the class indices of the pixels: uint8 (h, w).
+    A class index, or the class indices of the pixels: uint8 (h, w), or uint16 with 16 bits.
     """
     for name in labels:
         value = values.get(name)

@@ -63,7 +63,7 @@ _MANIFEST = {
     "versions": lambda value: fits_values(value, is_name),
     "palette": lambda value: (
         fits_values(value, (_is_byte, _is_byte, _is_byte))
-        and all(re.fullmatch(r"\d{1,3}", key) for key in value)
+        and all(re.fullmatch(r"\d{1,5}", key) for key in value)
     ),
     "splits": lambda value: fits_values(value, _SPLIT),
     "target?": lambda value: value == "panoptic",

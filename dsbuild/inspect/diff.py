@@ -18,12 +18,14 @@ from dsbuild.inspect.forms import Change, ClassShare, Difference, Extent, Recipe
 
 
 class Item(NamedTuple):
-    """One stored sample: its file, and digests of its image, label and whole record."""
+    """One stored sample: its file, digests of its image, label and whole record, and its place."""
 
     file: str
     image: bytes
     label: bytes
     record: bytes
+    number: int
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def _read(
             example.digest(example.first(values.get(roles.get("image", "")))),
             _digest(label, values, labels),
             example.digest(record.data),
+            record.number,
+            record.offset,
         )
         statistics = features.count(label)
         ends = [features.number(values.get(name)) for name in sizes]

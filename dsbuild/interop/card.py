@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dsbuild.format import planes
 from dsbuild.format.manifest import dump
 from dsbuild.format.schema import Schema
 from dsbuild.interop.terms import Terms
@@ -148,11 +149,17 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
         "divisor": document.get("divisor"),
         "split": "train" if "train" in splits else next(iter(splits), "train"),
     }
+    wide = planes.bits(len(document["classes"]), document["ignore"]) == 16
+    kinds = (", dtype=tf.uint16", ".astype(np.int32)") if wide else ("", "")
+    deep = document["recipe"].get("images", {}).get("depth", 8) > 8
+    words = {key: _literal(name) for key, name in names.items() if key != "divisor"}
     for tool, template in _TEMPLATES.items():
         if role == "panoptic":
             tool = tool.replace("image and label, and knows the names of the classes", "the image")
-        said = {key: name if key == "divisor" else _literal(name) for key, name in names.items()}
-        lines = template.format(**said).splitlines()
+        for old, new in _DEEP.items() if deep else ():
+            template = template.replace(old, new)
+        said = words | {"divisor": names["divisor"]}
+        lines = template.format(**said, deep=kinds[0], whole=kinds[1]).splitlines()
         # A line for one kind of label ends with its role; lines for other kinds are dropped.
         ends = {role: f" #: {role}" for role in ("label", "class", "panoptic", "none")}
         mine = ends[role]
@@ -160,6 +167,18 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
             x.removesuffix(mine) for x in lines if not x.endswith(tuple({*ends.values()} - {mine}))
         ]
         yield f"{tool}:\n\n```python\n" + "\n".join(kept) + "\n```"
+
+
+# What decodes images of 16 bits per channel, which other decoders reduce to 8.
+_DEEP = {
+    "tf.io.decode_image(found[{image}], channels=3, expand_animations=False)": (
+        "tf.io.decode_png(found[{image}], dtype=tf.uint16)"
+    ),
+    'np.array(Image.open(io.BytesIO(image)).convert("RGB"))': (
+        "cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)  # BGR"
+    ),
+    "import numpy as np\n": "import cv2\nimport numpy as np\n",
+}
 
 
 def _literal(text: str | None) -> str:
@@ -182,7 +201,7 @@ features = {{
 def parse(record):
     found = tf.io.parse_single_example(record, features)
     image = tf.io.decode_image(found[{image}], channels=3, expand_animations=False)
-    label = tf.io.decode_png(found[{label}], channels=1) #: label
+    label = tf.io.decode_png(found[{label}], channels=1{deep}) #: label
     return image, label #: label
     panoptic = tf.io.decode_raw(found[{label}], tf.int32) #: panoptic
     panoptic = tf.reshape(panoptic, tf.shape(image)[:2]) #: panoptic
@@ -228,7 +247,7 @@ class Records:  # torch.utils.data.DataLoader takes it as it is
         image = features[{image}].bytes_list.value[0]
         image = np.array(Image.open(io.BytesIO(image)).convert("RGB"))
         label = features[{label}].bytes_list.value[0] #: label
-        label = np.array(Image.open(io.BytesIO(label))) #: label
+        label = np.array(Image.open(io.BytesIO(label))){whole} #: label
         return image, label #: label
         panoptic = np.frombuffer(features[{label}].bytes_list.value[0], "<i4") #: panoptic
         panoptic = panoptic.reshape(image.shape[:2]) #: panoptic

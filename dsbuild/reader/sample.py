@@ -24,8 +24,10 @@ class Sample(Mapping[str, Any]):
 
     Attributes:
       key: what the source calls the sample, such as `2007_000032`; empty if it has none.
-      image: RGB, uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE.
-      label: class indices, uint8 (h, w); an int if the label is one class; None without label.
+      image: RGB, uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE; with 16 bits per
+        channel uint16 (h, w, c), with all its bands.
+      label: class indices, uint8 (h, w), or uint16 with more than 256 classes; an int if the label
+        is one class; None without label.
       height: of the image, in pixels.
       width: of the image, in pixels.
 

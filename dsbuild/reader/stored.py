@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 PANOPTIC = "panoptic"
 _FIRST = ("key", "image", "label", PANOPTIC, "height", "width")
 _LABELS = ("label", "class")  # roles of features that hold the label
-_TEXTS = ("format", ".format", ".text")  # endings of roles whose values are text
+_TEXTS = ("format", ".format", ".text", "source_key")  # endings of roles whose values are text
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Stored:
         if name == "key":
             return self.key
         if name == "image":
-            return self.decoded("image", lambda data: images.decode(data, images.header(data)))
+            return self.decoded("image", images.deep.pixels)
         if name == "label":
             return self._label()
         if name == PANOPTIC:
@@ -114,7 +114,7 @@ class Stored:
         return f"a sample has no {name!r}; {has}"
 
     def _label(self) -> np.ndarray | int:
-        """Return class indices uint8 (h, w), or the index of a label that is one class."""
+        """Return class indices (h, w), or the index of a label that is one class."""
         if self.get("label") is not None:
             name = self.name("label")
             return self.decoded("label", lambda _: features.plane(self.features, name))

@@ -1,10 +1,10 @@
 """One record's image, label and extras, decoded and checked against its other features."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
@@ -66,7 +66,7 @@ def problems(
         try:
             head = content.head = images.header(data)
             size = (head.height, head.width)
-            images.check(data, head)
+            images.check(data, head, expected.depth)
         except ImageError as error:
             yield "image", str(error)
         else:
@@ -83,7 +83,7 @@ def problems(
         if _bytes(values, "label.format") == panoptic.RAW:
             plane = _of_panoptic(label, values, size, expected, content)
         else:
-            plane = _plane(label)
+            plane = _plane(label, expected.bits)
     except ImageError as error:
         yield "label", str(error)
         return
@@ -118,17 +118,18 @@ def _of_header(values: Mapping[str, Parsed], head: images.Header) -> Iterator[st
             yield f"found {role} {number}, but the image has {getattr(head, role)}"
 
 
-def _plane(data: bytes) -> NDArray[np.uint8]:
-    """Return the class indices of a stored label as every reader sees them."""
+def _plane(data: bytes, bits: tuple[int, ...]) -> images.Plane:
+    """Return the class indices of a stored label of these bits, as every reader sees them."""
     plane = images.plane(data)
     head = images.header(data)
-    reason = images.refusal(head)
+    reason = images.refusal(dataclasses.replace(head, bits=8) if head.bits == 16 else head)
     if reason:
         raise ImageError(f"label: {reason}")
-    if head.model != "grey" or head.bits != 8:
+    if head.model != "grey" or head.bits not in bits:
+        expected = " or ".join(map(str, bits))
         raise ImageError(
-            f"found a label PNG of {head.bits} bits in {head.model}, expected 8 bits in grey: "
-            "TensorFlow would not decode it to its class indices; build it again"
+            f"found a label PNG of {head.bits} bits in {head.model}, expected {expected} bits in "
+            "grey: TensorFlow would not decode it to its class indices; build it again"
         )
     return plane
 
@@ -139,7 +140,7 @@ def _of_panoptic(
     size: tuple[int, int] | None,
     expected: Expected,
     content: Content,
-) -> NDArray[np.uint8]:
+) -> images.Plane:
     """Return the class of every pixel of a panoptic label; note how many segments it has.
 
     Raises ImageError for a size other than the image's, a value beyond all classes, and void or
@@ -174,9 +175,9 @@ def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[
 
 
 def _of_extras(
-    values: Mapping[str, Parsed], image: bytes, label: NDArray[np.uint8], chosen: Sequence[Chosen]
+    values: Mapping[str, Parsed], image: bytes, label: images.Plane, chosen: Sequence[Chosen]
 ) -> Iterator[tuple[str, str]]:
-    pixels = images.decode(image, images.header(image))
+    pixels = images.deep.narrowed(images.deep.pixels(image))
     computed = extras.features(chosen, {"image": pixels, "label": label})
     for role, value in computed.items():
         stored = values.get(role)

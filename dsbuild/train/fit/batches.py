@@ -80,7 +80,8 @@ def batches(
     """Return endless batches (inputs, labels), beginning at batch `start`.
 
     Inputs are images float32 (b, crop, crop, 3), or a pair of these and planes int16
-    (b, crop, crop, 1); labels are uint8 (b, crop, crop, 1), or int64 (b,) for classification.
+    (b, crop, crop, 1); labels are uint8 (b, crop, crop, 1), or int32 with more than 256 classes,
+    or int64 (b,) for classification.
     Batches depend on settings and number alone, wherever they start, with and without cache. A
     label that is not a class raises an InvalidArgumentError that names its sample.
     """
@@ -101,7 +102,8 @@ def batches(
 
     def pair(sample: dict[str, tf.Tensor]) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
         planes = (sample["image"], sample[PLANE]) if settings.gradient else sample["image"]
-        return planes, sample["label"]
+        label = sample["label"]  # other backends than TensorFlow calculate nothing in uint16
+        return planes, tf.cast(label, tf.int32) if label.dtype == tf.uint16 else label
 
     samples = samples.map(pair, tf.data.AUTOTUNE)
     return samples.batch(settings.batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
