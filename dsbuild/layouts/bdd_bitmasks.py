@@ -62,6 +62,8 @@ def label(data: bytes, divisor: int, ignores_crowds: bool) -> "Label":
 
 def _pixels(data: bytes) -> "NDArray[np.uint8]":
     """Return the four channels, uint8 (h, w, 4); raise ImageError for anything else."""
+    import numpy as np
+
     from dsbuild import images
 
     head = images.class_header(data)
@@ -70,7 +72,7 @@ def _pixels(data: bytes) -> "NDArray[np.uint8]":
             f"found a bitmask in {head.model} of {head.bits} bits; expected RGBA, with the "
             "category in red"
         )
-    pixels = images.own(data, head)
+    pixels = images.own(data, head).astype(np.uint8)
     if pixels[..., 0].max() > len(NAMES):
         raise ImageError(
             f"found the category {pixels[..., 0].max()}; expected 0 to {len(NAMES)}",

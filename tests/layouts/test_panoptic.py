@@ -349,3 +349,32 @@ def test_other_bitmasks_are_named(pixels, mode, said, tmp_path, run, out):
     assert said in " ".join(result.stderr.split())
     result = run("bdd100k", root, out, "--target", "panoptic", "--labels", "drivable")
     assert "--target panoptic: found --labels drivable, expected pan_seg" in result.stderr
+
+
+def test_tiles_keep_the_numbers_of_the_whole_image(tmp_path, run, out):
+    root = tree(tmp_path / "d")
+    assert run("coco", root, f"{out}0", "--target", "panoptic").exit_code == 0
+    assert run("coco", root, out, "--target", "panoptic", "--tile", "16").exit_code == 0
+    whole, found = panoptic.maps(f"{out}0"), panoptic.maps(out)
+    assert len(found) > len(whole)
+    for key, one in panoptic.records(out).items():
+        top, left = (int(one[f"image/tile/{name}"][0]) for name in ("y", "x"))
+        height, width = found[key].shape
+        source = whole[key.partition("_y")[0]]
+        assert np.array_equal(found[key], source[top : top + height, left : left + width])
+        assert one["image/segmentation/class/divisor"].tolist() == [256]
+    assert run("validate", out).exit_code == 0
+    assert run("validate", out, root, "--level", "source").exit_code == 0
+
+
+def test_what_does_not_know_of_instances_refuses_them(tmp_path, run, out):
+    root = tree(tmp_path / "d")
+    assert run("coco", root, out, "--target", "panoptic").exit_code == 0
+    result = run("merge", out, tmp_path / "d", tmp_path / "both")
+    assert result.exit_code == 2
+    assert "found panoptic labels, whose instances a merge does not carry over" in result.stderr
+    for target in ("coco", "coco-panoptic", "png"):
+        result = run("export", out, tmp_path / "x", "--to", target)
+        assert result.exit_code == 2
+        assert f"--to {target}: found panoptic labels" in " ".join(result.stderr.split())
+    assert not (tmp_path / "x").exists()
