@@ -630,3 +630,34 @@ def test_tensorflow_reads_a_merge(two, toml, tmp_path):
         np.testing.assert_array_equal(np.squeeze(element["label"].numpy()), wanted[key])
     builder = tfds.builder_from_directory(str(out))
     assert len(list(builder.as_dataset(split="train"))) == len(wanted)
+
+
+def test_more_classes_than_8_bits_count(tmp_path):
+    names = [f"c{i}" for i in range(300)]
+    one = pairs(tmp_path, "one", ["a"], names)
+    two = pairs(tmp_path, "two", ["b"], ["x", "y", "z", "w"])
+    table = {"one": dict(zip(names, names, strict=True)), "two": {"x": "c299", "y": "new"}}
+    table["two"] |= {"z": "ignore", "w": "c0"}
+    (tmp_path / "m.json").write_text(json.dumps(table))
+    out = tmp_path / "out"
+    dsbuild.merge([one, two], out, map=tmp_path / "m.json")
+    data = dsbuild.open(str(sound(out)), "train")
+    assert (len(data.classes), data.ignore) == (301, 65535)
+    found = labels(out)
+    np.testing.assert_array_equal(found["a"], PLANE)
+    np.testing.assert_array_equal(found["b"], np.array([299, 300, 65535, 0])[PLANE])
+    few = {"classes": ["p", "q"], "two": dict.fromkeys("xyzw", "q")}
+    few["one"] = dict.fromkeys(names, "p")
+    (tmp_path / "m.json").write_text(json.dumps(few))
+    dsbuild.merge([one, two], tmp_path / "few", map=tmp_path / "m.json")
+    assert dsbuild.open(str(sound(tmp_path / "few")), "train")[0].label.dtype == np.uint8
+
+
+def test_panoptic_labels_are_refused_by_name(two, tmp_path):
+    root = fakes.cityscapes(tmp_path, test=0)
+    for path in pathlib.Path(root).glob("gtFine/*/*/*_polygons.json"):
+        plane = np.full((32, 64), 26001, np.uint16)
+        Image.fromarray(plane).save(str(path).replace("polygons.json", "instanceIds.png"))
+    dsbuild.build("cityscapes", root, tmp_path / "p", target="panoptic", accept="one-value")
+    with pytest.raises(ShardError, match="found a panoptic label; expected classes: build it wi"):
+        dsbuild.merge([two[0], tmp_path / "p"], tmp_path / "out")
