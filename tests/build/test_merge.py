@@ -21,6 +21,7 @@ from dsbuild.interop import Terms
 from tests.support import fakes
 from tests.support.engines import Mapped
 from tests.support.runs import content
+from tests.support.stores import files, upload
 
 LABEL, IMAGE, KEY = "image/segmentation/class/encoded", "image/encoded", "image/filename"
 PLANE = np.arange(12, dtype=np.uint8).reshape(3, 4).repeat(8, 0).repeat(8, 1) % 4
@@ -661,3 +662,18 @@ def test_panoptic_labels_are_refused_by_name(two, tmp_path):
     dsbuild.build("cityscapes", root, tmp_path / "p", target="panoptic", accept="one-value")
     with pytest.raises(ShardError, match="found a panoptic label; expected classes: build it wi"):
         dsbuild.merge([two[0], tmp_path / "p"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("store", ["memory", "s3"])
+def test_merges_of_builds_on_stores(store, two, toml, tmp_path, request):
+    url = f"memory://merges/{tmp_path.name}" if store == "memory" else request.getfixturevalue("s3")
+    for build in two:
+        upload(build, f"{url}/{build.name}")
+    dsbuild.merge(two, tmp_path / "here", map=toml)
+    given = [f"{url}/{build.name}" for build in two]
+    found = dsbuild.merge(given, f"{url}/out", map=toml, workers=1)
+    assert found.written == 3
+    there = {name: data for name, data in files(f"{url}/out").items() if "receipts" not in name}
+    here = content(tmp_path / "here")
+    assert {name: there[name] for name in here} == here
+    assert dsbuild.merge(given, f"{url}/out", map=toml, workers=1).kept == 3
