@@ -677,3 +677,18 @@ def test_merges_of_builds_on_stores(store, two, toml, tmp_path, request):
     here = content(tmp_path / "here")
     assert {name: there[name] for name in here} == here
     assert dsbuild.merge(given, f"{url}/out", map=toml, workers=1).kept == 3
+
+
+def test_tiles_stay_tiles(tmp_path):
+    names = ["x", "y", "z", "w"]
+    one = pairs(tmp_path, "one", ["a", "b"], names, tile=16)
+    two = pairs(tmp_path, "two", ["a"], names, seed=4, tile=16)
+    out = tmp_path / "out"
+    dsbuild.merge([one, two], out)
+    sound(out)
+    found = records(out)
+    assert len(found) == 3 * 4
+    assert found["two/a_y0000_x0016"]["image/source/filename"] == [b"two/a"]
+    whole = pairs(tmp_path, "whole", ["c"], names)
+    with pytest.raises(PlanError, match="one and whole are not cut into the same tiles"):
+        dsbuild.merge([one, whole], tmp_path / "new")

@@ -11,7 +11,7 @@ from dsbuild.build.image_policy import Policy, admit
 from dsbuild.build.merge.builds import Source
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ImageError, ShardError
-from dsbuild.format import example, features
+from dsbuild.format import example, features, tiles
 from dsbuild.format.manifest import Statistics
 
 # What every record has; all else is an extra.
@@ -37,6 +37,8 @@ def made(
     """
     parsed = example.parse(data)
     kept = CORE | {role for one in recipe.chosen for role in one.roles}
+    if recipe.policy.tile is not None:
+        kept |= {*tiles.ROLES}
     given = {role: features.value(parsed, source.roles, role) for role in sorted(kept)}
     values: dict[str, Any] = {role: value for role, value in given.items() if value is not None}
     image = example.first(values.get("image"))
@@ -48,6 +50,8 @@ def made(
         "width": head.width,
         "channels": head.channels,
     }
+    if "source_key" in values:
+        values["source_key"] = tiles.source_of(key).encode()
     counts: dict[int, int] = {}
     pixels: dict[int, int] = {}
     ignore = recipe.layout.ignore
