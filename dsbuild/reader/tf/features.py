@@ -43,6 +43,7 @@ class Structure:
       order: the values of a sample that is a tuple, in order; None for a dict of all.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
       bands: of images with 16 bits per channel; 0 if images have 8, which become RGB.
+      aligned: planes from files of their own: name -> channels and bits.
     """
 
     names: Mapping[str, str]
@@ -53,6 +54,7 @@ class Structure:
     order: tuple[str, ...] | None
     trusted: bool
     bands: int = 0
+    aligned: tuple[tuple[str, int, int], ...] = ()
 
     @classmethod
     def of(cls, data: Reader, as_supervised: bool) -> "Structure":
@@ -100,13 +102,15 @@ class Structure:
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
             deep.bands(first),
+            () if as_supervised else deep.aligned(first),
         )
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that are read from a record."""
         extras = (n if form == "int64" else f"{n}.encoded" for n, form in self.stored.items())
-        return tuple(filter(None, ("image", "key", self.label, *extras)))
+        planes = (f"{name}.encoded" for name, _, _ in self.aligned)
+        return tuple(filter(None, ("image", "key", self.label, *extras, *planes)))
 
     @property
     def spec(self) -> Any:
@@ -122,6 +126,8 @@ class Structure:
         }
         for name in (*self.stored, *(one.name for one in self.computed)):
             spec[name] = tf.TensorSpec(plane, type_of(name))
+        for name, channels, bits in self.aligned:
+            spec[name] = tf.TensorSpec((*self.size, channels), deep.TYPES[bits])
         label = tf.TensorSpec(plane, tf.uint8)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
@@ -219,6 +225,9 @@ def rest_of(
     for name, form in structure.stored.items():
         data = raw[name if form == "int64" else f"{name}.encoded"]
         found[name] = _fitting(_FORMS[form](data), structure, shape, where)
+    for name, channels, bits in structure.aligned:
+        plane = deep.plane(raw[f"{name}.encoded"], channels, bits)
+        found[name] = tf.ensure_shape(plane, (*structure.size, channels))
     return found
 
 

@@ -69,6 +69,9 @@ class Element:
                 f"{sample.key}: found no label, expected one for (image, label); read a split that "
                 "has labels, or omit as_supervised"
             )
+        for name in () if self.as_supervised else sample.aligned:
+            plane = _tensor(sample[name])
+            parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
         for name in self.extras:
             try:
                 pixels = getattr(sample, name)
