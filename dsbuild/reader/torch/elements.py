@@ -69,7 +69,7 @@ class Element:
         parts = {"image": _tensor(sample.image).permute(2, 0, 1)}
         label = sample.label
         if label is not None:
-            parts["label"] = _tensor(label)
+            parts["label"] = _tensor(_calculable(label))
         elif self.as_supervised:
             raise PlanError(
                 f"{sample.key}: found no label, expected one for (image, label); read a split that "
@@ -77,6 +77,9 @@ class Element:
             )
         if PANOPTIC in sample and not self.as_supervised:
             parts[PANOPTIC] = _tensor(sample[PANOPTIC])
+        for name in () if self.as_supervised else sample.aligned:
+            plane = _tensor(sample[name])
+            parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
         for name in self.extras:
             try:
                 pixels = getattr(sample, name)
@@ -90,9 +93,14 @@ def _tensor(value: np.ndarray | int) -> torch.Tensor:
     """Return a tensor that shares an array's memory, or a copy if that is read-only."""
     if isinstance(value, int):
         return torch.tensor(value)
-    if value.dtype == np.uint16:
-        return torch.from_numpy(value.astype(np.int32))
     return torch.from_numpy(value if value.flags.writeable else value.copy())
+
+
+def _calculable(label: np.ndarray | int) -> np.ndarray | int:
+    """Return a label in a type that torch's losses take: 16 bits as int32."""
+    if isinstance(label, np.ndarray) and label.dtype == np.uint16:
+        return label.astype(np.int32)
+    return label
 
 
 def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
