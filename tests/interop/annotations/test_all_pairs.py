@@ -7,8 +7,8 @@ import pytest
 
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.formats import TARGETS
-from tests.interop.annotations.test_exports import FREE, built, reread
 from tests.support import masks
+from tests.support.exported import FREE, built, reread
 
 LIMIT = 4  # real samples of each split
 

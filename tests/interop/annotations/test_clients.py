@@ -13,8 +13,8 @@ from PIL import Image
 
 from dsbuild.interop.annotations import run
 from dsbuild.layouts.voc import Voc
-from tests.interop.annotations.test_exports import built, records
 from tests.support import masks
+from tests.support.exported import built, records
 
 
 @pytest.fixture(scope="module")

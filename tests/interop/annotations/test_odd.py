@@ -14,8 +14,8 @@ from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
-from tests.interop.annotations.test_exports import FREE, HOLDING, built, records, reread
 from tests.support import fakes, masks
+from tests.support.exported import FREE, HOLDING, built, records, reread
 from tests.support.runs import make
 
 PLANE = masks.hard()["ring"]
@@ -197,7 +197,7 @@ def test_two_records_of_one_name_are_refused(tmp_path):
 
 
 def test_one_key_in_two_splits_is_one_file_of_voc_only_if_it_is_the_same(tmp_path):
-    plane = np.zeros((5, 5), np.uint8)
+    plane = np.eye(5, dtype=np.uint8)
     other = {"train": {"a": plane}, "val": {"b": plane, "a": plane}}  # one JPEG, one PNG
     folder = one(tmp_path, other)
     with pytest.raises(ShardError, match="'a' of train and 'a' of val differ, and both would be"):
