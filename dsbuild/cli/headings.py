@@ -10,9 +10,9 @@ from dsbuild.layouts import LAYOUTS
 Headings = Mapping[str, tuple[str, ...]]
 
 COMMANDS: Headings = {
-    "Build TFRecords": ("build", *LAYOUTS),
+    "Build TFRecords": ("build", *LAYOUTS, "merge"),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
-    "Check and fix them": ("validate", "repair"),
+    "Check and fix them": ("validate", "repair", "check"),
     "Use them elsewhere": ("export", "convert", "interop"),
     "Train on them": ("train", "evaluate", "predict"),
     "Others": (),
@@ -36,7 +36,17 @@ _BUILD: Headings = {
     ),
     "Data set options": (),
     "Shards and their order": ("--shard-size", "--order", "--seed", "--limit"),
-    "Images": ("--exif", "--unreadable", "--max-side", "--jpeg-quality", "--verify"),
+    "Images": (
+        "--exif",
+        "--unreadable",
+        "--max-side",
+        "--tile",
+        "--tile-overlap",
+        "--depth",
+        "--scale",
+        "--jpeg-quality",
+        "--verify",
+    ),
     "Checks": ("--check-duplicates", "--strict", "--accept", "--rehash"),
     "Where it runs": ("--runner", "--scheduler", "--store-seconds"),
     "Array jobs": ("--plan-only", "--task", "--finish"),

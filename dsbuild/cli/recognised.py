@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsbuild.cli.build import BUILD_OPTIONS, build_command, build_layout
+from dsbuild.cli.build import BUILD_OPTIONS, build_command, build_layout, shared_option
 from dsbuild.cli.kinds import Choice
 from dsbuild.cli.options import echo, errors, say, show
 from dsbuild.cli.runner import RunnerCommand
@@ -169,6 +169,7 @@ _OPTIONS = (
         metavar="LAYOUT",
         help=f"Take this layout, recognised or not: {', '.join(LAYOUTS)}.",
     ),
+    shared_option(*LAYOUTS.values()),
     *BUILD_OPTIONS,
 )
 for _decorate in reversed(_OPTIONS):

@@ -60,6 +60,8 @@ def here(tmp_path, monkeypatch, run):
         ("train x --run nowhere", ["dir"]),
         ("predict x ", ["file"]),
         ("diff a ", ["file"]),
+        ("merge a ", ["dir"]),
+        ("merge a b --map ", ["file"]),
     ],
 )
 def test_choices_and_paths(line, found, tmp_path, monkeypatch):

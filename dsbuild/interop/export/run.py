@@ -114,7 +114,8 @@ def plan(path: str, target: str, engine: Engine) -> list[Shard]:
     own, known, sources = folder.schema, folder.surrounding.manifest, folder.files
     names = Keys(own["image"].name, own["key"].name, folder.labels)
     label = None if target == "array_record" else _label(sources, names)
-    used = {names.image, names.key, *names.labels}
+    # A panoptic map is no picture, so it is exported as the bytes that it is.
+    used = {names.image, names.key, *(() if own.is_panoptic else names.labels)}
     told = folder.schema_bytes is not None
     rest = [one for one in own.features if one.name not in used and (told or one.required)]
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
