@@ -18,7 +18,7 @@ from dsbuild import images
 from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
-from dsbuild.reader.tf import dataset
+from dsbuild.reader.tf import order
 from tests.support import fakes, reads, stores
 from tests.support.drawn import DRAWN
 from tests.support.runs import make
@@ -233,7 +233,7 @@ def test_orders_depend_on_seed_and_epoch_alone(built):
 def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, seed):
     if not sum(blocks):
         return
-    found = list(dataset.ordered(blocks, seed, window, 2).as_numpy_iterator())
+    found = list(order.Run(blocks, seed, window, 2).numbers().as_numpy_iterator())
     total = sum(blocks)
     for epoch in (found[:total], found[total:]):
         assert sorted(epoch) == list(range(total))
@@ -262,7 +262,7 @@ SHARE = {"start": 1, "index": 1, "count": 2}
 )
 def test_an_order_never_changes(blocks, seed, window, repeat, asked, expected):
     """A run that an earlier version began continues in its order."""
-    found = dataset.ordered(blocks, seed, window, repeat, **asked)
+    found = order.Run(blocks, seed, window, repeat, **asked).numbers()
     for _ in range(2):
         assert list(found.take(len(expected)).as_numpy_iterator()) == expected
     assert found.cardinality() == (len(expected) if repeat else tf.data.INFINITE_CARDINALITY)
@@ -271,7 +271,7 @@ def test_an_order_never_changes(blocks, seed, window, repeat, asked, expected):
 @pytest.mark.parametrize("asked", [{}, SHARE])
 def test_single_epochs_are_reshuffled_in_orders_that_never_change(asked):
     tf.random.set_seed(None)
-    found = dataset.ordered([3, 4, 5], 7, 5, 1, **asked)
+    found = order.Run([3, 4, 5], 7, 5, 1, **asked).numbers()
     first, second = [4, 6, 5, 3, 0, 1, 2, 7, 9, 8, 11, 10], [2, 4, 1, 3, 0, 6, 5, 8, 9, 7, 10, 11]
     share = slice(3, None, 2) if asked else slice(None)
     for expected in (first[share], second[share]):
