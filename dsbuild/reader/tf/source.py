@@ -79,8 +79,12 @@ class Source:
 
     def whole(self, number: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
         """Return a record from `ahead`, read alone if it is missing: bytes ()."""
-        missing = tf.equal(tf.strings.length(record), 0)
-        return tf.cond(missing, lambda: self.read(number), lambda: record)
+
+        def alone() -> tf.Tensor:
+            # In a dataset, since TensorFlow prepares its functions only when it is used.
+            return tf.data.Dataset.from_tensors(number).map(self.read).get_single_element()
+
+        return tf.cond(tf.equal(tf.strings.length(record), 0), alone, lambda: record)
 
     def read(self, number: tf.Tensor) -> tf.Tensor:
         """Return a serialised record, its checksums checked: bytes ()."""
