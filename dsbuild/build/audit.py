@@ -20,12 +20,14 @@ from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.finding import KINDS, Finding
 from dsbuild.storage.spool import Spool
 
+_PNG, _JPEG = 1.5, 0.3  # bytes per pixel of tiles, roughly
+
 
 class Entry(NamedTuple):
-    """A planned shard: its name, number of records, digest of its plan."""
+    """A planned shard: its name, number of samples, digest of its plan."""
 
     name: str
-    records: int
+    samples: int
     digest: str
 
 
@@ -195,7 +197,7 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
     some = spaced(samples, 64)
     count = request.shards
     if count is None:
-        total = size + _extra_size(recipe, root, some, len(samples))
+        total = _stored_size(size, recipe, root, some, len(samples))
         count = plan.shard_count(total, request.shard_size, len(samples))
     planned = Planned(
         split=split,
@@ -234,16 +236,21 @@ def _pattern(first: Sample, last: Sample) -> str | None:
     return posixpath.join(folder, name)
 
 
-def _extra_size(recipe: Recipe, root: str, some: Sequence[Sample], total: int) -> int:
-    """Estimate the bytes of the extras of all samples from the headers of some."""
+def _stored_size(size: int, recipe: Recipe, root: str, some: Sequence[Sample], total: int) -> int:
+    """Estimate the bytes of all records from the size of the sources and the headers of some."""
     per_pixel = sum(one.bytes_per_pixel for one in recipe.chosen)
-    if not per_pixel:
-        return 0
+    policy = recipe.policy
+    if not per_pixel and policy.tile is None:
+        return size
     pixels = []
     for sample in some:
         try:
             head = images.header(storage.read(storage.join(root, sample.image))[0])
         except (ImageError, NoFileError):
             continue  # only an estimate; the build itself names every bad file
-        pixels.append(head.height * head.width)
-    return int(sum(pixels) / max(len(pixels), 1) * total * per_pixel)
+        cut = policy.grid((head.height, head.width))
+        pixels.append(len(cut) * cut[0].height * cut[0].width)
+    of_all = sum(pixels) / max(len(pixels), 1) * total
+    if of_all and policy.tile is not None:
+        size = int(of_all * (_PNG if policy.jpeg_quality is None else _JPEG))
+    return size + int(of_all * per_pixel)

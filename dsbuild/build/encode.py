@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsbuild import extras, images, storage
-from dsbuild.build import listing, signatures, slices
+from dsbuild.build import listing, panoptic, signatures, slices
 from dsbuild.build.image_policy import Admitted, admit, same_size
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ImageError, MachineError, NoFileError, SampleError, StorageError
@@ -31,9 +31,10 @@ class Loaded(NamedTuple):
 
     Attributes:
       image: the image as it is stored.
-      pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them.
+      pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them and it is not cut.
       label: role -> value of the label; empty in an unlabelled split.
-      planes: `label` and `alpha`, uint8 (h, w), if they were decoded.
+      planes: `label` and `alpha`, uint8 (h, w), a label of 16 bits uint16, if they were decoded;
+        `panoptic`, int32 (h, w).
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
@@ -196,10 +197,11 @@ def encode(sample: Sample, root: str, recipe: Recipe, read: storage.Read = stora
     """Read a sample's files and return its record; raise as `load` does."""
     loaded = load(sample, root, recipe, read)
     with named(sample, storage.join(root, sample.image)):
-        return _encoded(sample, loaded, recipe)
+        return encoded(sample, loaded, recipe)
 
 
-def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
+def encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
+    """Return the record of a loaded sample, or of a tile of one."""
     head = loaded.image.head
     values = {
         "key": sample.key.encode(),
@@ -223,6 +225,7 @@ def _encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
         formats={head.format: 1},
         rotated=int(head.orientation != 1),
         labels=int(sample.label is not None),
+        segments=panoptic.counted(loaded.planes, recipe.layout) if counts else {},
         changes=dict.fromkeys((*loaded.image.changes, *(["mapped"] if loaded.mapped else [])), 1),
     )
     record = example.serialize(recipe.schema.named(values))
@@ -243,10 +246,12 @@ def _read(read: storage.Read, path: str, sources: list[int | None], at: int) -> 
 
 def _pixels(image: Admitted, recipe: Recipe) -> np.ndarray | None:
     """Return the pixels of an image if an extra needs them; otherwise check that it decodes."""
+    if image.pixels is not None:
+        return None
     if recipe.roles("image"):
         return images.decode(image.data, image.head, strict=True)
     if recipe.verify == "full" and not image.changes:
-        images.check(image.data, image.head)
+        images.check(image.data, image.head, recipe.policy.depth)
     return None
 
 
@@ -254,7 +259,8 @@ def _label(
     parts: list[bytes], names: Sequence[Part], image: Admitted, recipe: Recipe
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], Mapping[int, int], labels.Label | None]:
     """Return role -> value of a label; if it is decoded, planes, histogram, how it was read."""
-    layout, header_only = recipe.layout, recipe.verify == "header"
+    layout, whole = recipe.layout, image.pixels is None
+    header_only = recipe.verify == "header" and whole
     if recipe.policy.unreadable == "reencode":
         parts = [
             lossless.as_png(data) if isinstance(name, str) and images.foreign(data) else data
@@ -268,13 +274,13 @@ def _label(
             kind="exif",
         )
     kept, plain = None, False
-    if not others and layout.indexed(path) and data.startswith(images.PNG):
+    if whole and not others and layout.indexed(path) and data.startswith(images.PNG):
         head = images.header(data)
         same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
-            kept = images.grey(data, head)
+            kept = images.grey(data, head, layout.bits)
             plain = header_only and kept is not None
-            plain = plain and labels.is_plain(data, head, layout.known(path))
+            plain = plain and labels.is_plain(data, head, layout.known(path), layout.bits)
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
     label = layout.compose(parts, names, image.size)
@@ -282,11 +288,17 @@ def _label(
     refused = signatures.refusal(label, layout)
     if refused:
         raise refused
+    if layout.divisor is not None:
+        values, planes, counts = panoptic.stored(label, image, layout.divisor)
+        return values, planes, {} if header_only else counts, label
+    label = label.of_bits(layout.bits)
     counts, planes = label.counts, {"label": image.fit(label.plane)}
     if planes["label"] is not label.plane:
         counts = images.histogram(planes["label"])
     if recipe.roles("alpha") and label.alpha is not None:
         planes["alpha"] = image.fit(label.alpha, soft=True)
+    if not whole:
+        return {}, planes, counts, label
     stored = kept if kept is not None and label.stored else images.write(planes["label"])
     values = {"label": stored, "label.format": b"png"}
     return values, planes, {} if header_only else counts, label

@@ -12,7 +12,7 @@ from dsbuild.errors import PlanError
 from dsbuild.extras import Chosen, parse
 from dsbuild.fields import field
 from dsbuild.format import schema
-from dsbuild.layouts import LAYOUTS, Layout
+from dsbuild.layouts import RECORDED, Layout
 
 FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
 VERIFY = ("full", "header")
@@ -52,6 +52,16 @@ class Recipe:
                     f"--extra {one.name}: found twice, expected once: its forms share one key"
                 )
             self._check(one)
+        deep = [one.name for one in self.chosen if one.extra.of == "image"]
+        if self.policy.depth == 16 and deep:
+            raise PlanError(
+                f"--extra {deep[0]}: it is computed from images of 8 bits, and --depth 16 stores 16"
+            )
+        if self.policy.tile is not None and "label" not in self.schema.roles:
+            raise PlanError(
+                f"--tile {self.policy.tile}: found samples with one class per image, expected "
+                f"labels of pixels; dsbuild {self.layout.name} has none"
+            )
 
     def _check(self, one: Chosen) -> None:
         layout = self.layout
@@ -69,8 +79,12 @@ class Recipe:
 
     @property
     def schema(self) -> schema.Schema:
-        """The schema of the layout's records, with every feature that they may have."""
-        return schema.load(self.layout.schema)
+        """The schema of the records, with every feature that they may have."""
+        layout = self.layout
+        tiles = () if self.policy.tile is None else ("tiles",)
+        if layout.divisor is not None:
+            return schema.panoptic(layout.divisor, *tiles)
+        return schema.load(layout.schema, *tiles, bits=layout.bits)
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""
@@ -94,7 +108,7 @@ class Recipe:
 def load(document: Mapping[str, Any]) -> Recipe:
     """Return the recipe of a document as `Recipe.document` gives it; raise PlanError otherwise."""
     try:
-        layout = LAYOUTS[document["layout"]](**_frozen(document["options"]))
+        layout = RECORDED[document["layout"]](**_frozen(document["options"]))
         recipe = Recipe(
             layout=layout,
             extras=tuple(

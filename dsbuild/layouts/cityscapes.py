@@ -4,6 +4,7 @@
     gtFine/<split>/<city>/<key>_gtFine_polygons.json
     gtFine/<split>/<city>/<key>_gtFine_labelIds.png         values 0..33
     gtFine/<split>/<city>/<key>_gtFine_labelTrainIds.png    0..18 and 255; made by users
+    gtFine/<split>/<city>/<key>_gtFine_instanceIds.png      for --target panoptic
     gtCoarse/{train,train_extra,val}/...
 
 A key is `<city>_<sequence>_<frame>`, as DeepLab writes it to image/filename.
@@ -20,11 +21,14 @@ from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.format.split_names import role
+from dsbuild.layouts import city_instances
 from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.city_instances import FILE, THINGS
 from dsbuild.layouts.city_labels import IDS, LABELS, TRAIN_IDS, TRAINED
 from dsbuild.layouts.city_polygons import rasterise
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import folders, has_picture, require
+from dsbuild.layouts.panoptic import CROWD, Panoptic
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised, listed
 
 if TYPE_CHECKING:
@@ -38,8 +42,8 @@ PREFERRED = {"trainids": ("trainids", "polygons", "ids"), "ids": ("ids", "polygo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cityscapes(Layout):
-    """Cityscapes; its 19 trainIds, or all 34 ids."""
+class Cityscapes(Panoptic, Layout):
+    """Cityscapes; its 19 trainIds, or all 34 ids; or its 19 trainIds with instances."""
 
     name: ClassVar[str] = "cityscapes"
     title: ClassVar[str] = "Cityscapes"
@@ -59,9 +63,13 @@ class Cityscapes(Layout):
         old=("classes",),
         choices=tuple(PREFERRED),
     )
+    crowd: str = CROWD
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.fill_divisor()
+        if self.is_panoptic and (self.labels, self.encoding) != ("auto", "trainids"):
+            raise PlanError(f"--target panoptic: it reads {FILE}; omit --labels and --class-set")
         if self.labels not in ("auto", *PREFERRED[self.encoding]):
             raise PlanError(
                 f"--labels {self.labels}: these files do not hold all 34 ids, which --class-set "
@@ -86,6 +94,11 @@ class Cityscapes(Layout):
     def ignore(self) -> int | None:
         """255; None with all ids, of which `unlabeled` is one."""
         return 255 if self.encoding == "trainids" else None
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The trainIds with instances."""
+        return THINGS
 
     @property
     def _truth(self) -> str:
@@ -166,6 +179,8 @@ class Cityscapes(Layout):
         """
         there = set(self._annotations(root, split))
         kinds = PREFERRED[self.encoding] if self.labels == "auto" else (self.labels,)
+        if self.is_panoptic:
+            return f"_{self._truth}_{FILE}"
         endings = {kind: f"_{self._truth}_{KINDS[kind]}" for kind in kinds}
         missing = {
             kind: [key for key in keys if key + ending not in there]
@@ -191,10 +206,8 @@ class Cityscapes(Layout):
         """Find annotations without an image, and trainIds that are made from labelIds."""
         found = self._whole(root, split) if split == self.splits(root)[0] else []
         if self.encoding == "trainids" and str(next(iter(samples)).label).endswith(KINDS["ids"]):
-            text = (
-                "trainIds are mapped from labelIds.png; along boundaries they differ from those "
-                "that cityscapesScripts draws from polygons.json"
-            )
+            text = "trainIds are mapped from labelIds.png; along boundaries they differ from those "
+            text += "that cityscapesScripts draws from polygons.json"
             found.append(Finding("source", split, text))
         images = storage.join(root, IMAGES, split)
         listed = {storage.join(root, sample.image) for sample in samples}
@@ -267,6 +280,8 @@ class Cityscapes(Layout):
 
         from dsbuild.images import labels
 
+        if self.divisor is not None:
+            return city_instances.label(data, self.divisor, self.crowd == "ignore")
         if path.endswith(".json"):
             return labels.of(rasterise(data, IDS if self.encoding == "ids" else TRAIN_IDS))
         label = super().read(data, path)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
 from dsbuild.fields import field
+from dsbuild.format.names import RECEIPT
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, in_order, leaks
@@ -241,8 +242,9 @@ def _images(root: str) -> Iterator[tuple[str, str]]:
 
 
 def _annotations(root: str) -> Iterator[str]:
-    """Yield the JSON files below root, by name."""
-    return (path for path in walk(root, "") if path.lower().endswith(".json"))
+    """Yield the JSON files below root, by name, but the receipt of an export."""
+    files = (path for path in walk(root, "") if path != RECEIPT)
+    return (path for path in files if path.lower().endswith(".json"))
 
 
 def _splits(root: str) -> dict[str, str]:

@@ -1,19 +1,30 @@
 """What a TFRecord file is checked against, and the result."""
 
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from dsbuild.build.image_policy import Policy
 from dsbuild.build.plan_files import Place
 from dsbuild.build.recipe import Recipe
 from dsbuild.extras import Chosen
+from dsbuild.format import planes
 from dsbuild.format.manifest import Statistics
 from dsbuild.format.schema import Schema
 from dsbuild.format.tfrecord import Record
 from dsbuild.layouts import Sample
 from dsbuild.validate.problem import Problem
 
-Samples = Sequence[Sample] | None
+
+class Planned(NamedTuple):
+    """A record as planned: its key, its sample, its number among the sample's records."""
+
+    key: str
+    sample: Sample
+    number: int = 0
+
+
+Samples = list[Sample | Planned] | None
 LEVELS = ("frames", "records", "pixels", "source")
 _MOST = 1000  # problems that are kept per file; the others are counted
 
@@ -41,11 +52,20 @@ class Expected:
       classes: how many there are; None if not known.
       ignore: the label value that is not a class, or None.
       extras: those that can be computed again from image and label.
+      things: the classes of panoptic labels that have instances; None if not known.
+      depth: bits that a channel of an image may have.
     """
 
     classes: int | None = None
     ignore: int | None = None
     extras: tuple[Chosen, ...] = ()
+    things: frozenset[int] | None = None
+    depth: int = 8
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The bits that label planes may have, by the classes; 8 or 16 if these are not known."""
+        return (8, 16) if self.classes is None else (planes.bits(self.classes, self.ignore),)
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,7 @@ class Rules:
       closed: whether features that the schema does not have are wrong.
       expected: what the pixels should be.
       source: root and recipe if records are compared with their sources, else None.
+      policy: by which images were stored; None if it is not known.
     """
 
     level: str
@@ -65,6 +86,7 @@ class Rules:
     closed: bool = False
     expected: Expected = field(default_factory=Expected)
     source: tuple[str, Recipe] | None = None
+    policy: Policy | None = None
 
 
 @dataclass

@@ -46,9 +46,11 @@ def tf_dataset(
 
     A sample is a dict of tensors:
 
-    - `image`: RGB, uint8 (h, w, 3).
-    - `label`: class indices, uint8 (h, w, 1), or int64 () if it is one class; there is no such
-      key in splits without labels.
+    - `image`: RGB, uint8 (h, w, 3); with 16 bits per channel uint16 (h, w, c), with all its bands.
+    - `label`: class indices, uint8 (h, w, 1), or uint16 with more than 256 classes, or int64 ()
+      if it is one class; there is no such key in splits without labels.
+    - `panoptic`: class * divisor + instance, int32 (h, w, 1), and `label_divisor`, int64 (), if
+      labels are panoptic.
     - `key`: what the source calls the sample, bytes (); also as `image_name`, its name in earlier
       versions, until the next release.
     - `height` and `width` of the image: int64 ().
@@ -135,7 +137,7 @@ def tf_dataset(
     # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     samples = samples.prefetch(tf.data.AUTOTUNE).with_options(options)
-    if cache or structure.computed or not structure.trusted:
+    if cache or structure.computed or structure.bands or not structure.trusted:
         return samples
     return crops.known(
         samples,
