@@ -133,7 +133,7 @@ def _leaf(feature: Feature, classes: int, bits: int, encoded: bool) -> dict[str,
             image["label"] = {"numClasses": str(classes)}
             return {"pythonClassName": f"{_PACKAGE}.labeled_image.LabeledImage", "image": image}
         return {"pythonClassName": f"{_PACKAGE}.image_feature.Image", "image": image}
-    if feature.role in _LABELS and classes and not is_raw:
+    if feature.role in _LABELS and classes and not encoded:
         name = f"{_PACKAGE}.class_label_feature.ClassLabel"
         return {"pythonClassName": name, "classLabel": {"numClasses": str(classes)}}
     if feature.type == "BYTES" and (feature.domain or feature.role == "key"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError
+from dsbuild.layouts import ade20k_full as full
 from dsbuild.layouts import ade_instances, panoptic
 from dsbuild.layouts.ade_labels import NAMES
 from dsbuild.layouts.base import RGB, Layout
@@ -67,10 +68,11 @@ class Ade20k(Panoptic, Layout):
                 if _splits(folder):
                     return storage.normal(folder)
         require(source)
-        if source is not None and storage.is_folder(storage.join(source, "images/ADE")):
+        if source is not None and full.pictured(source):
             raise LayoutError(
                 f"{source}: found the full ADE20K with thousands of classes; expected the data of "
-                f"the challenge, {_FOLDER}"
+                f"the challenge, {_FOLDER}; build this with dsbuild ade20k-full {source}, with "
+                "--target challenge for the same 150 classes"
             )
         raise LayoutError(
             f"{source or '. and ./data'}: found no images/training with annotations/training; name "

@@ -233,14 +233,10 @@ class Coco(Divided, Panoptic, Layout):
         return source, file
 
     def _png(self, root: str, source: Source, image: Image, file: Grouped) -> str:
-        """Return the PNG of an image's segments, relative to root."""
+        """Return the PNG of an image's segments, relative to root; it may be missing."""
         found = json.loads(file.annotations(image))["annotations"]
-        if len(found) != 1:
-            raise LayoutError(
-                f"{storage.join(root, source.path)}: found {len(found)} annotations of the image "
-                f"{image.id}; expected one per image"
-            )
-        return posixpath.join(_folder(root, source.path), found[0]["file"])
+        expected = posixpath.splitext(posixpath.basename(image.file_name))[0] + ".png"
+        return posixpath.join(_folder(root, source.path), found[0]["file"] if found else expected)
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of images, if the files have the published names."""
@@ -281,7 +277,8 @@ class Coco(Divided, Panoptic, Layout):
             coco_labels.index, known=self.categories, background=not self._panoptic
         )
         if self._panoptic:
-            found = parts[0], document["annotations"][0]["segments"], index, ignores
+            segments = coco_panoptic.segments(document, str(names[-1]))
+            found = parts[0], segments, index, ignores
             if self.divisor is not None:
                 return coco_panoptic.label(*found, self.things, self.divisor)
             return labels.of(coco_panoptic.plane(*found))

@@ -59,6 +59,17 @@ def folder(root: str, path: str) -> str:
     )
 
 
+def segments(document: Mapping[str, Any], name: str) -> list[list[int]]:
+    """Return the segments of an image; raise ImageError unless it has one annotation."""
+    found: list[dict[str, list[list[int]]]] = document["annotations"]
+    if len(found) != 1:
+        raise ImageError(
+            f"found {len(found) or 'no'} annotations of this image in {name}; expected one, which "
+            "says what its segments are"
+        )
+    return found[0]["segments"]
+
+
 def plane(
     data: bytes, segments: list[list[int]], index: Callable[[int], int], ignores_crowds: bool
 ) -> "NDArray[np.uint8]":

@@ -21,8 +21,9 @@ from dsbuild.interop.annotations.base import Drawn
 from dsbuild.interop.annotations.masks import IGNORED, Masks, grey
 from dsbuild.interop.annotations.picture import Picture
 from dsbuild.layouts import Layout
+from dsbuild.layouts.city_folders import ENDING, IMAGES
 from dsbuild.layouts.city_labels import LABELS, TRAINED
-from dsbuild.layouts.cityscapes import IMAGE, IMAGES, Cityscapes
+from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.storage import safe_text
 
 _NAMES = {"trainids": tuple(n for n, *_ in TRAINED), "ids": tuple(n for n, *_ in LABELS)}
@@ -57,7 +58,7 @@ class City(Masks):
 
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""
-        return f"{IMAGES}/{one.split}/{_place(one.key)}{IMAGE}"
+        return f"{IMAGES}/{one.split}/{_place(one.key)}{ENDING}.png"
 
     def draw(self, one: Picture) -> Drawn:
         """Return a record's mask as labelIds and as labelTrainIds."""
