@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dsbuild
-from dsbuild import images
+from dsbuild import images, storage
 from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
@@ -490,6 +491,24 @@ def test_objects_of_a_store(built):
     ):
         for name in other:
             np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
+    url = "memory://ahead/tf"
+    stores.upload(pathlib.Path(built), url)
+    data = dsbuild.tf_dataset(url, "train", seed=1, window=4)
+    plain, now, most = storage.read_part, [], []
+
+    def slow(*place):
+        now.append(place)
+        most.append(len(now))
+        time.sleep(0.02)
+        now.remove(place)
+        return plain(*place)
+
+    monkeypatch.setattr(storage, "read_part", slow)
+    assert sorted(names(data)) == sorted(keys(built, "train"))
+    assert max(most) > 4
 
 
 @pytest.mark.shared
