@@ -1,8 +1,8 @@
 """dsbuild: published segmentation data sets as sharded TFRecords.
 
-`build`, `merge`, `validate`, `inspect` and `diff` do what the commands of these names do. `open`,
-`tf_dataset` and `torch_dataset` read what was built; the rest is for training. All errors are
-`DsbuildError`.
+`build`, `merge`, `validate`, `check`, `inspect` and `diff` do what the commands of these names do.
+`open`, `tf_dataset` and `torch_dataset` read what was built; the rest is for training. All errors
+are `DsbuildError`.
 """
 
 import importlib
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dsbuild.build.public import build
     from dsbuild.build.recognition import recognise
     from dsbuild.inspect.public import diff, inspect
+    from dsbuild.inspect.quality.public import check
     from dsbuild.reader import open  # noqa: A004
     from dsbuild.reader.opening import kfold
     from dsbuild.reader.tf.augment import augmented
@@ -65,6 +66,7 @@ __all__ = [
     "TrainError",
     "augmented",
     "build",
+    "check",
     "diff",
     "inspect",
     "kfold",
@@ -82,6 +84,7 @@ _PUBLIC = {
     "DeepLabModel": "train.predict.deeplab",
     "Augmentation": "reader.tf.augmentation",
     "augmented": "reader.tf.augment",
+    "check": "inspect.quality.public",
     "diff": "inspect.public",
     "kfold": "reader.opening",
     "load_model": "train.export.layers",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dsbuild import extras, images, storage
-from dsbuild.build import listing, signatures, slices
+from dsbuild.build import listing, panoptic, signatures, slices
 from dsbuild.build.image_policy import Admitted, admit, same_size
 from dsbuild.build.planes import Aligned, fitted
 from dsbuild.build.recipe import Recipe
@@ -24,11 +24,8 @@ from dsbuild.images.palette import RGB
 from dsbuild.layouts import Sample
 from dsbuild.layouts.sample import Part, Slice
 
-MISSING = (
-    "image-missing",
-    "label-missing",
-    "plane-missing",
-)  # kinds of samples with a missing file
+# Kinds of samples with a missing file.
+MISSING = ("image-missing", "label-missing", "plane-missing")
 _TROUBLE = (StorageError, OSError, MemoryError)
 
 
@@ -39,7 +36,8 @@ class Loaded(NamedTuple):
       image: the image as it is stored.
       pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them and it is not cut.
       label: role -> value of the label; empty in an unlabelled split.
-      planes: `label` and `alpha`, uint8 (h, w), if they were decoded.
+      planes: `label` and `alpha`, uint8 (h, w), a label of 16 bits uint16, if they were decoded;
+        `panoptic`, int32 (h, w).
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
@@ -222,6 +220,7 @@ def encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
         formats={head.format: 1},
         rotated=int(head.orientation != 1),
         labels=int(sample.label is not None),
+        segments=panoptic.counted(loaded.planes, recipe.layout) if counts else {},
         changes=dict.fromkeys((*loaded.image.changes, *(["mapped"] if loaded.mapped else [])), 1),
     )
     record = example.serialize(recipe.schema.named(values))
@@ -274,9 +273,9 @@ def _label(
         head = images.header(data)
         same_size((head.height, head.width), image)
         if "shrunk" not in image.changes:
-            kept = images.grey(data, head)
+            kept = images.grey(data, head, layout.bits)
             plain = header_only and kept is not None
-            plain = plain and labels.is_plain(data, head, layout.known(path))
+            plain = plain and labels.is_plain(data, head, layout.known(path), layout.bits)
     if plain and not recipe.roles("label", "alpha"):
         return {"label": kept, "label.format": b"png"}, {}, {}, None
     label = layout.compose(parts, names, image.size)
@@ -284,6 +283,10 @@ def _label(
     refused = signatures.refusal(label, layout)
     if refused:
         raise refused
+    if layout.divisor is not None:
+        values, planes, counts = panoptic.stored(label, image, layout.divisor)
+        return values, planes, {} if header_only else counts, label
+    label = label.of_bits(layout.bits)
     counts, planes = label.counts, {"label": image.fit(label.plane)}
     if planes["label"] is not label.plane:
         counts = images.histogram(planes["label"])

@@ -131,9 +131,11 @@ def describe(
         *([] if layout.ignore is None else [layout.ignore]),
     ]
     all_receipts = [receipt for mine in written.values() for receipt in mine]
+    panoptic = {"target": "panoptic", "divisor": layout.divisor, "things": list(layout.things)}
     document = {
         "dsbuild": names.WRITTEN_AS,
         "title": layout.title,
+        **({} if layout.divisor is None else panoptic),
         "classes": list(layout.classes),
         "ignore": layout.ignore,
         "palette": {str(i): list(layout.palette[i]) for i in values if i < len(layout.palette)},

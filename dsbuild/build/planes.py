@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dsbuild.errors import ImageError, LayoutError, PlanError
 from dsbuild.extras import EXTRAS
-from dsbuild.format import planes
+from dsbuild.format import aligned
 from dsbuild.layouts import Sample
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def parse(text: str) -> Plane:
     """Return the plane of `NAME=PATTERN:KIND`; raise PlanError for anything else."""
     name, equals, rest = text.partition("=")
     pattern, colon, kind = rest.rpartition(":")
-    if not (equals and colon and pattern) or kind not in planes.KINDS:
-        kinds = ", ".join(planes.KINDS)
+    if not (equals and colon and pattern) or kind not in aligned.KINDS:
+        kinds = ", ".join(aligned.KINDS)
         raise PlanError(
             f"--plane {text}: expected NAME=PATTERN:KIND with a kind of {kinds}, such as "
             "depth=depth/{key}.png:png16"
         )
-    if not planes.NAME.fullmatch(name) or name in planes.TAKEN or name in EXTRAS:
+    if not aligned.NAME.fullmatch(name) or name in aligned.TAKEN or name in EXTRAS:
         raise PlanError(
             f"--plane {text}: found the name {name!r}, expected small letters, digits and _, and "
             "none that records have already"

@@ -13,7 +13,7 @@ from dsbuild.build.planes import parse as parse_plane
 from dsbuild.errors import PlanError
 from dsbuild.extras import Chosen, parse
 from dsbuild.fields import field
-from dsbuild.format import planes, schema
+from dsbuild.format import aligned, schema
 from dsbuild.layouts import RECORDED, Layout
 
 FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
@@ -99,9 +99,14 @@ class Recipe:
     @property
     def schema(self) -> schema.Schema:
         """The schema of the records, with every feature that they may have."""
-        base = (self.layout.schema, *(() if self.policy.tile is None else ("tiles",)))
+        layout = self.layout
+        tiles = () if self.policy.tile is None else ("tiles",)
         named = tuple((plane.name, plane.kind) for plane in self.aligned)
-        return planes.joined(base, named) if named else schema.load(*base)
+        if layout.divisor is not None:
+            found = schema.panoptic(layout.divisor, *tiles)
+        else:
+            found = schema.load(layout.schema, *tiles, bits=layout.bits)
+        return aligned.joined(found, named) if named else found
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""

@@ -30,7 +30,6 @@ _NOISE = 0.9
 # In classes that are layers one pixel thick, nearly all changes that continue are steps of 1.
 _LAYERS = 0.9
 
-
 _FROM_1 = "dsbuild pairs --zero ignore if 0 means nothing, --map 1=0,2=1,... if it is not used"
 _FEW = 64  # a mask has at most this many values, a picture more
 
@@ -112,12 +111,13 @@ def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) 
 def of_plane(plane: np.ndarray) -> Mistake | None:
     """Return the mistake that the arrangement of a label's values shows, or None.
 
-    `plane` holds class indices, uint8 (h, w). Values between those of their neighbours come from
+    `plane` holds class indices, (h, w). Values between those of their neighbours come from
     interpolation, or from JPEG.
     """
     changes = rising = turning = 0
+    kind = np.int16 if plane.dtype == np.uint8 else np.int32
     for rows in (plane, plane.T):
-        steps = np.sign(np.diff(rows.astype(np.int16), axis=1))
+        steps = np.sign(np.diff(rows.astype(kind), axis=1))
         pairs = steps[:, :-1] * steps[:, 1:]
         changes += int(np.count_nonzero(steps))
         rising += int(np.count_nonzero(pairs > 0))
@@ -147,7 +147,7 @@ def _in_layers(plane: np.ndarray) -> bool:
     by_one = rising = 0
     thin = np.zeros(plane.shape, bool)
     for rows, middles in ((plane, thin), (plane.T, thin.T)):
-        steps: np.ndarray = np.diff(rows.astype(np.int16), axis=1)
+        steps: np.ndarray = np.diff(rows.astype(np.int32), axis=1)
         continues = steps[:, :-1] * steps[:, 1:] > 0
         single = np.abs(steps[:, :-1]) + np.abs(steps[:, 1:]) == 2
         by_one += int(np.count_nonzero(continues & single))
@@ -175,7 +175,7 @@ def _uneven(plane: np.ndarray) -> float:
 
 def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
     """Return the mistake of a label with one value, background or ignore, or None."""
-    if counts.keys() == {0}:
+    if counts.keys() == {0} != {layout.ignore}:
         return Mistake("all-background", f"found nothing but {layout.classes[0]} (0) in it")
     if layout.ignore is not None and counts.keys() == {layout.ignore}:
         return Mistake("all-ignore", f"found nothing but the ignore value {layout.ignore} in it")
@@ -204,7 +204,7 @@ def of_values(values: Collection[int], layout: Layout, which: str = "all labels"
     """Return the mistake of a split's labels whose values together are these, or None."""
     if len(layout.classes) < 2:
         return None  # there are no other values
-    if values == {0, layout.ignore}:
+    if values == {0, layout.ignore} != {0}:
         return Mistake("binary-255", f"{which} {_binary(layout)}; {_meant('binary-255')}")
     if len(values) != 1:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dsbuild import images, storage
-from dsbuild.build import encode
+from dsbuild.build import encode, panoptic
 from dsbuild.build.encode import Encoded, Loaded
 from dsbuild.build.image_policy import Admitted, Policy
 from dsbuild.build.planes import Aligned
@@ -59,8 +59,12 @@ def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:
     }
     planes = {name: np.ascontiguousarray(p[tile.place]) for name, p in loaded.planes.items()}
     counts = {}
-    if "label" in planes:
+    divisor = recipe.layout.divisor
+    if divisor is not None and "panoptic" in planes:
+        values |= panoptic.roles(planes["panoptic"], divisor)
+    elif "label" in planes:
         values |= {"label": images.write(planes["label"]), "label.format": b"png"}
+    if "label" in planes:
         counts = images.histogram(planes["label"])
     return loaded._replace(
         image=image,

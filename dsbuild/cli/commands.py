@@ -8,7 +8,9 @@ import click
 
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
+from dsbuild.cli.check import check
 from dsbuild.cli.command import Group
+from dsbuild.cli.convert import convert
 from dsbuild.cli.demo import demo
 from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
@@ -53,10 +55,12 @@ main.add_command(inspect)
 main.add_command(statistics)
 main.add_command(validate)
 main.add_command(repair)
+main.add_command(check)
 main.add_command(diff)
 main.add_command(merge)
 main.add_command(interop)
 main.add_command(export)
+main.add_command(convert)
 main.add_command(train)
 main.add_command(evaluate)
 main.add_command(predict)

@@ -17,8 +17,11 @@ DRAWN = (
         "cityscapes",
         "coco",
         "ade20k",
+        "ade20k-full",
+        "pascal-context",
         "mapillary",
         "bdd100k",
+        "oxford-pets",
         "labelme",
         "yolo",
         "cvat",
@@ -42,9 +45,9 @@ DRAWN = (
 def demo(layout: str, folder: str, samples: int, seed: int) -> None:
     """Draw a small data set to try dsbuild on.
 
-    LAYOUT is its form: voc, cityscapes, coco, ade20k, mapillary, bdd100k, labelme, yolo, cvat,
-    supervisely, matting, pairs or classes. FOLDER is new or empty, ./data by default. The last
-    line printed is the command that builds it.
+    LAYOUT is its form: voc, cityscapes, coco, ade20k, ade20k-full, pascal-context, mapillary,
+    bdd100k, oxford-pets, labelme, yolo, cvat, supervisely, matting, pairs or classes. FOLDER is
+    new or empty, ./data by default. The last line printed is the command that builds it.
 
     \b
     Example:

@@ -12,8 +12,8 @@ Headings = Mapping[str, tuple[str, ...]]
 COMMANDS: Headings = {
     "Build TFRecords": ("build", *LAYOUTS, "merge"),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
-    "Check and fix them": ("validate", "repair"),
-    "Use them elsewhere": ("export", "interop"),
+    "Check and fix them": ("validate", "repair", "check"),
+    "Use them elsewhere": ("export", "convert", "interop"),
     "Train on them": ("train", "evaluate", "predict"),
     "Others": (),
 }
@@ -73,8 +73,19 @@ _INSPECT: Headings = {
 
 _EXPORT: Headings = {
     "Options": (),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
     "Models": ("--size", "--eval-size", "--output-stride", "--last", "--check", "--overwrite"),
     "Where it runs": _ENGINE,
+    "Messages": _MESSAGES,
+}
+
+_CONVERT: Headings = {
+    "Common options": ("--from", "--to", "--split", "--out", "--on-error", "--workers"),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
+    "Data set options": (),
+    "Images": ("--exif", "--unreadable", "--max-side", "--jpeg-quality"),
+    "Checks": ("--accept", "--limit"),
+    "Where it runs": ("--runner", "--scheduler", "--store-seconds"),
     "Messages": _MESSAGES,
 }
 
@@ -157,6 +168,7 @@ _TRAIN: Headings = {
 _OF = {
     "inspect": _INSPECT,
     "export": _EXPORT,
+    "convert": _CONVERT,
     "evaluate": _MODEL,
     "predict": _MODEL,
     "train": _TRAIN,

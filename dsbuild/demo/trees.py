@@ -2,20 +2,26 @@
 
 import json
 import os
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dsbuild.demo import exports, scenes
 from dsbuild.demo.exports import SIZE, THINGS
-from dsbuild.demo.files import save, write
+from dsbuild.demo.files import place, save, write
 from dsbuild.errors import PlanError, StorageError
 from dsbuild.layouts import LAYOUTS
+from dsbuild.layouts.ade_index import INDEXES
+from dsbuild.layouts.ade_labels import FROM_FULL
+from dsbuild.layouts.ade_labels import NAMES as ADE
+from dsbuild.layouts.city_labels import IDS
 from dsbuild.storage.urls import is_url
 
 CITY = (512, 256)  # those of Cityscapes are twice as wide as high
 NAMES = ("sky", "building", "tree", "road", "sidewalk", "car", "person")
+_FULL = {value: ADE[index] for value, index in FROM_FULL.items()}  # value in the full ADE20K
 AS_CITYSCAPES = {"tree": "vegetation"}  # the same, by the name that Cityscapes has for it
 
 
@@ -56,7 +62,7 @@ def voc(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw a Cityscapes tree: pictures and polygons of two towns; a quarter is val."""
+    """Draw a Cityscapes tree: pictures, polygons and instances of two towns; a quarter is val."""
     for i in range(samples):
         split, city = "val" if i % 4 == 1 else "train", ("aachen", "zurich")[i // 4 % 2]
         key = f"{city}_{i:06d}_000019"
@@ -70,15 +76,32 @@ def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str
         ]
         annotation = {"imgHeight": CITY[1], "imgWidth": CITY[0], "objects": objects}
         write(json.dumps(annotation), folder, "gtFine", split, city, f"{key}_gtFine_polygons.json")
+        ids = _instances(things)
+        save(ids, folder, "gtFine", split, city, f"{key}_gtFine_instanceIds.png")
         image = scenes.picture(rng, things, *CITY)
         save(image, folder, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
     return ()
 
 
+def _instances(things: Sequence[scenes.Thing]) -> Image.Image:
+    """Paint the ids of things with 16 bits; cars and people are numbered, too."""
+    values, counts = [], dict.fromkeys(("car", "person"), 0)
+    for one in things:
+        value = IDS[AS_CITYSCAPES.get(one.name, one.name)]
+        if one.name in counts:
+            value = 1000 * value + counts[one.name]
+            counts[one.name] += 1
+        values.append(value)
+    plane = Image.new("I", CITY)
+    for one, value in zip(things, values, strict=True):
+        corners = [(x, y) for x, y in one.points.round().tolist()]
+        ImageDraw.Draw(plane).polygon(corners, fill=value, outline=value)
+    return Image.fromarray(np.asarray(plane).astype(np.uint16))
+
+
 def ade20k(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
     """Draw streets as ADE20K's challenge publishes them: values count from 1."""
-    known = LAYOUTS["ade20k"].classes
-    assert isinstance(known, tuple)
+    known = LAYOUTS["ade20k"]().classes
     for i in range(samples):
         split, short = ("validation", "val") if i % 4 == 1 else ("training", "train")
         key = f"ADE_{short}_{i:08d}"
@@ -87,6 +110,60 @@ def ade20k(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ..
         label = scenes.label(things, values, *SIZE, None)
         save(label, folder, "annotations", split, f"{key}.png")
         save(scenes.picture(rng, things, *SIZE), folder, "images", split, f"{key}.jpg")
+    return ()
+
+
+def ade20k_full(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw streets as the full ADE20K publishes them, with an index of 3,109 classes."""
+    values = {name: value for value, name in _FULL.items()}
+    for i in range(samples):
+        split, short = ("validation", "val") if i % 4 == 1 else ("training", "train")
+        stem = f"images/ADE/{split}/urban/street/ADE_{short}_{i:08d}"
+        things = scenes.street(rng, *SIZE)
+        stored = np.array([0, *(values[one.name] for one in things)])
+        plane = stored[np.asarray(scenes.label(things, range(1, len(things) + 1), *SIZE, None))]
+        rgb = np.stack([plane // 256 * 10, plane % 256, 0 * plane], 2).astype(np.uint8)
+        save(Image.fromarray(rgb), folder, f"{stem}_seg.png")
+        save(scenes.picture(rng, things, *SIZE), folder, f"{stem}.jpg")
+    names = [_FULL.get(value, f"object {value}") for value in range(1, max(_FULL) + 1)]
+    with open(place(folder, INDEXES[0]), "wb") as file:
+        pickle.dump({"objectnames": names}, file)
+    return ()
+
+
+def pascal_context(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw streets as Pascal Context's 60 classes: a quarter is val."""
+    known = LAYOUTS["pascal-context"]().classes
+    keys = [f"2008_{i:06d}" for i in range(samples)]
+    for key in keys:
+        things = scenes.street(rng, *SIZE)
+        # The sidewalk is background.
+        values = [known.index(one.name) * (one.name != "sidewalk") for one in things]
+        label = scenes.label(things, values, *SIZE, None)
+        save(label, folder, "SegmentationClassContext", f"{key}.png")
+        save(scenes.picture(rng, things, *SIZE), folder, "JPEGImages", f"{key}.jpg")
+    val = max(1, samples // 4)
+    for split, names in {"train": keys[val:], "val": keys[:val]}.items():
+        write("\n".join(names), folder, "ImageSets", "SegmentationContext", f"{split}.txt")
+    return ()
+
+
+def oxford_pets(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw cats and their trimaps as Oxford-IIIT Pet, with lists train and val of its own."""
+    rows = []
+    for i in range(samples):
+        number, breed = divmod(i, 2)
+        key = f"{('Abyssinian', 'Bengal')[breed]}_{number + 1}"
+        things = scenes.still(rng, ["cat"], *SIZE)
+        border, pet = (scenes.label(things, [1], *SIZE, wide) for wide in (2, None))
+        values = np.select([np.asarray(border) == 2, np.asarray(pet) == 1], [3, 1], 2)
+        trimap = Image.fromarray(values.astype(np.uint8))
+        save(trimap, folder, "annotations", "trimaps", f"{key}.png")
+        save(scenes.picture(rng, things, *SIZE), folder, "images", f"{key}.jpg")
+        rows.append(f"{key} {(1, 6)[breed]} 1 {breed + 1}")
+    val = max(1, samples // 4)
+    for split, lines in {"train": rows[val:], "val": rows[:val]}.items():
+        write("\n".join(lines), folder, "annotations", f"{split}.txt")
     return ()
 
 
@@ -163,8 +240,11 @@ DEMOS: dict[str, Callable[[str, int, np.random.Generator], tuple[str, ...]]] = {
     "cityscapes": cityscapes,
     "coco": exports.coco,
     "ade20k": ade20k,
+    "ade20k-full": ade20k_full,
+    "pascal-context": pascal_context,
     "mapillary": mapillary,
     "bdd100k": bdd100k,
+    "oxford-pets": oxford_pets,
     "labelme": exports.labelme,
     "yolo": exports.yolo,
     "cvat": exports.cvat,

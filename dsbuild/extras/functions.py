@@ -68,7 +68,7 @@ def _extremes(
 
     square = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     low, high = cv2.erode(plane, square), cv2.dilate(plane, square)
-    return np.asarray(low, np.uint8), np.asarray(high, np.uint8)
+    return np.asarray(low, plane.dtype), np.asarray(high, plane.dtype)
 
 
 def edges(label: "NDArray[np.uint8]", width: int) -> "NDArray[np.uint8]":
@@ -96,7 +96,7 @@ def distance(label: "NDArray[np.uint8]", cap: int) -> "NDArray[np.uint8]":
 
     inside = 1 - edges(label, 1)
     if inside.all():
-        return np.full_like(label, cap)
+        return np.full_like(inside, cap)
     exact = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.rint(exact).clip(max=cap).astype(np.uint8)
 

@@ -13,7 +13,7 @@ from typing import Any, Union
 
 from dsbuild import storage
 from dsbuild.errors import ShardError
-from dsbuild.format import manifest, names, split_names
+from dsbuild.format import manifest, names, planes, split_names
 from dsbuild.format.documents import parse_file, read_bytes
 from dsbuild.format.manifest import Colour, Manifest
 from dsbuild.format.schema import Schema, load, parse
@@ -133,6 +133,11 @@ class Folder:
     def palette(self) -> Mapping[int, Colour]:
         """RGB by label value; empty without a manifest."""
         return self.manifest.palette if self.manifest else {}
+
+    @property
+    def bits(self) -> int:
+        """The most bits that its label planes may have: 8 or 16, and 16 without a manifest."""
+        return planes.bits(len(self.classes), self.ignore) if self.manifest else 16
 
     def class_name(self, value: int) -> str | None:
         """Return what the manifest calls a label value, or None."""

@@ -1,44 +1,21 @@
-"""Planes of any name beside the image, such as a depth: their kinds, names and features."""
+"""How many bits the label planes of a build have: 8, or 16 with more classes than 8 can count."""
 
-import functools
-import json
-import re
-from collections.abc import Iterable, Sequence
-
-from dsbuild.format import schema
-from dsbuild.format.schema import Schema
-
-# Kind -> what a plane of it holds.
-KINDS = {
-    "png8": "a grey PNG of 8 bits",
-    "png16": "a grey PNG of 16 bits",
-    "rgb": "an RGB PNG of 8 bits per channel",
-}
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# What samples and their methods are called already.
-TAKEN = frozenset(
-    "key image label height width format channels encoded roles stored name load pair aligned kept "
-    "of get keys items values object class source tile filename segmentation".split()
-)
-_ENDING = ".encoded"
+WIDEST = 1 << 16  # values that a plane of a label may have
 
 
-@functools.cache
-def joined(base: tuple[str, ...], planes: tuple[tuple[str, str], ...]) -> Schema:
-    """Return schemas that dsbuild ships, joined, with the features of planes by name and kind."""
-    known = schema.load(*base)
-    text = schema.load("plane").text()
-    features = [
-        feature
-        for name, kind in planes
-        for feature in json.loads(text.replace("{name}", name).replace("{kind}", KINDS[kind]))[
-            "feature"
-        ]
-    ]
-    return schema.parse({**known.json, "feature": [*known.json["feature"], *features]}, "planes")
+def bits(classes: int, ignore: int | None) -> int:
+    """Return the bits of label planes with so many classes, and this ignore value if there is one.
+
+    >>> bits(256, 255), bits(257, None), bits(60, 65535)
+    (8, 16, 16)
+    """
+    return 16 if classes > 256 or (ignore is not None and ignore > 255) else 8
 
 
-def names(roles: Iterable[str], others: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of planes among the roles of a record; `others` are those of extras."""
-    stems = (role.removesuffix(_ENDING) for role in roles if role.endswith(_ENDING))
-    return tuple(stem for stem in stems if stem not in others)
+def unnamed(bits: int) -> int:
+    """Return the value that stands for no class unless another one is chosen: the largest.
+
+    >>> unnamed(8), unnamed(16)
+    (255, 65535)
+    """
+    return (1 << bits) - 1

@@ -23,13 +23,14 @@ from dsbuild.images.codec import (
 )
 from dsbuild.images.deep import own
 from dsbuild.images.header import Header, of_pixels
-from dsbuild.images.png import write
+from dsbuild.images.png import Plane, write
 from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
 __all__ = [
     "PNG",
     "TOO_MANY_BYTES",
     "Header",
+    "Plane",
     "check",
     "class_header",
     "convert",

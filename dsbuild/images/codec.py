@@ -177,15 +177,15 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
     return image
 
 
-def grey(data: bytes, head: Header) -> bytes | None:
+def grey(data: bytes, head: Header, bits: int = 8) -> bytes | None:
     """Return a label PNG losslessly as grey class indices, or None: see `png.grey`."""
-    return png.grey(data, head) if head.format == "png" else None
+    return png.grey(data, head, bits) if head.format == "png" else None
 
 
-def plane(data: bytes) -> NDArray[np.uint8]:
-    """Return the values stored in a record's label PNG: uint8 (h, w).
+def plane(data: bytes) -> png.Plane:
+    """Return the values stored in a record's label PNG: uint8 (h, w), or uint16 with 16 bits.
 
-    The PNG is grey or has a palette, with 1, 2, 4 or 8 bits, interlaced or not. Raises
+    The PNG is grey or has a palette, with 1 to 16 bits, interlaced or not. Raises
     ImageError for anything else: colours and lossy pixels are not classes. Labels of a source
     are read by `labels.read`.
     """
@@ -196,7 +196,7 @@ def plane(data: bytes) -> NDArray[np.uint8]:
             "colours to indices first",
             kind="colours",
         )
-    refuse_label(head)
+    refuse_label(head, wide=True)
     return png.indices(data, head)
 
 
@@ -223,8 +223,13 @@ def class_header(data: bytes) -> Header:
     return head
 
 
-def refuse_label(head: Header) -> None:
-    """Raise ImageError for a label that is animated or has more than 8 bits per channel."""
+def refuse_label(head: Header, wide: bool = False) -> None:
+    """Raise ImageError for a label that is animated or has more than 8 bits per channel.
+
+    With `wide` a grey one may have 16 bits.
+    """
+    if wide and head.model == "grey" and head.bits == 16:
+        head = dataclasses.replace(head, bits=8)
     what = f"{head.bits} bits per channel" if head.bits > 8 else f"{head.frames} frames"
     if head.bits > 8 or head.frames > 1:
         raise ImageError(
@@ -237,8 +242,8 @@ def refuse_label(head: Header) -> None:
         raise ImageError(f"label: {reason}")
 
 
-def histogram(plane: NDArray[np.uint8]) -> dict[int, int]:
-    """Return value -> number of pixels for all values in a plane, uint8 (h, w), sorted."""
+def histogram(plane: png.Plane) -> dict[int, int]:
+    """Return value -> number of pixels for all values in a plane, (h, w), sorted."""
     flat = np.ascontiguousarray(plane).reshape(-1)
     # A mask has few values, and some pixels show nearly always which: counting one is fastest.
     likely = np.flatnonzero(np.bincount(flat[::_SOME])).tolist()
@@ -251,8 +256,10 @@ def histogram(plane: NDArray[np.uint8]) -> dict[int, int]:
         starts = np.concatenate(([0], ends + 1))
         lengths = np.diff(starts, append=flat.size)
         counts = np.bincount(flat[starts], lengths).astype(np.int64).tolist()
-    else:
+    elif flat.dtype == np.uint8:
         counts = Image.fromarray(flat[None]).histogram()
+    else:
+        counts = np.bincount(flat).tolist()
     return {value: count for value, count in enumerate(counts) if count}
 
 

@@ -1,7 +1,8 @@
 """Make pictures to look at: coloured planes and overlays, as files and as data URIs.
 
-Colours are a table, uint8 (256, 3): an RGB colour for every value that a plane may hold.
-Black, the colour of the background, is transparent in an overlay.
+Colours are a table, uint8 (256, 3): an RGB colour for every value that a plane may hold. A table
+for planes of 16 bits has 65,536 rows. Black, the colour of the background, is transparent in an
+overlay.
 """
 
 import base64
@@ -16,40 +17,49 @@ from PIL import Image, PngImagePlugin
 from dsbuild.errors import ImageError
 from dsbuild.images.header import excuse
 from dsbuild.images.opening import opened
-from dsbuild.images.transform import pick, shrink
+from dsbuild.images.png import Plane, write
+from dsbuild.images.transform import pick, pick_wide, shrink
 
 _MARK = b"tEXtSoftware\0dsbuild inspect"  # marks the PNGs that `is_marked` recognises
 _QUALITY = 78  # of JPEGs: at this size no artefact shows
 
 
-def dealt() -> NDArray[np.uint8]:
+def dealt(bits: int = 8) -> NDArray[np.uint8]:
     """Return VOC's colours for all values, whose bits are dealt to red, green and blue in turn.
 
     Source: VOCdevkit, VOClabelcolormap.m.
     """
-    values = np.arange(256)
+    values = np.arange(1 << bits)
     channels = [
-        sum((values >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
+        sum((values >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(6))
         for channel in range(3)
     ]
     return np.stack(channels, 1).astype(np.uint8)
 
 
-def table(palette: Mapping[str, Sequence[int]] | None) -> NDArray[np.uint8]:
-    """Return the colours of a manifest's palette (value -> RGB), and VOC's for other values."""
-    colours = dealt()
+def table(palette: Mapping[str, Sequence[int]] | None, bits: int = 8) -> NDArray[np.uint8]:
+    """Return the colours of a manifest's palette (value -> RGB), and VOC's for other values.
+
+    `bits` are those of the planes.
+    """
+    colours = dealt(bits)
     for value, colour in (palette or {}).items():
         colours[int(value)] = colour
     return colours
 
 
-def paint(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a plane in the colours of its values: uint8 (h, w, 3)."""
+def paint(plane: Plane, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a plane in the colours of its values: uint8 (h, w, 3).
+
+    A plane of 16 bits, which other tools wrote, may need more colours than a table has.
+    """
+    if plane.dtype.itemsize > 1 and len(colours) < 1 << 16:
+        colours = np.concatenate([colours, dealt(16)[len(colours) :]])
     return colours[plane]
 
 
 def overlay(
-    pixels: NDArray[np.uint8], plane: NDArray[np.uint8], colours: NDArray[np.uint8]
+    pixels: NDArray[np.uint8], plane: Plane, colours: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Return the mean of an image and its coloured plane, or the image where that is black."""
     painted = paint(plane, colours)
@@ -95,22 +105,74 @@ def photo_uri(pixels: NDArray[np.uint8], side: int) -> str:
     return _uri("jpeg", out.getvalue())
 
 
-def plane_uri(plane: NDArray[np.uint8], colours: NDArray[np.uint8], side: int) -> str:
-    """Return a coloured plane as a data URI: a palette PNG in which black is transparent."""
+def outlined(
+    plane: Plane, segments: NDArray[np.int32], colours: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a plane with white outlines between segments, and its colours.
+
+    `segments` are of the plane's size. The outlines have a value that the plane does not use.
+    """
+    outline = np.zeros(plane.shape, bool)
+    outline[:, 1:] |= segments[:, 1:] != segments[:, :-1]
+    outline[1:] |= segments[1:] != segments[:-1]
+    free = np.setdiff1d(np.arange(256), plane)
+    if not len(free):
+        return plane, colours
+    colours = colours.copy()
+    colours[free[-1]] = 255
+    return np.where(outline, free[-1], plane).astype(np.uint8), colours
+
+
+def plane_uri(
+    plane: Plane,
+    colours: NDArray[np.uint8],
+    side: int,
+    segments: NDArray[np.int32] | None = None,
+) -> str:
+    """Return a coloured plane as a data URI: a palette PNG in which black is transparent.
+
+    Of the values of a plane of 16 bits, the 256 most frequent keep their colours, and others show
+    the nearest value's. With `segments`, int32 (h, w), these have outlines.
+    """
     out = io.BytesIO()
-    image = Image.fromarray(pick(np.ascontiguousarray(plane), fit(plane.shape, side)))
+    size = fit(plane.shape, side)
+    small = pick(np.ascontiguousarray(plane), size)
+    small, colours = _numbered(small, colours)
+    if segments is not None:
+        small, colours = outlined(small, pick_wide(segments, size), colours)
+    image = Image.fromarray(small)
     image.putpalette(colours.tobytes())
     clear = bytes(255 if colour.any() else 0 for colour in colours)
     image.save(out, "PNG", transparency=clear, optimize=True)
     return _uri("png", out.getvalue())
 
 
+def _numbered(
+    plane: Plane, colours: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a plane as numbers of at most 256 colours: uint8 (h, w), and RGB uint8 (n, 3)."""
+    if plane.dtype.itemsize == 1:
+        return plane.astype(np.uint8, copy=False), colours
+    values, counts = np.unique(plane, return_counts=True)
+    shown = np.sort(values[np.argsort(-counts, kind="stable")[:256]])
+    after = np.searchsorted(shown, plane).clip(max=len(shown) - 1)
+    before = (after - 1).clip(min=0)
+    nearer = plane.astype(np.int32) - shown[before] < shown[after].astype(np.int32) - plane
+    places = np.where(nearer, before, after).astype(np.uint8)
+    return places, paint(shown[None], colours)[0]
+
+
 def _uri(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def paletted(plane: NDArray[np.uint8], colours: NDArray[np.uint8]) -> bytes:
-    """Return a plane of class indices as a palette PNG like VOC's: values with colours."""
+def paletted(plane: Plane, colours: NDArray[np.uint8]) -> bytes:
+    """Return a plane of class indices as a palette PNG like VOC's: values with colours.
+
+    A palette has no more than 256 colours, so a plane of 16 bits becomes a grey PNG.
+    """
+    if plane.dtype.itemsize > 1:
+        return write(plane)
     out = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(plane))
     image.putpalette(colours.tobytes())

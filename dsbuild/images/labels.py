@@ -6,7 +6,6 @@ the class of a pixel. A label that can be read in two ways is refused.
 """
 
 import collections
-import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -17,6 +16,7 @@ from dsbuild.errors import ImageError
 from dsbuild.images import codec, palette, png
 from dsbuild.images.header import Header
 from dsbuild.images.palette import RGB
+from dsbuild.images.png import Plane
 
 COLORMAP = "dsbuild pairs --colormap FILE, with lines such as `cat, 64, 64, 64`"
 
@@ -25,10 +25,10 @@ class Label(NamedTuple):
     """A label as read from its file.
 
     Attributes:
-      plane: its values, usually class indices: uint8 (h, w).
+      plane: its values, usually class indices: uint8 (h, w), or uint16 with 16 bits.
       counts: value -> number of pixels.
       alpha: the soft alpha that the label was made from, uint8 (h, w), if any.
-      stored: whether the plane holds the file's own 8-bit samples.
+      stored: whether the plane holds the file's own samples of 8 or 16 bits.
       mapped: whether values were found by colour, because the palette has another order.
       colours: colour -> value, as far as this file alone shows what its colours mean.
       reading: which of two readings was chosen: `scaled` grey with fewer than 8 bits; grey
@@ -36,7 +36,7 @@ class Label(NamedTuple):
       other: the values by the other reading.
     """
 
-    plane: NDArray[np.uint8]
+    plane: Plane
     counts: Mapping[int, int]
     alpha: NDArray[np.uint8] | None = None
     stored: bool = False
@@ -45,8 +45,8 @@ class Label(NamedTuple):
     reading: str = ""
     other: frozenset[int] = frozenset()
 
-    def through(self, table: NDArray[np.uint8]) -> "Label":
-        """Return the label with every value replaced by its entry in a table, uint8 (256,)."""
+    def through(self, table: Plane) -> "Label":
+        """Return the label with every value replaced by its entry in a table of all values."""
         counts: dict[int, int] = {}
         for value, count in self.counts.items():
             new = int(table[value])
@@ -54,23 +54,34 @@ class Label(NamedTuple):
         plane, counts = table[self.plane], dict(sorted(counts.items()))
         return self._replace(plane=plane, counts=counts, stored=False, reading="")
 
+    def of_bits(self, bits: int) -> "Label":
+        """Return the label with a plane of 8 or 16 bits, which its values fit."""
+        kind = np.uint16 if bits == 16 else np.uint8
+        if self.plane.dtype == kind:
+            return self
+        return self._replace(plane=self.plane.astype(kind), stored=False)
 
-def of(plane: NDArray[np.uint8], alpha: NDArray[np.uint8] | None = None) -> Label:
+
+def of(plane: Plane, alpha: NDArray[np.uint8] | None = None) -> Label:
     """Return a plane of certain values as a label."""
     return Label(plane, codec.histogram(plane), alpha)
 
 
-def read(data: bytes, known: Mapping[int, RGB]) -> Label:
-    """Return the values of a label PNG as decoders see them.
+def read(data: bytes, known: Mapping[int, RGB], bits: int = 8) -> Label:
+    """Return the values of a label PNG as decoders see them, for a data set of 8 or 16 bits.
 
-    Grey of any depth and three equal channels give the level, 0 to 255. A palette gives the value
-    that has the entry's colour in `known`, the colours of the data set; entries in other colours
-    give their index. Raises ImageError for anything else: colours and lossy pixels are not
-    classes.
+    Grey of any depth and three equal channels give the level, 0 to 255; with 16 `bits` grey of 16
+    bits gives all of its values. A palette gives the value that has the entry's colour in
+    `known`, the colours of the data set; entries in other colours give their index. Raises
+    ImageError for anything else: colours and lossy pixels are not classes.
     """
     head = codec.class_header(data)
-    deep = head.model == "grey" and head.bits == 16
-    codec.refuse_label(dataclasses.replace(head, bits=8) if deep else head)
+    codec.refuse_label(head, wide=True)
+    if head.model == "grey" and head.bits == bits == 16:
+        wide = png.indices(data, head)
+        return Label(wide, codec.histogram(wide), stored=True)
+    if bits == 16:
+        return read(data, known).of_bits(16)
     if head.model == "palette":
         return _of_palette(png.indices(data, head), *palette.read(data), head.bits == 8, known)
     if head.model == "grey":
@@ -78,10 +89,10 @@ def read(data: bytes, known: Mapping[int, RGB]) -> Label:
     return _of_channels(codec.own(data, head), head)
 
 
-def is_plain(data: bytes, head: Header, known: Mapping[int, RGB]) -> bool:
+def is_plain(data: bytes, head: Header, known: Mapping[int, RGB], bits: int = 8) -> bool:
     """Tell from the header and palette of a PNG whether its stored samples are its values."""
     if head.bits != 8 or head.model != "palette":
-        return head.bits == 8 and head.model == "grey"
+        return head.bits == bits and head.model == "grey"
     colours = palette.read(data)[0]
     return all(known.get(i) == colour for i, colour in enumerate(colours)) or all(
         colour == (i, i, i) for i, colour in enumerate(colours)
@@ -137,8 +148,9 @@ def _of_16_bits(wide: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     plane = (wide >> 8).astype(np.uint8)
     if (plane.astype(wide.dtype) * 257 != wide).any():
         raise ImageError(
-            f"found a 16-bit label with values up to {wide.max()}, expected values below 256; map "
-            "them to class indices and save them as an 8-bit PNG"
+            f"found a 16-bit label with values up to {wide.max()}, expected values below 256, as "
+            "the data set has no more classes; name all of its classes, or map the values to class "
+            "indices and save them as an 8-bit PNG"
         )
     return plane
 
@@ -261,8 +273,8 @@ def _unclear(used: Mapping[int, RGB | None], what: str) -> NoReturn:
 def _in_alpha() -> ImageError:
     return ImageError(
         "found a label of one colour whose alpha varies: the mask is in the alpha channel, which "
-        "is not read as a label; save the alpha as a grey PNG and build with dsbuild pairs "
-        "--binary 127",
+        "is not read as a label by itself; build with dsbuild pairs --channel alpha --binary 127, "
+        "or save the alpha as a grey PNG",
         kind="alpha-mask",
     )
 

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ except ImportError:
     inflating = zlib
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+Plane = NDArray[np.unsignedinteger[Any]]  # values of a label, (h, w): uint8, or uint16
 
 _MODELS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgba"}
 _CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
@@ -139,26 +142,26 @@ def header(data: bytes) -> Header:
     )
 
 
-def grey(data: bytes, head: Header) -> bytes | None:
-    """Return a label PNG as a grey PNG whose values are the class indices, or None.
+def grey(data: bytes, head: Header, bits: int = 8) -> bytes | None:
+    """Return a label PNG as a grey PNG of `bits` whose values are the class indices, or None.
 
-    An 8-bit grey PNG is returned as it is. An 8-bit palette PNG gets colour type 0 in its header
-    and loses its palette; its compressed pixels stay as they are. Chunks that make readers refuse
-    the label are dropped. Any other PNG gives None, since fewer bits would change the meaning:
-    readers scale a 4-bit grey value by 17.
+    Grey PNGs are returned as they are. A palette PNG gets colour type 0 in its header and loses
+    its palette; its compressed pixels stay as they are. Chunks that make readers refuse the label
+    are dropped. Other bits give None: readers scale a 4-bit grey value by 17.
     """
-    if head.bits != 8 or head.model not in ("grey", "palette"):
+    if head.bits != bits or head.model not in ("grey", "palette"):
         return None
-    return data if head.model == "grey" and not head.beside else _grey(data, head)
+    return data if head.model == "grey" and not head.beside else _grey(data, head, bits)
 
 
-def _grey(data: bytes, head: Header) -> bytes:
-    out = [SIGNATURE]
+def _grey(data: bytes, head: Header, bits: int) -> bytes:
+    out = [SIGNATURE]  # pairs of 8-bit samples become one of 16 bits
     for kind, body, _ in chunks(data, checked=True):
         if kind in _OF_PALETTE or (head.beside and kind not in _CRITICAL):
             continue
         if kind == b"IHDR":
-            body = body[:9] + b"\0" + body[10:]
+            width = head.width * head.bits // bits
+            body = struct.pack(">I", width) + body[4:8] + bytes((bits, 0)) + body[10:]
         out.append(chunk(kind, body))
     return b"".join(out)
 
@@ -169,32 +172,35 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
 
 
-def write(plane: NDArray[np.uint8]) -> bytes:
-    """Return a plane of few values, uint8 (h, w), as a grey PNG with unfiltered rows.
+def write(plane: Plane) -> bytes:
+    """Return a plane of few values, uint8 or uint16 (h, w), as a grey PNG with unfiltered rows.
 
-    Filters help with gradients, not with flat areas: without them such planes take two thirds of
-    the time to write and hardly any to decode. Pillow writes unfiltered rows for palettes only.
-    It is used rather than zlib because its wheels bring the same zlib to all machines.
+    Filters help with gradients, not with flat areas: without them planes take two thirds of the
+    time to write and hardly any to decode. Pillow writes unfiltered rows for palettes only. It is
+    used, not zlib, because its wheels bring the same zlib to all machines.
     """
-    image = Image.fromarray(np.ascontiguousarray(plane))
+    wide = plane.dtype == np.uint16
+    image = Image.fromarray(np.ascontiguousarray(plane, ">u2" if wide else None).view(np.uint8))
     image.putpalette(bytes(3 * 256))  # with all 256 colours, so that indices take 8 bits
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=6)
     data = out.getvalue()
-    return _grey(data, header(data))
+    return _grey(data, header(data), 16 if wide else 8)
 
 
-def indices(data: bytes, head: Header) -> NDArray[np.uint8]:
-    """Return the stored values of a grey or palette PNG with 1 to 8 bits: uint8 (h, w).
+def indices(data: bytes, head: Header) -> Plane:
+    """Return the stored values of a grey or palette PNG: uint8 (h, w), or uint16 with 16 bits.
 
-    No palette is applied, and values with fewer bits are not scaled to 0..255.
+    No palette is applied, and values with fewer than 8 bits are not scaled to 0..255.
     """
-    if head.bits == 8 and not head.interlaced:
+    kind = np.uint16 if head.bits == 16 else np.uint8
+    if head.bits >= 8 and not head.interlaced:
         rows = _rows(data, head)
-        if not rows[:, 0].any():  # no row is filtered, as in most palette PNGs
-            return rows[:, 1:]
-        return np.asarray(_open(data, rows.tobytes()), np.uint8)
-    plane = np.asarray(load(data, head), np.uint8)
+        if rows[:, 0].any():
+            return np.asarray(_open(data, rows.tobytes()), kind)
+        values = rows[:, 1:]  # no row is filtered, as in most palette PNGs
+        return np.ascontiguousarray(values).view(">u2").astype(kind) if head.bits == 16 else values
+    plane: Plane = np.asarray(load(data, head), kind)
     if head.model == "grey" and head.bits in (2, 4):
         plane = plane // (255 // ((1 << head.bits) - 1))  # Pillow scales these to 0..255
     return plane

@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from dsbuild.errors import ImageError, words
 from dsbuild.images.header import excuse, orientation
 from dsbuild.images.opening import judging, opened
+from dsbuild.images.png import Plane
 
 # Formats to convert from: TensorFlow does not read them, or reads them differently.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
@@ -134,8 +135,14 @@ def shrink(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     return np.asarray(means, pixels.dtype).reshape(*size, *pixels.shape[2:])
 
 
-def pick(plane: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def pick(plane: Plane, size: tuple[int, int]) -> Plane:
     """Resize a plane of classes to (height, width): each area takes the value at its centre."""
+    resized = Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST)
+    return np.asarray(resized, plane.dtype)
+
+
+def pick_wide(plane: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32]:
+    """Resize a plane of numbers to (height, width) in the same way."""
     return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
 
 

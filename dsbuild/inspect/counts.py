@@ -142,9 +142,8 @@ def _of_image(pixels: NDArray[np.uint8]) -> Counts:
 
 
 def _of_label(values: Mapping[str, example.Parsed], names: Names) -> Counts:
-    data = _bytes(values, names, "label")
-    if data:
-        plane = images.plane(data)
+    plane = features.plane_of(values, names)
+    if plane is not None:
         pixels = Counter(images.histogram(plane))
         pairs = Counter(itertools.combinations(sorted(pixels), 2))
         holders = Counter(pixels.keys())

@@ -104,9 +104,11 @@ def _digest(
     values: Mapping[str, example.Parsed],
     labels: Sequence[str],
 ) -> bytes:
-    """Return a digest of a record's label: of its classes, not of how they are encoded."""
+    """Return a digest of a record's label: of what it says, not of how that is encoded."""
     if isinstance(label, np.ndarray):
-        return example.digest(repr(label.shape).encode() + label.tobytes())
+        raw = (name for name in labels if features.is_panoptic(values, name))
+        instances = next((example.first(values.get(name)) for name in raw), b"")
+        return example.digest(repr(label.shape).encode() + label.tobytes() + instances)
     stored = [values.get(name) for name in labels] if label is None else label
     return example.digest(repr(stored).encode())
 

@@ -33,24 +33,27 @@ class Pictures:
 
     Attributes:
       image: uint8 (h, w, 3), or None if there is none that decodes.
-      plane: the class of each pixel, uint8 (h, w), or None.
+      plane: the class of each pixel, (h, w), or None.
+      segments: the panoptic map, int32 (h, w), or None.
       extras: name -> grey picture, uint8 (h, w).
       problems: what could not be decoded, and why.
     """
 
     image: NDArray[np.uint8] | None = None
-    plane: NDArray[np.uint8] | None = None
+    plane: images.Plane | None = None
+    segments: NDArray[np.int32] | None = None
     extras: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
 
 def colours(path: PathLike) -> NDArray[np.uint8]:
-    """Return the colours of a folder's label values: uint8 (256, 3), VOC's if it has none.
+    """Return the colours of a folder's label values, VOC's if it has none.
 
-    A single file has the colours of the folder that it is in.
+    They are uint8 (256, 3), or (65536, 3) if labels may have 16 bits. A single file has the
+    colours of the folder that it is in.
     """
-    palette = Folder.of(path).surrounding.palette
-    return colour.table({str(value): rgb for value, rgb in palette.items()})
+    folder = Folder.of(path).surrounding
+    return colour.table({str(value): rgb for value, rgb in folder.palette.items()}, folder.bits)
 
 
 def load(path: PathLike, place: RecordDocument) -> tuple[Pictures, str]:
@@ -91,9 +94,7 @@ def pictures(values: Values, names: Names) -> Pictures:
     except DataError as error:
         problems.append(f"image: {error}")
     try:
-        data = features.value(values, names, "label")
-        if isinstance(data, list):
-            plane = images.plane(data[0])
+        plane = features.plane_of(values, names)
     except DataError as error:
         problems.append(f"label: {error}")
     size = None if image is None else image.shape[:2]
@@ -110,7 +111,8 @@ def pictures(values: Values, names: Names) -> Pictures:
         else:
             if extra is not None:
                 grey[name] = extra
-    return Pictures(image, plane, grey, tuple(problems))
+    segments = None if plane is None else features.segments_of(values, names)
+    return Pictures(image, plane, segments, grey, tuple(problems))
 
 
 def _extra(
@@ -200,7 +202,9 @@ def _fitted(
     def draw(side: int) -> list[str | None]:
         return [
             None if shown.image is None else colour.photo_uri(shown.image, side),
-            None if shown.plane is None else colour.plane_uri(shown.plane, colours, side),
+            None
+            if shown.plane is None
+            else colour.plane_uri(shown.plane, colours, side, shown.segments),
             *(colour.photo_uri(plane, side) for plane in shown.extras.values()),
         ]
 
@@ -258,9 +262,12 @@ def files(shown: Pictures, key: str, colours: NDArray[np.uint8]) -> dict[str, by
     if shown.image is not None:
         made["image"] = shown.image
     if shown.plane is not None:
-        made["mask"] = colour.paint(shown.plane, colours)
+        plane = shown.plane
+        if shown.segments is not None:
+            plane, colours = colour.outlined(plane, shown.segments, colours)
+        made["mask"] = colour.paint(plane, colours)
         if shown.image is not None:
-            made["overlay"] = colour.overlay(shown.image, shown.plane, colours)
+            made["overlay"] = colour.overlay(shown.image, plane, colours)
     made |= shown.extras
     stem = safe_text.stem(key)
     return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}

@@ -1,6 +1,7 @@
 """The layouts that dsbuild reads, by name: one published layout per file."""
 
 from dsbuild.layouts.ade20k import Ade20k
+from dsbuild.layouts.ade20k_full import Ade20kFull
 from dsbuild.layouts.base import Layout, Sample
 from dsbuild.layouts.bdd100k import Bdd100k
 from dsbuild.layouts.cityscapes import Cityscapes
@@ -11,7 +12,9 @@ from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.mapillary import Mapillary
 from dsbuild.layouts.matting import Matting
 from dsbuild.layouts.merged import Merged, MergedClasses
+from dsbuild.layouts.oxford_pets import OxfordPets
 from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.pascal_context import PascalContext
 from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.voc import Voc
 from dsbuild.layouts.yolo import Yolo
@@ -23,8 +26,11 @@ LAYOUTS: dict[str, type[Layout]] = {
     Cityscapes.name: Cityscapes,
     Coco.name: Coco,
     Ade20k.name: Ade20k,
+    Ade20kFull.name: Ade20kFull,
+    PascalContext.name: PascalContext,
     Mapillary.name: Mapillary,
     Bdd100k.name: Bdd100k,
+    OxfordPets.name: OxfordPets,
     LabelMe.name: LabelMe,
     Yolo.name: Yolo,
     Cvat.name: Cvat,

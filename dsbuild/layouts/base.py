@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dsbuild import fields
 from dsbuild.errors import PlanError
+from dsbuild.format import planes
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.recognition import Recognised
 from dsbuild.layouts.sample import Part
@@ -100,6 +101,21 @@ class Layout(abc.ABC):
         return 255
 
     @property
+    def divisor(self) -> int | None:
+        """What divides a value of a panoptic label into class and instance; None without them."""
+        return None
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The classes of panoptic labels whose instances are counted."""
+        return ()
+
+    @property
+    def bits(self) -> int:
+        """Bits of its label planes: 8, or 16 if it has more than 256 classes."""
+        return planes.bits(len(self.classes), self.ignore)
+
+    @property
     def palette(self) -> tuple[RGB, ...]:
         """RGB colours by label value; further values have none."""
         return ()
@@ -154,7 +170,7 @@ class Layout(abc.ABC):
         # Imported here, since `--help` lists layouts but needs no images.
         from dsbuild.images import labels
 
-        return labels.read(data, self.known(path))
+        return labels.read(data, self.known(path), self.bits)
 
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
@@ -168,7 +184,10 @@ class Layout(abc.ABC):
         return self.read(data, str(name))
 
     def plane(self, data: bytes, path: str, size: tuple[int, int] = (0, 0)) -> "np.ndarray":
-        """Return the class indices in a label's bytes for an image of this size: uint8 (h, w)."""
+        """Return the class indices in a label's bytes for an image of this size.
+
+        uint8 (h, w), or uint16 with 16 `bits`.
+        """
         return self.compose([data], [path], size).plane
 
 

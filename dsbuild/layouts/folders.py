@@ -72,7 +72,7 @@ _ENDINGS = frozenset(
 def is_picture(path: str) -> bool:
     """Tell by its name whether a file is a picture, and not AppleDouble or .DS_Store."""
     start = path.rfind("/") + 1
-    return path[start] != "." and path[path.rfind(".") + 1 :].lower() in _ENDINGS
+    return path[start : start + 1] != "." and path[path.rfind(".") + 1 :].lower() in _ENDINGS
 
 
 def pictures(root: str, folder: str) -> list[str]:

@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 from dsbuild import storage
 from dsbuild.errors import PlanError, nearest
+from dsbuild.format import planes
 from dsbuild.layouts.folders import composed
 from dsbuild.layouts.texts import lines, text
 
 Entries = tuple[tuple[str, str], ...]
 IGNORE = "ignore"
-IGNORED = 255  # the value of pixels that a map ignores
+IGNORED = 255  # the value of pixels that a map ignores, with at most 255 classes
+_NONE = -1  # in tables that are being made: no class
 _HEADING = {"old", "from", "source", "raw", "old_id", "id", "value"}
 _BETWEEN = re.compile(r"\s*=\s*|\t+\s*|\s*,\s*|\s*:\s+|\s+")
 
@@ -29,13 +31,18 @@ class Mapped(NamedTuple):
 
     Attributes:
       classes: names by index after the map.
-      table: value in a file -> class index or IGNORED; other values are refused.
+      table: value in a file -> class index or `ignored`; other values are refused.
       firsts: class index -> the least value that becomes it; empty if values are numbers.
     """
 
     classes: tuple[str, ...]
     table: Mapping[int, int]
     firsts: tuple[int, ...]
+
+    @property
+    def ignored(self) -> int:
+        """The value of pixels that the map ignores."""
+        return IGNORED if len(self.classes) <= IGNORED else planes.unnamed(16)
 
 
 def read_map(given: str) -> Entries:
@@ -89,14 +96,22 @@ def mapped(
     `zero` ignores 0 and lowers all others by 1. `ignored` is the value that files ignore, or -1.
     With `fixed`, values come from colours, and all have names.
     """
-    own = {ignored: IGNORED} if ignored >= 0 else {}
+    found = _mapped(names, entries, zero, ignored, fixed)
+    table = {old: found.ignored if new == _NONE else new for old, new in found.table.items()}
+    return found._replace(table=table)
+
+
+def _mapped(
+    names: tuple[str, ...], entries: Entries, zero: bool, ignored: int, fixed: bool = False
+) -> Mapped:
+    own = {ignored: _NONE} if ignored >= 0 else {}
     if zero:
         rest = names[1:] if names[:1] == ("",) else names
-        table = {0: IGNORED} | {i + 1: i for i in range(len(rest))}
-        if own.keys() & {*range(1, len(rest) + 1)} or len(rest) > 255:
+        table = {0: _NONE} | {i + 1: i for i in range(len(rest))}
+        if own.keys() & {*range(1, len(rest) + 1)} or len(rest) >= planes.WIDEST:
             raise PlanError(
                 f"--zero ignore: {len(rest)} classes are the values 1 to {len(rest)}, and --ignore "
-                f"{ignored} is among them or beyond 8 bits; expected another --ignore, or -1"
+                f"{ignored} is among them or beyond 16 bits; expected another --ignore, or -1"
             )
         table |= own
         if not entries:
@@ -105,8 +120,8 @@ def mapped(
             raise PlanError(
                 "--zero ignore: --map has values too; write 0=ignore in the map instead"
             )
-        after = mapped(rest, entries, False, -1)
-        table = {value: after.table.get(new, IGNORED) for value, new in table.items()}
+        after = _mapped(rest, entries, False, -1)
+        table = {value: after.table.get(new, _NONE) for value, new in table.items()}
         return Mapped(after.classes, table, tuple(first + 1 for first in after.firsts))
     if all(new.isdecimal() or new == IGNORE for _, new in entries):
         return _by_number(names, entries, own, fixed)
@@ -123,9 +138,9 @@ def _by_number(
                 f"--map: found {strange[0] if strange else 'a colormap'!r} beside numbers as new "
                 "values, expected new names, or numbers on both sides, as in 1=0,2=1"
             )
-        numbers = {int(old): IGNORED if new == IGNORE else int(new) for old, new in entries}
+        numbers = {int(old): _NONE if new == IGNORE else int(new) for old, new in entries}
         table = {**own, **numbers}
-        wrong = [n for n in numbers.values() if n >= len(names) and n != IGNORED]
+        wrong = [n for n in numbers.values() if n >= len(names) and n != _NONE]
         if wrong:
             raise PlanError(
                 f"--map: found the new value {wrong[0]}, expected 0 to {len(names) - 1}, the "
@@ -158,7 +173,7 @@ def _by_name(names: tuple[str, ...], entries: Entries, own: Mapping[int, int]) -
     table, firsts = dict(own), []
     for value, name in sorted(new_of.items()):
         if name == IGNORE:
-            table[value] = IGNORED
+            table[value] = _NONE
             continue
         if name not in classes:
             classes[name] = len(classes)
@@ -170,8 +185,9 @@ def _by_name(names: tuple[str, ...], entries: Entries, own: Mapping[int, int]) -
 
 
 def _check_values(values: Mapping[int, object]) -> None:
-    if max(values) > 255:
-        raise PlanError(f"--map: found the old value {max(values)}, expected 0 to 255")
+    most = planes.WIDEST - 1
+    if max(values) > most:
+        raise PlanError(f"--map: found the old value {max(values)}, expected 0 to {most}")
 
 
 def unmapped(values: Sequence[int], table: Mapping[int, int]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, PlanError, StorageError
+from dsbuild.format import planes
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.label_maps import IGNORED, unmapped
 
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
         @property
         def binary(self) -> int: ...
         @property
-        def ignore_value(self) -> int: ...
+        def channel(self) -> str: ...
+        @property
+        def ignored(self) -> int: ...
         @property
         def zero(self) -> str: ...
         @property
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
         def classes(self) -> tuple[str, ...]: ...
         @property
         def ignore(self) -> int | None: ...
+        @property
+        def bits(self) -> int: ...
         def known(self, path: str) -> Mapping[int, RGB]: ...
 
 
@@ -59,18 +64,27 @@ def check(layout: "_Pairs") -> None:
         )
     if colours and binary >= 0:
         raise PlanError("--colormap and --binary: found both, expected one of them")
+    if colours and layout.channel == "alpha":
+        raise PlanError("--channel alpha: found --colormap too, but an alpha has no colours")
     if colours and names:
         raise PlanError("--colormap and --classes: found both, expected one: each has names")
     if binary >= 0 and len(names) not in (0, 2):
         raise PlanError(f"--binary {binary}: found {len(names)} names in --classes, expected 2")
-    if layout.ignore_value not in (-1, 255) and (colours or binary >= 0):
+    if layout.ignored not in (-1, 255) and (colours or binary >= 0):
         raise PlanError(
-            f"--ignore {layout.ignore_value}: colours and two values leave nothing to ignore, "
+            f"--ignore {layout.ignored}: colours and two values leave nothing to ignore, "
             "expected it beside --classes alone"
         )
-    if len(names) > 256 + (layout.zero == "ignore"):
+    most = planes.WIDEST + (layout.zero == "ignore")
+    if len(names) > most:
         raise PlanError(
-            f"--classes: found {len(names)} names, expected 256 at most, since labels have 8 bits"
+            f"--classes: found {len(names):,} names, expected {most:,} at most, since labels have "
+            "no more than 16 bits"
+        )
+    if len(names) > 256 and layout.ignored < len(names) and layout.ignored >= 0:
+        raise PlanError(
+            f"--ignore {layout.ignored}: it is the class {names[layout.ignored]!r}, expected "
+            f"{planes.WIDEST - 1}, another value above {len(names) - 1}, or -1 for none"
         )
     if (layout.mapping or layout.zero == "ignore") and binary >= 0:
         raise PlanError("--binary: found --map or --zero too, but two values leave nothing to map")
@@ -82,8 +96,7 @@ def check(layout: "_Pairs") -> None:
             "to be ignored, and 1 is the first class: --zero ignore; if 0 is a class, add it to "
             "the file"
         )
-    if len(layout.classes) > IGNORED and layout.ignore is not None and layout.maps:
-        raise PlanError(f"--map: found {len(layout.classes)} classes beside ignore, expected 255")
+    _ = layout.maps  # raises PlanError for a map that cannot be
 
 
 def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
@@ -91,13 +104,16 @@ def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
 
     Raises ImageError for anything but exact values.
     """
-    from dsbuild.images import arrays, labels, lossless
+    from dsbuild.images import arrays, labels, lossless, mattes
 
     if arrays.is_array(data):
         data = arrays.as_png(data)
     elif data.startswith(_LOSSLESS):
         data = lossless.as_png(data)
-    if layout.colours:
+    if layout.channel == "alpha":
+        label = labels.of(mattes.channel(data))
+        label = labels.above(label, layout.binary) if layout.binary >= 0 else label
+    elif layout.colours:
         colours = tuple((r, g, b) for _, r, g, b in layout.colours)
         label = labels.of(_by_colour(labels.colours(data), colours))
     elif layout.binary >= 0:
@@ -105,8 +121,9 @@ def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
         label = labels.of(_of_jpeg(data, layout.binary)) if jpeg else labels.read(data, {})
         return label if jpeg else labels.above(label, layout.binary)
     else:
-        label = labels.read(data, layout.known(""))
-    return through(label, layout.maps) if layout.maps and not stored else label
+        wide = layout.bits == 16 or max(layout.maps, default=0) > IGNORED
+        label = labels.read(data, layout.known(""), 16 if wide else 8)
+    return through(label, layout.maps, layout.bits) if layout.maps and not stored else label
 
 
 def zero_twice(
@@ -114,9 +131,10 @@ def zero_twice(
 ) -> "Iterator[Finding]":
     """Find labels whose 0 was ignored before, from some of a split's labels as they are stored.
 
-    Labels in which 0 is to be ignored, as ADE20K's, hold no 255; once it was done they do, and
-    the last class has moved down.
+    Labels in which 0 is to be ignored, as ADE20K's, hold no 255, or 65535 with more classes; once
+    it was done they do, and the last class has moved down.
     """
+    ignored = planes.unnamed(layout.bits)
     rows = list(samples)
     values: set[int] = set()
     for sample in rows[:: max(1, len(rows) // _OPENED)]:
@@ -125,19 +143,19 @@ def zero_twice(
             values |= read(data, layout, stored=True).counts.keys()
         except (ImageError, StorageError):
             continue  # the build names it
-    last = max(layout.maps.keys() - {IGNORED})
-    if IGNORED in values and 1 in values and last not in values:
+    last = max(layout.maps.keys() - {ignored})
+    if ignored in values and 1 in values and last not in values:
         yield Finding(
             "zero-twice",
             split,
-            f"labels hold {IGNORED}, and not {last}, the value of the last class, so 0 seems to be "
+            f"labels hold {ignored}, and not {last}, the value of the last class, so 0 seems to be "
             "ignored in them already; --zero ignore would take away another class; leave it out, "
             "or if the labels are as published: --accept zero-twice",
             fatal=True,
         )
 
 
-def through(label: "Label", table: Mapping[int, int]) -> "Label":
+def through(label: "Label", table: Mapping[int, int], bits: int = 8) -> "Label":
     """Return a label whose values are mapped; raise ImageError for values without a place."""
     import numpy as np
 
@@ -149,9 +167,9 @@ def through(label: "Label", table: Mapping[int, int]) -> "Label":
             f"to --map, as in {lost[0]}=ignore",
             kind="values",
         )
-    whole = np.zeros(256, np.uint8)
+    whole = np.zeros(1 + max(table), np.uint16)
     whole[list(table)] = list(table.values())
-    return label.through(whole)
+    return label.through(whole if bits == 16 else whole.astype(np.uint8))
 
 
 def _of_jpeg(data: bytes, threshold: int) -> "NDArray[np.uint8]":

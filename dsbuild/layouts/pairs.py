@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, ClassVar
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.fields import field
+from dsbuild.format import planes
 from dsbuild.format.split_names import role
 from dsbuild.layouts import naming, pair_labels, tables, written
-from dsbuild.layouts.base import RGB, Layout, Sample
+from dsbuild.layouts.base import Sample
 from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.divided import Index, Part, Tree, by_lists, check_depth, survey, unused
 from dsbuild.layouts.division import Divided, in_order, leaks, present
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import require, stems
-from dsbuild.layouts.label_maps import IGNORE, IGNORED, Mapped, mapped, read_map
+from dsbuild.layouts.label_maps import IGNORE, read_map
 from dsbuild.layouts.naming import Naming
+from dsbuild.layouts.pair_classes import Meant
 from dsbuild.layouts.pairing import meanings
 from dsbuild.layouts.recognition import NAMED, Glance, Recognised
 from dsbuild.layouts.sides import Sides, match
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs(Divided, Layout):
+class Pairs(Divided, Meant):
     """Images and labels in two folders."""
 
     name: ClassVar[str] = "pairs"
@@ -77,8 +79,16 @@ class Pairs(Divided, Layout):
         least=-1,
         most=254,
     )
-    ignore_value: int = field(
-        255, "Label value that is not a class; -1 for none.", option="ignore", least=-1, most=255
+    channel: str = field(
+        "colour", "Channel that holds the mask.", choices=("colour", "alpha"), omitted=True
+    )
+    ignore_value: int | None = field(
+        None,
+        "Label value that is not a class; -1 for none. Default: 255, or 65535 with more than 255 "
+        "classes.",
+        option="ignore",
+        least=-1,
+        most=65535,
     )
     mapping: tuple[tuple[str, str], ...] = field(
         (),
@@ -96,49 +106,14 @@ class Pairs(Divided, Layout):
     )
 
     def __post_init__(self) -> None:
+        if self.ignore_value is None:
+            value = planes.unnamed(8 if len(self.names) < 256 else 16)
+            object.__setattr__(self, "ignore_value", value)
         super().__post_init__()
         self.check_division()
         naming.check(self.image_glob, self.label_glob, self.suffix)
         renames(self.split_folder)
         pair_labels.check(self)
-
-    @property
-    def _mapped(self) -> Mapped | None:
-        """What --map and --zero make of the classes, if they are given."""
-        zero = self.zero == IGNORE
-        if not self.mapping and not zero:
-            return None
-        names = tuple(name for name, *_ in self.colours) or self.names
-        ignored = -1 if self.colours else self.ignore_value
-        return mapped(names, self.mapping, zero, ignored, bool(self.colours))
-
-    @property
-    def maps(self) -> Mapping[int, int]:
-        """Class index by value in a file; empty if values are the indices."""
-        return self._mapped.table if self._mapped else {}
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names by class index."""
-        if self._mapped:
-            return self._mapped.classes
-        if self.colours:
-            return tuple(name for name, *_ in self.colours)
-        return self.names or ("background", "foreground")
-
-    @property
-    def palette(self) -> tuple[RGB, ...]:
-        """Colours by class index, if the labels hold colours."""
-        places = self._mapped.firsts if self._mapped and self.colours else range(len(self.colours))
-        return tuple(self.colours[place][1:] for place in places)
-
-    @property
-    def ignore(self) -> int | None:
-        """The label value without a class; None for colours and two values, unless mapped."""
-        if self._mapped:
-            return IGNORED if IGNORED in self.maps.values() else None
-        indices = not self.colours and self.binary < 0
-        return self.ignore_value if indices and self.ignore_value >= 0 else None
 
     @property
     def _whole(self) -> Part:
@@ -191,10 +166,7 @@ class Pairs(Divided, Layout):
 
     def _table(self, root: str) -> list[tables.Entry]:
         """Return the samples of the table that users name; none if they name none."""
-        path = tables.place(root, self.lists) if self.lists else ""
-        if not path or storage.is_folder(path):
-            return []
-        return tables.entries(root, path, self._whole)
+        return tables.named(root, self.lists, self._whole) if self.lists else []
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or lists; else train, and val if a fraction is set."""
@@ -289,10 +261,6 @@ class Pairs(Divided, Layout):
         if tree.lists:
             found = by_lists(root, split, tree, self._whole, self._index(root)(part.images), found)
         return found
-
-    def indexed(self, path: str) -> bool:
-        """Tell whether the labels hold class indices."""
-        return not self.colours and self.binary < 0 and not self.maps
 
     def read(self, data: bytes, path: str) -> "Label":
         """Return class indices from indices, colours or two values."""

@@ -6,6 +6,8 @@ of all images; or several of these together; or a class index; or nothing.
 
 from typing import Any, NamedTuple, TypeAlias
 
+ABSENT = "none"  # key of an empty slice that stands for a file of a label that is not there
+
 
 class Held(NamedTuple):
     """Where the bytes of a slice are kept, and what they are.

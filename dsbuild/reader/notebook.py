@@ -109,7 +109,6 @@ def _class(value: int, folder: Folder | None) -> str:
 
 def _colours(folder: Folder | None) -> np.ndarray:
     """Return RGB by label value: the folder's palette, and VOC's for other values."""
-    colours = colour.dealt()
-    for value, rgb in (folder.palette if folder is not None else {}).items():
-        colours[value] = rgb
-    return colours
+    palette = folder.palette if folder is not None else {}
+    bits = folder.bits if folder is not None else 16
+    return colour.table({str(value): rgb for value, rgb in palette.items()}, bits)

@@ -12,14 +12,15 @@ from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras import EXTRAS, Chosen
 from dsbuild.extras.forms import restore
 from dsbuild.format import example, features, tfrecord
+from dsbuild.format.aligned import names as names_of
 from dsbuild.format.features import Names
 from dsbuild.format.folder import Folder
-from dsbuild.format.planes import names as names_of
 from dsbuild.images import planes
 
 Value = TypeVar("Value")
 
-_FIRST = ("key", "image", "label", "height", "width")
+PANOPTIC = "panoptic"
+_FIRST = ("key", "image", "label", PANOPTIC, "height", "width")
 _LABELS = ("label", "class")  # roles of features that hold the label
 _TEXTS = ("format", ".format", ".text", "source_key")  # endings of roles whose values are text
 
@@ -76,6 +77,8 @@ class Stored:
         found = set(map(_name, self.roles))
         if "image" in found:
             found |= {"height", "width"}
+        if self.is_panoptic:
+            found.add(PANOPTIC)
         found |= {one.name for one in self.extras if self._has_pixels(one.extra.of)}
         rest = (_name(role) for role in self.names)
         own = dict.fromkeys((*_FIRST, *rest, *(one.name for one in self.extras)))
@@ -95,6 +98,8 @@ class Stored:
             return self.decoded("image", images.deep.pixels)
         if name == "label":
             return self._label()
+        if name == PANOPTIC:
+            return self.panoptic[0]
         if name in EXTRAS:
             return self._extra(name)
         if name in self.aligned:
@@ -118,14 +123,28 @@ class Stored:
         return f"a sample has no {name!r}; {has}"
 
     def _label(self) -> np.ndarray | int:
-        """Return class indices uint8 (h, w), or the index of a label that is one class."""
+        """Return class indices (h, w), or the index of a label that is one class."""
         if self.get("label") is not None:
-            return self.decoded("label", images.plane)
+            name = self.name("label")
+            return self.decoded("label", lambda _: features.plane(self.features, name))
         number = features.number(self.get("class"))
         if number is None:
             with tfrecord.located(self.path, self.record):
                 raise ShardError(f"class of {self.key!r}: expected one integer; validate the file")
         return number
+
+    @property
+    def is_panoptic(self) -> bool:
+        """Whether the label is a panoptic map."""
+        return self.get("label") is not None and features.is_panoptic(
+            self.features, self.name("label")
+        )
+
+    @functools.cached_property
+    def panoptic(self) -> tuple[np.ndarray, int]:
+        """The panoptic map, int32 (h, w), and its divisor."""
+        name = self.name("label")
+        return self.decoded("label", lambda _: features.panoptic_map(self.features, name))
 
     def _extra(self, name: str) -> np.ndarray:
         """Return an extra's pixels, (h, w): those stored, or else computed ones."""

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.errors import TrainError
-from dsbuild.format import names
+from dsbuild.format import names, planes
 from dsbuild.format.documents import fits
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.images import colour
 
 TASKS = ("segmentation", "classification")
-_PADDING = 255  # if the data set has no ignore value
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,9 @@ class Facts:
 
     @property
     def colours(self) -> NDArray[np.uint8]:
-        """RGB of every label value: uint8 (256, 3)."""
-        return colour.table({str(value): rgb for value, rgb in self.palette.items()})
+        """RGB of every label value: uint8 (256, 3), or (65536, 3) with more than 256 classes."""
+        palette = {str(value): rgb for value, rgb in self.palette.items()}
+        return colour.table(palette, planes.bits(len(self.classes), self.ignore))
 
     @property
     def padding(self) -> int | None:
@@ -55,12 +55,13 @@ class Facts:
         """
         if self.task == "classification" or self.ignore is not None:
             return self.ignore
-        if len(self.classes) > _PADDING:
+        padding = planes.unnamed(planes.bits(len(self.classes), None))
+        if len(self.classes) > padding:
             raise TrainError(
                 f"found {len(self.classes)} classes and no ignore value, expected at most "
-                f"{_PADDING} classes, since labels are padded with {_PADDING}"
+                f"{padding} classes, since labels are padded with {padding}"
             )
-        return _PADDING
+        return padding
 
     def learnable(self, where: str) -> None:
         """Raise TrainError unless there are two or more classes for a model to tell apart."""

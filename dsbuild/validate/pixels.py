@@ -1,17 +1,18 @@
 """One record's image, label and extras, decoded and checked against its other features."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
 from dsbuild.extras import Chosen
+from dsbuild.format import panoptic
+from dsbuild.format.aligned import names as planes_in
 from dsbuild.format.example import Parsed
 from dsbuild.format.manifest import Statistics
-from dsbuild.format.planes import names as planes_in
 from dsbuild.images import planes
 from dsbuild.validate.rules import Expected
 
@@ -20,11 +21,15 @@ _FORMATS = {"jpg": "jpeg"}  # as some writers spell it
 
 @dataclass
 class Content:
-    """What a record holds: the image's header, its class, or its label's pixels by value."""
+    """What a record holds: the image's header, its class, or its label's pixels by value.
+
+    A panoptic label also has a number of segments by value.
+    """
 
     head: images.Header | None = None
     number: int | None = None
     counts: Mapping[int, int] = field(default_factory=dict)
+    segments: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def values(self) -> list[int]:
@@ -46,6 +51,7 @@ class Content:
             formats={self.head.format: 1},
             rotated=int(self.head.orientation != 1),
             labels=labels,
+            segments=self.segments,
         )
 
 
@@ -62,7 +68,7 @@ def problems(
         try:
             head = content.head = images.header(data)
             size = (head.height, head.width)
-            images.check(data, head, expected.bits)
+            images.check(data, head, expected.depth)
         except ImageError as error:
             yield "image", str(error)
         else:
@@ -78,7 +84,10 @@ def problems(
     if label is None:
         return
     try:
-        plane = _plane(label)
+        if _bytes(values, "label.format") == panoptic.RAW:
+            plane = _of_panoptic(label, values, size, expected, content)
+        else:
+            plane = _plane(label, expected.bits)
     except ImageError as error:
         yield "label", str(error)
         return
@@ -128,19 +137,47 @@ def _of_header(values: Mapping[str, Parsed], head: images.Header) -> Iterator[st
             yield f"found {role} {number}, but the image has {getattr(head, role)}"
 
 
-def _plane(data: bytes) -> NDArray[np.uint8]:
-    """Return the class indices of a stored label as every reader sees them."""
+def _plane(data: bytes, bits: tuple[int, ...]) -> images.Plane:
+    """Return the class indices of a stored label of these bits, as every reader sees them."""
     plane = images.plane(data)
     head = images.header(data)
-    reason = images.refusal(head)
+    reason = images.refusal(dataclasses.replace(head, bits=8) if head.bits == 16 else head)
     if reason:
         raise ImageError(f"label: {reason}")
-    if head.model != "grey" or head.bits != 8:
+    if head.model != "grey" or head.bits not in bits:
+        expected = " or ".join(map(str, bits))
         raise ImageError(
-            f"found a label PNG of {head.bits} bits in {head.model}, expected 8 bits in grey: "
-            "TensorFlow would not decode it to its class indices; build it again"
+            f"found a label PNG of {head.bits} bits in {head.model}, expected {expected} bits in "
+            "grey: TensorFlow would not decode it to its class indices; build it again"
         )
     return plane
+
+
+def _of_panoptic(
+    data: bytes,
+    values: Mapping[str, Parsed],
+    size: tuple[int, int] | None,
+    expected: Expected,
+    content: Content,
+) -> images.Plane:
+    """Return the class of every pixel of a panoptic label; note how many segments it has.
+
+    Raises ImageError for a size other than the image's, a value beyond all classes, and void or
+    stuff with an instance.
+    """
+    divisor = _number(values, "label.divisor")
+    if size is None or divisor is None or divisor < 2:
+        raise ImageError("found a panoptic label without an image or a divisor; build it again")
+    made = panoptic.decode(data, size)
+    classes = panoptic.semantic(made, divisor)
+    for one in panoptic.segments(made, divisor):
+        if one.instance and expected.things is not None and one.label not in expected.things:
+            raise ImageError(
+                f"found the value {one.value} ({one.area:,} pixels), instance {one.instance} of "
+                f"class {one.label}; expected instances of things alone; build it again"
+            )
+    content.segments = panoptic.counted(made, divisor, expected.ignore)
+    return classes
 
 
 def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[str, str]]:
@@ -157,7 +194,7 @@ def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[
 
 
 def _of_extras(
-    values: Mapping[str, Parsed], image: bytes, label: NDArray[np.uint8], chosen: Sequence[Chosen]
+    values: Mapping[str, Parsed], image: bytes, label: images.Plane, chosen: Sequence[Chosen]
 ) -> Iterator[tuple[str, str]]:
     pixels = images.deep.narrowed(images.deep.pixels(image))
     computed = extras.features(chosen, {"image": pixels, "label": label})

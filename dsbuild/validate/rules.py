@@ -8,6 +8,7 @@ from dsbuild.build.image_policy import Policy
 from dsbuild.build.plan_files import Place
 from dsbuild.build.recipe import Recipe
 from dsbuild.extras import Chosen
+from dsbuild.format import planes
 from dsbuild.format.manifest import Statistics
 from dsbuild.format.schema import Schema
 from dsbuild.format.tfrecord import Record
@@ -51,13 +52,20 @@ class Expected:
       classes: how many there are; None if not known.
       ignore: the label value that is not a class, or None.
       extras: those that can be computed again from image and label.
-      bits: that a channel of an image may have.
+      things: the classes of panoptic labels that have instances; None if not known.
+      depth: bits that a channel of an image may have.
     """
 
     classes: int | None = None
     ignore: int | None = None
     extras: tuple[Chosen, ...] = ()
-    bits: int = 8
+    things: frozenset[int] | None = None
+    depth: int = 8
+
+    @property
+    def bits(self) -> tuple[int, ...]:
+        """The bits that label planes may have, by the classes; 8 or 16 if these are not known."""
+        return (8, 16) if self.classes is None else (planes.bits(self.classes, self.ignore),)
 
 
 @dataclass(frozen=True)

@@ -191,8 +191,9 @@ def _rules(
     if any(extra.extra.of == "alpha" for extra in chosen) and level == "pixels":
         notes.append("alpha and trimap were not computed again, since that needs their sources")
     again = tuple(extra for extra in chosen if extra.extra.of in ("image", "label"))
-    bits = policy.depth if policy else 8
-    expected = Expected(len(manifest.classes), manifest.ignore, again, bits)
+    things = None if manifest.divisor is None else frozenset(manifest.things)
+    depth = policy.depth if policy else 8
+    expected = Expected(len(manifest.classes), manifest.ignore, again, things, depth)
     if level == "source" and built_by is not None:
         root = _root(home, built_by.layout, source)
         return Rules(level, schema, True, expected, (root, built_by), policy)

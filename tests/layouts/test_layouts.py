@@ -10,6 +10,7 @@ from tests.support.drawn import DRAWN
 
 # Layouts that are also found from the folder above.
 ABOVE = ("voc", "cityscapes", "coco", "ade20k", "bdd100k", "matting")
+ABOVE += ("ade20k-full", "pascal-context", "oxford-pets")
 
 
 @pytest.fixture(params=DRAWN, ids=repr)

@@ -231,8 +231,8 @@ def names(tmp_path):
     ("options", "message"),
     [
         (
-            {"names": ("a", "b"), "ignore_value": 300},
-            "ignore: found 300, expected a whole",
+            {"names": ("a", "b"), "ignore_value": 70000},
+            "ignore: found 70000, expected a whole",
         ),
         (
             {"names": ("a", "b"), "ignore_value": -5},

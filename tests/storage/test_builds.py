@@ -82,6 +82,9 @@ NAMES = [
     "cityscapes",
     "coco",
     "ade20k",
+    "ade20k-full",
+    "pascal-context",
+    "oxford-pets",
     "mapillary",
     "bdd100k",
     "labelme",
@@ -96,7 +99,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_layout(name, tmp_path, run):
-    drawn = getattr(fakes, name)(tmp_path)
+    drawn = getattr(fakes, name.replace("-", "_"))(tmp_path)
     url = f"memory://layout/{name}"
     source = f"{url}/{pathlib.Path(drawn).name}"
     upload(pathlib.Path(drawn), source)

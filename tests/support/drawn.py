@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import zlib
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from cityscapesscripts.preparation.json2labelImg import createLabelImage
 from PIL import Image, ImageDraw
 
 from dsbuild.layouts.ade20k import Ade20k
+from dsbuild.layouts.ade20k_full import Ade20kFull
 from dsbuild.layouts.bdd100k import Bdd100k
 from dsbuild.layouts.cityscapes import Cityscapes
 from dsbuild.layouts.classes import Classes
@@ -21,7 +23,9 @@ from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.mapillary import Mapillary
 from dsbuild.layouts.matting import Matting
+from dsbuild.layouts.oxford_pets import OxfordPets
 from dsbuild.layouts.pairs import Pairs
+from dsbuild.layouts.pascal_context import PascalContext
 from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.voc import Voc
 from dsbuild.layouts.yolo import Yolo
@@ -136,6 +140,19 @@ def bitmaps(path):
     return plane
 
 
+def full(path):
+    """Decode a label of the full ADE20K by its rule: R and G give the class, from 1."""
+    rgb = stored(path).astype(int)
+    value = rgb[..., 0] // 10 * 256 + rgb[..., 1]
+    return np.where(value == 0, 65535, value - 1)
+
+
+def species(path):
+    """Decode a trimap of a cat, whose name begins with a capital letter, or of a dog."""
+    animal = 1 if os.path.basename(path)[0].isupper() else 2
+    return np.array([9, animal, 0, 3])[stored(path)]
+
+
 # Layout -> how it is drawn, and how a label is decoded without dsbuild.
 DRAWN = {
     Voc(): (fakes.voc, stored),
@@ -143,9 +160,14 @@ DRAWN = {
     Cityscapes(encoding="ids"): (fakes.cityscapes, drawn("ids")),
     Coco(): (fakes.coco, objects),
     Ade20k(): (fakes.ade20k, lambda path: stored(path) - 1),
+    Ade20kFull(): (fakes.ade20k_full, full),
+    PascalContext(): (fakes.pascal_context, stored),
+    PascalContext(number="59"): (fakes.pascal_context, lambda path: stored(path) - 1),
     Mapillary(): (fakes.mapillary, lambda path: np.array([0, 1, 2, 255])[stored(path)]),
     Bdd100k(): (fakes.bdd100k, stored),
     Bdd100k(labels="drivable"): (fakes.bdd100k, stored),
+    OxfordPets(): (fakes.oxford_pets, lambda path: np.array([9, 1, 0, 255])[stored(path)]),
+    OxfordPets(animals="species", border="class"): (fakes.oxford_pets, species),
     LabelMe(val_fraction=0.4): (fakes.labelme, shapes),
     Yolo(): (fakes.yolo, polygons),
     Cvat(): (fakes.cvat, areas),

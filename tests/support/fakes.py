@@ -8,7 +8,9 @@ import base64
 import io
 import json
 import os
+import pickle
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -185,6 +187,87 @@ def ade20k(folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 
             photo(rng, 50, 40).save(os.path.join(root, "images", name, f"{key}.jpg"), quality=90)
             plane = mask(rng, 50, 40, classes=151, border=150)
             plane.save(os.path.join(root, "annotations", name, f"{key}.png"))
+    return root
+
+
+def ade20k_full(
+    folder: str | os.PathLike,
+    train: int = 6,
+    val: int = 4,
+    seed: int = 0,
+    names: int = 700,
+    pool: Sequence[int] = (),
+) -> str:
+    """Draw a tree of the full ADE20K: classes in R and G, instances in B, and the index.
+
+    Values are from 1 to the number of `names`, or from `pool`.
+    """
+    root = os.path.join(folder, "ADE20K_2021_17_01")
+    rng = np.random.default_rng(seed)
+    for name, short, count in (("training", "train", train), ("validation", "val", val)):
+        place = os.path.join(root, "images", "ADE", name, "urban", "street")
+        os.makedirs(place)
+        for i in range(1, count + 1):
+            key = os.path.join(place, f"ADE_{short}_{i:08d}")
+            photo(rng, 50, 40).save(f"{key}.jpg", quality=90)
+            objects = np.asarray(mask(rng, 50, 40, classes=9, border=9))
+            some = rng.choice(pool or range(1, names + 1), 9)
+            values = np.concatenate([[0], some])[objects]
+            # floor(R / 10) is the class: its last digit may be anything.
+            red = values // 256 * 10 + rng.integers(0, 6, values.shape)
+            rgb = np.stack([red, values % 256, objects], 2).astype(np.uint8)
+            Image.fromarray(rgb).save(f"{key}_seg.png")
+            Image.fromarray(rgb).save(f"{key}_parts_1.png")
+    with open(os.path.join(root, "index_ade20k.pkl"), "wb") as file:
+        presence = np.zeros((3, names), np.uint8)
+        known = {"objectnames": [f"object, no. {i}" for i in range(names)], "present": presence}
+        pickle.dump(known, file)
+    return root
+
+
+def pascal_context(
+    folder: str | os.PathLike, train: int = 6, val: int = 4, seed: int = 0, highest: int = 59
+) -> str:
+    """Draw a tree of Pascal Context: grey values 0 to 59, or of 16 bits if they are higher."""
+    root = os.path.join(folder, "VOCdevkit", "VOC2010")
+    for name in ("JPEGImages", "SegmentationClassContext", "ImageSets/SegmentationContext"):
+        os.makedirs(os.path.join(root, name))
+    rng = np.random.default_rng(seed)
+    for split, count in (("train", train), ("val", val)):
+        keys = [f"2008_{split}{i}" for i in range(count)]
+        for key in keys:
+            photo(rng, 50, 40).save(os.path.join(root, "JPEGImages", f"{key}.jpg"), quality=90)
+            objects = np.asarray(mask(rng, 50, 40, classes=9, border=9))
+            values = np.concatenate([[0], rng.integers(1, highest + 1, 9)])[objects]
+            plane = values.astype(np.uint8 if highest < 256 else np.uint16)
+            label = os.path.join(root, "SegmentationClassContext", f"{key}.png")
+            Image.fromarray(plane).save(label)
+        with open(os.path.join(root, f"ImageSets/SegmentationContext/{split}.txt"), "w") as file:
+            file.write("\n".join(keys))
+    return root
+
+
+def oxford_pets(folder: str | os.PathLike, trainval: int = 6, test: int = 4, seed: int = 0) -> str:
+    """Draw a tree of Oxford-IIIT Pet: trimaps of 1 to 3, lists of four columns."""
+    root = os.path.join(folder, "oxford-iiit-pet")
+    for name in ("images", "annotations/trimaps"):
+        os.makedirs(os.path.join(root, name))
+    rng = np.random.default_rng(seed)
+    for split, count in (("trainval", trainval), ("test", test)):
+        rows = []
+        for i in range(count):
+            breed, species = (("Bengal", 1), ("pug", 2))[i % 2]
+            key = f"{breed}_{len(split)}{i}"
+            photo(rng, 50, 40).save(os.path.join(root, "images", f"{key}.jpg"), quality=90)
+            trimap = np.array([2, 1, 3], np.uint8)[np.asarray(mask(rng, 50, 40, 2, border=2))]
+            Image.fromarray(trimap).save(os.path.join(root, f"annotations/trimaps/{key}.png"))
+            rows.append(f"{key} 6 {species} 2")
+        with open(os.path.join(root, "annotations", f"{split}.txt"), "w") as file:
+            file.write("\n".join(rows))
+    with open(os.path.join(root, "annotations", "list.txt"), "w") as file:
+        file.write("#Image CLASS-ID SPECIES BREED ID\n")
+    open(os.path.join(root, "annotations", "README"), "w").close()
+    open(os.path.join(root, "annotations", "trimaps", "._pug_41.png"), "w").close()
     return root
 
 

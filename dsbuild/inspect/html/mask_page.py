@@ -69,9 +69,10 @@ def page(
     ]
     parts = [part for part in parts if part[2]]
     name = " and ".join(storage.name(document[side]) for side in ("a", "b"))
-    return string.Template(file_text("masks.html")).substitute(
+    return string.Template(file_text("plain.html")).substitute(
         title=escape(f"Changed masks: {name}"),
-        heading=escape(f"{document['a']} and {document['b']}"),
+        heading="Changed masks",
+        kind=escape(f"{document['a']} and {document['b']}"),
         style=file_text("page.css"),
         nav="".join(f'<a href="#{key}">{text}</a>' for key, text, _ in parts),
         sections="\n".join(

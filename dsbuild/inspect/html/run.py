@@ -179,7 +179,7 @@ def make(
         chosen = choice.choose(rows or census.rows, samples, seed, how, value)
         caption = _caption(how, name, chosen, document, census, seed)
     colours = gallery.colours(folder)
-    known = tuple(kept.lines(folder, document))
+    known = tuple(kept.lines(folder, document)) + tuple(kept.quality(folder, document))
     rest = page(document, census, [], colours.tolist(), caption, seed, checked, known)
     room = _LIMIT - len(rest.encode()) - _TEXT * len(chosen)
     cards = gallery.cards(folder, chosen, colours, engine, max(min(room, gallery.ROOM), 0))

@@ -145,6 +145,8 @@ def _from_records(
 
 
 def _check(spec: Any) -> None:
+    if isinstance(spec, Mapping) and "panoptic" in spec and "label_divisor" not in spec:
+        raise PlanError("samples: found panoptic without label_divisor, which void is made of")
     if not isinstance(spec, Mapping) and not (isinstance(spec, tuple) and len(spec) == 2):
         raise PlanError(
             f"samples: found {spec}; expected a dict or (image, label); omit as_supervised to "
@@ -246,10 +248,10 @@ def _seen(
     If the `shape` of the image is given, the sample's image is already that part.
     """
 
-    def finished(plane: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    def finished(plane: tf.Tensor, fill: Sequence[Any]) -> tf.Tensor:
         if settings.crop is None:
             return plane
-        return padded(plane, settings.crop, tf.constant(fill), window.flip)
+        return padded(plane, settings.crop, tf.stack(fill), window.flip)
 
     result = dict(sample)
     image = sample["image"] if shape is not None else bilinear(sample["image"], window)
@@ -265,13 +267,20 @@ def _seen(
             seen = tf.cast(seen if plane.dtype.is_floating else tf.round(seen), plane.dtype)
         else:
             seen = nearest(whole, window, shape)
-        seen = finished(seen, [settings.ignore if name == "label" else 0])
+        seen = finished(seen, _fill(name, sample, settings))
         result[name] = seen[..., 0] if flat else seen
     for i, name in enumerate(("height", "width")):
         if name in sample:
             side = tf.cast(tf.shape(result["image"])[i], sample[name].dtype)
             result[name] = tf.reshape(side, tf.shape(sample[name]))
     return result
+
+
+def _fill(name: str, sample: Sample, settings: Augmentation) -> list[Any]:
+    """Return what a plane is padded with: nothing, the ignore value, or void."""
+    if name == "panoptic" and "label_divisor" in sample:
+        return [settings.padding(tf.uint8.max) * sample["label_divisor"]]
+    return [settings.padding(sample[name].dtype.max) if name == "label" else 0]
 
 
 def _jittered(image: tf.Tensor, chance: tf.Tensor, settings: Augmentation) -> tf.Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dsbuild import fields
 from dsbuild.errors import PlanError
 from dsbuild.fields import field
+from dsbuild.format import planes
 
 _LONGEST = (1 << 20) - 1  # pixels of a side
 SOFT = ("alpha", "distance", "laplacian", "sobel")
@@ -41,8 +42,12 @@ class Augmentation:
         least=0,
         most=255,
     )
-    ignore: int = field(
-        255, "Value for padding a label; other planes are padded with 0.", least=0, most=255
+    ignore: int | None = field(
+        None,
+        "Value for padding a label; other planes are padded with 0. None: 255, or 65535 for labels "
+        "of 16 bits.",
+        least=0,
+        most=65535,
     )
     resize: tuple[int, int, int] | None = field(
         None,
@@ -78,6 +83,16 @@ class Augmentation:
             self._hold("resize", self.resize[0] <= self.resize[1], expected)
         planes = {"image", "label"}.isdisjoint(self.soft)
         self._hold("soft", planes, "names of planes other than image and label")
+
+    def padding(self, most: int) -> int:
+        """Return the value for padding labels whose type holds at most `most`.
+
+        Raises PlanError for a value that it does not hold.
+        """
+        if self.ignore is None:
+            return planes.unnamed(16 if most == planes.unnamed(16) else 8)
+        self._hold("ignore", self.ignore <= most, f"0 to {most}, as the type of the labels holds")
+        return self.ignore
 
     def _hold(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

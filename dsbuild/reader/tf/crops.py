@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dsbuild import images
-from dsbuild.reader.tf.features import Structure, parse, plane_of, rest_of
+from dsbuild.reader.tf.features import Structure, labels_of, parse, rest_of
 from dsbuild.reader.tf.resample import Region, Window, interpolated, region
 
 # libjpeg interpolates chroma from at most 4 columns beside a pixel, of those that it decodes.
@@ -126,8 +126,7 @@ def decode(record: tf.Tensor, source: Origin, draw: Callable[[tf.Tensor], Window
     window = draw(shape)
     area = region(shape, window)
     sample = rest_of(raw, structure, tf.cast(shape, tf.int64))
-    if structure.label == "label":
-        sample["label"] = plane_of(raw["label"], grey=True)
+    sample |= labels_of(raw, structure, tf.cast(shape, tf.int64))
     for check in source.checks:
         sample = check(sample)
     image = interpolated(part(raw["image"], shape, area), area, shape, window)

@@ -47,8 +47,10 @@ def tf_dataset(
     A sample is a dict of tensors:
 
     - `image`: RGB, uint8 (h, w, 3); with 16 bits per channel uint16 (h, w, c), with all its bands.
-    - `label`: class indices, uint8 (h, w, 1), or int64 () if it is one class; there is no such
-      key in splits without labels.
+    - `label`: class indices, uint8 (h, w, 1), or uint16 with more than 256 classes, or int64 ()
+      if it is one class; there is no such key in splits without labels.
+    - `panoptic`: class * divisor + instance, int32 (h, w, 1), and `label_divisor`, int64 (), if
+      labels are panoptic.
     - `key`: what the source calls the sample, bytes (); also as `image_name`, its name in earlier
       versions, until the next release.
     - `height` and `width` of the image: int64 ().

@@ -1,6 +1,5 @@
 """From a serialised record to the tensors of a sample, in a TensorFlow graph."""
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +15,12 @@ from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
 from dsbuild.reader.tf import deep
+from dsbuild.reader.tf.labels import plane_of
 
 NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
 _JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
 _IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
-# What follows the size in an IHDR chunk: 8 bits per channel, grey. W3C PNG, 11.2.1.
-_GREY = b"\x08\0"
 
 
 def type_of(extra: str) -> tf.DType:
@@ -37,22 +35,26 @@ class Structure:
     Attributes:
       names: role -> name of the feature that plays it.
       label: the role of the label: `label` for a plane, `class` for one number, or empty.
+      divisor: that of panoptic labels, None for others.
       stored: extra -> the form in which records have it.
       computed: extras that records do not have.
       size: height and width, None if they differ.
       order: the values of a sample that is a tuple, in order; None for a dict of all.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
+      kind: the type of labels that are planes: uint8, or uint16 with more than 256 classes.
       bands: of images with 16 bits per channel; 0 if images have 8, which become RGB.
       aligned: planes from files of their own: name -> channels and bits.
     """
 
     names: Mapping[str, str]
     label: str
+    divisor: int | None
     stored: Mapping[str, str]
     computed: tuple[Chosen, ...]
     size: tuple[int | None, int | None]
     order: tuple[str, ...] | None
     trusted: bool
+    kind: tf.DType = tf.uint8
     bands: int = 0
     aligned: tuple[tuple[str, int, int], ...] = ()
 
@@ -96,11 +98,13 @@ class Structure:
         return cls(
             names,
             label,
+            first["label_divisor"] if "panoptic" in first else None,
             stored,
             computed,
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
+            _kind(data),
             deep.bands(first),
             () if as_supervised else deep.aligned(first),
         )
@@ -128,7 +132,10 @@ class Structure:
             spec[name] = tf.TensorSpec(plane, type_of(name))
         for name, channels, bits in self.aligned:
             spec[name] = tf.TensorSpec((*self.size, channels), deep.TYPES[bits])
-        label = tf.TensorSpec(plane, tf.uint8)
+        if self.divisor is not None:
+            spec["panoptic"] = tf.TensorSpec(plane, tf.int32)
+            spec["label_divisor"] = tf.TensorSpec((), tf.int64)
+        label = tf.TensorSpec(plane, self.kind)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
         return self.shaped(spec | {"label": label} if self.label else spec)
@@ -144,6 +151,13 @@ def _firsts(data: Reader) -> dict[str, Sample]:
     splits = [split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
     firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
     return {split: data[start] for split, start in firsts.items()}
+
+
+def _kind(data: Reader) -> tf.DType:
+    """Return the type of labels that are planes."""
+    stored = [example.first(sample.stored("label")) for sample in _firsts(data).values()]
+    wide = any(label and images.header(label).bits == 16 for label in stored)
+    return tf.uint16 if wide else tf.uint8
 
 
 def _size(folder: Folder) -> tuple[int | None, int | None]:
@@ -172,7 +186,7 @@ def regular(record: tf.Tensor, structure: Structure) -> tf.Tensor:
     """Tell whether image and label begin and end like files that decode: bool ()."""
     raw = parse(record, structure)
     found = _ends(raw["image"], _JPEG, _EOI) | _ends(raw["image"], images.PNG, _IEND)
-    if structure.label == "label":
+    if structure.label == "label" and structure.divisor is None:
         found &= _ends(raw["label"], images.PNG, _IEND)
     if structure.label == "class":
         found &= raw["class"] != NO_CLASS
@@ -193,23 +207,15 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     checked.
     """
     raw = parse(record, structure)
-    image = image_of(raw["image"], structure)
+    image = deep.image(raw["image"], structure.bands)
     shape = tf.shape(image, tf.int64)
     planes = {"image": tf.ensure_shape(image, (*structure.size, structure.bands or 3))}
-    if structure.label == "label":
-        label = plane_of(raw["label"], where is None)
-        planes["label"] = _fitting(label, structure, shape, where)
+    for name, plane in labels_of(raw, structure, shape, where).items():
+        planes[name] = _fitting(plane, structure, shape, where) if plane.shape.rank else plane
     planes |= rest_of(raw, structure, shape, where)
     for one in structure.computed:
         planes[one.name] = _fitting(_computed(one, planes[one.extra.of]), structure, shape, where)
     return structure.shaped(planes)
-
-
-def image_of(data: tf.Tensor, structure: Structure) -> tf.Tensor:
-    """Return the pixels of an image: RGB uint8 (h, w, 3), or uint16 (h, w, bands)."""
-    if structure.bands:
-        return deep.decoded(data, structure.bands)
-    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def rest_of(
@@ -226,9 +232,34 @@ def rest_of(
         data = raw[name if form == "int64" else f"{name}.encoded"]
         found[name] = _fitting(_FORMS[form](data), structure, shape, where)
     for name, channels, bits in structure.aligned:
-        plane = deep.plane(raw[f"{name}.encoded"], channels, bits)
-        found[name] = tf.ensure_shape(plane, (*structure.size, channels))
+        found[name] = deep.plane(raw[f"{name}.encoded"], (*structure.size, channels), bits)
     return found
+
+
+def labels_of(
+    raw: Mapping[str, tf.Tensor],
+    structure: Structure,
+    shape: tf.Tensor,
+    where: tf.Tensor | None = None,
+) -> dict[str, tf.Tensor]:
+    """Return the class of every pixel (h, w, 1), and what else a panoptic label is.
+
+    `shape` is that of the image; without `where`, labels are known to be grey.
+    """
+    if structure.label != "label":
+        return {}
+    if structure.divisor is None:
+        return {"label": plane_of(raw["label"], structure.kind, where is None)}
+    values = tf.io.decode_raw(raw["label"], tf.int32, little_endian=True)
+    if where is not None:
+        text = ": found a panoptic map whose size is not the image's"
+        whole = tf.equal(tf.size(values, tf.int64), shape[0] * shape[1])
+        with tf.control_dependencies([tf.debugging.Assert(whole, [where + text])]):
+            values = tf.identity(values)
+    plane = tf.reshape(values, (shape[0], shape[1], 1))
+    classes = tf.cast(plane // structure.divisor, structure.kind)
+    divisor = tf.constant(structure.divisor, tf.int64)
+    return {"label": classes, "panoptic": plane, "label_divisor": divisor}
 
 
 def _fitting(
@@ -243,22 +274,6 @@ def _fitting(
         with tf.control_dependencies([tf.debugging.Assert(same, [where + text])]):
             pixels = tf.identity(pixels)
     return tf.ensure_shape(pixels, (*structure.size, 1))
-
-
-def plane_of(data: tf.Tensor, grey: bool) -> tf.Tensor:
-    """Return the class indices of a label PNG, known to be `grey` or not: uint8 (h, w, 1).
-
-    TensorFlow turns palettes into colours and scales fewer than 8 bits to 0..255; such labels,
-    which other tools write, are decoded by `images.plane`.
-    """
-
-    def by_images() -> tf.Tensor:
-        plane = tf.numpy_function(images.plane, [data], tf.uint8)
-        return tf.ensure_shape(plane, (None, None))[..., tf.newaxis]
-
-    decoded = functools.partial(tf.io.decode_png, data, channels=1)
-    said = tf.strings.substr(data, 24, len(_GREY))
-    return decoded() if grey else tf.cond(tf.equal(said, _GREY), decoded, by_images)
 
 
 def _sixteen(data: tf.Tensor) -> tf.Tensor:

@@ -153,6 +153,8 @@ def padded(plane: tf.Tensor, crop: tuple[int, int], fill: tf.Tensor, flip: tf.Te
 
     That side is the right, or the left if the plane is flipped. `fill` is [c] or [1].
     """
+    if plane.dtype == tf.uint16:  # of which TensorFlow tiles nothing
+        return tf.cast(padded(tf.cast(plane, tf.int32), crop, fill, flip), tf.uint16)
     depth, fill = plane.shape[2] or tf.shape(plane)[2], tf.cast(fill, plane.dtype)
     # Rows of numbers, not of pixels: TensorFlow copies planes in two dimensions much faster.
     height, width = tf.unstack(tf.shape(plane)[:2])

@@ -88,7 +88,9 @@ def torch_dataset(
     """Open a folder of TFRecords, or one file, as a PyTorch data set: map-style or iterable.
 
     A sample is a dict of `key`, a text, and tensors: `image`, RGB uint8 (3, h, w); `label`, uint8
-    (h, w), or int64 () if it is one class, missing without labels; and the extras, (1, h, w).
+    (h, w), or int32 with more than 256 classes, or int64 () if it is one class, missing without
+    labels; and the extras, (1, h, w). With panoptic labels it has `panoptic`, int32 (h, w), and
+    the number `label_divisor`, too.
 
     Args:
       path: the folder or file, as a text, a `pathlib.Path`, or the URL of a store.

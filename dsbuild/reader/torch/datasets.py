@@ -17,7 +17,7 @@ from dsbuild.errors import PlanError
 from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Share
 from dsbuild.reader.reader import Reader
-from dsbuild.reader.torch.elements import IGNORE, Element, Value, pad
+from dsbuild.reader.torch.elements import Element, Value, pad
 
 _UNSET = -1  # the number of the epoch until it is set
 _NAMES = {"records": "samples", "count": "ranks x workers", "seed": "seed", "window": "window"}
@@ -37,7 +37,7 @@ class _Fed:
     @property
     def collate(self) -> Callable[[Sequence[Any]], Any]:
         """Return `pad` with the value that labels ignore, for `DataLoader(collate_fn=...)`."""
-        return functools.partial(pad, ignore=IGNORE if (i := self.reader.ignore) is None else i)
+        return functools.partial(pad, ignore=self.reader.ignore)
 
 
 class Samples(_Fed, data.Dataset[Value]):

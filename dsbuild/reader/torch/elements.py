@@ -12,8 +12,8 @@ from torch.utils.data import default_collate
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS
 from dsbuild.reader.sample import Sample
+from dsbuild.reader.stored import PANOPTIC
 
-IGNORE = 255  # padding of labels in data without an ignore value
 Value = dict[str, Any] | tuple[Any, ...]
 
 
@@ -26,7 +26,8 @@ class Element:
       as_supervised: whether it is the tuple.
       transform, target_transform: applied to the image and to the label.
       transforms: applied to all at once, from (image, label, *extras) to as many values, like
-        those of `torchvision.transforms.v2`; replaces the other two.
+        those of `torchvision.transforms.v2`; replaces the other two. In a dict, a panoptic map
+        follows the label.
     """
 
     extras: tuple[str, ...] = ()
@@ -48,8 +49,10 @@ class Element:
     def __call__(self, sample: Sample) -> Value:
         """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
 
-        A label that is one class is int64 (). A dict also has the `key`, and no label if the
-        sample has none. Raises PlanError if something that was asked for is missing.
+        A label of 16 bits is int32, since torch calculates nothing in uint16. A label that is one
+        class is int64 (). A dict also has the `key`, and no label if the sample has none; with a
+        panoptic label, it has `panoptic`, int32 (h, w), and `label_divisor`. Raises PlanError if
+        something that was asked for is missing.
         """
         parts = self._parts(sample)
         if self.transforms:
@@ -57,7 +60,10 @@ class Element:
         for name, transform in (("image", self.transform), ("label", self.target_transform)):
             if transform and name in parts:
                 parts[name] = transform(parts[name])
-        return tuple(parts.values()) if self.as_supervised else {"key": sample.key, **parts}
+        if self.as_supervised:
+            return tuple(parts.values())
+        divisor = {"label_divisor": sample["label_divisor"]} if PANOPTIC in parts else {}
+        return {"key": sample.key, **parts, **divisor}
 
     def _parts(self, sample: Sample) -> dict[str, Any]:
         parts = {"image": _tensor(sample.image).permute(2, 0, 1)}
@@ -72,6 +78,8 @@ class Element:
         for name in () if self.as_supervised else sample.aligned:
             plane = _tensor(sample[name])
             parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
+        if PANOPTIC in sample and not self.as_supervised:
+            parts[PANOPTIC] = _tensor(sample[PANOPTIC])
         for name in self.extras:
             try:
                 pixels = getattr(sample, name)
@@ -85,6 +93,8 @@ def _tensor(value: np.ndarray | int) -> torch.Tensor:
     """Return a tensor that shares an array's memory, or a copy if that is read-only."""
     if isinstance(value, int):
         return torch.tensor(value)
+    if value.dtype == np.uint16:
+        return torch.from_numpy(value.astype(np.int32))
     return torch.from_numpy(value if value.flags.writeable else value.copy())
 
 
@@ -110,24 +120,44 @@ def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str
     return dict(zip(parts, plain, strict=True))
 
 
-def pad(batch: Sequence[Value], ignore: int = IGNORE) -> Any:
+def pad(batch: Sequence[Value], ignore: int | None = None) -> Any:
     """Collate elements of any size, padded at the bottom and on the right.
 
-    For `DataLoader(collate_fn=...)`. Images and extras are padded with 0, labels with `ignore`. A
-    batch of images (n, 3, h, w) is laid out as they were decoded, in `torch.channels_last`. What
-    is not a plane is collated by torch's `default_collate`.
+    For `DataLoader(collate_fn=...)`. Images and extras are padded with 0, labels with `ignore`, by
+    default with 255, or with 65535 if they have 16 bits; panoptic maps with void, that is `ignore`
+    without an instance. A batch of images (n, 3, h, w) is laid out as they were decoded, in
+    `torch.channels_last`. What is not a plane is collated by torch's `default_collate`.
     """
     rows: list[dict[Any, Any]] = [
         dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch
     ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     found = {
-        name: _stack(column, ignore if name in ("label", 1) else 0, name)
+        name: _stack(column, _fill(name, rows[0], ignore), name)
         if all(isinstance(one, torch.Tensor) and one.ndim > 1 for one in column)
         else default_collate(column)
         for name, column in columns.items()
     }
     return tuple(found.values()) if isinstance(batch[0], tuple) else found
+
+
+def _fill(name: Any, row: Mapping[Any, Any], ignore: int | None) -> int:
+    """Return what a plane is padded with; raise PlanError for a value that it cannot hold."""
+    if name == PANOPTIC and "label_divisor" not in row:
+        raise PlanError("collate: found panoptic maps without label_divisor, which void is made of")
+    if name == PANOPTIC:
+        return (255 if ignore is None else ignore) * int(row["label_divisor"])
+    return _padding(row[name], ignore) if name in ("label", 1) else 0
+
+
+def _padding(label: torch.Tensor, ignore: int | None) -> int:
+    """Return the padding of labels; raise PlanError for a value that their type cannot hold."""
+    fill = ignore
+    if fill is None:
+        fill = 255 if label.dtype == torch.uint8 else 65535
+    if label.dtype == torch.uint8 and not 0 <= fill < 256:
+        raise PlanError(f"collate: found labels of 8 bits to pad with {fill}, expected 0 to 255")
+    return fill
 
 
 def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor:

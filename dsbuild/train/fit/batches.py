@@ -80,7 +80,8 @@ def batches(
     """Return endless batches (inputs, labels), beginning at batch `start`.
 
     Inputs are images float32 (b, crop, crop, 3), or a pair of these and planes int16
-    (b, crop, crop, 1); labels are uint8 (b, crop, crop, 1), or int64 (b,) for classification.
+    (b, crop, crop, 1); labels are uint8 (b, crop, crop, 1), or int32 with more than 256 classes,
+    or int64 (b,) for classification.
     Batches depend on settings and number alone, wherever they start, with and without cache. A
     label that is not a class raises an InvalidArgumentError that names its sample.
     """
@@ -101,14 +102,15 @@ def batches(
 
     def pair(sample: dict[str, tf.Tensor]) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
         planes = (sample["image"], sample[PLANE]) if settings.gradient else sample["image"]
-        return planes, sample["label"]
+        label = sample["label"]  # other backends than TensorFlow calculate nothing in uint16
+        return planes, tf.cast(label, tf.int32) if label.dtype == tf.uint16 else label
 
     samples = samples.map(pair, tf.data.AUTOTUNE)
     return samples.batch(settings.batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]:
-    """Return a sample and assert in the graph that its labels are classes."""
+    """Return a sample without instances, and assert in the graph that its labels are classes."""
     label = tf.cast(sample["label"], tf.int64)
     right = label < len(facts.classes)
     if facts.ignore is not None:
@@ -122,4 +124,5 @@ def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]
         + (f", or {facts.ignore}, which is ignored" if facts.ignore is not None else ""),
     ]
     with tf.control_dependencies([tf.Assert(tf.reduce_all(right), message)]):
-        return {**sample, "label": tf.identity(sample["label"])}
+        rest = {name: value for name, value in sample.items() if name != "panoptic"}
+        return {**rest, "label": tf.identity(sample["label"])}

@@ -113,8 +113,8 @@ class Predictor:
 
     @property
     def _kind(self) -> str:
-        # Labels of pixels have 8 bits, so at most 256 classes; images may have more.
-        return "uint8" if self.pixels else "int32"
+        narrow = self.pixels and len(self.trained.facts.classes) <= 256
+        return "uint8" if narrow else "uint16" if self.pixels else "int32"
 
     def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return probabilities float32 (h, w, c), or (c,) if the model classifies.
@@ -126,7 +126,9 @@ class Predictor:
         return self._each(image, self._probable)
 
     def classes(self, image: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the most probable classes uint8 (h, w), or int32 () if the model classifies.
+        """Return the most probable classes (h, w), or int32 () if the model classifies.
+
+        They are uint8, or uint16 with more than 256 classes.
 
         With one logit that is class 1 if its probability is above 1/2. Takes stacks like
         `probabilities`.
