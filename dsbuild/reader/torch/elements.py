@@ -27,7 +27,8 @@ class Element:
       transform, target_transform: applied to the image and to the label.
       transforms: applied to all at once, from (image, label, *extras) to as many values, like
         those of `torchvision.transforms.v2`; replaces the other two. In a dict, a panoptic map
-        follows the label.
+        follows the label, then planes.
+      aligned: names of planes from files of their own, which a dict has.
     """
 
     extras: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Element:
     transform: Callable[[Any], Any] | None = None
     target_transform: Callable[[Any], Any] | None = None
     transforms: Callable[..., Any] | None = None
+    aligned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.extras:
@@ -49,7 +51,7 @@ class Element:
     def __call__(self, sample: Sample) -> Value:
         """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
 
-        A label of 16 bits is int32, since torch calculates nothing in uint16. A label that is one
+        What has 16 bits is int32, since torch calculates nothing in uint16. A label that is one
         class is int64 (). A dict also has the `key`, and no label if the sample has none; with a
         panoptic label, it has `panoptic`, int32 (h, w), and `label_divisor`. Raises PlanError if
         something that was asked for is missing.
@@ -75,7 +77,7 @@ class Element:
                 f"{sample.key}: found no label, expected one for (image, label); read a split that "
                 "has labels, or omit as_supervised"
             )
-        for name in () if self.as_supervised else sample.aligned:
+        for name in () if self.as_supervised else self.aligned:
             plane = _tensor(sample[name])
             parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
         if PANOPTIC in sample and not self.as_supervised:
