@@ -36,8 +36,7 @@ class Loaded(NamedTuple):
       image: the image as it is stored.
       pixels: its pixels, RGB uint8 (h, w, 3), if an extra needs them and it is not cut.
       label: role -> value of the label; empty in an unlabelled split.
-      planes: `label` and `alpha`, uint8 (h, w), a label of 16 bits uint16, if they were decoded;
-        `panoptic`, int32 (h, w).
+      planes: if decoded, `label` uint8 or uint16, `alpha` uint8, `panoptic` int32, each (h, w).
       counts: value -> pixels of the label, likewise.
       sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
@@ -210,10 +209,9 @@ def encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
     }
     counts, ignore = loaded.counts, recipe.layout.ignore
     ignored = 0 if ignore is None else counts.get(ignore, 0)
-    present = [sample.label] if isinstance(sample.label, int) else counts
     statistics = Statistics(
         pixels=counts,
-        images=dict.fromkeys(present, 1),
+        images=dict.fromkeys([sample.label] if isinstance(sample.label, int) else counts, 1),
         around=dict.fromkeys(counts, sum(counts.values()) - ignored),
         heights=(head.height, head.height),
         widths=(head.width, head.width),
@@ -284,8 +282,7 @@ def _label(
     if refused:
         raise refused
     if layout.divisor is not None:
-        values, planes, counts = panoptic.stored(label, image, layout.divisor)
-        return values, planes, {} if header_only else counts, label
+        return *panoptic.stored(label, image, layout.divisor, header_only), label
     label = label.of_bits(layout.bits)
     counts, planes = label.counts, {"label": image.fit(label.plane)}
     if planes["label"] is not label.plane:
@@ -295,5 +292,4 @@ def _label(
     if not whole:
         return {}, planes, counts, label
     stored = kept if kept is not None and label.stored else images.write(planes["label"])
-    values = {"label": stored, "label.format": b"png"}
-    return values, planes, {} if header_only else counts, label
+    return {"label": stored, "label.format": b"png"}, planes, {} if header_only else counts, label

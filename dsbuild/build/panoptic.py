@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsbuild import images
 from dsbuild.build.image_policy import Admitted
@@ -16,20 +15,22 @@ if TYPE_CHECKING:
 
 
 def stored(
-    label: "Label", image: Admitted, divisor: int
+    label: "Label", image: Admitted, divisor: int, header_only: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], Mapping[int, int]]:
     """Return role -> value of a panoptic label, its planes, and the pixels of its classes.
 
-    The planes are `label`, the class of every pixel, and `panoptic`, the map itself.
+    The planes are `label`, the class of every pixel, and `panoptic`, the map itself. Pixels are not
+    counted if `header_only`.
     """
     plane = image.fit(label.plane)
     classes = panoptic.semantic(plane, divisor)
     counts = label.counts if plane is label.plane else images.histogram(classes)
-    return roles(plane, divisor), {"label": classes, "panoptic": plane}, counts
+    planes = {"label": classes, "panoptic": plane}
+    return values(plane, divisor), planes, {} if header_only else counts
 
 
-def roles(plane: NDArray[np.int32], divisor: int) -> dict[str, bytes | int]:
-    """Return role -> value of a panoptic map."""
+def values(plane: np.ndarray, divisor: int) -> dict[str, bytes | int]:
+    """Return role -> value of a map, int32 (h, w)."""
     return {
         "label": panoptic.encode(plane),
         "label.format": panoptic.RAW,

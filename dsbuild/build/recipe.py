@@ -102,11 +102,11 @@ class Recipe:
         layout = self.layout
         tiles = () if self.policy.tile is None else ("tiles",)
         named = tuple((plane.name, plane.kind) for plane in self.aligned)
+        if named:
+            return aligned.joined((layout.schema, *tiles), named, layout.bits, layout.divisor)
         if layout.divisor is not None:
-            found = schema.panoptic(layout.divisor, *tiles)
-        else:
-            found = schema.load(layout.schema, *tiles, bits=layout.bits)
-        return aligned.joined(found, named) if named else found
+            return schema.panoptic(layout.divisor, *tiles)
+        return schema.load(layout.schema, *tiles, bits=layout.bits)
 
     def roles(self, *of: str) -> tuple[str, ...]:
         """Return the roles that extras computed from these kinds of pixels add to records."""

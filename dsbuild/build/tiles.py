@@ -61,10 +61,11 @@ def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:
     counts = {}
     divisor = recipe.layout.divisor
     if divisor is not None and "panoptic" in planes:
-        values |= panoptic.roles(planes["panoptic"], divisor)
+        # Objects keep the numbers that they have in the whole image.
+        values |= panoptic.values(planes["panoptic"], divisor)
+        counts = images.histogram(planes["label"])
     elif "label" in planes:
         values |= {"label": images.write(planes["label"]), "label.format": b"png"}
-    if "label" in planes:
         counts = images.histogram(planes["label"])
     return loaded._replace(
         image=image,

@@ -1,5 +1,6 @@
 """Planes of any name beside the image, such as a depth: their kinds, names and features."""
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -22,22 +23,29 @@ TAKEN = frozenset(
 _ENDING = ".encoded"
 
 
-def joined(known: Schema, planes: tuple[tuple[str, str], ...]) -> Schema:
-    """Return a schema with the features of planes, given by name and kind, after its own."""
-    found = _made.get((id(known), planes))
-    if found is None:
-        text = schema.load("plane").text()
-        features = list(known.json["feature"])
-        for name, kind in planes:
-            mine = text.replace("{name}", name).replace("{kind}", KINDS[kind])
-            features += json.loads(mine)["feature"]
-        made = schema.parse({**known.json, "feature": features}, "planes")
-        found = _made[id(known), planes] = known, made
-    return found[1]
+@functools.cache
+def joined(
+    base: tuple[str, ...],
+    planes: tuple[tuple[str, str], ...],
+    bits: int = 8,
+    divisor: int | None = None,
+) -> Schema:
+    """Return schemas that dsbuild ships, joined, with the features of planes by name and kind.
 
-
-# By the schema's id, which stays its own while it is kept here; schemas are made once.
-_made: dict[tuple[int, tuple[tuple[str, str], ...]], tuple[Schema, Schema]] = {}
+    Labels have so many bits, or are panoptic with a divisor.
+    """
+    known = schema.load(*base, bits=bits)
+    if divisor is not None:
+        known = schema.panoptic(divisor, *base[1:])
+    text = schema.load("plane").text()
+    features = [
+        feature
+        for name, kind in planes
+        for feature in json.loads(text.replace("{name}", name).replace("{kind}", KINDS[kind]))[
+            "feature"
+        ]
+    ]
+    return schema.parse({**known.json, "feature": [*known.json["feature"], *features]}, "planes")
 
 
 def names(roles: Iterable[str], others: Sequence[str]) -> tuple[str, ...]:

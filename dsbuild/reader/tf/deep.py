@@ -21,13 +21,6 @@ def bands(sample: Sample) -> int:
     return head.channels if head.bits == 16 else 0
 
 
-def image(data: tf.Tensor, bands: int) -> tf.Tensor:
-    """Return the pixels of an image: RGB uint8 (h, w, 3), or uint16 (h, w, bands) if there are."""
-    if bands:
-        return decoded(data, bands)
-    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-
-
 def decoded(data: tf.Tensor, bands: int) -> tf.Tensor:
     """Return the pixels of a 16-bit PNG of so many bands: uint16 (h, w, bands)."""
     said = _SAID[bands]
@@ -45,10 +38,9 @@ def aligned(sample: Sample) -> tuple[tuple[str, int, int], ...]:
     return tuple((name, head.channels, head.bits) for name, head in heads)
 
 
-def plane(data: tf.Tensor, shape: tuple[int | None, ...], bits: int) -> tf.Tensor:
-    """Return the pixels of a plane of this shape, (h, w, channels): uint8 or uint16."""
-    pixels = tf.io.decode_png(data, channels=shape[2], dtype=TYPES[bits])
-    return tf.ensure_shape(pixels, shape)
+def plane(data: tf.Tensor, channels: int, bits: int) -> tf.Tensor:
+    """Return the pixels of a plane: uint8 or uint16 (h, w, channels)."""
+    return tf.io.decode_png(data, channels=channels, dtype=TYPES[bits])
 
 
 def refuse(spec: Any) -> None:

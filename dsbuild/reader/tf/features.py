@@ -14,8 +14,7 @@ from dsbuild.format import example
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
-from dsbuild.reader.tf import deep
-from dsbuild.reader.tf.labels import plane_of
+from dsbuild.reader.tf import deep, labels
 
 NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
@@ -104,7 +103,7 @@ class Structure:
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
-            _kind(data),
+            labels.kind(_firsts(data).values()),
             deep.bands(first),
             () if as_supervised else deep.aligned(first),
         )
@@ -130,11 +129,11 @@ class Structure:
         }
         for name in (*self.stored, *(one.name for one in self.computed)):
             spec[name] = tf.TensorSpec(plane, type_of(name))
-        for name, channels, bits in self.aligned:
-            spec[name] = tf.TensorSpec((*self.size, channels), deep.TYPES[bits])
         if self.divisor is not None:
             spec["panoptic"] = tf.TensorSpec(plane, tf.int32)
             spec["label_divisor"] = tf.TensorSpec((), tf.int64)
+        for name, channels, bits in self.aligned:
+            spec[name] = tf.TensorSpec((*self.size, channels), deep.TYPES[bits])
         label = tf.TensorSpec(plane, self.kind)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
@@ -151,13 +150,6 @@ def _firsts(data: Reader) -> dict[str, Sample]:
     splits = [split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
     firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
     return {split: data[start] for split, start in firsts.items()}
-
-
-def _kind(data: Reader) -> tf.DType:
-    """Return the type of labels that are planes."""
-    stored = [example.first(sample.stored("label")) for sample in _firsts(data).values()]
-    wide = any(label and images.header(label).bits == 16 for label in stored)
-    return tf.uint16 if wide else tf.uint8
 
 
 def _size(folder: Folder) -> tuple[int | None, int | None]:
@@ -207,7 +199,7 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     checked.
     """
     raw = parse(record, structure)
-    image = deep.image(raw["image"], structure.bands)
+    image = image_of(raw["image"], structure)
     shape = tf.shape(image, tf.int64)
     planes = {"image": tf.ensure_shape(image, (*structure.size, structure.bands or 3))}
     for name, plane in labels_of(raw, structure, shape, where).items():
@@ -216,6 +208,13 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     for one in structure.computed:
         planes[one.name] = _fitting(_computed(one, planes[one.extra.of]), structure, shape, where)
     return structure.shaped(planes)
+
+
+def image_of(data: tf.Tensor, structure: Structure) -> tf.Tensor:
+    """Return the pixels of an image: RGB uint8 (h, w, 3), or uint16 (h, w, bands)."""
+    if structure.bands:
+        return deep.decoded(data, structure.bands)
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def rest_of(
@@ -232,7 +231,8 @@ def rest_of(
         data = raw[name if form == "int64" else f"{name}.encoded"]
         found[name] = _fitting(_FORMS[form](data), structure, shape, where)
     for name, channels, bits in structure.aligned:
-        found[name] = deep.plane(raw[f"{name}.encoded"], (*structure.size, channels), bits)
+        plane = deep.plane(raw[f"{name}.encoded"], channels, bits)
+        found[name] = tf.ensure_shape(plane, (*structure.size, channels))
     return found
 
 
@@ -249,17 +249,8 @@ def labels_of(
     if structure.label != "label":
         return {}
     if structure.divisor is None:
-        return {"label": plane_of(raw["label"], structure.kind, where is None)}
-    values = tf.io.decode_raw(raw["label"], tf.int32, little_endian=True)
-    if where is not None:
-        text = ": found a panoptic map whose size is not the image's"
-        whole = tf.equal(tf.size(values, tf.int64), shape[0] * shape[1])
-        with tf.control_dependencies([tf.debugging.Assert(whole, [where + text])]):
-            values = tf.identity(values)
-    plane = tf.reshape(values, (shape[0], shape[1], 1))
-    classes = tf.cast(plane // structure.divisor, structure.kind)
-    divisor = tf.constant(structure.divisor, tf.int64)
-    return {"label": classes, "panoptic": plane, "label_divisor": divisor}
+        return {"label": labels.plane_of(raw["label"], structure.kind, where is None)}
+    return labels.panoptic_of(raw["label"], shape, structure.divisor, structure.kind, where)
 
 
 def _fitting(
