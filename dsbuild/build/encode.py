@@ -24,11 +24,8 @@ from dsbuild.images.palette import RGB
 from dsbuild.layouts import Sample
 from dsbuild.layouts.sample import Part, Slice
 
-MISSING = (
-    "image-missing",
-    "label-missing",
-    "plane-missing",
-)  # kinds of samples with a missing file
+# Kinds of samples with a missing file.
+MISSING = ("image-missing", "label-missing", "plane-missing")
 _TROUBLE = (StorageError, OSError, MemoryError)
 
 

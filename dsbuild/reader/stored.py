@@ -102,7 +102,7 @@ class Stored:
             return self.panoptic[0]
         if name in EXTRAS:
             return self._extra(name)
-        if name in self.aligned:
+        if self.get(f"{name}.encoded") is not None:
             return self.decoded(f"{name}.encoded", planes.decode)
         role = next((role for role in self.roles if _name(role) == name), None)
         if role is None:  # others store no size

@@ -79,7 +79,7 @@ def test_every_reader_gives_them(drawn, tmp_path):
             plane = pixels[name, key]
             np.testing.assert_array_equal(one[name], plane.reshape(*plane.shape[:2], -1))
     for one in dsbuild.torch_dataset(out):
-        assert one["depth"].dtype == torch.uint16
+        assert one["depth"].dtype == torch.int32
         for name in ("depth", "normals", "parts"):
             plane = pixels[name, one["key"]]
             plane = plane.reshape(*plane.shape[:2], -1).transpose(2, 0, 1)

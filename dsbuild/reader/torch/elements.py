@@ -30,7 +30,8 @@ class Element:
       transform, target_transform: applied to the image and to the label.
       transforms: applied to all at once, from (image, label, *extras) to as many values, like
         those of `torchvision.transforms.v2`; replaces the other two. In a dict, a panoptic map
-        follows the label.
+        follows the label, then planes.
+      aligned: names of planes from files of their own, which a dict has.
     """
 
     extras: tuple[str, ...] = ()
@@ -38,6 +39,7 @@ class Element:
     transform: Callable[[Any], Any] | None = None
     target_transform: Callable[[Any], Any] | None = None
     transforms: Callable[..., Any] | None = None
+    aligned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.extras:
@@ -52,7 +54,7 @@ class Element:
     def __call__(self, sample: Sample) -> Value:
         """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
 
-        A label of 16 bits is int32, since torch calculates nothing in uint16. A label that is one
+        What has 16 bits is int32, since torch calculates nothing in uint16. A label that is one
         class is int64 (). A dict also has the `key`, and no label if the sample has none; with a
         panoptic label, it has `panoptic`, int32 (h, w), and `label_divisor`. Raises PlanError if
         something that was asked for is missing.
@@ -72,7 +74,7 @@ class Element:
         parts = {"image": _tensor(sample.image).permute(2, 0, 1)}
         label = sample.label
         if label is not None:
-            parts["label"] = _tensor(_calculable(label))
+            parts["label"] = _tensor(label)
         elif self.as_supervised:
             raise PlanError(
                 f"{sample.key}: found no label, expected one for (image, label); read a split that "
@@ -80,7 +82,7 @@ class Element:
             )
         if PANOPTIC in sample and not self.as_supervised:
             parts[PANOPTIC] = _tensor(sample[PANOPTIC])
-        for name in () if self.as_supervised else sample.aligned:
+        for name in () if self.as_supervised else self.aligned:
             plane = _tensor(sample[name])
             parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
         for name in self.extras:
@@ -96,14 +98,9 @@ def _tensor(value: np.ndarray | int) -> torch.Tensor:
     """Return a tensor that shares an array's memory, or a copy if that is read-only."""
     if isinstance(value, int):
         return torch.tensor(value)
+    if value.dtype == np.uint16:
+        return torch.from_numpy(value.astype(np.int32))
     return torch.from_numpy(value if value.flags.writeable else value.copy())
-
-
-def _calculable(label: np.ndarray | int) -> np.ndarray | int:
-    """Return a label in a type that torch's losses take: 16 bits as int32."""
-    if isinstance(label, np.ndarray) and label.dtype == np.uint16:
-        return label.astype(np.int32)
-    return label
 
 
 def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
