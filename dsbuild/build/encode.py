@@ -12,8 +12,11 @@ import numpy as np
 from dsbuild import extras, images, storage
 from dsbuild.build import listing, panoptic, signatures, slices
 from dsbuild.build.image_policy import Admitted, admit, same_size
+from dsbuild.build.planes import Aligned, fitted
 from dsbuild.build.recipe import Recipe
-from dsbuild.errors import ImageError, MachineError, NoFileError, SampleError, StorageError
+from dsbuild.build.rejected import NOTHING as NOTHING
+from dsbuild.build.rejected import Rejected as Rejected
+from dsbuild.errors import ImageError, MachineError, NoFileError, StorageError
 from dsbuild.format import example
 from dsbuild.format.manifest import Statistics
 from dsbuild.images import labels, lossless
@@ -21,8 +24,11 @@ from dsbuild.images.palette import RGB
 from dsbuild.layouts import Sample
 from dsbuild.layouts.sample import Part, Slice
 
-NOTHING = (None, None, None)
-MISSING = ("image-missing", "label-missing")  # kinds of samples with a missing file
+MISSING = (
+    "image-missing",
+    "label-missing",
+    "plane-missing",
+)  # kinds of samples with a missing file
 _TROUBLE = (StorageError, OSError, MemoryError)
 
 
@@ -38,6 +44,7 @@ class Loaded(NamedTuple):
       sources: size, mtime and crc32c of the image and of each part of the label.
       colours: the meaning of the colours of the label's palette, as far as it can be known.
       mapped: whether the label was read by colour because its palette has another order.
+      aligned: the planes that the build names.
     """
 
     image: Admitted
@@ -48,6 +55,7 @@ class Loaded(NamedTuple):
     sources: tuple[int | None, ...]
     colours: Mapping[RGB, int]
     mapped: bool
+    aligned: Mapping[str, Aligned] = {}
 
 
 class Encoded(NamedTuple):
@@ -57,26 +65,6 @@ class Encoded(NamedTuple):
     statistics: Statistics
     sources: tuple[int | None, ...]
     colours: Mapping[RGB, int]
-
-
-class Rejected(SampleError):
-    """A sample that cannot become a record, with the parts of a `Reject`.
-
-    `kind` is a key of `finding.KINDS`, `file` is relative to the root.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        key: str = "",
-        file: str = "",
-        kind: str = "",
-        reason: str = "",
-        sources: tuple[int | None, ...] = NOTHING * 2,
-    ) -> None:
-        super().__init__(message)
-        self.key, self.file, self.kind, self.reason = key, file, kind, reason
-        self.sources = sources
 
 
 def paths(samples: Iterable[Sample], root: str) -> Iterator[str]:
@@ -93,7 +81,9 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
     errors, such as those of a disk, are raised as by `named`, and never make a sample bad.
     """
     parts, data = sample.parts, []
-    sources: list[int | None] = [*NOTHING, *NOTHING * max(1, len(parts))]
+    first = 1 + max(1, len(parts))  # of the planes
+    sources: list[int | None] = [*NOTHING * (first + len(sample.planes))]
+    aligned: dict[str, Aligned] = {}
     file = sample.image
     try:
         unnamed = listing.refusal(sample.key)
@@ -117,6 +107,9 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
         elif isinstance(sample.label, int):
             name = recipe.layout.classes[sample.label]
             label = {"class": sample.label, "class.text": name.encode()}
+        for at, (plane, file) in enumerate(zip(recipe.aligned, sample.planes, strict=True), first):
+            found = _read(read, storage.join(root, file), sources, 3 * at)
+            aligned[plane.name] = fitted(found, plane, image)
     except (ImageError, NoFileError) as error:
         with named(sample, storage.join(root, file)):
             raise _rejected(sample, root, file, sources, error) from error
@@ -124,7 +117,7 @@ def load(sample: Sample, root: str, recipe: Recipe, read: storage.Read = storage
         with named(sample, storage.join(root, file)):
             raise error
     colours, mapped = (read_as.colours, read_as.mapped) if read_as else ({}, False)
-    return Loaded(image, pixels, label, planes, counts, tuple(sources), colours, mapped)
+    return Loaded(image, pixels, label, planes, counts, tuple(sources), colours, mapped, aligned)
 
 
 @contextlib.contextmanager
@@ -168,9 +161,12 @@ def _rejected(
     """
     path = storage.join(root, file)
     reason = str(error).removeprefix(f"{path}: ")
-    kind = error.kind if isinstance(error, ImageError) else MISSING[file != sample.image]
-    for place, name in enumerate((sample.image, *sample.parts)):
+    place = 2 if file in sample.planes else int(file != sample.image)
+    kind = error.kind if isinstance(error, ImageError) else MISSING[place]
+    for place, name in enumerate(sample.sources):
         at = 3 * place
+        if name is None:
+            continue
         if isinstance(name, Slice):
             _content(name, sources, at)
             continue
@@ -210,6 +206,8 @@ def encoded(sample: Sample, loaded: Loaded, recipe: Recipe) -> Encoded:
         "width": head.width,
         "channels": head.channels,
         **loaded.label,
+        **{f"{name}.encoded": one.stored for name, one in loaded.aligned.items()},
+        **{f"{name}.format": b"png" for name in loaded.aligned},
         **extras.features(recipe.chosen, {"image": loaded.pixels, **loaded.planes}),
     }
     counts, ignore = loaded.counts, recipe.layout.ignore

@@ -12,6 +12,7 @@ from dsbuild import images, storage
 from dsbuild.build import encode, panoptic
 from dsbuild.build.encode import Encoded, Loaded
 from dsbuild.build.image_policy import Admitted, Policy
+from dsbuild.build.planes import Aligned
 from dsbuild.build.recipe import Recipe
 from dsbuild.format import tiles
 from dsbuild.format.tiles import Tile
@@ -71,8 +72,16 @@ def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:
         pixels=seen,
         label=values,
         planes=planes,
+        aligned=_parts(loaded, tile, whole),
         counts=counts,
     )
+
+
+def _parts(loaded: Loaded, tile: Tile, whole: Admitted) -> dict[str, Aligned]:
+    """Return what a tile shows of each plane; one that is not cut keeps its bytes."""
+    if (tile.height, tile.width) == (whole.head.height, whole.head.width):
+        return dict(loaded.aligned)
+    return {name: Aligned(one.pixels[tile.place], None) for name, one in loaded.aligned.items()}
 
 
 def _stored(whole: Admitted, pixels: np.ndarray, policy: Policy) -> Admitted:

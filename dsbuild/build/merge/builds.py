@@ -171,6 +171,10 @@ def _look(source: Source, advance: Advance) -> Seen:
             parsed = example.parse(record.data)
             keys.append(key(parsed, source, record.number))
             found |= parsed.keys()
+            if any(features.is_panoptic(parsed, name) for name in source.labels):
+                raise ShardError(
+                    "found a panoptic label; expected classes: build it without --target panoptic"
+                )
             kinds |= kind(parsed, source)
             if listed is None:
                 values.update(features.label_values(parsed, source.labels))

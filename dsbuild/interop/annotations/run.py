@@ -131,6 +131,8 @@ def _write(out: str, shards: Sequence[Shard], target: Target, engine: Engine, co
     work = storage.carried(functools.partial(shard.write, out=out, target=target))
     made = engine.map(Job(shards, work, count, f"exporting to {target.name}"))
     known = _parts(out, shards)
+    if target.shared:
+        parts.clash(known)
     whole = list(target.whole(known))
     parts.announce(out, [name for name, _ in whole])
     for name, content in whole:

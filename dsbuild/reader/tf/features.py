@@ -42,6 +42,7 @@ class Structure:
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
       kind: the type of labels that are planes: uint8, or uint16 with more than 256 classes.
       bands: of images with 16 bits per channel; 0 if images have 8, which become RGB.
+      aligned: planes from files of their own: name -> channels and bits.
     """
 
     names: Mapping[str, str]
@@ -54,6 +55,7 @@ class Structure:
     trusted: bool
     kind: tf.DType = tf.uint8
     bands: int = 0
+    aligned: tuple[tuple[str, int, int], ...] = ()
 
     @classmethod
     def of(cls, data: Reader, as_supervised: bool) -> "Structure":
@@ -103,13 +105,15 @@ class Structure:
             data.folder.manifest is not None,
             labels.kind(_firsts(data).values()),
             deep.bands(first),
+            () if as_supervised else deep.aligned(first),
         )
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that are read from a record."""
         extras = (n if form == "int64" else f"{n}.encoded" for n, form in self.stored.items())
-        return tuple(filter(None, ("image", "key", self.label, *extras)))
+        planes = (f"{name}.encoded" for name, _, _ in self.aligned)
+        return tuple(filter(None, ("image", "key", self.label, *extras, *planes)))
 
     @property
     def spec(self) -> Any:
@@ -128,6 +132,8 @@ class Structure:
         if self.divisor is not None:
             spec["panoptic"] = tf.TensorSpec(plane, tf.int32)
             spec["label_divisor"] = tf.TensorSpec((), tf.int64)
+        for name, channels, bits in self.aligned:
+            spec[name] = tf.TensorSpec((*self.size, channels), deep.TYPES[bits])
         label = tf.TensorSpec(plane, self.kind)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
@@ -224,6 +230,9 @@ def rest_of(
     for name, form in structure.stored.items():
         data = raw[name if form == "int64" else f"{name}.encoded"]
         found[name] = _fitting(_FORMS[form](data), structure, shape, where)
+    for name, channels, bits in structure.aligned:
+        plane = deep.plane(raw[f"{name}.encoded"], channels, bits)
+        found[name] = tf.ensure_shape(plane, (*structure.size, channels))
     return found
 
 
