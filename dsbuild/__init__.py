@@ -1,8 +1,8 @@
 """dsbuild: published segmentation data sets as sharded TFRecords.
 
-`build`, `validate`, `inspect` and `diff` do what the commands of these names do. `open`,
-`tf_dataset` and `torch_dataset` read what was built; the rest is for training. All errors are
-`DsbuildError`.
+`build`, `merge`, `validate`, `check`, `inspect` and `diff` do what the commands of these names do.
+`open`, `tf_dataset` and `torch_dataset` read what was built; the rest is for training. All errors
+are `DsbuildError`.
 """
 
 import importlib
@@ -30,9 +30,11 @@ from dsbuild.errors import (
 )
 
 if TYPE_CHECKING:
+    from dsbuild.build.merge.public import merge
     from dsbuild.build.public import build
     from dsbuild.build.recognition import recognise
     from dsbuild.inspect.public import diff, inspect
+    from dsbuild.inspect.quality.public import check
     from dsbuild.reader import open  # noqa: A004
     from dsbuild.reader.opening import kfold
     from dsbuild.reader.tf.augment import augmented
@@ -64,10 +66,12 @@ __all__ = [
     "TrainError",
     "augmented",
     "build",
+    "check",
     "diff",
     "inspect",
     "kfold",
     "load_model",
+    "merge",
     "open",
     "recognise",
     "tf_dataset",
@@ -80,9 +84,11 @@ _PUBLIC = {
     "DeepLabModel": "train.predict.deeplab",
     "Augmentation": "reader.tf.augmentation",
     "augmented": "reader.tf.augment",
+    "check": "inspect.quality.public",
     "diff": "inspect.public",
     "kfold": "reader.opening",
     "load_model": "train.export.layers",
+    "merge": "build.merge.public",
     "open": "reader",
     "recognise": "build.recognition",
     "tf_dataset": "reader.tf.dataset",

@@ -20,12 +20,14 @@ from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.finding import KINDS, Finding
 from dsbuild.storage.spool import Spool
 
+_PNG, _JPEG = 1.5, 0.3  # bytes per pixel of tiles, roughly
+
 
 class Entry(NamedTuple):
-    """A planned shard: its name, number of records, digest of its plan."""
+    """A planned shard: its name, number of samples, digest of its plan."""
 
     name: str
-    records: int
+    samples: int
     digest: str
 
 
@@ -104,7 +106,7 @@ class Audit:
         remedy = ""
         if not first.fatal:
             remedy = f": {KINDS[first.kind]}; --strict makes every finding an error"
-        elif first.kind in ("image-missing", "label-missing"):
+        elif first.kind.endswith("-missing"):
             remedy = (
                 "; expected every listed sample to have its files: fetch them, correct the list, "
                 "or leave such samples out with --on-error skip"
@@ -140,9 +142,11 @@ def audit(request: Request) -> Audit:
         )
     splits: list[Planned] = []
     findings: list[Finding] = []
+    aligned = [plane.pattern.partition("/")[0] for plane in request.recipe.aligned]
+    known = {storage.join(root, folder) for folder in aligned}
     listings: dict[str, Spool[Sample]] = {}
     for split in chosen:
-        listed = listing.read(root, split, layout)
+        listed = listing.read(root, split, layout, request.recipe.aligned)
         listings[split] = listed.samples
         _check_place(root, out, layout, listed.tops)
         findings += listed.findings
@@ -152,7 +156,11 @@ def audit(request: Request) -> Audit:
         if planned.published not in (None, planned.listed):
             text = f"{planned.listed:,} samples, but {planned.published:,} were published"
             findings.append(Finding("published", split, text))
-        findings += layout.findings(root, split, listed.samples)
+        findings += (
+            one
+            for one in layout.findings(root, split, listed.samples)
+            if one.kind != "stray" or one.text.partition(": ")[0] not in known
+        )
     return Audit(tuple(splits), (*findings, *listing.compare(listings, root, layout)))
 
 
@@ -179,8 +187,8 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
     files: Iterator[tuple[str, str, str]] = (
         (sample.key, kind, storage.join(root, path))
         for sample in samples
-        for at, path in enumerate(sample.files)
-        for kind in ("label-missing" if at else "image-missing",)
+        for path in sample.files
+        for kind in (_missing(sample, path),)
     )
     files, again = itertools.tee(files)
     stamps = storage.stamps(path for _, _, path in again)
@@ -195,7 +203,7 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
     some = spaced(samples, 64)
     count = request.shards
     if count is None:
-        total = size + _extra_size(recipe, root, some, len(samples))
+        total = _stored_size(size, recipe, root, some, len(samples))
         count = plan.shard_count(total, request.shard_size, len(samples))
     planned = Planned(
         split=split,
@@ -210,6 +218,13 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
         kept=listing.kept,
     )
     return planned, missing
+
+
+def _missing(sample: Sample, path: str) -> str:
+    """Return the kind of a finding that a file of a sample is missing."""
+    if path in sample.planes:
+        return "plane-missing"
+    return "image-missing" if path == sample.image else "label-missing"
 
 
 def spaced(samples: Spool[Sample], count: int) -> list[Sample]:
@@ -234,16 +249,21 @@ def _pattern(first: Sample, last: Sample) -> str | None:
     return posixpath.join(folder, name)
 
 
-def _extra_size(recipe: Recipe, root: str, some: Sequence[Sample], total: int) -> int:
-    """Estimate the bytes of the extras of all samples from the headers of some."""
+def _stored_size(size: int, recipe: Recipe, root: str, some: Sequence[Sample], total: int) -> int:
+    """Estimate the bytes of all records from the size of the sources and the headers of some."""
     per_pixel = sum(one.bytes_per_pixel for one in recipe.chosen)
-    if not per_pixel:
-        return 0
+    policy = recipe.policy
+    if not per_pixel and policy.tile is None:
+        return size
     pixels = []
     for sample in some:
         try:
             head = images.header(storage.read(storage.join(root, sample.image))[0])
         except (ImageError, NoFileError):
             continue  # only an estimate; the build itself names every bad file
-        pixels.append(head.height * head.width)
-    return int(sum(pixels) / max(len(pixels), 1) * total * per_pixel)
+        cut = policy.grid((head.height, head.width))
+        pixels.append(len(cut) * cut[0].height * cut[0].width)
+    of_all = sum(pixels) / max(len(pixels), 1) * total
+    if of_all and policy.tile is not None:
+        size = int(of_all * (_PNG if policy.jpeg_quality is None else _JPEG))
+    return size + int(of_all * per_pixel)

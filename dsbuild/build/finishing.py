@@ -13,6 +13,8 @@ from dsbuild.format.documents import normal
 from dsbuild.format.manifest import Reject
 from dsbuild.format.receipts import ShardReceipt
 
+MORE = ("merged",)  # what only some manifests say
+
 
 def finish(
     out: str,
@@ -22,12 +24,14 @@ def finish(
     others: Mapping[str, Any],
     accept: Collection[str] = (),
     weights: float | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], tuple[Reject, ...]]:
     """Describe a folder whose shards are all written, the manifest last; return it, and rejects.
 
     `written` are the receipts of all shards of `splits`, in any order; `weights` is the beta of
-    their class weights. Raises ShardError if receipts are missing or come twice; SampleError for a
-    split whose labels show a mistake that `accept` does not name.
+    their class weights, `more` what else the manifest says. Raises ShardError if receipts are
+    missing or come twice; SampleError for a split whose labels show a mistake that `accept` does
+    not name.
     """
     output.sweep(out)  # what lost workers left half-written
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
@@ -42,7 +46,7 @@ def finish(
                 f"{len(expected) or 'its'} shards, each once: the runner lost some; run the same "
                 "command again, or with another --runner"
             )
-    document = describe(recipe, mine, dict.fromkeys(mine, weights), others)
+    document = describe(recipe, mine, dict.fromkeys(mine, weights), others) | dict(more or {})
     names = [shard["name"] for entry in others.values() for shard in entry["shards"]]
     kept = [one for name in names if (one := receipts.load(out, name))]
     rejects = left_out([*(one for made in mine.values() for one in made), *kept])
@@ -127,9 +131,11 @@ def describe(
         *([] if layout.ignore is None else [layout.ignore]),
     ]
     all_receipts = [receipt for mine in written.values() for receipt in mine]
+    panoptic = {"target": "panoptic", "divisor": layout.divisor, "things": list(layout.things)}
     document = {
         "dsbuild": names.WRITTEN_AS,
         "title": layout.title,
+        **({} if layout.divisor is None else panoptic),
         "classes": list(layout.classes),
         "ignore": layout.ignore,
         "palette": {str(i): list(layout.palette[i]) for i in values if i < len(layout.palette)},

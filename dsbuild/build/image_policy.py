@@ -1,73 +1,14 @@
-"""The image policy: what a build may do to an image before storing it; by default nothing."""
+"""Admit images by a policy: what is stored of each, and what was done to it."""
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from dsbuild import fields
-from dsbuild.errors import ImageError, PlanError
-from dsbuild.fields import field
+from dsbuild.build.policy import Policy as Policy
+from dsbuild.errors import ImageError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from dsbuild import images
-
-EXIF = ("keep", "apply", "reject")
-UNREADABLE = ("reject", "reencode")
-SHRINK = 2  # version of shrinking; raised when the same size gives other pixels
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """What may be done to images; each field's help describes it.
-
-    Images that no field applies to are stored byte for byte. Raises PlanError for a value outside
-    a field's bounds.
-    """
-
-    exif: str = field(
-        "keep",
-        "EXIF orientation. keep: store the bytes as they are, as TensorFlow reads them. "
-        "apply: rotate the pixels. reject: refuse images that have one.",
-        choices=EXIF,
-    )
-    unreadable: str = field(
-        "reject",
-        "Images that TensorFlow cannot read (CMYK, 16 bits, TIFF, WebP, BMP, ...).",
-        choices=UNREADABLE,
-    )
-    max_side: int | None = field(
-        None,
-        "Shrink larger images to this longer side, by area; labels by nearest neighbour.",
-        least=1,
-    )
-    jpeg_quality: int | None = field(
-        None,
-        "JPEG quality for images that are re-encoded. Default: PNG, which is lossless.",
-        least=1,
-        most=100,
-    )
-
-    def __post_init__(self) -> None:
-        fields.check(self, PlanError)
-        encodes = self.exif == "apply" or self.unreadable == "reencode" or self.max_side is not None
-        if self.jpeg_quality is not None and not encodes:
-            raise PlanError(
-                f"jpeg_quality: found {self.jpeg_quality}, but nothing is re-encoded; expected "
-                "--exif apply, --unreadable reencode or --max-side N too"
-            )
-
-    def document(self) -> dict[str, Any]:
-        """Return the policy's JSON form; it has a version if images are shrunk."""
-        version = {"shrink": SHRINK} if self.max_side is not None else {}
-        return dataclasses.asdict(self) | version
-
-    @classmethod
-    def load(cls, document: Mapping[str, Any]) -> "Policy":
-        """Return the policy of a JSON form, ignoring its version."""
-        return cls(**{name: value for name, value in document.items() if name != "shrink"})
 
 
 class Admitted(NamedTuple):
@@ -78,6 +19,7 @@ class Admitted(NamedTuple):
       size: (height, width) that its label must have, before shrinking.
       changes: what was done to it: `converted`, `turned`, `shrunk`.
       orientation: the EXIF orientation in which viewers show it, if its pixels were not turned.
+      pixels: if it will be cut into tiles, uint8 (h, w) or (h, w, c); `data` is then the source's.
     """
 
     data: bytes
@@ -85,6 +27,7 @@ class Admitted(NamedTuple):
     size: tuple[int, int]
     changes: tuple[str, ...] = ()
     orientation: int = 1
+    pixels: "np.ndarray | None" = None
 
     def fit(self, plane: "np.ndarray", soft: bool = False) -> "np.ndarray":
         """Return a plane of the label at the stored size: classes by nearest, `soft` by area."""
@@ -96,27 +39,92 @@ class Admitted(NamedTuple):
         return images.shrink(plane, size) if soft else images.pick(plane, size)
 
 
-def admit(data: bytes, policy: Policy) -> Admitted:
-    """Return an image as a policy stores it; raise ImageError if the policy refuses it."""
+class _Opened(NamedTuple):
+    """An image as its file gives it.
+
+    Attributes:
+      head: what the bytes say; None if they are not stored as they are.
+      pixels: in their own channels; None if they are not decoded yet.
+      size: (height, width).
+      orientation: of EXIF.
+      change: what was done to it, or nothing.
+    """
+
+    head: "images.Header | None"
+    pixels: "np.ndarray | None"
+    size: tuple[int, int]
+    orientation: int
+    change: str = ""
+
+
+def _open(data: bytes, policy: Policy) -> _Opened:
+    """Open an image; raise ImageError if the policy refuses it."""
     from dsbuild import images
 
-    pixels, changes = None, list[str]()
+    wide = _open_wide(data, policy)
+    if wide:
+        return wide
     reason: str | None
     convertible = images.foreign(data)
     if convertible:
         reason = images.unread(data)
     else:
         head = images.header(data)
-        orientation, size = head.orientation, (head.height, head.width)
         reason = images.refusal(head)
+        if not reason:
+            return _Opened(head, None, (head.height, head.width), head.orientation)
         convertible = images.convertible(head)
-    if reason and policy.unreadable == "reject":
+    if policy.unreadable == "reject":
         remedy = ", or let --unreadable reencode do so" if convertible else ""
-        raise ImageError(reason + remedy)
-    if reason:
-        pixels, orientation = images.convert(data)
-        size = pixels.shape[:2]
-        changes.append("converted")
+        wider = images.deep.look(data)
+        if wider and not wider.reason:
+            remedy = ", or store all 16 bits with --depth 16, or scale them with --scale LOW:HIGH"
+        raise ImageError(f"{reason}{remedy}")
+    pixels, orientation = images.convert(data)
+    return _Opened(None, pixels, pixels.shape[:2], orientation, "converted")
+
+
+def _open_wide(data: bytes, policy: Policy) -> _Opened | None:
+    """Open an image of 16 bits per channel if the policy stores or scales it, else return None.
+
+    Raises ImageError for another image if all must have 16 bits.
+    """
+    from dsbuild import images
+
+    if policy.depth == 8 and not policy.scale:
+        return None
+    found = images.deep.look(data)
+    if found is None:
+        if policy.depth == 8 or not (images.foreign(data) or images.header(data)):
+            return None
+        raise ImageError(
+            "found an image with fewer than 16 bits per channel, expected 16, since --depth 16 "
+            "stores images of one depth; build such images on their own, without --depth 16"
+        )
+    if found.reason:
+        raise ImageError(found.reason)
+    head = found.head
+    size, orientation = ((head.height, head.width), head.orientation) if head else ((0, 0), 1)
+    if policy.range is None and head:
+        return _Opened(head, None, size, orientation)
+    pixels = images.deep.read(data, found)
+    if policy.range is None:
+        return _Opened(None, pixels, pixels.shape[:2], orientation, "converted")
+    if pixels.shape[2:] == (4,):
+        raise ImageError(
+            "found 4 bands of 16 bits, expected 1 or 3 for --scale: readers of 8-bit images drop "
+            "the fourth as alpha; keep all with --depth 16"
+        )
+    small = images.deep.scaled(pixels, *policy.range)
+    return _Opened(None, small, small.shape[:2], orientation, "scaled")
+
+
+def admit(data: bytes, policy: Policy) -> Admitted:
+    """Return an image as a policy stores it; raise ImageError if the policy refuses it."""
+    from dsbuild import images
+
+    head, pixels, size, orientation, change = _open(data, policy)
+    changes = [change] if change else []
     if orientation != 1 and policy.exif == "reject":
         raise ImageError(
             f"found an image with EXIF orientation {orientation}, which --exif reject refuses: "
@@ -125,18 +133,22 @@ def admit(data: bytes, policy: Policy) -> Admitted:
             kind="exif",
         )
     turned = orientation != 1 and policy.exif == "apply"
-    if turned:
-        pixels = images.turn(images.own(data, head) if pixels is None else pixels, orientation)
+    shrunk = policy.max_side is not None and max(size) > policy.max_side
+    if head and (turned or shrunk or policy.tile is not None):
+        pixels = images.own(data, head)
+    if turned and pixels is not None:
+        pixels = images.turn(pixels, orientation)
         size = pixels.shape[:2]
         changes.append("turned")
-    if policy.max_side is not None and max(size) > policy.max_side:
-        pixels = images.own(data, head) if pixels is None else pixels
-        pixels = images.shrink(pixels, _within(size, policy.max_side))
+    if shrunk and pixels is not None:
+        pixels = images.shrink(pixels, _within(size, policy.max_side or 1))
         changes.append("shrunk")
-    if pixels is not None:
-        data = images.encode(pixels, policy.jpeg_quality)
-        head = images.header(data)
-    return Admitted(data, head, size, tuple(changes), 1 if turned else orientation)
+    if pixels is not None and policy.tile is None:
+        data, head = images.deep.encode(pixels, policy.jpeg_quality), None
+        pixels = None
+    if head is None or changes:
+        head = images.header(data) if pixels is None else images.of_pixels(pixels)
+    return Admitted(data, head, size, tuple(changes), 1 if turned else orientation, pixels)
 
 
 def _within(size: tuple[int, int], most: int) -> tuple[int, int]:

@@ -8,8 +8,10 @@ from dsbuild import interop, storage
 from dsbuild.build import encode, output, plan_files, slices, sources
 from dsbuild.build.audit import Audit, Planned, spaced
 from dsbuild.build.request import Request
-from dsbuild.errors import StorageError
+from dsbuild.errors import ShardError, StorageError
 from dsbuild.format import manifest
+from dsbuild.layouts import Sample
+from dsbuild.layouts.sample import ABSENT, Slice, row
 
 Note = Callable[[str], None]
 _TRIED = 4  # samples of a split that are encoded before --overwrite removes anything
@@ -50,13 +52,53 @@ def _refuse_replacement(request: Request, audit: Audit) -> None:
     """Raise PlanError if the folder holds whole shards of another build."""
     out = request.out
     plans = {one.split: {shard.name: shard.digest for shard in one.shards} for one in audit.splits}
-    output.refuse_replacement(out, request.recipe, plans)
+    kept = {split: known | appeared(out, split, audit) for split, known in plans.items()}
+    output.refuse_replacement(out, request.recipe, kept)
     if request.sources == "ignore" or manifest.load(out) is None:
         return
     for planned in audit.splits:
         counts = len(planned.shards), len(planned.samples)
         if sources.others_throughout(planned.plans(), *counts, out):
             output.refuse_source(out, request.root)
+
+
+def appeared(out: str, split: str, audit: Audit) -> dict[str, str]:
+    """Return the digests of plans in the folder that differ from those of an audit by one thing.
+
+    Labels that were not there, so that their pictures had none, are there now. Their shards may be
+    written again, as if the labels had changed.
+    """
+    path = plan_files.path(out, split)
+    (planned,) = (one for one in audit.splits if one.split == split)
+    finished = output.entries(out).get("splits", {}).get(split)
+    if not finished or finished["plan"] == planned.digest or storage.stamp(path) is None:
+        return {}
+    found = {}
+    before = map(plan_files.read, plan_files.places(path))
+    try:
+        for shard, line in zip(planned.plans(), before, strict=True):
+            if line.digest == shard.digest:
+                continue
+            if line.name != shard.name or not _only_more(line.samples, shard.samples):
+                return {}
+            found[line.name] = line.digest
+    except (ValueError, ShardError):  # another number of shards, or a damaged plan
+        return {}
+    return found
+
+
+def _only_more(before: Sequence[Sample], now: Sequence[Sample]) -> bool:
+    """Tell whether samples differ by nothing but labels that stood for absent files."""
+    return len(before) == len(now) and all(
+        old[:2] == new[:2] and (row(old) == row(new) or _absent(old) == new.label)
+        for old, new in zip(before, now, strict=True)
+    )
+
+
+def _absent(sample: Sample) -> str | None:
+    """Return the path of the label that an empty slice stands for; None for other labels."""
+    label = sample.label
+    return label.path if isinstance(label, Slice) and label.key == ABSENT else None
 
 
 def _replace(request: Request, audit: Audit, note: Note) -> None:

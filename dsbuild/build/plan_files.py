@@ -49,6 +49,8 @@ def save(out: str, split: str, plans: Iterable[ShardPlan], read: slices.Read = s
                 if kept is None:
                     kept = stack.enter_context(storage.writing(slices.path(out, split)))
                 kept.write(slices.content(part, read))
+    if kept is None and storage.stamp(slices.path(out, split)):
+        storage.remove(slices.path(out, split))  # those of an earlier plan
 
 
 def holds(out: str, split: str, plans: Iterable[ShardPlan]) -> bool:

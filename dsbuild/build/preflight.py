@@ -65,7 +65,7 @@ def examine(
     are checked as they are, before they are shrunk.
     """
     engine = engine or Local()
-    policy = dataclasses.replace(request.recipe.policy, max_side=None, jpeg_quality=None)
+    policy = request.recipe.policy.plain
     recipe = dataclasses.replace(request.recipe, extras=(), policy=policy)
     built = {} if request.overwrite else (manifest.load(request.out) or {}).get("splits", {})
     few, count, size = {}, 0, 0

@@ -38,12 +38,17 @@ def build(
     order: str = "listed",
     seed: int = 0,
     extra: str | Collection[str] = (),
+    plane: str | Collection[str] = (),
     verify: str = "full",
     on_error: str = "stop",
     exif: str = "keep",
     unreadable: str = "reject",
     max_side: int | None = None,
     jpeg_quality: int | None = None,
+    tile: int | None = None,
+    tile_overlap: int = 0,
+    depth: int = 8,
+    scale: str = "",
     check_duplicates: bool = False,
     strict: bool = False,
     accept: str | Collection[str] = (),
@@ -74,12 +79,17 @@ def build(
       order: "listed" or "shuffled".
       seed: seed for order="shuffled".
       extra: derived features to store, one or several, such as "laplacian:png16".
+      plane: planes from files of their own, such as "depth=depth/{key}.png:png16".
       verify: "full" or "header".
       on_error: "stop" or "skip".
       exif: "keep", "apply" or "reject".
       unreadable: "reject" or "reencode".
       max_side: shrink larger images to this longer side.
       jpeg_quality: quality for images that are re-encoded; None for PNG.
+      tile: cut images and labels into tiles of this side, one record each.
+      tile_overlap: pixels that neighbouring tiles share.
+      depth: bits per channel of the stored images, 8 or 16.
+      scale: the range of 16-bit images that is scaled to 8 bits, such as "0:4095".
       check_duplicates: whether to find images of equal content.
       strict: whether every finding is an error.
       accept: kinds of findings that do not stop a split, one or several.
@@ -126,12 +136,17 @@ def build(
             order=order,
             seed=seed,
             extra=extra,
+            plane=plane,
             verify=verify,
             on_error=on_error,
             exif=exif,
             unreadable=unreadable,
             max_side=max_side,
             jpeg_quality=jpeg_quality,
+            tile=tile,
+            tile_overlap=tile_overlap,
+            depth=depth,
+            scale=scale,
             accept=accept,
             limit=limit,
             rehash=rehash,
@@ -160,11 +175,16 @@ def requested(
     *,
     split: str | Collection[str],
     extra: str | Collection[str],
+    plane: str | Collection[str],
     verify: str,
     exif: str,
     unreadable: str,
     max_side: int | None,
     jpeg_quality: int | None,
+    tile: int | None,
+    tile_overlap: int,
+    depth: int,
+    scale: str,
     accept: str | Collection[str],
     rehash: bool,
     shards: int | None,
@@ -181,9 +201,24 @@ def requested(
         layout, options = _recognised(source, options)
     chosen = layout_options.taken(layout, options)
     root = _found(chosen, None if source is None else os.fspath(source))
-    policy = Policy(exif=exif, unreadable=unreadable, max_side=max_side, jpeg_quality=jpeg_quality)
+    policy = Policy(
+        exif=exif,
+        unreadable=unreadable,
+        max_side=max_side,
+        jpeg_quality=jpeg_quality,
+        tile=tile,
+        tile_overlap=tile_overlap,
+        depth=depth,
+        scale=scale,
+    )
     extras, weights = class_weights.divided(_several("extra", extra))
-    recipe = Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy)
+    recipe = Recipe(
+        layout=chosen.bind(root),
+        extras=extras,
+        planes=_several("plane", plane),
+        verify=verify,
+        policy=policy,
+    )
     return Request(
         recipe=recipe,
         root=root,

@@ -135,7 +135,7 @@ def _shards(out: str, planned: Sequence[Planned], names: Collection[str] | None 
             if names is None or entry.name in names:
                 yield place
 
-    return Shards(len(chosen), sum(entry.records for entry in chosen), each)
+    return Shards(len(chosen), sum(entry.samples for entry in chosen), each)
 
 
 def is_whole(out: str, planned: Sequence[Planned]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import extras, images, storage
-from dsbuild.build import encode, palettes, slices
+from dsbuild.build import encode, palettes, slices, tiles
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.engines import Advance, turn
@@ -45,8 +45,12 @@ def write_shard(
             writer = tfrecord.Writer(file)
             with writer.behind():
                 for sample in slices.ahead(shard.samples):
+                    size = writer.size
                     try:
-                        encoded = encode.encode(sample, shard.root, shard.recipe, read)
+                        for encoded in tiles.records(sample, shard.root, shard.recipe, read):
+                            writer.write(encoded.record)
+                            statistics += encoded.statistics
+                            lines.append(_line(encoded.statistics))
                     except encode.Rejected as error:
                         if on_error != "skip":
                             raise
@@ -54,12 +58,9 @@ def write_shard(
                         sources.append(error.sources)
                         advance(1, 0)
                         continue
-                    writer.write(encoded.record)
-                    statistics += encoded.statistics
-                    lines.append(_line(encoded.statistics))
                     sources.append(encoded.sources)
                     palettes.add(colours, encoded.colours, sample.label_name)
-                    advance(1, len(encoded.record))
+                    advance(1, writer.size - size)
         known = [line for line in lines if line is not None]
         values = "".join(known).encode() if len(known) == len(lines) else None
         libraries, meanings = versions(shard.recipe), palettes.rows(colours)
@@ -120,8 +121,8 @@ def complete(
 
 def versions(recipe: Recipe) -> dict[str, str]:
     """Return the versions of the libraries that decide bytes: PNG writer, shrinking, extras."""
-    shrunk = recipe.policy.max_side is not None
-    return images.versions(shrunk) | extras.versions(recipe.chosen)
+    by_opencv = recipe.policy.max_side is not None or recipe.policy.depth == 16
+    return images.versions(by_opencv) | extras.versions(recipe.chosen)
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,9 @@ def _changed(
 
     `stamps` are those of the sources from here on.
     """
-    for at, path in enumerate((sample.image, *sample.parts)):
+    for at, path in enumerate(sample.sources):
+        if path is None:
+            continue
         size, mtime, crc = noted[3 * at : 3 * at + 3] or encode.NOTHING
         if isinstance(path, Slice):
             now = slices.held(path)

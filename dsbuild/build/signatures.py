@@ -175,7 +175,7 @@ def _uneven(plane: np.ndarray) -> float:
 
 def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
     """Return the mistake of a label with one value, background or ignore, or None."""
-    if counts.keys() == {0}:
+    if counts.keys() == {0} != {layout.ignore}:
         return Mistake("all-background", f"found nothing but {layout.classes[0]} (0) in it")
     if layout.ignore is not None and counts.keys() == {layout.ignore}:
         return Mistake("all-ignore", f"found nothing but the ignore value {layout.ignore} in it")
@@ -204,7 +204,7 @@ def of_values(values: Collection[int], layout: Layout, which: str = "all labels"
     """Return the mistake of a split's labels whose values together are these, or None."""
     if len(layout.classes) < 2:
         return None  # there are no other values
-    if values == {0, layout.ignore}:
+    if values == {0, layout.ignore} != {0}:
         return Mistake("binary-255", f"{which} {_binary(layout)}; {_meant('binary-255')}")
     if len(values) != 1:
         return None

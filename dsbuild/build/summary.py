@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from dsbuild.build.audit import Audit
 from dsbuild.build.run import Summary
@@ -22,10 +22,14 @@ class FindingDocument(TypedDict):
 
 
 class ShardDocument(TypedDict):
-    """One planned shard: its name, its number of records, the digest of its plan."""
+    """One planned shard: its name, numbers of samples and records, the digest of its plan.
+
+    How many records the images will give is not known if they are cut into tiles.
+    """
 
     name: str
-    records: int
+    samples: int
+    records: int | None
     plan: str
 
 
@@ -40,11 +44,19 @@ class SplitDocument(TypedDict):
     shards: list[ShardDocument]
 
 
+class TilesDocument(TypedDict):
+    """How images are cut: the side of a tile, and what neighbours share, in pixels."""
+
+    side: int
+    overlap: int
+
+
 class PlanDocument(TypedDict):
     """What a build is going to write, and what was found before it."""
 
     root: str
     splits: dict[str, SplitDocument]
+    tiles: NotRequired[TilesDocument]
     findings: list[FindingDocument]
 
 
@@ -128,7 +140,7 @@ class Built:
 
 def plan_document(audit: Audit, root: str) -> PlanDocument:
     """Return what is going to be built and what was found, as a JSON document."""
-    return {
+    document: PlanDocument = {
         "root": root,
         "splits": {
             planned.split: {
@@ -138,7 +150,12 @@ def plan_document(audit: Audit, root: str) -> PlanDocument:
                 "labels": planned.labels,
                 "bytes": planned.bytes,
                 "shards": [
-                    {"name": shard.name, "records": shard.records, "plan": shard.digest}
+                    {
+                        "name": shard.name,
+                        "samples": shard.samples,
+                        "records": None if planned.recipe.policy.tile else shard.samples,
+                        "plan": shard.digest,
+                    }
                     for shard in planned.shards
                 ],
             }
@@ -146,6 +163,10 @@ def plan_document(audit: Audit, root: str) -> PlanDocument:
         },
         "findings": finding_documents(audit.findings),
     }
+    for policy in (planned.recipe.policy for planned in audit.splits):
+        if policy.tile is not None:
+            document["tiles"] = {"side": policy.tile, "overlap": policy.tile_overlap}
+    return document
 
 
 def finding_documents(findings: Iterable[Finding]) -> list[FindingDocument]:

@@ -42,6 +42,7 @@ _AGAIN = (
 )
 
 
+_SHARED = "tile_overlap"
 BUILD_OPTIONS: tuple[Option, ...] = (
     option(Request, "split", names=Names(splits)),
     click.option(
@@ -69,9 +70,10 @@ BUILD_OPTIONS: tuple[Option, ...] = (
         metavar="NAME[:FORM][:KEY=N]",
         help=named(Recipe)["extra"].metadata["help"],
     ),
+    option(Recipe, "plane"),
     option(Recipe, "verify"),
     option(Request, "on_error"),
-    *options(Policy, ranges=True),
+    *(option(Policy, name, ranges=True) for name in named(Policy) if name != _SHARED),
     click.option("--check-duplicates", is_flag=True, help="Audit: find images of equal content."),
     click.option("--strict", is_flag=True, help="Audit: every finding is an error."),
     option(Request, "accept"),
@@ -95,6 +97,12 @@ BUILD_OPTIONS: tuple[Option, ...] = (
 )
 
 
+def shared_option(*layouts: type[Layout]) -> Option:
+    """Return --tile-overlap, also called --overlap unless that is an option of a layout."""
+    free = not any("overlap" in named(layout) for layout in layouts)
+    return option(Policy, _SHARED, ranges=True, aliases=("--overlap",) if free else ())
+
+
 def build_command(layout: type[Layout]) -> click.Command:
     """Return the command that builds a layout, its options made from its fields."""
 
@@ -114,7 +122,13 @@ def build_command(layout: type[Layout]) -> click.Command:
         click.argument("out", default="tfrecord", type=Path(folder=True)),
     )
     for decorate in reversed(
-        [*arguments, *options(layout), *renamed.options(layout), *BUILD_OPTIONS]
+        [
+            *arguments,
+            *options(layout),
+            *renamed.options(layout),
+            shared_option(layout),
+            *BUILD_OPTIONS,
+        ]
     ):
         command = decorate(command)
     return click.command(layout.name, cls=RunnerCommand)(command)

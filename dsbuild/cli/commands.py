@@ -8,12 +8,15 @@ import click
 
 from dsbuild import __version__
 from dsbuild.cli.build import build_command
+from dsbuild.cli.check import check
 from dsbuild.cli.command import Group
+from dsbuild.cli.convert import convert
 from dsbuild.cli.demo import demo
 from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
 from dsbuild.cli.export import export, interop
 from dsbuild.cli.inspect import inspect
+from dsbuild.cli.merge import merge
 from dsbuild.cli.options import STORE_SECONDS
 from dsbuild.cli.predict import predict
 from dsbuild.cli.recognised import build
@@ -52,9 +55,12 @@ main.add_command(inspect)
 main.add_command(statistics)
 main.add_command(validate)
 main.add_command(repair)
+main.add_command(check)
 main.add_command(diff)
+main.add_command(merge)
 main.add_command(interop)
 main.add_command(export)
+main.add_command(convert)
 main.add_command(train)
 main.add_command(evaluate)
 main.add_command(predict)

@@ -62,6 +62,26 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _panoptic(predicted: str, path: str | None, split: str, quiet: bool, as_json: bool) -> None:
+    """Print the panoptic quality of predicted records."""
+    from dsbuild.cli.text.panoptic import quality_text
+    from dsbuild.errors import PlanError
+    from dsbuild.train.metrics import panoptic
+
+    given = click.get_current_context().get_parameter_source
+    models = ("out", "scales", "flip", "window", "eval_size", "output_stride", "last", "boundary")
+    for name in (*models, "matting"):
+        if given(name) is click.core.ParameterSource.COMMANDLINE:
+            raise PlanError(f"--panoptic: it compares two folders; omit --{name.replace('_', '-')}")
+    if path is None:
+        raise PlanError("--panoptic: found no DATA; expected the folder with the labels, too")
+    found = panoptic.evaluate(predicted, path, split)
+    if as_json:
+        echo_json(found)
+    elif not quiet:
+        echo(quality_text(found, view(sys.stdout)))
+
+
 @click.command(cls=Command)
 @click.argument("run", type=Run())
 @click.argument("path", metavar="[DATA]", required=False, type=Path(folder=True))
@@ -86,6 +106,11 @@ def looking(command: Callable[..., None]) -> Callable[..., None]:
     help="Measure matting errors against `alpha` of the records, and by region if they have a "
     "`trimap`.",
 )
+@click.option(
+    "--panoptic",
+    is_flag=True,
+    help="Measure panoptic quality: RUN is a folder of records with predicted panoptic labels.",
+)
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 def evaluate(
@@ -101,6 +126,7 @@ def evaluate(
     last: bool,
     boundary: bool | None,
     matting: bool,
+    panoptic: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -117,8 +143,12 @@ def evaluate(
       dsbuild evaluate runs/first tfrecord --split test
       dsbuild evaluate runs/first --scales 0.5,0.75,1,1.25,1.5,1.75 --flip --out best
       dsbuild evaluate runs/matting matting --matting
+      dsbuild evaluate predicted tfrecord --panoptic
     """
     with errors(WHOLE):
+        if panoptic:
+            _panoptic(run, path, split, quiet, as_json)
+            return
         awake()
         from dsbuild.cli.text.train import evaluation_text
         from dsbuild.train.metrics import evaluate as evaluating

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from dsbuild.cli import next_command
+from dsbuild.cli.annotated import TARGETS, annotated_options, refuse_others, told
 from dsbuild.cli.command import OUT, Command, Option
 from dsbuild.cli.field_options import Whole
 from dsbuild.cli.kinds import Choice, Path
@@ -85,15 +86,18 @@ MODELS = ("saved_model", "keras", "onnx", "tflite")
     "target",
     cls=Option,
     aliases=("--format",),
-    type=Choice([*RECORDS, *MODELS]),
+    type=Choice([*RECORDS, *TARGETS, *MODELS]),
     required=True,
+    metavar="FORMAT",
     help="For records: webdataset: one tar per shard. parquet: for Hugging Face datasets. "
-    "array_record: for Grain. For a run: saved_model: for TensorFlow Serving. keras: for Keras, on "
-    "any backend. onnx: for ONNX Runtime. tflite: for LiteRT, for images of one size.",
+    f"array_record: for Grain. As annotations, with a receipt: {', '.join(TARGETS)}. For a run: "
+    "saved_model: for TensorFlow Serving. keras: for Keras, on any backend. onnx: for ONNX "
+    "Runtime. tflite: for LiteRT, for images of one size.",
 )
 @click.option(
     "--out", OUT, type=Path(folder=True), metavar="FOLDER", help="The folder to write, as OUT."
 )
+@annotated_options
 @engine_options
 @click.option(
     "--size", type=Size(), help="For tflite: height and width of images. Default: the run's crop."
@@ -123,13 +127,15 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, one file, or the folder of
     a run of `dsbuild train`: its model, or with a format for records the TFRecords that it was
     trained on. OUT is a folder. Images and masks keep their bytes; files whose shard is unchanged
-    are kept. A model takes RGB uint8 and returns classes; all preprocessing is part of it. Exit
-    code 1 if the build of PATH is unfinished.
+    are kept. Annotations are read back by the layout of their name, and OUT/receipt.json says what
+    they lost. A model takes RGB uint8 and returns classes; all preprocessing is part of it. Exit
+    code 1 if the build of PATH is unfinished, or --max-loss is exceeded.
 
     \b
     Example:
       dsbuild export tfrecord tars --to webdataset
       dsbuild export tfrecord parquet --to parquet --workers 2
+      dsbuild export tfrecord coco --to coco --max-loss 0.1%
       dsbuild export runs/first served --to onnx
       dsbuild export runs/first tars --to webdataset
       dsbuild export runs/first served --to tflite --size 257x257
@@ -142,7 +148,8 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
         run = storage.stamp(storage.join(path, "settings.json")) is not None
         if target in MODELS and not run:
             raise PlanError(
-                f"{path}: found no run of `dsbuild train`; expected --to {', '.join(RECORDS)}"
+                f"{path}: found no run of `dsbuild train`; expected --to "
+                f"{', '.join((*RECORDS, *TARGETS))}"
             )
         if target in MODELS and not asked["runner"].local:
             raise PlanError("--runner is for TFRecords; a model is exported by this process alone")
@@ -151,6 +158,10 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
             return
         if run:
             path = _data_of(path, target, quiet)
+        if target in TARGETS:
+            _annotations(path, out, target, quiet, asked)
+            return
+        refuse_others(target, asked)
         _records(path, out, target, asked["runner"], quiet)
 
 
@@ -183,6 +194,25 @@ def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> N
     if unfinished:
         problem(f"{path}: {unfinished}, then export again: only shards that are there were written")
         sys.exit(FOUND)
+
+
+def _annotations(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:
+    from dsbuild.format.folder import Folder
+    from dsbuild.interop.annotations import run as exporting
+
+    unfinished = Folder.of(path).unfinished
+    if unfinished:
+        raise PlanError(f"{path}: {unfinished}, then export")
+    receipt = exporting.export(
+        path,
+        out,
+        target,
+        objects=asked["objects"],
+        shapes=asked["shapes"] or "",
+        engine=asked["runner"].engine(quiet, note),
+        note=note,
+    )
+    told(receipt, out, asked["max_loss"], quiet)
 
 
 def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:

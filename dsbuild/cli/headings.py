@@ -10,10 +10,10 @@ from dsbuild.layouts import LAYOUTS
 Headings = Mapping[str, tuple[str, ...]]
 
 COMMANDS: Headings = {
-    "Build TFRecords": ("build", *LAYOUTS),
+    "Build TFRecords": ("build", *LAYOUTS, "merge"),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
-    "Check and fix them": ("validate", "repair"),
-    "Use them elsewhere": ("export", "interop"),
+    "Check and fix them": ("validate", "repair", "check"),
+    "Use them elsewhere": ("export", "convert", "interop"),
     "Train on them": ("train", "evaluate", "predict"),
     "Others": (),
 }
@@ -29,6 +29,7 @@ _BUILD: Headings = {
         "--out",
         "--shards",
         "--extra",
+        "--plane",
         "--on-error",
         "--overwrite",
         "--dry-run",
@@ -36,7 +37,17 @@ _BUILD: Headings = {
     ),
     "Data set options": (),
     "Shards and their order": ("--shard-size", "--order", "--seed", "--limit"),
-    "Images": ("--exif", "--unreadable", "--max-side", "--jpeg-quality", "--verify"),
+    "Images": (
+        "--exif",
+        "--unreadable",
+        "--max-side",
+        "--tile",
+        "--tile-overlap",
+        "--depth",
+        "--scale",
+        "--jpeg-quality",
+        "--verify",
+    ),
     "Checks": ("--check-duplicates", "--strict", "--accept", "--rehash"),
     "Where it runs": ("--runner", "--scheduler", "--store-seconds"),
     "Array jobs": ("--plan-only", "--task", "--finish"),
@@ -62,8 +73,19 @@ _INSPECT: Headings = {
 
 _EXPORT: Headings = {
     "Options": (),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
     "Models": ("--size", "--eval-size", "--output-stride", "--last", "--check", "--overwrite"),
     "Where it runs": _ENGINE,
+    "Messages": _MESSAGES,
+}
+
+_CONVERT: Headings = {
+    "Common options": ("--from", "--to", "--split", "--out", "--on-error", "--workers"),
+    "Annotations": ("--objects", "--shapes", "--max-loss"),
+    "Data set options": (),
+    "Images": ("--exif", "--unreadable", "--max-side", "--jpeg-quality"),
+    "Checks": ("--accept", "--limit"),
+    "Where it runs": ("--runner", "--scheduler", "--store-seconds"),
     "Messages": _MESSAGES,
 }
 
@@ -146,6 +168,7 @@ _TRAIN: Headings = {
 _OF = {
     "inspect": _INSPECT,
     "export": _EXPORT,
+    "convert": _CONVERT,
     "evaluate": _MODEL,
     "predict": _MODEL,
     "train": _TRAIN,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dsbuild.cli.build import BUILD_OPTIONS, build_command, build_layout
+from dsbuild.cli.build import BUILD_OPTIONS, build_command, build_layout, shared_option
 from dsbuild.cli.kinds import Choice
 from dsbuild.cli.options import echo, errors, say, show
 from dsbuild.cli.runner import RunnerCommand
@@ -104,28 +104,32 @@ def _build(path: str, out: str, layout: str | None, **options: Any) -> None:
       dsbuild build data/camvid out --classes names.txt --split train
       dsbuild build data --layout cityscapes
     """
-    given = {name: value for name in _NAMES if (value := options.pop(name)) is not None}
+    given = {name: value for name in NAMES if (value := options.pop(name)) is not None}
     with errors():
         from dsbuild.build import recognition
 
         texts = {name: str(value) for name, value in given.items()}
         sight = recognition.look(path, texts, layout)
-    found = _one(sight, layout)
+    found = one(sight, layout)
     chosen = {**given, **(found.options if found else {})}
     name = found.layout if found else str(layout)
-    if found and found.needs:
-        say(f"error: {path}: {found.text}; name {found.needs}", "red")
-        sys.exit(2)
     if not (options["quiet"] or options["as_json"]):
         echo(f"{path}: {found.text}" if found else f"{path}: not recognised as {name}")
         echo(f"building it as `{_command(name, path, out, chosen)}` does\n")
-    build_layout(name, path, out, **_read(name, chosen), **options)
+    build_layout(name, path, out, **read(name, chosen), **options)
 
 
-def _one(sight: "Sight", layout: str | None) -> "Recognised | None":
-    """Return what was recognised; None if it was not, but the layout is named."""
+def one(sight: "Sight", layout: str | None) -> "Recognised | None":
+    """Return what was recognised; None if it was not, but the layout is named.
+
+    Ends the command if it is unclear, or needs an option.
+    """
     if len(sight.best) == 1 or layout:
-        return next(iter(sight.best), None)
+        found = next(iter(sight.best), None)
+        if found and found.needs:
+            say(f"error: {sight.path}: {found.text}; name {found.needs}", "red")
+            sys.exit(2)
+        return found
     say(f"error: {sight.headline()}", "red")
     width = max(map(len, LAYOUTS))
     for name, text in sight.rows():
@@ -144,7 +148,7 @@ def _command(layout: str, path: str, out: str, chosen: Mapping[str, Any]) -> str
     return shlex.join(words)
 
 
-def _read(layout: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+def read(layout: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return options as the layout's command reads them; raise UsageError for wrong values."""
     context, own = click.get_current_context(), _own(layout)
     return {
@@ -153,8 +157,8 @@ def _read(layout: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_LATE = _late()
-_NAMES = tuple(str(option.name) for option in _LATE)
+LATE = _late()
+NAMES = tuple(str(option.name) for option in LATE)
 _PLACES = {param.name: param.type for param in next(iter(_COMMANDS.values())).params}
 _OPTIONS = (
     click.argument("path", type=_PLACES["source"]),
@@ -165,9 +169,10 @@ _OPTIONS = (
         metavar="LAYOUT",
         help=f"Take this layout, recognised or not: {', '.join(LAYOUTS)}.",
     ),
+    shared_option(*LAYOUTS.values()),
     *BUILD_OPTIONS,
 )
 for _decorate in reversed(_OPTIONS):
     _build = _decorate(_build)
 build = click.command("build", cls=RunnerCommand)(_build)
-build.params[3:3] = _LATE
+build.params[3:3] = LATE

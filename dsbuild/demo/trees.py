@@ -3,10 +3,10 @@
 import json
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dsbuild.demo import exports, scenes
 from dsbuild.demo.exports import SIZE, THINGS
@@ -16,6 +16,7 @@ from dsbuild.layouts import LAYOUTS
 from dsbuild.layouts.ade_index import INDEXES
 from dsbuild.layouts.ade_labels import FROM_FULL
 from dsbuild.layouts.ade_labels import NAMES as ADE
+from dsbuild.layouts.city_labels import IDS
 from dsbuild.storage.urls import is_url
 
 CITY = (512, 256)  # those of Cityscapes are twice as wide as high
@@ -61,7 +62,7 @@ def voc(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw a Cityscapes tree: pictures and polygons of two towns; a quarter is val."""
+    """Draw a Cityscapes tree: pictures, polygons and instances of two towns; a quarter is val."""
     for i in range(samples):
         split, city = "val" if i % 4 == 1 else "train", ("aachen", "zurich")[i // 4 % 2]
         key = f"{city}_{i:06d}_000019"
@@ -75,15 +76,32 @@ def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str
         ]
         annotation = {"imgHeight": CITY[1], "imgWidth": CITY[0], "objects": objects}
         write(json.dumps(annotation), folder, "gtFine", split, city, f"{key}_gtFine_polygons.json")
+        ids = _instances(things)
+        save(ids, folder, "gtFine", split, city, f"{key}_gtFine_instanceIds.png")
         image = scenes.picture(rng, things, *CITY)
         save(image, folder, "leftImg8bit", split, city, f"{key}_leftImg8bit.png")
     return ()
 
 
+def _instances(things: Sequence[scenes.Thing]) -> Image.Image:
+    """Paint the ids of things with 16 bits; cars and people are numbered, too."""
+    values, counts = [], dict.fromkeys(("car", "person"), 0)
+    for one in things:
+        value = IDS[AS_CITYSCAPES.get(one.name, one.name)]
+        if one.name in counts:
+            value = 1000 * value + counts[one.name]
+            counts[one.name] += 1
+        values.append(value)
+    plane = Image.new("I", CITY)
+    for one, value in zip(things, values, strict=True):
+        corners = [(x, y) for x, y in one.points.round().tolist()]
+        ImageDraw.Draw(plane).polygon(corners, fill=value, outline=value)
+    return Image.fromarray(np.asarray(plane).astype(np.uint16))
+
+
 def ade20k(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
     """Draw streets as ADE20K's challenge publishes them: values count from 1."""
-    known = LAYOUTS["ade20k"].classes
-    assert isinstance(known, tuple)
+    known = LAYOUTS["ade20k"]().classes
     for i in range(samples):
         split, short = ("validation", "val") if i % 4 == 1 else ("training", "train")
         key = f"ADE_{short}_{i:08d}"

@@ -1,7 +1,7 @@
 """What is counted over records, and the samples that were left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 Key = TypeVar("Key")
@@ -21,6 +21,7 @@ class Statistics:
       labels: records with a label.
       changes: how many images were converted, turned or shrunk, and how many labels were `mapped`
         by the colours of their palettes.
+      segments: label value -> segments of panoptic labels; empty without them.
     """
 
     pixels: Mapping[int, int] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Statistics:
     rotated: int = 0
     labels: int = 0
     changes: Mapping[str, int] = field(default_factory=dict)
+    segments: Mapping[int, int] = field(default_factory=dict)
 
     def __add__(self, other: "Statistics") -> "Statistics":
         return Statistics(
@@ -44,7 +46,20 @@ class Statistics:
             rotated=self.rotated + other.rotated,
             labels=self.labels + other.labels,
             changes=_sum(self.changes, other.changes),
+            segments=_sum(self.segments, other.segments),
         )
+
+    def without(self, ignore: int | None, classes: int) -> "Statistics":
+        """Return what was counted of panoptic labels, for each class and not for void.
+
+        Void, the ignore value, may have the index of a class.
+        """
+        pixels, images, around = (
+            {value: count for value, count in counts.items() if value != ignore}
+            for counts in (self.pixels, self.images, self.around)
+        )
+        segments = {value: self.segments.get(value, 0) for value in range(classes)}
+        return replace(self, pixels=pixels, images=images, around=around, segments=segments)
 
 
 def _sum(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:

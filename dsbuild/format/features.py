@@ -10,8 +10,10 @@ import numpy as np
 
 from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
+from dsbuild.format import panoptic
 from dsbuild.format.counts import Statistics
 from dsbuild.format.example import Parsed, first
+from dsbuild.format.schema import load
 
 Names = Mapping[str, Sequence[str]]
 Values = Mapping[str, Parsed]
@@ -46,6 +48,54 @@ def number(value: Parsed) -> int | None:
     return None
 
 
+def is_panoptic(values: Values, name: str) -> bool:
+    """Tell whether a record's label, the feature of that name, is a panoptic map."""
+    of = load("panoptic")
+    return name == of["label"].name and (first(values.get(of["label.format"].name)) == panoptic.RAW)
+
+
+def panoptic_map(values: Values, name: str) -> tuple[np.ndarray, int]:
+    """Return a record's panoptic map, int32 (h, w), and its divisor.
+
+    `name` is the feature that holds it. Raises ImageError if its size or its divisor is not known.
+    """
+    of = load("panoptic")
+    divisor = number(values.get(of["label.divisor"].name))
+    if divisor is None or divisor < 2:
+        raise ImageError(
+            f"found a raw label without {of['label.divisor'].name}, which divides its values into "
+            "class and instance; build the records again with dsbuild --target panoptic"
+        )
+    head = images.header(first(values.get(of["image"].name)))
+    return panoptic.decode(first(values.get(name)), (head.height, head.width)), divisor
+
+
+def plane(values: Values, name: str) -> np.ndarray:
+    """Return the class of every pixel of a record's label, uint8 (h, w).
+
+    `name` is the feature that holds it. Raises ImageError if it cannot be decoded.
+    """
+    if is_panoptic(values, name):
+        return panoptic.semantic(*panoptic_map(values, name))
+    return images.plane(first(values.get(name)))
+
+
+def plane_of(values: Values, names: Names) -> np.ndarray | None:
+    """Return the same by the role of the feature; None if there is no label of pixels."""
+    for name in names.get("label", ()):
+        if isinstance(values.get(name), list) and given(values[name]):
+            return plane(values, name)
+    return None
+
+
+def segments_of(values: Values, names: Names) -> np.ndarray | None:
+    """Return a record's panoptic map, int32 (h, w), by the role of its feature, or None."""
+    for name in names.get("label", ()):
+        if first(values.get(name)) and is_panoptic(values, name):
+            return panoptic_map(values, name)[0]
+    return None
+
+
 def label(values: Values, labels: Sequence[str]) -> int | np.ndarray | None:
     """Return a record's label, from the first of its features `labels` that holds one, or None.
 
@@ -60,7 +110,7 @@ def label(values: Values, labels: Sequence[str]) -> int | np.ndarray | None:
             return index
         if isinstance(value, list):
             try:
-                return images.plane(value[0])
+                return plane(values, name)
             except ImageError:
                 continue
     return None
@@ -73,9 +123,9 @@ def label_values(values: Values, labels: Sequence[str]) -> list[int]:
         index = number(value)
         if index is not None:
             return [index]
-        if data := first(value):
+        if first(value):
             try:
-                return list(images.histogram(images.plane(data)))
+                return list(images.histogram(plane(values, name)))
             except ImageError as error:
                 raise ShardError(f"label: {error}") from error
     return []

@@ -191,6 +191,9 @@ class Manifest:
       files: path in the folder -> sha256 of each control file; None in manifests of versions that
         did not have them.
       document: the whole manifest as JSON.
+      divisor: what divides a value of a panoptic label into class and instance; None if labels
+        are not panoptic.
+      things: the classes of panoptic labels whose instances are counted.
     """
 
     version: str
@@ -202,6 +205,8 @@ class Manifest:
     splits: Mapping[str, Split]
     files: Mapping[str, str] | None
     document: Mapping[str, Any]
+    divisor: int | None = None
+    things: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Manifest":
@@ -216,6 +221,8 @@ class Manifest:
             {name: Split.of(entry) for name, entry in document["splits"].items()},
             document.get("files"),
             document,
+            document.get("divisor"),
+            tuple(document.get("things", ())),
         )
 
     def class_name(self, value: int) -> str | None:

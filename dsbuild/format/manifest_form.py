@@ -32,7 +32,7 @@ _SHARD = {
     "plan?": is_digest,
     "receipt?": is_digest,
 }
-_COUNTED = {"images": is_count, "pixels?": is_count}
+_COUNTED = {"images": is_count, "pixels?": is_count, "segments?": is_count}
 _SPLIT = {
     "plan": str,
     "records": is_count,
@@ -66,6 +66,9 @@ _MANIFEST = {
         and all(re.fullmatch(r"\d{1,5}", key) for key in value)
     ),
     "splits": lambda value: fits_values(value, _SPLIT),
+    "target?": lambda value: value == "panoptic",
+    "divisor?": lambda value: is_count(value) and value > 1,
+    "things?": [is_count],
     "files?": lambda value: fits_values(value, is_digest),
     "digest?": is_digest,
 }

@@ -10,6 +10,7 @@ WRITTEN_AS = "0.1.0"
 NAME = "manifest.json"
 SCHEMA = "schema.json"
 REJECTS = "rejects.jsonl"
+RECEIPT = "receipt.json"  # of an export
 STATE = ".dsbuild"
 INDEX = "index"
 # DeepLab's and TFDS's names of shards.

@@ -75,6 +75,8 @@ class ShardReceipt:
         """Return the receipt as a JSON document, with its digest."""
         parts = {"rejects": [vars(r) for r in self.rejects], "statistics": vars(self.statistics)}
         document: dict[str, Any] = normal(vars(self) | parts)
+        if not self.statistics.segments:
+            del document["statistics"]["segments"]  # as in receipts of labels without instances
         if not self.colours:
             del document["colours"]  # as in receipts of versions without them
         if self.tenure is None:
@@ -160,6 +162,7 @@ _RECEIPT = {
         "rotated": is_count,
         "labels": is_count,
         "changes": _is_counts,
+        "segments?": _is_values,
     },
     "sources": _is_rows,
     "versions": lambda value: fits_values(value, str),
@@ -192,7 +195,9 @@ def load(out: str, name: str) -> ShardReceipt | None:
             if _sealed(said) != data:
                 return None
         counted = dict(document["statistics"])
-        for key in ("pixels", "images", "around"):
+        for key in ("pixels", "images", "around", "segments"):
+            if key not in counted:
+                continue
             counted[key] = {int(value): count for value, count in counted[key].items()}
         for key in ("heights", "widths"):
             counted[key] = tuple(counted[key])
@@ -213,7 +218,8 @@ def load(out: str, name: str) -> ShardReceipt | None:
 def value_counts(total: Statistics, value: int) -> dict[str, int]:
     """Return pixels and images of a value; only images if labels are one class each."""
     pixels = {"pixels": total.pixels.get(value, 0)} if total.pixels else {}
-    return {**pixels, "images": total.images.get(value, 0)}
+    segments = {"segments": total.segments[value]} if value in total.segments else {}
+    return {**pixels, "images": total.images.get(value, 0), **segments}
 
 
 def counted(
@@ -229,9 +235,12 @@ def counted(
     """
     by_class: dict[str, Any] = {}
     if total.images:
+        ignored = None if ignore is None else value_counts(total, ignore)
+        if total.segments:
+            total = total.without(ignore, len(classes))
         by_class = {
             "classes": [{"name": name, **value_counts(total, i)} for i, name in enumerate(classes)],
-            "ignore": None if ignore is None else value_counts(total, ignore),
+            "ignore": ignored,
         }
         if beta is not None:
             pixels, around = total.pixels, total.around

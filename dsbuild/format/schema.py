@@ -68,6 +68,11 @@ class Schema:
         """The roles, in the schema's order."""
         return tuple(feature.role for feature in self.features)
 
+    @property
+    def is_panoptic(self) -> bool:
+        """Whether labels are panoptic maps."""
+        return "label.divisor" in self.roles
+
     def named(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return name on disk -> value from role -> value.
 
@@ -97,13 +102,33 @@ class Schema:
 
 
 @functools.cache
-def load(name: str, bits: int = 8) -> Schema:
-    """Return a schema that dsbuild ships, such as `segmentation`, with labels of so many bits."""
+def load(name: str, *more: str, bits: int = 8) -> Schema:
+    """Return a schema that dsbuild ships, such as `segmentation`, joined with `more` of them.
+
+    Its labels have so many bits.
+    """
     # pkgutil, since importlib.resources takes longer to import than reading all schemas takes.
     data = pkgutil.get_data("dsbuild.schemas", f"{name}.json") or b""
     if bits != 8:
         data = data.replace(b"as a grey 8-bit PNG", b"as a grey %d-bit PNG" % bits)
-    return parse(json.loads(data), f"{name}.json")
+    document = json.loads(data)
+    features = [
+        *document["feature"],
+        *(one for other in more for one in load(other).json["feature"]),
+    ]
+    return parse({**document, "feature": features}, f"{name}.json")
+
+
+@functools.cache
+def panoptic(divisor: int, *more: str) -> Schema:
+    """Return the schema of records with panoptic labels of this divisor, joined with `more`."""
+    found = load("panoptic", *more)
+    bounds = {"min": str(divisor), "max": str(divisor)}
+    features = [
+        {**source, "intDomain": bounds} if feature.role == "label.divisor" else source
+        for feature, source in zip(found.features, found.json["feature"], strict=True)
+    ]
+    return parse({**found.json, "feature": features}, "panoptic.json")
 
 
 def parse(document: Mapping[str, Any], where: str) -> Schema:

@@ -1,5 +1,6 @@
 """Read images from bytes: header, admission, checked decode, class plane."""
 
+from dsbuild.images import deep
 from dsbuild.images.codec import (
     PNG,
     TOO_MANY_BYTES,
@@ -14,14 +15,14 @@ from dsbuild.images.codec import (
     header,
     histogram,
     label_header,
-    own,
     plane,
     preload,
     refusal,
     refuse_label,
     unread,
 )
-from dsbuild.images.header import Header
+from dsbuild.images.deep import own
+from dsbuild.images.header import Header, of_pixels
 from dsbuild.images.png import Plane, write
 from dsbuild.images.transform import encode, pick, resample, shrink, turn, versions
 
@@ -35,6 +36,7 @@ __all__ = [
     "convert",
     "convertible",
     "decode",
+    "deep",
     "draw",
     "encode",
     "foreign",
@@ -42,6 +44,7 @@ __all__ = [
     "header",
     "histogram",
     "label_header",
+    "of_pixels",
     "own",
     "pick",
     "plane",

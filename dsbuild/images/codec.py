@@ -49,11 +49,11 @@ def unread(data: bytes) -> str:
     return f"found {what}, expected a JPEG or PNG{remedy}"
 
 
-def refusal(head: Header) -> str | None:
+def refusal(head: Header, bits: int = 8) -> str | None:
     """Return why an image may not be stored as it is, or None if it may.
 
-    An image is refused if TensorFlow, OpenCV or Pillow cannot decode it, or decodes it to other
-    pixels.
+    Channels may have `bits` at most. An image is refused if TensorFlow, OpenCV or Pillow cannot
+    decode it, or decodes it to other pixels.
     """
     what = None
     if head.height < 1 or head.width < 1:
@@ -68,7 +68,7 @@ def refusal(head: Header) -> str | None:
         what = "a CMYK JPEG" if head.model == "cmyk" else head.model
     elif head.coding in ("arithmetic", "lossless"):
         what = f"a JPEG with {head.coding} coding"
-    elif head.bits > 8:
+    elif head.bits > bits:
         what = f"{head.bits} bits per channel"
     elif head.frames > 1:
         what = f"an animated PNG with {head.frames} frames"
@@ -99,14 +99,14 @@ def preload() -> None:
     import cv2  # noqa: F401
 
 
-def check(data: bytes, head: Header) -> None:
+def check(data: bytes, head: Header, bits: int = 8) -> None:
     """Decode an image far enough to find every error that a full decode would find.
 
     A JPEG is decoded in grey at one eighth of its size, which reads all of its entropy-coded
     data but computes hardly any of the inverse transform. PNG rows stay filtered. Raises
-    ImageError.
+    ImageError, also for channels of more than `bits`.
     """
-    if head.format == "png" and not refusal(head):
+    if head.format == "png" and not refusal(head, bits):
         png.check(data, head)
     else:
         _load(data, head, draft=True)

@@ -18,7 +18,7 @@ from dsbuild.errors import ImageError
 from dsbuild.images.header import excuse
 from dsbuild.images.opening import opened
 from dsbuild.images.png import Plane, write
-from dsbuild.images.transform import pick, shrink
+from dsbuild.images.transform import pick, pick_wide, shrink
 
 _MARK = b"tEXtSoftware\0dsbuild inspect"  # marks the PNGs that `is_marked` recognises
 _QUALITY = 78  # of JPEGs: at this size no artefact shows
@@ -105,15 +105,41 @@ def photo_uri(pixels: NDArray[np.uint8], side: int) -> str:
     return _uri("jpeg", out.getvalue())
 
 
-def plane_uri(plane: Plane, colours: NDArray[np.uint8], side: int) -> str:
+def outlined(
+    plane: Plane, segments: NDArray[np.int32], colours: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a plane with white outlines between segments, and its colours.
+
+    `segments` are of the plane's size. The outlines have a value that the plane does not use.
+    """
+    outline = np.zeros(plane.shape, bool)
+    outline[:, 1:] |= segments[:, 1:] != segments[:, :-1]
+    outline[1:] |= segments[1:] != segments[:-1]
+    free = np.setdiff1d(np.arange(256), plane)
+    if not len(free):
+        return plane, colours
+    colours = colours.copy()
+    colours[free[-1]] = 255
+    return np.where(outline, free[-1], plane).astype(np.uint8), colours
+
+
+def plane_uri(
+    plane: Plane,
+    colours: NDArray[np.uint8],
+    side: int,
+    segments: NDArray[np.int32] | None = None,
+) -> str:
     """Return a coloured plane as a data URI: a palette PNG in which black is transparent.
 
     Of the values of a plane of 16 bits, the 256 most frequent keep their colours, and others show
-    the nearest value's.
+    the nearest value's. With `segments`, int32 (h, w), these have outlines.
     """
     out = io.BytesIO()
-    small = pick(np.ascontiguousarray(plane), fit(plane.shape, side))
+    size = fit(plane.shape, side)
+    small = pick(np.ascontiguousarray(plane), size)
     small, colours = _numbered(small, colours)
+    if segments is not None:
+        small, colours = outlined(small, pick_wide(segments, size), colours)
     image = Image.fromarray(small)
     image.putpalette(colours.tobytes())
     clear = bytes(255 if colour.any() else 0 for colour in colours)

@@ -18,7 +18,7 @@ def moments(pixels: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
     return (counts @ _VALUES).tolist(), (counts @ _VALUES**2).tolist()
 
 
-def sha256(pixels: NDArray[np.uint8]) -> bytes:
+def sha256(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
     """Return the sha256 of height, width and pixels: equal for images with equal pixels."""
     digest = hashlib.sha256(np.array(pixels.shape[:2], "<u4").data)
     digest.update(np.ascontiguousarray(pixels).data)

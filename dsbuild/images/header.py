@@ -4,8 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsbuild.errors import ImageError
 
+_MODELS = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgba"}
 _TAG = 0x0112  # of EXIF's orientation
 _SIZES = {3: 2, 4: 4}  # bytes of the types that it may have: SHORT and LONG
 _ORDERS: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
@@ -41,6 +45,14 @@ class Header:
     frames: int = 1
     interlaced: bool = False
     beside: str = ""
+
+
+def of_pixels(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Header:
+    """Return the header of the PNG that pixels (h, w) or (h, w, c) give."""
+    height, width = pixels.shape[:2]
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    bits = 8 * pixels.dtype.itemsize
+    return Header("png", height, width, channels, bits, _MODELS[channels], "deflate")
 
 
 def orientation(exif: bytes, xmp: bytes = b"") -> int:

@@ -273,8 +273,8 @@ def _unclear(used: Mapping[int, RGB | None], what: str) -> NoReturn:
 def _in_alpha() -> ImageError:
     return ImageError(
         "found a label of one colour whose alpha varies: the mask is in the alpha channel, which "
-        "is not read as a label; save the alpha as a grey PNG and build with dsbuild pairs "
-        "--binary 127",
+        "is not read as a label by itself; build with dsbuild pairs --channel alpha --binary 127, "
+        "or save the alpha as a grey PNG",
         kind="alpha-mask",
     )
 

@@ -12,12 +12,12 @@ def alpha(data: bytes) -> NDArray[np.uint8]:
     """Return the alpha of a matte: uint8 (h, w), from 0 transparent to 255 opaque.
 
     It is the alpha channel if that varies; else the grey, alone or in equal channels, if there
-    is no alpha or all of it is opaque. It is never the luma of colours. Raises ImageError for
-    anything else.
+    is no alpha or all of it is opaque, also in a JPEG, as published videos have it. It is never
+    the luma of colours. Raises ImageError for anything else.
     """
     head = codec.label_header(data)
     if head.format == "jpeg":
-        raise _without_alpha(head, "without alpha")
+        return _of_jpeg(data, head)
     if head.bits > 8:
         raise ImageError(
             f"found a matte with {head.bits} bits per channel, expected 8; save it as an 8-bit PNG"
@@ -49,6 +49,29 @@ def alpha(data: bytes) -> NDArray[np.uint8]:
         "or grey without alpha; save the channel that holds the matte as a grey PNG",
         kind="no-alpha",
     )
+
+
+def channel(data: bytes) -> NDArray[np.uint8]:
+    """Return the alpha channel of a PNG, uint8 (h, w); raise ImageError if it has none."""
+    head = codec.label_header(data)
+    if head.format == "jpeg" or head.model not in ("grey+alpha", "rgba"):
+        raise ImageError(
+            f"found a {head.format.upper()} in {head.model.upper()} without alpha channel, "
+            "expected one, since labels are read from it; leave --channel alpha out if the mask is "
+            "in the colours",
+            kind="no-alpha",
+        )
+    codec.refuse_label(head)
+    return png.alpha(data, head)
+
+
+def _of_jpeg(data: bytes, head: Header) -> NDArray[np.uint8]:
+    """Return the grey of a JPEG: of a matte, blur moves soft pixels by few levels."""
+    codec.refuse_label(head)
+    pixels = codec.decode(data, head, strict=True)
+    if (pixels != pixels[..., :1]).any():
+        raise _without_alpha(head, "without alpha")
+    return np.ascontiguousarray(pixels[..., 0])
 
 
 def _without_alpha(head: Header, what: str) -> ImageError:

@@ -2,6 +2,7 @@
 
 import functools
 import struct
+from collections.abc import Sequence
 
 from dsbuild.images import png
 from dsbuild.images.header import Header
@@ -33,3 +34,15 @@ def transparent(data: bytes, head: Header) -> tuple[int, ...] | None:
     return tuple(
         255 * value // ((1 << head.bits) - 1) for (value,) in struct.iter_unpack(">H", key)
     )
+
+
+def coloured(data: bytes, colours: Sequence[RGB]) -> bytes:
+    """Return an 8-bit grey PNG as a palette PNG, its compressed pixels as they are."""
+    out = [png.SIGNATURE]
+    for kind, body, _ in png.chunks(data, checked=True):
+        if kind == b"IHDR":
+            out.append(png.chunk(kind, body[:9] + b"\3" + body[10:]))
+            out.append(png.chunk(b"PLTE", bytes(value for colour in colours for value in colour)))
+        elif kind in (b"IDAT", b"IEND"):
+            out.append(png.chunk(kind, body))
+    return b"".join(out)

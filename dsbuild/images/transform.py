@@ -89,7 +89,7 @@ def _refuse_dark(pixels: NDArray[np.uint8]) -> None:
         raise ImageError(
             f"found 16 bits per channel, of which the upper 8 reach only {int(bright)} of 255: the "
             "samples have fewer than 16 bits, and the image would be dark; scale them to 8 bits "
-            "yourself"
+            "with --scale LOW:HIGH, such as --scale 0:4095, or store them with --depth 16"
         )
 
 
@@ -132,13 +132,18 @@ def shrink(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
             f"most {_AREA:,} per new pixel; use a larger --max-side"
         )
     means = cv2.resize(np.ascontiguousarray(pixels), size[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(means, np.uint8).reshape(*size, *pixels.shape[2:])
+    return np.asarray(means, pixels.dtype).reshape(*size, *pixels.shape[2:])
 
 
 def pick(plane: Plane, size: tuple[int, int]) -> Plane:
     """Resize a plane of classes to (height, width): each area takes the value at its centre."""
     resized = Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST)
     return np.asarray(resized, plane.dtype)
+
+
+def pick_wide(plane: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32]:
+    """Resize a plane of numbers to (height, width) in the same way."""
+    return np.asarray(Image.fromarray(plane).resize(size[::-1], Image.Resampling.NEAREST))
 
 
 def resample(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

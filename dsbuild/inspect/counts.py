@@ -111,9 +111,10 @@ def of_record(file: str, number: int, data: bytes, names: Names) -> Accumulated:
             faults.append(f"image: {error}")
         else:
             if pixels is not None:
-                counts += _of_image(pixels)
+                counts += _of_image(images.deep.narrowed(pixels))
                 key = features.key(values, names)
-                prints[place] = Print(key, hashing.sha256(pixels), hashing.dhash(pixels))
+                seen = images.deep.shown(pixels)
+                prints[place] = Print(key, hashing.sha256(pixels), hashing.dhash(seen))
         try:
             counts += _of_label(values, names)
         except ImageError as error:
@@ -129,8 +130,8 @@ def _bytes(values: Mapping[str, example.Parsed], names: Names, role: str) -> byt
     return value[0] if isinstance(value, list) else b""
 
 
-def _decode(data: bytes) -> NDArray[np.uint8] | None:
-    return images.decode(data, images.header(data)) if data else None
+def _decode(data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16] | None:
+    return images.deep.pixels(data) if data else None
 
 
 def _of_image(pixels: NDArray[np.uint8]) -> Counts:
@@ -141,9 +142,8 @@ def _of_image(pixels: NDArray[np.uint8]) -> Counts:
 
 
 def _of_label(values: Mapping[str, example.Parsed], names: Names) -> Counts:
-    data = _bytes(values, names, "label")
-    if data:
-        plane = images.plane(data)
+    plane = features.plane_of(values, names) if _bytes(values, names, "label") else None
+    if plane is not None:
         pixels = Counter(images.histogram(plane))
         pairs = Counter(itertools.combinations(sorted(pixels), 2))
         holders = Counter(pixels.keys())

@@ -18,12 +18,14 @@ from dsbuild.inspect.forms import Change, ClassShare, Difference, Extent, Recipe
 
 
 class Item(NamedTuple):
-    """One stored sample: its file, and digests of its image, label and whole record."""
+    """One stored sample: its file, digests of its image, label and whole record, and its place."""
 
     file: str
     image: bytes
     label: bytes
     record: bytes
+    number: int
+    offset: int
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def _read(
             example.digest(example.first(values.get(roles.get("image", "")))),
             _digest(label, values, labels),
             example.digest(record.data),
+            record.number,
+            record.offset,
         )
         statistics = features.count(label)
         ends = [features.number(values.get(name)) for name in sizes]
@@ -100,9 +104,11 @@ def _digest(
     values: Mapping[str, example.Parsed],
     labels: Sequence[str],
 ) -> bytes:
-    """Return a digest of a record's label: of its classes, not of how they are encoded."""
+    """Return a digest of a record's label: of what it says, not of how that is encoded."""
     if isinstance(label, np.ndarray):
-        return example.digest(repr(label.shape).encode() + label.tobytes())
+        raw = (name for name in labels if features.is_panoptic(values, name))
+        instances = next((example.first(values.get(name)) for name in raw), b"")
+        return example.digest(repr(label.shape).encode() + label.tobytes() + instances)
     stored = [values.get(name) for name in labels] if label is None else label
     return example.digest(repr(stored).encode())
 

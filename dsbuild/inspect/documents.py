@@ -83,7 +83,7 @@ def _inspect_finished(path: str, manifest: Manifest) -> Inspection:
         scans += [scan.scan(storage.join(path, name), limit=1) for name in good[:1]]
         # A manifest is checked for its form when it is read.
         splits[name] = cast(SplitState, {**entry, "classes": classes, "shards": shards})
-    return {
+    made: Inspection = {
         "path": path,
         "title": manifest.title,
         "complete": True,
@@ -91,6 +91,9 @@ def _inspect_finished(path: str, manifest: Manifest) -> Inspection:
         "splits": splits,
         "features": _features(scans),
     }
+    if manifest.divisor is not None:
+        made["divisor"] = manifest.divisor
+    return made
 
 
 def _changed(path: str, shard: Mapping[str, Any]) -> str | None:

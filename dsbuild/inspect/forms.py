@@ -5,12 +5,16 @@ from typing import Any, NotRequired, TypedDict
 
 
 class ClassCount(TypedDict):
-    """A class of a split: its value, its name if known, and how many images and pixels have it."""
+    """A class of a split: its value, its name if known, and how many images and pixels have it.
+
+    With panoptic labels it also has a number of segments.
+    """
 
     value: int
     name: str | None
     images: int
     pixels: NotRequired[int]
+    segments: NotRequired[int]
 
 
 class ShardState(TypedDict):
@@ -143,6 +147,7 @@ class Inspection(TypedDict):
     splits: dict[str, SplitState]
     features: list[FeatureRange]
     recipe: NotRequired[Mapping[str, Any]]
+    divisor: NotRequired[int]
     statistics: NotRequired[StatisticsDocument]
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,12 +34,14 @@ class Pictures:
     Attributes:
       image: uint8 (h, w, 3), or None if there is none that decodes.
       plane: the class of each pixel, (h, w), or None.
+      segments: the panoptic map, int32 (h, w), or None.
       extras: name -> grey picture, uint8 (h, w).
       problems: what could not be decoded, and why.
     """
 
     image: NDArray[np.uint8] | None = None
     plane: images.Plane | None = None
+    segments: NDArray[np.int32] | None = None
     extras: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -88,13 +90,11 @@ def pictures(values: Values, names: Names) -> Pictures:
     try:
         data = features.value(values, names, "image")
         if isinstance(data, list):
-            image = images.decode(data[0], images.header(data[0]))
+            image = images.deep.shown(images.deep.pixels(data[0]))
     except DataError as error:
         problems.append(f"image: {error}")
     try:
-        data = features.value(values, names, "label")
-        if isinstance(data, list):
-            plane = images.plane(data[0])
+        plane = features.plane_of(values, names)
     except DataError as error:
         problems.append(f"label: {error}")
     size = None if image is None else image.shape[:2]
@@ -111,7 +111,8 @@ def pictures(values: Values, names: Names) -> Pictures:
         else:
             if extra is not None:
                 grey[name] = extra
-    return Pictures(image, plane, grey, tuple(problems))
+    segments = None if plane is None else features.segments_of(values, names)
+    return Pictures(image, plane, segments, grey, tuple(problems))
 
 
 def _extra(
@@ -197,17 +198,37 @@ def _fitted(
     shown: Pictures, colours: NDArray[np.uint8], room: int
 ) -> tuple[str | None, str | None, dict[str, str]]:
     """Return image, mask and extras as data URIs of at most `room` bytes, or the smallest."""
-    planes = [shown.image, shown.plane, *shown.extras.values()]
+
+    def draw(side: int) -> list[str | None]:
+        return [
+            None if shown.image is None else colour.photo_uri(shown.image, side),
+            None
+            if shown.plane is None
+            else colour.plane_uri(shown.plane, colours, side, shown.segments),
+            *(colour.photo_uri(plane, side) for plane in shown.extras.values()),
+        ]
+
+    image, mask, *grey = fitted(draw, [shown.image, shown.plane, *shown.extras.values()], room)
+    return image, mask, dict(zip(shown.extras, (uri or "" for uri in grey), strict=True))
+
+
+def fitted(
+    draw: Callable[[int], list[str | None]],
+    planes: Sequence[NDArray[np.uint8] | None],
+    room: int,
+) -> list[str | None]:
+    """Return what `draw` makes for the longest side that keeps it within `room` bytes.
+
+    `planes` are what is drawn; no side is above theirs, or below 64 pixels.
+    """
     longest = max((max(plane.shape[:2]) for plane in planes if plane is not None), default=1)
     # JPEGs seldom take less than a tenth of a byte per pixel.
     side = min(longest, SIDE, max(_SMALLEST, int((10 * room) ** 0.5)))
     while True:
-        image = None if shown.image is None else colour.photo_uri(shown.image, side)
-        mask = None if shown.plane is None else colour.plane_uri(shown.plane, colours, side)
-        grey = {name: colour.photo_uri(plane, side) for name, plane in shown.extras.items()}
-        taken = sum(len(uri or "") for uri in (image, mask, *grey.values()))
+        made = draw(side)
+        taken = sum(len(uri or "") for uri in made)
         if taken <= room or side <= _SMALLEST:
-            return image, mask, grey
+            return made
         side = max(_SMALLEST, int(side * min((room / taken) ** 0.5, 0.95)))
 
 
@@ -241,9 +262,12 @@ def files(shown: Pictures, key: str, colours: NDArray[np.uint8]) -> dict[str, by
     if shown.image is not None:
         made["image"] = shown.image
     if shown.plane is not None:
-        made["mask"] = colour.paint(shown.plane, colours)
+        plane = shown.plane
+        if shown.segments is not None:
+            plane, colours = colour.outlined(plane, shown.segments, colours)
+        made["mask"] = colour.paint(plane, colours)
         if shown.image is not None:
-            made["overlay"] = colour.overlay(shown.image, shown.plane, colours)
+            made["overlay"] = colour.overlay(shown.image, plane, colours)
     made |= shown.extras
     stem = safe_text.stem(key)
     return {f"{stem}-{what}.png": colour.marked_png(pixels) for what, pixels in made.items()}

@@ -131,9 +131,9 @@ def inspect(
     return document
 
 
-def _refuse(wrong: bool, found: str, expected: str) -> None:
+def _refuse(wrong: bool, found: str, expected: str, what: str = "inspect") -> None:
     if wrong:
-        raise PlanError(f"inspect: found {found}, expected {expected}")
+        raise PlanError(f"{what}: found {found}, expected {expected}")
 
 
 def _record(folder: Folder, wanted: int | str, save: Path | None) -> RecordDocument:
@@ -151,6 +151,8 @@ def diff(
     a: PathLike,
     b: PathLike,
     *,
+    html: Path | None = None,
+    samples: int | None = None,
     runner: str | Engine = "local",
     scheduler: str | None = None,
     workers: int | None = None,
@@ -163,6 +165,8 @@ def diff(
     Args:
       a: a folder of TFRecords, or one file.
       b: another one.
+      html: file to write a page of the masks that changed to: before, after and changed pixels.
+      samples: how many of them the page shows as pictures, the largest change first; None for 48.
       runner: "local"; "dask", with its `scheduler`; or an engine.
       scheduler: address of a Dask scheduler, such as "tcp://host:8786".
       workers: processes; None for all cores.
@@ -172,12 +176,21 @@ def diff(
       A document whose "same" says whether recipes, samples and bytes are the same.
 
     Raises:
+      PlanError: for options that contradict each other.
       ShardError: if there is no TFRecord, or a damaged one.
 
     Example:
       >>> dsbuild.diff("tfrecord", "tfrecord")["same"]
       True
     """
+    wrong = samples is not None and (type(samples) is not int or samples < 0)
+    _refuse(wrong, f"samples {samples!r}", "a whole number, 0 or more", "diff")
+    _refuse(samples is not None and html is None, "samples without html", "html as well", "diff")
     engine = engines.chosen(runner, scheduler, workers, quiet)
-    sides = [comparing.read(path, engine) for path in (a, b)]
-    return comparing.diff(*sides)
+    before, after = (comparing.read(path, engine) for path in (a, b))
+    document = comparing.diff(before, after)
+    if html is not None:
+        from dsbuild.inspect.html import mask_page, run
+
+        run.write(os.fspath(html), mask_page.make(before, after, document, samples, engine))
+    return document

@@ -93,6 +93,7 @@ def _classes(document: Mapping[str, Any], label: str | None) -> Iterable[str]:
     rows = [
         (i, name, *_colour(palette, i), *(v["classes"][i]["images"] for v in counted.values()))
         for i, name in enumerate(document["classes"])
+        if "divisor" not in document or i != document["ignore"]  # void is no class
     ]
     ignore = document.get("ignore")
     if ignore is not None:
@@ -141,23 +142,43 @@ def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Ite
     labelled = [k for k, v in document["splits"].items() if v["labels"] == v["records"] and label]
     splits = labelled or list(document["splits"])
     role = label if labelled and label else "none"
+    role = "panoptic" if role == "label" and schema.is_panoptic else role
     names = {
         "image": schema["image"].name,
-        "label": None if role == "none" else schema[role].name,
+        "label": schema[label].name if label and role != "none" else None,
+        "divisor": document.get("divisor"),
         "split": "train" if "train" in splits else next(iter(splits), "train"),
     }
     wide = planes.bits(len(document["classes"]), document["ignore"]) == 16
     kinds = (", dtype=tf.uint16", ".astype(np.int32)") if wide else ("", "")
-    words = {key: _literal(name) for key, name in names.items()}
+    deep = document["recipe"].get("images", {}).get("depth", 8) > 8
+    words = {key: _literal(name) for key, name in names.items() if key != "divisor"}
     for tool, template in _TEMPLATES.items():
-        lines = template.format(**words, deep=kinds[0], whole=kinds[1]).splitlines()
+        if role == "panoptic":
+            tool = tool.replace("image and label, and knows the names of the classes", "the image")
+        for old, new in _DEEP.items() if deep else ():
+            template = template.replace(old, new)
+        said = words | {"divisor": names["divisor"]}
+        lines = template.format(**said, deep=kinds[0], whole=kinds[1]).splitlines()
         # A line for one kind of label ends with its role; lines for other kinds are dropped.
-        ends = {role: f" #: {role}" for role in ("label", "class", "none")}
+        ends = {role: f" #: {role}" for role in ("label", "class", "panoptic", "none")}
         mine = ends[role]
         kept = [
             x.removesuffix(mine) for x in lines if not x.endswith(tuple({*ends.values()} - {mine}))
         ]
         yield f"{tool}:\n\n```python\n" + "\n".join(kept) + "\n```"
+
+
+# What decodes images of 16 bits per channel, which other decoders reduce to 8.
+_DEEP = {
+    "tf.io.decode_image(found[{image}], channels=3, expand_animations=False)": (
+        "tf.io.decode_png(found[{image}], dtype=tf.uint16)"
+    ),
+    'np.array(Image.open(io.BytesIO(image)).convert("RGB"))': (
+        "cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)  # BGR"
+    ),
+    "import numpy as np\n": "import cv2\nimport numpy as np\n",
+}
 
 
 def _literal(text: str | None) -> str:
@@ -173,6 +194,7 @@ features = {{
     {image}: tf.io.FixedLenFeature((), tf.string),
     {label}: tf.io.FixedLenFeature((), tf.string), #: label
     {label}: tf.io.FixedLenFeature((), tf.int64), #: class
+    {label}: tf.io.FixedLenFeature((), tf.string), #: panoptic
 }}
 
 
@@ -181,6 +203,9 @@ def parse(record):
     image = tf.io.decode_image(found[{image}], channels=3, expand_animations=False)
     label = tf.io.decode_png(found[{label}], channels=1{deep}) #: label
     return image, label #: label
+    panoptic = tf.io.decode_raw(found[{label}], tf.int32) #: panoptic
+    panoptic = tf.reshape(panoptic, tf.shape(image)[:2]) #: panoptic
+    return image, panoptic // {divisor}, panoptic % {divisor}  # class, instance #: panoptic
     return image, found[{label}] #: class
     return image #: none
 
@@ -224,6 +249,9 @@ class Records:  # torch.utils.data.DataLoader takes it as it is
         label = features[{label}].bytes_list.value[0] #: label
         label = np.array(Image.open(io.BytesIO(label))){whole} #: label
         return image, label #: label
+        panoptic = np.frombuffer(features[{label}].bytes_list.value[0], "<i4") #: panoptic
+        panoptic = panoptic.reshape(image.shape[:2]) #: panoptic
+        return image, panoptic // {divisor}, panoptic % {divisor}  # class, instance #: panoptic
         return image, features[{label}].int64_list.value[0] #: class
         return image #: none
 

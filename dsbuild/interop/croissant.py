@@ -148,12 +148,16 @@ def _records(schema: Schema, split: str, entry: Mapping[str, Any]) -> Node:
         "name": f"{split}-records",
         "description": f"The {entry['records']} records of the split {split}.",
         "key": {"@id": f"{place}/{schema['key'].name}"},
-        "field": [*(_field(one, split, place) for one in always), _split_field(split, place)],
+        "field": [
+            *(_field(one, split, place, schema.is_panoptic) for one in always),
+            _split_field(split, place),
+        ],
     }
 
 
-def _field(feature: Feature, split: str, place: str) -> Node:
+def _field(feature: Feature, split: str, place: str, is_panoptic: bool) -> Node:
     pixels = feature.type == "BYTES" and not feature.domain and feature.role not in _TEXTS
+    pixels = pixels and not (is_panoptic and feature.role == "label")  # which is no image file
     return {
         "@type": "cr:Field",
         "@id": f"{place}/{feature.name}",

@@ -31,18 +31,20 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
     others have labels.
     """
     splits, classes = document["splits"], document["classes"]
+    depth = document["recipe"].get("images", {}).get("depth", 8)
     labelled = {k: v for k, v in splits.items() if v["labels"] == v["records"]}
     schema = schema.select(schema.roles if labelled else ())
     info = dataset_info(document, labelled or splits, terms)
     found = {
-        FEATURES: dump(features(schema, len(classes), document["ignore"]), 2).encode(),
+        FEATURES: dump(features(schema, len(classes), document["ignore"], depth), 2).encode(),
         INFO: dump(info, 2).encode(),
     }
     for feature in schema.features:
         name = names_file(feature)
         # A reader of `<split>-*` would take the class names for a shard.
         clear = not any(name.startswith(f"{split}-") for split in splits)
-        if feature.role in _LABELS and clear and _can_be_named(classes):
+        named = feature.role in _LABELS and not schema.is_panoptic
+        if named and clear and _can_be_named(classes):
             found[name] = "".join(f"{one}\n" for one in classes).encode()
     return found
 
@@ -86,10 +88,13 @@ def dataset_info(
     }
 
 
-def features(schema: Schema, classes: int, ignore: int | None = None) -> dict[str, Any]:
+def features(
+    schema: Schema, classes: int, ignore: int | None = None, depth: int = 8
+) -> dict[str, Any]:
     """Return TFDS's features.json: keys on disk become dictionaries, nested at each slash.
 
     Labels are a LabeledImage or a ClassLabel with this number of classes, and an ignore value.
+    Images of 16 bits per channel stay bytes, since TFDS would decode them to 8.
     """
     tree: dict[str, Any] = {}
     for feature in schema.features:
@@ -97,7 +102,10 @@ def features(schema: Schema, classes: int, ignore: int | None = None) -> dict[st
         node = tree
         for folder in folders:
             node = node.setdefault(folder, {})
-        node[leaf] = _leaf(feature, classes, planes.bits(classes, ignore))
+        encoded = (feature.role == "label" and schema.is_panoptic) or (
+            feature.role == "image" and depth > 8
+        )
+        node[leaf] = _leaf(feature, classes, planes.bits(classes, ignore), encoded)
     return {
         "type": f"{_PACKAGE}.features_dict.FeaturesDict",
         "content": _nest(tree)["featuresDict"],
@@ -115,9 +123,9 @@ def _nest(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _leaf(feature: Feature, classes: int, bits: int) -> dict[str, Any]:
-    """Return a feature of TFDS; label planes have so many bits."""
-    if feature.role in _DECODED:
+def _leaf(feature: Feature, classes: int, bits: int, encoded: bool) -> dict[str, Any]:
+    """Return a feature of TFDS, with label planes of so many bits; bytes if it stays `encoded`."""
+    if feature.role in _DECODED and not encoded:
         shape = {"dimensions": ["-1", "-1", str(_DECODED[feature.role])]}
         kind = f"uint{bits if feature.role in _LABELS else 8}"
         image: dict[str, Any] = {"shape": shape, "dtype": kind, "encodingFormat": "png"}
@@ -125,7 +133,7 @@ def _leaf(feature: Feature, classes: int, bits: int) -> dict[str, Any]:
             image["label"] = {"numClasses": str(classes)}
             return {"pythonClassName": f"{_PACKAGE}.labeled_image.LabeledImage", "image": image}
         return {"pythonClassName": f"{_PACKAGE}.image_feature.Image", "image": image}
-    if feature.role in _LABELS and classes:
+    if feature.role in _LABELS and classes and not encoded:
         name = f"{_PACKAGE}.class_label_feature.ClassLabel"
         return {"pythonClassName": name, "classLabel": {"numClasses": str(classes)}}
     if feature.type == "BYTES" and (feature.domain or feature.role == "key"):

@@ -11,6 +11,7 @@ from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.mapillary import Mapillary
 from dsbuild.layouts.matting import Matting
+from dsbuild.layouts.merged import Merged, MergedClasses
 from dsbuild.layouts.oxford_pets import OxfordPets
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.pascal_context import PascalContext
@@ -18,7 +19,7 @@ from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.voc import Voc
 from dsbuild.layouts.yolo import Yolo
 
-__all__ = ["LAYOUTS", "Layout", "Sample"]
+__all__ = ["LAYOUTS", "RECORDED", "Layout", "Merged", "MergedClasses", "Sample"]
 
 LAYOUTS: dict[str, type[Layout]] = {
     Voc.name: Voc,
@@ -37,4 +38,11 @@ LAYOUTS: dict[str, type[Layout]] = {
     Matting.name: Matting,
     Pairs.name: Pairs,
     Classes.name: Classes,
+}
+
+# Layouts by the names that manifests may have; the last ones are of no data set.
+RECORDED: dict[str, type[Layout]] = {
+    **LAYOUTS,
+    Merged.name: Merged,
+    MergedClasses.name: MergedClasses,
 }

@@ -2,26 +2,30 @@
 
     images/{training,validation}/ADE_{train,val}_<8 digits>.jpg
     annotations/{training,validation}/<the same>.png      0 other objects, 1..150
+    annotations_instance/{training,validation}/<the same>.png      for --target panoptic
     objectInfo150.txt
 
-Value 0, which the benchmark leaves out, is stored as 255, and k as k - 1.
+Value 0, which the benchmark leaves out, is stored as 255, and k as k - 1. With --target panoptic
+0 is ignored and k stays k, as in deeplab2.
 
 Source: Zhou et al., Scene Parsing through ADE20K Dataset, CVPR 2017; CSAILVision/sceneparsing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError
 from dsbuild.layouts import ade20k_full as full
+from dsbuild.layouts import ade_instances, panoptic
 from dsbuild.layouts.ade_labels import NAMES
 from dsbuild.layouts.base import RGB, Layout
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, elsewhere, leftovers, require, stem
+from dsbuild.layouts.panoptic import Panoptic
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
-from dsbuild.layouts.sample import Sample
+from dsbuild.layouts.sample import Part, Sample
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
@@ -31,13 +35,31 @@ _FOLDER = "ADEChallengeData2016"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ade20k(Layout):
+class Ade20k(Panoptic, Layout):
     """ADE20K, scene parsing challenge."""
 
     name: ClassVar[str] = "ade20k"
     title: ClassVar[str] = "ADE20K"
     source: ClassVar[str] = "the folder that holds images and annotations of the challenge"
-    classes: ClassVar[tuple[str, ...]] = NAMES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.fill_divisor()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The 150 classes, after void if labels are panoptic."""
+        return panoptic.named(NAMES) if self.is_panoptic else NAMES
+
+    @property
+    def ignore(self) -> int:
+        """The value of other objects: 255, or 0 if labels are panoptic."""
+        return 0 if self.is_panoptic else 255
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The classes with instances."""
+        return ade_instances.THINGS
 
     def find(self, source: str | None) -> str:
         """Return the folder that holds images/training or images/validation."""
@@ -76,7 +98,9 @@ class Ade20k(Layout):
         """Yield the images of a split by name."""
         folder = SPLITS[split]
         for key, image in by_key(root, f"images/{folder}").items():
-            yield Sample(key, image, f"annotations/{folder}/{key}.png")
+            label = f"annotations/{folder}/{key}.png"
+            both = label, f"{ade_instances.FOLDER}/{folder}/{key}.png"
+            yield Sample(key, image, both if self.is_panoptic else label)
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of images, if the folder has the published name."""
@@ -89,7 +113,7 @@ class Ade20k(Layout):
         folders, folder = _splits(root), SPLITS[split]
         found = leftovers(root, split, f"images/{folder}", f"annotations/{folder}", stem)
         if split == next(iter(folders)):
-            kinds = ("images", "annotations")
+            kinds = ("images", "annotations", *([ade_instances.FOLDER] * self.is_panoptic))
             used = (f"{kind}/{one}" for kind in kinds for one in folders.values())
             found += elsewhere(root, split, used)
         return found
@@ -106,6 +130,20 @@ class Ade20k(Layout):
         """Return the class indices of a label: its values less 1, and 255 for 0."""
         import numpy as np
 
+        table = (np.arange(256) - 1).astype(np.uint8)  # 0 becomes 255
+        return self._stored(data, path).through(table)
+
+    def compose(
+        self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
+    ) -> "Label":
+        """Return the label of an image: its classes, or with its instances."""
+        if self.divisor is None:
+            return super().compose(parts, names, size)
+        classes = self._stored(parts[0], str(names[0])).plane
+        return ade_instances.label(classes, parts[1], self.divisor)
+
+    def _stored(self, data: bytes, path: str) -> "Label":
+        """Return the values 0 to 150 of a label."""
         label = super().read(data, path)
         high = max(label.counts)
         if high > len(NAMES):
@@ -115,8 +153,7 @@ class Ade20k(Layout):
                 f"{shifted}",
                 kind="values",
             )
-        table = (np.arange(256) - 1).astype(np.uint8)  # 0 becomes 255
-        return label.through(table)
+        return label
 
 
 def _splits(root: str) -> dict[str, str]:

@@ -101,6 +101,16 @@ class Layout(abc.ABC):
         return 255
 
     @property
+    def divisor(self) -> int | None:
+        """What divides a value of a panoptic label into class and instance; None without them."""
+        return None
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The classes of panoptic labels whose instances are counted."""
+        return ()
+
+    @property
     def bits(self) -> int:
         """Bits of its label planes: 8, or 16 if it has more than 256 classes."""
         return planes.bits(len(self.classes), self.ignore)

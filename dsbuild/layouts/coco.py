@@ -19,44 +19,47 @@ import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, LayoutError, PlanError
+from dsbuild.errors import LayoutError, PlanError
 from dsbuild.fields import field
-from dsbuild.layouts import coco_file, coco_panoptic
+from dsbuild.layouts import coco_file, coco_labels, coco_panoptic, panoptic
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco_file import Grouped, Image, grouped, looks, read_categories
 from dsbuild.layouts.coco_tree import Source, folder_of, published, sources, unlisted
 from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, require
+from dsbuild.layouts.panoptic import Panoptic
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
 from dsbuild.layouts.sample import Label as Named
 from dsbuild.layouts.sample import Part, Sample, Slice
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
-    from dsbuild.shapes.overlap import Shape
 
+KINDS = ("instances", "stuff", "panoptic")
 OVERLAP = ("order", "area", "ignore", "reject")
 _PUBLISHED = {"train2017": 118287, "val2017": 5000}
 _MOST = 255  # classes, of which 255 is the ignore value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Coco(Divided, Layout):
+class Coco(Divided, Panoptic, Layout):
     """COCO; its instances, stuff or panoptic segments as one plane of classes."""
 
     name: ClassVar[str] = "coco"
     title: ClassVar[str] = "COCO"
     source: ClassVar[str] = "the folder that holds annotations and images"
     draws: ClassVar[bool] = True
+    usual_divisor: ClassVar[int] = 256
 
     labels: str = field(
-        "instances",
-        "Read annotations/instances_*.json, stuff_*.json, or panoptic_*.json with its PNGs.",
-        choices=("instances", "stuff", "panoptic"),
+        "auto",
+        "Read annotations/instances_*.json, stuff_*.json, or panoptic_*.json with its PNGs. auto: "
+        "instances, or panoptic with --target panoptic.",
+        choices=("auto", *KINDS),
     )
     annotations: str = field("", "Read this one JSON file, a path below SOURCE.")
     images: str = field("", "Folder of images below SOURCE. Default: it is looked for.")
@@ -67,16 +70,27 @@ class Coco(Divided, Layout):
         choices=OVERLAP,
     )
     crowd: str = field(
-        "class", "What a crowd (iscrowd) is: its class, or ignored.", choices=("class", "ignore")
+        "auto",
+        "What a crowd (iscrowd) is: its class, or ignored. auto: its class, or ignored with "
+        "--target panoptic.",
+        choices=("auto", "class", "ignore"),
     )
     categories: tuple[tuple[int, str], ...] = field(
         (),
         "JSON file whose categories are the classes. Default: each file's own.",
         read=read_categories,
     )
+    thing_ids: tuple[str, ...] = field(
+        (),
+        "With --target panoptic: ids or names of the categories whose instances are counted. "
+        "Default: those with isthing in the files.",
+        option="things",
+        omitted=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._fill()
         self.check_division(stratifies=False)
         if self._panoptic and self.overlap != "order":
             raise PlanError(
@@ -89,10 +103,35 @@ class Coco(Divided, Layout):
                 "labels have 8 bits and 255 is ignored"
             )
 
+    def _fill(self) -> None:
+        """Set what depends on the target; raise PlanError for labels that have no instances."""
+        self.fill_divisor()
+        if self.labels == "auto":
+            self.fill("labels", "panoptic" if self.is_panoptic else "instances")
+        if self.crowd == "auto":
+            self.fill("crowd", "ignore" if self.is_panoptic else "class")
+        if self.is_panoptic and self.labels != "panoptic":
+            raise PlanError(f"--target panoptic: found --labels {self.labels}, expected panoptic")
+        if self.thing_ids and not self.is_panoptic:
+            raise PlanError("--things: expected only with --target panoptic")
+
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the categories by their ids, after the background if not panoptic."""
-        return coco_file.names(self.categories, not self._panoptic)[0]
+        """The names of the categories by their ids, after the background or after void if any."""
+        names = coco_file.names(self.categories, not self._panoptic)[0]
+        return panoptic.named(names) if self.is_panoptic else names
+
+    @property
+    def ignore(self) -> int:
+        """The value of pixels without a class: 0 if labels are panoptic, else 255."""
+        return 0 if self.is_panoptic else 255
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The classes with instances."""
+        index = coco_labels.indices(self.categories, not self._panoptic)
+        ids = coco_labels.ids(self.thing_ids, self.categories)
+        return tuple(sorted(index[one] + 1 for one in ids))
 
     @property
     def _panoptic(self) -> bool:
@@ -123,7 +162,8 @@ class Coco(Divided, Layout):
     @classmethod
     def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
         """Recognise JSON files with the lists of COCO."""
-        kinds = [given["labels"]] if "labels" in given else ["instances", "stuff", "panoptic"]
+        kinds = ["panoptic"] if given.get("target") == "panoptic" else [*KINDS]
+        kinds = [given["labels"]] if given.get("labels", "auto") != "auto" else kinds
         for place in (path, storage.join(path, "coco")):
             if not storage.is_folder(place):
                 continue
@@ -134,27 +174,22 @@ class Coco(Divided, Layout):
                 except LayoutError as error:
                     return cls.seen(0, str(error))
                 if found and looks(storage.join(place, found[0].path)):
-                    options = {} if kind == "instances" else {"labels": kind}
+                    usual = kind == "instances" or given.get("target") == "panoptic"
+                    options = {} if usual else {"labels": kind}
                     names = listed([one.path for one in found])
                     return cls.seen(PUBLISHED, f"{cls.title}: {names}", options=options)
         return cls.seen(0, "no JSON file with images, annotations and categories")
 
     def bind(self, root: str) -> "Coco":
         """Return the layout with the categories of the files, which must be the same in all."""
-        if self.categories:
-            return self
-        first: tuple[str, coco_file.Categories] | None = None
-        for source in self._sources(root):
-            path = storage.join(root, source.path)
-            found = coco_file.categories(path)
-            first = first or (path, found)
-            if found != first[1]:
-                odd = sorted({*found} ^ {*first[1]})[0]
-                raise LayoutError(
-                    f"{path}: its categories differ from those of {first[0]}, such as {odd[1]!r} "
-                    f"(id {odd[0]}); name the file that has them all: --categories FILE"
-                )
-        return replace(self, categories=first[1]) if first else self
+        paths = [storage.join(root, source.path) for source in self._sources(root)]
+        known = self.categories or coco_file.common(paths)
+        things = self.thing_ids
+        if self.is_panoptic and not things:
+            found = {one for path in paths for one in coco_file.things(path)}
+            things = tuple(str(one) for one, _ in known if one in found)
+        coco_labels.ids(things, known)
+        return replace(self, categories=known, thing_ids=things)
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of the files; of one file for all, train, and val by a fraction."""
@@ -198,14 +233,10 @@ class Coco(Divided, Layout):
         return source, file
 
     def _png(self, root: str, source: Source, image: Image, file: Grouped) -> str:
-        """Return the PNG of an image's segments, relative to root."""
+        """Return the PNG of an image's segments, relative to root; it may be missing."""
         found = json.loads(file.annotations(image))["annotations"]
-        if len(found) != 1:
-            raise LayoutError(
-                f"{storage.join(root, source.path)}: found {len(found)} annotations of the image "
-                f"{image.id}; expected one per image"
-            )
-        return posixpath.join(_folder(root, source.path), found[0]["file"])
+        expected = posixpath.splitext(posixpath.basename(image.file_name))[0] + ".png"
+        return posixpath.join(_folder(root, source.path), found[0]["file"] if found else expected)
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of images, if the files have the published names."""
@@ -241,49 +272,19 @@ class Coco(Divided, Layout):
         from dsbuild.shapes import overlap
 
         document = json.loads(parts[-1])
+        ignores = self.crowd == "ignore"
+        index = functools.partial(
+            coco_labels.index, known=self.categories, background=not self._panoptic
+        )
         if self._panoptic:
-            segments = document["annotations"][0]["segments"]
-            return labels.of(coco_panoptic.plane(parts[0], segments, self._index, self.crowd))
+            segments = coco_panoptic.segments(document, str(names[-1]))
+            found = parts[0], segments, index, ignores
+            if self.divisor is not None:
+                return coco_panoptic.label(*found, self.things, self.divisor)
+            return labels.of(coco_panoptic.plane(*found))
         height, width = document["size"]
-        shapes = self._shapes(document["annotations"], (height, width))
+        shapes = coco_labels.shapes(document["annotations"], (height, width), index, ignores)
         return labels.of(overlap.plane(shapes, (height, width), self.overlap, 0, 255))
-
-    def _shapes(self, objects: Iterable[Any], size: tuple[int, int]) -> "Iterator[Shape]":
-        from dsbuild.shapes import coco
-        from dsbuild.shapes.overlap import Shape
-
-        for one in objects:
-            name = f"annotation {one['id']}"
-            ignored = bool(one["iscrowd"]) and self.crowd == "ignore"
-            try:
-                value = self._index(one["category_id"])
-                mask = coco.mask(one["segmentation"], size)
-            except ImageError as error:
-                raise ImageError(f"{name}: {error}", kind=error.kind) from error
-            yield Shape(mask, 255 if ignored else value, name, beneath=ignored)
-
-    def _index(self, category: object) -> int:
-        """Return the class of a category; raise ImageError if there is none.
-
-        The message says whether ids may have been taken for indices.
-        """
-        known = _indices(self.categories, self._panoptic)
-        if type(category) is int and category in known:
-            return known[category]
-        ids = [number for number, _ in self.categories]
-        text = f"found category_id {category!r}, which the categories do not have"
-        gaps = max(ids) - min(ids) + 1 - len(ids)
-        if type(category) is int and gaps and 0 <= category <= max(ids):
-            text += (
-                f": their ids have {gaps} gaps between {min(ids)} and {max(ids)}, so it may be an "
-                "index that was written in place of an id"
-            )
-        raise ImageError(f"{text}; correct the file, or add the category", kind="values")
-
-
-@functools.cache
-def _indices(known: coco_file.Categories, panoptic: bool) -> Mapping[int, int]:
-    return coco_file.names(known, not panoptic)[1]
 
 
 @functools.lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ import functools
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -72,7 +72,33 @@ def _ends(path: str, size: int) -> tuple[bytes, bytes]:
 
 
 def categories(path: str) -> Categories:
-    """Return the categories of a file: id and name, by id; raise LayoutError if it has none.
+    """Return the categories of a file: id and name, by id; raise LayoutError if it has none."""
+    return _categories(_listed(path), path)
+
+
+def common(paths: Iterable[str]) -> Categories:
+    """Return the categories that all files have; raise LayoutError if they differ."""
+    first: tuple[str, Categories] | None = None
+    for path in paths:
+        found = categories(path)
+        first = first or (path, found)
+        if found != first[1]:
+            odd = sorted({*found} ^ {*first[1]})[0]
+            raise LayoutError(
+                f"{path}: its categories differ from those of {first[0]}, such as {odd[1]!r} "
+                f"(id {odd[0]}); name the file that has them all: --categories FILE"
+            )
+    return first[1] if first else ()
+
+
+def things(path: str) -> tuple[int, ...]:
+    """Return the ids of the categories with instances; all ids if the file does not say."""
+    found = _listed(path)
+    return tuple(sorted(one["id"] for one in found if one.get("isthing", 1)))
+
+
+def _listed(path: str) -> list[Any]:
+    """Return the list of categories of a file; raise LayoutError if it has none.
 
     They are usually at its beginning or end, so that the whole file need not be read.
     """
@@ -81,11 +107,13 @@ def categories(path: str) -> Categories:
         for match in _CATEGORIES.finditer(text):
             try:
                 found, _ = json.JSONDecoder().raw_decode(text, match.end())
-                return _categories(found, path)
+                _categories(found, path)
+                return list(found)
             except (ValueError, RecursionError, LayoutError):
                 continue
     found = [one.value for one in members(path) if one.key == "categories" and one.element]
-    return _categories(found, path)
+    _categories(found, path)
+    return found
 
 
 def read_categories(path: str) -> Categories:

@@ -8,15 +8,18 @@ Source: cocodataset/panopticapi (utils.py, evaluation.py).
 
 import json
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError
+from dsbuild.layouts import panoptic
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from dsbuild.images.labels import Label
 
 VOID = 255
 
@@ -56,13 +59,63 @@ def folder(root: str, path: str) -> str:
     )
 
 
+def segments(document: Mapping[str, Any], name: str) -> list[list[int]]:
+    """Return the segments of an image; raise ImageError unless it has one annotation."""
+    found: list[dict[str, list[list[int]]]] = document["annotations"]
+    if len(found) != 1:
+        raise ImageError(
+            f"found {len(found) or 'no'} annotations of this image in {name}; expected one, which "
+            "says what its segments are"
+        )
+    return found[0]["segments"]
+
+
 def plane(
-    data: bytes, segments: list[list[int]], index: Callable[[int], int], crowd: str
+    data: bytes, segments: list[list[int]], index: Callable[[int], int], ignores_crowds: bool
 ) -> "NDArray[np.uint8]":
     """Return the class of every pixel, uint8 (h, w); void is 255.
 
     `index` returns the class of a category. Raises ImageError if PNG and segments disagree.
     """
+    import numpy as np
+
+    ids = _ids(data)
+    found, places = np.unique(ids, return_inverse=True)
+    known = _known(segments, found.tolist())
+    values = [
+        VOID if not one or (known[one][1] and ignores_crowds) else index(known[one][0])
+        for one in found.tolist()
+    ]
+    made: NDArray[np.uint8] = np.array(values, np.uint8)[places.reshape(ids.shape)]
+    return made
+
+
+def label(
+    data: bytes,
+    segments: list[list[int]],
+    index: Callable[[int], int],
+    ignores_crowds: bool,
+    things: Container[int],
+    divisor: int,
+) -> "Label":
+    """Return the panoptic label of an image; void is class 0, and others follow it.
+
+    `index` returns the class of a category. Raises ImageError if PNG and segments disagree, and
+    as `panoptic.label` does.
+    """
+    import numpy as np
+
+    ids = _ids(data)
+    _known(segments, np.unique(ids).tolist())
+    parts = [
+        panoptic.Part(id_, index(category) + 1, bool(iscrowd))
+        for id_, category, iscrowd in segments
+    ]
+    return panoptic.label(ids, parts, things, 0, divisor, ignores_crowds)
+
+
+def _ids(data: bytes) -> "NDArray[np.int64]":
+    """Return the ids of a PNG, int64 (h, w); raise ImageError if it holds none."""
     import numpy as np
 
     from dsbuild import images
@@ -73,12 +126,17 @@ def plane(
             f"found a panoptic label in {head.model} of {head.bits} bits; expected RGB, in which a "
             "colour is the id of a segment"
         )
-    pixels = images.decode(data, head)
-    ids = pixels @ np.array([1, 256, 65536], np.int64)
-    found, places = np.unique(ids, return_inverse=True)
+    return images.decode(data, head).astype(np.int64) @ np.array([1, 256, 65536], np.int64)
+
+
+def _known(segments: list[list[int]], found: list[int]) -> Mapping[int, tuple[int, int]]:
+    """Return the category of each segment, and whether it is a crowd.
+
+    Raises ImageError unless the segments are those that were found.
+    """
     known: Mapping[int, tuple[int, int]] = {one[0]: (one[1], one[2]) for one in segments}
-    strange = [int(one) for one in found if one and int(one) not in known]
-    missing = sorted(known.keys() - set(found.tolist()))
+    strange = [one for one in found if one and one not in known]
+    missing = sorted(known.keys() - set(found))
     if strange or missing:
         where, other = ("PNG", "JSON") if strange else ("JSON", "PNG")
         raise ImageError(
@@ -86,9 +144,4 @@ def plane(
             "not have; they are of different versions",
             kind="values",
         )
-    values = [
-        VOID if not one or (known[one][1] and crowd == "ignore") else index(known[one][0])
-        for one in found.tolist()
-    ]
-    made: NDArray[np.uint8] = np.array(values, np.uint8)[places.reshape(ids.shape)]
-    return made
+    return known

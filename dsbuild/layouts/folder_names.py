@@ -4,14 +4,14 @@ import re
 
 _KINDS = {
     "images": "image images img imgs src source photo photos pic pics picture pictures jpegimages "
-    "input inputs original originals rgb frame frames rawimages colorimages",
+    "input inputs original originals rgb frame frames rawimages colorimages fgr blurredimage",
     "labels": "label labels lbl lbls mask masks annotation annotations annot annots ann anns gt "
     "gts groundtruth groundtruths truth seg segs segmentation segmentations segmap segmaps "
     "segmentationclass segmentationclassraw segmentationclassaug segmentationmask "
     "segmentationmasks semantic semanticmask semanticmasks semanticlabel semanticlabels "
     "pixelwisemasks pixellabels labelmap labelmaps labelimages maskimages imagemasks imagelabels "
     "target targets classmasks",
-    "alphas": "alpha alphas matte mattes alphamatte alphamattes alphamask alphamasks",
+    "alphas": "alpha alphas matte mattes alphamatte alphamattes alphamask alphamasks pha",
 }
 _WORDS = {word: kind for kind, words in _KINDS.items() for word in words.split()}
 # What may stand beside such a word, as in `train_images` or `masks_png`.

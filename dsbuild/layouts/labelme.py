@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
 from dsbuild.fields import field
+from dsbuild.format.names import RECEIPT
+from dsbuild.layouts import labelme_file
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, in_order, leaks
@@ -170,13 +172,14 @@ class LabelMe(Divided, Layout):
         from dsbuild.shapes import overlap
 
         try:
-            document = json.loads(parts[0])
+            document = json.loads(parts[0], object_pairs_hook=labelme_file.once)
             shapes = [dict(shape) for shape in document["shapes"]]
             sides = [document.get("imageHeight"), document.get("imageWidth")]
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ImageError(f"no JSON of LabelMe ({error!r:.80}); expected shapes") from error
         if all(type(side) is int and 0 < side < 1 << 16 for side in sides):
             size = (sides[0], sides[1])  # if the image has another size, the build says so
+        labelme_file.refuse_other(document.get("imageData"), size)
         drawn = (self._shape(one, i, size) for i, one in enumerate(shapes, 1))
         return labels.of(overlap.plane(drawn, size, self.overlap, 0, 255))
 
@@ -241,8 +244,9 @@ def _images(root: str) -> Iterator[tuple[str, str]]:
 
 
 def _annotations(root: str) -> Iterator[str]:
-    """Yield the JSON files below root, by name."""
-    return (path for path in walk(root, "") if path.lower().endswith(".json"))
+    """Yield the JSON files below root, by name, but the receipt of an export."""
+    files = (path for path in walk(root, "") if path != RECEIPT)
+    return (path for path in files if path.lower().endswith(".json"))
 
 
 def _splits(root: str) -> dict[str, str]:

@@ -20,14 +20,13 @@ from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.format.split_names import role
-from dsbuild.layouts import divided, written
+from dsbuild.layouts import divided, matting_lists, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.division import VAL_HELP, Divided, groups
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import (
     by_key,
     composed,
-    elsewhere,
     leftovers,
     lists,
     pictures,
@@ -36,7 +35,6 @@ from dsbuild.layouts.folders import (
 )
 from dsbuild.layouts.pairing import pair
 from dsbuild.layouts.recognition import NAMED, PUBLISHED, Glance, Recognised, listed
-from dsbuild.layouts.texts import numbered
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
@@ -129,7 +127,7 @@ class Matting(Divided, Layout):
                 return cls.seen(PUBLISHED, f"human matting: {PHOTOS} and {MATTES}")
             named = [name for name in glance.files(root) if name.endswith(".txt")]
             paths = {name: storage.join(root, name) for name in named[:20]}
-            used = [name for name, one in paths.items() if _is_list(one)]
+            used = [name for name, one in paths.items() if matting_lists.is_list(one)]
             if used and "images" not in given:
                 return cls.seen(PUBLISHED, f"human matting: lists of four paths in {listed(used)}")
         found = pair(path, "images", "alphas", given)
@@ -145,7 +143,7 @@ class Matting(Divided, Layout):
         if self.images:
             return []
         paths = {split: storage.join(root, f"{split}.txt") for split in lists(root)}
-        return [split for split, path in paths.items() if _is_list(path)]
+        return [split for split, path in paths.items() if matting_lists.is_list(path)]
 
     def _tree(self, root: str) -> divided.Tree:
         """Return how root is divided; lists with four paths per line override everything else."""
@@ -183,8 +181,7 @@ class Matting(Divided, Layout):
         tree = self._tree(root)
         tree.check(split)
         seen: dict[str, str] = {}
-        for image, alpha in self._pairs(root, split, tree):
-            key = composed(posixpath.splitext(posixpath.basename(image))[0])
+        for key, image, alpha in self._pairs(root, split, tree):
             if key in seen:
                 raise LayoutError(
                     f"{root}: found {image!r} and {seen[key]!r}, expected photos with different "
@@ -193,10 +190,15 @@ class Matting(Divided, Layout):
             seen[key] = image
             yield Sample(key, image, alpha)
 
-    def _pairs(self, root: str, split: str, tree: divided.Tree) -> Iterator[tuple[str, str]]:
-        """Yield the paths of photo and matte."""
+    def _pairs(self, root: str, split: str, tree: divided.Tree) -> Iterator[tuple[str, str, str]]:
+        """Yield the key of a sample, and the paths of photo and matte.
+
+        Keys are the names of photos; in folders that a user names they begin with their own
+        folders if photos share names, as the frames of clips do.
+        """
         if split in self._lists(root):
-            yield from ((image, alpha) for image, _, alpha, _ in _listed(tree.lists[split]))
+            for image, _, alpha, _ in matting_lists.rows(tree.lists[split]):
+                yield _name(image), image, alpha
             return
         images, alphas = tree.parts.get(split, self._whole)
         photos, mattes = by_key(root, images, _key), by_key(root, alphas, _key)
@@ -213,9 +215,11 @@ class Matting(Divided, Layout):
                 for key, path in photos.items()
                 if alone or self.divide(units[path]) == split
             )
-        for key, alpha in rows:
-            expected = posixpath.join(alphas, f"{key}.png")
-            yield photos.get(key, f"{images}/{key}.jpg"), alpha or mattes.get(key, expected)
+        clips = self.images and len({*map(posixpath.basename, photos)}) < len(photos)
+        for key, given in rows:
+            image = photos.get(key, f"{images}/{key}.jpg")
+            alpha = given or mattes.get(key, posixpath.join(alphas, f"{key}.png"))
+            yield key if clips else _name(image), image, alpha
 
     def _units(self, root: str, photos: Iterable[str]) -> dict[str, str]:
         """Return path of a photo -> the unit that stays in one split with it."""
@@ -237,7 +241,7 @@ class Matting(Divided, Layout):
         if split not in tree.parts and not first:
             return []
         if self._lists(root):
-            return [*_unlisted(root, split, tree.lists.values())]
+            return [*matting_lists.unlisted(root, split, tree.lists.values())]
         part = tree.parts.get(split, self._whole)
         left = leftovers(root, split, *part, _key)
         if first:
@@ -259,37 +263,11 @@ class Matting(Divided, Layout):
         return labels.of((alpha > self.alpha_threshold).astype("uint8"), alpha)
 
 
-def _is_list(path: str) -> bool:
-    """Tell whether a text file is a list with four paths per line, from its first line."""
-    first, _, _ = storage.read_part(path, 0, 1 << 14).lstrip().partition(b"\n")
-    return first.count(b"@") > 1
+def _name(photo: str) -> str:
+    return composed(posixpath.splitext(posixpath.basename(photo))[0])
 
 
 def _key(path: str, folder: str) -> str:
     """Return what a photo and its matte have in common: groups and stem."""
     *groups, name = stem(path, folder).split("/")
     return "/".join([*(g.removeprefix("clip_").removeprefix("matting_") for g in groups), name])
-
-
-def _listed(path: str) -> Iterator[list[str]]:
-    """Yield the four paths in each line `image@rgba@alpha@mask` of a list."""
-    for number, line in numbered(path, escaped=True):
-        parts = [part.strip().lstrip("/") for part in line.split("@")]
-        if len(parts) != 4 or any(".." in part.split("/") or not part for part in parts):
-            raise LayoutError(
-                f"{path}, line {number}: found {line!r}, expected image@rgba@alpha@mask, "
-                "four paths below SOURCE"
-            )
-        yield parts
-
-
-def _unlisted(root: str, split: str, paths: Iterable[str]) -> Iterator[Finding]:
-    """Find the pictures that no list has, in the folders that lists name."""
-    listed = {part for path in paths for parts in _listed(path) for part in parts}
-    tops = sorted({path.partition("/")[0] for path in listed if "/" in path})
-    used = [top for top in tops if storage.is_folder(storage.join(root, top))]
-    for top in used:
-        for path in pictures(root, top):
-            if path not in listed:
-                yield Finding("stray", split, f"{storage.join(root, path)}: no list has it")
-    yield from elsewhere(root, split, [*used, *(path for path in listed if "/" not in path)])

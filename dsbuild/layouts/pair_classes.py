@@ -12,6 +12,7 @@ class Meant(Layout):
     names: tuple[str, ...]
     colours: tuple[tuple[str, int, int, int], ...]
     binary: int
+    channel: str
     ignore_value: int | None
     mapping: tuple[tuple[str, str], ...]
     zero: str
@@ -62,4 +63,4 @@ class Meant(Layout):
 
     def indexed(self, path: str) -> bool:
         """Tell whether the labels hold class indices."""
-        return not self.colours and self.binary < 0 and not self.maps
+        return not (self.colours or self.binary >= 0 or self.maps or self.channel == "alpha")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         @property
         def binary(self) -> int: ...
         @property
+        def channel(self) -> str: ...
+        @property
         def ignored(self) -> int: ...
         @property
         def zero(self) -> str: ...
@@ -62,6 +64,8 @@ def check(layout: "_Pairs") -> None:
         )
     if colours and binary >= 0:
         raise PlanError("--colormap and --binary: found both, expected one of them")
+    if colours and layout.channel == "alpha":
+        raise PlanError("--channel alpha: found --colormap too, but an alpha has no colours")
     if colours and names:
         raise PlanError("--colormap and --classes: found both, expected one: each has names")
     if binary >= 0 and len(names) not in (0, 2):
@@ -100,13 +104,16 @@ def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
 
     Raises ImageError for anything but exact values.
     """
-    from dsbuild.images import arrays, labels, lossless
+    from dsbuild.images import arrays, labels, lossless, mattes
 
     if arrays.is_array(data):
         data = arrays.as_png(data)
     elif data.startswith(_LOSSLESS):
         data = lossless.as_png(data)
-    if layout.colours:
+    if layout.channel == "alpha":
+        label = labels.of(mattes.channel(data))
+        label = labels.above(label, layout.binary) if layout.binary >= 0 else label
+    elif layout.colours:
         colours = tuple((r, g, b) for _, r, g, b in layout.colours)
         label = labels.of(_by_colour(labels.colours(data), colours))
     elif layout.binary >= 0:

@@ -79,6 +79,9 @@ class Pairs(Divided, Meant):
         least=-1,
         most=254,
     )
+    channel: str = field(
+        "colour", "Channel that holds the mask.", choices=("colour", "alpha"), omitted=True
+    )
     ignore_value: int | None = field(
         None,
         "Label value that is not a class; -1 for none. Default: 255, or 65535 with more than 255 "
@@ -163,10 +166,7 @@ class Pairs(Divided, Meant):
 
     def _table(self, root: str) -> list[tables.Entry]:
         """Return the samples of the table that users name; none if they name none."""
-        path = tables.place(root, self.lists) if self.lists else ""
-        if not path or storage.is_folder(path):
-            return []
-        return tables.entries(root, path, self._whole)
+        return tables.named(root, self.lists, self._whole) if self.lists else []
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits of folders or lists; else train, and val if a fraction is set."""

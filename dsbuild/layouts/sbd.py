@@ -4,8 +4,8 @@
     train.txt val.txt            lists of ids; not VOC's: many ids of VOC's val are in SBD's train
     img/<id>.jpg                 VOC's own images
 
-They are in VOC2012 itself, or in benchmark_RELEASE/dataset or VOCaug/dataset, beside VOC2012 or
-VOCdevkit.
+They are in VOC2012 itself, or beside VOC2012 or VOCdevkit: in benchmark_RELEASE/dataset as it is
+unpacked, VOCaug/dataset as mmsegmentation has it, or SBD or sbd, with or without dataset in it.
 
 Source: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011.
 """
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 LABELS = ("cls", ".mat")
 IMAGES = ("img", ".jpg")
 LISTS = ("train.txt", "val.txt")
-_BESIDE = ("benchmark_RELEASE/dataset", "VOCaug/dataset")
+_BESIDE = (
+    *("benchmark_RELEASE/dataset", "VOCaug/dataset"),
+    *("SBD", "SBD/dataset", "sbd", "sbd/dataset"),
+)
 PLACES = ("", *(f"{up}/{name}" for up in ("..", "../..") for name in _BESIDE))
 
 

@@ -121,6 +121,12 @@ class Entry(NamedTuple):
     label: str
 
 
+def named(root: str, given: str, whole: Part) -> list[Entry]:
+    """Return the samples of the table that users name; none if they name a folder of lists."""
+    path = place(root, given)
+    return [] if storage.is_folder(path) else entries(root, path, whole)
+
+
 def entries(root: str, path: str, whole: Part) -> list[Entry]:
     """Return the samples of a table, with paths below root; files may be missing."""
     there = _there(root)

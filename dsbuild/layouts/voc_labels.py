@@ -6,6 +6,8 @@ Nothing in a tree says which folder is meant. All labels of a list come from the
 the folders were drawn by different people: one that misses a label that another has is an error.
 """
 
+import posixpath
+
 from dsbuild import storage
 from dsbuild.errors import LayoutError
 from dsbuild.layouts import sbd
@@ -18,6 +20,8 @@ FOLDERS = {
     "aug": ("SegmentationClassAug", ".png"),
     "sbd": sbd.LABELS,
 }
+# Where archives of SegmentationClassAug are unpacked; the first one that has the folder counts.
+_AUG = ("", "..", "../..", "../VOCaug", "../VOCaug/dataset", "../../VOCaug/dataset")
 WIDE = ("aug", "sbd")  # kinds that have labels for the images that SBD adds
 Place = tuple[str, str]  # a folder, relative to root, and the extension of its labels
 
@@ -25,7 +29,23 @@ Place = tuple[str, str]  # a folder, relative to root, and the extension of its 
 def place(root: str, kind: str) -> Place:
     """Return the folder and extension for a kind of label."""
     folder, extension = FOLDERS[kind]
-    return (sbd.place(root, folder) if kind == "sbd" else folder), extension
+    if kind == "sbd":
+        return sbd.place(root, folder), extension
+    return (_augmented(root, folder) if kind == "aug" else folder), extension
+
+
+def _augmented(root: str, folder: str) -> str:
+    """Return the path of the augmented labels: in VOC2012, or beside it or VOCdevkit.
+
+    An archive may hold a folder of its own name, so that the labels are one deeper.
+    """
+    for above in _AUG:
+        path = posixpath.join(above, folder)
+        if not storage.is_folder(storage.join(root, path)):
+            continue
+        inner = posixpath.join(path, folder)
+        return inner if storage.is_folder(storage.join(root, inner)) else path
+    return folder
 
 
 def named(root: str, kind: str) -> Place:

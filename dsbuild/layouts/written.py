@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 
 from dsbuild import storage
 from dsbuild.errors import DeniedError, LayoutError, NoFileError
+from dsbuild.format.names import RECEIPT
 from dsbuild.format.split_names import role
 from dsbuild.layouts.folders import composed, folders, is_picture
 from dsbuild.layouts.texts import numbered
@@ -114,7 +115,7 @@ def _candidates(root: str, skip: Collection[str]) -> Iterator[tuple[str, str, st
         for name, is_folder in storage.entries(folder):
             split, ending = posixpath.splitext(name)
             ending = ending.lower()
-            listed = ending == ".txt" or (not place and ending in _TABLES)
+            listed = ending == ".txt" or (not place and ending in _TABLES and name != RECEIPT)
             if listed and not is_folder and name[0] != "." and (place not in others or role(split)):
                 yield storage.join(folder, name), split, ending
 

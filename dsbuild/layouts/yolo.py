@@ -16,7 +16,7 @@ import math
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError
@@ -26,11 +26,12 @@ from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, elsewhere, of_splits, require, stem, walk
+from dsbuild.layouts.folders import by_key, elsewhere, require, stem
 from dsbuild.layouts.naming import unique
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
-from dsbuild.layouts.sample import Part, Sample, Slice
+from dsbuild.layouts.sample import ABSENT, Part, Sample, Slice
 from dsbuild.layouts.written import OTHERS
+from dsbuild.layouts.yolo_folders import ending_in, pairs
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
@@ -38,13 +39,6 @@ if TYPE_CHECKING:
 
 BACKGROUND = "background"
 _LEAST, _MOST = -0.01, 1.01  # coordinates that Ultralytics accepts
-
-
-class Pair(NamedTuple):
-    """The folders of a split's images and labels, relative to root."""
-
-    images: str
-    labels: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +62,14 @@ class Yolo(Divided, Layout):
         option="classes",
         read=yolo_yaml.classes,
     )
+    mapping: tuple[tuple[int, int], ...] = field(
+        (),
+        "YAML file whose label_mapping says which class each value of a mask is. Default: the one "
+        "in SOURCE.",
+        option="label_mapping",
+        read=yolo_yaml.mapping,
+        omitted=True,
+    )
     overlap: str = field(
         "area",
         "Who wins where objects of several classes overlap: the later one in the file; the smaller "
@@ -80,6 +82,12 @@ class Yolo(Divided, Layout):
         self.check_division(stratifies=False)
         if len(self.names) > 254:
             raise PlanError(f"found {len(self.names)} classes; expected at most 254")
+        wrong = [new for _, new in self.mapping if self.names and not _fits(new, len(self.names))]
+        if wrong:
+            raise PlanError(
+                f"label_mapping: found the class {wrong[0]}; expected 0 to {len(self.names) - 1}, "
+                "or ignore_label"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -92,7 +100,7 @@ class Yolo(Divided, Layout):
     def find(self, source: str | None) -> str:
         """Return the folder that holds images and labels."""
         for start in [source] if source is not None else [".", "data", "datasets"]:
-            if storage.is_folder(start) and _pairs(start, self.labels):
+            if storage.is_folder(start) and pairs(start, self.labels):
                 return storage.normal(start)
         require(source)
         raise LayoutError(
@@ -104,7 +112,7 @@ class Yolo(Divided, Layout):
     def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
         """Recognise a YAML file of names beside images and text files, or masks."""
         yaml = yolo_yaml.file(path) if storage.is_folder(path) else None
-        found = _pairs(path, given.get("labels", "auto")) if yaml else {}
+        found = pairs(path, given.get("labels", "auto")) if yaml else {}
         if not found or yaml is None:
             return cls.seen(0, "no YAML file with names beside images and labels")
         robo = b"roboflow" in storage.read(yaml)[0].lower()
@@ -122,30 +130,29 @@ class Yolo(Divided, Layout):
             )
         names = self.names or yolo_yaml.classes(yaml or "")
         known = yolo_yaml.read(yaml) if yaml else {}
-        for key in ("label_mapping", "masks_dir"):
-            if known.get(key) not in (None, "", "masks"):
-                raise LayoutError(
-                    f"{yaml}: found {key}, which is not supported here; build the masks with "
-                    "dsbuild pairs --images images --labels masks --classes FILE"
-                )
         if "kpt_shape" in known:
             raise LayoutError(
                 f"{yaml}: found kpt_shape, so the labels are boxes with key points; expected "
                 "polygons, `class x1 y1 x2 y2 ...`"
             )
-        masks = all(pair.labels.endswith(".png") for pair in _pairs(root, self.labels).values())
-        return replace(self, names=names, labels="masks" if masks else "polygons")
+        masks = all(pair.labels.endswith(".png") for pair in pairs(root, self.labels).values())
+        if self.mapping and not masks:
+            raise PlanError("--label-mapping: found polygons, expected masks")
+        if not masks:
+            return replace(self, names=names, labels="polygons")
+        mapping = self.mapping or (yolo_yaml.mapping(yaml) if yaml else ())
+        return replace(self, names=names, labels="masks", mapping=mapping)
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return the splits that are folders; else train, and val if a fraction is set."""
-        found = _pairs(root, self.labels)
+        found = pairs(root, self.labels)
         if "" not in found:
             return tuple(sorted(found))
         return in_order(self.assigned(root, by_key(root, found[""].images)).values())
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by name, each with its polygons or its mask."""
-        found = _pairs(root, self.labels)
+        found = pairs(root, self.labels)
         pair = found.get(split) or found[""]
         folder, ending = posixpath.splitext(pair.labels)
         if not storage.is_folder(storage.join(root, folder)):
@@ -153,26 +160,28 @@ class Yolo(Divided, Layout):
                 f"{storage.join(root, folder)}: there is no such folder; expected the labels of "
                 f"{pair.images}; fetch them, {OTHERS}"
             )
-        texts = unique(root, ((stem(path, folder), path) for path in _ending(root, folder, ending)))
+        texts = unique(
+            root, ((stem(path, folder), path) for path in ending_in(root, folder, ending))
+        )
         images = by_key(root, pair.images)
         places = {} if split in found else self.assigned(root, images)
         for key, image in images.items():
             if places.get(key, split) != split:
                 continue
             expected = f"{folder}/{key}{ending}"
-            nothing: Part = expected if ending == ".png" else Slice(expected, "none", b"")
+            nothing: Part = expected if ending == ".png" else Slice(expected, ABSENT, b"")
             yield Sample(key, image, texts.get(key, nothing))
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find labels without an image, groups that leak, and how many pictures have no label."""
         samples = list(samples)
-        found = _pairs(root, self.labels)
+        found = pairs(root, self.labels)
         pair = found.get(split) or found[""]
         folder, ending = posixpath.splitext(pair.labels)
         keys = set(by_key(root, pair.images))
         alone = [
             Finding("label-alone", split, storage.join(root, path))
-            for path in _ending(root, folder, ending)
+            for path in ending_in(root, folder, ending)
             if stem(path, folder) not in keys
         ]
         bare = [sample.key for sample in samples if isinstance(sample.label, Slice)]
@@ -191,8 +200,25 @@ class Yolo(Divided, Layout):
         return [*alone, *leaks(self, root, split, (s.key for s in samples), splits, self.group)]
 
     def indexed(self, path: str) -> bool:
-        """Tell whether a label is a mask, which holds the class indices."""
-        return path.lower().endswith(".png")
+        """Tell whether a label is a mask that holds the class indices themselves."""
+        return path.lower().endswith(".png") and not self.mapping
+
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return the classes in a mask; raise ImageError for a value that is not mapped."""
+        import numpy as np
+
+        label = super().read(data, path)
+        table = {255: 255, **dict(self.mapping)}
+        lost = [value for value in label.counts if self.mapping and value not in table]
+        if lost:
+            raise ImageError(
+                f"found the value {lost[0]} ({label.counts[lost[0]]:,} pixels), which "
+                f"label_mapping does not have; add it, as in {lost[0]}: ignore_label",
+                kind="values",
+            )
+        whole = np.arange(256, dtype=np.uint8)
+        whole[list(table)] = list(table.values())
+        return label.through(whole) if self.mapping else label
 
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
@@ -201,7 +227,7 @@ class Yolo(Divided, Layout):
         from dsbuild.images import labels
         from dsbuild.shapes import overlap
 
-        if self.indexed(str(names[0])):
+        if str(names[0]).lower().endswith(".png"):
             return super().compose(parts, names, size)
         shapes = list(self._shapes(parts[0], size))
         return labels.of(overlap.plane(shapes, size, self.overlap, len(self.names), 255))
@@ -221,6 +247,10 @@ class Yolo(Divided, Layout):
                 value, points = _polygon(line, number, len(self.names))
                 corners = np.array(points).reshape(-1, 2) * (size[1], size[0])
                 yield Shape(opencv.mask(corners, size), value, f"line {number}")
+
+
+def _fits(value: int, classes: int) -> bool:
+    return 0 <= value < classes or value == 255
 
 
 def _polygon(line: str, number: int, classes: int) -> tuple[int, list[float]]:
@@ -251,41 +281,3 @@ def _polygon(line: str, number: int, classes: int) -> tuple[int, list[float]]:
             "height"
         )
     return int(value), points
-
-
-def _pairs(root: str, labels: str) -> dict[str, Pair]:
-    """Return split -> folders of images and labels, the latter with their files' ending.
-
-    The split is empty if nothing divides the images.
-    """
-    for kind, ending in (("masks", ".png"), ("labels", ".txt")):
-        if labels not in ("auto", {"masks": "masks", "labels": "polygons"}[kind]):
-            continue
-        if storage.is_folder(storage.join(root, "images", "")) and _there(root, kind, ending):
-            inner = {
-                split: Pair(f"images/{name}", f"{kind}/{name}{ending}")
-                for split, name in of_splits(root, "images").items()
-            }
-            return inner or {"": Pair("images", f"{kind}{ending}")}
-        within = {
-            split: name
-            for split, name in of_splits(root).items()
-            if storage.is_folder(storage.join(root, name, "images"))
-        }
-        if any(_there(root, f"{name}/{kind}", ending) for name in within.values()):
-            return {
-                split: Pair(f"{name}/images", f"{name}/{kind}{ending}")
-                for split, name in within.items()
-            }
-    return {}
-
-
-def _there(root: str, folder: str, ending: str) -> bool:
-    """Tell whether a folder has a file with an ending, at any depth."""
-    there = storage.is_folder(storage.join(root, folder))
-    return there and any(True for _ in _ending(root, folder, ending))
-
-
-def _ending(root: str, folder: str, ending: str) -> Iterator[str]:
-    """Yield the files below a folder with an ending, in small or capital letters."""
-    return (path for path in walk(root, folder) if path.lower().endswith(ending))

@@ -58,6 +58,45 @@ def classes(path: str) -> tuple[str, ...]:
     return listed
 
 
+def mapping(path: str) -> tuple[tuple[int, int], ...]:
+    """Return value -> class, 255 for `ignore_label`, of label_mapping; () if there is none.
+
+    Raises PlanError for anything but whole numbers.
+    """
+    try:
+        found = read(path).get("label_mapping") or {}
+    except LayoutError as error:
+        raise PlanError(str(error)) from error
+    rows = [*found.items()] if isinstance(found, dict) else [("", found)]
+    made = []
+    for old, new in rows:
+        to = "255" if new == "ignore_label" else new
+        if not (old.isdecimal() and to.isdecimal() and int(old) < 256):
+            raise PlanError(
+                f"{path}: label_mapping: found {old}: {new}; expected values 0 to 255, each with "
+                "a class or ignore_label"
+            )
+        made.append((int(old), int(to)))
+    return tuple(sorted(made))
+
+
+def masks(root: str) -> str:
+    """Return the folder of masks that the YAML file of a folder names, or `masks`."""
+    path = file(root)
+    try:
+        named = read(path).get("masks_dir") if path else None
+    except LayoutError:  # named when the classes are read
+        named = None
+    if not isinstance(named, str) or not named:
+        return "masks"
+    plain = named.replace("\\", "/").strip("/").removeprefix("./")
+    if ".." in plain.split("/") or named.startswith("/"):
+        raise LayoutError(
+            f"{path}: masks_dir is {named}; expected the name of a folder beside images"
+        )
+    return plain
+
+
 def contrary(path: str, images: Mapping[str, str]) -> Iterator[str]:
     """Yield where the file divides images otherwise than folders do: split -> folder of images."""
     known = read(path)

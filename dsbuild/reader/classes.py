@@ -32,8 +32,8 @@ def presence(
     """
     files = np.searchsorted(np.cumsum(counts), np.asarray(picks, np.int64), "right")
     asked = [paths[i] for i in np.unique(files)]
-    listed = dict(_listed(folder, asked))
-    rest = [path for path in asked if path not in listed]
+    known = dict(listed(folder, asked))
+    rest = [path for path in asked if path not in known]
     if rest:
         first = safe_text.text(rest[0])
         warnings.warn(
@@ -45,8 +45,8 @@ def presence(
         )
     parts = []
     for path, count in zip(paths, counts, strict=True):
-        if path in listed:
-            part = listed[path]
+        if path in known:
+            part = known[path]
         elif path in rest:
             part = _decoded(path, storage.stamp(path), folder.labels)
         else:
@@ -67,7 +67,7 @@ def _joined(parts: Sequence[Presence]) -> Presence:
     return Presence(starts, np.concatenate([part.values for part in parts]))
 
 
-def _listed(folder: Folder, paths: Sequence[str]) -> Iterator[tuple[str, Presence]]:
+def listed(folder: Folder, paths: Sequence[str]) -> Iterator[tuple[str, Presence]]:
     """Yield the path of each file whose list has its digest in the manifest, and what it says."""
     known = folder.surrounding.manifest
     digests = {} if known is None else {shard.name: shard.values for shard in known.shards}

@@ -64,7 +64,7 @@ class Decoded:
 
     def keep(self, path: str, inner: int, sample: Sample) -> None:
         """Keep the values of a sample; warn, once, if that is impossible."""
-        names = ("key", "image", "label", *self.planes)
+        names = ("key", "image", "label", "panoptic", "label_divisor", *self.planes)
         values = {name: sample[name] for name in names if name in sample}
         if self.file.path in _stopped:
             return

@@ -12,7 +12,7 @@ import numpy as np
 
 from dsbuild.errors import DsbuildError
 from dsbuild.format.folder import Folder
-from dsbuild.images import colour
+from dsbuild.images import colour, deep
 from dsbuild.storage import safe_text
 
 MOST = 8  # samples of a reader that are shown
@@ -68,7 +68,7 @@ def _unread(error: DsbuildError) -> str:
 def _pictures(sample: Mapping[str, Any], folder: Folder | None, side: int) -> Iterator[str]:
     image, label = sample.get("image"), sample.get("label")
     if isinstance(image, np.ndarray):
-        yield _picture(colour.photo_uri(image, side), "image", sample)
+        yield _picture(colour.photo_uri(deep.shown(image), side), "image", sample)
     if isinstance(label, np.ndarray):
         yield _picture(colour.plane_uri(label, _colours(folder), side), "mask", sample)
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from dsbuild.errors import DsbuildError, PlanError
-from dsbuild.format import example
+from dsbuild.format import example, panoptic
+from dsbuild.format.panoptic import Instance
 from dsbuild.reader.stored import Stored
 from dsbuild.storage import safe_text
 
@@ -23,11 +24,14 @@ class Sample(Mapping[str, Any]):
 
     Attributes:
       key: what the source calls the sample, such as `2007_000032`; empty if it has none.
-      image: RGB, uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE.
+      image: RGB, uint8 (h, w, 3), as TensorFlow decodes it with INTEGER_ACCURATE; with 16 bits per
+        channel uint16 (h, w, c), with all its bands.
       label: class indices, uint8 (h, w), or uint16 with more than 256 classes; an int if the label
         is one class; None without label.
       height: of the image, in pixels.
       width: of the image, in pixels.
+
+    Samples with panoptic labels also have `panoptic`, int32 (h, w), and `instances()`.
 
     Extras have their names: `sample.laplacian` is int16 (h, w), in whatever form it is stored, or
     computed if it is not stored and the reader was asked for it.
@@ -133,6 +137,11 @@ class Sample(Mapping[str, Any]):
         """The roles for which the record stores something."""
         return () if self._stored is None else self._stored.roles
 
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """The names of planes that a build stored beside image and label."""
+        return () if self._stored is None else self._stored.aligned
+
     def stored(self, role: str) -> example.Parsed:
         """Return what the record stores for a role, not decoded: bytes or numbers; or None."""
         return None if self._stored is None else self._stored.get(role)
@@ -148,6 +157,20 @@ class Sample(Mapping[str, Any]):
         for name in ("image", "label", *self._asked):
             getattr(self, name)
         return self
+
+    def instances(self) -> list[Instance]:
+        """Return the objects of a panoptic label, by class and number.
+
+        Raises PlanError if the label is not panoptic.
+        """
+        stored = self._stored
+        if stored is None or not stored.is_panoptic:
+            raise PlanError(
+                f"{self.key}: found no panoptic label, expected one, whose objects can be told "
+                "apart; build the records with --target panoptic"
+            )
+        plane, divisor = stored.panoptic
+        return panoptic.instances(plane, divisor, stored.folder.surrounding.class_name)
 
     def pair(self) -> tuple[Any, ...]:
         """Return (image, label), followed by the requested extras.

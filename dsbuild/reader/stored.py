@@ -12,14 +12,17 @@ from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras import EXTRAS, Chosen
 from dsbuild.extras.forms import restore
 from dsbuild.format import example, features, tfrecord
+from dsbuild.format.aligned import names as names_of
 from dsbuild.format.features import Names
 from dsbuild.format.folder import Folder
+from dsbuild.images import planes
 
 Value = TypeVar("Value")
 
-_FIRST = ("key", "image", "label", "height", "width")
+PANOPTIC = "panoptic"
+_FIRST = ("key", "image", "label", PANOPTIC, "height", "width")
 _LABELS = ("label", "class")  # roles of features that hold the label
-_TEXTS = ("format", ".format", ".text")  # endings of roles whose values are text
+_TEXTS = ("format", ".format", ".text", "source_key")  # endings of roles whose values are text
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Stored:
         found = set(map(_name, self.roles))
         if "image" in found:
             found |= {"height", "width"}
+        if self.is_panoptic:
+            found.add(PANOPTIC)
         found |= {one.name for one in self.extras if self._has_pixels(one.extra.of)}
         rest = (_name(role) for role in self.names)
         own = dict.fromkeys((*_FIRST, *rest, *(one.name for one in self.extras)))
@@ -90,15 +95,24 @@ class Stored:
         if name == "key":
             return self.key
         if name == "image":
-            return self.decoded("image", lambda data: images.decode(data, images.header(data)))
+            return self.decoded("image", images.deep.pixels)
         if name == "label":
             return self._label()
+        if name == PANOPTIC:
+            return self.panoptic[0]
         if name in EXTRAS:
             return self._extra(name)
+        if name in self.aligned:
+            return self.decoded(f"{name}.encoded", planes.decode)
         role = next((role for role in self.roles if _name(role) == name), None)
         if role is None:  # others store no size
             return self.shape[("height", "width").index(name)]
         return _plain(self.get(role), role.endswith(_TEXTS))
+
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """The names of the planes that are stored beside image and label."""
+        return names_of(self.roles, tuple(EXTRAS))
 
     def lacks(self, name: object) -> str:
         """Say that the sample does not have a value, and what it has."""
@@ -111,12 +125,26 @@ class Stored:
     def _label(self) -> np.ndarray | int:
         """Return class indices (h, w), or the index of a label that is one class."""
         if self.get("label") is not None:
-            return self.decoded("label", images.plane)
+            name = self.name("label")
+            return self.decoded("label", lambda _: features.plane(self.features, name))
         number = features.number(self.get("class"))
         if number is None:
             with tfrecord.located(self.path, self.record):
                 raise ShardError(f"class of {self.key!r}: expected one integer; validate the file")
         return number
+
+    @property
+    def is_panoptic(self) -> bool:
+        """Whether the label is a panoptic map."""
+        return self.get("label") is not None and features.is_panoptic(
+            self.features, self.name("label")
+        )
+
+    @functools.cached_property
+    def panoptic(self) -> tuple[np.ndarray, int]:
+        """The panoptic map, int32 (h, w), and its divisor."""
+        name = self.name("label")
+        return self.decoded("label", lambda _: features.panoptic_map(self.features, name))
 
     def _extra(self, name: str) -> np.ndarray:
         """Return an extra's pixels, (h, w): those stored, or else computed ones."""
@@ -153,7 +181,8 @@ def _name(role: str) -> str:
     if role in _LABELS:
         return "label"
     stem, _, ending = role.rpartition(".")
-    return stem if stem in EXTRAS and ending in ("encoded", "format") else role.replace(".", "_")
+    whole = ending == "encoded" or (ending == "format" and stem not in ("", *_LABELS))
+    return stem if stem and whole else role.replace(".", "_")
 
 
 def _plane(numbers: example.Parsed, shape: tuple[int, int]) -> np.ndarray:

@@ -55,6 +55,50 @@ def cvat(counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int,
     return mask
 
 
+def coco_counts(inner: Mask, corner: tuple[int, int], size: tuple[int, int]) -> Counts:
+    """Return COCO's counts of a mask whose first pixel lies at a corner (x, y) of an image (h, w).
+
+    The mask, bool (h, w) of its box, must have pixels, and lie inside the image.
+    """
+    left, top = corner
+    height, width = size
+    columns = np.zeros((inner.shape[1], inner.shape[0] + 2), np.int8)
+    columns[:, 1:-1] = inner.T
+    column, row = np.nonzero(np.diff(columns))  # turns of start and end down each column
+    places = (column + left) * height + row + top
+    starts, ends = places[0::2], places[1::2]
+    whole = starts[1:] != ends[:-1]  # a run may go on at the top of the next column
+    starts, ends = starts[np.r_[True, whole]], ends[np.r_[whole, True]]
+    edges = np.stack([starts, ends], 1).ravel()
+    tail = [height * width] if edges[-1] < height * width else []
+    return np.diff(np.concatenate([edges, tail]), prepend=0).astype(np.int64)
+
+
+def cvat_counts(inner: Mask) -> Counts:
+    """Return CVAT's counts of a mask within its box, bool (h, w)."""
+    flat = np.concatenate([[False], inner.ravel()])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    return np.diff(np.concatenate([edges, [inner.size]]), prepend=0).astype(np.int64)
+
+
+def compressed(counts: Counts) -> str:
+    """Return counts in COCO's compressed form."""
+    left = counts.copy()
+    left[3:] -= counts[1:-2]
+    codes = np.zeros((len(left), 13), np.uint8)
+    going, used = np.ones(len(left), bool), np.zeros(len(left), np.int64)
+    for place in range(codes.shape[1]):
+        digit = left & 31
+        left >>= 5
+        more = left != np.where(digit & 16, -1, 0)
+        codes[going, place] = (digit | np.where(more, 32, 0))[going] + 48
+        used += going
+        going &= more
+        if not going.any():
+            break
+    return codes[np.arange(codes.shape[1]) < used[:, None]].tobytes().decode()
+
+
 def uncompressed(text: str) -> Counts:
     """Return the counts of COCO's compressed form; raise ImageError if it is damaged."""
     try:

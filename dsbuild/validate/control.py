@@ -122,7 +122,9 @@ def _numbers(
     """Yield numbers of a split that differ from a total over its `source`."""
     entry, beta = manifest.document["splits"][split], manifest.splits[split].beta
     if manifest.recipe.get("verify") == "header" and total.pixels:
-        total = Statistics(**vars(total) | {"pixels": {}, "images": {}, "around": {}})
+        total = Statistics(
+            **vars(total) | {"pixels": {}, "images": {}, "around": {}, "segments": {}}
+        )
     computed = normal(
         receipts.counted(total, entry["records"], manifest.classes, manifest.ignore, beta)
     )

@@ -13,7 +13,7 @@ from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import Checked
 
 _MOST = 1000  # feature names that are counted per file
-_LABELS = ("label", "label.format", "class", "class.text")  # roles
+_LABELS = ("label", "label.format", "label.divisor", "class", "class.text")  # roles
 
 
 def note(values: Mapping[str, Parsed], record: Record, key: str, checked: Checked) -> None:

@@ -9,8 +9,11 @@ import numpy as np
 from dsbuild import extras, images
 from dsbuild.errors import ImageError
 from dsbuild.extras import Chosen
+from dsbuild.format import panoptic
+from dsbuild.format.aligned import names as planes_in
 from dsbuild.format.example import Parsed
 from dsbuild.format.manifest import Statistics
+from dsbuild.images import planes
 from dsbuild.validate.rules import Expected
 
 _FORMATS = {"jpg": "jpeg"}  # as some writers spell it
@@ -18,11 +21,15 @@ _FORMATS = {"jpg": "jpeg"}  # as some writers spell it
 
 @dataclass
 class Content:
-    """What a record holds: the image's header, its class, or its label's pixels by value."""
+    """What a record holds: the image's header, its class, or its label's pixels by value.
+
+    A panoptic label also has a number of segments by value.
+    """
 
     head: images.Header | None = None
     number: int | None = None
     counts: Mapping[int, int] = field(default_factory=dict)
+    segments: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def values(self) -> list[int]:
@@ -44,6 +51,7 @@ class Content:
             formats={self.head.format: 1},
             rotated=int(self.head.orientation != 1),
             labels=labels,
+            segments=self.segments,
         )
 
 
@@ -60,11 +68,13 @@ def problems(
         try:
             head = content.head = images.header(data)
             size = (head.height, head.width)
-            images.check(data, head)
+            images.check(data, head, expected.depth)
         except ImageError as error:
             yield "image", str(error)
         else:
             yield from (("header", text) for text in _of_header(values, head))
+    for name in planes_in(values, tuple(extras.EXTRAS)):
+        yield from _of_plane(name, _bytes(values, f"{name}.encoded"), size)
     number = _number(values, "class")
     if number is not None:
         content.number = number
@@ -74,7 +84,10 @@ def problems(
     if label is None:
         return
     try:
-        plane = _plane(label, expected.bits)
+        if _bytes(values, "label.format") == panoptic.RAW:
+            plane = _of_panoptic(label, values, size, expected, content)
+        else:
+            plane = _plane(label, expected.bits)
     except ImageError as error:
         yield "label", str(error)
         return
@@ -85,6 +98,21 @@ def problems(
     yield from _of_values(counts, expected)
     if again and data is not None and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)
+
+
+def _of_plane(
+    name: str, data: bytes | None, size: tuple[int, int] | None
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a plane of a file of its own."""
+    if data is None:
+        return
+    try:
+        shape = planes.decode(data).shape[:2]
+    except ImageError as error:
+        yield "extra-feature", f"{name}: {error}"
+        return
+    if size not in (None, shape):
+        yield "extra-feature", f"found a plane {name} of {shape[1]} x {shape[0]} pixels"
 
 
 def _bytes(values: Mapping[str, Parsed], role: str) -> bytes | None:
@@ -125,6 +153,33 @@ def _plane(data: bytes, bits: tuple[int, ...]) -> images.Plane:
     return plane
 
 
+def _of_panoptic(
+    data: bytes,
+    values: Mapping[str, Parsed],
+    size: tuple[int, int] | None,
+    expected: Expected,
+    content: Content,
+) -> images.Plane:
+    """Return the class of every pixel of a panoptic label; note how many segments it has.
+
+    Raises ImageError for a size other than the image's, a value beyond all classes, and void or
+    stuff with an instance.
+    """
+    divisor = _number(values, "label.divisor")
+    if size is None or divisor is None or divisor < 2:
+        raise ImageError("found a panoptic label without an image or a divisor; build it again")
+    made = panoptic.decode(data, size)
+    classes = panoptic.semantic(made, divisor)
+    for one in panoptic.segments(made, divisor):
+        if one.instance and expected.things is not None and one.label not in expected.things:
+            raise ImageError(
+                f"found the value {one.value} ({one.area:,} pixels), instance {one.instance} of "
+                f"class {one.label}; expected instances of things alone; build it again"
+            )
+    content.segments = panoptic.counted(made, divisor, expected.ignore)
+    return classes
+
+
 def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[str, str]]:
     if expected.classes is None:
         return
@@ -141,7 +196,7 @@ def _of_values(counts: Mapping[int, int], expected: Expected) -> Iterator[tuple[
 def _of_extras(
     values: Mapping[str, Parsed], image: bytes, label: images.Plane, chosen: Sequence[Chosen]
 ) -> Iterator[tuple[str, str]]:
-    pixels = images.decode(image, images.header(image))
+    pixels = images.deep.narrowed(images.deep.pixels(image))
     computed = extras.features(chosen, {"image": pixels, "label": label})
     for role, value in computed.items():
         stored = values.get(role)

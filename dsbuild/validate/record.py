@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dsbuild.build.encode import Rejected, encode
+from dsbuild.build.encode import Rejected
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ShardError
 from dsbuild.format import example, label_values
 from dsbuild.format.tfrecord import Record
-from dsbuild.layouts import Sample
-from dsbuild.validate import partial, pixels, schema
-from dsbuild.validate.rules import Checked, Rules, Samples
+from dsbuild.validate import partial, pixels, planned, schema
+from dsbuild.validate.rules import Checked, Planned, Rules, Samples
 
 _AGAIN = 50  # extras are computed again for one in so many records
 
@@ -43,12 +42,12 @@ def _check(
     for text in schema.problems(named, rules.schema, rules.closed):
         checked.add("feature", text, record, key)
     if samples is not None:
-        planned = samples[record.number] if record.number < len(samples) else None
-        if planned is None or planned.key != key:
-            text = "no such record" if planned is None else repr(planned.key)
+        mine = planned.at(record.number, samples, values, rules.policy)
+        if mine is None or mine.key != key:
+            text = "no such record" if mine is None else repr(mine.key)
             checked.add("order", f"found key {key!r}, but the plan has {text} here", record, key)
         elif rules.source:
-            for text in _of_source(planned, record.data, named, *rules.source):
+            for text in _of_source(mine, record.data, named, *rules.source):
                 checked.add("source", text, record, key)
     if rules.level in ("pixels", "source"):
         again = record.number % _AGAIN == 0
@@ -68,13 +67,16 @@ def _first(values: Mapping[str, example.Parsed], role: str) -> bytes | None:
 
 
 def _of_source(
-    sample: Sample, record: bytes, named: Mapping[str, example.Parsed], root: str, recipe: Recipe
+    mine: Planned, record: bytes, named: Mapping[str, example.Parsed], root: str, recipe: Recipe
 ) -> Iterator[str]:
     """Yield how a record differs from what its sources give now."""
     try:
-        again = encode(sample, root, recipe).record
+        again = planned.again(mine, root, recipe)
     except Rejected as error:
         yield f"its sources no longer give a record: {error}"
+        return
+    if again is None:
+        yield "its image is smaller now, and has no such tile"
         return
     if again == record:
         return

@@ -1,9 +1,10 @@
 """What a TFRecord file is checked against, and the result."""
 
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from dsbuild.build.image_policy import Policy
 from dsbuild.build.plan_files import Place
 from dsbuild.build.recipe import Recipe
 from dsbuild.extras import Chosen
@@ -14,7 +15,16 @@ from dsbuild.format.tfrecord import Record
 from dsbuild.layouts import Sample
 from dsbuild.validate.problem import Problem
 
-Samples = Sequence[Sample] | None
+
+class Planned(NamedTuple):
+    """A record as planned: its key, its sample, its number among the sample's records."""
+
+    key: str
+    sample: Sample
+    number: int = 0
+
+
+Samples = list[Sample | Planned] | None
 LEVELS = ("frames", "records", "pixels", "source")
 _MOST = 1000  # problems that are kept per file; the others are counted
 
@@ -42,11 +52,15 @@ class Expected:
       classes: how many there are; None if not known.
       ignore: the label value that is not a class, or None.
       extras: those that can be computed again from image and label.
+      things: the classes of panoptic labels that have instances; None if not known.
+      depth: bits that a channel of an image may have.
     """
 
     classes: int | None = None
     ignore: int | None = None
     extras: tuple[Chosen, ...] = ()
+    things: frozenset[int] | None = None
+    depth: int = 8
 
     @property
     def bits(self) -> tuple[int, ...]:
@@ -64,6 +78,7 @@ class Rules:
       closed: whether features that the schema does not have are wrong.
       expected: what the pixels should be.
       source: root and recipe if records are compared with their sources, else None.
+      policy: by which images were stored; None if it is not known.
     """
 
     level: str
@@ -71,6 +86,7 @@ class Rules:
     closed: bool = False
     expected: Expected = field(default_factory=Expected)
     source: tuple[str, Recipe] | None = None
+    policy: Policy | None = None
 
 
 @dataclass

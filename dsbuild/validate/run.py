@@ -12,6 +12,7 @@ from typing import Any
 from dsbuild import storage
 from dsbuild.build import output, recipe
 from dsbuild.build import plan_files as plans
+from dsbuild.build.image_policy import Policy
 from dsbuild.engines import Engine, Job, Local
 from dsbuild.errors import DataError, LayoutError, PlanError
 from dsbuild.format import names
@@ -173,8 +174,12 @@ def _rules(
         if level == "pixels":
             notes.append("there is no manifest: label values, counts and sha256 were not checked")
         return Rules(level, schema)
+    try:
+        policy = Policy.load(manifest.recipe["images"])
+    except (KeyError, TypeError, AttributeError, PlanError):
+        policy = None  # of another version
     if level in ("frames", "records"):
-        return Rules(level, schema, True)
+        return Rules(level, schema, True, policy=policy)
     try:
         built_by = recipe.load(manifest.recipe)
     except (DataError, PlanError) as error:
@@ -186,11 +191,13 @@ def _rules(
     if any(extra.extra.of == "alpha" for extra in chosen) and level == "pixels":
         notes.append("alpha and trimap were not computed again, since that needs their sources")
     again = tuple(extra for extra in chosen if extra.extra.of in ("image", "label"))
-    expected = Expected(len(manifest.classes), manifest.ignore, again)
+    things = None if manifest.divisor is None else frozenset(manifest.things)
+    depth = policy.depth if policy else 8
+    expected = Expected(len(manifest.classes), manifest.ignore, again, things, depth)
     if level == "source" and built_by is not None:
         root = _root(home, built_by.layout, source)
-        return Rules(level, schema, True, expected, (root, built_by))
-    return Rules(level, schema, True, expected)
+        return Rules(level, schema, True, expected, (root, built_by), policy)
+    return Rules(level, schema, True, expected, policy=policy)
 
 
 def _root(home: str, layout: Layout, source: str | None) -> str:

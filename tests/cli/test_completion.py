@@ -52,11 +52,16 @@ def here(tmp_path, monkeypatch, run):
         ("inspect records --save ", ["dir"]),
         ("validate x --level p", ["pixels"]),
         ("export x --to o", ["onnx"]),
+        ("export x --to co", ["coco", "coco-panoptic"]),
+        ("convert x --to v", ["voc"]),
+        ("convert x --from mapi", ["mapillary"]),
         ("train --backbone resnet1", ["resnet101"]),
         ("train --optimiser a", ["adam", "adamw"]),
         ("train x --run nowhere", ["dir"]),
         ("predict x ", ["file"]),
         ("diff a ", ["file"]),
+        ("merge a ", ["dir"]),
+        ("merge a b --map ", ["file"]),
     ],
 )
 def test_choices_and_paths(line, found, tmp_path, monkeypatch):

@@ -4,8 +4,11 @@ import json
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from dsbuild import images
 from tests.support import fakes
 from tests.support.damage import damaged_records
 
@@ -257,3 +260,26 @@ def test_markup_in_keys_is_text(opened, tmp_path, run):
     tab.locator(".card", has_text="</script>").first.click()
     assert tab.locator("#large-key").inner_text().startswith("</script>")
     assert tab.locator("img[src=x]").count() == 0
+
+
+def test_changed_masks(voc, out, run, tmp_path, browser):
+    said = []
+    for name in ("before", "after"):
+        assert run("voc", voc, tmp_path / name, "--split", "train", "--quiet").exit_code == 0
+        path = pathlib.Path(voc, "SegmentationClass/2007_000003.png")
+        plane = np.asarray(Image.open(path)).copy()
+        plane[:9] = 7
+        path.write_bytes(images.encode(plane))
+    page = tmp_path / "masks.html"
+    assert run("diff", tmp_path / "before", tmp_path / "after", "--html", page).exit_code == 1
+    tab = browser.new_page(viewport={"width": 390, "height": 800})
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("request", lambda request: said.append(request.url))
+    tab.goto(page.as_uri())
+    pictures = tab.locator(".triple img")
+    assert pictures.count() == 6
+    for i in range(6):
+        assert pictures.nth(i).evaluate("node => node.decode().then(() => node.naturalWidth)")
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    tab.close()
+    assert [text for text in said if not text.startswith(("data:", "file:"))] == []

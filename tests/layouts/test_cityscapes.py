@@ -260,3 +260,59 @@ def test_stray_files_of_a_city_are_found(tmp_path, run):
     found = json.loads(result.stdout)["findings"]
     texts = {one["text"] for one in found if one["kind"] == "stray"}
     assert texts == {*map(str, strays)}
+
+
+def test_two_zips_beside_each_other(root, out, run):
+    make_labels(root)
+    run("cityscapes", root, out)
+    home = pathlib.Path(root)
+    for part in ("leftImg8bit", "gtFine"):
+        (home / f"{part}_trainvaltest").mkdir()
+        (home / part).rename(home / f"{part}_trainvaltest" / part)
+    other = f"{out}2"
+    result = run("build", root, other)
+    assert result.exit_code == 0, result.stderr
+    assert "Cityscapes: leftImg8bit and gtFine of train, val and test" in result.stdout
+    for split in ("train", "val"):
+        for (key, one), (twin, same) in zip(planes(out, split), planes(other, split), strict=True):
+            assert key == twin
+            np.testing.assert_array_equal(one, same)
+    (home / "leftImg8bit/train").mkdir(parents=True)
+    with pytest.raises(LayoutError, match="found leftImg8bit/train too, expected each split"):
+        Cityscapes().splits(root)
+
+
+def test_folders_of_zips_with_a_folder_of_their_own_name(root):
+    shutil.copytree(f"{root}/gtFine", f"{root}/gtCoarse/gtCoarse")
+    layout = Cityscapes(annotations="coarse", labels="polygons")
+    for path in pathlib.Path(root).glob("gtCoarse/*/*/*/*_polygons.json"):
+        path.rename(str(path).replace("_gtFine_", "_gtCoarse_"))
+    label = next(layout.samples(root, "val")).label
+    assert label.startswith("gtCoarse/gtCoarse/val/")
+
+
+@pytest.mark.parametrize("size", [(32, 16), (64, 32), (96, 48), (43, 22)])
+def test_copies_as_jpeg_and_of_another_size(root, out, run, size):
+    for path in pathlib.Path(root).glob("leftImg8bit/*/*/*.png"):
+        Image.open(path).resize(size).save(path.with_suffix(".jpg"))
+        path.unlink()
+    result = run("cityscapes", root, out, "--split", "train,val")
+    assert result.exit_code == 0, result.stderr
+    drawn = f"polygons drawn for 64 x 32 pixels become labels of the images' {size[0]} x {size[1]}"
+    assert (drawn in result.stderr) is (size != (64, 32))
+    found = dict(planes(out, "train"))
+    assert len(found) == 4
+    for path in annotations(root):
+        key = path.name.removesuffix("_gtFine_polygons.json")
+        if key in found:
+            whole = official(path.read_bytes(), "trainIds")
+            drawn = Image.fromarray(whole).resize(size, Image.Resampling.NEAREST)
+            np.testing.assert_array_equal(found[key], np.asarray(drawn))
+
+
+def test_images_of_another_shape_are_refused(root, out, run):
+    for path in pathlib.Path(root).glob("leftImg8bit/*/*/*.png"):
+        Image.open(path).crop((0, 0, 60, 32)).save(path)
+    result = run("cityscapes", root, out)
+    assert result.exit_code == 2
+    assert "found a label of 64 x 32 pixels, expected the image's 60 x 32" in result.stderr

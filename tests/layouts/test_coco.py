@@ -345,6 +345,31 @@ def test_segments_that_disagree_are_named(ids, segments, mode, said, tmp_path, r
     assert said in " ".join(result.stderr.split())
 
 
+@pytest.mark.parametrize("png", [True, False])
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_panoptic_image_without_its_annotation_can_be_skipped(count, png, tmp_path, run, out):
+    root = panoptic(tmp_path / "d", [1, 2], [(1, 2), (2, 5)])
+    path = pathlib.Path(root, "annotations", "panoptic_train.json")
+    document = json.loads(path.read_text())
+    document["images"].append({"id": 8, "file_name": "b.png", "height": 20, "width": 20})
+    (one,) = document["annotations"]
+    document["annotations"] += [{**one, "image_id": 8, "file_name": "b.png"}] * count
+    path.write_text(json.dumps(document))
+    shutil.copy(f"{root}/train/a.png", f"{root}/train/b.png")
+    if png:
+        shutil.copy(path.parent / "panoptic_train/a.png", path.parent / "panoptic_train/b.png")
+    words = ("coco", root, out, "--labels", "panoptic")
+    result = run(*words)
+    assert result.exit_code == 2
+    said = f"found {count or 'no'} annotations of this image" if png else "there is no such file"
+    assert f"sample b: {root}/annotations/panoptic_train/b.png: {said}" in result.stderr
+    result = run(*words, "--on-error", "skip")
+    assert result.exit_code == 0, result.stderr
+    assert "left out 1 sample" in result.stderr
+    assert list(planes(out)) == ["a"]
+    assert "nothing to do" in run(*words, "--on-error", "skip").stdout
+
+
 def test_instances_given_as_panoptic_are_named(tmp_path, run, out):
     root = tree(tmp_path / "d", (2, [BOX]), name="annotations/panoptic_train.json")
     pathlib.Path(root, "annotations", "panoptic_train").mkdir()

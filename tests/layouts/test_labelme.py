@@ -23,6 +23,15 @@ def document(*shapes, **more):
     return {"shapes": made, "imagePath": "a.jpg", "imageHeight": 40, "imageWidth": 60, **more}
 
 
+def picture(width, height, orientation=None):
+    """Return the JPEG of a picture as LabelMe keeps it in a JSON file."""
+    exif, file = Image.Exif(), io.BytesIO()
+    if orientation:
+        exif[274] = orientation
+    Image.new("RGB", (width, height)).save(file, "jpeg", exif=exif)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def plane_of(given, size=(40, 60)):
     return LAYOUT.plane(json.dumps(given).encode(), "a.json", size)
 
@@ -83,6 +92,7 @@ def test_a_mask_is_placed_at_its_corner_and_cut_off_at_the_border():
         (document(("cat", "polygon", [[0, 0]] * 2 + [["x", 1]])), "found no points or mask"),
         (document(("cat", "mask", [[0, 0]] * 2)), "found no points or mask"),
         (document(imageHeight=60, imageWidth=40), "found a label of 40 x 60 pixels"),
+        (document(imageData=picture(30, 40)), "its imageData is a picture of 30 x 40 pixels, not"),
         ({"boxes": []}, "no JSON of LabelMe"),
         ([1], "no JSON of LabelMe"),
     ],
@@ -97,6 +107,21 @@ def test_mistakes_are_named_and_can_be_skipped(change, said, tmp_path, run, out)
     assert "0.json" in result.stderr
     assert run("labelme", root, out, "--on-error", "skip").exit_code == 0
     assert len(planes(out)) == 11
+
+
+def test_the_picture_in_a_file_may_be_that_of_the_image():
+    assert not plane_of(document(imageData=picture(60, 40))).any()
+    assert not plane_of(document(imageData=picture(40, 60, orientation=6))).any()
+    assert not plane_of(document(imageData="bm90IGEgcGljdHVyZQ==")).any()
+    with pytest.raises(ImageError, match="so the image was replaced after its shapes were drawn"):
+        plane_of(document(imageData=picture(40, 60)))
+
+
+def test_keys_that_occur_twice_are_named():
+    text = json.dumps(document(("cat", "rectangle", [[0, 0], [5, 5]])))
+    text = text.replace('"label": "cat"', '"label": "cat", "label": "dog"')
+    with pytest.raises(ImageError, match="found the key 'label' twice in an object"):
+        LAYOUT.plane(text.encode(), "a.json", (40, 60))
 
 
 def test_classes_are_asked_for(tmp_path, run, out):

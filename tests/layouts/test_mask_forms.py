@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from dsbuild.errors import ImageError
+import dsbuild
+from dsbuild.errors import ImageError, PlanError
 from dsbuild.layouts.pairs import Pairs
 from tests.support import fakes
 from tests.support.pictures import save
@@ -135,3 +136,45 @@ def test_arrays_and_gifs_are_built(tmp_path, run, out):
 
     for sample in dsbuild.open(out, "train"):
         np.testing.assert_array_equal(sample.label, PLANE)
+
+
+def cut_out(alpha, mode="RGBA"):
+    """Return the PNG of a picture cut out by an alpha."""
+    picture = fakes.photo(np.random.default_rng(3), *alpha.shape[::-1]).convert(mode)
+    picture.putalpha(Image.fromarray(alpha))
+    return save(picture)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_masks_in_the_alpha_channel(mode):
+    alpha = np.zeros((20, 30), np.uint8)
+    alpha[4:12, 5:20] = 255
+    found = Pairs(binary=127, channel="alpha").read(cut_out(alpha, mode), "x.png")
+    np.testing.assert_array_equal(found.plane, alpha // 255)
+    indices = alpha // 255 * 2
+    found = Pairs(names=("a", "b", "c"), channel="alpha").read(cut_out(indices, mode), "x.png")
+    np.testing.assert_array_equal(found.plane, indices)
+
+
+def test_alpha_is_read_only_where_it_is_asked_for(tmp_path, run):
+    alpha = np.zeros((20, 30), np.uint8)
+    alpha[4:12, 5:20] = 255
+    for part in ("images", "labels"):
+        (tmp_path / "d" / part).mkdir(parents=True)
+    fakes.photo(np.random.default_rng(3), 30, 20).save(tmp_path / "d/images/a.jpg")
+    black = Image.new("RGBA", (30, 20))
+    black.putalpha(Image.fromarray(alpha))
+    black.save(tmp_path / "d/labels/a.png")
+    words = ("pairs", tmp_path / "d", tmp_path / "out", "--binary", 127, "--workers", 1)
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "the mask is in the alpha channel" in result.stderr
+    assert "build with dsbuild pairs --channel alpha --binary 127" in result.stderr
+    assert run(*words, "--channel", "alpha").exit_code == 0
+    (sample,) = dsbuild.open(str(tmp_path / "out"), "train")
+    np.testing.assert_array_equal(sample.label, alpha // 255)
+    Image.new("RGB", (30, 20)).save(tmp_path / "d/labels/a.png")
+    result = run(*words[:2], tmp_path / "new", *words[3:], "--channel", "alpha")
+    assert "found a PNG in RGB without alpha channel" in result.stderr
+    with pytest.raises(PlanError, match="an alpha has no colours"):
+        Pairs(colours=(("a", 0, 0, 0), ("b", 1, 1, 1)), channel="alpha")

@@ -202,3 +202,58 @@ def test_a_text_with_an_address_is_not_a_list(tmp_path, run):
     root = fakes.matting(tmp_path)
     pathlib.Path(root, "README.txt").write_text("Mail to me@example.org.\nOr you@example.org.\n")
     assert run("matting", root, tmp_path / "out").exit_code == 0
+
+
+def frames(folder, splits=("train", "test"), ending="jpg", mode="L"):
+    """Draw clips as VideoMatte240K has them: frames of each clip under the same numbers."""
+    alpha = np.clip((np.indices((24, 32))[1] - 8) * 12, 0, 255).astype(np.uint8)
+    for number, split in enumerate(splits):
+        for clip in ("0000", "0001"):
+            for part in ("fgr", "pha"):
+                (folder / split / part / clip).mkdir(parents=True)
+            for frame in range(2):
+                name = f"{clip}/{frame:05d}"
+                picture = fakes.photo(np.random.default_rng(2 * number + frame), 32, 24)
+                picture.save(folder / split / f"fgr/{name}.jpg")
+                matte = Image.fromarray(alpha).convert(mode)
+                matte.save(folder / split / f"pha/{name}.{ending}", quality=95)
+    return alpha
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_clips_with_grey_jpeg_mattes(tmp_path, out, run, mode):
+    alpha = frames(tmp_path / "clips", mode=mode)
+    result = run("build", tmp_path / "clips", out, "--alpha-threshold", 127, "--keep-alpha")
+    assert result.exit_code == 0, result.stderr
+    assert "photos and mattes: fgr and pha, in each of test and train" in result.stdout
+    found = masks(out)
+    names = [f"{clip}/{frame:05d}" for clip in ("0000", "0001") for frame in range(2)]
+    assert sorted(found) == names
+    for mask in found.values():
+        np.testing.assert_array_equal(mask, alpha > 127)
+
+
+def test_clips_stay_together(tmp_path):
+    frames(tmp_path, splits=(".",))
+    layout = Matting(images="fgr", alphas="pha", val_fraction=0.5)
+    found = keys(layout, str(tmp_path))
+    clips = {split: {key.partition("/")[0] for key in names} for split, names in found.items()}
+    assert sum(map(len, clips.values())) == 2
+
+
+def test_a_coloured_jpeg_is_no_matte(tmp_path, run, out):
+    frames(tmp_path / "clips", splits=("train",))
+    matte = tmp_path / "clips/train/pha/0000/00000.jpg"
+    shutil.copy(tmp_path / "clips/train/fgr/0000/00000.jpg", matte)
+    result = run("build", tmp_path / "clips", out)
+    assert result.exit_code == 2
+    assert "found a JPEG matte in RGB without alpha" in result.stderr
+
+
+def test_photos_and_mattes_in_folders_of_splits(tmp_path):
+    for split in ("train", "val"):
+        for part in ("clip_img", "matting"):
+            (tmp_path / split / part).mkdir(parents=True)
+        PHOTO.save(tmp_path / split / f"clip_img/{split}.jpg")
+        Image.new("L", PHOTO.size, 255).save(tmp_path / split / f"matting/{split}.png")
+    assert keys(Matting(), str(tmp_path)) == {"train": ["train"], "val": ["val"]}

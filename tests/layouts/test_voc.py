@@ -383,10 +383,42 @@ def test_sbd_labels(voc, tmp_path):
     np.testing.assert_array_equal(found, plane)
 
 
-@pytest.mark.parametrize("where", ["cls", "../../benchmark_RELEASE/dataset/cls"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "cls",
+        "../../benchmark_RELEASE/dataset/cls",
+        "../VOCaug/dataset/cls",
+        "../../sbd/cls",
+        "../SBD/dataset/cls",
+    ],
+)
 def test_sbd_labels_are_found(voc, where):
     os.makedirs(os.path.join(voc, where))
     assert next(Voc(labels="sbd").samples(voc, "val")).label == f"{where}/2007_000012.mat"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "SegmentationClassAug",
+        "SegmentationClassAug/SegmentationClassAug",
+        "../SegmentationClassAug",
+        "../../SegmentationClassAug",
+        "../VOCaug/dataset/SegmentationClassAug",
+    ],
+)
+@pytest.mark.parametrize("name", ["aug", "trainaug", "train_aug"])
+def test_augmented_labels_are_found(voc, where, name, out):
+    root, source = pathlib.Path(voc), pathlib.Path(voc, "SegmentationClass")
+    shutil.copytree(source, root / where)
+    ids = [path.stem for path in sorted(source.glob("*.png"))][:5]
+    (root / f"ImageSets/Segmentation/{name}.txt").write_text("\n".join(ids))
+    (source / f"{ids[0]}.png").unlink()  # one that only SBD has
+    found = list(Voc().samples(voc, name))
+    assert [sample.label for sample in found] == [f"{where}/{key}.png" for key in ids]
+    make(voc, out, splits=(name,))
+    assert list(masks(out)) == ids
 
 
 def test_damaged_sbd_labels_are_named(tmp_path):

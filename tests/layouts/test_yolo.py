@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import dsbuild
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.layouts import yolo_yaml
 from dsbuild.layouts.yolo import Yolo
 from tests.support import fakes
 from tests.support.objects import SHARED, planes
+from tests.support.runs import content
 
 
 @pytest.mark.shared
@@ -96,10 +98,77 @@ def test_masks_are_taken_as_they_are(tmp_path, run, out):
     assert Yolo(labels="polygons").bind(root).classes == ("cat", "dog", "cow", "background")
     for key, plane in planes(out).items():
         np.testing.assert_array_equal(plane, wanted[key])
+
+
+def with_masks(root, folder, values, choices):
+    """Put masks of random values beside the pictures of a tree; return key -> plane."""
+    rng = np.random.default_rng(0)
+    wanted = {}
+    for path in pathlib.Path(root, "images").rglob("*.jpg"):
+        place = pathlib.Path(root, folder, path.parent.name, f"{path.stem}.png")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        raw = rng.choice(choices, (5, 5)).repeat(8, 0).repeat(10, 1)
+        Image.fromarray(raw.astype(np.uint8)).save(place)
+        wanted[path.stem] = np.array(values, np.uint8)[raw]
+    return wanted
+
+
+def test_values_of_masks_are_mapped_and_their_folder_has_any_name(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    values = [255, 0, 1, 2, 99, *[99] * 250, 255]
+    wanted = with_masks(root, "semantic/fine", values, [0, 1, 2, 3, 255])
     with open(f"{root}/data.yaml", "a") as file:
-        file.write("label_mapping:\n  0: ignore_label\n")
-    with pytest.raises(LayoutError, match="found label_mapping"):
-        Yolo().bind(root)
+        file.write("masks_dir: semantic/fine\nlabel_mapping:\n  0: ignore_label\n")
+        file.write("  1: 0\n  2: 1\n  3: 2\n")
+    result = run("build", root, out)
+    assert result.exit_code == 0, result.stderr
+    assert "YOLO segmentation: data.yaml" in result.stdout
+    for key, plane in planes(out).items():
+        np.testing.assert_array_equal(plane, wanted[key])
+    assert not dsbuild.validate(out, root, level="source").problems
+    assert "nothing to do" in run("yolo", root, out).stdout
+
+
+def test_values_that_are_not_mapped_are_named(tmp_path, run, out):
+    root = fakes.yolo(tmp_path)
+    with_masks(root, "masks", list(range(256)), [1, 2])
+    (tmp_path / "map.yaml").write_text("label_mapping: {1: 0}\n")
+    result = run("yolo", root, out, "--label-mapping", tmp_path / "map.yaml")
+    assert result.exit_code == 2
+    assert "which label_mapping does not have; add it, as in 2: ignore_label" in result.stderr
+    for text, said in (
+        ("label_mapping: {1: 9}\n", "found the class 9; expected 0 to 2"),
+        ("label_mapping: {1: cat}\n", "label_mapping: found 1: cat; expected values 0 to 255"),
+    ):
+        (tmp_path / "map.yaml").write_text(text)
+        assert said in run("yolo", root, out, "--label-mapping", tmp_path / "map.yaml").stderr
+    (tmp_path / "map.yaml").write_text("label_mapping: {1: 0, 2: ignore_label}\n")
+    words = ("--labels", "polygons", "--label-mapping", tmp_path / "map.yaml")
+    assert "found polygons, expected masks" in run("yolo", root, out, *words).stderr
+
+
+def test_a_text_file_that_is_added_later_rewrites_its_shard_alone(tmp_path, run, out):
+    root = pathlib.Path(fakes.yolo(tmp_path))
+    texts = sorted((root / "labels/train").glob("*.txt"))
+    added, lines = texts[0], texts[0].read_text()
+    added.unlink()
+    words = ("yolo", root, out, "--shards", 2, "--split", "train")
+    assert run(*words).exit_code == 0
+    before = {path.name: path.read_bytes() for path in pathlib.Path(out).glob("*.tfrecord")}
+    added.write_text(lines)
+    result = run(*words)
+    assert result.exit_code == 0, result.stderr
+    assert "writing train-00000-of-00002.tfrecord again" in result.stderr
+    assert "1 shard kept" in result.stdout
+    after = {path.name: path.read_bytes() for path in pathlib.Path(out).glob("*.tfrecord")}
+    assert [name for name in after if after[name] != before[name]] == [min(after)]
+    fresh = f"{out}2"
+    assert run(*words[:2], fresh, *words[3:]).exit_code == 0
+    assert content(out) == content(fresh)
+    added.unlink()  # a label that is lost is another thing
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "with other samples" in result.stderr
 
 
 @pytest.mark.parametrize(

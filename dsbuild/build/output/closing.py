@@ -40,7 +40,7 @@ def side_files(out: str, recipe: Recipe, document: Mapping[str, Any]) -> dict[st
     splits = document["splits"].values()
     records = sum(split["records"] for split in splits)
     labels = sum(split["labels"] for split in splits)
-    with_labels = ("label", "label.format", *recipe.roles("label", "alpha"))
+    with_labels = ("label", "label.format", "label.divisor", *recipe.roles("label", "alpha"))
     schema = recipe.schema.select(
         always=(*recipe.roles("image"), *(with_labels if labels == records else ())),
         sometimes=with_labels if labels else (),

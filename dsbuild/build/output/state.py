@@ -15,12 +15,13 @@ from dsbuild.format.manifest import Reject
 PREVIOUS = "previous.json"  # the manifest of a folder that is being worked on
 RECIPE = "recipe.json"
 STATISTICS = "statistics.json"  # of all records, written by `dsbuild statistics`
+QUALITY = "quality.json"  # the verdict on all records, written by `dsbuild check`
 FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for it
 WEIGHTS = "weights"  # a key of the recipe's file that is not part of the recipe
 ARRAY = "array.json"  # the request of a planned array job, until that is finished
 SHARES = "shares.json"  # how many shares it is done in
 SIDE = "side.json"  # the names of the side files that dsbuild wrote
-_OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, ARRAY, SHARES, interop.TERMS)
+_OURS = (PREVIOUS, SIDE, FAILED, STATISTICS, QUALITY, ARRAY, SHARES, interop.TERMS)
 _CONTROL = re.compile(
     r"(/plan-[^/]+\.jsonl|/labels-[^/]+|\.tfrecord\.(json|idx|values))$", re.DOTALL
 )

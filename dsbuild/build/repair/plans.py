@@ -10,7 +10,7 @@ from dsbuild.build import listing, slices
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.repair.known import Known
 from dsbuild.errors import DataError, PlanError
-from dsbuild.format import example, manifest, tfrecord
+from dsbuild.format import example, manifest, tfrecord, tiles
 from dsbuild.layouts import Sample
 
 
@@ -21,7 +21,7 @@ def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
         if not mine:
             continue
         try:
-            listed = listing.read(root, split, known.recipe.layout)
+            listed = listing.read(root, split, known.recipe.layout, known.recipe.aligned)
         except (DataError, PlanError):
             continue
         samples = list(listed.samples)
@@ -50,11 +50,10 @@ def _candidates(
             yield _by_size(listed, rejected, [row[0] for row in receipt.sources], root)
     taken = {sample.key for plan in known.plans.values() for sample in plan}
     rest = [sample for sample in samples if sample.key not in taken]
-    entry = known.entry(name)
-    count: int = len(receipt.sources) if receipt else entry.get("records", 0)
+    count = _count(known, name)
     before = known.splits[str(manifest.split_of(name))]
-    begin: int = sum(
-        len(known.plans[other]) if other in known.plans else known.entry(other).get("records", 0)
+    begin = sum(
+        len(known.plans[other]) if other in known.plans else _count(known, other)
         for other in before
         if other < name
     )
@@ -62,17 +61,27 @@ def _candidates(
     yield rest[:count]
 
 
+def _count(known: Known, name: str) -> int:
+    """Return how many samples a shard was made of, as far as that is known."""
+    receipt = known.receipts.get(name)
+    count: int = len(receipt.sources) if receipt else known.entry(name).get("records", 0)
+    return count
+
+
 def _keys(known: Known, name: str) -> list[str] | None:
-    """Return the keys of a shard's records in order, None if the shard is not whole."""
+    """Return the keys of a shard's samples in order, None if the shard is not whole."""
     path = storage.join(known.out, name)
     key = known.recipe.schema["key"].name
     try:
         if storage.stamp(path) is None or storage.sha256(path)[0] != known.sha256(name):
             return None
-        return [
+        keys = (
             example.first(example.parse(record.data).get(key)).decode(errors="surrogateescape")
             for record in tfrecord.read(path)
-        ]
+        )
+        if known.recipe.policy.tile is None:
+            return list(keys)
+        return list(dict.fromkeys(map(tiles.source_of, keys)))
     except DataError:
         return None
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dsbuild import interop, storage
-from dsbuild.build import output, run
+from dsbuild.build import finishing, output, run
 from dsbuild.build.repair import control, plans, shards
 from dsbuild.build.repair.known import Known, gather
 from dsbuild.engines import Engine, Local
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.format import manifest
 from dsbuild.format.receipts import ShardReceipt
+from dsbuild.layouts import Merged
 
 
 def repair(
@@ -99,6 +100,8 @@ def _root(known: Known, source: str | None, needed: bool) -> str:
     try:
         return known.recipe.layout.find(source)
     except LayoutError as error:
+        if isinstance(known.recipe.layout, Merged) and (source is not None or needed):
+            raise LayoutError(f"{known.out}: {error}") from error
         if source is not None:
             raise LayoutError(
                 f"{error}; name the data set that the folder was built from"
@@ -115,4 +118,6 @@ def _describe(known: Known, made: Mapping[str, ShardReceipt]) -> dict[str, Any]:
     written = {
         split: [made[name] for name in names] for split, names in sorted(known.splits.items())
     }
-    return run.describe(known.recipe, written, known.betas, {})
+    found = run.describe(known.recipe, written, known.betas, {})
+    before = known.document or {}
+    return found | {name: before[name] for name in finishing.MORE if name in before}

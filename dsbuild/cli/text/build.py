@@ -24,11 +24,15 @@ def plan_text(document: PlanDocument, view: View = _ALL) -> str:
                 f"{split['samples']:,}",
                 split["labels"] or "none",
                 f"{len(split['shards']):,}",
-                span([shard["records"] for shard in split["shards"]]),
+                span([shard["samples"] for shard in split["shards"]]),
                 size(split["bytes"]),
             ]
         )
     lines = table(rows, "<><>>>", view.columns, "~0~021")
+    if tiles := document.get("tiles"):
+        side, shared = tiles["side"], tiles["overlap"]
+        lines += ["", f"each image is cut into tiles of {side} x {side} pixels, one record each"]
+        lines[-1] += f"; neighbours share {shared} pixels" if shared else ""
     return "\n".join([safe_text.text(document["root"]), "", *lines])
 
 

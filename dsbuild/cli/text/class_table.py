@@ -57,11 +57,15 @@ def _counted(
         }
         whole = sum(part for part, _ in cells.values())
         weighted = weights(split)
-        rows[0] += [name, "images", *(title.split()[0] for title in weighted)]
-        right, ranks = right + ">>" + ">" * len(weighted), ranks + "12" + "3" * len(weighted)
+        segments = {row["value"]: row["segments"] for row in split["classes"] if "segments" in row}
+        more = (["segments"] if segments else []) + [title.split()[0] for title in weighted]
+        rows[0] += [name, "images", *more]
+        right, ranks = right + ">>" + ">" * len(more), ranks + "12" + "3" * len(more)
         for row, value in zip(rows[1:], values, strict=True):
             part, images = cells.get(value, (0, 0))
             row += [share(part, whole), f"{images:,}"]
+            if segments:
+                row.append(f"{segments[value]:,}" if value in segments else "")
             row += [texts.get(value, "") for texts in weighted.values()]
     lines = counted_classes(
         rows, right, ranks, values, [parts[value] for value in values], decorate, view

@@ -34,7 +34,8 @@ def inspection_text(
     if document["title"]:
         recipe = document["recipe"]
         extras = f", extras {', '.join(recipe['extras'])}" if recipe["extras"] else ""
-        head += f"; {document['title']}, verified {recipe['verify']}{extras}"
+        target = f", panoptic by {document['divisor']}" if document.get("divisor") else ""
+        head += f"; {document['title']}{target}, verified {recipe['verify']}{extras}"
     lines = [text(head)]
     if document["complete"] is False:
         lines.append("This build is unfinished; run the command that began it again.")

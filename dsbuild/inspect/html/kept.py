@@ -4,16 +4,20 @@ What the audit only warns of is not kept; a finding says how to see it again.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dsbuild import storage
 from dsbuild.format.folder import Folder
 from dsbuild.format.names import REJECTS
 from dsbuild.inspect import tables
 from dsbuild.inspect.forms import Inspection
-from dsbuild.inspect.html.findings import Line
+from dsbuild.inspect.html.findings import Grade, Line
+from dsbuild.inspect.quality import sheet
+from dsbuild.inspect.quality.sheet import Verdict
 from dsbuild.layouts.finding import KINDS
 
+_GRADES: Mapping[Verdict, Grade] = {"fail": "bad", "warn": "warn"}
+_SAYS = {"fail": "failed", "warn": "warned"}
 _LIMIT = 1 << 24  # bytes of the list that are read
 
 
@@ -42,6 +46,23 @@ def lines(folder: Folder, document: Inspection) -> Iterator[Line]:
     if more > 0:
         others = tables.count(more, "more sample" if kinds else "sample")
         yield Line("warn", f"The build left out {others}: see {REJECTS}.")
+
+
+def quality(folder: Folder, document: Inspection) -> Iterator[Line]:
+    """Yield the verdict of the quality sheet that the folder keeps, if it is of these shards."""
+    made = sheet.load(folder, document.get("statistics"))
+    if made is None:
+        return
+    for verdict, grade in _GRADES.items():
+        rows = [row for row in made["rules"] if row["verdict"] == verdict]
+        if rows:
+            number = tables.count(len(rows), "rule")
+            texts = [f"{row['rule']}: {row['what']}: {row['text']}" for row in rows]
+            yield Line(grade, f"Quality sheet (dsbuild check): {number} {_SAYS[verdict]}", texts)
+    if made["verdict"] == "pass":
+        yield Line(
+            "good", f"Quality sheet (dsbuild check): {len(made['rules'])} rules, all passed."
+        )
 
 
 def _by_kind(folder: Folder) -> dict[str, list[str]]:

@@ -63,7 +63,7 @@ def page(
     parts = [
         ("summary", "Summary", sections.summary(document, splits)),
         ("findings", "Findings", findings.section(document, splits, known, checked)),
-        ("gallery", "Gallery", f"<p>{escape(caption)}.</p>" + _file("gallery.html")),
+        ("gallery", "Gallery", f"<p>{escape(caption)}.</p>" + file_text("gallery.html")),
         (
             "classes",
             "Class balance",
@@ -77,12 +77,12 @@ def page(
         ("features", "Features", sections.features(document)),
     ]
     shown = [part for part in parts if part[2]]
-    return string.Template(_file("page.html")).substitute(
+    return string.Template(file_text("page.html")).substitute(
         title=escape(f"{title}: {name}"),
         heading=escape(name),
         kind=escape(title),
-        style=_file("page.css"),
-        script=_file("page.js"),
+        style=file_text("page.css"),
+        script=file_text("page.js"),
         nav="".join(f'<a href="#{key}">{text}</a>' for key, text, _ in shown),
         sections="\n".join(
             f'<section id="{key}"><h2>{text}</h2>{body}</section>' for key, text, body in shown
@@ -135,7 +135,8 @@ def write(path: str, text: str) -> None:
     storage.write(path, text.encode())
 
 
-def _file(name: str) -> str:
+def file_text(name: str) -> str:
+    """Return a file of this folder."""
     return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
@@ -178,7 +179,7 @@ def make(
         chosen = choice.choose(rows or census.rows, samples, seed, how, value)
         caption = _caption(how, name, chosen, document, census, seed)
     colours = gallery.colours(folder)
-    known = tuple(kept.lines(folder, document))
+    known = tuple(kept.lines(folder, document)) + tuple(kept.quality(folder, document))
     rest = page(document, census, [], colours.tolist(), caption, seed, checked, known)
     room = _LIMIT - len(rest.encode()) - _TEXT * len(chosen)
     cards = gallery.cards(folder, chosen, colours, engine, max(min(room, gallery.ROOM), 0))

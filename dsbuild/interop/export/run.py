@@ -114,18 +114,19 @@ def plan(path: str, target: str, engine: Engine) -> list[Shard]:
     own, known, sources = folder.schema, folder.surrounding.manifest, folder.files
     names = Keys(own["image"].name, own["key"].name, folder.labels)
     label = None if target == "array_record" else _label(sources, names)
-    used = {names.image, names.key, *names.labels}
+    # A panoptic map is no picture, so it is exported as the bytes that it is.
+    used = {names.image, names.key, *(() if own.is_panoptic else names.labels)}
     told = folder.schema_bytes is not None
     rest = [one for one in own.features if one.name not in used and (told or one.required)]
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
     image = None
     if target == "webdataset":
-        formats = _formats(known) or _looked_up(sources, names, engine)
-        image = max(sorted(formats), key=formats.__getitem__, default=None)
+        found = formats(known) or _looked_up(sources, names, engine)
+        image = max(sorted(found), key=found.__getitem__, default=None)
     return [
         Shard(
             source=source,
-            name=f"{_stem(source)}.{_MODULES[target].ENDING}",
+            name=f"{stem(source)}.{_MODULES[target].ENDING}",
             target=target,
             keys=names,
             rest=tuple(columns.items()),
@@ -137,7 +138,7 @@ def plan(path: str, target: str, engine: Engine) -> list[Shard]:
     ]
 
 
-def _formats(known: Manifest | None) -> Mapping[str, int]:
+def formats(known: Manifest | None) -> Mapping[str, int]:
     """Return extension -> number of images by a manifest; nothing if it does not say."""
     found: collections.Counter[str] = collections.Counter()
     for split in known.splits.values() if known else ():
@@ -169,7 +170,8 @@ def _shared(names: Keys) -> str:
     return folder + slash
 
 
-def _stem(source: str) -> str:
+def stem(source: str) -> str:
+    """Return the name of a file without its ending."""
     name = os.path.basename(source)
     match = manifest.SHARD.fullmatch(name)
     ending = match["ending"] if match else os.path.splitext(name)[1]
@@ -189,7 +191,7 @@ def _label(sources: Sequence[str], names: Keys) -> str | None:
 
 def _sample(source: str, record: tfrecord.Record, names: Keys) -> Sample:
     with tfrecord.located(source, record):
-        return sample(record.data, names, f"{_stem(source)}-{record.number:06d}")
+        return sample(record.data, names, f"{stem(source)}-{record.number:06d}")
 
 
 def _clear(out: str, shards: Sequence[Shard]) -> None:

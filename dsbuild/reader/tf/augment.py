@@ -29,7 +29,7 @@ from typing import Any
 import tensorflow as tf
 
 from dsbuild.errors import PlanError
-from dsbuild.reader.tf import crops
+from dsbuild.reader.tf import crops, deep
 from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.reader.tf.crops import Origin
 from dsbuild.reader.tf.resample import Window, bilinear, nearest, padded
@@ -135,9 +135,9 @@ def _from_records(
 ) -> tf.data.Dataset:
     """Return what `augmented` does, from numbers of records."""
 
-    def numbered(place: tf.Tensor, number: tf.Tensor) -> Any:
+    def numbered(place: tf.Tensor, one: tuple[tf.Tensor, tf.Tensor]) -> Any:
         both = tf.stack([tf.constant(seed, tf.int64), place])
-        return origin.shaped(augment_record(origin.read(number), both, settings, origin))
+        return origin.shaped(augment_record(origin.read(*one), both, settings, origin))
 
     calls = origin.parallel if calls == tf.data.AUTOTUNE else calls
     samples = origin.numbers.enumerate(start).map(numbered, calls, deterministic=True)
@@ -145,11 +145,14 @@ def _from_records(
 
 
 def _check(spec: Any) -> None:
+    if isinstance(spec, Mapping) and "panoptic" in spec and "label_divisor" not in spec:
+        raise PlanError("samples: found panoptic without label_divisor, which void is made of")
     if not isinstance(spec, Mapping) and not (isinstance(spec, tuple) and len(spec) == 2):
         raise PlanError(
             f"samples: found {spec}; expected a dict or (image, label); omit as_supervised to "
             "augment extras, which need their names"
         )
+    deep.refuse(spec)
 
 
 def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:
@@ -195,7 +198,8 @@ def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
         raise PlanError(
             f"sample: found {', '.join(sample) or 'nothing'}, expected an image as well"
         )
-    image, planes = sample["image"], _planes(sample)
+    image, planes = deep.eight_bits(sample["image"]), _planes(sample)
+    sample = {**sample, "image": image}
     if image.shape.rank != 3 or image.shape[2] != 3:
         raise PlanError(f"image: found shape {image.shape}, expected (height, width, 3)")
     shape, checks = tf.shape(image)[:2], []
@@ -244,10 +248,10 @@ def _seen(
     If the `shape` of the image is given, the sample's image is already that part.
     """
 
-    def finished(plane: tf.Tensor, fill: Sequence[float]) -> tf.Tensor:
+    def finished(plane: tf.Tensor, fill: Sequence[Any]) -> tf.Tensor:
         if settings.crop is None:
             return plane
-        return padded(plane, settings.crop, tf.constant(fill), window.flip)
+        return padded(plane, settings.crop, tf.stack(fill), window.flip)
 
     result = dict(sample)
     image = sample["image"] if shape is not None else bilinear(sample["image"], window)
@@ -257,19 +261,26 @@ def _seen(
     for name in _planes(sample):
         plane = sample[name]
         flat = plane.shape.rank == 2
-        deep = plane[..., tf.newaxis] if flat else plane
+        whole = plane[..., tf.newaxis] if flat else plane
         if name in settings.soft:
-            seen = bilinear(deep, window)
+            seen = bilinear(whole, window)
             seen = tf.cast(seen if plane.dtype.is_floating else tf.round(seen), plane.dtype)
         else:
-            seen = nearest(deep, window, shape)
-        seen = finished(seen, [settings.padding(plane.dtype.max) if name == "label" else 0])
+            seen = nearest(whole, window, shape)
+        seen = finished(seen, _fill(name, sample, settings))
         result[name] = seen[..., 0] if flat else seen
     for i, name in enumerate(("height", "width")):
         if name in sample:
             side = tf.cast(tf.shape(result["image"])[i], sample[name].dtype)
             result[name] = tf.reshape(side, tf.shape(sample[name]))
     return result
+
+
+def _fill(name: str, sample: Sample, settings: Augmentation) -> list[Any]:
+    """Return what a plane is padded with: nothing, the ignore value, or void."""
+    if name == "panoptic" and "label_divisor" in sample:
+        return [settings.padding(tf.uint8.max) * sample["label_divisor"]]
+    return [settings.padding(sample[name].dtype.max) if name == "label" else 0]
 
 
 def _jittered(image: tf.Tensor, chance: tf.Tensor, settings: Augmentation) -> tf.Tensor:

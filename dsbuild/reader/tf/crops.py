@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from dsbuild import images
-from dsbuild.reader.tf.features import Structure, parse, plane_of, rest_of
+from dsbuild.reader.tf.features import Structure, labels_of, parse, rest_of
 from dsbuild.reader.tf.resample import Region, Window, interpolated, region
 
 # libjpeg interpolates chroma from at most 4 columns beside a pixel, of those that it decodes.
@@ -28,8 +28,8 @@ class Origin:
     """Where the samples of a dataset come from, to decode their records in another way.
 
     Attributes:
-      numbers: a dataset of the numbers of the samples, in order.
-      read: from a number to its serialised record.
+      numbers: a dataset of the numbers of the samples, in order, and what is read of them.
+      read: from these two to the serialised record.
       structure: that of the records, which a build of dsbuild has checked.
       parallel: how many samples are decoded at once.
       options: those of the dataset.
@@ -37,7 +37,7 @@ class Origin:
     """
 
     numbers: tf.data.Dataset
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     structure: Structure
     parallel: int
     options: tf.data.Options
@@ -126,8 +126,7 @@ def decode(record: tf.Tensor, source: Origin, draw: Callable[[tf.Tensor], Window
     window = draw(shape)
     area = region(shape, window)
     sample = rest_of(raw, structure, tf.cast(shape, tf.int64))
-    if structure.label == "label":
-        sample["label"] = plane_of(raw["label"], structure.kind, grey=True)
+    sample |= labels_of(raw, structure, tf.cast(shape, tf.int64))
     for check in source.checks:
         sample = check(sample)
     image = interpolated(part(raw["image"], shape, area), area, shape, window)

@@ -19,7 +19,7 @@ from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
 from dsbuild.reader.tf import crops
 from dsbuild.reader.tf.features import Structure, decode, regular
-from dsbuild.reader.tf.order import ordered
+from dsbuild.reader.tf.order import Run
 from dsbuild.reader.tf.source import Source
 
 
@@ -46,9 +46,11 @@ def tf_dataset(
 
     A sample is a dict of tensors:
 
-    - `image`: RGB, uint8 (h, w, 3).
+    - `image`: RGB, uint8 (h, w, 3); with 16 bits per channel uint16 (h, w, c), with all its bands.
     - `label`: class indices, uint8 (h, w, 1), or uint16 with more than 256 classes, or int64 ()
       if it is one class; there is no such key in splits without labels.
+    - `panoptic`: class * divisor + instance, int32 (h, w, 1), and `label_divisor`, int64 (), if
+      labels are panoptic.
     - `key`: what the source calls the sample, bytes (); also as `image_name`, its name in earlier
       versions, until the next release.
     - `height` and `width` of the image: int64 ().
@@ -101,7 +103,9 @@ def tf_dataset(
     source = Source(data.records, data.picks)
 
     def load(number: tf.Tensor) -> Any:
-        record = source.read(number)
+        return made(number, source.read(number))
+
+    def made(number: tf.Tensor, record: tf.Tensor) -> Any:
         if structure.trusted:
             return decode(record, structure)
         where = source.where(number)
@@ -114,17 +118,18 @@ def tf_dataset(
         record = tf.cond(regular(record, structure), lambda: record, whole)
         return decode(record, structure, where)
 
-    numbers = ordered(data.blocks, seed, window, repeat, start=start, index=index, count=count)
+    run = Run(data.blocks, seed, window, repeat, start, index, count)
     where = cache if isinstance(cache, bool) else os.fspath(cache)
     shared = where if where == DECODED else None
     planes = (*structure.stored, *(one.name for one in structure.computed))
     data = caching.kept(data, planes, shared, cache_folder, cache_size)
     kept = caches.decoded(data, structure) if shared else caches.kept(load, where, data, structure)
 
-    def named(number: tf.Tensor) -> Any:
-        sample = kept(number)
+    def named(number: tf.Tensor, record: tf.Tensor | None = None) -> Any:
+        sample = kept(number) if record is None else made(number, source.whole(number, record))
         return sample if structure.order is not None else crops.named(sample)
 
+    numbers = run.numbers() if where else source.ahead(run, deterministic)
     # Rewriting this source by AutoGraph would take most of the start.
     plain = tf.autograph.experimental.do_not_convert(named)
     samples = numbers.map(plain, parallel or tf.data.AUTOTUNE, deterministic)
@@ -132,13 +137,13 @@ def tf_dataset(
     # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     samples = samples.prefetch(tf.data.AUTOTUNE).with_options(options)
-    if cache or structure.computed or not structure.trusted:
+    if cache or structure.computed or structure.bands or not structure.trusted:
         return samples
     return crops.known(
         samples,
         crops.Origin(
             numbers,
-            source.read,
+            source.whole,
             structure,
             parallel or tf.data.AUTOTUNE,
             options,

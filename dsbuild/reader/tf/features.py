@@ -1,6 +1,5 @@
 """From a serialised record to the tensors of a sample, in a TensorFlow graph."""
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,12 @@ from dsbuild.format import example
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
+from dsbuild.reader.tf import deep, labels
 
 NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
 _JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
 _IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
-# What follows the size in an IHDR chunk of 8 or 16 bits: the bits per channel, and grey as the
-# colour type. W3C PNG, 11.2.1.
-_GREY = {tf.uint8: b"\x08\0", tf.uint16: b"\x10\0"}
 
 
 def type_of(extra: str) -> tf.DType:
@@ -37,22 +34,28 @@ class Structure:
     Attributes:
       names: role -> name of the feature that plays it.
       label: the role of the label: `label` for a plane, `class` for one number, or empty.
+      divisor: that of panoptic labels, None for others.
       stored: extra -> the form in which records have it.
       computed: extras that records do not have.
       size: height and width, None if they differ.
       order: the values of a sample that is a tuple, in order; None for a dict of all.
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
       kind: the type of labels that are planes: uint8, or uint16 with more than 256 classes.
+      bands: of images with 16 bits per channel; 0 if images have 8, which become RGB.
+      aligned: planes from files of their own: name -> channels and bits.
     """
 
     names: Mapping[str, str]
     label: str
+    divisor: int | None
     stored: Mapping[str, str]
     computed: tuple[Chosen, ...]
     size: tuple[int | None, int | None]
     order: tuple[str, ...] | None
     trusted: bool
     kind: tf.DType = tf.uint8
+    bands: int = 0
+    aligned: tuple[tuple[str, int, int], ...] = ()
 
     @classmethod
     def of(cls, data: Reader, as_supervised: bool) -> "Structure":
@@ -94,32 +97,43 @@ class Structure:
         return cls(
             names,
             label,
+            first["label_divisor"] if "panoptic" in first else None,
             stored,
             computed,
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
-            _kind(data),
+            labels.kind(_firsts(data).values()),
+            deep.bands(first),
+            () if as_supervised else deep.aligned(first),
         )
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that are read from a record."""
         extras = (n if form == "int64" else f"{n}.encoded" for n, form in self.stored.items())
-        return tuple(filter(None, ("image", "key", self.label, *extras)))
+        planes = (f"{name}.encoded" for name, _, _ in self.aligned)
+        return tuple(filter(None, ("image", "key", self.label, *extras, *planes)))
 
     @property
     def spec(self) -> Any:
         """The shapes and types of a sample, as `decode` returns it."""
         plane = (*self.size, 1)
         spec = {
-            "image": tf.TensorSpec((*self.size, 3), tf.uint8),
+            "image": tf.TensorSpec(
+                (*self.size, self.bands or 3), tf.uint16 if self.bands else tf.uint8
+            ),
             "height": tf.TensorSpec((), tf.int64),
             "width": tf.TensorSpec((), tf.int64),
             "key": tf.TensorSpec((), tf.string),
         }
         for name in (*self.stored, *(one.name for one in self.computed)):
             spec[name] = tf.TensorSpec(plane, type_of(name))
+        if self.divisor is not None:
+            spec["panoptic"] = tf.TensorSpec(plane, tf.int32)
+            spec["label_divisor"] = tf.TensorSpec((), tf.int64)
+        for name, channels, bits in self.aligned:
+            spec[name] = tf.TensorSpec((*self.size, channels), deep.TYPES[bits])
         label = tf.TensorSpec(plane, self.kind)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
@@ -136,13 +150,6 @@ def _firsts(data: Reader) -> dict[str, Sample]:
     splits = [split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
     firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
     return {split: data[start] for split, start in firsts.items()}
-
-
-def _kind(data: Reader) -> tf.DType:
-    """Return the type of labels that are planes."""
-    stored = [example.first(sample.stored("label")) for sample in _firsts(data).values()]
-    wide = any(label and images.header(label).bits == 16 for label in stored)
-    return tf.uint16 if wide else tf.uint8
 
 
 def _size(folder: Folder) -> tuple[int | None, int | None]:
@@ -171,7 +178,7 @@ def regular(record: tf.Tensor, structure: Structure) -> tf.Tensor:
     """Tell whether image and label begin and end like files that decode: bool ()."""
     raw = parse(record, structure)
     found = _ends(raw["image"], _JPEG, _EOI) | _ends(raw["image"], images.PNG, _IEND)
-    if structure.label == "label":
+    if structure.label == "label" and structure.divisor is None:
         found &= _ends(raw["label"], images.PNG, _IEND)
     if structure.label == "class":
         found &= raw["class"] != NO_CLASS
@@ -192,16 +199,22 @@ def decode(record: tf.Tensor, structure: Structure, where: tf.Tensor | None = No
     checked.
     """
     raw = parse(record, structure)
-    image = tf.io.decode_jpeg(raw["image"], channels=3, dct_method="INTEGER_ACCURATE")
+    image = image_of(raw["image"], structure)
     shape = tf.shape(image, tf.int64)
-    planes = {"image": tf.ensure_shape(image, (*structure.size, 3))}
-    if structure.label == "label":
-        label = plane_of(raw["label"], structure.kind, where is None)
-        planes["label"] = _fitting(label, structure, shape, where)
+    planes = {"image": tf.ensure_shape(image, (*structure.size, structure.bands or 3))}
+    for name, plane in labels_of(raw, structure, shape, where).items():
+        planes[name] = _fitting(plane, structure, shape, where) if plane.shape.rank else plane
     planes |= rest_of(raw, structure, shape, where)
     for one in structure.computed:
         planes[one.name] = _fitting(_computed(one, planes[one.extra.of]), structure, shape, where)
     return structure.shaped(planes)
+
+
+def image_of(data: tf.Tensor, structure: Structure) -> tf.Tensor:
+    """Return the pixels of an image: RGB uint8 (h, w, 3), or uint16 (h, w, bands)."""
+    if structure.bands:
+        return deep.decoded(data, structure.bands)
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def rest_of(
@@ -217,7 +230,27 @@ def rest_of(
     for name, form in structure.stored.items():
         data = raw[name if form == "int64" else f"{name}.encoded"]
         found[name] = _fitting(_FORMS[form](data), structure, shape, where)
+    for name, channels, bits in structure.aligned:
+        plane = deep.plane(raw[f"{name}.encoded"], channels, bits)
+        found[name] = tf.ensure_shape(plane, (*structure.size, channels))
     return found
+
+
+def labels_of(
+    raw: Mapping[str, tf.Tensor],
+    structure: Structure,
+    shape: tf.Tensor,
+    where: tf.Tensor | None = None,
+) -> dict[str, tf.Tensor]:
+    """Return the class of every pixel (h, w, 1), and what else a panoptic label is.
+
+    `shape` is that of the image; without `where`, labels are known to be grey.
+    """
+    if structure.label != "label":
+        return {}
+    if structure.divisor is None:
+        return {"label": labels.plane_of(raw["label"], structure.kind, where is None)}
+    return labels.panoptic_of(raw["label"], shape, structure.divisor, structure.kind, where)
 
 
 def _fitting(
@@ -232,28 +265,6 @@ def _fitting(
         with tf.control_dependencies([tf.debugging.Assert(same, [where + text])]):
             pixels = tf.identity(pixels)
     return tf.ensure_shape(pixels, (*structure.size, 1))
-
-
-def plane_of(data: tf.Tensor, kind: tf.DType, grey: bool) -> tf.Tensor:
-    """Return the class indices of a label PNG, known to be `grey` of its kind or not: (h, w, 1).
-
-    TensorFlow turns palettes into colours and scales other bits to those of the kind; such labels,
-    which other tools write, are decoded by `images.plane`.
-    """
-
-    def plane(data: bytes) -> np.ndarray:
-        found = images.plane(data)
-        if found.dtype.itemsize > kind.size:
-            raise ValueError("found a label of 16 bits, expected 8 bits, as in the first record")
-        return found.astype(kind.as_numpy_dtype)
-
-    def by_images() -> tf.Tensor:
-        found = tf.numpy_function(plane, [data], kind)
-        return tf.ensure_shape(found, (None, None))[..., tf.newaxis]
-
-    decoded = functools.partial(tf.io.decode_png, data, channels=1, dtype=kind)
-    said = tf.strings.substr(data, 24, 2)
-    return decoded() if grey else tf.cond(tf.equal(said, _GREY[kind]), decoded, by_images)
 
 
 def _sixteen(data: tf.Tensor) -> tf.Tensor:

@@ -89,7 +89,8 @@ def torch_dataset(
 
     A sample is a dict of `key`, a text, and tensors: `image`, RGB uint8 (3, h, w); `label`, uint8
     (h, w), or int32 with more than 256 classes, or int64 () if it is one class, missing without
-    labels; and the extras, (1, h, w).
+    labels; and the extras, (1, h, w). With panoptic labels it has `panoptic`, int32 (h, w), and
+    the number `label_divisor`, too.
 
     Args:
       path: the folder or file, as a text, a `pathlib.Path`, or the URL of a store.

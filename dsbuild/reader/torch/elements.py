@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import default_collate, get_worker_info
 
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS
 from dsbuild.reader.sample import Sample
+from dsbuild.reader.stored import PANOPTIC
 
+# Types of torch that NumPy has.
+_WHOLE = (torch.bool, torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64)
+_PLAIN = (*_WHOLE, torch.float32)
 Value = dict[str, Any] | tuple[Any, ...]
 
 
@@ -25,7 +29,8 @@ class Element:
       as_supervised: whether it is the tuple.
       transform, target_transform: applied to the image and to the label.
       transforms: applied to all at once, from (image, label, *extras) to as many values, like
-        those of `torchvision.transforms.v2`; replaces the other two.
+        those of `torchvision.transforms.v2`; replaces the other two. In a dict, a panoptic map
+        follows the label.
     """
 
     extras: tuple[str, ...] = ()
@@ -48,8 +53,9 @@ class Element:
         """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
 
         A label of 16 bits is int32, since torch calculates nothing in uint16. A label that is one
-        class is int64 (). A dict also has the `key`, and no label if the
-        sample has none. Raises PlanError if something that was asked for is missing.
+        class is int64 (). A dict also has the `key`, and no label if the sample has none; with a
+        panoptic label, it has `panoptic`, int32 (h, w), and `label_divisor`. Raises PlanError if
+        something that was asked for is missing.
         """
         parts = self._parts(sample)
         if self.transforms:
@@ -57,18 +63,26 @@ class Element:
         for name, transform in (("image", self.transform), ("label", self.target_transform)):
             if transform and name in parts:
                 parts[name] = transform(parts[name])
-        return tuple(parts.values()) if self.as_supervised else {"key": sample.key, **parts}
+        if self.as_supervised:
+            return tuple(parts.values())
+        divisor = {"label_divisor": sample["label_divisor"]} if PANOPTIC in parts else {}
+        return {"key": sample.key, **parts, **divisor}
 
     def _parts(self, sample: Sample) -> dict[str, Any]:
         parts = {"image": _tensor(sample.image).permute(2, 0, 1)}
         label = sample.label
         if label is not None:
-            parts["label"] = _tensor(label)
+            parts["label"] = _tensor(_calculable(label))
         elif self.as_supervised:
             raise PlanError(
                 f"{sample.key}: found no label, expected one for (image, label); read a split that "
                 "has labels, or omit as_supervised"
             )
+        if PANOPTIC in sample and not self.as_supervised:
+            parts[PANOPTIC] = _tensor(sample[PANOPTIC])
+        for name in () if self.as_supervised else sample.aligned:
+            plane = _tensor(sample[name])
+            parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
         for name in self.extras:
             try:
                 pixels = getattr(sample, name)
@@ -82,9 +96,14 @@ def _tensor(value: np.ndarray | int) -> torch.Tensor:
     """Return a tensor that shares an array's memory, or a copy if that is read-only."""
     if isinstance(value, int):
         return torch.tensor(value)
-    if value.dtype == np.uint16:
-        return torch.from_numpy(value.astype(np.int32))
     return torch.from_numpy(value if value.flags.writeable else value.copy())
+
+
+def _calculable(label: np.ndarray | int) -> np.ndarray | int:
+    """Return a label in a type that torch's losses take: 16 bits as int32."""
+    if isinstance(label, np.ndarray) and label.dtype == np.uint16:
+        return label.astype(np.int32)
+    return label
 
 
 def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,16 +132,16 @@ def pad(batch: Sequence[Value], ignore: int | None = None) -> Any:
     """Collate elements of any size, padded at the bottom and on the right.
 
     For `DataLoader(collate_fn=...)`. Images and extras are padded with 0, labels with `ignore`, by
-    default with 255, or with 65535 if they have 16 bits. A batch of images (n, 3, h, w) is laid
-    out as they were decoded, in `torch.channels_last`. What is not a plane is collated by torch's
-    `default_collate`.
+    default with 255, or with 65535 if they have 16 bits; panoptic maps with void, that is `ignore`
+    without an instance. A batch of images (n, 3, h, w) is laid out as they were decoded, in
+    `torch.channels_last`. What is not a plane is collated by torch's `default_collate`.
     """
     rows: list[dict[Any, Any]] = [
         dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch
     ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     found = {
-        name: _stack(column, _fill(column[0], ignore) if name in ("label", 1) else 0, name)
+        name: _stack(column, _fill(name, rows[0], ignore), name)
         if all(isinstance(one, torch.Tensor) and one.ndim > 1 for one in column)
         else default_collate(column)
         for name, column in columns.items()
@@ -130,7 +149,16 @@ def pad(batch: Sequence[Value], ignore: int | None = None) -> Any:
     return tuple(found.values()) if isinstance(batch[0], tuple) else found
 
 
-def _fill(label: torch.Tensor, ignore: int | None) -> int:
+def _fill(name: Any, row: Mapping[Any, Any], ignore: int | None) -> int:
+    """Return what a plane is padded with; raise PlanError for a value that it cannot hold."""
+    if name == PANOPTIC and "label_divisor" not in row:
+        raise PlanError("collate: found panoptic maps without label_divisor, which void is made of")
+    if name == PANOPTIC:
+        return (255 if ignore is None else ignore) * int(row["label_divisor"])
+    return _padding(row[name], ignore) if name in ("label", 1) else 0
+
+
+def _padding(label: torch.Tensor, ignore: int | None) -> int:
     """Return the padding of labels; raise PlanError for a value that their type cannot hold."""
     fill = ignore
     if fill is None:
@@ -150,7 +178,12 @@ def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor
     last = len(front) == 1 and planes[0].stride(-3) == 1
     form = torch.channels_last if last else torch.contiguous_format
     out = torch.empty((len(planes), *front, height, width), dtype=dtype, memory_format=form)
-    for one, plane in zip(out, planes, strict=True):
+    if get_worker_info():
+        out.share_memory_()  # now, while it is empty, so that no pixels are copied for it later
+    plain = all(one.dtype in _PLAIN and one.is_cpu and not one.requires_grad for one in planes)
+    # torch divides each copy among threads, which wait for those that decode: 8 times as long.
+    parts: Any = out.numpy() if plain else out
+    for one, plane in zip(parts, (x.numpy() if plain else x for x in planes), strict=True):
         h, w = plane.shape[-2:]
         one[..., :h, :w] = plane
         one[..., h:, :] = fill

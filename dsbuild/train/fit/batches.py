@@ -110,7 +110,7 @@ def batches(
 
 
 def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]:
-    """Return a sample and assert in the graph that its labels are classes."""
+    """Return a sample without instances, and assert in the graph that its labels are classes."""
     label = tf.cast(sample["label"], tf.int64)
     right = label < len(facts.classes)
     if facts.ignore is not None:
@@ -124,4 +124,5 @@ def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]
         + (f", or {facts.ignore}, which is ignored" if facts.ignore is not None else ""),
     ]
     with tf.control_dependencies([tf.Assert(tf.reduce_all(right), message)]):
-        return {**sample, "label": tf.identity(sample["label"])}
+        rest = {name: value for name, value in sample.items() if name != "panoptic"}
+        return {**rest, "label": tf.identity(sample["label"])}

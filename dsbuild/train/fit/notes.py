@@ -24,7 +24,8 @@ def absent(split: str, facts: Facts, entries: Mapping[str, Split]) -> str:
     if None in parts:  # labels were not counted
         return ""
     present = [any(part[i].images for part in parts if part) for i in range(len(facts.classes))]
-    names = [repr(name) for name, has in zip(facts.classes, present, strict=True) if not has]
+    known = enumerate(zip(facts.classes, present, strict=True))
+    names = [repr(name) for i, (name, has) in known if not has and i != facts.ignore]
     if not any(present):
         raise TrainError(
             f"split {split!r}: found no label of any class, expected some; name another"

@@ -1,6 +1,7 @@
 """The results that are written for an image, and their paths."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,33 @@ def segmented(
     counts = np.bincount(plane.ravel(), minlength=len(names))
     parts = {names[i]: int(counts[i]) / plane.size for i in np.argsort(-counts) if counts[i]}
     return {**_about(source), **paths, "shares": parts}
+
+
+def prediction_size(image: Image, wanted: Wanted) -> Size:
+    """Return the height and width at which an image is predicted."""
+    height, width = image.shape[:2]
+    return fitted((height, width), wanted.resize) if wanted.resize else (height, width)
+
+
+def resized(image: Image, size: Size) -> Image:
+    """Return an image at the size at which it is predicted."""
+    return image if image.shape[:2] == size else images.resample(image, size)
+
+
+def looked(
+    predictor: Predictor, stack: Image, probabilities: bool
+) -> tuple[Plane, Sequence[NDArray[np.float32] | None]]:
+    """Return the classes of a stack of images, and their probabilities, None unless asked for.
+
+    A model that classifies always gives them.
+    """
+    if predictor.pixels and not probabilities:
+        return predictor.classes(stack), [None] * len(stack)
+    shares = predictor.probabilities(stack)
+    planes = predictor.decided(shares)
+    if predictor.binary:
+        shares = np.concatenate([1 - shares, shares], -1)
+    return planes, list(shares)
 
 
 def resized_back(plane: Plane, image: Image) -> Plane:

@@ -16,17 +16,20 @@ from typing import Any
 
 import numpy as np
 
-from dsbuild import engines, images, storage
+from dsbuild import engines, storage
 from dsbuild.errors import ImageError, NoFileError, TrainError
 from dsbuild.format import manifest
 from dsbuild.images import colour, display
-from dsbuild.train.predict import records, sources, video
+from dsbuild.train.predict import records, sources, stitched, video
 from dsbuild.train.predict.outputs import (
     Image,
     Size,
     Wanted,
     classified,
     fitted,
+    looked,
+    prediction_size,
+    resized,
     resized_back,
     segmented,
     targets,
@@ -54,13 +57,14 @@ def predict_split(
 ) -> dict[str, Any]:
     """Predict the images of a split of TFRecords, as `predict` does images in files.
 
-    Results are named by the keys of the samples. Raises TrainError for a split without samples.
+    Results are named by the keys of the samples; those of tiles are put together to whole images,
+    see `stitched`. Raises TrainError for a split without samples.
     """
     if wanted.out is not None and storage.inside(wanted.out, folder):
         raise TrainError(
             f"{wanted.out}: this is in the folder of the TFRecords; give another --out"
         )
-    return _predict(predictor, records.find(folder, split), wanted, quiet)
+    return _predict(predictor, records.find(folder, split, predictor.pixels), wanted, quiet)
 
 
 def _predict(
@@ -72,7 +76,10 @@ def _predict(
     with engines.Bar(len(found), "predict", "images", quiet) as bar:
         for group in _groups(_read(found, failed, bar), wanted):
             try:
-                if isinstance(group, Source):
+                if isinstance(group, Source) and group.pieces:
+                    image, plane, shares = stitched.predicted(predictor, group, wanted)
+                    made.append(segmented(predictor, group, image, plane, shares, wanted))
+                elif isinstance(group, Source):
                     made.append(_video(predictor, group, wanted))
                 else:
                     made += _images(predictor, group, wanted)
@@ -113,6 +120,11 @@ def _check(predictor: Predictor, wanted: Wanted, found: Sequence[Source]) -> Non
     """Raise TrainError for results that cannot be written, or that two sources share."""
     if predictor.pixels and wanted.out is None:
         raise TrainError("found no --out, expected a folder for the results")
+    if wanted.probabilities and wanted.resize and any(source.pieces for source in found):
+        raise TrainError(
+            "found tiles, whose probabilities at another size cannot be put together; leave out "
+            "--resize or --probabilities"
+        )
     if not predictor.pixels:
         if wanted.overlay or wanted.probabilities:
             raise TrainError(
@@ -125,7 +137,8 @@ def _check(predictor: Predictor, wanted: Wanted, found: Sequence[Source]) -> Non
                 f"{moving}: found a video, expected images: the model classifies whole images"
             )
         return
-    given = {os.path.realpath(one.path): one.path for one in found if one.pixels is None}
+    files = [one for one in found if one.pixels is None and not one.pieces]
+    given = {os.path.realpath(one.path): one.path for one in files}
     makers: dict[str, str] = {}
     for source in found:
         for target in targets(source, wanted).values():
@@ -142,15 +155,18 @@ def _check(predictor: Predictor, wanted: Wanted, found: Sequence[Source]) -> Non
 
 
 Pixels = tuple[Source, Image]
-Group = Source | list[Pixels]  # a video, or images that are predicted together
+Group = Source | list[Pixels]  # a video, an image in pieces, or images predicted together
 
 
 def _read(
     found: Iterable[Source], failed: list[dict[str, str]], bar: engines.Bar
 ) -> Iterator[Source | Pixels]:
-    """Yield videos, and images with their pixels; add files that cannot be read to `failed`."""
+    """Yield videos and images in pieces, and other images with their pixels.
+
+    Files that cannot be read are added to `failed`.
+    """
     for source in found:
-        if source.video:
+        if source.video or source.pieces:
             yield source
             continue
         if source.pixels is not None:
@@ -170,10 +186,10 @@ def _with_path(path: str, error: Exception) -> str:
 
 
 def _groups(read: Iterable[Source | Pixels], wanted: Wanted) -> Iterator[Group]:
-    """Yield videos one by one, and consecutive images of one size in batches."""
+    """Yield videos and images in pieces alone, consecutive images of one size in batches."""
 
     def key(one: Source | Pixels) -> Size | None:
-        return None if isinstance(one, Source) else _size(one[1], wanted)
+        return None if isinstance(one, Source) else prediction_size(one[1], wanted)
 
     for _, some in itertools.groupby(read, key):
         pixels: list[Pixels] = []
@@ -193,39 +209,18 @@ def _sources(group: Group) -> list[Source]:
     return [group] if isinstance(group, Source) else [source for source, _ in group]
 
 
-def _size(image: Image, wanted: Wanted) -> Size:
-    """Return the height and width at which an image is predicted."""
-    height, width = image.shape[:2]
-    return fitted((height, width), wanted.resize) if wanted.resize else (height, width)
-
-
 def _images(predictor: Predictor, group: Sequence[Pixels], wanted: Wanted) -> list[dict[str, Any]]:
     """Predict images of one size together; return a document for each."""
-    size = _size(group[0][1], wanted)
-    stack = np.stack([_resized(image, size) for _, image in group])
-    if predictor.pixels and not wanted.probabilities:
-        planes = predictor.classes(stack)
-        return [
-            segmented(predictor, source, image, plane, None, wanted)
-            for (source, image), plane in zip(group, planes, strict=True)
-        ]
-    probabilities = predictor.probabilities(stack)
-    planes = predictor.decided(probabilities)
-    if predictor.binary:
-        probabilities = np.concatenate([1 - probabilities, probabilities], -1)
-    if not predictor.pixels:
-        return [
-            classified(predictor, source, int(index), shares)
-            for (source, _), index, shares in zip(group, planes, probabilities, strict=True)
-        ]
-    return [
-        segmented(predictor, source, image, plane, shares, wanted)
-        for (source, image), plane, shares in zip(group, planes, probabilities, strict=True)
-    ]
-
-
-def _resized(image: Image, size: Size) -> Image:
-    return image if image.shape[:2] == size else images.resample(image, size)
+    size = prediction_size(group[0][1], wanted)
+    stack = np.stack([resized(image, size) for _, image in group])
+    planes, probabilities = looked(predictor, stack, wanted.probabilities)
+    made = []
+    for (source, image), plane, shares in zip(group, planes, probabilities, strict=True):
+        if predictor.pixels:
+            made.append(segmented(predictor, source, image, plane, shares, wanted))
+        elif shares is not None:
+            made.append(classified(predictor, source, int(plane), shares))
+    return made
 
 
 def _video(predictor: Predictor, source: Source, wanted: Wanted) -> dict[str, Any]:
@@ -239,8 +234,8 @@ def _video(predictor: Predictor, source: Source, wanted: Wanted) -> dict[str, An
     count = 0
     with video.opened(source.path) as capture, video.writing(target, video.rate(capture)) as add:
         for frames in _batched(video.frames(capture), wanted.batch):
-            size = _size(frames[0], wanted)
-            planes = predictor.classes(np.stack([_resized(frame, size) for frame in frames]))
+            size = prediction_size(frames[0], wanted)
+            planes = predictor.classes(np.stack([resized(frame, size) for frame in frames]))
             for frame, plane in zip(frames, planes, strict=True):
                 add(colour.overlay(frame, resized_back(plane, frame), colours))
             count += len(frames)

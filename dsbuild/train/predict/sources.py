@@ -4,6 +4,7 @@ import glob
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,30 @@ from numpy.typing import NDArray
 from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.format import manifest
+from dsbuild.reader import Reader
 from dsbuild.storage import safe_text
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
 
+class Piece(NamedTuple):
+    """What a tile contributes to an image.
+
+    Attributes:
+      number: of the tile's sample.
+      whole: the rows and columns of the image that are taken from the tile.
+      inner: the same ones in the tile.
+    """
+
+    number: int
+    whole: tuple[slice, slice]
+    inner: tuple[slice, slice]
+
+
 @dataclass(frozen=True)
 class Source:
-    """An image or a video.
+    """An image, which may be in pieces, or a video.
 
     Attributes:
       path: its path or URL.
@@ -27,6 +43,8 @@ class Source:
       video: whether it is a video.
       pictures: number of pictures in the file, of which the first is predicted.
       pixels: returns the image, uint8 (h, w, 3), if it is not in a file of its own.
+      pieces: what the tiles of an image contribute to it, if it is cut into tiles.
+      samples: the tiles.
     """
 
     path: str
@@ -34,6 +52,8 @@ class Source:
     video: bool = False
     pictures: int = 1
     pixels: Callable[[], NDArray[np.uint8]] | None = None
+    pieces: tuple[Piece, ...] = ()
+    samples: Reader | None = None
 
 
 def find(paths: Sequence[str], out: str | None = None) -> tuple[Source, ...]:

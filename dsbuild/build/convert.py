@@ -1,0 +1,62 @@
+"""Convert a data set to another tool's form in one go: build TFRecords, export them, drop them.
+
+OUT/.dsbuild/records/     the TFRecords, until the receipt is written
+OUT/rejects.jsonl         samples that were left out, if there are any
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dsbuild import engines, storage
+from dsbuild.build.public import Path, build
+from dsbuild.build.summary import Built
+from dsbuild.engines import Engine
+from dsbuild.format import manifest
+from dsbuild.interop.annotations import run
+from dsbuild.interop.annotations.receipt import Receipt
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion built on its way, and the receipt of what it wrote."""
+
+    built: Built
+    receipt: Receipt
+
+
+def convert(
+    layout: str,
+    source: Path,
+    out: Path,
+    target: str,
+    *,
+    objects: str = "components",
+    shapes: str = "",
+    runner: str | Engine = "local",
+    workers: int | None = None,
+    quiet: bool = True,
+    note: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Converted:
+    """Build a data set and export it; `options` are those of `build`, as for `layout`.
+
+    The same call finishes a conversion that was stopped. Raises what `build` and `export` raise.
+    """
+    out = os.fspath(out)
+    run.check(out)
+    records = storage.join(out, manifest.STATE, "records")
+    engine = engines.chosen(runner, None, workers, quiet, note)
+    built = build(
+        layout, source, records, runner=engine, workers=workers, quiet=quiet, note=note, **options
+    )
+    receipt = run.export(
+        records, out, target, objects=objects, shapes=shapes, engine=engine, note=note
+    )
+    left = storage.join(out, manifest.REJECTS)
+    storage.remove(left)
+    if built.rejects:
+        storage.write(left, storage.read(storage.join(records, manifest.REJECTS))[0])
+    storage.remove_folder(records)
+    return Converted(built, receipt)

@@ -1,0 +1,1 @@
+"""Whether data are fit for training, by rules that their owner sets."""

@@ -1,0 +1,1 @@
+"""Export finished folders as annotated data sets of other tools, each with a receipt."""

@@ -1,0 +1,105 @@
+"""One record as targets take it: its image's bytes, and its label as a plane of classes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsbuild import images
+from dsbuild.errors import ImageError, ShardError
+from dsbuild.format import tfrecord
+from dsbuild.interop.annotations.about import About
+from dsbuild.interop.export.sample import Keys, sample
+from dsbuild.shapes import components
+from dsbuild.storage import safe_text
+
+Plane = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A record.
+
+    Attributes:
+      split: that it is of.
+      key: of the record.
+      image: its bytes.
+      head: their header.
+      mask: the bytes of its label, a PNG; None if it has none.
+      plane: the label's values, (h, w); None likewise.
+    """
+
+    split: str
+    key: str
+    image: bytes
+    head: images.Header
+    mask: bytes | None
+    plane: Plane | None
+
+    @property
+    def stem(self) -> str:
+        """The path of its files without folder and extension."""
+        return safe_text.path(self.key)
+
+    @property
+    def ending(self) -> str:
+        """The file extension of its image."""
+        return "png" if self.head.format == "png" else "jpg"
+
+    @property
+    def labelled(self) -> tuple[bytes, Plane]:
+        """Its mask and plane, of a record that has a label."""
+        if self.mask is None or self.plane is None:
+            raise ValueError(f"{self.key!r} has no label")
+        return self.mask, self.plane
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.head.height, self.head.width
+
+
+def pictures(source: str, split: str, keys: Keys, about: About, first: str) -> Iterator[Picture]:
+    """Yield the records of a file; `first` begins the key of a record that has none.
+
+    Raises ShardError, with file and record, for a record that is damaged, has no mask of the size
+    of its image, or a label value that is no class.
+    """
+    for record in tfrecord.read(source):
+        with tfrecord.located(source, record):
+            yield _picture(record.data, split, keys, about, f"{first}-{record.number:06d}")
+
+
+def _picture(data: bytes, split: str, keys: Keys, about: About, number: str) -> Picture:
+    found = sample(data, keys, number)
+    if isinstance(found.label, int):
+        raise ShardError(
+            "its label is one class for the whole image; annotations need a mask: export it to "
+            "webdataset, parquet or array_record"
+        )
+    try:
+        head = images.header(found.image)
+        plane = None if found.label is None else images.plane(found.label)
+    except ImageError as error:
+        raise ShardError(f"{found.key!r}: {error}") from error
+    if plane is not None:
+        _check(plane, head, found.key, about)
+    return Picture(split, found.key, found.image, head, found.label, plane)
+
+
+def _check(plane: Plane, head: images.Header, key: str, about: About) -> None:
+    if plane.shape != (head.height, head.width):
+        raise ShardError(
+            f"{key!r}: found a label of {plane.shape[1]} x {plane.shape[0]} pixels for an image of "
+            f"{head.width} x {head.height}; run dsbuild validate"
+        )
+    top = int(plane.max())
+    if top < len(about.classes):
+        return
+    strange = [value for value in components.present(plane) if value not in about.values]
+    if strange:
+        raise ShardError(
+            f"{key!r}: found the label value {strange[0]}, which is no class; run dsbuild validate"
+        )

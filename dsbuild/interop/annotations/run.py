@@ -1,0 +1,201 @@
+"""Export a folder of TFRecords as an annotated data set, read it back, and write the receipt.
+
+    OUT/...                      the data set, as its own tools read it
+    OUT/receipt.json             what was written, read back and changed; the last file
+    OUT/UNFINISHED.txt           there until the receipt is
+    OUT/.dsbuild/annotations/    what was written of each shard
+
+Shards are written and compared by any engine. A shard whose records and settings are unchanged is
+kept, so an export that was stopped continues.
+"""
+
+import collections
+import functools
+from collections.abc import Callable, Sequence
+
+from dsbuild import storage
+from dsbuild.engines import Engine, Job, Local
+from dsbuild.errors import PlanError, nearest
+from dsbuild.format import manifest
+from dsbuild.format.folder import Folder
+from dsbuild.format.names import RECEIPT
+from dsbuild.interop.annotations import about as about_of
+from dsbuild.interop.annotations import measure, parts, reading, shard
+from dsbuild.interop.annotations.base import Target
+from dsbuild.interop.annotations.formats import TARGETS
+from dsbuild.interop.annotations.loss import Loss, summed
+from dsbuild.interop.annotations.parts import Parts
+from dsbuild.interop.annotations.receipt import Receipt
+from dsbuild.interop.annotations.shard import Shard
+from dsbuild.interop.export.run import formats, stem
+from dsbuild.interop.export.sample import Keys
+from dsbuild.layouts import Layout
+
+MARK = "UNFINISHED.txt"
+_SAID = (
+    b"dsbuild export has not finished this folder: it lacks samples. Run the command again, or "
+    b"remove the folder.\n"
+)
+Note = Callable[[str], None]
+
+
+def export(
+    path: str,
+    out: str,
+    target: str,
+    *,
+    objects: str = "components",
+    shapes: str = "",
+    engine: Engine | None = None,
+    note: Note = lambda _: None,
+) -> Receipt:
+    """Write a folder's records, or those of one file, as a target; return the receipt.
+
+    Raises PlanError if the target cannot hold the records at all, or OUT holds other files.
+    """
+    engine = engine or Local()
+    folder = Folder.of(path)
+    made = chosen(folder, target, objects, shapes)
+    shards = plan(folder)
+    check(out, path)
+    with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
+        storage.sweep(out)
+        storage.sweep(parts.folder(out))
+        storage.write(storage.join(out, MARK), _SAID)
+        storage.remove(storage.join(out, RECEIPT))
+        parts.stale(out, [one.name for one in shards])
+        kept = _write(out, shards, made, engine, _records(folder, shards))
+        receipt = _receipt(out, shards, made, engine, kept)
+        storage.write(storage.join(out, RECEIPT), receipt.text())
+        storage.remove(storage.join(out, MARK))
+    return receipt
+
+
+def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
+    """Return a target with its options; raise PlanError if it cannot hold what a folder says."""
+    if name not in TARGETS:
+        raise PlanError(
+            f"--to {name}: expected one of {', '.join(TARGETS)}{nearest(name, TARGETS)}"
+        )
+    if folder.schema.is_panoptic:
+        raise PlanError(
+            f"--to {name}: found panoptic labels in {folder.path}, whose instances it does not "
+            "carry over; export a build without --target panoptic, or name --to array_record"
+        )
+    kind = TARGETS[name]
+    if objects != "components" and not kind.shaped:
+        raise PlanError(f"--objects {objects}: --to {name} holds masks, not objects; leave it out")
+    if shapes and shapes not in kind.choices:
+        words = f"expected {' or '.join(kind.choices)}" if kind.choices else "leave it out"
+        raise PlanError(f"--shapes {shapes}: --to {name} does not have them; {words}")
+    about = about_of.of(folder)
+    form = shapes or next(iter(kind.choices), "")
+    made = kind(about=about, objects=objects, shapes=form, ending=_ending(folder, kind))
+    made.refuse()
+    return made
+
+
+def _ending(folder: Folder, kind: type[Target]) -> str:
+    """Return the extension of all images: that of most; empty if each has its own."""
+    found = formats(folder.surrounding.manifest) if kind.one_ending else {}
+    return max(sorted(found), key=found.__getitem__, default="jpg") if kind.one_ending else ""
+
+
+def plan(folder: Folder) -> tuple[Shard, ...]:
+    """Return the files of a folder as shards; raise PlanError if two have one name."""
+    own = folder.schema
+    keys = Keys(own["image"].name, own["key"].name, folder.labels)
+    names = [stem(source) for source in folder.files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise PlanError(f"{folder.path}: several files are called {twice[0]}; rename them")
+    return tuple(
+        Shard(source, about_of.split(source), name, keys)
+        for source, name in zip(folder.files, names, strict=True)
+    )
+
+
+def check(out: str, path: str = "") -> None:
+    """Raise PlanError if OUT is in PATH, or holds anything but an earlier export of this kind."""
+    there = [name for name in storage.names(out) if name != manifest.STATE]
+    inside = bool(path) and storage.is_folder(path) and storage.inside(out, path)
+    if inside or (there and not storage.is_folder(parts.folder(out))):
+        raise PlanError(
+            f"{out}: found {there[0] if there else 'it in PATH'}; expected an empty folder, or an "
+            "earlier export as annotations; choose another OUT"
+        )
+
+
+def _write(out: str, shards: Sequence[Shard], target: Target, engine: Engine, count: int) -> int:
+    """Write the files of all records, then those about all; return how many shards were kept."""
+    work = storage.carried(functools.partial(shard.write, out=out, target=target))
+    made = engine.map(Job(shards, work, count, f"exporting to {target.name}"))
+    known = _parts(out, shards)
+    if target.shared:
+        parts.clash(known)
+    whole = list(target.whole(known))
+    parts.announce(out, [name for name, _ in whole])
+    for name, content in whole:
+        with storage.writing(storage.join(out, name)) as file:
+            for data in content:
+                file.write(data)
+    return sum(one.kept for one in made)
+
+
+def _parts(out: str, shards: Sequence[Shard]) -> Parts:
+    return Parts(out, tuple((one.split, one.name) for one in shards))
+
+
+def _receipt(
+    out: str, shards: tuple[Shard, ...], target: Target, engine: Engine, kept: int
+) -> Receipt:
+    """Read the target back, and return what was found."""
+    known, layout = _parts(out, shards), target.layout(out)
+    facts: dict[str, int] = {}
+    splits, unread = collections.Counter[str](), 0
+    labelled: set[str] = set()
+    for of_split, name in known.shards:
+        for one in parts.written(out, name):
+            facts = summed(facts, one.facts)
+            splits[of_split] += 1
+            if one.row.labelled:
+                labelled.add(of_split)
+    ours = [name for name in target.about.splits if name in labelled]
+    unread = sum(count for name, count in splits.items() if name not in labelled)
+    names = reading.splits(layout, out, ours)
+    tasks = reading.matched(layout, out, known, names)
+    work = functools.partial(measure.compare, shards=shards, root=out, target=target, layout=layout)
+    job = Job(tasks, work, sum(splits.values()) - unread, "reading it back", named=lambda _: "")
+    loss = sum(engine.map(job), Loss())
+    options = {"objects": target.objects, "shapes": target.shapes} if target.shaped else {}
+    return Receipt(
+        target.name,
+        options,
+        target.about,
+        layout.name,
+        names,
+        _renamed(target, layout),
+        loss,
+        facts,
+        unread,
+        kept,
+    )
+
+
+def _renamed(target: Target, layout: Layout) -> dict[int, str]:
+    """Return class index -> name, where the layout calls a class otherwise."""
+    theirs = {
+        value: layout.classes[to]
+        for value, to in target.values().items()
+        if to < len(layout.classes)
+    }
+    ours = {i: name for i, name in enumerate(target.about.classes) if i in theirs}
+    ours.pop(-1 if target.about.background is None else target.about.background, None)
+    return {i: theirs[i] for i, name in ours.items() if theirs[i] != name}
+
+
+def _records(folder: Folder, shards: Sequence[Shard]) -> int:
+    """Return how many records shards have by the manifest."""
+    known = folder.surrounding.manifest
+    counts = {one.name: one.records for one in known.shards} if known else {}
+    return sum(counts.get(storage.name(one.source), 0) for one in shards)

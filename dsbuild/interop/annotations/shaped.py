@@ -1,0 +1,58 @@
+"""What targets of shapes share: objects of a record, the order of classes, facts."""
+
+import collections
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dsbuild.interop.annotations.base import Target
+from dsbuild.interop.annotations.picture import Picture
+from dsbuild.shapes import components, outlines
+from dsbuild.shapes.components import Region
+
+POLYGONS = "polygons"
+
+
+@dataclass(frozen=True)
+class Shaped(Target):
+    """A target whose labels are shapes of objects; nothing is drawn for the background."""
+
+    shaped: ClassVar[bool] = True
+    holds_ignored: ClassVar[bool] = False
+    first: ClassVar[int] = 1
+
+    def values(self) -> Mapping[int, int]:
+        """Return the background as 0 and the other classes from 1 on, as most layouts have it."""
+        found = {value: i for i, value in enumerate(self.about.things, self.first)}
+        if self.about.background is not None:
+            found[self.about.background] = self.uncovered
+        return found
+
+    @property
+    def uncovered(self) -> int:
+        """The value of pixels that no shape covers."""
+        return 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes that have shapes."""
+        return tuple(self.about.classes[i] for i in self.about.things)
+
+    def regions(self, one: Picture) -> Iterator[Region]:
+        """Yield the objects of a record, by class."""
+        return components.regions(one.labelled[1], self.about.things, self.objects)
+
+
+def facts(found: Iterable[str]) -> dict[str, int]:
+    """Return how often each fact occurs."""
+    return dict(sorted(collections.Counter(found).items()))
+
+
+def rings(region: Region) -> tuple[list[list[int]], list[str]]:
+    """Return the polygons around the parts of an object, [x, y, x, y, ...], and their facts."""
+    polygons, found = [], list[str]()
+    for part in components.parts(region):
+        points, holes = outlines.polygon(part.mask, (part.left, part.top))
+        polygons.append(points.ravel().tolist())
+        found += ["holes"] if holes else []
+    return polygons, found

@@ -1,0 +1,74 @@
+"""YOLO segmentation: a polygon per object and line, as Ultralytics draws them.
+
+    images/<split>/<key>.jpg
+    labels/<split>/<key>.txt      class x1 y1 x2 y2 ..., relative to width and height
+    data.yaml
+
+Polygons go through the centres of pixels, so that cv2.fillPoly draws the object itself, holes
+included: a bridge of no width leads to each of them. With `--objects class` bridges lead through
+what is between the parts, too, and are drawn. Pixels that are ignored become background.
+
+Source: Ultralytics 8.4 (data/utils.py, data/dataset.py).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dsbuild.interop.annotations import yaml
+from dsbuild.interop.annotations.base import Drawn, Rows
+from dsbuild.interop.annotations.picture import Picture
+from dsbuild.interop.annotations.shaped import Shaped, facts
+from dsbuild.layouts import Layout
+from dsbuild.layouts.yolo import Yolo
+from dsbuild.shapes import components, contours
+from dsbuild.shapes.contours import Points
+
+
+@dataclass(frozen=True)
+class YoloTree(Shaped):
+    """Polygons in text files."""
+
+    name: ClassVar[str] = "yolo"
+    roles: ClassVar[bool] = True
+    most: ClassVar[int] = 254
+    oriented: ClassVar[range] = Yolo.oriented
+    first: ClassVar[int] = 0
+
+    @property
+    def uncovered(self) -> int:
+        """The value of pixels that no polygon covers: it follows the classes."""
+        return len(self.names)
+
+    def image(self, one: Picture) -> str:
+        """Return the path of a record's image in the target."""
+        return f"images/{one.split}/{one.stem}.{one.ending}"
+
+    def draw(self, one: Picture) -> Drawn:
+        """Return the lines of a record's objects."""
+        lines, found, values = list[str](), list[str](), self.values()
+        for region in self.regions(one):
+            polygons = list[Points]()
+            for part in components.parts(region):
+                contour = contours.polygon(part.mask, (part.left, part.top))
+                polygons.append(contour.points)
+                found += ["holes"] * (contour.holes > 0) + ["points"] * contour.repeated
+            found += ["bridges"] * (len(polygons) > 1)
+            lines.append(_line(values[region.value], contours.joined(polygons), one.size))
+        path = f"labels/{one.split}/{one.stem}.txt"
+        return Drawn({path: "".join(lines).encode()}, facts=facts(found))
+
+    def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:
+        """Yield data.yaml."""
+        splits = {name: f"images/{name}" for name in self.about.splits}
+        yield yaml.NAME, yaml.data(self.about, splits, self.names, {})
+
+    def layout(self, root: str) -> Layout:
+        """Return the layout of YOLO, for polygons."""
+        return Yolo(labels="polygons").bind(root)
+
+
+def _line(value: int, points: Points, size: tuple[int, int]) -> str:
+    """Return the line of an object; the centres of pixels stay in them when they are cut."""
+    relative = ((points + 0.5) / (size[1], size[0])).ravel().tolist()
+    return f"{value} {' '.join(map('{:.6f}'.format, relative))}\n"

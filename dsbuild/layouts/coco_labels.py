@@ -1,0 +1,77 @@
+"""Labels from the annotations of COCO: what class a category is, and shapes of objects."""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dsbuild.errors import ImageError, LayoutError, nearest
+from dsbuild.layouts import coco_file
+
+if TYPE_CHECKING:
+    from dsbuild.shapes.overlap import Shape
+
+
+@functools.cache
+def indices(known: coco_file.Categories, background: bool) -> Mapping[int, int]:
+    """Return the class of each category, by its id; a background may come first."""
+    return coco_file.names(known, background)[1]
+
+
+def index(category: object, known: coco_file.Categories, background: bool) -> int:
+    """Return the class of a category; raise ImageError if there is none.
+
+    The message says whether ids may have been taken for indices.
+    """
+    found = indices(known, background)
+    if type(category) is int and category in found:
+        return found[category]
+    ids = [number for number, _ in known]
+    text = f"found category_id {category!r}, which the categories do not have"
+    gaps = max(ids) - min(ids) + 1 - len(ids)
+    if type(category) is int and gaps and 0 <= category <= max(ids):
+        text += (
+            f": their ids have {gaps} gaps between {min(ids)} and {max(ids)}, so it may be an "
+            "index that was written in place of an id"
+        )
+    raise ImageError(f"{text}; correct the file, or add the category", kind="values")
+
+
+@functools.cache
+def ids(given: tuple[str, ...], known: coco_file.Categories) -> tuple[int, ...]:
+    """Return the ids of categories that are given by id or name.
+
+    Raises LayoutError for one that is not known.
+    """
+    by_text = {name: number for number, name in known}
+    by_text |= {str(number): number for number, _ in known}
+    for one in given:
+        if one not in by_text:
+            raise LayoutError(
+                f"--things: found {one!r}, which is no category; expected ids or names of some"
+                f"{nearest(one, by_text)}"
+            )
+    return tuple(by_text[one] for one in given)
+
+
+def shapes(
+    objects: Iterable[Any],
+    size: tuple[int, int],
+    index: Callable[[object], int],
+    ignores_crowds: bool,
+) -> "Iterator[Shape]":
+    """Yield the objects of an image as masks (h, w) of its size.
+
+    `index` returns the class of a category. Raises ImageError for an object that cannot be drawn.
+    """
+    from dsbuild.shapes import coco
+    from dsbuild.shapes.overlap import Shape
+
+    for one in objects:
+        name = f"annotation {one['id']}"
+        ignored = bool(one["iscrowd"]) and ignores_crowds
+        try:
+            value = index(one["category_id"])
+            mask = coco.mask(one["segmentation"], size)
+        except ImageError as error:
+            raise ImageError(f"{name}: {error}", kind=error.kind) from error
+        yield Shape(mask, 255 if ignored else value, name, beneath=ignored)

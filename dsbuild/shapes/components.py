@@ -1,0 +1,109 @@
+"""Objects of a plane of classes: its connected components, or all pixels of a class together.
+
+Pixels that touch at a corner are connected, as contours of OpenCV have it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsbuild.shapes.runs import Mask
+
+KINDS = ("components", "class")
+Plane = NDArray[np.integer[Any]]
+
+
+class Region(NamedTuple):
+    """An object: its value, and its pixels within the smallest box that holds them.
+
+    Attributes:
+      value: of its pixels in the plane.
+      top, left: where its box begins.
+      mask: bool (h, w) of the box.
+    """
+
+    value: int
+    top: int
+    left: int
+    mask: Mask
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height in pixels."""
+        return self.left, self.top, self.mask.shape[1], self.mask.shape[0]
+
+
+def regions(plane: Plane, values: Iterable[int], kind: str = "components") -> Iterator[Region]:
+    """Yield the objects of some values, by value, then by their first pixel, row by row."""
+    there = present(plane)
+    for value in values:
+        whole = _boxed(plane == value, value) if value in there else None
+        if whole is not None:
+            yield from parts(whole) if kind == "components" else [whole]
+
+
+def present(plane: Plane) -> dict[int, int]:
+    """Return value -> how many pixels of a plane have it, for values that occur."""
+    counts = np.bincount(plane.ravel())
+    found = np.flatnonzero(counts)
+    return dict(zip(found.tolist(), counts[found].tolist(), strict=True))
+
+
+def parts(region: Region) -> list[Region]:
+    """Return the connected components of a region, by their first pixel."""
+    import cv2  # here, since few need it
+
+    if region.mask.all():
+        return [region]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        region.mask.view(np.uint8), connectivity=8
+    )
+    if count == 2:
+        return [region]
+    found = []
+    for number in range(1, count):
+        left, top, width, height = stats[number, :4].tolist()
+        mask = labels[top : top + height, left : left + width] == number
+        first = (top, left + int(mask[0].argmax()))
+        found.append(
+            (first, region._replace(top=region.top + top, left=region.left + left, mask=mask))
+        )
+    return [one for _, one in sorted(found, key=lambda pair: pair[0])]
+
+
+def labelled(mask: Mask) -> tuple[int, NDArray[np.int32]]:
+    """Return how many components a mask has, and the number of each pixel's, from 1: (h, w)."""
+    import cv2  # here, since few need it
+
+    count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
+    return count - 1, np.asarray(labels, np.int32)
+
+
+def count(plane: Plane, value: int, kind: str = "components") -> int:
+    """Return how many objects of a value a plane has."""
+    whole = _boxed(plane == value, value)
+    if whole is None:
+        return 0
+    return 1 if kind == "class" or whole.mask.all() else labelled(whole.mask)[0]
+
+
+def filled(mask: Mask) -> Mask:
+    """Return a mask with its holes filled: bool (h, w)."""
+    import cv2  # here, since few need it
+
+    outer, _ = cv2.findContours(mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    plane = np.zeros(mask.shape, np.uint8)
+    cv2.drawContours(plane, outer, -1, 1, cv2.FILLED)
+    return plane.view(bool)
+
+
+def _boxed(mask: Mask, value: int) -> Region | None:
+    rows = np.flatnonzero(mask.any(1))
+    if not rows.size:
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(0))
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    return Region(value, top, left, np.ascontiguousarray(mask[top:bottom, left:right]))
