@@ -37,10 +37,18 @@ class Region(NamedTuple):
 
 def regions(plane: Plane, values: Iterable[int], kind: str = "components") -> Iterator[Region]:
     """Yield the objects of some values, by value, then by their first pixel, row by row."""
+    there = present(plane)
     for value in values:
-        whole = _boxed(plane == value, value)
+        whole = _boxed(plane == value, value) if value in there else None
         if whole is not None:
             yield from parts(whole) if kind == "components" else [whole]
+
+
+def present(plane: Plane) -> dict[int, int]:
+    """Return value -> how many pixels of a plane have it, for values that occur."""
+    counts = np.bincount(plane.ravel())
+    found = np.flatnonzero(counts)
+    return dict(zip(found.tolist(), counts[found].tolist(), strict=True))
 
 
 def parts(region: Region) -> list[Region]:

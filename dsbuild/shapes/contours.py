@@ -36,9 +36,10 @@ def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> Contour:
 
     found, tree = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     width = mask.shape[1]
-    codes = [one[:, 0, 1].astype(np.int64) * width + one[:, 0, 0] for one in found]
-    outer = [one for one, (*_, above) in zip(codes, tree[0], strict=True) if above < 0]
-    holes = [one for one, (*_, above) in zip(codes, tree[0], strict=True) if above >= 0]
+    codes = [one.reshape(-1, 2).astype(np.int64) @ (1, width) for one in found]
+    above = tree.reshape(-1, 4)[:, 3]
+    outer = [one for one, parent in zip(codes, above, strict=True) if parent < 0]
+    holes = [one for one, parent in zip(codes, above, strict=True) if parent >= 0]
     whole = outer[0]
     for hole in sorted(holes, key=lambda one: int(one.min())):
         whole = _bridged(whole, hole, mask)

@@ -33,7 +33,7 @@ def together(path, split=None):
     for one in dsbuild.open(path, split):
         size = one.source_height, one.source_width
         image, label = found.setdefault(
-            one.source_key, (np.full((*size, 3), 77, np.uint8), np.full(size, 77, np.uint8))
+            one.source_key, (np.full((*size, 3), 77, np.uint8), np.full(size, 77, np.int64))
         )
         place = np.s_[one.tile_y : one.tile_y + one.height, one.tile_x : one.tile_x + one.width]
         assert one.image.shape[:2] == (one.height, one.width) == image[place].shape[:2]

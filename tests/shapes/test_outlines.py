@@ -94,3 +94,14 @@ def test_bridges_between_parts_are_drawn():
     one, other = np.array([[0, 0], [1, 0], [1, 1]]), np.array([[6, 0], [6, 1], [7, 1]])
     found = opencv.mask(contours.joined([one, other]).astype(float), (2, 8))
     assert found.tolist() == [[True] * 7 + [False], [False, True, *[False] * 4, True, True]]
+
+
+@settings(max_examples=50)
+@given(planes())
+def test_values_that_occur_are_counted(plane):
+    values, counts = np.unique(plane, return_counts=True)
+    wanted = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    assert components.present(plane) == wanted
+    assert components.present(plane.astype(np.uint16) + 256) == {
+        value + 256: count for value, count in wanted.items()
+    }

@@ -1,5 +1,6 @@
 """What a folder of TFRecords says about its records as a whole, as far as targets can hold it."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -37,18 +38,18 @@ class About:
     left_out: int = 0
     terms: Terms = field(default_factory=Terms)
 
-    @property
+    @functools.cached_property
     def background(self) -> int | None:
         """The index of the class that is the background, or None."""
         plain = [name.casefold().strip("_") for name in self.classes]
         return plain.index(BACKGROUND) if BACKGROUND in plain else None
 
-    @property
+    @functools.cached_property
     def things(self) -> tuple[int, ...]:
         """The indices of all classes but the background."""
         return tuple(i for i in range(len(self.classes)) if i != self.background)
 
-    @property
+    @functools.cached_property
     def values(self) -> tuple[int, ...]:
         """All label values that records may have."""
         ignored = () if self.ignore is None else (self.ignore,)

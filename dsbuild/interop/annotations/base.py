@@ -63,6 +63,7 @@ class Target(abc.ABC):
       holds_ignored: whether it can hold pixels that are not a class.
       shaped: whether its labels are shapes, for which --objects and --shapes choose.
       choices: forms of shapes that it has, the default first.
+      shared: whether an image that is in several splits is one file.
       one_ending: whether the names of all its images have one file extension.
       most: how many classes it can hold.
       oriented: the EXIF orientations with which its labels would lie wrong on the image.
@@ -78,6 +79,7 @@ class Target(abc.ABC):
     shaped: ClassVar[bool] = False
     choices: ClassVar[tuple[str, ...]] = ()
     one_ending: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
     most: ClassVar[int] = 255
     oriented: ClassVar[range] = range(0)
 

@@ -18,9 +18,9 @@ from dsbuild.layouts.sample import Slice
 from dsbuild.shapes import components
 from dsbuild.shapes.runs import Mask
 
-Values = NDArray[np.int32]
+Values = NDArray[np.uint16]
 
-_NOTHING = -1  # in place of values that records do not have
+_NOTHING = (1 << 16) - 1  # in place of values that records do not have
 
 
 def compare(
@@ -55,7 +55,7 @@ def _compared(one: Picture, pair: Pair, root: str, target: Target, layout: Layou
     if one.plane is None:
         return found
     back = None if sample is None else _read(one, sample, root, target, layout)
-    lost = planes(one.plane.astype(np.int32), back, target)
+    lost = planes(one.plane.astype(np.uint16), back, target)
     if lost.changed:
         changed = sum(lost.reasons.values())
         lost += Loss(worst=(Worst(changed, one.split, one.key),))
@@ -63,7 +63,7 @@ def _compared(one: Picture, pair: Pair, root: str, target: Target, layout: Layou
 
 
 def _read(one: Picture, sample: Sample, root: str, target: Target, layout: Layout) -> Values:
-    """Return the plane of a sample in the values of records, int32 (h, w)."""
+    """Return the plane of a sample in the values of records, uint16 (h, w)."""
     data = [
         part.data if isinstance(part, Slice) else storage.read(storage.join(root, part))[0]
         for part in sample.parts
@@ -75,19 +75,18 @@ def _read(one: Picture, sample: Sample, root: str, target: Target, layout: Layou
         raise ShardError(
             f"{storage.join(root, sample.label_name)}: cannot be read back: {error}"
         ) from error
-    table = np.full(1 << 16, _NOTHING, np.int32)
+    table = np.full(1 << 16, _NOTHING, np.uint16)
     for value, to in target.values().items():
         table[to] = value
-    return np.asarray(table[plane], np.int32)
+    return np.asarray(table[plane], np.uint16)
 
 
 def planes(plane: Values, back: Values | None, target: Target) -> Loss:
-    """Return what a plane lost that reads back as another, both int32 (h, w)."""
+    """Return what a plane lost that reads back as another, both uint16 (h, w)."""
     kind, things = target.objects, set(target.about.things)
     if back is not None and np.array_equal(plane, back):
-        values, counts = np.unique(plane, return_counts=True)
         same: dict[int, Tally] = {}
-        for value, pixels in zip(values.tolist(), counts.tolist(), strict=True):
+        for value, pixels in components.present(plane).items():
             number = components.count(plane, value, kind) if value in things else 0
             same[value] = Tally(
                 pixels=pixels,
@@ -98,12 +97,11 @@ def planes(plane: Values, back: Values | None, target: Target) -> Loss:
                 images_read=1,
             )
         return Loss(classes=same)
-    there = np.full(plane.shape, _NOTHING, np.int32) if back is None else back
-    values = np.union1d(plane, there)
+    there = np.full(plane.shape, _NOTHING, np.uint16) if back is None else back
+    values = components.present(plane).keys() | components.present(there).keys()
     classes = {
         value: _tally(plane, there, value, kind if value in things else "")
-        for value in values.tolist()
-        if value != _NOTHING
+        for value in sorted(values - {_NOTHING})
     }
     if back is None:
         return Loss(changed=1, classes=classes, reasons={"missing": plane.size})
@@ -117,7 +115,9 @@ def _tally(plane: Values, back: Values, value: int, kind: str) -> Tally:
     lost, gained = ours & ~theirs, theirs & ~ours
     pixels, read = np.count_nonzero(ours), np.count_nonzero(theirs)
     objects = objects_read = changed = gone = 0
-    if kind:
+    if kind and not (lost.any() or gained.any()):
+        objects = objects_read = components.count(plane, value, kind)
+    elif kind:
         objects, labels = components.labelled(ours)
         if kind == "class":
             objects, labels = min(objects, 1), np.minimum(labels, 1)

@@ -6,16 +6,19 @@
 A file of rows appears when all files of its shard are written, so a shard with one is complete.
 """
 
+import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from dsbuild import storage
-from dsbuild.errors import DataError
+from dsbuild.errors import DataError, ShardError
 from dsbuild.format import manifest
-from dsbuild.interop.annotations.base import Piece, Row
+from dsbuild.interop.annotations.base import Row
+from dsbuild.storage import spool
 
 _WHOLE = "whole.json"
 _ENDING = ".rows"
@@ -84,9 +87,21 @@ class Parts:
                 yield from (one.row for one in written(self.out, shard))
 
 
-def piece(row: Row) -> Piece:
-    """Return what a row adds to the files about all records."""
-    return row.piece
+def clash(parts: Parts) -> None:
+    """Raise ShardError if records of several splits are one file, but with other bytes."""
+    files = (
+        (path, size, crc, one.row.split, one.row.key)
+        for _, shard in parts.shards
+        for one in written(parts.out, shard)
+        for path, size, crc in one.files
+    )
+    for one, other in itertools.pairwise(spool.ordered(files, key=itemgetter(0))):
+        if one[0] == other[0] and one[1:3] != other[1:3]:
+            raise ShardError(
+                f"{one[4]!r} of {one[3]} and {other[4]!r} of {other[3]} differ, and both would be "
+                f"{one[0]}, which has no folders of splits; export the splits to folders of their "
+                "own, or choose another target"
+            )
 
 
 def stale(out: str, keep: Iterable[str]) -> None:

@@ -77,6 +77,11 @@ def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
         raise PlanError(
             f"--to {name}: expected one of {', '.join(TARGETS)}{nearest(name, TARGETS)}"
         )
+    if folder.schema.is_panoptic:
+        raise PlanError(
+            f"--to {name}: found panoptic labels in {folder.path}, whose instances it does not "
+            "carry over; export a build without --target panoptic, or name --to array_record"
+        )
     kind = TARGETS[name]
     if objects != "components" and not kind.shaped:
         raise PlanError(f"--objects {objects}: --to {name} holds masks, not objects; leave it out")
@@ -126,6 +131,8 @@ def _write(out: str, shards: Sequence[Shard], target: Target, engine: Engine, co
     work = storage.carried(functools.partial(shard.write, out=out, target=target))
     made = engine.map(Job(shards, work, count, f"exporting to {target.name}"))
     known = _parts(out, shards)
+    if target.shared:
+        parts.clash(known)
     whole = list(target.whole(known))
     parts.announce(out, [name for name, _ in whole])
     for name, content in whole:

@@ -32,6 +32,7 @@ class VocTree(Masks):
     """Palette PNGs and lists, as the VOC development kit has them."""
 
     name: ClassVar[str] = "voc"
+    shared: ClassVar[bool] = True
 
     @property
     def _own(self) -> bool:

@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import default_collate, get_worker_info
 
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS
 from dsbuild.reader.sample import Sample
 from dsbuild.reader.stored import PANOPTIC
 
+# Types of torch that NumPy has.
+_WHOLE = (torch.bool, torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64)
+_PLAIN = (*_WHOLE, torch.float32)
 Value = dict[str, Any] | tuple[Any, ...]
 
 
@@ -69,7 +72,7 @@ class Element:
         parts = {"image": _tensor(sample.image).permute(2, 0, 1)}
         label = sample.label
         if label is not None:
-            parts["label"] = _tensor(label)
+            parts["label"] = _tensor(_calculable(label))
         elif self.as_supervised:
             raise PlanError(
                 f"{sample.key}: found no label, expected one for (image, label); read a split that "
@@ -77,6 +80,9 @@ class Element:
             )
         if PANOPTIC in sample and not self.as_supervised:
             parts[PANOPTIC] = _tensor(sample[PANOPTIC])
+        for name in () if self.as_supervised else sample.aligned:
+            plane = _tensor(sample[name])
+            parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
         for name in self.extras:
             try:
                 pixels = getattr(sample, name)
@@ -90,9 +96,14 @@ def _tensor(value: np.ndarray | int) -> torch.Tensor:
     """Return a tensor that shares an array's memory, or a copy if that is read-only."""
     if isinstance(value, int):
         return torch.tensor(value)
-    if value.dtype == np.uint16:
-        return torch.from_numpy(value.astype(np.int32))
     return torch.from_numpy(value if value.flags.writeable else value.copy())
+
+
+def _calculable(label: np.ndarray | int) -> np.ndarray | int:
+    """Return a label in a type that torch's losses take: 16 bits as int32."""
+    if isinstance(label, np.ndarray) and label.dtype == np.uint16:
+        return label.astype(np.int32)
+    return label
 
 
 def _apply(transforms: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +178,13 @@ def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor
     last = len(front) == 1 and planes[0].stride(-3) == 1
     form = torch.channels_last if last else torch.contiguous_format
     out = torch.empty((len(planes), *front, height, width), dtype=dtype, memory_format=form)
-    for one, plane in zip(out, planes, strict=True):
+    if get_worker_info():
+        # Now, while it is empty, so that no pixels are copied for it later.
+        out.share_memory_()  # type: ignore[no-untyped-call]
+    plain = all(one.dtype in _PLAIN and one.is_cpu and not one.requires_grad for one in planes)
+    # torch divides each copy among threads, which wait for those that decode: 8 times as long.
+    parts: Any = out.numpy() if plain else out
+    for one, plane in zip(parts, (x.numpy() if plain else x for x in planes), strict=True):
         h, w = plane.shape[-2:]
         one[..., :h, :w] = plane
         one[..., h:, :] = fill

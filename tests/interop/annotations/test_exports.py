@@ -10,54 +10,16 @@ from hypothesis import strategies as st
 
 from dsbuild import images
 from dsbuild.engines import Local
-from dsbuild.format import example, tfrecord
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.layouts.cityscapes import Cityscapes
-from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes, masks
+from tests.support.exported import FREE, HOLDING, built, by_name, records, reread
 from tests.support.runs import make
 
 pytest.importorskip("cv2")
-IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
-HOLDING = {"ultralytics-semantic", "mmseg", "voc", "hf", "labelme", "png", "coco-panoptic"}
-FREE = [name for name in TARGETS if name != "cityscapes"]  # targets of any classes
 FORMS = [(name, form) for name in FREE for form in TARGETS[name].choices or ("",)]
-
-
-def records(folder):
-    """Return split -> key -> image and plane of the records of a folder."""
-    found = {}
-    for path in sorted(pathlib.Path(folder).glob("*.tfrecord")):
-        split = found.setdefault(path.name.partition("-")[0], {})
-        for record in tfrecord.read(str(path)):
-            values = example.parse(record.data)
-            mask = values.get(LABEL)
-            plane = None if mask is None else images.plane(mask[0])
-            split[values["image/filename"][0].decode()] = values[IMAGE][0], plane
-    return found
-
-
-def built(root, out, names=masks.NAMES, **asked):
-    make(root, out, layout=Pairs(names=names), shards=2, **asked)
-    return str(out)
-
-
-def reread(made, receipt, out):
-    """Build the folder of an export by its own layout; return its records and layout."""
-    about = receipt.about
-    target = TARGETS[receipt.target](about=about)
-    layout = target.layout(str(made))
-    make(str(made), out, layout=layout)
-    return records(out), target, layout
-
-
-def by_name(plane, target, layout):
-    """Return a plane with every value replaced by the name that a layout has for it."""
-    names = np.array([*layout.classes, *["?"] * 256][:256], object)
-    names[255 if layout.ignore is None else layout.ignore] = "ignored"
-    return names[plane]
 
 
 @pytest.fixture(scope="module")
