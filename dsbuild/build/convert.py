@@ -30,7 +30,7 @@ def convert(
     layout: str,
     source: Path,
     out: Path,
-    target: str,
+    form: str,
     *,
     objects: str = "components",
     shapes: str = "",
@@ -40,7 +40,7 @@ def convert(
     note: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> Converted:
-    """Build a data set and export it; `options` are those of `build`, as for `layout`.
+    """Build a data set and export it in a form, such as `coco`; the options are those of `build`.
 
     The same call finishes a conversion that was stopped. Raises what `build` and `export` raise.
     """
@@ -52,7 +52,7 @@ def convert(
         layout, source, records, runner=engine, workers=workers, quiet=quiet, note=note, **options
     )
     receipt = run.export(
-        records, out, target, objects=objects, shapes=shapes, engine=engine, note=note
+        records, out, form, objects=objects, shapes=shapes, engine=engine, note=note
     )
     left = storage.join(out, manifest.REJECTS)
     storage.remove(left)

@@ -30,7 +30,7 @@ _LEFT = "records built so far are kept in OUT; run the same command again to con
 )
 @click.option(
     "--to",
-    "target",
+    "form",
     type=Choice(list(TARGETS)),
     required=True,
     metavar="TARGET",
@@ -51,7 +51,7 @@ def convert(
     path: str,
     out: str | None,
     layout: str | None,
-    target: str,
+    form: str,
     runner: Runner,
     quiet: bool,
     as_json: bool,
@@ -87,7 +87,7 @@ def convert(
             name,
             path,
             out,
-            target,
+            form,
             objects=asked.pop("objects"),
             shapes=asked.pop("shapes") or "",
             runner=runner.engine(quiet or as_json, note),

@@ -3,7 +3,7 @@
 Pixels that touch at a corner are connected, as contours of OpenCV have it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +22,14 @@ class Region(NamedTuple):
       value: of its pixels in the plane.
       top, left: where its box begins.
       mask: bool (h, w) of the box.
+      crowd: whether these are objects that nobody told apart.
     """
 
     value: int
     top: int
     left: int
     mask: Mask
+    crowd: bool = False
 
     @property
     def box(self) -> tuple[int, int, int, int]:
@@ -35,13 +37,38 @@ class Region(NamedTuple):
         return self.left, self.top, self.mask.shape[1], self.mask.shape[0]
 
 
-def regions(plane: Plane, values: Iterable[int], kind: str = "components") -> Iterator[Region]:
-    """Yield the objects of some values, by value, then by their first pixel, row by row."""
+def regions(
+    plane: Plane,
+    values: Iterable[int],
+    kind: str = "components",
+    numbers: Plane | None = None,
+    counted: Collection[int] = (),
+) -> Iterator[Region]:
+    """Yield the objects of some values, by value, then by their first pixel, row by row.
+
+    `numbers` are those of objects, from 1, for values that are `counted`; their pixels with the
+    number 0 are a crowd.
+    """
     there = present(plane)
     for value in values:
         whole = _boxed(plane == value, value) if value in there else None
-        if whole is not None:
+        if whole is None:
+            continue
+        if numbers is not None and value in counted and kind == "components":
+            yield from _numbered(whole, numbers)
+        else:
             yield from parts(whole) if kind == "components" else [whole]
+
+
+def _numbered(whole: Region, numbers: Plane) -> Iterator[Region]:
+    """Yield the objects of a region by their numbers, a crowd last."""
+    left, top, width, height = whole.box
+    inner = np.where(whole.mask, numbers[top : top + height, left : left + width] + 1, 0)
+    order = sorted(number for number in np.unique(inner).tolist() if number > 1)
+    for number in [*order, *([1] if (inner == 1).any() else [])]:
+        found = _boxed(inner == number, whole.value)
+        if found is not None:
+            yield found._replace(top=found.top + top, left=found.left + left, crowd=number == 1)
 
 
 def present(plane: Plane) -> dict[int, int]:
@@ -73,8 +100,16 @@ def parts(region: Region) -> list[Region]:
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 
 
-def labelled(mask: Mask) -> tuple[int, NDArray[np.int32]]:
-    """Return how many components a mask has, and the number of each pixel's, from 1: (h, w)."""
+def labelled(mask: Mask, numbers: Plane | None = None) -> tuple[int, NDArray[np.int32]]:
+    """Return how many objects a mask has, and the number of each pixel's, from 1: (h, w).
+
+    They are its components, unless `numbers` tell objects apart.
+    """
+    if numbers is not None:
+        inner = np.where(mask, numbers + 1, 0)
+        found, places = np.unique(inner, return_inverse=True)
+        labels = places.reshape(mask.shape) + (found[0] > 0)
+        return int(np.count_nonzero(found)), np.asarray(labels, np.int32)
     import cv2  # here, since few need it
 
     count, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)

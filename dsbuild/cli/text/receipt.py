@@ -63,7 +63,7 @@ def renamed(receipt: Receipt) -> list[str]:
         key, name = receipt.loss.names[0]
         text = f"{count(receipt.loss.renamed, 'key')} changed, such as {key!r} to {name!r}"
         found.append(f"{text}: file names cannot hold all keys")
-    if receipt.options.get("objects") == "components":
+    if receipt.options.get("objects") == "components" and not about.counted:
         found.append(
             "objects are connected components of a class; records hold no instances, so what the "
             "source had as several objects may be one, or the other way round"

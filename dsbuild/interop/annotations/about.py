@@ -25,6 +25,7 @@ class About:
       splits: names of splits, in order.
       title: of the data set.
       digest: of its manifest; empty without one.
+      counted: the classes whose objects panoptic records tell apart; none if they are not.
       left_out: how many samples the build left out.
       terms: licence, citation, description.
     """
@@ -35,6 +36,7 @@ class About:
     splits: tuple[str, ...]
     title: str = ""
     digest: str = ""
+    counted: tuple[int, ...] = ()
     left_out: int = 0
     terms: Terms = field(default_factory=Terms)
 
@@ -46,8 +48,9 @@ class About:
 
     @functools.cached_property
     def things(self) -> tuple[int, ...]:
-        """The indices of all classes but the background."""
-        return tuple(i for i in range(len(self.classes)) if i != self.background)
+        """The indices of all classes but the background, and one that is ignored."""
+        others = (self.background, self.ignore)
+        return tuple(i for i in range(len(self.classes)) if i not in others)
 
     @functools.cached_property
     def values(self) -> tuple[int, ...]:
@@ -82,6 +85,7 @@ def of(folder: Folder) -> About:
         tuple(name for name in (*known.splits, *splits) if splits.pop(name, 0) is None),
         known.title,
         str(known.document.get("digest", "")),
+        known.things if known.divisor else (),
         sum(one.rejects for one in known.splits.values()),
         terms.load(folder.surrounding.path),
     )

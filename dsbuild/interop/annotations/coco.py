@@ -88,7 +88,7 @@ def described(region: Region, category: int) -> dict[str, Any]:
     """Return category, area and box of an object."""
     return {
         "category_id": category,
-        "iscrowd": 0,
+        "iscrowd": int(region.crowd),
         "area": int(np.count_nonzero(region.mask)),
         "bbox": [*region.box],
     }

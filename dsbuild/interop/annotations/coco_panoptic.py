@@ -38,8 +38,13 @@ class Panoptic(Shaped):
 
     def values(self) -> Mapping[int, int]:
         """Return the values as they are, and void for those that are ignored."""
-        found = {i: i for i in range(len(self.about.classes))}
+        found = {value: i for i, value in enumerate(self._kinds)}
         return found if self.about.ignore is None else {**found, self.about.ignore: VOID}
+
+    @property
+    def _kinds(self) -> list[int]:
+        """The classes that are categories: all but one that is ignored."""
+        return [i for i in range(len(self.about.classes)) if i != self.about.ignore]
 
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""
@@ -49,8 +54,13 @@ class Panoptic(Shaped):
         """Return the PNG of a record's segments, and their list."""
         plane = one.labelled[1]
         ids, segments = np.zeros(plane.shape, np.uint32), []
-        stuff = () if self.about.background is None else (self.about.background,)
-        found = [*components.regions(plane, stuff, "class"), *self.regions(one)]
+        stuff: tuple[int, ...] = ()
+        if self.about.background is not None:
+            stuff = (self.about.background,)
+        if self.about.counted:  # what is no thing is one segment
+            stuff = tuple(i for i in self._kinds if i not in self.about.counted)
+        objects = (one for one in self.regions(one) if one.value not in stuff)
+        found = [*components.regions(plane, stuff, "class"), *objects]
         for number, region in enumerate(found, 1):
             left, top, width, height = region.box
             ids[top : top + height, left : left + width][region.mask] = number
@@ -67,11 +77,17 @@ class Panoptic(Shaped):
                 yield f"annotations/panoptic_{split}.json", self._document(rows, split)
 
     def _document(self, rows: Rows, split: str) -> Iterator[bytes]:
-        things = self.about.things if self.objects == "components" else ()
+        about = self.about
+        things = (about.counted or about.things) if self.objects == "components" else ()
         kinds = [
-            {"id": i + 1, "name": name, "supercategory": "", "isthing": int(i in things)}
-            | ({"color": list(self.about.palette[i])} if i in self.about.palette else {})
-            for i, name in enumerate(self.about.classes)
+            {
+                "id": i + 1,
+                "name": about.classes[i],
+                "supercategory": "",
+                "isthing": int(i in things),
+            }
+            | ({"color": list(about.palette[i])} if i in about.palette else {})
+            for i in self._kinds
         ]
         yield from opening(self.about, kinds)
         yield from images(self.about, rows, split, f"{split}/")

@@ -76,8 +76,9 @@ class Png(Masks):
 
     @property
     def ignored(self) -> int | None:
-        """The value of ignored pixels: that of the records."""
-        return self.about.ignore
+        """The value of ignored pixels: that of the records, if masks of 8 bits can hold it."""
+        ignore = self.about.ignore
+        return IGNORED if ignore is not None and ignore > IGNORED else ignore
 
     def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:
         """Yield the file of classes."""
@@ -169,6 +170,7 @@ def grey(one: Picture, values: Mapping[int, int]) -> bytes:
     head = images.header(mask)
     if not moved and head.model == "grey" and head.bits == 8 and not head.beside:
         return mask
-    table = np.arange(256, dtype=np.uint8)
+    table = np.zeros(1 << 8 * plane.dtype.itemsize, np.uint8)
+    table[:256] = np.arange(256)
     table[list(moved)] = list(moved.values())
     return images.write(table[plane])

@@ -10,7 +10,7 @@ from dsbuild.engines import Advance
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.interop.annotations.base import Target
 from dsbuild.interop.annotations.loss import Loss, Tally, Worst
-from dsbuild.interop.annotations.picture import Picture, pictures
+from dsbuild.interop.annotations.picture import Picture, Plane, pictures
 from dsbuild.interop.annotations.reading import Pair, Task
 from dsbuild.interop.annotations.shard import Shard
 from dsbuild.layouts import Layout, Sample
@@ -18,9 +18,9 @@ from dsbuild.layouts.sample import Slice
 from dsbuild.shapes import components
 from dsbuild.shapes.runs import Mask
 
-Values = NDArray[np.uint16]
+Values = NDArray[np.uint32]
 
-_NOTHING = (1 << 16) - 1  # in place of values that records do not have
+_NOTHING = 1 << 16  # in place of values that records do not have
 
 
 def compare(
@@ -55,7 +55,7 @@ def _compared(one: Picture, pair: Pair, root: str, target: Target, layout: Layou
     if one.plane is None:
         return found
     back = None if sample is None else _read(one, sample, root, target, layout)
-    lost = planes(one.plane.astype(np.uint16), back, target)
+    lost = planes(one.plane.astype(np.uint32), back, target, one.objects)
     if lost.changed:
         changed = sum(lost.reasons.values())
         lost += Loss(worst=(Worst(changed, one.split, one.key),))
@@ -63,7 +63,7 @@ def _compared(one: Picture, pair: Pair, root: str, target: Target, layout: Layou
 
 
 def _read(one: Picture, sample: Sample, root: str, target: Target, layout: Layout) -> Values:
-    """Return the plane of a sample in the values of records, uint16 (h, w)."""
+    """Return the plane of a sample in the values of records, uint32 (h, w)."""
     data = [
         part.data if isinstance(part, Slice) else storage.read(storage.join(root, part))[0]
         for part in sample.parts
@@ -75,19 +75,29 @@ def _read(one: Picture, sample: Sample, root: str, target: Target, layout: Layou
         raise ShardError(
             f"{storage.join(root, sample.label_name)}: cannot be read back: {error}"
         ) from error
-    table = np.full(1 << 16, _NOTHING, np.uint16)
+    table = np.full(1 << 16, _NOTHING, np.uint32)
     for value, to in target.values().items():
         table[to] = value
-    return np.asarray(table[plane], np.uint16)
+    return np.asarray(table[plane], np.uint32)
 
 
-def planes(plane: Values, back: Values | None, target: Target) -> Loss:
-    """Return what a plane lost that reads back as another, both uint16 (h, w)."""
+def planes(
+    plane: Values, back: Values | None, target: Target, numbers: Plane | None = None
+) -> Loss:
+    """Return what a plane lost that reads back as another, both uint32 (h, w).
+
+    `numbers` are those of the objects of a panoptic record.
+    """
     kind, things = target.objects, set(target.about.things)
+    counted = set(target.about.counted) if numbers is not None and kind != "class" else set()
     if back is not None and np.array_equal(plane, back):
         same: dict[int, Tally] = {}
         for value, pixels in components.present(plane).items():
-            number = components.count(plane, value, kind) if value in things else 0
+            number = 0
+            if value in counted:
+                number = components.labelled(plane == value, numbers)[0]
+            elif value in things:
+                number = components.count(plane, value, kind)
             same[value] = Tally(
                 pixels=pixels,
                 read=pixels,
@@ -97,10 +107,16 @@ def planes(plane: Values, back: Values | None, target: Target) -> Loss:
                 images_read=1,
             )
         return Loss(classes=same)
-    there = np.full(plane.shape, _NOTHING, np.uint16) if back is None else back
+    there = np.full(plane.shape, _NOTHING, np.uint32) if back is None else back
     values = components.present(plane).keys() | components.present(there).keys()
     classes = {
-        value: _tally(plane, there, value, kind if value in things else "")
+        value: _tally(
+            plane,
+            there,
+            value,
+            kind if value in things else "",
+            numbers if value in counted else None,
+        )
         for value in sorted(values - {_NOTHING})
     }
     if back is None:
@@ -109,21 +125,25 @@ def planes(plane: Values, back: Values | None, target: Target) -> Loss:
     return Loss(changed=1, classes=classes, reasons={k: n for k, n in reasons.items() if n})
 
 
-def _tally(plane: Values, back: Values, value: int, kind: str) -> Tally:
-    """Return the counts of a value; its objects are not counted if there is no kind."""
+def _tally(plane: Values, back: Values, value: int, kind: str, numbers: Plane | None) -> Tally:
+    """Return the counts of a value; its objects are not counted if there is no kind.
+
+    Layouts read classes back, so an object with a number is read if any of its pixels is.
+    """
     ours, theirs = plane == value, back == value
     lost, gained = ours & ~theirs, theirs & ~ours
     pixels, read = np.count_nonzero(ours), np.count_nonzero(theirs)
     objects = objects_read = changed = gone = 0
-    if kind and not (lost.any() or gained.any()):
+    if kind and numbers is None and not (lost.any() or gained.any()):
         objects = objects_read = components.count(plane, value, kind)
     elif kind:
-        objects, labels = components.labelled(ours)
+        objects, labels = components.labelled(ours, numbers)
         if kind == "class":
             objects, labels = min(objects, 1), np.minimum(labels, 1)
-        objects_read = components.count(back, value, kind)
         changed = len(np.unique(labels[lost]))
         gone = objects - len(np.unique(labels[ours & theirs]))
+        counts = numbers is None
+        objects_read = components.count(back, value, kind) if counts else objects - gone
     return Tally(
         int(pixels),
         int(read),

@@ -1,6 +1,6 @@
 """One record as targets take it: its image's bytes, and its label as a plane of classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
-from dsbuild.format import tfrecord
+from dsbuild.format import example, features, panoptic, tfrecord
 from dsbuild.interop.annotations.about import About
 from dsbuild.interop.export.sample import Keys, sample
 from dsbuild.shapes import components
@@ -29,6 +29,8 @@ class Picture:
       head: their header.
       mask: the bytes of its label, a PNG; None if it has none.
       plane: the label's values, (h, w); None likewise.
+      objects: of a panoptic record, the number of every pixel's object among those of its class,
+        (h, w), 0 for none; None otherwise.
     """
 
     split: str
@@ -37,6 +39,7 @@ class Picture:
     head: images.Header
     mask: bytes | None
     plane: Plane | None
+    objects: Plane | None = None
 
     @property
     def stem(self) -> str:
@@ -73,7 +76,7 @@ def pictures(source: str, split: str, keys: Keys, about: About, first: str) -> I
 
 
 def _picture(data: bytes, split: str, keys: Keys, about: About, number: str) -> Picture:
-    found = sample(data, keys, number)
+    found, objects = sample(data, keys, number), None
     if isinstance(found.label, int):
         raise ShardError(
             "its label is one class for the whole image; annotations need a mask: export it to "
@@ -81,12 +84,28 @@ def _picture(data: bytes, split: str, keys: Keys, about: About, number: str) -> 
         )
     try:
         head = images.header(found.image)
-        plane = None if found.label is None else images.plane(found.label)
+        mask = found.label
+        plane = None if mask is None else images.plane(mask)
+        if mask is None and keys.labels:
+            plane, objects = _panoptic(data, keys.labels)
+            mask = None if plane is None else images.write(plane)
     except ImageError as error:
         raise ShardError(f"{found.key!r}: {error}") from error
     if plane is not None:
         _check(plane, head, found.key, about)
-    return Picture(split, found.key, found.image, head, found.label, plane)
+    return Picture(split, found.key, found.image, head, mask, plane, objects)
+
+
+def _panoptic(data: bytes, labels: Sequence[str]) -> tuple[NDArray[np.uint8] | None, Plane | None]:
+    """Return classes and numbers of objects of a panoptic record, (h, w); None of another one."""
+    values = example.parse(data)
+    name = next((one for one in labels if example.first(values.get(one))), None)
+    if name is None:
+        return None, None
+    if not features.is_panoptic(values, name):
+        raise ShardError(f"found no mask in {name}; run dsbuild validate")
+    found, divisor = features.panoptic_map(values, name)
+    return panoptic.semantic(found, divisor), found % divisor
 
 
 def _check(plane: Plane, head: images.Header, key: str, about: About) -> None:

@@ -39,8 +39,10 @@ class Shaped(Target):
         return tuple(self.about.classes[i] for i in self.about.things)
 
     def regions(self, one: Picture) -> Iterator[Region]:
-        """Yield the objects of a record, by class."""
-        return components.regions(one.labelled[1], self.about.things, self.objects)
+        """Yield the objects of a record, by class: those of panoptic records, or components."""
+        return components.regions(
+            one.labelled[1], self.about.things, self.objects, one.objects, self.about.counted
+        )
 
 
 def facts(found: Iterable[str]) -> dict[str, int]:

@@ -44,6 +44,7 @@ def settings(target: Target) -> str:
         "classes": about.classes,
         "ignore": about.ignore,
         "palette": sorted(about.palette.items()),
+        "counted": about.counted,
         **{key: value for key, value in asdict(target).items() if key != "about"},
         "format": FORMAT,
     }
