@@ -660,8 +660,13 @@ def test_panoptic_labels_are_refused_by_name(two, tmp_path):
         plane = np.full((32, 64), 26001, np.uint16)
         Image.fromarray(plane).save(str(path).replace("polygons.json", "instanceIds.png"))
     dsbuild.build("cityscapes", root, tmp_path / "p", target="panoptic", accept="one-value")
-    with pytest.raises(ShardError, match="found a panoptic label; expected classes: build it wi"):
+    with pytest.raises(PlanError, match="found panoptic labels, whose instances a merge does not"):
         dsbuild.merge([two[0], tmp_path / "p"], tmp_path / "out")
+    (tmp_path / "foreign").mkdir()
+    for path in (tmp_path / "p").glob("*.tfrecord"):
+        shutil.copy(path, tmp_path / "foreign")  # which then has no schema
+    with pytest.raises(ShardError, match="found a panoptic label; expected classes: build it wi"):
+        dsbuild.merge([two[0], tmp_path / "foreign"], tmp_path / "out")
 
 
 @pytest.mark.parametrize("store", ["memory", "s3"])
