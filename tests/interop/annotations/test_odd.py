@@ -119,6 +119,7 @@ def test_licence_and_citation_travel(tmp_path):
     assert known["info"] == {"description": "Streets.", "contributor": "Ann: Streets, 2024"}
     assert "# license: CC-BY-4.0" in (tmp_path / "yolo/data.yaml").read_text()
     assert "Ann: Streets, 2024" in (tmp_path / "hf/README.md").read_text()
+    assert "\nlicense: cc-by-4.0\n" in (tmp_path / "hf/README.md").read_text()
 
 
 def test_a_stopped_export_continues(tmp_path, monkeypatch):
