@@ -76,13 +76,18 @@ def _front(document: Mapping[str, Any], terms: Terms, label: str | None) -> str:
     task = _TASKS[label] if label else None
     lines = [f"pretty_name: {dump(document['title'])}", f"size_categories: [{dump(size)}]"]
     lines += [f"task_categories: [{task}]"] if task else []
-    lines += ["tags: [tfrecord, croissant]", "viewer: false"]
-    if terms.license and terms.license.lower() in _LICENSES:
-        lines.append(f"license: {terms.license.lower()}")
-    elif terms.license:
-        kind = "link" if "://" in terms.license else "name"
-        lines += ["license: other", f"license_{kind}: {dump(terms.license)}"]
+    lines += ["tags: [tfrecord, croissant]", "viewer: false", *licence(terms)]
     return "\n".join(["---", *lines, "---"])
+
+
+def licence(terms: Terms) -> list[str]:
+    """Return the lines of a card's head that name the licence; none if it is not known."""
+    if not terms.license:
+        return []
+    if terms.license.lower() in _LICENSES:
+        return [f"license: {terms.license.lower()}"]
+    kind = "link" if "://" in terms.license else "name"
+    return ["license: other", f"license_{kind}: {dump(terms.license)}"]
 
 
 def _classes(document: Mapping[str, Any], label: str | None) -> Iterable[str]:

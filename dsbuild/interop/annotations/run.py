@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Job, Local
-from dsbuild.errors import PlanError, nearest
+from dsbuild.errors import PlanError, ShardError, nearest
 from dsbuild.format import manifest
 from dsbuild.format.folder import Folder
 from dsbuild.format.names import RECEIPT
@@ -152,20 +152,24 @@ def _receipt(
     """Read the target back, and return what was found."""
     known, layout = _parts(out, shards), target.layout(out)
     facts: dict[str, int] = {}
-    splits, unread = collections.Counter[str](), 0
-    labelled: set[str] = set()
+    splits, labelled = collections.Counter[str](), collections.Counter[str]()
     for of_split, name in known.shards:
         for one in parts.written(out, name):
             facts = summed(facts, one.facts)
             splits[of_split] += 1
-            if one.row.labelled:
-                labelled.add(of_split)
-    ours = [name for name in target.about.splits if name in labelled]
-    unread = sum(count for name, count in splits.items() if name not in labelled)
+            labelled[of_split] += one.row.labelled
+    mixed = [name for name, count in splits.items() if 0 < labelled[name] < count]
+    if mixed:
+        raise ShardError(
+            f"{mixed[0]}: {labelled[mixed[0]]:,} of {splits[mixed[0]]:,} records have a label; a "
+            "split of both cannot be exported, since an image without objects is background"
+        )
+    ours = [name for name in target.about.splits if labelled[name]]
+    unread = sum(count for name, count in splits.items() if not labelled[name])
     names = reading.splits(layout, out, ours)
     tasks = reading.matched(layout, out, known, names)
     work = functools.partial(measure.compare, shards=shards, root=out, target=target, layout=layout)
-    job = Job(tasks, work, sum(splits.values()) - unread, "reading it back", named=lambda _: "")
+    job = Job(tasks, work, sum(splits.values()) - unread, "reading it back")
     loss = sum(engine.map(job), Loss())
     options = {"objects": target.objects, "shapes": target.shapes} if target.shaped else {}
     return Receipt(

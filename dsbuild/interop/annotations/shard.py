@@ -70,18 +70,10 @@ def write(shard: Shard, advance: Advance, *, out: str, target: Target) -> Made:
 
 def _lines(shard: Shard, advance: Advance, out: str, target: Target) -> Iterator[bytes]:
     """Write the files of the records, some at a time, and yield a line for each record."""
-    labelled: bool | None = None
     every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name)
     for batch in spool.batches(every, _BATCH):
         with storage.together(out) as group:
             for one in batch:
-                if labelled is None:
-                    labelled = one.mask is not None
-                if labelled != (one.mask is not None):
-                    raise ShardError(
-                        f"{shard.source}: {one.key!r} has {'no' if labelled else 'a'} label, and "
-                        "records before it are otherwise; a split of both cannot be exported"
-                    )
                 line, files = _written(one, target)
                 group.write_all({storage.join(out, path): data for path, data in files.items()})
                 yield line

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from dsbuild.interop.annotations.about import About
+from dsbuild.interop.card import licence
 from dsbuild.storage import safe_text
 
 NAME = "data.yaml"
@@ -42,7 +43,7 @@ def quoted(text: str) -> str:
 def card(about: About, ignored: int | None) -> Iterator[bytes]:
     """Return the content of README.md, the card of Hugging Face."""
     head = ["---", "task_categories:", "- image-segmentation"]
-    head += [f"license: {quoted(about.terms.license)}"] if about.terms.license else []
+    head += licence(about.terms)
     text = [f"# {about.title or 'Images and masks'}", ""]
     text += [about.terms.description, ""] if about.terms.description else []
     text += ["Columns: `image`, `mask` and `key`. Values of a mask:", ""]

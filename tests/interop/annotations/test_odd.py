@@ -10,12 +10,13 @@ import pytest
 
 from dsbuild import storage
 from dsbuild.errors import DsbuildError, LayoutError, PlanError, ShardError
+from dsbuild.format import example, tfrecord
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes, masks
-from tests.support.exported import FREE, HOLDING, built, records, reread
+from tests.support.exported import FREE, HOLDING, LABEL, built, records, reread
 from tests.support.runs import make
 
 PLANE = masks.hard()["ring"]
@@ -119,6 +120,7 @@ def test_licence_and_citation_travel(tmp_path):
     assert known["info"] == {"description": "Streets.", "contributor": "Ann: Streets, 2024"}
     assert "# license: CC-BY-4.0" in (tmp_path / "yolo/data.yaml").read_text()
     assert "Ann: Streets, 2024" in (tmp_path / "hf/README.md").read_text()
+    assert "\nlicense: cc-by-4.0\n" in (tmp_path / "hf/README.md").read_text()
 
 
 def test_a_stopped_export_continues(tmp_path, monkeypatch):
@@ -204,6 +206,20 @@ def test_one_key_in_two_splits_is_one_file_of_voc_only_if_it_is_the_same(tmp_pat
         run.export(folder, str(tmp_path / "made"), "voc")
     assert not (tmp_path / "made/receipt.json").exists()
     assert run.export(folder, str(tmp_path / "png"), "png").complete
+
+
+def test_a_split_with_and_without_labels_is_refused(tmp_path):
+    folder = one(tmp_path, {"train": {"a": PLANE, "b": PLANE}})
+    shard = next(pathlib.Path(folder).glob("*.tfrecord"))
+    found = [example.parse(record.data) for record in tfrecord.read(str(shard))]
+    del found[1][LABEL]
+    with open(shard, "wb") as file:
+        writer = tfrecord.Writer(file)
+        for values in found:
+            writer.write(example.serialize(values))
+    with pytest.raises(ShardError, match="train: 1 of 2 records have a label; a split of both"):
+        run.export(folder, str(tmp_path / "made"), "coco")
+    assert not (tmp_path / "made/receipt.json").exists()
 
 
 def test_labels_that_are_damaged_are_named(tmp_path):
