@@ -171,7 +171,8 @@ def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor
     form = torch.channels_last if last else torch.contiguous_format
     out = torch.empty((len(planes), *front, height, width), dtype=dtype, memory_format=form)
     if get_worker_info():
-        out.share_memory_()  # now, while it is empty, so that no pixels are copied for it later
+        # Now, while it is empty, so that no pixels are copied for it later.
+        out.share_memory_()  # type: ignore[no-untyped-call]
     plain = all(one.dtype in _PLAIN and one.is_cpu and not one.requires_grad for one in planes)
     # torch divides each copy among threads, which wait for those that decode: 8 times as long.
     parts: Any = out.numpy() if plain else out
