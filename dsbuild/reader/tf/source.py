@@ -18,8 +18,8 @@ from dsbuild.errors import DsbuildError
 from dsbuild.reader.records import Records
 from dsbuild.reader.tf.order import Run
 
-_MOST = 16  # records to read at a time
-_BYTES = 1 << 21  # of them together, on average
+_MOST = 32  # records to read at a time
+_BYTES = 1 << 22  # of them together, on average
 
 
 class Source:
@@ -50,22 +50,23 @@ class Source:
         """Return numbers int64 (n,), and their records, bytes (n,); "" for what is not read.
 
         A worker of tf.data's service in another process does not know this function, or knows
-        another one by its name, which the last text reveals; then nothing is read here.
+        another one by its number, which its name reveals; then nothing is read here.
         """
         name = uuid.uuid4().bytes
 
-        def read(numbers: np.ndarray) -> np.ndarray:
-            return np.array([*self._texts(numbers), name], object)
+        def read(numbers: np.ndarray) -> tuple[np.ndarray, bytes]:
+            return np.array([*self._texts(numbers)], object), name
 
-        def texts(numbers: tf.Tensor) -> tf.Tensor:
-            found = tf.numpy_function(read, [numbers], tf.string, stateful=False)
-            return tf.ensure_shape(found, (None,))
+        def texts(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            found = tf.numpy_function(read, [numbers], (tf.string, tf.string), stateful=False)
+            return tf.ensure_shape(found[0], (None,)), tf.ensure_shape(found[1], ())
 
-        nothing = tf.fill([tf.size(numbers) + 1], "")
+        nothing = tf.fill(tf.shape(numbers), "")
         one = tf.data.Dataset.from_tensors(numbers).map(texts).ignore_errors()
-        found = one.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1).get_single_element()
-        right = tf.equal(tf.size(found), tf.size(nothing)) & tf.equal(found[-1], name)
-        return numbers, tf.where(right, found, nothing)[:-1]
+        other = tf.data.Dataset.from_tensors((nothing, ""))
+        found, said = one.concatenate(other).take(1).get_single_element()
+        # Nothing shares these texts: unbatching moves them then, instead of copying each.
+        return numbers, tf.cond(tf.equal(said, name), lambda: found, lambda: nothing)
 
     def _texts(self, numbers: np.ndarray) -> Iterator[bytes]:
         for wait in self._records.ahead(self._picks[numbers].tolist()):
