@@ -373,8 +373,3 @@ def test_what_does_not_know_of_instances_refuses_them(tmp_path, run, out):
     result = run("merge", out, tmp_path / "d", tmp_path / "both")
     assert result.exit_code == 2
     assert "found panoptic labels, whose instances a merge does not carry over" in result.stderr
-    for target in ("coco", "coco-panoptic", "png"):
-        result = run("export", out, tmp_path / "x", "--to", target)
-        assert result.exit_code == 2
-        assert f"--to {target}: found panoptic labels" in " ".join(result.stderr.split())
-    assert not (tmp_path / "x").exists()
