@@ -106,7 +106,7 @@ class Audit:
         remedy = ""
         if not first.fatal:
             remedy = f": {KINDS[first.kind]}; --strict makes every finding an error"
-        elif first.kind in ("image-missing", "label-missing"):
+        elif first.kind.endswith("-missing"):
             remedy = (
                 "; expected every listed sample to have its files: fetch them, correct the list, "
                 "or leave such samples out with --on-error skip"
@@ -142,9 +142,11 @@ def audit(request: Request) -> Audit:
         )
     splits: list[Planned] = []
     findings: list[Finding] = []
+    aligned = [plane.pattern.partition("/")[0] for plane in request.recipe.aligned]
+    known = {storage.join(root, folder) for folder in aligned}
     listings: dict[str, Spool[Sample]] = {}
     for split in chosen:
-        listed = listing.read(root, split, layout)
+        listed = listing.read(root, split, layout, request.recipe.aligned)
         listings[split] = listed.samples
         _check_place(root, out, layout, listed.tops)
         findings += listed.findings
@@ -154,7 +156,11 @@ def audit(request: Request) -> Audit:
         if planned.published not in (None, planned.listed):
             text = f"{planned.listed:,} samples, but {planned.published:,} were published"
             findings.append(Finding("published", split, text))
-        findings += layout.findings(root, split, listed.samples)
+        findings += (
+            one
+            for one in layout.findings(root, split, listed.samples)
+            if one.kind != "stray" or one.text.partition(": ")[0] not in known
+        )
     return Audit(tuple(splits), (*findings, *listing.compare(listings, root, layout)))
 
 
@@ -181,8 +187,8 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
     files: Iterator[tuple[str, str, str]] = (
         (sample.key, kind, storage.join(root, path))
         for sample in samples
-        for at, path in enumerate(sample.files)
-        for kind in ("label-missing" if at else "image-missing",)
+        for path in sample.files
+        for kind in (_missing(sample, path),)
     )
     files, again = itertools.tee(files)
     stamps = storage.stamps(path for _, _, path in again)
@@ -212,6 +218,13 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
         kept=listing.kept,
     )
     return planned, missing
+
+
+def _missing(sample: Sample, path: str) -> str:
+    """Return the kind of a finding that a file of a sample is missing."""
+    if path in sample.planes:
+        return "plane-missing"
+    return "image-missing" if path == sample.image else "label-missing"
 
 
 def spaced(samples: Spool[Sample], count: int) -> list[Sample]:

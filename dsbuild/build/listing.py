@@ -6,7 +6,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from dsbuild import storage
-from dsbuild.build import slices
+from dsbuild.build import planes, slices
+from dsbuild.build.planes import Plane
 from dsbuild.errors import LayoutError
 from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.finding import Finding
@@ -38,14 +39,17 @@ def refusal(key: str) -> str | None:
     )
 
 
-def read(root: str, split: str, layout: Layout) -> Listing:
-    """List a split; raise LayoutError if it has no sample, or one that leads out of root."""
+def read(root: str, split: str, layout: Layout, chosen: tuple[Plane, ...] = ()) -> Listing:
+    """List a split, with the files of the chosen planes.
+
+    Raises LayoutError if it has no sample, or one that leads out of root.
+    """
     tops: set[str] = set()
     kept = slices.Store()
     findings: list[Finding] = []
 
     def checked() -> Iterator[Sample]:
-        for sample in layout.samples(root, split):
+        for sample in planes.named(layout.samples(root, split), chosen):
             key = sample.key
             if key.startswith("/") or ".." in key.split("/"):
                 raise LayoutError(
@@ -57,7 +61,7 @@ def read(root: str, split: str, layout: Layout) -> Listing:
                 path = storage.join(root, sample.image)
                 text = f"sample {key!a}: {path!a}: {reason}"
                 findings.append(Finding("names", split, text, fatal=True, key=key))
-            paths = sample.files if sample.parts else (sample.image, str(sample.label))
+            paths = sample.files if sample.parts else (*sample.files, str(sample.label))
             tops.update(path.partition("/")[0] + "/" for path in paths)
             yield kept.keep(sample)
 

@@ -15,21 +15,27 @@ if TYPE_CHECKING:
 
 
 def stored(
-    label: "Label", image: Admitted, divisor: int
+    label: "Label", image: Admitted, divisor: int, header_only: bool
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], Mapping[int, int]]:
     """Return role -> value of a panoptic label, its planes, and the pixels of its classes.
 
-    The planes are `label`, the class of every pixel, and `panoptic`, the map itself.
+    The planes are `label`, the class of every pixel, and `panoptic`, the map itself. Pixels are not
+    counted if `header_only`.
     """
     plane = image.fit(label.plane)
     classes = panoptic.semantic(plane, divisor)
     counts = label.counts if plane is label.plane else images.histogram(classes)
-    values = {
+    planes = {"label": classes, "panoptic": plane}
+    return values(plane, divisor), planes, {} if header_only else counts
+
+
+def values(plane: np.ndarray, divisor: int) -> dict[str, bytes | int]:
+    """Return role -> value of a map, int32 (h, w)."""
+    return {
         "label": panoptic.encode(plane),
         "label.format": panoptic.RAW,
         "label.divisor": divisor,
     }
-    return values, {"label": classes, "panoptic": plane}, counts
 
 
 def counted(planes: Mapping[str, np.ndarray], layout: Layout) -> Mapping[int, int]:

@@ -22,10 +22,13 @@ _LABELS = frozenset((str, int, type(None)))
 
 
 def _are_samples(value: Any) -> bool:
-    """Tell whether a value is a list of key, image and label; a folder may have millions."""
+    """Tell whether a value is a list of key, image and label; a folder may have millions.
+
+    The paths of planes may follow.
+    """
     return isinstance(value, list) and all(
         type(row) is list
-        and len(row) == 3
+        and (len(row) == 3 or (len(row) == 4 and fits(row[3], [str])))
         and type(row[0]) is type(row[1]) is str
         and (type(row[2]) in _LABELS or is_label(row[2]))
         for row in value

@@ -38,6 +38,7 @@ def build(
     order: str = "listed",
     seed: int = 0,
     extra: str | Collection[str] = (),
+    plane: str | Collection[str] = (),
     verify: str = "full",
     on_error: str = "stop",
     exif: str = "keep",
@@ -78,6 +79,7 @@ def build(
       order: "listed" or "shuffled".
       seed: seed for order="shuffled".
       extra: derived features to store, one or several, such as "laplacian:png16".
+      plane: planes from files of their own, such as "depth=depth/{key}.png:png16".
       verify: "full" or "header".
       on_error: "stop" or "skip".
       exif: "keep", "apply" or "reject".
@@ -134,6 +136,7 @@ def build(
             order=order,
             seed=seed,
             extra=extra,
+            plane=plane,
             verify=verify,
             on_error=on_error,
             exif=exif,
@@ -172,6 +175,7 @@ def requested(
     *,
     split: str | Collection[str],
     extra: str | Collection[str],
+    plane: str | Collection[str],
     verify: str,
     exif: str,
     unreadable: str,
@@ -208,7 +212,13 @@ def requested(
         scale=scale,
     )
     extras, weights = class_weights.divided(_several("extra", extra))
-    recipe = Recipe(layout=chosen.bind(root), extras=extras, verify=verify, policy=policy)
+    recipe = Recipe(
+        layout=chosen.bind(root),
+        extras=extras,
+        planes=_several("plane", plane),
+        verify=verify,
+        policy=policy,
+    )
     return Request(
         recipe=recipe,
         root=root,

@@ -8,10 +8,12 @@ from typing import Any
 
 from dsbuild import fields
 from dsbuild.build.image_policy import Policy
+from dsbuild.build.planes import Plane
+from dsbuild.build.planes import parse as parse_plane
 from dsbuild.errors import PlanError
 from dsbuild.extras import Chosen, parse
 from dsbuild.fields import field
-from dsbuild.format import schema
+from dsbuild.format import aligned, schema
 from dsbuild.layouts import RECORDED, Layout
 
 FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
@@ -36,6 +38,14 @@ class Recipe:
         "png16 1.2, raw16 2, the fastest.",
         option="extra",
     )
+    planes: tuple[str, ...] = field(
+        (),
+        "Also store planes of the image's size from files of their own: NAME=PATTERN:KIND, such as "
+        "depth=depth/{key}.png:png16. Kinds: png8, png16, rgb. In a pattern {key} is the sample's "
+        "key, {stem} the name of its image, {folder} the image's folder without the first one, "
+        "{1} to {9} its folders one by one.",
+        option="plane",
+    )
     verify: str = field(
         "full",
         "full: decode every image and label. header: trust their headers.",
@@ -46,6 +56,10 @@ class Recipe:
     def __post_init__(self) -> None:
         fields.check(self, PlanError)
         names = [one.name for one in self.chosen]
+        mine = [plane.name for plane in self.aligned]
+        for name in mine:
+            if mine.count(name) > 1:
+                raise PlanError(f"--plane {name}: found twice, expected once")
         for one in self.chosen:
             if names.count(one.name) > 1:
                 raise PlanError(
@@ -77,11 +91,19 @@ class Recipe:
         """The requested extras, and those that options of the layout imply."""
         return tuple(map(parse, (*self.extras, *self.layout.extras)))
 
+    @functools.cached_property
+    def aligned(self) -> tuple[Plane, ...]:
+        """The planes that are stored beside image and label."""
+        return tuple(map(parse_plane, self.planes))
+
     @property
     def schema(self) -> schema.Schema:
         """The schema of the records, with every feature that they may have."""
         layout = self.layout
         tiles = () if self.policy.tile is None else ("tiles",)
+        named = tuple((plane.name, plane.kind) for plane in self.aligned)
+        if named:
+            return aligned.joined((layout.schema, *tiles), named, layout.bits, layout.divisor)
         if layout.divisor is not None:
             return schema.panoptic(layout.divisor, *tiles)
         return schema.load(layout.schema, *tiles, bits=layout.bits)
@@ -101,6 +123,7 @@ class Recipe:
             "extras": [str(one) for one in self.chosen],
             "images": self.policy.document(),
             "verify": self.verify,
+            **({"planes": list(self.planes)} if self.planes else {}),
             "features": {f.role: f.name for f in self.schema.features},
         }
 
@@ -114,6 +137,7 @@ def load(document: Mapping[str, Any]) -> Recipe:
             extras=tuple(
                 text for text in document["extras"] if parse(text).name not in _implied(layout)
             ),
+            planes=tuple(document.get("planes", ())),
             verify=document["verify"],
             policy=Policy.load(document["images"]),
         )

@@ -230,7 +230,9 @@ def _changed(
 
     `stamps` are those of the sources from here on.
     """
-    for at, path in enumerate((sample.image, *sample.parts)):
+    for at, path in enumerate(sample.sources):
+        if path is None:
+            continue
         size, mtime, crc = noted[3 * at : 3 * at + 3] or encode.NOTHING
         if isinstance(path, Slice):
             now = slices.held(path)

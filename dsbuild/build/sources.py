@@ -53,8 +53,8 @@ def files(
             yield storage.join(root, path), (size, mtime, crc)
 
 
-def _parts(sample: Sample) -> tuple[Part, ...]:
-    return (sample.image, *sample.parts)
+def _parts(sample: Sample) -> tuple[Part | None, ...]:
+    return sample.sources
 
 
 def _triples(noted: Noted) -> Iterator[Noted]:

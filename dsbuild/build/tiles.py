@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from dsbuild import images, storage
-from dsbuild.build import encode
+from dsbuild.build import encode, panoptic
 from dsbuild.build.encode import Encoded, Loaded
 from dsbuild.build.image_policy import Admitted, Policy
+from dsbuild.build.planes import Aligned
 from dsbuild.build.recipe import Recipe
 from dsbuild.format import tiles
 from dsbuild.format.tiles import Tile
@@ -58,7 +59,12 @@ def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:
     }
     planes = {name: np.ascontiguousarray(p[tile.place]) for name, p in loaded.planes.items()}
     counts = {}
-    if "label" in planes:
+    divisor = recipe.layout.divisor
+    if divisor is not None and "panoptic" in planes:
+        # Objects keep the numbers that they have in the whole image.
+        values |= panoptic.values(planes["panoptic"], divisor)
+        counts = images.histogram(planes["label"])
+    elif "label" in planes:
         values |= {"label": images.write(planes["label"]), "label.format": b"png"}
         counts = images.histogram(planes["label"])
     return loaded._replace(
@@ -66,8 +72,16 @@ def _cut(sample: Sample, loaded: Loaded, tile: Tile, recipe: Recipe) -> Loaded:
         pixels=seen,
         label=values,
         planes=planes,
+        aligned=_parts(loaded, tile, whole),
         counts=counts,
     )
+
+
+def _parts(loaded: Loaded, tile: Tile, whole: Admitted) -> dict[str, Aligned]:
+    """Return what a tile shows of each plane; one that is not cut keeps its bytes."""
+    if (tile.height, tile.width) == (whole.head.height, whole.head.width):
+        return dict(loaded.aligned)
+    return {name: Aligned(one.pixels[tile.place], None) for name, one in loaded.aligned.items()}
 
 
 def _stored(whole: Admitted, pixels: np.ndarray, policy: Policy) -> Admitted:

@@ -70,6 +70,7 @@ BUILD_OPTIONS: tuple[Option, ...] = (
         metavar="NAME[:FORM][:KEY=N]",
         help=named(Recipe)["extra"].metadata["help"],
     ),
+    option(Recipe, "plane"),
     option(Recipe, "verify"),
     option(Request, "on_error"),
     *(option(Policy, name, ranges=True) for name in named(Policy) if name != _SHARED),

@@ -29,6 +29,7 @@ _BUILD: Headings = {
         "--out",
         "--shards",
         "--extra",
+        "--plane",
         "--on-error",
         "--overwrite",
         "--dry-run",

@@ -83,7 +83,7 @@ def plane(values: Values, name: str) -> np.ndarray:
 def plane_of(values: Values, names: Names) -> np.ndarray | None:
     """Return the same by the role of the feature; None if there is no label of pixels."""
     for name in names.get("label", ()):
-        if first(values.get(name)):
+        if isinstance(values.get(name), list) and given(values[name]):
             return plane(values, name)
     return None
 

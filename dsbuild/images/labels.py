@@ -148,9 +148,9 @@ def _of_16_bits(wide: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     plane = (wide >> 8).astype(np.uint8)
     if (plane.astype(wide.dtype) * 257 != wide).any():
         raise ImageError(
-            f"found a 16-bit label with values up to {wide.max()}, expected values below 256, as "
-            "the data set has no more classes; name all of its classes, or map the values to class "
-            "indices and save them as an 8-bit PNG"
+            f"found a 16-bit label with values up to {wide.max()}, expected values below 256, "
+            "since higher ones need more than 255 classes; name all classes, or map the values to "
+            "class indices and save them as an 8-bit PNG"
         )
     return plane
 

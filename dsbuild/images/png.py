@@ -180,10 +180,10 @@ def write(plane: Plane) -> bytes:
     used, not zlib, because its wheels bring the same zlib to all machines.
     """
     wide = plane.dtype == np.uint16
-    image = Image.fromarray(np.ascontiguousarray(plane, ">u2" if wide else None).view(np.uint8))
+    samples = plane.astype(">u2", "C").view(np.uint8) if wide else np.ascontiguousarray(plane)
+    image = Image.fromarray(samples)
     image.putpalette(bytes(3 * 256))  # with all 256 colours, so that indices take 8 bits
-    out = io.BytesIO()
-    image.save(out, "PNG", compress_level=6)
+    image.save(out := io.BytesIO(), "PNG", compress_level=6)
     data = out.getvalue()
     return _grey(data, header(data), 16 if wide else 8)
 

@@ -142,7 +142,7 @@ def _of_image(pixels: NDArray[np.uint8]) -> Counts:
 
 
 def _of_label(values: Mapping[str, example.Parsed], names: Names) -> Counts:
-    plane = features.plane_of(values, names)
+    plane = features.plane_of(values, names) if _bytes(values, names, "label") else None
     if plane is not None:
         pixels = Counter(images.histogram(plane))
         pairs = Counter(itertools.combinations(sorted(pixels), 2))

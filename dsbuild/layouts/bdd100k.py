@@ -1,7 +1,8 @@
-"""BDD100K: semantic segmentation of the 10k images, or drivable areas of the 100k.
+"""BDD100K: semantic or panoptic segmentation of the 10k images, or drivable areas of the 100k.
 
     images/10k/<split>/<id>.jpg      labels/sem_seg/masks/<split>/<id>.png         new tree
     seg/images/<split>/<id>.jpg      seg/labels/<split>/<id>_train_id.png          old tree
+    images/10k/<split>/<id>.jpg      labels/pan_seg/bitmasks/<split>/<id>.png      new tree
     images/100k/<split>/<id>.jpg     labels/drivable/masks/<split>/<id>.png        new tree
     images/100k/<split>/<id>.jpg     drivable_maps/labels/<split>/<id>_drivable_id.png    old tree
 
@@ -17,17 +18,22 @@ import collections
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, LayoutError, StorageError
+from dsbuild.errors import ImageError, LayoutError, PlanError, StorageError
 from dsbuild.fields import field
+from dsbuild.layouts import bdd_bitmasks, panoptic
 from dsbuild.layouts.base import RGB, Layout
 from dsbuild.layouts.city_labels import TRAINED
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, leftovers, require, stem
+from dsbuild.layouts.panoptic import CROWD, Panoptic
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
 from dsbuild.layouts.sample import Sample
+
+if TYPE_CHECKING:
+    from dsbuild.images.labels import Label
 
 SPLITS = ("train", "val")
 _FOLDER = "bdd100k"
@@ -51,6 +57,7 @@ FORMS: Mapping[str, Mapping[str, Form]] = {
         "new": Form("images/100k", "labels/drivable/masks", ""),
         "old": Form("images/100k", "drivable_maps/labels", "_drivable_id"),
     },
+    "pan_seg": {"new": Form("images/10k", "labels/pan_seg/bitmasks", "")},
 }
 # Meaning of drivable values by tree.
 DRIVABLE = {
@@ -60,17 +67,18 @@ DRIVABLE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bdd100k(Layout):
-    """BDD100K; its semantic masks, or its drivable areas."""
+class Bdd100k(Panoptic, Layout):
+    """BDD100K; its semantic masks, its panoptic bitmasks, or its drivable areas."""
 
     name: ClassVar[str] = "bdd100k"
     title: ClassVar[str] = "BDD100K"
     source: ClassVar[str] = "the folder that holds images and labels, or seg"
 
     labels: str = field(
-        "sem_seg",
-        "Read semantic segmentation of the 10k images, or drivable areas of the 100k.",
-        choices=("sem_seg", "drivable"),
+        "auto",
+        "Read semantic segmentation of the 10k images, its panoptic bitmasks with 40 classes, or "
+        "drivable areas of the 100k. auto: sem_seg, or pan_seg with --target panoptic.",
+        choices=("auto", *FORMS),
     )
     tree: str = field(
         "auto",
@@ -83,13 +91,35 @@ class Bdd100k(Layout):
         "1 direct, 2 alternative (old). auto: as in the tree, and checked.",
         choices=("auto", "new", "old"),
     )
+    crowd: str = CROWD
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.fill_divisor()
+        if self.labels == "auto":
+            self.fill("labels", "pan_seg" if self.is_panoptic else "sem_seg")
+        if self.is_panoptic and self.labels != "pan_seg":
+            raise PlanError(f"--target panoptic: found --labels {self.labels}, expected pan_seg")
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes of Cityscapes, or the drivable areas in the order of their values."""
+        """The classes of the labels: drivable areas are in the order of their values."""
         if self.labels == "drivable":
             return DRIVABLE[self._meaning]
+        if self.labels == "pan_seg":
+            names = bdd_bitmasks.NAMES
+            return panoptic.named(names) if self.is_panoptic else names
         return tuple(name for name, _, _ in TRAINED)
+
+    @property
+    def ignore(self) -> int:
+        """The value of pixels without a class: 0 if labels are panoptic, else 255."""
+        return 0 if self.is_panoptic else 255
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The classes of panoptic labels with instances."""
+        return bdd_bitmasks.THINGS
 
     @property
     def _meaning(self) -> str:
@@ -113,13 +143,15 @@ class Bdd100k(Layout):
     @classmethod
     def recognise(cls, path: str, given: Mapping[str, str], /) -> Recognised:
         """Recognise the folders of a tree, with semantic masks or else drivable areas."""
-        kinds = [given["labels"]] if "labels" in given else [*FORMS]
+        kinds = ["pan_seg"] if given.get("target") == "panoptic" else [*FORMS]
+        kinds = [given["labels"]] if given.get("labels", "auto") != "auto" else kinds
         for root in (path, storage.join(path, _FOLDER)):
             for kind in kinds:
                 trees = _trees(root, kind, given.get("tree", "auto"))
                 if trees and _shown(root, FORMS[kind][trees[0]]):
                     needs = "--tree new or old" if trees[1:] else ""
-                    options = {} if kind == "sem_seg" else {"labels": kind}
+                    usual = kind == "sem_seg" or given.get("target") == "panoptic"
+                    options = {} if usual else {"labels": kind}
                     text = f"{cls.title} {kind}, {listed(trees)} tree"
                     return cls.seen(PUBLISHED, text, options=options, needs=needs)
         return cls.seen(0, "no images/10k with labels/sem_seg/masks, no seg/labels")
@@ -192,9 +224,19 @@ class Bdd100k(Layout):
         )
         return [Finding("values", split, text, fatal=True)]
 
+    def indexed(self, path: str) -> bool:
+        """Tell whether a mask holds class indices; bitmasks do not."""
+        return self.labels != "pan_seg"
+
     def known(self, path: str) -> Mapping[int, RGB]:
         """Return nothing: the labels are grey."""
         return {}
+
+    def read(self, data: bytes, path: str) -> "Label":
+        """Return the class indices in a mask or a bitmask, or its panoptic label."""
+        if self.divisor is not None:
+            return bdd_bitmasks.label(data, self.divisor, self.crowd == "ignore")
+        return bdd_bitmasks.classes(data) if self.labels == "pan_seg" else super().read(data, path)
 
 
 def _trees(root: str, kind: str, wanted: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 KINDS = {
     "image-missing": "images that are listed but missing",
     "label-missing": "images without a label",
+    "plane-missing": "planes that are missing",
     "names": "names that cannot be stored",
     "same-name": "files that share a name",
     "label-alone": "labels without an image",
@@ -20,6 +21,7 @@ KINDS = {
     "source": "what the labels are made of",
     "unreadable": "files that cannot be stored",
     "exif": "images with an EXIF orientation",
+    "plane": "planes that cannot be read or do not fit their image",
     "size": "labels whose size differs from their image",
     "swapped": "images and labels that are swapped",
     "luma": "palette read as luma",

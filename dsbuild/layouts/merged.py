@@ -4,6 +4,7 @@ Manifests name it as the layout of such records. It reads no data set: its optio
 were merged, and what became of the values of their labels.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NoReturn
@@ -12,6 +13,8 @@ from dsbuild.errors import LayoutError
 from dsbuild.fields import field
 from dsbuild.layouts.base import RGB, Layout, Sample
 
+# The image of a sample in a plan is a record: `<build>/<file>#<number>`.
+PART = re.compile(r"\.[^/#]*#\d+$")
 # Name of the build, title of its data set, what its keys begin with, old value -> new value.
 Source = tuple[str, str, str, tuple[tuple[int, int], ...]]
 

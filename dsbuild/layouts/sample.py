@@ -56,11 +56,13 @@ class Sample(NamedTuple):
       image: path of the image, relative to the layout's root, with forward slashes.
       label: path of the label, likewise; or a slice; or several of these; or a class index; or
         None in an unlabelled split.
+      planes: paths of further files, one per plane that a build names.
     """
 
     key: str
     image: str
     label: Label
+    planes: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -72,8 +74,15 @@ class Sample(NamedTuple):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The whole files that are read: the image, then those of the label."""
-        return (self.image, *(part for part in self.parts if isinstance(part, str)))
+        """The whole files that are read: the image, then those of the label and the planes."""
+        return (self.image, *(part for part in self.parts if isinstance(part, str)), *self.planes)
+
+    @property
+    def sources(self) -> tuple[Part | None, ...]:
+        """What the record is made of, each with its place in a receipt's row; None is no label."""
+        if not self.planes:
+            return (self.image, *self.parts)
+        return (self.image, *(self.parts or (None,)), *self.planes)
 
     @property
     def label_name(self) -> str:
@@ -85,17 +94,19 @@ class Sample(NamedTuple):
 def row(sample: Sample) -> list[object]:
     """Return a sample as a row of a plan: JSON values, without where slices are kept."""
     label = sample.label
+    more = [list(sample.planes)] if sample.planes else []
     if isinstance(label, tuple) and not isinstance(label, Slice):
-        return [sample.key, sample.image, [_row(part) for part in label]]
-    return [sample.key, sample.image, _row(label) if isinstance(label, Slice) else label]
+        return [sample.key, sample.image, [_row(part) for part in label], *more]
+    return [sample.key, sample.image, _row(label) if isinstance(label, Slice) else label, *more]
 
 
 def of_row(values: list[Any]) -> Sample:
     """Return the sample of a row, whose label `is_label`; its slices are kept nowhere yet."""
-    key, image, label = values
+    key, image, label, *planes = values
+    more = tuple(planes[0]) if planes else ()
     if isinstance(label, list):
-        return Sample(key, image, tuple(map(_of_row, label)))
-    return Sample(key, image, _of_row(label) if isinstance(label, dict) else label)
+        return Sample(key, image, tuple(map(_of_row, label)), more)
+    return Sample(key, image, _of_row(label) if isinstance(label, dict) else label, more)
 
 
 def _row(part: Part) -> object:

@@ -10,12 +10,12 @@ unpacked, VOCaug/dataset as mmsegmentation has it, or SBD or sbd, with or withou
 Source: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011.
 """
 
-import io
 import posixpath
 from typing import TYPE_CHECKING
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, PlanError, missing
+from dsbuild.errors import ImageError
+from dsbuild.layouts import matlab
 from dsbuild.layouts.texts import lines
 
 if TYPE_CHECKING:
@@ -57,16 +57,11 @@ def listed(root: str) -> set[str]:
 
 def plane(data: bytes) -> "NDArray[np.uint8]":
     """Return the class indices in an SBD MATLAB file: uint8 (h, w)."""
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        # Not the fault of the sample, so it must not be skipped.
-        raise PlanError(missing("scipy", "a label of SBD (.mat)", error)) from error
     from dsbuild.images.header import excuse  # here: no image is decoded to find a file
 
     try:
-        plane = loadmat(io.BytesIO(data))["GTcls"][0, 0]["Segmentation"]
-    except Exception as error:  # scipy raises many kinds for damaged files
+        plane = matlab.array(data, "GTcls", "Segmentation")
+    except ValueError as error:
         excuse(error)
         raise ImageError(f"found a MATLAB file without GTcls(1).Segmentation ({error})") from error
     if plane.ndim != 2 or plane.dtype.kind not in "ui" or plane.size == 0:

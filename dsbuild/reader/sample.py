@@ -137,6 +137,11 @@ class Sample(Mapping[str, Any]):
         """The roles for which the record stores something."""
         return () if self._stored is None else self._stored.roles
 
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """The names of planes that a build stored beside image and label."""
+        return () if self._stored is None else self._stored.aligned
+
     def stored(self, role: str) -> example.Parsed:
         """Return what the record stores for a role, not decoded: bytes or numbers; or None."""
         return None if self._stored is None else self._stored.get(role)

@@ -12,8 +12,10 @@ from dsbuild.errors import ImageError, ShardError
 from dsbuild.extras import EXTRAS, Chosen
 from dsbuild.extras.forms import restore
 from dsbuild.format import example, features, tfrecord
+from dsbuild.format.aligned import names as names_of
 from dsbuild.format.features import Names
 from dsbuild.format.folder import Folder
+from dsbuild.images import planes
 
 Value = TypeVar("Value")
 
@@ -100,10 +102,17 @@ class Stored:
             return self.panoptic[0]
         if name in EXTRAS:
             return self._extra(name)
+        if self.get(f"{name}.encoded") is not None:
+            return self.decoded(f"{name}.encoded", planes.decode)
         role = next((role for role in self.roles if _name(role) == name), None)
         if role is None:  # others store no size
             return self.shape[("height", "width").index(name)]
         return _plain(self.get(role), role.endswith(_TEXTS))
+
+    @property
+    def aligned(self) -> tuple[str, ...]:
+        """The names of the planes that are stored beside image and label."""
+        return names_of(self.roles, tuple(EXTRAS))
 
     def lacks(self, name: object) -> str:
         """Say that the sample does not have a value, and what it has."""
@@ -172,7 +181,8 @@ def _name(role: str) -> str:
     if role in _LABELS:
         return "label"
     stem, _, ending = role.rpartition(".")
-    return stem if stem in EXTRAS and ending in ("encoded", "format") else role.replace(".", "_")
+    whole = ending == "encoded" or (ending == "format" and stem not in ("", *_LABELS))
+    return stem if stem and whole else role.replace(".", "_")
 
 
 def _plane(numbers: example.Parsed, shape: tuple[int, int]) -> np.ndarray:

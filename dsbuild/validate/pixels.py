@@ -10,8 +10,10 @@ from dsbuild import extras, images
 from dsbuild.errors import ImageError
 from dsbuild.extras import Chosen
 from dsbuild.format import panoptic
+from dsbuild.format.aligned import names as planes_in
 from dsbuild.format.example import Parsed
 from dsbuild.format.manifest import Statistics
+from dsbuild.images import planes
 from dsbuild.validate.rules import Expected
 
 _FORMATS = {"jpg": "jpeg"}  # as some writers spell it
@@ -71,6 +73,8 @@ def problems(
             yield "image", str(error)
         else:
             yield from (("header", text) for text in _of_header(values, head))
+    for name in planes_in(values, tuple(extras.EXTRAS)):
+        yield from _of_plane(name, _bytes(values, f"{name}.encoded"), size)
     number = _number(values, "class")
     if number is not None:
         content.number = number
@@ -94,6 +98,21 @@ def problems(
     yield from _of_values(counts, expected)
     if again and data is not None and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)
+
+
+def _of_plane(
+    name: str, data: bytes | None, size: tuple[int, int] | None
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a plane of a file of its own."""
+    if data is None:
+        return
+    try:
+        shape = planes.decode(data).shape[:2]
+    except ImageError as error:
+        yield "extra-feature", f"{name}: {error}"
+        return
+    if size not in (None, shape):
+        yield "extra-feature", f"found a plane {name} of {shape[1]} x {shape[0]} pixels"
 
 
 def _bytes(values: Mapping[str, Parsed], role: str) -> bytes | None:

@@ -11,6 +11,7 @@ from dsbuild.format.example import Parsed
 from dsbuild.format.features import number
 from dsbuild.format.tiles import key
 from dsbuild.layouts import Sample
+from dsbuild.layouts.merged import PART
 from dsbuild.validate.rules import Planned
 
 _LARGEST = 1 << 31  # pixels per side; a larger number is damage
@@ -30,7 +31,7 @@ def at(
     found = samples[place]
     if isinstance(found, Planned):
         return found
-    if policy is None or policy.tile is None:
+    if policy is None or policy.tile is None or PART.search(found.image):
         return Planned(found.key, found)
     height, width = (number(values.get(f"source_{side}")) or 0 for side in ("height", "width"))
     if not (0 < height < _LARGEST and 0 < width < _LARGEST):

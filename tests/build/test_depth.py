@@ -74,7 +74,7 @@ def test_every_reader_gives_them(bands, tmp_path, out):
         assert one["image"].dtype == tf.uint16
         np.testing.assert_array_equal(one["image"], pixels[one["key"].numpy().decode()])
     for one in dsbuild.torch_dataset(out):
-        assert one["image"].dtype == torch.uint16
+        assert one["image"].dtype == torch.int32
         np.testing.assert_array_equal(one["image"].permute(1, 2, 0), pixels[one["key"]])
     settings = dsbuild.Augmentation(crop=None, scales=(1.0, 1.0), flip=0)
     if bands == 4:

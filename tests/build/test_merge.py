@@ -21,6 +21,7 @@ from dsbuild.interop import Terms
 from tests.support import fakes
 from tests.support.engines import Mapped
 from tests.support.runs import content
+from tests.support.stores import files, upload
 
 LABEL, IMAGE, KEY = "image/segmentation/class/encoded", "image/encoded", "image/filename"
 PLANE = np.arange(12, dtype=np.uint8).reshape(3, 4).repeat(8, 0).repeat(8, 1) % 4
@@ -630,3 +631,69 @@ def test_tensorflow_reads_a_merge(two, toml, tmp_path):
         np.testing.assert_array_equal(np.squeeze(element["label"].numpy()), wanted[key])
     builder = tfds.builder_from_directory(str(out))
     assert len(list(builder.as_dataset(split="train"))) == len(wanted)
+
+
+def test_more_classes_than_8_bits_count(tmp_path):
+    names = [f"c{i}" for i in range(300)]
+    one = pairs(tmp_path, "one", ["a"], names)
+    two = pairs(tmp_path, "two", ["b"], ["x", "y", "z", "w"])
+    table = {"one": dict(zip(names, names, strict=True)), "two": {"x": "c299", "y": "new"}}
+    table["two"] |= {"z": "ignore", "w": "c0"}
+    (tmp_path / "m.json").write_text(json.dumps(table))
+    out = tmp_path / "out"
+    dsbuild.merge([one, two], out, map=tmp_path / "m.json")
+    data = dsbuild.open(str(sound(out)), "train")
+    assert (len(data.classes), data.ignore) == (301, 65535)
+    found = labels(out)
+    np.testing.assert_array_equal(found["a"], PLANE)
+    np.testing.assert_array_equal(found["b"], np.array([299, 300, 65535, 0])[PLANE])
+    few = {"classes": ["p", "q"], "two": dict.fromkeys("xyzw", "q")}
+    few["one"] = dict.fromkeys(names, "p")
+    (tmp_path / "m.json").write_text(json.dumps(few))
+    dsbuild.merge([one, two], tmp_path / "few", map=tmp_path / "m.json")
+    assert dsbuild.open(str(sound(tmp_path / "few")), "train")[0].label.dtype == np.uint8
+
+
+def test_panoptic_labels_are_refused_by_name(two, tmp_path):
+    root = fakes.cityscapes(tmp_path, test=0)
+    for path in pathlib.Path(root).glob("gtFine/*/*/*_polygons.json"):
+        plane = np.full((32, 64), 26001, np.uint16)
+        Image.fromarray(plane).save(str(path).replace("polygons.json", "instanceIds.png"))
+    dsbuild.build("cityscapes", root, tmp_path / "p", target="panoptic", accept="one-value")
+    with pytest.raises(PlanError, match="found panoptic labels, whose instances a merge does not"):
+        dsbuild.merge([two[0], tmp_path / "p"], tmp_path / "out")
+    (tmp_path / "foreign").mkdir()
+    for path in (tmp_path / "p").glob("*.tfrecord"):
+        shutil.copy(path, tmp_path / "foreign")  # which then has no schema
+    with pytest.raises(ShardError, match="found a panoptic label; expected classes: build it wi"):
+        dsbuild.merge([two[0], tmp_path / "foreign"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("store", ["memory", "s3"])
+def test_merges_of_builds_on_stores(store, two, toml, tmp_path, request):
+    url = f"memory://merges/{tmp_path.name}" if store == "memory" else request.getfixturevalue("s3")
+    for build in two:
+        upload(build, f"{url}/{build.name}")
+    dsbuild.merge(two, tmp_path / "here", map=toml)
+    given = [f"{url}/{build.name}" for build in two]
+    found = dsbuild.merge(given, f"{url}/out", map=toml, workers=1)
+    assert found.written == 3
+    there = {name: data for name, data in files(f"{url}/out").items() if "receipts" not in name}
+    here = content(tmp_path / "here")
+    assert {name: there[name] for name in here} == here
+    assert dsbuild.merge(given, f"{url}/out", map=toml, workers=1).kept == 3
+
+
+def test_tiles_stay_tiles(tmp_path):
+    names = ["x", "y", "z", "w"]
+    one = pairs(tmp_path, "one", ["a", "b"], names, tile=16)
+    two = pairs(tmp_path, "two", ["a"], names, seed=4, tile=16)
+    out = tmp_path / "out"
+    dsbuild.merge([one, two], out)
+    sound(out)
+    found = records(out)
+    assert len(found) == 3 * 4
+    assert found["two/a_y0000_x0016"]["image/source/filename"] == [b"two/a"]
+    whole = pairs(tmp_path, "whole", ["c"], names)
+    with pytest.raises(PlanError, match="one and whole are not cut into the same tiles"):
+        dsbuild.merge([one, whole], tmp_path / "new")

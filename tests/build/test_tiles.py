@@ -17,9 +17,10 @@ from dsbuild.build.repair import repair
 from dsbuild.errors import PlanError
 from dsbuild.format import manifest
 from dsbuild.layouts.classes import Classes
+from dsbuild.layouts.coco import Coco
 from dsbuild.layouts.voc import Voc
 from dsbuild.validate.run import validate
-from tests.support import fakes
+from tests.support import fakes, panoptic
 from tests.support.drawn import DRAWN
 from tests.support.runs import content, make, requested
 
@@ -32,8 +33,9 @@ def together(path, split=None):
     found = {}
     for one in dsbuild.open(path, split):
         size = one.source_height, one.source_width
+        kind = np.uint8 if one.label is None else one.label.dtype
         image, label = found.setdefault(
-            one.source_key, (np.full((*size, 3), 77, np.uint8), np.full(size, 77, np.uint8))
+            one.source_key, (np.full((*size, 3), 77, np.uint8), np.full(size, 77, kind))
         )
         place = np.s_[one.tile_y : one.tile_y + one.height, one.tile_x : one.tile_x + one.width]
         assert one.image.shape[:2] == (one.height, one.width) == image[place].shape[:2]
@@ -277,3 +279,20 @@ def test_tiles_of_real_photos_are_their_pixels(shared, tmp_path):
         (ids,) = root.rglob(f"{key}_gtFine_labelTrainIds.png")
         np.testing.assert_array_equal(image, np.asarray(Image.open(photo)))
         np.testing.assert_array_equal(label, np.asarray(Image.open(ids)))
+
+
+def test_panoptic_maps_are_cut(tmp_path):
+    root, given = panoptic.tree(tmp_path / "d"), Coco(target="panoptic")
+    make(root, tmp_path / "whole", layout=given)
+    make(root, tmp_path / "tiles", layout=given, policy=Policy(tile=16, tile_overlap=4))
+    stored = {one.key: one for one in dsbuild.open(tmp_path / "whole")}
+    tiles = dsbuild.open(tmp_path / "tiles")
+    assert len(tiles) > len(stored)
+    for one in tiles:
+        whole = stored[one.source_key]
+        rows = slice(one.tile_y, one.tile_y + one.height)
+        columns = slice(one.tile_x, one.tile_x + one.width)
+        np.testing.assert_array_equal(one.panoptic, whole.panoptic[rows, columns])
+        np.testing.assert_array_equal(one.label, whole.label[rows, columns])
+        assert one.label_divisor == whole.label_divisor
+    assert not validate(str(tmp_path / "tiles"), "source", str(root)).problems

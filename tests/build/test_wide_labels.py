@@ -5,6 +5,8 @@ import io
 import os
 import re
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from PIL import Image
 import dsbuild
 from dsbuild import images, reader
 from dsbuild.build.encode import Rejected
+from dsbuild.build.image_policy import Policy
 from dsbuild.errors import PlanError
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.format.folder import Folder
-from dsbuild.images import colour
+from dsbuild.images import colour, png
 from dsbuild.inspect import diff, gallery
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.validate import pixels
@@ -301,3 +304,51 @@ def test_reduce_zero_of_many_classes(tmp_path, out):
     label[0] = 0
     found = read_back(pairs_of(tmp_path / "s", label), out, names=NAMES, zero="ignore")
     np.testing.assert_array_equal(found, np.where(label == 0, IGNORE, label - 1))
+
+
+@pytest.mark.parametrize("form", ["tiff", "npy", "int32", "interlaced"])
+def test_labels_of_16_bits_in_other_files(tmp_path, out, form):
+    label = np.arange(256, dtype=np.uint16).reshape(16, 16) + 44
+    root = pairs_of(tmp_path / "s", label)
+    path = tmp_path / "s" / "labels" / "x.png"
+    if form == "tiff":
+        path.unlink()
+        Image.fromarray(label).save(path.with_suffix(".tif"))
+    elif form in ("npy", "int32"):
+        path.unlink()
+        np.save(path.with_suffix(".npy"), label.astype(np.int32 if form == "int32" else np.uint16))
+    else:
+        path.write_bytes(interlaced(label))
+    np.testing.assert_array_equal(read_back(root, out, names=NAMES), label)
+
+
+def interlaced(label):
+    """Write a plane of 16 bits in Adam7's seven passes."""
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+    rows = b""
+    for x, y, across, down in [*passes, (0, 1, 1, 2)]:
+        rows += b"".join(b"\0" + row.astype(">u2").tobytes() for row in label[y::down, x::across])
+    size = struct.pack(">IIBBBBB", label.shape[1], label.shape[0], 16, 0, 0, 0, 1)
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return images.PNG + b"".join(png.chunk(*one) for one in chunks)
+
+
+def test_chunks_that_readers_refuse_are_dropped_from_a_label_of_16_bits(tmp_path, out):
+    label = np.arange(256, dtype=np.uint16).reshape(16, 16) + 44
+    root = pairs_of(tmp_path / "s", label)
+    path = tmp_path / "s" / "labels" / "x.png"
+    data = path.read_bytes()
+    path.write_bytes(data[:33] + png.chunk(b"gAMA", b"\0") + data[33:])
+    found = read_back(root, out, names=NAMES)
+    np.testing.assert_array_equal(found, label)
+    assert b"gAMA" not in reader.open(out)[0].stored("label")[0]
+
+
+@pytest.mark.parametrize("verify", ["full", "header"])
+def test_labels_are_turned_and_shrunk_without_new_values(tmp_path, out, verify):
+    label = np.kron(np.arange(64).reshape(8, 8) + 200, np.ones((8, 8), int)).astype(np.uint16)
+    root = pairs_of(tmp_path / "s", label)
+    make(root, out, layout=Pairs(names=NAMES), policy=Policy(max_side=32), verify=verify)
+    found = reader.open(out)[0].label
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, label[1::2, 1::2])

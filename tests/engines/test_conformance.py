@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import os
 import pathlib
+import shutil
 import signal
 import sys
 
@@ -232,6 +233,7 @@ def test_commands_that_write(words, voc, built, tmp_path, run):
     found = run("repair", built, voc, *words)
     assert found.exit_code == 0, found.output
     assert content(built) == before
+    shutil.copytree(built, tmp_path / "twin")
     pages = []
     for name, more in (("here", []), ("there", words)):
         found = run("export", built, tmp_path / name, "--to", "webdataset", "--quiet", *more)
@@ -239,7 +241,11 @@ def test_commands_that_write(words, voc, built, tmp_path, run):
         found = run("inspect", built, "--html", tmp_path / f"{name}.html", *more)
         assert found.exit_code == 0, found.output
         pages.append((tmp_path / f"{name}.html").read_text())
+        merged = ("merge", f"a={built}", f"b={tmp_path / 'twin'}", tmp_path / f"{name}-merged")
+        found = run(*merged, "--quiet", *more)
+        assert (found.exit_code, found.output) == (0, "")
     assert content(tmp_path / "there") == content(tmp_path / "here")
+    assert content(tmp_path / "there-merged") == content(tmp_path / "here-merged")
     assert pages[0] == pages[1]
 
 

@@ -4,10 +4,12 @@ import io
 import random
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from dsbuild import images
@@ -180,3 +182,21 @@ def test_written_planes_read_back_and_are_not_filtered(height, width, values, se
     np.testing.assert_array_equal(images.plane(data), plane)
     np.testing.assert_array_equal(tf.io.decode_png(data).numpy()[..., 0], plane)
     assert [kind for kind, _, _ in png.chunks(data)] == [b"IHDR", b"IDAT", b"IEND"]
+
+
+@given(
+    arrays(st.sampled_from([np.uint8, np.uint16]), array_shapes(min_dims=2, max_dims=2)),
+    st.sampled_from([np.asarray, np.transpose, np.asfortranarray, np.flipud]),
+)
+def test_written_planes_are_read_back_by_all(plane, view):
+    plane = view(plane)
+    data = png.write(plane)
+    head = png.header(data)
+    assert head.bits == 8 * plane.dtype.itemsize
+    for found in (
+        png.indices(data, head),
+        np.asarray(Image.open(io.BytesIO(data))),
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED),
+    ):
+        assert found.dtype == plane.dtype
+        np.testing.assert_array_equal(found, plane)

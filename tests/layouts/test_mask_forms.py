@@ -92,7 +92,7 @@ def test_what_is_not_exact_is_refused_by_name():
     refused(INDICES, save(Image.fromarray(PLANE.astype(np.uint16) * 200)), "values up to 400")
     refused(INDICES, npy(PLANE * 0.5), "type float64, 0.0 to 1.0, expected")
     refused(INDICES, npy(PLANE.astype(int) - 1), "-1 to 1, expected height x width")
-    refused(INDICES, npy(PLANE.astype(int) + 255), "255 to 257")
+    refused(INDICES, npy(PLANE.astype(int) + 255), "values up to 257")
     refused(INDICES, npy(np.array([{}], object)), "cannot be read without pickles")
     refused(INDICES, npy(PLANE)[:-5], "cannot be read")
     refused(INDICES, npy(np.zeros((2, 3, 4))), r"shape \(2, 3, 4\)")

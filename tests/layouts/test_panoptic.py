@@ -15,7 +15,7 @@ from dsbuild.layouts.coco import Coco
 from tests.support import fakes, panoptic
 from tests.support.objects import SHARED
 from tests.support.panoptic import LABEL, SEGMENTS, tree
-from tests.support.runs import content
+from tests.support.runs import content, masks
 
 # Of deeplab2's own builder, by whether crowds are ignored.
 ORACLES = {
@@ -297,3 +297,84 @@ def test_ade20k_without_instances_is_named(tmp_path, run, out):
     result = run("ade20k", fakes.ade20k(tmp_path), out, "--target", "panoptic")
     assert result.exit_code == 2
     assert "annotations_instance/training/ADE_train_00000001.png" in result.stderr
+
+
+def bdd(folder, *pixels, mode="RGBA"):
+    """Draw one image of BDD100K with these pixels of a bitmask, from left to right."""
+    images = pathlib.Path(folder, "images", "10k", "train")
+    labels = pathlib.Path(folder, "labels", "pan_seg", "bitmasks", "train")
+    for place in (images, labels):
+        place.mkdir(parents=True)
+    plane = np.repeat(np.array(pixels, np.uint8), 4, 0)[None].repeat(5, 0)
+    Image.fromarray(plane).convert(mode).save(labels / "a.png")
+    Image.fromarray(np.zeros((*plane.shape[:2], 3), np.uint8)).save(images / "a.jpg")
+    return str(folder)
+
+
+# Two cars, of which one has an instance above 255 and is truncated; a crowd of persons; a rider
+# that is ignored; sky in two pieces; nothing.
+CARS, SKY_2 = [(35, 8, 1, 4), (35, 0, 0, 9)], [(30, 0, 0, 3), (30, 0, 0, 5)]
+BITS = [*CARS, (31, 2, 0, 1), (32, 1, 0, 2), *SKY_2, (0, 0, 0, 0)]
+
+
+@pytest.mark.parametrize(("crowd", "kept"), [("ignore", 0), ("class", 31000)])
+def test_bitmasks_of_bdd100k_are_numbered(crowd, kept, tmp_path, run, out):
+    root = bdd(tmp_path / "d", *BITS)
+    assert run("build", root, out, "--target", "panoptic", "--crowd", crowd).exit_code == 0
+    row = panoptic.maps(out)["a"][0, ::4]
+    assert row.tolist() == [35002, 35001, kept, 0, 30000, 30000, 0]
+    known = manifest.load(out)
+    assert (known["classes"][1], known["classes"][40]) == ("dynamic", "truck")
+    assert (known["divisor"], known["things"]) == (1000, [*range(31, 41)])
+    assert run("validate", out, root, "--level", "source").exit_code == 0
+
+
+def test_bitmasks_of_bdd100k_give_classes_alone(tmp_path, run, out):
+    assert run("bdd100k", bdd(tmp_path / "d", *BITS), out, "--labels", "pan_seg").exit_code == 0
+    assert masks(out)["a"][0, ::4].tolist() == [34, 34, 30, 255, 29, 29, 255]
+    assert len(manifest.load(out)["classes"]) == 40
+
+
+@pytest.mark.parametrize(
+    ("pixels", "mode", "said"),
+    [
+        ([(41, 0, 0, 1)], "RGBA", "found the category 41; expected 0 to 40"),
+        ([(35, 0, 0, 1)], "RGB", "found a bitmask in rgb of 8 bits; expected RGBA"),
+    ],
+)
+def test_other_bitmasks_are_named(pixels, mode, said, tmp_path, run, out):
+    root = bdd(tmp_path / "d", *pixels, mode=mode)
+    result = run("bdd100k", root, out, "--target", "panoptic")
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+    result = run("bdd100k", root, out, "--target", "panoptic", "--labels", "drivable")
+    assert "--target panoptic: found --labels drivable, expected pan_seg" in result.stderr
+
+
+def test_tiles_keep_the_numbers_of_the_whole_image(tmp_path, run, out):
+    root = tree(tmp_path / "d")
+    assert run("coco", root, f"{out}0", "--target", "panoptic").exit_code == 0
+    assert run("coco", root, out, "--target", "panoptic", "--tile", "16").exit_code == 0
+    whole, found = panoptic.maps(f"{out}0"), panoptic.maps(out)
+    assert len(found) > len(whole)
+    for key, one in panoptic.records(out).items():
+        top, left = (int(one[f"image/tile/{name}"][0]) for name in ("y", "x"))
+        height, width = found[key].shape
+        source = whole[key.partition("_y")[0]]
+        assert np.array_equal(found[key], source[top : top + height, left : left + width])
+        assert one["image/segmentation/class/divisor"].tolist() == [256]
+    assert run("validate", out).exit_code == 0
+    assert run("validate", out, root, "--level", "source").exit_code == 0
+
+
+def test_what_does_not_know_of_instances_refuses_them(tmp_path, run, out):
+    root = tree(tmp_path / "d")
+    assert run("coco", root, out, "--target", "panoptic").exit_code == 0
+    result = run("merge", out, tmp_path / "d", tmp_path / "both")
+    assert result.exit_code == 2
+    assert "found panoptic labels, whose instances a merge does not carry over" in result.stderr
+    for target in ("coco", "coco-panoptic", "png"):
+        result = run("export", out, tmp_path / "x", "--to", target)
+        assert result.exit_code == 2
+        assert f"--to {target}: found panoptic labels" in " ".join(result.stderr.split())
+    assert not (tmp_path / "x").exists()

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import dsbuild
-from dsbuild import images
+from dsbuild import images, storage
 from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
-from dsbuild.reader.tf import dataset
+from dsbuild.reader.tf import order
 from tests.support import fakes, reads, stores
 from tests.support.drawn import DRAWN
 from tests.support.runs import make
@@ -233,7 +234,7 @@ def test_orders_depend_on_seed_and_epoch_alone(built):
 def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, seed):
     if not sum(blocks):
         return
-    found = list(dataset.ordered(blocks, seed, window, 2).as_numpy_iterator())
+    found = list(order.Run(blocks, seed, window, 2).numbers().as_numpy_iterator())
     total = sum(blocks)
     for epoch in (found[:total], found[total:]):
         assert sorted(epoch) == list(range(total))
@@ -262,7 +263,7 @@ SHARE = {"start": 1, "index": 1, "count": 2}
 )
 def test_an_order_never_changes(blocks, seed, window, repeat, asked, expected):
     """A run that an earlier version began continues in its order."""
-    found = dataset.ordered(blocks, seed, window, repeat, **asked)
+    found = order.Run(blocks, seed, window, repeat, **asked).numbers()
     for _ in range(2):
         assert list(found.take(len(expected)).as_numpy_iterator()) == expected
     assert found.cardinality() == (len(expected) if repeat else tf.data.INFINITE_CARDINALITY)
@@ -271,7 +272,7 @@ def test_an_order_never_changes(blocks, seed, window, repeat, asked, expected):
 @pytest.mark.parametrize("asked", [{}, SHARE])
 def test_single_epochs_are_reshuffled_in_orders_that_never_change(asked):
     tf.random.set_seed(None)
-    found = dataset.ordered([3, 4, 5], 7, 5, 1, **asked)
+    found = order.Run([3, 4, 5], 7, 5, 1, **asked).numbers()
     first, second = [4, 6, 5, 3, 0, 1, 2, 7, 9, 8, 11, 10], [2, 4, 1, 3, 0, 6, 5, 8, 9, 7, 10, 11]
     share = slice(3, None, 2) if asked else slice(None)
     for expected in (first[share], second[share]):
@@ -490,6 +491,24 @@ def test_objects_of_a_store(built):
     ):
         for name in other:
             np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_a_store_is_asked_for_many_records_at_a_time(built, monkeypatch):
+    url = "memory://ahead/tf"
+    stores.upload(pathlib.Path(built), url)
+    data = dsbuild.tf_dataset(url, "train", seed=1, window=4)
+    plain, now, most = storage.read_part, [], []
+
+    def slow(*place):
+        now.append(place)
+        most.append(len(now))
+        time.sleep(0.02)
+        now.remove(place)
+        return plain(*place)
+
+    monkeypatch.setattr(storage, "read_part", slow)
+    assert sorted(names(data)) == sorted(keys(built, "train"))
+    assert max(most) > 4
 
 
 @pytest.mark.shared

@@ -44,7 +44,8 @@ def test_pixels_are_those_of_the_sources(given, tmp_path, out):
             assert (element["label"].dtype, element["label"].shape) == (torch.int64, ())
             assert element["label"] == sample.label
         else:
-            assert element["label"].dtype == torch.uint8
+            wide = one.label.dtype == np.uint16
+            assert element["label"].dtype == (torch.int32 if wide else torch.uint8)
             expected = decode(os.path.join(root, str(sample.label)))
             np.testing.assert_array_equal(element["label"], expected)
 
@@ -205,3 +206,14 @@ def test_undecodable_pixels_are_named(built):
     with pytest.raises(ShardError, match=r"record 1 at byte \d+: image of '2007_\d+'"):
         data.element(sample)
     assert issubclass(ShardError, DsbuildError)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.uint16, torch.bfloat16, torch.float32])
+def test_planes_of_every_type_are_collated(kind):
+    sizes = [(3, 2), (2, 4)]
+    planes = [torch.arange(a * b).reshape(a, b).to(kind) for a, b in sizes]
+    found = elements.pad([{"label": plane} for plane in planes], 7)["label"]
+    assert (found.dtype, found.shape) == (kind, (2, 3, 4))
+    for one, plane, (a, b) in zip(found, planes, sizes, strict=True):
+        assert one[:a, :b].tolist() == plane.tolist()
+        assert {*one[a:].flatten().tolist(), *one[:a, b:].flatten().tolist()} == {7}

@@ -19,7 +19,7 @@ def listed(root, **options):
     """Return split -> (key, image, label) of each sample."""
     layout = Pairs(names=NAMES, **options)
     root = layout.find(str(root))
-    return {split: [tuple(s) for s in layout.samples(root, split)] for split in layout.splits(root)}
+    return {split: [s[:3] for s in layout.samples(root, split)] for split in layout.splits(root)}
 
 
 def recognised(root):

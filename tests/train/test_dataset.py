@@ -17,6 +17,13 @@ def test_padding_is_the_ignore_value_or_no_class():
         assert known(256).padding
 
 
+def test_more_classes_are_padded_with_16_bits():
+    assert known(300).padding == 65535
+    assert known(300, 65535).padding == 65535
+    assert known(300).colours.shape == (65536, 3)
+    assert known(21, 255).colours.shape == (256, 3)
+
+
 def test_classification_needs_no_padding():
     assert known(1000, task="classification").padding is None
     assert known(1000, task="classification").score == "accuracy"

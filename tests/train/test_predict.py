@@ -12,7 +12,9 @@ from dsbuild.cli.text.train import prediction_lines
 from dsbuild.errors import ImageError, TrainError
 from dsbuild.images import colour
 from dsbuild.layouts.matting import Matting
+from dsbuild.layouts.pairs import Pairs
 from dsbuild.train import runs
+from dsbuild.train.metrics.evaluate import measure
 from dsbuild.train.predict import run as predict
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.predict.run import Wanted
@@ -56,6 +58,25 @@ def test_classes_are_written_like_vocs(predictor, tmp_path, out):
     expected = {names[value]: pytest.approx((plane == value).mean()) for value in np.unique(plane)}
     assert made["shares"] == expected
     assert found["failed"] == []
+
+
+@pytest.mark.slow
+def test_more_than_256_classes_are_written_with_16_bits(tmp_path, out):
+    data = str(tmp_path / "data")
+    names = tuple(f"class {i}" for i in range(300))
+    make(fakes.pairs(tmp_path), data, layout=Pairs(names=names))
+    predictor = Predictor(runs.load(trained.run(str(tmp_path), data, seed=4)))
+    pixels = photo(tmp_path / "a.png")
+    wanted = Wanted(out=out, overlay=True)
+    predict.predict(predictor, [str(tmp_path / "a.png")], wanted)
+    plane = predictor.classes(pixels)
+    assert plane.dtype == np.uint16
+    assert plane.max() > 255
+    found = cv2.imread(os.path.join(out, "a.png"), cv2.IMREAD_UNCHANGED)
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, plane)
+    scores = measure(predictor, dsbuild.open(data, "train"))
+    assert len(scores.confusion.iou) == 300
 
 
 def test_overlays_and_probabilities_are_written_on_request(predictor, tmp_path, out):

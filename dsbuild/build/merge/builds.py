@@ -109,6 +109,11 @@ def _build(name: str, path: str) -> Build:
     folder = Folder(path)
     if folder.unfinished:
         raise PlanError(f"{path}: {folder.unfinished}, then merge it")
+    if folder.schema.is_panoptic:
+        raise PlanError(
+            f"{path}: found panoptic labels, whose instances a merge does not carry over; merge a "
+            "build without --target panoptic"
+        )
     known, roles, labels = folder.manifest, folder.names, folder.labels
     shards = {shard.name: shard for shard in known.shards} if known else {}
     files = {os.path.basename(file): file for file in folder.files}
@@ -166,6 +171,10 @@ def _look(source: Source, advance: Advance) -> Seen:
             parsed = example.parse(record.data)
             keys.append(key(parsed, source, record.number))
             found |= parsed.keys()
+            if any(features.is_panoptic(parsed, name) for name in source.labels):
+                raise ShardError(
+                    "found a panoptic label; expected classes: build it without --target panoptic"
+                )
             kinds |= kind(parsed, source)
             if listed is None:
                 values.update(features.label_values(parsed, source.labels))

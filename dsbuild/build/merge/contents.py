@@ -10,7 +10,7 @@ from dsbuild.build.merge.builds import Build, Seen
 from dsbuild.build.merge.records import CORE
 from dsbuild.errors import PlanError
 from dsbuild.extras import parse
-from dsbuild.format import schema
+from dsbuild.format import schema, tiles
 from dsbuild.interop import Terms
 
 
@@ -43,6 +43,7 @@ def extras(
         mine = tuple(known.recipe.get("extras", ())) if known else ()
         kept[build.name] = tuple(one for one in mine if parse(one).name not in drop)
         roles = CORE | {role for one in mine for role in parse(one).roles}
+        roles |= set(tiles.ROLES if known and known.recipe["images"].get("tile") else ())
         names = {
             name for role in roles for name in (*build.folder.names.get(role, ()), *_own(role))
         }
@@ -77,18 +78,27 @@ def _own(role: str) -> tuple[str, ...]:
 
 
 def policy(builds: Sequence[Build]) -> Policy:
-    """Return the policy of all images; raise PlanError if they differ in bits per channel."""
+    """Return the policy of all images; raise PlanError if depths or tiles differ."""
     depths: dict[int, str] = {}
+    cuts: dict[tuple[int | None, int], str] = {}
     for build in builds:
         known = build.folder.manifest
-        depth = known.recipe.get("images", {}).get("depth", 8) if known else 8
-        depths.setdefault(depth, build.name)
+        images = known.recipe.get("images", {}) if known else {}
+        depths.setdefault(images.get("depth", 8), build.name)
+        cuts.setdefault((images.get("tile"), images.get("tile_overlap", 0)), build.name)
     if len(depths) > 1:
         raise PlanError(
             f"{depths[16]} has images of 16 bits per channel and {depths[8]} of 8; expected one "
             "depth: build both with --depth 16, or one with --scale LOW:HIGH"
         )
-    return Policy(depth=next(iter(depths)))
+    if len(cuts) > 1:
+        one, other = list(cuts.values())[:2]
+        raise PlanError(
+            f"{one} and {other} are not cut into the same tiles; expected all builds with the same "
+            "--tile and --tile-overlap, or all without"
+        )
+    ((tile, overlap),) = cuts
+    return Policy(depth=next(iter(depths)), tile=tile, tile_overlap=overlap)
 
 
 def beta(builds: Sequence[Build]) -> tuple[float | None, list[str]]:

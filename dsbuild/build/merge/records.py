@@ -9,10 +9,9 @@ import numpy as np
 from dsbuild import extras, images
 from dsbuild.build.image_policy import Policy, admit
 from dsbuild.build.merge.builds import Source
-from dsbuild.build.merge.spaces import IGNORED
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ImageError, ShardError
-from dsbuild.format import example, features
+from dsbuild.format import example, features, tiles
 from dsbuild.format.manifest import Statistics
 
 # What every record has; all else is an extra.
@@ -38,6 +37,8 @@ def made(
     """
     parsed = example.parse(data)
     kept = CORE | {role for one in recipe.chosen for role in one.roles}
+    if recipe.policy.tile is not None:
+        kept |= {*tiles.ROLES}
     given = {role: features.value(parsed, source.roles, role) for role in sorted(kept)}
     values: dict[str, Any] = {role: value for role, value in given.items() if value is not None}
     image = example.first(values.get("image"))
@@ -49,10 +50,15 @@ def made(
         "width": head.width,
         "channels": head.channels,
     }
+    if "source_key" in values:
+        values["source_key"] = tiles.source_of(key).encode()
     counts: dict[int, int] = {}
     pixels: dict[int, int] = {}
+    ignore = recipe.layout.ignore
     if "label" in values:
-        stored, counts, plane = _label(example.first(values["label"]), head, table)
+        stored, counts, plane = _label(
+            example.first(values["label"]), head, table, recipe.layout.bits
+        )
         values |= {"label": stored, "label.format": b"png"}
         pixels = counts
         values |= _again(recipe, plane)
@@ -60,7 +66,7 @@ def made(
         new = _mapped([number], table)[number]
         values |= {"class": new, "class.text": recipe.layout.classes[new].encode()}
         counts = {new: 1}
-    around = sum(pixels.values()) - pixels.get(IGNORED, 0)
+    around = sum(pixels.values()) - pixels.get(-1 if ignore is None else ignore, 0)
     statistics = Statistics(
         pixels=pixels,
         images=dict.fromkeys(counts, 1),
@@ -86,9 +92,9 @@ def _head(data: bytes, trusted: bool) -> images.Header:
 
 
 def _label(
-    data: bytes, head: images.Header, table: Mapping[int, int]
+    data: bytes, head: images.Header, table: Mapping[int, int], bits: int
 ) -> tuple[bytes, dict[int, int], np.ndarray]:
-    """Return the PNG of a mapped label, its pixels by value, and its plane."""
+    """Return the PNG of a mapped label, its pixels by value, and its plane of 8 or 16 bits."""
     try:
         plane = images.plane(data)
         own = images.header(data)
@@ -105,9 +111,9 @@ def _label(
     for value, count in before.items():
         counts[new[value]] += count
     same = all(value == place for value, place in new.items())
-    if same and own.model == "grey" and own.bits == 8:
+    if same and own.model == "grey" and own.bits == bits:
         return data, dict(counts), plane
-    lut = np.zeros(max(before) + 1, np.uint8)
+    lut: images.Plane = np.zeros(max(before) + 1, np.uint16 if bits == 16 else np.uint8)
     lut[list(new)] = list(new.values())
     plane = lut[plane]
     return images.write(plane), dict(counts), plane

@@ -92,7 +92,7 @@ def merge(
     known = [_space(build, seen) for build in found]
     joined = spaces.join(known, table)
     if kind == "class" and any(
-        table[value] == spaces.IGNORED
+        table[value] == joined.ignored
         for space, table in zip(known, joined.tables, strict=True)
         for value in space.values
     ):
@@ -190,7 +190,7 @@ def _result(out: str, known: Sequence[Space], joined: Joined) -> Merge:
     for space, table in zip(known, joined.tables, strict=True):
         filled |= {table[value] for value in space.values}
         for place, row in enumerate(cells):
-            wanted = place if place < len(joined.classes) else spaces.IGNORED
+            wanted = place if place < len(joined.classes) else joined.ignored
             old = [value for value, new in sorted(table.items()) if new == wanted]
             names = [
                 space.classes[value] if value < len(space.classes) else str(value) for value in old

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from dsbuild.build.merge.tables import Table
 from dsbuild.errors import PlanError, nearest
+from dsbuild.format import planes
 from dsbuild.layouts.base import RGB
 
-IGNORED = 255  # the value of pixels that a merge ignores
+IGNORED = 255  # the value of pixels that a merge ignores, with at most 255 classes
 _SHOWN = 6  # classes that a message lists
 
 
@@ -57,6 +58,15 @@ class Joined(NamedTuple):
     tables: tuple[Mapping[int, int], ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def ignored(self) -> int:
+        """The value of pixels that are ignored, if any are."""
+        return _ignored(len(self.classes))
+
+
+def _ignored(classes: int) -> int:
+    return IGNORED if classes <= IGNORED else planes.unnamed(16)
+
 
 def join(spaces: Sequence[Space], table: Table | None) -> Joined:
     """Return the classes of a merge, and what becomes of each value of each build.
@@ -67,20 +77,18 @@ def join(spaces: Sequence[Space], table: Table | None) -> Joined:
     classes, columns, notes = _by_table(spaces, table) if table else _by_name(spaces)
     if not classes:
         raise PlanError(f"{table.path if table else 'merge'}: it leaves no class; expected one")
-    places = {name: i for i, name in enumerate(classes)}
+    places, ignored = {name: i for i, name in enumerate(classes)}, _ignored(len(classes))
     tables = [
-        {value: IGNORED if new is None else places[new] for value, new in column.items()}
+        {value: ignored if new is None else places[new] for value, new in column.items()}
         for column in columns
     ]
-    ignores = any(new == IGNORED for one in tables for new in one.values())
-    if len(classes) > IGNORED:
-        raise PlanError(
-            f"found {len(classes)} classes; expected at most {IGNORED}, beside {IGNORED} for ignore"
-        )
+    ignores = any(new == ignored for one in tables for new in one.values())
+    if len(classes) >= planes.WIDEST:
+        raise PlanError(f"found {len(classes):,} classes; expected fewer than {planes.WIDEST:,}")
     for space, known in zip(spaces, tables, strict=True):
         _refuse_unmapped(space, known, table)
     palette = _palette(spaces, tables, len(classes))
-    return Joined(classes, IGNORED if ignores else None, palette, tuple(tables), tuple(notes))
+    return Joined(classes, ignored if ignores else None, palette, tuple(tables), tuple(notes))
 
 
 def _by_name(
@@ -219,7 +227,7 @@ def _palette(
     found: dict[int, RGB] = {}
     for space, table in zip(spaces, tables, strict=True):
         for value, new in sorted(table.items()):
-            if new != IGNORED and value in space.palette:
+            if new < count and value in space.palette:
                 found.setdefault(new, space.palette[value])
     if len(found) < count or len(set(found.values())) < count:
         return ()

@@ -20,6 +20,7 @@ from dsbuild.errors import PlanError, ShardError
 from dsbuild.format import manifest, receipts
 from dsbuild.format.documents import normal
 
+_LONG = 400  # characters of a value in a message
 _SHOWN = 4  # how many differences of a recipe a message names
 
 
@@ -110,6 +111,15 @@ def made(out: str) -> Mapping[str, Any]:
         return {}
 
 
+def _short(value: Any) -> str:
+    """Return a value of a recipe as JSON, of a long list only the beginning and the length."""
+    text = manifest.dump(value)
+    if len(text) <= _LONG:
+        return text
+    length = f" ({len(value):,} values)" if isinstance(value, list | dict) else ""
+    return f"{text[: _LONG // 4]}...{length}"
+
+
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = "") -> Iterator[str]:
     for key, value in now.items():
         was = before.get(key)
@@ -118,7 +128,7 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], at: str = ""
         if isinstance(was, dict) and isinstance(value, dict):
             yield from _differences(was, value, f"{at}{key}.")
         else:
-            yield f"{at}{key} was {manifest.dump(was)} and is {manifest.dump(value)}"
+            yield f"{at}{key} was {_short(was)} and is {_short(value)}"
 
 
 def refuse_replacement(out: str, recipe: Recipe, planned: Mapping[str, Mapping[str, str]]) -> None:

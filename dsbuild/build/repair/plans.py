@@ -21,7 +21,7 @@ def restore(known: Known, root: str, lost: Sequence[str]) -> list[str]:
         if not mine:
             continue
         try:
-            listed = listing.read(root, split, known.recipe.layout)
+            listed = listing.read(root, split, known.recipe.layout, known.recipe.aligned)
         except (DataError, PlanError):
             continue
         samples = list(listed.samples)

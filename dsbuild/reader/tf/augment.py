@@ -135,9 +135,9 @@ def _from_records(
 ) -> tf.data.Dataset:
     """Return what `augmented` does, from numbers of records."""
 
-    def numbered(place: tf.Tensor, number: tf.Tensor) -> Any:
+    def numbered(place: tf.Tensor, one: tuple[tf.Tensor, tf.Tensor]) -> Any:
         both = tf.stack([tf.constant(seed, tf.int64), place])
-        return origin.shaped(augment_record(origin.read(number), both, settings, origin))
+        return origin.shaped(augment_record(origin.read(*one), both, settings, origin))
 
     calls = origin.parallel if calls == tf.data.AUTOTUNE else calls
     samples = origin.numbers.enumerate(start).map(numbered, calls, deterministic=True)

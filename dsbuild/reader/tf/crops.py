@@ -28,8 +28,8 @@ class Origin:
     """Where the samples of a dataset come from, to decode their records in another way.
 
     Attributes:
-      numbers: a dataset of the numbers of the samples, in order.
-      read: from a number to its serialised record.
+      numbers: a dataset of the numbers of the samples, in order, and what is read of them.
+      read: from these two to the serialised record.
       structure: that of the records, which a build of dsbuild has checked.
       parallel: how many samples are decoded at once.
       options: those of the dataset.
@@ -37,7 +37,7 @@ class Origin:
     """
 
     numbers: tf.data.Dataset
-    read: Callable[[tf.Tensor], tf.Tensor]
+    read: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     structure: Structure
     parallel: int
     options: tf.data.Options

@@ -19,7 +19,7 @@ from dsbuild.reader.order import WINDOW
 from dsbuild.reader.tf import cache as caches
 from dsbuild.reader.tf import crops
 from dsbuild.reader.tf.features import Structure, decode, regular
-from dsbuild.reader.tf.order import ordered
+from dsbuild.reader.tf.order import Run
 from dsbuild.reader.tf.source import Source
 
 
@@ -103,7 +103,9 @@ def tf_dataset(
     source = Source(data.records, data.picks)
 
     def load(number: tf.Tensor) -> Any:
-        record = source.read(number)
+        return made(number, source.read(number))
+
+    def made(number: tf.Tensor, record: tf.Tensor) -> Any:
         if structure.trusted:
             return decode(record, structure)
         where = source.where(number)
@@ -116,17 +118,18 @@ def tf_dataset(
         record = tf.cond(regular(record, structure), lambda: record, whole)
         return decode(record, structure, where)
 
-    numbers = ordered(data.blocks, seed, window, repeat, start=start, index=index, count=count)
+    run = Run(data.blocks, seed, window, repeat, start, index, count)
     where = cache if isinstance(cache, bool) else os.fspath(cache)
     shared = where if where == DECODED else None
     planes = (*structure.stored, *(one.name for one in structure.computed))
     data = caching.kept(data, planes, shared, cache_folder, cache_size)
     kept = caches.decoded(data, structure) if shared else caches.kept(load, where, data, structure)
 
-    def named(number: tf.Tensor) -> Any:
-        sample = kept(number)
+    def named(number: tf.Tensor, record: tf.Tensor | None = None) -> Any:
+        sample = kept(number) if record is None else made(number, source.whole(number, record))
         return sample if structure.order is not None else crops.named(sample)
 
+    numbers = run.numbers() if where else source.ahead(run, deterministic)
     # Rewriting this source by AutoGraph would take most of the start.
     plain = tf.autograph.experimental.do_not_convert(named)
     samples = numbers.map(plain, parallel or tf.data.AUTOTUNE, deterministic)
@@ -140,7 +143,7 @@ def tf_dataset(
         samples,
         crops.Origin(
             numbers,
-            source.read,
+            source.whole,
             structure,
             parallel or tf.data.AUTOTUNE,
             options,

@@ -7,9 +7,11 @@ import tensorflow as tf
 
 from dsbuild import images
 from dsbuild.errors import PlanError
+from dsbuild.format import example
 from dsbuild.reader.sample import Sample
 
 # What follows the size in an IHDR chunk: 16 bits and the kind of colours. W3C PNG, 11.2.1.
+TYPES = {8: tf.uint8, 16: tf.uint16}  # bits -> type of pixels
 _SAID = {1: b"\x10\0", 2: b"\x10\4", 3: b"\x10\2", 4: b"\x10\6"}
 
 
@@ -26,6 +28,19 @@ def decoded(data: tf.Tensor, bands: int) -> tf.Tensor:
     text = f"found an image of another depth or number of bands, expected {bands} of 16 bits"
     with tf.control_dependencies([tf.debugging.Assert(same, [text])]):
         return tf.io.decode_png(data, channels=bands, dtype=tf.uint16)
+
+
+def aligned(sample: Sample) -> tuple[tuple[str, int, int], ...]:
+    """Return name, channels and bits of the planes that a sample has from files of their own."""
+    heads = [
+        (n, images.header(example.first(sample.stored(f"{n}.encoded")))) for n in sample.aligned
+    ]
+    return tuple((name, head.channels, head.bits) for name, head in heads)
+
+
+def plane(data: tf.Tensor, channels: int, bits: int) -> tf.Tensor:
+    """Return the pixels of a plane: uint8 or uint16 (h, w, channels)."""
+    return tf.io.decode_png(data, channels=channels, dtype=TYPES[bits])
 
 
 def refuse(spec: Any) -> None:

@@ -1,6 +1,5 @@
 """From a serialised record to the tensors of a sample, in a TensorFlow graph."""
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +14,12 @@ from dsbuild.format import example
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
-from dsbuild.reader.tf import deep
+from dsbuild.reader.tf import deep, labels
 
 NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
 _JPEG, _EOI = b"\xff\xd8\xff", b"\xff\xd9"
 _IEND = b"\0\0\0\0IEND\xaeB\x60\x82"
-# What follows the size in an IHDR chunk of 8 or 16 bits: the bits per channel, and grey as the
-# colour type. W3C PNG, 11.2.1.
-_GREY = {tf.uint8: b"\x08\0", tf.uint16: b"\x10\0"}
 
 
 def type_of(extra: str) -> tf.DType:
@@ -46,6 +42,7 @@ class Structure:
       trusted: whether a build of dsbuild has checked that records decode, and to one size.
       kind: the type of labels that are planes: uint8, or uint16 with more than 256 classes.
       bands: of images with 16 bits per channel; 0 if images have 8, which become RGB.
+      aligned: planes from files of their own: name -> channels and bits.
     """
 
     names: Mapping[str, str]
@@ -58,6 +55,7 @@ class Structure:
     trusted: bool
     kind: tf.DType = tf.uint8
     bands: int = 0
+    aligned: tuple[tuple[str, int, int], ...] = ()
 
     @classmethod
     def of(cls, data: Reader, as_supervised: bool) -> "Structure":
@@ -105,15 +103,17 @@ class Structure:
             _size(data.folder),
             ("image", "label", *asked) if as_supervised else None,
             data.folder.manifest is not None,
-            _kind(data),
+            labels.kind(_firsts(data).values()),
             deep.bands(first),
+            () if as_supervised else deep.aligned(first),
         )
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that are read from a record."""
         extras = (n if form == "int64" else f"{n}.encoded" for n, form in self.stored.items())
-        return tuple(filter(None, ("image", "key", self.label, *extras)))
+        planes = (f"{name}.encoded" for name, _, _ in self.aligned)
+        return tuple(filter(None, ("image", "key", self.label, *extras, *planes)))
 
     @property
     def spec(self) -> Any:
@@ -132,6 +132,8 @@ class Structure:
         if self.divisor is not None:
             spec["panoptic"] = tf.TensorSpec(plane, tf.int32)
             spec["label_divisor"] = tf.TensorSpec((), tf.int64)
+        for name, channels, bits in self.aligned:
+            spec[name] = tf.TensorSpec((*self.size, channels), deep.TYPES[bits])
         label = tf.TensorSpec(plane, self.kind)
         if self.label == "class":
             label = tf.TensorSpec((), tf.int64)
@@ -148,13 +150,6 @@ def _firsts(data: Reader) -> dict[str, Sample]:
     splits = [split_of(data.records.place(int(data.picks[start]))[0]) for start in starts]
     firsts = dict(zip(reversed(splits), reversed(starts), strict=True))
     return {split: data[start] for split, start in firsts.items()}
-
-
-def _kind(data: Reader) -> tf.DType:
-    """Return the type of labels that are planes."""
-    stored = [example.first(sample.stored("label")) for sample in _firsts(data).values()]
-    wide = any(label and images.header(label).bits == 16 for label in stored)
-    return tf.uint16 if wide else tf.uint8
 
 
 def _size(folder: Folder) -> tuple[int | None, int | None]:
@@ -235,6 +230,9 @@ def rest_of(
     for name, form in structure.stored.items():
         data = raw[name if form == "int64" else f"{name}.encoded"]
         found[name] = _fitting(_FORMS[form](data), structure, shape, where)
+    for name, channels, bits in structure.aligned:
+        plane = deep.plane(raw[f"{name}.encoded"], channels, bits)
+        found[name] = tf.ensure_shape(plane, (*structure.size, channels))
     return found
 
 
@@ -251,17 +249,8 @@ def labels_of(
     if structure.label != "label":
         return {}
     if structure.divisor is None:
-        return {"label": plane_of(raw["label"], structure.kind, where is None)}
-    values = tf.io.decode_raw(raw["label"], tf.int32, little_endian=True)
-    if where is not None:
-        text = ": found a panoptic map whose size is not the image's"
-        whole = tf.equal(tf.size(values, tf.int64), shape[0] * shape[1])
-        with tf.control_dependencies([tf.debugging.Assert(whole, [where + text])]):
-            values = tf.identity(values)
-    plane = tf.reshape(values, (shape[0], shape[1], 1))
-    classes = tf.cast(plane // structure.divisor, structure.kind)
-    divisor = tf.constant(structure.divisor, tf.int64)
-    return {"label": classes, "panoptic": plane, "label_divisor": divisor}
+        return {"label": labels.plane_of(raw["label"], structure.kind, where is None)}
+    return labels.panoptic_of(raw["label"], shape, structure.divisor, structure.kind, where)
 
 
 def _fitting(
@@ -276,28 +265,6 @@ def _fitting(
         with tf.control_dependencies([tf.debugging.Assert(same, [where + text])]):
             pixels = tf.identity(pixels)
     return tf.ensure_shape(pixels, (*structure.size, 1))
-
-
-def plane_of(data: tf.Tensor, kind: tf.DType, grey: bool) -> tf.Tensor:
-    """Return the class indices of a label PNG, known to be `grey` of its kind or not: (h, w, 1).
-
-    TensorFlow turns palettes into colours and scales other bits to those of the kind; such labels,
-    which other tools write, are decoded by `images.plane`.
-    """
-
-    def plane(data: bytes) -> np.ndarray:
-        found = images.plane(data)
-        if found.dtype.itemsize > kind.size:
-            raise ValueError("found a label of 16 bits, expected 8 bits, as in the first record")
-        return found.astype(kind.as_numpy_dtype)
-
-    def by_images() -> tf.Tensor:
-        found = tf.numpy_function(plane, [data], kind)
-        return tf.ensure_shape(found, (None, None))[..., tf.newaxis]
-
-    decoded = functools.partial(tf.io.decode_png, data, channels=1, dtype=kind)
-    said = tf.strings.substr(data, 24, 2)
-    return decoded() if grey else tf.cond(tf.equal(said, _GREY[kind]), decoded, by_images)
 
 
 def _sixteen(data: tf.Tensor) -> tf.Tensor:

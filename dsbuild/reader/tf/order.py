@@ -2,88 +2,140 @@
 
 A place is the number of a sample over all epochs. Places are what is divided, skipped and
 repeated, so shares, a start and tf.data's own sharding among workers are exact and free. What is
-kept from one place to the next only saves time.
+kept from some places to the next only saves time.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+_CHUNK = 16  # numbers that are computed at a time if nothing else is done with them
 Shuffled = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """An epoch, its blocks in their order, and the place after each: int64 (), (b,), (b,)."""
 
 
-def ordered(
-    blocks: Sequence[int],
-    seed: int | None,
-    window: int,
-    repeat: int | None,
-    *,
-    start: int = 0,
-    index: int = 0,
-    count: int = 1,
-) -> tf.data.Dataset:
-    """Return the numbers of samples, int64 (), in the order of `repeat` epochs; endless if None.
+@dataclass(frozen=True)
+class Run:
+    """The numbers of samples in the order of some epochs.
 
     With a seed, blocks are shuffled, then numbers within windows, as in `reader.order` but with
     other random numbers: a function of seed and epoch alone, whatever the seed of the process. A
-    single epoch is reshuffled in each iteration. Every `count`-th place from `index` on is
-    taken, except the first `start` of them.
+    single epoch is reshuffled in each iteration.
+
+    Attributes:
+      blocks: how many samples each has.
+      seed: None for the stored order.
+      window: how many samples are shuffled together.
+      repeat: how many epochs; None for ever.
+      start: how many places of the share are left out at its beginning.
+      index, count: every `count`-th place from `index` on is taken.
     """
-    total, endless = sum(blocks), repeat is None
-    stop = tf.int64.max if repeat is None else total * repeat
-    places = tf.data.Dataset.range(min(start * count + index, stop), stop, count)
-    if endless:
-        places = places.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    if seed is None:
-        return places.map(lambda place: place % total)
-    reshuffled = repeat == 1
-    if reshuffled:
-        drawn = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-        at = tf.data.Dataset.zip(drawn, places)
-    else:
-        at = places.map(lambda place: (place // total, place % total))
 
-    def number(last: Shuffled, at: tuple[tf.Tensor, tf.Tensor]) -> tuple[Shuffled, tf.Tensor]:
-        epoch, place = at
-        if reshuffled:
+    blocks: Sequence[int]
+    seed: int | None
+    window: int
+    repeat: int | None
+    start: int = 0
+    index: int = 0
+    count: int = 1
+
+    def numbers(self) -> tf.data.Dataset:
+        """Return the numbers one by one: int64 ()."""
+        return self.singly(self.chunks(_CHUNK))
+
+    def chunks(self, size: int) -> tf.data.Dataset:
+        """Return the numbers, `size` at a time: int64 (n,)."""
+        places = tf.data.Dataset.range(*self._range)
+        if self.repeat is None:
+            endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+            places = places.apply(endless)
+        if self.seed is None:
+            return places.batch(size).map(lambda places: places % self._total)
+        if self.repeat == 1:
+            drawn = tf.data.Dataset.random(self.seed, rerandomize_each_iteration=True)
+            places = tf.data.Dataset.zip(drawn, places)
+        none = tf.zeros(len(self.blocks), tf.int64)
+        # Rewriting this source by AutoGraph would take long.
+        plain = tf.autograph.experimental.do_not_convert(self._shuffled)
+        return places.batch(size).scan((tf.constant(-1, tf.int64), none, none), plain)
+
+    def singly(self, chunks: tf.data.Dataset) -> tf.data.Dataset:
+        """Return the parts of chunks one by one, as many as there are numbers.
+
+        `chunks` is what was made of each element of `chunks`: tensors of n parts.
+        """
+        parts = chunks.unbatch()
+        if self.repeat is None:
+            return parts
+        # TensorFlow does not know the number of parts, and raises an error for a promised one where
+        # workers of its data service divide an epoch. So nothing is appended that counts as
+        # endless, and of the sum this many are taken.
+        zeros = tf.nest.map_structure(lambda x: tf.zeros(x.shape, x.dtype), parts.element_spec)
+        endless = tf.data.Dataset.from_tensors(zeros).repeat()
+        nothing = tf.data.Dataset.choose_from_datasets([endless], tf.data.Dataset.range(0))
+        return parts.concatenate(nothing).take(len(range(*self._range)))
+
+    @property
+    def _total(self) -> int:
+        return sum(self.blocks)
+
+    @property
+    def _range(self) -> tuple[int, int, int]:
+        """The places: start, stop, step."""
+        stop = tf.int64.max if self.repeat is None else self._total * self.repeat
+        return min(self.start * self.count + self.index, stop), stop, self.count
+
+    def _shuffled(self, last: Shuffled, at: Any) -> tuple[Shuffled, tf.Tensor]:
+        """Return the last epoch's shuffled blocks, and the numbers at some places."""
+        if self.repeat == 1:
             # The first draw of an iteration is its epoch; also in each worker of the data service.
-            epoch = tf.where(last[0] < 0, epoch, last[0])
-        # Shuffling takes long even for few blocks, so it is done once per epoch.
-        now = tf.cond(epoch == last[0], lambda: last, lambda: _shuffled(blocks, seed, epoch))
-        return now, _number(blocks, seed, now, place, window)
+            drawn, places = at
+            epochs = tf.fill(tf.shape(places), tf.where(last[0] < 0, drawn[0], last[0]))
+        else:
+            places, epochs = at % self._total, at // self._total
+        firsts = places // self._window * self._window
 
-    none = tf.zeros(len(blocks), tf.int64)
-    # Rewriting this source by AutoGraph would take long.
-    plain = tf.autograph.experimental.do_not_convert(number)
-    return at.scan((tf.constant(-1, tf.int64), none, none), plain)
+        def unknown(numbers: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_any(numbers < 0)
 
+        def window(numbers: tf.Tensor, *last: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            one = tf.argmax(numbers < 0)
+            epoch, first = epochs[one], firsts[one]
+            # Shuffling takes long even for few blocks, so it is done once per epoch.
+            now = tf.cond(epoch == last[0], lambda: last, lambda: self._blocks(epoch))
+            here = (epochs == epoch) & (firsts == first)
+            found = self._numbers(now, tf.where(here, places, first), first)
+            return tf.where(here, found, numbers), *now
 
-def _shuffled(blocks: Sequence[int], seed: int, epoch: tf.Tensor) -> Shuffled:
-    numbers = tf.range(len(blocks), dtype=tf.int64)
-    last = tf.constant(len(blocks) - 1, tf.int64)
-    shuffled = tf.random.experimental.index_shuffle(numbers, _chance(seed, epoch), last)
-    return epoch, shuffled, tf.cumsum(tf.gather(tf.constant(blocks, tf.int64), shuffled))
+        # Most chunks lie in one window.
+        numbers, *now = tf.while_loop(unknown, window, (-tf.ones_like(places), *last))
+        return tuple(now), numbers
 
+    @property
+    def _window(self) -> int:
+        return min(self.window, self._total)
 
-def _number(
-    blocks: Sequence[int], seed: int, shuffled: Shuffled, place: tf.Tensor, window: int
-) -> tf.Tensor:
-    """Return the number of the sample at a place of an epoch."""
-    epoch, order, stops = shuffled
-    total = sum(blocks)
-    window = min(window, total)
-    first = place // window * window
-    size = tf.minimum(total - first, window)
-    mixed = tf.random.experimental.stateless_fold_in(_chance(seed, epoch), first + 1)
-    place = first + tf.random.experimental.index_shuffle(place - first, mixed, size - 1)
-    if len(blocks) == 1:
-        return place
-    at = tf.searchsorted(stops, place[None], "right")[0]
-    ends = tf.constant(np.cumsum(blocks), tf.int64)
-    return ends[order[at]] - (stops[at] - place)
+    def _blocks(self, epoch: tf.Tensor) -> Shuffled:
+        count = len(self.blocks)
+        numbers, last = tf.range(count, dtype=tf.int64), tf.constant(count - 1, tf.int64)
+        shuffled = tf.random.experimental.index_shuffle(numbers, self._chance(epoch), last)
+        return epoch, shuffled, tf.cumsum(tf.gather(tf.constant(self.blocks, tf.int64), shuffled))
 
+    def _numbers(self, shuffled: Shuffled, places: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+        """Return the numbers of the samples at places of the window that begins at `first`."""
+        epoch, order, stops = shuffled
+        last = tf.minimum(self._total - first, self._window) - 1
+        mixed = tf.random.experimental.stateless_fold_in(self._chance(epoch), first + 1)
+        places = first + tf.random.experimental.index_shuffle(places - first, mixed, last)
+        if len(self.blocks) == 1:
+            return places
+        at = tf.searchsorted(stops, places, "right")
+        ends = tf.constant(np.cumsum(self.blocks), tf.int64)
+        return tf.gather(ends, tf.gather(order, at)) - (tf.gather(stops, at) - places)
 
-def _chance(seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    return tf.stack([tf.constant(seed % 2**63, tf.int64), epoch])
+    def _chance(self, epoch: tf.Tensor) -> tf.Tensor:
+        assert self.seed is not None
+        return tf.stack([tf.constant(self.seed % 2**63, tf.int64), epoch])

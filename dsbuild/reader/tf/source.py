@@ -1,17 +1,25 @@
 """Records by number in a graph of TensorFlow, with errors that say which record failed.
 
-TensorFlow's errors name neither file nor record, and no operation catches another's error, but
+Python reads some records at a time. Whatever it does not deliver is read again alone, by
+TensorFlow. Its errors name neither file nor record, and no operation catches another's error, but
 a dataset can drop elements that fail. So whatever may fail is the only element of a dataset; if
 that turns out empty, an assertion names the record.
 """
 
+import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from dsbuild import storage
+from dsbuild.errors import DsbuildError
 from dsbuild.reader.records import Records
+from dsbuild.reader.tf.order import Run
+
+_MOST = 32  # records to read at a time
+_BYTES = 1 << 22  # of them together, on average
 
 
 class Source:
@@ -27,7 +35,57 @@ class Source:
         self._offsets = tf.constant(offsets)
         self._numbers = tf.constant(picks - (ends - records.counts)[files])
         self._remote = storage.is_remote(records.paths[0])
-        self._read = lambda number: records[int(picks[number])].data
+        self._records, self._picks = records, picks
+        size = sum(stamp.size for stamp in records.stamps if stamp) // max(len(records), 1)
+        self._chunk = min(max(_BYTES // max(size, 1), 1), _MOST)
+        self._parallel = tf.data.AUTOTUNE
+
+    def ahead(self, run: Run, deterministic: bool) -> tf.data.Dataset:
+        """Return the numbers of a run, each with its record, or "" for one to `read` alone."""
+        plain = tf.autograph.experimental.do_not_convert(self._several)
+        chunks = run.chunks(self._chunk).map(plain, self._parallel, deterministic)
+        return run.singly(chunks)
+
+    def _several(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return numbers int64 (n,), and their records, bytes (n,); "" for what is not read.
+
+        A worker of tf.data's service in another process does not know this function, or knows
+        another one by its number, which its name reveals; then nothing is read here.
+        """
+        name = uuid.uuid4().bytes
+
+        def read(numbers: np.ndarray) -> tuple[np.ndarray, bytes]:
+            return np.array([*self._texts(numbers)], object), name
+
+        def texts(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            found = tf.numpy_function(read, [numbers], (tf.string, tf.string), stateful=False)
+            return tf.ensure_shape(found[0], (None,)), tf.ensure_shape(found[1], ())
+
+        nothing = tf.fill(tf.shape(numbers), "")
+        one = tf.data.Dataset.from_tensors(numbers).map(texts).ignore_errors()
+        other = tf.data.Dataset.from_tensors((nothing, ""))
+        found, said = one.concatenate(other).take(1).get_single_element()
+        # Nothing shares these texts: unbatching moves them then, instead of copying each.
+        return numbers, tf.cond(tf.equal(said, name), lambda: found, lambda: nothing)
+
+    def _texts(self, numbers: np.ndarray) -> Iterator[bytes]:
+        for wait in self._records.ahead(self._picks[numbers].tolist()):
+            try:
+                yield wait().data
+            except DsbuildError:
+                yield b""
+
+    def _read(self, number: np.ndarray) -> bytes:
+        return self._records[int(self._picks[number])].data
+
+    def whole(self, number: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
+        """Return a record from `ahead`, read alone if it is missing: bytes ()."""
+
+        def alone() -> tf.Tensor:
+            # In a dataset, since TensorFlow prepares its functions only when it is used.
+            return tf.data.Dataset.from_tensors(number).map(self.read).get_single_element()
+
+        return tf.cond(tf.equal(tf.strings.length(record), 0), alone, lambda: record)
 
     def read(self, number: tf.Tensor) -> tf.Tensor:
         """Return a serialised record, its checksums checked: bytes ()."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, overload
 
 from dsbuild.errors import DsbuildError, PlanError, missing
+from dsbuild.extras import EXTRAS
+from dsbuild.format import aligned
 from dsbuild.format.folder import PathLike
 from dsbuild.reader import opening
 
@@ -90,7 +92,8 @@ def torch_dataset(
     A sample is a dict of `key`, a text, and tensors: `image`, RGB uint8 (3, h, w); `label`, uint8
     (h, w), or int32 with more than 256 classes, or int64 () if it is one class, missing without
     labels; and the extras, (1, h, w). With panoptic labels it has `panoptic`, int32 (h, w), and
-    the number `label_divisor`, too.
+    the number `label_divisor`, too. Planes from files of their own are (channels, h, w), uint8 or
+    int32; so is an image of 16 bits per channel.
 
     Args:
       path: the folder or file, as a text, a `pathlib.Path`, or the URL of a store.
@@ -139,7 +142,8 @@ def torch_dataset(
         cache_size=cache_size,
     )
     wanted = tuple(one.name for one in samples.extras)
-    element = Element(wanted, as_supervised, transform, target_transform, transforms)
+    planes = aligned.names(samples.folder.surrounding.schema.roles, tuple(EXTRAS))
+    element = Element(wanted, as_supervised, transform, target_transform, transforms, planes)
     asked: dict[str, Any] = {
         "seed": seed,
         "window": window,

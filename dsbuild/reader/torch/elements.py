@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import default_collate, get_worker_info
 
 from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS
 from dsbuild.reader.sample import Sample
 from dsbuild.reader.stored import PANOPTIC
 
+# Types of torch that NumPy has.
+_WHOLE = (torch.bool, torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64)
+_PLAIN = (*_WHOLE, torch.float32)
 Value = dict[str, Any] | tuple[Any, ...]
 
 
@@ -27,7 +30,8 @@ class Element:
       transform, target_transform: applied to the image and to the label.
       transforms: applied to all at once, from (image, label, *extras) to as many values, like
         those of `torchvision.transforms.v2`; replaces the other two. In a dict, a panoptic map
-        follows the label.
+        follows the label, then planes.
+      aligned: names of planes from files of their own, which a dict has.
     """
 
     extras: tuple[str, ...] = ()
@@ -35,6 +39,7 @@ class Element:
     transform: Callable[[Any], Any] | None = None
     target_transform: Callable[[Any], Any] | None = None
     transforms: Callable[..., Any] | None = None
+    aligned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.extras:
@@ -49,7 +54,7 @@ class Element:
     def __call__(self, sample: Sample) -> Value:
         """Return a sample's image uint8 (3, h, w), label uint8 (h, w) and extras (1, h, w).
 
-        A label of 16 bits is int32, since torch calculates nothing in uint16. A label that is one
+        What has 16 bits is int32, since torch calculates nothing in uint16. A label that is one
         class is int64 (). A dict also has the `key`, and no label if the sample has none; with a
         panoptic label, it has `panoptic`, int32 (h, w), and `label_divisor`. Raises PlanError if
         something that was asked for is missing.
@@ -77,6 +82,9 @@ class Element:
             )
         if PANOPTIC in sample and not self.as_supervised:
             parts[PANOPTIC] = _tensor(sample[PANOPTIC])
+        for name in () if self.as_supervised else self.aligned:
+            plane = _tensor(sample[name])
+            parts[name] = plane.permute(2, 0, 1) if plane.ndim == 3 else plane[None]
         for name in self.extras:
             try:
                 pixels = getattr(sample, name)
@@ -167,7 +175,13 @@ def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor
     last = len(front) == 1 and planes[0].stride(-3) == 1
     form = torch.channels_last if last else torch.contiguous_format
     out = torch.empty((len(planes), *front, height, width), dtype=dtype, memory_format=form)
-    for one, plane in zip(out, planes, strict=True):
+    if get_worker_info():
+        # Now, while it is empty, so that no pixels are copied for it later.
+        out.share_memory_()  # type: ignore[no-untyped-call]
+    plain = all(one.dtype in _PLAIN and one.is_cpu and not one.requires_grad for one in planes)
+    # torch divides each copy among threads, which wait for those that decode: 8 times as long.
+    parts: Any = out.numpy() if plain else out
+    for one, plane in zip(parts, (x.numpy() if plain else x for x in planes), strict=True):
         h, w = plane.shape[-2:]
         one[..., :h, :w] = plane
         one[..., h:, :] = fill
