@@ -13,6 +13,7 @@ from dsbuild import engines, storage
 from dsbuild.build.public import Path, build
 from dsbuild.build.summary import Built
 from dsbuild.engines import Engine
+from dsbuild.errors import PlanError
 from dsbuild.format import manifest
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.receipt import Receipt
@@ -51,9 +52,13 @@ def convert(
     built = build(
         layout, source, records, runner=engine, workers=workers, quiet=quiet, note=note, **options
     )
-    receipt = run.export(
-        records, out, form, objects=objects, shapes=shapes, engine=engine, note=note
-    )
+    try:
+        receipt = run.export(
+            records, out, form, objects=objects, shapes=shapes, engine=engine, note=note
+        )
+    except PlanError:  # the form cannot hold them, so records are of no more use here
+        storage.remove_folder(records)
+        raise
     left = storage.join(out, manifest.REJECTS)
     storage.remove(left)
     if built.rejects:

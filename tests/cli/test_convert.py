@@ -33,6 +33,15 @@ def test_layouts_have_their_options(tmp_path, run):
     assert document["images"]["written"] == document["images"]["read"] > 0
 
 
+def test_what_a_form_cannot_hold_leaves_nothing(voc, run, tmp_path):
+    words = ("convert", voc, tmp_path / "made", "--split", "train")
+    done = run(*words, "--to", "cityscapes")
+    assert done.exit_code == 2
+    assert "found the class 'background'; expected the 19 trainIds" in done.stderr
+    assert not [path for path in (tmp_path / "made").rglob("*.tfrecord")]
+    assert run(*words, "--to", "voc", "--quiet").exit_code == 0
+
+
 def test_it_goes_on_where_it_was_stopped(voc, run, tmp_path):
     made = tmp_path / "made"
     image = next((tmp_path / "VOCdevkit").rglob("2007_000004.jpg"))
