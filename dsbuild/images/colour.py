@@ -138,6 +138,7 @@ def plane_uri(
     size = fit(plane.shape, side)
     small = pick(np.ascontiguousarray(plane), size)
     small, colours = _numbered(small, colours)
+    colours = colours[:256]  # a plane of 8 bits may come with those of 16
     if segments is not None:
         small, colours = outlined(small, pick_wide(segments, size), colours)
     image = Image.fromarray(small)
