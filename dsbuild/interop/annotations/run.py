@@ -77,11 +77,6 @@ def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
         raise PlanError(
             f"--to {name}: expected one of {', '.join(TARGETS)}{nearest(name, TARGETS)}"
         )
-    if folder.schema.is_panoptic:
-        raise PlanError(
-            f"--to {name}: found panoptic labels in {folder.path}, whose instances it does not "
-            "carry over; export a build without --target panoptic, or name --to array_record"
-        )
     kind = TARGETS[name]
     if objects != "components" and not kind.shaped:
         raise PlanError(f"--objects {objects}: --to {name} holds masks, not objects; leave it out")
