@@ -68,6 +68,11 @@ def renamed(receipt: Receipt) -> list[str]:
             "objects are connected components of a class; records hold no instances, so what the "
             "source had as several objects may be one, or the other way round"
         )
+    if receipt.instances == "lost":
+        found.append(
+            "objects of a class that touch are not told apart any more; coco, coco-panoptic, yolo, "
+            "labelme and cvat keep them"
+        )
     if receipt.unread:
         found.append(f"{count(receipt.unread, 'image')} without a label were not read back")
     return found

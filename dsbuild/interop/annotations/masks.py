@@ -21,6 +21,7 @@ from typing import ClassVar
 import numpy as np
 
 from dsbuild import images
+from dsbuild.format.planes import WIDEST
 from dsbuild.interop.annotations import listed, yaml
 from dsbuild.interop.annotations.base import Drawn, Rows, Target
 from dsbuild.interop.annotations.picture import Picture
@@ -37,6 +38,7 @@ class Masks(Target):
 
     photos: ClassVar[str]
     labels: ClassVar[str]
+    wide: ClassVar[bool] = False  # whether masks may have 16 bits
 
     @property
     def ignored(self) -> int | None:
@@ -54,7 +56,7 @@ class Masks(Target):
 
     def draw(self, one: Picture) -> Drawn:
         """Return a record's mask as a grey PNG, its own bytes if they are one."""
-        return Drawn({self.mask(one): grey(one, self.values())})
+        return Drawn({self.mask(one): grey(one, self.values(), self.wide)})
 
     def values(self) -> Mapping[int, int]:
         """Return the values as they are, and the one that is ignored."""
@@ -72,13 +74,13 @@ class Png(Masks):
     photos: ClassVar[str] = "images/{split}"
     labels: ClassVar[str] = "labels/{split}"
     roles: ClassVar[bool] = True
-    most: ClassVar[int] = 256
+    most: ClassVar[int] = WIDEST
+    wide: ClassVar[bool] = True
 
     @property
     def ignored(self) -> int | None:
-        """The value of ignored pixels: that of the records, if masks of 8 bits can hold it."""
-        ignore = self.about.ignore
-        return IGNORED if ignore is not None and ignore > IGNORED else ignore
+        """The value of ignored pixels: that of the records."""
+        return self.about.ignore
 
     def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:
         """Yield the file of classes."""
@@ -102,6 +104,7 @@ class Mmseg(Png):
     labels: ClassVar[str] = "ann_dir/{split}"
     one_ending: ClassVar[bool] = True
     most: ClassVar[int] = 255
+    wide: ClassVar[bool] = False
 
     ignored = Masks.ignored
 
@@ -160,15 +163,16 @@ def _table(rows: Rows, split: str) -> Iterator[bytes]:
         yield (json.dumps({**line, "key": row.key}) + "\n").encode()
 
 
-def grey(one: Picture, values: Mapping[int, int]) -> bytes:
-    """Return a record's mask as a grey PNG of a target's values.
+def grey(one: Picture, values: Mapping[int, int], wide: bool = False) -> bytes:
+    """Return a record's mask as a grey PNG of a target's values, of 8 bits unless `wide`.
 
     The record's own bytes are returned if they are that.
     """
     mask, plane = one.labelled
     moved = {value: to for value, to in values.items() if value != to}
     head = images.header(mask)
-    if not moved and head.model == "grey" and head.bits == 8 and not head.beside:
+    fits = head.bits == 8 or (wide and head.bits == 16)
+    if not moved and head.model == "grey" and fits and not head.beside:
         return mask
     table = np.zeros(1 << 8 * plane.dtype.itemsize, np.uint8)
     table[:256] = np.arange(256)

@@ -45,6 +45,13 @@ class Receipt:
         """Whether every image was found again, with the bytes that it had."""
         return self.loss.read == self.loss.images and not self.loss.altered
 
+    @property
+    def instances(self) -> str:
+        """Whether objects that panoptic records tell apart are `kept` or `lost`; `none` if none."""
+        if not self.about.counted:
+            return "none"
+        return "kept" if self.options.get("objects") == "components" else "lost"
+
     def document(self) -> dict[str, Any]:
         """Return the content of receipt.json."""
         loss, about = self.loss, self.about
@@ -67,6 +74,7 @@ class Receipt:
             },
             "pixels": {**_pixels(total), "share": round(total.lost / max(1, total.pixels), 9)},
             "objects": _objects(total),
+            "instances": self.instances,
             "reasons": {name: loss.reasons[name] for name in sorted(loss.reasons)},
             "facts": {name: self.facts[name] for name in sorted(self.facts)},
             "classes": [self._row(value) for value in sorted({*about.values} & {*loss.classes})],

@@ -69,6 +69,8 @@ def test_other_targets_take_panoptic_records(built, tmp_path, name):
     assert receipt.loss.unlabelled == 0
     assert receipt.loss.reasons.keys() <= {"ignored"}
     assert receipt.loss.total.objects == receipt.loss.total.objects_read > 3
+    kept = {"png": "lost", "ultralytics-semantic": "lost"}.get(name, "kept")
+    assert receipt.document()["instances"] == kept
 
 
 def test_touching_objects_of_a_class_are_told_apart_by_convert(tmp_path, run):

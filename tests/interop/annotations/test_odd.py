@@ -245,6 +245,21 @@ def test_what_cannot_be_held_is_refused_before_anything_is_written(tmp_path):
     assert run.export(folder, str(tmp_path / "made"), "png").loss.total.lost == 0
 
 
+def test_masks_of_16_bits_are_held_by_png(tmp_path):
+    names = tuple(f"c{i}" for i in range(300))
+    plane = np.arange(24 * 32, dtype=np.uint16).reshape(24, 32) % 300
+    plane[0] = 65535
+    folder = one(tmp_path, {"train": {"a": plane}}, names, ignore_value=65535)
+    receipt = run.export(folder, str(tmp_path / "made"), "png")
+    assert receipt.loss.total.lost == 0
+    assert len(receipt.loss.classes) == 301
+    found, _, _ = reread(tmp_path / "made", receipt, tmp_path / "again")
+    np.testing.assert_array_equal(found["train"]["a"][1], plane)
+    few = one(tmp_path / "few", {"train": {"a": plane % 4}}, masks.NAMES, ignore_value=65535)
+    for name in ("png", "mmseg", "voc", "hf", "coco"):
+        assert run.export(few, str(tmp_path / name), name).loss.total.lost == 0
+
+
 def test_files_that_say_nothing_of_classes_are_refused(tmp_path, voc, out):
     make(voc, out, splits=("train",))
     os.remove(os.path.join(out, "manifest.json"))
