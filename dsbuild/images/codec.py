@@ -6,6 +6,7 @@ and Pillow all decode it, and to the same pixels.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -242,8 +243,8 @@ def refuse_label(head: Header, wide: bool = False) -> None:
         raise ImageError(f"label: {reason}")
 
 
-def histogram(plane: png.Plane) -> dict[int, int]:
-    """Return value -> number of pixels for all values in a plane, (h, w), sorted."""
+def histogram(plane: NDArray[np.integer[Any]]) -> dict[int, int]:
+    """Return value -> number of pixels for all values in a plane, (h, w), 0 or more, sorted."""
     flat = np.ascontiguousarray(plane).reshape(-1)
     # A mask has few values, and some pixels show nearly always which: counting one is fastest.
     likely = np.flatnonzero(np.bincount(flat[::_SOME])).tolist()

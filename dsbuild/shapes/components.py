@@ -49,7 +49,7 @@ def regions(
     `numbers` are those of objects, from 1, for values that are `counted`; their pixels with the
     number 0 are a crowd.
     """
-    there = present(plane)
+    there = _values(plane)
     for value in values:
         whole = _boxed(plane == value, value) if value in there else None
         if whole is None:
@@ -71,11 +71,10 @@ def _numbered(whole: Region, numbers: Plane) -> Iterator[Region]:
             yield found._replace(top=found.top + top, left=found.left + left, crowd=number == 1)
 
 
-def present(plane: Plane) -> dict[int, int]:
-    """Return value -> how many pixels of a plane have it, for values that occur."""
-    counts = np.bincount(plane.ravel())
-    found = np.flatnonzero(counts)
-    return dict(zip(found.tolist(), counts[found].tolist(), strict=True))
+def _values(plane: Plane) -> set[int]:
+    """Return the values of a plane, from the ends of runs of equal pixels: masks have long ones."""
+    flat = plane.reshape(-1)
+    return {*flat[:1].tolist(), *np.unique(flat[1:][flat[1:] != flat[:-1]]).tolist()}
 
 
 def parts(region: Region) -> list[Region]:

@@ -58,9 +58,9 @@ def plane(
                     "ignore"
                 )
             clash |= twice
-        made[shape.mask] = shape.value
+        np.copyto(made, shape.value, where=shape.mask)
         seen |= shape.mask
     made[clash] = ignore
     for shape in below:
-        made[shape.mask & ~seen] = shape.value
+        np.copyto(made, shape.value, where=shape.mask & ~seen)
     return made

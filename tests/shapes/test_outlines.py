@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image, ImageDraw
 
+from dsbuild import images
 from dsbuild.shapes import coco, components, contours, opencv, outlines, runs
 from tests.support.masks import planes
 
@@ -101,7 +102,7 @@ def test_bridges_between_parts_are_drawn():
 def test_values_that_occur_are_counted(plane):
     values, counts = np.unique(plane, return_counts=True)
     wanted = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    assert components.present(plane) == wanted
-    assert components.present(plane.astype(np.uint16) + 256) == {
+    assert images.histogram(plane) == wanted
+    assert images.histogram(plane.astype(np.uint16) + 256) == {
         value + 256: count for value, count in wanted.items()
     }

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from dsbuild import storage
+from dsbuild import images, storage
 from dsbuild.engines import Advance
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.interop.annotations.base import Target
@@ -92,7 +92,7 @@ def planes(
     counted = set(target.about.counted) if numbers is not None and kind != "class" else set()
     if back is not None and np.array_equal(plane, back):
         same: dict[int, Tally] = {}
-        for value, pixels in components.present(plane).items():
+        for value, pixels in images.histogram(plane).items():
             number = 0
             if value in counted:
                 number = components.labelled(plane == value, numbers)[0]
@@ -108,7 +108,7 @@ def planes(
             )
         return Loss(classes=same)
     there = np.full(plane.shape, _NOTHING, np.uint32) if back is None else back
-    values = components.present(plane).keys() | components.present(there).keys()
+    values = images.histogram(plane).keys() | images.histogram(there).keys()
     classes = {
         value: _tally(
             plane,

@@ -12,7 +12,6 @@ from dsbuild.errors import ImageError, ShardError
 from dsbuild.format import example, features, panoptic, tfrecord
 from dsbuild.interop.annotations.about import About
 from dsbuild.interop.export.sample import Keys, sample
-from dsbuild.shapes import components
 from dsbuild.storage import safe_text
 
 Plane = NDArray[np.integer[Any]]
@@ -117,7 +116,7 @@ def _check(plane: Plane, head: images.Header, key: str, about: About) -> None:
     top = int(plane.max())
     if top < len(about.classes):
         return
-    strange = [value for value in components.present(plane) if value not in about.values]
+    strange = [value for value in images.histogram(plane) if value not in about.values]
     if strange:
         raise ShardError(
             f"{key!r}: found the label value {strange[0]}, which is no class; run dsbuild validate"
