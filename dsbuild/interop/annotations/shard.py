@@ -14,7 +14,7 @@ from dsbuild.interop.annotations.picture import Picture, pictures
 from dsbuild.interop.export.sample import Keys
 from dsbuild.storage import spool
 
-FORMAT = 1  # of the files; raised when the same records give different files
+FORMAT = 2  # of the files; raised when the same records give different files
 _BATCH = 32  # records whose files appear together
 
 

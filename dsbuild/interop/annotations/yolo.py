@@ -42,7 +42,7 @@ class YoloTree(Shaped):
 
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""
-        return f"images/{one.split}/{one.stem}.{one.ending}"
+        return f"images/{one.split}/{one.below_images}.{one.ending}"
 
     def draw(self, one: Picture) -> Drawn:
         """Return the lines of a record's objects."""
@@ -55,7 +55,7 @@ class YoloTree(Shaped):
                 found += ["holes"] * (contour.holes > 0) + ["points"] * contour.repeated
             found += ["bridges"] * (len(polygons) > 1)
             lines.append(_line(values[region.value], contours.joined(polygons), one.size))
-        path = f"labels/{one.split}/{one.stem}.txt"
+        path = f"labels/{one.split}/{one.below_images}.txt"
         return Drawn({path: "".join(lines).encode()}, facts=facts(found))
 
     def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:

@@ -1,0 +1,82 @@
+"""What tools do with a target that its layout does not: turned images, swapped folders, splits."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from dsbuild.errors import ShardError
+from dsbuild.interop.annotations import run
+from dsbuild.layouts.pairs import Pairs
+from tests.support import masks
+from tests.support.runs import make
+
+PLANE = masks.hard()["ring"]
+ORIENTATION = 0x0112  # EXIF tag
+
+
+def folder(tmp_path, divided):
+    """Build a tree of planes; return the folder of TFRecords."""
+    root = masks.tree(tmp_path / "tree", divided)
+    make(root, tmp_path / "out", layout=Pairs(names=masks.NAMES), shards=1)
+    return str(tmp_path / "out")
+
+
+def turned(tmp_path):
+    """Build a record whose image viewers turn by 180 degrees, beside its label."""
+    root = pathlib.Path(masks.tree(tmp_path / "tree", {"train": {"a": PLANE}}))
+    photo, exif = root / "images/train/a.jpg", Image.Exif()
+    exif[ORIENTATION] = 3
+    with Image.open(photo) as image:
+        image.save(photo, exif=exif)
+    make(str(root), tmp_path / "out", layout=Pairs(names=masks.NAMES), shards=1)
+    return str(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["yolo", "ultralytics-semantic", "mmseg", "hf", "labelme", "cvat"])
+def test_images_that_readers_turn_are_refused(tmp_path, name):
+    with pytest.raises(ShardError, match=r"'a': the image has EXIF orientation 3, .* --exif apply"):
+        run.export(turned(tmp_path), str(tmp_path / "made"), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "ending"),
+    [("yolo", "labels", "txt"), ("ultralytics-semantic", "masks", "png")],
+)
+def test_ultralytics_finds_labels_of_keys_with_a_folder_of_images(tmp_path, name, labels, ending):
+    keys = ("a/images/b", "images/c", "a/images", "images/images/d")
+    out = folder(tmp_path, {"train": dict.fromkeys(keys, PLANE)})
+    receipt = run.export(out, str(tmp_path / "made"), name)
+    assert receipt.complete
+    assert receipt.loss.renamed == 3  # keys that files cannot have are named by the receipt
+    photos = [path for path in (tmp_path / "made/images").rglob("*") if path.is_file()]
+    assert len(photos) == 4
+    for photo in photos:  # as ultralytics.data.utils.img2label_paths does it
+        label = f"/{labels}/".join(str(photo).rsplit("/images/", 1))
+        assert pathlib.Path(label).with_suffix(f".{ending}").exists()
+
+
+def test_datasets_has_all_splits_apart(tmp_path):
+    pytest.importorskip("datasets")
+    names = ("train", "train_aug", "trainval", "val", "test-dev")
+    out = folder(tmp_path, {name: {name[::-1]: PLANE} for name in names})
+    run.export(out, str(tmp_path / "made"), "hf")
+    code = (
+        "import datasets, sys\n"
+        "for split, rows in datasets.load_dataset(sys.argv[1]).items():\n"
+        "    print(split, *rows['key'])\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "made")],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    called = {"val": "validation", "test-dev": "test_dev"}
+    assert found == {called.get(name, name): name[::-1] for name in names}
