@@ -63,7 +63,7 @@ def export(
         storage.sweep(parts.folder(out))
         storage.write(storage.join(out, MARK), _SAID)
         storage.remove(storage.join(out, RECEIPT))
-        parts.stale(out, [one.name for one in shards])
+        parts.stale(out, [one.name for one in shards if _kept(one, out, made)])
         kept = _write(out, shards, made, engine, _records(folder, shards))
         receipt = _receipt(out, shards, made, engine, kept)
         storage.write(storage.join(out, RECEIPT), receipt.text())
@@ -135,6 +135,14 @@ def _write(out: str, shards: Sequence[Shard], target: Target, engine: Engine, co
             for data in content:
                 file.write(data)
     return sum(one.kept for one in made)
+
+
+def _kept(one: Shard, out: str, target: Target) -> bool:
+    """Tell whether a shard's files may stay until it is written.
+
+    Files that shards share have to go before any shard finds them where they should be.
+    """
+    return not target.shared or not shard.outdated(one, out, target)
 
 
 def _parts(out: str, shards: Sequence[Shard]) -> Parts:

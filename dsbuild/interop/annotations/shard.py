@@ -51,11 +51,20 @@ def settings(target: Target) -> str:
     return hashlib.sha256(manifest.dump(said).encode()).hexdigest()
 
 
+def outdated(shard: Shard, out: str, target: Target) -> bool:
+    """Tell whether what was written of a shard is of other records or settings."""
+    before = parts.header(out, shard.name)
+    return bool(before) and not before.items() >= _made_of(shard, target).items()
+
+
+def _made_of(shard: Shard, target: Target) -> dict[str, str]:
+    return {"source": storage.sha256(shard.source)[0], "settings": settings(target)}
+
+
 def write(shard: Shard, advance: Advance, *, out: str, target: Target) -> Made:
     """Write the files of a shard's records, or keep valid ones; its rows come last."""
-    made_of = {"source": storage.sha256(shard.source)[0], "settings": settings(target)}
-    before = parts.header(out, shard.name)
-    if {key: before.get(key) for key in made_of} == made_of and parts.intact(out, shard.name):
+    made_of, before = _made_of(shard, target), parts.header(out, shard.name)
+    if before.items() >= made_of.items() and parts.intact(out, shard.name):
         advance(before["records"], 0)
         return Made(before["records"], True)
     parts.remove(out, shard.name)

@@ -1,14 +1,16 @@
 """What tools do with a target that its layout does not: turned images, swapped folders, splits."""
 
+import io
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
 import pytest
 from PIL import Image
 
-from dsbuild.errors import ShardError
+from dsbuild.errors import PlanError, ShardError
 from dsbuild.interop.annotations import run
 from dsbuild.layouts.pairs import Pairs
 from tests.support import masks
@@ -80,3 +82,43 @@ def test_datasets_has_all_splits_apart(tmp_path):
     found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     called = {"val": "validation", "test-dev": "test_dev"}
     assert found == {called.get(name, name): name[::-1] for name in names}
+
+
+def test_an_image_of_two_splits_stays_when_one_of_them_changes(tmp_path):
+    photo = io.BytesIO()
+    Image.new("RGB", PLANE.shape[::-1]).save(photo, "PNG")
+
+    def built(divided):
+        shutil.rmtree(tmp_path / "tree", ignore_errors=True)
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        root = pathlib.Path(masks.tree(tmp_path / "tree", divided))
+        for old in [*root.glob("images/*/*")]:  # one key, one image in both splits
+            old.unlink()
+            old.with_suffix(".png").write_bytes(photo.getvalue())
+        make(str(root), tmp_path / "out", layout=Pairs(names=masks.NAMES), shards=1)
+        return str(tmp_path / "out")
+
+    both = built({"train": {"a": PLANE}, "val": {"a": PLANE, "b": PLANE}})
+    assert run.export(both, str(tmp_path / "made"), "voc").complete
+    less = built({"train": {"a": PLANE}, "val": {"b": PLANE}})
+    receipt = run.export(less, str(tmp_path / "made"), "voc")
+    assert receipt.complete
+    assert receipt.loss.images == 2
+
+
+@pytest.mark.parametrize("name", ["coco", "coco-panoptic", "yolo", "labelme", "cvat"])
+def test_a_background_alone_has_no_objects(tmp_path, name):
+    root = masks.tree(tmp_path / "tree", {"train": {"a": PLANE * 0}}, ("background",))
+    make(root, tmp_path / "out", layout=Pairs(names=("background",)), shards=1)
+    with pytest.raises(PlanError, match="found no class besides the background"):
+        run.export(str(tmp_path / "out"), str(tmp_path / "made"), name)
+    assert not (tmp_path / "made").exists()
+
+
+def test_names_that_labelme_needs_are_refused(tmp_path):
+    names = ("cat", "__ignore__", "dog")
+    root = masks.tree(tmp_path / "tree", {"train": {"a": PLANE % 3}}, names)
+    make(root, tmp_path / "out", layout=Pairs(names=names), shards=1)
+    with pytest.raises(PlanError, match="found a class named __ignore__, which has a meaning"):
+        run.export(str(tmp_path / "out"), str(tmp_path / "made"), "labelme")
+    assert not (tmp_path / "made").exists()
