@@ -73,6 +73,16 @@ def export(
 
 def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
     """Return a target with its options; raise PlanError if it cannot hold what a folder says."""
+    kind = asked(name, objects, shapes)
+    about = about_of.of(folder)
+    form = shapes or next(iter(kind.choices), "")
+    made = kind(about=about, objects=objects, shapes=form, ending=_ending(folder, kind))
+    made.refuse()
+    return made
+
+
+def asked(name: str, objects: str, shapes: str) -> type[Target]:
+    """Return the kind of a target; raise PlanError if it does not have what is asked for."""
     if name not in TARGETS:
         raise PlanError(
             f"--to {name}: expected one of {', '.join(TARGETS)}{nearest(name, TARGETS)}"
@@ -83,11 +93,7 @@ def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
     if shapes and shapes not in kind.choices:
         words = f"expected {' or '.join(kind.choices)}" if kind.choices else "leave it out"
         raise PlanError(f"--shapes {shapes}: --to {name} does not have them; {words}")
-    about = about_of.of(folder)
-    form = shapes or next(iter(kind.choices), "")
-    made = kind(about=about, objects=objects, shapes=form, ending=_ending(folder, kind))
-    made.refuse()
-    return made
+    return kind
 
 
 def _ending(folder: Folder, kind: type[Target]) -> str:

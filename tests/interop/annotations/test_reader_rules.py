@@ -122,3 +122,12 @@ def test_names_that_labelme_needs_are_refused(tmp_path):
     with pytest.raises(PlanError, match="found a class named __ignore__, which has a meaning"):
         run.export(str(tmp_path / "out"), str(tmp_path / "made"), "labelme")
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("name", ["coco-panoptic", "labelme", "png"])
+def test_a_background_may_be_the_ignored_value(tmp_path, name):
+    root = masks.tree(tmp_path / "tree", {"train": {"a": PLANE}})
+    make(root, tmp_path / "out", layout=Pairs(names=masks.NAMES, ignore_value=0), shards=1)
+    receipt = run.export(str(tmp_path / "out"), str(tmp_path / "made"), name)
+    assert receipt.complete
+    assert receipt.loss.total.lost == 0
