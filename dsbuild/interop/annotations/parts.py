@@ -113,7 +113,7 @@ def stale(out: str, keep: Iterable[str]) -> None:
     if storage.stamp(where):
         found = manifest.parse(storage.read(where)[0], where)
         storage.remove(*(storage.join(out, name) for name in found))
-        storage.remove(where)
+    announce(out, ())
 
 
 def remove(out: str, shard: str) -> None:
@@ -121,6 +121,12 @@ def remove(out: str, shard: str) -> None:
     for one in written(out, shard) if storage.stamp(path(out, shard)) else ():
         storage.remove(*(storage.join(out, name) for name, *_ in one.files))
     storage.remove(path(out, shard))
+
+
+def begin(out: str) -> None:
+    """Make the folder of rows, by which a later export knows that OUT is one."""
+    if not storage.is_folder(folder(out)):
+        announce(out, ())
 
 
 def announce(out: str, names: Iterable[str]) -> None:

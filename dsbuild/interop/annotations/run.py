@@ -61,6 +61,7 @@ def export(
     with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
         storage.sweep(out)
         storage.sweep(parts.folder(out))
+        parts.begin(out)
         storage.write(storage.join(out, MARK), _SAID)
         storage.remove(storage.join(out, RECEIPT))
         parts.stale(out, [one.name for one in shards if _kept(one, out, made)])

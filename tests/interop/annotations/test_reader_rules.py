@@ -12,6 +12,7 @@ from PIL import Image
 
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.interop.annotations import run
+from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.layouts.pairs import Pairs
 from tests.support import masks
 from tests.support.runs import make
@@ -131,3 +132,24 @@ def test_a_background_may_be_the_ignored_value(tmp_path, name):
     receipt = run.export(str(tmp_path / "out"), str(tmp_path / "made"), name)
     assert receipt.complete
     assert receipt.loss.total.lost == 0
+
+
+def test_a_key_that_begins_with_a_blank_is_found_by_lists(tmp_path):
+    out = folder(tmp_path, {"train": {" a": PLANE, "a": PLANE}})
+    receipt = run.export(out, str(tmp_path / "made"), "voc")
+    assert receipt.complete
+    assert receipt.loss.names == ((" a", "%20a"),)
+
+
+def test_an_export_that_was_stopped_in_its_first_shard_continues(tmp_path, monkeypatch):
+    out, made = folder(tmp_path, {"train": {"a": PLANE, "b": PLANE}}), str(tmp_path / "made")
+    with monkeypatch.context() as patch:
+        patch.setattr(TARGETS["png"], "draw", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            run.export(out, made, "png")
+    assert (tmp_path / "made/UNFINISHED.txt").exists()
+    assert run.export(out, made, "png").complete
+
+
+def _stop(self, picture):
+    raise KeyboardInterrupt
