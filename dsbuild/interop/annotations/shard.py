@@ -74,16 +74,19 @@ def write(shard: Shard, advance: Advance, *, out: str, target: Target) -> Made:
         file.write(manifest.dump({**made_of, "records": count}).encode() + b"\n")
         for line in lines:
             file.write(line)
+    parts.complete(out, shard.name, -(-count // _BATCH))
     return Made(count, False)
 
 
 def _lines(shard: Shard, advance: Advance, out: str, target: Target) -> Iterator[bytes]:
     """Write the files of the records, some at a time, and yield a line for each record."""
     every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name)
-    for batch in spool.batches(every, _BATCH):
+    for number, batch in enumerate(spool.batches(every, _BATCH)):
         with storage.together(out) as group:
-            for one in batch:
-                line, files = _written(one, target)
+            made = [_written(one, target) for one in batch]
+            names = [path for _, files in made for path in files]
+            parts.announce_batch(out, shard.name, number, names)
+            for line, files in made:
                 group.write_all({storage.join(out, path): data for path, data in files.items()})
                 yield line
                 advance(1, sum(map(len, files.values())))

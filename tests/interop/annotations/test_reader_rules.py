@@ -1,5 +1,6 @@
 """What tools do with a target that its layout does not: turned images, swapped folders, splits."""
 
+import functools
 import io
 import os
 import pathlib
@@ -13,6 +14,7 @@ from PIL import Image
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.formats import TARGETS
+from dsbuild.interop.annotations.masks import Png
 from dsbuild.layouts.pairs import Pairs
 from tests.support import masks
 from tests.support.runs import make
@@ -141,15 +143,22 @@ def test_a_key_that_begins_with_a_blank_is_found_by_lists(tmp_path):
     assert receipt.loss.names == ((" a", "%20a"),)
 
 
-def test_an_export_that_was_stopped_in_its_first_shard_continues(tmp_path, monkeypatch):
-    out, made = folder(tmp_path, {"train": {"a": PLANE, "b": PLANE}}), str(tmp_path / "made")
+@pytest.mark.parametrize("then", ["png", "coco"])
+def test_an_export_that_was_stopped_in_its_first_shard_continues(tmp_path, monkeypatch, then):
+    keys = [f"{i:02}" for i in range(34)]  # more than appear together
+    out, made = folder(tmp_path, {"train": dict.fromkeys(keys, PLANE)}), tmp_path / "made"
     with monkeypatch.context() as patch:
-        patch.setattr(TARGETS["png"], "draw", _stop)
+        patch.setattr(TARGETS["png"], "draw", functools.partialmethod(_stopping, Png.draw))
         with pytest.raises(KeyboardInterrupt):
-            run.export(out, made, "png")
-    assert (tmp_path / "made/UNFINISHED.txt").exists()
-    assert run.export(out, made, "png").complete
+            run.export(out, str(made), "png")
+    assert (made / "UNFINISHED.txt").exists()
+    assert (made / "images/train/31.png").exists()
+    assert run.export(out, str(made), then).complete
+    assert (made / "images/train/31.png").exists() == (then == "png")
+    assert not list(made.rglob("*.begun"))
 
 
-def _stop(self, picture):
-    raise KeyboardInterrupt
+def _stopping(self, draw, picture):
+    if picture.key == "33":
+        raise KeyboardInterrupt
+    return draw(self, picture)
