@@ -8,13 +8,18 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from dsbuild import images
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.interop.annotations import run
+from dsbuild.interop.annotations.about import About
 from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.interop.annotations.masks import Png
+from dsbuild.interop.annotations.picture import Picture
+from dsbuild.interop.annotations.yolo import YoloTree
 from dsbuild.layouts.pairs import Pairs
 from tests.support import masks
 from tests.support.runs import make
@@ -162,3 +167,21 @@ def _stopping(self, draw, picture):
     if picture.key == "33":
         raise KeyboardInterrupt
     return draw(self, picture)
+
+
+def test_objects_of_one_box_stay_two_in_ultralytics():
+    numbers = np.zeros((8, 9), np.uint8)
+    numbers[0, 0:8] = numbers[7, 1:9] = 1
+    numbers[0, 8] = numbers[7, 0] = numbers[3, 3] = 2  # behind the first one, with the same box
+    plane = (numbers > 0).astype(np.uint8)
+    mask = images.write(plane)
+    picture = Picture("train", "a", mask, images.header(mask), mask, plane, numbers)
+    about = About(("background", "cow"), None, {}, ("train",), counted=(1,))
+    (text,) = YoloTree(about=about).draw(picture).files.values()
+    rows = [np.array(line.split(), np.float32) for line in text.decode().splitlines()]
+    points = [row[1:].reshape(-1, 2) for row in rows]
+    boxes = {(row[0], *each.min(0), *each.max(0)) for row, each in zip(rows, points, strict=True)}
+    assert len(boxes) == 2  # verify_image_label keeps one object per class and box
+    pixels = [(each * (9, 8)).astype(np.int32) for each in points]
+    assert [each.min(0).tolist() for each in pixels] == [[0, 0], [0, 0]]
+    assert [each.max(0).tolist() for each in pixels] == [[8, 7], [8, 7]]
