@@ -46,6 +46,7 @@ def convert(
     The same call finishes a conversion that was stopped. Raises what `build` and `export` raise.
     """
     out = os.fspath(out)
+    run.asked(form, objects, shapes)
     run.check(out)
     records = storage.join(out, manifest.STATE, "records")
     engine = engines.chosen(runner, None, workers, quiet, note)

@@ -78,7 +78,8 @@ def _open(data: bytes, policy: Policy) -> _Opened:
         remedy = ", or let --unreadable reencode do so" if convertible else ""
         wider = images.deep.look(data)
         if wider and not wider.reason:
-            remedy = ", or store all 16 bits with --depth 16, or scale them with --scale LOW:HIGH"
+            upper = ", or keep the upper 8 with --unreadable reencode" if convertible else ""
+            remedy = f", store all 16 bits with --depth 16, scale them with --scale LOW:HIGH{upper}"
         raise ImageError(f"{reason}{remedy}")
     pixels, orientation = images.convert(data)
     return _Opened(None, pixels, pixels.shape[:2], orientation, "converted")

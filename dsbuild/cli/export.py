@@ -197,9 +197,18 @@ def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> N
 
 
 def _annotations(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:
+    from dsbuild import storage
+    from dsbuild.format import manifest
     from dsbuild.format.folder import Folder
+    from dsbuild.format.names import RECEIPT
     from dsbuild.interop.annotations import run as exporting
 
+    bare = storage.stamp(storage.join(path, manifest.NAME)) is None
+    if bare and storage.stamp(storage.join(path, RECEIPT)):
+        raise PlanError(
+            f"{path}: found {RECEIPT}, so this is an export; expected TFRecords; to turn it into "
+            f"another form: dsbuild convert {path} {out} --to {target}"
+        )
     unfinished = Folder.of(path).unfinished
     if unfinished:
         raise PlanError(f"{path}: {unfinished}, then export")

@@ -73,7 +73,7 @@ from dsbuild.cli.text.view import view
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> None:
-    """Show what TFRecords hold: splits, features, classes, pictures.
+    """Show what TFRecords hold, as text, page or pictures.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
     ./tfrecord by default. Exit code 1 if a file is damaged.

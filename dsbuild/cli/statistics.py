@@ -30,7 +30,7 @@ _FEW = 20  # problems that are shown
 @engine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
-    """Count over all records: classes, sizes, colours, duplicates.
+    """Count classes, sizes, colours and duplicates.
 
     PATH is a folder that dsbuild wrote, any other folder of TFRecords, or one file;
     ./tfrecord by default. `dsbuild stats` is the same command. The result is kept in a

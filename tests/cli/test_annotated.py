@@ -103,3 +103,11 @@ def test_nothing_is_left_unfinished(built, run, tmp_path):
     run("export", built, tmp_path / "made", "--to", "png")
     names = {path.name for path in pathlib.Path(tmp_path / "made").iterdir()}
     assert names == {".dsbuild", "images", "labels", "classes.json", "receipt.json"}
+
+
+def test_an_export_is_not_taken_for_a_build(built, run, tmp_path):
+    assert run("export", built, tmp_path / "made", "--to", "png", "--quiet").exit_code == 0
+    done = run("export", tmp_path / "made", tmp_path / "more", "--to", "coco")
+    assert done.exit_code == 2
+    assert "made: found receipt.json, so this is an export; expected TFRecords" in done.stderr
+    assert not (tmp_path / "more").exists()

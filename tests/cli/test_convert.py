@@ -77,6 +77,7 @@ def test_samples_that_are_left_out_are_named(voc, run, tmp_path):
         ("nowhere made --to coco", "nowhere"),
         ("VOCdevkit VOCdevkit --to coco", "expected an empty folder, or an earlier export"),
         ("VOCdevkit made", "--to is missing"),
+        ("VOCdevkit made --to yolo --shapes polygons", "--to yolo does not have them"),
         ("VOCdevkit --to coco", "OUT is missing"),
     ],
 )
@@ -85,3 +86,4 @@ def test_wrong_words_are_refused(voc, run, tmp_path, monkeypatch, words, message
     done = run("convert", *words.split())
     assert done.exit_code == 2
     assert message in done.stderr
+    assert not (tmp_path / "made").exists()

@@ -54,9 +54,7 @@ class Panoptic(Shaped):
         """Return the PNG of a record's segments, and their list."""
         plane = one.labelled[1]
         ids, segments = np.zeros(plane.shape, np.uint32), []
-        stuff: tuple[int, ...] = ()
-        if self.about.background is not None:
-            stuff = (self.about.background,)
+        stuff = tuple(i for i in self._kinds if i == self.about.background)
         if self.about.counted:  # what is no thing is one segment
             stuff = tuple(i for i in self._kinds if i not in self.about.counted)
         objects = (one for one in self.regions(one) if one.value not in stuff)

@@ -30,6 +30,7 @@ class CvatTree(Shaped):
     name: ClassVar[str] = "cvat"
     choices: ClassVar[tuple[str, ...]] = ("masks", POLYGONS)
     most: ClassVar[int] = 254
+    oriented: ClassVar[range] = range(2, 9)
 
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dsbuild import images
+from dsbuild.errors import PlanError
 from dsbuild.interop.annotations.base import Drawn, Rows
 from dsbuild.interop.annotations.picture import Picture
 from dsbuild.interop.annotations.shaped import POLYGONS, Shaped, facts
@@ -42,6 +43,16 @@ class LabelMeTree(Shaped):
     choices: ClassVar[tuple[str, ...]] = ("masks", POLYGONS)
     most: ClassVar[int] = 254
     oriented: ClassVar[range] = range(2, 9)
+
+    def refuse(self) -> None:
+        """Raise PlanError if a class has a name that LabelMe gives a meaning of its own."""
+        super().refuse()
+        taken = [name for name in self.names if name in (IGNORED, BACKGROUND)]
+        if taken:
+            raise PlanError(
+                f"--to {self.name}: found a class named {taken[0]}, which has a meaning of its own "
+                "in labels.txt; build again with other names"
+            )
 
     def values(self) -> Mapping[int, int]:
         """Return the background as 0, the other classes from 1 on, and 255 for ignored pixels."""

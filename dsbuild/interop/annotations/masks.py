@@ -21,6 +21,7 @@ from typing import ClassVar
 import numpy as np
 
 from dsbuild import images
+from dsbuild.errors import PlanError
 from dsbuild.format.planes import WIDEST
 from dsbuild.interop.annotations import listed, yaml
 from dsbuild.interop.annotations.base import Drawn, Rows, Target
@@ -45,14 +46,18 @@ class Masks(Target):
         """The value of ignored pixels in the target."""
         return None if self.about.ignore is None else IGNORED
 
+    def stem(self, one: Picture) -> str:
+        """Return the path of a record's files, without folder and extension."""
+        return one.stem
+
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""
         folder = self.photos.format(split=one.split)
-        return f"{folder}/{one.stem}.{self.ending or one.ending}"
+        return f"{folder}/{self.stem(one)}.{self.ending or one.ending}"
 
     def mask(self, one: Picture) -> str:
         """Return the path of a record's mask in the target."""
-        return f"{self.labels.format(split=one.split)}/{one.stem}.png"
+        return f"{self.labels.format(split=one.split)}/{self.stem(one)}.png"
 
     def draw(self, one: Picture) -> Drawn:
         """Return a record's mask as a grey PNG, its own bytes if they are one."""
@@ -102,6 +107,7 @@ class Mmseg(Png):
     name: ClassVar[str] = "mmseg"
     photos: ClassVar[str] = "img_dir/{split}"
     labels: ClassVar[str] = "ann_dir/{split}"
+    oriented: ClassVar[range] = range(2, 9)  # mmcv reads by OpenCV, which turns images
     one_ending: ClassVar[bool] = True
     most: ClassVar[int] = 255
     wide: ClassVar[bool] = False
@@ -118,6 +124,11 @@ class Semantic(Masks):
     labels: ClassVar[str] = "masks/{split}"
     roles: ClassVar[bool] = True
     most: ClassVar[int] = 254
+    oriented: ClassVar[range] = range(2, 9)
+
+    def stem(self, one: Picture) -> str:
+        """Return a record's path that Ultralytics finds the mask of."""
+        return one.below_images
 
     def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:
         """Yield data.yaml."""
@@ -137,6 +148,19 @@ class HuggingFace(Masks):
     name: ClassVar[str] = "hf"
     photos: ClassVar[str] = "{split}/images"
     labels: ClassVar[str] = "{split}/masks"
+    oriented: ClassVar[range] = range(2, 9)
+
+    def refuse(self) -> None:
+        """Raise PlanError if `datasets` would take two splits for one."""
+        super().refuse()
+        names: dict[str, str] = {}
+        for split in self.about.splits:
+            other = names.setdefault(yaml.hub_split(split), split)
+            if other != split:
+                raise PlanError(
+                    f"--to {self.name}: found the splits {other} and {split}, both of which "
+                    f"datasets would call {yaml.hub_split(split)}; build again with other names"
+                )
 
     def draw(self, one: Picture) -> Drawn:
         """Return a record's mask, and its path for the table."""

@@ -1,9 +1,11 @@
 """What was written of each shard: the files of its records, and their pieces, one line per record.
 
     OUT/.dsbuild/annotations/<shard>.rows     the first line says what the others were made from
+    OUT/.dsbuild/annotations/<shard>.<i>.begun files of a shard that is not complete
     OUT/.dsbuild/annotations/whole.json       the files about all records
 
 A file of rows appears when all files of its shard are written, so a shard with one is complete.
+What was written of another one is removed by the next export, whatever that is.
 """
 
 import itertools
@@ -22,6 +24,7 @@ from dsbuild.storage import spool
 
 _WHOLE = "whole.json"
 _ENDING = ".rows"
+_BEGUN = ".begun"
 _CHUNK = 1 << 16  # lines of a file are read in such parts
 
 
@@ -105,15 +108,41 @@ def clash(parts: Parts) -> None:
 
 
 def stale(out: str, keep: Iterable[str]) -> None:
-    """Remove shards that are not among those to keep, and the files about all records."""
+    """Remove shards that are not among those to keep, and the files about all records.
+
+    Files of shards that were not completed are removed, too.
+    """
+    for name in storage.names(folder(out)):
+        if name.endswith(_BEGUN):
+            _remove_listed(out, storage.join(folder(out), name))
     there = {name.removesuffix(_ENDING) for name in storage.names(folder(out))}
     for shard in sorted(there - {*keep, _WHOLE}):
         remove(out, shard)
     where = storage.join(folder(out), _WHOLE)
     if storage.stamp(where):
-        found = manifest.parse(storage.read(where)[0], where)
-        storage.remove(*(storage.join(out, name) for name in found))
-        storage.remove(where)
+        _remove_listed(out, where)
+    announce(out, ())
+
+
+def _remove_listed(out: str, where: str) -> None:
+    """Remove the files that a list names, then the list."""
+    found = manifest.parse(storage.read(where)[0], where)
+    storage.remove(*(storage.join(out, name) for name in found))
+    storage.remove(where)
+
+
+def announce_batch(out: str, shard: str, number: int, names: Iterable[str]) -> None:
+    """Note files of a shard before they are written."""
+    storage.write(_batch(out, shard, number), manifest.dump([*names]).encode())
+
+
+def complete(out: str, shard: str, batches: int) -> None:
+    """Remove the notes on files of a shard that is complete."""
+    storage.remove(*(_batch(out, shard, number) for number in range(batches)))
+
+
+def _batch(out: str, shard: str, number: int) -> str:
+    return storage.join(folder(out), f"{shard}.{number}{_BEGUN}")
 
 
 def remove(out: str, shard: str) -> None:
@@ -121,6 +150,12 @@ def remove(out: str, shard: str) -> None:
     for one in written(out, shard) if storage.stamp(path(out, shard)) else ():
         storage.remove(*(storage.join(out, name) for name, *_ in one.files))
     storage.remove(path(out, shard))
+
+
+def begin(out: str) -> None:
+    """Make the folder of rows, by which a later export knows that OUT is one."""
+    if not storage.is_folder(folder(out)):
+        announce(out, ())
 
 
 def announce(out: str, names: Iterable[str]) -> None:

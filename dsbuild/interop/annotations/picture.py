@@ -46,6 +46,12 @@ class Picture:
         return safe_text.path(self.key)
 
     @property
+    def below_images(self) -> str:
+        """The same for readers that find a label by the last folder named `images` in a path."""
+        inner = "/images/" in f"/{self.stem}"
+        return safe_text.stem(self.key) if inner else self.stem
+
+    @property
     def ending(self) -> str:
         """The file extension of its image."""
         return "png" if self.head.format == "png" else "jpg"

@@ -61,9 +61,10 @@ def export(
     with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
         storage.sweep(out)
         storage.sweep(parts.folder(out))
+        parts.begin(out)
         storage.write(storage.join(out, MARK), _SAID)
         storage.remove(storage.join(out, RECEIPT))
-        parts.stale(out, [one.name for one in shards])
+        parts.stale(out, [one.name for one in shards if _kept(one, out, made)])
         kept = _write(out, shards, made, engine, _records(folder, shards))
         receipt = _receipt(out, shards, made, engine, kept)
         storage.write(storage.join(out, RECEIPT), receipt.text())
@@ -73,6 +74,16 @@ def export(
 
 def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
     """Return a target with its options; raise PlanError if it cannot hold what a folder says."""
+    kind = asked(name, objects, shapes)
+    about = about_of.of(folder)
+    form = shapes or next(iter(kind.choices), "")
+    made = kind(about=about, objects=objects, shapes=form, ending=_ending(folder, kind))
+    made.refuse()
+    return made
+
+
+def asked(name: str, objects: str, shapes: str) -> type[Target]:
+    """Return the kind of a target; raise PlanError if it does not have what is asked for."""
     if name not in TARGETS:
         raise PlanError(
             f"--to {name}: expected one of {', '.join(TARGETS)}{nearest(name, TARGETS)}"
@@ -83,11 +94,7 @@ def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
     if shapes and shapes not in kind.choices:
         words = f"expected {' or '.join(kind.choices)}" if kind.choices else "leave it out"
         raise PlanError(f"--shapes {shapes}: --to {name} does not have them; {words}")
-    about = about_of.of(folder)
-    form = shapes or next(iter(kind.choices), "")
-    made = kind(about=about, objects=objects, shapes=form, ending=_ending(folder, kind))
-    made.refuse()
-    return made
+    return kind
 
 
 def _ending(folder: Folder, kind: type[Target]) -> str:
@@ -135,6 +142,14 @@ def _write(out: str, shards: Sequence[Shard], target: Target, engine: Engine, co
             for data in content:
                 file.write(data)
     return sum(one.kept for one in made)
+
+
+def _kept(one: Shard, out: str, target: Target) -> bool:
+    """Tell whether a shard's files may stay until it is written.
+
+    Files that shards share have to go before any shard finds them where they should be.
+    """
+    return not target.shared or not shard.outdated(one, out, target)
 
 
 def _parts(out: str, shards: Sequence[Shard]) -> Parts:

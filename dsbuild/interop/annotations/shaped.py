@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dsbuild.errors import PlanError
 from dsbuild.interop.annotations.base import Target
 from dsbuild.interop.annotations.picture import Picture
 from dsbuild.shapes import components, outlines
@@ -20,6 +21,15 @@ class Shaped(Target):
     shaped: ClassVar[bool] = True
     holds_ignored: ClassVar[bool] = False
     first: ClassVar[int] = 1
+
+    def refuse(self) -> None:
+        """Raise PlanError if there is nothing to draw."""
+        super().refuse()
+        if not self.names:
+            raise PlanError(
+                f"--to {self.name}: found no class besides the background; expected classes that "
+                "objects can have; choose another target, such as png"
+            )
 
     def values(self) -> Mapping[int, int]:
         """Return the background as 0 and the other classes from 1 on, as most layouts have it."""

@@ -14,7 +14,7 @@ from dsbuild.interop.annotations.picture import Picture, pictures
 from dsbuild.interop.export.sample import Keys
 from dsbuild.storage import spool
 
-FORMAT = 1  # of the files; raised when the same records give different files
+FORMAT = 2  # of the files; raised when the same records give different files
 _BATCH = 32  # records whose files appear together
 
 
@@ -51,11 +51,20 @@ def settings(target: Target) -> str:
     return hashlib.sha256(manifest.dump(said).encode()).hexdigest()
 
 
+def outdated(shard: Shard, out: str, target: Target) -> bool:
+    """Tell whether what was written of a shard is of other records or settings."""
+    before = parts.header(out, shard.name)
+    return bool(before) and not before.items() >= _made_of(shard, target).items()
+
+
+def _made_of(shard: Shard, target: Target) -> dict[str, str]:
+    return {"source": storage.sha256(shard.source)[0], "settings": settings(target)}
+
+
 def write(shard: Shard, advance: Advance, *, out: str, target: Target) -> Made:
     """Write the files of a shard's records, or keep valid ones; its rows come last."""
-    made_of = {"source": storage.sha256(shard.source)[0], "settings": settings(target)}
-    before = parts.header(out, shard.name)
-    if {key: before.get(key) for key in made_of} == made_of and parts.intact(out, shard.name):
+    made_of, before = _made_of(shard, target), parts.header(out, shard.name)
+    if before.items() >= made_of.items() and parts.intact(out, shard.name):
         advance(before["records"], 0)
         return Made(before["records"], True)
     parts.remove(out, shard.name)
@@ -65,16 +74,19 @@ def write(shard: Shard, advance: Advance, *, out: str, target: Target) -> Made:
         file.write(manifest.dump({**made_of, "records": count}).encode() + b"\n")
         for line in lines:
             file.write(line)
+    parts.complete(out, shard.name, -(-count // _BATCH))
     return Made(count, False)
 
 
 def _lines(shard: Shard, advance: Advance, out: str, target: Target) -> Iterator[bytes]:
     """Write the files of the records, some at a time, and yield a line for each record."""
     every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name)
-    for batch in spool.batches(every, _BATCH):
+    for number, batch in enumerate(spool.batches(every, _BATCH)):
         with storage.together(out) as group:
-            for one in batch:
-                line, files = _written(one, target)
+            made = [_written(one, target) for one in batch]
+            names = [path for _, files in made for path in files]
+            parts.announce_batch(out, shard.name, number, names)
+            for line, files in made:
                 group.write_all({storage.join(out, path): data for path, data in files.items()})
                 yield line
                 advance(1, sum(map(len, files.values())))

@@ -39,13 +39,18 @@ class VocTree(Masks):
         """Whether the classes are those of VOC itself."""
         return self.about.classes == Voc.classes
 
+    def stem(self, one: Picture) -> str:
+        """Return a record's path as a line of a list can hold it: readers drop blanks around it."""
+        blank = one.stem.startswith(" ")
+        return f"%20{one.stem[1:]}" if blank else one.stem
+
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""
-        return f"{IMAGES}/{one.stem}.jpg"
+        return f"{IMAGES}/{self.stem(one)}.jpg"
 
     def mask(self, one: Picture) -> str:
         """Return the path of a record's mask in the target."""
-        return f"{LABELS}/{one.stem}.png"
+        return f"{LABELS}/{self.stem(one)}.png"
 
     def draw(self, one: Picture) -> Drawn:
         """Return a record's mask with the palette."""

@@ -40,10 +40,23 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False) if "'" in text else f"'{text}'"
 
 
+def hub_split(name: str) -> str:
+    """Return what Hugging Face calls a split; it knows `val` as `validation`, and takes no `-`.
+
+    >>> hub_split("val"), hub_split("test-dev")
+    ('validation', 'test_dev')
+    """
+    return "validation" if name == "val" else name.replace("-", "_")
+
+
 def card(about: About, ignored: int | None) -> Iterator[bytes]:
     """Return the content of README.md, the card of Hugging Face."""
     head = ["---", "task_categories:", "- image-segmentation"]
     head += licence(about.terms)
+    # Without these, splits are guessed from folders: train_aug joins train, trainval is left out.
+    head += ["configs:", "- config_name: default", "  data_files:"]
+    for split in about.splits:
+        head += [f"  - split: {hub_split(split)}", f"    path: {split}/**"]
     text = [f"# {about.title or 'Images and masks'}", ""]
     text += [about.terms.description, ""] if about.terms.description else []
     text += ["Columns: `image`, `mask` and `key`. Values of a mask:", ""]

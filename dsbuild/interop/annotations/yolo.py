@@ -11,6 +11,7 @@ what is between the parts, too, and are drawn. Pixels that are ignored become ba
 Source: Ultralytics 8.4 (data/utils.py, data/dataset.py).
 """
 
+import collections
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -42,11 +43,12 @@ class YoloTree(Shaped):
 
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""
-        return f"images/{one.split}/{one.stem}.{one.ending}"
+        return f"images/{one.split}/{one.below_images}.{one.ending}"
 
     def draw(self, one: Picture) -> Drawn:
         """Return the lines of a record's objects."""
         lines, found, values = list[str](), list[str](), self.values()
+        boxes = collections.Counter[tuple[int, ...]]()
         for region in self.regions(one):
             polygons = list[Points]()
             for part in components.parts(region):
@@ -54,8 +56,12 @@ class YoloTree(Shaped):
                 polygons.append(contour.points)
                 found += ["holes"] * (contour.holes > 0) + ["points"] * contour.repeated
             found += ["bridges"] * (len(polygons) > 1)
-            lines.append(_line(values[region.value], contours.joined(polygons), one.size))
-        path = f"labels/{one.split}/{one.stem}.txt"
+            box = (region.value, *region.box)
+            lines.append(
+                _line(values[region.value], contours.joined(polygons), one.size, boxes[box])
+            )
+            boxes[box] += 1
+        path = f"labels/{one.split}/{one.below_images}.txt"
         return Drawn({path: "".join(lines).encode()}, facts=facts(found))
 
     def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:
@@ -68,7 +74,11 @@ class YoloTree(Shaped):
         return Yolo(labels="polygons").bind(root)
 
 
-def _line(value: int, points: Points, size: tuple[int, int]) -> str:
-    """Return the line of an object; the centres of pixels stay in them when they are cut."""
-    relative = ((points + 0.5) / (size[1], size[0])).ravel().tolist()
+def _line(value: int, points: Points, size: tuple[int, int], twins: int) -> str:
+    """Return the line of an object; the centres of pixels stay in them when they are cut.
+
+    Ultralytics drops an object of the same class and box as another, so `twins`, the number of
+    such objects before, moves this one within its pixels.
+    """
+    relative = ((points + 0.5 / (twins + 1)) / (size[1], size[0])).ravel().tolist()
     return f"{value} {' '.join(map('{:.6f}'.format, relative))}\n"
