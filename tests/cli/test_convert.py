@@ -38,7 +38,7 @@ def test_what_a_form_cannot_hold_leaves_nothing(voc, run, tmp_path):
     done = run(*words, "--to", "cityscapes")
     assert done.exit_code == 2
     assert "found the class 'background'; expected the 19 trainIds" in done.stderr
-    assert not [path for path in (tmp_path / "made").rglob("*.tfrecord")]
+    assert not list((tmp_path / "made").rglob("*.tfrecord"))
     assert run(*words, "--to", "voc", "--quiet").exit_code == 0
 
 

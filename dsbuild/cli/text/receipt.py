@@ -68,6 +68,11 @@ def renamed(receipt: Receipt) -> list[str]:
             "objects are connected components of a class; records hold no instances, so what the "
             "source had as several objects may be one, or the other way round"
         )
+    if about.depth > 8:
+        found.append(
+            f"images keep {about.depth} bits per channel, of which many tools read only the upper "
+            "8, which may be nearly black; for 8 bits build with --scale LOW:HIGH"
+        )
     if receipt.unread:
         found.append(f"{count(receipt.unread, 'image')} without a label were not read back")
     return found
