@@ -104,7 +104,7 @@ class Policy:
         """The range of 16-bit values that becomes 0 to 255, None if nothing is scaled."""
         if not self.scale:
             return None
-        match = re.fullmatch(r"(\d{1,5}):(\d{1,5})", self.scale)
+        match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", self.scale)
         low, high = map(int, match.groups()) if match else (0, 0)
         if not low < high <= 0xFFFF:
             raise PlanError(

@@ -69,7 +69,7 @@ def refusal(label: Label, layout: Layout) -> ImageError | None:
     fits = all(value < classes or value == layout.ignore for value in label.other)
     other = ", ".join(map(str, sorted(label.other)[:5]))
     doubt = _READINGS[label.reading].format(other=other) if label.reading and fits else ""
-    if not wrong and not (doubt and label.reading == "indices"):
+    if not wrong and not (doubt and (label.reading == "indices" or layout.bits == 16)):
         return None
     if not wrong:
         listed = ", ".join(map(str, sorted(counts)[:5]))

@@ -18,7 +18,9 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # What samples and their methods are called already.
 TAKEN = frozenset(
     "key image label height width format channels encoded roles stored name load pair aligned kept "
-    "of get keys items values object class source tile filename segmentation".split()
+    "of get keys items values object class source tile filename segmentation panoptic instances "
+    "label_format tile_y tile_x source_height source_width source_key label_divisor class_text "
+    "image_name".split()
 )
 _ENDING = ".encoded"
 

@@ -13,6 +13,7 @@ from dsbuild.images.tiff import Tiff
 BANDS = (1, 3, 4)  # that readers and writers of PNG can handle at 16 bits
 _LEVEL = 4  # of zlib
 _SPAN = 0xFFFF
+_COLOUR, _RGB = 25, 2  # the byte of a PNG that holds its colour type, and the type of RGB
 _BIG = (b"II+\0", b"MM\0+")
 
 
@@ -81,13 +82,16 @@ def read(data: bytes, found: Deep) -> NDArray[np.uint16]:
 def decode(data: bytes) -> NDArray[np.uint16]:
     """Return the pixels of a 16-bit PNG in its own channels: uint16 (h, w) or (h, w, c).
 
-    Raises ImageError if it is damaged.
+    A colour that stands for transparency (tRNS) adds no channel, as in TensorFlow. Raises
+    ImageError if it is damaged.
     """
     import cv2
 
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16:
         raise ImageError("found a damaged 16-bit PNG; fetch or export the file again")
+    if pixels.ndim == 3 and data[_COLOUR] == _RGB:
+        pixels = pixels[..., :3]
     return _swapped(np.asarray(pixels, np.uint16))
 
 

@@ -26,7 +26,7 @@ _MOST = 1 << 20  # values of a tag
 _LOSSLESS = (1, 5, 8, 32946, 32773, 34925, 50000)
 _DIFFERING = (5, 8, 32946, 34925, 50000)  # those that a predictor goes with
 
-_WIDTH, _HEIGHT, _BITS, _PACKED, _LIGHT = 256, 257, 258, 259, 262
+_WIDTH, _HEIGHT, _BITS, _PACKED, _LIGHT, _FILL = 256, 257, 258, 259, 262, 266
 _OFFSETS, _TURN, _BANDS, _ROWS, _COUNTS = 273, 274, 277, 278, 279
 _PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 284, 317, 322, 323
 _TILE_OFFSETS, _TILE_COUNTS, _FORMAT = 324, 325, 339
@@ -108,6 +108,8 @@ def refusal(tiff: Tiff) -> str | None:
         what = "white stored as 0"
     elif tiff.one(_LIGHT) not in (0, 1, 2):
         what = "colours that are neither grey nor RGB"
+    elif tiff.one(_FILL, 1) != 1:
+        what = "bits in reverse order (FillOrder)"
     elif tiff.one(_TURN) != 1:
         what = "rows in another order than from the top (an orientation)"
     return f"found a TIFF with {what}, expected plain 16-bit numbers; convert it" if what else None
@@ -135,6 +137,7 @@ def read(tiff: Tiff) -> NDArray[np.uint16]:
         if any(start + count > len(tiff.data) for start, count in zip(starts, counts, strict=True)):
             raise ValueError("it ends before its last strip")
         each = len(starts) // apart
+        _hold(tiff, together, each, counts)
         planes = [
             _plane(tiff, together, starts[at : at + each], counts[at : at + each])
             for at in range(0, len(starts), each)
@@ -145,6 +148,26 @@ def read(tiff: Tiff) -> NDArray[np.uint16]:
             f"found a damaged TIFF: {words(error)}; fetch or export the file again"
         ) from error
     return np.concatenate(planes, axis=2).reshape(height, width, bands)
+
+
+def _hold(tiff: Tiff, bands: int, each: int, counts: Sequence[int]) -> None:
+    """Raise ValueError if a strip or tile is missing, or too short: other bytes would be read.
+
+    `each` of them are listed for the bands that are stored together. GDAL leaves out those that
+    hold nothing but 0 (SPARSE_OK).
+    """
+    height, width = tiff.size
+    tiled = _TILE_OFFSETS in tiff.tags
+    rows = tiff.one(_TILE_HEIGHT) if tiled else min(tiff.one(_ROWS, height), height)
+    across = tiff.one(_TILE_WIDTH) if tiled else width
+    if rows < 1 or across < 1 or each != -(-height // rows) * -(-width // across):
+        raise ValueError("its strips do not cover it")
+    if not all(counts):
+        raise ValueError("it is sparse: some of its strips or tiles are left out")
+    for at, count in enumerate(counts):
+        held = rows if tiled else min(rows, height - at % each * rows)
+        if tiff.one(_PACKED) == 1 and count < 2 * bands * held * across:
+            raise ValueError("a strip has fewer bytes than its pixels take")
 
 
 def _plane(

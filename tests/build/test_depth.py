@@ -197,6 +197,14 @@ def test_consumers_take_16_bits_or_say_so(tmp_path, out, run):
     assert image["tensor"]["dtype"] == "string"
 
 
+def test_exported_annotations_say_that_images_keep_16_bits(tmp_path, out, run):
+    root, _ = draw(tmp_path, 3)
+    dsbuild.build("pairs", root, out, depth=16, **NAMES)
+    done = run("export", out, tmp_path / "made", "--to", "voc")
+    assert done.exit_code == 0, done.stderr
+    assert "images keep 16 bits per channel" in done.stderr
+
+
 def test_builds_of_one_depth_are_merged(tmp_path):
     found = {}
     for name, bands, options in (

@@ -210,6 +210,12 @@ def test_patterns_lead_to_files():
         "Depth={key}.png:png16",
         "label={key}.png:png8",
         "laplacian={key}.png:png8",
+        "image_name={key}.png:png8",  # TensorFlow's samples have it
+        "instances={key}.png:png8",
+        "label_format={key}.png:png8",
+        "panoptic={key}.png:png16",
+        "source_key={key}.png:png8",
+        "tile_x={key}.png:png8",
         "depth={id}.png:png8",
         "depth=../{key}.png:png8",
         "depth=/x/{key}.png:png8",

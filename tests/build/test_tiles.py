@@ -193,6 +193,17 @@ def test_a_bad_image_is_left_out_with_all_its_tiles(voc, tmp_path, run):
     assert "2007_000003" not in keys
     assert len(keys) == 17
     assert not validate(str(out)).problems
+    left = len((out / "rejects.jsonl").read_text().splitlines())
+    splits = manifest.load(str(out))["splits"]
+    kept = {(split, one.source_key) for split in splits for one in dsbuild.open(out, split)}
+    assert f" {left} of {left + len(kept)} samples" in run("check", out, "--all").stdout
+
+
+def test_tiles_that_are_checked_by_their_header_have_no_counts(voc, tmp_path):
+    out = str(tmp_path / "out")
+    summary = make(voc, out, policy=TILED, verify="header")
+    assert "classes" not in summary.manifest["splits"]["train"]
+    assert not validate(out, "source", voc).problems
 
 
 def test_a_lost_plan_and_a_lost_shard_are_restored(voc, tmp_path):

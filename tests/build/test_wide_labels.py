@@ -333,6 +333,17 @@ def interlaced(label):
     return images.PNG + b"".join(png.chunk(*one) for one in chunks)
 
 
+def test_grey_of_4_bits_is_not_scaled_to_other_classes(tmp_path, out):
+    root = pairs_of(tmp_path / "s", np.zeros((16, 16), np.uint16))
+    rows = b"".join(b"\0" + bytes([0x11 * i] * 8) for i in range(16))
+    size = struct.pack(">IIBBBBB", 16, 16, 4, 0, 0, 0, 0)
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    data = images.PNG + b"".join(png.chunk(*one) for one in chunks)
+    (tmp_path / "s" / "labels" / "x.png").write_bytes(data)
+    with pytest.raises(Rejected, match="decoders scale grey of fewer bits"):
+        read_back(root, out, names=NAMES)
+
+
 def test_chunks_that_readers_refuse_are_dropped_from_a_label_of_16_bits(tmp_path, out):
     label = np.arange(256, dtype=np.uint16).reshape(16, 16) + 44
     root = pairs_of(tmp_path / "s", label)

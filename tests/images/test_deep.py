@@ -1,5 +1,6 @@
 """Images of 16 bits are read to the last bit, however a TIFF stores them."""
 
+import dataclasses
 import io
 import struct
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from dsbuild import images
 from dsbuild.errors import ImageError
-from dsbuild.images import deep, tiff
+from dsbuild.images import deep, png, tiff
 
 RNG = np.random.default_rng(7)
 
@@ -108,6 +109,7 @@ def test_pngs_are_written_and_read(bands):
         (plain(picture(3), tags={339: [3] * 3}), "floating-point numbers"),
         (plain(picture(3), tags={339: [2] * 3}), "signed numbers"),
         (plain(picture(3), tags={274: [6]}), "an orientation"),
+        (plain(picture(3), tags={266: [2]}), "bits in reverse order"),
         (plain(picture(3), tags={258: [32] * 3}), "bands of 32 bits"),
         (plain(picture(3), tags={258: [16, 16, 8]}), "bands of 8 and 16 bits"),
         (b"II+\0" + bytes(60), "found a BigTIFF"),
@@ -117,6 +119,35 @@ def test_pngs_are_written_and_read(bands):
 )
 def test_what_cannot_be_read_is_named(made, text):
     assert text in deep.look(made).reason
+
+
+@pytest.mark.parametrize("how", [{"rows": 5}, {"tile": 16}, {"rows": 5, "planar": 2}])
+@pytest.mark.parametrize("spoil", ["left out", "short", "not covered"])
+def test_strips_that_are_missing_are_not_read_from_elsewhere(how, spoil):
+    data = plain(picture(3), **how)
+    found = tiff.read_tags(data)
+    places, sizes = (324, 325) if "tile" in how else (273, 279)
+    starts, counts = list(found.tags[places]), list(found.tags[sizes])
+    if spoil == "left out":
+        starts[1] = counts[1] = 0
+    elif spoil == "short":
+        counts[1] -= 2
+    else:
+        del starts[-3:], counts[-3:]
+    spoilt = dataclasses.replace(found, tags={**found.tags, places: starts, sizes: counts})
+    assert tiff.refusal(spoilt) is None
+    with pytest.raises(ImageError, match="found a damaged TIFF"):
+        tiff.read(spoilt)
+
+
+def test_a_transparent_colour_adds_no_band():
+    pixels = picture(3)
+    data = deep.encode(pixels)
+    start = len(png.SIGNATURE) + 25  # after the header chunk
+    colour = pixels[0, 0].astype(">u2").tobytes()
+    data = data[:start] + png.chunk(b"tRNS", colour) + data[start:]
+    np.testing.assert_array_equal(deep.pixels(data), pixels)
+    np.testing.assert_array_equal(read(data), pixels)
 
 
 def test_other_images_are_not_deep():

@@ -77,6 +77,19 @@ def test_images_are_those_of_the_source(predictor, data):
         assert stitched.predicted(predictor, source, small)[1].shape == image.shape[:2]
 
 
+def test_more_than_256_classes_keep_their_numbers(data, monkeypatch):
+    folder, _ = data
+    samples = dsbuild.open(folder, "val")
+    source, *_ = stitched.find(samples, folder, "val")
+
+    def looked(predictor, stack, probabilities):
+        return np.full(stack.shape[:3], 299, np.uint16), [None] * len(stack)
+
+    monkeypatch.setattr(stitched, "looked", looked)
+    _, plane, _ = stitched.predicted(None, source, Wanted(out="x"))
+    assert (plane.dtype, set(plane.flat)) == (np.uint16, {299})
+
+
 def test_a_part_without_whole_images_is_refused(predictor, data, out):
     with pytest.raises(TrainError, match=r"found 3 of the tiles of '2007_000002' in 'val\[:3\]'"):
         predict.predict_split(predictor, data[0], "val[:3]", Wanted(out=out))

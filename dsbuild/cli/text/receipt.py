@@ -73,6 +73,11 @@ def renamed(receipt: Receipt) -> list[str]:
             "objects of a class that touch are not told apart any more; coco, coco-panoptic, yolo, "
             "labelme and cvat keep them"
         )
+    if about.depth > 8:
+        found.append(
+            f"images keep {about.depth} bits per channel, of which many tools read only the upper "
+            "8, which may be nearly black; for 8 bits build with --scale LOW:HIGH"
+        )
     if receipt.unread:
         found.append(f"{count(receipt.unread, 'image')} without a label were not read back")
     return found

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsbuild import storage
 from dsbuild.engines import Engine
 from dsbuild.errors import PlanError, StorageError
-from dsbuild.format import label_values
+from dsbuild.format import label_values, receipts
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.label_values import Presence
 from dsbuild.inspect import statistics
@@ -33,6 +34,7 @@ class Evidence:
       empty: split -> for each of its records, whether its label is a mask without any object;
         no entry for splits without masks.
       rejects: split -> samples that its build left out; empty if dsbuild did not build it.
+      samples: how many samples the build was made from; one may be many records, cut into tiles.
       terms: licence and citation.
       reference: statistics of the build to compare with, if there is one.
     """
@@ -42,6 +44,7 @@ class Evidence:
     statistics: StatisticsDocument
     empty: Mapping[str, NDArray[np.bool_]]
     rejects: Mapping[str, int]
+    samples: int
     terms: Terms
     reference: StatisticsDocument | None
 
@@ -63,15 +66,29 @@ def gather(path: PathLike, level: str, against: PathLike | None, engine: Engine)
         for name, split in counted["splits"].items()
         if any("pixels" in row for row in split["classes"])
     }
+    rejects = (
+        {} if manifest is None else {name: one.rejects for name, one in manifest.splits.items()}
+    )
     return Evidence(
         folder,
         validate(folder, level, engine=engine),
         counted,
         {} if counted["unreadable"] else _empty(folder, masks),
-        {} if manifest is None else {name: one.rejects for name, one in manifest.splits.items()},
+        rejects,
+        _samples(folder) or sum(rejects.values()) + counted["all"]["records"],
         Terms() if folder.is_file else terms.load(folder.path),
         None if other is None else _statistics(other, engine),
     )
+
+
+def _samples(folder: Folder) -> int | None:
+    """Return how many samples were cut into tiles, None if none were or if nothing says it."""
+    manifest = folder.manifest
+    if manifest is None or "tile" not in manifest.recipe.get("images", {}):
+        return None
+    found = [receipts.load(folder.path, storage.name(path)) for path in folder.files]
+    kept = [one for one in found if one is not None]
+    return sum(len(one.sources) for one in kept) if len(kept) == len(found) else None
 
 
 def _statistics(folder: Folder, engine: Engine) -> StatisticsDocument:

@@ -50,7 +50,7 @@ def left_out(evidence: Evidence) -> Measure | None:
     if not evidence.rejects:
         return None
     left = sum(evidence.rejects.values())
-    whole = left + evidence.statistics["all"]["records"]
+    whole = evidence.samples
     per_split = [f"{name}: {number:,}" for name, number in evidence.rejects.items() if number]
     return Measure(left / max(whole, 1), f"{left:,} of {count(whole, 'sample')}", per_split)
 

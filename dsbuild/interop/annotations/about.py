@@ -28,6 +28,7 @@ class About:
       counted: the classes whose objects panoptic records tell apart; none if they are not.
       left_out: how many samples the build left out.
       terms: licence, citation, description.
+      depth: bits per channel of the images.
     """
 
     classes: tuple[str, ...]
@@ -39,6 +40,7 @@ class About:
     counted: tuple[int, ...] = ()
     left_out: int = 0
     terms: Terms = field(default_factory=Terms)
+    depth: int = 8
 
     @functools.cached_property
     def background(self) -> int | None:
@@ -88,4 +90,5 @@ def of(folder: Folder) -> About:
         known.things if known.divisor else (),
         sum(one.rejects for one in known.splits.values()),
         terms.load(folder.surrounding.path),
+        known.recipe.get("images", {}).get("depth", 8),
     )

@@ -99,7 +99,7 @@ def predicted(predictor: Predictor, source: Source, wanted: Wanted) -> Stitched:
     assert samples is not None, "an image of pieces has a reader of them"
     height, width = (max(piece.whole[axis].stop for piece in pieces) for axis in (0, 1))
     image = np.empty((height, width, 3), np.uint8)
-    plane = np.empty((height, width), np.uint8)
+    plane: Plane | None = None
     shares = None
     for some in batches(pieces, wanted.batch):
         found = [samples[piece.number].image for piece in some]
@@ -109,9 +109,12 @@ def predicted(predictor: Predictor, source: Source, wanted: Wanted) -> Stitched:
         )
         for piece, pixels, classes, share in zip(some, found, planes, likely, strict=True):
             image[piece.whole] = pixels[piece.inner]
-            plane[piece.whole] = resized_back(classes, pixels)[piece.inner]
+            mine = resized_back(classes, pixels)
+            plane = np.empty((height, width), mine.dtype) if plane is None else plane
+            plane[piece.whole] = mine[piece.inner]
             if share is not None:
                 if shares is None:
                     shares = np.empty((height, width, share.shape[-1]), np.float32)
                 shares[piece.whole] = share[piece.inner]
+    assert plane is not None, "an image has pieces"
     return image, plane, shares
