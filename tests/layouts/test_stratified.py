@@ -5,7 +5,9 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from dsbuild import fields
 from dsbuild.layouts.coco import Coco
 from dsbuild.layouts.cvat import Cvat
 from dsbuild.layouts.division import present
@@ -142,6 +144,36 @@ def test_groups_are_brought_into_both_splits_as_a_whole(draw, tmp_path):
         found = divided(made(**options, stratify=True), tmp_path)
         assert {found["clip1_3"], found["clip4_8"]} == {"train", "val"}
         assert all(found[f"clip{i}_{2 * i}"] == found[f"clip{i}_{2 * i + 1}"] for i in range(12))
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_without_it_recipes_and_splits_are_as_before(draw, tmp_path):
+    made = draw(tmp_path, {f"i{i}": [NAMES[i % 3]] for i in range(20)})
+    plain = made(val_fraction=0.3)
+    assert "stratify" not in fields.document(plain)
+    assert fields.document(made(val_fraction=0.3, stratify=True))["stratify"] is True
+    above = "all/" if draw is supervisely else ""
+    assert all(
+        plain.divide(above + key) == split for key, split in divided(plain, tmp_path).items()
+    )
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_every_number_of_workers_builds_the_same_shards(draw, tmp_path, run):
+    root = tmp_path / "data"
+    made = draw(root, {f"i{i}": ["dog" if i in (3, 8) else "cat"] for i in range(9)})
+    for path in root.rglob("*.jpg"):
+        Image.new("RGB", (20, 20)).save(path)
+    asked = ("--val-fraction", 0.2, "--stratify")
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        assert run(made.name, root, out, *asked, "--workers", workers).exit_code == 0
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / one).glob("*.tfrecord*")}
+        for one in "12"
+    )
+    assert first == second
+    assert any(name.startswith("val") for name in first)
 
 
 POLYGON = {"geometryType": "polygon", "classTitle": "dog"}
