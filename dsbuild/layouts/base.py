@@ -172,6 +172,14 @@ class Layout(abc.ABC):
 
         return labels.read(data, self.known(path), self.bits)
 
+    def shown(self, data: bytes, path: str) -> Iterable[int]:
+        """Return the classes in a label's bytes, and perhaps the ignore value.
+
+        By default those that `read` finds. Layouts of shapes override this: their files name the
+        classes, so that nothing is drawn. Raises ImageError for a label that a build refuses.
+        """
+        return self.read(data, path).counts
+
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":

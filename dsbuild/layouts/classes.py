@@ -103,11 +103,8 @@ class Classes(Divided, Layout):
         places = {
             key: p[0] for folder in folders for key, p in grouped(root, folder, key_of).items()
         }
-
-        def classes(key: str) -> frozenset[int]:
-            return frozenset({names.index(key.partition("/")[0])})
-
-        return self.assigned(root, places, classes, top=1)
+        labels = ((key, names.index(key.partition("/")[0])) for key in places)
+        return self.assigned(root, places, labels, top=1)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split by folder and name, except pictures that share a name."""

@@ -17,7 +17,7 @@ Sources: Lin et al., Microsoft COCO, ECCV 2014; cocoapi (common/maskApi.c).
 import functools
 import json
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,8 +26,8 @@ from dsbuild.errors import LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.layouts import coco_file, coco_labels, coco_panoptic, panoptic
 from dsbuild.layouts.base import Layout
-from dsbuild.layouts.coco_file import Grouped, Image, grouped, looks, read_categories
-from dsbuild.layouts.coco_tree import Source, folder_of, published, sources, unlisted
+from dsbuild.layouts.coco_file import Grouped, Image, grouped, read_categories
+from dsbuild.layouts.coco_tree import Source, folder_of, recognised, sources, unlisted
 from dsbuild.layouts.division import Divided, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, require
@@ -91,7 +91,7 @@ class Coco(Divided, Panoptic, Layout):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._fill()
-        self.check_division(stratifies=False)
+        self.check_division()
         if self._panoptic and self.overlap != "order":
             raise PlanError(
                 f"--overlap {self.overlap}: segments of --labels panoptic cannot overlap; leave it "
@@ -164,21 +164,16 @@ class Coco(Divided, Panoptic, Layout):
         """Recognise JSON files with the lists of COCO."""
         kinds = ["panoptic"] if given.get("target") == "panoptic" else [*KINDS]
         kinds = [given["labels"]] if given.get("labels", "auto") != "auto" else kinds
-        for place in (path, storage.join(path, "coco")):
-            if not storage.is_folder(place):
-                continue
-            named = [kind for kind in kinds if published(place, kind)]
-            for kind in named or kinds:
-                try:
-                    found = sources(place, kind)
-                except LayoutError as error:
-                    return cls.seen(0, str(error))
-                if found and looks(storage.join(place, found[0].path)):
-                    usual = kind == "instances" or given.get("target") == "panoptic"
-                    options = {} if usual else {"labels": kind}
-                    names = listed([one.path for one in found])
-                    return cls.seen(PUBLISHED, f"{cls.title}: {names}", options=options)
-        return cls.seen(0, "no JSON file with images, annotations and categories")
+        try:
+            kind, found = recognised(path, kinds)
+        except LayoutError as error:
+            return cls.seen(0, str(error))
+        if not found:
+            return cls.seen(0, "no JSON file with images, annotations and categories")
+        usual = kind == "instances" or given.get("target") == "panoptic"
+        options = {} if usual else {"labels": kind}
+        names = listed([one.path for one in found])
+        return cls.seen(PUBLISHED, f"{cls.title}: {names}", options=options)
 
     def bind(self, root: str) -> "Coco":
         """Return the layout with the categories of the files, which must be the same in all."""
@@ -207,14 +202,13 @@ class Coco(Divided, Panoptic, Layout):
         folder = folder_of(root, source, first, self.images)
         every = () if source.split else file.images
         paths = {_key(image): posixpath.join(folder, image.file_name) for image in every}
-        places = self.assigned(root, paths)
+        labels = ((_key(image), _slice(source, image, file)) for image in every)
+        places = self.assigned(root, paths, labels)
         for image in file.images:
             key = _key(image)
             if source.split or places[key] == split:
-                part = Slice(source.path, image.id, file.annotations(image))
-                label: Named = part
-                if self._panoptic:
-                    label = (self._png(root, source, image, file), part)
+                part, png = _slice(source, image, file), self._panoptic
+                label: Named = (self._png(root, source, image, file), part) if png else part
                 yield Sample(key, posixpath.join(folder, image.file_name), label)
 
     def _grouped(self, root: str, split: str) -> tuple[Source, Grouped]:
@@ -236,7 +230,8 @@ class Coco(Divided, Panoptic, Layout):
         """Return the PNG of an image's segments, relative to root; it may be missing."""
         found = json.loads(file.annotations(image))["annotations"]
         expected = posixpath.splitext(posixpath.basename(image.file_name))[0] + ".png"
-        return posixpath.join(_folder(root, source.path), found[0]["file"] if found else expected)
+        folder = coco_panoptic.folder(root, source.path)
+        return posixpath.join(folder, found[0]["file"] if found else expected)
 
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of images, if the files have the published names."""
@@ -256,13 +251,25 @@ class Coco(Divided, Panoptic, Layout):
             found += unlisted(root, split, source, folder, {*names})
         splits = sorted(one.split for one in self._sources(root) if one.split)
         found += leaks(self, root, split, (one.key for one in samples), splits, self.group)
-        known = self.bind(root).categories
-        index = coco_file.names(known)[1]
-        if first and index.get(0) and not self._panoptic:
-            text = f"the category {dict(known)[0]!r} has the id 0, which many tools take for the "
-            text += f"background; here it is class {index[0]}, after the background"
-            found.append(Finding("source", split, text))
+        if first and not self._panoptic:
+            texts = coco_labels.id_0(self.bind(root).categories)
+            found += (Finding("source", split, text) for text in texts)
         return found
+
+    @property
+    def _index(self) -> Callable[[object], int]:
+        """What returns the class of a category, where panoptic records add void before it."""
+        background = not self._panoptic
+        return functools.partial(coco_labels.index, known=self.categories, background=background)
+
+    def shown(self, data: bytes, path: str) -> Iterable[int]:
+        """Return the classes of an image's objects or segments, except those of ignored crowds."""
+        document, ignores = json.loads(data), self.crowd == "ignore"
+        if self._panoptic:
+            segments = (one[1:] for one in coco_panoptic.segments(document, path))
+            return {self.is_panoptic + i for i in coco_labels.shown(segments, self._index, ignores)}
+        objects = ((one["category_id"], one["iscrowd"]) for one in document["annotations"])
+        return coco_labels.shown(objects, self._index, ignores) - {0}
 
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
@@ -271,25 +278,21 @@ class Coco(Divided, Panoptic, Layout):
         from dsbuild.images import labels
         from dsbuild.shapes import overlap
 
-        document = json.loads(parts[-1])
-        ignores = self.crowd == "ignore"
-        index = functools.partial(
-            coco_labels.index, known=self.categories, background=not self._panoptic
-        )
+        document, ignores = json.loads(parts[-1]), self.crowd == "ignore"
         if self._panoptic:
             segments = coco_panoptic.segments(document, str(names[-1]))
-            found = parts[0], segments, index, ignores
+            found = parts[0], segments, self._index, ignores
             if self.divisor is not None:
                 return coco_panoptic.label(*found, self.things, self.divisor)
             return labels.of(coco_panoptic.plane(*found))
         height, width = document["size"]
-        shapes = coco_labels.shapes(document["annotations"], (height, width), index, ignores)
+        objects = document["annotations"]
+        shapes = coco_labels.shapes(objects, (height, width), self._index, ignores)
         return labels.of(overlap.plane(shapes, (height, width), self.overlap, 0, 255))
 
 
-@functools.lru_cache(maxsize=8)
-def _folder(root: str, path: str) -> str:
-    return coco_panoptic.folder(root, path)
+def _slice(source: Source, image: Image, file: Grouped) -> Slice:
+    return Slice(source.path, image.id, file.annotations(image))
 
 
 def _key(image: Image) -> str:

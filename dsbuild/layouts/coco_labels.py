@@ -1,7 +1,7 @@
 """Labels from the annotations of COCO: what class a category is, and shapes of objects."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dsbuild.errors import ImageError, LayoutError, nearest
@@ -51,6 +51,27 @@ def ids(given: tuple[str, ...], known: coco_file.Categories) -> tuple[int, ...]:
                 f"{nearest(one, by_text)}"
             )
     return tuple(by_text[one] for one in given)
+
+
+def id_0(known: coco_file.Categories) -> Iterator[str]:
+    """Yield what to say of a category with the id 0 that is not the background."""
+    index = indices(known, True)
+    if index.get(0):
+        yield (
+            f"the category {dict(known)[0]!r} has the id 0, which many tools take for the "
+            f"background; here it is class {index[0]}, after the background"
+        )
+
+
+def shown(
+    objects: Iterable[Sequence[Any]], index: Callable[[object], int], ignores_crowds: bool
+) -> set[int]:
+    """Return the classes of objects: the category of each, and whether it is a crowd.
+
+    `index` returns the class of a category. Raises ImageError for a category that is not known.
+    """
+    found = [(index(category), crowd) for category, crowd in objects]
+    return {value for value, crowd in found if not (crowd and ignores_crowds)}
 
 
 def shapes(

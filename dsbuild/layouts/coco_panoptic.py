@@ -6,6 +6,7 @@ same ids, as in panopticapi.
 Source: cocodataset/panopticapi (utils.py, evaluation.py).
 """
 
+import functools
 import json
 import posixpath
 from collections.abc import Callable, Container, Mapping
@@ -46,6 +47,7 @@ def kept(value: Any, path: str) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
+@functools.lru_cache(maxsize=8)
 def folder(root: str, path: str) -> str:
     """Return the folder of the PNGs of a JSON file, relative to root."""
     whole = path.removesuffix(".json")

@@ -9,7 +9,7 @@ A split is called by its usual name: train for train2017, val for valid.
 
 import posixpath
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 from dsbuild import storage
@@ -125,6 +125,22 @@ def _distinct(found: list[Source]) -> tuple[Source, ...]:
         else one
         for one in found
     )
+
+
+def recognised(path: str, kinds: Sequence[str]) -> tuple[str, tuple[Source, ...]]:
+    """Return the first of some kinds that a folder has JSON files of, and these; there may be none.
+
+    Files with the published names come first.
+    """
+    for place in (path, storage.join(path, "coco")):
+        if not storage.is_folder(place):
+            continue
+        named = [kind for kind in kinds if published(place, kind)]
+        for kind in named or kinds:
+            found = sources(place, kind)
+            if found and looks(storage.join(place, found[0].path)):
+                return kind, found
+    return "", ()
 
 
 def folder_of(root: str, source: Source, names: list[str], given: str) -> str:

@@ -28,7 +28,7 @@ from dsbuild.layouts.base import Layout
 from dsbuild.layouts.class_files import read_names
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.cvat_file import Image
-from dsbuild.layouts.division import Divided, in_order, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks, named
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, is_picture, require, walk
 from dsbuild.layouts.recognition import PUBLISHED, Recognised
@@ -68,7 +68,7 @@ class Cvat(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_division(stratifies=False)
+        self.check_division()
         if len(self.classes) > 255:
             raise PlanError(f"found {len(self.classes)} classes; expected at most 255")
 
@@ -111,7 +111,9 @@ class Cvat(Divided, Layout):
         return in_order(self._assigned(root).values()) or ("train",)
 
     def _assigned(self, root: str) -> dict[str, str]:
-        return self.assigned(root, {_key(one): path for one, path in _images(root)})
+        file = cvat_file.grouped(_file(root))
+        labels = ((_key(one), Slice(FILE, one.id, file.shapes(one))) for one in file.images)
+        return self.assigned(root, {_key(one): path for one, path in _images(root)}, labels)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split in the order of the file."""
@@ -156,6 +158,11 @@ class Cvat(Divided, Layout):
         keys = (sample.key for sample in samples)
         divided = sorted(splits) if len(_subsets(root)) > 1 else []
         return [*leaks(self, root, split, keys, divided, self.group), *found]
+
+    def shown(self, data: bytes, path: str) -> Iterable[int]:
+        """Return the classes of an image's polygons and masks."""
+        labels = (one.get("label", "") for one in json.loads(data)["shapes"])
+        return named(labels, _values(self.classes))
 
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]

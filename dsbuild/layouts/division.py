@@ -6,27 +6,24 @@ The hash of a group decides its split, so that it does not change when others ar
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError, StorageError
 from dsbuild.fields import field
+from dsbuild.layouts.base import Layout
 from dsbuild.layouts.finding import Finding
-
-if TYPE_CHECKING:
-    from dsbuild.layouts.base import Layout
+from dsbuild.layouts.sample import Held, Part, Slice
 
 VAL_HELP = (
     "Share of samples for val, if neither folders nor lists divide them; 0 puts all into train."
 )
 _KINDS = ("folder", "rf", "duplicates")
-Present = Callable[[str], frozenset[int]]  # the classes of a sample by its key
 
 
 @dataclass(frozen=True, kw_only=True)
-class Divided:
+class Divided(Layout):
     """Options of layouts that may have to divide samples into train and val themselves."""
 
     val_fraction: float = field(0.0, VAL_HELP, least=0, below=1)
@@ -46,16 +43,8 @@ class Divided:
         """Whether a sample's split depends on other samples, too."""
         return bool(self.group) or self.stratify
 
-    def check_division(self, stratifies: bool = True) -> None:
-        """Raise PlanError for options that divide nothing, or a pattern that is none.
-
-        `stratifies` tells whether the layout can name the classes of a sample while it lists.
-        """
-        if self.stratify and not stratifies:
-            raise PlanError(
-                "--stratify: found a layout of shapes, expected one of masks or of class folders; "
-                "leave it out, or divide the samples by --group"
-            )
+    def check_division(self) -> None:
+        """Raise PlanError for options that divide nothing, or a pattern that is none."""
         if self.stratify and not self.val_fraction:
             raise PlanError("--stratify: found no --val-fraction, expected one, such as 0.2")
         try:
@@ -81,20 +70,25 @@ class Divided:
         return in_order(map(self.divide, units))
 
     def assigned(
-        self, root: str, images: Mapping[str, str], present: Present | None = None, top: int = 0
+        self,
+        root: str,
+        images: Mapping[str, str],
+        labels: Iterable[tuple[str, Part | int | None]] = (),
+        top: int = 0,
     ) -> dict[str, str]:
-        """Return key -> split; `images` maps keys to paths, and `present` tells their classes.
+        """Return key -> split; `images` maps keys to paths.
 
+        `labels` are keys with their labels, which are only read if classes matter, one at a time.
         The first `top` folders of a key are no groups.
         """
         if not self.alike:
             return {key: self.divide(key) for key in images}
         units = groups(root, images, self.group, top)
-        if present is None or not self.stratify:
+        if not self.stratify:
             return {key: self.divide(unit) for key, unit in units.items()}
-        classes: dict[str, set[int]] = {}
-        for key, unit in units.items():
-            classes.setdefault(unit, set()).update(present(key))
+        bound, classes = self.bind(root), {unit: set[int]() for unit in units.values()}
+        for key, label in labels:
+            classes[units[key]] |= present(bound, root, label)
         splits = self._stratified(classes)
         return {key: splits[unit] for key, unit in units.items()}
 
@@ -187,20 +181,34 @@ def _clusters(
     return tuple(firsts[linked[hashes[key]]] if key in hashes else key for key in keys)
 
 
-def present(layout: "Layout", root: str, label: str | int | None) -> frozenset[int]:
+def present(layout: Layout, root: str, label: Part | int | None) -> frozenset[int]:
     """Return the classes that a label shows; none if it cannot be read, which the build names."""
-    if not isinstance(label, str):
+    if label is None or isinstance(label, int):
         return frozenset() if label is None else frozenset({label})
     try:
-        counts = layout.read(storage.read(storage.join(root, label))[0], label).counts
+        if isinstance(label, Slice):
+            data = label.data
+        else:
+            data = storage.read(storage.join(root, label))[0]
+        assert not isinstance(data, Held), "slices have their bytes while they are listed"
+        return frozenset(layout.shown(data, str(label))) - {layout.ignore}
     except (ImageError, StorageError):
         return frozenset()
-    return frozenset(counts.keys() - {layout.ignore})
+
+
+def named(labels: Iterable[str], values: Mapping[str, int]) -> frozenset[int]:
+    """Return the classes that shapes show by their labels; none if one of these is unknown.
+
+    A build refuses a picture with an unknown label, so that none of its classes is stored. Class 0
+    is the background, which is wherever there is no shape, and so does not count.
+    """
+    found = {values.get(label) for label in labels}
+    return frozenset() if None in found else frozenset(one for one in found if one)
 
 
 def leaks(
-    layout: "Layout", root: str, split: str, keys: Iterable[str], splits: Sequence[str], group: str
-) -> "Iterator[Finding]":
+    layout: Layout, root: str, split: str, keys: Iterable[str], splits: Sequence[str], group: str
+) -> Iterator[Finding]:
     """Find groups that are in several of the splits that folders or lists make.
 
     They are reported with the first of these, whose `keys` are given; without --group, the copies

@@ -26,7 +26,7 @@ from dsbuild.format.names import RECEIPT
 from dsbuild.layouts import labelme_file
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
-from dsbuild.layouts.division import Divided, in_order, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks, named
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, is_name, is_picture, of_splits, require, twice, walk
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
@@ -79,7 +79,7 @@ class LabelMe(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_division(stratifies=False)
+        self.check_division()
         if len(self.names) > 255:
             raise PlanError(f"found {len(self.names)} classes; expected at most 255")
 
@@ -136,7 +136,9 @@ class LabelMe(Divided, Layout):
 
     def _assigned(self, root: str) -> dict[str, str]:
         """Return the split of each JSON file, without its ending, if no folder divides them."""
-        return self.assigned(root, {_stem(path): image for path, image in _images(root)})
+        found = [*_images(root)]
+        labels = ((_stem(path), path) for path, _ in found)
+        return self.assigned(root, {_stem(path): image for path, image in found}, labels)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the JSON files of a split by name, each with its image."""
@@ -164,6 +166,11 @@ class LabelMe(Divided, Layout):
             ),
         ]
 
+    def shown(self, data: bytes, path: str) -> Iterable[int]:
+        """Return the classes of the shapes in a JSON file."""
+        _, shapes = _read(data)
+        return named((composed(str(one.get("label"))) for one in shapes), _values(self.classes))
+
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":
@@ -171,12 +178,8 @@ class LabelMe(Divided, Layout):
         from dsbuild.images import labels
         from dsbuild.shapes import overlap
 
-        try:
-            document = json.loads(parts[0], object_pairs_hook=labelme_file.once)
-            shapes = [dict(shape) for shape in document["shapes"]]
-            sides = [document.get("imageHeight"), document.get("imageWidth")]
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ImageError(f"no JSON of LabelMe ({error!r:.80}); expected shapes") from error
+        document, shapes = _read(parts[0])
+        sides: list[Any] = [document.get("imageHeight"), document.get("imageWidth")]
         if all(type(side) is int and 0 < side < 1 << 16 for side in sides):
             size = (sides[0], sides[1])  # if the image has another size, the build says so
         labelme_file.refuse_other(document.get("imageData"), size)
@@ -200,6 +203,15 @@ class LabelMe(Divided, Layout):
             raise ImageError(f"{name}: found no points or mask ({error!r:.80})") from error
         except ImageError as error:
             raise ImageError(f"{name}: {error}", kind=error.kind) from error
+
+
+def _read(data: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return the object in a JSON file, and its shapes; raise ImageError if it is another one."""
+    try:
+        document = json.loads(data, object_pairs_hook=labelme_file.once)
+        return document, [dict(shape) for shape in document["shapes"]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ImageError(f"no JSON of LabelMe ({error!r:.80}); expected shapes") from error
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from dsbuild.layouts import naming, pair_labels, tables, written
 from dsbuild.layouts.base import Sample
 from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.divided import Index, Part, Tree, by_lists, check_depth, survey, unused
-from dsbuild.layouts.division import Divided, in_order, leaks, present
+from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import require, stems
 from dsbuild.layouts.label_maps import IGNORE, read_map
@@ -185,11 +185,8 @@ class Pairs(Divided, Meant):
         table = {entry.key: entry for entry in self._table(root)}
         sides = None if table else self._sides(root, self._whole)
         photos = sides.photos if sides else {key: one.image for key, one in table.items()}
-
-        def classes(key: str) -> frozenset[int]:
-            return present(self, root, sides.mask(key) if sides else table[key].label)
-
-        return self.assigned(root, photos, classes)
+        labels = ((key, sides.mask(key) if sides else table[key].label) for key in photos)
+        return self.assigned(root, photos, labels)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the samples of a split: by name, or in the order of its list."""

@@ -27,7 +27,7 @@ from dsbuild.format.split_names import called, role
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.class_files import read_names
 from dsbuild.layouts.coco import OVERLAP
-from dsbuild.layouts.division import Divided, in_order, leaks
+from dsbuild.layouts.division import Divided, in_order, leaks, named
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import by_key, composed, folders, require, walk
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
@@ -73,7 +73,7 @@ class Supervisely(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_division(stratifies=False)
+        self.check_division()
         if len(self.classes) > 255:
             raise PlanError(f"found {len(self.classes)} classes; expected at most 255")
 
@@ -113,8 +113,9 @@ class Supervisely(Divided, Layout):
 
     def _assigned(self, root: str) -> dict[str, str]:
         """Return the split of each image by key, if no dataset is named after a split."""
-        images = {key: image for one in _datasets(root) for key, image in _images(root, one)}
-        return self.assigned(root, images)
+        found = [(one, *image) for one in _datasets(root) for image in _images(root, one)]
+        labels = ((key, _label(one, image)) for one, key, image in found)
+        return self.assigned(root, {key: image for _, key, image in found}, labels)
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by dataset and name."""
@@ -141,6 +142,21 @@ class Supervisely(Divided, Layout):
         divided = splits if _splits(root) else ()
         return [*leaks(self, root, split, (s.key for s in samples), divided, self.group), *found]
 
+    def shown(self, data: bytes, path: str) -> Iterable[int]:
+        """Return the classes of the objects in a JSON file that have a mask.
+
+        There are none if the classes of other objects, which may have to be left out, are unknown.
+        """
+        found = [
+            (composed(str(one.get("classTitle"))), str(one.get("geometryType")) in _DRAWN)
+            for one in _read(data)[1]
+        ]
+        values = _values(self.classes)
+        refused = self.others == "reject" and not all(drawn for _, drawn in found)
+        if refused or not all(label in values for label, _ in found):
+            return ()
+        return named((label for label, drawn in found if drawn), values)
+
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":
@@ -148,14 +164,7 @@ class Supervisely(Divided, Layout):
         from dsbuild.images import labels
         from dsbuild.shapes import overlap
 
-        try:
-            document = json.loads(parts[0])
-            sides = [document["size"][side] for side in ("height", "width")]
-            objects = [dict(one) for one in document["objects"]]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ImageError(
-                f"no JSON of Supervisely ({error!r:.80}); expected size and objects"
-            ) from error
+        sides, objects = _read(parts[0])
         if not all(type(side) is int and 0 < side < 1 << 16 for side in sides):
             raise ImageError(f"found the size {sides!r:.80}; expected height and width in pixels")
         size = (sides[0], sides[1])  # if the image has another size, the build says so
@@ -189,6 +198,18 @@ class Supervisely(Divided, Layout):
             raise ImageError(f"{name}: found no points or bitmap ({error!r:.80})") from error
         except ImageError as error:
             raise ImageError(f"{name}: {error}", kind=error.kind) from error
+
+
+def _read(data: bytes) -> tuple[list[Any], list[dict[str, Any]]]:
+    """Return the height, width and objects in a JSON file; raise ImageError if it is another."""
+    try:
+        document = json.loads(data)
+        sides = [document["size"][side] for side in ("height", "width")]
+        return sides, [dict(one) for one in document["objects"]]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ImageError(
+            f"no JSON of Supervisely ({error!r:.80}); expected size and objects"
+        ) from error
 
 
 @functools.cache

@@ -12,7 +12,6 @@ the classes. A picture without a text file is all background.
 Source: Ultralytics 8.4 (data/utils.py, data/dataset.py).
 """
 
-import math
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,14 +30,14 @@ from dsbuild.layouts.naming import unique
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
 from dsbuild.layouts.sample import ABSENT, Part, Sample, Slice
 from dsbuild.layouts.written import OTHERS
-from dsbuild.layouts.yolo_folders import ending_in, pairs
+from dsbuild.layouts.yolo_folders import Pair, ending_in, pairs
+from dsbuild.layouts.yolo_lines import polygons
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
     from dsbuild.shapes.overlap import Shape
 
 BACKGROUND = "background"
-_LEAST, _MOST = -0.01, 1.01  # coordinates that Ultralytics accepts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,7 @@ class Yolo(Divided, Layout):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_division(stratifies=False)
+        self.check_division()
         if len(self.names) > 254:
             raise PlanError(f"found {len(self.names)} classes; expected at most 254")
         wrong = [new for _, new in self.mapping if self.names and not _fits(new, len(self.names))]
@@ -148,7 +147,12 @@ class Yolo(Divided, Layout):
         found = pairs(root, self.labels)
         if "" not in found:
             return tuple(sorted(found))
-        return in_order(self.assigned(root, by_key(root, found[""].images)).values())
+        return in_order(self._assigned(root, found[""]).values())
+
+    def _assigned(self, root: str, pair: Pair) -> dict[str, str]:
+        """Return the split of each image by key, if no folder divides them."""
+        texts = _labels(root, pair) if self.stratify else {}
+        return self.assigned(root, by_key(root, pair.images), texts.items())
 
     def samples(self, root: str, split: str) -> Iterator[Sample]:
         """Yield the images of a split by name, each with its polygons or its mask."""
@@ -160,12 +164,9 @@ class Yolo(Divided, Layout):
                 f"{storage.join(root, folder)}: there is no such folder; expected the labels of "
                 f"{pair.images}; fetch them, {OTHERS}"
             )
-        texts = unique(
-            root, ((stem(path, folder), path) for path in ending_in(root, folder, ending))
-        )
-        images = by_key(root, pair.images)
-        places = {} if split in found else self.assigned(root, images)
-        for key, image in images.items():
+        texts = _labels(root, pair)
+        places = {} if split in found else self._assigned(root, pair)
+        for key, image in by_key(root, pair.images).items():
             if places.get(key, split) != split:
                 continue
             expected = f"{folder}/{key}{ending}"
@@ -220,6 +221,12 @@ class Yolo(Divided, Layout):
         whole[list(table)] = list(table.values())
         return label.through(whole) if self.mapping else label
 
+    def shown(self, data: bytes, path: str) -> Iterable[int]:
+        """Return the classes of the polygons in a text file, or those in a mask."""
+        if path.lower().endswith(".png"):
+            return super().shown(data, path)
+        return {value for _, value, _ in polygons(data, len(self.names))}
+
     def compose(
         self, parts: Sequence[bytes], names: Sequence[Part], size: tuple[int, int]
     ) -> "Label":
@@ -238,46 +245,16 @@ class Yolo(Divided, Layout):
         from dsbuild.shapes import opencv
         from dsbuild.shapes.overlap import Shape
 
-        try:
-            lines = data.decode("utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise ImageError("found bytes that are not UTF-8 text; expected polygons") from error
-        for number, line in enumerate(lines, 1):
-            if line.split():
-                value, points = _polygon(line, number, len(self.names))
-                corners = np.array(points).reshape(-1, 2) * (size[1], size[0])
-                yield Shape(opencv.mask(corners, size), value, f"line {number}")
+        for number, value, points in polygons(data, len(self.names)):
+            corners = np.array(points).reshape(-1, 2) * (size[1], size[0])
+            yield Shape(opencv.mask(corners, size), value, f"line {number}")
+
+
+def _labels(root: str, pair: Pair) -> dict[str, str]:
+    """Return the labels of a split by key; raise LayoutError if two have the same."""
+    folder, ending = posixpath.splitext(pair.labels)
+    return unique(root, ((stem(path, folder), path) for path in ending_in(root, folder, ending)))
 
 
 def _fits(value: int, classes: int) -> bool:
     return 0 <= value < classes or value == 255
-
-
-def _polygon(line: str, number: int, classes: int) -> tuple[int, list[float]]:
-    """Return the class and the relative coordinates of a line; raise ImageError if it is none."""
-    where = f"line {number}"
-    try:
-        value, *points = map(float, line.split())
-    except ValueError:
-        raise ImageError(f"{where}: found {line[:40]!r}; expected numbers") from None
-    if not value.is_integer() or not 0 <= value < classes:
-        one = " (classes count from 0)" if value == classes else ""
-        raise ImageError(
-            f"{where}: found the class {value:g}; expected 0 to {classes - 1}{one}", kind="values"
-        )
-    if len(points) == 4:
-        raise ImageError(
-            f"{where}: found a box, which is no polygon; expected `class x1 y1 x2 y2 x3 y3 ...`: "
-            "these may be labels for detection"
-        )
-    if len(points) < 6 or len(points) % 2:
-        raise ImageError(
-            f"{where}: found {len(points)} coordinates; expected pairs, of 3 points or more"
-        )
-    far = [point for point in points if not (_LEAST <= point <= _MOST and math.isfinite(point))]
-    if far:
-        raise ImageError(
-            f"{where}: found the coordinate {far[0]:g}; expected 0 to 1, relative to width and "
-            "height"
-        )
-    return int(value), points

@@ -441,8 +441,6 @@ def test_images_of_a_group_stay_in_one_split(tmp_path):
     assert sum(map(len, found.values())) == 36
     assert all(clips.values())
     assert not clips["train"] & clips["val"]
-    with pytest.raises(PlanError, match="--stratify"):
-        Coco(val_fraction=0.5, stratify=True)
 
 
 def test_copies_of_one_picture_in_two_splits_are_reported(tmp_path):

@@ -255,8 +255,6 @@ def test_groups_stay_together_and_are_reported_where_they_cross(tmp_path):
     layout = LabelMe(names=LAYOUT.names, group=r"(.*)_")
     found = layout.findings(root, "train", [*layout.samples(root, "train")])
     assert [one.kind for one in found] == ["group-crosses"] * 9
-    with pytest.raises(PlanError, match="--stratify"):
-        LabelMe(val_fraction=0.5, stratify=True)
 
 
 def test_shapes_on_a_picture_that_viewers_turn_around_are_named(tmp_path, run, out):
