@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dsbuild import storage
-from dsbuild.errors import ImageError, LayoutError, PlanError, StorageError
+from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError
 from dsbuild.fields import field
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.finding import Finding
@@ -172,7 +172,7 @@ def _clusters(
             try:
                 data = read(storage.join(root, path))[0]
                 hashes[key] = dhash(images.decode(data, images.header(data)))
-            except (ImageError, StorageError):
+            except (ImageError, NoFileError):
                 continue  # the build names it
     linked = near(hashes.values()) if hashes else {}
     firsts: dict[int, str] = {}
@@ -192,7 +192,7 @@ def present(layout: Layout, root: str, label: Part | int | None) -> frozenset[in
             data = storage.read(storage.join(root, label))[0]
         assert not isinstance(data, Held), "slices have their bytes while they are listed"
         return frozenset(layout.shown(data, str(label))) - {layout.ignore}
-    except (ImageError, StorageError):
+    except (ImageError, NoFileError):  # which the build names; a store that is away is an error
         return frozenset()
 
 

@@ -5,15 +5,14 @@
     labels.txt                        __ignore__, then _background_, then the classes, one per line
 
 Shapes are drawn with Pillow in the order of the file, later ones over earlier ones. A class is its
-line in labels.txt, so its index is the same in all files.
+line in labels.txt, so its index is the same in all files. With --target panoptic, shapes of one
+label and one group_id are an object.
 
 Source: LabelMe (labelme2voc: a class's line, counted from -1, is its value; -1 is stored as 255).
 """
 
-import base64
 import functools
 import json
-import math
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,12 +22,13 @@ from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
 from dsbuild.fields import field
 from dsbuild.format.names import RECEIPT
-from dsbuild.layouts import labelme_file
+from dsbuild.layouts import labelme_file, labelme_objects, labelme_shapes
 from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, in_order, leaks, named
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, is_name, is_picture, of_splits, require, twice, walk
+from dsbuild.layouts.panoptic import Panoptic
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
 from dsbuild.layouts.sample import Part, Sample
 from dsbuild.layouts.texts import lines
@@ -54,8 +54,8 @@ def read_labels(path: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelMe(Divided, Layout):
-    """LabelMe; its shapes as one plane of classes."""
+class LabelMe(Divided, Panoptic, Layout):
+    """LabelMe; its shapes as one plane of classes, or as objects."""
 
     name: ClassVar[str] = "labelme"
     title: ClassVar[str] = "LabelMe"
@@ -76,9 +76,19 @@ class LabelMe(Divided, Layout):
         "area; nobody, and the pixels are ignored; or reject the sample.",
         choices=OVERLAP,
     )
+    thing_names: tuple[str, ...] = field(
+        (),
+        "With --target panoptic: names of the classes whose instances are counted. Default: all "
+        "but the background.",
+        option="things",
+        omitted=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.fill_divisor()
+        if self.thing_names and not self.is_panoptic:
+            raise PlanError("--things: expected only with --target panoptic")
         self.check_division()
         if len(self.names) > 255:
             raise PlanError(f"found {len(self.names)} classes; expected at most 255")
@@ -87,6 +97,11 @@ class LabelMe(Divided, Layout):
     def classes(self) -> tuple[str, ...]:
         """The classes by index, the background first."""
         return self.names or (BACKGROUND,)
+
+    @property
+    def things(self) -> tuple[int, ...]:
+        """The classes with instances."""
+        return labelme_objects.things(self.thing_names, self.classes)
 
     def find(self, source: str | None) -> str:
         """Return SOURCE, or `.`, if it has JSON files of LabelMe."""
@@ -117,15 +132,15 @@ class LabelMe(Divided, Layout):
 
     def bind(self, root: str) -> "LabelMe":
         """Return the layout with the classes of labels.txt, unless the user gave some."""
-        if self.names:
-            return self
-        path = storage.join(root, NAMES)
-        if storage.stamp(path) is None:
+        path, names = storage.join(root, NAMES), self.names
+        if not names and storage.stamp(path) is None:
             raise LayoutError(
                 f"{path}: there is no such file; name a file of classes, one per line: --classes "
                 "FILE"
             )
-        return replace(self, names=read_labels(path))
+        names = names or read_labels(path)
+        labelme_objects.things(self.thing_names, names)
+        return replace(self, names=names)
 
     def splits(self, root: str) -> tuple[str, ...]:
         """Return folders named after splits; else train, and val if a fraction is set."""
@@ -184,6 +199,10 @@ class LabelMe(Divided, Layout):
             size = (sides[0], sides[1])  # if the image has another size, the build says so
         labelme_file.refuse_other(document.get("imageData"), size)
         drawn = (self._shape(one, i, size) for i, one in enumerate(shapes, 1))
+        if self.divisor is not None:
+            groups = [one.get("group_id") for one in shapes]
+            found = drawn, groups, size, self.overlap, self.things, self.divisor
+            return labelme_objects.label(*found)
         return labels.of(overlap.plane(drawn, size, self.overlap, 0, 255))
 
     def _shape(self, one: dict[str, Any], number: int, size: tuple[int, int]) -> "Shape":
@@ -198,7 +217,7 @@ class LabelMe(Divided, Layout):
                 kind="values",
             )
         try:
-            return Shape(_mask(one, size), _values(self.classes)[label], name)
+            return Shape(labelme_shapes.mask(one, size), _values(self.classes)[label], name)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             raise ImageError(f"{name}: found no points or mask ({error!r:.80})") from error
         except ImageError as error:
@@ -217,25 +236,6 @@ def _read(data: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 @functools.cache
 def _values(classes: tuple[str, ...]) -> Mapping[str, int]:
     return {IGNORED: 255} | {name: i for i, name in enumerate(classes)}
-
-
-def _mask(one: Mapping[str, Any], size: tuple[int, int]) -> Any:
-    from dsbuild import images
-    from dsbuild.shapes import pillow
-
-    points = [(float(x), float(y)) for x, y in one["points"]]
-    kind = one.get("shape_type") or "polygon"
-    if kind != "mask":
-        return pillow.mask(kind, points, size)
-    data = base64.b64decode(one["mask"], validate=True)
-    inner = images.decode(data, images.header(data))[..., 0] > 0
-    sides = [math.trunc(end) - math.trunc(start) + 1 for start, end in zip(*points, strict=True)]
-    if len(points) != 2 or any(abs(a - b) > 1 for a, b in zip(sides, inner.T.shape, strict=True)):
-        raise ImageError(
-            f"found a mask of {inner.shape[1]} x {inner.shape[0]} pixels in the box {points}; "
-            "expected it to fill the box"
-        )
-    return pillow.boxed(inner, points[0], size)
 
 
 def _stem(path: str) -> str:

@@ -41,6 +41,28 @@ def plane(
 ) -> NDArray[np.uint8]:
     """Return the plane of shapes on a background: uint8 (h, w)."""
     made = np.full(size, background, np.uint8)
+    _draw(made, shapes, rule, ignore, 1)
+    return made
+
+
+def objects(
+    shapes: Iterable[Shape], size: tuple[int, int], rule: str, ignore: int, step: int
+) -> NDArray[np.int32]:
+    """Return the plane of shapes whose values are class * step + object: int32 (h, w), 0 below."""
+    made = np.zeros(size, np.int32)
+    _draw(made, shapes, rule, ignore, step)
+    return made
+
+
+def _draw(
+    made: NDArray[np.uint8] | NDArray[np.int32],
+    shapes: Iterable[Shape],
+    rule: str,
+    ignore: int,
+    step: int,
+) -> None:
+    """Draw shapes into a plane (h, w), in which a class has `step` values."""
+    size = made.shape
     seen, clash = np.zeros(size, bool), np.zeros(size, bool)
     below: list[Shape] = []
     if rule == "area":
@@ -50,7 +72,7 @@ def plane(
             below.append(shape)
             continue
         if rule in ("ignore", "reject"):
-            twice = seen & shape.mask & (made != shape.value)
+            twice = seen & shape.mask & (made // step != shape.value // step)
             if rule == "reject" and twice.any():
                 raise ImageError(
                     f"{shape.name} overlaps an object of another class in "
@@ -63,4 +85,3 @@ def plane(
     made[clash] = ignore
     for shape in below:
         np.copyto(made, shape.value, where=shape.mask & ~seen)
-    return made

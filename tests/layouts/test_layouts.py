@@ -6,14 +6,15 @@ import pytest
 
 from dsbuild.layouts import LAYOUTS
 from tests.support import layout_contract
-from tests.support.drawn import DRAWN
+from tests.support.drawn import DRAWN, PANOPTIC
 
 # Layouts that are also found from the folder above.
 ABOVE = ("voc", "cityscapes", "coco", "ade20k", "bdd100k", "matting")
 ABOVE += ("ade20k-full", "pascal-context", "oxford-pets")
+ALL = {**DRAWN, **PANOPTIC}
 
 
-@pytest.fixture(params=DRAWN, ids=repr)
+@pytest.fixture(params=ALL, ids=repr)
 def given(request):
     """A layout as its options define it, not yet bound to a root."""
     return request.param
@@ -21,12 +22,12 @@ def given(request):
 
 @pytest.fixture
 def root(given, tmp_path):
-    return DRAWN[given][0](tmp_path)
+    return ALL[given][0](tmp_path)
 
 
 @pytest.fixture
 def decode(given):
-    return DRAWN[given][1]
+    return ALL[given][1]
 
 
 @pytest.fixture

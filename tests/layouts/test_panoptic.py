@@ -3,15 +3,17 @@
 import hashlib
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dsbuild.build.recipe import Recipe, load
 from dsbuild.errors import PlanError
 from dsbuild.format import manifest
 from dsbuild.layouts.coco import Coco
+from dsbuild.layouts.labelme import LabelMe
 from tests.support import fakes, panoptic
 from tests.support.objects import SHARED
 from tests.support.panoptic import LABEL, SEGMENTS, tree
@@ -373,3 +375,161 @@ def test_what_does_not_know_of_instances_refuses_them(tmp_path, run, out):
     result = run("merge", out, tmp_path / "d", tmp_path / "both")
     assert result.exit_code == 2
     assert "found panoptic labels, whose instances a merge does not carry over" in result.stderr
+
+
+def labelled(folder, *shapes, classes=("cat", "dog", "sky")):
+    """Draw one image of LabelMe, 60 x 5, whose shapes are stripes: label, columns, group_id."""
+    made = [
+        {"label": label, "shape_type": "rectangle", "points": [[low, 0], [high, 4]], **more}
+        for label, low, high, more in shapes
+    ]
+    folder.mkdir()
+    document = {"shapes": made, "imagePath": "a.png", "imageHeight": 5, "imageWidth": 60}
+    (folder / "a.json").write_text(json.dumps(document))
+    Image.fromarray(np.zeros((5, 60, 3), np.uint8)).save(folder / "a.png")
+    names = ["__ignore__", "_background_", *classes]
+    (folder / "labels.txt").write_text("\n".join(names))
+    return str(folder)
+
+
+def group(number):
+    return {"group_id": number}
+
+
+STRIPES = [
+    ("cat", 0, 9, group(7)),
+    ("cat", 10, 19, {}),
+    ("dog", 5, 12, group(7)),  # over both cats; its group is of another label
+    ("cat", 40, 44, group(7)),  # the first cat's other half
+    ("cat", 50, 51, group(None)),  # covered by the next ones
+    ("__ignore__", 50, 53, group(7)),
+    ("sky", 30, 34, group(1)),
+    ("sky", 36, 38, group(2)),
+    ("cat", 56, 57, group(0)),
+    ("_background_", 57, 58, {}),
+]
+# Columns that show a piece each.
+SHOWN = (0, 9, 15, 25, 32, 37, 42, 50, 53, 56, 57, 59)
+WHOLE = [1001, 2001, 1002, 0, 3001, 3002, 1001, 255000, 255000, 1003, 0, 0]
+
+
+def test_shapes_of_one_label_and_group_are_an_object_of_labelme(tmp_path, run, out):
+    root = labelled(tmp_path / "d", *STRIPES)
+    assert run("build", root, out, "--target", "panoptic").exit_code == 0
+    assert panoptic.maps(out)["a"][2, SHOWN].tolist() == WHOLE
+    known = manifest.load(out)
+    assert (known["classes"], known["ignore"]) == (["_background_", "cat", "dog", "sky"], 255)
+    assert (known["divisor"], known["things"]) == (1000, [1, 2, 3])
+    for level in ("pixels", "source"):
+        assert run("validate", out, root, "--level", level).exit_code == 0
+
+
+def test_things_of_labelme_may_be_said(tmp_path, run, out):
+    root = labelled(tmp_path / "d", *STRIPES)
+    options = ("--target", "panoptic", "--things", "dog,cat", "--divisor", "256")
+    assert run("labelme", root, out, *options).exit_code == 0
+    assert manifest.load(out)["things"] == [1, 2]
+    expected = [value // 1000 * 256 + value % 1000 * (value < 3000) for value in WHOLE]
+    assert panoptic.maps(out)["a"][2, SHOWN].tolist() == expected
+    for name in ("cats", "_background_", "__ignore__"):
+        result = run("labelme", root, f"{out}2", "--target", "panoptic", "--things", name)
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.split())
+        assert f"--things: found {name!r}, which is no class with objects" in said
+    assert "--things: expected only with" in run("labelme", root, out, "--things", "cat").stderr
+    assert "--divisor 9: found no inst" in run("labelme", root, out, "--divisor", "9").stderr
+
+
+@pytest.mark.parametrize("overlap", ["order", "area", "ignore"])
+def test_objects_of_labelme_have_the_classes_of_a_build_without(overlap, tmp_path, run, out):
+    root = fakes.labelme(tmp_path)
+    assert run("labelme", root, out, "--target", "panoptic", "--overlap", overlap).exit_code == 0
+    assert run("labelme", root, f"{out}2", "--overlap", overlap).exit_code == 0
+    found, expected = panoptic.maps(out), masks(f"{out}2")
+    assert found.keys() == expected.keys()
+    for key, one in found.items():
+        assert np.array_equal(one // 1000, expected[key])
+        assert not (one % 1000)[np.isin(expected[key], (0, 255))].any()
+        assert (one % 1000)[np.isin(expected[key], (1, 2))].all()
+
+
+def test_objects_of_one_class_of_labelme_may_overlap_but_no_others(tmp_path, run, out):
+    cats = [("cat", 0, 9, {}), ("cat", 5, 14, {})]
+    options = ("--target", "panoptic", "--overlap", "reject")
+    assert run("labelme", labelled(tmp_path / "d", *cats), out, *options).exit_code == 0
+    assert panoptic.maps(out)["a"][2, (0, 5, 14, 15)].tolist() == [1001, 1002, 1002, 0]
+    root = labelled(tmp_path / "e", *cats, ("dog", 14, 15, {}))
+    result = run("labelme", root, f"{out}2", *options)
+    assert result.exit_code == 2
+    assert "shape 3 (dog) overlaps an object of another class in 5 pixels" in result.stderr
+
+
+@pytest.mark.parametrize("odd", ["7", 7.0, True, [7], {}])
+def test_odd_groups_of_labelme_are_named(odd, tmp_path, run, out):
+    root = labelled(tmp_path / "d", ("cat", 0, 9, {}), ("dog", 20, 29, group(odd)))
+    result = run("labelme", root, out, "--target", "panoptic")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert f"shape 2 (dog): found the group_id {odd!r}; expected a whole number" in said
+    assert run("labelme", root, out).exit_code == 0  # which has no objects
+
+
+def test_too_many_objects_of_labelme_need_a_larger_divisor(tmp_path, run, out):
+    root = labelled(tmp_path / "d", *[("cat", 3 * i, 3 * i + 1, {}) for i in range(4)])
+    result = run("labelme", root, out, "--target", "panoptic", "--divisor", "4")
+    assert result.exit_code == 2
+    assert "found 4 or more instances of class 1" in result.stderr
+    assert run("labelme", root, out, "--target", "panoptic", "--divisor", "5").exit_code == 0
+
+
+def test_recipes_of_labelme_without_objects_say_nothing_of_them(tmp_path):
+    root = labelled(tmp_path / "d", *STRIPES)
+    document = Recipe(layout=LabelMe().bind(root)).document()
+    assert not {"target", "divisor", "thing_names"} & document["options"].keys()
+    assert "label.divisor" not in document["features"]
+    recipe = Recipe(layout=LabelMe(target="panoptic", thing_names=("cat",)).bind(root))
+    assert load(json.loads(json.dumps(recipe.document()))) == recipe
+    assert (recipe.layout.things, recipe.layout.divisor) == ((1,), 1000)
+
+
+def test_objects_of_labelme_return_from_an_export(tmp_path, run, out):
+    root = labelled(tmp_path / "d", *STRIPES)
+    assert run("labelme", root, out, "--target", "panoptic").exit_code == 0
+    assert run("export", out, tmp_path / "e", "--to", "labelme").exit_code == 0
+    assert run("labelme", tmp_path / "e", f"{out}2", "--target", "panoptic").exit_code == 0
+    (before,), (after,) = (panoptic.maps(one).values() for one in (out, f"{out}2"))
+    assert np.array_equal(before, after)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("joined", [(), ("sofa",), ("sofa", "person")])
+def test_real_files_of_labelme_have_the_objects_that_pillow_draws(joined, tmp_path, run, out):
+    root = pathlib.Path(shutil.copytree(SHARED / "labelme" / "semantic", tmp_path / "d"))
+    names = (root / "labels.txt").read_text().split("\n")
+    expected = {}
+    for path in root.glob("*.json"):
+        document = json.loads(path.read_text())
+        plane = np.zeros((document["imageHeight"], document["imageWidth"]), np.int32)
+        drawn, objects = Image.fromarray(plane), {}
+        for i, shape in enumerate(document["shapes"]):
+            label = shape["label"]
+            shape["group_id"] = 5 if label in joined else None
+            mine = objects.setdefault(label, [])
+            one = 5 if label in joined else -i
+            mine += [one] * (one not in mine)
+            value = (names.index(label) - 1) * 1000 + mine.index(one) + 1
+            points = [tuple(point) for point in shape["points"]]
+            value = 255000 if label == "__ignore__" else value
+            ImageDraw.Draw(drawn).polygon(points, fill=value, outline=value)
+        path.write_text(json.dumps(document))
+        expected[path.stem] = np.asarray(drawn)
+    assert run("labelme", root, out, "--target", "panoptic").exit_code == 0
+    found = panoptic.maps(out)
+    for key in ("2011_000003", "2011_000006"):
+        assert np.array_equal(found[key], expected[key])
+        classes = np.asarray(Image.open(SHARED / "labelme" / "expected" / f"{key}.png"))
+        assert np.count_nonzero(found[key] // 1000 != classes) <= 1
+    rows = manifest.load(out)["splits"]["train"]["classes"]
+    counts = {one["name"]: one["segments"] for one in rows[1:] if one["segments"]}
+    people, sofas = (7, 2)["person" in joined], (4, 1)["sofa" in joined]
+    assert counts == {"bottle": 1, "chair": 1, "person": people, "sofa": sofas}

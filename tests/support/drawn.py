@@ -82,6 +82,25 @@ def shapes(path):
     return np.asarray(image)
 
 
+def grouped(path):
+    """Decode the shapes of LabelMe, without groups, as class * 1000 + number within the class."""
+    with open(path) as file:
+        document = json.load(file)
+    plane = np.zeros((document["imageHeight"], document["imageWidth"]), np.int32)
+    image, seen = Image.fromarray(plane), []
+    for shape in document["shapes"]:
+        seen.append(shape["label"])
+        value = {"cat": 1000, "dog": 2000, "__ignore__": 255000}[shape["label"]]
+        value += seen.count(shape["label"]) * (value < 255000)
+        points = [tuple(point) for point in shape["points"]]
+        if shape["shape_type"] == "rectangle":
+            low, high = np.min(points, 0).tolist(), np.max(points, 0).tolist()
+            ImageDraw.Draw(image).rectangle((*low, *high), outline=value, fill=value)
+        else:
+            ImageDraw.Draw(image).polygon(points, outline=value, fill=value)
+    return np.asarray(image)
+
+
 def polygons(path):
     """Decode the polygons of YOLO by OpenCV, the largest first, on a background of 3."""
     masks = []
@@ -177,4 +196,8 @@ DRAWN = {
     Pairs(binary=1, val_fraction=0.4, split_seed=5): (fakes.pairs, lambda path: stored(path) > 1),
     Classes(val_fraction=0.4): (fakes.classes, None),
     Classes(names=("horse", "dog", "cat"), val_fraction=0.4): (fakes.classes, None),
+}
+# The same for layouts with panoptic labels, whose maps are decoded.
+PANOPTIC = {
+    LabelMe(val_fraction=0.4, target="panoptic"): (fakes.labelme, grouped),
 }
