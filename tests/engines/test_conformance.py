@@ -264,6 +264,6 @@ def test_a_scheduler_is_asked_for_wherever_there_is_a_runner(run):
         if "--runner" in options:
             assert {"--scheduler", "--workers"} <= options
             places = [one.name for one in command.params if one.param_type_name == "argument"]
-            more = ["--to", "webdataset"] if name == "export" else []
+            more = {"export": ["--to", "webdataset"], "convert": ["--to", "png"]}.get(name, [])
             found = run(name, *["x"] * len(places), *more, "--runner", "dask")
             assert "--runner dask and --scheduler ADDRESS go together" in found.stderr
