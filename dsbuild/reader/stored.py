@@ -1,6 +1,5 @@
 """What one record stores, decoded name by name: the values behind a sample."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from dsbuild.format.aligned import names as names_of
 from dsbuild.format.features import Names
 from dsbuild.format.folder import Folder
 from dsbuild.images import planes
+from dsbuild.reader.once import once
 
 Value = TypeVar("Value")
 
@@ -43,7 +43,7 @@ class Stored:
     extras: tuple[Chosen, ...]
     folder: Folder
 
-    @functools.cached_property
+    @once
     def features(self) -> dict[str, example.Parsed]:
         """Feature -> what the record holds for it."""
         with tfrecord.located(self.path, self.record):
@@ -71,9 +71,9 @@ class Stored:
         """The sample's key; empty if it has none."""
         return features.key(self.features, self.names)
 
-    @functools.cached_property
+    @once
     def values(self) -> tuple[str, ...]:
-        """The names of the sample's values: key, image, label and sizes first."""
+        """Return the names of the sample's values: key, image, label and sizes first."""
         found = set(map(_name, self.roles))
         if "image" in found:
             found |= {"height", "width"}
@@ -140,9 +140,9 @@ class Stored:
             self.features, self.name("label")
         )
 
-    @functools.cached_property
+    @once
     def panoptic(self) -> tuple[np.ndarray, int]:
-        """The panoptic map, int32 (h, w), and its divisor."""
+        """Return the panoptic map, int32 (h, w), and its divisor."""
         name = self.name("label")
         return self.decoded("label", lambda _: features.panoptic_map(self.features, name))
 
