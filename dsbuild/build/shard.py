@@ -45,10 +45,11 @@ def write_shard(
             writer = tfrecord.Writer(file)
             with writer.behind():
                 for sample in slices.ahead(shard.samples):
-                    size = writer.size
+                    size = 0
                     try:
                         for encoded in tiles.records(sample, shard.root, shard.recipe, read):
                             writer.write(encoded.record)
+                            size += len(encoded.record)
                             statistics += encoded.statistics
                             lines.append(_line(encoded.statistics))
                     except encode.Rejected as error:
@@ -60,7 +61,7 @@ def write_shard(
                         continue
                     sources.append(encoded.sources)
                     palettes.add(colours, encoded.colours, sample.label_name)
-                    advance(1, writer.size - size)
+                    advance(1, size)
         known = [line for line in lines if line is not None]
         values = "".join(known).encode() if len(known) == len(lines) else None
         libraries, meanings = versions(shard.recipe), palettes.rows(colours)
