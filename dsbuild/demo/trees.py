@@ -55,10 +55,15 @@ def voc(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
         label.putpalette([channel for colour in known.palette for channel in colour])
         save(label, folder, "SegmentationClass", f"{key}.png")
         save(scenes.picture(rng, things, *size), folder, "JPEGImages", f"{key}.jpg")
-    val = max(1, samples // 4)
-    for split, names in {"train": keys[val:], "val": keys[:val]}.items():
-        write("\n".join(names), folder, "ImageSets", "Segmentation", f"{split}.txt")
+    _lists(keys, folder, "Segmentation")
     return ()
+
+
+def _lists(keys: Sequence[str], folder: str, name: str) -> None:
+    """Write VOC's lists of train and val below ImageSets; a quarter is val."""
+    val = max(1, len(keys) // 4)
+    for split, names in {"train": keys[val:], "val": keys[:val]}.items():
+        write("\n".join(names), folder, "ImageSets", name, f"{split}.txt")
 
 
 def cityscapes(folder: str, samples: int, rng: np.random.Generator) -> tuple[str, ...]:
@@ -142,9 +147,7 @@ def pascal_context(folder: str, samples: int, rng: np.random.Generator) -> tuple
         label = scenes.label(things, values, *SIZE, None)
         save(label, folder, "SegmentationClassContext", f"{key}.png")
         save(scenes.picture(rng, things, *SIZE), folder, "JPEGImages", f"{key}.jpg")
-    val = max(1, samples // 4)
-    for split, names in {"train": keys[val:], "val": keys[:val]}.items():
-        write("\n".join(names), folder, "ImageSets", "SegmentationContext", f"{split}.txt")
+    _lists(keys, folder, "SegmentationContext")
     return ()
 
 

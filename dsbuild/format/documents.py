@@ -43,7 +43,7 @@ def parse(text: bytes) -> Any:
     try:
         return json.loads(
             text.decode(),
-            object_pairs_hook=_once,
+            object_pairs_hook=once,
             parse_int=_integer if _LONG.search(text) else None,  # a call per number is slow
             parse_float=_finite,
             parse_constant=_finite,
@@ -93,10 +93,23 @@ def _is_deep(text: bytes) -> bool:
     return bool(brackets)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+class RepeatedKeyError(ValueError):
+    """An object of JSON that has a `key` twice."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("a key twice")
+        self.key = key
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; raise RepeatedKeyError if it has a key twice.
+
+    For `json.loads(object_pairs_hook=...)`.
+    """
     document = dict(pairs)
     if len(document) < len(pairs):
-        raise ValueError("a key twice")
+        keys = [key for key, _ in pairs]
+        raise RepeatedKeyError(next(key for key in keys if keys.count(key) > 1))
     return document
 
 

@@ -5,7 +5,9 @@ both builds again, and says which of their pixels have another value.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+import itertools
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,10 +89,11 @@ def _changes(
     labels: tuple[Sequence[str], Sequence[str]],
 ) -> list[MaskChange]:
     made = []
-    for split, key, before, after in task:
-        was = features.label(values(before), labels[0])
-        now = features.label(values(after), labels[1])
-        pixels, moved, why = held_together(was, now)
+    sides = (_each(before for *_, before, _ in task), _each(after for *_, after in task))
+    for (split, key, before, after), was, now in zip(task, *sides, strict=True):
+        pixels, moved, why = held_together(
+            features.label(was, labels[0]), features.label(now, labels[1])
+        )
         made.append(MaskChange(split, key, before, after, pixels, moved, why))
         advance(1, 0)
     return made
@@ -98,10 +101,16 @@ def _changes(
 
 def values(place: Where) -> features.Values:
     """Return a parsed record; raise ShardError with its place if it cannot be read."""
-    path, number, offset = place
-    (record,) = tfrecord.at(path, [(number, offset)])
-    with tfrecord.located(path, record):
-        return example.parse(record.data)
+    (found,) = _each([place])
+    return found
+
+
+def _each(places: Iterable[Where]) -> Iterator[features.Values]:
+    """Yield parsed records one by one; those of a file that follow each other open it once."""
+    for path, some in itertools.groupby(places, key=operator.itemgetter(0)):
+        for record in tfrecord.at(path, [(number, offset) for _, number, offset in some]):
+            with tfrecord.located(path, record):
+                yield example.parse(record.data)
 
 
 def held_together(

@@ -3,7 +3,7 @@
 import functools
 import posixpath
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
@@ -169,6 +169,23 @@ def leftovers(
                 found.append(_stray(root, split, path))
             elif folder == labels and key(path, labels) not in have:
                 found.append(Finding("label-alone", split, storage.join(root, path)))
+    return found
+
+
+def unpaired(
+    root: str, split: str, folder: str, ending: str, images: Container[str]
+) -> list[Finding]:
+    """Find stray files in a folder of labels with this ending, and labels without an image.
+
+    `images` are the names of images, without extension.
+    """
+    found = []
+    for name in storage.names(storage.join(root, folder)):
+        path = storage.join(root, folder, name)
+        if name[0] == "." or not name.endswith(ending):
+            found.append(Finding("stray", split, path))
+        elif composed(name.removesuffix(ending)) not in images:
+            found.append(Finding("label-alone", split, path))
     return found
 
 

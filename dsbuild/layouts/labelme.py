@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, PlanError, nearest
 from dsbuild.fields import field
+from dsbuild.format.documents import RepeatedKeyError, once
 from dsbuild.format.names import RECEIPT
 from dsbuild.layouts import labelme_file, labelme_objects, labelme_shapes
 from dsbuild.layouts.base import Layout
@@ -227,8 +228,12 @@ class LabelMe(Divided, Panoptic, Layout):
 def _read(data: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the object in a JSON file, and its shapes; raise ImageError if it is another one."""
     try:
-        document = json.loads(data, object_pairs_hook=labelme_file.once)
+        document = json.loads(data, object_pairs_hook=once)
         return document, [dict(shape) for shape in document["shapes"]]
+    except RepeatedKeyError as error:
+        raise ImageError(
+            f"found the key {error.key!r} twice in an object; expected each key once"
+        ) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ImageError(f"no JSON of LabelMe ({error!r:.80}); expected shapes") from error
 

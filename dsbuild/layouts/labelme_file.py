@@ -1,19 +1,8 @@
-"""What contradicts itself in a JSON file of LabelMe: keys that occur twice, another picture."""
+"""What contradicts itself in a JSON file of LabelMe: a picture other than the image."""
 
 import base64
-from typing import Any
 
 from dsbuild.errors import ImageError
-
-
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON; raise ImageError if it has a key twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ImageError(f"found the key {twice!r} twice in an object; expected each key once")
-    return found
 
 
 def refuse_other(stored: object, size: tuple[int, int]) -> None:

@@ -27,7 +27,7 @@ from dsbuild.fields import field
 from dsbuild.format import planes
 from dsbuild.layouts.base import RGB, Layout
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import composed, lists, require
+from dsbuild.layouts.folders import lists, require, unpaired
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
 from dsbuild.layouts.sample import Sample
 from dsbuild.layouts.texts import numbered
@@ -167,14 +167,7 @@ class PascalContext(Layout):
         if split != self.splits(root)[0]:
             return []
         (folder, ending), there = self._place(root), photos(root)
-        found = []
-        for name in storage.names(storage.join(root, folder)):
-            path = storage.join(root, folder, name)
-            if name[0] == "." or not name.endswith(ending):
-                found.append(Finding("stray", split, path))
-            elif composed(name.removesuffix(ending)) not in there:
-                found.append(Finding("label-alone", split, path))
-        return found
+        return unpaired(root, split, folder, ending, there)
 
     def indexed(self, path: str) -> bool:
         """Tell whether stored values are the indices: those of 60 classes are."""

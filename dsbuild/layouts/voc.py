@@ -26,7 +26,7 @@ from dsbuild.fields import field
 from dsbuild.layouts import sbd, voc_forms, voc_labels
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import composed, folders, lists, require
+from dsbuild.layouts.folders import composed, folders, lists, require, unpaired
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
 from dsbuild.layouts.voc_labels import FOLDERS
 from dsbuild.layouts.voc_lists import IMAGES, LISTS, count_listed, elsewhere, entries, photos
@@ -247,13 +247,7 @@ class Voc(Layout):
         own, lent = photos(root), storage.join(root, sbd.place(root, sbd.IMAGES[0]))
         images = {*own, *sbd.stems(lent, sbd.IMAGES[1])}
         images |= {sample.key for sample in samples}  # their images are reported as missing
-        found = []
-        for name in storage.names(storage.join(root, folder)):
-            path = storage.join(root, folder, name)
-            if name[0] == "." or not name.endswith(ending):
-                found.append(Finding("stray", split, path))
-            elif composed(name.removesuffix(ending)) not in images:
-                found.append(Finding("label-alone", split, path))
+        found = unpaired(root, split, folder, ending, images)
         labelled = {composed(key) for key in sbd.stems(storage.join(root, folder), ending)}
         rest = (labelled & own.keys()) - {sample.key for sample in samples}
         for name in names if rest else ():

@@ -19,7 +19,8 @@ import importlib.util, dsbuild.cli, dsbuild.schemas, dsbuild.format.schema, dsbu
 pipelines = importlib.util.find_spec("dsbuild.pipelines").origin
 print(dsbuild.__file__, dsbuild.schemas.__file__, pipelines, sep="\\n")
 assert dsbuild.format.schema.load("segmentation")["image"].name == "image/encoded"
-assert "<dialog" in dsbuild.inspect.html.run.file_text("page.html")
+text = dsbuild.inspect.html.document.file_text
+assert "<html" in text("page.html") and "<dialog" in text("dialog.html")
 """
 
 

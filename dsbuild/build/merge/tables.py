@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsbuild.errors import PlanError
+from dsbuild.format.documents import RepeatedKeyError, once
 from dsbuild.layouts.folders import composed
 from dsbuild.layouts.texts import text
 
@@ -64,21 +65,16 @@ def _document(path: str) -> Mapping[str, Any]:
         content = text(path)
         if path.endswith(".toml"):
             return tomllib.loads(content)
-        document = json.loads(content, object_pairs_hook=_once)
+        document = json.loads(content, object_pairs_hook=once)
+    except RepeatedKeyError as error:
+        raise PlanError(
+            f"{path}: found {error.key!r} twice, expected each name once; correct the file"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise PlanError(f"{path}: {error}; correct the file") from error
     if not isinstance(document, dict):
         raise PlanError(f"{path}: found a {type(document).__name__}, expected an object of builds")
     return document
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"found {twice!r} twice, expected each name once")
-    return made
 
 
 def _sections(path: str, document: Mapping[str, Any], ignore: str) -> Table:

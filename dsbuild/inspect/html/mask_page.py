@@ -1,6 +1,5 @@
 """The labels that two builds hold differently, as one self-contained HTML page."""
 
-import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from dsbuild.inspect import gallery, mask_changes, mask_pictures, tables
 from dsbuild.inspect.diff import Side
 from dsbuild.inspect.forms import Difference
 from dsbuild.inspect.html import svg
-from dsbuild.inspect.html.run import file_text
+from dsbuild.inspect.html.document import document as whole
 from dsbuild.inspect.html.svg import escape
 from dsbuild.inspect.mask_changes import MaskChange
 from dsbuild.inspect.mask_pictures import MaskPictures
@@ -67,18 +66,9 @@ def page(
         ("masks", "Changed masks", _cards(shown, len(changes), legends)),
         ("all", "All changed labels", _all(changes)),
     ]
-    parts = [part for part in parts if part[2]]
     name = " and ".join(storage.name(document[side]) for side in ("a", "b"))
-    return string.Template(file_text("plain.html")).substitute(
-        title=escape(f"Changed masks: {name}"),
-        heading="Changed masks",
-        kind=escape(f"{document['a']} and {document['b']}"),
-        style=file_text("page.css"),
-        nav="".join(f'<a href="#{key}">{text}</a>' for key, text, _ in parts),
-        sections="\n".join(
-            f'<section id="{key}"><h2>{text}</h2>{body}</section>' for key, text, body in parts
-        ),
-    )
+    kind = f"{document['a']} and {document['b']}"
+    return whole(f"Changed masks: {name}", "Changed masks", kind, parts)
 
 
 def _summary(document: Difference, changes: Sequence[MaskChange]) -> str:

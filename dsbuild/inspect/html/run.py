@@ -8,7 +8,6 @@ markup.
 import json
 import string
 from collections.abc import Mapping, Sequence
-from importlib import resources
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Local
@@ -18,6 +17,8 @@ from dsbuild.inspect import catalog, choice, frame, gallery
 from dsbuild.inspect.catalog import Census, Row
 from dsbuild.inspect.forms import Card, Inspection, StatisticsDocument
 from dsbuild.inspect.html import balance, findings, frames, kept, sections, svg
+from dsbuild.inspect.html.document import document as whole
+from dsbuild.inspect.html.document import file_text
 from dsbuild.inspect.html.svg import escape
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.run import Validation, validate
@@ -76,19 +77,10 @@ def page(
         ("shards", "Shards", sections.shards(document)),
         ("features", "Features", sections.features(document)),
     ]
-    shown = [part for part in parts if part[2]]
-    return string.Template(file_text("page.html")).substitute(
-        title=escape(f"{title}: {name}"),
-        heading=escape(name),
-        kind=escape(title),
-        style=file_text("page.css"),
-        script=file_text("page.js"),
-        nav="".join(f'<a href="#{key}">{text}</a>' for key, text, _ in shown),
-        sections="\n".join(
-            f'<section id="{key}"><h2>{text}</h2>{body}</section>' for key, text, body in shown
-        ),
-        data=script_json(data),
+    rest = string.Template(file_text("dialog.html")).substitute(
+        data=script_json(data), script=file_text("page.js")
     )
+    return whole(f"{title}: {name}", name, title, parts, rest)
 
 
 def _frames(
@@ -133,11 +125,6 @@ def write(path: str, text: str) -> None:
             "choose another file"
         )
     storage.write(path, text.encode())
-
-
-def file_text(name: str) -> str:
-    """Return a file of this folder."""
-    return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def make(

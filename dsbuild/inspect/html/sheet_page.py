@@ -1,10 +1,8 @@
 """A quality sheet as one self-contained HTML page."""
 
-import string
-
 from dsbuild import storage
 from dsbuild.inspect.html import svg
-from dsbuild.inspect.html.run import file_text
+from dsbuild.inspect.html.document import document
 from dsbuild.inspect.html.svg import escape
 from dsbuild.inspect.quality.sheet import VERDICTS, RuleDocument, Sheet, limits_text
 
@@ -19,16 +17,8 @@ def page(sheet: Sheet) -> str:
         ("verdict", f"Verdict: {sheet['verdict']}", _verdict(sheet)),
         ("rules", "Rules", f'<ul class="findings">{"".join(map(_rule, ranked))}</ul>'),
     ]
-    return string.Template(file_text("plain.html")).substitute(
-        title=escape(f"Quality sheet: {storage.name(sheet['path'])}"),
-        heading="Quality sheet",
-        kind=escape(sheet["path"]),
-        style=file_text("page.css"),
-        nav="".join(f'<a href="#{key}">{escape(text)}</a>' for key, text, _ in sections),
-        sections="\n".join(
-            f'<section id="{key}"><h2>{escape(text)}</h2>{body}</section>'
-            for key, text, body in sections
-        ),
+    return document(
+        f"Quality sheet: {storage.name(sheet['path'])}", "Quality sheet", sheet["path"], sections
     )
 
 
