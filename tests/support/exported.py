@@ -1,6 +1,9 @@
 """Folders that are exported as annotations, and built again from what was written."""
 
+import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 
@@ -27,6 +30,19 @@ def records(folder):
             plane = None if mask is None else images.plane(mask[0])
             split[values["image/filename"][0].decode()] = values[IMAGE][0], plane
     return found
+
+
+def loaded(code, folder, home):
+    """Run code that loads a folder with Hugging Face's datasets, offline; return what it prints."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(folder)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def built(root, out, names=masks.NAMES, **asked):

@@ -2,11 +2,8 @@
 
 import functools
 import io
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -22,6 +19,7 @@ from dsbuild.interop.annotations.picture import Picture
 from dsbuild.interop.annotations.yolo import YoloTree
 from dsbuild.layouts.pairs import Pairs
 from tests.support import masks
+from tests.support.exported import loaded
 from tests.support.runs import make
 
 PLANE = masks.hard()["ring"]
@@ -79,15 +77,8 @@ def test_datasets_has_all_splits_apart(tmp_path):
         "for split, rows in datasets.load_dataset(sys.argv[1]).items():\n"
         "    print(split, *rows['key'])\n"
     )
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "made")],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr
-    found = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    lines = loaded(code, tmp_path / "made", tmp_path / "home")
+    found = dict(line.split(" ", 1) for line in lines)
     called = {"val": "validation", "test-dev": "test_dev"}
     assert found == {called.get(name, name): name[::-1] for name in names}
 

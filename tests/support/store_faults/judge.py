@@ -19,7 +19,7 @@ def ended(done, codes=(0, 1, 2)):
 
 
 def refused(done):
-    """Of a command that could not run: one line says why, and no sound file is called damaged."""
+    """Judge a command that refused: one line says why, and no sound file is called damaged."""
     lines = [*done.err.splitlines(), *done.out.splitlines()]
     errors = [line for line in lines if line.startswith("error: ")]
     wrong = [f"{len(errors)} lines of error"] * (len(errors) != 1)
@@ -33,7 +33,7 @@ def refused(done):
 
 
 def succeeded(case, done, found, out):
-    """Of one that has to have done its work: the bytes of a local build, and no lock."""
+    """Judge a command that had to succeed: the bytes are a local build's, and no lock is left."""
     if done.code != 0:
         return ended(done, codes=(0,))
     wrong = []
