@@ -6,6 +6,8 @@ from dsbuild.build import palettes
 from dsbuild.build.signatures import FROM_1, Mistake
 from dsbuild.layouts import Layout
 
+_VOID = 255  # marks pixels to ignore in most labels of 8 bits
+
 
 def one_based(refused: int, others: int) -> str:
     """Say that all labels of a split seem to count from 1, though some hold no value too large."""
@@ -77,6 +79,16 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
             "binary-255",
             f"{binary} of {len(labels)} labels {_binary(layout)}; {_meant('binary-255')}",
         )
+    many = len(layout.classes) > _VOID != layout.ignore
+    if many and not any(max(values) > _VOID for values in mixed):
+        void = sum(_VOID in values for values in mixed)
+        if void and 2 * void >= len(mixed):
+            return Mistake(
+                "ignore-255",
+                f"{void} of {len(labels)} labels hold {_VOID} and none a larger value, so it seems "
+                f"to mark pixels to ignore, not the class {layout.classes[_VOID]!r}: dsbuild pairs "
+                f"--map {_VOID}=ignore; {_meant('ignore-255')}",
+            )
     background = layout.classes[0].lower() == "background"  # a class `void` may occur nowhere
     if len(mixed) > 2 and background and not any(0 in values for values in labels):
         return Mistake(
