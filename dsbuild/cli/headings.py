@@ -142,7 +142,7 @@ _TRAIN: Headings = {
         "--saturation",
         "--hue",
     ),
-    "Loss": ("--smoothing", "--hard-share", "--hard-steps"),
+    "Loss": ("--focal-gamma", "--tversky", "--smoothing", "--hard-share", "--hard-steps"),
     "Optimisation": (
         "--schedule",
         "--last-rate",

@@ -9,10 +9,10 @@ from typing import Any
 from dsbuild import fields
 from dsbuild.errors import TrainError
 from dsbuild.fields import field
+from dsbuild.train import loss_terms
 
 STRIDES = (8, 16, 32)
 BACKBONES = ("mobilenet_v2", "resnet50", "resnet101", "tiny", "xception", "xception_65")
-LOSSES = ("cross_entropy", "dice", "bce", "bce_log_dice")
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "constant", "plateau")
 
@@ -94,13 +94,20 @@ class Settings:
         None, "Steps between checkpoints. Default: one pass over the data.", least=1
     )
 
-    loss: str = field("cross_entropy", "Loss to minimise.", choices=LOSSES)
+    loss: str = field(
+        "cross_entropy",
+        f"Loss to minimise: {', '.join(loss_terms.LOSSES)}, or a sum such as ce+0.5*dice.",
+    )
     class_weights: str = field("none", "none, median, effective, or a file (.json, .csv).")
     smoothing: float = field(
         0.0,
         "Label smoothing: share of a label that is spread over all classes.",
         least=0,
         most=0.99,
+    )
+    focal_gamma: float = field(2.0, "Exponent of the focal loss.", least=0, most=10)
+    tversky: tuple[float, float] = field(
+        (0.3, 0.7), "Weights of false positives and false negatives in the Tversky loss.", above=0
     )
     hard_share: float = field(
         1.0, "Share of pixels with the largest loss that are trained on.", above=0, most=1
@@ -140,20 +147,32 @@ class Settings:
         self._hold(
             "ema", self.steps != 0 or not self.ema, "0 with --steps 0, which has nothing to average"
         )
-        binary = self.loss in ("bce", "bce_log_dice")
-        self._hold(
-            "loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid"
-        )
         self._hold("warmup", not self.warmup or self.schedule != "plateau", "0 with plateau")
         whole = self.steps is None or self.warmup <= self.steps
         self._hold("warmup", whole, "at most the steps")
-        crosses = self.loss != "dice"
-        self._hold("hard_share", crosses or self.hard_share == 1, "1 with dice")
-        self._hold("smoothing", crosses or not self.smoothing, "0 with dice")
-        self._hold("hard_share", self.loss != "bce_log_dice" or self.hard_share == 1, "1 with dice")
+        self._hold_loss()
         self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")
         waits = self.schedule == "plateau" and self.patience > 0
         self._hold("patience", not waits or self.patience > self.plateau, "more than --plateau")
+
+    def _hold_loss(self) -> None:
+        """Refuse a loss that is none, or options that it does not have."""
+        given = loss_terms.named(self.loss)
+        names = {term.name for term in loss_terms.terms(given)}
+        binary = bool(names & loss_terms.BINARY)
+        text = "bce or bce_log_dice with, and only with, sigmoid"
+        object.__setattr__(self, "loss", given)
+        self._hold("loss", self.sigmoid or not binary, text)
+        self._hold("loss", not self.sigmoid or "cross_entropy" not in names, text)
+        for name, plain, having in (
+            ("hard_share", 1, loss_terms.PIXELWISE),
+            ("smoothing", 0, loss_terms.SMOOTHED),
+            ("focal_gamma", Settings.focal_gamma, {"focal"}),
+            ("tversky", Settings.tversky, {"tversky"}),
+        ):
+            default = plain if not isinstance(plain, tuple) else ",".join(map(str, plain))
+            holds = bool(names & having) or getattr(self, name) == plain
+            self._hold(name, holds, f"{default} with {given}")
 
     def _hold(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -79,11 +79,28 @@ def total(part: Tensor) -> Tensor:
 
     Its gradient is that of the sum.
     """
-    if backend.backend() != "tensorflow":
+    context = _replicas()
+    if context is None:
         return part
     import tensorflow as tf
 
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return part
     return context.all_reduce(tf.distribute.ReduceOp.SUM, part)
+
+
+def gathered(part: Tensor) -> Tensor:
+    """Return a tensor of a batch with the samples of all devices of a step, in their order.
+
+    Its gradient is that of the whole.
+    """
+    context = _replicas()
+    return part if context is None else context.all_gather(part, 0)
+
+
+def _replicas() -> "tf.distribute.ReplicaContext | None":
+    """Return the context of one of several devices of a step; None on one device."""
+    if backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return None if context is None or context.num_replicas_in_sync == 1 else context
