@@ -36,6 +36,7 @@ AVERAGED = "averaged/"  # prefix of averaged weights in a checkpoint
 _SAME = (  # settings that are arguments of `model.build` under the same name
     "backbone",
     "output_stride",
+    "dilate_first",
     "width",
     "width_multiple",
     "rates",

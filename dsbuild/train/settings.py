@@ -12,7 +12,16 @@ from dsbuild.fields import field
 from dsbuild.train import loss_terms
 
 STRIDES = (8, 16, 32)
-BACKBONES = ("mobilenet_v2", "resnet50", "resnet101", "tiny", "xception", "xception_65")
+BACKBONES = (
+    "mobilenet_v2",
+    "resnet50",
+    "resnet101",
+    "resnet50_v1_5",
+    "resnet101_v1_5",
+    "tiny",
+    "xception",
+    "xception_65",
+)
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "constant", "plateau")
 
@@ -30,6 +39,10 @@ class Settings:
     backbone: str = field("mobilenet_v2", "Backbone of the model.", choices=BACKBONES)
     output_stride: int = field(
         16, "Output stride of the backbone; 8 is finer and slower.", choices=STRIDES
+    )
+    dilate_first: bool = field(
+        False,
+        "Dilate the convolutions that lose their stride, too, as segmentation_models_pytorch does.",
     )
     width: float = field(1.0, "Factor for the channels of mobilenet_v2.", above=0)
     width_multiple: int = field(
@@ -59,7 +72,9 @@ class Settings:
     )
     sigmoid: bool = field(False, "One logit for two classes; with --loss bce or bce_log_dice.")
     weights: str = field(
-        "", "Initial weights: imagenet, a Keras file, a slim checkpoint, or another run."
+        "",
+        "Initial weights: imagenet, a published name, a file of Keras, PyTorch or safetensors, a "
+        "keras-hub preset, a slim checkpoint, or another run.",
     )
     initialize: str = field(
         "all", "What to take from --weights of a checkpoint or run.", choices=("all", "backbone")

@@ -20,6 +20,8 @@ def published(width):
         ("mobilenet_v2", 144, 320, 1_843_264),
         ("resnet50", 256, 2048, 23_587_712),
         pytest.param("resnet101", 256, 2048, 42_658_176, marks=pytest.mark.slow),
+        ("resnet50_v1_5", 256, 2048, 23_561_152),
+        pytest.param("resnet101_v1_5", 256, 2048, 42_605_504, marks=pytest.mark.slow),
         ("xception", 256, 2048, 20_861_480),
         ("xception_65", 256, 2048, 38_052_512),
     ],

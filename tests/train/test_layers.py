@@ -68,7 +68,7 @@ def test_scales_equal_deeplabs(factor, expected):
     np.testing.assert_allclose(y, tensorflow_resize(x, *expected, True), atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", ["tf", "caffe"])
+@pytest.mark.parametrize("mode", list(FILLS))
 def test_pixels_are_scaled_as_keras_does(mode):
     x = np.random.default_rng(0).integers(0, 256, (1, 5, 4, 3)).astype(np.float32)
     expected = keras.applications.imagenet_utils.preprocess_input(x.copy(), mode=mode)
@@ -90,7 +90,7 @@ def test_layers_are_rebuilt_from_their_configuration(layer):
     assert type(layer).from_config(config).get_config() == config
 
 
-@pytest.mark.parametrize("mode", ["tf", "caffe"])
+@pytest.mark.parametrize("mode", list(FILLS))
 def test_padding_is_0_to_the_backbone(mode):
     assert not np.any(Pixels(mode)(np.full((1, 2, 2, 3), FILLS[mode], np.float32)))
 

@@ -1,4 +1,4 @@
-"""The first weights of a training: from ImageNet, a Keras file, DeepLab, or another run."""
+"""The first weights of a training: from ImageNet, a file, DeepLab, or another run."""
 
 import dataclasses
 import os
@@ -12,6 +12,8 @@ from dsbuild.train import checkpoint, described, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.model import slim_checkpoint
 from dsbuild.train.settings import Settings
+from dsbuild.train.weights import files
+from dsbuild.train.weights.mapping import Mapped
 
 IMAGENET = "imagenet"
 _LAST = "logits/"
@@ -33,12 +35,12 @@ def backbone(settings: Settings) -> dict[str, str]:
     Raises TrainError if there is nothing that could be weights.
     """
     path = settings.weights
-    if not path or _is_run(path) or _is_slim(path):
+    if not path or _is_run(path) or _is_slim(path) or files.kind(path):
         return {}
     if path != IMAGENET and not os.path.isfile(path):
         raise TrainError(
-            f"weights: {path}: found no Keras file, no DeepLab checkpoint ({path}.index) and no "
-            f"run, expected one of them, or {IMAGENET}"
+            f"weights: {path}: found no file, no keras-hub preset, no DeepLab checkpoint "
+            f"({path}.index) and no run, expected one of them, or {IMAGENET}"
         )
     return {"weights": path}
 
@@ -55,7 +57,7 @@ def fitted(settings: Settings) -> Settings:
 def load(
     network: keras.Model, settings: Settings, facts: Facts, talk: Callable[[str], None]
 ) -> None:
-    """Load the weights of a slim checkpoint or of another run into a model, and freeze layers.
+    """Load the weights of a checkpoint or of another run into a model, and freeze layers.
 
     The last layer keeps its random weights if the classes differ.
     """
@@ -64,6 +66,8 @@ def load(
         talk(_slim_line(path, slim_checkpoint.load(network, path, prefix)))
     elif path and _is_run(path):
         _load_run(network, path, prefix, facts, talk)
+    elif path and files.kind(path):
+        talk(_foreign_line(path, files.load(network, path, settings, prefix)))
     if settings.freeze:
         model.freeze(network, *settings.freeze)
     if settings.freeze_batch_norm:
@@ -76,6 +80,15 @@ def _slim_line(path: str, result: slim_checkpoint.Loaded) -> str:
         words.append(f"{len(result.missing)} variables of the model start from random weights")
     if result.resized:
         words.append(_NEW_LAYER)
+    return "; ".join(words)
+
+
+def _foreign_line(path: str, result: Mapped) -> str:
+    words = [f"{path}: {result.origin.name}: loaded {len(result.values)} variables"]
+    if result.random:
+        words.append(f"{', '.join(result.random)} start from random weights")
+    if result.left:
+        words.append(f"not loaded: {', '.join(result.left)}")
     return "; ".join(words)
 
 

@@ -15,7 +15,12 @@ _NUMBERED = re.compile(r"(conv2d|batch_normalization|add)(_\d+)?")
 
 
 def convert(
-    model: keras.Model, output_stride: int, *, prefix: str = "", **batch_norm: Any
+    model: keras.Model,
+    output_stride: int,
+    *,
+    prefix: str = "",
+    dilate_first: bool = False,
+    **batch_norm: Any,
 ) -> keras.Model:
     """Return a copy of a functional model, with its weights, whose output has this stride.
 
@@ -28,9 +33,11 @@ def convert(
       model: calls each of its layers once; a layer's input and output are (b, h, w, c).
       output_stride: a power of 2; a model of a smaller stride stays as it is.
       prefix: for the name of each layer.
+      dilate_first: whether a layer whose step becomes 1 is dilated as those after it are; then
+        values differ from those of the original model.
       batch_norm: more options of its batch normalisations, such as `momentum`.
     """
-    changes = _changes(model, output_stride)
+    changes = _changes(model, output_stride, dilate_first)
     names = _names(model)
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -44,11 +51,15 @@ def convert(
     return clone
 
 
-def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, Any]]:
+def _changes(
+    model: keras.Model, output_stride: int, dilate_first: bool
+) -> Mapping[str, dict[str, Any]]:
     """Return layer -> the part of its configuration that changes."""
     changes: dict[str, dict[str, Any]] = {}
-    # Tensor -> its stride, the dilation of the layers that take it, whether it is padded.
-    reached = {id(tensor): (1, 1, False) for tensor in model.inputs}
+    # Tensor -> its stride, the dilation of the layers that take it, the layer that padded it.
+    reached: dict[int, tuple[int, int, keras.layers.Layer | None]] = {
+        id(tensor): (1, 1, None) for tensor in model.inputs
+    }
     for layer in model.layers:
         if isinstance(layer, keras.layers.InputLayer):
             continue
@@ -56,7 +67,7 @@ def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, A
         stride, dilation, padded = reached[id(source)]
         config = layer.get_config()
         change: dict[str, Any] = {}
-        next_dilation = dilation
+        own = next_dilation = dilation
         if isinstance(layer, keras.layers.ZeroPadding2D):
             change["padding"] = [max(sides) * dilation for sides in config["padding"]]
         elif "strides" in config:
@@ -64,15 +75,19 @@ def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, A
             if stride * step > output_stride:
                 change["strides"] = 1
                 next_dilation = dilation * step
+                own = next_dilation if dilate_first else dilation
             else:
                 stride *= step
             if max(config.get("kernel_size", config.get("pool_size"))) > 1:
                 if "dilation_rate" in config:
-                    change["dilation_rate"] = max(config["dilation_rate"]) * dilation
-                if not padded:
+                    change["dilation_rate"] = max(config["dilation_rate"]) * own
+                if padded is None:
                     change["padding"] = "same"
+                else:
+                    sides = padded.get_config()["padding"]
+                    changes[padded.name]["padding"] = [max(both) * own for both in sides]
         changes[layer.name] = change
-        padded = isinstance(layer, keras.layers.ZeroPadding2D)
+        padded = layer if isinstance(layer, keras.layers.ZeroPadding2D) else None
         reached[id(layer.output)] = (stride, next_dilation, padded)
     return changes
 

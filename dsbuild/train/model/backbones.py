@@ -10,7 +10,7 @@ import keras
 from keras import applications, layers
 
 from dsbuild.errors import ModelError
-from dsbuild.train.model import atrous, xception65
+from dsbuild.train.model import atrous, resnet_v1_5, xception65
 
 PREFIX = "backbone_"
 
@@ -65,6 +65,12 @@ BACKBONES = {
     "resnet101": Backbone(
         applications.ResNet101, "conv2_block3_out", "conv5_block3_out", pixels="caffe"
     ),
+    "resnet50_v1_5": Backbone(
+        resnet_v1_5.resnet50, resnet_v1_5.LOW, resnet_v1_5.HIGH, pixels="torch", published=False
+    ),
+    "resnet101_v1_5": Backbone(
+        resnet_v1_5.resnet101, resnet_v1_5.LOW, resnet_v1_5.HIGH, pixels="torch", published=False
+    ),
     "tiny": Backbone(tiny, "block2_relu2", "block5_relu2", depth=32, published=False),
     "xception": Backbone(applications.Xception, "block3_sepconv2_bn", "block14_sepconv2_act"),
     "xception_65": Backbone(
@@ -97,6 +103,7 @@ def build(
     width: float = 1.0,
     multiple: int = 8,
     weights: str | None = None,
+    dilate_first: bool = False,
     **batch_norm: Any,
 ) -> keras.Model:
     """Return a backbone: pixels (b, h, w, 3) to features of stride 4 and of the output stride.
@@ -109,6 +116,7 @@ def build(
         as in DeepLab.
       weights: None for random ones; `imagenet`, which Keras downloads; or a file that Keras wrote
         for this backbone without its top.
+      dilate_first: see `atrous.convert`.
       batch_norm: more options of its batch normalisations, such as `momentum`.
     """
     backbone = BACKBONES[name]
@@ -128,7 +136,11 @@ def build(
             _load(full, name, weights)
     ends = [full.get_layer(layer).output for layer in (backbone.low, backbone.high)]
     return atrous.convert(
-        keras.Model(full.input, ends, name="backbone"), output_stride, prefix=PREFIX, **batch_norm
+        keras.Model(full.input, ends, name="backbone"),
+        output_stride,
+        prefix=PREFIX,
+        dilate_first=dilate_first,
+        **batch_norm,
     )
 
 

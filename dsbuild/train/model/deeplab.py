@@ -32,6 +32,7 @@ class Architecture:
       backbone: one of BACKBONES.
       output_stride: stride of the backbone's last features: 8 or 16, or 32 as it was trained; at 8
         the rates are doubled.
+      dilate_first: whether the layers that lose a stride are dilated, too; see `atrous.convert`.
       task: `segmentation` has logits for each pixel, `classification` for the image.
       width: factor of the backbone's channels; only MobileNetV2 has others than 1.
       width_multiple: channels are rounded to multiples of it for other widths.
@@ -54,6 +55,7 @@ class Architecture:
     classes: int = 21
     backbone: str = "mobilenet_v2"
     output_stride: int = 16
+    dilate_first: bool = False
     task: str = "segmentation"
     width: float = 1.0
     width_multiple: int = 8
@@ -122,6 +124,7 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
         width=shape.width,
         multiple=shape.width_multiple,
         weights=weights,
+        dilate_first=shape.dilate_first,
         momentum=shape.momentum,
         synchronized=shape.synchronized,
     )

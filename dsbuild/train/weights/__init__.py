@@ -1,0 +1,1 @@
+"""Weights that others wrote: read as numbers, mapped by name onto the layers here."""
