@@ -15,7 +15,12 @@ _NUMBERED = re.compile(r"(conv2d|batch_normalization|add)(_\d+)?")
 
 
 def convert(
-    model: keras.Model, output_stride: int, *, prefix: str = "", **batch_norm: Any
+    model: keras.Model,
+    output_stride: int,
+    *,
+    prefix: str = "",
+    grid: Mapping[str, int] | None = None,
+    **batch_norm: Any,
 ) -> keras.Model:
     """Return a copy of a functional model, with its weights, whose output has this stride.
 
@@ -28,9 +33,10 @@ def convert(
       model: calls each of its layers once; a layer's input and output are (b, h, w, c).
       output_stride: a power of 2; a model of a smaller stride stays as it is.
       prefix: for the name of each layer.
+      grid: layer -> factor for its dilation.
       batch_norm: more options of its batch normalisations, such as `momentum`.
     """
-    changes = _changes(model, output_stride)
+    changes = _changes(model, output_stride, grid or {})
     names = _names(model)
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -44,7 +50,9 @@ def convert(
     return clone
 
 
-def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, Any]]:
+def _changes(
+    model: keras.Model, output_stride: int, grid: Mapping[str, int]
+) -> Mapping[str, dict[str, Any]]:
     """Return layer -> the part of its configuration that changes."""
     changes: dict[str, dict[str, Any]] = {}
     # Tensor -> its stride, the dilation of the layers that take it, whether it is padded.
@@ -68,7 +76,8 @@ def _changes(model: keras.Model, output_stride: int) -> Mapping[str, dict[str, A
                 stride *= step
             if max(config.get("kernel_size", config.get("pool_size"))) > 1:
                 if "dilation_rate" in config:
-                    change["dilation_rate"] = max(config["dilation_rate"]) * dilation
+                    rate = max(config["dilation_rate"]) * dilation
+                    change["dilation_rate"] = rate * grid.get(layer.name, 1)
                 if not padded:
                     change["padding"] = "same"
         changes[layer.name] = change
