@@ -127,6 +127,8 @@ _TRAIN: Headings = {
         "--pyramid",
         "--merge",
         "--align-corners",
+        "--auxiliary",
+        "--multi-grid",
         "--dropout",
         "--batch-norm-momentum",
         "--sigmoid",
@@ -146,6 +148,9 @@ _TRAIN: Headings = {
     "Optimisation": (
         "--schedule",
         "--last-rate",
+        "--last-layers",
+        "--backbone-rate",
+        "--accumulate",
         "--power",
         "--warmup",
         "--sgd-momentum",

@@ -61,6 +61,18 @@ class Settings:
     pyramid: tuple[float, ...] = field((1.0,), "Image scales whose logits are merged.", above=0)
     merge: str = field("max", "How logits of several scales are merged.", choices=("max", "mean"))
     align_corners: bool = field(True, "Align corners when resizing, as DeepLab does.")
+    auxiliary: float = field(
+        0.0,
+        "Weight of the loss of an auxiliary head in training, such as 0.4, on the features of the "
+        "last but one stage of a ResNet; 0 for none.",
+        least=0,
+        most=10,
+    )
+    multi_grid: tuple[int, ...] = field(
+        (),
+        "Factors for the atrous rates of the last three layers with windows, such as 1,2,4.",
+        least=1,
+    )
     dropout: float = field(0.1, "Share of features that are dropped.", least=0, most=0.99)
     momentum: float = field(
         0.99,
@@ -99,6 +111,12 @@ class Settings:
     hue: float = field(0.0, "Largest shift of the hue.", least=0, most=0.5)
 
     batch: int = field(8, "Samples per step, over all devices.", least=1)
+    accumulate: int = field(
+        1,
+        "Compute each step in this many parts, one after another, which saves memory; --batch "
+        "stays the size of the whole step.",
+        least=1,
+    )
     epochs: float = field(50.0, "Passes over the data, if --steps is not given.", above=0, most=1e6)
     steps: int | None = field(
         None,
@@ -131,7 +149,15 @@ class Settings:
 
     optimiser: str = field("sgd", "Optimiser.", choices=OPTIMISERS)
     rate: float = field(0.007, "Peak learning rate.", above=0)
-    last_rate: float = field(1.0, "Learning-rate factor for the last layers (logits).", above=0)
+    last_rate: float = field(1.0, "Learning-rate factor for the last layers.", above=0)
+    last_layers: str = field(
+        "logits",
+        "The last layers: the logits alone, or the head, with ASPP and decoder, as DeepLab does.",
+        choices=("logits", "head"),
+    )
+    backbone_rate: float = field(
+        1.0, "Learning-rate factor for the backbone; see --freeze to keep it as it is.", above=0
+    )
     schedule: str = field(
         "poly",
         "Learning-rate schedule; plateau lowers it when scores stop improving.",
@@ -158,6 +184,9 @@ class Settings:
     def __post_init__(self) -> None:
         fields.check(self, TrainError)
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
+        self._hold("multi_grid", len(self.multi_grid) in (0, 3), "three numbers, or none")
+        one = self.pyramid == (1.0,) or not self.auxiliary
+        self._hold("auxiliary", one, "0 with several image scales (--pyramid)")
         self._hold("pyramid", bool(self.pyramid), "one scale or more, such as 0.5,1")
         self._hold(
             "ema", self.steps != 0 or not self.ema, "0 with --steps 0, which has nothing to average"
@@ -165,6 +194,8 @@ class Settings:
         self._hold("warmup", not self.warmup or self.schedule != "plateau", "0 with plateau")
         whole = self.steps is None or self.warmup <= self.steps
         self._hold("warmup", whole, "at most the steps")
+        divides = self.batch % self.accumulate == 0
+        self._hold("accumulate", divides, f"a divisor of the batch, {self.batch}")
         self._hold_loss()
         self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")
         waits = self.schedule == "plateau" and self.patience > 0

@@ -11,6 +11,7 @@ from keras import ops
 from dsbuild.errors import TrainError
 from dsbuild.train import loss_terms
 from dsbuild.train.dataset import Facts
+from dsbuild.train.fit import counted
 from dsbuild.train.fit.losses import LOSSES
 from dsbuild.train.model.places import Tensor
 
@@ -77,6 +78,18 @@ class Loss(keras.losses.Loss):
         )
         loss = ops.reshape(loss, (1,))  # Keras leaves scalars as they are
         return _PART(loss, loss)
+
+    @property
+    def separable(self) -> bool:
+        """Whether the loss is a mean over the pixels that count."""
+        share = self.options.get("share", 1)
+        names = {term.name for term in self.terms}
+        return names <= loss_terms.PIXELWISE and isinstance(share, int | float) and share >= 1
+
+    def number(self, y_true: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """Return what the loss of a batch divides by if it is separable: at least 1."""
+        factors = self.options.get("class_weights")
+        return counted.number(y_true, self.options.get("ignore", 255), factors, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this loss; a variable by its current value."""

@@ -101,3 +101,24 @@ def mean(losses: Tensor, counts: Tensor, weights: Tensor, share: float | Tensor)
         first = ops.arange(ops.size(ranked)) < ops.cast(number, "int32")
         losses = ops.where(first, ranked, ops.zeros_like(ranked))
     return total(ops.sum(losses)) / ops.maximum(total(number), 1)
+
+
+def number(
+    labels: Tensor, ignore: int | None, factors: Tensor | None, weights: Tensor | None
+) -> Tensor:
+    """Return how many pixels of a batch count in a mean, at least 1: float32 ().
+
+    `factors` are those of classes, `weights` those of pixels or images.
+    """
+    labels = ops.convert_to_tensor(labels)
+    labels = ops.reshape(labels, (-1, 1, 1)) if len(labels.shape) == 1 else labels
+    labels = ops.squeeze(labels, -1) if len(labels.shape) == 4 else labels
+    labels = ops.cast(labels, "int32")
+    counts = ops.ones_like(labels, dtype="bool") if ignore is None else labels != ignore
+    heavy = pixel_weights(weights, ops.cast(counts, "float32"))
+    if factors is not None:
+        table = ops.convert_to_tensor(factors, "float32")
+        # A label that is not a class makes the loss NaN.
+        heavy = heavy * ops.take(table, ops.clip(labels, 0, table.shape[0] - 1), axis=0)
+    counts = ops.logical_and(counts, heavy > 0)
+    return ops.maximum(total(ops.sum(ops.cast(counts, "float32"))), 1)

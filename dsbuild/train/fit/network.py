@@ -16,6 +16,7 @@ from dsbuild.train.fit import batches, optimisers, warm_start
 from dsbuild.train.fit.class_weights import class_weights
 from dsbuild.train.fit.compile import Loss, metric
 from dsbuild.train.fit.progress import Talk
+from dsbuild.train.fit.trainer import Trainer
 from dsbuild.train.model.seeds import layer_seeds
 from dsbuild.train.settings import Settings
 
@@ -33,7 +34,13 @@ def compiled(
       talk: prints which weights were loaded.
     """
     with layer_seeds(settings.seed), _precision(settings):
-        network = model.build(**warm_start.backbone(settings), **runs.architecture(settings, facts))
+        network = model.build(
+            **warm_start.backbone(settings),
+            **runs.architecture(settings, facts),
+            auxiliary=settings.auxiliary > 0,
+        )
+        if settings.auxiliary or settings.accumulate > 1:
+            network = Trainer.of(network, settings.accumulate, settings.auxiliary)
         warm_start.load(network, settings, facts, talk)
         _check_weights(network, settings)
         if not network.trainable_variables:
