@@ -48,6 +48,9 @@ def convert(
     out = os.fspath(out)
     run.asked(form, objects, shapes)
     run.check(out)
+    given = options.get("split", ())
+    splits = (given,) if isinstance(given, str) else tuple(given)
+    run.same(out, splits)
     records = storage.join(out, manifest.STATE, "records")
     engine = engines.chosen(runner, None, workers, quiet, note)
     built = build(
@@ -55,7 +58,14 @@ def convert(
     )
     try:
         receipt = run.export(
-            records, out, form, objects=objects, shapes=shapes, engine=engine, note=note
+            records,
+            out,
+            form,
+            objects=objects,
+            shapes=shapes,
+            splits=splits,
+            engine=engine,
+            note=note,
         )
     except PlanError:  # the form cannot hold them, so records are of no more use here
         storage.remove_folder(records)

@@ -90,6 +90,13 @@ class Parts:
                 yield from (one.row for one in written(self.out, shard))
 
 
+def splits(out: str) -> set[str]:
+    """Return the splits that a target holds records of."""
+    names = [name for name in storage.names(folder(out)) if name.endswith(_ENDING)]
+    firsts = (next(written(out, name.removesuffix(_ENDING)), None) for name in names)
+    return {first.row.split for first in firsts if first}
+
+
 def clash(parts: Parts) -> None:
     """Raise ShardError if records of several splits are one file, but with other bytes."""
     files = (
