@@ -9,11 +9,12 @@ from typing import Any
 from dsbuild import storage
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format import manifest
+from dsbuild.format.names import EXPORTED
 
 
 def notes(out: str) -> str:
     """Return the folder of what files were made from."""
-    return storage.join(out, manifest.STATE, "exported")
+    return storage.join(out, manifest.STATE, EXPORTED)
 
 
 def note(out: str, name: str) -> str:

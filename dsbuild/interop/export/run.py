@@ -21,6 +21,7 @@ from dsbuild.errors import PlanError, missing
 from dsbuild.format import manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.format.manifest import Manifest
+from dsbuild.format.names import ANNOTATED
 from dsbuild.interop.export import array_record, earlier, parquet, webdataset
 from dsbuild.interop.export import splits as of_splits
 from dsbuild.interop.export.sample import Keys, Sample, sample
@@ -105,8 +106,14 @@ def _check(path: str, out: str, target: str) -> None:
     need = _NEEDS.get(target)
     if need and importlib.util.find_spec(need) is None:
         raise PlanError(missing(need, f"--to {target}"))
-    there = storage.names(out)
-    if manifest.NAME in there or (storage.is_folder(path) and storage.inside(out, path)):
+    there, state = storage.names(out), storage.join(out, manifest.STATE)
+    if storage.is_folder(storage.join(state, ANNOTATED)):
+        raise PlanError(
+            f"{out}: holds an export as annotations, whose files would mix with others; choose "
+            "another OUT"
+        )
+    begun = storage.stamp(storage.join(state, "recipe.json"))  # of a build that is not finished
+    if manifest.NAME in there or begun or (storage.is_folder(path) and storage.inside(out, path)):
         raise PlanError(
             f"{out}: contains TFRecords, and their readers would take other files for shards; "
             "choose another OUT"
