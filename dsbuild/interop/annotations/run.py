@@ -10,6 +10,7 @@ kept, so an export that was stopped continues.
 """
 
 import collections
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -27,7 +28,7 @@ from dsbuild.interop.annotations.loss import Loss, summed
 from dsbuild.interop.annotations.parts import Parts
 from dsbuild.interop.annotations.receipt import Receipt
 from dsbuild.interop.annotations.shard import Shard
-from dsbuild.interop.export.run import formats, stem
+from dsbuild.interop.export.run import stem, usual_ending
 from dsbuild.interop.export.sample import Keys
 from dsbuild.interop.export.splits import split
 from dsbuild.layouts import Layout
@@ -60,7 +61,7 @@ def export(
     """
     engine = engine or Local()
     folder = Folder.of(path)
-    made = chosen(folder, target, objects, shapes, splits, classes)
+    made = chosen(folder, target, engine, objects, shapes, splits, classes)
     shards = tuple(one for one in plan(folder) if one.split in made.about.splits)
     check(out, path)
     with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
@@ -81,6 +82,7 @@ def export(
 def chosen(
     folder: Folder,
     name: str,
+    engine: Engine,
     objects: str,
     shapes: str,
     splits: Sequence[str] = (),
@@ -90,9 +92,10 @@ def chosen(
     kind = asked(name, objects, shapes)
     about = about_of.of(folder, splits, classes)
     form = shapes or next(iter(kind.choices), "")
-    made = kind(about=about, objects=objects, shapes=form, ending=_ending(folder, kind))
+    made = kind(about=about, objects=objects, shapes=form)
     made.refuse()
-    return made
+    ending = usual_ending(folder, _keys(folder), engine) or "jpg" if kind.one_ending else ""
+    return dataclasses.replace(made, ending=ending)
 
 
 def asked(name: str, objects: str, shapes: str) -> type[Target]:
@@ -110,16 +113,14 @@ def asked(name: str, objects: str, shapes: str) -> type[Target]:
     return kind
 
 
-def _ending(folder: Folder, kind: type[Target]) -> str:
-    """Return the extension of all images: that of most; empty if each has its own."""
-    found = formats(folder.surrounding.manifest) if kind.one_ending else {}
-    return max(sorted(found), key=found.__getitem__, default="jpg") if kind.one_ending else ""
+def _keys(folder: Folder) -> Keys:
+    own = folder.schema
+    return Keys(own["image"].name, own["key"].name, folder.labels)
 
 
 def plan(folder: Folder) -> tuple[Shard, ...]:
     """Return the files of a folder as shards; raise PlanError if two have one name."""
-    own = folder.schema
-    keys = Keys(own["image"].name, own["key"].name, folder.labels)
+    keys = _keys(folder)
     names = [stem(source) for source in folder.files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

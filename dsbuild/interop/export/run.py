@@ -135,8 +135,7 @@ def plan(folder: Folder, target: str, engine: Engine, classes: Sequence[str] = (
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
     image = None
     if target == "webdataset":
-        found = formats(known) or _looked_up(sources, names, engine)
-        image = max(sorted(found), key=found.__getitem__, default=None)
+        image = usual_ending(folder, names, engine)
     return [
         Shard(
             source=source,
@@ -150,6 +149,16 @@ def plan(folder: Folder, target: str, engine: Engine, classes: Sequence[str] = (
         )
         for source in sources
     ]
+
+
+def usual_ending(folder: Folder, names: Keys, engine: Engine) -> str | None:
+    """Return the extension of most images of a folder; None if it has no image.
+
+    If no manifest has their formats, all records are read.
+    """
+    known = folder.surrounding.manifest
+    found = formats(known) or _looked_up(folder.files, names, engine)
+    return max(sorted(found), key=found.__getitem__, default=None)
 
 
 def formats(known: Manifest | None) -> Mapping[str, int]:
