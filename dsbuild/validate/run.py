@@ -276,11 +276,14 @@ def _side_files(path: str, manifest: Manifest, notes: list[str]) -> list[Problem
 
 def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
     """Return shards that are missing, judging by the numbers in the other shards' names."""
-    present = {os.path.basename(name) for name in paths}
-    expected = {sibling for name in present for sibling in names.siblings(name)}
+    present = [os.path.basename(name) for name in paths]
+    expected = {
+        names.unpacked(sibling): sibling for name in present for sibling in names.siblings(name)
+    }
+    missing = expected.keys() - set(map(names.unpacked, present))
     text = (
         "judging by the names of the other shards, this one is missing; download or build it again"
     )
     return [
-        Problem("missing", storage.join(path, name), text) for name in sorted(expected - present)
+        Problem("missing", storage.join(path, expected[name]), text) for name in sorted(missing)
     ]
