@@ -177,6 +177,13 @@ class Folder:
         return found
 
 
+def remedy(path: str, otherwise: str = "build it again") -> str:
+    """Return what to do about a shard that is missing: decompress it if it lies there so."""
+    packed = (f"{path}{ending}" for ending in names.PACKED)
+    twin = next((one for one in packed if storage.stamp(one)), None)
+    return otherwise if twin is None else f"decompress {os.path.basename(twin)} beside it"
+
+
 def _is_records(name: str) -> bool:
     """Return whether a file is one of TFRecords, by its name."""
     return bool(names.SHARD.fullmatch(name)) or names.unpacked(name).endswith(_ENDINGS)

@@ -16,7 +16,7 @@ INDEX = "index"
 # DeepLab's and TFDS's names of shards.
 SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-(?P<count>\d{5})(?P<ending>\..+)?", re.DOTALL)
 
-_PACKED = (".gz", ".gzip", ".zlib")  # what compressed files end in
+PACKED = (".gz", ".gzip", ".zlib")  # what compressed files end in
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -44,7 +44,7 @@ def unpacked(name: str) -> str:
     >>> unpacked("train-00000-of-00004.tfrecord.gz")
     'train-00000-of-00004.tfrecord'
     """
-    return name.removesuffix(next((one for one in _PACKED if name.endswith(one)), ""))
+    return name.removesuffix(next((one for one in PACKED if name.endswith(one)), ""))
 
 
 def siblings(name: str) -> list[str]:

@@ -19,7 +19,7 @@ import numpy as np
 from dsbuild import storage
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.format import names, tfrecord
-from dsbuild.format.folder import Folder, split_of
+from dsbuild.format.folder import Folder, remedy, split_of
 from dsbuild.format.index import bounds
 from dsbuild.reader import unpacked
 from dsbuild.reader.ahead import Ahead
@@ -168,7 +168,8 @@ def index(path: str) -> np.ndarray:
 def _index(path: str, stamp: Stamp | None) -> np.ndarray:
     """Return the index of a file with a stamp, since files change."""
     if stamp is None:
-        raise ShardError(f"{path}: there is no such file; build or fetch it again")
+        what = remedy(path, "build or fetch it again")
+        raise ShardError(f"{path}: there is no such file; {what}")
     found = np.array(bounds(path), np.int64).reshape(-1, 2)
     if len(found):
         found[:, 1] -= found[:, 0]
