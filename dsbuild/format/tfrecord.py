@@ -1,8 +1,7 @@
 """TFRecord files: frames with checksums, written and read without TensorFlow.
 
-A file is a sequence of frames: `<Q length`, `<I masked crc32c of the length`, the
-data, `<I masked crc32c of the data`, all little-endian. A file that begins with no frame may be
-compressed (`packed`); offsets are then those of the decompressed bytes.
+A file is a sequence of frames: `<Q length`, `<I masked crc32c of the length`, the data, `<I masked
+crc32c of the data`, all little-endian. Offsets in a compressed file are of decompressed bytes.
 
 Source: tensorflow/core/lib/io/record_writer.cc.
 """
@@ -279,10 +278,9 @@ def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
     size = length + FRAMING
     if size > left:
         problem = (
-            f"found a record of {length:,} bytes, but only {max(left - FRAMING, 0):,} are left: "
-            "the file is cut; build or fetch it again"
+            f"found a record of {length:,} bytes, but only {max(left - FRAMING, 0):,} are left"
         )
-        return b"", problem, None
+        return b"", f"{problem}: the file is cut; build or fetch it again", None
     if length > _LARGE and isinstance(file, packed.Stream):
         return b"", f"found a record of {length:,} bytes, {packed.TOO_LARGE}", None
     if length > _LARGEST:
@@ -296,8 +294,7 @@ def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
         return b"", packed.CUT_INSIDE if inside else "the file shrank while it was read", None
     if masked_crc(data) != int.from_bytes(tail, "little"):
         problem = (
-            f"the checksum of the record's {length:,} bytes is wrong: the file is damaged here; "
-            "build or fetch it again"
+            f"the checksum of the record's {length:,} bytes is wrong: the file is damaged here"
         )
-        return b"", problem, size
+        return b"", f"{problem}; build or fetch it again", size
     return data, "", size

@@ -101,6 +101,7 @@ def test_no_flipped_bit_changes_a_record(path, form):
         (gzip.compress(FORMS["twice"]), "record 0 at byte 0: .* not a TFRecord file"),
         (FORMS["gzip"][:-8] + bytes(8), r"gzip data is damaged \(incorrect data check\)"),
     ],
+    ids=["tail", "cut before", "text", "thrice", "checksum"],
 )
 def test_what_is_wrong_is_named(path, data, text):
     with pytest.raises(ShardError, match=text):
@@ -117,7 +118,7 @@ def test_a_small_file_does_not_fill_memory(path):
         file.write(claim + bytes(1 << 20))
     tracemalloc.start()
     found = 0
-    with pytest.raises(ShardError, match="record 64 at .* 1,073,741,824 bytes, but in a compressed"):
+    with pytest.raises(ShardError, match=r"record 64 at .* 1,073,741,824 bytes, but in"):
         for record in tfrecord.read(str(path)):
             found += len(record.data)
     peak = tracemalloc.get_traced_memory()[1]

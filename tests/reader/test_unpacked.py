@@ -59,7 +59,8 @@ def test_a_forked_process_decompresses_into_a_file_of_its_own(folders):
     first = dsbuild.open(folders[1], "train[:1]")
     before = seen(first)
     place = pathlib.Path(folders[1], "more.tfrecord")
-    place.write_bytes(gzip.compress(pathlib.Path(folders[0], os.listdir(folders[0])[0]).read_bytes()))
+    shard = pathlib.Path(folders[0], os.listdir(folders[0])[0])
+    place.write_bytes(gzip.compress(shard.read_bytes()))
     with multiprocessing.get_context("fork").Pool(2) as pool:
         found = pool.map(_opened, [str(place)] * 2)
     assert found == [_opened(str(place))] * 2
@@ -90,7 +91,7 @@ def test_it_is_said_and_nothing_is_left(folders, tmp_path, monkeypatch):
 
 def test_a_full_disk_is_named(folders, monkeypatch):
     monkeypatch.setattr(unpacked, "_LEFT", 1 << 60)
-    with pytest.raises(StorageError, match="the file is compressed, and .* no room"):
+    with pytest.raises(StorageError, match=r"the file is compressed, and .* no room"):
         dsbuild.open(folders[1], "train")
 
 
