@@ -109,9 +109,9 @@ def test_damaged_checkpoints_are_refused(tmp_path, zipped):
     whole = path.read_bytes()
     for share in (0.05, 0.3, 0.6, 0.95):
         path.write_bytes(whole[: int(share * len(whole))])
-        if files.kind(str(path)) == "PyTorch":
-            with pytest.raises(ModelError, match="found no readable PyTorch checkpoint"):
-                torch_file.load(str(path))
+        assert files.kind(str(path)) == "PyTorch"
+        with pytest.raises(ModelError, match="found no readable PyTorch checkpoint"):
+            torch_file.load(str(path))
 
 
 def changed(source, target, change):
