@@ -13,7 +13,7 @@ from dsbuild import engines, storage
 from dsbuild.build.public import Path, build
 from dsbuild.build.summary import Built
 from dsbuild.engines import Engine
-from dsbuild.errors import PlanError
+from dsbuild.errors import PlanError, SampleError
 from dsbuild.format import manifest
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.receipt import Receipt
@@ -48,14 +48,32 @@ def convert(
     out = os.fspath(out)
     run.asked(form, objects, shapes)
     run.check(out)
+    given = options.get("split", ())
+    splits = (given,) if isinstance(given, str) else tuple(given)
+    run.same(out, splits)
     records = storage.join(out, manifest.STATE, "records")
     engine = engines.chosen(runner, None, workers, quiet, note)
     built = build(
         layout, source, records, runner=engine, workers=workers, quiet=quiet, note=note, **options
     )
+    made = (built.manifest or {}).get("splits", {})
+    if built.rejects and not any(entry["records"] for entry in made.values()):
+        storage.remove_folder(records)
+        first = built.rejects[0]
+        raise SampleError(
+            f"{built.root}: all {len(built.rejects):,} samples were left out, so there is nothing "
+            f"to convert; first: sample {first.key}: {first.file}: {first.reason}"
+        )
     try:
         receipt = run.export(
-            records, out, form, objects=objects, shapes=shapes, engine=engine, note=note
+            records,
+            out,
+            form,
+            objects=objects,
+            shapes=shapes,
+            splits=splits,
+            engine=engine,
+            note=note,
         )
     except PlanError:  # the form cannot hold them, so records are of no more use here
         storage.remove_folder(records)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from dsbuild import storage
-from dsbuild.build import output, palettes, plan, signatures
+from dsbuild.build import output, palettes, plan, split_signatures
 from dsbuild.build.opening import Note
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import SampleError, ShardError
@@ -79,10 +79,10 @@ def _refuse_splits(
     for split, mine in written.items():
         values = {value for receipt in mine for value in receipt.statistics.pixels}
         known = palettes.joined(receipt.colours for receipt in mine)
-        for mistake in signatures.of_all(values, known, recipe.layout):
+        for mistake in split_signatures.of_all(values, known, recipe.layout):
             if mistake.kind in accept:
                 continue
-            if mistake.kind not in signatures.CONSTANT or _several(out, mine):
+            if mistake.kind not in split_signatures.CONSTANT or _several(out, mine):
                 raise SampleError(
                     f"split {split}: {mistake.text}; its shards are kept, but the build is not "
                     "finished"

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dsbuild import images, storage
-from dsbuild.build import palettes, signatures
+from dsbuild.build import palettes, signatures, split_signatures
 from dsbuild.build.audit import Audit, spaced
 from dsbuild.build.encode import Loaded, Rejected, load, named, paths
 from dsbuild.build.recipe import Recipe
@@ -96,25 +96,35 @@ def examine(
         seen = [part for part in results if part.split == planned.split]
         opened = [one for part in seen for one in part.findings]
         whole = sum(len(part.labels) for part in seen) == len(planned.samples)
-        findings += _of_split(planned.split, seen, whole, recipe.layout)
+        refused = sum(one.kind == "one-based" for one in opened)
+        findings += _of_split(planned.split, seen, whole, recipe.layout, refused)
         findings += [one for one in opened if (one.kind, one.split, one.key) not in listed]
     return dataclasses.replace(audit, findings=tuple(findings))
 
 
-def _of_split(split: str, seen: Sequence[Seen], whole: bool, layout: Layout) -> Iterator[Finding]:
-    """Yield what the opened labels of a split show together; `whole` if all were opened."""
+def _of_split(
+    split: str, seen: Sequence[Seen], whole: bool, layout: Layout, refused: int
+) -> Iterator[Finding]:
+    """Yield what the opened labels of a split show together; `whole` if all were opened.
+
+    `refused` is the number of labels that were refused since they seem to count from 1.
+    """
     labels = [values for part in seen for values in part.labels]
+    if refused and not any(0 in values for values in labels):
+        yield Finding(
+            "one-based", split, split_signatures.one_based(refused, len(labels)), fatal=True
+        )
     if not labels:
         return
     which = "all labels" if whole else f"all {len(labels)} labels that were opened"
-    mistake = signatures.of_split(labels, layout)
-    constant = signatures.of_values(frozenset().union(*labels), layout, which)
+    mistake = split_signatures.of_split(labels, layout)
+    constant = split_signatures.of_values(frozenset().union(*labels), layout, which)
     several = len(set().union(*(part.images for part in seen))) > 1
     known = palettes.joined(palettes.rows(part.colours) for part in seen)
     for shown, sure in (
         (mistake, mistake is not None and mistake.kind in ACCEPTABLE),
         (None if mistake else constant, whole and several),
-        (signatures.of_colours(known), True),
+        (split_signatures.of_colours(known), True),
     ):
         if shown:
             yield Finding(shown.kind, split, shown.text, fatal=sure)

@@ -2,11 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from dsbuild import engines, storage
-from dsbuild.build import audit, class_weights, layout_options, preflight, recognition, run
+from dsbuild.build import audit, chosen, class_weights, layout_options, preflight, run
 from dsbuild.build.audit import Audit
 from dsbuild.build.image_policy import Policy
 from dsbuild.build.layout_options import AUTO
@@ -16,8 +16,7 @@ from dsbuild.build.request import shard_size as in_bytes
 from dsbuild.build.run import Note
 from dsbuild.build.summary import Built, remedies
 from dsbuild.engines import Engine
-from dsbuild.errors import LayoutError, PlanError
-from dsbuild.layouts import Layout
+from dsbuild.errors import PlanError
 
 Path = str | os.PathLike[str]
 Seen = Callable[[Audit, str], None]  # called with an audit and the data set's root
@@ -151,6 +150,7 @@ def build(
             limit=limit,
             rehash=rehash,
             overwrite=overwrite,
+            note=note,
             **options,
         )
         found = audited(
@@ -194,13 +194,14 @@ def requested(
     on_error: str,
     limit: int | None,
     overwrite: bool,
+    note: Note = _silent,
     **options: Any,
 ) -> Request:
     """Return the request of a build, by the parameters of `build`."""
     if layout == AUTO:
-        layout, options = _recognised(source, options)
-    chosen = layout_options.taken(layout, options)
-    root = _found(chosen, None if source is None else os.fspath(source))
+        layout, options = chosen.recognised(source, options)
+    unbound = layout_options.taken(layout, options)
+    root = chosen.root(unbound, None if source is None else os.fspath(source))
     policy = Policy(
         exif=exif,
         unreadable=unreadable,
@@ -213,7 +214,7 @@ def requested(
     )
     extras, weights = class_weights.divided(_several("extra", extra))
     recipe = Recipe(
-        layout=chosen.bind(root),
+        layout=chosen.settled(unbound.bind(root), root, on_error, note),
         extras=extras,
         planes=_several("plane", plane),
         verify=verify,
@@ -235,31 +236,6 @@ def requested(
         weights=weights,
         accept=_several("accept", accept),
     )
-
-
-def _found(layout: Layout, source: str | None) -> str:
-    """Return the root of a source; raise LayoutError, which says if it has another layout."""
-    try:
-        return layout.find(source)
-    except LayoutError as error:
-        if source is None or not storage.is_folder(source):
-            raise
-        best = [one for one in recognition.look(source).best if one.layout != layout.name]
-        if len(best) != 1:
-            raise
-        raise LayoutError(
-            f"{error}; this folder looks like {best[0].text}: dsbuild build {source}"
-        ) from None
-
-
-def _recognised(source: Path | None, options: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the layout of a source, and the options that it is built with."""
-    if source is None:
-        raise PlanError(f"layout {AUTO}: found no source, expected the folder to recognise")
-    found = recognition.recognise(source, **options)
-    if found.needs:
-        raise PlanError(f"{os.fspath(source)}: {found.text}; name {found.needs}")
-    return found.layout, {**options, **found.options}
 
 
 def audited(

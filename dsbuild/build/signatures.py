@@ -4,13 +4,12 @@ A signature is what a mistake leaves in the values of a label or in their arrang
 a mistake names the remedy. Kinds are those of `finding.KINDS`.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from dsbuild import images
-from dsbuild.build import palettes
 from dsbuild.errors import ImageError
 from dsbuild.images.labels import COLORMAP, Label
 from dsbuild.layouts import Layout
@@ -30,7 +29,7 @@ _NOISE = 0.9
 # In classes that are layers one pixel thick, nearly all changes that continue are steps of 1.
 _LAYERS = 0.9
 
-_FROM_1 = "dsbuild pairs --zero ignore if 0 means nothing, --map 1=0,2=1,... if it is not used"
+FROM_1 = "dsbuild pairs --zero ignore if 0 means nothing, --zero none if it does not occur"
 _FEW = 64  # a mask has at most this many values, a picture more
 
 
@@ -104,7 +103,7 @@ def _of_values(counts: Mapping[int, int], wrong: Sequence[int], layout: Layout) 
         if 0 in counts:
             first = "if 0 is a background without a name in the list, put that name first"
             return Mistake("values", f"{first}; {void}")
-        return Mistake("one-based", f"classes seem to be counted from 1: {_FROM_1}; {void}")
+        return Mistake("one-based", f"classes seem to be counted from 1: {FROM_1}; {void}")
     return None
 
 
@@ -179,77 +178,6 @@ def of_constant(counts: Mapping[int, int], layout: Layout) -> Mistake | None:
         return Mistake("all-background", f"found nothing but {layout.classes[0]} (0) in it")
     if layout.ignore is not None and counts.keys() == {layout.ignore}:
         return Mistake("all-ignore", f"found nothing but the ignore value {layout.ignore} in it")
-    return None
-
-
-# Kinds for a split whose labels all have one value. A single picture, however often it is listed,
-# says nothing about how labels were made.
-CONSTANT = ("all-background", "all-ignore", "one-value")
-
-
-def of_all(values: Collection[int], known: palettes.Meanings, layout: Layout) -> Iterator[Mistake]:
-    """Yield the mistakes that all labels of a split show together, in their values and colours."""
-    for mistake in (of_values(values, layout), of_colours(known)):
-        if mistake:
-            yield mistake
-
-
-def of_colours(known: palettes.Meanings) -> Mistake | None:
-    """Return the mistake of labels whose palettes disagree, or None."""
-    text = palettes.disagreement(known)
-    return Mistake(palettes.KIND, text) if text else None
-
-
-def of_values(values: Collection[int], layout: Layout, which: str = "all labels") -> Mistake | None:
-    """Return the mistake of a split's labels whose values together are these, or None."""
-    if len(layout.classes) < 2:
-        return None  # there are no other values
-    if values == {0, layout.ignore} != {0}:
-        return Mistake("binary-255", f"{which} {_binary(layout)}; {_meant('binary-255')}")
-    if len(values) != 1:
-        return None
-    (value,) = values
-    if value == layout.ignore:
-        name, kind = "the ignore value", "all-ignore"
-    else:
-        name, kind = layout.classes[value], "one-value" if value else "all-background"
-    return Mistake(
-        kind,
-        f"{which} hold {name} ({value}) and nothing else, expected more than one value; look "
-        f"at them, and at the options that say what they hold; {_meant(kind)}",
-    )
-
-
-def _meant(kind: str) -> str:
-    return f"if that is intended, --accept {kind}"
-
-
-def _binary(layout: Layout) -> str:
-    return (
-        f"hold only 0 and {layout.ignore}, and {layout.ignore} is ignored, so their objects have "
-        f"no class; map {layout.ignore} to 1, or build them with dsbuild pairs --binary 127"
-    )
-
-
-def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None:
-    """Return the mistake that the values of a split's labels show together, or None.
-
-    Each label by itself has valid values.
-    """
-    mixed = [values for values in labels if len(values) > 1 and not layout.draws]
-    binary = sum(values == {0, layout.ignore} for values in mixed)
-    if binary and 2 * binary >= len(mixed) and len(layout.classes) > 1:
-        return Mistake(
-            "binary-255",
-            f"{binary} of {len(labels)} labels {_binary(layout)}; {_meant('binary-255')}",
-        )
-    background = layout.classes[0].lower() == "background"  # a class `void` may occur nowhere
-    if len(mixed) > 2 and background and not any(0 in values for values in labels):
-        return Mistake(
-            "one-based",
-            f"none of {len(labels)} labels has {layout.classes[0]} (0), so classes seem to be "
-            f"counted from 1; {_FROM_1}",
-        )
     return None
 
 

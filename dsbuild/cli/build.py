@@ -180,7 +180,7 @@ def _build(
         return
     begin = time.monotonic()
     looks = {name: options.pop(name) for name in ("check_duplicates", "strict", "dry_run")}
-    request = requested(layout, source, out, **options)
+    request = requested(layout, source, out, note=talk, **options)
     if shares["task"]:
         array.share(request, shares["task"], runner, quiet, as_json)
     elif shares["finish"]:

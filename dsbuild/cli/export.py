@@ -10,9 +10,10 @@ from dsbuild.cli import next_command
 from dsbuild.cli.annotated import TARGETS, annotated_options, refuse_others, told
 from dsbuild.cli.command import OUT, Command, Option
 from dsbuild.cli.field_options import Whole
-from dsbuild.cli.kinds import Choice, Path
+from dsbuild.cli.kinds import Choice, Names, Path, divided
+from dsbuild.cli.kinds import splits as splits_of
 from dsbuild.cli.options import FOUND, WHOLE, echo_line, errors, note, problem
-from dsbuild.cli.runner import Runner, RunnerCommand, engine_options
+from dsbuild.cli.runner import RunnerCommand, engine_options
 from dsbuild.errors import PlanError
 from dsbuild.train.settings import STRIDES
 
@@ -98,6 +99,20 @@ MODELS = ("saved_model", "keras", "onnx", "tflite", "tflite_fp16", "tflite_int8"
 @click.option(
     "--out", OUT, type=Path(folder=True), metavar="FOLDER", help="The folder to write, as OUT."
 )
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    type=Names(splits_of),
+    callback=divided,
+    help="Export only these splits, such as train,val. Default: all.",
+)
+@click.option(
+    "--classes",
+    type=Path(),
+    metavar="FILE",
+    help="For a folder without manifest.json: class names, one per line, that of label 0 first.",
+)
 @annotated_options
 @engine_options
 @click.option(
@@ -168,6 +183,9 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
             )
         if target in MODELS and not asked["runner"].local:
             raise PlanError("--runner is for TFRecords; a model is exported by this process alone")
+        if target in MODELS and (asked["splits"] or asked["classes"]):
+            option = "--split" if asked["splits"] else "--classes"
+            raise PlanError(f"{option} is for TFRecords; a model has none; leave it out")
         if target in MODELS:
             _model(path, out, target, quiet, asked)
             return
@@ -177,7 +195,7 @@ def export(path: str, out: str | None, target: str, quiet: bool, **asked: Any) -
             _annotations(path, out, target, quiet, asked)
             return
         refuse_others(target, asked)
-        _records(path, out, target, asked["runner"], quiet)
+        _records(path, out, target, quiet, asked)
 
 
 def _data_of(run: str, target: str, quiet: bool) -> str:
@@ -190,25 +208,44 @@ def _data_of(run: str, target: str, quiet: bool) -> str:
     return data
 
 
-def _records(path: str, out: str, target: str, runner: Runner, quiet: bool) -> None:
-    engine = runner.engine(quiet, note)
+def _records(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:
+    engine, splits = asked["runner"].engine(quiet, note), asked["splits"]
     from dsbuild.format.folder import Folder
     from dsbuild.inspect.tables import count, size
     from dsbuild.interop.export import run as exporting
 
-    found = exporting.export(path, out, target, engine, note)
+    if asked["classes"] and target != "parquet":
+        raise PlanError(f"--classes: --to {target} holds no names of classes; leave it out")
+    found = exporting.export(
+        path, out, target, engine, note, splits=splits, classes=_named(path, asked["classes"])
+    )
     if not quiet:
         kept = sum(one.kept for one in found)
         records, whole = (sum(getattr(one, key) for one in found) for key in ("records", "bytes"))
         same = f"; {count(kept, 'unchanged file')} kept" if kept else ""
+        of = f" of {', '.join(splits)}" if splits else ""
         echo_line(
-            f"{out}: {count(records, 'record')}, {size(whole)} in {count(len(found), 'file')} "
+            f"{out}: {count(records, 'record')}{of}, {size(whole)} in {count(len(found), 'file')} "
             f"({target}){same}"
         )
     unfinished = Folder.of(path).unfinished
     if unfinished:
         problem(f"{path}: {unfinished}, then export again: only shards that are there were written")
         sys.exit(FOUND)
+
+
+def _named(path: str, classes: str | None) -> tuple[str, ...]:
+    """Return the names in a file of classes; raise PlanError if the folder has its own."""
+    if classes is None:
+        return ()
+    from dsbuild.format.folder import Folder
+    from dsbuild.layouts.class_files import read_names
+
+    if Folder.of(path).surrounding.manifest is not None:
+        raise PlanError(
+            f"--classes: {path} has a manifest.json, which names its classes; leave it out"
+        )
+    return read_names(classes)
 
 
 def _annotations(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any]) -> None:
@@ -233,6 +270,8 @@ def _annotations(path: str, out: str, target: str, quiet: bool, asked: dict[str,
         target,
         objects=asked["objects"],
         shapes=asked["shapes"] or "",
+        splits=asked["splits"],
+        classes=_named(path, asked["classes"]),
         engine=asked["runner"].engine(quiet, note),
         note=note,
     )

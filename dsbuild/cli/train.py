@@ -13,6 +13,8 @@ from dsbuild.cli.field_options import option
 from dsbuild.cli.kinds import Choice, Names, Path, Run, splits
 from dsbuild.cli.options import Bytes, echo, echo_json, echo_line, errors
 from dsbuild.cli.text.view import view
+from dsbuild.errors import TrainError
+from dsbuild.train import loss_terms
 from dsbuild.train.settings import Settings
 
 # What users of Keras, PyTorch, MMSegmentation and Ultralytics call a setting.
@@ -41,10 +43,26 @@ ALIASES = {
 }
 
 
+class Losses(Names):
+    """The name of a loss, or a sum of losses."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: loss_terms.LOSSES, "loss")
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the loss by its full name, or fail."""
+        try:
+            return loss_terms.named(value)
+        except TrainError as error:
+            self.fail(str(error).removeprefix("loss: "), param, ctx)
+
+
+_NAMES: dict[str, Names] = {"split": Names(splits), "val": Names(splits), "loss": Losses()}
+
+
 def _more(name: str) -> dict[str, Any]:
     """Return other names of the option of a setting, and how it completes."""
-    names = {"names": Names(splits)} if name in ("split", "val") else {}
-    return {"aliases": ALIASES.get(name, ()), **names}
+    return {"aliases": ALIASES.get(name, ()), "names": _NAMES.get(name)}
 
 
 def _command(**given: Any) -> None:

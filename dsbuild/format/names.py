@@ -12,6 +12,7 @@ SCHEMA = "schema.json"
 REJECTS = "rejects.jsonl"
 RECEIPT = "receipt.json"  # of an export
 STATE = ".dsbuild"
+EXPORTED, ANNOTATED = "exported", "annotations"  # in STATE, what an export keeps
 INDEX = "index"
 # DeepLab's and TFDS's names of shards.
 SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-(?P<count>\d{5})(?P<ending>\..+)?", re.DOTALL)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dsbuild.format import planes
 from dsbuild.format.manifest import dump
 from dsbuild.format.schema import Schema
+from dsbuild.interop import card_code
 from dsbuild.interop.terms import Terms
 from dsbuild.storage import safe_text
 
@@ -53,7 +53,7 @@ def files(schema: Schema, document: Mapping[str, Any], terms: Terms) -> dict[str
         *_classes(document, label),
         "## Load it",
         "Run in this folder.",
-        *_code(schema, document, label),
+        *card_code.blocks(schema, document, label),
         "## How it was made",
         f"By dsbuild {document.get('dsbuild', '')}"
         + "".join(f", {k} {v}" for k, v in document.get("versions", {}).items())
@@ -141,126 +141,3 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     line = safe_text.text(re.sub(r"\s+", " ", str(value)))
     return line.replace("<", "&lt;").replace("|", "\\|")
-
-
-def _code(schema: Schema, document: Mapping[str, Any], label: str | None) -> Iterable[str]:
-    labelled = [k for k, v in document["splits"].items() if v["labels"] == v["records"] and label]
-    splits = labelled or list(document["splits"])
-    role = label if labelled and label else "none"
-    role = "panoptic" if role == "label" and schema.is_panoptic else role
-    names = {
-        "image": schema["image"].name,
-        "label": schema[label].name if label and role != "none" else None,
-        "divisor": document.get("divisor"),
-        "split": "train" if "train" in splits else next(iter(splits), "train"),
-    }
-    wide = planes.bits(len(document["classes"]), document["ignore"]) == 16
-    kinds = (", dtype=tf.uint16", ".astype(np.int32)") if wide else ("", "")
-    deep = document["recipe"].get("images", {}).get("depth", 8) > 8
-    words = {key: _literal(name) for key, name in names.items() if key != "divisor"}
-    for tool, template in _TEMPLATES.items():
-        if role == "panoptic":
-            tool = tool.replace("image and label, and knows the names of the classes", "the image")
-        for old, new in _DEEP.items() if deep else ():
-            template = template.replace(old, new)
-        said = words | {"divisor": names["divisor"]}
-        lines = template.format(**said, deep=kinds[0], whole=kinds[1]).splitlines()
-        # A line for one kind of label ends with its role; lines for other kinds are dropped.
-        ends = {role: f" #: {role}" for role in ("label", "class", "panoptic", "none")}
-        mine = ends[role]
-        kept = [
-            x.removesuffix(mine) for x in lines if not x.endswith(tuple({*ends.values()} - {mine}))
-        ]
-        yield f"{tool}:\n\n```python\n" + "\n".join(kept) + "\n```"
-
-
-# What decodes images of 16 bits per channel, which other decoders reduce to 8.
-_DEEP = {
-    "tf.io.decode_image(found[{image}], channels=3, expand_animations=False)": (
-        "tf.io.decode_png(found[{image}], dtype=tf.uint16)"
-    ),
-    'np.array(Image.open(io.BytesIO(image)).convert("RGB"))': (
-        "cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)  # BGR"
-    ),
-    "import numpy as np\n": "import cv2\nimport numpy as np\n",
-}
-
-
-def _literal(text: str | None) -> str:
-    """Return text as a Python literal, in double quotes if it is ASCII."""
-    return dump(text) if text and text.isascii() else repr(text)
-
-
-_TEMPLATES = {
-    "TensorFlow": """\
-import tensorflow as tf
-
-features = {{
-    {image}: tf.io.FixedLenFeature((), tf.string),
-    {label}: tf.io.FixedLenFeature((), tf.string), #: label
-    {label}: tf.io.FixedLenFeature((), tf.int64), #: class
-    {label}: tf.io.FixedLenFeature((), tf.string), #: panoptic
-}}
-
-
-def parse(record):
-    found = tf.io.parse_single_example(record, features)
-    image = tf.io.decode_image(found[{image}], channels=3, expand_animations=False)
-    label = tf.io.decode_png(found[{label}], channels=1{deep}) #: label
-    return image, label #: label
-    panoptic = tf.io.decode_raw(found[{label}], tf.int32) #: panoptic
-    panoptic = tf.reshape(panoptic, tf.shape(image)[:2]) #: panoptic
-    return image, panoptic // {divisor}, panoptic % {divisor}  # class, instance #: panoptic
-    return image, found[{label}] #: class
-    return image #: none
-
-
-files = sorted(tf.io.gfile.glob({split} + "-*"))
-data = tf.data.TFRecordDataset(files).map(parse)
-""",
-    "TFDS (it decodes image and label, and knows the names of the classes)": """\
-import tensorflow_datasets as tfds
-
-builder = tfds.builder_from_directory(".")
-data = builder.as_dataset(split={split})
-""",
-    "PyTorch, by the index; messages by `pip install tfrecord` (not beside TensorFlow in one "
-    "process: both register the same messages)": """\
-import io
-import pathlib
-
-import numpy as np
-from PIL import Image
-from tfrecord.example_pb2 import Example
-
-
-class Records:  # torch.utils.data.DataLoader takes it as it is
-    def __init__(self, folder, split):
-        self.rows = []
-        for path in sorted(pathlib.Path(folder).glob(f"{{split}}-*")):
-            lines = (path.parent / "index" / f"{{path.name}}.idx").read_text().splitlines()
-            self.rows += [(path, *map(int, line.split())) for line in lines]
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, number):
-        path, offset, size = self.rows[number]
-        with open(path, "rb") as file:
-            file.seek(offset + 12)
-            features = Example.FromString(file.read(size - 16)).features.feature
-        image = features[{image}].bytes_list.value[0]
-        image = np.array(Image.open(io.BytesIO(image)).convert("RGB"))
-        label = features[{label}].bytes_list.value[0] #: label
-        label = np.array(Image.open(io.BytesIO(label))){whole} #: label
-        return image, label #: label
-        panoptic = np.frombuffer(features[{label}].bytes_list.value[0], "<i4") #: panoptic
-        panoptic = panoptic.reshape(image.shape[:2]) #: panoptic
-        return image, panoptic // {divisor}, panoptic % {divisor}  # class, instance #: panoptic
-        return image, features[{label}].int64_list.value[0] #: class
-        return image #: none
-
-
-data = Records(".", {split})
-""",
-}

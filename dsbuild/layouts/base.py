@@ -129,6 +129,13 @@ class Layout(abc.ABC):
         """Return the layout with what only its root defines, such as class names."""
         return self
 
+    def settled(self, root: str) -> tuple["Layout", str]:
+        """Return the layout with options that files settle, and a sentence that says so, or "".
+
+        Only what has one reading is settled, and whatever contradicts it later is refused.
+        """
+        return self, ""
+
     def published(self, root: str) -> Mapping[str, int]:
         """Return the published number of samples by split, as far as it is known."""
         return {}

@@ -32,6 +32,7 @@ _PEEK = 1 << 20  # bytes at either end of a file in which its categories are loo
 _GLANCE = 1 << 16
 _LIST = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')
 _CATEGORIES = re.compile(r'"categories"\s*:\s*(?=\[)')
+_ROOTED = re.compile(r"/|[A-Za-z]:/|\w+://")
 BACKGROUND = "background"
 
 
@@ -163,9 +164,11 @@ def grouped(path: str, panoptic: bool = False) -> Grouped:
 @functools.lru_cache(maxsize=1)  # a split may be divided in two, and what is found looked at again
 def _grouped(path: str, panoptic: bool, _stamp: object) -> Grouped:
     heap, found = Heap(), []
+    above: list[str] | None = None  # the folder of all images, if all names begin at a root
     missing = {"images", "annotations", "categories"}
 
     def rows() -> Iterator[Row]:
+        nonlocal above
         place = 0
         for key, value, element in members(path):
             if not element:
@@ -176,20 +179,37 @@ def _grouped(path: str, panoptic: bool, _stamp: object) -> Grouped:
             if key == "categories":
                 found.append(value)
             elif key == "images":
-                yield _image(value, place, path)
+                row = _image(value, place, path)
+                above = _shared(above, row[3][0])
+                yield row
             elif key == "annotations":
                 piece = coco_panoptic.kept(value, path) if panoptic else _kept(value, path)
                 yield _id(value, "image_id", path), 1, place, (heap.add(piece), len(piece))
 
     ordered = spool.ordered(rows(), key=itemgetter(0, 1, 2))
     images = spool.ordered(_joined(ordered, path), key=itemgetter(0))
-    spooled = Spool(image for _, image in images)
+    spooled = Spool(
+        image._replace(file_name=image.file_name[len("/".join(above)) + 1 :]) if above else image
+        for _, image in images
+    )
     if missing:
         raise LayoutError(
             f"{path}: found no list {', '.join(sorted(missing))}; expected COCO's images, "
             "annotations and categories"
         )
     return Grouped(spooled, _categories(found, path), heap)
+
+
+def _shared(above: list[str] | None, name: str) -> list[str]:
+    """Return the folders that all names so far share, none if one does not begin at a root.
+
+    Labelling tools write where images lay for them: `C:/data/1.jpg`, `s3://data/1.jpg`.
+    """
+    folders = name.split("/")[:-1] if _ROOTED.match(name) else []
+    if above is None:
+        return folders
+    pairs = zip(above, folders, strict=False)
+    return [one for one, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)]
 
 
 def _joined(rows: Iterator[Row], path: str) -> Iterator[tuple[int, Image]]:

@@ -33,6 +33,7 @@ KINDS = {
     "jpeg": "masks compressed as JPEG",
     "interpolated": "masks resized with interpolation",
     "binary-255": "masks of 0 and 255 read as class indices",
+    "ignore-255": "255 read as a class of many",
     "one-based": "classes counted from 1",
     "zero-twice": "labels whose 0 seems to be ignored already",
     "no-alpha": "mattes without alpha",
@@ -46,6 +47,7 @@ KINDS = {
 ACCEPTABLE = (
     "palettes",
     "binary-255",
+    "ignore-255",
     "all-background",
     "all-ignore",
     "one-value",

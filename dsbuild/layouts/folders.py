@@ -2,6 +2,7 @@
 
 import functools
 import posixpath
+import re
 import unicodedata
 from collections.abc import Callable, Container, Iterable, Iterator
 
@@ -63,6 +64,10 @@ def check_link(folder: str, name: str) -> None:
 
 
 # Formats that cannot be stored are listed too: they are refused or converted, not overlooked.
+_ABOUT = re.compile(
+    r"_?classes\.(csv|txt|json)|class_dict\.csv|label_?colors\.txt|label_?map\.txt|readme.*|licen[cs]e.*",
+    re.IGNORECASE,
+)
 _ENDINGS = frozenset(
     "jpg jpeg jpe jfif pjpeg pjp png apng tif tiff webp bmp dib gif heic heif hif avif jxl jp2 j2k "
     "jpf jpx jps ppm pgm pbm pnm tga psd exr hdr dng cr2 nef arw raw".split()
@@ -158,7 +163,8 @@ def leftovers(
     """Find stray files below two folders, and labels without an image.
 
     `key(path, folder)` is what an image and its label have in common. The list of a split among
-    them is fatal: it would be overlooked.
+    them is fatal: it would be overlooked. Files that tools put there to say what the data are, are
+    not stray.
     """
     files = {folder: list(walk(root, folder)) for folder in (images, labels)}
     have = {key(path, images) for path in files[images] if is_picture(path)}
@@ -166,7 +172,8 @@ def leftovers(
     for folder, paths in files.items():
         for path in paths:
             if not is_picture(path):
-                found.append(_stray(root, split, path))
+                if not _ABOUT.fullmatch(posixpath.basename(path)):
+                    found.append(_stray(root, split, path))
             elif folder == labels and key(path, labels) not in have:
                 found.append(Finding("label-alone", split, storage.join(root, path)))
     return found

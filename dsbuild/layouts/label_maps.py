@@ -19,7 +19,7 @@ from dsbuild.layouts.folders import composed
 from dsbuild.layouts.texts import lines, text
 
 Entries = tuple[tuple[str, str], ...]
-IGNORE = "ignore"
+CLASS, IGNORE, NONE = "class", "ignore", "none"  # what 0 is
 IGNORED = 255  # the value of pixels that a map ignores, with at most 255 classes
 _NONE = -1  # in tables that are being made: no class
 _HEADING = {"old", "from", "source", "raw", "old_id", "id", "value"}
@@ -87,13 +87,14 @@ def _json(path: str) -> list[tuple[str, str]]:
 
 @functools.cache
 def mapped(
-    names: tuple[str, ...], entries: Entries, zero: bool, ignored: int, fixed: bool = False
+    names: tuple[str, ...], entries: Entries, zero: str, ignored: int, fixed: bool = False
 ) -> Mapped:
     """Return the classes after a map, and the table of values.
 
-    `names` are those of the values in the files, except that with numbers as new values, or with
-    `zero`, they are those of the classes afterwards; a first name that is empty has no class.
-    `zero` ignores 0 and lowers all others by 1. `ignored` is the value that files ignore, or -1.
+    `names` are those of the values in the files, except that with numbers as new values, or unless
+    `zero` is a class, they are those of the classes afterwards; a first name that is empty has no
+    class. With `zero` IGNORE or NONE all other values are lowered by 1, and 0 is ignored or has no
+    place. `ignored` is the value that files ignore, or -1.
     With `fixed`, values come from colours, and all have names.
     """
     found = _mapped(names, entries, zero, ignored, fixed)
@@ -102,15 +103,16 @@ def mapped(
 
 
 def _mapped(
-    names: tuple[str, ...], entries: Entries, zero: bool, ignored: int, fixed: bool = False
+    names: tuple[str, ...], entries: Entries, zero: str, ignored: int, fixed: bool = False
 ) -> Mapped:
     own = {ignored: _NONE} if ignored >= 0 else {}
-    if zero:
+    if zero != CLASS:
         rest = names[1:] if names[:1] == ("",) else names
-        table = {0: _NONE} | {i + 1: i for i in range(len(rest))}
+        table = {0: _NONE} if zero == IGNORE else {}
+        table |= {i + 1: i for i in range(len(rest))}
         if own.keys() & {*range(1, len(rest) + 1)} or len(rest) >= planes.WIDEST:
             raise PlanError(
-                f"--zero ignore: {len(rest)} classes are the values 1 to {len(rest)}, and --ignore "
+                f"--zero {zero}: {len(rest)} classes are the values 1 to {len(rest)}, and --ignore "
                 f"{ignored} is among them or beyond 16 bits; expected another --ignore, or -1"
             )
         table |= own
@@ -118,9 +120,9 @@ def _mapped(
             return Mapped(rest, table, tuple(range(1, len(rest) + 1)))
         if any(old.isdecimal() for old, _ in entries):
             raise PlanError(
-                "--zero ignore: --map has values too; write 0=ignore in the map instead"
+                f"--zero {zero}: --map has values too; write 0=ignore in the map instead"
             )
-        after = _mapped(rest, entries, False, -1)
+        after = _mapped(rest, entries, CLASS, -1)
         table = {value: after.table.get(new, _NONE) for value, new in table.items()}
         return Mapped(after.classes, table, tuple(first + 1 for first in after.firsts))
     if all(new.isdecimal() or new == IGNORE for _, new in entries):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from dsbuild.layouts.base import RGB, Layout
-from dsbuild.layouts.label_maps import IGNORE, Mapped, mapped
+from dsbuild.layouts.label_maps import CLASS, Mapped, mapped
 
 
 class Meant(Layout):
@@ -20,12 +20,11 @@ class Meant(Layout):
     @property
     def _mapped(self) -> Mapped | None:
         """What --map and --zero make of the classes, if they are given."""
-        zero = self.zero == IGNORE
-        if not self.mapping and not zero:
+        if not self.mapping and self.zero == CLASS:
             return None
         names = tuple(name for name, *_ in self.colours) or self.names
         ignored = -1 if self.colours else self.ignored
-        return mapped(names, self.mapping, zero, ignored, bool(self.colours))
+        return mapped(names, self.mapping, self.zero, ignored, bool(self.colours))
 
     @property
     def maps(self) -> Mapping[int, int]:

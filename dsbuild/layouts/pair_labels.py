@@ -10,7 +10,7 @@ from dsbuild import storage
 from dsbuild.errors import ImageError, PlanError, StorageError
 from dsbuild.format import planes
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.label_maps import IGNORED, unmapped
+from dsbuild.layouts.label_maps import CLASS, IGNORED, NONE, unmapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
 
 
 _LOSSLESS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")  # TIFF, BMP, GIF
+ZERO = (
+    "--zero ignore if it means nothing; if it is a class, put its name first in --classes; if the "
+    "largest value is no class, name it with --ignore"
+)
 _OPENED = 64  # labels that are opened to tell whether their 0 is ignored already
 _DARK = 26  # values of a JPEG up to this one may be a black that was blurred
 _UNSURE = 0.1  # share of pixels of a JPEG that may be far from both of its values
@@ -75,7 +79,7 @@ def check(layout: "_Pairs") -> None:
             f"--ignore {layout.ignored}: colours and two values leave nothing to ignore, "
             "expected it beside --classes alone"
         )
-    most = planes.WIDEST + (layout.zero == "ignore")
+    most = planes.WIDEST + (layout.zero != CLASS)
     if len(names) > most:
         raise PlanError(
             f"--classes: found {len(names):,} names, expected {most:,} at most, since labels have "
@@ -86,15 +90,17 @@ def check(layout: "_Pairs") -> None:
             f"--ignore {layout.ignored}: it is the class {names[layout.ignored]!r}, expected "
             f"{planes.WIDEST - 1}, another value above {len(names) - 1}, or -1 for none"
         )
-    if (layout.mapping or layout.zero == "ignore") and binary >= 0:
+    if (layout.mapping or layout.zero != CLASS) and binary >= 0:
         raise PlanError("--binary: found --map or --zero too, but two values leave nothing to map")
-    if layout.zero == "ignore" and colours:
-        raise PlanError("--zero ignore: found --colormap too; map the class: --map 'NAME=ignore'")
-    if names[:1] == ("",) and layout.zero == "class" and not layout.mapping:
+    if layout.zero != CLASS and colours:
+        raise PlanError(
+            f"--zero {layout.zero}: found --colormap too; map the class: --map 'NAME=ignore'"
+        )
+    if names[:1] == ("",) and layout.zero == CLASS and not layout.mapping:
         raise PlanError(
             f"--classes: found a file that counts from 1 ({names[1]}), so 0 has no name; if 0 is "
-            "to be ignored, and 1 is the first class: --zero ignore; if 0 is a class, add it to "
-            "the file"
+            "to be ignored, and 1 is the first class: --zero ignore; if it does not occur: --zero "
+            "none; if it is a class, add it to the file"
         )
     _ = layout.maps  # raises PlanError for a map that cannot be
 
@@ -123,7 +129,15 @@ def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
     else:
         wide = layout.bits == 16 or max(layout.maps, default=0) > IGNORED
         label = labels.read(data, layout.known(""), 16 if wide else 8)
-    return through(label, layout.maps, layout.bits) if layout.maps and not stored else label
+    if stored or not layout.maps:
+        return label
+    if layout.zero == NONE and 0 in label.counts:
+        raise ImageError(
+            f"found the label value 0 ({label.counts[0]:,} pixels), though classes are counted "
+            f"from 1 here and 0 has no meaning (--zero {NONE}): {ZERO}",
+            kind="one-based",
+        )
+    return through(label, layout.maps, layout.bits)
 
 
 def zero_twice(

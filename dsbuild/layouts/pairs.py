@@ -7,7 +7,7 @@ Options say what the labels hold: class indices, colours, or two values divided 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from dsbuild import storage
@@ -15,14 +15,14 @@ from dsbuild.errors import LayoutError
 from dsbuild.fields import field
 from dsbuild.format import planes
 from dsbuild.format.split_names import role
-from dsbuild.layouts import naming, pair_labels, tables, written
+from dsbuild.layouts import counted, naming, pair_labels, tables, written
 from dsbuild.layouts.base import Sample
 from dsbuild.layouts.class_files import read_classes, read_colours
 from dsbuild.layouts.divided import Index, Part, Tree, by_lists, check_depth, survey, unused
 from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import require, stems
-from dsbuild.layouts.label_maps import IGNORE, read_map
+from dsbuild.layouts.label_maps import CLASS, IGNORE, NONE, read_map
 from dsbuild.layouts.naming import Naming
 from dsbuild.layouts.pair_classes import Meant
 from dsbuild.layouts.pairing import meanings
@@ -99,9 +99,10 @@ class Pairs(Divided, Meant):
         omitted=True,
     )
     zero: str = field(
-        "class",
-        "ignore: 0 is no class, and all others are counted from 1 (reduce-zero).",
-        choices=("class", IGNORE),
+        CLASS,
+        "ignore: 0 is no class, and all others are counted from 1 (reduce-zero). none: they are "
+        "counted from 1, and 0 is an error.",
+        choices=(CLASS, IGNORE, NONE),
         omitted=True,
     )
 
@@ -156,6 +157,28 @@ class Pairs(Divided, Meant):
             options={**found.options, **told},
             needs="; and ".join(filter(None, (found.needs, unsaid))),
         )
+
+    def settled(self, root: str) -> tuple["Pairs", str]:
+        """Count classes from 1 if the labels leave no other reading."""
+        plain = self.names and not (self.mapping or self.colours) and self.binary < 0
+        if not plain or self.zero != CLASS:
+            return self, ""
+        tree = self._tree(root)
+        folders = [part.labels for part in tree.parts.values()] or [self._whole.labels]
+        few = [path for one in folders for path in counted.glanced(storage.join(root, one))]
+        if not counted.fits(self, few):
+            return self, ""
+        splits = [split for split in self.splits(root) if split not in tree.refused]
+        labels = [str(one.label) for split in splits for one in self.samples(root, split)]
+        some = [storage.join(root, label) for label in counted.spaced(labels)]
+        if not counted.from_1(self, some):
+            return self, ""
+        said = (
+            f"{len(some)} labels that were opened hold 1 to {len(self.classes)} and no 0, and that "
+            f"is the number of classes, so 1 is {self.classes[0]!r}, as with --zero {NONE}; a "
+            "label that holds 0 is refused"
+        )
+        return replace(self, zero=NONE), said
 
     def _tree(self, root: str) -> Tree:
         if self.lists:

@@ -100,13 +100,18 @@ def listed(names: Iterable[str], most: int = 4) -> str:
 def suffix(images: Iterable[str], labels: Iterable[str]) -> str | None:
     """Return what the stems of labels add to those of images; None if none of them match.
 
+    A number is not torn in two: 0 and 000 do not match.
+
     >>> suffix(["a.jpg", "b.jpg"], ["a_mask.png", "b_mask.png"]), suffix(["a.jpg"], ["b.png"])
     ('_mask', None)
+    >>> suffix(["0.jpg", "1.jpg"], ["000.png", "001.png"]) is None
+    True
     """
     stems = {composed(posixpath.splitext(path)[0]) for path in images}
     for label in labels:
         stem = composed(posixpath.splitext(label)[0])
         for end in range(len(stem), 0, -1):
-            if stem[:end] in stems:
+            torn = end < len(stem) and stem[end - 1 : end + 1].isdecimal()
+            if stem[:end] in stems and not torn:
                 return stem[end:]
     return None

@@ -46,6 +46,7 @@ _SAME = (  # settings that are arguments of `model.build` under the same name
     "gradient",
     "merge",
     "align_corners",
+    "multi_grid",
     "dropout",
     "momentum",
 )
@@ -73,7 +74,7 @@ def architecture(settings: Settings, facts: Facts) -> dict[str, Any]:
     classes = len(facts.classes)
     if settings.sigmoid and classes != 2:
         raise TrainError(f"sigmoid: found {classes} classes, expected 2")
-    for name in ("gradient", "pyramid"):
+    for name in ("gradient", "pyramid", "auxiliary"):
         value, default = getattr(settings, name), getattr(Settings, name)
         if facts.task != "segmentation" and value != default:
             raise TrainError(f"{name}: found {value!r}, expected {default!r} for classification")

@@ -9,6 +9,7 @@ from typing import Any
 from dsbuild import fields
 from dsbuild.errors import TrainError
 from dsbuild.fields import field
+from dsbuild.train import loss_terms
 
 STRIDES = (8, 16, 32)
 BACKBONES = (
@@ -21,7 +22,6 @@ BACKBONES = (
     "xception",
     "xception_65",
 )
-LOSSES = ("cross_entropy", "dice", "bce", "bce_log_dice")
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "constant", "plateau")
 
@@ -61,6 +61,18 @@ class Settings:
     pyramid: tuple[float, ...] = field((1.0,), "Image scales whose logits are merged.", above=0)
     merge: str = field("max", "How logits of several scales are merged.", choices=("max", "mean"))
     align_corners: bool = field(True, "Align corners when resizing, as DeepLab does.")
+    auxiliary: float = field(
+        0.0,
+        "Weight of the loss of an auxiliary head in training, such as 0.4, on the features of the "
+        "last but one stage of a ResNet; 0 for none.",
+        least=0,
+        most=10,
+    )
+    multi_grid: tuple[int, ...] = field(
+        (),
+        "Factors for the atrous rates of the last three layers with windows, such as 1,2,4.",
+        least=1,
+    )
     dropout: float = field(0.1, "Share of features that are dropped.", least=0, most=0.99)
     momentum: float = field(
         0.99,
@@ -99,6 +111,12 @@ class Settings:
     hue: float = field(0.0, "Largest shift of the hue.", least=0, most=0.5)
 
     batch: int = field(8, "Samples per step, over all devices.", least=1)
+    accumulate: int = field(
+        1,
+        "Compute each step in this many parts, one after another, which saves memory; --batch "
+        "stays the size of the whole step.",
+        least=1,
+    )
     epochs: float = field(50.0, "Passes over the data, if --steps is not given.", above=0, most=1e6)
     steps: int | None = field(
         None,
@@ -109,13 +127,20 @@ class Settings:
         None, "Steps between checkpoints. Default: one pass over the data.", least=1
     )
 
-    loss: str = field("cross_entropy", "Loss to minimise.", choices=LOSSES)
+    loss: str = field(
+        "cross_entropy",
+        f"Loss to minimise: {', '.join(loss_terms.LOSSES)}, or a sum such as ce+0.5*dice.",
+    )
     class_weights: str = field("none", "none, median, effective, or a file (.json, .csv).")
     smoothing: float = field(
         0.0,
         "Label smoothing: share of a label that is spread over all classes.",
         least=0,
         most=0.99,
+    )
+    focal_gamma: float = field(2.0, "Exponent of the focal loss.", least=0, most=10)
+    tversky: tuple[float, float] = field(
+        (0.3, 0.7), "Weights of false positives and false negatives in the Tversky loss.", above=0
     )
     hard_share: float = field(
         1.0, "Share of pixels with the largest loss that are trained on.", above=0, most=1
@@ -124,7 +149,15 @@ class Settings:
 
     optimiser: str = field("sgd", "Optimiser.", choices=OPTIMISERS)
     rate: float = field(0.007, "Peak learning rate.", above=0)
-    last_rate: float = field(1.0, "Learning-rate factor for the last layers (logits).", above=0)
+    last_rate: float = field(1.0, "Learning-rate factor for the last layers.", above=0)
+    last_layers: str = field(
+        "logits",
+        "The last layers: the logits alone, or the head, with ASPP and decoder, as DeepLab does.",
+        choices=("logits", "head"),
+    )
+    backbone_rate: float = field(
+        1.0, "Learning-rate factor for the backbone; see --freeze to keep it as it is.", above=0
+    )
     schedule: str = field(
         "poly",
         "Learning-rate schedule; plateau lowers it when scores stop improving.",
@@ -151,24 +184,41 @@ class Settings:
     def __post_init__(self) -> None:
         fields.check(self, TrainError)
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
+        self._hold("multi_grid", len(self.multi_grid) in (0, 3), "three numbers, or none")
+        one = self.pyramid == (1.0,) or not self.auxiliary
+        self._hold("auxiliary", one, "0 with several image scales (--pyramid)")
         self._hold("pyramid", bool(self.pyramid), "one scale or more, such as 0.5,1")
         self._hold(
             "ema", self.steps != 0 or not self.ema, "0 with --steps 0, which has nothing to average"
         )
-        binary = self.loss in ("bce", "bce_log_dice")
-        self._hold(
-            "loss", binary == self.sigmoid, "bce or bce_log_dice with, and only with, sigmoid"
-        )
         self._hold("warmup", not self.warmup or self.schedule != "plateau", "0 with plateau")
         whole = self.steps is None or self.warmup <= self.steps
         self._hold("warmup", whole, "at most the steps")
-        crosses = self.loss != "dice"
-        self._hold("hard_share", crosses or self.hard_share == 1, "1 with dice")
-        self._hold("smoothing", crosses or not self.smoothing, "0 with dice")
-        self._hold("hard_share", self.loss != "bce_log_dice" or self.hard_share == 1, "1 with dice")
+        divides = self.batch % self.accumulate == 0
+        self._hold("accumulate", divides, f"a divisor of the batch, {self.batch}")
+        self._hold_loss()
         self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")
         waits = self.schedule == "plateau" and self.patience > 0
         self._hold("patience", not waits or self.patience > self.plateau, "more than --plateau")
+
+    def _hold_loss(self) -> None:
+        """Refuse a loss that is none, or options that it does not have."""
+        given = loss_terms.named(self.loss)
+        names = {term.name for term in loss_terms.terms(given)}
+        binary = bool(names & loss_terms.BINARY)
+        text = "bce or bce_log_dice with, and only with, sigmoid"
+        object.__setattr__(self, "loss", given)
+        self._hold("loss", self.sigmoid or not binary, text)
+        self._hold("loss", not self.sigmoid or "cross_entropy" not in names, text)
+        for name, plain, having in (
+            ("hard_share", 1, loss_terms.PIXELWISE),
+            ("smoothing", 0, loss_terms.SMOOTHED),
+            ("focal_gamma", Settings.focal_gamma, {"focal"}),
+            ("tversky", Settings.tversky, {"tversky"}),
+        ):
+            default = plain if not isinstance(plain, tuple) else ",".join(map(str, plain))
+            holds = bool(names & having) or getattr(self, name) == plain
+            self._hold(name, holds, f"{default} with {given}")
 
     def _hold(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

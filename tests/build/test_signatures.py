@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dsbuild.build import signatures
+from dsbuild.build import signatures, split_signatures
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes
@@ -190,7 +190,7 @@ def test_label_ids_in_real_cityscapes(tmp_path, shared, kinds):
 
 PAIRS = {
     "binary-255": planes(lambda p: np.where(p == 1, 255, 0).astype(np.uint8)),
-    "one-based": planes(lambda p: np.where(p < 3, p + 1, p)),
+    "one-based": planes(lambda p: np.where(p < 3, np.where(p == 1, 3, p + 1), p)),
     "all-background": planes(np.zeros_like),
     "jpeg": jpeg,
     "interpolated": lambda image: image.resize((20, 15)).resize((40, 30), 2),
@@ -384,7 +384,7 @@ def test_classes_of_a_dark_picture_are_not_taken_for_luma():
 
 def test_void_pixels_are_optional():
     layout = Pairs(names=("void", "sky", "road", "car"))
-    assert signatures.of_split([frozenset({1, 2})] * 9, layout) is None
+    assert split_signatures.of_split([frozenset({1, 2})] * 9, layout) is None
 
 
 def test_values_outside_the_classes_may_be_the_ignore_value(tmp_path, kinds, names):

@@ -363,3 +363,21 @@ def test_labels_are_turned_and_shrunk_without_new_values(tmp_path, out, verify):
     found = reader.open(out)[0].label
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, label[1::2, 1::2])
+
+
+def test_255_that_seems_to_be_ignored_stops_a_build_of_many_classes(tmp_path, out, run):
+    label = np.full((16, 16), 7, np.uint8)
+    label[:4] = 255
+    root, names = pairs_of(tmp_path / "s", label), ",".join(NAMES)
+    asked = ("pairs", root, out, "--classes", names, "--workers", 1)
+    result = run(*asked)
+    assert result.exit_code
+    assert "it seems to mark pixels to ignore, not the class 'class 255'" in result.stderr
+    assert run(*asked, "--accept", "ignore-255").exit_code == 0
+    wide = label.astype(np.uint16)
+    wide[0] = 299
+    pairs_of(tmp_path / "wide", wide)
+    result = run("pairs", tmp_path / "wide", f"{out}-2", *asked[3:])
+    assert result.exit_code == 0, result.stderr
+    result = run(*asked[:2], f"{out}-3", *asked[3:], "--map", "255=ignore")
+    assert result.exit_code == 0, result.stderr

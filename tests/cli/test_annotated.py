@@ -75,6 +75,21 @@ def test_other_files_are_not_touched(built, run, tmp_path):
     assert run("export", built, built, "--to", "coco").exit_code == 2
 
 
+@pytest.mark.parametrize(("first", "then"), [("coco", "webdataset"), ("webdataset", "coco")])
+def test_builds_and_exports_do_not_mix(voc, built, run, tmp_path, first, then):
+    made = tmp_path / "made"
+    assert run("export", built, made, "--to", first, "--split", "val", "-q").exit_code == 0
+    before = {path for path in made.rglob("*") if path.is_file()}
+    done = run("export", built, made, "--to", then)
+    assert done.exit_code == 2
+    assert "choose another OUT" in done.stderr
+    for words in ((), ("--overwrite",)):
+        done = run("voc", voc, made, "--split", "train", *words)
+        assert done.exit_code == 2
+        assert f"{made}: holds an export, whose files would mix with TFRecords" in done.stderr
+    assert {path for path in made.rglob("*") if path.is_file()} == before
+
+
 def test_labels_that_are_classes_are_refused(tmp_path, run, out):
     from dsbuild.layouts.classes import Classes
 

@@ -71,6 +71,26 @@ def test_samples_that_are_left_out_are_named(voc, run, tmp_path):
     assert "2007_000004" in (tmp_path / "made/rejects.jsonl").read_text()
 
 
+def test_nothing_is_written_if_all_samples_are_left_out(tmp_path, run):
+    root = fakes.pairs(tmp_path / "data")
+    for path in (tmp_path / "data").glob("**/images/*/*"):
+        path.write_bytes(b"x")
+    words = ("convert", root, tmp_path / "made", "--from", "pairs", "--classes", "a,b,c")
+    done = run(*words, "--to", "voc", "--on-error", "skip", "--quiet")
+    assert done.exit_code == 2
+    assert "samples were left out, so there is nothing to convert; first: sample " in done.stderr
+    assert {path.name for path in (tmp_path / "made").rglob("*") if path.is_file()} <= {"lock"}
+
+
+def test_a_conversion_of_another_split_is_no_replacement(voc, run, tmp_path):
+    words = ("convert", voc, tmp_path / "made", "--to", "voc", "--quiet")
+    assert run(*words, "--split", "train").exit_code == 0
+    done = run(*words, "--split", "val")
+    assert done.exit_code == 2
+    assert "found an export of the split train, which this one would remove" in done.stderr
+    assert (tmp_path / "made/ImageSets/Segmentation/train.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

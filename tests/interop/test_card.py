@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from dsbuild.format import example, tfrecord
+from dsbuild.interop.export.run import export
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from tests.support import fakes
@@ -26,6 +27,7 @@ for _, one in zip(range(3), data):
     found.append([np.asarray(part).astype(int).sum().item() for part in one])
 print(json.dumps(found))
 """
+OF_A_SAMPLE = "(one.image,) if one.label is None else (one.image, one.label)"
 
 
 def card(out):
@@ -70,32 +72,51 @@ def expected(out, shard, decode):
         yield row
 
 
+def example_of(kind, tmp_path, out):
+    """Build a folder with masks, classes or no labels; return its split."""
+    if kind == "classes":
+        make(fakes.classes(tmp_path), out, layout=Classes(), shards=1)
+        return "train"
+    if kind == "masks":
+        make(fakes.pairs(tmp_path), out, layout=Pairs(names=("a", "b", "c")), shards=1)
+        return "train"
+    root = fakes.voc(tmp_path)
+    fakes.write_list(root, "test", ["a", "b", "c"])
+    for name in "abc":
+        os.link(f"{root}/JPEGImages/2007_000000.jpg", f"{root}/JPEGImages/{name}.jpg")
+    make(root, out, splits=("test",), shards=1)
+    return "test"
+
+
 @pytest.mark.parametrize(
     "kind", ["masks", *(pytest.param(k, marks=pytest.mark.slow) for k in ("classes", "none"))]
 )
 def test_its_code_runs(tmp_path, out, kind):
-    split = "train"
-    if kind == "classes":
-        make(fakes.classes(tmp_path), out, layout=Classes(), shards=1)
-    elif kind == "masks":
-        make(fakes.pairs(tmp_path), out, layout=Pairs(names=("a", "b", "c")), shards=1)
-    else:
-        root = fakes.voc(tmp_path)
-        fakes.write_list(root, "test", ["a", "b", "c"])
-        for name in "abc":
-            os.link(f"{root}/JPEGImages/2007_000000.jpg", f"{root}/JPEGImages/{name}.jpg")
-        make(root, out, splits=("test",), shards=1)
-        split = "test"
-    tf, tfds, torch = blocks(out)
+    split = example_of(kind, tmp_path, out)
+    own, tf, tfds, torch, *_ = blocks(out)
     shard = f"{split}-00000-of-00001.tfrecord"
     wanted = list(expected(out, shard, by_pillow))
     assert len(wanted) == 3
+    rows = CHECK.replace("one if isinstance(one, tuple) else (one,)", OF_A_SAMPLE)
+    assert results(out, own, rows) == wanted
     assert results(out, torch) == wanted
     assert results(out, tf) == list(expected(out, shard, by_tensorflow))
     check = "import json\nprint(json.dumps([builder.name, len(data)]))"
     found = results(out, tfds, check)
     document = json.loads(pathlib.Path(out, "manifest.json").read_text())
     assert found == [document["recipe"]["layout"], document["splits"][split]["records"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["masks", "classes", "none"])
+def test_its_code_for_exports_runs(tmp_path, out, kind):
+    shard = f"{example_of(kind, tmp_path, out)}-00000-of-00001.tfrecord"
+    wanted = list(expected(out, shard, by_pillow))
+    *_, wds, grain = blocks(out)
+    for code, target, name in ((wds, "webdataset", "tars"), (grain, "array_record", "arrays")):
+        pytest.importorskip({"array_record": "grain"}.get(target, target))
+        export(out, os.path.join(os.path.dirname(out), name), target)
+        assert results(out, code) == wanted
 
 
 def test_hugging_face_reads_its_front_matter(voc, out, run):

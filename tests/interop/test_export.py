@@ -245,6 +245,30 @@ print(json.dumps([rows, kinds, names, list(decoded["image"].size),
 """
 
 
+def test_splits_one_after_another_are_the_same_as_at_once(built, tmp_path, target):
+    whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")
+    export.export(built, whole, target)
+    export.export(built, parts, target, splits=("val",))
+    assert {name.partition("-")[0] for name in files(parts)} == {"val"}
+    found = export.export(built, parts, target, splits=("train",))
+    assert [one.kept for one in found] == [False] * 3
+    assert files(parts) == files(whole)
+    with pytest.raises(PlanError, match=r"no split 'vall'; expected one of train, val; did you"):
+        export.export(built, parts, target, splits=("vall",))
+
+
+def test_a_split_is_not_added_to_those_of_another_folder(built, voc, tmp_path):
+    to, other = str(tmp_path / "to"), str(tmp_path / "other")
+    make(voc, other, shards=1, splits=("train", "val"))
+    export.export(other, to, "webdataset", splits=("train",))
+    before = files(to)
+    with pytest.raises(PlanError, match=r"train-00000-of-00001\.tar: it was made from other rec"):
+        export.export(built, to, "webdataset", splits=("val",))
+    assert files(to) == before
+    export.export(built, to, "webdataset")
+    assert len(files(to)) == 6
+
+
 def test_datasets_reads_the_same_bytes(built, tmp_path):
     import hashlib
 

@@ -18,6 +18,7 @@ from tests.support.runs import content
 
 BOX = [2, 2, 12, 2, 12, 12, 2, 12]
 OTHER = [8, 8, 18, 8, 18, 18, 8, 18]
+NAMES = ((7, "a.png"), (8, "x/a.png"))
 SMALL = [4, 4, 8, 4, 8, 8, 4, 8]
 
 
@@ -236,6 +237,22 @@ def test_images_that_are_elsewhere_are_asked_for(tmp_path):
         list(Coco().bind(root).samples(root, "train"))
     layout = Coco(images="elsewhere").bind(root)
     assert [sample.image for sample in layout.samples(root, "train")] == ["elsewhere/a.png"]
+
+
+@pytest.mark.parametrize("above", ["C:\\\\data\\\\", "/home/me/data/", "s3://labels/"])
+def test_names_that_begin_at_a_root_are_below_the_folder_they_share(above, tmp_path):
+    root = tree(tmp_path)
+    path = tmp_path / "annotations" / "instances_train.json"
+    document = json.loads(path.read_text())
+    os.mkdir(tmp_path / "train" / "x")
+    shutil.copy(tmp_path / "train" / "a.png", tmp_path / "train" / "x" / "a.png")
+    both = [{**document["images"][0], "id": i, "file_name": above + one} for i, one in NAMES]
+    path.write_text(json.dumps({**document, "images": both}))
+    found = [(one.key, one.image) for one in Coco().bind(root).samples(root, "train")]
+    assert found == [("a", "train/a.png"), ("x/a", "train/x/a.png")]
+    both[0]["file_name"] = "a.png"  # now nothing is shared
+    path.write_text(json.dumps({**document, "images": both}))
+    assert next(one.key for one in Coco().bind(root).samples(root, "train")) == "a"
 
 
 def test_categories_that_differ_between_files_are_refused(tmp_path):

@@ -20,7 +20,7 @@ from tests.support.pictures import save
 STREET = ("void", "road", "car", "truck", "tree")
 
 
-def result(names, text, zero=False, ignored=255):
+def result(names, text, zero="class", ignored=255):
     found = mapped(names, read_map(text) if text else (), zero, ignored)
     return found.classes, dict(sorted(found.table.items()))
 
@@ -50,14 +50,14 @@ def test_classes_and_values_after_a_map(text, classes, table):
 
 def test_zero_is_ignored_once():
     expected = (("wall", "sky"), {0: 255, 1: 0, 2: 1, 255: 255})
-    assert result(("wall", "sky"), "", zero=True) == expected
-    assert result(("", "wall", "sky"), "", zero=True) == expected
-    assert result(("wall", "sky"), "sky=ignore", zero=True) == (
+    assert result(("wall", "sky"), "", zero="ignore") == expected
+    assert result(("", "wall", "sky"), "", zero="ignore") == expected
+    assert result(("wall", "sky"), "sky=ignore", zero="ignore") == (
         ("wall",),
         {0: 255, 1: 0, 2: 255, 255: 255},
     )
     with pytest.raises(PlanError, match="--ignore 2 is among them"):
-        result(("wall", "sky"), "", zero=True, ignored=2)
+        result(("wall", "sky"), "", zero="ignore", ignored=2)
 
 
 @given(st.data())
@@ -70,7 +70,7 @@ def test_a_map_is_total_on_the_named_values(data):
         st.lists(st.sampled_from([*names, "x", "ignore"]), min_size=len(rest), max_size=len(rest))
     )
     pairs = tuple(zip(rest, new, strict=True)) or ((keep, keep),)
-    found = mapped(names, pairs, False, -1)
+    found = mapped(names, pairs, "class", -1)
     wanted = dict(pairs)
     for value, name in enumerate(names):
         place = found.table[value]
@@ -136,14 +136,17 @@ def labels(out):
     return {s.key: s.label for s in dsbuild.open(str(out), "train")}
 
 
-def test_masks_counted_from_1_are_built_with_a_map(tmp_path, run):
+def test_masks_counted_from_1_are_built_with_a_map_or_as_they_are(tmp_path, run):
     root = drawn(tmp_path / "d", [PLANE % 3 + 1, PLANE % 2 + 1])
     names = "foreground,background,border"
-    result = run("pairs", root, tmp_path / "x", "--classes", names, "--workers", 1)
-    assert result.exit_code
-    assert "--map 1=0,2=1" in result.stderr
-    for how in (("--map", "1=0,2=1,3=2"), ("--zero", "ignore")):
-        out = tmp_path / how[0]
+    hows = (
+        ("--map", "1=0,2=1,3=2"),
+        ("--zero", "ignore"),
+        ("--zero", "none"),
+        (),
+    )
+    for i, how in enumerate(hows):
+        out = tmp_path / str(i)
         result = run("pairs", root, out, "--classes", names, *how, "--workers", 1)
         assert result.exit_code == 0, result.stderr
         assert dsbuild.open(str(out)).classes == tuple(names.split(","))

@@ -56,8 +56,11 @@ def untouched(_):
     pass
 
 
-def from_1(root):
+def one_with_0(root):
     rewrite(root, lambda plane: np.where(plane == 255, 255, plane + 1).astype("u1"))
+    plane = np.array(Image.open(paths(root)[-1]))
+    plane[:5, :5] = 0
+    Image.fromarray(plane).save(paths(root)[-1])
 
 
 def cut_npy(root):
@@ -85,13 +88,7 @@ SPOILT = {
     "an array is cut": (cut_npy, NAMES, "found a .npy file that cannot be read"),
     "colours are others": (other_colours, (), "colours that the colormap does not have"),
     "a map names no class": (old_names, (*NAMES, "--map", "{root}/map.csv"), "did you mean dog?"),
-    "labels count from 1": (
-        lambda root: rewrite(
-            root, lambda plane: np.where(plane == 255, 255, plane + 1).astype("u1")
-        ),
-        NAMES,
-        "classes seem to be counted from 1",
-    ),
+    "labels count from 1, but for one": (one_with_0, NAMES, "classes seem to be counted from 1"),
     "0 is ignored already": (
         lambda root: rewrite(root, lambda plane: np.where(plane > 2, 255, plane).astype("u1")),
         ("--classes", "cat,dog,cow", "--zero", "ignore"),

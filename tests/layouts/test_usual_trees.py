@@ -191,3 +191,16 @@ def test_a_tree_by_patterns_is_built(tmp_path, run, out):
     assert result.exit_code == 0, result.stderr
     assert "train (2 pictures) and trainannot (2 pictures), and likewise val" in result.stdout
     assert len(list(pathlib.Path(out).glob("*.tfrecord"))) == 2
+
+
+def test_what_tools_say_about_data_is_not_stray(tmp_path, run, out):
+    root = pathlib.Path(fakes.pairs(tmp_path, count=4))
+    for name in ("_classes.csv", "README.dataset.txt", "LICENSE"):
+        (root / "labels" / name).write_text("Pixel Value, Class\n0, ground\n1, cat\n2, dog\n")
+    asked = ("pairs", root, out, "--classes", root / "labels/_classes.csv", "--strict")
+    result = run(*asked, "--workers", 1)
+    assert result.exit_code == 0, result.stderr
+    (root / "labels" / "notes.txt").write_text("")
+    result = run(*asked, "--workers", 1, "--overwrite")
+    assert result.exit_code
+    assert "notes.txt" in result.stderr

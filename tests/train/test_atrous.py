@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from dsbuild.errors import ModelError
 from dsbuild.train.model import atrous, backbones
 
 SIZES = [(97, 65), (75, 102), (64, 96)]
@@ -78,6 +79,16 @@ def test_strides_become_dilations():
     assert rates["backbone_block_16_depthwise"] == ((1, 1), (4, 4))
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert {layer.momentum for layer in norms} == {0.9}
+
+
+def test_multi_grid_multiplies_the_last_dilations():
+    model = backbones.build("resnet50", 8, grid=(1, 2, 4), auxiliary=True)
+    rates = [model.get_layer(f"backbone_conv5_block{i}_2_conv").dilation_rate[0] for i in (1, 2, 3)]
+    assert rates == [4, 8, 16]
+    assert model.get_layer("backbone_conv4_block6_2_conv").dilation_rate == (2, 2)
+    assert [output.shape[-1] for output in model.outputs] == [256, 2048, 1024]
+    with pytest.raises(ModelError, match="tiny: found no multi-grid, which exists for resnet50"):
+        backbones.build("tiny", 8, grid=(1, 2, 4))
 
 
 def test_names_are_the_same_every_time():

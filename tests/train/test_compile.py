@@ -79,6 +79,40 @@ def test_every_loss_decreases_in_fit(batches, kind):
     assert history[-1] < history[0]
 
 
+def test_a_sum_gives_each_term_its_weight_and_its_options(batches):
+    _, labels, weights = batches
+    logits = np.random.default_rng(1).standard_normal((*labels.shape[:3], 3))
+    options = {"class_weights": [1.0, 2.0, 3.0], "share": 0.5, "gamma": 1.0}
+    found = Loss("ce + 0.5*focal+2*lovasz", **options)
+    assert found.kind == "cross_entropy+0.5*focal+2*lovasz"
+    kept = {name: options[name] for name in ("class_weights", "share")}
+    parts = [
+        (1, "cross_entropy", kept),
+        (0.5, "focal", options),
+        (2, "lovasz", {"class_weights": options["class_weights"]}),
+    ]
+    expected = sum(
+        weight * number(LOSSES[name](labels, logits, pixel_weights=weights, **used))
+        for weight, name, used in parts
+    )
+    assert number(found(labels, logits, weights)) == pytest.approx(expected, rel=1e-6)
+    again = Loss.from_config(found.get_config())
+    assert number(again(labels, logits, weights)) == number(found(labels, logits, weights))
+
+
+def test_a_single_logit_is_that_of_class_1_in_losses_of_several_classes(batches):
+    _, labels, _ = batches
+    labels = np.where(labels == 2, 1, labels)
+    logit = np.random.default_rng(2).standard_normal((*labels.shape[:3], 1))
+    both = np.concatenate([np.zeros_like(logit), logit], -1)
+    found = number(Loss("bce+dice+focal", sigmoid=True)(labels, logit))
+    expected = [
+        number(LOSSES[name](labels, planes))
+        for name, planes in (("bce", logit), ("dice", both), ("focal", both))
+    ]
+    assert found == pytest.approx(sum(expected), rel=1e-6)
+
+
 def test_a_variable_schedules_the_share(batches):
     images, labels, _ = batches
     share = keras.Variable(1.0, trainable=False)
@@ -152,7 +186,9 @@ def test_pixels_are_counted_beyond_32_bits():
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("focal", {}, "loss 'focal': unknown; expected one of cross_entropy, dice, bce"),
+        ("hinge", {}, "loss: found 'hinge', expected one of cross_entropy, focal, dice, .*, or a"),
+        ("ce+hinge", {}, "loss: found 'hinge'"),
+        ("ce+dice", {"gamma": 1.0}, "loss cross_entropy.dice: found option gamma, expected class"),
         ("dice", {"share": 0.5}, "loss dice: found option share, expected class_weights, ignore"),
         ("dice", {"pixel_weights": 1}, "found option pixel_weights"),
     ],

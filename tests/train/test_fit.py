@@ -534,7 +534,7 @@ print(*found.history["loss"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["cross_entropy", "dice"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "dice+focal", "lovasz"])
 def test_two_devices_have_the_loss_of_one_device(shapes, loss):
     """Two devices have the loss of one, also if they have unequal numbers of pixels that count."""
     one, two = (

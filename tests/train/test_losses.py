@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 from keras import ops
 
 from dsbuild.errors import TrainError
-from dsbuild.train.fit.losses import LOSSES, binary_cross_entropy, cross_entropy, dice
-
-BINARY = ("bce", "bce_log_dice")
+from dsbuild.train.fit.losses import (
+    LOSSES,
+    binary_cross_entropy,
+    cross_entropy,
+    dice,
+    focal,
+    tversky,
+)
+from dsbuild.train.loss_terms import BINARY, SMOOTHED
 
 
 def run(loss, *arguments, **options):
@@ -99,6 +105,65 @@ def plain_dice(labels, logits, ignore, classes, pixels):
     return np.average(values, weights=weights) if sum(weights) else 0.0
 
 
+def plain_focal(labels, logits, ignore, classes, pixels, smoothing, share, gamma=2.0):
+    """Return the focal loss, pixel by pixel."""
+    losses = []
+    for place, label in np.ndenumerate(labels):
+        weight = (classes[label] if label != ignore else 0) * pixels[place]
+        if weight > 0:
+            target = np.full(logits.shape[-1], smoothing / logits.shape[-1])
+            target[label] += 1 - smoothing
+            log = log_softmax(logits[place])
+            losses.append(weight * -(target * (1 - np.exp(log)) ** gamma * log).sum())
+    return largest(losses, labels.size, share)
+
+
+def by_class(labels, logits, ignore, classes, pixels, measure):
+    """Return the average over classes in the labels of `measure(target, guess, weights)`."""
+    there = pixels * (labels != ignore)
+    guess = softmax(logits)
+    values, weights = [], []
+    for value in range(logits.shape[-1]):
+        target = labels == value
+        if (target * there).sum() > 0:
+            values.append(measure(target, guess[..., value], there))
+            weights.append(classes[value])
+    return np.average(values, weights=weights) if sum(weights) else 0.0
+
+
+def plain_tversky(labels, logits, ignore, classes, pixels, alpha=0.3, beta=0.7):
+    def measure(target, guess, there):
+        hit = (there * guess * target).sum()
+        extra, lost = (there * guess * ~target).sum(), (there * (1 - guess) * target).sum()
+        return 1 - hit / (hit + alpha * extra + beta * lost)
+
+    return by_class(labels, logits, ignore, classes, pixels, measure)
+
+
+def plain_jaccard(labels, logits, ignore, classes, pixels):
+    return plain_tversky(labels, logits, ignore, classes, pixels, alpha=1, beta=1)
+
+
+def plain_lovasz(labels, logits, ignore, classes, pixels):
+    """Return the integral over thresholds of the IoU loss of the pixels whose error is above.
+
+    This is the Choquet integral that defines the extension, not the algorithm of the paper.
+    """
+
+    def measure(target, guess, there):
+        errors = np.abs(target - guess)
+        value, below = 0.0, 0.0
+        for error in np.unique(errors):  # between two errors the set of wrong pixels stays
+            wrong = errors >= error
+            union = (there * (target | wrong)).sum()
+            lost = 1 - (there * (target & ~wrong)).sum() / union if union else 0
+            value += (error - below) * lost
+            below = error
+        return value
+
+    return by_class(labels, logits, ignore, classes, pixels, measure)
+
+
 def plain_bce(labels, logits, ignore, classes, pixels, smoothing, share):
     """Return binary cross entropy, pixel by pixel."""
     losses = []
@@ -120,7 +185,11 @@ def plain_bce_log_dice(labels, logits, ignore, classes, pixels, smoothing, share
 
 PLAIN = {
     "cross_entropy": plain_cross_entropy,
+    "focal": plain_focal,
     "dice": plain_dice,
+    "jaccard": plain_jaccard,
+    "tversky": plain_tversky,
+    "lovasz": plain_lovasz,
     "bce": plain_bce,
     "bce_log_dice": plain_bce_log_dice,
 }
@@ -136,7 +205,7 @@ def drawn(name, seed=0, shape=(2, 4, 5), classes=4, scale=3.0):
     weights = rng.random(values) + 0.5
     pixels = rng.random(shape) * (rng.random(shape) < 0.8)
     options = {"class_weights": weights, "pixel_weights": pixels}
-    if name != "dice":
+    if name in SMOOTHED:
         options |= {"smoothing": 0.1, "share": 0.33}
     return labels, scale * rng.standard_normal((*shape, channels)), options
 
@@ -147,7 +216,7 @@ def plain(name, labels, logits, ignore=255, **options):
         "classes": options.get("class_weights", np.ones(max(logits.shape[-1], 2))),
         "pixels": options.get("pixel_weights", np.ones(labels.shape)),
     }
-    if name != "dice":
+    if name in SMOOTHED:
         full |= {"smoothing": options.get("smoothing", 0), "share": options.get("share", 1)}
     return PLAIN[name](labels, logits, ignore, **full)
 
@@ -223,12 +292,12 @@ def test_losses_of_16_bit_logits_are_computed_in_32_bits(name, dtype):
 def test_the_loss_of_one_pixel(name, value):
     labels = np.full((1, 1, 1), value)
     logits = np.array([[[[0.3, -1.2]]]])[..., : 1 if name in BINARY else 2]
-    for options in ({}, {"share": 0.01} if name != "dice" else {}):
+    for options in ({}, {"share": 0.01} if name in SMOOTHED else {}):
         found = run(LOSSES[name], labels, logits, **options)
         assert found == pytest.approx(plain(name, labels, logits, **options), rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "dice"])
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - BINARY))
 def test_one_class_alone_is_always_right(name):
     labels, logits = np.zeros((1, 2, 2), int), np.ones((1, 2, 2, 1))
     assert run(LOSSES[name], labels, logits) == 0
@@ -253,7 +322,7 @@ def test_weights_of_images_count_for_their_pixels():
     assert found == run(cross_entropy, labels, logits, pixel_weights=spread)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "bce", "bce_log_dice"])
+@pytest.mark.parametrize("name", sorted(SMOOTHED))
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99, 1.0])
 def test_a_share_may_be_a_tensor(name, share):
     labels, logits, _ = drawn(name)
@@ -285,6 +354,36 @@ def test_without_an_ignore_value_all_pixels_count(name):
     labels, logits, _ = drawn(name)
     labels[labels == 255] = 0
     assert run(LOSSES[name], labels, logits, ignore=None) == run(LOSSES[name], labels, logits)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_logits_of_ignored_pixels_have_no_influence(name):
+    labels, logits, options = drawn(name)
+    options.pop("share", None)  # of all pixels
+    other = logits.copy()
+    other[labels == 255] = -other[labels == 255] * 7 + 3
+    for used in ({}, options):
+        expected = run(LOSSES[name], labels, logits, **used)
+        assert run(LOSSES[name], labels, other, **used) == pytest.approx(expected, rel=1e-12)
+        moved = gradients(LOSSES[name], labels, other, **used)
+        kept = gradients(LOSSES[name], labels, logits, **used)
+        np.testing.assert_allclose(moved, kept, rtol=1e-9, atol=1e-14)
+
+
+def test_losses_have_their_exponents_and_weights():
+    labels, logits, _ = drawn("focal")
+    for gamma in (0.0, 0.5, 3.0):
+        expected = plain_focal(labels, logits, 255, np.ones(4), np.ones(labels.shape), 0, 1, gamma)
+        assert run(focal, labels, logits, gamma=gamma) == pytest.approx(expected, rel=1e-9)
+        hard = 1e4 * np.sign(logits).astype(np.float32)
+        assert np.isfinite(gradients(focal, labels, hard, gamma=gamma)).all()
+    assert run(focal, labels, logits, gamma=0.0) == pytest.approx(
+        run(cross_entropy, labels, logits), rel=1e-9
+    )
+    expected = plain_tversky(
+        labels, logits, 255, np.ones(4), np.ones(labels.shape), alpha=0.9, beta=0.2
+    )
+    assert run(tversky, labels, logits, alpha=0.9, beta=0.2) == pytest.approx(expected, rel=1e-9)
 
 
 def test_mattes_are_targets_of_one_logit():
@@ -331,7 +430,7 @@ def test_graphs_of_unknown_sizes_compute_the_same(name, jit):
     import tensorflow as tf
 
     labels, logits, options = drawn(name)
-    share = {"share": tf.constant(0.33)} if name != "dice" else {}
+    share = {"share": tf.constant(0.33)} if name in SMOOTHED else {}
     graph = tf.function(
         lambda y, x, w: LOSSES[name](y, x, **{**options, "pixel_weights": w, **share}),
         input_signature=[

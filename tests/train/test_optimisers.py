@@ -54,6 +54,28 @@ def test_kernels_decay_and_the_last_layer_has_its_own_rate():
     assert moved(decay=0.5, last_rate=10.0) == pytest.approx([0.2, 0.1, 2.0], abs=1e-6)
 
 
+def test_parts_of_a_model_have_rates_of_their_own():
+    network = model.build(classes=2, backbone="tiny", gradient=True)
+    asked = {"schedule": "constant", "rate": 0.1, "decay": 0.0, "sgd_momentum": 0.0}
+
+    def factors(**more):
+        variables = network.trainable_variables
+        optimiser = optimisers.build(Settings(**asked, **more), STEPS, variables)
+        optimiser.build(variables)
+        before = [np.array(one) for one in variables]
+        optimiser.apply([keras.ops.ones_like(one) for one in variables], variables)
+        moves = {}
+        for one, old in zip(variables, before, strict=True):
+            name = one.path.split("/")[0].split("_")[0]
+            moves.setdefault(name, set()).add(round(float((old - np.array(one)).max()) / 0.1, 3))
+        return {name: max(found) for name, found in moves.items() if len(found) == 1}
+
+    head = dict.fromkeys(("aspp", "decoder", "gradient", "logits"), 10)
+    assert factors(last_rate=10, last_layers="head", backbone_rate=0.5) == {"backbone": 0.5} | head
+    plain = dict.fromkeys(("aspp", "decoder", "gradient", "backbone"), 1)
+    assert factors(last_rate=10) == plain | {"logits": 10}
+
+
 def test_kernels_of_depthwise_convolutions_do_not_decay():
     network = model.build(classes=2, backbone="tiny")
     found = {one.path for one in network.trainable_variables if optimisers.decays(one.path)}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsbuild.errors import TrainError
-from dsbuild.train import settings
+from dsbuild.train import loss_terms, settings
 from dsbuild.train.fit.losses import LOSSES
 from dsbuild.train.model import MERGES, STRIDES
 from dsbuild.train.model.backbones import BACKBONES
@@ -21,7 +21,7 @@ def choices(name):
 
 def test_choices_equal_the_registries():
     assert set(choices("backbone")) == set(BACKBONES)
-    assert set(choices("loss")) == set(LOSSES)
+    assert set(loss_terms.LOSSES) == set(LOSSES)
     assert set(choices("merge")) == set(MERGES)
     assert set(choices("output_stride")) == set(STRIDES)
 
@@ -65,6 +65,14 @@ def test_settings_are_read_back_as_they_were(asked):
         ({"sigmoid": True}, "loss: found 'cross_entropy', expected bce or bce_log_dice with"),
         ({"warmup": 5, "schedule": "plateau"}, "warmup: found 5, expected 0 with plateau"),
         ({"loss": "dice", "hard_share": 0.5}, "hard_share: found 0.5, expected 1 with dice"),
+        ({"loss": "dyce"}, "loss: found 'dyce', expected one of cross_entropy, focal, dice"),
+        ({"loss": "ce+0*dice"}, "loss: found '0*dice', expected a factor above 0"),
+        ({"loss": "ce+1.2.3*dice"}, "loss: found '1.2.3*dice', expected a factor above 0"),
+        ({"loss": "ce+cross_entropy"}, "loss: found cross_entropy twice in 'ce+cross_entropy'"),
+        ({"loss": "ce+"}, "loss: found '', expected one of cross_entropy"),
+        ({"focal_gamma": 1.0}, "focal_gamma: found 1.0, expected 2.0 with cross_entropy"),
+        ({"tversky": (1.0, 1.0)}, "tversky: found (1.0, 1.0), expected 0.3,0.7 with cross_ent"),
+        ({"loss": "ce+dice", "sigmoid": True}, "loss: found 'cross_entropy+dice', expected bce"),
     ],
 )
 def test_contradictory_settings_are_named(given, told):
@@ -87,6 +95,11 @@ def test_other_documents_are_named(document, told):
     with pytest.raises(TrainError) as error:
         settings.read(document, "here")
     assert str(error.value).startswith(told)
+
+
+def test_losses_have_one_name_in_settings():
+    assert Settings(loss="ce + 0.50*iou") == Settings(loss="cross_entropy+0.5*jaccard")
+    assert Settings(loss="bce+dice", sigmoid=True, hard_share=0.5).loss == "bce+dice"
 
 
 def test_settings_of_an_earlier_version_get_defaults():

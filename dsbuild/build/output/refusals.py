@@ -19,6 +19,7 @@ from dsbuild.build.recipe import Recipe
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.format import manifest, receipts
 from dsbuild.format.documents import normal
+from dsbuild.format.names import ANNOTATED, EXPORTED
 
 _LONG = 400  # characters of a value in a message
 _SHOWN = 4  # how many differences of a recipe a message names
@@ -52,6 +53,11 @@ def refuse_extra_shards(out: str, splits: Iterable[str]) -> None:
 
 def refuse_strangers(out: str, splits: Iterable[str]) -> None:
     """Raise PlanError if files that dsbuild did not write would be taken for ours, or lost."""
+    for name in (EXPORTED, ANNOTATED):
+        if storage.is_folder(state(out, name)):
+            raise PlanError(
+                f"{out}: holds an export, whose files would mix with TFRecords; choose another OUT"
+            )
     refuse_extra_shards(out, splits)
     there = storage.names(out)
     if storage.stamp(state(out, RECIPE)) is None:

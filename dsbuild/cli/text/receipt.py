@@ -14,9 +14,11 @@ def receipt_text(receipt: Receipt, out: str) -> str:
     loss, total = receipt.loss, receipt.loss.total
     images = loss.images + receipt.unread
     kept = f"; {count(receipt.kept, 'unchanged shard')} kept" if receipt.kept else ""
+    others = receipt.about.others
+    left = f"; not exported: {', '.join(others)}" if others else ""
     lines = [
         f"{safe_text.text(out)}: {count(images, 'image')} of {', '.join(receipt.about.splits)} "
-        f"({receipt.target}){kept}",
+        f"({receipt.target}){kept}{left}",
         f"read back by layout {receipt.layout}: {count(loss.changed, 'label')} changed, "
         f"{total.lost:,} of {total.pixels:,} pixels ({share(total.lost, total.pixels)}), "
         f"{total.objects_changed:,} of {count(total.objects, 'object')}",

@@ -1,17 +1,19 @@
 """What a folder of TFRecords says about its records as a whole, as far as targets can hold it."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from dsbuild import storage
 from dsbuild.errors import PlanError
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.interop import terms
+from dsbuild.interop.export.splits import files, split
 from dsbuild.interop.terms import Terms
 
 RGB = tuple[int, int, int]
 BACKGROUND = "background"
-UNNAMED = "train"  # what a file is taken for whose name has no split
+IGNORED = 255  # what tools take for no class, for folders that do not say
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class About:
       left_out: how many samples the build left out.
       terms: licence, citation, description.
       depth: bits per channel of the images.
+      others: splits of the folder that are not exported.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +44,7 @@ class About:
     left_out: int = 0
     terms: Terms = field(default_factory=Terms)
     depth: int = 8
+    others: tuple[str, ...] = ()
 
     @functools.cached_property
     def background(self) -> int | None:
@@ -66,29 +70,48 @@ class About:
         return known if len({*known.values()}) == len(self.classes) else {}
 
 
-def split(path: str) -> str:
-    """Return the split of a file; `train` if its name says none."""
-    found = split_of(path)
-    return UNNAMED if found == "-" else found
+def of(folder: Folder, splits: Sequence[str] = (), classes: Sequence[str] = ()) -> About:
+    """Return what a folder says of some of its splits, or all.
 
-
-def of(folder: Folder) -> About:
-    """Return what a folder says; raise PlanError if nothing names its classes."""
-    splits, known = dict.fromkeys(map(split, folder.files)), folder.surrounding.manifest
+    `classes` are the names for a folder without a manifest. Raises PlanError if nothing names its
+    classes.
+    """
+    known, chosen = folder.surrounding.manifest, {split(path) for path in files(folder, splits)}
+    found = dict.fromkeys(map(split, folder.files))
+    every = [*(name for name in known.splits if name in found), *found] if known else [*found]
+    ours = tuple(dict.fromkeys(name for name in every if name in chosen))
+    others = tuple(dict.fromkeys(name for name in every if name not in chosen))
     if known is None:
-        raise PlanError(
-            f"{folder.path}: found no manifest.json, so nothing names its classes; annotations "
-            "can be exported from folders that dsbuild built"
-        )
+        return _foreign(folder, ours, others, tuple(classes))
     return About(
         known.classes,
         known.ignore,
         known.palette,
-        tuple(name for name in (*known.splits, *splits) if splits.pop(name, 0) is None),
+        ours,
         known.title,
         str(known.document.get("digest", "")),
         known.things if known.divisor else (),
-        sum(one.rejects for one in known.splits.values()),
+        sum(one.rejects for name, one in known.splits.items() if name in ours),
         terms.load(folder.surrounding.path),
         known.recipe.get("images", {}).get("depth", 8),
+        others,
     )
+
+
+def _foreign(
+    folder: Folder, splits: tuple[str, ...], others: tuple[str, ...], classes: tuple[str, ...]
+) -> About:
+    """Return what is known of a folder of another tool, by the names of its classes."""
+    if not classes:
+        raise PlanError(
+            f"{folder.path}: found no manifest.json, so nothing names its classes; name them with "
+            "--classes FILE, one per line, that of label 0 first"
+        )
+    unnamed = [path for path in folder.files if split_of(path) == "-"]
+    if unnamed and len(unnamed) < len(folder.files):
+        raise PlanError(
+            f"{unnamed[0]}: found no split in its name; expected one such as train, since other "
+            "files here have one"
+        )
+    ignore = IGNORED if len(classes) <= IGNORED else None
+    return About(classes, ignore, {}, splits, storage.name(folder.path), others=others)

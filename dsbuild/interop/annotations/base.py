@@ -107,7 +107,7 @@ class Target(abc.ABC):
             raise PlanError(
                 f"--to {self.name}: found a split named {unknown[0]!r}; its readers know splits "
                 "only by usual names, such as train, val and test; choose another target, such as "
-                "png"
+                "coco or voc"
             )
 
     @abc.abstractmethod

@@ -21,6 +21,7 @@ FACTS = {
     "holes": "objects with holes, each joined to the outline by a bridge",
     "points": "objects of 1 or 2 points, which were repeated",
     "bridges": "objects of several parts, joined by bridges that are drawn",
+    "extension": "images with the file extension of the others, whose format is another one",
 }
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from dsbuild import storage
 from dsbuild.errors import DataError, ShardError
 from dsbuild.format import manifest
+from dsbuild.format.names import ANNOTATED
 from dsbuild.interop.annotations.base import Row
 from dsbuild.storage import spool
 
@@ -30,7 +31,7 @@ _CHUNK = 1 << 16  # lines of a file are read in such parts
 
 def folder(out: str) -> str:
     """Return the folder of rows in a target."""
-    return storage.join(out, manifest.STATE, "annotations")
+    return storage.join(out, manifest.STATE, ANNOTATED)
 
 
 def path(out: str, shard: str) -> str:
@@ -88,6 +89,13 @@ class Parts:
         for of_split, shard in self.shards:
             if split in (None, of_split):
                 yield from (one.row for one in written(self.out, shard))
+
+
+def splits(out: str) -> set[str]:
+    """Return the splits that a target holds records of."""
+    names = [name for name in storage.names(folder(out)) if name.endswith(_ENDING)]
+    firsts = (next(written(out, name.removesuffix(_ENDING)), None) for name in names)
+    return {first.row.split for first in firsts if first}
 
 
 def clash(parts: Parts) -> None:

@@ -124,6 +124,8 @@ def _check(plane: Plane, head: images.Header, key: str, about: About) -> None:
         return
     strange = [value for value in images.histogram(plane) if value not in about.values]
     if strange:
+        named = f"expected one of the {len(about.classes):,} that --classes names, or 255"
         raise ShardError(
-            f"{key!r}: found the label value {strange[0]}, which is no class; run dsbuild validate"
+            f"{key!r}: found the label value {strange[0]}, which is no class; "
+            + ("run dsbuild validate" if about.digest else named)
         )

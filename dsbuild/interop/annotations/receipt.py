@@ -63,6 +63,7 @@ class Receipt:
             "source": {"title": about.title, "digest": about.digest, **vars(about.terms)},
             "read_by": self.layout,
             "splits": dict(self.splits),
+            **({"splits_not_exported": [*about.others]} if about.others else {}),
             "images": {
                 "written": loss.images + self.unread,
                 "read": loss.read,

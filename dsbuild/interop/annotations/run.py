@@ -10,6 +10,7 @@ kept, so an export that was stopped continues.
 """
 
 import collections
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -27,8 +28,9 @@ from dsbuild.interop.annotations.loss import Loss, summed
 from dsbuild.interop.annotations.parts import Parts
 from dsbuild.interop.annotations.receipt import Receipt
 from dsbuild.interop.annotations.shard import Shard
-from dsbuild.interop.export.run import formats, stem
+from dsbuild.interop.export.run import stem, usual_ending
 from dsbuild.interop.export.sample import Keys
+from dsbuild.interop.export.splits import split
 from dsbuild.layouts import Layout
 
 MARK = "UNFINISHED.txt"
@@ -46,19 +48,24 @@ def export(
     *,
     objects: str = "components",
     shapes: str = "",
+    splits: Sequence[str] = (),
+    classes: Sequence[str] = (),
     engine: Engine | None = None,
     note: Note = lambda _: None,
 ) -> Receipt:
     """Write a folder's records, or those of one file, as a target; return the receipt.
 
-    Raises PlanError if the target cannot hold the records at all, or OUT holds other files.
+    `splits` are those to export, by default all; `classes` are the names for a folder without a
+    manifest. Raises PlanError if the target cannot hold the records at all, or OUT holds other
+    files, or other splits than those that are asked for.
     """
     engine = engine or Local()
     folder = Folder.of(path)
-    made = chosen(folder, target, objects, shapes)
-    shards = plan(folder)
+    made = chosen(folder, target, engine, objects, shapes, splits, classes)
+    shards = tuple(one for one in plan(folder) if one.split in made.about.splits)
     check(out, path)
     with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
+        same(out, splits)
         storage.sweep(out)
         storage.sweep(parts.folder(out))
         parts.begin(out)
@@ -72,14 +79,23 @@ def export(
     return receipt
 
 
-def chosen(folder: Folder, name: str, objects: str, shapes: str) -> Target:
+def chosen(
+    folder: Folder,
+    name: str,
+    engine: Engine,
+    objects: str,
+    shapes: str,
+    splits: Sequence[str] = (),
+    classes: Sequence[str] = (),
+) -> Target:
     """Return a target with its options; raise PlanError if it cannot hold what a folder says."""
     kind = asked(name, objects, shapes)
-    about = about_of.of(folder)
+    about = about_of.of(folder, splits, classes)
     form = shapes or next(iter(kind.choices), "")
-    made = kind(about=about, objects=objects, shapes=form, ending=_ending(folder, kind))
+    made = kind(about=about, objects=objects, shapes=form)
     made.refuse()
-    return made
+    ending = usual_ending(folder, _keys(folder), engine) or "jpg" if kind.one_ending else ""
+    return dataclasses.replace(made, ending=ending)
 
 
 def asked(name: str, objects: str, shapes: str) -> type[Target]:
@@ -97,22 +113,20 @@ def asked(name: str, objects: str, shapes: str) -> type[Target]:
     return kind
 
 
-def _ending(folder: Folder, kind: type[Target]) -> str:
-    """Return the extension of all images: that of most; empty if each has its own."""
-    found = formats(folder.surrounding.manifest) if kind.one_ending else {}
-    return max(sorted(found), key=found.__getitem__, default="jpg") if kind.one_ending else ""
+def _keys(folder: Folder) -> Keys:
+    own = folder.schema
+    return Keys(own["image"].name, own["key"].name, folder.labels)
 
 
 def plan(folder: Folder) -> tuple[Shard, ...]:
     """Return the files of a folder as shards; raise PlanError if two have one name."""
-    own = folder.schema
-    keys = Keys(own["image"].name, own["key"].name, folder.labels)
+    keys = _keys(folder)
     names = [stem(source) for source in folder.files]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise PlanError(f"{folder.path}: several files are called {twice[0]}; rename them")
     return tuple(
-        Shard(source, about_of.split(source), name, keys)
+        Shard(source, split(source), name, keys)
         for source, name in zip(folder.files, names, strict=True)
     )
 
@@ -125,6 +139,17 @@ def check(out: str, path: str = "") -> None:
         raise PlanError(
             f"{out}: found {there[0] if there else 'it in PATH'}; expected an empty folder, or an "
             "earlier export as annotations; choose another OUT"
+        )
+
+
+def same(out: str, splits: Sequence[str]) -> None:
+    """Raise PlanError if OUT holds other splits than those that are asked for, if any are."""
+    others = sorted(parts.splits(out) - {*splits}) if splits else []
+    if others:
+        raise PlanError(
+            f"{out}: found an export of the split {others[0]}, which this one would remove; name "
+            f"all splits in one command, as --split {','.join((*others, *splits))}, or choose "
+            "another OUT"
         )
 
 

@@ -103,4 +103,6 @@ def _written(one: Picture, target: Target) -> tuple[bytes, dict[str, bytes]]:
     drawn = target.draw(one) if one.mask is not None else Drawn({})
     files = {image: one.image, **drawn.files}
     row = Row(one.split, one.key, image, one.size, one.mask is not None, drawn.piece)
-    return parts.line(row, files, drawn.facts), files
+    odd = target.one_ending and one.ending != target.ending
+    facts = {**drawn.facts, "extension": 1} if odd else drawn.facts
+    return parts.line(row, files, facts), files

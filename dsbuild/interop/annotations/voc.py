@@ -1,12 +1,12 @@
 """A Pascal VOC tree: masks with a palette, and a list of images per split.
 
-    JPEGImages/<key>.jpg
+    JPEGImages/<key>.jpg                      .png if most images are PNGs
     SegmentationClass/<key>.png               palette PNG; 255 is ignored
     ImageSets/Segmentation/<split>.txt
     classes.json                              names and colours, unless they are VOC's own
 
-Images are called .jpg, whatever their bytes are, as VOC's readers look for them; decoders go by
-the bytes. An image that is in several splits is written once.
+All images have one file extension, since VOC's readers look for one; decoders go by the bytes. An
+image that is in several splits is written once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,6 +33,7 @@ class VocTree(Masks):
 
     name: ClassVar[str] = "voc"
     shared: ClassVar[bool] = True
+    one_ending: ClassVar[bool] = True
 
     @property
     def _own(self) -> bool:
@@ -46,7 +47,7 @@ class VocTree(Masks):
 
     def image(self, one: Picture) -> str:
         """Return the path of a record's image in the target."""
-        return f"{IMAGES}/{self.stem(one)}.jpg"
+        return f"{IMAGES}/{self.stem(one)}.{self.ending or one.ending}"
 
     def mask(self, one: Picture) -> str:
         """Return the path of a record's mask in the target."""

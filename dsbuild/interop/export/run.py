@@ -3,7 +3,8 @@
     OUT/<shard>.tar|parquet|array_record      one file per shard, under the shard's name
     OUT/.dsbuild/exported/<name>.json         what it was made from
 
-Works for folders of other tools, too. A file that was made from the same bytes is kept.
+Works for folders of other tools, too. A file that was made from the same bytes is kept. Files are
+the same whether all splits are exported at once or one after another.
 """
 
 import collections
@@ -13,15 +14,16 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from dsbuild import storage
 from dsbuild.engines import Advance, Engine, Job, Local
-from dsbuild.errors import DataError, PlanError, missing
+from dsbuild.errors import PlanError, missing
 from dsbuild.format import manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.format.manifest import Manifest
-from dsbuild.interop.export import array_record, parquet, webdataset
+from dsbuild.format.names import ANNOTATED
+from dsbuild.interop.export import array_record, earlier, parquet, webdataset
+from dsbuild.interop.export import splits as of_splits
 from dsbuild.interop.export.sample import Keys, Sample, sample
 
 TARGETS = ("webdataset", "parquet", "array_record")
@@ -69,24 +71,31 @@ def export(
     target: str,
     engine: Engine | None = None,
     note: Callable[[str], None] = lambda _: None,
+    *,
+    splits: Sequence[str] = (),
+    classes: Sequence[str] = (),
 ) -> list[Exported]:
     """Write the shards of a folder, or one file, in another format; return the results.
 
     Files whose source and settings are unchanged are kept; files of an earlier export that are
-    not part of this one are removed. Raises PlanError if OUT has other files that readers would
-    take for its shards. `note` is called if another export has locked OUT.
+    not part of this one are removed, but those of other splits stay if `splits` are given. Raises
+    PlanError if OUT has other files that readers would take for its shards. `note` is called if
+    another export has locked OUT. `classes` are the names for a folder without a manifest.
     """
-    engine = engine or Local()
+    engine, folder = engine or Local(), Folder.of(path)
     _check(path, out, target)
-    shards = plan(path, target, engine)
+    sources = {*of_splits.files(folder, splits)}
+    every = plan(folder, target, engine, classes)
+    shards = [shard for shard in every if shard.source in sources]
+    rest = [shard for shard in every if shard.source not in sources]
     names = [shard.name for shard in shards]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise PlanError(f"{path}: several files would become {twice[0]}; rename them")
     with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
-        for place in (out, storage.join(out, manifest.STATE, "exported")):
+        for place in (out, earlier.notes(out)):
             storage.sweep(place)
-        _clear(out, shards)
+        _clear(out, shards, rest, bool(splits))
         work = storage.carried(functools.partial(write_shard, out=out))
         return engine.map(Job(shards, work, len(shards), f"exporting to {target}", "files"))
 
@@ -97,20 +106,25 @@ def _check(path: str, out: str, target: str) -> None:
     need = _NEEDS.get(target)
     if need and importlib.util.find_spec(need) is None:
         raise PlanError(missing(need, f"--to {target}"))
-    there = storage.names(out)
-    if manifest.NAME in there or (storage.is_folder(path) and storage.inside(out, path)):
+    there, state = storage.names(out), storage.join(out, manifest.STATE)
+    if storage.is_folder(storage.join(state, ANNOTATED)):
+        raise PlanError(
+            f"{out}: holds an export as annotations, whose files would mix with others; choose "
+            "another OUT"
+        )
+    begun = storage.stamp(storage.join(state, "recipe.json"))  # of a build that is not finished
+    if manifest.NAME in there or begun or (storage.is_folder(path) and storage.inside(out, path)):
         raise PlanError(
             f"{out}: contains TFRecords, and their readers would take other files for shards; "
             "choose another OUT"
         )
 
 
-def plan(path: str, target: str, engine: Engine) -> list[Shard]:
+def plan(folder: Folder, target: str, engine: Engine, classes: Sequence[str] = ()) -> list[Shard]:
     """Return the files to write for a folder, or one file.
 
     If names need the images' extension and no manifest has their formats, records are read.
     """
-    folder = Folder.of(path)
     own, known, sources = folder.schema, folder.surrounding.manifest, folder.files
     names = Keys(own["image"].name, own["key"].name, folder.labels)
     label = None if target == "array_record" else _label(sources, names)
@@ -121,8 +135,7 @@ def plan(path: str, target: str, engine: Engine) -> list[Shard]:
     columns = parquet.columns(rest, _shared(names)) if target == "parquet" else {}
     image = None
     if target == "webdataset":
-        found = formats(known) or _looked_up(sources, names, engine)
-        image = max(sorted(found), key=found.__getitem__, default=None)
+        image = usual_ending(folder, names, engine)
     return [
         Shard(
             source=source,
@@ -131,11 +144,21 @@ def plan(path: str, target: str, engine: Engine) -> list[Shard]:
             keys=names,
             rest=tuple(columns.items()),
             label=label,
-            classes=known.classes if known and label == "class" else (),
+            classes=(known.classes if known else tuple(classes)) if label == "class" else (),
             image=image,
         )
         for source in sources
     ]
+
+
+def usual_ending(folder: Folder, names: Keys, engine: Engine) -> str | None:
+    """Return the extension of most images of a folder; None if it has no image.
+
+    If no manifest has their formats, all records are read.
+    """
+    known = folder.surrounding.manifest
+    found = formats(known) or _looked_up(folder.files, names, engine)
+    return max(sorted(found), key=found.__getitem__, default=None)
 
 
 def formats(known: Manifest | None) -> Mapping[str, int]:
@@ -194,35 +217,27 @@ def _sample(source: str, record: tfrecord.Record, names: Keys) -> Sample:
         return sample(record.data, names, f"{stem(source)}-{record.number:06d}")
 
 
-def _clear(out: str, shards: Sequence[Shard]) -> None:
-    """Remove files of an earlier export that this one does not write; refuse foreign files."""
-    names = {shard.name for shard in shards}
-    place = storage.join(out, manifest.STATE, "exported")
-    ours = {name.removesuffix(".json") for name in storage.names(place)}
+def _clear(out: str, shards: Sequence[Shard], rest: Sequence[Shard], adds: bool) -> None:
+    """Remove what an earlier export wrote and this one does not; `rest` may stay if it `adds`."""
+    known = {shard.name: shard for shard in rest}
+
+    def same(name: str) -> bool:
+        before = earlier.noted(earlier.note(out, name)).items()
+        return name in known and before >= _made_of(known[name]).items()
+
     splits = {manifest.split_of(os.path.basename(shard.source)) for shard in shards} - {None}
-    for name in storage.names(out):
-        stranger = name not in ours and (
-            name in names or any(name.startswith(f"{split}-") for split in splits)
-        )
-        if stranger:
-            raise PlanError(
-                f"{storage.join(out, name)}: this export did not write it, and readers would take "
-                "it for a shard; move it, or choose another OUT"
-            )
-    for name in ours - names:
-        storage.remove(storage.join(out, name))
-        storage.remove(_note(out, name))
+    names = {shard.name for shard in shards}
+    earlier.clear(out, names, {split for split in splits if split}, same if adds else None)
 
 
-def _note(out: str, name: str) -> str:
-    return storage.join(out, manifest.STATE, "exported", f"{name}.json")
+def _made_of(shard: Shard) -> dict[str, str]:
+    return {"source": storage.sha256(shard.source)[0], "settings": shard.digest}
 
 
 def write_shard(shard: Shard, advance: Advance, *, out: str) -> Exported:
     """Write one file, or keep a valid one; the note of what it was made from comes last."""
-    path, note = storage.join(out, shard.name), _note(out, shard.name)
-    made_of = {"source": storage.sha256(shard.source)[0], "settings": shard.digest}
-    before = _noted(note)
+    path, note = storage.join(out, shard.name), earlier.note(out, shard.name)
+    made_of, before = _made_of(shard), earlier.noted(note)
     kept = {key: before.get(key) for key in made_of} == made_of
     if kept and storage.stamp(path):
         digest, size = storage.sha256(path)
@@ -258,14 +273,3 @@ def _read(shard: Shard, advance: Advance) -> Iterator[tfrecord.Record]:
     for record in tfrecord.read(shard.source):
         advance(0, 0)  # a point where the export can be stopped
         yield record
-
-
-def _noted(path: str) -> dict[str, Any]:
-    """Return the note of a file; an empty one if there is none, or none that can be read."""
-    if storage.stamp(path) is None:
-        return {}
-    try:
-        found = manifest.parse(storage.read(path)[0], path)
-    except DataError:
-        return {}
-    return found if isinstance(found, dict) else {}

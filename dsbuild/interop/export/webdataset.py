@@ -53,6 +53,11 @@ def stem(key: str) -> str:
     return folder + slash + name.replace(".", "%2E")
 
 
+def part(feature: str) -> str:
+    """Return what the file of a feature is called after its key, without extension."""
+    return safe_text.stem(feature.replace("/", "_").replace(".", "_"))
+
+
 def _unique(name: str, taken: set[str]) -> str:
     """Return the name, with a number if a sample with the same key already has it."""
     found, number = name, 1
@@ -72,7 +77,7 @@ def _parts(sample: Sample, image: str) -> dict[str, bytes]:
         parts["cls"] = str(sample.label).encode()
     small: dict[str, Any] = {"key": sample.key}
     for name, value in sample.rest.items():
-        place = safe_text.stem(name.replace("/", "_").replace(".", "_"))
+        place = part(name)
         if isinstance(value, bytes):
             _put(parts, f"{place}.{ending(value) or 'bin'}", value, name)
         elif isinstance(value, np.ndarray):

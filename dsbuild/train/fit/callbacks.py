@@ -76,12 +76,13 @@ class MovingAverages(StepCounter):
 
     Its momentum at a step is step / (9 + step), up to the momentum of the settings, like that of
     TensorFlow's `ExponentialMovingAverage` with `num_updates`: the moving averages cover the last
-    tenth of the steps so far, whose weights were close to those that are scored.
+    tenth of the steps so far, whose weights were close to those that are scored. If steps are
+    computed in parts, each of which moves the averages, they still cover as many steps.
     """
 
-    def __init__(self, model: keras.Model, momentum: float, every: int) -> None:
+    def __init__(self, model: keras.Model, momentum: float, every: int, parts: int = 1) -> None:
         super().__init__(every)
-        self._most = momentum
+        self._most, self._parts = momentum, parts
         self._variable = keras.Variable(0.0, trainable=False, name="momentum", autocast=False)
         for layer in named(model, ""):
             if isinstance(layer, keras.layers.BatchNormalization):
@@ -91,7 +92,7 @@ class MovingAverages(StepCounter):
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Set the momentum of this step."""
         step = self._before + batch + 1
-        self._variable.assign(min(self._most, step / (9 + step)))
+        self._variable.assign(min(self._most, step / (9 + step)) ** (1 / self._parts))
 
 
 class HardShare(StepCounter):

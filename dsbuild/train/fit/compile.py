@@ -1,6 +1,7 @@
 """The loss and the metric that a Keras model is compiled with."""
 
 import inspect
+import re
 from typing import Any
 
 import keras
@@ -8,7 +9,9 @@ import numpy as np
 from keras import ops
 
 from dsbuild.errors import TrainError
+from dsbuild.train import loss_terms
 from dsbuild.train.dataset import Facts
+from dsbuild.train.fit import counted
 from dsbuild.train.fit.losses import LOSSES
 from dsbuild.train.model.places import Tensor
 
@@ -26,25 +29,33 @@ _PART = _Part(name="part")
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Loss(keras.losses.Loss):
-    """A loss by its name in `LOSSES`, with its options, for `compile`.
+    """A loss by its name in `LOSSES`, or a sum such as `ce+0.5*dice`, for `compile`.
 
     `Loss("cross_entropy", class_weights=weights, share=0.25)`. Class weights are given here, since
     Keras' `class_weight` fails on dense labels; sample weights of `fit` are weights of pixels, or
-    of images. `share` may be a `keras.Variable`, which a callback sets.
+    of images. `share` may be a `keras.Variable`, which a callback sets. Each term of a sum takes
+    the options that it has. With `sigmoid`, logits are single, of class 1 against class 0, and
+    losses of several classes see both.
     Raises TrainError for an unknown name or option.
     """
 
-    def __init__(self, kind: str, name: str | None = None, **options: Any) -> None:
-        super().__init__(name=name or kind)
-        if kind not in LOSSES:
-            raise TrainError(f"loss {kind!r}: unknown; expected one of {', '.join(LOSSES)}")
-        known = set(inspect.signature(LOSSES[kind]).parameters)
-        known -= {"labels", "logits", "pixel_weights"}
+    def __init__(
+        self, kind: str, name: str | None = None, sigmoid: bool = False, **options: Any
+    ) -> None:
+        kind = loss_terms.named(kind)
+        super().__init__(name=name or re.sub(r"\W+", "_", kind))
+        self.terms = loss_terms.terms(kind)
+        taken = {term: _options(term.name) for term in self.terms}
+        known = set().union(*taken.values())
         for option in options.keys() - known:
             raise TrainError(
                 f"loss {kind}: found option {option}, expected {', '.join(sorted(known))}"
             )
-        self.kind, self.options = kind, options
+        self.kind, self.sigmoid, self.options = kind, sigmoid, options
+        self._of = {
+            term: {name: options[name] for name in options.keys() & taken[term]}
+            for term in self.terms
+        }
 
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
@@ -54,14 +65,41 @@ class Loss(keras.losses.Loss):
         Keras' own call would multiply a finished mean by the weights of pixels. When a step is
         spread over devices, each has its part of a loss that is the same for all.
         """
-        loss = LOSSES[self.kind](y_true, y_pred, pixel_weights=sample_weight, **self.options)
+        both = _each(y_pred, 2) if self.sigmoid else y_pred
+        loss = sum(
+            term.weight
+            * LOSSES[term.name](
+                y_true,
+                y_pred if term.name in loss_terms.BINARY else both,
+                pixel_weights=sample_weight,
+                **self._of[term],
+            )
+            for term in self.terms
+        )
         loss = ops.reshape(loss, (1,))  # Keras leaves scalars as they are
         return _PART(loss, loss)
+
+    @property
+    def separable(self) -> bool:
+        """Whether the loss is a mean over the pixels that count."""
+        share = self.options.get("share", 1)
+        names = {term.name for term in self.terms}
+        return names <= loss_terms.PIXELWISE and isinstance(share, int | float) and share >= 1
+
+    def number(self, y_true: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """Return what the loss of a batch divides by if it is separable: at least 1."""
+        factors = self.options.get("class_weights")
+        return counted.number(y_true, self.options.get("ignore", 255), factors, sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this loss; a variable by its current value."""
         options = {name: _plain(value) for name, value in self.options.items()}
-        return {"kind": self.kind, "name": self.name, **options}
+        return {"kind": self.kind, "name": self.name, "sigmoid": self.sigmoid, **options}
+
+
+def _options(name: str) -> set[str]:
+    """Return the names of the options of a loss."""
+    return set(inspect.signature(LOSSES[name]).parameters) - {"labels", "logits", "pixel_weights"}
 
 
 def _plain(value: Any) -> Any:

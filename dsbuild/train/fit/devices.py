@@ -12,13 +12,14 @@ if TYPE_CHECKING:  # the losses need no TensorFlow on other backends
     import tensorflow as tf
 
 
-def strategy(devices: int | None, batch: int) -> "tf.distribute.Strategy":
+def strategy(devices: int | None, batch: int, parts: int = 1) -> "tf.distribute.Strategy":
     """Return the strategy of TensorFlow that spreads batches over devices.
 
     Args:
       devices: number of GPUs, or of parts of the CPU if there are none. Default: all GPUs, or one
         CPU.
       batch: samples in a step, over all devices.
+      parts: in how many parts a step is computed.
 
     Raises TrainError if there are not as many devices, or if they cannot share the batch.
     """
@@ -32,11 +33,21 @@ def strategy(devices: int | None, batch: int) -> "tf.distribute.Strategy":
                 f"devices: found {devices}, expected 1 on {backend.backend()}; only TensorFlow "
                 "spreads steps over devices: unset KERAS_BACKEND"
             )
+        if parts > 1:
+            raise TrainError(
+                f"accumulate: found {parts}, expected 1 on {backend.backend()}; only TensorFlow "
+                "computes steps in parts: unset KERAS_BACKEND"
+            )
         count = 1
     if gpus and count > len(gpus):
         raise TrainError(f"devices: found {len(gpus)} GPUs, expected {count}")
     if batch % count:
         raise TrainError(f"batch: found {batch}, expected a multiple of {count} devices")
+    if batch % (count * parts):
+        raise TrainError(
+            f"batch: found {batch}, expected a multiple of {count} devices times {parts} parts "
+            "(--accumulate)"
+        )
     if count == 1:
         return tf.distribute.get_strategy()
     if not gpus:
@@ -79,11 +90,34 @@ def total(part: Tensor) -> Tensor:
 
     Its gradient is that of the sum.
     """
-    if backend.backend() != "tensorflow":
+    context = _replicas()
+    if context is None:
         return part
     import tensorflow as tf
 
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return part
     return context.all_reduce(tf.distribute.ReduceOp.SUM, part)
+
+
+def gathered(part: Tensor) -> Tensor:
+    """Return a tensor of a batch with the samples of all devices of a step, in their order.
+
+    Its gradient is that of the whole.
+    """
+    context = _replicas()
+    return part if context is None else context.all_gather(part, 0)
+
+
+def replicas() -> int:
+    """Return how many devices share a step."""
+    context = _replicas()
+    return 1 if context is None else int(context.num_replicas_in_sync)
+
+
+def _replicas() -> "tf.distribute.ReplicaContext | None":
+    """Return the context of one of several devices of a step; None on one device."""
+    if backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return None if context is None or context.num_replicas_in_sync == 1 else context

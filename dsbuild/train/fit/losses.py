@@ -14,10 +14,11 @@ Common arguments:
 
 from collections.abc import Callable
 
-from keras import backend, ops
+from keras import ops
 
-from dsbuild.errors import TrainError
+from dsbuild.train.fit import counted
 from dsbuild.train.fit.devices import total
+from dsbuild.train.fit.overlaps import dice, jaccard, lovasz, tversky
 from dsbuild.train.model.places import Tensor
 
 
@@ -40,57 +41,71 @@ def cross_entropy(
     at least one: DeepLab's `top_k_percent_pixels`; each of several devices keeps its own. A tensor
     may be scheduled, as DeepLab does from 1 downwards over `hard_example_mining_step` steps.
     """
-    labels, logits = _planes(labels, logits)
-    classes = logits.shape[-1]
-    labels = ops.cast(labels, "int32")
-    counts, wrong = _counted(labels, ignore, classes - 1)
-    index = ops.where(ops.logical_and(counts, ops.logical_not(wrong)), labels, 0)
-    if smoothing:
-        target = ops.one_hot(index, classes, dtype=logits.dtype)
-        target = target * (1 - smoothing) + smoothing / classes
-        losses = ops.categorical_crossentropy(target, logits, from_logits=True)
-    else:
-        losses = ops.sparse_categorical_crossentropy(index, logits, from_logits=True)
-    weights = _pixel_weights(pixel_weights, losses)
-    if class_weights is not None:
-        weights = weights * ops.take(_class_weights(class_weights, classes, losses), index, axis=0)
-    return _mean(_poisoned(losses, wrong), counts, weights, share)
+
+    def losses(index: Tensor, logits: Tensor) -> Tensor:
+        if not smoothing:
+            return ops.sparse_categorical_crossentropy(index, logits, from_logits=True)
+        target = _smoothed(index, logits, smoothing)
+        return ops.categorical_crossentropy(target, logits, from_logits=True)
+
+    return _mean(losses, labels, logits, ignore, class_weights, pixel_weights, share)
 
 
-def dice(
+def focal(
     labels: Tensor,
     logits: Tensor,
     *,
     ignore: int | None = 255,
     class_weights: Tensor | None = None,
     pixel_weights: Tensor | None = None,
+    smoothing: float = 0.0,
+    share: float | Tensor = 1.0,
+    gamma: float = 2.0,
 ) -> Tensor:
-    """Return 1 - the soft Dice coefficient, averaged over the classes in the labels.
+    """Return the mean of -(1 - p)^gamma log p over the pixels that count, as in `cross_entropy`.
 
-    For one class it is 2 sum(p t) / (sum(p) + sum(t)) over the whole batch, with its softmax
-    probability p, and t = 1 in its labelled pixels (after Milletari et al., V-Net, 2016, who sum
-    squares). Classes without a labelled pixel are skipped, so that no smoothing term is needed.
-    With class weights the average is weighted.
+    p is the softmax probability of the label (Lin et al., Focal Loss for Dense Object Detection,
+    2017); class weights are its alpha. With smoothing, each class has its part of the label.
     """
-    labels, logits = _planes(labels, logits)
+
+    def losses(index: Tensor, logits: Tensor) -> Tensor:
+        target = _smoothed(index, logits, smoothing)
+        log = ops.log_softmax(logits, axis=-1)
+        # At 0 the slope of a power below 1 is infinite.
+        rest = ops.maximum(1 - ops.exp(log), 1e-7)
+        return -ops.sum(target * rest**gamma * log, -1)
+
+    return _mean(losses, labels, logits, ignore, class_weights, pixel_weights, share)
+
+
+def _smoothed(index: Tensor, logits: Tensor, smoothing: float) -> Tensor:
+    """Return labels as shares of each class: (n, h, w, c)."""
+    classes = logits.shape[-1]
+    target = ops.one_hot(index, classes, dtype=logits.dtype)
+    return target * (1 - smoothing) + smoothing / classes if smoothing else target
+
+
+def _mean(
+    losses: Callable[[Tensor, Tensor], Tensor],
+    labels: Tensor,
+    logits: Tensor,
+    ignore: int | None,
+    class_weights: Tensor | None,
+    pixel_weights: Tensor | None,
+    share: float | Tensor,
+) -> Tensor:
+    """Return the weighted mean of losses of class indices and logits over pixels that count."""
+    labels, logits = counted.planes(labels, logits)
     classes = logits.shape[-1]
     labels = ops.cast(labels, "int32")
-    counts, wrong = _counted(labels, ignore, classes - 1)
-    weights = _pixel_weights(pixel_weights, logits[..., 0])
-    weights = ops.where(counts, weights, ops.zeros_like(weights))[..., None]
+    counts, wrong = counted.which(labels, ignore, classes - 1)
     index = ops.where(ops.logical_and(counts, ops.logical_not(wrong)), labels, 0)
-    target = ops.one_hot(index, classes, dtype=logits.dtype) * weights
-    guess = ops.exp(ops.log_softmax(logits, axis=-1)) * weights  # `softmax` warns about one class
-    axes = (0, 1, 2)
-    true = total(ops.sum(target, axes))
-    both = total(ops.sum(ops.where(target > 0, guess, ops.zeros_like(guess)), axes))
-    present = ops.cast(true > 0, logits.dtype)
-    missed = 1 - 2 * both / ops.where(true > 0, true + total(ops.sum(guess, axes)), 1)
+    each = losses(index, logits)
+    weights = counted.pixel_weights(pixel_weights, each)
     if class_weights is not None:
-        present = present * _class_weights(class_weights, classes, logits)
-    whole = ops.sum(present)
-    loss = ops.sum(missed * present) / ops.where(whole > 0, whole, 1)
-    return _poisoned(loss, total(ops.sum(ops.cast(wrong, loss.dtype))) > 0)
+        factors = counted.class_weights(class_weights, classes, each)
+        weights = weights * ops.take(factors, index, axis=0)
+    return counted.mean(counted.poisoned(each, wrong), counts, weights, share)
 
 
 def binary_cross_entropy(
@@ -108,14 +123,14 @@ def binary_cross_entropy(
     Labels are 0 and 1, or floats in between for mattes. Weights, smoothing (towards a half) and
     share work as in `cross_entropy`.
     """
-    target, logit, counts, wrong = _binary(labels, logits, ignore)
-    weights = _pixel_weights(pixel_weights, logit)
+    target, logit, counts, wrong = counted.binary(labels, logits, ignore)
+    weights = counted.pixel_weights(pixel_weights, logit)
     if class_weights is not None:
-        off, on = ops.unstack(_class_weights(class_weights, 2, logit), 2)
+        off, on = ops.unstack(counted.class_weights(class_weights, 2, logit), 2)
         weights = weights * (off * (1 - target) + on * target)
     soft = target * (1 - smoothing) + smoothing / 2
     losses = ops.binary_crossentropy(soft, logit, from_logits=True)
-    return _mean(_poisoned(losses, wrong), counts, weights, share)
+    return counted.mean(counted.poisoned(losses, wrong), counts, weights, share)
 
 
 def binary_cross_entropy_log_dice(
@@ -134,8 +149,8 @@ def binary_cross_entropy_log_dice(
     weighted by pixel; the 1 makes it 1 if neither label nor prediction has any foreground.
     Smoothing, share and class weights apply to the cross entropy alone.
     """
-    target, logit, counts, _ = _binary(labels, logits, ignore)
-    weights = _pixel_weights(pixel_weights, logit)
+    target, logit, counts, _ = counted.binary(labels, logits, ignore)
+    weights = counted.pixel_weights(pixel_weights, logit)
     weights = ops.where(counts, weights, ops.zeros_like(weights))
     guess = ops.sigmoid(logit)
     both = 2 * total(ops.sum(guess * target * weights)) + 1
@@ -154,103 +169,11 @@ def binary_cross_entropy_log_dice(
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "cross_entropy": cross_entropy,
+    "focal": focal,
     "dice": dice,
+    "jaccard": jaccard,
+    "tversky": tversky,
+    "lovasz": lovasz,
     "bce": binary_cross_entropy,
     "bce_log_dice": binary_cross_entropy_log_dice,
 }
-
-
-def _planes(labels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Return labels (n, h, w) and logits of at least 32 bits; raise TrainError for wrong shapes."""
-    labels, logits = ops.convert_to_tensor(labels), ops.convert_to_tensor(logits)
-    if len(logits.shape) == 2:  # classification: planes of one pixel
-        labels, logits = ops.reshape(labels, (-1, 1, 1)), logits[:, None, None]
-    if len(labels.shape) == 4 and labels.shape[-1] == 1:
-        labels = ops.squeeze(labels, -1)
-    shapes = tuple(labels.shape), tuple(logits.shape)
-    pairs = zip(shapes[0], shapes[1][:-1], strict=False)
-    if (
-        len(shapes[0]) != 3
-        or len(shapes[1]) != 4
-        or any(None not in pair and pair[0] != pair[1] for pair in pairs)
-    ):
-        raise TrainError(
-            f"loss: found labels of shape {shapes[0]} and logits of shape {shapes[1]}, expected "
-            "(n, h, w), or (n, h, w, 1), and (n, h, w, c); let the model resize its logits"
-        )
-    if backend.standardize_dtype(logits.dtype) != "float64":
-        logits = ops.cast(logits, "float32")
-    return labels, logits
-
-
-def _binary(
-    labels: Tensor, logits: Tensor, ignore: int | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return targets of 0..1 and logits (n, h, w), which pixels count and which are wrong."""
-    labels, logits = _planes(labels, logits)
-    if logits.shape[-1] != 1:
-        raise TrainError(
-            f"loss: found logits of {logits.shape[-1]} classes, expected 1 for a sigmoid; use "
-            "cross_entropy or dice"
-        )
-    labels, logit = ops.cast(labels, logits.dtype), logits[..., 0]
-    counts, wrong = _counted(labels, ignore, 1)
-    right = ops.logical_and(counts, ops.logical_not(wrong))
-    return ops.where(right, labels, ops.zeros_like(labels)), logit, counts, wrong
-
-
-def _counted(labels: Tensor, ignore: int | None, most: int) -> tuple[Tensor, Tensor]:
-    """Return which pixels count, and which of those have a label outside 0..most: bool."""
-    counts = ops.ones_like(labels, dtype="bool") if ignore is None else labels != ignore
-    # NaN is not in the range either.
-    right = ops.logical_and(labels >= 0, labels <= most)
-    return counts, ops.logical_and(counts, ops.logical_not(right))
-
-
-def _poisoned(losses: Tensor, wrong: Tensor) -> Tensor:
-    """Return the losses, NaN for wrong labels."""
-    return ops.where(wrong, ops.full_like(losses, float("nan")), losses)
-
-
-def _pixel_weights(weights: Tensor | None, losses: Tensor) -> Tensor:
-    """Return pixel weights in the shape and type of the losses (n, h, w)."""
-    if weights is None:
-        return ops.ones_like(losses)
-    weights = ops.cast(ops.convert_to_tensor(weights), losses.dtype)
-    if len(weights.shape) == 4 and weights.shape[-1] == 1:
-        weights = ops.squeeze(weights, -1)
-    elif len(weights.shape) == 1:
-        weights = weights[:, None, None]
-    if len(weights.shape) != 3:
-        raise TrainError(
-            f"loss: found pixel weights of shape {tuple(weights.shape)}, expected (n, h, w), "
-            "(n, h, w, 1), or (n,)"
-        )
-    return weights * ops.ones_like(losses)
-
-
-def _class_weights(weights: Tensor, classes: int, losses: Tensor) -> Tensor:
-    """Return class weights in the type of the losses; raise TrainError if they do not fit."""
-    weights = ops.cast(ops.convert_to_tensor(weights), losses.dtype)
-    if tuple(weights.shape) != (classes,):
-        raise TrainError(
-            f"loss: found class weights of shape {tuple(weights.shape)}, expected ({classes},)"
-        )
-    return weights
-
-
-def _mean(losses: Tensor, counts: Tensor, weights: Tensor, share: float | Tensor) -> Tensor:
-    """Return the mean of weighted losses over the pixels that count, or of the largest ones."""
-    counts = ops.logical_and(counts, weights > 0)
-    losses = ops.where(counts, losses * weights, ops.zeros_like(losses))
-    number = ops.sum(ops.cast(counts, losses.dtype))
-    if not (isinstance(share, int | float) and share >= 1):
-        pixels = ops.cast(ops.size(losses), losses.dtype)
-        kept = ops.maximum(ops.floor(ops.cast(share, losses.dtype) * pixels), 1)
-        number = ops.minimum(number, kept)
-        # Sorted, since the k of `top_k` cannot be a tensor; pixels that do not count come last.
-        ranked = ops.where(counts, losses, ops.full_like(losses, -1))
-        ranked = ops.flip(ops.sort(ops.reshape(ranked, (-1,))), 0)
-        first = ops.arange(ops.size(ranked)) < ops.cast(number, "int32")
-        losses = ops.where(first, ranked, ops.zeros_like(ranked))
-    return total(ops.sum(losses)) / ops.maximum(total(number), 1)

@@ -10,12 +10,13 @@ import tensorflow as tf
 
 from dsbuild.errors import TrainError
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.train import model, runs
+from dsbuild.train import loss_terms, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.fit import batches, optimisers, warm_start
 from dsbuild.train.fit.class_weights import class_weights
 from dsbuild.train.fit.compile import Loss, metric
 from dsbuild.train.fit.progress import Talk
+from dsbuild.train.fit.trainer import Trainer
 from dsbuild.train.model.seeds import layer_seeds
 from dsbuild.train.settings import Settings
 
@@ -33,7 +34,13 @@ def compiled(
       talk: prints which weights were loaded.
     """
     with layer_seeds(settings.seed), _precision(settings):
-        network = model.build(**warm_start.backbone(settings), **runs.architecture(settings, facts))
+        network = model.build(
+            **warm_start.backbone(settings),
+            **runs.architecture(settings, facts),
+            auxiliary=settings.auxiliary > 0,
+        )
+        if settings.auxiliary or settings.accumulate > 1:
+            network = Trainer.of(network, settings.accumulate, settings.auxiliary)
         warm_start.load(network, settings, facts, talk)
         _check_weights(network, settings)
         if not network.trainable_variables:
@@ -41,7 +48,7 @@ def compiled(
         share, options = _loss_options(settings, path)
         network.compile(
             optimisers.build(settings, steps, network.trainable_variables),
-            Loss(settings.loss, **options, ignore=facts.padding),
+            Loss(settings.loss, sigmoid=settings.sigmoid, ignore=facts.padding, **options),
             metrics=[metric(facts)],
             jit_compile=False,
         )
@@ -77,6 +84,11 @@ def _loss_options(
 ) -> tuple[keras.Variable | None, dict[str, Any]]:
     """Return the share of hard pixels if it is scheduled, and the options of the loss."""
     options: dict[str, Any] = {}
+    names = {term.name for term in loss_terms.terms(settings.loss)}
+    if "focal" in names:
+        options["gamma"] = settings.focal_gamma
+    if "tversky" in names:
+        options["alpha"], options["beta"] = settings.tversky
     folder = Folder.of(path)
     samples = batches.labelled(folder, settings)
     weights = class_weights(settings.class_weights, folder.manifest, settings.split, samples)

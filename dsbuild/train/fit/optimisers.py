@@ -1,11 +1,11 @@
 """Optimisers by name, with the learning rate over the steps and rules by variable.
 
-As in DeepLab, only convolution kernels decay, depthwise ones excepted; the last layers have a
-learning-rate factor.
+As in DeepLab, only convolution kernels decay, depthwise ones excepted; the last layers, and the
+backbone, have learning-rate factors.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +14,12 @@ from keras import ops
 from dsbuild.train.model.places import Tensor
 from dsbuild.train.settings import Settings
 
-_LAST = "logits/"
+# Of the variables of the last layers; DeepLab's `last_layers_contain_logits_only` or not.
+LAST = {
+    "logits": ("logits/", "auxiliary_logits/"),
+    "head": ("logits/", "aspp_", "decoder_", "gradient_", "auxiliary_"),
+}
+_BACKBONE = "backbone_"
 
 
 def decays(path: str) -> bool:
@@ -58,9 +63,9 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 class _ByVariable(keras.optimizers.Optimizer):
     """Gives an optimiser of Keras an L2 decay and a rate that differ by variable."""
 
-    def __init__(self, *, l2: float, last_rate: float, **options: Any) -> None:
+    def __init__(self, *, l2: float, factors: Mapping[str, float], **options: Any) -> None:
         super().__init__(**options)
-        self.l2, self.last_rate = l2, last_rate
+        self.l2, self.factors = l2, dict(factors)
 
     def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor) -> None:
         """Move a variable by its gradient."""
@@ -68,8 +73,9 @@ class _ByVariable(keras.optimizers.Optimizer):
         path = self._trainable_variables[self._get_variable_index(variable)].path
         if self.l2 and decays(path):
             gradient = gradient + self.l2 * ops.cast(variable, gradient.dtype)
-        if path.startswith(_LAST):
-            learning_rate = learning_rate * self.last_rate
+        for prefix, factor in self.factors.items():
+            if path.startswith(prefix):
+                learning_rate = learning_rate * factor
         super().update_step(gradient, variable, learning_rate)
 
 
@@ -92,7 +98,10 @@ def build(
     rate: float | Schedule = settings.rate
     if settings.schedule != "plateau":  # which a callback lowers
         rate = Schedule(settings.schedule, settings.rate, steps, settings.warmup, settings.power)
-    options: dict[str, Any] = {"learning_rate": rate, "last_rate": settings.last_rate}
+    factors = dict.fromkeys(LAST[settings.last_layers], settings.last_rate)
+    factors[_BACKBONE] = settings.backbone_rate
+    factors = {prefix: factor for prefix, factor in factors.items() if factor != 1}
+    options: dict[str, Any] = {"learning_rate": rate, "factors": factors}
     options |= {"global_clipnorm": settings.clip or None, "name": settings.optimiser}
     if settings.ema:
         options |= {"use_ema": True, "ema_momentum": settings.ema}

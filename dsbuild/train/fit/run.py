@@ -15,7 +15,7 @@ from dsbuild.format.documents import dump
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
 from dsbuild.reader.caching import NONE, Caching
-from dsbuild.train import dataset, runs
+from dsbuild.train import dataset, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.described import keep_data
 from dsbuild.train.fit import batches, notes, warm_start
@@ -108,11 +108,12 @@ def train(
         metrics: dict[str, Any] = json.loads(storage.read(finished)[0])
         return metrics
     with generators_restored():
-        spread = strategy(devices, task.settings.batch)
+        parts = task.settings.accumulate
+        spread = strategy(devices, task.settings.batch, parts)
         with spread.scope():
             steps = task.every * task.legs
             network, share = compiled(folder, task.settings, task.facts, steps, say)
-            moving = MovingAverages(network, task.settings.momentum, task.every)
+            moving = MovingAverages(network, task.settings.momentum, task.every, parts)
         with storage.lock(storage.join(run, runs.ROOM, "lock"), talk):
             tell = functools.partial(_tell, begun, task, network, spread.num_replicas_in_sync)
             return _fit(task, network, share, moving, say, tell, quiet, watch)
@@ -177,7 +178,7 @@ def _fit(
     """Fit a compiled model from its last checkpoint to the end; write and return the metrics."""
     settings, facts, every = task.settings, task.facts, task.every
     averaged = Averaged(network)
-    predictor = Predictor(Trained(network, settings, facts, 0))
+    predictor = Predictor(Trained(model.single(network), settings, facts, 0))
     counting = _counting(settings, facts.score)
     files = Checkpoints(task.run, averaged, counting, facts.score, every)
     files.set_model(network)

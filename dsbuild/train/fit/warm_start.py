@@ -17,6 +17,7 @@ from dsbuild.train.weights.mapping import Mapped
 
 IMAGENET = "imagenet"
 _LAST = "logits/"
+_AUXILIARY = "auxiliary_"  # which most runs do not have
 _PREFIXES = {"all": "", "backbone": "backbone_"}  # of the variables to load
 _NEW_LAYER = "the last layer has other classes and starts from random weights"
 
@@ -109,9 +110,8 @@ def _load_run(
         name: variable
         for name, variable in variables.items()
         if not (other_classes and name.startswith(_LAST))
+        and (name in values or not name.startswith(_AUXILIARY))
     }
     checkpoint.restore(path, loaded, values)
-    talk(
-        f"{path}: loaded {len(loaded)} variables"
-        + (f"; {_NEW_LAYER}" if loaded != variables else "")
-    )
+    renewed = any(name.startswith(_LAST) for name in variables.keys() - loaded.keys())
+    talk(f"{path}: loaded {len(loaded)} variables" + (f"; {_NEW_LAYER}" if renewed else ""))

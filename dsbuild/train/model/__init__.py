@@ -8,6 +8,7 @@ from dsbuild.train.model.deeplab import (
     freeze,
     freeze_batch_norm,
     named,
+    single,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "freeze",
     "freeze_batch_norm",
     "named",
+    "single",
 ]

@@ -20,6 +20,7 @@ def convert(
     *,
     prefix: str = "",
     dilate_first: bool = False,
+    grid: Mapping[str, int] | None = None,
     **batch_norm: Any,
 ) -> keras.Model:
     """Return a copy of a functional model, with its weights, whose output has this stride.
@@ -33,11 +34,12 @@ def convert(
       model: calls each of its layers once; a layer's input and output are (b, h, w, c).
       output_stride: a power of 2; a model of a smaller stride stays as it is.
       prefix: for the name of each layer.
+      grid: layer -> factor for its dilation.
       dilate_first: whether a layer whose step becomes 1 is dilated as those after it are; then
         values differ from those of the original model.
       batch_norm: more options of its batch normalisations, such as `momentum`.
     """
-    changes = _changes(model, output_stride, dilate_first)
+    changes = _changes(model, output_stride, dilate_first, grid or {})
     names = _names(model)
 
     def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -52,7 +54,7 @@ def convert(
 
 
 def _changes(
-    model: keras.Model, output_stride: int, dilate_first: bool
+    model: keras.Model, output_stride: int, dilate_first: bool, grid: Mapping[str, int]
 ) -> Mapping[str, dict[str, Any]]:
     """Return layer -> the part of its configuration that changes."""
     changes: dict[str, dict[str, Any]] = {}
@@ -79,13 +81,14 @@ def _changes(
             else:
                 stride *= step
             if max(config.get("kernel_size", config.get("pool_size"))) > 1:
+                rate = own * grid.get(layer.name, 1)
                 if "dilation_rate" in config:
-                    change["dilation_rate"] = max(config["dilation_rate"]) * own
+                    change["dilation_rate"] = max(config["dilation_rate"]) * rate
                 if padded is None:
                     change["padding"] = "same"
                 else:
                     sides = padded.get_config()["padding"]
-                    changes[padded.name]["padding"] = [max(both) * own for both in sides]
+                    changes[padded.name]["padding"] = [max(both) * rate for both in sides]
         changes[layer.name] = change
         padded = layer if isinstance(layer, keras.layers.ZeroPadding2D) else None
         reached[id(layer.output)] = (stride, next_dilation, padded)

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ class Backbone:
       depth: channels of the head that suits it.
       published: whether it comes from keras.applications, which has ImageNet weights.
       wide: whether it has other widths than 1.
+      auxiliary: the layer whose output, of stride 16, an auxiliary head takes; empty for none.
+      grid: the last layers with windows, whose atrous rates multi-grid changes.
     """
 
     build: Callable[..., keras.Model]
@@ -35,6 +37,8 @@ class Backbone:
     depth: int = 256
     published: bool = True
     wide: bool = False
+    auxiliary: str = ""
+    grid: tuple[str, ...] = ()
 
 
 def tiny() -> keras.Model:
@@ -55,26 +59,53 @@ def tiny() -> keras.Model:
     return keras.Model(image, x, name="tiny")
 
 
+_RESNET_GRID = tuple(f"conv5_block{number}_2_conv" for number in (1, 2, 3))
 BACKBONES = {
     "mobilenet_v2": Backbone(
         applications.MobileNetV2, "block_2_depthwise_relu", "block_16_project_BN", wide=True
     ),
     "resnet50": Backbone(
-        applications.ResNet50, "conv2_block3_out", "conv5_block3_out", pixels="caffe"
+        applications.ResNet50,
+        "conv2_block3_out",
+        "conv5_block3_out",
+        pixels="caffe",
+        auxiliary="conv4_block6_out",
+        grid=_RESNET_GRID,
     ),
     "resnet101": Backbone(
-        applications.ResNet101, "conv2_block3_out", "conv5_block3_out", pixels="caffe"
+        applications.ResNet101,
+        "conv2_block3_out",
+        "conv5_block3_out",
+        pixels="caffe",
+        auxiliary="conv4_block23_out",
+        grid=_RESNET_GRID,
     ),
     "resnet50_v1_5": Backbone(
-        resnet_v1_5.resnet50, resnet_v1_5.LOW, resnet_v1_5.HIGH, pixels="torch", published=False
+        resnet_v1_5.resnet50,
+        resnet_v1_5.LOW,
+        resnet_v1_5.HIGH,
+        pixels="torch",
+        published=False,
+        auxiliary="layer3_5_relu3",
+        grid=resnet_v1_5.GRID,
     ),
     "resnet101_v1_5": Backbone(
-        resnet_v1_5.resnet101, resnet_v1_5.LOW, resnet_v1_5.HIGH, pixels="torch", published=False
+        resnet_v1_5.resnet101,
+        resnet_v1_5.LOW,
+        resnet_v1_5.HIGH,
+        pixels="torch",
+        published=False,
+        auxiliary="layer3_22_relu3",
+        grid=resnet_v1_5.GRID,
     ),
     "tiny": Backbone(tiny, "block2_relu2", "block5_relu2", depth=32, published=False),
     "xception": Backbone(applications.Xception, "block3_sepconv2_bn", "block14_sepconv2_act"),
     "xception_65": Backbone(
-        xception65.xception_65, xception65.LOW, xception65.HIGH, published=False
+        xception65.xception_65,
+        xception65.LOW,
+        xception65.HIGH,
+        published=False,
+        grid=xception65.GRID,
     ),
 }
 
@@ -104,6 +135,8 @@ def build(
     multiple: int = 8,
     weights: str | None = None,
     dilate_first: bool = False,
+    grid: Sequence[int] = (),
+    auxiliary: bool = False,
     **batch_norm: Any,
 ) -> keras.Model:
     """Return a backbone: pixels (b, h, w, 3) to features of stride 4 and of the output stride.
@@ -117,9 +150,14 @@ def build(
       weights: None for random ones; `imagenet`, which Keras downloads; or a file that Keras wrote
         for this backbone without its top.
       dilate_first: see `atrous.convert`.
+      grid: factors for the atrous rates of its last layers with windows; none for 1.
+      auxiliary: whether it also returns features for an auxiliary head, of stride 16 or of the
+        output stride if that is smaller.
       batch_norm: more options of its batch normalisations, such as `momentum`.
     """
     backbone = BACKBONES[name]
+    _have("multi-grid", name, bool(grid), lambda one: one.grid)
+    _have("auxiliary head", name, auxiliary, lambda one: one.auxiliary)
     narrow = multiple == 1 and width != 1
     options: dict[str, Any] = {"alpha": 1.0 if narrow else width} if backbone.wide else {}
     if backbone.published:
@@ -134,14 +172,23 @@ def build(
             full = narrowed(full, width)
         if weights is not None:
             _load(full, name, weights)
-    ends = [full.get_layer(layer).output for layer in (backbone.low, backbone.high)]
+    named = (backbone.low, backbone.high, *([backbone.auxiliary] if auxiliary else ()))
+    ends = [full.get_layer(layer).output for layer in named]
     return atrous.convert(
         keras.Model(full.input, ends, name="backbone"),
         output_stride,
         prefix=PREFIX,
         dilate_first=dilate_first,
+        grid=dict(zip(backbone.grid, grid, strict=True)) if grid else {},
         **batch_norm,
     )
+
+
+def _have(what: str, name: str, asked: bool, of: Callable[[Backbone], object]) -> None:
+    """Raise ModelError if a backbone does not have what is asked for."""
+    if asked and not of(BACKBONES[name]):
+        have = ", ".join(key for key, backbone in BACKBONES.items() if of(backbone))
+        raise ModelError(f"{name}: found no {what}, which exists for {have}")
 
 
 def _imagenet(name: str, options: dict[str, Any]) -> keras.Model:

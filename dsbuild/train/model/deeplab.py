@@ -20,6 +20,7 @@ from dsbuild.train.model.places import Tensor
 TASKS = ("segmentation", "classification")
 MERGES = {"max": keras.layers.Maximum, "mean": keras.layers.Average}
 STRIDES = (8, 16, 32)
+AUXILIARY = 16  # stride of the features of the auxiliary head, unless the output's is smaller
 LOW = 4  # stride of the features that the decoder uses, and of its logits
 
 
@@ -47,6 +48,8 @@ class Architecture:
         are areas with their centres at halves. Either way features are windows around every
         stride-th pixel and are resized back to where they lie; sizes of k stride + 1, such as 513,
         have a feature on their first and last pixel.
+      multi_grid: factors for the atrous rates of the backbone's last three layers with windows, or
+        none (Chen et al., Rethinking Atrous Convolution, 2017).
       dropout: share of the features that is dropped before the decoder.
       momentum: that of all batch normalisations.
       synchronized: whether batch normalisations share their statistics among devices.
@@ -67,12 +70,13 @@ class Architecture:
     scales: tuple[float, ...] = (1.0,)
     merge: str = "max"
     align_corners: bool = True
+    multi_grid: tuple[int, ...] = ()
     dropout: float = 0.1
     momentum: float = 0.99
     synchronized: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("rates", "scales"):  # JSON has lists
+        for name in ("rates", "scales", "multi_grid"):  # JSON has lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._choose("task", TASKS)
         self._choose("backbone", BACKBONES)
@@ -106,7 +110,7 @@ class Architecture:
             raise ModelError(f"{name}: found {getattr(self, name)!r}, expected {expected}")
 
 
-def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
+def build(*, weights: str | None = None, auxiliary: bool = False, **settings: Any) -> keras.Model:
     """Return the model of an Architecture.
 
     It takes RGB of 0..255, uint8 or float32 (b, h, w, 3), or with a gradient branch a list of that
@@ -115,6 +119,8 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
 
     Args:
       weights: those of the backbone: None, `imagenet`, or a file (see `backbones.build`).
+      auxiliary: whether the model also returns the logits of an auxiliary head, for training; see
+        `single`.
       settings: the attributes of Architecture.
     """
     shape = Architecture(**settings)
@@ -127,6 +133,8 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
         dilate_first=shape.dilate_first,
         momentum=shape.momentum,
         synchronized=shape.synchronized,
+        grid=shape.multi_grid,
+        auxiliary=auxiliary,
     )
     image = keras.Input((None, None, 3), name="image")
     pixels = Pixels(BACKBONES[shape.backbone].pixels, name="pixels")(image)
@@ -136,6 +144,14 @@ def build(*, weights: str | None = None, **settings: Any) -> keras.Model:
     if shape.gradient:
         inputs.append(keras.Input((None, None, 1), name="gradient"))
         planes.append(inputs[1])
+    if auxiliary:
+        both = _scorer(shape, backbone)(planes)
+        steps = shape.stride, min(shape.output_stride, AUXILIARY)
+        outputs = [
+            Spread(step, 1, shape.align_corners, dtype="float32", name=name)([logits, image])
+            for step, logits, name in zip(steps, both, ("resize", "auxiliary_resize"), strict=True)
+        ]
+        return keras.Model(inputs if shape.gradient else image, outputs, name="deeplab")
     logits, scaled = _merged(shape, _scorer(shape, backbone), planes)
     back = Spread(shape.stride, 1, shape.align_corners, dtype="float32", name="resize")
     logits = back([logits, image] if scaled is pixels else [logits, image, pixels, scaled])
@@ -156,7 +172,7 @@ def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
         momentum=shape.momentum,
         synchronized=shape.synchronized,
     )
-    low, x = backbone.output
+    low, x, *middle = backbone.output
     doubled = 2 if shape.output_stride == 8 else 1
     x = head.pyramid(x, [rate * doubled for rate in shape.rates], shape.dropout)
     inputs = list(backbone.inputs)
@@ -165,8 +181,17 @@ def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
     if shape.decoder:
         strides = shape.output_stride, LOW
         x = head.decoder(x, low, inputs[1] if shape.gradient else None, strides)
-    x = keras.layers.Conv2D(shape.classes, 1, dtype="float32", name="logits")(x)
-    return keras.Model(inputs, x, name="scorer")
+    outputs = [keras.layers.Conv2D(shape.classes, 1, dtype="float32", name="logits")(x)]
+    outputs += [head.auxiliary(x, shape.classes) for x in middle]
+    return keras.Model(inputs, outputs if middle else outputs[0], name="scorer")
+
+
+def single(network: keras.Model) -> keras.Model:
+    """Return the model of the first logits, over the same layers, of one with an auxiliary head."""
+    if len(network.outputs) == 1:
+        return network
+    inputs = network.inputs if len(network.inputs) > 1 else network.inputs[0]
+    return keras.Model(inputs, network.outputs[0], name=network.name)
 
 
 def _merged(

@@ -14,6 +14,7 @@ from dsbuild.train.model.layers import Spread
 from dsbuild.train.model.places import Tensor
 
 _EPSILON = 1e-5
+_AUXILIARY = 256  # channels of the auxiliary head
 _LOW = 48  # channels that the features of stride 4 are reduced to
 
 
@@ -61,6 +62,15 @@ class Head:
             x = layers.ZeroPadding2D(1, name=f"gradient_{number}_pad")(x)
             x = self.convolution(x, filters, 3, 2, "valid", name=f"gradient_{number}")
         return x
+
+    def auxiliary(self, x: Tensor, classes: int) -> Tensor:
+        """Return logits of features of an inner stage: a fully convolutional head.
+
+        Its form is that of PSPNet (Zhao et al., 2017), MMSegmentation and torchvision.
+        """
+        x = self.convolution(x, _AUXILIARY, 3, name="auxiliary_0")
+        x = layers.Dropout(0.1, name="auxiliary_dropout")(x)
+        return layers.Conv2D(classes, 1, dtype="float32", name="auxiliary_logits")(x)
 
     def window(self, x: Tensor, name: str, rate: int = 1) -> Tensor:
         """Add a 3 x 3 convolution with normalisation and activation, separable or plain."""

@@ -25,6 +25,8 @@ _BLOCKS = (
 LOW = "entry_flow_block2_unit_1_separable_conv2_pointwise_bn"
 HIGH = "exit_flow_block2_unit_1_separable_conv3_pointwise_relu"
 
+GRID = tuple(f"exit_flow_block2_unit_1_separable_conv{number}_depthwise" for number in (1, 2, 3))
+
 
 def xception_65() -> keras.Model:
     """Return the model of stride 32 without its top: (b, h, w, 3) to (b, h / 32, w / 32, 2048)."""

@@ -18,7 +18,7 @@ from dsbuild.interop.annotations.masks import Png
 from dsbuild.interop.annotations.picture import Picture
 from dsbuild.interop.annotations.yolo import YoloTree
 from dsbuild.layouts.pairs import Pairs
-from tests.support import masks
+from tests.support import fakes, masks
 from tests.support.exported import loaded
 from tests.support.runs import make
 
@@ -176,3 +176,27 @@ def test_objects_of_one_box_stay_two_in_ultralytics():
     pixels = [(each * (9, 8)).astype(np.int32) for each in points]
     assert [each.min(0).tolist() for each in pixels] == [[0, 0], [0, 0]]
     assert [each.max(0).tolist() for each in pixels] == [[8, 7], [8, 7]]
+
+
+@pytest.mark.parametrize("name", ["voc", "mmseg"])
+@pytest.mark.parametrize(("kept", "ending"), [("*", "png"), ("*.png", "png"), ("*.jpg", "jpg")])
+def test_readers_of_one_extension_find_all_images(tmp_path, name, kept, ending):
+    root = pathlib.Path(fakes.pairs(tmp_path, count=6))
+    for path in root.glob("images/*/*"):
+        if not path.match(kept):
+            path.unlink()
+            (root / "labels" / path.parent.name / f"{path.stem}.png").unlink()
+    make(str(root), tmp_path / "out", layout=Pairs(names=("a", "b", "c")))
+    receipt = run.export(str(tmp_path / "out"), str(tmp_path / "made"), name)
+    assert receipt.complete
+    folder = {"voc": "JPEGImages", "mmseg": "img_dir"}[name]
+    images = [path for path in (tmp_path / "made" / folder).rglob("*") if path.is_file()]
+    assert {path.suffix for path in images} == {f".{ending}"}
+    magic = {"png": b"\x89PNG", "jpg": b"\xff\xd8\xff"}[ending]
+    others = sum(not path.read_bytes().startswith(magic) for path in images)
+    assert others == (2 if kept == "*" else 0)
+    assert receipt.facts == ({"extension": others} if others else {})
+    for path in (tmp_path / "out").glob("manifest.json"):
+        path.unlink()  # then the records say which extension most images have
+    again = run.export(str(tmp_path / "out"), str(tmp_path / "bare"), name, classes=("a", "b", "c"))
+    assert again.facts == receipt.facts
