@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dsbuild.errors import TrainError, lacking
 
 _CHATTER = re.compile(
-    r"WARNING: All log messages before absl|[IW]\d{4} |fully_quantize: |INFO: Created TensorFlow Lite"
+    r"WARNING: All log messages before absl|[IW]\d{4} |fully_quantize: |INFO: Created TensorFlow L"
 )
 # oneDNN makes steps on CPUs 1.6 to 5 times as fast as kernels that sum in a fixed order. FFmpeg
 # prints on stderr, past Python, what dsbuild reports as an error.
