@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 from dsbuild.errors import TrainError, lacking
 
-_CHATTER = re.compile(r"WARNING: All log messages before absl|[IW]\d{4} ")
+_CHATTER = re.compile(
+    r"WARNING: All log messages before absl|[IW]\d{4} |fully_quantize: |INFO: Created TensorFlow L"
+)
 # oneDNN makes steps on CPUs 1.6 to 5 times as fast as kernels that sum in a fixed order. FFmpeg
 # prints on stderr, past Python, what dsbuild reports as an error.
 _SETTINGS = {
@@ -31,7 +33,7 @@ def quiet(what: str) -> None:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
-        with _without_chatter():
+        with without_chatter():
             import keras  # noqa: F401 - for the backend that it imports
             import tensorflow  # noqa: F401 - for what it prints
     except (ImportError, ValueError) as error:  # Keras raises the latter for an unknown backend
@@ -51,7 +53,7 @@ def quiet(what: str) -> None:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
     """Drop what libraries print on stderr for information alone.
 
     They print it past Python, before TensorFlow's own log level applies.

@@ -3,6 +3,8 @@
 They have DEPTHS and HEAD channels, an eighth of those of the origins, unless these are changed.
 """
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -43,9 +45,12 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet-50 at output stride 16; `first` dilates the convolution that loses its stride."""
+    """ResNet-50 at output stride 16.
 
-    def __init__(self, first=False, blocks=(3, 4, 6, 3)):
+    `first` dilates the convolution that loses its stride; `grid` has factors for the last blocks.
+    """
+
+    def __init__(self, first=False, grid=(1, 1, 1), blocks=(3, 4, 6, 3)):
         super().__init__()
         inputs = DEPTHS[0]
         self.conv1 = nn.Conv2d(3, inputs, 7, 2, 3, bias=False)
@@ -54,7 +59,7 @@ class ResNet(nn.Module):
             layers = []
             for number in range(count):
                 stride = 2 if number == 0 and stage in (2, 3) else 1
-                dilation = 2 if stage == 4 and (number or first) else 1
+                dilation = 2 * grid[number] if stage == 4 and (number or first) else 1
                 layers.append(Bottleneck(inputs, filters, stride, dilation))
                 inputs = 4 * filters
             setattr(self, f"layer{stage}", nn.Sequential(*layers))
@@ -99,11 +104,14 @@ class Torchvision(nn.Module):
         super().__init__()
         self.backbone = ResNet()
         self.classifier = nn.Sequential(Pyramid(), *head())
-        self.aux_classifier = nn.Sequential(*head(4 * DEPTHS[2]))
+        self.aux_classifier = nn.Sequential(
+            *normalised(4 * DEPTHS[2], HEAD, 3), nn.Dropout(0.1), nn.Conv2d(HEAD, CLASSES, 1)
+        )
 
     def forward(self, x):
         found = self.backbone(x)
-        return found | {"pyramid": self.classifier[0](found["layer4"])}
+        auxiliary = self.aux_classifier[:3](found["layer3"])
+        return found | {"pyramid": self.classifier[0](found["layer4"]), "auxiliary": auxiliary}
 
 
 class VainFPlus(nn.Module):
@@ -159,6 +167,41 @@ class SmpPlus(nn.Module):
 
     def forward(self, x):
         return self.encoder(x)
+
+
+class Jfzhang95(nn.Module):
+    """jfzhang95's DeepLab, the whole of which has counterparts here."""
+
+    def __init__(self, dropout=True):
+        super().__init__()
+        self.backbone = ResNet(first=True, grid=(1, 2, 4))
+        features = 4 * DEPTHS[-1]
+        self.aspp, self.decoder = nn.Module(), nn.Module()
+        for number, rate in enumerate((1, 6, 12, 18), 1):
+            branch = nn.Module()
+            branch.atrous_conv = window(features, HEAD, 1 if number == 1 else 3, rate)
+            branch.bn = nn.BatchNorm2d(HEAD)
+            setattr(self.aspp, f"aspp{number}", branch)
+        self.aspp.global_avg_pool = Pooling(features, HEAD)
+        self.aspp.conv1, self.aspp.bn1 = window(5 * HEAD, HEAD, 1), nn.BatchNorm2d(HEAD)
+        self.decoder.conv1, self.decoder.bn1 = window(4 * DEPTHS[0], 48, 1), nn.BatchNorm2d(48)
+        drop = [nn.Dropout(0.5)] if dropout else []
+        first, second = normalised(HEAD + 48, HEAD, 3), normalised(HEAD, HEAD, 3)
+        last = nn.Conv2d(HEAD, CLASSES, 1)
+        self.decoder.last_conv = nn.Sequential(*first, *drop, *second, *drop, last)
+
+    def forward(self, x):
+        found = self.backbone(x)
+        high = found["layer4"]
+        branches = [getattr(self.aspp, f"aspp{number}") for number in (1, 2, 3, 4)]
+        joined = [branch.bn(branch.atrous_conv(high)).relu() for branch in branches]
+        joined.append(self.aspp.global_avg_pool(high))
+        found["pyramid"] = self.aspp.bn1(self.aspp.conv1(torch.cat(joined, 1))).relu()
+        found["low"] = self.decoder.bn1(self.decoder.conv1(found["layer1"])).relu()
+        resized = partial(nn.functional.interpolate, mode="bilinear", align_corners=True)
+        high = resized(found["pyramid"], found["low"].shape[2:])
+        coarse = self.decoder.last_conv(torch.cat([high, found["low"]], 1))
+        return found | {"logits": resized(coarse, x.shape[2:])}
 
 
 class Classifier(ResNet):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import os
@@ -22,7 +23,7 @@ from dsbuild.extras import functions
 from dsbuild.images import display as viewed
 from dsbuild.layouts.matting import Matting
 from dsbuild.train import checkpoint, dataset, model, runs
-from dsbuild.train.export import formats, graph, photo
+from dsbuild.train.export import calibration, formats, graph, photo
 from dsbuild.train.export import run as export
 from dsbuild.train.predict.predictor import How, Predictor
 from dsbuild.train.settings import Settings
@@ -132,6 +133,64 @@ def test_tflite_models_take_images_of_one_size(run, tmp_path):
 
 
 @pytest.mark.slow
+def test_models_of_half_precision_take_images_of_one_size(run, tmp_path):
+    found = export.export(run, str(tmp_path / "out"), "tflite_fp16", size=(65, 81))
+    assert found.agreement >= 0.99
+    assert found.scores is None
+    assert sorted(os.listdir(tmp_path / "out")) == ["labels.json", "model_fp16.tflite"]
+    images = photos(65, 81)
+    (seen,) = fresh("tflite_fp16", found.path, [images], tmp_path)
+    assert np.mean(seen == classes(run, images)) >= 0.99
+
+
+def test_models_of_8_bits_are_calibrated_with_records(voc_data, run, tmp_path):
+    out = tmp_path / "out"
+    asked = {"size": (33, 47), "calibrate": 5, "data": voc_data}
+    found = export.export(run, str(out), "tflite_int8", **asked)
+    assert sorted(os.listdir(out)) == ["labels.json", "model_int8.json", "model_int8.tflite"]
+    assert 0.8 <= found.agreement < 1
+    report = json.loads((out / "model_int8.json").read_text())
+    assert report["size"] == [33, 47]
+    assert report["calibration"] == {"data": voc_data, "split": "train", "seed": 0, "records": 5}
+    assert report["scores"] == found.scores.document()
+    assert (found.scores.split, found.scores.images) == ("val", 5)
+    assert found.scores.agreement > 0.8
+    drawn = calibration.draw(run, runs.load(run), 5, voc_data)
+    images = np.stack(list(drawn.images((33, 47))))
+    (seen,) = fresh("tflite_int8", found.path, [images], tmp_path)
+    assert 0.8 <= np.mean(seen == classes(run, images)) < 1
+
+
+@pytest.mark.parametrize("size", [(33, 47), (600, 600)])
+def test_scores_beside_float_cover_every_pixel_once(voc_data, run, size):
+    drawn = calibration.draw(run, runs.load(run), 100, voc_data)
+
+    def zeros(images):
+        assert images.shape == (1, *size, 3)
+        return np.zeros(images.shape[:3], np.int32)
+
+    found = calibration.score(drawn, size, zeros, lambda images: zeros(images) + 1)
+    labels = np.concatenate([np.ravel(one.label) for one in dsbuild.open(voc_data, "val")])
+    counted = labels[labels != 255]
+    assert found.float_accuracy == pytest.approx(np.mean(counted == 0))
+    assert found.accuracy == pytest.approx(np.mean(counted == 1))
+    assert found.agreement == 0
+
+
+def test_records_for_calibration_are_drawn_by_the_seed(voc_data, run):
+    trained = runs.load(run)
+    first, again = (calibration.draw(run, trained, 6, voc_data) for _ in range(2))
+    other = dataclasses.replace(trained, settings=dataclasses.replace(trained.settings, seed=1))
+    second = calibration.draw(run, other, 6, voc_data)
+    assert first.chosen == again.chosen != second.chosen
+    for size in ((33, 47), (400, 20)):
+        for image, same in zip(first.images(size), again.images(size), strict=True):
+            assert image.shape == (*size, 3)
+            np.testing.assert_array_equal(image, same)
+    assert len(calibration.draw(run, trained, 1000, voc_data).chosen) == 12
+
+
+@pytest.mark.slow
 def test_saved_models_take_image_files(run, tmp_path):
     path = export.export(run, str(tmp_path / "out"), "saved_model", check=False).path
     (image,) = photos(75, 101, count=1)
@@ -215,6 +274,10 @@ def test_obstacles_are_named(run, tmp_path, monkeypatch):
         export.export(run, str(out), "keras", size=(3, 3))
     with pytest.raises(TrainError, match=r"expected the folder of a run"):
         export.export(str(out), str(tmp_path / "other"), "keras")
+    with pytest.raises(TrainError, match=r"calibrate: found one for tflite; only tflite_int8"):
+        export.export(run, str(tmp_path / "other"), "tflite", calibrate=3)
+    with pytest.raises(TrainError, match=r"name the folder: dsbuild export .* --data DATA"):
+        export.export(run, str(tmp_path / "other"), "tflite_int8")
     monkeypatch.setitem(export._MODULES, "tf2onnx", "there_is_no_such_module")
     with pytest.raises(TrainError, match=r"tf2onnx, which .*: pip install 'dsbuild\[serve\]'"):
         export.export(run, str(tmp_path / "other"), "onnx")

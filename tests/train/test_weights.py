@@ -25,6 +25,7 @@ BLOCKS = {
     "layer3": "backbone_layer3_5_relu3",
     "pyramid": "aspp_projection_relu",
     "low": "decoder_low_relu",
+    "auxiliary": "auxiliary_0_relu",
 }
 NAME = "resnet50_v1_5"
 DENSE = {"backbone": NAME, "separable": False, "depth": theirs.HEAD}
@@ -37,7 +38,7 @@ def narrow(**settings):
     small = functools.partial(resnet_v1_5.resnet, (3, 4, 6, 3), theirs.DEPTHS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(backbones.BACKBONES, NAME, dataclasses.replace(whole, build=small))
-        return build(classes=3, **(DENSE | settings))
+        return build(**({"classes": 3} | DENSE | settings))
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +74,21 @@ def save(state, path):
     torch.save(whole if old else state, path, _use_new_zipfile_serialization=not old)
 
 
+def pixels(image):
+    """Return RGB of 0..255 (1, h, w, 3) as torchvision scales it."""
+    mean, deviation = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    scaled = torch.from_numpy(image).permute(0, 3, 1, 2) / 255
+    return (scaled - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[:, None, None]
+
+
 def assert_blocks_equal(model, module, compared):
     scorer = model.get_layer("scorer")
     names = [BLOCKS[block] for block in compared]
     ends = keras.Model(scorer.inputs, [scorer.get_layer(name).output for name in names])
     for size in ((65, 97), (64, 90)):
         image = np.random.default_rng(1).integers(0, 256, (1, *size, 3)).astype(np.float32)
-        pixels = torch.from_numpy(image).permute(0, 3, 1, 2) / 255
-        mean, deviation = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-        pixels = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(deviation)[
-            :, None, None
-        ]
         with torch.no_grad():
-            expected = module(pixels)
+            expected = module(pixels(image))
         found = ends([model.get_layer("pixels")(image)])
         for block, ours in zip(compared, found, strict=True):
             there = expected[block].permute(0, 2, 3, 1).numpy()
@@ -136,6 +139,27 @@ def test_blocks_equal_those_of_their_origin(kind, ending, blocks, told, request,
     warm_start.load(model, settings, FACTS, lines.append)
     assert lines[0].startswith(f"{path}: {told}")
     assert_blocks_equal(model, module, blocks)
+
+
+@pytest.mark.parametrize("dropout", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_logits_equal_those_of_a_whole_counterpart(tmp_path, dropout):
+    module = theirs.drawn(theirs.Jfzhang95(dropout), seed=2)
+    path = str(tmp_path / "found.pth.tar")
+    torch.save({"epoch": 1, "state_dict": module.state_dict(), "best_pred": 0.5}, path)
+    settings = Settings(weights=path, dilate_first=True, multi_grid=(1, 2, 4), **DENSE)
+    model = narrow(dilate_first=True, multi_grid=(1, 2, 4))
+    found = files.load(model, path, settings)
+    assert (found.random, found.left) == ((), ())
+    assert_blocks_equal(model, module, (*STAGES, "pyramid", "low"))
+    image = np.random.default_rng(3).integers(0, 256, (1, 65, 97, 3)).astype(np.float32)
+    with torch.no_grad():
+        expected = module(pixels(image))["logits"].permute(0, 2, 3, 1).numpy()
+    atol = 1e-4 * np.abs(expected).max()
+    np.testing.assert_allclose(model(image), expected, rtol=0, atol=atol)
+    with pytest.raises(ModelError, match=r"found \(\); give --multi-grid 1,2,4"):
+        files.load(model, path, dataclasses.replace(settings, multi_grid=()))
+    other = narrow(dilate_first=True, multi_grid=(1, 2, 4), classes=5)
+    assert files.load(other, path, settings).random == ("logits",)
 
 
 def hub(folder, module, **changed):
@@ -194,8 +218,7 @@ def test_presets_of_keras_hub_equal_their_origin(tmp_path, plain):
     found = files.load(model, path, Settings(decoder=False, **DENSE))
     assert (len(found.values), found.random) == (295, ("logits",))
     assert_blocks_equal(model, module, (*STAGES, "pyramid"))
-    with pytest.raises(ModelError, match=r"nothing for decoder_low.*--initialize backbone"):
-        files.load(plain, path, Settings(**DENSE))
+    assert files.load(plain, path, Settings(**DENSE)).random == ("decoder", "logits")
 
 
 def refused(model, state, message, tmp_path, **settings):
@@ -239,7 +262,6 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, plain):
     [
         (["backbone.low_level_features.0.0.weight", "classifier.a.weight"], "VainF's .* pads"),
         (["backbone.features.0.0.weight", "aspp.aspp1.atrous_conv.weight"], "jfzhang95's"),
-        (["backbone.layer4.0.conv3.weight", "aspp.aspp1.atrous_conv.weight"], "multi-grid of 1"),
         (["backbone.1.block.0.0.weight", "classifier.0.convs.0.0.weight"], "no MobileNetV3"),
         (["features.1.conv.0.0.weight"], "mean and deviation"),
         (["layer4.0.conv3.weight", "conv1.weight", "layer3.35.conv1.weight"], "with 36 blocks"),
@@ -282,6 +304,7 @@ def test_a_model_of_torchvisions_size_equals_it(monkeypatch, tmp_path):
     module = theirs.drawn(theirs.Torchvision())
     path = str(tmp_path / "found.pth")
     torch.save(module.state_dict(), path)
-    model = build(classes=3, backbone=NAME, separable=False)
-    files.load(model, path, Settings(backbone=NAME, separable=False))
-    assert_blocks_equal(model, module, (*STAGES, "pyramid"))
+    model = build(classes=3, backbone=NAME, separable=False, auxiliary=True)
+    found = files.load(model, path, Settings(backbone=NAME, separable=False))
+    assert found.random == ("decoder", "logits")
+    assert_blocks_equal(model, module, (*STAGES, "pyramid", "auxiliary"))

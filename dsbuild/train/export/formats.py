@@ -3,7 +3,7 @@
 saved_model    TensorFlow Serving: signatures `serving_default` and `image_bytes`
 keras          one file for `keras.saving.load_model`, on any backend
 onnx           ONNX Runtime, images of any size
-tflite         LiteRT, images of one size
+tflite         LiteRT, images of one size; tflite_fp16 and tflite_int8 are smaller
 
 All take RGB uint8 `images` (n, h, w, 3) and return `classes` int32 (n, h, w), or (n,) for a model
 that classifies. `image_bytes` takes one file or a batch of files, whose images may differ in size:
@@ -15,11 +15,13 @@ is an .npz of batches, OUT an .npz of their classes.
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dsbuild.train.export import tflite
 
 if TYPE_CHECKING:
     import keras
@@ -28,15 +30,30 @@ if TYPE_CHECKING:
 Images = NDArray[np.uint8]
 Classes = NDArray[np.int32]
 Run = Callable[[Images], Classes]
-ENDINGS = {"saved_model": "", "keras": ".keras", "onnx": ".onnx", "tflite": ".tflite"}
-PACKAGES = {"onnx": ("tf2onnx", "onnxruntime"), "tflite": ("ai-edge-litert",)}
+ENDINGS = {
+    "saved_model": "",
+    "keras": ".keras",
+    "onnx": ".onnx",
+    tflite.FLOAT: ".tflite",
+    tflite.HALF: "_fp16.tflite",
+    tflite.INT8: "_int8.tflite",
+}
+PACKAGES = {"onnx": ("tf2onnx", "onnxruntime")} | dict.fromkeys(tflite.FORMS, ("ai-edge-litert",))
 OUTSIDE = -1  # beyond an image that is smaller than others of its batch
 _DIMENSIONS = ("batch", "height", "width")
 
 
-def write(form: str, network: "keras.Model", path: str) -> None:
-    """Write a model of `graph.served` in a format, to a path that has its ending."""
-    _WRITERS[form](network, path)
+def write(
+    form: str, network: "keras.Model", path: str, images: Callable[[], Iterable[Images]] = tuple
+) -> None:
+    """Write a model of `graph.served` in a format, to a path that has its ending.
+
+    An int8 model is calibrated with `images`.
+    """
+    if form in tflite.FORMS:
+        tflite.write(network, path, form, images)
+    else:
+        _WRITERS[form](network, path)
 
 
 def _saved_model(network: "keras.Model", path: str) -> None:
@@ -114,21 +131,7 @@ def _onnx(network: "keras.Model", path: str) -> None:
     onnx.save(model, path)
 
 
-def _tflite(network: "keras.Model", path: str) -> None:
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2 as frozen,
-    )
-
-    spec = tf.TensorSpec((1, *network.inputs[0].shape[1:]), tf.uint8, name="images")
-    function = tf.function(lambda images: {"classes": network(images, training=False)})
-    concrete = frozen(function.get_concrete_function(spec))
-    data = tf.lite.TFLiteConverter.from_concrete_functions([concrete], network).convert()
-    with open(path, "wb") as file:
-        file.write(data)
-
-
-_WRITERS = {"saved_model": _saved_model, "keras": _keras, "onnx": _onnx, "tflite": _tflite}
+_WRITERS = {"saved_model": _saved_model, "keras": _keras, "onnx": _onnx}
 
 
 def load(form: str, path: str) -> Run:
@@ -182,7 +185,7 @@ _READERS = {
     "saved_model": _load_saved_model,
     "keras": _load_keras,
     "onnx": _load_onnx,
-    "tflite": _load_tflite,
+    **dict.fromkeys(tflite.FORMS, _load_tflite),
 }
 
 

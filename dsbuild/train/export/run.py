@@ -1,6 +1,8 @@
 """Export the model of a run in a format for serving, and compare it with the run's own."""
 
+import functools
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -16,11 +18,18 @@ from numpy.typing import NDArray
 from dsbuild import storage
 from dsbuild.errors import TrainError, missing
 from dsbuild.train import runs
-from dsbuild.train.export import formats, graph
+from dsbuild.train.export import calibration, formats, graph, tflite
+from dsbuild.train.export.calibration import Calibration, Scores
 from dsbuild.train.runs import Trained
+from dsbuild.train.tensorflow_env import without_chatter
 
 LABELS = "labels.json"
-AGREEMENT = 0.999  # of pixels; other libraries round differently
+_REPORT = "model_int8.json"
+# Least share of pixels of the same class: other libraries, and fewer bits, round differently.
+AGREEMENT = 0.999
+_AGREEMENTS = {tflite.HALF: 0.99, tflite.INT8: 0.8}
+_SEEN = 8  # records that an int8 model is compared on
+_ODD = (75, 101)  # a size that suits no stride by chance
 _LONGEST = 1800  # seconds for a fresh process to load the model and run it
 _MODULES = {"tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime", "ai-edge-litert": "ai_edge_litert"}
 
@@ -33,10 +42,12 @@ class Exported:
       path: of the model.
       agreement: share of pixels, or images, whose class equals that of the run's model; None if
         that was not checked.
+      scores: those of an int8 model beside the run's own, if the run has a validation split.
     """
 
     path: str
     agreement: float | None
+    scores: Scores | None = None
 
 
 def export(
@@ -48,6 +59,8 @@ def export(
     least: int | None = None,
     which: str | None = None,
     output_stride: int | None = None,
+    calibrate: int | None = None,
+    data: str | None = None,
     check: bool = True,
     overwrite: bool = False,
 ) -> Exported:
@@ -55,6 +68,8 @@ def export(
 
     `labels.json` beside it has names, colours and the ignore value. Both appear only when they
     are complete and, with `check`, when a fresh process computes the same classes with the model.
+    An int8 model also has a report, `model_int8.json`: what it was calibrated with, and its scores
+    beside the run's own.
 
     Args:
       run: the folder of a run.
@@ -64,6 +79,8 @@ def export(
       least: smallest height and width that images are padded to, as `predictor.How.size`.
       which: `runs.BEST` or `runs.LAST`. Default: the best, if there is one.
       output_stride: that of the backbone, if not that of the training.
+      calibrate: how many records an int8 model is calibrated with. Default: `calibration.COUNT`.
+      data: the folder of these. Default: the folder that the run was trained on.
       check: whether to run the model in a process of its own.
       overwrite: whether to replace an existing model.
 
@@ -71,8 +88,11 @@ def export(
     """
     _needs(form)
     path, beside = _targets(out, form, overwrite)
-    if size is not None and form != "tflite":
+    if size is not None and form not in tflite.FORMS:
         raise TrainError(f"size: found one for {form}, which takes images of any size")
+    for name, value in (("calibrate", calibrate), ("data", data)):
+        if value is not None and form != tflite.INT8:
+            raise TrainError(f"{name}: found one for {form}; only {tflite.INT8} is calibrated")
     trained = runs.load(run, which, output_stride)
     if least is not None and trained.facts.task == "classification":
         raise TrainError(
@@ -84,23 +104,53 @@ def export(
             f"{beside}: already exists, for a model with other weights or classes; give another "
             "folder, or --overwrite"
         )
-    if form == "tflite":
+    if form in tflite.FORMS:
         size = size or (trained.settings.crop,) * 2
+    drawn = None
+    if form == tflite.INT8:
+        drawn = calibration.draw(run, trained, calibrate or calibration.COUNT, data)
     network = graph.served(trained, size, least)
     with storage.room(out) as room:
         made = storage.join(room, os.path.basename(path))
-        try:
-            formats.write(form, network, made)
-        except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
-            raise TrainError(f"{form}: the model could not be written ({error})") from error
-        sizes = _sizes(trained.settings.resize) if size is None else (size,)
-        agreement = _agreement(network, form, made, room, sizes) if check else None
+        _write(form, network, made, drawn, size)
+        agreement = None
+        if check:
+            sizes = _sizes(trained.settings.resize) if size is None else (size,)
+            agreement = _agreement(network, form, made, room, sizes, drawn)
+        if check and size is not None:  # its size may suit the stride by chance
+            odd = graph.served(trained, _ODD, least)
+            other = storage.join(room, f"odd{formats.ENDINGS[form]}")
+            _write(form, odd, other, drawn, _ODD)
+            agreement = min(agreement or 1.0, _agreement(odd, form, other, room, (_ODD,), drawn))
+        scores = None
+        if drawn is not None and size is not None:
+            with without_chatter():
+                reduced = formats.load(form, made)
+            scores = calibration.score(drawn, size, network.predict_on_batch, reduced)
+            report = storage.join(room, _REPORT)
+            storage.write(report, _report(drawn, size, scores))
+            storage.move(report, storage.join(out, _REPORT))
         ready = storage.join(room, LABELS)
         storage.write(ready, labels)
         (storage.remove_folder if storage.is_folder(path) else storage.remove)(path)
         storage.move(ready, beside)  # first: no model is ever beside the labels of another
         storage.move(made, path)
-    return Exported(path, agreement)
+    return Exported(path, agreement, scores)
+
+
+def _write(
+    form: str,
+    network: keras.Model,
+    path: str,
+    drawn: Calibration | None,
+    size: tuple[int, int] | None,
+) -> None:
+    """Write a model; raise TrainError if its library cannot."""
+    images = functools.partial(drawn.images, size) if drawn is not None and size else tuple
+    try:
+        formats.write(form, network, path, images)
+    except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise TrainError(f"{form}: the model could not be written ({error})") from error
 
 
 def _targets(out: str, form: str, overwrite: bool) -> tuple[str, str]:
@@ -130,6 +180,16 @@ def _labels(trained: Trained) -> bytes:
     return json.dumps(about | {"step": trained.step}, indent=2).encode() + b"\n"
 
 
+def _report(drawn: Calibration, size: tuple[int, int], scores: Scores | None) -> bytes:
+    """Return what an int8 model was calibrated with, and its scores, as JSON."""
+    document = {
+        "size": list(size),
+        "calibration": drawn.document(),
+        "scores": scores.document() if scores else None,
+    }
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
 def _sizes(sides: Sequence[int]) -> list[tuple[int, int]]:
     """Return heights and widths that suit no stride by chance: odd, even, and one pixel.
 
@@ -144,13 +204,22 @@ def _sizes(sides: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def _agreement(
-    network: keras.Model, form: str, path: str, room: str, sizes: Sequence[tuple[int, int]]
+    network: keras.Model,
+    form: str,
+    path: str,
+    room: str,
+    sizes: Sequence[tuple[int, int]],
+    drawn: Calibration | None,
 ) -> float:
     """Return the share of pixels for which a fresh process computes the model's own classes.
 
-    Raises TrainError if it is less than AGREEMENT for some size, or if the process fails.
+    The images are drawn, or the first that an int8 model is calibrated with. Raises TrainError if
+    the share is too small for some size, or if the process fails.
     """
-    batches = _pictures(sizes)
+    batches, least = _pictures(sizes), _AGREEMENTS.get(form, AGREEMENT)
+    if drawn is not None:
+        seen = list(itertools.islice(drawn.images(sizes[0]), _SEEN))
+        batches = {" x ".join(map(str, sizes[0])): np.stack(seen)}
     out = _run_alone(form, path, room, batches)
     wrong = total = 0
     with np.load(out) as classes:
@@ -159,10 +228,10 @@ def _agreement(
             same = classes[name].shape == expected.shape
             differ = int(np.count_nonzero(classes[name] != expected)) if same else expected.size
             # A single pixel may be a tie.
-            if not same or differ > max((1 - AGREEMENT) * expected.size, 1):
+            if not same or differ > max((1 - least) * expected.size, 1):
                 raise TrainError(
                     f"{form}: {1 - differ / expected.size:.2%} of all classes agree with the run's "
-                    f"own model, in images of {name} pixels, expected at least {AGREEMENT:.1%}; "
+                    f"own model, in images of {name} pixels, expected at least {least:.1%}; "
                     "nothing was written"
                 )
             wrong += differ

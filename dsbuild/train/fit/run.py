@@ -32,6 +32,7 @@ from dsbuild.train.metrics.evaluate import measure
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.runs import Trained
 from dsbuild.train.settings import Settings
+from dsbuild.train.weights import zoo
 
 Begun = Callable[[Header], None]
 Watch = Callable[[str, Predictor, Averaged, Reader | None, int], list[keras.callbacks.Callback]]
@@ -126,6 +127,7 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk, caching: C
     """Return the training that is asked for; raise TrainError before anything is written."""
     facts = dataset.of(folder)
     facts.learnable(folder.path)
+    zoo.located(settings.weights, say)
     settings = _aligned(warm_start.fitted(settings), facts, say)
     count = len(batches.labelled(folder, settings))
     held_out = batches.labelled(folder, settings, "val") if settings.val else None

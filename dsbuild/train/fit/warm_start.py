@@ -1,4 +1,4 @@
-"""The first weights of a training: from ImageNet, a file, DeepLab, or another run."""
+"""The first weights of a training: from ImageNet, DeepLab, other trainers, or a run."""
 
 import dataclasses
 import os
@@ -7,12 +7,12 @@ from collections.abc import Callable
 import keras
 
 from dsbuild import storage
-from dsbuild.errors import TrainError
+from dsbuild.errors import TrainError, nearest
 from dsbuild.train import checkpoint, described, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.model import slim_checkpoint
 from dsbuild.train.settings import Settings
-from dsbuild.train.weights import files
+from dsbuild.train.weights import files, zoo
 from dsbuild.train.weights.mapping import Mapped
 
 IMAGENET = "imagenet"
@@ -35,23 +35,25 @@ def backbone(settings: Settings) -> dict[str, str]:
 
     Raises TrainError if there is nothing that could be weights.
     """
-    path = settings.weights
+    path = zoo.located(settings.weights)
     if not path or _is_run(path) or _is_slim(path) or files.kind(path):
         return {}
     if path != IMAGENET and not os.path.isfile(path):
         raise TrainError(
             f"weights: {path}: found no file, no keras-hub preset, no DeepLab checkpoint "
-            f"({path}.index) and no run, expected one of them, or {IMAGENET}"
+            f"({path}.index) and no run, expected one of them, {IMAGENET}, or a name of published "
+            f"weights: {', '.join(zoo.PUBLISHED)}{nearest(path, zoo.PUBLISHED)}"
         )
     return {"weights": path}
 
 
 def fitted(settings: Settings) -> Settings:
     """Return the settings with channels rounded as in a DeepLab checkpoint, if there is one."""
-    if settings.width == 1 or not settings.weights or not _is_slim(settings.weights):
+    path = settings.weights if settings.width == 1 else zoo.located(settings.weights)
+    if settings.width == 1 or not path or not _is_slim(path):
         return settings
     return dataclasses.replace(
-        settings, width_multiple=slim_checkpoint.multiple(settings.weights, settings.width)
+        settings, width_multiple=slim_checkpoint.multiple(path, settings.width)
     )
 
 
@@ -62,7 +64,7 @@ def load(
 
     The last layer keeps its random weights if the classes differ.
     """
-    path, prefix = settings.weights, _PREFIXES[settings.initialize]
+    path, prefix = zoo.located(settings.weights), _PREFIXES[settings.initialize]
     if path and _is_slim(path):
         talk(_slim_line(path, slim_checkpoint.load(network, path, prefix)))
     elif path and _is_run(path):

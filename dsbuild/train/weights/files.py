@@ -26,7 +26,8 @@ def kind(path: str) -> str | None:
         return None
     if path.endswith(safetensors_file.ENDING):
         return "safetensors"
-    return "PyTorch" if torch_file.recognises(path) else None
+    named = path.endswith(torch_file.ENDINGS)
+    return "PyTorch" if named or torch_file.recognises(path) else None
 
 
 def load(model: keras.Model, path: str, settings: Settings, prefix: str = "") -> Mapped:

@@ -24,6 +24,7 @@ _VARIABLES = {
 _COUNTED = "num_batches_tracked"
 _WRAPPERS = ("module.", "model.", "_orig_mod.", "net.")  # of data parallel and other trainers
 _JOIN = "aspp_projection/kernel"  # here its input begins with the pooled features, there it ends so
+_LAST = ("logits", "auxiliary_logits")
 _BLOCKS = re.compile(r"(?:(?:.*\.)?layer3\.|stack2_block)(\d+)[._](?:1_conv|conv1)\.weight")
 
 
@@ -71,13 +72,17 @@ def mapped(
     layers = {layer.name: layer for layer in named(model, "") if layer.weights}
     _fits(path, origin, tensors, settings)
     targets, left = _targets(path, origin, tensors, layers)
-    parts = tuple(part for part in origin.parts if part.startswith(prefix or ""))
+    given = (part for part in origin.parts if any(name.startswith(part) for name in targets))
+    parts = tuple(part for part in given if part.startswith(prefix))
     own = {
         variable.path: variable
         for layer in layers.values()
         for variable in layer.weights
         if layer.name.startswith(parts)
     }
+    renewed = _renewed(own, targets, tensors)
+    own = {target: variable for target, variable in own.items() if target not in renewed}
+    targets = {target: name for target, name in targets.items() if target not in renewed}
     for part in parts:
         _complete(path, part, origin, own, targets)
     values = {
@@ -85,8 +90,22 @@ def mapped(
         for target, variable in own.items()
     }
     _rescale(origin, layers, values)
-    kinds = (name.partition("_")[0] for name in layers if not name.startswith(parts))
+    loaded = {target.rpartition("/")[0] for target in values}
+    kinds = (name.partition("_")[0] for name in layers if name not in loaded)
     return Mapped(origin, values, tuple(dict.fromkeys(kinds)), left)
+
+
+def _renewed(
+    own: Mapping[str, keras.Variable], targets: Mapping[str, str], tensors: Tensors
+) -> set[str]:
+    """Return the variables of last layers that have other classes in the file."""
+    return {
+        target
+        for layer in _LAST
+        if f"{layer}/kernel" in own and f"{layer}/kernel" in targets
+        if tensors[targets[f"{layer}/kernel"]].shape[0] != own[f"{layer}/kernel"].shape[-1]
+        for target in (f"{layer}/kernel", f"{layer}/bias")
+    }
 
 
 def _unwrapped(tensors: Tensors) -> Tensors:
@@ -111,13 +130,15 @@ def _fits(path: str, origin: Origin, tensors: Tensors, settings: Settings) -> No
             f"{path}: found weights of {backbone}, expected those of {settings.backbone}; give "
             f"--backbone {backbone}"
         )
-    if settings.output_stride == 32:  # nothing is dilated
-        return
     for name, value in origin.needs.items():
+        if settings.output_stride == 32 and name == "dilate_first":  # then nothing is dilated
+            continue
         if getattr(settings, name) != value:
+            option = name.replace("_", "-")
+            words = "" if isinstance(value, bool) else " " + ",".join(map(str, value))
             raise ModelError(
                 f"{path}: {origin.name} computes the same only with {name} {value}, found "
-                f"{getattr(settings, name)}; give --{name.replace('_', '-')}"
+                f"{getattr(settings, name)}; give --{option}{words}"
             )
 
 

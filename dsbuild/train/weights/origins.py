@@ -44,7 +44,7 @@ class Origin:
     left: Rules = ()
     parts: tuple[str, ...] = ("backbone_",)
     epsilons: Mapping[str, float] = field(default_factory=dict)
-    needs: Mapping[str, object] = field(default_factory=dict)
+    needs: Mapping[str, bool | tuple[int, ...]] = field(default_factory=dict)
     refused: str = ""
 
     def made(self, names: Iterable[str]) -> bool:
@@ -108,13 +108,50 @@ _WINDOW = "its 3 x 3 convolution after the pyramid"
 _PADS = "its MobileNetV2 pads before the 1 x 1 convolutions, and differs at the borders of images"
 _PIXELS = "its MobileNetV2 takes pixels scaled by ImageNet's mean and deviation, here -1..1"
 
+
+def _jfzhang95(window: int, normalisation: int, last: int) -> Origin:
+    """Return jfzhang95's DeepLab with a ResNet, by the places of its decoder's second half."""
+    return Origin(
+        name="jfzhang95's DeepLab",
+        marks=(
+            rf"backbone\.{_RESNET}",
+            r"aspp\.aspp1\.atrous_conv\.weight",
+            rf"decoder\.last_conv\.{last}\.weight",
+        ),
+        rules=(
+            *_resnet(r"backbone\."),
+            *((rf"aspp\.aspp{number + 1}\.atrous_conv", f"aspp_{number}") for number in range(4)),
+            *((rf"aspp\.aspp{number + 1}\.bn", f"aspp_{number}_bn") for number in range(4)),
+            (r"aspp\.global_avg_pool\.1", "aspp_pooling"),
+            (r"aspp\.global_avg_pool\.2", "aspp_pooling_bn"),
+            (r"aspp\.conv1", "aspp_projection"),
+            (r"aspp\.bn1", "aspp_projection_bn"),
+            (r"decoder\.conv1", "decoder_low"),
+            (r"decoder\.bn1", "decoder_low_bn"),
+            (r"decoder\.last_conv\.0", "decoder_0"),
+            (r"decoder\.last_conv\.1", "decoder_0_bn"),
+            (rf"decoder\.last_conv\.{window}", "decoder_1"),
+            (rf"decoder\.last_conv\.{normalisation}", "decoder_1_bn"),
+            (rf"decoder\.last_conv\.{last}", "logits"),
+        ),
+        parts=("backbone_", "aspp_", "decoder_", "logits"),
+        needs={"dilate_first": True, "multi_grid": (1, 2, 4)},
+    )
+
+
 ORIGINS = (
     Origin(
         name="torchvision's DeepLabV3",
         marks=(rf"backbone\.{_RESNET}", r"classifier\.0\.convs\.0\.0\.weight"),
-        rules=_resnet(r"backbone\.") + _pyramid(r"classifier\.0\."),
-        left=((r"classifier\.[1-4]", _WINDOW), (r"aux_classifier\..+", "")),
-        parts=("backbone_", "aspp_"),
+        rules=(
+            *_resnet(r"backbone\."),
+            *_pyramid(r"classifier\.0\."),
+            (r"aux_classifier\.0", "auxiliary_0"),
+            (r"aux_classifier\.1", "auxiliary_0_bn"),
+            (r"aux_classifier\.4", "auxiliary_logits"),
+        ),
+        left=((r"classifier\.[1-4]", _WINDOW),),
+        parts=("backbone_", "aspp_", "auxiliary_"),
     ),
     Origin(
         name="torchvision's DeepLabV3",
@@ -156,11 +193,8 @@ ORIGINS = (
         marks=(r"backbone\.low_level_features\.0\.0\.weight", r"classifier\..+\.weight"),
         refused=_PADS,
     ),
-    Origin(
-        name="jfzhang95's DeepLab",
-        marks=(rf"backbone\.{_RESNET}", r"aspp\.aspp1\.atrous_conv\.weight"),
-        refused="its ResNet has a multi-grid of 1, 2, 4 in the last stage, which is not so here",
-    ),
+    _jfzhang95(4, 5, 8),
+    _jfzhang95(3, 4, 6),  # before it had dropout
     Origin(
         name="jfzhang95's DeepLab with MobileNetV2",
         marks=(r"backbone\.low_level_features\.0\.0\.weight", r"aspp\.aspp1\.atrous_conv\.weight"),

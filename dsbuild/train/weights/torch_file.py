@@ -26,6 +26,7 @@ from dsbuild.errors import ModelError
 from dsbuild.train.weights import tensors
 from dsbuild.train.weights.tensors import Tensor, Tensors, Values
 
+ENDINGS = (".pth", ".pt")
 _MAGIC = 0x1950A86A20F9469CFC6C
 _OLD = pickle.dumps(_MAGIC, 2)
 _PICKLE = "/data.pkl"
