@@ -214,10 +214,10 @@ ORIGINS = (
     ),
     Origin(
         name="segmentation_models_pytorch's DeepLabV3",
-        marks=(rf"encoder\.{_RESNET}", r"decoder\.0\.convs\.[13]\.0\.weight"),
-        rules=_resnet(r"encoder\.") + _pyramid(r"decoder\.0\."),
+        marks=(rf"encoder\.{_RESNET}", r"decoder\.(?:0|aspp)\.convs\.[13]\.0\.weight"),
+        rules=_resnet(r"encoder\.") + _pyramid(r"decoder\.(?:0|aspp)\."),
         left=(
-            (r"decoder\.[12]|segmentation_head\.0", _WINDOW),
+            (r"decoder\.(?:[12]|conv|bn)|segmentation_head\.0", _WINDOW),
             (r"classification_head\..+", ""),
         ),
         parts=("backbone_", "aspp_"),
