@@ -8,6 +8,7 @@ reads none. Builds are of small drawn records, so that everything except decodin
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -60,7 +61,7 @@ class Many(Voc):
 
 def plan(root: str, out: str, total: int, order: str, a_shard: int = A_SHARD) -> None:
     """Print the time for planning in this process, and the size of the pipeline's graph."""
-    files: list[int] = []
+    files: list[tuple[int, int]] = []
     done = threading.Event()
     counter = threading.Thread(target=count_files, args=(files, done))
     counter.start()
@@ -79,17 +80,23 @@ def plan(root: str, out: str, total: int, order: str, a_shard: int = A_SHARD) ->
     done.set()
     counter.join()
     taken["cpu"] = time.process_time()
-    taken["files"] = max(files)
+    taken["files"] = max(count for count, _ in files)
+    taken["temporary"] = max(size for _, size in files) / 1e6
     taken["bytes"] = os.path.getsize(plan_files.path(out, "train"))
     taken["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     print(json.dumps(taken | {"graph": graph(asked)}))
 
 
-def count_files(found: list[int], done: threading.Event) -> None:
-    """Note how many files this process has open, again and again."""
+def count_files(found: list[tuple[int, int]], done: threading.Event) -> None:
+    """Note again and again how many files this process has open, and the bytes of unnamed ones."""
     while True:
-        found.append(len(os.listdir("/proc/self/fd")))
-        if done.wait(0.05):
+        handles, size = os.listdir("/proc/self/fd"), 0
+        for handle in handles:
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                status = os.stat(f"/proc/self/fd/{handle}")
+                size += status.st_size if not status.st_nlink else 0
+        found.append((len(handles), size))
+        if done.wait(0.2):
             return
 
 
@@ -174,6 +181,7 @@ ROWS = {
     "receipts": "bytes of all receipts",
     "peak": "driver's peak RSS, MB",
     "files": "open files of the driver",
+    "temporary": "temporary files of the driver, MB",
     "cpu": "driver's CPU seconds until the first shard",
 }
 

@@ -1,6 +1,7 @@
 """Plan all splits, and find what listing the sources shows before a pixel is read."""
 
 import functools
+import hashlib
 import itertools
 import os
 import posixpath
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import images, storage
-from dsbuild.build import listing, plan, slices
+from dsbuild.build import listing, plan, plan_files, slices
 from dsbuild.build.listing import Listing
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request as Request
+from dsbuild.build.seen import Packed, Seen
 from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError, SampleError, nearest
 from dsbuild.format import split_names
 from dsbuild.layouts import Layout, Sample
@@ -24,11 +26,20 @@ _PNG, _JPEG = 1.5, 0.3  # bytes per pixel of tiles, roughly
 
 
 class Entry(NamedTuple):
-    """A planned shard: its name, number of samples, digest of its plan."""
+    """A planned shard: its name, number of samples, digest of its plan, number of files."""
 
     name: str
     samples: int
     digest: str
+    files: int
+
+
+class Written(NamedTuple):
+    """A split's plan as it is written: its shards, the sha256 of its file, bytes of its slices."""
+
+    entries: tuple[Entry, ...]
+    file: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,7 @@ class Planned:
       bytes: size of its sources.
       labels: where its labels come from, as a pattern; None if it has none.
       kept: the slices of its labels.
+      seen: the stamps of its sources.
     """
 
     split: str
@@ -57,6 +69,7 @@ class Planned:
     bytes: int = 0
     labels: str | None = None
     kept: slices.Store | None = None
+    seen: Seen | None = None
 
     def filled(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """Yield some of its samples with the bytes of their slices."""
@@ -68,9 +81,26 @@ class Planned:
         return plan.shards(self.split, self.root, self.samples, total, self.count, self.recipe)
 
     @functools.cached_property
+    def written(self) -> Written:
+        """Its plan as it is written, without the samples."""
+        entries, lines, size = [], hashlib.sha256(), 0
+        for shard, offset in plan_files.offsets(self.plans()):
+            lines.update(shard.line(offset).encode())
+            files = sum(len(sample.files) for sample in shard.samples)
+            entries.append(Entry(shard.name, len(shard.samples), shard.digest, files))
+            size = offset + shard.size()
+        return Written(tuple(entries), lines.hexdigest(), size)
+
+    @property
     def shards(self) -> tuple[Entry, ...]:
         """All shards, without their samples."""
-        return tuple(Entry(shard.name, len(shard.samples), shard.digest) for shard in self.plans())
+        return self.written.entries
+
+    def stamps(self) -> Iterator[Packed | None]:
+        """Yield the packed stamps of the sources of each shard, None if they are not known."""
+        if self.seen is None:
+            return (None for _ in self.shards)
+        return self.seen.parts(shard.files for shard in self.shards)
 
     @property
     def digest(self) -> str:
@@ -183,23 +213,22 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
     samples = listed
     if request.order != "listed" or request.limit is not None:
         samples = Spool(plan.order(listed, request.order, request.seed, request.limit))
-    size, missing = 0, []
-    files: Iterator[tuple[str, str, str]] = (
-        (sample.key, kind, storage.join(root, path))
-        for sample in samples
-        for path in sample.files
-        for kind in (_missing(sample, path),)
-    )
-    files, again = itertools.tee(files)
-    stamps = storage.stamps(path for _, _, path in again)
-    size += sum(slices.held(part).size for part in slices.of(samples))
-    for (key, kind, path), stamp in zip(files, stamps, strict=True):
-        size += stamp.size if stamp else 0
-        odd = "" if stamp is None or stamp.size else storage.odd(path)
+    size, missing, seen = 0, [], Seen()
+    if listing.kept.used:
+        size += sum(slices.held(part).size for part in slices.of(samples))
+    files = ((sample, path) for sample in samples for path in sample.files)
+    stamps = storage.stamps(storage.join(root, path) for one in samples for path in one.files)
+    for (sample, path), stamp in zip(files, seen.adding(stamps), strict=True):
+        if stamp is not None and stamp[0]:
+            size += stamp[0]
+            continue
+        full = storage.join(root, path)
+        odd = "" if stamp is None else storage.odd(full)
         if stamp is None or odd:
             reason = f"found {odd}, expected a file" if odd else "there is no such file"
-            text = f"sample {key}: {path}: {reason}"
-            missing.append(Finding(kind, split, text, fatal=True, key=key))
+            text = f"sample {sample.key}: {full}: {reason}"
+            kind = _missing(sample, path)
+            missing.append(Finding(kind, split, text, fatal=True, key=sample.key))
     some = spaced(samples, 64)
     count = request.shards
     if count is None:
@@ -216,6 +245,7 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
         bytes=size,
         labels=_pattern(some[0], some[-1]),
         kept=listing.kept,
+        seen=seen,
     )
     return planned, missing
 

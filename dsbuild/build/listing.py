@@ -51,18 +51,19 @@ def read(root: str, split: str, layout: Layout, chosen: tuple[Plane, ...] = ()) 
     def checked() -> Iterator[Sample]:
         for sample in planes.named(layout.samples(root, split), chosen):
             key = sample.key
-            if key.startswith("/") or ".." in key.split("/"):
+            if key[:1] == "/" or (".." in key and ".." in key.split("/")):
                 raise LayoutError(
                     f"{root}: split {split} lists {key!r}, expected a plain name, without '..' "
                     "or a leading '/'"
                 )
-            reason = refusal(key)
-            if reason:
+            if reason := refusal(key):
                 path = storage.join(root, sample.image)
                 text = f"sample {key!a}: {path!a}: {reason}"
                 findings.append(Finding("names", split, text, fatal=True, key=key))
             paths = sample.files if sample.parts else (*sample.files, str(sample.label))
-            tops.update(path.partition("/")[0] + "/" for path in paths)
+            for path in paths:
+                end = path.find("/")
+                tops.add(f"{path}/" if end < 0 else path[: end + 1])
             yield kept.keep(sample)
 
     samples = Spool(checked())
@@ -88,7 +89,10 @@ def compare(listings: Mapping[str, Spool[Sample]], root: str, layout: Layout) ->
         for split, samples in listings.items()
         for sample in samples
     )
-    for _, alike in itertools.groupby(spool.ordered(keys, key=itemgetter(0, 1, 2)), itemgetter(0)):
+    for _, group in itertools.groupby(spool.ordered(keys, key=itemgetter(0, 1, 2)), itemgetter(0)):
+        alike = [*group]
+        if len(alike) == 1:
+            continue
         first: dict[str, str] = {}  # split -> key
         splits: list[str] = []
         last = None

@@ -68,34 +68,30 @@ class ShardPlan:
     @functools.cached_property
     def digest(self) -> str:
         """The sha256 of recipe, name and ordered samples: equal digests mean equal bytes."""
-        document = {
-            "recipe": self.recipe.document(),
-            "name": self.name,
-            "samples": self._rows(),
-        }
-        return hashlib.sha256(dump(document).encode()).hexdigest()
+        recipe, name = self.recipe.text, dump(self.name)
+        # The text of a document with these three keys, from parts that are needed again.
+        text = f'{{"recipe":{recipe},"name":{name},"samples":{self._rows}}}'
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def line(self, offset: int = 0) -> str:
         """Return the plan's line in the plan file of its split.
 
         `offset` is where the slices of its samples begin in the file that keeps those of the split.
         """
-        document: dict[str, object] = {
-            "name": self.name,
-            "digest": self.digest,
-            "samples": self._rows(),
-        }
         kept = [slices.held(part) for part in slices.of(self.samples)]
-        if kept:
-            document["slices"] = [offset, [[one.size, one.crc] for one in kept]]
-        return dump(document) + "\n"
+        ranges = [offset, [[one.size, one.crc] for one in kept]]
+        more = f',"slices":{dump(ranges)}' if kept else ""
+        head = dump({"name": self.name, "digest": self.digest})
+        return f'{head[:-1]},"samples":{self._rows}{more}}}\n'
 
     def size(self) -> int:
         """Return how many bytes the slices of the samples have."""
         return sum(slices.held(part).size for part in slices.of(self.samples))
 
-    def _rows(self) -> list[list[object]]:
-        return list(map(row, self.samples))
+    @functools.cached_property
+    def _rows(self) -> str:
+        """The JSON text of its samples."""
+        return dump(list(map(row, self.samples)))
 
 
 class Line(NamedTuple):

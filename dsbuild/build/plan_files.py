@@ -1,7 +1,7 @@
 """Plans in an output folder: one file per split, one line per shard, written before the shards."""
 
 import contextlib
-import itertools
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -43,7 +43,7 @@ def save(out: str, split: str, plans: Iterable[ShardPlan], read: slices.Read = s
     # The slices come into place first: a plan never names ranges of an older file.
     with storage.writing(path(out, split)) as file, contextlib.ExitStack() as stack:
         kept = None
-        for shard, offset in _offsets(plans):
+        for shard, offset in offsets(plans):
             file.write(shard.line(offset).encode())
             for part in slices.of(shard.samples):
                 if kept is None:
@@ -55,24 +55,23 @@ def save(out: str, split: str, plans: Iterable[ShardPlan], read: slices.Read = s
 
 def holds(out: str, split: str, plans: Iterable[ShardPlan]) -> bool:
     """Tell whether the plan file of a split is as `save` would write it."""
-    name, size = path(out, split), 0
+    digest, size = hashlib.sha256(), 0
+    for shard, offset in offsets(plans):
+        digest.update(shard.line(offset).encode())
+        size = offset + shard.size()
+    return has(out, split, digest.hexdigest(), size)
 
-    def lines() -> Iterator[bytes]:
-        nonlocal size
-        for shard, offset in _offsets(plans):
-            size = offset + shard.size()
-            yield shard.line(offset).encode()
 
-    if storage.stamp(name) is None:
+def has(out: str, split: str, digest: str, size: int) -> bool:
+    """Tell whether a split has a plan file with this sha256, and `size` bytes of slices."""
+    name = path(out, split)
+    if storage.stamp(name) is None or storage.sha256(name)[0] != digest:
         return False
-    with storage.reading(name) as (file, _):
-        if not all(have == want for have, want in itertools.zip_longest(file, lines())):
-            return False
     kept = storage.stamp(slices.path(out, split)) if size else None
     return not size or (kept is not None and kept.size == size)
 
 
-def _offsets(plans: Iterable[ShardPlan]) -> Iterator[tuple[ShardPlan, int]]:
+def offsets(plans: Iterable[ShardPlan]) -> Iterator[tuple[ShardPlan, int]]:
     """Yield plans, each with the offset of its slices in the file of its split."""
     offset = 0
     for shard in plans:

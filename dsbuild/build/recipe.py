@@ -14,6 +14,7 @@ from dsbuild.errors import PlanError
 from dsbuild.extras import Chosen, parse
 from dsbuild.fields import field
 from dsbuild.format import aligned, schema
+from dsbuild.format.documents import dump
 from dsbuild.layouts import RECORDED, Layout
 
 FORMAT = 1  # of records and their order; raised when the same recipe gives other bytes
@@ -126,6 +127,11 @@ class Recipe:
             **({"planes": list(self.planes)} if self.planes else {}),
             "features": {f.role: f.name for f in self.schema.features},
         }
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The JSON text of `document()`."""
+        return dump(self.document())
 
 
 def load(document: Mapping[str, Any]) -> Recipe:

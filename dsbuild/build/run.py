@@ -141,7 +141,7 @@ def _shards(out: str, planned: Sequence[Planned], names: Collection[str] | None 
 def is_whole(out: str, planned: Sequence[Planned]) -> bool:
     """Return whether a folder has a manifest, and the plans of these splits."""
     return manifest.load(out) is not None and all(
-        plan_files.holds(out, one.split, one.plans()) for one in planned
+        plan_files.has(out, one.split, one.written.file, one.written.size) for one in planned
     )
 
 
@@ -170,7 +170,13 @@ def _kept(
     standing = dict(
         zip(
             names,
-            tasks.check(request, _shards(out, planned), engine, request.sources),
+            tasks.check(
+                request,
+                _shards(out, planned),
+                engine,
+                request.sources,
+                (stamps for one in planned for stamps in one.stamps()),
+            ),
             strict=True,
         )
     )

@@ -10,6 +10,7 @@ from dsbuild import extras, images, storage
 from dsbuild.build import encode, palettes, slices, tiles
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.seen import Packed, unpacked
 from dsbuild.engines import Advance, turn
 from dsbuild.errors import NoFileError
 from dsbuild.format import label_values, manifest, receipts, tfrecord
@@ -135,19 +136,25 @@ class Standing:
 
 
 def check_shard(
-    shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compare: str
+    shard: ShardPlan,
+    advance: Advance,
+    *,
+    out: str,
+    on_error: str,
+    compare: str,
+    stamps: Packed | None = None,
 ) -> Standing:
     """Return whether a shard may be kept: its plan, bytes and sources are all unchanged.
 
-    `compare` is `Request.sources`.
+    `compare` is `Request.sources`; `stamps` are those of the sources, packed, if they are known.
     """
     advance(len(shard.samples), 0)
     receipt = receipts.load(out, shard.name)
     path = storage.join(out, shard.name)
-    stamp = storage.stamp(path)
-    if receipt is None or stamp is None:
+    written = storage.stamp(path)
+    if receipt is None or written is None:
         return Standing(None, "it is missing")
-    if not stamp.size and (odd := storage.odd(path)):
+    if not written.size and (odd := storage.odd(path)):
         return Standing(None, f"it is {odd}")
     if receipt.plan != shard.digest:
         return Standing(None, "its recipe or its samples changed")
@@ -165,14 +172,31 @@ def check_shard(
         return Standing(None, "its receipt is damaged")
     if again := _found_again(shard, receipt.rejects):
         return Standing(None, f"its source {again} was left out but can be read now")
-    stamps = storage.stamps(encode.paths(shard.samples, shard.root))
-    for sample, noted in zip(shard.samples, receipt.sources, strict=True):
-        if compare == "ignore":
-            break
-        changed = _changed(sample, shard.root, noted, stamps, compare == "content")
-        if changed:
-            return Standing(None, f"its source {changed} changed")
+    if compare != "ignore" and (changed := _changed(shard, receipt, stamps, compare == "content")):
+        return Standing(None, f"its source {changed} changed")
     return Standing(dataclasses.replace(receipt, sources=()))
+
+
+def _changed(
+    shard: ShardPlan, receipt: ShardReceipt, packed: Packed | None, rehash: bool
+) -> str | None:
+    """Return the path of the first source that is not as noted, or None."""
+    stamps: Iterator[Stamp | None]
+    if packed is None:
+        stamps = storage.stamps(encode.paths(shard.samples, shard.root))
+    else:
+        known = unpacked(packed)
+        # As below, but faster, if all samples are two files.
+        if not rehash and all(isinstance(one.label, str) for one in shard.samples):
+            noted = [pair for row in receipt.sources for pair in (row[0:2], row[3:5], row[6:])]
+            if [pair for pair in noted if pair] == known:
+                return None
+        stamps = iter(known)
+    for sample, row in zip(shard.samples, receipt.sources, strict=True):
+        changed = _changed_source(sample, shard.root, row, stamps, rehash)
+        if changed:
+            return changed
+    return None
 
 
 def _found_again(shard: ShardPlan, rejects: Iterable[Reject]) -> str | None:
@@ -220,7 +244,7 @@ def ensure(shard: ShardPlan, advance: Advance, *, out: str, on_error: str, compa
     return Outcome(write_shard(shard, advance, out=out, on_error=on_error), kept=False)
 
 
-def _changed(
+def _changed_source(
     sample: Sample,
     root: str,
     noted: tuple[int | None, ...],

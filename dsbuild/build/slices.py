@@ -26,17 +26,26 @@ Read = Callable[[Held], bytes]
 
 
 class Store:
-    """Slices that a listing keeps, written once and read at any place."""
+    """Slices that a listing keeps, written once and read at any place.
+
+    `used` tells whether any sample had one.
+    """
 
     def __init__(self) -> None:
         self._heap = Heap()
+        self.used = False
 
     def keep(self, sample: Sample) -> Sample:
         """Return a sample whose slices are kept here instead of in memory."""
+        if isinstance(sample.label, str):
+            return sample
         return _with_parts(sample, [self._kept(part) for part in sample.parts])
 
     def _kept(self, part: Part) -> Part:
-        if not isinstance(part, Slice) or not isinstance(part.data, bytes):
+        if not isinstance(part, Slice):
+            return part
+        self.used = True
+        if not isinstance(part.data, bytes):
             return part
         offset = self._heap.add(part.data)
         return part._replace(data=Held("", offset, len(part.data), checksum(part.data)))
@@ -67,6 +76,8 @@ def path_beside(plan: str) -> str:
 def of(samples: Iterable[Sample]) -> Iterator[Slice]:
     """Yield the slices of samples, in the order in which they are kept."""
     for sample in samples:
+        if isinstance(sample.label, str):
+            continue
         for part in sample.parts:
             if isinstance(part, Slice):
                 yield part

@@ -11,7 +11,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 from dsbuild import storage
 from dsbuild.build import plan_files
@@ -19,6 +19,7 @@ from dsbuild.build.parts import count_parts, divide, join, write_part
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.plan_files import Place
 from dsbuild.build.request import Request
+from dsbuild.build.seen import Packed
 from dsbuild.build.shard import Outcome, Standing, check_shard, ensure, unseen
 from dsbuild.engines import Advance, Engine, Job, Result, Task
 from dsbuild.errors import DsbuildError, ShardError, StorageError
@@ -58,10 +59,20 @@ def write(
     return engine.map(_job(request, shards.each(), work, shards.samples, "joining", name))
 
 
-def check(request: Request, shards: Shards, engine: Engine, sources: str) -> list[Standing]:
-    """Return for each shard whether it may be kept; `sources` is as in Request."""
+def check(
+    request: Request,
+    shards: Shards,
+    engine: Engine,
+    sources: str,
+    stamps: Iterable[Packed | None] | None = None,
+) -> list[Standing]:
+    """Return for each shard whether it may be kept; `sources` is as in Request.
+
+    `stamps` are those of the sources of each shard, packed, where they are known.
+    """
     work = functools.partial(stands, request=request, sources=sources)
-    job = _job(request, shards.each(), work, shards.samples, "checking", name)
+    pairs = zip(shards.each(), itertools.repeat(None) if stamps is None else stamps, strict=False)
+    job = _job(request, pairs, work, shards.samples, "checking", lambda pair: name(pair[0]))
     results = engine.map(job)
     if len(results) != shards.count:
         raise ShardError(
@@ -84,10 +95,14 @@ def _job(
     return Job(tasks, work, samples, title, named=named, lanes=_LANES if remote else 1)
 
 
-def stands(shard: Planned, advance: Advance, *, request: Request, sources: str) -> Standing:
-    """Tell whether a shard may be kept."""
-    how = {**_how(request), "compare": sources}
-    return check_shard(_load(shard, request), advance, **how)
+def stands(
+    task: tuple[Planned, Packed | None], advance: Advance, *, request: Request, sources: str
+) -> Standing:
+    """Tell whether a shard may be kept, given the packed stamps of its sources."""
+    place, stamps = task
+    shard, how = _load(place, request), _how(request)
+    how["compare"] = sources
+    return check_shard(shard, advance, stamps=stamps, **how)
 
 
 def ensure_shard(shard: Planned, advance: Advance, *, request: Request) -> Outcome:
@@ -151,5 +166,11 @@ def _load(shard: Planned, request: Request) -> ShardPlan:
     return plan_files.load(shard, root, request.recipe)
 
 
-def _how(request: Request) -> dict[str, str]:
+class _How(TypedDict):
+    out: str
+    on_error: str
+    compare: str
+
+
+def _how(request: Request) -> _How:
     return {"out": request.out, "on_error": request.on_error, "compare": request.sources}

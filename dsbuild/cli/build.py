@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ def shared_option(*layouts: type[Layout]) -> Option:
     return option(Policy, _SHARED, ranges=True, aliases=("--overlap",) if free else ())
 
 
+@functools.cache
 def build_command(layout: type[Layout]) -> click.Command:
     """Return the command that builds a layout, its options made from its fields."""
 

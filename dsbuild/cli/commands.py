@@ -14,8 +14,9 @@ from dsbuild.cli.convert import convert
 from dsbuild.cli.demo import demo
 from dsbuild.cli.diff import diff
 from dsbuild.cli.evaluate import evaluate
-from dsbuild.cli.export import export, interop
+from dsbuild.cli.export import export
 from dsbuild.cli.inspect import inspect
+from dsbuild.cli.interop import interop
 from dsbuild.cli.merge import merge
 from dsbuild.cli.options import STORE_SECONDS
 from dsbuild.cli.predict import predict

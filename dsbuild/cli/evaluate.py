@@ -1,6 +1,5 @@
 """`dsbuild evaluate`."""
 
-import logging
 import sys
 from collections.abc import Callable
 
@@ -17,6 +16,8 @@ from dsbuild.train.settings import STRIDES
 
 def awake() -> None:
     """Import TensorFlow, quietly; a missing package is one line that names the command."""
+    import logging
+
     from dsbuild.train import tensorflow_env
 
     tensorflow_env.quiet(f"dsbuild {click.get_current_context().info_name}")

@@ -1,4 +1,4 @@
-"""`dsbuild interop` and `dsbuild export`: finished folders and trained models for other tools."""
+"""`dsbuild export`: TFRecords and trained models for other tools."""
 
 import re
 import sys
@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from dsbuild.cli import next_command
 from dsbuild.cli.annotated import TARGETS, annotated_options, refuse_others, told
-from dsbuild.cli.command import OUT, Command, Option
+from dsbuild.cli.command import OUT, Option
 from dsbuild.cli.field_options import Whole
 from dsbuild.cli.kinds import Choice, Names, Path, divided
 from dsbuild.cli.kinds import splits as splits_of
@@ -31,48 +30,6 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
         if not match:
             self.fail(f"found {value!r}; expected something like 513x513", param, ctx)
         return int(match[1]), int(match[2] or match[1])
-
-
-@click.command(cls=Command)
-@click.argument("path", default="tfrecord", type=Path(folder=True))
-@click.option(
-    "--license",
-    cls=Option,
-    aliases=("--licence",),
-    help="Licence of the data set: its short name, or a URL.",
-)
-@click.option("--citation", help="Citation: BibTeX or text.")
-@click.option("--description", help="Description in a few words.")
-@click.option("--pbtxt", is_flag=True, help="Also write schema.pbtxt, for TFX.")
-@click.option("--quiet", is_flag=True, help="Print errors only.")
-def interop(
-    path: str,
-    license: str | None,
-    citation: str | None,
-    description: str | None,
-    pbtxt: bool,
-    quiet: bool,
-) -> None:
-    """Write the files that let other tools open a finished folder.
-
-    PATH is a folder that this or an older version of dsbuild wrote; ./tfrecord by default. Every
-    build writes files for TFDS and Croissant, and the card README.md; this command writes them
-    again with licence, citation and description, which later builds keep.
-
-    \b
-    Example:
-      dsbuild interop --license CC-BY-4.0 --description "Street scenes of three towns."
-      dsbuild interop tfrecord --pbtxt
-    """
-    with errors(WHOLE):
-        from dsbuild import storage
-        from dsbuild.build.side_files import describe
-        from dsbuild.interop import Terms
-
-        for name in describe(path, Terms(license, citation, description), pbtxt, note):
-            if not quiet:
-                echo_line(storage.join(path, name))
-        next_command.show("validate", path)
 
 
 RECORDS = ("webdataset", "parquet", "array_record")

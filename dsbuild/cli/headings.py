@@ -153,6 +153,10 @@ _TRAIN: Headings = {
         "--contrast",
         "--saturation",
         "--hue",
+        "--rotation",
+        "--blur",
+        "--cat-max-ratio",
+        "--copy-paste",
     ),
     "Loss": ("--focal-gamma", "--tversky", "--smoothing", "--hard-share", "--hard-steps"),
     "Optimisation": (

@@ -19,7 +19,10 @@ DEEPEST = 64  # lists and dictionaries within each other
 LARGEST = 1 << 30  # bytes of a document
 _FAR = 1 << 63  # no number of ours is larger: they fit int64
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_LONG = re.compile(rb"9[0-9]{18}|[0-9]{20}")  # without any, all numbers fit 64 bits
+# The digits of a text as 0, those that are 9 as 9, everything else as a space.
+_DIGITS = bytes(57 if i == 57 else 48 if chr(i) in "012345678" else 32 for i in range(256))
+_ZEROS = bytes.maketrans(b"9", b"0")
+_NINE = re.compile(rb" 9[09]{18}")
 _BRACKETS = b"[]{}"
 _OTHERS = bytes(set(range(256)) - set(_BRACKETS))
 
@@ -44,7 +47,7 @@ def parse(text: bytes) -> Any:
         return json.loads(
             text.decode(),
             object_pairs_hook=once,
-            parse_int=_integer if _LONG.search(text) else None,  # a call per number is slow
+            parse_int=_integer if _is_long(text) else None,  # a call per number is slow
             parse_float=_finite,
             parse_constant=_finite,
         )
@@ -87,10 +90,23 @@ def _is_deep(text: bytes) -> bool:
     """Tell whether lists and dictionaries nest too deep, without any recursion."""
     if text.count(b"[") + text.count(b"{") <= DEEPEST:
         return False
-    brackets = _STRING.sub(b"", text).translate(None, _OTHERS)
+    # Without a backslash every other quote begins a string.
+    rest = _STRING.sub(b"", text) if b"\\" in text else b"".join(text.split(b'"')[::2])
+    brackets = rest.translate(None, _OTHERS)
     for _ in range(DEEPEST):  # each turn removes the innermost ones
+        if not brackets:
+            break
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     return bool(brackets)
+
+
+def _is_long(text: bytes) -> bool:
+    """Tell whether a number may not fit 64 bits: of 20 digits or more, or of 19 from 9 on."""
+    digits = text.translate(_DIGITS)
+    zeros = digits.translate(_ZEROS)
+    if b"0" * 19 not in zeros:
+        return False
+    return b"0" * 20 in zeros or bool(_NINE.search(b" " + digits))
 
 
 class RepeatedKeyError(ValueError):
@@ -175,7 +191,9 @@ def is_count(value: Any) -> bool:
 
 def is_name(value: Any) -> bool:
     """Tell whether a value is text that can be shown and stored: it has no lone surrogates."""
-    return isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+    return isinstance(value, str) and (
+        value.isprintable() or not any("\ud800" <= char <= "\udfff" for char in value)
+    )
 
 
 def is_digest(value: Any) -> bool:

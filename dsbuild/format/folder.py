@@ -20,9 +20,7 @@ from dsbuild.format.schema import Schema, load, parse
 
 # The endings that people give to single files; shards are known by their names.
 _ENDINGS = (".tfrecord", ".tfrecords", ".tfrec", ".record")
-# Compressed files are listed too, so that reading names them instead of passing over them.
 _LOOKED = 20  # entries of a folder without TFRecords that are searched for a hint
-_PACKED = tuple(f"{ending}.{packed}" for ending in _ENDINGS for packed in ("gz", "gzip", "zlib"))
 
 PathLike = Union[str, os.PathLike[str], "Folder"]
 
@@ -145,7 +143,10 @@ class Folder:
 
     @functools.cached_property
     def files(self) -> tuple[str, ...]:
-        """The paths of the TFRecord files, sorted; raise ShardError if there are none."""
+        """The paths of the TFRecord files, compressed or not, sorted.
+
+        Raises ShardError if there are none, or if a file lies beside a compressed one of its name.
+        """
         if self.is_file:
             if storage.stamp(self.path) is None:
                 raise ShardError(storage.missing(self.path, "file or folder"))
@@ -153,9 +154,16 @@ class Folder:
         found = tuple(
             storage.join(self.path, name)
             for name in storage.names(self.path)
-            if not name.startswith(".")
-            and (names.SHARD.fullmatch(name) or name.endswith(_ENDINGS + _PACKED))
+            if not name.startswith(".") and _is_records(name)
         )
+        plain: dict[str, str] = {}
+        for file in found:
+            twin = plain.setdefault(names.unpacked(file), file)
+            if twin != file:
+                raise ShardError(
+                    f"{file}: found {os.path.basename(twin)} beside it, expected the same records "
+                    "once, compressed or not; move one of the files away"
+                )
         if not found and self.manifest_bytes is not None:
             raise ShardError(
                 f"{self.path}: found no TFRecord file beside {names.NAME}; dsbuild repair "
@@ -169,12 +177,24 @@ class Folder:
         return found
 
 
+def remedy(path: str, otherwise: str = "build it again") -> str:
+    """Return what to do about a shard that is missing: decompress it if it lies there so."""
+    packed = (f"{path}{ending}" for ending in names.PACKED)
+    twin = next((one for one in packed if storage.stamp(one)), None)
+    return otherwise if twin is None else f"decompress {os.path.basename(twin)} beside it"
+
+
+def _is_records(name: str) -> bool:
+    """Return whether a file is one of TFRecords, by its name."""
+    return bool(names.SHARD.fullmatch(name)) or names.unpacked(name).endswith(_ENDINGS)
+
+
 def _below(path: str) -> str:
     """Return the suggestion of a folder in a folder that has TFRecords, or nothing."""
     for name, is_folder in storage.some(path).entries[:_LOOKED]:
         inner = storage.join(path, name)
         files = storage.some(inner).entries if is_folder else []
-        if any(names.SHARD.fullmatch(file) or file.endswith(_ENDINGS) for file, _ in files):
+        if any(_is_records(file) for file, _ in files):
             return f"; did you mean {inner}?"
     return ""
 
@@ -182,14 +202,14 @@ def _below(path: str) -> str:
 def split_of(path: str) -> str:
     """Return the split in a file's name, or `-`.
 
-    Also for `animals-train.tfrecord-00000-of-00001`, as TFDS writes it, and `train.tfrecord`.
+    Also for `animals-train.tfrecord-00000-of-00001`, as TFDS writes it, and `train.tfrecord.gz`.
 
     >>> [split_of(f"{name}.tfrecord") for name in ("train-00000-of-00001", "train", "x")]
     ['train', 'train', '-']
     """
     name = os.path.basename(path)
     known = names.split_of(name)
-    whole = known or name
+    whole = names.unpacked(known or name)
     ending = next((one for one in _ENDINGS if whole.endswith(one)), "")
     if known and not ending:
         return known

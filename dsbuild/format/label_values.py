@@ -83,8 +83,11 @@ def lines(path: str, labels: Sequence[str], threads: int) -> bytes:
     """
     from concurrent.futures import ThreadPoolExecutor  # here, since builds need no threads
 
-    places = [(i, begin) for i, (begin, _) in enumerate(index.bounds(path) or tfrecord.walk(path))]
-    chunks = [places[i : i + _CHUNK] for i in range(0, len(places), _CHUNK)]
+    known = index.bounds(path)
+    places = [(i, begin) for i, (begin, _) in enumerate(known or tfrecord.walk(path))]
+    # A compressed file can only be read from its beginning.
+    size = _CHUNK if known or not tfrecord.compressed(path) else max(len(places), 1)
+    chunks = [places[i : i + size] for i in range(0, len(places), size)]
     with ThreadPoolExecutor(threads) as pool:
         return "".join(pool.map(functools.partial(_lines, path, labels), chunks)).encode()
 

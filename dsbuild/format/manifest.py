@@ -15,6 +15,8 @@ Builds work on the document, whose text is kept to the byte; everything else rea
 The module also hands on the names and places of these files.
 """
 
+import functools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -256,6 +258,14 @@ def checked(data: bytes, path: str) -> dict[str, Any]:
     Raises ShardError if it is damaged, or contradicts itself or its digest; manifests of earlier
     versions have no digest.
     """
+    _check(data, path)
+    found: dict[str, Any] = json.loads(data)
+    return found
+
+
+@functools.lru_cache(1)
+def _check(data: bytes, path: str) -> None:
+    """Check the bytes of a manifest as `checked` does, once: a build reads it again and again."""
     document = parse(data, path)
     if not is_manifest(document):
         raise ShardError(
@@ -267,8 +277,6 @@ def checked(data: bytes, path: str) -> dict[str, Any]:
             f"{path}: found another content than was written: it does not have the digest that it "
             "names; dsbuild repair restores it from the receipts"
         )
-    found: dict[str, Any] = document
-    return found
 
 
 def load(out: str, path: str | None = None) -> dict[str, Any] | None:

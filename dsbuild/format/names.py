@@ -17,6 +17,8 @@ INDEX = "index"
 # DeepLab's and TFDS's names of shards.
 SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-(?P<count>\d{5})(?P<ending>\..+)?", re.DOTALL)
 
+PACKED = (".gz", ".gzip", ".zlib")  # what compressed files end in
+
 
 def shard_name(split: str, index: int, count: int) -> str:
     """Return a shard's file name.
@@ -35,6 +37,15 @@ def split_of(name: str) -> str | None:
     """
     match = SHARD.fullmatch(name)
     return match["split"] if match else None
+
+
+def unpacked(name: str) -> str:
+    """Return a file's name without the ending of a compressed one.
+
+    >>> unpacked("train-00000-of-00004.tfrecord.gz")
+    'train-00000-of-00004.tfrecord'
+    """
+    return name.removesuffix(next((one for one in PACKED if name.endswith(one)), ""))
 
 
 def siblings(name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """TFRecord files: frames with checksums, written and read without TensorFlow.
 
-A file is a sequence of frames: `<Q length`, `<I masked crc32c of the length`, the
-data, `<I masked crc32c of the data`, all little-endian.
+A file is a sequence of frames: `<Q length`, `<I masked crc32c of the length`, the data, `<I masked
+crc32c of the data`, all little-endian. Offsets in a compressed file are of decompressed bytes.
 
 Source: tensorflow/core/lib/io/record_writer.cc.
 """
@@ -18,16 +18,13 @@ import google_crc32c
 
 from dsbuild import storage
 from dsbuild.errors import ShardError
+from dsbuild.format import packed
 
 FRAMING = 16  # bytes that a frame adds to its data
 _HEAD = struct.Struct("<QI")
-_UNPACK = {
-    "gzip": "gunzip -c FILE > OTHER",
-    "zlib": 'python -c "import sys, zlib; '
-    'sys.stdout.buffer.write(zlib.decompress(sys.stdin.buffer.read()))" < FILE > OTHER',
-}
-# protobuf reads no message of 2 GiB or more; nothing larger is taken into memory.
-_LARGEST = (1 << 31) - 1
+_LARGEST = (1 << 31) - 1  # bytes of a message that protobuf reads, and of one taken into memory
+_LARGE = packed.LARGEST  # a name that is found faster
+_END = "found the end of the compressed file, expected a record"
 
 
 class Record(NamedTuple):
@@ -46,6 +43,13 @@ def masked_crc(data: bytes) -> int:
     """Return TFRecord's masked crc32c (Castagnoli) of data."""
     crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the parts of a record's frame: header, data, checksum."""
+    length = struct.pack("<Q", len(data))
+    head = length + struct.pack("<I", masked_crc(length))
+    return head, data, struct.pack("<I", masked_crc(data))
 
 
 class Writer:
@@ -79,10 +83,7 @@ class Writer:
 
     def write(self, data: bytes) -> None:
         """Append one record."""
-        length = struct.pack("<Q", len(data))
-        head = length + struct.pack("<I", masked_crc(length))
-        tail = struct.pack("<I", masked_crc(data))
-        for part in (head, data, tail):
+        for part in frame(data):
             self._put(part)
         self.index.append((self.size, len(data) + FRAMING))
         self.size += len(data) + FRAMING
@@ -120,10 +121,17 @@ def at(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
 
 def each(path: str, places: Iterable[tuple[int, int]]) -> Iterator[Record]:
     """Yield the records at (number, byte offset) of a file; damaged ones have a problem."""
-    with storage.reading(path) as (file, size):
+    with storage.reading(path) as (opened, size):
+        file: BinaryIO = opened
         for number, offset in places:
-            file.seek(offset)
-            data, problem, _ = _frame(file, size - offset, offset)
+            try:
+                file.seek(offset)
+                data, problem, _ = _frame(file, size - offset)
+                while problem and (stream := packed.opened(file, offset)):
+                    file, size = stream, packed.ENDLESS
+                    data, problem, _ = _frame(file, size - offset)
+            except packed.DamageError as damage:
+                data, problem = b"", str(damage)
             yield Record(number, offset, data, problem)
 
 
@@ -142,7 +150,7 @@ def framed(
     """Return the record of a frame that was read; otherwise like `one`."""
     if not check and len(frame) == size:
         return Record(number, offset, frame[12:-4])
-    data, problem, length = _frame(io.BytesIO(frame), size, offset)
+    data, problem, length = _frame(io.BytesIO(frame), size)
     if not problem and length != size:
         problem = f"found a record of {length:,} bytes, expected {size:,} by the index; repair it"
     return whole(Record(number, offset, data, problem), path)
@@ -151,6 +159,12 @@ def framed(
 def length(path: str, offset: int) -> int | None:
     """Return the length of the frame at an offset by its header, or None if there is none."""
     return _length(storage.read_part(path, offset, 12))
+
+
+def compressed(path: str) -> bool:
+    """Return whether a file is compressed, by its first bytes."""
+    head = storage.read_part(path, 0, 12)
+    return _length(head) is None and packed.kind(head) is not None
 
 
 def _length(head: bytes) -> int | None:
@@ -162,7 +176,7 @@ def _length(head: bytes) -> int | None:
 
 
 def walk(path: str) -> list[tuple[int, int]]:
-    """Return offset and size of every frame of a file, by their lengths alone.
+    """Return offset and size of every frame of a file, by lengths alone unless it is compressed.
 
     Raises ShardError if a length is damaged, or the file ends within a frame.
     """
@@ -173,7 +187,9 @@ def walk(path: str) -> list[tuple[int, int]]:
             head = file.read(12)
             frame = _length(head)
             if frame is None or frame > size - offset:
-                _, problem, _ = _frame(io.BytesIO(head), size - offset, offset)
+                if not offset and compressed(path):
+                    return [(one.offset, len(one.data) + FRAMING) for one in read(path)]
+                _, problem, _ = _frame(io.BytesIO(head), size - offset)
                 raise ShardError(f"{_place(path, len(found), offset)}: {problem}")
             found.append((offset, frame))
             offset += frame
@@ -202,9 +218,13 @@ def whole(record: Record, path: str) -> Record:
 
 
 def frames(
-    file: BinaryIO, size: int, offsets: Sequence[int] = (), start: tuple[int, int] = (0, 0)
+    file: BinaryIO,
+    size: int,
+    offsets: Sequence[int] = (),
+    start: tuple[int, int] = (0, 0),
+    stop: int | None = None,
 ) -> Iterator[Record]:
-    """Yield the records of an open file up to a size; damaged ones have a problem.
+    """Yield the records of an open file up to its size or `stop`; damaged ones have a problem.
 
     No length is trusted before it is checked against the rest of the file. After a frame with a
     damaged length, reading continues at the next of `offsets`, which an index gives, or else
@@ -212,51 +232,44 @@ def frames(
     `offsets` begin.
     """
     number, offset = start
-    while offset < size:
-        data, problem, length = _frame(file, size - offset, offset)
-        yield Record(number, offset, data, problem)
-        number += 1
-        if length is not None:
-            offset += length
-            continue
-        later = [(n, at) for n, at in enumerate(offsets, start[0]) if offset < at < size]
-        if not later:
-            return
-        number, offset = later[0]
-        file.seek(offset)
+    end = size if stop is None else min(stop, size)
+    try:
+        while offset < end:
+            data, problem, length = _frame(file, end - offset)
+            if problem:
+                if problem is _END:
+                    return
+                if offset == start[1] and (stream := packed.opened(file, offset)):
+                    yield from frames(stream, packed.ENDLESS, offsets, start, stop)
+                    return
+            yield Record(number, offset, data, problem)
+            number += 1
+            if length is not None:
+                offset += length
+                continue
+            later = [(n, at) for n, at in enumerate(offsets, start[0]) if offset < at < end]
+            if not later:
+                return
+            number, offset = later[0]
+            file.seek(offset)
+    except packed.DamageError as damage:
+        yield Record(number, offset, b"", str(damage))
 
 
-def _packed(head: bytes) -> str | None:
-    """Return how a file is compressed, by its first bytes (RFC 1950, RFC 1952), or None."""
-    if head.startswith(b"\x1f\x8b\x08"):
-        return "gzip"
-    # The upper half of a length is zero in every TFRecord that fits into memory.
-    zlib = head[0] == 0x78 and int.from_bytes(head[:2]) % 31 == 0 and any(head[4:8])
-    return "zlib" if zlib else None
-
-
-def _frame(file: BinaryIO, left: int, offset: int) -> tuple[bytes, str, int | None]:
+def _frame(file: BinaryIO, left: int) -> tuple[bytes, str, int | None]:
     """Read a frame, with `left` bytes left; return data or a problem, and the frame's size.
 
-    The size is None if it is not known. `offset` is the position of the file.
+    The size is None if it is not known.
     """
     # The fast path makes no closure and few calls: a record takes some microseconds.
     head = file.read(12)
     if len(head) < 12:
-        problem = (
-            f"found {len(head)} bytes, expected a frame's 12-byte header: the file is cut; build "
-            "or fetch it again"
-        )
-        return b"", problem, None
+        if not head and isinstance(file, packed.Stream):
+            return b"", _END, None
+        problem = f"found {len(head)} bytes, expected a frame's 12-byte header: the file is cut"
+        return b"", f"{problem}; build or fetch it again", None
     length, crc = _HEAD.unpack(head)
     if masked_crc(head[:8]) != crc:
-        packed = _packed(head) if not offset else None
-        if packed:
-            problem = (
-                f"found a {packed}-compressed TFRecord, expected a plain one; decompress it: "
-                f"{_UNPACK[packed]}"
-            )
-            return b"", problem, None
         problem = (
             "the checksum of the record's length is wrong: this is not a TFRecord file, or it is "
             "damaged here; build or fetch it again"
@@ -265,10 +278,11 @@ def _frame(file: BinaryIO, left: int, offset: int) -> tuple[bytes, str, int | No
     size = length + FRAMING
     if size > left:
         problem = (
-            f"found a record of {length:,} bytes, but only {max(left - FRAMING, 0):,} are left: "
-            "the file is cut; build or fetch it again"
+            f"found a record of {length:,} bytes, but only {max(left - FRAMING, 0):,} are left"
         )
-        return b"", problem, None
+        return b"", f"{problem}: the file is cut; build or fetch it again", None
+    if length > _LARGE and isinstance(file, packed.Stream):
+        return b"", f"found a record of {length:,} bytes, {packed.TOO_LARGE}", None
     if length > _LARGEST:
         file.seek(length + 4, os.SEEK_CUR)
         problem = f"found a record of {length:,} bytes, which protobuf does not read"
@@ -276,11 +290,11 @@ def _frame(file: BinaryIO, left: int, offset: int) -> tuple[bytes, str, int | No
     data = file.read(length)
     tail = file.read(4)
     if len(data) + len(tail) < length + 4:
-        return b"", "the file shrank while it was read", None
+        inside = isinstance(file, packed.Stream)
+        return b"", packed.CUT_INSIDE if inside else "the file shrank while it was read", None
     if masked_crc(data) != int.from_bytes(tail, "little"):
         problem = (
-            f"the checksum of the record's {length:,} bytes is wrong: the file is damaged here; "
-            "build or fetch it again"
+            f"the checksum of the record's {length:,} bytes is wrong: the file is damaged here"
         )
-        return b"", problem, size
+        return b"", f"{problem}; build or fetch it again", size
     return data, "", size

@@ -26,7 +26,6 @@ except ImportError:
     inflating = zlib
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
 Plane = NDArray[np.unsignedinteger[Any]]  # values of a label, (h, w): uint8, or uint16
 
 _MODELS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgba"}
@@ -156,13 +155,14 @@ def grey(data: bytes, head: Header, bits: int = 8) -> bytes | None:
 
 def _grey(data: bytes, head: Header, bits: int) -> bytes:
     out = [SIGNATURE]  # pairs of 8-bit samples become one of 16 bits
-    for kind, body, _ in chunks(data, checked=True):
+    for kind, body, at in chunks(data, checked=True):
         if kind in _OF_PALETTE or (head.beside and kind not in _CRITICAL):
             continue
+        part = data[at : at + 12 + len(body)]
         if kind == b"IHDR":
-            width = head.width * head.bits // bits
-            body = struct.pack(">I", width) + body[4:8] + bytes((bits, 0)) + body[10:]
-        out.append(chunk(kind, body))
+            width = struct.pack(">I", head.width * head.bits // bits)
+            part = chunk(kind, width + body[4:8] + bytes((bits, 0)) + body[10:])
+        out.append(part)
     return b"".join(out)
 
 

@@ -54,8 +54,8 @@ def of_chunk(chunk: Chunk, advance: Advance, *, names: Names) -> Accumulated:
     try:
         with storage.reading(chunk.path) as (opened, size):
             opened.seek(chunk.start)
-            stop = size if chunk.stop is None else min(chunk.stop, size)
-            for frame in tfrecord.frames(opened, stop, chunk.offsets, (chunk.first, chunk.start)):
+            start = chunk.first, chunk.start
+            for frame in tfrecord.frames(opened, size, chunk.offsets, start, chunk.stop):
                 left.discard(frame.number)
                 if frame.problem:
                     fault = f"at byte {frame.offset}: {frame.problem}"

@@ -14,6 +14,7 @@ from dsbuild.engines import Advance, Engine, Job, Local
 from dsbuild.format import example, features, tfrecord
 from dsbuild.format.counts import Statistics
 from dsbuild.format.folder import Folder, PathLike, split_of
+from dsbuild.format.names import unpacked
 from dsbuild.inspect.forms import Change, ClassShare, Difference, Extent, RecipeChange
 
 
@@ -147,7 +148,7 @@ def _of_split(before: Mapping[str, Item], after: Mapping[str, Item]) -> Change:
             for key in both
             if before[key].record != after[key].record and before[key][1:3] == after[key][1:3]
         ],
-        "moved": [key for key in both if before[key].file != after[key].file],
+        "moved": [key for key in both if unpacked(before[key].file) != unpacked(after[key].file)],
     }
 
 

@@ -9,7 +9,7 @@ from dsbuild.engines import Engine, Local
 from dsbuild.errors import ShardError
 from dsbuild.format import example, features, tfrecord
 from dsbuild.format.counts import Statistics
-from dsbuild.format.folder import Folder, PathLike
+from dsbuild.format.folder import Folder, PathLike, remedy
 from dsbuild.format.manifest import IGNORE, Manifest
 from dsbuild.format.names import STATE
 from dsbuild.inspect import scan
@@ -101,7 +101,7 @@ def _changed(path: str, shard: Mapping[str, Any]) -> str | None:
     full = storage.join(path, shard["name"])
     stamp = storage.stamp(full)
     if stamp is None:
-        return f"{full}: the manifest lists this shard, but it is missing; build it again"
+        return f"{full}: the manifest lists this shard, but it is missing; {remedy(full)}"
     if stamp.size != shard["bytes"]:
         return (
             f"{full}: found {stamp.size:,} bytes, but the manifest lists {shard['bytes']:,}; "

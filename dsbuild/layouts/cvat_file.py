@@ -19,7 +19,6 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
-from xml.parsers import expat
 
 from dsbuild import storage
 from dsbuild.errors import LayoutError
@@ -93,6 +92,8 @@ class _Reading:
     """The state of one pass over a file."""
 
     def __init__(self, path: str, heap: Heap) -> None:
+        from xml.parsers import expat  # here: few commands read XML
+
         self.labels: list[str] = []
         self.others: Counter[str] = Counter()
         self._path, self._heap = path, heap
@@ -111,6 +112,8 @@ class _Reading:
 
     def images(self) -> Iterator[Image]:
         """Yield the images as they end."""
+        from xml.parsers import expat
+
         with storage.reading(self._path) as (file, _):
             while True:
                 data = file.read(_CHUNK)

@@ -180,19 +180,18 @@ def leftovers(
 
 
 def unpaired(
-    root: str, split: str, folder: str, ending: str, images: Container[str]
+    root: str, split: str, folder: str, names: Iterable[str], ending: str, images: Container[str]
 ) -> list[Finding]:
     """Find stray files in a folder of labels with this ending, and labels without an image.
 
-    `images` are the names of images, without extension.
+    `names` are those of the files in it, `images` those of images, without extension.
     """
     found = []
-    for name in storage.names(storage.join(root, folder)):
-        path = storage.join(root, folder, name)
+    for name in names:
         if name[0] == "." or not name.endswith(ending):
-            found.append(Finding("stray", split, path))
+            found.append(Finding("stray", split, storage.join(root, folder, name)))
         elif composed(name.removesuffix(ending)) not in images:
-            found.append(Finding("label-alone", split, path))
+            found.append(Finding("label-alone", split, storage.join(root, folder, name)))
     return found
 
 

@@ -167,7 +167,8 @@ class PascalContext(Layout):
         if split != self.splits(root)[0]:
             return []
         (folder, ending), there = self._place(root), photos(root)
-        return unpaired(root, split, folder, ending, there)
+        names = storage.names(storage.join(root, folder))
+        return unpaired(root, split, folder, names, ending, there)
 
     def indexed(self, path: str) -> bool:
         """Tell whether stored values are the indices: those of 60 classes are."""

@@ -42,6 +42,7 @@ class Slice(NamedTuple):
         return f"{self.path}#{self.key}"
 
 
+_ONE = (str, Slice)  # a union would be made again at each call
 Part: TypeAlias = str | Slice
 Label: TypeAlias = Part | int | tuple[Part, ...] | None
 
@@ -68,13 +69,15 @@ class Sample(NamedTuple):
     def parts(self) -> tuple[Part, ...]:
         """The files and slices that make the label; none if it is a class index or None."""
         label = self.label
-        if isinstance(label, str | Slice):
+        if isinstance(label, _ONE):
             return (label,)
         return () if label is None or isinstance(label, int) else label
 
     @property
     def files(self) -> tuple[str, ...]:
         """The whole files that are read: the image, then those of the label and the planes."""
+        if isinstance(self.label, str):  # as below, but faster: most labels are files
+            return (self.image, self.label, *self.planes)
         return (self.image, *(part for part in self.parts if isinstance(part, str)), *self.planes)
 
     @property
@@ -102,6 +105,8 @@ def row(sample: Sample) -> list[object]:
 
 def of_row(values: list[Any]) -> Sample:
     """Return the sample of a row, whose label `is_label`; its slices are kept nowhere yet."""
+    if len(values) == 3 and isinstance(values[2], str):  # as below, but faster
+        return Sample(*values)
     key, image, label, *planes = values
     more = tuple(planes[0]) if planes else ()
     if isinstance(label, list):

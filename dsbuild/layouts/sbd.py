@@ -11,6 +11,7 @@ Source: Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011.
 """
 
 import posixpath
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from dsbuild import storage
@@ -42,8 +43,13 @@ def place(root: str, name: str = "") -> str:
 
 def stems(folder: str, extension: str) -> set[str]:
     """Return the names of the files in a folder that have an extension, without it."""
-    names = (name for name in storage.names(folder) if name[0] != ".")
-    return {name.removesuffix(extension) for name in names if name.endswith(extension)}
+    return without(storage.names(folder), extension)
+
+
+def without(names: Iterable[str], extension: str) -> set[str]:
+    """Return those of some names that have an extension and are not hidden, without it."""
+    end = -len(extension)
+    return {name[:end] for name in names if name.endswith(extension) and name[0] != "."}
 
 
 def listed(root: str) -> set[str]:

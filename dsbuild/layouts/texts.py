@@ -43,4 +43,5 @@ def numbered(path: str, escaped: bool = False) -> list[tuple[int, str]]:
     """Return the lines of a text file as `lines` does, each with its number from 1."""
     # Lines end as on Windows, Unix and old Macs; names may contain any other separator.
     rows = text(path, escaped).replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return [(number, line.strip()) for number, line in enumerate(rows, 1) if line.strip()]
+    stripped = enumerate(map(str.strip, rows), 1)
+    return [(number, line) for number, line in stripped if line]

@@ -244,12 +244,15 @@ class Voc(Layout):
         """
         folder, name = os.path.split(str(next(iter(samples)).label))
         ending = os.path.splitext(name)[1]
-        own, lent = photos(root), storage.join(root, sbd.place(root, sbd.IMAGES[0]))
-        images = {*own, *sbd.stems(lent, sbd.IMAGES[1])}
-        images |= {sample.key for sample in samples}  # their images are reported as missing
-        found = unpaired(root, split, folder, ending, images)
-        labelled = {composed(key) for key in sbd.stems(storage.join(root, folder), ending)}
-        rest = (labelled & own.keys()) - {sample.key for sample in samples}
+        names_there = storage.names(storage.join(root, folder))
+        labelled = {composed(key) for key in sbd.without(names_there, ending)}
+        listed = {sample.key for sample in samples}  # if images are missing, that is reported
+        own, lent = {}, set()
+        if labelled - listed:
+            own = photos(root)
+            lent = sbd.stems(storage.join(root, sbd.place(root, sbd.IMAGES[0])), sbd.IMAGES[1])
+        found = unpaired(root, split, folder, names_there, ending, listed | own.keys() | lent)
+        rest = (labelled - listed) & own.keys()
         for name in names if rest else ():
             with contextlib.suppress(LayoutError):  # the bad list of another split
                 path = storage.join(root, LISTS, f"{name}.txt")

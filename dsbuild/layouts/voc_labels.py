@@ -63,18 +63,17 @@ def named(root: str, kind: str) -> Place:
 def have(root: str, keys: list[str]) -> dict[str, set[str]]:
     """Return the keys that have labels, by kind."""
     labelled = {}
+    deep = [key for key in keys if "/" in key]
+    flat = {key for key in keys if "/" not in key} if deep else {*keys}
     for kind in FOLDERS:
         folder, extension = place(root, kind)
-        names = {composed(name) for name in storage.names(storage.join(root, folder))}
-        labelled[kind] = {
-            key
-            for key in keys
-            if (
-                storage.stamp(storage.join(root, folder, key + extension))
-                if "/" in key
-                else f"{key}{extension}" in names
-            )
+        stems = {
+            composed(name.removesuffix(extension))
+            for name in storage.names(storage.join(root, folder))
+            if name.endswith(extension)
         }
+        below = (key for key in deep if storage.stamp(storage.join(root, folder, key + extension)))
+        labelled[kind] = (flat & stems) | {*below}
     return labelled
 
 

@@ -1,7 +1,7 @@
 """Read the lists of a VOC tree: one id per line, or the paths of image and label."""
 
+import functools
 import os
-import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,11 +26,11 @@ def photos(root: str) -> dict[str, str]:
     """
     paths: dict[str, str] = {}
     for name in storage.names(storage.join(root, IMAGES)):
-        key, ending = posixpath.splitext(name)
         if not is_picture(name):
             continue
-        key, path = composed(key), f"{IMAGES}/{name}"
-        if key not in paths or ending == ".jpg":
+        end = name.rfind(".")
+        key, path = composed(name[:end] if end > 0 else name), f"{IMAGES}/{name}"
+        if key not in paths or name.endswith(".jpg"):
             paths[key] = path
         elif not paths[key].endswith(".jpg"):
             raise LayoutError(
@@ -46,11 +46,12 @@ def entries(path: str, there: Mapping[str, str]) -> Iterator[Sample]:
     `there` maps ids to images, with whatever extension.
     """
     seen: dict[str, int] = {}
-    names = {key: key for key in there}
+    names = functools.cache(lambda: {key: key for key in there})
     for number, line in numbered(path, escaped=True):
-        entry = Sample(line, there[line], None) if line in there else None
-        if entry is None:
-            entry = _entry(f"{path}, line {number}", line, there, names)
+        if line in there:
+            entry = Sample(line, there[line], None)
+        else:
+            entry = _entry(f"{path}, line {number}", line, there, names())
         if entry.key in seen:
             raise LayoutError(
                 f"{path}, line {number}: found {entry.key!r} again, which line {seen[entry.key]} "

@@ -9,7 +9,6 @@ from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
-from dsbuild import storage
 from dsbuild.errors import StorageError
 from dsbuild.format import tfrecord
 from dsbuild.storage import patience
@@ -42,6 +41,10 @@ class Records(Protocol):
 
     def index(self, file: int, /) -> Any:
         """Return the index of a file."""
+        ...
+
+    def part(self, file: int, offset: int, size: int, /) -> bytes:
+        """Return some bytes of a file."""
         ...
 
     def bounds(self, number: int, /) -> tuple[int, int, int, int]:
@@ -86,9 +89,9 @@ class Ahead(Iterator[Callable[[], tfrecord.Record]]):
         while len(self._groups) < _WIDTH and self._held < _HELD:
             if (places := next(self._coming, None)) is None:
                 break
-            path, begin = self._records.paths[places[0].file], places[0].offset
+            file, begin = places[0].file, places[0].offset
             size = sum(place.size for place in places)
-            data = self._pool.submit(storage.read_part, path, begin, size)
+            data = self._pool.submit(self._records.part, file, begin, size)
             self._groups.append(_Group(collections.deque(places), begin, data))
             self._held += size
         if not self._groups:

@@ -19,8 +19,9 @@ import numpy as np
 from dsbuild import storage
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.format import names, tfrecord
-from dsbuild.format.folder import Folder, split_of
+from dsbuild.format.folder import Folder, remedy, split_of
 from dsbuild.format.index import bounds
+from dsbuild.reader import unpacked
 from dsbuild.reader.ahead import Ahead
 from dsbuild.storage import Stamp, safe_text
 
@@ -54,7 +55,17 @@ class Records:
     def __getitem__(self, number: int) -> tfrecord.Record:
         """Return a record; raise ShardError with file, number and offset if it is damaged."""
         file, inner, offset, size = self.bounds(number)
-        return tfrecord.one(self.paths[file], inner, offset, size, self.check == "crc")
+        path, check = self.paths[file], self.check == "crc"
+        copy = unpacked.held(path, self.stamps[file])
+        if copy is None:
+            return tfrecord.one(path, inner, offset, size, check)
+        return tfrecord.framed(copy.part(offset, size), path, inner, offset, size, check)
+
+    def part(self, file: int, offset: int, size: int) -> bytes:
+        """Return some bytes of a file whose index was read; decompressed if it is compressed."""
+        path = self.paths[file]
+        copy = unpacked.held(path, self.stamps[file])
+        return storage.read_part(path, offset, size) if copy is None else copy.part(offset, size)
 
     def bounds(self, number: int) -> tuple[int, int, int, int]:
         """Return which file has a record, which it is there, its offset and its size."""
@@ -75,6 +86,11 @@ class Records:
     def remote(self) -> bool:
         """Whether the files are objects of a store."""
         return bool(self.paths) and storage.is_remote(self.paths[0])
+
+    @property
+    def compressed(self) -> bool:
+        """Whether some file is compressed, once the indexes were read."""
+        return any(map(unpacked.held, self.paths, self.stamps))
 
     def index(self, file: int) -> np.ndarray:
         """Return offset and size of each record of a file, as the function `index` does.
@@ -142,7 +158,8 @@ def find(folder: Folder) -> dict[str, dict[str, int]]:
 def index(path: str) -> np.ndarray:
     """Return offset and size of each record of a file, frames included: int64 (records, 2).
 
-    By the file's index; if that is missing or does not fit, by walking the frames.
+    By the file's index; if that is missing or does not fit, by walking the frames. A compressed
+    file is decompressed for that, and kept decompressed until this process ends.
     """
     return _index(path, storage.stamp(path))
 
@@ -151,16 +168,27 @@ def index(path: str) -> np.ndarray:
 def _index(path: str, stamp: Stamp | None) -> np.ndarray:
     """Return the index of a file with a stamp, since files change."""
     if stamp is None:
-        raise ShardError(f"{path}: there is no such file; build or fetch it again")
+        what = remedy(path, "build or fetch it again")
+        raise ShardError(f"{path}: there is no such file; {what}")
     found = np.array(bounds(path), np.int64).reshape(-1, 2)
     if len(found):
         found[:, 1] -= found[:, 0]
         return found
-    if stamp.size:
-        folder = safe_text.text(os.path.dirname(path))
-        warnings.warn(
-            f"{folder}: found no index of a file, or one that does not fit it; "
-            "frames were walked, which takes a moment each time",
-            stacklevel=2,
-        )
+    if not stamp.size:
+        return found
+    folder = safe_text.text(os.path.dirname(path))
+    packed = tfrecord.compressed(path)
+    warnings.warn(f"{folder}: {_PACKED if packed else _NO_INDEX}", stacklevel=2)
+    if packed:
+        return unpacked.copy(path, stamp).index
     return np.array(tfrecord.walk(path), np.int64).reshape(-1, 2)
+
+
+_NO_INDEX = (
+    "found no index of a file, or one that does not fit it; frames were walked, which takes a "
+    "moment each time"
+)
+_PACKED = (
+    "found compressed files; to be read from anywhere, each is decompressed into a temporary file, "
+    "again in every process that opens it; decompress them yourself to open them faster"
+)

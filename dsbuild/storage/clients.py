@@ -7,7 +7,6 @@ knows: AWS_*, GOOGLE_*, AZURE_*.
 import contextlib
 import functools
 import json
-import multiprocessing
 import os
 import re
 import urllib.parse
@@ -79,6 +78,8 @@ def open_store(scheme: str, bucket: str, limit: float = _STALL) -> Any:
     """Return a store, the same one for the life of this process."""
     kinds = library().store
     if scheme == "memory":
+        import multiprocessing  # here: `--help` needs none
+
         if multiprocessing.parent_process() is not None:
             raise StorageError(
                 f"memory://{bucket}: is in the memory of another process, which started this "

@@ -81,9 +81,9 @@ def stamp(path: str) -> Stamp | None:
 
 def stamps(paths: Iterable[str]) -> Iterator[Stamp | None]:
     """Yield the stamp of each path, in order; for objects each folder is listed once."""
-    remotely = _far().stamper()
+    remotely, here = _far().stamper(), local.stamp
     for path in paths:
-        yield remotely(path) if is_remote(path) else local.stamp(path)
+        yield remotely(path) if "://" in path and is_remote(path) else here(path)
 
 
 def odd(path: str) -> str:
@@ -103,6 +103,8 @@ def is_folder(path: str) -> bool:
 
 def names(folder: str) -> list[str]:
     """List the names in a folder, sorted; a missing folder has none."""
+    if not is_remote(folder):
+        return local.names(folder)
     return [name for name, _ in entries(folder)]
 
 

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import io
 import os
-import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -62,7 +61,7 @@ def stamp(url: str) -> Stamp | None:
 
 def stamper() -> Callable[[str], Stamp | None]:
     """Return a `stamp` for many objects, which lists each folder once instead."""
-    name = secrets.token_hex(8)
+    name = os.urandom(8).hex()
     return lambda url: _ask(url, "stamped", name, url)
 
 
@@ -100,7 +99,7 @@ def read_part(url: str, offset: int, size: int) -> bytes:
 def reading(url: str) -> Iterator[tuple[io.BufferedReader, int]]:
     """Open an object for reading, in order or from anywhere; give it and its size."""
     ask = functools.partial(_started(url).ask, url)
-    name = secrets.token_hex(8)
+    name = os.urandom(8).hex()
     size = ask("begin", name, url)
     try:
         raw = _Far(functools.partial(ask, "part", name), size)

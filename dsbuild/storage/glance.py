@@ -6,7 +6,7 @@ Recognising a data set takes a few names of each folder, while a folder may hold
 from typing import NamedTuple
 
 from dsbuild.errors import StorageError, nearest
-from dsbuild.storage import files, forked, forks, local, objects
+from dsbuild.storage import files, forks, local, objects
 
 MOST = 10_000  # names of a folder that are looked at
 
@@ -22,7 +22,11 @@ def some(folder: str, most: int = MOST) -> Some:
     """Return up to `most` names in a folder in the time that these take; a missing one has none."""
     if not files.is_remote(folder):
         return Some(*local.some(folder, most))
-    return Some(*(forked if forks.cut() else objects).some(folder, most))
+    if not forks.cut():
+        return Some(*objects.some(folder, most))
+    from dsbuild.storage import forked  # here, since few processes need it
+
+    return Some(*forked.some(folder, most))
 
 
 def missing(path: str, what: str = "folder") -> str:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import secrets
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ class _Lease:
         self._url = url
         # A stalled request ends early enough for the next one to renew the lock.
         self._store, self._key = clients.at(url, BEAT / 2)
-        self._name, self._beats = secrets.token_hex(8), itertools.count()
+        self._name, self._beats = os.urandom(8).hex(), itertools.count()
         self._mine: Any = None  # the version last written by this process
         self.lost = False
 

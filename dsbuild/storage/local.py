@@ -83,6 +83,16 @@ def is_link(path: str) -> bool:
     return os.path.islink(path)
 
 
+def names(folder: str) -> list[str]:
+    """List the names in a folder, sorted; a missing folder has none."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unlisted(folder, error) from error
+
+
 def entries(folder: str) -> list[tuple[str, bool]]:
     """List the names in a folder, sorted, each with whether it is a folder itself."""
     return some(folder, None)[0]
@@ -99,7 +109,11 @@ def some(folder: str, most: int | None) -> tuple[list[tuple[str, bool]], bool]:
     except (FileNotFoundError, NotADirectoryError):
         return [], True
     except OSError as error:
-        raise _kind(error)(f"{folder}: cannot be listed: {error.strerror}") from error
+        raise _unlisted(folder, error) from error
+
+
+def _unlisted(folder: str, error: OSError) -> StorageError:
+    return _kind(error)(f"{folder}: cannot be listed: {error.strerror}")
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

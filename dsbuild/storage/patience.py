@@ -4,7 +4,6 @@ An outage starts with a failure and ends with an answer, whichever request of th
 A request that never gets an answer also ends when its own budget is spent.
 """
 
-import multiprocessing
 import os
 import random
 import threading
@@ -81,6 +80,8 @@ class Tries:
     @property
     def reached(self) -> bool:
         """Whether the store ever answered this process, or the one that started it."""
+        import multiprocessing  # here: `--help` needs none
+
         # The parent of a worker has listed the work, so it had answers.
         return self._scheme in _reached or multiprocessing.parent_process() is not None
 

@@ -109,6 +109,24 @@ class Settings:
     contrast: float = field(0.0, "Largest change of contrast.", least=0, most=1)
     saturation: float = field(0.0, "Largest change of saturation.", least=0, most=1)
     hue: float = field(0.0, "Largest shift of the hue.", least=0, most=0.5)
+    rotation: float = field(
+        0.0, "Largest rotation of the crop, in degrees, either way.", least=0, most=180
+    )
+    blur: float = field(
+        0.0, "Largest standard deviation of a Gaussian blur, in pixels.", least=0, most=50
+    )
+    cat_max_ratio: float = field(
+        1.0,
+        "Largest share of one class in a crop; otherwise up to ten other places are tried.",
+        above=0,
+        most=1,
+    )
+    copy_paste: float = field(
+        0.0,
+        "Probability that objects of the image before it in the batch are pasted into an image.",
+        least=0,
+        most=1,
+    )
 
     batch: int = field(8, "Samples per step, over all devices.", least=1)
     accumulate: int = field(
@@ -196,6 +214,7 @@ class Settings:
         self._hold("warmup", whole, "at most the steps")
         divides = self.batch % self.accumulate == 0
         self._hold("accumulate", divides, f"a divisor of the batch, {self.batch}")
+        self._hold("copy_paste", self.batch > 1 or not self.copy_paste, "0 in batches of 1")
         self._hold_loss()
         self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")
         waits = self.schedule == "plateau" and self.patience > 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dsbuild import storage
 from dsbuild.format.index import index_text
 from dsbuild.format.manifest import Manifest
-from dsbuild.format.names import index_path, values_path
+from dsbuild.format.names import index_path, unpacked, values_path
 from dsbuild.validate.problem import Problem
 from dsbuild.validate.rules import Checked
 
@@ -23,7 +23,7 @@ def problems(
     The manifest says which lists there should be; `decoded` is whether labels were decoded.
     """
     digests = {shard.name: shard.values for shard in manifest.shards} if manifest else {}
-    names = [os.path.basename(file.path) for file in checked]
+    names = [unpacked(os.path.basename(file.path)) for file in checked]
     paths = [index_path(home, name) for name in names]
     paths += [values_path(home, name) for name in names if digests.get(name)]
     stamps = zip(paths, storage.stamps(paths), strict=True)

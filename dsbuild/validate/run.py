@@ -16,7 +16,7 @@ from dsbuild.build.image_policy import Policy
 from dsbuild.engines import Engine, Job, Local
 from dsbuild.errors import DataError, LayoutError, PlanError
 from dsbuild.format import names
-from dsbuild.format.folder import Folder, PathLike
+from dsbuild.format.folder import Folder, PathLike, remedy
 from dsbuild.format.manifest import Manifest
 from dsbuild.format.schema import Schema, load
 from dsbuild.layouts import Layout
@@ -238,7 +238,7 @@ def _against_manifest(path: str, manifest: Manifest, checked: Sequence[Checked])
         if file is None:
             twins = [other for other, twin in files.items() if twin.sha256 == shard.sha256]
             twins = [other for other in twins if other not in listed]
-            text = f"{twins[0]} has its bytes: rename it" if twins else "build it again"
+            text = f"{twins[0]} has its bytes: rename it" if twins else remedy(place)
             text = f"the manifest lists this shard, but it is missing; {text}"
             problems.append(Problem("missing", place, text))
             continue
@@ -251,8 +251,9 @@ def _against_manifest(path: str, manifest: Manifest, checked: Sequence[Checked])
         elif file.sha256 and file.sha256 != shard.sha256:
             text = "the file differs from what was written: it has another sha256"
             problems.append(Problem("changed", place, f"{text}; build it again"))
+    gone = listed.keys() - files.keys()
     for name, file in files.items():
-        if name not in listed:
+        if name not in listed and names.unpacked(name) not in gone:
             twins = [other for other, shard in listed.items() if file.sha256 == shard.sha256]
             text = f" (its bytes are those of {twins[0]})" if twins and file.sha256 else ""
             text = f"the manifest does not list this file{text}; move it away"
@@ -276,11 +277,14 @@ def _side_files(path: str, manifest: Manifest, notes: list[str]) -> list[Problem
 
 def _unnumbered(path: str, paths: Sequence[str]) -> list[Problem]:
     """Return shards that are missing, judging by the numbers in the other shards' names."""
-    present = {os.path.basename(name) for name in paths}
-    expected = {sibling for name in present for sibling in names.siblings(name)}
+    present = [os.path.basename(name) for name in paths]
+    expected = {
+        names.unpacked(sibling): sibling for name in present for sibling in names.siblings(name)
+    }
+    missing = expected.keys() - set(map(names.unpacked, present))
     text = (
         "judging by the names of the other shards, this one is missing; download or build it again"
     )
     return [
-        Problem("missing", storage.join(path, name), text) for name in sorted(expected - present)
+        Problem("missing", storage.join(path, expected[name]), text) for name in sorted(missing)
     ]

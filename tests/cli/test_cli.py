@@ -280,7 +280,7 @@ def test_inspect_links_that_lead_nowhere_and_gzip(tmp_path, run):
     result = run("inspect", tmp_path)
     assert result.exit_code == 1
     assert "a.tfrecord: there is no such file" in result.stderr
-    assert "found a gzip-compressed TFRecord" in result.stderr
+    assert "b.tfrecord: record 0 at byte 0: the checksum" in result.stderr
 
 
 def test_inspect_floats_that_json_cannot_hold(tmp_path, run):

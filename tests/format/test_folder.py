@@ -36,6 +36,10 @@ from tests.support.runs import make
         ("my-animals-validation.tfrecord-00000-of-00001", "validation"),
         ("animals-mine.tfrecord-00000-of-00001", "animals-mine.tfrecord"),
         ("train.tfrecord", "train"),
+        ("train.tfrecord.gz", "train"),
+        ("train-00000-of-00001.tfrecord.gz", "train"),
+        ("animals-train.tfrecord-00000-of-00001.zlib", "train"),
+        ("animals-train.tfrecord.gz-00000-of-00001", "train"),
         ("val.record", "val"),
         ("pascal_trainval.tfrecords", "trainval"),
         ("coco_train_aug.tfrec", "train_aug"),
@@ -101,6 +105,22 @@ def test_a_label_value_has_one_name(shared):
     names = [known.class_name(value) for value in (0, 20, 255, 21, -1)]
     assert names == ["background", "tvmonitor", IGNORE, None, None]
     assert Folder(os.path.dirname(shared)).class_name(0) is None
+
+
+def test_compressed_files_are_listed_once(tmp_path):
+    names = [f"train-0000{i}-of-00003.tfrecord{packed}" for i, packed in enumerate(("", ".gz", ""))]
+    for name in (*names, "val.tfrec.zlib", "x.gz", "notes.txt.gz"):
+        (tmp_path / name).touch()
+    found = [os.path.basename(path) for path in Folder(str(tmp_path)).files]
+    assert found == [*names, "val.tfrec.zlib"]
+    problems = validate(str(tmp_path), "frames").problems
+    assert not problems
+    (tmp_path / names[2]).unlink()
+    (problem,) = validate(str(tmp_path), "frames").problems
+    assert os.path.basename(problem.file).startswith("train-00002-of-00003.tfrecord")
+    (tmp_path / f"{names[0]}.gz").touch()
+    with pytest.raises(ShardError, match=f"{names[0]}.gz: found {names[0]} beside it"):
+        Folder(str(tmp_path)).files  # noqa: B018
 
 
 def test_a_file_knows_the_folder_that_it_lies_in(shared):

@@ -1,3 +1,4 @@
+import gzip
 import io
 import itertools
 import os
@@ -19,7 +20,7 @@ from dsbuild import images, storage
 from dsbuild.errors import PlanError
 from dsbuild.layouts.classes import Classes
 from dsbuild.reader import records
-from dsbuild.reader.tf import order
+from dsbuild.reader.tf import order, source
 from tests.support import fakes, reads, stores
 from tests.support.drawn import DRAWN
 from tests.support.runs import make
@@ -62,6 +63,19 @@ def test_pixels_are_those_of_the_sources(voc, built):
         np.testing.assert_array_equal(sample["image"], np.asarray(photo.convert("RGB")))
         np.testing.assert_array_equal(sample["label"], mask[..., None])
         assert (sample["width"], sample["height"]) == photo.size
+
+
+@pytest.mark.filterwarnings("ignore:.*found compressed files")
+def test_compressed_shards_are_read_together_and_alone(built):
+    plain = dsbuild.open(built)
+    expected = [plain.records[int(pick)].data for pick in plain.picks]
+    listed = keys(built)
+    for path in pathlib.Path(built).glob("train-*"):
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    data = dsbuild.open(built)
+    place = source.Source(data.records, data.picks)
+    assert [place.read(tf.constant(i, tf.int64)).numpy() for i in range(len(data))] == expected
+    assert names(dsbuild.tf_dataset(built)) == listed
 
 
 @pytest.mark.parametrize("form", ["int64", "png16", "raw16"])

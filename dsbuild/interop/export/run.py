@@ -21,7 +21,7 @@ from dsbuild.errors import PlanError, missing
 from dsbuild.format import manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.format.manifest import Manifest
-from dsbuild.format.names import ANNOTATED
+from dsbuild.format.names import ANNOTATED, unpacked
 from dsbuild.interop.export import array_record, earlier, parquet, webdataset
 from dsbuild.interop.export import splits as of_splits
 from dsbuild.interop.export.sample import Keys, Sample, sample
@@ -194,8 +194,8 @@ def _shared(names: Keys) -> str:
 
 
 def stem(source: str) -> str:
-    """Return the name of a file without its ending."""
-    name = os.path.basename(source)
+    """Return the name of a file without its ending, that of a compressed one included."""
+    name = unpacked(os.path.basename(source))
     match = manifest.SHARD.fullmatch(name)
     ending = match["ending"] if match else os.path.splitext(name)[1]
     return name.removesuffix(ending) if ending else name

@@ -1,4 +1,4 @@
-"""DeepLab's augmentation of parsed samples: random scale, pad, random crop, flip; and jitter.
+"""DeepLab's augmentation of parsed samples: random scale, pad, random crop, flip; and more.
 
 A sample is a dict of tensors. `image` is uint8 (h, w, 3); `label`, if there is one, is uint8
 (h, w) or (h, w, 1); every other numeric tensor of two or three dimensions is a plane of the image,
@@ -24,15 +24,18 @@ resized once (`resize` and scale in one step) and in the pixel centres (see `res
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from dsbuild.errors import PlanError
 from dsbuild.reader.tf import crops, deep
 from dsbuild.reader.tf.augmentation import Augmentation
+from dsbuild.reader.tf.colour import blurred, jittered
 from dsbuild.reader.tf.crops import Origin
 from dsbuild.reader.tf.resample import Window, bilinear, nearest, padded
+from dsbuild.reader.tf.rotation import rotated
+from dsbuild.reader.tf.windows import draw, resized, varied
 
 Sample = Mapping[str, tf.Tensor]
 
@@ -44,22 +47,46 @@ def augment(sample: Sample, seed: tf.Tensor, settings: Augmentation) -> dict[str
     InvalidArgumentError if it turns out to be wrong.
     """
     sample, shape = _checked(sample)
-    chance = _chance(seed)
-    return _seen(sample, draw(chance[:4], shape, settings), settings, chance[4:])
+    chance, more = _chance(seed), _more(seed)
+    window = draw(chance[:4], shape, settings)
+    window = varied(window, sample.get("label"), more[0], settings)
+    return _seen(sample, window, settings, _Changes(chance[4:], more[1]))
 
 
 def augment_record(
     record: tf.Tensor, seed: tf.Tensor, settings: Augmentation, origin: Origin
 ) -> dict[str, tf.Tensor]:
     """Return the same for a serialised record, of which only what is seen is decoded."""
-    chance = _chance(seed)
-    found = crops.decode(record, origin, lambda shape: draw(chance[:4], shape, settings))
-    return _seen(found.sample, found.window, settings, chance[4:], found.shape)
+    chance, more = _chance(seed), _more(seed)
+
+    def window(shape: tf.Tensor, label: tf.Tensor | None) -> Window:
+        return varied(draw(chance[:4], shape, settings), label, more[0], settings)
+
+    found = crops.decode(record, origin, window)
+    changes = _Changes(chance[4:], more[1])
+    return _seen(found.sample, found.window, settings, changes, found.shape)
+
+
+class _Changes(NamedTuple):
+    """The random numbers for what changes within a window.
+
+    Attributes:
+      jitter: four numbers 0 <= x < 1.
+      seed: for rotation and blur.
+    """
+
+    jitter: tf.Tensor
+    seed: tf.Tensor
 
 
 def _chance(seed: tf.Tensor) -> tf.Tensor:
     # Always eight numbers in one draw, so that jitter does not change the window.
     return tf.random.stateless_uniform([8], seed)
+
+
+def _more(seed: tf.Tensor) -> list[tf.Tensor]:
+    # Seeds of their own, so that none of these changes what else is drawn.
+    return [tf.random.experimental.stateless_fold_in(seed, number) for number in (1, 2)]
 
 
 def evaluation(sample: Sample, settings: Augmentation) -> dict[str, tf.Tensor]:
@@ -69,7 +96,7 @@ def evaluation(sample: Sample, settings: Augmentation) -> dict[str, tf.Tensor]:
     for an image larger than the crop.
     """
     sample, shape = _checked(sample)
-    size = _resized(shape, settings)
+    size = resized(shape, settings)
     if settings.crop:
         expected = "expected at most the crop; choose a larger one, or resize"
         told = ["image: found height and width", size, expected, settings.crop, *_key(sample)]
@@ -155,43 +182,6 @@ def _check(spec: Any) -> None:
     deep.refuse(spec)
 
 
-def draw(chance: tf.Tensor, shape: tf.Tensor, settings: Augmentation) -> Window:
-    """Return the window for four numbers 0 <= x < 1: scale, flip, row, column.
-
-    `shape`: int32 [2], height and width of the image.
-    """
-    low, high = settings.scales
-    if settings.scale_step:
-        steps = round((high - low) / settings.scale_step)
-        scales = [low + settings.scale_step * i for i in range(steps + 1)]
-        scale = tf.gather(tf.constant(scales, tf.float32), _below(chance[0], len(scales)))
-    else:
-        scale = low + (high - low) * chance[0]
-    size = tf.cast(tf.cast(_resized(shape, settings), tf.float32) * scale, tf.int32)
-    size = tf.maximum(size, 1)
-    seen = size if settings.crop is None else tf.minimum(size, settings.crop)
-    return Window(size, _below(chance[2:], size - seen + 1), seen, chance[1] < settings.flip)
-
-
-def _below(chance: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-    """Return whole numbers 0 <= n < count for numbers 0 <= x < 1."""
-    return tf.cast(chance * tf.cast(count, tf.float32), tf.int32)
-
-
-def _resized(shape: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Return the size, int32 [2], that `resize` gives an image."""
-    if settings.resize is None:
-        return shape
-    least, most, multiple = settings.resize
-    most = (most - 1) // multiple * multiple + 1
-    shape = tf.cast(shape, tf.int64)
-    by_smaller = shape * least // tf.reduce_min(shape)
-    by_larger = shape * most // tf.reduce_max(shape)
-    size = tf.where(tf.reduce_max(by_smaller) > most, by_larger, by_smaller)
-    size = tf.maximum(size, 1)
-    return tf.cast(size + (1 - size) % multiple, tf.int32)
-
-
 def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
     """Return a sample, checked that its planes fit its image, and the image's height and width."""
     if "image" not in sample:
@@ -240,34 +230,39 @@ def _seen(
     sample: Sample,
     window: Window,
     settings: Augmentation,
-    chance: tf.Tensor | None = None,
+    changes: _Changes | None = None,
     shape: tf.Tensor | None = None,
 ) -> dict[str, tf.Tensor]:
-    """Return a sample with the visible part of its image and planes, padded.
+    """Return a sample with the visible part of its image and planes, padded and rotated.
 
     If the `shape` of the image is given, the sample's image is already that part.
     """
+    angle = None
+    if changes is not None and (settings.rotation or settings.blur):
+        turn, sharp = tf.unstack(tf.random.stateless_uniform([2], changes.seed))
+        angle = (2 * turn - 1) * settings.rotation if settings.rotation else None
 
-    def finished(plane: tf.Tensor, fill: Sequence[Any]) -> tf.Tensor:
-        if settings.crop is None:
-            return plane
-        return padded(plane, settings.crop, tf.stack(fill), window.flip)
+    def finished(plane: tf.Tensor, fill: Sequence[Any], smooth: bool) -> tf.Tensor:
+        if settings.crop is not None:
+            plane = padded(plane, settings.crop, tf.stack(fill), window.flip)
+        return plane if angle is None else rotated(plane, angle, fill, smooth)
 
     result = dict(sample)
     image = sample["image"] if shape is not None else bilinear(sample["image"], window)
-    if chance is not None:
-        image = _jittered(image, chance, settings)
-    result["image"] = finished(image, settings.fill)
+    if changes is not None:
+        image = jittered(image, changes.jitter, settings)
+        if settings.blur:
+            image = blurred(image, sharp * settings.blur, settings.blur)
+    result["image"] = finished(image, settings.fill, True)
     for name in _planes(sample):
         plane = sample[name]
         flat = plane.shape.rank == 2
         whole = plane[..., tf.newaxis] if flat else plane
-        if name in settings.soft:
-            seen = bilinear(whole, window)
+        soft = name in settings.soft
+        seen = bilinear(whole, window) if soft else nearest(whole, window, shape)
+        seen = finished(seen, _fill(name, sample, settings), soft)
+        if soft:
             seen = tf.cast(seen if plane.dtype.is_floating else tf.round(seen), plane.dtype)
-        else:
-            seen = nearest(whole, window, shape)
-        seen = finished(seen, _fill(name, sample, settings))
         result[name] = seen[..., 0] if flat else seen
     for i, name in enumerate(("height", "width")):
         if name in sample:
@@ -281,19 +276,3 @@ def _fill(name: str, sample: Sample, settings: Augmentation) -> list[Any]:
     if name == "panoptic" and "label_divisor" in sample:
         return [settings.padding(tf.uint8.max) * sample["label_divisor"]]
     return [settings.padding(sample[name].dtype.max) if name == "label" else 0]
-
-
-def _jittered(image: tf.Tensor, chance: tf.Tensor, settings: Augmentation) -> tf.Tensor:
-    """Return an image, float32 0..255, with its colours changed by four numbers 0 <= x < 1."""
-    change = 2 * chance - 1
-    if settings.hue:
-        image = tf.image.adjust_hue(image, settings.hue * change[3])
-    if settings.saturation:
-        image = tf.image.adjust_saturation(image, 1 + settings.saturation * change[2])
-    if settings.contrast:
-        image = tf.image.adjust_contrast(image, 1 + settings.contrast * change[1])
-    if settings.brightness:
-        image += 255 * settings.brightness * change[0]
-    if settings.hue or settings.saturation or settings.contrast or settings.brightness:
-        image = tf.clip_by_value(image, 0.0, 255.0)
-    return image

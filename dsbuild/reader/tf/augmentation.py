@@ -69,6 +69,26 @@ class Augmentation:
     hue: float = field(
         0.0, "Largest turn of the hue, where 0.5 is half the circle.", least=0, most=0.5
     )
+    rotation: float = field(
+        0.0,
+        "Largest angle in degrees, either way, by which the crop is rotated about its centre; "
+        "corners from outside are filled.",
+        least=0,
+        most=180,
+    )
+    blur: float = field(
+        0.0,
+        "Largest standard deviation of a Gaussian blur of the image, in pixels of the crop.",
+        least=0,
+        most=50,
+    )
+    cat_max_ratio: float = field(
+        1.0,
+        "Largest share of one class in a crop, of pixels that are not ignored: otherwise another "
+        "place is tried, up to ten times, as in MMSegmentation; 1 for any share.",
+        above=0,
+        most=1,
+    )
 
     def __post_init__(self) -> None:
         fields.check(self, PlanError)

@@ -118,16 +118,18 @@ def part(data: tf.Tensor, shape: tf.Tensor, area: Region) -> tf.Tensor:
     return tf.cond(_is_png(data), png, jpeg)
 
 
-def decode(record: tf.Tensor, source: Origin, draw: Callable[[tf.Tensor], Window]) -> Seen:
-    """Return what a record's sample shows in the window that `draw` returns for its shape."""
+def decode(
+    record: tf.Tensor, source: Origin, draw: Callable[[tf.Tensor, tf.Tensor | None], Window]
+) -> Seen:
+    """Return what a record's sample shows in the window that `draw` returns for shape and label."""
     structure = source.structure
     raw = parse(record, structure)
     shape = shape_of(raw["image"])
-    window = draw(shape)
-    area = region(shape, window)
     sample = rest_of(raw, structure, tf.cast(shape, tf.int64))
     sample |= labels_of(raw, structure, tf.cast(shape, tf.int64))
     for check in source.checks:
         sample = check(sample)
+    window = draw(shape, sample.get("label"))
+    area = region(shape, window)
     image = interpolated(part(raw["image"], shape, area), area, shape, window)
     return Seen({**sample, "image": image}, window, shape)

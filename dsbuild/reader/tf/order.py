@@ -21,6 +21,9 @@ Shuffled = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 class Run:
     """The numbers of samples in the order of some epochs.
 
+    Whatever its seed, `index_shuffle` has 256 orders for each length. More turns of it would have
+    more, but runs that an earlier version began continue in its order.
+
     With a seed, blocks are shuffled, then numbers within windows, as in `reader.order` but with
     other random numbers: a function of seed and epoch alone, whatever the seed of the process. A
     single epoch is reshuffled in each iteration.

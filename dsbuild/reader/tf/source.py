@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dsbuild import storage
 from dsbuild.errors import DsbuildError
 from dsbuild.reader.records import Records
 from dsbuild.reader.tf.order import Run
@@ -34,7 +33,8 @@ class Source:
         self._files = tf.constant(files.astype(np.int32))
         self._offsets = tf.constant(offsets)
         self._numbers = tf.constant(picks - (ends - records.counts)[files])
-        self._remote = storage.is_remote(records.paths[0])
+        # TensorFlow supports few object stores, and reads a compressed file from its beginning.
+        self._by_python = records.remote or records.compressed
         self._records, self._picks = records, picks
         size = sum(stamp.size for stamp in records.stamps if stamp) // max(len(records), 1)
         self._chunk = min(max(_BYTES // max(size, 1), 1), _MOST)
@@ -89,7 +89,7 @@ class Source:
 
     def read(self, number: tf.Tensor) -> tf.Tensor:
         """Return a serialised record, its checksums checked: bytes ()."""
-        if self._remote:  # TensorFlow supports few object stores
+        if self._by_python:
             data = tf.numpy_function(self._read, [number], tf.string)
             return tf.ensure_shape(data, ())
         record = _From(self._paths[self._files[number]], self._offsets[number]).take(1)

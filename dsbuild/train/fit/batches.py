@@ -10,16 +10,22 @@ from dsbuild.reader.caching import NONE, Caching
 from dsbuild.reader.tf import crops, dataset
 from dsbuild.reader.tf.augment import augmented
 from dsbuild.reader.tf.augmentation import Augmentation
+from dsbuild.reader.tf.paste import pasted
 from dsbuild.train.dataset import Facts
 from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.layers import FILLS
 from dsbuild.train.settings import Settings
 
 PLANE = "laplacian"  # the extra that the gradient branch takes
+BACKGROUND = ("background", "_background_", "bg")  # classes that are no object
 
 
 def augmentation(settings: Settings, facts: Facts) -> Augmentation:
-    """Return the augmentation of training samples."""
+    """Return the augmentation of training samples; raise TrainError for what needs labels."""
+    for name in ("cat_max_ratio", "copy_paste"):
+        value, default = getattr(settings, name), getattr(Settings, name)
+        if facts.task != "segmentation" and value != default:
+            raise TrainError(f"{name}: found {value}, expected {default} for classification")
     return Augmentation(
         crop=(settings.crop, settings.crop),
         scales=settings.scales,
@@ -32,6 +38,9 @@ def augmentation(settings: Settings, facts: Facts) -> Augmentation:
         contrast=settings.contrast,
         saturation=settings.saturation,
         hue=settings.hue,
+        rotation=settings.rotation,
+        blur=settings.blur,
+        cat_max_ratio=settings.cat_max_ratio,
     )
 
 
@@ -97,7 +106,8 @@ def batches(
         cache_folder=caching.folder,
         cache_size=caching.size,
     )
-    samples = crops.checked(samples, lambda sample: _checked(sample, facts))
+    paste = settings.copy_paste > 0
+    samples = crops.checked(samples, lambda sample: _checked(sample, facts, paste))
     samples = augmented(samples, augmentation(settings, facts), settings.seed, start=first)
 
     def pair(sample: dict[str, tf.Tensor]) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
@@ -105,12 +115,30 @@ def batches(
         label = sample["label"]  # other backends than TensorFlow calculate nothing in uint16
         return planes, tf.cast(label, tf.int32) if label.dtype == tf.uint16 else label
 
-    samples = samples.map(pair, tf.data.AUTOTUNE)
-    return samples.batch(settings.batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    if not paste:
+        samples = samples.map(pair, tf.data.AUTOTUNE)
+        return samples.batch(settings.batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    whole = samples.map(_planes, tf.data.AUTOTUNE).batch(settings.batch, drop_remainder=True)
+    whole = pasted(
+        whole,
+        settings.copy_paste,
+        settings.seed,
+        classes=len(facts.classes),
+        ignore=facts.ignore,
+        skip=[i for i, name in enumerate(facts.classes) if name.casefold() in BACKGROUND],
+        start=start,
+    )
+    return whole.map(pair, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]:
-    """Return a sample without instances, and assert in the graph that its labels are classes."""
+def _planes(sample: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Return what a batch is made of."""
+    names = ("image", "label", PLANE, "panoptic", "label_divisor")
+    return {name: sample[name] for name in names if name in sample}
+
+
+def _checked(sample: dict[str, tf.Tensor], facts: Facts, instances: bool) -> dict[str, tf.Tensor]:
+    """Return a sample, with instances or not, and assert in the graph that labels are classes."""
     label = tf.cast(sample["label"], tf.int64)
     right = label < len(facts.classes)
     if facts.ignore is not None:
@@ -124,5 +152,6 @@ def _checked(sample: dict[str, tf.Tensor], facts: Facts) -> dict[str, tf.Tensor]
         + (f", or {facts.ignore}, which is ignored" if facts.ignore is not None else ""),
     ]
     with tf.control_dependencies([tf.Assert(tf.reduce_all(right), message)]):
-        rest = {name: value for name, value in sample.items() if name != "panoptic"}
+        names = [name for name in sample if instances or name != "panoptic"]
+        rest = {name: sample[name] for name in names}
         return {**rest, "label": tf.identity(sample["label"])}

@@ -1,0 +1,43 @@
+"""Batches of a training: seeded, from any step, with all that augmentation can do."""
+
+import numpy as np
+import pytest
+
+from dsbuild.errors import TrainError
+from dsbuild.train import dataset
+from dsbuild.train.fit import batches
+from dsbuild.train.settings import Settings
+
+ASKED = {"backbone": "tiny", "crop": 33, "batch": 4, "val": "", "seed": 3}
+MORE = {"rotation": 20.0, "blur": 1.5, "cat_max_ratio": 0.75, "copy_paste": 1.0}
+
+
+def taken(path, asked, start, count):
+    data = batches.batches(path, asked, dataset.of(path), start).take(count)
+    return [(image, label) for image, label in data.as_numpy_iterator()]
+
+
+def test_batches_are_the_same_from_any_step(shapes):
+    asked = Settings(**ASKED, **MORE)
+    whole = taken(shapes, asked, 0, 4)
+    for (image, label), (other, again) in zip(whole[2:], taken(shapes, asked, 2, 2), strict=True):
+        np.testing.assert_array_equal(image, other)
+        np.testing.assert_array_equal(label, again)
+    for name, off in (
+        ("rotation", 0.0),
+        ("blur", 0.0),
+        ("cat_max_ratio", 1.0),
+        ("copy_paste", 0.0),
+    ):
+        other = taken(shapes, Settings(**ASKED, **MORE | {name: off}), 0, 2)
+        assert any((a[0] != b[0]).any() for a, b in zip(whole, other, strict=False)), name
+    assert {image.shape for image, _ in whole} == {(4, 33, 33, 3)}
+    assert {label.dtype.name for _, label in whole} == {"uint8"}
+
+
+def test_options_that_need_labels_of_pixels_are_refused_for_classes(class_data):
+    for name in ("cat_max_ratio", "copy_paste"):
+        with pytest.raises(TrainError, match=f"{name}: found 0.5, expected"):
+            batches.augmentation(Settings(**ASKED, **{name: 0.5}), dataset.of(class_data))
+    with pytest.raises(TrainError, match=r"copy_paste: found 0\.5, expected 0 in batches of 1"):
+        Settings(batch=1, copy_paste=0.5)
