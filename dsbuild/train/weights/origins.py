@@ -156,7 +156,7 @@ ORIGINS = (
     Origin(
         name="torchvision's DeepLabV3",
         marks=(r"backbone\.1\.block\.0\.0\.weight", r"classifier\.0\.convs\.0\.0\.weight"),
-        refused="there is no MobileNetV3 here that is dilated as its own",
+        refused="its MobileNetV3 takes pixels scaled by ImageNet's mean and deviation, here -1..1",
     ),
     Origin(
         name="torchvision's ResNet",
