@@ -13,6 +13,7 @@ from dsbuild.cli import command
 from dsbuild.cli.kinds import Choice, Listed, Names, Path, divided
 
 Option = Callable[[Any], Any]  # what decorates a command
+_WIDE = 60  # letters of choices that an option shows itself
 
 
 class Several(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.2 alone
@@ -78,7 +79,9 @@ def option(
         denied = f"{word}/--no-{word[2:]}"
         return made(denied, name, default=None, help=f"{text}{_said(default)}")
     if given:
-        return made(word, name, type=names or _type(kind, bounds), help=f"{text}{_said(default)}")
+        metavar, words = _listed(bounds.get("choices", ()))
+        text = f"{text}{words}{_said(default)}"
+        return made(word, name, type=names or _type(kind, bounds), metavar=metavar, help=text)
     if typing.get_origin(kind) is tuple:
         several = names or (Listed(bounds["choices"]) if "choices" in bounds else None)
         return made(word, name, multiple=True, type=several, callback=divided, help=text)
@@ -106,6 +109,15 @@ def _type(kind: Any, bounds: typing.Mapping[str, Any]) -> Any:
     if typing.get_origin(kind) is types.UnionType:
         return typing.get_args(kind)[0]
     return kind
+
+
+def _listed(choices: Iterable[object]) -> tuple[str | None, str]:
+    """Return how the help shows many choices: a placeholder, and their names in the text.
+
+    Few are shown by the option itself: None, and nothing.
+    """
+    words = [str(choice) for choice in choices]
+    return ("NAME", f" One of {', '.join(words)}.") if len("|".join(words)) > _WIDE else (None, "")
 
 
 def _ranged(kind: Any, bounds: typing.Mapping[str, Any]) -> Any:

@@ -74,7 +74,16 @@ _INSPECT: Headings = {
 _EXPORT: Headings = {
     "Options": (),
     "Annotations": ("--objects", "--shapes", "--max-loss"),
-    "Models": ("--size", "--eval-size", "--output-stride", "--last", "--check", "--overwrite"),
+    "Models": (
+        "--size",
+        "--calibrate",
+        "--data",
+        "--eval-size",
+        "--output-stride",
+        "--last",
+        "--check",
+        "--overwrite",
+    ),
     "Where it runs": _ENGINE,
     "Messages": _MESSAGES,
 }
@@ -117,6 +126,7 @@ _TRAIN: Headings = {
     ),
     "Model": (
         "--output-stride",
+        "--dilate-first",
         "--width",
         "--width-multiple",
         "--rates",

@@ -147,12 +147,14 @@ class Smp(nn.Module):
     def __init__(self):
         super().__init__()
         self.encoder = ResNet(first=True)
-        self.decoder = nn.Sequential(Pyramid(), *head()[:-1])
+        self.decoder = nn.Module()
+        self.decoder.aspp, self.decoder.conv = Pyramid(), window(HEAD, HEAD)
+        self.decoder.bn = nn.BatchNorm2d(HEAD)
         self.segmentation_head = nn.Sequential(nn.Conv2d(HEAD, CLASSES, 1))
 
     def forward(self, x):
         found = self.encoder(x)
-        return found | {"pyramid": self.decoder[0](found["layer4"])}
+        return found | {"pyramid": self.decoder.aspp(found["layer4"])}
 
 
 class SmpPlus(nn.Module):

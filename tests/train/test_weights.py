@@ -262,7 +262,7 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, plain):
     [
         (["backbone.low_level_features.0.0.weight", "classifier.a.weight"], "VainF's .* pads"),
         (["backbone.features.0.0.weight", "aspp.aspp1.atrous_conv.weight"], "jfzhang95's"),
-        (["backbone.1.block.0.0.weight", "classifier.0.convs.0.0.weight"], "no MobileNetV3"),
+        (["backbone.1.block.0.0.weight", "classifier.0.convs.0.0.weight"], "its MobileNetV3 takes"),
         (["features.1.conv.0.0.weight"], "mean and deviation"),
         (["layer4.0.conv3.weight", "conv1.weight", "layer3.35.conv1.weight"], "with 36 blocks"),
     ],

@@ -156,7 +156,7 @@ ORIGINS = (
     Origin(
         name="torchvision's DeepLabV3",
         marks=(r"backbone\.1\.block\.0\.0\.weight", r"classifier\.0\.convs\.0\.0\.weight"),
-        refused="there is no MobileNetV3 here that is dilated as its own",
+        refused="its MobileNetV3 takes pixels scaled by ImageNet's mean and deviation, here -1..1",
     ),
     Origin(
         name="torchvision's ResNet",
@@ -214,10 +214,10 @@ ORIGINS = (
     ),
     Origin(
         name="segmentation_models_pytorch's DeepLabV3",
-        marks=(rf"encoder\.{_RESNET}", r"decoder\.0\.convs\.[13]\.0\.weight"),
-        rules=_resnet(r"encoder\.") + _pyramid(r"decoder\.0\."),
+        marks=(rf"encoder\.{_RESNET}", r"decoder\.(?:0|aspp)\.convs\.[13]\.0\.weight"),
+        rules=_resnet(r"encoder\.") + _pyramid(r"decoder\.(?:0|aspp)\."),
         left=(
-            (r"decoder\.[12]|segmentation_head\.0", _WINDOW),
+            (r"decoder\.(?:[12]|conv|bn)|segmentation_head\.0", _WINDOW),
             (r"classification_head\..+", ""),
         ),
         parts=("backbone_", "aspp_"),
