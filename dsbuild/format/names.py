@@ -5,7 +5,8 @@ import re
 from dsbuild import storage
 
 # The first release that writes the files of a folder exactly as this one does. Every manifest and
-# dataset card has it, so a release that changes none of their bytes must not raise it.
+# dataset card has it, so a release that changes none of their bytes must not raise it. The card's
+# text may change without it: people may edit it, so no manifest has its digest.
 WRITTEN_AS = "0.1.0"
 NAME = "manifest.json"
 SCHEMA = "schema.json"

@@ -73,6 +73,7 @@ def test_splits_are_those_of_the_data(here):
     assert complete("voc VOCdevkit --split tr") == ["train", "trainval"]
     assert complete("voc VOCdevkit --split train,v") == ["train,val"]
     assert complete("train records --run x --split ") == ["train", "val"]
+    assert complete("export records out --split v") == ["val"]
     assert complete("train records --run x --val v") == ["val"]
     assert complete("train nowhere --run x --val v") == []
     assert complete("voc nowhere --split ") == []
