@@ -125,7 +125,14 @@ def inspect(
         ((kind, name),) = how.items() or (("any", ""),)
         kind = "with" if kind == "class_" else kind
         page = run.make(
-            folder, document, samples=samples, seed=seed, how=kind, name=name, engine=engine
+            folder,
+            document,
+            samples=samples,
+            seed=seed,
+            how=kind,
+            name=name,
+            beside=os.fspath(html),
+            engine=engine,
         )
         run.write(os.fspath(html), page)
     return document

@@ -54,11 +54,16 @@ def keep(made: StatisticsDocument) -> None:
     """Write statistics into their folder if they cover everything that its manifest lists."""
     if made["of"] is not None:
         storage.refuse_links(output.state(made["path"]))
-        storage.write(_place(made["path"]), dump(made).encode())
+        whole = {**made, "digest": _sha256(made)}
+        storage.write(_place(made["path"]), dump(whole).encode())
 
 
-def load(path: PathLike) -> StatisticsDocument | None:
-    """Return the statistics kept in a folder; None without any, or if they are of other shards."""
+def load(path: PathLike, *, sealed: bool = False) -> StatisticsDocument | None:
+    """Return the statistics kept in a folder; None without any, or if they are of other shards.
+
+    None also if they are not what was kept. Earlier versions kept no digest, by which that can be
+    told; if they have to be `sealed`, None without one.
+    """
     folder = Folder.of(path)
     manifest, place = folder.manifest, _place(folder.path)
     if manifest is None or storage.stamp(place) is None:
@@ -69,8 +74,15 @@ def load(path: PathLike) -> StatisticsDocument | None:
         return None  # they can be computed again
     if not isinstance(made, dict) or made.get("of") != _digest(manifest):
         return None
+    digest = made.pop("digest", None)
+    if digest != _sha256(made) and (sealed or digest is not None):
+        return None
     # Only `keep` writes this file; the folder may have been moved since.
     return cast(StatisticsDocument, {**made, "path": folder.path})
+
+
+def _sha256(made: Mapping[str, object]) -> str:
+    return hashlib.sha256(dump(made).encode()).hexdigest()
 
 
 def _place(path: str) -> str:

@@ -14,13 +14,22 @@ from dsbuild.train import loss_terms
 STRIDES = (8, 16, 32)
 BACKBONES = (
     "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "efficientnet_v2_b0",
+    "efficientnet_v2_b3",
+    "efficientnet_v2_s",
     "resnet50",
     "resnet101",
     "resnet50_v1_5",
     "resnet101_v1_5",
+    "resnet50_beta",
+    "resnet101_beta",
     "tiny",
     "xception",
+    "xception_41",
     "xception_65",
+    "xception_71",
 )
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "constant", "plateau")

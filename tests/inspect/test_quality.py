@@ -10,6 +10,7 @@ from PIL import Image
 
 import dsbuild
 from dsbuild import images
+from dsbuild.build.image_policy import Policy
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.inspect.quality import rules as rule_sets
 from tests.support.runs import make
@@ -128,6 +129,35 @@ def test_drift_against_another_build(voc, built, tmp_path):
         dsbuild.check(built, against=built)
 
 
+def test_a_reference_is_what_its_manifest_says(voc, built, tmp_path):
+    make(voc, tmp_path / "other", shards=1, splits=("train", "val"))
+    sheet = dsbuild.check(tmp_path / "other", against=built)
+    kept = pathlib.Path(built, ".dsbuild/statistics.json")
+    whole = kept.read_bytes()
+    for change in (lambda made: made.pop("digest"), lambda made: made["splits"].popitem()):
+        made = json.loads(whole)
+        change(made)
+        kept.write_text(json.dumps(made))
+        again = dsbuild.check(tmp_path / "other", against=built)
+        assert row(again, "drift") == row(sheet, "drift")
+        assert kept.read_bytes() == whole
+    path = next(pathlib.Path(built).glob("train-00000*"))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ShardError, match=r"train-00000.* found other bytes than the manifest says"):
+        dsbuild.check(tmp_path / "other", against=built)
+
+
+def test_tiles_of_equal_images_are_one_group(voc, out):
+    lists = pathlib.Path(voc, "ImageSets/Segmentation")
+    first, other = ((lists / f"{name}.txt").read_text().split()[0] for name in ("train", "val"))
+    shutil.copy(f"{voc}/JPEGImages/{first}.jpg", f"{voc}/JPEGImages/{other}.jpg")
+    shutil.copy(f"{voc}/SegmentationClass/{first}.png", f"{voc}/SegmentationClass/{other}.png")
+    make(voc, out, shards=1, splits=("train", "val"), policy=Policy(tile=32))
+    found = row(dsbuild.check(out), "leaks")
+    assert found["examples"] == [f"{first}, {other} (in train and val)"]
+    assert found["value"] == 1
+
+
 def test_shares_of_classes(built, tmp_path):
     file = write(
         tmp_path / "q.toml", "[class_share.car]\nleast = 0.9\n[class_share.cat]\nmost = 1\n"
@@ -197,6 +227,15 @@ def test_the_page_and_inspect_show_it(built, run, tmp_path):
     other = tmp_path / "page.html"
     assert run("inspect", built, "--html", other).exit_code == 0
     assert "Quality sheet (dsbuild check)" in other.read_text()
+    assert '<a href="quality.html">quality.html</a>' in other.read_text()
+    page.rename(pathlib.Path(built, "of it.html"))
+    name = pathlib.Path(built).name
+    assert run("inspect", built, "--html", other).exit_code == 0
+    assert f'<a href="{name}/of%20it.html">{name}/of it.html</a>' in other.read_text()
+    changed = pathlib.Path(built, "of it.html")
+    changed.write_text(changed.read_text().replace(dsbuild.check(built)["digest"], "0" * 64))
+    assert run("inspect", built, "--html", other).exit_code == 0
+    assert "of it.html" not in other.read_text()
 
 
 def test_a_sheet_of_other_shards_is_not_shown(voc, built, run, tmp_path):

@@ -401,6 +401,7 @@ def test_statistics_kept_before_places_were_counted(built, run, tmp_path):
         document = json.load(file)
     parts = [part for part in (document, *document.values()) if isinstance(part, dict)]
     assert sum(part.pop("frame", None) is not None for part in parts) == 1
+    del document["digest"]
     with open(path, "w") as file:
         json.dump(document, file)
     kept = statistics.load(built)

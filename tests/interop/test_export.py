@@ -211,6 +211,25 @@ def test_all_images_of_a_tar_have_the_same_extension(tmp_path, out, known):
     assert sorted(formats) == ["jpeg"] * 2 + ["png"] * 3
 
 
+TARS = """
+import json, sys
+import datasets
+files = sys.argv[1] + "/train-*.tar"
+data = datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=sys.argv[2])
+names = [name for name, kind in data.features.items() if isinstance(kind, datasets.Image)]
+print(json.dumps([names, [[one[name] is not None for name in names] for one in data]]))
+"""
+
+
+def test_datasets_has_one_column_of_images_for_pngs_among_jpegs(tmp_path, out):
+    pytest.importorskip("datasets")
+    make(fakes.pairs(tmp_path, count=5), out, layout=Pairs(names=("a", "b", "c")), shards=2)
+    export.export(out, str(tmp_path / "tars"), "webdataset")
+    names, there = alone(TARS, tmp_path / "tars", tmp_path / "cache")
+    assert sorted(names) == ["png", "seg.png"]
+    assert there == [[True, True]] * 5
+
+
 def test_files_are_the_same_every_time(built, tmp_path, target):
     first, second = str(tmp_path / "one"), str(tmp_path / "two")
     export.export(built, first, target)

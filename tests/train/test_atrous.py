@@ -40,7 +40,7 @@ def test_every_second_value_stays_the_same(name, output_stride):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["resnet50", "xception_65"])
+@pytest.mark.parametrize("name", ["resnet50", "resnet50_beta", "xception_65", "xception_71"])
 def test_every_second_value_of_large_backbones_stays_the_same(name):
     model = calibrated(name)
     assert_thinned(model, 16, SIZES)

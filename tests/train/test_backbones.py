@@ -3,8 +3,13 @@ import numpy as np
 import pytest
 
 from dsbuild.errors import ModelError
-from dsbuild.train.model import backbones
+from dsbuild.train.model import backbones, build
 from dsbuild.train.model.backbones import BACKBONES
+from dsbuild.train.model.layers import FILLS, Pixels
+
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def published(width):
@@ -19,11 +24,20 @@ def published(width):
         ("tiny", 32, 128, 59_520),
         ("mobilenet_v2", 144, 320, 1_843_264),
         ("resnet50", 256, 2048, 23_587_712),
-        pytest.param("resnet101", 256, 2048, 42_658_176, marks=pytest.mark.slow),
+        slow("resnet101", 256, 2048, 42_658_176),
         ("resnet50_v1_5", 256, 2048, 23_561_152),
-        pytest.param("resnet101_v1_5", 256, 2048, 42_605_504, marks=pytest.mark.slow),
+        slow("resnet101_v1_5", 256, 2048, 42_605_504),
         ("xception", 256, 2048, 20_861_480),
+        slow("xception_41", 256, 2048, 25_035_872),
         ("xception_65", 256, 2048, 38_052_512),
+        slow("xception_71", 256, 2048, 40_488_712),
+        slow("resnet50_beta", 256, 2048, 23_685_312),
+        slow("resnet101_beta", 256, 2048, 42_729_664),
+        ("mobilenet_v3_small", 16, 96, 881_520),
+        slow("mobilenet_v3_large", 24, 160, 2_838_912),
+        slow("efficientnet_v2_b0", 32, 192, 5_668_432),
+        slow("efficientnet_v2_b3", 40, 232, 12_568_126),
+        slow("efficientnet_v2_s", 48, 256, 19_998_560),
     ],
 )
 def test_features_have_their_strides_at_any_size(name, low, high, count):
@@ -41,6 +55,57 @@ def test_features_have_their_strides_at_any_size(name, low, high, count):
 def test_every_backbone_is_tested_above():
     marks = test_features_have_their_strides_at_any_size.pytestmark[0].args[1]
     assert {getattr(mark, "values", mark)[0] for mark in marks} == set(BACKBONES)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of a gradient tape")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v3_small",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in sorted(set(BACKBONES) - {"tiny"})),
+    ],
+)
+def test_every_weight_has_a_gradient(name):
+    import tensorflow as tf
+
+    auxiliary = bool(BACKBONES[name].auxiliary)
+    model = build(classes=3, backbone=name, dropout=0.0, depth=8, auxiliary=auxiliary)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 65, 65, 3)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        found = tf.nest.flatten(model(pixels, training=True))
+        loss = sum(tf.reduce_mean((logits - 1) ** 2) for logits in found)
+    gradients = tape.gradient(loss, [one.value for one in model.trainable_variables])
+    lost = [
+        one.path
+        for one, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if gradient is None or not np.isfinite(gradient).all()
+    ]
+    assert not lost
+    assert np.isfinite(float(loss))
+    stages = [
+        gradient
+        for one, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if one.path.endswith("kernel")
+    ]
+    assert all(np.abs(gradient).max() > 0 for gradient in stages[:1] + stages[-1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "build_app"),
+    [
+        ("mobilenet_v3_small", "conv", keras.applications.MobileNetV3Small),
+        slow("efficientnet_v2_b0", "stem_conv", keras.applications.EfficientNetV2B0),
+        slow("efficientnet_v2_s", "stem_conv", keras.applications.EfficientNetV2S),
+    ],
+)
+def test_pixels_are_scaled_as_keras_scales_them(name, first, build_app):
+    whole = build_app(include_top=False, weights=None, input_shape=(None, None, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 5, 7, 3)).astype(np.float32)
+    scaled = keras.Model(whole.input, whole.get_layer(first).input)(pixels)
+    mode = BACKBONES[name].pixels
+    np.testing.assert_allclose(Pixels(mode)(pixels), scaled, atol=1e-5)
+    filled = np.broadcast_to(np.float32(FILLS[mode]), (1, 2, 2, 3))
+    np.testing.assert_allclose(Pixels(mode)(filled), np.zeros_like(filled), atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["found.weights.h5", "found.h5"])

@@ -60,7 +60,7 @@ def test_settings_are_read_back_as_they_were(asked):
         ({"flip": 1.5}, "flip: found 1.5, expected a number from 0 to 1"),
         ({"ema": 1.0}, "ema: found 1.0, expected a number, at least 0 and below 1"),
         ({"scales": (1.0,)}, "scales: found (1.0,), expected 2 numbers, above 0"),
-        ({"backbone": "vgg"}, "backbone: found 'vgg', expected one of mobilenet_v2, resnet50"),
+        ({"backbone": "vgg"}, "backbone: found 'vgg', expected one of mobilenet_v2, mobilenet_v3"),
         ({"loss": "bce"}, "loss: found 'bce', expected bce or bce_log_dice with"),
         ({"sigmoid": True}, "loss: found 'cross_entropy', expected bce or bce_log_dice with"),
         ({"warmup": 5, "schedule": "plateau"}, "warmup: found 5, expected 0 with plateau"),

@@ -272,6 +272,29 @@ def test_widths_equal_deeplabs(tmp_path, width):
         build(width_multiple=1, weights="imagenet", **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("resnet_v1_50/conv1_2/weights", "backbone_conv1_2/kernel"),
+        (
+            "resnet_v1_101/block3/unit_23/bottleneck_v1/conv2/BatchNorm/moving_mean",
+            "backbone_block3_unit_23_bottleneck_v1_conv2_bn/moving_mean",
+        ),
+        (
+            "resnet_v1_50/block1/unit_1/bottleneck_v1/shortcut/weights",
+            "backbone_block1_unit_1_bottleneck_v1_shortcut/kernel",
+        ),
+        (
+            "xception_71/entry_flow/block5/unit_1/xception_module/separable_conv3_depthwise/"
+            "depthwise_weights",
+            "backbone_entry_flow_block5_unit_1_separable_conv3_depthwise/kernel",
+        ),
+    ],
+)
+def test_names_of_resnets_and_other_xceptions_are_known(name, here):
+    assert slim_checkpoint.path(name) == here
+
+
 def test_the_last_layer_stays_if_the_classes_differ(tmp_path):
     net = Slim()
     deeplab(net, image(33, 33), 1, mobilenet_v2, (), 16)

@@ -4,6 +4,7 @@ import collections
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 
 from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect import tables
@@ -19,11 +20,12 @@ _FEW = 10  # names or texts of one kind
 
 
 class Line(NamedTuple):
-    """One finding: how grave it is, what was found, and examples of it."""
+    """One finding: how grave it is, what was found, examples of it, and a page with more."""
 
     grade: Grade
     text: str
     examples: Sequence[str] = ()
+    page: str = ""
 
 
 def section(
@@ -53,6 +55,8 @@ def _item(line: Line) -> str:
     if len(line.examples) > _FEW:
         examples += f"<li>… and {len(line.examples) - _FEW:,} more</li>"
     text = escape(line.text)
+    if line.page:
+        text += f' <a href="{escape(quote(line.page))}">{escape(line.page)}</a>'
     if examples:
         text = f"<details><summary>{text}</summary><ul>{examples}</ul></details>"
     return f'<li class="{line.grade}"><b>{_WORDS[line.grade]}</b><div>{text}</div></li>'

@@ -4,6 +4,7 @@ What the audit only warns of is not kept; a finding says how to see it again.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 
 from dsbuild import storage
@@ -18,7 +19,10 @@ from dsbuild.layouts.finding import KINDS
 
 _GRADES: Mapping[Verdict, Grade] = {"fail": "bad", "warn": "warn"}
 _SAYS = {"fail": "failed", "warn": "warned"}
-_LIMIT = 1 << 24  # bytes of the list that are read
+_LIMIT = 1 << 24  # bytes of a file that are read
+_HEAD = 2000  # bytes that hold the title of a page
+_PAGES = 100  # that are looked at in a folder
+_TITLE = b"<title>Quality sheet: "
 
 
 def lines(folder: Folder, document: Inspection) -> Iterator[Line]:
@@ -48,8 +52,12 @@ def lines(folder: Folder, document: Inspection) -> Iterator[Line]:
         yield Line("warn", f"The build left out {others}: see {REJECTS}.")
 
 
-def quality(folder: Folder, document: Inspection) -> Iterator[Line]:
-    """Yield the verdict of the quality sheet that the folder keeps, if it is of these shards."""
+def quality(folder: Folder, document: Inspection, page: str = "") -> Iterator[Line]:
+    """Yield the verdict of the quality sheet that the folder keeps, if it is of these shards.
+
+    If it was also written as a page, in the folder or beside it or the page at this path, that is
+    linked from there.
+    """
     made = sheet.load(folder, document.get("statistics"))
     if made is None:
         return
@@ -63,6 +71,23 @@ def quality(folder: Folder, document: Inspection) -> Iterator[Line]:
         yield Line(
             "good", f"Quality sheet (dsbuild check): {len(made['rules'])} rules, all passed."
         )
+    found = _sheet_page(folder, made["digest"] or "", page)
+    if found:
+        yield Line("hint", "All of its rules and examples:", page=found)
+
+
+def _sheet_page(folder: Folder, digest: str, page: str) -> str:
+    """Return the relative path from a page to that of a sheet with this digest; "" if none is."""
+    if not page or not digest or storage.is_remote(page) or storage.is_remote(folder.path):
+        return ""
+    home, place = os.path.abspath(folder.path), os.path.dirname(os.path.abspath(page))
+    for where in dict.fromkeys((place, home, os.path.dirname(home))):
+        names = [name for name in storage.names(where) if name.endswith(".html")]
+        for path in (os.path.join(where, name) for name in names[:_PAGES]):
+            text = b"" if storage.is_folder(path) else storage.read_part(path, 0, _LIMIT)
+            if _TITLE in text[:_HEAD] and digest.encode() in text:
+                return os.path.relpath(path, place).replace(os.sep, "/")
+    return ""
 
 
 def _by_kind(folder: Folder) -> dict[str, list[str]]:

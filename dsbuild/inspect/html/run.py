@@ -135,9 +135,12 @@ def make(
     seed: int,
     how: str = "any",
     name: str = "",
+    beside: str = "",
     engine: Engine | None = None,
 ) -> str:
     """Return the page of a folder or file from its inspection's document.
+
+    `beside` is where it will be, so that it can link other pages.
 
     `how` and the class `name` choose the gallery's records as in `choice.choose`; `samples` None
     shows `choice.SAMPLES`, or more if it takes more to show every class. To choose by class, all
@@ -166,7 +169,7 @@ def make(
         chosen = choice.choose(rows or census.rows, samples, seed, how, value)
         caption = _caption(how, name, chosen, document, census, seed)
     colours = gallery.colours(folder)
-    known = tuple(kept.lines(folder, document)) + tuple(kept.quality(folder, document))
+    known = tuple(kept.lines(folder, document)) + tuple(kept.quality(folder, document, beside))
     rest = page(document, census, [], colours.tolist(), caption, seed, checked, known)
     room = _LIMIT - len(rest.encode()) - _TEXT * len(chosen)
     cards = gallery.cards(folder, chosen, colours, engine, max(min(room, gallery.ROOM), 0))

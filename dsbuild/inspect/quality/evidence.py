@@ -15,6 +15,7 @@ from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.label_values import Presence
 from dsbuild.inspect import statistics
 from dsbuild.inspect.forms import StatisticsDocument
+from dsbuild.inspect.quality import reference
 from dsbuild.interop import terms
 from dsbuild.interop.terms import Terms
 from dsbuild.reader import classes
@@ -77,7 +78,7 @@ def gather(path: PathLike, level: str, against: PathLike | None, engine: Engine)
         rejects,
         _samples(folder) or sum(rejects.values()) + counted["all"]["records"],
         Terms() if folder.is_file else terms.load(folder.path),
-        None if other is None else _statistics(other, engine),
+        None if other is None else reference.counted(other, engine),
     )
 
 

@@ -6,6 +6,7 @@ A function returns None if its rule does not apply, such as one on masks to data
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from dsbuild.format import tiles
 from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect.forms import ClassCount, Group, SplitStatistics, StatisticsDocument
 from dsbuild.inspect.quality.evidence import Evidence
@@ -74,14 +75,25 @@ def _groups(evidence: Evidence, groups: Sequence[Group], across: bool) -> Measur
     if across and len(evidence.statistics["splits"]) < 2:
         return None
     chosen = [group for group in groups if (len(group["splits"]) > 1) == across]
-    examples = [
-        ", ".join(
-            one["key"] or f"{one['file']}, record {one['record']}" for one in group["records"]
-        )
-        + (f" (in {' and '.join(group['splits'])})" if across else "")
-        for group in chosen
-    ]
-    return Measure(len(chosen), count(len(chosen), "group"), examples)
+    known = evidence.folder.surrounding.manifest
+    tiled = known is not None and "tile" in known.recipe.get("images", {})
+    examples = [_group(group, across, tiled) for group in chosen]
+    if tiled:
+        examples = list(dict.fromkeys(text for text in examples if text))
+    return Measure(len(examples), count(len(examples), "group"), examples)
+
+
+def _group(group: Group, across: bool, tiled: bool) -> str:
+    """Return the records of a group, or the images that they are tiles of, each once.
+
+    Equal tiles of one image in one split are no group.
+    """
+    names = [one["key"] or f"{one['file']}, record {one['record']}" for one in group["records"]]
+    if tiled:
+        names = list(dict.fromkeys(map(tiles.source_of, names)))
+        if len(names) < 2 and not across:
+            return ""
+    return ", ".join(names) + (f" (in {' and '.join(group['splits'])})" if across else "")
 
 
 def absent(evidence: Evidence) -> Measure | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-_NUMBERED = re.compile(r"(conv2d|batch_normalization|add)(_\d+)?")
+_NUMBERED = re.compile(r"(conv2d|batch_normalization|add|multiply|re_lu|activation)(_\d+)?")
 
 
 def convert(
@@ -27,8 +27,9 @@ def convert(
 
     Windows are centred on every stride-th pixel, whatever the parity of a size: uneven padding
     becomes even, and unpadded layers get `same`. (Only a strided window that pads by `same`
-    itself, like the poolings of Keras' Xception, depends on the parity; and a pooling cannot be
-    dilated, so stride 8 is an approximation for Xception.)
+    itself, like the poolings of Keras' Xception or the convolutions of EfficientNetV2, depends on
+    the parity; a pooling cannot be dilated, so stride 8 is an approximation for Xception; and
+    squeeze-and-excitation, in MobileNetV3 and EfficientNetV2, averages over more values.)
 
     Args:
       model: calls each of its layers once; a layer's input and output are (b, h, w, c).
@@ -62,7 +63,7 @@ def _changes(
     reached: dict[int, tuple[int, int, keras.layers.Layer | None]] = {
         id(tensor): (1, 1, None) for tensor in model.inputs
     }
-    for layer in model.layers:
+    for layer in model.operations:  # layers, and operations such as a sum with a number
         if isinstance(layer, keras.layers.InputLayer):
             continue
         source = layer.input[0] if isinstance(layer.input, list) else layer.input
@@ -102,7 +103,7 @@ def _names(model: keras.Model) -> Mapping[str, str]:
     """
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
-    for layer in model.layers:
+    for layer in model.operations:
         if match := _NUMBERED.fullmatch(layer.name):
             kind = match[1]
             counts[kind] = counts.get(kind, 0) + 1

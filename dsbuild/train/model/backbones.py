@@ -2,15 +2,15 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 from keras import applications, layers
 
 from dsbuild.errors import ModelError
-from dsbuild.train.model import atrous, resnet_v1_5, xception65
+from dsbuild.train.model import aligned_xception, atrous, resnet_beta, resnet_v1_5
 
 PREFIX = "backbone_"
 
@@ -27,6 +27,7 @@ class Backbone:
       published: whether it comes from keras.applications, which has ImageNet weights.
       wide: whether it has other widths than 1.
       auxiliary: the layer whose output, of stride 16, an auxiliary head takes; empty for none.
+      options: more arguments of `build`.
       grid: the last layers with windows, whose atrous rates multi-grid changes.
     """
 
@@ -39,6 +40,7 @@ class Backbone:
     wide: bool = False
     auxiliary: str = ""
     grid: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tiny() -> keras.Model:
@@ -59,26 +61,51 @@ def tiny() -> keras.Model:
     return keras.Model(image, x, name="tiny")
 
 
-_RESNET_GRID = tuple(f"conv5_block{number}_2_conv" for number in (1, 2, 3))
+def _resnet(build: Callable[..., keras.Model], units: int) -> Backbone:
+    """Return a ResNet of Keras with this many units in its last but one stage."""
+    return Backbone(
+        build,
+        "conv2_block3_out",
+        "conv5_block3_out",
+        pixels="caffe",
+        auxiliary=f"conv4_block{units}_out",
+        grid=tuple(f"conv5_block{number}_2_conv" for number in (1, 2, 3)),
+    )
+
+
+def _beta(build: Callable[..., keras.Model], unit: int) -> Backbone:
+    """Return a ResNet-v1-beta whose third block has stride 16 up to this unit."""
+    return Backbone(
+        build,
+        resnet_beta.LOW,
+        resnet_beta.HIGH,
+        published=False,
+        auxiliary=f"block3_unit_{unit}_bottleneck_v1_relu",
+        grid=resnet_beta.GRID,
+    )
+
+
+def _xception(build: Callable[..., keras.Model], low: str) -> Backbone:
+    grid = aligned_xception.GRID
+    return Backbone(build, low, aligned_xception.HIGH, published=False, grid=grid)
+
+
+_OWN_PIXELS = {"include_preprocessing": False}  # which `layers.Pixels` does
 BACKBONES = {
     "mobilenet_v2": Backbone(
         applications.MobileNetV2, "block_2_depthwise_relu", "block_16_project_BN", wide=True
     ),
-    "resnet50": Backbone(
-        applications.ResNet50,
-        "conv2_block3_out",
-        "conv5_block3_out",
-        pixels="caffe",
-        auxiliary="conv4_block6_out",
-        grid=_RESNET_GRID,
+    "mobilenet_v3_large": Backbone(
+        applications.MobileNetV3Large,
+        "expanded_conv_2_add",
+        "expanded_conv_14_add",
+        options=_OWN_PIXELS,
     ),
-    "resnet101": Backbone(
-        applications.ResNet101,
-        "conv2_block3_out",
-        "conv5_block3_out",
-        pixels="caffe",
-        auxiliary="conv4_block23_out",
-        grid=_RESNET_GRID,
+    "mobilenet_v3_small": Backbone(
+        applications.MobileNetV3Small,
+        "expanded_conv_project_bn",
+        "expanded_conv_10_add",
+        options=_OWN_PIXELS,
     ),
     "resnet50_v1_5": Backbone(
         resnet_v1_5.resnet50,
@@ -98,15 +125,36 @@ BACKBONES = {
         auxiliary="layer3_22_relu3",
         grid=resnet_v1_5.GRID,
     ),
+    "efficientnet_v2_b0": Backbone(
+        applications.EfficientNetV2B0,
+        "block2b_add",
+        "block6h_add",
+        pixels="torch",
+        options=_OWN_PIXELS,
+    ),
+    "efficientnet_v2_b3": Backbone(
+        applications.EfficientNetV2B3,
+        "block2c_add",
+        "block6l_add",
+        pixels="torch",
+        options=_OWN_PIXELS,
+    ),
+    "efficientnet_v2_s": Backbone(
+        applications.EfficientNetV2S,
+        "block2d_add",
+        "block6o_add",
+        pixels="128",
+        options=_OWN_PIXELS,
+    ),
+    "resnet50": _resnet(applications.ResNet50, 6),
+    "resnet101": _resnet(applications.ResNet101, 23),
+    "resnet50_beta": _beta(resnet_beta.resnet_50_beta, 5),
+    "resnet101_beta": _beta(resnet_beta.resnet_101_beta, 22),
     "tiny": Backbone(tiny, "block2_relu2", "block5_relu2", depth=32, published=False),
     "xception": Backbone(applications.Xception, "block3_sepconv2_bn", "block14_sepconv2_act"),
-    "xception_65": Backbone(
-        xception65.xception_65,
-        xception65.LOW,
-        xception65.HIGH,
-        published=False,
-        grid=xception65.GRID,
-    ),
+    "xception_41": _xception(aligned_xception.xception_41, aligned_xception.LOW),
+    "xception_65": _xception(aligned_xception.xception_65, aligned_xception.LOW),
+    "xception_71": _xception(aligned_xception.xception_71, aligned_xception.LOW_71),
 }
 
 
@@ -162,6 +210,7 @@ def build(
     options: dict[str, Any] = {"alpha": 1.0 if narrow else width} if backbone.wide else {}
     if backbone.published:
         options |= {"include_top": False, "input_shape": (None, None, 3), "weights": None}
+    options |= backbone.options
     if narrow and weights == "imagenet":
         raise ModelError(f"{name}: found no imagenet weights whose channels are multiples of 1")
     if weights == "imagenet":

@@ -25,11 +25,15 @@ from dsbuild.train.model.places import (
 Shape = tuple[int | None, ...]
 
 _MEANS = (103.939, 116.779, 123.68)  # of ImageNet, in the order BGR
-# Means and deviations of ImageNet in the order RGB, as torchvision has them.
-_TORCH = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-_DEVIATIONS = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+_CENTRES = (123.675, 116.28, 103.53)  # of ImageNet, R, G and B, times 255
+_DEVIATIONS = (58.395, 57.12, 57.375)
 # R, G and B that `Pixels` maps to 0, by its mode; images are padded with them.
-FILLS = {"tf": (127.5, 127.5, 127.5), "caffe": _MEANS[::-1], "torch": _TORCH}
+FILLS = {
+    "tf": (127.5, 127.5, 127.5),
+    "caffe": _MEANS[::-1],
+    "torch": _CENTRES,
+    "128": (128.0, 128.0, 128.0),
+}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
@@ -160,8 +164,8 @@ class Pixels(keras.layers.Layer):
     """Scale RGB of 0..255 as in the training of a backbone.
 
     The modes are those of `keras.applications.imagenet_utils.preprocess_input`: `tf` is
-    -1..1; `caffe` is BGR less the means of ImageNet; `torch` is RGB less its means, divided by its
-    deviations.
+    -1..1; `caffe` is BGR less the means of ImageNet; `torch` is less the means, in units of the
+    deviations. `128` is pixels / 128 - 1, as in EfficientNetV2-S.
     """
 
     def __init__(self, mode: str, **options: Any) -> None:
@@ -172,10 +176,13 @@ class Pixels(keras.layers.Layer):
         """Return the scaled pixels (b, h, w, 3)."""
         if self.mode == "tf":
             return pixels / 127.5 - 1
+        if self.mode == "128":
+            return pixels / 128 - 1
         if self.mode == "torch":
-            rows = (ops.convert_to_tensor(row, pixels.dtype) for row in (_TORCH, _DEVIATIONS))
-            mean, deviation = rows
-            return (pixels - mean) / deviation
+            centres, deviations = (
+                ops.convert_to_tensor(values, pixels.dtype) for values in (_CENTRES, _DEVIATIONS)
+            )
+            return (pixels - centres) / deviations
         return ops.flip(pixels, -1) - ops.convert_to_tensor(_MEANS, pixels.dtype)
 
     def compute_output_shape(self, shape: Shape) -> Shape:

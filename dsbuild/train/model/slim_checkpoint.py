@@ -4,7 +4,8 @@
     <scope>_depthwise/depthwise_weights, <scope>_pointwise/weights    of a separable convolution
     <scope>/BatchNorm/{gamma,beta,moving_mean,moving_variance}
 
-Backbones are `xception_65` and `MobilenetV2`; the head is `image_pooling`, `aspp0` and so on.
+Backbones are `xception_41`, 65 and 71, `resnet_v1_50` and 101 in their beta form, and
+`MobilenetV2`; the head is `image_pooling`, `aspp0` and so on.
 Source: the variables that google-research's DeepLab declares.
 """
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 # Scopes of slim, names of layers here, and the name of the normalisation after each.
 _SCOPES = (
-    (r"xception_65/(.+)", r"backbone_\1", "{}_bn"),
+    (r"xception_(?:41|65|71)/(.+)", r"backbone_\1", "{}_bn"),
+    (r"resnet_v1_(?:50|101)/(.+)", r"backbone_\1", "{}_bn"),
     (r"MobilenetV2/Conv", "backbone_Conv1", "backbone_bn_Conv1"),
     (r"MobilenetV2/expanded_conv/(\w+)", r"backbone_expanded_conv_\1", "{}_BN"),
     (r"MobilenetV2/expanded_conv_(\d+)/(\w+)", r"backbone_block_\1_\2", "{}_BN"),
@@ -72,8 +74,8 @@ def load(model: keras.Model, checkpoint: str, *prefixes: str) -> Loaded:
     """Load the values of a checkpoint into a model of `model.build`, all that fit or none.
 
     Args:
-      model: with the backbone `xception_65`, or `mobilenet_v2`; published checkpoints of the latter
-        have no decoder and no rates.
+      model: with an Xception or a beta ResNet of DeepLab's, or `mobilenet_v2`; published
+        checkpoints of the latter have no decoder and no rates.
       checkpoint: a path without `.index` and `.data-...`.
       prefixes: of the layers to load, such as `backbone_`. Default: all.
 

@@ -1,0 +1,45 @@
+"""Statistics of the build that a check compares with: those that it keeps, if they are sound."""
+
+import contextlib
+from collections.abc import Mapping
+
+from dsbuild import storage
+from dsbuild.engines import Advance, Engine, Job
+from dsbuild.errors import ShardError, StorageError
+from dsbuild.format.folder import Folder
+from dsbuild.inspect import statistics
+from dsbuild.inspect.forms import StatisticsDocument
+
+
+def counted(folder: Folder, engine: Engine) -> StatisticsDocument:
+    """Return the statistics of a folder, or a file, whose records nothing else checks.
+
+    Kept ones are used if they have their digest. Raises ShardError for a shard with other bytes
+    than its manifest says.
+    """
+    _verify(folder, engine)
+    made = statistics.load(folder, sealed=True)
+    if made is None:
+        made = statistics.statistics(folder, engine)
+        with contextlib.suppress(StorageError):  # a folder to read only: they are counted again
+            statistics.keep(made)
+    return made
+
+
+def _verify(folder: Folder, engine: Engine) -> None:
+    known = folder.manifest
+    wanted: Mapping[str, str] = {one.name: one.sha256 for one in known.shards} if known else {}
+    paths = [path for path in folder.files if storage.name(path) in wanted]
+    found = engine.map(Job(paths, _sha256, storage.size(paths), "comparing", unit="bytes"))
+    for path, digest in zip(paths, found, strict=True):
+        if digest != wanted[storage.name(path)]:
+            raise ShardError(
+                f"{path}: found other bytes than the manifest says, so nothing can be compared "
+                f"with it; dsbuild validate {folder.path} shows what is wrong"
+            )
+
+
+def _sha256(path: str, advance: Advance) -> str:
+    digest, size = storage.sha256(path)
+    advance(0, size)
+    return digest
