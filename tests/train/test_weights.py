@@ -245,6 +245,13 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, plain):
     refused(plain, fewer, "found nothing for backbone_layer2_0_bn2/beta", tmp_path)
     bad = state | {"backbone.bn1.bias": torch.full((8,), float("nan"))}
     refused(plain, bad, "backbone.bn1.bias: found NaN or infinite values", tmp_path)
+    torch.save(state, tmp_path / "whole.pth")
+    whole = bytearray((tmp_path / "whole.pth").read_bytes())
+    start = whole.find(state["backbone.layer4.2.conv3.weight"].numpy().tobytes())
+    whole[start] ^= 1
+    (tmp_path / "whole.pth").write_bytes(whole)
+    with pytest.raises(ModelError, match=r"layer4.2.conv3.weight: found damaged values .*CRC"):
+        files.load(plain, str(tmp_path / "whole.pth"), Settings(**DENSE))
     small = state | {"classifier.0.project.1.bias": torch.zeros(16)}
     refused(plain, small, r"project.1.bias: found shape \(16,\), expected \(32,\)", tmp_path)
     separable = narrow(separable=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from dsbuild.errors import ModelError
+from dsbuild.errors import ModelError, words
 from dsbuild.train.model.deeplab import named
 from dsbuild.train.settings import Settings
 from dsbuild.train.weights import origins
@@ -135,10 +135,10 @@ def _fits(path: str, origin: Origin, tensors: Tensors, settings: Settings) -> No
             continue
         if getattr(settings, name) != value:
             option = name.replace("_", "-")
-            words = "" if isinstance(value, bool) else " " + ",".join(map(str, value))
+            given = "" if isinstance(value, bool) else " " + ",".join(map(str, value))
             raise ModelError(
                 f"{path}: {origin.name} computes the same only with {name} {value}, found "
-                f"{getattr(settings, name)}; give --{option}{words}"
+                f"{getattr(settings, name)}; give --{option}{given}"
             )
 
 
@@ -203,7 +203,10 @@ def _converted(where: str, target: str, tensor: Tensor, variable: keras.Variable
             f"{where}: found shape {shape}, expected {expected} for {target}; another --depth, "
             "--rates or --backbone may fit, or --initialize backbone"
         )
-    found = np.transpose(tensor.read(), axes)
+    try:
+        found = np.transpose(tensor.read(), axes)
+    except Exception as error:  # zipfile and h5py raise many kinds for damaged files
+        raise ModelError(f"{where}: found damaged values ({words(error)})") from error
     if not np.isfinite(found).all():
         raise ModelError(f"{where}: found NaN or infinite values; use another checkpoint")
     return np.roll(found, shape[-1], axis=2) if target == _JOIN else found

@@ -159,6 +159,12 @@ ORIGINS = (
         refused="its MobileNetV3 takes pixels scaled by ImageNet's mean and deviation, here -1..1",
     ),
     Origin(
+        name="torchvision's FCN",
+        marks=(rf"backbone\.{_RESNET}", r"classifier\.4\.weight", r"classifier\.0\.weight"),
+        rules=_resnet(r"backbone\."),
+        left=((r"classifier\.[0-4]", "its head"), (r"aux_classifier\.[0-4]", "")),
+    ),
+    Origin(
         name="torchvision's ResNet",
         marks=(_RESNET, r"conv1\.weight"),
         rules=_resnet(""),

@@ -153,10 +153,11 @@ def recognises(path: str) -> bool:
     with open(path, "rb") as file:
         if file.read(len(_OLD)) == _OLD:
             return True
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any(name.endswith(_PICKLE) for name in file.namelist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False
-    with zipfile.ZipFile(path) as file:
-        return any(name.endswith(_PICKLE) for name in file.namelist())
 
 
 def load(path: str) -> Tensors:
