@@ -1,0 +1,141 @@
+"""Plant label errors into drawn pairs, and measure how many of them an audit finds.
+
+    python bench/audit.py --folder FOLDER                     # draws, builds, trains, audits
+    python bench/audit.py --folder FOLDER --cleanlab PYTHON   # beside cleanlab, in that Python
+
+swapped     a thing has another class
+dropped     a thing is not in the label
+shifted     the mask of a thing lies beside it
+merged      two things and what is between them have one class
+
+FOLDER keeps everything, so a measurement that was stopped continues. An error counts as found if
+a suspect covers half of its pixels, or half of the suspect's pixels are of the error; each error
+counts once.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+import build
+import cv2
+import numpy as np
+from PIL import Image
+
+from dsbuild.demo import scenes
+from dsbuild.demo.scenes import Thing
+
+KINDS = ("swapped", "dropped", "shifted", "merged")
+CLASSES = ("background", "boat", "bottle", "bus", "car", "cat", "person", "sofa", "tvmonitor")
+SIZE = (96, 72)
+LEAST = 48  # pixels that an error changes
+FIRST = 300  # suspects
+
+
+def label(things: Sequence[Thing], names: Sequence[str]) -> np.ndarray:
+    """Return the label of things with these classes: uint8 (h, w)."""
+    values = [CLASSES.index(name) for name in names]
+    return np.asarray(scenes.label(things, values, *SIZE, None))
+
+
+def planted(rng: np.random.Generator, things: list[Thing], kind: str) -> np.ndarray:
+    """Return the label of a scene with an error of a kind."""
+    names = [one.name for one in things]
+    i = int(rng.integers(len(things)))
+    if kind == "swapped":
+        others = [name for name in CLASSES[1:] if name != names[i]]
+        names[i] = str(rng.choice(others))
+    elif kind == "dropped":
+        things, names = things[:i] + things[i + 1 :], names[:i] + names[i + 1 :]
+    elif kind == "shifted":
+        extent = np.ptp(things[i].points, axis=0)
+        turn = rng.uniform(0, 2 * np.pi)
+        by = extent * rng.uniform(0.2, 0.35) * np.array([np.cos(turn), np.sin(turn)])
+        things = [*things]
+        things[i] = Thing(names[i], things[i].points + by)
+    else:
+        i = min(i, len(things) - 2)
+        both = np.concatenate([things[i].points, things[i + 1].points]).astype(np.float32)
+        hull = Thing(names[i], cv2.convexHull(both)[:, 0].astype(float))
+        things = [*things[:i], hull, *things[i + 2 :]]
+        names = [*names[:i], names[i], *names[i + 2 :]]
+    return label(things, names)
+
+
+def draw(folder: str, count: int, errors: int, seed: int) -> None:
+    """Draw pairs, of which some have an error; keep the pixels that it changed."""
+    rng = np.random.default_rng(seed)
+    wrong = dict(zip(rng.permutation(count)[:errors].tolist(), KINDS * errors, strict=False))
+    os.makedirs(f"{folder}/images")
+    os.makedirs(f"{folder}/labels")
+    truth: dict[str, np.ndarray] = {}
+    kinds: dict[str, str] = {}
+    for i in range(count):
+        key = f"{i:04d}"
+        while True:
+            names = rng.choice(CLASSES[1:], int(rng.integers(2, 4)), replace=False)
+            things = scenes.still(rng, [str(name) for name in names], *SIZE)
+            right = given = label(things, [one.name for one in things])
+            if i not in wrong:
+                break
+            given = planted(rng, things, wrong[i])
+            if np.count_nonzero(given != right) >= LEAST:
+                truth[key], kinds[key] = given != right, wrong[i]
+                break
+        scenes.picture(rng, things, *SIZE).save(f"{folder}/images/{key}.png")
+        Image.fromarray(given).save(f"{folder}/labels/{key}.png")
+    with open(f"{folder}/classes.txt", "w") as file:
+        file.write("\n".join(CLASSES))
+    np.savez_compressed(f"{folder}/truth.npz", **truth)
+    with open(f"{folder}/kinds.json", "w") as file:
+        json.dump(kinds, file)
+
+
+def hits(regions: Sequence[tuple[str, np.ndarray]], truth: dict[str, np.ndarray]) -> list[str]:
+    """Return the keys of the errors that regions (key, mask) find, in the order of the regions."""
+    found: dict[str, None] = {}
+    for key, mask in regions:
+        if key in truth and key not in found:
+            both = np.count_nonzero(mask & truth[key])
+            if 2 * both >= min(np.count_nonzero(mask), np.count_nonzero(truth[key])):
+                found[key] = None
+    return list(found)
+
+
+def suspects(out: str) -> list[tuple[str, np.ndarray]]:
+    """Return key and pixels of the suspects of an audit, in order."""
+    from dsbuild.train.audit import shown
+
+    return [(one.key, region.mask) for one, _, region in shown.regions_of(out)]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--errors", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cleanlab", metavar="PYTHON")
+    parser.add_argument("options", nargs="*", help="options of dsbuild audit, after --")
+    asked = parser.parse_args()
+    source, data, out = (os.path.join(asked.folder, name) for name in ("pairs", "data", "audit"))
+    if not os.path.exists(f"{source}/kinds.json"):
+        draw(source, asked.count, asked.errors, asked.seed)
+    names = f"{source}/classes.txt"
+    build.run([build.DSBUILD, "pairs", source, data, "--classes", names, "--quiet"])
+    build.run([build.DSBUILD, "audit", data, "--learn", "--out", out, *asked.options])
+    with open(f"{source}/kinds.json") as file:
+        kinds = json.load(file)
+    truth = dict(np.load(f"{source}/truth.npz"))
+    listed = suspects(out)
+    found = hits(listed[:FIRST], truth)
+    print(f"{len(found)} of {len(truth)} among the first {FIRST}")
+    print(Counter(kinds[key] for key in found), Counter(kinds.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
