@@ -109,7 +109,7 @@ def suspects(out: str) -> list[tuple[str, np.ndarray]]:
     """Return key and pixels of the suspects of an audit, in order."""
     from dsbuild.train.audit import shown
 
-    return [(one.key, region.mask) for one, _, region in shown.regions_of(out)]
+    return [(one.suspect.key, one.region.mask) for one in shown.regions_of(out)]
 
 
 def main() -> None:

@@ -52,6 +52,10 @@ def _audit(path: str, given: dict[str, Any]) -> None:
     from dsbuild.train import tensorflow_env
 
     tensorflow_env.quiet("dsbuild audit")
+    from dsbuild.format.folder import Folder
+    from dsbuild.inspect.html import run as pages
+    from dsbuild.inspect.html import suspects_page
+    from dsbuild.train.audit import repair
     from dsbuild.train.audit import run as auditing
     from dsbuild.train.audit.plan import Plan, settings
 
@@ -68,6 +72,8 @@ def _audit(path: str, given: dict[str, Any]) -> None:
         **{n: given[n] for n in ("folds", "group", "split", "seed", "side") if given[n] is not None}
         | ({"folds": 1} if run is not None else {}),
     )
+    if given["labelme"] is not None:
+        repair.check(given["labelme"])
     found = auditing.audit(
         path,
         out,
@@ -77,6 +83,10 @@ def _audit(path: str, given: dict[str, Any]) -> None:
         note=(lambda _: None) if as_json else note,
         quiet=quiet or as_json,
     )
+    folder = Folder.of(path)
+    pages.write(suspects_page.path_of(out), suspects_page.make(folder, out, given["samples"]))
+    if given["labelme"] is not None:
+        repair.write(folder, out, given["labelme"])
     if as_json:
         echo_json({**found.report, "out": out})
     elif not quiet:
@@ -132,6 +142,17 @@ _OPTIONS = (
         show_default=True,
         type=click.IntRange(0, 2**32 - 1),
         help="Seed for the folds and the trainings.",
+    ),
+    click.option(
+        "--samples",
+        type=click.IntRange(0),
+        help="Suspects that the page shows as pictures.  [default: 48]",
+    ),
+    click.option(
+        "--labelme",
+        type=Path(folder=True),
+        metavar="DIR",
+        help="Also write the records of the listed suspects here, for LabelMe.",
     ),
     *(option(Settings, name, given=True, default=SETTINGS.get(name)) for name in _SETTINGS),
     click.option(

@@ -1,8 +1,11 @@
 """The suspects of a finished audit with what the model saw of their records."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsbuild.errors import TrainError
 from dsbuild.train.audit import planes
@@ -11,9 +14,21 @@ from dsbuild.train.audit.regions import Region, regions
 from dsbuild.train.audit.suspects import Suspect, confidences, read
 
 
-def regions_of(
-    out: str, chosen: Sequence[Suspect] | None = None
-) -> list[tuple[Suspect, Seen, Region]]:
+@dataclass(frozen=True)
+class Shown:
+    """A suspect, its record as the model saw it, and its region there."""
+
+    suspect: Suspect
+    seen: Seen
+    region: Region
+
+    @property
+    def marks(self) -> NDArray[np.uint8]:
+        """The pixels of the region as 1: (h, w), of the size that the model saw."""
+        return self.region.mask.view(np.uint8)
+
+
+def regions_of(out: str, chosen: Sequence[Suspect] | None = None) -> list[Shown]:
     """Return suspects of an audit, all of its list by default, each with its record and region.
 
     Raises TrainError if the list and the confidences do not fit each other.
@@ -28,11 +43,12 @@ def regions_of(
             for part, region in enumerate(regions(one, limits)):
                 found[one.split, one.number, part] = one, region
     try:
-        return [(one, *found[one.split, one.record, one.part]) for one in wanted]
+        return [Shown(one, *found[one.split, one.record, one.part]) for one in wanted]
     except KeyError as error:
+        split, number, _ = error.args[0]
         raise TrainError(
-            f"{out}: found no confidences of {error.args[0]}, expected those of every suspect; run "
-            "the audit again"
+            f"{out}: found no confidences of record {number} of {split}, expected those of every "
+            "suspect; run the audit again"
         ) from error
 
 
@@ -41,5 +57,5 @@ def _records(out: str, folds: int) -> Iterator[Seen]:
         yield from planes.read(confidences(out, fold))
 
 
-def _limits(report: dict[str, object]) -> np.ndarray:
+def _limits(report: Mapping[str, Any]) -> NDArray[np.int64]:
     return np.array(report["limits"], np.int64)
