@@ -29,7 +29,10 @@ from dsbuild.demo import scenes
 from dsbuild.demo.scenes import Thing
 
 KINDS = ("swapped", "dropped", "shifted", "merged")
-CLASSES = ("background", "boat", "bottle", "bus", "car", "cat", "person", "sofa", "tvmonitor")
+STILL = ("boat", "bottle", "bus", "car", "cat", "person", "sofa", "tvmonitor")
+STREET = ("building", "road", "sidewalk", "sky", "tree")  # besides cars and people
+CLASSES = ("background", *STILL, *STREET)
+STREETS = 0.4  # share of pictures
 SIZE = (96, 72)
 LEAST = 48  # pixels that an error changes
 FIRST = 300  # suspects
@@ -39,6 +42,14 @@ def label(things: Sequence[Thing], names: Sequence[str]) -> np.ndarray:
     """Return the label of things with these classes: uint8 (h, w)."""
     values = [CLASSES.index(name) for name in names]
     return np.asarray(scenes.label(things, values, *SIZE, None))
+
+
+def scene(rng: np.random.Generator) -> list[Thing]:
+    """Draw up a street, or two or three things side by side."""
+    if rng.random() < STREETS:
+        return scenes.street(rng, *SIZE)
+    names = rng.choice(STILL, int(rng.integers(2, 4)), replace=False)
+    return scenes.still(rng, [str(name) for name in names], *SIZE)
 
 
 def planted(rng: np.random.Generator, things: list[Thing], kind: str) -> np.ndarray:
@@ -76,8 +87,7 @@ def draw(folder: str, count: int, errors: int, seed: int) -> None:
     for i in range(count):
         key = f"{i:04d}"
         while True:
-            names = rng.choice(CLASSES[1:], int(rng.integers(2, 4)), replace=False)
-            things = scenes.still(rng, [str(name) for name in names], *SIZE)
+            things = scene(rng)
             right = given = label(things, [one.name for one in things])
             if i not in wrong:
                 break

@@ -53,9 +53,9 @@ def _audit(path: str, given: dict[str, Any]) -> None:
 
     tensorflow_env.quiet("dsbuild audit")
     from dsbuild.format.folder import Folder
+    from dsbuild.inspect import suspects_labelme
     from dsbuild.inspect.html import run as pages
     from dsbuild.inspect.html import suspects_page
-    from dsbuild.train.audit import repair
     from dsbuild.train.audit import run as auditing
     from dsbuild.train.audit.plan import Plan, settings
 
@@ -73,7 +73,7 @@ def _audit(path: str, given: dict[str, Any]) -> None:
         | ({"folds": 1} if run is not None else {}),
     )
     if given["labelme"] is not None:
-        repair.check(given["labelme"])
+        suspects_labelme.check(given["labelme"])
     found = auditing.audit(
         path,
         out,
@@ -86,7 +86,7 @@ def _audit(path: str, given: dict[str, Any]) -> None:
     folder = Folder.of(path)
     pages.write(suspects_page.path_of(out), suspects_page.make(folder, out, given["samples"]))
     if given["labelme"] is not None:
-        repair.write(folder, out, given["labelme"])
+        suspects_labelme.write(folder, out, given["labelme"])
     if as_json:
         echo_json({**found.report, "out": out})
     elif not quiet:

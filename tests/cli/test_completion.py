@@ -60,6 +60,8 @@ def here(tmp_path, monkeypatch, run):
         ("train x --run nowhere", ["dir"]),
         ("predict x ", ["file"]),
         ("diff a ", ["file"]),
+        ("audit x --labelme ", ["dir"]),
+        ("inspect records --suspects ", ["dir"]),
         ("merge a ", ["dir"]),
         ("merge a b --map ", ["file"]),
     ],
@@ -74,6 +76,7 @@ def test_splits_are_those_of_the_data(here):
     assert complete("voc VOCdevkit --split train,v") == ["train,val"]
     assert complete("train records --run x --split ") == ["train", "val"]
     assert complete("train records --run x --val v") == ["val"]
+    assert complete("audit records --split v") == ["val"]
     assert complete("train nowhere --run x --val v") == []
     assert complete("voc nowhere --split ") == []
 

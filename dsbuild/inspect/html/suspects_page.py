@@ -89,13 +89,12 @@ def _summary(report: Mapping[str, Any]) -> str:
     made = "".join(
         f"<div><b>{escape(text)}</b><span>{escape(what)}</span></div>" for what, text in tiles
     )
-    judge = f"the model of {report['run']}" if "run" in report else f"{report['folds']} models"
+    judge = f"{report['folds']} models, none of which was trained on the labels that it judged"
+    judge = f"the model of {report['run']}" if "run" in report else judge
     text = (
-        f"Judged by {judge}, none of which was trained on the labels that it judges. A suspect is a "
-        "region that the model is sure is another class. Look at it before you change a label."
+        f"Judged by {judge}. A suspect is a region that the model is sure is of another class. "
+        "Look at it before you change a label."
     )
-    if "run" in report:
-        text = f"Judged by {judge}. " + text.partition(". ")[2]
     noted = "".join(f'<p class="note">{escape(note)}</p>' for note in report["notes"])
     return f'<div class="tiles">{made}</div><p>{escape(text)}</p>{noted}'
 

@@ -6,7 +6,7 @@ label whose twin it was trained on. Adding records moves no other record.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,9 @@ from dsbuild import reader
 from dsbuild.errors import TrainError
 from dsbuild.format.folder import Folder
 
-# In place of a fold: records without a label, those that occurred before, those that nobody wants.
-NONE, AGAIN, LEFT = -1, -2, -3
+# In place of a fold: records without a label, those that occurred before, those that nobody wants,
+# and those that the model of a run was trained on.
+NONE, AGAIN, LEFT, TRAINED = -1, -2, -3, -4
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,10 @@ class Division:
     def unlabelled(self) -> int:
         """Return how many records have no label."""
         return self._number(NONE)
+
+    def trained(self) -> int:
+        """Return how many records were left out because the model of a run was trained on them."""
+        return self._number(TRAINED)
 
     def repeated(self) -> int:
         """Return how many records have the key and the label of an earlier one."""
@@ -85,9 +90,9 @@ def divide(
     wanted: Mapping[str, NDArray[np.bool_]],
     classes: int,
     count: int,
-    *,
     seed: int = 0,
     group: str = "",
+    barred: Collection[bytes] = (),
 ) -> Division:
     """Return the fold of every record that is wanted.
 
@@ -99,6 +104,7 @@ def divide(
       seed: seed of the hash.
       group: `folder`, for the folder in a key; or a pattern (regex) of keys, by its first group.
         Empty for the whole key.
+      barred: records to leave out, by what `twins` returns.
 
     Raises TrainError for a pattern that is none or does not fit a key, and if a fold would be
     empty.
@@ -108,7 +114,8 @@ def divide(
     units: set[str] = set()
     folds: dict[str, NDArray[np.int16]] = {}
     held = np.zeros((count, classes), np.int64)
-    for split, mask in wanted.items():
+    # A record that is in several splits belongs to the smallest of them.
+    for split, mask in sorted(wanted.items(), key=lambda item: len(item[1])):
         samples = reader.open(folder, split)
         found = np.full(len(samples), LEFT, np.int16)
         for number in np.flatnonzero(mask).tolist():
@@ -116,21 +123,36 @@ def divide(
             if sample.label is None:
                 found[number] = NONE
                 continue
-            label = np.ascontiguousarray(sample.label)
-            twin = hashlib.sha256(_bytes(sample.key) + b"\0" + label.tobytes()).digest()
-            if twin in known:
-                found[number] = AGAIN
+            twin = _twin(sample)
+            if twin in barred or twin in known:
+                found[number] = TRAINED if twin in barred else AGAIN
                 continue
             known.add(twin)
             one = unit(sample.key)
             units.add(one)
             found[number] = fold = fold_of(one, count, seed)
-            values = np.unique(label)
+            values = np.unique(sample.label)
             held[fold, values[values < classes]] += 1
         folds[split] = found
-    made = Division(folds, held)
+    made = Division({split: folds[split] for split in wanted}, held)
     _check(made, folder.path, len(units) if group else None)
     return made
+
+
+def twins(folder: Folder, wanted: Mapping[str, NDArray[np.bool_]]) -> frozenset[bytes]:
+    """Return what tells labelled records apart, whichever split they are in: key and label."""
+    found = set()
+    for split, mask in wanted.items():
+        samples = reader.open(folder, split)
+        for sample in map(samples.__getitem__, np.flatnonzero(mask).tolist()):
+            if sample.label is not None:
+                found.add(_twin(sample))
+    return frozenset(found)
+
+
+def _twin(sample: reader.Sample) -> bytes:
+    label = np.ascontiguousarray(sample.label)
+    return hashlib.sha256(_bytes(sample.key) + b"\0" + label.tobytes()).digest()
 
 
 def _grouping(group: str) -> Callable[[str], str]:
@@ -171,6 +193,11 @@ def fold_of(unit: str, count: int, seed: int) -> int:
 def _check(made: Division, where: str, units: int | None) -> None:
     """Raise TrainError if there is nothing to audit, or a fold has no record."""
     sizes = made.sizes()
+    if not sum(sizes) and made.trained():
+        raise TrainError(
+            f"{where}: found no labelled record that the model was not trained on; use --learn, "
+            "which trains a model per fold, or name records by --split"
+        )
     if not sum(sizes):
         raise TrainError(f"{where}: found no record with a label; name splits that have some")
     if 0 in sizes:

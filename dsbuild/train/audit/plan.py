@@ -71,29 +71,25 @@ def check(how: Plan, folder: Folder, facts: Facts) -> None:
         described.facts_of(how.run).expect(facts, folder.path)
 
 
-def wanted(how: Plan, folder: Folder, facts: Facts, note: Note) -> dict[str, NDArray[np.bool_]]:
+def wanted(how: Plan, folder: Folder) -> dict[str, NDArray[np.bool_]]:
     """Return split -> which of its records to audit: bool (n,)."""
-    counts = {name: sum(files.values()) for name, files in records.find(folder).items()}
-    every = how.split or "+".join(counts)
-    found = _masks(splits.ranges(every, counts), counts)
+    counts = _counts(folder)
+    return _masks(splits.ranges(how.split or "+".join(counts), counts), counts)
+
+
+def trained(how: Plan, folder: Folder, facts: Facts) -> dict[str, NDArray[np.bool_]]:
+    """Return split -> which of its records the run was trained on; nothing of other data."""
     if how.run is None:
-        return found
-    trained = _trained(how.run, facts, counts)
-    known = sum(int((found[name] & trained[name]).sum()) for name in found)
-    total = sum(int(mask.sum()) for mask in found.values())
-    if how.split and known:
-        note(
-            f"{known:,} of {total:,} records are among those that {how.run} was trained on; a "
-            "model repeats errors that it has learned, so --learn finds more of them"
-        )
-        return found
-    if known == total:
-        raise TrainError(
-            f"{how.run}: found a model that was trained on every record of {folder.path}, expected "
-            "some that it never saw; use --learn, which trains a model per fold, or name the "
-            "records by --split"
-        )
-    return {name: mask & ~trained[name] for name, mask in found.items()}
+        return {}
+    settings, own = described.described(how.run)
+    if own.digest != facts.digest:
+        return {}
+    counts = _counts(folder)
+    return _masks(splits.ranges(settings.split, counts), counts)
+
+
+def _counts(folder: Folder) -> dict[str, int]:
+    return {name: sum(files.values()) for name, files in records.find(folder).items()}
 
 
 def _masks(
@@ -104,15 +100,6 @@ def _masks(
         mask = made.setdefault(one.split, np.zeros(counts[one.split], bool))
         mask[one.start : one.stop] = True
     return made
-
-
-def _trained(run: str, facts: Facts, counts: Mapping[str, int]) -> dict[str, NDArray[np.bool_]]:
-    """Return which records of each split a run was trained on; none of other data."""
-    settings, own = described.described(run)
-    none = {name: np.zeros(count, bool) for name, count in counts.items()}
-    if own.digest != facts.digest:
-        return none
-    return none | _masks(splits.ranges(settings.split, counts), counts)
 
 
 def document(how: Plan, folder: Folder, facts: Facts) -> dict[str, Any]:
@@ -161,7 +148,8 @@ def begin(out: str, plan: Mapping[str, Any]) -> None:
         if not same and name != "data":  # which may have been moved
             raise TrainError(
                 f"{out}: this audit has {_said(name, before, plan)}; found "
-                f"{_said(name, plan, before)}; give the same to continue it, or another folder by --out"
+                f"{_said(name, plan, before)}; give the same to continue it, or another folder by "
+                "--out"
             )
 
 
@@ -174,8 +162,13 @@ def _said(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value[key]!r}" for key in differ)
 
 
-def notes(how: Plan, facts: Facts, division: Division) -> list[str]:
-    """Return what is worth knowing before a training: classes that few records have."""
+def notes(how: Plan, facts: Facts, division: Division, known: int) -> list[str]:
+    """Return what is worth knowing first; `known` records were in the training of the run."""
+    if how.run is not None and known:
+        return [
+            f"{known:,} of {sum(division.sizes()):,} records are among those that {how.run} was "
+            "trained on; a model repeats errors that it has learned, so --learn finds more of them"
+        ]
     if how.run is not None:
         return []
     held = division.held.sum(0)

@@ -141,5 +141,6 @@ def _seen(head: Mapping[str, Any], file: BinaryIO, unknown: Iterable[int]) -> Se
     classes = np.frombuffer(data[: 2 * cut], kind).reshape(2, height, width)
     units = np.frombuffer(data[2 * cut :], np.uint16).reshape(2, height, width)
     split, number, key = head["place"]
-    size = tuple(head["size"])
-    return Seen(split, number, key, size, *classes, *units, _judged(classes[0], unknown))
+    size = head["size"][0], head["size"][1]
+    judged = _judged(classes[0], unknown)
+    return Seen(split, number, key, size, classes[0], classes[1], units[0], units[1], judged)

@@ -14,7 +14,7 @@ from dsbuild import engines, storage
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.train import dataset, runs
 from dsbuild.train.audit import plan, planes, suspects
-from dsbuild.train.audit.folds import Division, divide
+from dsbuild.train.audit.folds import Division, divide, twins
 from dsbuild.train.audit.look import seen
 from dsbuild.train.audit.plan import Plan
 from dsbuild.train.audit.planes import Seen
@@ -63,10 +63,12 @@ def audit(
     facts = dataset.of(folder)
     plan.check(how, folder, facts)
     classes = len(facts.classes)
-    wanted = plan.wanted(how, folder, facts, note)
-    division = divide(folder, wanted, classes, how.folds, seed=how.seed, group=how.group)
+    barred = twins(folder, plan.trained(how, folder, facts))
+    wanted, dealt = plan.wanted(how, folder), (how.folds, how.seed, how.group)
+    division = divide(folder, wanted, classes, *dealt, () if how.split else barred)
+    known = len(barred & twins(folder, wanted)) if how.split and barred else 0
     made = plan.document(how, folder, facts)
-    notes = plan.notes(how, facts, division)
+    notes = plan.notes(how, facts, division, known)
     for line in notes:
         note(line)
     with storage.lock(storage.join(out, runs.ROOM, "lock"), talk):

@@ -54,7 +54,8 @@ def check(target: str) -> None:
     """Raise PlanError if the folder holds a whole export."""
     if storage.stamp(storage.join(target, NAMES)) is not None:
         raise PlanError(
-            f"{target}: found {NAMES}, so somebody may be repairing labels here; name another folder"
+            f"{target}: found {NAMES}, so somebody may be repairing labels here; name another "
+            "folder"
         )
 
 
