@@ -1,7 +1,6 @@
 """Plant label errors into drawn pairs, and measure how many of them an audit finds.
 
-    python bench/audit.py --folder FOLDER                     # draws, builds, trains, audits
-    python bench/audit.py --folder FOLDER --cleanlab PYTHON   # beside cleanlab, in that Python
+    python bench/audit.py --folder FOLDER -- --backbone tiny --crop 97 --epochs 15 --rate 3e-3
 
 swapped     a thing has another class
 dropped     a thing is not in the label
@@ -10,10 +9,13 @@ merged      two things and what is between them have one class
 
 FOLDER keeps everything, so a measurement that was stopped continues. An error counts as found if
 a suspect covers half of its pixels, or half of the suspect's pixels are of the error; each error
-counts once.
+counts once. If cleanlab is installed, it looks for errors in the same confidences: in those of all
+classes, which only this measurement keeps. Its images count as found if an error is anywhere in
+them; its pixels as the connected regions that they form, the largest first.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -25,6 +27,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+import dsbuild
 from dsbuild.demo import scenes
 from dsbuild.demo.scenes import Thing
 
@@ -119,7 +122,53 @@ def suspects(out: str) -> list[tuple[str, np.ndarray]]:
     """Return key and pixels of the suspects of an audit, in order."""
     from dsbuild.train.audit import shown
 
-    return [(one.suspect.key, one.region.mask) for one in shown.regions_of(out)]
+    return [(one.suspect.key, one.marks.astype(bool)) for one in shown.regions_of(out)]
+
+
+def keep_shares(folder: str, data: str, out: str) -> None:
+    """Keep labels and confidences of all classes of all records."""
+    from dsbuild.train import runs
+    from dsbuild.train.audit.planes import read
+    from dsbuild.train.audit.suspects import confidences, folder_of
+    from dsbuild.train.predict.predictor import Predictor
+
+    samples = dsbuild.open(data, "train")
+    count, (width, height) = len(samples), SIZE
+    shape = (count, len(samples.classes), height, width)
+    shares = np.lib.format.open_memmap(f"{folder}/shares.npy", "w+", np.float32, shape)
+    labels = np.zeros((count, height, width), np.int64)
+    for fold in range(len(os.listdir(f"{out}/folds"))):
+        predictor = Predictor(runs.load(f"{folder_of(out, fold)}/run"))
+        for one in read(confidences(out, fold)):
+            labels[one.number] = one.given
+            image = samples[one.number].image
+            shares[one.number] = predictor.probabilities(image).transpose(2, 0, 1)
+    shares.flush()
+    np.save(f"{folder}/labels.npy", labels)
+
+
+def pieces(keys: Sequence[str], issues: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Return the connected regions of the pixels with issues, the largest first."""
+    found = []
+    for key, plane in zip(keys, issues, strict=True):
+        count, parts = cv2.connectedComponents(plane.astype(np.uint8))
+        found += [(key, parts == i) for i in range(1, count)]
+    return sorted(found, key=lambda one: -np.count_nonzero(one[1]))
+
+
+def peer(name: str, folder: str) -> dict[str, float]:
+    """Return seconds and peak memory of a process that finds errors in the kept confidences."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "audit_peers.py")
+    return json.loads(build.run([sys.executable, script, name, folder]).splitlines()[-1])
+
+
+def row(name: str, keys: Sequence[str], kinds: dict[str, str], cost: dict[str, float]) -> str:
+    """Return a row of the table: how many errors of each kind are among those found."""
+    found = Counter(kinds[key] for key in keys)
+    parts = " | ".join(f"{found[kind]}" for kind in KINDS)
+    share = f"{len(keys) / len(kinds):.1%}"
+    rest = f"{cost['seconds']:.1f} | {cost['peak'] - cost['imports']:.0f} | {cost['peak']:.0f}"
+    return f"| {name} | {len(keys)} | {share} | {parts} | {rest} |"
 
 
 def main() -> None:
@@ -129,10 +178,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--errors", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cleanlab", metavar="PYTHON")
     parser.add_argument("options", nargs="*", help="options of dsbuild audit, after --")
     asked = parser.parse_args()
-    source, data, out = (os.path.join(asked.folder, name) for name in ("pairs", "data", "audit"))
+    folder = asked.folder
+    source, data, out = (os.path.join(folder, name) for name in ("pairs", "data", "audit"))
     if not os.path.exists(f"{source}/kinds.json"):
         draw(source, asked.count, asked.errors, asked.seed)
     names = f"{source}/classes.txt"
@@ -141,10 +190,23 @@ def main() -> None:
     with open(f"{source}/kinds.json") as file:
         kinds = json.load(file)
     truth = dict(np.load(f"{source}/truth.npz"))
-    listed = suspects(out)
-    found = hits(listed[:FIRST], truth)
-    print(f"{len(found)} of {len(truth)} among the first {FIRST}")
-    print(Counter(kinds[key] for key in found), Counter(kinds.values()))
+    print(f"| the first {FIRST} | errors | recall | {' | '.join(KINDS)} | s | MB | with imports |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    cost = peer("dsbuild", folder)
+    print(row("dsbuild: suspects", hits(suspects(out)[:FIRST], truth), kinds, cost))
+    if importlib.util.find_spec("cleanlab") is None:
+        print("\ncleanlab: left out; pip install cleanlab")
+        return
+    if not os.path.exists(f"{folder}/labels.npy"):
+        keep_shares(folder, data, out)
+    keys = [sample.key for sample in dsbuild.open(data, "train")]
+    cost = peer("cleanlab", folder)
+    found = np.load(f"{folder}/cleanlab.npz")
+    regions = pieces(keys, found["issues"])
+    print(row("cleanlab: regions of its issues", hits(regions[:FIRST], truth), kinds, cost))
+    for name, scores in (("softmin", found["softmin"]), ("issues", -found["issue_share"])):
+        images = [keys[i] for i in np.argsort(scores, kind="stable")[:FIRST]]
+        print(row(f"cleanlab: images by {name}", [k for k in images if k in truth], kinds, cost))
 
 
 if __name__ == "__main__":

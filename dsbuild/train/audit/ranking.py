@@ -66,9 +66,11 @@ def _cut(one: Seen, region: Region) -> tuple[str, tuple[int, int, int, int], int
 def box(one: Seen, region: Region) -> tuple[int, int, int, int]:
     """Return left, top, width and height of a region in pixels of the label."""
     ends = []
-    for axis, (full, side) in enumerate(zip(one.size, region.mask.shape, strict=True)):
-        there = np.flatnonzero(region.mask.any(1 - axis))
-        first, last = int(there[0]) * full // side, -(-(int(there[-1]) + 1) * full // side)
+    starts = region.top, region.left
+    for start, side, full, whole in zip(
+        starts, region.mask.shape, one.size, one.given.shape, strict=True
+    ):
+        first, last = start * full // whole, -(-(start + side) * full // whole)
         ends.append((first, last - first))
     (top, height), (left, width) = ends
     return left, top, width, height
@@ -77,4 +79,4 @@ def box(one: Seen, region: Region) -> tuple[int, int, int, int]:
 def area(one: Seen, region: Region) -> int:
     """Return the area of a region in pixels of the label."""
     pixels = int(np.count_nonzero(region.mask))
-    return round(pixels * one.size[0] * one.size[1] / region.mask.size)
+    return round(pixels * one.size[0] * one.size[1] / one.given.size)

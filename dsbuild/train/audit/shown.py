@@ -25,7 +25,9 @@ class Shown:
     @property
     def marks(self) -> NDArray[np.uint8]:
         """The pixels of the region as 1: (h, w), of the size that the model saw."""
-        return self.region.mask.view(np.uint8)
+        plane = np.zeros(self.seen.given.shape, np.uint8)
+        plane[self.region.window] = self.region.mask
+        return plane
 
 
 def regions_of(out: str, chosen: Sequence[Suspect] | None = None) -> list[Shown]:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dsbuild.train.audit.ranking import box, ranked
-from dsbuild.train.audit.regions import depth, regions
+from dsbuild.train.audit.ranking import area, box, ranked
+from dsbuild.train.audit.regions import Region, depth, regions
 from dsbuild.train.audit.thresholds import Thresholds
 from tests.support import seen
 
@@ -59,16 +59,15 @@ def test_ranks_scores_and_boxes():
     assert (first.rank, first.box, first.area, first.fold, total) == (1, (6, 10, 20, 20), 400, 2, 1)
     (region,) = regions(one, limits)
     margin = one.confidence[12, 12] / 65535 - one.own[12, 12] / 65535
-    assert region.score == pytest.approx(margin * depth(region.mask).sum())
+    assert region.score == pytest.approx(margin * depth(region, (SIDE, SIDE)).sum())
 
 
 def test_boxes_are_in_pixels_of_the_label():
     one = seen.certain(plane(BOX), TRUE)
-    mask = np.zeros((SIDE, SIDE), bool)
-    mask[10:20, 30:64] = True
-    (region,) = regions(one, np.zeros(3, np.int64))
     large = one.__class__(**{**vars(one), "size": (96, 200)})
-    assert box(large, region._replace(mask=mask)) == (93, 15, 107, 15)
+    mask = np.ones((10, 34), bool)
+    assert box(large, Region(0, 1, 10, 30, mask, 1.0)) == (93, 15, 107, 15)
+    assert area(large, Region(0, 1, 10, 30, mask, 1.0)) == round(340 * 96 * 200 / SIDE**2)
 
 
 def test_regions_of_one_class_pair_apart_are_two():
@@ -78,10 +77,12 @@ def test_regions_of_one_class_pair_apart_are_two():
 
 
 def test_depth_counts_from_the_edge_but_not_from_the_border():
-    mask = np.zeros((9, 9), bool)
-    mask[3:6, 3:6] = True
-    assert depth(mask).sum() == 1 == depth(mask)[4, 4]
-    assert depth(np.ones((3, 3), bool)).min() > 0
+    square = np.ones((3, 3), bool)
+    middle = depth(Region(0, 1, 3, 3, square, 0.0), (9, 9))
+    assert middle.sum() == 1 == middle[1, 1]
+    assert depth(Region(0, 1, 0, 0, square, 0.0), (3, 3)).min() > 0
+    corner = depth(Region(0, 1, 0, 6, square, 0.0), (9, 9))
+    assert corner.tolist() == [[0, 1, 2], [0, 1, 1], [0, 0, 0]]
 
 
 def test_no_disagreement_is_no_region():
