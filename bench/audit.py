@@ -193,7 +193,10 @@ def main() -> None:
     print(f"| the first {FIRST} | errors | recall | {' | '.join(KINDS)} | s | MB | with imports |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     cost = peer("dsbuild", folder)
-    print(row("dsbuild: suspects", hits(suspects(out)[:FIRST], truth), kinds, cost))
+    listed = suspects(out)
+    print(row("dsbuild: suspects", hits(listed[:FIRST], truth), kinds, cost))
+    images = list(dict.fromkeys(key for key, _ in listed))[:FIRST]
+    print(row("dsbuild: images of suspects", [k for k in images if k in truth], kinds, cost))
     if importlib.util.find_spec("cleanlab") is None:
         print("\ncleanlab: left out; pip install cleanlab")
         return

@@ -1,10 +1,11 @@
-"""Suspects: connected regions of pixels whose label is likely wrong, each with a score.
+"""Suspects: regions of pixels whose label is likely wrong, each with a score.
 
 Labels and models disagree along every outline, so what counts is not the number of pixels but how
 far a region reaches inwards: a pixel weighs as much as it is away from the region's edge, times
 how much the model prefers its own class to the given one.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from dsbuild.train.audit.planes import WHOLE, Seen
 from dsbuild.train.audit.thresholds import candidates
+
+_REACH = 2  # pixels of mere disagreement that two regions of one error may have between them
+_THIN = 0.1  # what a pixel on a region's edge weighs, against 1 for one that is a pixel further in
 
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]  # rows and columns
@@ -52,20 +56,55 @@ class _Part(NamedTuple):
     window: Window
     mask: Mask
 
+    def number(self, numbers: NDArray[np.int32]) -> int:
+        """Return the number, of those of each pixel (h, w), that its first pixel has."""
+        return int(numbers[self.window][self.mask][0])
+
 
 def regions(one: Seen, limits: NDArray[np.int64]) -> list[Region]:
     """Return the regions of a record, the highest score first."""
-    wrong = candidates(one, limits)
-    groups: dict[tuple[int, int, int], list[_Part]] = {}
+    parts = list(_parts(one, candidates(one, limits)))
+    found = [_region(one, group) for group in _errors(one, parts)]
+    return sorted(found, key=lambda region: -region.score)
+
+
+def _errors(one: Seen, parts: Sequence[_Part]) -> list[list[_Part]]:
+    """Return the parts of each error together: those of one object, and those side by side."""
+    inner = [_reaches_in(part, one.given.shape) for part in parts]
+    beside = _beside(one, list(itertools.compress(parts, inner)))
     objects: dict[tuple[int, int], NDArray[np.int32]] = {}
-    for part in _parts(one, wrong):
+    groups: list[list[_Part]] = []
+    place: dict[tuple[int, ...], list[_Part]] = {}  # what parts have in common -> their group
+    for part, is_inner in zip(parts, inner, strict=True):
         pair = min(part.given, part.model), max(part.given, part.model)
         if pair not in objects:
             objects[pair] = _objects(one, pair)
-        number = int(objects[pair][part.window][part.mask][0])
-        groups.setdefault((*pair, number), []).append(part)
-    found = [_region(one, parts) for parts in groups.values()]
-    return sorted(found, key=lambda region: -region.score)
+        keys: list[tuple[int, ...]] = [(*pair, part.number(objects[pair]))]
+        keys += [(part.number(beside),)] if is_inner else []
+        group = [part]
+        for other in {id(place[key]): place[key] for key in keys if key in place}.values():
+            group = other + group
+            groups = [each for each in groups if each is not other]
+            place = {key: group if each is other else each for key, each in place.items()}
+        place |= dict.fromkeys(keys, group)
+        groups.append(group)
+    return groups
+
+
+def _reaches_in(part: _Part, size: tuple[int, ...]) -> bool:
+    """Tell whether a part has a pixel that is not on its edge."""
+    rows, columns = part.window
+    return bool(depth(Region(0, 0, rows.start, columns.start, part.mask, 0.0), size).any())
+
+
+def _beside(one: Seen, parts: Sequence[_Part]) -> NDArray[np.int32]:
+    """Return numbers that parts share if little but disagreement lies between them: (h, w)."""
+    wrong = np.zeros(one.given.shape, np.uint8)
+    for part in parts:
+        wrong[part.window] |= part.mask
+    grown = cv2.dilate(wrong, np.ones((2 * _REACH + 1, 2 * _REACH + 1), np.uint8))
+    near = grown.astype(bool) & one.judged & (one.given != one.model)
+    return np.asarray(cv2.connectedComponents(near.view(np.uint8))[1], np.int32)
 
 
 def _parts(one: Seen, wrong: Mask) -> Iterator[_Part]:
@@ -104,7 +143,7 @@ def _region(one: Seen, parts: Sequence[_Part]) -> Region:
     region = Region(0, 0, top, left, mask, 0.0)
     window = region.window
     margin = (one.confidence[window].astype(np.float64) - one.own[window]) / WHOLE
-    weight = margin * depth(region, one.given.shape)
+    weight = margin * (depth(region, one.given.shape) + _THIN)
     sums: dict[tuple[int, int], float] = {}
     for part, (a, b, c, d) in zip(parts, ends, strict=True):
         inner = weight[a - top : b - top, c - left : d - left][part.mask]
