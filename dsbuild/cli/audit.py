@@ -48,7 +48,8 @@ def _audit(path: str, given: dict[str, Any]) -> None:
             "mistakes that need no model are found by `dsbuild build SOURCE --dry-run`"
         )
     quiet, as_json = given.pop("quiet"), given.pop("as_json")
-    out = given.pop("out") or f"{path.rstrip('/')}-audit"
+    base = path.rstrip("/")
+    out = given.pop("out") or ("audit" if base.endswith(".") else f"{base}-audit")
     from dsbuild.train import tensorflow_env
 
     tensorflow_env.quiet("dsbuild audit")

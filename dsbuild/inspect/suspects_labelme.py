@@ -23,6 +23,7 @@ from dsbuild.layouts.labelme import BACKGROUND, NAMES
 from dsbuild.shapes import components
 from dsbuild.train.audit import shown
 from dsbuild.train.audit.shown import Shown
+from dsbuild.train.audit.suspects import score_text
 
 MARK = "suspect: "
 
@@ -90,7 +91,7 @@ def _shapes(one: Shown, tree: LabelMeTree) -> list[dict[str, Any]]:
     name = BACKGROUND if suspect.suggested == ground else suspect.suggested
     text = (
         f"suspect {suspect.rank}: labelled {suspect.given}, the model sees {suspect.suggested}; "
-        f"score {suspect.score:.1f}"
+        f"score {score_text(suspect.score)}"
     )
     return [
         {**shape(MARK + name, region), "description": text, "flags": {"suspect": True}}

@@ -5,7 +5,7 @@ from dsbuild.cli.text.view import View
 from dsbuild.inspect.tables import count
 from dsbuild.storage import safe_text
 from dsbuild.train.audit.run import Found
-from dsbuild.train.audit.suspects import LIST, TABLE
+from dsbuild.train.audit.suspects import LIST, TABLE, score_text
 
 _FIRST = 10  # suspects that are printed
 _ALL = View()
@@ -18,7 +18,7 @@ def audit_text(found: Found, out: str, view: View = _ALL) -> str:
     rows = [["", "key", "split", "given", "suggested", "box", "score"]]
     for one in found.suspects[:_FIRST]:
         box = " ".join(map(str, one.box))
-        words = [one.key, one.split, one.given, one.suggested, box, f"{one.score:.1f}"]
+        words = [one.key, one.split, one.given, one.suggested, box, score_text(one.score)]
         rows.append([str(one.rank), *words])
     lines = [safe_text.text(head)]
     if found.suspects:

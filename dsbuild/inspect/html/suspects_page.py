@@ -20,7 +20,7 @@ from dsbuild.inspect.html.svg import escape
 from dsbuild.inspect.mask_pictures import RED, marks
 from dsbuild.train.audit import shown
 from dsbuild.train.audit.shown import Shown
-from dsbuild.train.audit.suspects import Suspect, read
+from dsbuild.train.audit.suspects import Suspect, read, score_text
 from dsbuild.train.dataset import of as facts_of
 
 SAMPLES = 48  # suspects with pictures, unless another number is given
@@ -129,7 +129,7 @@ def _card(one: Suspect, drawn: Pictures, colours: Mapping[str, Sequence[int]]) -
     left, top, width, height = one.box
     text = (
         f"{one.split}, record {one.record}: {one.area:,} pixels within {width} x {height} at "
-        f"{left}, {top}; score {one.score:.1f}"
+        f"{left}, {top}; score {score_text(one.score)}"
     )
     return (
         f'<article class="change" id="suspect-{one.rank}"><h3>{one.rank}. {escape(one.key)}</h3>'
@@ -158,7 +158,7 @@ def _all(suspects: Sequence[Suspect]) -> str:
             escape(one.given),
             escape(one.suggested),
             f"{one.area:,}",
-            f"{one.score:.1f}",
+            score_text(one.score),
         ]
         for one in suspects
     ]

@@ -59,8 +59,13 @@ class Plan:
             raise TrainError(f"side: found {self.side}, expected at least 1")
 
 
-def check(how: Plan, folder: Folder, facts: Facts) -> None:
+def check(how: Plan, folder: Folder, facts: Facts, out: str) -> None:
     """Raise TrainError if the data cannot be audited, or not with the model of the run."""
+    if storage.inside(out, folder.path):
+        raise TrainError(
+            f"{out}: found a folder inside the data, {folder.path}, expected another; name one by "
+            "--out"
+        )
     if facts.task != "segmentation":
         raise TrainError(
             f"{folder.path}: found images by class, expected labels of pixels; the learned audit "

@@ -61,7 +61,7 @@ def audit(
     """
     folder = Folder.of(path)
     facts = dataset.of(folder)
-    plan.check(how, folder, facts)
+    plan.check(how, folder, facts, out)
     classes = len(facts.classes)
     barred = twins(folder, plan.trained(how, folder, facts))
     wanted, dealt = plan.wanted(how, folder), (how.folds, how.seed, how.group)

@@ -62,6 +62,15 @@ class Suspect:
     part: int
 
 
+def score_text(score: float) -> str:
+    """Return a score for people.
+
+    >>> score_text(0.25), score_text(17916.04)
+    ('0.2', '17,916')
+    """
+    return f"{score:,.0f}" if score >= 10 else f"{score:.1f}"
+
+
 def folder_of(out: str, fold: int) -> str:
     """Return the folder of a fold in that of an audit."""
     return storage.join(out, "folds", str(fold))

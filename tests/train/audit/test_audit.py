@@ -190,6 +190,14 @@ def test_what_cannot_be_audited_is_one_line(shapes, run, tmp_path, words, text):
     assert not (tmp_path / "out" / "plan.json").exists()
 
 
+def test_an_audit_inside_the_data_is_refused(shapes, run, monkeypatch):
+    monkeypatch.chdir(shapes)
+    done = run("audit", ".", "--learn")
+    assert done.exit_code == 2
+    assert "found a folder inside the data" in done.stderr
+    assert not os.path.exists("audit")
+
+
 def test_images_by_class_are_refused(class_data, run, tmp_path):
     done = run("audit", class_data, "--learn", "--out", tmp_path / "out")
     assert done.exit_code == 2

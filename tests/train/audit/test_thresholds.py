@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -131,3 +132,24 @@ def test_wide_labels_keep_their_classes(tmp_path):
     np.testing.assert_array_equal(again.given, given)
     np.testing.assert_array_equal(again.model, shares.argmax(-1))
     assert again.model.max() > 255
+
+
+def test_memory_does_not_grow_with_the_records(tmp_path):
+    """Both passes hold one record at a time, and no probability of other classes."""
+    rng = np.random.default_rng(0)
+    one, _ = seen.drawn(rng, (96, 128), CLASSES, block=12)
+    names = [str(value) for value in range(CLASSES)]
+
+    def peak(count):
+        path = str(tmp_path / f"{count}.bin")
+        planes.write(path, {"unknown": []}, itertools.repeat(one, count))
+        tracemalloc.start()
+        limits = Thresholds.over(planes.read(path), CLASSES).limits
+        ranked(((0, record) for record in planes.read(path)), limits, names, 10)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(1)
+    few, many = peak(4), peak(40)
+    assert many < 1.2 * few
