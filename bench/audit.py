@@ -167,7 +167,7 @@ def row(name: str, keys: Sequence[str], kinds: dict[str, str], cost: dict[str, f
     found = Counter(kinds[key] for key in keys)
     parts = " | ".join(f"{found[kind]}" for kind in KINDS)
     share = f"{len(keys) / len(kinds):.1%}"
-    rest = f"{cost['seconds']:.1f} | {cost['peak'] - cost['imports']:.0f} | {cost['peak']:.0f}"
+    rest = f"{cost['seconds']:.1f} | {cost['peak']:.0f} | {cost['peak'] - cost['imports']:.0f}"
     return f"| {name} | {len(keys)} | {share} | {parts} | {rest} |"
 
 
@@ -190,7 +190,7 @@ def main() -> None:
     with open(f"{source}/kinds.json") as file:
         kinds = json.load(file)
     truth = dict(np.load(f"{source}/truth.npz"))
-    print(f"| the first {FIRST} | errors | recall | {' | '.join(KINDS)} | s | MB | with imports |")
+    print(f"| the first {FIRST} | errors | recall | {' | '.join(KINDS)} | s | peak MB | MB without imports |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     cost = peer("dsbuild", folder)
     listed = suspects(out)
@@ -206,7 +206,7 @@ def main() -> None:
     cost = peer("cleanlab", folder)
     found = np.load(f"{folder}/cleanlab.npz")
     regions = pieces(keys, found["issues"])
-    print(row("cleanlab: regions of its issues", hits(regions[:FIRST], truth), kinds, cost))
+    print(row("cleanlab: regions of its pixels", hits(regions[:FIRST], truth), kinds, cost))
     for name, scores in (("softmin", found["softmin"]), ("issues", -found["issue_share"])):
         images = [keys[i] for i in np.argsort(scores, kind="stable")[:FIRST]]
         print(row(f"cleanlab: images by {name}", [k for k in images if k in truth], kinds, cost))

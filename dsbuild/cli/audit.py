@@ -8,6 +8,7 @@ import click
 from dsbuild import fields
 from dsbuild.cli import next_command
 from dsbuild.cli.command import Command
+from dsbuild.cli.evaluate import awake
 from dsbuild.cli.field_options import option
 from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import echo, echo_json, echo_line, errors, note
@@ -50,9 +51,7 @@ def _audit(path: str, given: dict[str, Any]) -> None:
     quiet, as_json = given.pop("quiet"), given.pop("as_json")
     base = path.rstrip("/")
     out = given.pop("out") or ("audit" if base.endswith(".") else f"{base}-audit")
-    from dsbuild.train import tensorflow_env
-
-    tensorflow_env.quiet("dsbuild audit")
+    awake()
     from dsbuild.format.folder import Folder
     from dsbuild.inspect import suspects_labelme
     from dsbuild.inspect.html import run as pages

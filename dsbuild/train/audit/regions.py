@@ -1,8 +1,8 @@
 """Suspects: regions of pixels whose label is likely wrong, each with a score.
 
 Labels and models disagree along every outline, so what counts is not the number of pixels but how
-far a region reaches inwards: a pixel weighs as much as it is away from the region's edge, times
-how much the model prefers its own class to the given one.
+far a region reaches inwards, and how sure the model is: a pixel weighs as much as it is away from
+the region's edge, times the square of the margin between the model's class and the given one.
 """
 
 import itertools
@@ -152,7 +152,7 @@ def _region(one: Seen, parts: Sequence[_Part]) -> Region:
     region = Region(0, 0, top, left, mask, 0.0)
     window = region.window
     margin = (one.confidence[window].astype(np.float64) - one.own[window]) / WHOLE
-    weight = margin * (depth(region, one.given.shape) + _THIN)
+    weight = margin**2 * (depth(region, one.given.shape) + _THIN)
     sums: dict[tuple[int, int], float] = {}
     for part, (a, b, c, d) in zip(parts, ends, strict=True):
         inner = weight[a - top : b - top, c - left : d - left][part.mask]

@@ -59,7 +59,7 @@ def test_ranks_scores_and_boxes():
     assert (first.rank, first.box, first.area, first.fold, total) == (1, (6, 10, 20, 20), 400, 2, 1)
     (region,) = regions(one, limits)
     margin = one.confidence[12, 12] / 65535 - one.own[12, 12] / 65535
-    assert region.score == pytest.approx(margin * (depth(region, (SIDE, SIDE)) + 0.25).sum())
+    assert region.score == pytest.approx(margin**2 * (depth(region, (SIDE, SIDE)) + 0.25).sum())
 
 
 def test_boxes_are_in_pixels_of_the_label():
