@@ -73,24 +73,37 @@ def _errors(one: Seen, parts: Sequence[_Part]) -> list[list[_Part]]:
     inner = [_reaches_in(part, one.given.shape) for part in parts]
     beside = _beside(one, list(itertools.compress(parts, inner)))
     objects = _Objects(one)
-    groups: list[list[_Part]] = []
-    place: dict[tuple[int, ...], list[_Part]] = {}  # what parts have in common -> their group
-    for part, is_inner in zip(parts, inner, strict=True):
+    roots = list(range(len(parts)))
+    first: dict[tuple[int, ...], int] = {}  # what parts have in common -> the first of them
+    for number, (part, is_inner) in enumerate(zip(parts, inner, strict=True)):
         keys: list[tuple[int, ...]] = [objects.of(part)]
         keys += [(part.number(beside),)] if is_inner else []
-        group = [part]
-        for other in {id(place[key]): place[key] for key in keys if key in place}.values():
-            group = other + group
-            groups = [each for each in groups if each is not other]
-            place = {key: group if each is other else each for key, each in place.items()}
-        place |= dict.fromkeys(keys, group)
-        groups.append(group)
-    return groups
+        for key in keys:
+            one_root, other = _root(roots, number), _root(roots, first.setdefault(key, number))
+            roots[max(one_root, other)] = min(one_root, other)
+    groups: dict[int, list[_Part]] = {}
+    for number, part in enumerate(parts):
+        groups.setdefault(_root(roots, number), []).append(part)
+    return list(groups.values())
+
+
+def _root(roots: list[int], number: int) -> int:
+    """Return the first part that one is connected with; shorten the way to it."""
+    while roots[number] != number:
+        roots[number] = number = roots[roots[number]]
+    return number
 
 
 def _reaches_in(part: _Part, size: tuple[int, ...]) -> bool:
     """Tell whether a part has a pixel that is not on its edge."""
     rows, columns = part.window
+    if (
+        min(part.mask.shape) < 3
+        and rows.start
+        and columns.start
+        and not (rows.stop == size[0] or columns.stop == size[1])
+    ):
+        return False  # as most parts are
     return bool(depth(Region(0, 0, rows.start, columns.start, part.mask, 0.0), size).any())
 
 
@@ -169,12 +182,11 @@ def depth(region: Region, size: tuple[int, ...]) -> NDArray[np.float64]:
     """
     height, width = region.mask.shape
     # Beyond the box are pixels that are not of the region, except beyond the border.
-    beyond = (
-        (int(region.top > 0), int(region.top + height < size[0])),
-        (int(region.left > 0), int(region.left + width < size[1])),
-    )
-    ringed = np.pad(np.pad(region.mask.view(np.uint8), beyond), 1, mode="edge")
+    top, left = int(region.top > 0), int(region.left > 0)
+    bottom, right = int(region.top + height < size[0]), int(region.left + width < size[1])
+    mask = np.ascontiguousarray(region.mask).view(np.uint8)
+    boxed = cv2.copyMakeBorder(mask, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
+    ringed = cv2.copyMakeBorder(boxed, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     far = cv2.distanceTransform(ringed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    rows, columns = beyond[0][0] + 1, beyond[1][0] + 1
-    inner = far[rows : rows + height, columns : columns + width].astype(np.float64)
+    inner = far[top + 1 : top + 1 + height, left + 1 : left + 1 + width].astype(np.float64)
     return np.maximum(inner - 1, 0)
