@@ -7,6 +7,7 @@ command that needs them, so that `--help` answers at once.
 import click
 
 from dsbuild import __version__
+from dsbuild.cli.audit import audit
 from dsbuild.cli.build import build_command
 from dsbuild.cli.check import check
 from dsbuild.cli.command import Group
@@ -62,6 +63,7 @@ main.add_command(merge)
 main.add_command(interop)
 main.add_command(export)
 main.add_command(convert)
+main.add_command(audit)
 main.add_command(train)
 main.add_command(evaluate)
 main.add_command(predict)

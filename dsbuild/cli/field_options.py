@@ -57,20 +57,21 @@ def option(
     ranges: bool = False,
     aliases: Iterable[str] = (),
     names: Names | None = None,
+    default: Any = None,
 ) -> Option:
     """Return the option of a field, by the name that users have for it.
 
     With `given` an option that is not given is None, so that a default may come from elsewhere,
     and a flag can be denied. With `ranges` the help shows the bounds, and a number beyond them is
     refused as wrong usage. `aliases` are further names, beside the field's own alias, that the
-    help does not show; `names` completes a text.
+    help does not show; `names` completes a text; `default` is shown instead of the field's own.
     """
     one = fields.named(cls)[name]
     kind, bounds = fields.kinds(cls)[one.name], one.metadata
     word = f"--{name.replace('_', '-')}"
     others = [f"--{other.replace('_', '-')}" for other in _words(bounds.get("alias"))]
     made = functools.partial(click.option, cls=command.Option, aliases=(*others, *aliases))
-    text, default = bounds["help"], one.default
+    text, default = bounds["help"], one.default if default is None else default
     if "read" in bounds:
         return made(word, name, metavar="FILE", type=Path(), help=text)
     if kind is bool and not given:

@@ -12,7 +12,7 @@ Headings = Mapping[str, tuple[str, ...]]
 COMMANDS: Headings = {
     "Build TFRecords": ("build", *LAYOUTS, "merge"),
     "Look at TFRecords": ("inspect", "statistics", "diff"),
-    "Check and fix them": ("validate", "repair", "check"),
+    "Check and fix them": ("validate", "repair", "check", "audit"),
     "Use them elsewhere": ("export", "convert", "interop"),
     "Train on them": ("train", "evaluate", "predict"),
     "Others": (),
@@ -66,6 +66,7 @@ _INSPECT: Headings = {
         "--least",
         "--rare",
         "--problems",
+        "--suspects",
     ),
     "Where it runs": _ENGINE,
     "Messages": _MESSAGES,
@@ -103,6 +104,22 @@ _MODEL: Headings = {
     "Options": (),
     "How the model is applied": (*_LOOKING, "--resize"),
     "Camera": ("--camera", "--frames"),
+    "Where it runs": ("--store-seconds",),
+    "Messages": _MESSAGES,
+}
+
+_AUDIT: Headings = {
+    "Options": (),
+    "Trainings": (
+        "--backbone",
+        "--weights",
+        "--crop",
+        "--rates",
+        "--batch",
+        "--epochs",
+        "--rate",
+        "--from-run",
+    ),
     "Where it runs": ("--store-seconds",),
     "Messages": _MESSAGES,
 }
@@ -185,6 +202,7 @@ _TRAIN: Headings = {
 }
 
 _OF = {
+    "audit": _AUDIT,
     "inspect": _INSPECT,
     "export": _EXPORT,
     "convert": _CONVERT,

@@ -67,6 +67,12 @@ from dsbuild.cli.text.view import view
     "--problems", is_flag=True, help="Gallery: samples in which `dsbuild validate` finds problems."
 )
 @click.option(
+    "--suspects",
+    type=Path(folder=True),
+    metavar="DIR",
+    help="Page: the suspects of this audit instead.",
+)
+@click.option(
     "--top", metavar="N", type=click.IntRange(1), help="Show the N most frequent classes alone."
 )
 @all_option
@@ -89,7 +95,7 @@ def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> Non
       dsbuild inspect other/train-00000-of-00004.tfrecord --json
     """
     wanted = record if key is None else key
-    choices = ("class_", "most", "least", "problems")
+    choices = ("class_", "most", "least", "problems", "suspects")
     how = [name for name in choices if asked[name] not in (None, False)]
     if record is not None and key is not None:
         raise click.UsageError("found --record and --key; expected one of them")
@@ -99,7 +105,8 @@ def inspect(path: str, record: int | None, key: str | None, **asked: Any) -> Non
         raise click.UsageError("found --html and one record; expected one of them")
     if len(how) > 1 or (how and not asked["html"]):
         raise click.UsageError(
-            "--class, --most, --least and --problems choose samples for --html; give one of them"
+            "--class, --most, --least, --problems and --suspects choose samples for --html; give "
+            "one of them"
         )
     if asked["top"] and (asked["every"] or wanted is not None):
         raise click.UsageError("--top is for the classes of a folder, and goes without --all")
@@ -158,7 +165,7 @@ def _folder(path: str, asked: dict[str, Any]) -> None:
     from dsbuild.inspect import terminal as blocks
     from dsbuild.inspect.public import inspect
 
-    names = ("html", "samples", "seed", "class_", "most", "least", "problems")
+    names = ("html", "samples", "seed", "class_", "most", "least", "problems", "suspects")
     folder = Folder.of(path)
     document = inspect(folder, runner=engine, **{name: asked[name] for name in names})
     if asked["as_json"]:

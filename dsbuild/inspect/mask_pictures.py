@@ -13,7 +13,7 @@ from dsbuild.images import colour
 from dsbuild.inspect import gallery
 from dsbuild.inspect.mask_changes import MaskChange, values
 
-_RED = np.array([(0, 0, 0), (228, 26, 28)] + [(0, 0, 0)] * 254, np.uint8)
+RED = np.array([(0, 0, 0), (228, 26, 28)] + [(0, 0, 0)] * 254, np.uint8)
 Tables = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
@@ -71,7 +71,7 @@ def _draw(
             None if image is None else colour.photo_uri(image, side),
             None if was.plane is None else colour.plane_uri(was.plane, colours[0], side),
             None if now.plane is None else colour.plane_uri(now.plane, colours[1], side),
-            None if differs is None else colour.plane_uri(marks(differs, side), _RED, side),
+            None if differs is None else colour.plane_uri(marks(differs, side), RED, side),
         ]
 
     problems = tuple(dict.fromkeys((*was.problems, *now.problems)))

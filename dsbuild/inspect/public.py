@@ -25,6 +25,7 @@ def inspect(
     most: str | None = ...,
     least: str | None = ...,
     problems: bool = ...,
+    suspects: Path | None = ...,
     runner: str | Engine = ...,
     scheduler: str | None = ...,
     workers: int | None = ...,
@@ -53,6 +54,7 @@ def inspect(
     most: str | None = None,
     least: str | None = None,
     problems: bool = False,
+    suspects: Path | None = None,
     runner: str | Engine = "local",
     scheduler: str | None = None,
     workers: int | None = None,
@@ -75,6 +77,7 @@ def inspect(
       most: the gallery shows the samples with the most of this class.
       least: the gallery shows the samples with the least of this class, among those that have it.
       problems: the gallery shows the samples in which `dsbuild.validate` finds problems.
+      suspects: the folder of an audit; the page shows its suspects instead.
       runner: "local"; "dask", with its `scheduler`; or an engine.
       scheduler: address of a Dask scheduler, such as "tcp://host:8786".
       workers: processes; None for all cores.
@@ -99,6 +102,8 @@ def inspect(
     """
     named = {"class_": class_, "most": most, "least": least, "problems": "" if problems else None}
     how = {kind: name for kind, name in named.items() if name is not None}
+    if suspects is not None:
+        how["suspects"] = ""
     wanted = record if key is None else key
     _refuse(
         samples is not None and type(samples) is not int, f"samples {samples!r}", "a whole number"
@@ -108,7 +113,7 @@ def inspect(
     _refuse(record is not None and key is not None, "record and key", "one of them")
     _refuse(wanted is None and save is not None, "save without a record", "record or key as well")
     _refuse(wanted is not None and html is not None, "html and one record", "one of them")
-    _refuse(len(how) > 1, " and ".join(how), "one of class_, most, least and problems")
+    _refuse(len(how) > 1, " and ".join(how), "one of class_, most, least, problems and suspects")
     _refuse(bool(how) and html is None, f"{''.join(how)} without html", "html as well")
     _refuse(samples is not None and samples < 0, f"samples {samples}", "0 or more")
     folder = Folder.of(path)
@@ -119,7 +124,11 @@ def inspect(
     counted = statistics.load(folder)
     if counted is not None:
         document["statistics"] = counted
-    if html is not None:
+    if html is not None and suspects is not None:
+        from dsbuild.inspect.html import run, suspects_page
+
+        run.write(os.fspath(html), suspects_page.make(folder, os.fspath(suspects), samples))
+    elif html is not None:
         from dsbuild.inspect.html import run
 
         ((kind, name),) = how.items() or (("any", ""),)

@@ -60,6 +60,8 @@ def here(tmp_path, monkeypatch, run):
         ("train x --run nowhere", ["dir"]),
         ("predict x ", ["file"]),
         ("diff a ", ["file"]),
+        ("audit x --labelme ", ["dir"]),
+        ("inspect records --suspects ", ["dir"]),
         ("merge a ", ["dir"]),
         ("merge a b --map ", ["file"]),
     ],
@@ -75,6 +77,7 @@ def test_splits_are_those_of_the_data(here):
     assert complete("train records --run x --split ") == ["train", "val"]
     assert complete("export records out --split v") == ["val"]
     assert complete("train records --run x --val v") == ["val"]
+    assert complete("audit records --split v") == ["val"]
     assert complete("train nowhere --run x --val v") == []
     assert complete("voc nowhere --split ") == []
 

@@ -15,7 +15,7 @@ from tests.support.runs import make
 RED, YELLOW = "\x1b[31m", "\x1b[33m"
 
 # Every command that needs no TensorFlow: words and exit code. Those of a trained model are in
-# test_predict.py and test_train.py.
+# test_predict.py, test_train.py and train/audit/test_audit.py.
 CODES = [
     ("--version", 0),
     ("--help", 0),
@@ -156,7 +156,7 @@ def test_exit_codes(words, code, here, run):
 
 def test_the_table_has_every_command():
     named = {words.split()[0] for words, _ in CODES if words}
-    assert set(main.commands) - named == {"train", "evaluate", "predict"}
+    assert set(main.commands) - named == {"audit", "train", "evaluate", "predict"}
 
 
 def colour(run, *words):

@@ -15,7 +15,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES.remove(ROOT / "docs" / "cli.md")  # a copy of --help
 KINDS = {"sh", "python", "yaml", "json", "text", ""}  # the last two are not code
 LEFT_OUT = 6  # at most so many blocks need what is on no machine of ours
-HEAVY = re.compile(r"dsbuild (train|export)|import (tensorflow|torch|keras|datasets|grain)|tf_data")
+HEAVY = re.compile(
+    r"dsbuild (train|export|audit)|import (tensorflow|torch|keras|datasets|grain)|tf_data"
+)
 
 
 def all_blocks():
@@ -28,7 +30,7 @@ def marked():
     for page in PAGES:
         code = "".join(block.text for block in blocks(page))
         marks = [pytest.mark.heavy] if HEAVY.search(code) else []
-        if code.count("dsbuild train") + code.count("dsbuild export") > 1:
+        if len(re.findall("dsbuild (?:train|export|audit)", code)) > 1:
             marks.append(pytest.mark.slow)
         found.append(pytest.param(page, marks=marks, id=page.name))
     return found

@@ -70,7 +70,7 @@ class LabelMeTree(Shaped):
             label = IGNORED if region.value == self.about.ignore else None
             label = label or self.about.classes[region.value]
             if self.shapes != POLYGONS:
-                shapes.append(_shape(label, None, *_mask(region)))
+                shapes.append(shape(label, region))
                 continue
             parts = components.parts(region)
             for part in parts:
@@ -104,6 +104,11 @@ class LabelMeTree(Shaped):
     def layout(self, root: str) -> Layout:
         """Return the layout of LabelMe."""
         return LabelMe(names=read_labels(join(root, NAMES)))
+
+
+def shape(label: str, region: Region) -> dict[str, Any]:
+    """Return an object as a shape that is a mask."""
+    return _shape(label, None, *_mask(region))
 
 
 def _mask(region: Region) -> tuple[str, list[list[int]], dict[str, str]]:
