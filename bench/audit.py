@@ -190,7 +190,8 @@ def main() -> None:
     with open(f"{source}/kinds.json") as file:
         kinds = json.load(file)
     truth = dict(np.load(f"{source}/truth.npz"))
-    print(f"| the first {FIRST} | errors | recall | {' | '.join(KINDS)} | s | peak MB | MB without imports |")
+    kinds_of = " | ".join(KINDS)
+    print(f"| the first {FIRST} | errors | recall | {kinds_of} | s | peak MB | MB without imports |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     cost = peer("dsbuild", folder)
     listed = suspects(out)

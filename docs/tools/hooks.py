@@ -19,6 +19,7 @@ GUESTS = {
     "CONTRIBUTING.md": "contributing.md",
     "README.md": "index.md",
     "SECURITY.md": "security.md",
+    "bench/METHOD.md": "method.md",
     "bench/README.md": "measurements.md",
     "examples/torch_train.py": "torch-loop.md",
     "pipelines/dataflow/README.md": "dataflow.md",

@@ -216,9 +216,7 @@ def _plan(request: Request, split: str, listing: Listing) -> tuple[Planned, list
     size, missing, seen = 0, [], Seen()
     if listing.kept.used:
         size += sum(slices.held(part).size for part in slices.of(samples))
-    files = ((sample, path) for sample in samples for path in sample.files)
-    stamps = storage.stamps(storage.join(root, path) for one in samples for path in one.files)
-    for (sample, path), stamp in zip(files, seen.adding(stamps), strict=True):
+    for sample, path, stamp in seen.sources(samples, root):
         if stamp is not None and stamp[0]:
             size += stamp[0]
             continue

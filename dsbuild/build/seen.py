@@ -5,11 +5,14 @@ each lookup by a worker would list whole folders again.
 """
 
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import starmap
 from typing import TypeAlias
 
-from dsbuild.storage import Stamp
+from dsbuild.format.receipts import Row
+from dsbuild.layouts import Sample
+from dsbuild.storage import Stamp, join, stamps
 from dsbuild.storage.heap import Heap
 
 Packed: TypeAlias = bytes  # stamps one after another
@@ -25,9 +28,25 @@ class Seen:
         self._heap = Heap()
         self._last = array("q")
 
-    def adding(self, stamps: Iterable[Stamp | None]) -> Iterator[Stamp | None]:
+    def sources(
+        self, samples: Iterable[Sample], root: str
+    ) -> Iterator[tuple[Sample, str, Stamp | None]]:
+        """Look up the files of samples; yield sample, path and stamp of each."""
+        asked: deque[tuple[Sample, str]] = deque()
+
+        def paths() -> Iterator[str]:
+            for sample in samples:
+                for path in sample.files:
+                    asked.append((sample, path))
+                    yield join(root, path)
+
+        for stamp in self.adding(stamps(paths())):
+            sample, path = asked.popleft()
+            yield sample, path, stamp
+
+    def adding(self, found: Iterable[Stamp | None]) -> Iterator[Stamp | None]:
         """Yield the stamps of files, None if there is no such file, and keep each."""
-        for stamp in stamps:
+        for stamp in found:
             self._last.extend(stamp or _ABSENT)
             if len(self._last) >= _FLUSHED:
                 self._flush()
@@ -45,6 +64,12 @@ class Seen:
             size = 2 * count * self._last.itemsize
             yield self._heap.read(offset, size)
             offset += size
+
+
+def agree(known: Packed, rows: Iterable[Row]) -> bool:
+    """Tell whether packed stamps are those in a receipt's rows, of two files for each sample."""
+    noted = [number for row in rows for number in (*row[0:2], *row[3:5], *row[6:])]
+    return array("q", [-1 if number is None else number for number in noted]).tobytes() == known
 
 
 def unpacked(data: Packed) -> list[Stamp | None]:

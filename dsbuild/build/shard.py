@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dsbuild import extras, images, storage
-from dsbuild.build import encode, palettes, slices, tiles
+from dsbuild.build import encode, palettes, seen, slices, tiles
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
-from dsbuild.build.seen import Packed, unpacked
+from dsbuild.build.seen import Packed
 from dsbuild.engines import Advance, turn
 from dsbuild.errors import NoFileError
 from dsbuild.format import label_values, manifest, receipts, tfrecord
@@ -185,13 +185,11 @@ def _changed(
     if packed is None:
         stamps = storage.stamps(encode.paths(shard.samples, shard.root))
     else:
-        known = unpacked(packed)
         # As below, but faster, if all samples are two files.
-        if not rehash and all(isinstance(one.label, str) for one in shard.samples):
-            noted = [pair for row in receipt.sources for pair in (row[0:2], row[3:5], row[6:])]
-            if [pair for pair in noted if pair] == known:
-                return None
-        stamps = iter(known)
+        pairs = not rehash and all(isinstance(one.label, str) for one in shard.samples)
+        if pairs and seen.agree(packed, receipt.sources):
+            return None
+        stamps = iter(seen.unpacked(packed))
     for sample, row in zip(shard.samples, receipt.sources, strict=True):
         changed = _changed_source(sample, shard.root, row, stamps, rehash)
         if changed:

@@ -13,7 +13,7 @@ def tune() -> None:
     """Keep image-sized allocations in the heap of a glibc process, and collect garbage less often.
 
     By default each one is a new mapping, whose page faults cost more than decoding an image: the
-    table in bench/README.md says what this saves. It lasts as long as the process, so it is for
+    table in bench/METHOD.md says what this saves. It lasts as long as the process, so it is for
     processes of our own only: the command line's, and workers.
     """
     import ctypes

@@ -154,15 +154,13 @@ def grey(data: bytes, head: Header, bits: int = 8) -> bytes | None:
 
 
 def _grey(data: bytes, head: Header, bits: int) -> bytes:
-    out = [SIGNATURE]  # pairs of 8-bit samples become one of 16 bits
+    width = struct.pack(">I", head.width * head.bits // bits)  # two samples become one
+    out = [SIGNATURE]
     for kind, body, at in chunks(data, checked=True):
-        if kind in _OF_PALETTE or (head.beside and kind not in _CRITICAL):
-            continue
-        part = data[at : at + 12 + len(body)]
         if kind == b"IHDR":
-            width = struct.pack(">I", head.width * head.bits // bits)
-            part = chunk(kind, width + body[4:8] + bytes((bits, 0)) + body[10:])
-        out.append(part)
+            out.append(chunk(kind, width + body[4:8] + bytes((bits, 0)) + body[10:]))
+        elif kind not in _OF_PALETTE and not (head.beside and kind not in _CRITICAL):
+            out.append(data[at : at + 12 + len(body)])
     return b"".join(out)
 
 
