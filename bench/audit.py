@@ -191,7 +191,9 @@ def main() -> None:
         kinds = json.load(file)
     truth = dict(np.load(f"{source}/truth.npz"))
     kinds_of = " | ".join(KINDS)
-    print(f"| the first {FIRST} | errors | recall | {kinds_of} | s | peak MB | MB without imports |")
+    print(
+        f"| the first {FIRST} | errors | recall | {kinds_of} | s | peak MB | MB without imports |"
+    )
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     cost = peer("dsbuild", folder)
     listed = suspects(out)
