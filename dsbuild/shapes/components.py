@@ -115,12 +115,18 @@ def labelled(mask: Mask, numbers: Plane | None = None) -> tuple[int, NDArray[np.
     return count - 1, np.asarray(labels, np.int32)
 
 
-def count(plane: Plane, value: int, kind: str = "components") -> int:
-    """Return how many objects of a value a plane has."""
-    whole = _boxed(plane == value, value)
-    if whole is None:
-        return 0
-    return 1 if kind == "class" or whole.mask.all() else labelled(whole.mask)[0]
+def count(plane: Plane, value: int, kind: str = "components", numbers: Plane | None = None) -> int:
+    """Return how many objects of a value a plane has; `numbers` are as in `labelled`."""
+    mask = plane == value
+    if kind == "class":
+        return int(mask.any())
+    if numbers is not None:
+        return len(np.unique(numbers[mask]))
+    import cv2  # here, since few need it
+
+    # Much faster than numbering all pixels: only the edges of components are followed.
+    _, tree = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return 0 if tree is None else int(np.count_nonzero(tree[0, :, 3] < 0))
 
 
 def filled(mask: Mask) -> Mask:
