@@ -8,6 +8,7 @@ Sources: cocoapi (common/maskApi.c); CVAT's XML format 1.1.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,22 @@ Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
 
-def coco(segmentation: object, size: tuple[int, int]) -> Mask:
-    """Return the mask of COCO's `{"size": [h, w], "counts": ...}`: bool (h, w).
+class Patch(NamedTuple):
+    """A mask, bool (h, w), of a box in an image; `corner` is its first pixel there, x and y."""
+
+    mask: Mask
+    corner: tuple[int, int] = (0, 0)
+
+    def within(self, size: tuple[int, int]) -> Mask:
+        """Return the mask in an image of size (h, w): bool (h, w)."""
+        whole = np.zeros(size, bool)
+        (left, top), (height, width) = self.corner, self.mask.shape
+        whole[top : top + height, left : left + width] = self.mask
+        return whole
+
+
+def coco(segmentation: object, size: tuple[int, int]) -> Patch:
+    """Return the mask of COCO's `{"size": [h, w], "counts": ...}` in a box with all its pixels.
 
     Raises ImageError if it is not that, or is for an image of another size.
     """
@@ -39,20 +54,27 @@ def coco(segmentation: object, size: tuple[int, int]) -> Mask:
         )
     runs = uncompressed(counts) if isinstance(counts, str) else _whole(counts)
     height, width = size
-    return _mask(runs, height * width).reshape(width, height).T
+    _check(runs, height * width)
+    ends = runs.cumsum()
+    starts, ends = ends[0::2], ends[1::2]
+    if not ends.size or starts[0] == ends[-1]:
+        return Patch(np.zeros((0, 0), bool))
+    left, right = int(starts[0]) // height, (int(ends[-1]) - 1) // height + 1
+    inner = np.append(runs[: 2 * ends.size], right * height - ends[-1])
+    inner[0] -= left * height
+    return Patch(_mask(inner).reshape(right - left, height).T, (left, 0))
 
 
-def cvat(counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
-    """Return the mask of CVAT's counts inside a box (left, top, width, height): bool (h, w)."""
+def cvat(counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int, int]) -> Patch:
+    """Return the mask of CVAT's counts, which is of a box (left, top, width, height)."""
     left, top, width, height = box
     if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
         raise ImageError(
             f"found a mask in the box {box}, which is not inside the image of {size[1]} x {size[0]}"
         )
-    mask = np.zeros(size, bool)
-    inner = _mask(_whole(list(counts)), width * height).reshape(height, width)
-    mask[top : top + height, left : left + width] = inner
-    return mask
+    runs = _whole(list(counts))
+    _check(runs, width * height)
+    return Patch(_mask(runs).reshape(height, width), (left, top))
 
 
 def coco_counts(inner: Mask, corner: tuple[int, int], size: tuple[int, int]) -> Counts:
@@ -129,14 +151,18 @@ def _whole(counts: object) -> Counts:
         raise ImageError("found counts beyond 64 bits in a run-length encoding") from None
 
 
-def _mask(counts: Counts, pixels: int) -> Mask:
-    """Return runs of zeros and ones in turn: bool (pixels,)."""
+def _check(counts: Counts, pixels: int) -> None:
+    """Raise ImageError for runs that do not cover so many pixels."""
     # The sum of counts above the number of pixels may overflow to that number.
     if ((counts < 0) | (counts > pixels)).any() or counts.sum() != pixels:
         raise ImageError(
             f"found counts of {sum(counts.tolist()):,} pixels in a run-length encoding; expected "
             f"{pixels:,}{_pairs(counts, pixels)}"
         )
+
+
+def _mask(counts: Counts) -> Mask:
+    """Return runs of zeros and ones in turn: bool (pixels,)."""
     return np.repeat(np.arange(counts.size) % 2 == 1, counts)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from dsbuild import images
@@ -72,9 +73,9 @@ def test_run_lengths_are_those_of_pycocotools(plane):
         counts = runs.coco_counts(region.mask, (region.left, region.top), size)
         truth = tool.encode(np.asfortranarray(whole.astype(np.uint8)))
         assert runs.compressed(counts) == truth["counts"].decode()
-        found = runs.coco({"size": [*size], "counts": counts.tolist()}, size)
+        found = runs.coco({"size": [*size], "counts": counts.tolist()}, size).within(size)
         np.testing.assert_array_equal(found, whole)
-        again = runs.cvat(runs.cvat_counts(region.mask).tolist(), region.box, size)
+        again = runs.cvat(runs.cvat_counts(region.mask).tolist(), region.box, size).within(size)
         np.testing.assert_array_equal(again, whole)
 
 
@@ -106,3 +107,15 @@ def test_values_that_occur_are_counted(plane):
     assert images.histogram(plane.astype(np.uint16) + 256) == {
         value + 256: count for value, count in wanted.items()
     }
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.lists(st.tuples(st.integers(-3, 42), st.integers(-3, 42)), min_size=3, max_size=9),
+)
+def test_a_polygon_in_its_box_is_drawn_as_in_the_image(size, points):
+    corners = np.array(points, float)
+    np.testing.assert_array_equal(
+        opencv.patch(corners, size).within(size), opencv.mask(corners, size)
+    )
