@@ -55,7 +55,8 @@ def test_pycocotools_draws_an_outline_as_the_mask(plane):
 def test_opencv_and_pillow_draw_a_contour_as_the_mask(plane):
     height, width = plane.shape
     for region, whole in objects(plane):
-        contour = contours.polygon(region.mask, (region.left, region.top))
+        (contour,) = contours.polygons(region.mask, (region.left, region.top))
+        assert contour.box == region.box
         assert len(contour.points) >= 3
         found = opencv.mask(contour.points.astype(float), (height, width))
         np.testing.assert_array_equal(found, whole)
