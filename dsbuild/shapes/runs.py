@@ -7,6 +7,7 @@ and from the fourth count on as the difference to the count two before.
 Sources: cocoapi (common/maskApi.c); CVAT's XML format 1.1.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -84,16 +85,23 @@ def coco_counts(inner: Mask, corner: tuple[int, int], size: tuple[int, int]) -> 
     """
     left, top = corner
     height, width = size
-    columns = np.zeros((inner.shape[1], inner.shape[0] + 2), np.int8)
-    columns[:, 1:-1] = inner.T
-    column, row = np.nonzero(np.diff(columns))  # turns of start and end down each column
-    places = (column + left) * height + row + top
-    starts, ends = places[0::2], places[1::2]
-    whole = starts[1:] != ends[:-1]  # a run may go on at the top of the next column
-    starts, ends = starts[np.r_[True, whole]], ends[np.r_[whole, True]]
-    edges = np.stack([starts, ends], 1).ravel()
-    tail = [height * width] if edges[-1] < height * width else []
-    return np.diff(np.concatenate([edges, tail]), prepend=0).astype(np.int64)
+    step = inner.shape[0] + 1  # pixels of a column, after one that is outside
+    columns = np.zeros(inner.shape[1] * step + 1, bool)
+    columns[:-1].reshape(-1, step)[:, 1:] = inner.T
+    turns = np.flatnonzero(columns[1:] != columns[:-1])
+    turns[0::2] += 1  # the first pixel of each run, and its last one
+    column, row = np.divmod(turns, step)
+    places = (column + left) * height + row + (top - 1)
+    starts, ends = places[0::2], places[1::2] + 1
+    apart = starts[1:] != ends[:-1]  # a run may go on at the top of the next column
+    if not apart.all():
+        starts = np.concatenate([starts[:1], starts[1:][apart]])
+        ends = np.concatenate([ends[:-1][apart], ends[-1:]])
+    counts = np.empty(2 * starts.size + 1, np.int64)
+    counts[1::2] = ends - starts
+    counts[0:1], counts[2:-1:2], counts[-1] = starts[:1], starts[1:] - ends[:-1], height * width
+    counts[-1] -= ends[-1]
+    return counts if counts[-1] else counts[:-1]
 
 
 def cvat_counts(inner: Mask) -> Counts:
@@ -103,22 +111,31 @@ def cvat_counts(inner: Mask) -> Counts:
     return np.diff(np.concatenate([edges, [inner.size]]), prepend=0).astype(np.int64)
 
 
-def compressed(counts: Counts) -> str:
-    """Return counts in COCO's compressed form."""
+def compressed(runs: Sequence[Counts]) -> list[str]:
+    """Return counts of objects in COCO's compressed form, those of all objects at once."""
+    if not runs:
+        return []
+    sizes = np.fromiter(map(len, runs), np.int64, len(runs))
+    counts, starts = np.concatenate(runs), sizes.cumsum() - sizes
     left = counts.copy()
-    left[3:] -= counts[1:-2]
-    codes = np.zeros((len(left), 13), np.uint8)
-    going, used = np.ones(len(left), bool), np.zeros(len(left), np.int64)
+    left[2:] -= counts[:-2]
+    for place in range(3):  # the first three are not differences
+        at = starts[sizes > place] + place
+        left[at] = counts[at]
+    codes, used = np.zeros((left.size, 13), np.uint8), np.zeros(left.size, np.int64)
+    going = np.arange(left.size)
     for place in range(codes.shape[1]):
         digit = left & 31
         left >>= 5
-        more = left != np.where(digit & 16, -1, 0)
-        codes[going, place] = (digit | np.where(more, 32, 0))[going] + 48
-        used += going
-        going &= more
-        if not going.any():
+        more = left != -(digit >> 4)
+        codes[going, place] = (digit | (more << 5)) + 48
+        used[going] += 1
+        going, left = going[more], left[more]
+        if not going.size:
             break
-    return codes[np.arange(codes.shape[1]) < used[:, None]].tobytes().decode()
+    text = codes[np.arange(codes.shape[1]) < used[:, None]].tobytes().decode()
+    ends = np.add.reduceat(used, starts).cumsum().tolist()
+    return [text[start:end] for start, end in itertools.pairwise([0, *ends])]
 
 
 def uncompressed(text: str) -> Counts:

@@ -73,7 +73,7 @@ def test_run_lengths_are_those_of_pycocotools(plane):
     for region, whole in objects(plane):
         counts = runs.coco_counts(region.mask, (region.left, region.top), size)
         truth = tool.encode(np.asfortranarray(whole.astype(np.uint8)))
-        assert runs.compressed(counts) == truth["counts"].decode()
+        assert runs.compressed([counts]) == [truth["counts"].decode()]
         found = runs.coco({"size": [*size], "counts": counts.tolist()}, size).within(size)
         np.testing.assert_array_equal(found, whole)
         again = runs.cvat(runs.cvat_counts(region.mask).tolist(), region.box, size).within(size)
@@ -81,8 +81,9 @@ def test_run_lengths_are_those_of_pycocotools(plane):
 
 
 def test_long_run_lengths_are_compressed():
-    counts = np.array([1 << 40, 3, 1 << 30, 1, 0, 1 << 20], np.int64)
-    np.testing.assert_array_equal(runs.uncompressed(runs.compressed(counts)), counts)
+    given = [[1 << 40, 3, 1 << 30, 1, 0, 1 << 20], [0, 5], [7, 1, 1 << 33], [2, 3, 4, 5]]
+    texts = runs.compressed([np.array(counts, np.int64) for counts in given])
+    assert [runs.uncompressed(text).tolist() for text in texts] == given
 
 
 def test_a_class_is_one_object():

@@ -42,17 +42,20 @@ class CocoTree(Shaped):
 
     def draw(self, one: Picture) -> Drawn:
         """Return the annotations of a record's objects, without their ids."""
-        values, bodies, found = self.values(), list[str](), list[str]()
-        for region in self.regions(one):
-            segmentation: Any
-            if self.shapes == POLYGONS:
-                segmentation, more = rings(region)
+        values, found = self.values(), list[str]()
+        regions, segmentations = list(self.regions(one)), list[Any]()
+        if self.shapes == POLYGONS:
+            for region in regions:
+                polygons, more = rings(region)
+                segmentations.append(polygons)
                 found += more
-            else:
-                counts = runs.coco_counts(region.mask, (region.left, region.top), one.size)
-                segmentation = {"size": [*one.size], "counts": runs.compressed(counts)}
-            entry = {**described(region, values[region.value]), "segmentation": segmentation}
-            bodies.append(dumped(entry)[1:])
+        else:
+            counts = [runs.coco_counts(r.mask, (r.left, r.top), one.size) for r in regions]
+            segmentations += ({"size": [*one.size], "counts": c} for c in runs.compressed(counts))
+        bodies = [
+            dumped({**described(region, values[region.value]), "segmentation": segmentation})[1:]
+            for region, segmentation in zip(regions, segmentations, strict=True)
+        ]
         return Drawn({}, bodies, facts(found))
 
     def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:
