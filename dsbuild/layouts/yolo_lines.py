@@ -46,7 +46,7 @@ def _polygon(line: str, number: int, classes: int) -> tuple[int, list[float]]:
         raise ImageError(
             f"{where}: found {len(points)} coordinates; expected pairs, of 3 points or more"
         )
-    if not (_LEAST <= min(points) and max(points) <= _MOST and math.isfinite(sum(points))):
+    if not (min(points) >= _LEAST and max(points) <= _MOST and math.isfinite(sum(points))):
         far = [point for point in points if not _LEAST <= point <= _MOST]
         raise ImageError(
             f"{where}: found the coordinate {far[0]:g}; expected 0 to 1, relative to width and "

@@ -61,7 +61,7 @@ def coco(segmentation: object, size: tuple[int, int]) -> Patch:
     if not ends.size or starts[0] == ends[-1]:
         return Patch(np.zeros((0, 0), bool))
     left, right = int(starts[0]) // height, (int(ends[-1]) - 1) // height + 1
-    inner = np.append(runs[: 2 * ends.size], right * height - ends[-1])
+    inner = np.concatenate([runs[: 2 * ends.size], right * height - ends[-1:]])
     inner[0] -= left * height
     return Patch(_mask(inner).reshape(right - left, height).T, (left, 0))
 

@@ -38,7 +38,7 @@ def compare(
     """Return what the records of a shard lost in a target, read back by its layout."""
     shard, pairs, total = shards[task.shard], iter(task.pairs), Loss()
     pair = next(pairs, None)
-    every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name)
+    every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name, again=True)
     for number, one in enumerate(every):
         if pair is not None and pair.number == number:
             total += _compared(one, pair, root, target, layout)

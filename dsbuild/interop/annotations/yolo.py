@@ -81,9 +81,10 @@ def _line(value: int, points: Points, size: tuple[int, int], twins: int) -> str:
     """
     height, width = size
     across, down = _texts(width, twins), _texts(height, twins)
-    columns, rows = points.T.tolist()
-    pairs = (f"{across[x]} {down[y]}" for x, y in zip(columns, rows, strict=True))
-    return f"{value} {' '.join(pairs)}\n"
+    texts = [str(value)] * (1 + points.size)
+    texts[1::2] = map(across.__getitem__, points[:, 0].tolist())
+    texts[2::2] = map(down.__getitem__, points[:, 1].tolist())
+    return f"{' '.join(texts)}\n"
 
 
 @functools.lru_cache(maxsize=64)  # images of a data set have few sizes
