@@ -5,7 +5,7 @@ the mask, so that drawing the bridge adds none.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,7 +82,7 @@ def joined(polygons: Sequence[Points]) -> Points:
     return whole
 
 
-def _spans(sizes: NDArray[np.int64]) -> "itertools.pairwise[int]":
+def _spans(sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Return where the parts of some sizes start and end in a whole."""
     return itertools.pairwise([0, *sizes.cumsum().tolist()])
 

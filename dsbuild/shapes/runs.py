@@ -85,14 +85,9 @@ def coco_counts(inner: Mask, corner: tuple[int, int], size: tuple[int, int]) -> 
     """
     left, top = corner
     height, width = size
-    step = inner.shape[0] + 1  # pixels of a column, after one that is outside
-    columns = np.zeros(inner.shape[1] * step + 1, bool)
-    columns[:-1].reshape(-1, step)[:, 1:] = inner.T
-    turns = np.flatnonzero(columns[1:] != columns[:-1])
-    turns[0::2] += 1  # the first pixel of each run, and its last one
-    column, row = np.divmod(turns, step)
-    places = (column + left) * height + row + (top - 1)
-    starts, ends = places[0::2], places[1::2] + 1
+    row, column, length = columns(inner)
+    starts = (column + left) * height + row + top
+    ends = starts + length
     apart = starts[1:] != ends[:-1]  # a run may go on at the top of the next column
     if not apart.all():
         starts = np.concatenate([starts[:1], starts[1:][apart]])
@@ -102,6 +97,16 @@ def coco_counts(inner: Mask, corner: tuple[int, int], size: tuple[int, int]) -> 
     counts[0:1], counts[2:-1:2], counts[-1] = starts[:1], starts[1:] - ends[:-1], height * width
     counts[-1] -= ends[-1]
     return counts if counts[-1] else counts[:-1]
+
+
+def columns(mask: Mask) -> tuple[Counts, Counts, Counts]:
+    """Return row, column and length of all runs down the columns of a mask, from left to right."""
+    step = mask.shape[0] + 1  # pixels of a column, after one that is outside
+    inside = np.zeros(mask.shape[1] * step + 1, bool)
+    inside[:-1].reshape(-1, step)[:, 1:] = mask.T
+    turns = np.flatnonzero(inside[1:] != inside[:-1])
+    column, row = np.divmod(turns[0::2], step)
+    return row, column, turns[1::2] - turns[0::2]
 
 
 def cvat_counts(inner: Mask) -> Counts:

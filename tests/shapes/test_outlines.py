@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from dsbuild import images
-from dsbuild.shapes import coco, components, contours, opencv, outlines, runs
+from dsbuild.shapes import coco, components, contours, encoded, opencv, outlines, runs
 from tests.support.masks import planes
 
 tool = pytest.importorskip("pycocotools.mask")
@@ -78,6 +78,17 @@ def test_run_lengths_are_those_of_pycocotools(plane):
         np.testing.assert_array_equal(found, whole)
         again = runs.cvat(runs.cvat_counts(region.mask).tolist(), region.box, size).within(size)
         np.testing.assert_array_equal(again, whole)
+
+
+@settings(max_examples=120)
+@given(MASKS)
+def test_all_components_are_encoded_as_each_by_itself(plane):
+    for whole in components.regions(plane, [1], "class"):
+        found = encoded.parts(whole, plane.shape)
+        each = [encoded.whole(one, plane.shape) for one in components.parts(whole)]
+        assert [one[:2] for one in found] == [one[:2] for one in each]
+        assert [one.counts.tolist() for one in found] == [one.counts.tolist() for one in each]
+        assert sum(one.area for one in found) == np.count_nonzero(plane)
 
 
 def test_long_run_lengths_are_compressed():

@@ -53,9 +53,13 @@ class Shaped(Target):
         """Yield the objects of a record, by class: those of panoptic records, or components."""
         return components.regions(*self._asked(one))
 
+    def wholes(self, one: Picture) -> Iterator[tuple[Region, bool]]:
+        """Yield the same, but components of a class as one region, marked by True."""
+        return components.wholes(*self._asked(one))
+
     def polygons(self, one: Picture) -> Iterator[tuple[int, list[Contour]]]:
         """Yield class and contours, one per part, of what `regions` yields."""
-        for region, several in components.wholes(*self._asked(one)):
+        for region, several in self.wholes(one):
             found = contours.polygons(region.mask, (region.left, region.top))
             objects = [[contour] for contour in found] if several else [found]
             yield from ((region.value, parts) for parts in objects)
