@@ -124,8 +124,10 @@ def _check(plane: Plane, head: images.Header, key: str, about: About) -> None:
             f"{key!r}: found a label of {plane.shape[1]} x {plane.shape[0]} pixels for an image of "
             f"{head.width} x {head.height}; run dsbuild validate"
         )
-    top = int(plane.max())
-    if top < len(about.classes):
+    beyond = plane >= len(about.classes)
+    if about.ignore is not None:
+        beyond &= plane != about.ignore
+    if not beyond.any():
         return
     strange = [value for value in images.histogram(plane) if value not in about.values]
     if strange:
