@@ -226,10 +226,14 @@ def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Yield (field number, content) of a message; content is a view, or an int."""
     at, end = 0, len(view)
     while at < end:
-        tag, at = _read_varint(view, at)
+        tag, at = view[at], at + 1
+        if tag >= 0x80:  # most varints have one byte, and a call takes longer than all else
+            tag, at = _read_varint(view, at - 1)
         kind = tag & 7
         if kind == 2:
-            length, at = _read_varint(view, at)
+            length, at = view[at], at + 1
+            if length >= 0x80:
+                length, at = _read_varint(view, at - 1)
             if length > end - at:
                 raise ValueError(f"found a field of {length} bytes in a message of {end}")
             yield tag >> 3, view[at : at + length]

@@ -80,7 +80,7 @@ def shapes(
     index: Callable[[object], int],
     ignores_crowds: bool,
 ) -> "Iterator[Shape]":
-    """Yield the objects of an image as masks (h, w) of its size.
+    """Yield the objects of an image of size (h, w).
 
     `index` returns the class of a category. Raises ImageError for an object that cannot be drawn.
     """
@@ -92,7 +92,7 @@ def shapes(
         ignored = bool(one["iscrowd"]) and ignores_crowds
         try:
             value = index(one["category_id"])
-            mask = coco.mask(one["segmentation"], size)
+            mask, corner = coco.patch(one["segmentation"], size)
         except ImageError as error:
             raise ImageError(f"{name}: {error}", kind=error.kind) from error
-        yield Shape(mask, 255 if ignored else value, name, beneath=ignored)
+        yield Shape(mask, 255 if ignored else value, name, ignored, corner)

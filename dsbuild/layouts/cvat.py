@@ -37,7 +37,7 @@ from dsbuild.layouts.sample import Part, Sample, Slice
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
     from dsbuild.shapes.overlap import Shape
-    from dsbuild.shapes.runs import Mask
+    from dsbuild.shapes.runs import Patch
 
 FILE, BACKGROUND = "annotations.xml", "background"
 _SHOWN = 1 << 16  # bytes in which a file of CVAT shows itself
@@ -191,7 +191,8 @@ class Cvat(Divided, Layout):
                 kind="values",
             )
         try:
-            return Shape(_mask(one, size), value, name)
+            mask, corner = _patch(one, size)
+            return Shape(mask, value, name, corner=corner)
         except ImageError as error:
             raise ImageError(f"{name}: {error}", kind=error.kind) from error
 
@@ -208,7 +209,7 @@ def _order(one: Mapping[str, str], number: int) -> int:
     return int(text)
 
 
-def _mask(one: Mapping[str, str], size: tuple[int, int]) -> "Mask":
+def _patch(one: Mapping[str, str], size: tuple[int, int]) -> "Patch":
     from dsbuild.shapes import coco, runs
 
     if one["kind"] == "polygon":
@@ -219,7 +220,7 @@ def _mask(one: Mapping[str, str], size: tuple[int, int]) -> "Mask":
             pairs = [[]]
         if any(len(pair) != 2 for pair in pairs):
             raise ImageError(f"found the points {text[:40]!r}; expected x,y;x,y;... in pixels")
-        return coco.polygon([value for pair in pairs for value in pair], size)
+        return runs.Patch(coco.polygon([value for pair in pairs for value in pair], size))
     left, top, width, height = (
         _whole(one.get(side, ""), side) for side in ("left", "top", "width", "height")
     )

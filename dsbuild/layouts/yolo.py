@@ -247,7 +247,8 @@ class Yolo(Divided, Layout):
 
         for number, value, points in polygons(data, len(self.names)):
             corners = np.array(points).reshape(-1, 2) * (size[1], size[0])
-            yield Shape(opencv.mask(corners, size), value, f"line {number}")
+            mask, corner = opencv.patch(corners, size)
+            yield Shape(mask, value, f"line {number}", corner=corner)
 
 
 def _labels(root: str, pair: Pair) -> dict[str, str]:

@@ -46,8 +46,8 @@ def _polygon(line: str, number: int, classes: int) -> tuple[int, list[float]]:
         raise ImageError(
             f"{where}: found {len(points)} coordinates; expected pairs, of 3 points or more"
         )
-    far = [point for point in points if not (_LEAST <= point <= _MOST and math.isfinite(point))]
-    if far:
+    if not (min(points) >= _LEAST and max(points) <= _MOST and math.isfinite(sum(points))):
+        far = [point for point in points if not _LEAST <= point <= _MOST]
         raise ImageError(
             f"{where}: found the coordinate {far[0]:g}; expected 0 to 1, relative to width and "
             "height"

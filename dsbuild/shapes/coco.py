@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dsbuild.errors import ImageError
 from dsbuild.shapes import runs
-from dsbuild.shapes.runs import Mask
+from dsbuild.shapes.runs import Mask, Patch
 
 _FINE = 5  # steps per pixel
 _FAR = 1e6  # pixels; coordinates beyond it are refused
@@ -19,7 +19,12 @@ _LONGEST = 1 << 26  # steps of a boundary
 
 
 def mask(segmentation: object, size: tuple[int, int]) -> Mask:
-    """Return the mask of an object's `segmentation` in an image of size (h, w): bool (h, w).
+    """Return what `patch` does in the whole image: bool (h, w)."""
+    return patch(segmentation, size).within(size)
+
+
+def patch(segmentation: object, size: tuple[int, int]) -> Patch:
+    """Return the mask of an object's `segmentation` in an image of size (h, w).
 
     It is a list of polygons, whose union is the object, or a run-length encoding. Raises
     ImageError for anything else.
@@ -37,7 +42,7 @@ def mask(segmentation: object, size: tuple[int, int]) -> Mask:
     whole = polygon(segmentation[0], size)
     for points in segmentation[1:]:
         whole |= polygon(points, size)
-    return whole
+    return Patch(whole)
 
 
 def polygon(points: object, size: tuple[int, int]) -> Mask:

@@ -4,7 +4,8 @@ A hole is joined to the contour around it by a bridge of no width, straight up t
 the mask, so that drawing the bridge adds none.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ LEAST = 3  # points that a polygon must have; fewer are repeated
 
 
 class Contour(NamedTuple):
-    """A polygon around a mask: its points (n, 2), at least 3, and how many holes it goes around.
+    """A polygon around a component: its points (n, 2), at least 3, and how many holes it has.
 
     `repeated` tells whether it has fewer than 3 points of its own.
     """
@@ -26,27 +27,47 @@ class Contour(NamedTuple):
     holes: int
     repeated: bool
 
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height of the component in pixels."""
+        (left, top), (right, bottom) = self.points.min(0).tolist(), self.points.max(0).tolist()
+        return left, top, right - left + 1, bottom - top + 1
 
-def polygon(mask: Mask, corner: tuple[int, int] = (0, 0)) -> Contour:
-    """Return one polygon around a connected mask.
 
-    `corner` is where the mask's first pixel lies in the image, x and y.
+def polygons(mask: Mask, corner: tuple[int, int] = (0, 0)) -> list[Contour]:
+    """Return a polygon around each connected component of a mask, by their first pixels.
+
+    `corner` is where the mask's first pixel lies in the image, x and y. All contours are found,
+    and freed of what is between their corners, at once: most of the time is spent per call.
     """
     import cv2  # here, since few need it
 
     found, tree = cv2.findContours(mask.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if not found:
+        return []
     width = mask.shape[1]
-    codes = [one.reshape(-1, 2).astype(np.int64) @ (1, width) for one in found]
-    above = tree.reshape(-1, 4)[:, 3]
-    outer = [one for one, parent in zip(codes, above, strict=True) if parent < 0]
-    holes = [one for one, parent in zip(codes, above, strict=True) if parent >= 0]
-    whole = outer[0]
-    for hole in sorted(holes, key=lambda one: int(one.min())):
-        whole = _bridged(whole, hole, mask)
-    points = _plain(np.stack([whole % width, whole // width], 1))
-    again = points[:1].repeat(max(0, LEAST - len(points)), 0)
-    points = np.asarray(np.concatenate([points, again]) + np.array(corner), np.int64)
-    return Contour(points, len(holes), len(again) > 0)
+    sizes = np.fromiter(map(len, found), np.int64, len(found))
+    codes = np.concatenate(found).reshape(-1, 2).astype(np.int64) @ (1, width)
+    starts = sizes.cumsum() - sizes
+    firsts = np.minimum.reduceat(codes, starts).tolist()
+    rings = [codes[start:end] for start, end in _spans(sizes)]
+    holes: dict[int, list[int]] = {}
+    for number, parent in enumerate(tree[0, :, 3].tolist()):
+        holes.setdefault(parent, []).append(number)
+    outer = sorted(holes.pop(-1), key=firsts.__getitem__)
+    whole = []
+    for number in outer:
+        ring = rings[number]
+        for hole in sorted(holes.get(number, ()), key=firsts.__getitem__):
+            ring = _bridged(ring, rings[hole], firsts[hole], mask)
+        whole.append(ring)
+    codes = np.concatenate(whole)
+    points, sizes = _plain(np.stack([codes % width, codes // width], 1), whole)
+    points += corner
+    return [
+        _contour(points[start:end], len(holes.get(number, ())))
+        for number, (start, end) in zip(outer, _spans(sizes), strict=True)
+    ]
 
 
 def joined(polygons: Sequence[Points]) -> Points:
@@ -61,28 +82,54 @@ def joined(polygons: Sequence[Points]) -> Points:
     return whole
 
 
-def _bridged(whole: NDArray[np.int64], hole: NDArray[np.int64], mask: Mask) -> NDArray[np.int64]:
+def _spans(sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Return where the parts of some sizes start and end in a whole."""
+    return itertools.pairwise([0, *sizes.cumsum().tolist()])
+
+
+def _contour(points: Points, holes: int) -> Contour:
+    missing = LEAST - len(points)
+    if missing <= 0:
+        return Contour(points, holes, False)
+    return Contour(np.concatenate([points, points[:1].repeat(missing, 0)]), holes, True)
+
+
+def _bridged(
+    whole: NDArray[np.int64], hole: NDArray[np.int64], place: int, mask: Mask
+) -> NDArray[np.int64]:
     """Return a contour that goes to a hole and back; points are counted row by row.
 
-    The hole's highest pixel is below one that an earlier contour has: the rows above it were done.
+    The bridge leads up from the hole's first point, at `place`, to one that an earlier contour has:
+    the rows above were done.
     """
-    width = mask.shape[1]
-    first = int(hole.argmin())
-    place = int(hole[first])
-    column = mask[: place // width + 1, place % width]
-    gaps = np.flatnonzero(~column)
-    end = (int(gaps[-1]) + 1 if gaps.size else 0) * width + place % width
-    at = int(np.flatnonzero(whole == end)[0])
-    around = np.roll(hole, -first)
-    return np.concatenate([whole[: at + 1], around, around[:1], whole[at:]])
+    row, column = divmod(place, mask.shape[1])
+    above = mask[row::-1, column]
+    gap = int(above.argmin())  # 0 if there is none up to the border
+    end = place - mask.shape[1] * (gap - 1 if gap else row)
+    first, at = int((hole == place).argmax()), int((whole == end).argmax())
+    around = (hole[first:], hole[:first], hole[first : first + 1])
+    return np.concatenate([whole[: at + 1], *around, whole[at:]])
 
 
-def _plain(points: Points) -> Points:
-    """Return a closed polygon without points on the way between two others."""
-    points = points[(points != np.roll(points, 1, 0)).any(1)] if len(points) > 1 else points
-    if len(points) < LEAST:
-        return points
-    before, after = points - np.roll(points, 1, 0), np.roll(points, -1, 0) - points
-    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
-    back = (before * after).sum(1) < 0
-    return np.asarray(points[turns | back], np.int64)
+def _plain(points: Points, rings: Sequence[NDArray[np.int64]]) -> tuple[Points, NDArray[np.int64]]:
+    """Return closed polygons without points on the way between two others, and their sizes."""
+    sizes = np.fromiter(map(len, rings), np.int64, len(rings))
+    before, _ = _neighbours(sizes)
+    moved = (points != points[before]).any(1) | np.repeat(sizes == 1, sizes)
+    points, sizes = points[moved], np.add.reduceat(moved, sizes.cumsum() - sizes, dtype=np.int64)
+    before, after = _neighbours(sizes)
+    x, y = (points - points[before]).T
+    further_x, further_y = (points[after] - points).T
+    turns = (x * further_y != y * further_x) | (x * further_x + y * further_y < 0)
+    turns |= np.repeat(sizes < LEAST, sizes)
+    sizes = np.add.reduceat(turns, sizes.cumsum() - sizes, dtype=np.int64)
+    return points[turns], sizes
+
+
+def _neighbours(sizes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the places before and after each point of closed polygons of some sizes."""
+    ends = sizes.cumsum()
+    before = np.arange(-1, ends[-1] - 1)
+    after = np.arange(1, ends[-1] + 1)
+    before[ends - sizes], after[ends - 1] = ends - 1, ends - sizes
+    return before, after

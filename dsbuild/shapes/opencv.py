@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dsbuild.shapes.runs import Mask
+from dsbuild.shapes.runs import Mask, Patch
 
 
 def mask(points: NDArray[np.float64], size: tuple[int, int]) -> Mask:
@@ -16,3 +16,13 @@ def mask(points: NDArray[np.float64], size: tuple[int, int]) -> Mask:
     plane = np.zeros(size, np.uint8)
     cv2.fillPoly(plane, [points.astype(np.int32)], 1)
     return plane.view(bool)
+
+
+def patch(points: NDArray[np.float64], size: tuple[int, int]) -> Patch:
+    """Return what `mask` does in the smallest box, if the polygon lies inside the image."""
+    corners = points.astype(np.int32)
+    (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
+    if left < 0 or top < 0 or right >= size[1] or bottom >= size[0]:
+        return Patch(mask(points, size))  # OpenCV cuts edges off, and their slope is rounded
+    inner = mask(corners - (left, top), (bottom - top + 1, right - left + 1))
+    return Patch(inner, (left, top))

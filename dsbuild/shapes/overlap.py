@@ -24,16 +24,24 @@ class Shape(NamedTuple):
     """An object in a plane.
 
     Attributes:
-      mask: its pixels, bool (h, w).
+      mask: its pixels, bool (h, w); of the whole plane, or of a box in it.
       value: its value in the plane.
       name: what messages call it.
       beneath: whether all other objects cover it.
+      corner: where the first pixel of its mask lies in the plane, x and y.
     """
 
     mask: Mask
     value: int
     name: str
     beneath: bool = False
+    corner: tuple[int, int] = (0, 0)
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """The rows and columns of the plane that the mask is of."""
+        (left, top), (height, width) = self.corner, self.mask.shape
+        return slice(top, top + height), slice(left, left + width)
 
 
 def plane(
@@ -71,17 +79,18 @@ def _draw(
         if shape.beneath:
             below.append(shape)
             continue
+        box = shape.box
         if rule in ("ignore", "reject"):
-            twice = seen & shape.mask & (made // step != shape.value // step)
+            twice = seen[box] & shape.mask & (made[box] // step != shape.value // step)
             if rule == "reject" and twice.any():
                 raise ImageError(
                     f"{shape.name} overlaps an object of another class in "
                     f"{np.count_nonzero(twice):,} pixels; say who wins: --overlap order, area or "
                     "ignore"
                 )
-            clash |= twice
-        np.copyto(made, shape.value, where=shape.mask)
-        seen |= shape.mask
+            clash[box] |= twice
+        np.copyto(made[box], shape.value, where=shape.mask)
+        seen[box] |= shape.mask
     made[clash] = ignore
     for shape in below:
-        np.copyto(made, shape.value, where=shape.mask & ~seen)
+        np.copyto(made[shape.box], shape.value, where=shape.mask & ~seen[shape.box])

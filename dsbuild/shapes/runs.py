@@ -7,7 +7,9 @@ and from the fourth count on as the difference to the count two before.
 Sources: cocoapi (common/maskApi.c); CVAT's XML format 1.1.
 """
 
+import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +20,22 @@ Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
 
-def coco(segmentation: object, size: tuple[int, int]) -> Mask:
-    """Return the mask of COCO's `{"size": [h, w], "counts": ...}`: bool (h, w).
+class Patch(NamedTuple):
+    """A mask, bool (h, w), of a box in an image; `corner` is its first pixel there, x and y."""
+
+    mask: Mask
+    corner: tuple[int, int] = (0, 0)
+
+    def within(self, size: tuple[int, int]) -> Mask:
+        """Return the mask in an image of size (h, w): bool (h, w)."""
+        whole = np.zeros(size, bool)
+        (left, top), (height, width) = self.corner, self.mask.shape
+        whole[top : top + height, left : left + width] = self.mask
+        return whole
+
+
+def coco(segmentation: object, size: tuple[int, int]) -> Patch:
+    """Return the mask of COCO's `{"size": [h, w], "counts": ...}` in a box with all its pixels.
 
     Raises ImageError if it is not that, or is for an image of another size.
     """
@@ -39,20 +55,27 @@ def coco(segmentation: object, size: tuple[int, int]) -> Mask:
         )
     runs = uncompressed(counts) if isinstance(counts, str) else _whole(counts)
     height, width = size
-    return _mask(runs, height * width).reshape(width, height).T
+    _check(runs, height * width)
+    ends = runs.cumsum()
+    starts, ends = ends[0::2], ends[1::2]
+    if not ends.size or starts[0] == ends[-1]:
+        return Patch(np.zeros((0, 0), bool))
+    left, right = int(starts[0]) // height, (int(ends[-1]) - 1) // height + 1
+    inner = np.concatenate([runs[: 2 * ends.size], right * height - ends[-1:]])
+    inner[0] -= left * height
+    return Patch(_mask(inner).reshape(right - left, height).T, (left, 0))
 
 
-def cvat(counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int, int]) -> Mask:
-    """Return the mask of CVAT's counts inside a box (left, top, width, height): bool (h, w)."""
+def cvat(counts: Sequence[int], box: tuple[int, int, int, int], size: tuple[int, int]) -> Patch:
+    """Return the mask of CVAT's counts, which is of a box (left, top, width, height)."""
     left, top, width, height = box
     if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
         raise ImageError(
             f"found a mask in the box {box}, which is not inside the image of {size[1]} x {size[0]}"
         )
-    mask = np.zeros(size, bool)
-    inner = _mask(_whole(list(counts)), width * height).reshape(height, width)
-    mask[top : top + height, left : left + width] = inner
-    return mask
+    runs = _whole(list(counts))
+    _check(runs, width * height)
+    return Patch(_mask(runs).reshape(height, width), (left, top))
 
 
 def coco_counts(inner: Mask, corner: tuple[int, int], size: tuple[int, int]) -> Counts:
@@ -62,16 +85,28 @@ def coco_counts(inner: Mask, corner: tuple[int, int], size: tuple[int, int]) -> 
     """
     left, top = corner
     height, width = size
-    columns = np.zeros((inner.shape[1], inner.shape[0] + 2), np.int8)
-    columns[:, 1:-1] = inner.T
-    column, row = np.nonzero(np.diff(columns))  # turns of start and end down each column
-    places = (column + left) * height + row + top
-    starts, ends = places[0::2], places[1::2]
-    whole = starts[1:] != ends[:-1]  # a run may go on at the top of the next column
-    starts, ends = starts[np.r_[True, whole]], ends[np.r_[whole, True]]
-    edges = np.stack([starts, ends], 1).ravel()
-    tail = [height * width] if edges[-1] < height * width else []
-    return np.diff(np.concatenate([edges, tail]), prepend=0).astype(np.int64)
+    row, column, length = columns(inner)
+    starts = (column + left) * height + row + top
+    ends = starts + length
+    apart = starts[1:] != ends[:-1]  # a run may go on at the top of the next column
+    if not apart.all():
+        starts = np.concatenate([starts[:1], starts[1:][apart]])
+        ends = np.concatenate([ends[:-1][apart], ends[-1:]])
+    counts = np.empty(2 * starts.size + 1, np.int64)
+    counts[1::2] = ends - starts
+    counts[0:1], counts[2:-1:2], counts[-1] = starts[:1], starts[1:] - ends[:-1], height * width
+    counts[-1] -= ends[-1]
+    return counts if counts[-1] else counts[:-1]
+
+
+def columns(mask: Mask) -> tuple[Counts, Counts, Counts]:
+    """Return row, column and length of all runs down the columns of a mask, from left to right."""
+    step = mask.shape[0] + 1  # pixels of a column, after one that is outside
+    inside = np.zeros(mask.shape[1] * step + 1, bool)
+    inside[:-1].reshape(-1, step)[:, 1:] = mask.T
+    turns = np.flatnonzero(inside[1:] != inside[:-1])
+    column, row = np.divmod(turns[0::2], step)
+    return row, column, turns[1::2] - turns[0::2]
 
 
 def cvat_counts(inner: Mask) -> Counts:
@@ -81,22 +116,31 @@ def cvat_counts(inner: Mask) -> Counts:
     return np.diff(np.concatenate([edges, [inner.size]]), prepend=0).astype(np.int64)
 
 
-def compressed(counts: Counts) -> str:
-    """Return counts in COCO's compressed form."""
+def compressed(runs: Sequence[Counts]) -> list[str]:
+    """Return counts of objects in COCO's compressed form, those of all objects at once."""
+    if not runs:
+        return []
+    sizes = np.fromiter(map(len, runs), np.int64, len(runs))
+    counts, starts = np.concatenate(runs), sizes.cumsum() - sizes
     left = counts.copy()
-    left[3:] -= counts[1:-2]
-    codes = np.zeros((len(left), 13), np.uint8)
-    going, used = np.ones(len(left), bool), np.zeros(len(left), np.int64)
+    left[2:] -= counts[:-2]
+    for place in range(3):  # the first three are not differences
+        at = starts[sizes > place] + place
+        left[at] = counts[at]
+    codes, used = np.zeros((left.size, 13), np.uint8), np.zeros(left.size, np.int64)
+    going = np.arange(left.size)
     for place in range(codes.shape[1]):
         digit = left & 31
         left >>= 5
-        more = left != np.where(digit & 16, -1, 0)
-        codes[going, place] = (digit | np.where(more, 32, 0))[going] + 48
-        used += going
-        going &= more
-        if not going.any():
+        more = left != -(digit >> 4)
+        codes[going, place] = (digit | (more << 5)) + 48
+        used[going] += 1
+        going, left = going[more], left[more]
+        if not going.size:
             break
-    return codes[np.arange(codes.shape[1]) < used[:, None]].tobytes().decode()
+    text = codes[np.arange(codes.shape[1]) < used[:, None]].tobytes().decode()
+    ends = np.add.reduceat(used, starts).cumsum().tolist()
+    return [text[start:end] for start, end in itertools.pairwise([0, *ends])]
 
 
 def uncompressed(text: str) -> Counts:
@@ -129,14 +173,18 @@ def _whole(counts: object) -> Counts:
         raise ImageError("found counts beyond 64 bits in a run-length encoding") from None
 
 
-def _mask(counts: Counts, pixels: int) -> Mask:
-    """Return runs of zeros and ones in turn: bool (pixels,)."""
+def _check(counts: Counts, pixels: int) -> None:
+    """Raise ImageError for runs that do not cover so many pixels."""
     # The sum of counts above the number of pixels may overflow to that number.
     if ((counts < 0) | (counts > pixels)).any() or counts.sum() != pixels:
         raise ImageError(
             f"found counts of {sum(counts.tolist()):,} pixels in a run-length encoding; expected "
             f"{pixels:,}{_pairs(counts, pixels)}"
         )
+
+
+def _mask(counts: Counts) -> Mask:
+    """Return runs of zeros and ones in turn: bool (pixels,)."""
     return np.repeat(np.arange(counts.size) % 2 == 1, counts)
 
 

@@ -12,6 +12,7 @@ _DEEPEST = 900  # bytes of a path in an archive; longer ones become one name
 # Names that mean a device on Windows, with any ending.
 _PORTS = {f"{port}{i}" for port in ("com", "lpt") for i in range(10)}
 _DEVICES = {"aux", "con", "nul", "prn", *_PORTS}
+_ODD = re.compile(r'[%/\\:*?"<>|]')  # some system forbids these in names
 _JOINERS = "\u200c\u200d"  # several scripts and emoji need these
 _LINE = 4000  # characters of a line that is printed
 
@@ -25,7 +26,9 @@ def stem(key: str) -> str:
     >>> stem("a/b"), stem("a-b"), stem("..")
     ('a%2Fb', 'a-b', '%2E%2E')
     """
-    name = "".join(_percent(c) if c in '%/\\:*?"<>|' or _unseen(c) else c for c in key)
+    name = key
+    if not key.isprintable() or _ODD.search(key):
+        name = "".join(_percent(c) if _ODD.match(c) or _unseen(c) else c for c in key)
     if not name.strip("."):
         name = "%2E" * len(name) or "%"
     elif name[-1] in ". ":

@@ -237,6 +237,20 @@ def test_files_are_the_same_every_time(built, tmp_path, target):
     assert files(first) == files(second)
 
 
+def test_a_tar_has_the_bytes_that_tarfile_writes():
+    keys = ["a", "a/b", "ü", "k" * 91, "k" * 92, "k" * 93, "d/" + "k" * 110, "x" * 170]
+    contents = [(key, b"\xff\xd8\xff" + bytes(number * 509)) for number, key in enumerate(keys)]
+    file, expected = io.BytesIO(), io.BytesIO()
+    assert tars.write((Sample(key, data, None) for key, data in contents), file) == len(keys)
+    with tarfile.open(fileobj=expected, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for key, data in contents:
+            for ending, content in (("jpg", data), ("json", json.dumps({"key": key}).encode())):
+                entry = tarfile.TarInfo(f"{tars.stem(key)}.{ending}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+    assert file.getvalue() == expected.getvalue()
+
+
 def test_tar_entries_contain_no_time_or_owner(built, tmp_path):
     export.export(built, str(tmp_path / "to"), "webdataset")
     with tarfile.open(tmp_path / "to/val-00000-of-00003.tar") as tar:

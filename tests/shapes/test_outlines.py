@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from dsbuild import images
-from dsbuild.shapes import coco, components, contours, opencv, outlines, runs
+from dsbuild.shapes import coco, components, contours, encoded, opencv, outlines, runs
 from tests.support.masks import planes
 
 tool = pytest.importorskip("pycocotools.mask")
@@ -54,7 +55,8 @@ def test_pycocotools_draws_an_outline_as_the_mask(plane):
 def test_opencv_and_pillow_draw_a_contour_as_the_mask(plane):
     height, width = plane.shape
     for region, whole in objects(plane):
-        contour = contours.polygon(region.mask, (region.left, region.top))
+        (contour,) = contours.polygons(region.mask, (region.left, region.top))
+        assert contour.box == region.box
         assert len(contour.points) >= 3
         found = opencv.mask(contour.points.astype(float), (height, width))
         np.testing.assert_array_equal(found, whole)
@@ -71,16 +73,28 @@ def test_run_lengths_are_those_of_pycocotools(plane):
     for region, whole in objects(plane):
         counts = runs.coco_counts(region.mask, (region.left, region.top), size)
         truth = tool.encode(np.asfortranarray(whole.astype(np.uint8)))
-        assert runs.compressed(counts) == truth["counts"].decode()
-        found = runs.coco({"size": [*size], "counts": counts.tolist()}, size)
+        assert runs.compressed([counts]) == [truth["counts"].decode()]
+        found = runs.coco({"size": [*size], "counts": counts.tolist()}, size).within(size)
         np.testing.assert_array_equal(found, whole)
-        again = runs.cvat(runs.cvat_counts(region.mask).tolist(), region.box, size)
+        again = runs.cvat(runs.cvat_counts(region.mask).tolist(), region.box, size).within(size)
         np.testing.assert_array_equal(again, whole)
 
 
+@settings(max_examples=120)
+@given(MASKS)
+def test_all_components_are_encoded_as_each_by_itself(plane):
+    for whole in components.regions(plane, [1], "class"):
+        found = encoded.parts(whole, plane.shape)
+        each = [encoded.whole(one, plane.shape) for one in components.parts(whole)]
+        assert [one[:2] for one in found] == [one[:2] for one in each]
+        assert [one.counts.tolist() for one in found] == [one.counts.tolist() for one in each]
+        assert sum(one.area for one in found) == np.count_nonzero(plane)
+
+
 def test_long_run_lengths_are_compressed():
-    counts = np.array([1 << 40, 3, 1 << 30, 1, 0, 1 << 20], np.int64)
-    np.testing.assert_array_equal(runs.uncompressed(runs.compressed(counts)), counts)
+    given = [[1 << 40, 3, 1 << 30, 1, 0, 1 << 20], [0, 5], [7, 1, 1 << 33], [2, 3, 4, 5]]
+    texts = runs.compressed([np.array(counts, np.int64) for counts in given])
+    assert [runs.uncompressed(text).tolist() for text in texts] == given
 
 
 def test_a_class_is_one_object():
@@ -106,3 +120,15 @@ def test_values_that_occur_are_counted(plane):
     assert images.histogram(plane.astype(np.uint16) + 256) == {
         value + 256: count for value, count in wanted.items()
     }
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.lists(st.tuples(st.integers(-3, 42), st.integers(-3, 42)), min_size=3, max_size=9),
+)
+def test_a_polygon_in_its_box_is_drawn_as_in_the_image(size, points):
+    corners = np.array(points, float)
+    np.testing.assert_array_equal(
+        opencv.patch(corners, size).within(size), opencv.mask(corners, size)
+    )

@@ -24,8 +24,9 @@ from dsbuild.interop.annotations.picture import Picture
 from dsbuild.interop.annotations.shaped import POLYGONS, Shaped, facts, rings
 from dsbuild.layouts import Layout
 from dsbuild.layouts.coco import Coco
-from dsbuild.shapes import runs
+from dsbuild.shapes import encoded, runs
 from dsbuild.shapes.components import Region
+from dsbuild.shapes.encoded import Encoded
 
 
 @dataclass(frozen=True)
@@ -42,18 +43,32 @@ class CocoTree(Shaped):
 
     def draw(self, one: Picture) -> Drawn:
         """Return the annotations of a record's objects, without their ids."""
-        values, bodies, found = self.values(), list[str](), list[str]()
+        values, found = self.values(), list[str]()
+        if self.shapes != POLYGONS:
+            return Drawn({}, self._masks(one))
+        bodies = []
         for region in self.regions(one):
-            segmentation: Any
-            if self.shapes == POLYGONS:
-                segmentation, more = rings(region)
-                found += more
-            else:
-                counts = runs.coco_counts(region.mask, (region.left, region.top), one.size)
-                segmentation = {"size": [*one.size], "counts": runs.compressed(counts)}
-            entry = {**described(region, values[region.value]), "segmentation": segmentation}
+            polygons, more = rings(region)
+            found += more
+            entry = {**described(region, values[region.value]), "segmentation": polygons}
             bodies.append(dumped(entry)[1:])
         return Drawn({}, bodies, facts(found))
+
+    def _masks(self, one: Picture) -> list[str]:
+        """Return the annotations of a record's objects as run lengths."""
+        values, objects, entries = self.values(), list[Encoded](), list[dict[str, Any]]()
+        for region, several in self.wholes(one):
+            parts = (
+                encoded.parts(region, one.size) if several else [encoded.whole(region, one.size)]
+            )
+            objects += parts
+            for each in parts:
+                entries.append(_entry(values[region.value], region.crowd, each.area, each.box))
+        texts = runs.compressed([each.counts for each in objects])
+        return [
+            dumped({**entry, "segmentation": {"size": [*one.size], "counts": text}})[1:]
+            for entry, text in zip(entries, texts, strict=True)
+        ]
 
     def whole(self, rows: Rows) -> Iterable[tuple[str, Iterator[bytes]]]:
         """Yield the JSON file of each split."""
@@ -86,12 +101,11 @@ class CocoTree(Shaped):
 
 def described(region: Region, category: int) -> dict[str, Any]:
     """Return category, area and box of an object."""
-    return {
-        "category_id": category,
-        "iscrowd": int(region.crowd),
-        "area": int(np.count_nonzero(region.mask)),
-        "bbox": [*region.box],
-    }
+    return _entry(category, region.crowd, int(np.count_nonzero(region.mask)), region.box)
+
+
+def _entry(category: int, crowd: bool, area: int, box: tuple[int, ...]) -> dict[str, Any]:
+    return {"category_id": category, "iscrowd": int(crowd), "area": area, "bbox": [*box]}
 
 
 def labelled(rows: Rows, split: str) -> bool:

@@ -10,6 +10,7 @@ Source: wkentaro/labelme (examples, label_file.py).
 """
 
 import base64
+import itertools
 import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
@@ -66,18 +67,21 @@ class LabelMeTree(Shaped):
     def draw(self, one: Picture) -> Drawn:
         """Return the JSON file of a record."""
         shapes, found = list[dict[str, Any]](), list[str]()
-        for number, region in enumerate(self._all(one)):
-            label = IGNORED if region.value == self.about.ignore else None
-            label = label or self.about.classes[region.value]
-            if self.shapes != POLYGONS:
-                shapes.append(shape(label, region))
-                continue
-            parts = components.parts(region)
-            for part in parts:
-                contour = contours.polygon(part.mask, (part.left, part.top))
-                found += ["holes"] * (contour.holes > 0) + ["points"] * contour.repeated
+        if self.shapes != POLYGONS:
+            regions = itertools.chain(self.regions(one), self._ignored(one))
+            shapes += [shape(self._label(each.value), each) for each in regions]
+        else:
+            ignored = (
+                (each.value, contours.polygons(each.mask, (each.left, each.top)))
+                for each in self._ignored(one)
+            )
+            objects = itertools.chain(self.polygons(one), ignored)
+            for number, (value, parts) in enumerate(objects):
                 group = number if len(parts) > 1 else None
-                shapes.append(_shape(label, group, "polygon", contour.points.tolist(), {}))
+                for part in parts:
+                    found += ["holes"] * (part.holes > 0) + ["points"] * part.repeated
+                    points = part.points.tolist()
+                    shapes.append(_shape(self._label(value), group, "polygon", points, {}))
         document: dict[str, Any] = {
             "version": _VERSION,
             "flags": {},
@@ -90,9 +94,11 @@ class LabelMeTree(Shaped):
         data = json.dumps(document, indent=1).encode()
         return Drawn({f"{one.split}/{one.stem}.json": data}, facts=facts(found))
 
-    def _all(self, one: Picture) -> Iterator[Region]:
-        """Yield the objects of a record, and all ignored pixels as one."""
-        yield from self.regions(one)
+    def _label(self, value: int) -> str:
+        return IGNORED if value == self.about.ignore else self.about.classes[value]
+
+    def _ignored(self, one: Picture) -> Iterator[Region]:
+        """Yield all ignored pixels of a record as one object."""
         if self.about.ignore is not None:
             yield from components.regions(one.labelled[1], [self.about.ignore], "class")
 

@@ -1,7 +1,8 @@
 """What records lost in a target: counts of pixels, objects and images by class, which add up."""
 
+import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 _SHOWN = 5  # images and keys that a receipt names
@@ -51,7 +52,7 @@ class Tally:
     images_changed: int = 0
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Tally)))
+        return Tally(*map(operator.add, vars(self).values(), vars(other).values()))
 
 
 class Worst(NamedTuple):

@@ -1,6 +1,8 @@
 """Compare records with what a layout reads from a target: pixels, objects and images by class."""
 
+import functools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,8 @@ from dsbuild.interop.annotations.reading import Pair, Task
 from dsbuild.interop.annotations.shard import Shard
 from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.sample import Slice
-from dsbuild.shapes import components
+from dsbuild.shapes import components, confusion
+from dsbuild.shapes.confusion import Counts
 from dsbuild.shapes.runs import Mask
 
 Values = NDArray[np.uint32]
@@ -35,7 +38,7 @@ def compare(
     """Return what the records of a shard lost in a target, read back by its layout."""
     shard, pairs, total = shards[task.shard], iter(task.pairs), Loss()
     pair = next(pairs, None)
-    every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name)
+    every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name, again=True)
     for number, one in enumerate(every):
         if pair is not None and pair.number == number:
             total += _compared(one, pair, root, target, layout)
@@ -45,126 +48,145 @@ def compare(
 
 
 def _compared(one: Picture, pair: Pair, root: str, target: Target, layout: Layout) -> Loss:
-    sample, unlabelled = pair.sample, one.plane is None
-    found = Loss(images=1, unlabelled=int(unlabelled))
+    sample, lost = pair.sample, Loss()
+    altered = renamed = False
     if sample is not None:
         altered = storage.read(storage.join(root, sample.image))[0] != one.image
         renamed = sample.key != one.key
-        names = ((one.key, sample.key),) if renamed else ()
-        found += Loss(read=1, altered=int(altered), renamed=int(renamed), names=names)
-    if one.plane is None:
-        return found
-    back = None if sample is None else _read(one, sample, root, target, layout)
-    lost = planes(one.plane.astype(np.uint32), back, target, one.objects)
-    if lost.changed:
-        changed = sum(lost.reasons.values())
-        lost += Loss(worst=(Worst(changed, one.split, one.key),))
-    return found + lost
+    if one.plane is not None:
+        back = None if sample is None else _read(one, sample, root, layout)
+        lost = planes(one.plane, back, target, one.objects)
+    changed = sum(lost.reasons.values())
+    return replace(
+        lost,
+        images=1,
+        read=int(sample is not None),
+        unlabelled=int(one.plane is None),
+        altered=int(altered),
+        renamed=int(renamed),
+        worst=(Worst(changed, one.split, one.key),) if lost.changed else (),
+        names=((one.key, sample.key),) if sample is not None and renamed else (),
+    )
 
 
-def _read(one: Picture, sample: Sample, root: str, target: Target, layout: Layout) -> Values:
-    """Return the plane of a sample in the values of records, uint32 (h, w)."""
+def _read(one: Picture, sample: Sample, root: str, layout: Layout) -> Plane:
+    """Return the plane of a sample in the values of its layout, (h, w)."""
     data = [
         part.data if isinstance(part, Slice) else storage.read(storage.join(root, part))[0]
         for part in sample.parts
     ]
     try:
         whole = [part for part in data if isinstance(part, bytes)]
-        plane = layout.compose(whole, sample.parts, one.size).plane
+        return layout.compose(whole, sample.parts, one.size).plane
     except ImageError as error:
         raise ShardError(
             f"{storage.join(root, sample.label_name)}: cannot be read back: {error}"
         ) from error
-    table = np.full(1 << 16, _NOTHING, np.uint32)
-    for value, to in target.values().items():
-        table[to] = value
-    return np.asarray(table[plane], np.uint32)
 
 
-def planes(
-    plane: Values, back: Values | None, target: Target, numbers: Plane | None = None
-) -> Loss:
-    """Return what a plane lost that reads back as another, both uint32 (h, w).
+def planes(plane: Plane, there: Plane | None, target: Target, numbers: Plane | None = None) -> Loss:
+    """Return what a plane (h, w) lost that a layout reads back as another, in its own values.
 
     `numbers` are those of the objects of a panoptic record.
     """
-    kind, things = target.objects, set(target.about.things)
-    counted = set(target.about.counted) if numbers is not None and kind != "class" else set()
-    if back is not None and np.array_equal(plane, back):
-        same: dict[int, Tally] = {}
-        for value, pixels in images.histogram(plane).items():
-            number = 0
-            if value in counted:
-                number = components.labelled(plane == value, numbers)[0]
-            elif value in things:
-                number = components.count(plane, value, kind)
-            same[value] = Tally(
-                pixels=pixels,
-                read=pixels,
-                objects=number,
-                objects_read=number,
-                images=1,
-                images_read=1,
-            )
-        return Loss(classes=same)
-    there = np.full(plane.shape, _NOTHING, np.uint32) if back is None else back
-    values = images.histogram(plane).keys() | images.histogram(there).keys()
-    classes = {
-        value: _tally(
-            plane,
-            there,
-            value,
-            kind if value in things else "",
-            numbers if value in counted else None,
-        )
-        for value in sorted(values - {_NOTHING})
-    }
-    if back is None:
-        return Loss(changed=1, classes=classes, reasons={"missing": plane.size})
-    reasons = {name: int(np.count_nonzero(mask)) for name, mask in _why(plane, there, target)}
+    if there is None:
+        pixels = images.histogram(plane).items()
+        counts: Counts = {(value, _NOTHING): number for value, number in pixels}
+    else:
+        table = {to: value for value, to in target.values().items()}
+        counts = confusion.through(confusion.counts(plane, there), table, _NOTHING)
+    compared = _Compared(plane, there, target, numbers, counts)
+    values = {value for pair in counts for value in pair} - {_NOTHING}
+    classes = {value: compared.tally(value) for value in sorted(values)}
+    if all(ours == theirs for ours, theirs in counts):
+        return Loss(classes=classes)
+    reasons = {"missing": plane.size} if there is None else compared.reasons()
     return Loss(changed=1, classes=classes, reasons={k: n for k, n in reasons.items() if n})
 
 
-def _tally(plane: Values, back: Values, value: int, kind: str, numbers: Plane | None) -> Tally:
-    """Return the counts of a value; its objects are not counted if there is no kind.
+@dataclass(frozen=True)
+class _Compared:
+    """A plane of records and what a layout reads, (h, w), with the pixels of each pair of values.
 
-    Layouts read classes back, so an object with a number is read if any of its pixels is.
+    Pixels are looked at one by one only for what their counts do not say.
     """
-    ours, theirs = plane == value, back == value
-    lost, gained = ours & ~theirs, theirs & ~ours
-    pixels, read = np.count_nonzero(ours), np.count_nonzero(theirs)
-    objects = objects_read = changed = gone = 0
-    if kind and numbers is None and not (lost.any() or gained.any()):
-        objects = objects_read = components.count(plane, value, kind)
-    elif kind:
+
+    plane: Plane
+    there: Plane | None
+    target: Target
+    numbers: Plane | None
+    counts: Counts
+
+    @functools.cached_property
+    def back(self) -> Values:
+        """What the layout reads, in the values of records: uint32 (h, w)."""
+        if self.there is None:
+            return np.full(self.plane.shape, _NOTHING, np.uint32)
+        table = np.full(1 << 16, _NOTHING, np.uint32)
+        for value, to in self.target.values().items():
+            table[to] = value
+        return np.asarray(table[self.there], np.uint32)
+
+    def tally(self, value: int) -> Tally:
+        """Return the counts of a value; its objects are not counted if it is no thing.
+
+        Layouts read classes back, so an object with a number is read if any of its pixels is.
+        """
+        pairs, kind = self.counts.items(), self.target.objects
+        kept = self.counts.get((value, value), 0)
+        pixels = sum(number for (ours, _), number in pairs if ours == value)
+        read = sum(number for (_, theirs), number in pairs if theirs == value)
+        lost, gained = pixels - kept, read - kept
+        objects = objects_read = changed = gone = 0
+        if value in self.target.about.things:
+            counted = kind != "class" and value in self.target.about.counted
+            numbers = self.numbers if counted else None
+            if not lost and not gained:
+                objects = objects_read = components.count(self.plane, value, kind, numbers)
+            else:
+                objects, objects_read, changed, gone = self._objects(value, numbers)
+        return Tally(
+            pixels,
+            read,
+            lost,
+            gained,
+            objects,
+            objects_read,
+            changed,
+            gone,
+            int(pixels > 0),
+            int(read > 0),
+            int(lost > 0 or gained > 0),
+        )
+
+    def _objects(self, value: int, numbers: Plane | None) -> tuple[int, int, int, int]:
+        """Return how many objects there are, are read, miss a pixel, and miss all pixels."""
+        kind, ours, theirs = self.target.objects, self.plane == value, self.back == value
         objects, labels = components.labelled(ours, numbers)
         if kind == "class":
             objects, labels = min(objects, 1), np.minimum(labels, 1)
-        changed = len(np.unique(labels[lost]))
+        changed = len(np.unique(labels[ours & ~theirs]))
         gone = objects - len(np.unique(labels[ours & theirs]))
         counts = numbers is None
-        objects_read = components.count(back, value, kind) if counts else objects - gone
-    return Tally(
-        int(pixels),
-        int(read),
-        int(np.count_nonzero(lost)),
-        int(np.count_nonzero(gained)),
-        objects,
-        objects_read,
-        changed,
-        gone,
-        int(pixels > 0),
-        int(read > 0),
-        int(bool(lost.any() or gained.any())),
-    )
+        read = components.count(self.back, value, kind) if counts else objects - gone
+        return objects, read, changed, gone
+
+    def reasons(self) -> dict[str, int]:
+        """Return reason -> pixels that changed for it."""
+        changed = {pair: number for pair, number in self.counts.items() if pair[0] != pair[1]}
+        ignored = sum(n for (ours, _), n in changed.items() if ours == self.target.about.ignore)
+        found = {"ignored": ignored}
+        if ignored < sum(changed.values()):
+            others = _why(self.plane, self.back, self.target)
+            found |= {name: int(np.count_nonzero(mask)) for name, mask in others}
+        return found
 
 
-def _why(plane: Values, back: Values, target: Target) -> Iterator[tuple[str, Mask]]:
-    """Yield reasons with the pixels that changed for each; every pixel has one."""
-    changed = plane != back
-    left, things = changed, list(target.about.things)
+def _why(plane: Plane, back: Values, target: Target) -> Iterator[tuple[str, Mask]]:
+    """Yield reasons with the pixels that changed for each but those ignored; every one has one."""
+    changed, things = plane != back, list(target.about.things)
+    left = changed if target.about.ignore is None else changed & (plane != target.about.ignore)
     reasons: tuple[tuple[str, Callable[[], Mask]], ...] = (
-        ("ignored", lambda: plane == target.about.ignore),
         ("points", lambda: _thin(plane, changed, things)),
         ("holes", lambda: _filled(plane, back, things)),
         ("overlap", lambda: np.isin(plane, things) & np.isin(back, things)),
@@ -177,7 +199,7 @@ def _why(plane: Values, back: Values, target: Target) -> Iterator[tuple[str, Mas
             left = left & ~found
 
 
-def _thin(plane: Values, changed: Mask, things: list[int]) -> Mask:
+def _thin(plane: Plane, changed: Mask, things: list[int]) -> Mask:
     """Return the objects of one or two pixels that were lost as a whole: bool (h, w)."""
     made = np.zeros(plane.shape, bool)
     for value in things:
@@ -193,7 +215,7 @@ def _thin(plane: Values, changed: Mask, things: list[int]) -> Mask:
     return made
 
 
-def _filled(plane: Values, back: Values, things: list[int]) -> Mask:
+def _filled(plane: Plane, back: Values, things: list[int]) -> Mask:
     """Return pixels that read back as an object around them: bool (h, w)."""
     made = np.zeros(plane.shape, bool)
     for value in things:

@@ -69,18 +69,25 @@ class Picture:
         return self.head.height, self.head.width
 
 
-def pictures(source: str, split: str, keys: Keys, about: About, first: str) -> Iterator[Picture]:
+def pictures(
+    source: str, split: str, keys: Keys, about: About, first: str, again: bool = False
+) -> Iterator[Picture]:
     """Yield the records of a file; `first` begins the key of a record that has none.
+
+    If a file is read `again`, values of labels are not checked, and panoptic ones have no PNG.
 
     Raises ShardError, with file and record, for a record that is damaged, has no mask of the size
     of its image, or a label value that is no class.
     """
     for record in tfrecord.read(source):
         with tfrecord.located(source, record):
-            yield _picture(record.data, split, keys, about, f"{first}-{record.number:06d}")
+            one = _picture(record.data, split, keys, f"{first}-{record.number:06d}", again)
+            if one.plane is not None and not again:
+                _check(one.plane, one.head, one.key, about)
+            yield one
 
 
-def _picture(data: bytes, split: str, keys: Keys, about: About, number: str) -> Picture:
+def _picture(data: bytes, split: str, keys: Keys, number: str, again: bool) -> Picture:
     found, objects = sample(data, keys, number), None
     if isinstance(found.label, int):
         raise ShardError(
@@ -93,11 +100,9 @@ def _picture(data: bytes, split: str, keys: Keys, about: About, number: str) -> 
         plane = None if mask is None else images.plane(mask)
         if mask is None and keys.labels:
             plane, objects = _panoptic(data, keys.labels)
-            mask = None if plane is None else images.write(plane)
+            mask = None if plane is None else b"" if again else images.write(plane)
     except ImageError as error:
         raise ShardError(f"{found.key!r}: {error}") from error
-    if plane is not None:
-        _check(plane, head, found.key, about)
     return Picture(split, found.key, found.image, head, mask, plane, objects)
 
 
@@ -119,8 +124,10 @@ def _check(plane: Plane, head: images.Header, key: str, about: About) -> None:
             f"{key!r}: found a label of {plane.shape[1]} x {plane.shape[0]} pixels for an image of "
             f"{head.width} x {head.height}; run dsbuild validate"
         )
-    top = int(plane.max())
-    if top < len(about.classes):
+    beyond = plane >= len(about.classes)
+    if about.ignore is not None:
+        beyond &= plane != about.ignore
+    if not beyond.any():
         return
     strange = [value for value in images.histogram(plane) if value not in about.values]
     if strange:

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from dsbuild.errors import PlanError
 from dsbuild.interop.annotations.base import Target
-from dsbuild.interop.annotations.picture import Picture
-from dsbuild.shapes import components, outlines
+from dsbuild.interop.annotations.picture import Picture, Plane
+from dsbuild.shapes import components, contours, outlines
 from dsbuild.shapes.components import Region
+from dsbuild.shapes.contours import Contour
 
 POLYGONS = "polygons"
 
@@ -50,9 +51,23 @@ class Shaped(Target):
 
     def regions(self, one: Picture) -> Iterator[Region]:
         """Yield the objects of a record, by class: those of panoptic records, or components."""
-        return components.regions(
-            one.labelled[1], self.about.things, self.objects, one.objects, self.about.counted
-        )
+        return components.regions(*self._asked(one))
+
+    def wholes(self, one: Picture) -> Iterator[tuple[Region, bool]]:
+        """Yield the same, but components of a class as one region, marked by True."""
+        return components.wholes(*self._asked(one))
+
+    def polygons(self, one: Picture) -> Iterator[tuple[int, list[Contour]]]:
+        """Yield class and contours, one per part, of what `regions` yields."""
+        for region, several in self.wholes(one):
+            found = contours.polygons(region.mask, (region.left, region.top))
+            objects = [[contour] for contour in found] if several else [found]
+            yield from ((region.value, parts) for parts in objects)
+
+    def _asked(
+        self, one: Picture
+    ) -> tuple[Plane, tuple[int, ...], str, Plane | None, tuple[int, ...]]:
+        return one.labelled[1], self.about.things, self.objects, one.objects, self.about.counted
 
 
 def facts(found: Iterable[str]) -> dict[str, int]:

@@ -12,9 +12,12 @@ Source: Ultralytics 8.4 (data/utils.py, data/dataset.py).
 """
 
 import collections
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
+
+import numpy as np
 
 from dsbuild.interop.annotations import yaml
 from dsbuild.interop.annotations.base import Drawn, Rows
@@ -22,7 +25,7 @@ from dsbuild.interop.annotations.picture import Picture
 from dsbuild.interop.annotations.shaped import Shaped, facts
 from dsbuild.layouts import Layout
 from dsbuild.layouts.yolo import Yolo
-from dsbuild.shapes import components, contours
+from dsbuild.shapes import contours
 from dsbuild.shapes.contours import Points
 
 
@@ -48,18 +51,14 @@ class YoloTree(Shaped):
     def draw(self, one: Picture) -> Drawn:
         """Return the lines of a record's objects."""
         lines, found, values = list[str](), list[str](), self.values()
-        boxes = collections.Counter[tuple[int, ...]]()
-        for region in self.regions(one):
-            polygons = list[Points]()
-            for part in components.parts(region):
-                contour = contours.polygon(part.mask, (part.left, part.top))
-                polygons.append(contour.points)
-                found += ["holes"] * (contour.holes > 0) + ["points"] * contour.repeated
-            found += ["bridges"] * (len(polygons) > 1)
-            box = (region.value, *region.box)
-            lines.append(
-                _line(values[region.value], contours.joined(polygons), one.size, boxes[box])
-            )
+        boxes = collections.Counter[tuple[int, ...]]()  # class and corners
+        for value, parts in self.polygons(one):
+            found += ["holes" for part in parts if part.holes]
+            found += ["points" for part in parts if part.repeated]
+            found += ["bridges"] * (len(parts) > 1)
+            points = contours.joined([part.points for part in parts])
+            box = (value, *points.min(0).tolist(), *points.max(0).tolist())
+            lines.append(_line(values[value], points, one.size, boxes[box]))
             boxes[box] += 1
         path = f"labels/{one.split}/{one.below_images}.txt"
         return Drawn({path: "".join(lines).encode()}, facts=facts(found))
@@ -80,5 +79,15 @@ def _line(value: int, points: Points, size: tuple[int, int], twins: int) -> str:
     Ultralytics drops an object of the same class and box as another, so `twins`, the number of
     such objects before, moves this one within its pixels.
     """
-    relative = ((points + 0.5 / (twins + 1)) / (size[1], size[0])).ravel().tolist()
-    return f"{value} {' '.join(map('{:.6f}'.format, relative))}\n"
+    height, width = size
+    across, down = _texts(width, twins), _texts(height, twins)
+    texts = [str(value)] * (1 + points.size)
+    texts[1::2] = map(across.__getitem__, points[:, 0].tolist())
+    texts[2::2] = map(down.__getitem__, points[:, 1].tolist())
+    return f"{' '.join(texts)}\n"
+
+
+@functools.lru_cache(maxsize=64)  # images of a data set have few sizes
+def _texts(side: int, twins: int) -> list[str]:
+    """Return the text of all coordinates along a side."""
+    return list(map("{:.6f}".format, ((np.arange(side) + 0.5 / (twins + 1)) / side).tolist()))
