@@ -25,6 +25,8 @@ from dsbuild.train.dataset import Facts
 from dsbuild.train.fit import run as fit
 from dsbuild.train.predict.predictor import Predictor
 
+_LEARNED = 0.5  # mean confidence in labels, below which a note says that models are poor
+
 Talk = Callable[[str], None]
 
 
@@ -76,6 +78,14 @@ def audit(
         for fold in range(division.count):
             _fold(how, made, out, folder, facts, division, fold, talk, quiet)
         thresholds = Thresholds.over(_all(out, division, quiet, "thresholds"), classes)
+        if thresholds.mean < _LEARNED:
+            weak = (
+                f"mean confidence in the labels is {thresholds.mean:.0%}: models have learned "
+                "little, and most suspects are mistakes of theirs; train longer, or from better "
+                "--weights"
+            )
+            notes = [*notes, weak]
+            note(weak)
         records = _numbered(out, division, quiet)
         found, total = ranked(records, thresholds.limits, facts.classes, most)
         report = {

@@ -49,6 +49,11 @@ class Thresholds:
         return [total / (count * WHOLE) if count else None for total, count in pairs]
 
     @property
+    def mean(self) -> float:
+        """The mean confidence in the labels over all pixels; 0 without any."""
+        return float(self.sums.sum() / max(1, int(self.counts.sum())) / WHOLE)
+
+    @property
     def limits(self) -> NDArray[np.int64]:
         """The least confidence in each class that reaches its threshold: int64 (c,).
 
