@@ -27,11 +27,12 @@ _ODD = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_FAR = 1 << 63
 LARGEST = (1 << 31) - 1  # bytes of a file to read whole; no record holds more
 
 
 class Stamp(NamedTuple):
-    """Cheap evidence of whether a file changed: size in bytes, mtime in ns."""
+    """Cheap evidence of whether a file changed: size in bytes, the 64 bits of its mtime in ns."""
 
     size: int
     mtime_ns: int
@@ -48,7 +49,14 @@ def join(root: str, *names: str) -> str:
 def stamp(path: str) -> Stamp | None:
     """Return the stamp of a file, or None if there is no such file."""
     status = _status(path)
-    return None if status is None else Stamp(status.st_size, status.st_mtime_ns)
+    return None if status is None else _stamp(status)
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    mtime = status.st_mtime_ns
+    if not -_FAR <= mtime < _FAR:  # after 2262; every form keeps 64 bits
+        mtime = (mtime + _FAR) % (2 * _FAR) - _FAR
+    return Stamp(status.st_size, mtime)
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -163,7 +171,7 @@ def read(path: str) -> tuple[bytes, Stamp]:
             os.close(handle)
     except OSError as error:
         raise _unread(path, error) from error
-    return data, Stamp(status.st_size, status.st_mtime_ns)
+    return data, _stamp(status)
 
 
 def _whole(path: str, handle: int, size: int) -> bytes:

@@ -14,6 +14,7 @@ from dsbuild.build.request import Request
 from dsbuild.build.shard import check_shard, unseen, write_shard
 from dsbuild.layouts.voc import Voc
 from dsbuild.storage import Stamp
+from tests.support.runs import make, requested
 
 NUMBER = st.integers(0, 2**62)
 
@@ -71,3 +72,22 @@ def test_any_change_of_a_source_is_noticed(voc, out, known, change, folder):
     assert check().receipt
     change(f"{voc}/{path}")
     assert check().reason == f"its source {path} changed"
+
+
+def test_times_beyond_64_bits_are_kept_and_compared(voc, out):
+    far = (1 << 63) + 5  # ns: in the year 2262
+    for name in ("JPEGImages", "SegmentationClass"):
+        with os.scandir(f"{voc}/{name}") as files:
+            for file in files:
+                os.utime(file.path, ns=(far, far))
+    how = {"splits": ("val",), "shards": 1}
+    assert make(voc, out, **how).written
+    assert not make(voc, out, **how).written
+    request = requested(voc, out, **how)
+    (planned,) = audit(request).splits
+    (plan,), (stamps,) = planned.plans(), planned.stamps()
+    source = plan.samples[0].image
+    known = {"out": out, "on_error": "stop", "compare": "stamp"}
+    assert check_shard(plan, unseen, **known, stamps=stamps).receipt
+    os.utime(f"{voc}/{source}", ns=(far, far + 1))
+    assert check_shard(plan, unseen, **known).reason == f"its source {source} changed"
