@@ -56,7 +56,7 @@ class Division:
         return self._number(TRAINED)
 
     def repeated(self) -> int:
-        """Return how many records have the key and the label of an earlier one."""
+        """Return how many records have key, image and label of an earlier one."""
         return self._number(AGAIN)
 
     def _number(self, fold: int) -> int:
@@ -140,7 +140,7 @@ def divide(
 
 
 def twins(folder: Folder, wanted: Mapping[str, NDArray[np.bool_]]) -> frozenset[bytes]:
-    """Return what tells labelled records apart, whichever split they are in: key and label."""
+    """Return what tells labelled records apart in any split: key, image and label."""
     found = set()
     for split, mask in wanted.items():
         samples = reader.open(folder, split)
@@ -151,8 +151,10 @@ def twins(folder: Folder, wanted: Mapping[str, NDArray[np.bool_]]) -> frozenset[
 
 
 def _twin(sample: reader.Sample) -> bytes:
-    label = np.ascontiguousarray(sample.label)
-    return hashlib.sha256(_bytes(sample.key) + b"\0" + label.tobytes()).digest()
+    digest = hashlib.sha256(_bytes(sample.key) + b"\0")
+    digest.update(np.ascontiguousarray(sample.label))
+    digest.update(sample.encoded)
+    return digest.digest()
 
 
 def _grouping(group: str) -> Callable[[str], str]:

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+from PIL import Image
 
 import dsbuild
 from dsbuild.errors import TrainError
 from dsbuild.format.folder import Folder
+from dsbuild.layouts.pairs import Pairs
 from dsbuild.train.audit import folds
 from dsbuild.train.audit.folds import divide, fold_of
+from tests.support.runs import make
 
 
 def all_of(data, *splits):
@@ -50,6 +53,23 @@ def test_records_that_two_splits_share_are_audited_once(voc_data):
     barred = folds.twins(folder, all_of(voc_data, "train"))
     made = divide(folder, every, 21, 2, barred=barred)
     assert (sum(made.sizes()), made.trained()) == (6, 24)
+
+
+def test_other_images_with_the_same_key_and_label_are_audited(tmp_path):
+    for split in ("train", "val"):
+        for name in ("images", "labels"):
+            (tmp_path / split / name).mkdir(parents=True)
+        for key in range(4):
+            shade = 10 * key + (split == "val")
+            image = Image.new("RGB", (48, 40), (shade, 100, 200))
+            image.save(tmp_path / split / "images" / f"{key}.png")
+            label = Image.new("L", (48, 40), 0)
+            label.putpixel((9, 9), 1)
+            label.save(tmp_path / split / "labels" / f"{key}.png")
+    data = str(tmp_path / "data")
+    make(tmp_path, data, layout=Pairs(names=("ground", "disc")), splits=("train", "val"))
+    made = divide(Folder(data), all_of(data, "train", "val"), 2, 2)
+    assert (sum(made.sizes()), made.repeated()) == (8, 0)
 
 
 @pytest.mark.parametrize(
