@@ -83,7 +83,8 @@ def _judged(given: Plane, unknown: Iterable[int]) -> NDArray[np.bool_]:
 def write(path: str, about: Mapping[str, Any], records: Iterable[Seen]) -> None:
     """Write the records of a fold; the file appears when all are in it.
 
-    `about` says what they are of; its "unknown" lists the label values that are not judged.
+    `about` says what they are of; its "unknown" lists the label values that are not judged, its
+    "records" how many there are, if that is known.
     """
     with storage.writing(path) as file:
         file.write(_line(about))
@@ -123,10 +124,13 @@ def read(path: str) -> Iterator[Seen]:
     """Yield the records of a file; raise TrainError if it is damaged."""
     with storage.reading(path) as (file, _):
         try:
-            unknown = json.loads(file.readline())["unknown"]
+            header, found = json.loads(file.readline()), 0
             while line := file.readline():
-                yield _seen(json.loads(line), file, unknown)
-        except (ValueError, KeyError, TypeError, zlib.error) as error:
+                yield _seen(json.loads(line), file, header["unknown"])
+                found += 1
+            if found != header.get("records", found):
+                raise ValueError(f"{found:,} records, expected {header['records']:,}")
+        except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             raise TrainError(
                 f"{path}: found damaged confidences ({error}); remove the file and run the audit "
                 "again, which predicts them again"

@@ -122,12 +122,12 @@ def _fold(
     """Write the confidences of a fold, unless they are there."""
     unknown = [] if facts.ignore is None else [facts.ignore]
     unknown += division.unseen(fold) if how.run is None else []
-    about = {**made, "fold": fold, "unknown": unknown}
+    count = division.sizes()[fold]
+    about = {**made, "fold": fold, "unknown": unknown, "records": count}
     path = confidences(out, fold)
     if planes.about(path) == about:
         return
     trained = _model(how, out, folder, division, fold, talk, quiet)
-    count = division.sizes()[fold]
     title = "look" if how.run else f"look at fold {fold + 1} of {division.count}"
     with engines.Bar(count, title, "records", quiet) as bar:
         predictor = Predictor(trained)

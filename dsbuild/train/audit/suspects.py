@@ -31,6 +31,17 @@ _FORM = {
     "fold": int,
     "part": int,
 }
+# What is read of the report.
+_REPORT_FORM = {
+    "digest": str,
+    "folds": int,
+    "limits": [int],
+    "records": int,
+    "suspects": int,
+    "listed": int,
+    "notes": [str],
+    "run?": str,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +125,8 @@ def read(out: str) -> tuple[list[Suspect], dict[str, Any]]:
         )
     try:
         report = json.loads(storage.read(where)[0])
+        if not fits(report, _REPORT_FORM):
+            raise ValueError(f"{REPORT} is no report of an audit")
         path = storage.join(out, LIST)
         found = [_suspect(line) for line in storage.read(path)[0].splitlines()]
     except ValueError as error:

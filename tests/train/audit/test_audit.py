@@ -52,7 +52,7 @@ def given(shapes, tmp_path_factory):
             place = {"split": split, "number": number, "key": sample.key}
             real = {"given": sample.label, "judged": sample.label != 255}
             records.append(planes.Seen(**{**vars(one), **place, **real}))
-        header = {**about, "fold": fold, "unknown": [255]}
+        header = {**about, "fold": fold, "unknown": [255], "records": len(records)}
         planes.write(suspects.confidences(out, fold), header, records)
     return shapes, out
 
@@ -139,6 +139,16 @@ def test_a_page_of_other_data_is_refused(audited, voc_data, run, tmp_path):
     done = run("inspect", voc_data, "--html", tmp_path / "p.html", "--suspects", audited[1])
     assert done.exit_code == 2
     assert "an audit of other data" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"digest":1}', "{"])
+def test_a_damaged_report_is_one_line(audited, run, tmp_path, text):
+    data, out, _ = audited
+    pathlib.Path(out, "audit.json").write_text(text)
+    done = run("inspect", data, "--html", tmp_path / "p.html", "--suspects", out)
+    assert done.exit_code == 2
+    assert "found a damaged list" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_labelme_files_have_the_suspects_and_a_repair_builds(audited, run, tmp_path):

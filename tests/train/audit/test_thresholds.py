@@ -121,6 +121,13 @@ def test_a_damaged_file_is_named(records, tmp_path, cut):
         list(planes.read(str(path)))
 
 
+def test_missing_records_are_noticed(records, tmp_path):
+    path = str(tmp_path / "confidences.bin")
+    planes.write(path, {"unknown": [], "records": len(records)}, (one for one, _ in records[:-1]))
+    with pytest.raises(TrainError, match=f"records, expected {len(records)}"):
+        list(planes.read(path))
+
+
 def test_wide_labels_keep_their_classes(tmp_path):
     rng = np.random.default_rng(0)
     given = rng.integers(0, 300, (6, 5)).astype(np.uint16)
