@@ -152,7 +152,7 @@ def twins(folder: Folder, wanted: Mapping[str, NDArray[np.bool_]]) -> frozenset[
 
 def _twin(sample: reader.Sample) -> bytes:
     digest = hashlib.sha256(_bytes(sample.key) + b"\0")
-    digest.update(np.ascontiguousarray(sample.label))
+    digest.update(np.asarray(sample.label).tobytes())
     digest.update(sample.encoded)
     return digest.digest()
 
