@@ -40,7 +40,9 @@ class Term:
     weight: float = 1.0
 
     def __str__(self) -> str:
-        return self.name if self.weight == 1 else f"{self.weight:.15g}*{self.name}"
+        # A plus sign, as in 1e+20, would begin another term.
+        weight = f"{self.weight:.15g}".replace("+", "")
+        return self.name if self.weight == 1 else f"{weight}*{self.name}"
 
 
 def terms(text: str) -> tuple[Term, ...]:

@@ -99,6 +99,8 @@ def test_other_documents_are_named(document, told):
 
 def test_losses_have_one_name_in_settings():
     assert Settings(loss="ce + 0.50*iou") == Settings(loss="cross_entropy+0.5*jaccard")
+    large = Settings(loss="1e20*dice")
+    assert large == Settings(loss=large.loss) == settings.read(large.document(), "here")
     assert Settings(loss="bce+dice", sigmoid=True, hard_share=0.5).loss == "bce+dice"
 
 

@@ -144,6 +144,15 @@ def test_checkpoints_that_lie_are_refused(tmp_path, change, message):
         torch_file.load(str(tmp_path / "found.pth"))
 
 
+def test_pickles_that_ask_for_much_memory_are_refused(tmp_path):
+    path = tmp_path / "found.pth"
+    with zipfile.ZipFile(path, "w") as file:
+        far = (1 << 24).to_bytes(4, "little")
+        file.writestr("a/data.pkl", b"\x80\x02}r" + far + b".")  # one value, kept under a number
+    with pytest.raises(ModelError, match=r"place 16,777,216 of its memory, expected less"):
+        torch_file.load(str(path))
+
+
 def test_values_of_foreign_pickles_do_nothing():
     data = pickle.dumps([collections.Counter("aab"), Named(), {1, 2}, collections.deque([1])])
     found = torch_file._Unpickler(io.BytesIO(data), None).load()

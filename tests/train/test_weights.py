@@ -237,6 +237,10 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path, plain):
     state = theirs.drawn(theirs.Torchvision()).state_dict()
     few = {name: state[name] for name in list(state)[-3:]}
     refused(plain, few, r"found names such as aux_classifier.*expected those of torchv", tmp_path)
+    empty = tmp_path / "empty.safetensors"
+    empty.write_bytes((2).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ModelError, match=r"empty.safetensors: found no tensor, expected those of"):
+        files.load(plain, str(empty), Settings(**DENSE))
     message = "found weights of resnet50_v1_5, expected those of resnet101_v1_5; give --backbone"
     refused(plain, state, message, tmp_path, backbone="resnet101_v1_5")
     more = state | {"backbone.layer1.0.se.weight": torch.zeros(1)}

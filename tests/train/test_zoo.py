@@ -93,7 +93,7 @@ def closed():
         ("cut.pth", {}, "the download ended after 1,500,000 of 3,000,000 bytes; run the same"),
         ("a.pth", {"most": 2_999_999}, "found more than 2,999,999 bytes, so it is another file"),
         ("none.pth", {}, r"cannot be downloaded \(Not Found\); without a network, download it"),
-        ("a.pth", {"port": closed}, "cannot be downloaded .*refused.*; without a network"),
+        ("a.pth", {"port": closed}, r"refused.*; without .*copy it to .*/weights/a\.pth$"),
     ],
 )
 def test_what_is_not_the_published_file_is_not_kept(publish, tmp_path, path, asked, message):
@@ -145,6 +145,9 @@ def test_archives_are_unpacked(publish, server, tmp_path):
     assert sorted(os.listdir(folder)) == names
     assert sorted(os.listdir(folder.parent)) == ["found", "found.tar.gz"]
     assert zoo.located("mine") == path
+    os.remove(folder / names[1])
+    assert zoo.located("mine") == path
+    assert sorted(os.listdir(folder)) == names
 
 
 def test_names_are_offered_if_one_is_misspelt():

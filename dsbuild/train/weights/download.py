@@ -38,7 +38,7 @@ def fetch(url: str, path: str, sha256: str, most: int, name: str) -> None:
     handle, part = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            found = _copied(url, file, most, name)
+            found = _copied(url, file, most, name, path)
         if not found.startswith(sha256):
             raise TrainError(
                 f"weights: {name}: {url}: found a file with SHA-256 {found[:16]}..., expected "
@@ -50,8 +50,8 @@ def fetch(url: str, path: str, sha256: str, most: int, name: str) -> None:
             os.remove(part)
 
 
-def _copied(url: str, file: IO[bytes], most: int, name: str) -> str:
-    """Copy what is at a URL into a file; return its SHA-256."""
+def _copied(url: str, file: IO[bytes], most: int, name: str, path: str) -> str:
+    """Copy what is at a URL into a file, which will be at a path; return its SHA-256."""
     try:
         with urllib.request.urlopen(url, timeout=_WAIT) as answer:
             length = answer.headers.get("Content-Length")
@@ -75,7 +75,7 @@ def _copied(url: str, file: IO[bytes], most: int, name: str) -> str:
         why = getattr(error, "reason", None) or error
         raise TrainError(
             f"weights: {name}: {url} cannot be downloaded ({why}); without a network, download it "
-            "elsewhere and give the path of the file"
+            f"elsewhere and copy it to {path}"
         ) from error
     if length is not None and length.isdecimal() and count != int(length):
         raise TrainError(

@@ -60,6 +60,8 @@ def mapped(
     Raises ModelError if the file's origin is unknown, if it does not fit the model exactly, or if
     a value is NaN or infinite.
     """
+    if not tensors:
+        raise ModelError(f"{path}: found no tensor, expected those of a model; use another file")
     tensors = _unwrapped(tensors)
     origin = origins.of(tensors)
     if origin is None:

@@ -15,6 +15,7 @@ return values, and all others return an object that does nothing, whatever it is
 
 import collections
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ ENDINGS = (".pth", ".pt")
 _MAGIC = 0x1950A86A20F9469CFC6C
 _OLD = pickle.dumps(_MAGIC, 2)
 _PICKLE = "/data.pkl"
+_PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
 _MOST = 1 << 28  # bytes of a pickle without the storages
 _DTYPES = {
     "DoubleStorage": "float64",
@@ -130,7 +132,20 @@ class _Unpickler(pickle.Unpickler):
 
     def __init__(self, file: IO[bytes], storage: Callable[[str, str, int], _Storage]) -> None:
         super().__init__(file, encoding="utf-8")
-        self._storage = storage
+        self._file, self._storage = file, storage
+
+    def load(self) -> object:
+        """Return the next value; raise ValueError for a place that would take much memory.
+
+        The memory of a pickle is a table as long as its largest place, and each place that is
+        used takes a byte or more of the pickle.
+        """
+        file, start = self._file, self._file.tell()
+        for code, place, at in pickletools.genops(file):
+            if code.name in _PLACES and isinstance(place, int) and place > (at or 0) - start:
+                raise ValueError(f"its pickle uses place {place:,} of its memory, expected less")
+        file.seek(start)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in of a name."""

@@ -88,6 +88,8 @@ def located(name: str, talk: Callable[[str], None] = lambda _: None) -> str:
 def _checkpoint(path: str) -> str:
     """Return the path of the checkpoint in an archive, which is unpacked beside it."""
     folder = path.removesuffix(_ARCHIVE)
+    if os.path.isdir(folder) and not _index(folder):  # somebody removed files
+        shutil.rmtree(folder)
     if not os.path.isdir(folder):
         room = tempfile.mkdtemp(dir=os.path.dirname(path))
         try:
@@ -98,8 +100,14 @@ def _checkpoint(path: str) -> str:
                 raise
         finally:
             shutil.rmtree(room, ignore_errors=True)
-    (index,) = (name for name in os.listdir(folder) if name.endswith(_INDEX))
-    return os.path.join(folder, index.removesuffix(_INDEX))
+    return os.path.join(folder, _index(folder).removesuffix(_INDEX))
+
+
+def _index(folder: str) -> str:
+    """Return the name of the index in the folder of a checkpoint; empty if it lacks a file."""
+    names = os.listdir(folder)
+    index = next((name for name in names if name.endswith(_INDEX)), "")
+    return index if any(_DATA in name for name in names) else ""
 
 
 def _unpack(path: str, room: str) -> None:
