@@ -21,7 +21,7 @@ _SETTINGS = ("backbone", "weights", "crop", "rates", "batch", "epochs", "rate")
 
 
 def _command(path: str, **given: Any) -> None:
-    """Find label errors: regions in which a trained model contradicts the labels.
+    """Find label errors by what trained models see.
 
     PATH is a folder that dsbuild wrote; ./tfrecord by default. With --learn the records are
     divided into folds, and a model that was trained on all other folds judges each; with --run

@@ -85,7 +85,9 @@ def option(
         return made(word, name, type=names or _type(kind, bounds), metavar=metavar, help=text)
     if typing.get_origin(kind) is tuple:
         several = names or (Listed(bounds["choices"]) if "choices" in bounds else None)
-        return made(word, name, multiple=True, type=several, callback=divided, help=text)
+        metavar, words = _listed(bounds.get("choices", ()))
+        told: dict[str, Any] = {"metavar": metavar, "help": text + words}
+        return made(word, name, multiple=True, type=several, callback=divided, **told)
     return made(
         word,
         name,

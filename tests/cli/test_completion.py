@@ -55,7 +55,7 @@ def here(tmp_path, monkeypatch, run):
         ("export x --to co", ["coco", "coco-panoptic"]),
         ("convert x --to v", ["voc"]),
         ("convert x --from mapi", ["mapillary"]),
-        ("train --backbone resnet1", ["resnet101"]),
+        ("train --backbone resnet101_", ["resnet101_v1_5", "resnet101_beta"]),
         ("train --optimiser a", ["adam", "adamw"]),
         ("train x --run nowhere", ["dir"]),
         ("predict x ", ["file"]),

@@ -66,7 +66,7 @@ def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
         (["--devices", "3"], "batch: found 4, expected a multiple of 3 devices"),
         (["--steps", "2", "--epochs", "1"], "--steps and --epochs: found both; expected one"),
         (["--from-run", "nowhere"], "nowhere: no such folder; expected the folder of a run"),
-        (["--weights", "nowhere"], "weights: nowhere: found no Keras file"),
+        (["--weights", "nowhere"], "weights: nowhere: found no file, no keras-hub preset"),
     ],
 )
 def test_bad_input_is_reported_in_one_line(data, run, tmp_path, options, text):
