@@ -135,7 +135,7 @@ def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
         raise ImageError(
             f"found the label value 0 ({label.counts[0]:,} pixels), though classes are counted "
             f"from 1 here and 0 has no meaning (--zero {NONE}): {ZERO}",
-            kind="one-based",
+            kind="values",
         )
     return through(label, layout.maps, layout.bits)
 

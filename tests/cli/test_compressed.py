@@ -102,3 +102,16 @@ def test_a_build_that_was_compressed_is_named_with_the_remedy(home, run, tmp_pat
         assert result.output.count(f"decompress {NAMES[0]}.tfrecord.gz beside it") == 1
     found = json.loads(run("validate", tmp_path / "out", "--json").stdout)
     assert {problem["kind"] for problem in found["problems"]} == {"missing"}
+    result = run("repair", tmp_path / "out")
+    assert result.exit_code
+    assert f"{NAMES[0]}.tfrecord.gz: found a shard of this build, compressed" in result.output
+    result = run("merge", tmp_path / "out", home / "built", tmp_path / "merged")
+    assert result.exit_code
+    assert f"decompress {NAMES[0]}.tfrecord.gz beside it" in result.output
+
+
+def test_no_shard_is_missing_for_merge_if_some_are_compressed(home, run, tmp_path):
+    result = run("merge", home / "packed", home / "built", tmp_path / "merged")
+    assert result.exit_code
+    assert "this shard is missing" not in result.output
+    assert "it does not name its classes; say by --map" in result.output

@@ -1,6 +1,7 @@
 """Quality sheets: each rule on data that break it, the file of rules, the page."""
 
 import json
+import os
 import pathlib
 import shutil
 
@@ -145,6 +146,21 @@ def test_a_reference_is_what_its_manifest_says(voc, built, tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ShardError, match=r"train-00000.* found other bytes than the manifest says"):
         dsbuild.check(tmp_path / "other", against=built)
+    path.unlink()
+    with pytest.raises(ShardError, match=r"train-00000.* it is missing, .*; build it again"):
+        dsbuild.check(tmp_path / "other", against=built)
+
+
+def test_files_that_are_no_pages_are_passed_over(built, run, tmp_path):
+    (tmp_path / "a.html").symlink_to("nothing.html")
+    os.mkfifo(tmp_path / "b.html")
+    page = tmp_path / "quality.html"
+    assert run("check", built, "--html", page).exit_code in (0, 1)
+    pathlib.Path(os.fsdecode(bytes(tmp_path) + b"/c\xff.html")).write_bytes(page.read_bytes())
+    for other, links in ((tmp_path / "page.html", True), (page, False)):
+        result = run("inspect", built, "--html", other)
+        assert result.exit_code == 0, result.stderr
+        assert ('<a href="quality.html">' in other.read_text()) == links
 
 
 def test_tiles_of_equal_images_are_one_group(voc, out):

@@ -83,3 +83,16 @@ def test_shares_of_an_array_job_settle_alike(tmp_path, run, out):
         result = run("pairs", root, out, *NAMES, *step)
         assert result.exit_code == 0, result.stderr
     assert all(set(np.unique(plane)) <= {0, 1, 2, 255} for plane in labels(out).values())
+
+
+def test_without_a_meaning_of_0_labels_that_hold_it_are_named_or_left_out(tmp_path, run):
+    root = pairs(tmp_path / "pairs", 6, lambda plane: np.where(plane == 255, 255, plane // 2 + 2))
+    path = sorted(root.glob("labels/**/*.png"))[0]
+    Image.fromarray(np.eye(30, 40, dtype="u1") * 2).save(path)
+    asked = ("pairs", root, tmp_path / "out", *NAMES, "--zero", "none")
+    result = run(*asked)
+    assert result.exit_code
+    assert f"error: sample a/000: {path}: found the label value 0 (1,170 pixels)" in result.stderr
+    result = run(*asked, "--on-error", "skip")
+    assert result.exit_code == 0, result.stderr
+    assert len(labels(tmp_path / "out")) == 5

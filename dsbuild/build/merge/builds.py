@@ -17,7 +17,7 @@ from dsbuild.build.merge.spaces import count
 from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import NoFileError, PlanError, ShardError
 from dsbuild.format import example, features, label_values, names, tfrecord
-from dsbuild.format.folder import Folder, split_of
+from dsbuild.format.folder import Folder, remedy, split_of
 
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
@@ -117,13 +117,15 @@ def _build(name: str, path: str) -> Build:
     known, roles, labels = folder.manifest, folder.names, folder.labels
     shards = {shard.name: shard for shard in known.shards} if known else {}
     files = {os.path.basename(file): file for file in folder.files}
-    wanted = set(shards) or {one for name in files for one in names.siblings(name)} | set(files)
-    missing, extra = sorted(wanted - files.keys()), sorted(files.keys() - wanted)
+    wanted, have = set(shards), set(files)
+    if not shards:  # numbers in names say what is missing, whether files are compressed or not
+        have = set(map(names.unpacked, files))
+        wanted = {names.unpacked(one) for name in files for one in (name, *names.siblings(name))}
+    missing, extra = sorted(wanted - have), sorted(have - wanted)
     if missing:
-        raise PlanError(
-            f"{storage.join(path, missing[0])}: this shard is missing, so the build is not whole; "
-            "restore it with dsbuild repair, or fetch it again"
-        )
+        gone = storage.join(path, missing[0])
+        what = remedy(gone, "restore it with dsbuild repair, or fetch it again")
+        raise PlanError(f"{gone}: this shard is missing, so the build is not whole; {what}")
     if extra:
         raise PlanError(
             f"{storage.join(path, extra[0])}: the manifest does not list this file; move it away"

@@ -19,7 +19,7 @@ from dsbuild.build.recipe import Recipe
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.format import manifest, receipts
 from dsbuild.format.documents import normal
-from dsbuild.format.names import ANNOTATED, EXPORTED
+from dsbuild.format.names import ANNOTATED, EXPORTED, unpacked
 
 _LONG = 400  # characters of a value in a message
 _SHOWN = 4  # how many differences of a recipe a message names
@@ -45,6 +45,11 @@ def refuse_extra_shards(out: str, splits: Iterable[str]) -> None:
     for name in storage.names(out):
         for split in splits:
             if name.startswith(f"{split}-") and name not in ours:
+                if unpacked(name) in ours:
+                    raise PlanError(
+                        f"{storage.join(out, name)}: found a shard of this build, compressed; "
+                        "expected it as it was written: decompress it, or move it away"
+                    )
                 raise PlanError(
                     f"{storage.join(out, name)}: dsbuild did not write this file, and readers of "
                     f"{split}-* would take it for a shard; move it, or choose another OUT"

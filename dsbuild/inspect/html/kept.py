@@ -3,11 +3,15 @@
 What the audit only warns of is not kept; a finding says how to see it again.
 """
 
+import contextlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
 
 from dsbuild import storage
+from dsbuild.errors import StorageError
+from dsbuild.format.documents import is_name
 from dsbuild.format.folder import Folder
 from dsbuild.format.names import REJECTS
 from dsbuild.inspect import tables
@@ -82,12 +86,29 @@ def _sheet_page(folder: Folder, digest: str, page: str) -> str:
         return ""
     home, place = os.path.abspath(folder.path), os.path.dirname(os.path.abspath(page))
     for where in dict.fromkeys((place, home, os.path.dirname(home))):
-        names = [name for name in storage.names(where) if name.endswith(".html")]
-        for path in (os.path.join(where, name) for name in names[:_PAGES]):
-            text = b"" if storage.is_folder(path) else storage.read_part(path, 0, _LIMIT)
-            if _TITLE in text[:_HEAD] and digest.encode() in text:
-                return os.path.relpath(path, place).replace(os.sep, "/")
+        for path in _pages(where):
+            found = os.path.relpath(path, place).replace(os.sep, "/")
+            if path != os.path.abspath(page) and is_name(found) and _is_sheet(path, digest):
+                return found
     return ""
+
+
+def _pages(where: str) -> Iterator[str]:
+    """Yield the paths of some pages in a folder, none if it cannot be listed."""
+    names: list[str] = []
+    with contextlib.suppress(StorageError):
+        names = storage.names(where)
+    pages = (name for name in names if name.endswith(".html"))
+    return (os.path.join(where, name) for name in itertools.islice(pages, _PAGES))
+
+
+def _is_sheet(path: str, digest: str) -> bool:
+    """Tell whether a path is the page of a sheet with this digest; what cannot be read is none."""
+    try:
+        text = storage.read_part(path, 0, _HEAD)
+        return _TITLE in text and digest.encode() in storage.read_part(path, 0, _LIMIT)
+    except StorageError:
+        return False
 
 
 def _by_kind(folder: Folder) -> dict[str, list[str]]:
