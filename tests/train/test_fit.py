@@ -194,7 +194,11 @@ def test_bad_input_is_named(shapes, tmp_path):
         (shapes, quick(val="train[:0]"), r"val 'train\[:0\]': found no sample"),
         (shapes, quick(sigmoid=True, loss="bce"), r"sigmoid: found 4 classes, expected 2"),
         (shapes, quick(val="", patience=3), r"val: found none, expected a split"),
-        (shapes, quick(weights=str(tmp_path / "none.h5")), r"none.h5: found no file, no keras-hub preset"),
+        (
+            shapes,
+            quick(weights=str(tmp_path / "none.h5")),
+            r"none.h5: found no file, no keras-hub preset",
+        ),
         (shapes, quick(class_weights="median"), r"class weights median"),
         (
             shapes,
@@ -202,7 +206,11 @@ def test_bad_input_is_named(shapes, tmp_path):
             r"tail: there are no such layers; expected one of aspp, back",
         ),
         (shapes, quick(freeze=("",)), r"freeze: found no layer left to train"),
-        (shapes, quick(weights=shapes), r"weights: .*: found no .*keras-hub preset, no DeepLab check"),
+        (
+            shapes,
+            quick(weights=shapes),
+            r"weights: .*: found no .*keras-hub preset, no DeepLab check",
+        ),
         (shapes, quick(scales=(0.7, 1.3)), r"scale_step: found 0.25"),
     ):
         with pytest.raises(DsbuildError, match=text):
