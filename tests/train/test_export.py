@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import dsbuild
 from dsbuild.cli import main
-from dsbuild.errors import DsbuildError, ModelError, TrainError
+from dsbuild.errors import DsbuildError, ModelError, PlanError, TrainError
 from dsbuild.extras import functions
 from dsbuild.images import display as viewed
 from dsbuild.layouts.matting import Matting
@@ -188,6 +188,9 @@ def test_records_for_calibration_are_drawn_by_the_seed(voc_data, run):
             assert image.shape == (*size, 3)
             np.testing.assert_array_equal(image, same)
     assert len(calibration.draw(run, trained, 1000, voc_data).chosen) == 12
+    elsewhere = dataclasses.replace(trained.settings, val="other")
+    with pytest.raises(PlanError, match=r"split 'other'"):  # before a model is written
+        calibration.draw(run, dataclasses.replace(trained, settings=elsewhere), 6, voc_data)
 
 
 @pytest.mark.slow
