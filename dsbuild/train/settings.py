@@ -223,6 +223,8 @@ class Settings:
         self._hold("warmup", whole, "at most the steps")
         divides = self.batch % self.accumulate == 0
         self._hold("accumulate", divides, f"a divisor of the batch, {self.batch}")
+        frozen = any("backbone_".startswith(prefix) for prefix in self.freeze)
+        self._hold("backbone_rate", self.backbone_rate == 1 or not frozen, "1 if it is frozen")
         self._hold("copy_paste", self.batch > 1 or not self.copy_paste, "0 in batches of 1")
         self._hold_loss()
         self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")

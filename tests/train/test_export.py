@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import dsbuild
 from dsbuild.cli import main
-from dsbuild.errors import DsbuildError, ModelError, TrainError
+from dsbuild.errors import DsbuildError, ModelError, PlanError, TrainError
 from dsbuild.extras import functions
 from dsbuild.images import display as viewed
 from dsbuild.layouts.matting import Matting
@@ -143,12 +143,13 @@ def test_models_of_half_precision_take_images_of_one_size(run, tmp_path):
     assert np.mean(seen == classes(run, images)) >= 0.99
 
 
-def test_models_of_8_bits_are_calibrated_with_records(voc_data, run, tmp_path):
+@pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_models_of_8_bits_are_calibrated_with_records(voc_data, run, tmp_path, check):
     out = tmp_path / "out"
-    asked = {"size": (33, 47), "calibrate": 5, "data": voc_data}
+    asked = {"size": (33, 47), "calibrate": 5, "data": voc_data, "check": check}
     found = export.export(run, str(out), "tflite_int8", **asked)
     assert sorted(os.listdir(out)) == ["labels.json", "model_int8.json", "model_int8.tflite"]
-    assert 0.8 <= found.agreement < 1
+    assert 0.8 <= found.agreement < 1 if check else found.agreement is None
     report = json.loads((out / "model_int8.json").read_text())
     assert report["size"] == [33, 47]
     assert report["calibration"] == {"data": voc_data, "split": "train", "seed": 0, "records": 5}
@@ -157,7 +158,10 @@ def test_models_of_8_bits_are_calibrated_with_records(voc_data, run, tmp_path):
     assert found.scores.agreement > 0.8
     drawn = calibration.draw(run, runs.load(run), 5, voc_data)
     images = np.stack(list(drawn.images((33, 47))))
-    (seen,) = fresh("tflite_int8", found.path, [images], tmp_path)
+    if check:
+        (seen,) = fresh("tflite_int8", found.path, [images], tmp_path)
+    else:
+        seen = formats.load("tflite_int8", found.path)(images)
     assert 0.8 <= np.mean(seen == classes(run, images)) < 1
 
 
@@ -188,6 +192,9 @@ def test_records_for_calibration_are_drawn_by_the_seed(voc_data, run):
             assert image.shape == (*size, 3)
             np.testing.assert_array_equal(image, same)
     assert len(calibration.draw(run, trained, 1000, voc_data).chosen) == 12
+    elsewhere = dataclasses.replace(trained.settings, val="other")
+    with pytest.raises(PlanError, match=r"split 'other'"):  # before a model is written
+        calibration.draw(run, dataclasses.replace(trained, settings=elsewhere), 6, voc_data)
 
 
 @pytest.mark.slow

@@ -127,6 +127,10 @@ def test_resnets_alone_have_an_auxiliary_head():
     [
         ({"batch": 8, "accumulate": 3}, "accumulate: found 3, expected a divisor of the batch, 8"),
         ({"multi_grid": (1, 2)}, "multi_grid: found (1, 2), expected three numbers, or none"),
+        (
+            {"backbone_rate": 0.1, "freeze": ("backbone",)},
+            "backbone_rate: found 0.1, expected 1 if it is frozen",
+        ),
         ({"backbone_rate": 0.0}, "backbone_rate: found 0.0, expected a number, above 0"),
     ],
 )

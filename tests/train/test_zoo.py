@@ -155,6 +155,14 @@ def test_names_are_offered_if_one_is_misspelt():
         warm_start.backbone(Settings(weights="voc-mobilenetv2"))
 
 
+def test_weights_of_another_backbone_are_not_downloaded():
+    for name in zoo.PUBLISHED:
+        with pytest.raises(TrainError, match=r"found weights of .*, expected those of tiny; give"):
+            zoo.expect(name, "tiny")
+    zoo.expect("coco-resnet50_v1_5", "resnet50_v1_5")
+    zoo.expect("runs/mine", "tiny")
+
+
 def test_published_weights_have_digests():
     for name, published in zoo.PUBLISHED.items():
         assert len(published.sha256) in (8, 64), name

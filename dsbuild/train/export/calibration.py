@@ -61,6 +61,7 @@ class Calibration:
       split: of the folder.
       samples: all of the split.
       chosen: the numbers of those that were drawn, rising.
+      held_out: the samples to score on; None if the run has no validation split.
     """
 
     trained: Trained
@@ -68,6 +69,7 @@ class Calibration:
     split: str
     samples: Reader
     chosen: tuple[int, ...]
+    held_out: Reader | None
 
     def images(self, size: tuple[int, int]) -> Iterator[Images]:
         """Yield one image of a size for each record: a window of it, drawn by the seed."""
@@ -102,7 +104,7 @@ def draw(run: str, trained: Trained, count: int, data: str | None = None) -> Cal
       count: how many records; all, if the split has fewer.
       data: their folder, with the classes of the run. Default: the folder it was trained on.
 
-    Raises TrainError if there is none, or with other classes.
+    Raises TrainError if there is none, or with other classes; PlanError if it lacks a split.
     """
     remedy = "dsbuild export RUN OUT --to tflite_int8 --data DATA"
     data = data or described.data_of(run, remedy)
@@ -111,10 +113,11 @@ def draw(run: str, trained: Trained, count: int, data: str | None = None) -> Cal
     samples = reader.open(folder, trained.settings.split)
     if not len(samples):
         raise TrainError(f"{data}: found no sample in {trained.settings.split!r} to calibrate with")
+    held_out = reader.open(folder, trained.settings.val) if trained.settings.val else None
     rng = np.random.default_rng(trained.settings.seed)
     chosen = rng.choice(len(samples), min(count, len(samples)), replace=False)
     numbers = tuple(sorted(chosen.tolist()))
-    return Calibration(trained, data, trained.settings.split, samples, numbers)
+    return Calibration(trained, data, trained.settings.split, samples, numbers, held_out)
 
 
 def score(
@@ -128,11 +131,10 @@ def score(
       own: returns classes (n, h, w), or (n,), of images (n, h, w, 3): the run's own model.
       other: the same of the other model.
     """
-    trained = calibration.trained
+    trained, samples = calibration.trained, calibration.held_out
     split, classes = trained.settings.val, len(trained.facts.classes)
-    if not split:
+    if samples is None:
         return None
-    samples = reader.open(Folder.of(calibration.data), split)
     count = min(len(samples), len(calibration.chosen))
     ignore = samples.ignore if samples.classes else trained.facts.ignore
     sums = [Confusion.empty(classes), Confusion.empty(classes)]

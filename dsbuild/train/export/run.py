@@ -28,6 +28,9 @@ _REPORT = "model_int8.json"
 # Least share of pixels of the same class: other libraries, and fewer bits, round differently.
 AGREEMENT = 0.999
 _AGREEMENTS = {tflite.HALF: 0.99, tflite.INT8: 0.8}
+_REMEDIES = {
+    tflite.INT8: f"; train for longer, calibrate with more records, or export to {tflite.HALF}"
+}
 _SEEN = 8  # records that an int8 model is compared on
 _ODD = (75, 101)  # a size that suits no stride by chance
 _LONGEST = 1800  # seconds for a fresh process to load the model and run it
@@ -232,7 +235,7 @@ def _agreement(
                 raise TrainError(
                     f"{form}: {1 - differ / expected.size:.2%} of all classes agree with the run's "
                     f"own model, in images of {name} pixels, expected at least {least:.1%}; "
-                    "nothing was written"
+                    f"nothing was written{_REMEDIES.get(form, '')}"
                 )
             wrong += differ
             total += expected.size

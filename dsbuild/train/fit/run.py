@@ -127,6 +127,7 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk, caching: C
     """Return the training that is asked for; raise TrainError before anything is written."""
     facts = dataset.of(folder)
     facts.learnable(folder.path)
+    zoo.expect(settings.weights, settings.backbone)
     zoo.located(settings.weights, say)
     settings = _aligned(warm_start.fitted(settings), facts, say)
     count = len(batches.labelled(folder, settings))

@@ -62,6 +62,16 @@ def cache() -> str:
     return os.path.join(root, "dsbuild", "weights")
 
 
+def expect(name: str, backbone: str) -> None:
+    """Raise TrainError if weights by name are of another backbone, before they are downloaded."""
+    theirs = name.partition("-")[2]
+    if name in PUBLISHED and not os.path.lexists(name) and theirs != backbone:
+        raise TrainError(
+            f"weights: {name}: found weights of {theirs}, expected those of {backbone}; give "
+            f"--backbone {theirs}"
+        )
+
+
 def located(name: str, talk: Callable[[str], None] = lambda _: None) -> str:
     """Return the path of weights by name, after a download if necessary; others stay as they are.
 
