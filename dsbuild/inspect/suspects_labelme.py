@@ -52,8 +52,13 @@ def write(folder: Folder, out: str, target: str) -> int:
 def check(folder: Folder, target: str) -> LabelMeTree:
     """Return what writes the files of a folder's records.
 
-    Raises PlanError if a whole export is there, or if LabelMe cannot hold the classes.
+    Raises PlanError if the target is the data's own folder or in it, if a whole export is there,
+    or if LabelMe cannot hold the classes.
     """
+    if storage.inside(target, folder.path):
+        raise PlanError(
+            f"{target}: found a folder inside the data, {folder.path}; name another by --labelme"
+        )
     if storage.stamp(storage.join(target, NAMES)) is not None:
         raise PlanError(
             f"{target}: found {NAMES}, so somebody may be repairing labels here; name another "

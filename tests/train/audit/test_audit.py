@@ -190,6 +190,15 @@ def test_what_labelme_cannot_hold_is_refused_before_a_training(tmp_path, run):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("place", ["", "repair"])
+def test_labelme_files_are_not_written_into_the_data(shapes, run, tmp_path, place):
+    target = os.path.join(shapes, place)
+    done = run("audit", shapes, "--learn", "--out", tmp_path / "out", "--labelme", target)
+    assert done.exit_code == 2
+    assert "found a folder inside the data" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
