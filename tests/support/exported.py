@@ -64,3 +64,12 @@ def by_name(plane, target, layout):
     names = np.array([*layout.classes, *["?"] * 256][:256], object)
     names[255 if layout.ignore is None else layout.ignore] = "ignored"
     return names[plane]
+
+
+def seen(folder):
+    """Return path -> bytes of a folder, without its lock."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in pathlib.Path(folder).rglob("*")
+        if path.is_file() and path.name != "lock"
+    }

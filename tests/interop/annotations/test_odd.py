@@ -16,7 +16,7 @@ from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes, masks
-from tests.support.exported import FREE, HOLDING, LABEL, built, records, reread
+from tests.support.exported import FREE, HOLDING, LABEL, built, records, reread, seen
 from tests.support.runs import make
 
 PLANE = masks.hard()["ring"]
@@ -28,15 +28,6 @@ def one(tmp_path, divided, names=masks.NAMES, **options):
     layout = Pairs(names=names, **options)
     make(root, tmp_path / "out", layout=layout, shards=1)
     return str(tmp_path / "out")
-
-
-def seen(folder):
-    """Return path -> bytes of a folder, without its lock."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in pathlib.Path(folder).rglob("*")
-        if path.is_file() and path.name != "lock"
-    }
 
 
 @pytest.mark.parametrize("name", FREE)

@@ -8,9 +8,8 @@ import pytest
 
 from dsbuild.errors import PlanError, ShardError
 from dsbuild.interop.annotations import run
-from tests.interop.annotations.test_odd import seen
 from tests.support import masks
-from tests.support.exported import built, records
+from tests.support.exported import built, records, seen
 
 KEYS = {"train": ("a", "b", "c"), "val": ("d", "e"), "test": ("f",)}
 
