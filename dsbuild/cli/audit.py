@@ -73,7 +73,7 @@ def _audit(path: str, given: dict[str, Any]) -> None:
         | ({"folds": 1} if run is not None else {}),
     )
     if given["labelme"] is not None:
-        suspects_labelme.check(given["labelme"])
+        suspects_labelme.check(Folder.of(path), given["labelme"])
     found = auditing.audit(
         path,
         out,

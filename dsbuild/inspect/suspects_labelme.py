@@ -36,9 +36,7 @@ def write(folder: Folder, out: str, target: str) -> int:
     Raises PlanError if a whole export is there, or if LabelMe cannot hold the classes.
     """
     listed = shown.regions_of(out)
-    tree = LabelMeTree(about=about_of.of(folder), shapes="masks")
-    check(target)
-    tree.refuse()
+    tree = check(folder, target)
     rows = sorted(listed, key=lambda one: (one.suspect.split, one.suspect.record))
     records = 0
     for (split, number), group in itertools.groupby(
@@ -51,13 +49,24 @@ def write(folder: Folder, out: str, target: str) -> int:
     return records
 
 
-def check(target: str) -> None:
-    """Raise PlanError if the folder holds a whole export."""
+def check(folder: Folder, target: str) -> LabelMeTree:
+    """Return what writes the files of a folder's records.
+
+    Raises PlanError if the target is the data's own folder or in it, if a whole export is there,
+    or if LabelMe cannot hold the classes.
+    """
+    if storage.inside(target, folder.path):
+        raise PlanError(
+            f"{target}: found a folder inside the data, {folder.path}; name another by --labelme"
+        )
     if storage.stamp(storage.join(target, NAMES)) is not None:
         raise PlanError(
             f"{target}: found {NAMES}, so somebody may be repairing labels here; name another "
             "folder"
         )
+    tree = LabelMeTree(about=about_of.of(folder), shapes="masks")
+    tree.refuse()
+    return tree
 
 
 def _record(

@@ -179,6 +179,26 @@ def test_labelme_files_have_the_suspects_and_a_repair_builds(audited, run, tmp_p
         np.testing.assert_array_equal(after[key], np.where(mine == 255, 255, mine + 1))
 
 
+def test_what_labelme_cannot_hold_is_refused_before_a_training(tmp_path, run):
+    source, data = fakes.shapes(tmp_path, 4, 40), str(tmp_path / "data")
+    make(source, data, layout=Pairs(names=("ground", "disc", "__ignore__", "bar")))
+    done = run(
+        "audit", data, "--learn", "--out", tmp_path / "out", "--labelme", tmp_path / "repair"
+    )
+    assert done.exit_code == 2
+    assert "found a class named __ignore__" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["", "repair"])
+def test_labelme_files_are_not_written_into_the_data(shapes, run, tmp_path, place):
+    target = os.path.join(shapes, place)
+    done = run("audit", shapes, "--learn", "--out", tmp_path / "out", "--labelme", target)
+    assert done.exit_code == 2
+    assert "found a folder inside the data" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [
