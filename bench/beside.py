@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 
 THREADS = 2
-ROUNDS = 3
+ROUNDS = 5
 STEPS = 20  # measured in each round
 WARM = 5  # before these
 IMAGES = 24
