@@ -117,7 +117,7 @@ bench-engines: $(TEST_BEAM) ## Measure builds on Beam and Dask against local bui
 	$(BEAM)/bin/pip install --quiet --disable-pip-version-check psutil
 	$(BEAM)/bin/python bench/engines.py
 
-bench-train: $(TEST) ## Measure what the trainer learns, and whether its input pipeline keeps up
+bench-train: $(TEST) ## Measure what the trainer learns, and how fast it is
 	$(BIN)/python bench/train.py
 
 fuzz: $(TEST) ## Fuzz `validate` for a minute, guided by coverage

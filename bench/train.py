@@ -1,4 +1,4 @@
-"""Measure what the trainer learns, and whether its input pipeline keeps up.
+"""Measure what the trainer learns, and how fast it is.
 
     python bench/train.py --table voc --source VOCdevkit/VOC2012
 
@@ -6,8 +6,10 @@ overfit     mobilenet_v2 on 40 drawn pairs: how fast it learns them
 voc         real pairs, used for training and scoring, compared with all background
 texture     held-out classes that differ only in texture, with and without the gradient branch
 waiting     the share of a step in which the model waits for its batch
+loop        a step of `dsbuild train` beside `Model.fit` and a plain loop of the same model
+onnx        predictions beside ONNX Runtime with the export of the same run
 
-Each training is a separate `dsbuild train` process. Scores are from `log.csv`.
+Each training of the first three is a `dsbuild train` process. Scores are from `log.csv`.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import time
 from collections.abc import Sequence
 from statistics import median
 
+import beside
 import build
 import draw
 
@@ -118,9 +121,7 @@ def texture(folder: str, _: str | None) -> None:
 
 def waiting(folder: str, source: str | None) -> None:
     """Print for several models how long a step takes and how long it waits."""
-    tree = build.make_tree(folder, 60, source)
-    data = f"{folder}/data"
-    build.run([build.DSBUILD, "voc", tree, data, "--split", "train", "--quiet"])
+    data = voc_pairs(folder, source)
     print("\n## Waiting for data: pairs of VOC's size, batches of 8, medians of 30 steps\n")
     print("| model | crop | ms per step | waiting, ms | share | ms per step without input |")
     print("|---|--:|--:|--:|--:|--:|")
@@ -168,7 +169,62 @@ def child(data: str, backbone: str, crop: str) -> None:
     print(json.dumps({name: 1000 * median(values) for name, values in found.items()}))
 
 
-TABLES = {"overfit": overfit, "voc": voc, "texture": texture, "waiting": waiting}
+def loop(folder: str, source: str | None) -> None:
+    """Print how many steps and images per second dsbuild trains on, beside plain Keras."""
+    data = voc_pairs(folder, source)
+    print("\n## A step beside plain Keras: medians of rounds in turns, two threads\n")
+    print("| model | crop | batch | | steps/s | images/s | CPU ms per step | dsbuild's CPU to it |")
+    print("|---|--:|--:|---|--:|--:|--:|--:|")
+    for backbone, crop, batch in (("tiny", 129, 8), ("mobilenet_v2", 129, 4)):
+        found = beside_of("steps", data, backbone, crop, batch)
+        for name, (wall, cpu) in found.items():
+            speed = beside.STEPS / wall
+            print(
+                f"| {backbone} | {crop} | {batch} | {name} | {speed:.2f} | {speed * batch:.1f} "
+                f"| {1000 * cpu / beside.STEPS:.0f} | {found['dsbuild'][1] / cpu:.2f} |"
+            )
+
+
+def onnx(folder: str, source: str | None) -> None:
+    """Print how long predictions take in dsbuild and in ONNX Runtime."""
+    data = voc_pairs(folder, source)
+    print("\n## Predictions beside ONNX Runtime: medians of rounds in turns\n")
+    print("| model | side | threads | | images/s | CPU ms per image | dsbuild's CPU to it |")
+    print("|---|--:|--:|---|--:|--:|--:|")
+    for threads in (1, 2):
+        found = beside_of("predictions", data, "mobilenet_v2", 513, threads)
+        for name, (wall, cpu) in found.items():
+            print(
+                f"| mobilenet_v2 | 513 | {threads} | {name} | {beside.IMAGES / wall:.2f} "
+                f"| {1000 * cpu / beside.IMAGES:.0f} | {found['dsbuild'][1] / cpu:.2f} |"
+            )
+
+
+def voc_pairs(folder: str, source: str | None) -> str:
+    """Build 60 pairs of VOC's size; return the output folder."""
+    tree = build.make_tree(folder, 60, source)
+    build.run([build.DSBUILD, "voc", tree, f"{folder}/data", "--split", "train", "--quiet"])
+    return f"{folder}/data"
+
+
+def beside_of(*options: str | int) -> dict[str, tuple[float, float]]:
+    """Run `bench/beside.py`; return the median seconds by the wall and the CPU of each variant."""
+    shown = build.run([sys.executable, beside.__file__, *map(str, options)])
+    times = json.loads(shown.splitlines()[-1])
+    return {
+        name: (median(wall for wall, _ in turns), median(cpu for _, cpu in turns))
+        for name, turns in times.items()
+    }
+
+
+TABLES = {
+    "overfit": overfit,
+    "voc": voc,
+    "texture": texture,
+    "waiting": waiting,
+    "loop": loop,
+    "onnx": onnx,
+}
 
 
 def main() -> None:
