@@ -12,7 +12,7 @@ import dsbuild
 from dsbuild.errors import ImageError, TrainError
 from dsbuild.format.folder import Folder
 from dsbuild.train import dataset, image_range, runs
-from dsbuild.train.export import photo
+from dsbuild.train.export import calibration, photo
 from dsbuild.train.fit import batches
 from dsbuild.train.fit import run as fit
 from dsbuild.train.metrics.evaluate import evaluate
@@ -150,6 +150,9 @@ def test_a_model_of_16_bits_takes_all_images_in_its_range(data, tmp_path):
     found = predict.predict(predictor, sources, Wanted(out=str(tmp_path / "out"), resize=40))
     assert [one["path"] for one in found["made"]] == sources[:3]
     assert "found 4 bands of 16 bits, expected 1 or 3" in found["failed"][0]["error"]
+    drawn_records = calibration.draw(run, predictor.trained, 1, data["twelve"][0])
+    (window,) = drawn_records.images((64, 64))
+    assert any(np.array_equal(window, one.image) for one in dsbuild.open(data["eight"][0]))
     model = DeepLabModel(run, 48)
     resized, classes = model.run(twelve)
     assert (resized.dtype, resized.shape, classes.shape) == (np.uint16, (48, 48, 3), (48, 48))
