@@ -8,6 +8,7 @@ The options of the command line are made of the same declarations.
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -180,3 +181,14 @@ def _range(bounds: Mapping[str, Any]) -> str:
     words = {"least": "at least", "above": "above", "most": "at most", "below": "below"}
     found = [f"{word} {bounds[key]:.15g}" for key, word in words.items() if key in bounds]
     return f", {' and '.join(found)}" if found else ""
+
+
+def span(text: str) -> tuple[int, int] | None:
+    """Return the two numbers of LOW:HIGH, rising and within 0 to 65535; None for other texts.
+
+    >>> span("0:4095"), span("9:3")
+    ((0, 4095), None)
+    """
+    match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
+    low, high = map(int, match.groups()) if match else (0, 0)
+    return (low, high) if low < high <= 0xFFFF else None

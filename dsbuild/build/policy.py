@@ -1,7 +1,6 @@
 """What a build may do to an image before it stores it, as options; by default nothing."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -104,13 +103,12 @@ class Policy:
         """The range of 16-bit values that becomes 0 to 255, None if nothing is scaled."""
         if not self.scale:
             return None
-        match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", self.scale)
-        low, high = map(int, match.groups()) if match else (0, 0)
-        if not low < high <= 0xFFFF:
+        found = fields.span(self.scale)
+        if found is None:
             raise PlanError(
                 f"scale: found {self.scale!r}, expected LOW:HIGH within 0 to 65535, such as 0:4095"
             )
-        return low, high
+        return found
 
     @property
     def plain(self) -> "Policy":

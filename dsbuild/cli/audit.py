@@ -17,7 +17,7 @@ from dsbuild.train.audit.defaults import FOLDS, MOST, SETTINGS
 from dsbuild.train.settings import Settings
 
 # The settings of the trainings that are worth another value.
-_SETTINGS = ("backbone", "weights", "crop", "rates", "batch", "epochs", "rate")
+_SETTINGS = ("backbone", "weights", "crop", "rates", "batch", "epochs", "rate", "image_range")
 
 
 def _command(path: str, **given: Any) -> None:

@@ -267,3 +267,9 @@ def _model(path: str, out: str, target: str, quiet: bool, asked: dict[str, Any])
                 f"{scores.images:,} of {scores.split}"
             )
         echo_line(f"{found.path} ({target}){said}")
+        if found.image_range is not None:
+            low, high = found.image_range
+            note(
+                f"the run was trained on images of 16 bits, and the exported model takes 8: scale "
+                f"{low}:{high} to 0 to 255 before it, as labels.json says"
+            )

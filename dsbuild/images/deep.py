@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec, jpeg, png, tiff, transform
@@ -159,6 +160,22 @@ def shown(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
         return narrowed(pixels)
     low, high = int(pixels.min()), int(pixels.max())
     return narrowed(scaled(np.asarray(pixels, np.uint16), low, max(high, low + 1)))
+
+
+def resample(
+    pixels: NDArray[np.uint8 | np.uint16], size: tuple[int, int]
+) -> NDArray[np.uint8 | np.uint16]:
+    """Resize RGB uint8 or uint16 (h, w, c) to (height, width) with a Lanczos filter."""
+    if pixels.dtype == np.uint8:
+        return transform.resample(np.asarray(pixels, np.uint8), size)
+    bands = [
+        Image.fromarray(pixels[..., i].astype(np.float32)).resize(
+            size[::-1], Image.Resampling.LANCZOS
+        )
+        for i in range(pixels.shape[2])
+    ]
+    found = np.stack([np.asarray(band) for band in bands], -1)
+    return found.round().clip(0, _SPAN).astype(np.uint16)
 
 
 def scaled(pixels: NDArray[np.uint16], low: int, high: int) -> NDArray[np.uint8]:

@@ -45,7 +45,13 @@ def opened(image: Image.Image) -> NDArray[np.uint8]:
     return turn(_coloured(of(image)), image.getexif().get(_ORIENTATION, 1))
 
 
-def picture(pixels: NDArray[np.uint8]) -> Image.Image:
+def deep(image: Image.Image) -> NDArray[np.uint16]:
+    """Return the pixels of a grey Pillow image of 16 bits, a mode I;16: uint16 (h, w, 1)."""
+    pixels = np.asarray(image).astype(np.uint16)[..., np.newaxis]
+    return turn(pixels, image.getexif().get(_ORIENTATION, 1))
+
+
+def picture(pixels: NDArray[np.uint8 | np.uint16]) -> Image.Image:
     """Return pixels as a Pillow image."""
     return Image.fromarray(pixels)
 

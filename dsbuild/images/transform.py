@@ -5,6 +5,7 @@ and alpha, 3 for RGB, 4 for RGBA.
 """
 
 import io
+from typing import TypeVar
 
 import numpy as np
 import PIL
@@ -15,6 +16,8 @@ from dsbuild.errors import ImageError, words
 from dsbuild.images.header import excuse, orientation
 from dsbuild.images.opening import judging, opened
 from dsbuild.images.png import Plane
+
+Value = TypeVar("Value", np.uint8, np.uint16, np.uint8 | np.uint16)
 
 # Formats to convert from: TensorFlow does not read them, or reads them differently.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
@@ -105,7 +108,7 @@ def of(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert(mode))
 
 
-def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def turn(pixels: NDArray[Value], orientation: int) -> NDArray[Value]:
     """Return pixels as viewers show them for an EXIF orientation, 1 to 8 (EXIF 2.32, 4.6.4)."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)

@@ -106,12 +106,6 @@ def of(path: PathLike) -> Facts:
             f"{folder.path}: found no {names.NAME}, expected a folder that dsbuild wrote, with its "
             "class names"
         )
-    if manifest.recipe.get("images", {}).get("depth") == 16:
-        raise TrainError(
-            f"{folder.path}: found images of 16 bits per channel (--depth 16), expected 8: the "
-            "bundled model sees RGB of 8 bits; build the data with --scale LOW:HIGH, or train a "
-            "model of your own with dsbuild.tf_dataset or dsbuild.torch_dataset"
-        )
     shards = [shard.sha256 for shard in manifest.shards]
     return Facts(
         "classification" if "class" in folder.schema.roles else "segmentation",

@@ -102,10 +102,10 @@ def resumable(run: str, settings: Settings, facts: Facts) -> bool:
     if data.task == "segmentation":  # earlier versions kept any crop
         before = dataclasses.replace(before, crop=before.aligned)
     given, kept = settings.document(), before.document()
-    other = [name for name in kept if kept[name] != given[name]]
+    other = [name for name in kept | given if kept.get(name) != given.get(name)]
     if other:
         has, found = (
-            ", ".join(f"{name} {values[name]!r}" for name in other) for values in (kept, given)
+            ", ".join(f"{name} {values.get(name)!r}" for name in other) for values in (kept, given)
         )
         raise TrainError(
             f"{run}: this run has {has}; found {found}; give the same settings to resume it, or "

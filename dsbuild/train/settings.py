@@ -1,6 +1,5 @@
 """The settings of a training run: one frozen value, kept with the run; options are made of it."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,6 +113,13 @@ class Settings:
     resize: tuple[int, ...] = field(
         (), "Resize first: smaller side, largest side, n (sizes of n k + 1).", least=1
     )
+    image_range: str = field(
+        "",
+        "Range of the values of 16-bit images that the model sees as 0 to 255, such as 0:4095. "
+        "Default: 0:65535 for images of 16 bits.",
+        what="LOW:HIGH",
+        omitted=True,
+    )
     brightness: float = field(0.0, "Largest shift, as a share of 255.", least=0, most=1)
     contrast: float = field(0.0, "Largest change of contrast.", least=0, most=1)
     saturation: float = field(0.0, "Largest change of saturation.", least=0, most=1)
@@ -226,6 +232,8 @@ class Settings:
         frozen = any("backbone_".startswith(prefix) for prefix in self.freeze)
         self._hold("backbone_rate", self.backbone_rate == 1 or not frozen, "1 if it is frozen")
         self._hold("copy_paste", self.batch > 1 or not self.copy_paste, "0 in batches of 1")
+        held = not self.image_range or fields.span(self.image_range) is not None
+        self._hold("image_range", held, "LOW:HIGH within 0 to 65535, such as 0:4095")
         self._hold_loss()
         self._hold("hard_steps", self.hard_share < 1 or not self.hard_steps, "0 without hard_share")
         waits = self.schedule == "plateau" and self.patience > 0
@@ -264,7 +272,7 @@ class Settings:
 
     def document(self) -> dict[str, Any]:
         """Return the settings as a JSON document."""
-        return dataclasses.asdict(self)
+        return fields.document(self)
 
 
 def read(document: Any, where: str) -> Settings:

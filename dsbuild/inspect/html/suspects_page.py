@@ -66,7 +66,7 @@ def make(folder: Folder, out: str, samples: int | None) -> str:
 def _drawn(folder: Folder, one: Shown, table: NDArray[np.uint8], room: int) -> Pictures:
     """Return the pictures of a suspect, of at most `room` bytes in all."""
     sample = reader.open(folder, one.suspect.split)[one.suspect.record]
-    image, label = sample.image, np.asarray(sample.label)
+    image, label = images.deep.shown(sample.image), np.asarray(sample.label)
     model, mask = (images.pick(plane, one.seen.size) for plane in (one.seen.model, one.marks))
 
     def draw(side: int) -> list[str | None]:

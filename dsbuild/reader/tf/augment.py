@@ -46,7 +46,7 @@ def augment(sample: Sample, seed: tf.Tensor, settings: Augmentation) -> dict[str
     Shapes are static if there is a crop. Raises PlanError if a shape is known to be wrong, and
     InvalidArgumentError if it turns out to be wrong.
     """
-    sample, shape = _checked(sample)
+    sample, shape = _checked(sample, settings)
     chance, more = _chance(seed), _more(seed)
     window = draw(chance[:4], shape, settings)
     window = varied(window, sample.get("label"), more[0], settings)
@@ -95,7 +95,7 @@ def evaluation(sample: Sample, settings: Augmentation) -> dict[str, tf.Tensor]:
     Without either, an image keeps its pixels. Raises as `augment` does, and InvalidArgumentError
     for an image larger than the crop.
     """
-    sample, shape = _checked(sample)
+    sample, shape = _checked(sample, settings)
     size = resized(shape, settings)
     if settings.crop:
         expected = "expected at most the crop; choose a larger one, or resize"
@@ -182,13 +182,14 @@ def _check(spec: Any) -> None:
     deep.refuse(spec)
 
 
-def _checked(sample: Sample) -> tuple[Sample, tf.Tensor]:
+def _checked(sample: Sample, settings: Augmentation) -> tuple[Sample, tf.Tensor]:
     """Return a sample, checked that its planes fit its image, and the image's height and width."""
     if "image" not in sample:
         raise PlanError(
             f"sample: found {', '.join(sample) or 'nothing'}, expected an image as well"
         )
-    image, planes = deep.eight_bits(sample["image"]), _planes(sample)
+    image = deep.eight_bits(sample["image"], *settings.image_range)
+    planes = _planes(sample)
     sample = {**sample, "image": image}
     if image.shape.rank != 3 or image.shape[2] != 3:
         raise PlanError(f"image: found shape {image.shape}, expected (height, width, 3)")

@@ -58,6 +58,12 @@ class Augmentation:
         least=1,
         most=_LONGEST,
     )
+    image_range: tuple[int, int] = field(
+        (0, 65535),
+        "Values of images of 16 bits that become 0 and 255; those beyond become 0 or 255, too.",
+        least=0,
+        most=65535,
+    )
     soft: tuple[str, ...] = field(SOFT, "Names of planes that are interpolated bilinearly.")
     brightness: float = field(
         0.0, "Largest shift of all channels, as a share of 255.", least=0, most=1
@@ -101,6 +107,8 @@ class Augmentation:
         if self.resize:
             expected = "a smaller side that is at most the largest side"
             self._hold("resize", self.resize[0] <= self.resize[1], expected)
+        dark, bright = self.image_range
+        self._hold("image_range", dark < bright, "the smaller value first")
         planes = {"image", "label"}.isdisjoint(self.soft)
         self._hold("soft", planes, "names of planes other than image and label")
 

@@ -53,9 +53,10 @@ def refuse(spec: Any) -> None:
         )
 
 
-def eight_bits(image: tf.Tensor) -> tf.Tensor:
-    """Return an image of 16 bits as RGB float32 0..255; any other as it is."""
+def eight_bits(image: tf.Tensor, low: int = 0, high: int = 65535) -> tf.Tensor:
+    """Return an image of 16 bits as RGB float32, low..high as 0..255; any other as it is."""
     if image.dtype != tf.uint16:
         return image
-    image = tf.cast(image, tf.float32) / 257
+    image = tf.clip_by_value(tf.cast(image, tf.float32), float(low), float(high)) - low
+    image = image / ((high - low) / 255)
     return tf.repeat(image, 3, axis=2) if image.shape[-1] == 1 else image

@@ -78,7 +78,7 @@ def _records(
             size, image = label.shape, sample.image
             if max(size) > side:
                 small = fitted(size, side)
-                image, label = images.resample(image, small), images.pick(label, small)
+                image, label = images.deep.resample(image, small), images.pick(label, small)
             yield (split, number, sample.key), size, image, label
 
 
@@ -88,7 +88,7 @@ def _none(ignore: int | None) -> int:
 
 def _batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
     """Yield consecutive records of equal size together, as many as have not too many pixels."""
-    for (height, width), group in itertools.groupby(rows, key=lambda row: row[2].shape[:2]):
+    for (height, width, _), group in itertools.groupby(rows, key=lambda row: row[2].shape):
         most = max(1, _PIXELS // (height * width))
         while batch := list(itertools.islice(group, most)):
             yield batch

@@ -14,7 +14,7 @@ from dsbuild.format import manifest
 from dsbuild.format.documents import dump
 from dsbuild.format.folder import Folder
 from dsbuild.reader import records, splits
-from dsbuild.train import described, runs
+from dsbuild.train import described, image_range, runs
 from dsbuild.train.audit.defaults import FOLDS, SETTINGS, SIDE
 from dsbuild.train.audit.folds import Division
 from dsbuild.train.dataset import Facts
@@ -73,7 +73,9 @@ def check(how: Plan, folder: Folder, facts: Facts, out: str) -> None:
         )
     facts.learnable(folder.path)
     if how.run is not None:
-        described.facts_of(how.run).expect(facts, folder.path)
+        settings, own = described.described(how.run)
+        own.expect(facts, folder.path)
+        image_range.expect(settings, folder)
 
 
 def wanted(how: Plan, folder: Folder) -> dict[str, NDArray[np.bool_]]:

@@ -14,7 +14,7 @@ from dsbuild.errors import TrainError
 from dsbuild.format.folder import Folder
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
-from dsbuild.train import dataset, described
+from dsbuild.train import dataset, described, image_range
 from dsbuild.train.metrics.confusion import Confusion
 from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.layers import FILLS
@@ -75,7 +75,7 @@ class Calibration:
         """Yield one image of a size for each record: a window of it, drawn by the seed."""
         rng = np.random.default_rng(self.trained.settings.seed)
         for number in self.chosen:
-            image = np.asarray(self.samples[number].image)
+            image = image_range.picture(self.samples[number].image, self.trained.settings)
             if self.trained.facts.task == "classification":
                 yield _resized(image, size)
                 continue
@@ -110,6 +110,7 @@ def draw(run: str, trained: Trained, count: int, data: str | None = None) -> Cal
     data = data or described.data_of(run, remedy)
     folder = Folder.of(data)
     trained.facts.expect(dataset.of(folder), data)
+    image_range.expect(trained.settings, folder)
     samples = reader.open(folder, trained.settings.split)
     if not len(samples):
         raise TrainError(f"{data}: found no sample in {trained.settings.split!r} to calibrate with")
@@ -168,7 +169,7 @@ def _pieces(
     trained: Trained, sample: Sample, size: tuple[int, int]
 ) -> Iterator[tuple[Images, NDArray[Any]]]:
     """Yield images of a size that cover a sample, each with the label of what it has of it."""
-    image, label = np.asarray(sample.image), np.asarray(sample.label)
+    image, label = image_range.picture(sample.image, trained.settings), np.asarray(sample.label)
     if trained.facts.task == "classification":
         yield _resized(image, size), label
         return

@@ -44,19 +44,26 @@ _DIMENSIONS = ("batch", "height", "width")
 
 
 def write(
-    form: str, network: "keras.Model", path: str, images: Callable[[], Iterable[Images]] = tuple
+    form: str,
+    network: "keras.Model",
+    path: str,
+    images: Callable[[], Iterable[Images]] = tuple,
+    span: tuple[int, int] | None = None,
 ) -> None:
     """Write a model of `graph.served` in a format, to a path that has its ending.
 
-    An int8 model is calibrated with `images`.
+    An int8 model is calibrated with `images`. Values of the range `span` in files of 16 bits
+    become 0 to 255, where a model takes files.
     """
     if form in tflite.FORMS:
         tflite.write(network, path, form, images)
+    elif form == "saved_model":
+        _saved_model(network, path, span)
     else:
         _WRITERS[form](network, path)
 
 
-def _saved_model(network: "keras.Model", path: str) -> None:
+def _saved_model(network: "keras.Model", path: str, span: tuple[int, int] | None) -> None:
     import keras
     import tensorflow as tf
 
@@ -67,7 +74,7 @@ def _saved_model(network: "keras.Model", path: str) -> None:
         return {"classes": network(images, training=False)}
 
     def decoded(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"classes": _classes_of_files(network, image_bytes)}
+        return {"classes": _classes_of_files(network, image_bytes, span)}
 
     images = tf.TensorSpec((None, None, None, 3), tf.uint8, name="images")
     text = tf.TensorSpec(None, tf.string, name="image_bytes")
@@ -76,14 +83,16 @@ def _saved_model(network: "keras.Model", path: str) -> None:
     archive.write_out(path, verbose=False)
 
 
-def _classes_of_files(network: "keras.Model", image_bytes: "tf.Tensor") -> "tf.Tensor":
+def _classes_of_files(
+    network: "keras.Model", image_bytes: "tf.Tensor", span: tuple[int, int] | None
+) -> "tf.Tensor":
     """Return classes int32 of one file () or a batch of files (n,), in the graph."""
     import tensorflow as tf
 
     from dsbuild.train.export import photo
 
     def add(number: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = photo.pixels(files[number])
+        image = photo.pixels(files[number], span)
         one = network(image[tf.newaxis], training=False)
         if pixels:
             size = tf.maximum(tf.shape(found)[1:], tf.shape(one)[1:])
@@ -131,7 +140,7 @@ def _onnx(network: "keras.Model", path: str) -> None:
     onnx.save(model, path)
 
 
-_WRITERS = {"saved_model": _saved_model, "keras": _keras, "onnx": _onnx}
+_WRITERS = {"keras": _keras, "onnx": _onnx}
 
 
 def load(form: str, path: str) -> Run:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from dsbuild import images
+
 _EXIF = tuple(b"Exif\0\0")
 _STANDALONE = (0x00, 0x01, *range(0xD0, 0xD9))  # markers without a length
 _APP1, _EOI, _SOS = 0xE1, 0xD9, 0xDA
@@ -16,18 +18,40 @@ _ORIENTATION = 0x0112
 _SHORT, _LONG = 3, 4  # EXIF types
 
 
-def pixels(data: tf.Tensor) -> tf.Tensor:
-    """Return the image in a file's bytes, string (): uint8 (h, w, 3) RGB."""
+def pixels(data: tf.Tensor, span: tuple[int, int] | None = None) -> tf.Tensor:
+    """Return the image in a file's bytes, string (): uint8 (h, w, 3) RGB.
+
+    With `span`, its values of a PNG of 16 bits become 0 to 255; otherwise the upper 8 bits are
+    taken.
+    """
     jpeg = tf.io.is_jpeg(data)
-    image = tf.cond(
-        jpeg,
-        lambda: tf.io.decode_jpeg(data, 3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(data, 3, expand_animations=False),
-    )
+
+    def other() -> tf.Tensor:
+        return tf.io.decode_image(data, 3, expand_animations=False)
+
+    def narrow() -> tf.Tensor:
+        if span is None:
+            return other()
+        return tf.cond(_deep(data), lambda: _scaled(data, *span), other)
+
+    image = tf.cond(jpeg, lambda: tf.io.decode_jpeg(data, 3, dct_method="INTEGER_ACCURATE"), narrow)
     image = tf.ensure_shape(image, (None, None, 3))
     numbers = tf.cast(tf.io.decode_raw(data, tf.uint8), tf.int64)
     orientation = tf.cond(jpeg, lambda: _jpeg(numbers), lambda: _png(numbers))
     return turned(image, orientation)
+
+
+def _deep(data: tf.Tensor) -> tf.Tensor:
+    """Tell whether bytes are a PNG of 16 bits: bool ()."""
+    png = tf.equal(tf.strings.substr(data, 0, len(images.PNG)), images.PNG)
+    return png & tf.equal(tf.strings.substr(data, 24, 1), b"\x10")  # PNG 3, 11.2.1
+
+
+def _scaled(data: tf.Tensor, low: int, high: int) -> tf.Tensor:
+    """Return a PNG of 16 bits as RGB uint8, low..high as 0..255, rounded."""
+    values = tf.cast(tf.io.decode_png(data, channels=3, dtype=tf.uint16), tf.float32)
+    values = (tf.clip_by_value(values, float(low), float(high)) - low) / ((high - low) / 255)
+    return tf.cast(tf.floor(values + 0.5), tf.uint8)
 
 
 def turned(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

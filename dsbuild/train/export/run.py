@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.errors import TrainError, missing
-from dsbuild.train import runs
+from dsbuild.train import image_range, runs
 from dsbuild.train.export import calibration, formats, graph, tflite
 from dsbuild.train.export.calibration import Calibration, Scores
 from dsbuild.train.runs import Trained
@@ -46,11 +46,14 @@ class Exported:
       agreement: share of pixels, or images, whose class equals that of the run's model; None if
         that was not checked.
       scores: those of an int8 model beside the run's own, if the run has a validation split.
+      image_range: the values of 16-bit images that are 0 and 255 for the model; None if the run
+        was trained on images of 8 bits.
     """
 
     path: str
     agreement: float | None
     scores: Scores | None = None
+    image_range: tuple[int, int] | None = None
 
 
 def export(
@@ -101,7 +104,7 @@ def export(
         raise TrainError(
             f"eval size: found {least}, expected none: the model classifies whole images"
         )
-    labels = _labels(trained)
+    labels, span = _labels(trained), image_range.limits(trained.settings)
     if os.path.lexists(beside) and not overwrite and storage.read(beside)[0] != labels:
         raise TrainError(
             f"{beside}: already exists, for a model with other weights or classes; give another "
@@ -115,7 +118,7 @@ def export(
     network = graph.served(trained, size, least)
     with storage.room(out) as room:
         made = storage.join(room, os.path.basename(path))
-        _write(form, network, made, drawn, size)
+        _write(form, network, made, drawn, size, span)
         agreement = None
         if check:
             sizes = _sizes(trained.settings.resize) if size is None else (size,)
@@ -123,7 +126,7 @@ def export(
         if check and size is not None:  # its size may suit the stride by chance
             odd = graph.served(trained, _ODD, least)
             other = storage.join(room, f"odd{formats.ENDINGS[form]}")
-            _write(form, odd, other, drawn, _ODD)
+            _write(form, odd, other, drawn, _ODD, span)
             agreement = min(agreement or 1.0, _agreement(odd, form, other, room, (_ODD,), drawn))
         scores = None
         if drawn is not None and size is not None:
@@ -138,7 +141,7 @@ def export(
         (storage.remove_folder if storage.is_folder(path) else storage.remove)(path)
         storage.move(ready, beside)  # first: no model is ever beside the labels of another
         storage.move(made, path)
-    return Exported(path, agreement, scores)
+    return Exported(path, agreement, scores, span)
 
 
 def _write(
@@ -147,11 +150,12 @@ def _write(
     path: str,
     drawn: Calibration | None,
     size: tuple[int, int] | None,
+    span: tuple[int, int] | None,
 ) -> None:
     """Write a model; raise TrainError if its library cannot."""
     images = functools.partial(drawn.images, size) if drawn is not None and size else tuple
     try:
-        formats.write(form, network, path, images)
+        formats.write(form, network, path, images, span)
     except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise TrainError(f"{form}: the model could not be written ({error})") from error
 
@@ -180,6 +184,9 @@ def _labels(trained: Trained) -> bytes:
     """Return what the classes mean, as JSON."""
     facts = trained.facts.document()
     about = {name: facts[name] for name in ("task", "classes", "ignore", "palette")}
+    span = image_range.limits(trained.settings)
+    if span is not None:  # what images of 16 bits are to be scaled by
+        about["image_range"] = list(span)
     return json.dumps(about | {"step": trained.step}, indent=2).encode() + b"\n"
 
 

@@ -12,6 +12,7 @@ from dsbuild.reader.tf.augment import augmented
 from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.reader.tf.paste import pasted
 from dsbuild.train.dataset import Facts
+from dsbuild.train.image_range import limits
 from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.layers import FILLS
 from dsbuild.train.settings import Settings
@@ -34,6 +35,7 @@ def augmentation(settings: Settings, facts: Facts) -> Augmentation:
         fill=FILLS[BACKBONES[settings.backbone].pixels],
         ignore=0 if facts.padding is None else facts.padding,
         resize=_resize(settings),
+        image_range=limits(settings) or Augmentation.image_range,
         brightness=settings.brightness,
         contrast=settings.contrast,
         saturation=settings.saturation,

@@ -15,7 +15,7 @@ from dsbuild.format.documents import dump
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import Reader
 from dsbuild.reader.caching import NONE, Caching
-from dsbuild.train import dataset, model, runs
+from dsbuild.train import dataset, image_range, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.described import keep_data
 from dsbuild.train.fit import batches, notes, warm_start
@@ -130,7 +130,8 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk, caching: C
     zoo.expect(settings.weights, settings.backbone)
     zoo.located(settings.weights, say)
     settings = _aligned(warm_start.fitted(settings), facts, say)
-    count = len(batches.labelled(folder, settings))
+    samples = batches.labelled(folder, settings)
+    settings, count = image_range.fitted(settings, samples), len(samples)
     held_out = batches.labelled(folder, settings, "val") if settings.val else None
     every, legs = _legs(settings, count)
     entries = folder.manifest.splits if folder.manifest else {}
@@ -138,6 +139,7 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk, caching: C
     _counting(settings, facts.score)
     batches.augmentation(settings, facts)  # which checks its values
     resumed = runs.resumable(run, settings, facts)
+    image_range.check(settings, samples, settings.split, say)
     rest = every, legs, resumed, missing, caching
     return _Task(folder, run, settings, facts, count, held_out, *rest)
 

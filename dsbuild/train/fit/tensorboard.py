@@ -59,7 +59,7 @@ class Events(keras.callbacks.Callback):
         colours = self._predictor.trained.facts.colours
         predicted = self._predictor.classes(sample.image)
         planes = [colour.paint(plane, colours) for plane in (np.asarray(sample.label), predicted)]
-        return np.concatenate([sample.image, *planes], 1)
+        return np.concatenate([self._predictor.picture(sample.image), *planes], 1)
 
 
 def needs(run: str) -> None:

@@ -13,7 +13,7 @@ from dsbuild.errors import TrainError
 from dsbuild.format.folder import Folder
 from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
-from dsbuild.train import dataset, described, runs
+from dsbuild.train import dataset, described, image_range, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.metrics import report
 from dsbuild.train.metrics.boundary import BoundaryF1
@@ -216,6 +216,7 @@ def evaluate(
         raise TrainError(f"{path}: found no sample in {split!r}; name a part that has some")
     trained = runs.load(run, runs.LAST if last else None, output_stride)
     trained.facts.expect(facts, path)
+    image_range.expect(trained.settings, source, split)
     rebuilt = described.rebuilt(run, path)
     if rebuilt:
         note(

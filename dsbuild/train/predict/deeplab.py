@@ -48,12 +48,21 @@ class DeepLabModel:
         """Return the resized image, of the type that was given, and its classes uint8 (h, w).
 
         `image` is a Pillow image, which is turned by its EXIF orientation, or an array, RGB uint8
-        (h, w, 3). Raises ImageError for pixels of an unknown range, such as floats.
+        (h, w, 3). A model that was trained on images of 16 bits also takes uint16 (h, w, c), with
+        c = 1 or 3, and Pillow's grey images of 16 bits; of colours with 16 bits Pillow itself keeps
+        only the upper 8. Raises ImageError for pixels of an unknown range, such as floats.
         """
+        wide = bool(self.predictor.trained.settings.image_range)
         if hasattr(image, "getexif"):
+            if wide and image.mode.startswith("I;16"):
+                resized, classes = self.run(display.deep(image))
+                return display.picture(resized[..., 0]), classes
             resized, classes = self.run(display.opened(image))
             return display.picture(resized), classes
         image = np.asarray(image)
+        if wide and image.dtype == np.uint16 and image.ndim == 3 and image.size:
+            resized = images.deep.resample(image, fitted(image.shape[:2], self.size))
+            return resized, self.predictor.classes(resized)
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise TrainError(
                 f"image: found {image.dtype} of shape {image.shape}, expected an image of Pillow, "

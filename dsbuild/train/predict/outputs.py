@@ -15,7 +15,7 @@ from dsbuild.train.predict.sources import Source
 
 _QUALITY = 92  # JPEG quality of overlays
 
-Image = NDArray[np.uint8]
+Image = NDArray[np.uint8 | np.uint16]
 Plane = NDArray[Any]  # of classes
 Size = tuple[int, int]  # height and width
 
@@ -95,7 +95,7 @@ def segmented(
     paths = targets(source, wanted)
     files = {paths["classes"]: colour.paletted(plane, colours)}
     if "overlay" in paths:
-        drawn = colour.overlay(image, plane, colours)
+        drawn = colour.overlay(predictor.picture(image), plane, colours)
         files[paths["overlay"]] = images.encode(drawn, _QUALITY)
     if shares is not None and "probabilities" in paths:
         data = io.BytesIO()
@@ -115,7 +115,7 @@ def prediction_size(image: Image, wanted: Wanted) -> Size:
 
 def resized(image: Image, size: Size) -> Image:
     """Return an image at the size at which it is predicted."""
-    return image if image.shape[:2] == size else images.resample(image, size)
+    return image if image.shape[:2] == size else images.deep.resample(image, size)
 
 
 def looked(

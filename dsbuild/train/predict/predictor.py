@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from dsbuild.errors import TrainError
 from dsbuild.extras import EXTRAS
+from dsbuild.train import image_range
+from dsbuild.train.image_range import Pixels
 from dsbuild.train.model.places import Tensor
 from dsbuild.train.predict import logits as sized
 from dsbuild.train.runs import Trained
@@ -116,16 +118,18 @@ class Predictor:
         narrow = self.pixels and len(self.trained.facts.classes) <= 256
         return "uint8" if narrow else "uint16" if self.pixels else "int32"
 
-    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities(self, image: Pixels) -> NDArray[np.float32]:
         """Return probabilities float32 (h, w, c), or (c,) if the model classifies.
 
         For a model with one logit c is 1, the probability of class 1. `image` is RGB uint8
         (h, w, 3), or a stack (n, h, w, 3) of images that are predicted together, whose result has
-        a first axis of n. Raises TrainError for other arrays.
+        a first axis of n. A model that was trained on images of 16 bits also takes uint16 (h, w, c)
+        and stacks, c = 1 or 3, which its `image_range` is applied to. Raises TrainError for other
+        arrays.
         """
         return self._each(image, self._probable)
 
-    def classes(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def classes(self, image: Pixels) -> NDArray[Any]:
         """Return the most probable classes (h, w), or int32 () if the model classifies.
 
         They are uint8, or uint16 with more than 256 classes.
@@ -142,11 +146,12 @@ class Predictor:
         largest: NDArray[Any] = probabilities.argmax(-1)
         return largest.astype(self._kind)
 
-    def _each(
-        self, image: NDArray[np.uint8], look: Callable[[NDArray[np.uint8]], NDArray[Any]]
-    ) -> NDArray[Any]:
+    def _each(self, image: Pixels, look: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
         image = np.asarray(image)
-        if image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[-1] != 3:
+        stack: NDArray[Any] = image
+        if image.dtype == np.uint16 and image.ndim in (3, 4):
+            stack = image_range.seen(image, self.trained.settings)
+        elif image.dtype != np.uint8 or image.ndim not in (3, 4) or image.shape[-1] != 3:
             raise TrainError(
                 f"image: found {image.dtype} of shape {image.shape}, expected RGB uint8 (h, w, 3), "
                 "or a stack (n, h, w, 3)"
@@ -154,9 +159,9 @@ class Predictor:
         if 0 in image.shape:
             raise TrainError(f"image: found shape {image.shape}, expected at least one pixel")
         try:
-            if image.ndim == 4:
-                return look(image)
-            result: NDArray[Any] = look(image[None])[0]
+            if stack.ndim == 4:
+                return look(stack)
+            result: NDArray[Any] = look(stack[None])[0]
             return result
         except Exception as error:
             if type(error).__name__ not in _MEMORY:
@@ -167,13 +172,17 @@ class Predictor:
                 "use smaller batches, smaller scales, a smaller image, or windows"
             ) from error
 
-    def _certain(self, stack: NDArray[np.uint8]) -> NDArray[Any]:
+    def picture(self, image: Pixels) -> NDArray[np.uint8]:
+        """Return an image for people: RGB uint8 (h, w, 3), one of 16 bits as the model sees it."""
+        return image_range.picture(image, self.trained.settings)
+
+    def _certain(self, stack: NDArray[Any]) -> NDArray[Any]:
         return _predicted(self._labels, self._inputs(stack))
 
-    def _decided(self, stack: NDArray[np.uint8]) -> NDArray[Any]:
+    def _decided(self, stack: NDArray[Any]) -> NDArray[Any]:
         return self.decided(self._probable(stack))
 
-    def _probable(self, stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _probable(self, stack: NDArray[Any]) -> NDArray[np.float32]:
         inputs, window = self._inputs(stack), self.how.window
         height, width = stack.shape[1:3]
         if window is None or max(height, width) <= window:
@@ -194,7 +203,7 @@ class Predictor:
                 total = total + _predicted(self._seeing(scale, mirrored), inputs)
         return np.asarray(total / np.float32(len(self.how.scales) * (1 + self.how.flip)))
 
-    def _inputs(self, stack: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    def _inputs(self, stack: NDArray[Any]) -> list[NDArray[Any]]:
         """Return the inputs of the model: images, and planes if it has a gradient branch."""
         if len(self.trained.model.inputs) == 1:
             return [stack]

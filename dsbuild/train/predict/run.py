@@ -19,7 +19,9 @@ import numpy as np
 from dsbuild import engines, storage
 from dsbuild.errors import ImageError, NoFileError, TrainError
 from dsbuild.format import manifest
+from dsbuild.format.folder import Folder
 from dsbuild.images import colour, display
+from dsbuild.train import image_range
 from dsbuild.train.predict import records, sources, stitched, video
 from dsbuild.train.predict.outputs import (
     Image,
@@ -36,6 +38,7 @@ from dsbuild.train.predict.outputs import (
 )
 from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.predict.sources import Source
+from dsbuild.train.settings import Settings
 
 PREDICTIONS = "predictions.json"
 __all__ = ["PREDICTIONS", "Wanted", "fitted", "predict", "predict_split", "watch"]
@@ -64,6 +67,7 @@ def predict_split(
         raise TrainError(
             f"{wanted.out}: this is in the folder of the TFRecords; give another --out"
         )
+    image_range.expect(predictor.trained.settings, Folder.of(folder), split)
     return _predict(predictor, records.find(folder, split, predictor.pixels), wanted, quiet)
 
 
@@ -74,7 +78,8 @@ def _predict(
     made: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     with engines.Bar(len(found), "predict", "images", quiet) as bar:
-        for group in _groups(_read(found, failed, bar), wanted):
+        settings = predictor.trained.settings
+        for group in _groups(_read(found, settings, failed, bar), wanted):
             try:
                 if isinstance(group, Source) and group.pieces:
                     image, plane, shares = stitched.predicted(predictor, group, wanted)
@@ -159,7 +164,7 @@ Group = Source | list[Pixels]  # a video, an image in pieces, or images predicte
 
 
 def _read(
-    found: Iterable[Source], failed: list[dict[str, str]], bar: engines.Bar
+    found: Iterable[Source], settings: Settings, failed: list[dict[str, str]], bar: engines.Bar
 ) -> Iterator[Source | Pixels]:
     """Yield videos and images in pieces, and other images with their pixels.
 
@@ -174,7 +179,7 @@ def _read(
             continue
         try:
             data = storage.read(source.path)[0]
-            yield replace(source, pictures=display.count(data)), display.pixels(data)
+            yield replace(source, pictures=display.count(data)), image_range.read(data, settings)
         except (ImageError, NoFileError) as error:
             failed.append({"path": source.path, "error": _with_path(source.path, error)})
             bar.advance(1, 0)
@@ -186,10 +191,12 @@ def _with_path(path: str, error: Exception) -> str:
 
 
 def _groups(read: Iterable[Source | Pixels], wanted: Wanted) -> Iterator[Group]:
-    """Yield videos and images in pieces alone, consecutive images of one size in batches."""
+    """Yield videos and images in pieces alone, other images of one size and type in batches."""
 
-    def key(one: Source | Pixels) -> Size | None:
-        return None if isinstance(one, Source) else prediction_size(one[1], wanted)
+    def key(one: Source | Pixels) -> tuple[Size, int, str] | None:
+        if isinstance(one, Source):
+            return None
+        return prediction_size(one[1], wanted), one[1].shape[2], one[1].dtype.name
 
     for _, some in itertools.groupby(read, key):
         pixels: list[Pixels] = []
@@ -237,7 +244,7 @@ def _video(predictor: Predictor, source: Source, wanted: Wanted) -> dict[str, An
             size = prediction_size(frames[0], wanted)
             planes = predictor.classes(np.stack([resized(frame, size) for frame in frames]))
             for frame, plane in zip(frames, planes, strict=True):
-                add(colour.overlay(frame, resized_back(plane, frame), colours))
+                add(colour.overlay(predictor.picture(frame), resized_back(plane, frame), colours))
             count += len(frames)
         if not count:
             raise TrainError(f"{source.path}: found a video without any readable frame")

@@ -42,7 +42,8 @@ class Source:
       name: of the files that are written for it: with its sub-folders, without its ending.
       video: whether it is a video.
       pictures: number of pictures in the file, of which the first is predicted.
-      pixels: returns the image, uint8 (h, w, 3), if it is not in a file of its own.
+      pixels: returns the image, uint8 (h, w, 3) or uint16 (h, w, c), if it is not in a file of
+        its own.
       pieces: what the tiles of an image contribute to it, if it is cut into tiles.
       samples: the tiles.
     """
@@ -51,7 +52,7 @@ class Source:
     name: str
     video: bool = False
     pictures: int = 1
-    pixels: Callable[[], NDArray[np.uint8]] | None = None
+    pixels: Callable[[], NDArray[np.uint8 | np.uint16]] | None = None
     pieces: tuple[Piece, ...] = ()
     samples: Reader | None = None
 

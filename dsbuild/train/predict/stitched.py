@@ -108,7 +108,8 @@ def predicted(predictor: Predictor, source: Source, wanted: Wanted) -> Stitched:
             predictor, np.stack([resized(one, size) for one in found]), wanted.probabilities
         )
         for piece, pixels, classes, share in zip(some, found, planes, likely, strict=True):
-            image[piece.whole] = pixels[piece.inner]
+            seen = predictor.picture(pixels) if pixels.dtype == np.uint16 else pixels
+            image[piece.whole] = seen[piece.inner]
             mine = resized_back(classes, pixels)
             plane = np.empty((height, width), mine.dtype) if plane is None else plane
             plane[piece.whole] = mine[piece.inner]
