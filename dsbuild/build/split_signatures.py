@@ -79,7 +79,7 @@ def of_split(labels: Sequence[frozenset[int]], layout: Layout) -> Mistake | None
             "binary-255",
             f"{binary} of {len(labels)} labels {_binary(layout)}; {_meant('binary-255')}",
         )
-    many = len(layout.classes) > _VOID != layout.ignore
+    many = len(layout.classes) > _VOID != layout.ignore and not layout.palette
     if many and not any(max(values) > _VOID for values in mixed):
         void = sum(_VOID in values for values in mixed)
         if void and 2 * void >= len(mixed):

@@ -82,7 +82,9 @@ def load(path: PathLike, *, sealed: bool = False) -> StatisticsDocument | None:
 
 
 def _sha256(made: Mapping[str, object]) -> str:
-    return hashlib.sha256(dump(made).encode()).hexdigest()
+    """Return the digest of statistics, which is the same wherever their folder lies."""
+    placeless = {key: value for key, value in made.items() if key != "path"}
+    return hashlib.sha256(dump(placeless).encode()).hexdigest()
 
 
 def _place(path: str) -> str:

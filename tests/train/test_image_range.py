@@ -140,7 +140,7 @@ def test_predictions_equal_those_of_8_bits(data, tmp_path):
 
 
 def test_a_model_of_16_bits_takes_all_images_in_its_range(data, tmp_path):
-    run = drawn(tmp_path, data["twelve"], image_range="0:4080")
+    run = drawn(tmp_path, data["twelve"], image_range="0:4080", val="")
     predictor = Predictor(runs.load(run))
     twelve, eight = (dsbuild.open(data[name][0])[0].image for name in ("twelve", "eight"))
     np.testing.assert_array_equal(predictor.classes(twelve), predictor.classes(eight))

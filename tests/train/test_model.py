@@ -181,7 +181,7 @@ def test_an_unknown_prefix_is_an_error():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"backbone": "vgg"}, r"backbone: found 'vgg', expected one of mobilenet_v2, resnet50"),
+        ({"backbone": "vgg"}, r"backbone: found 'vgg', expected one of mobilenet_v2, mobilenet_v3"),
         ({"output_stride": 4}, "output_stride: found 4, expected one of 8, 16, 32"),
         ({"classes": 0}, "classes: found 0, expected at least 1"),
         ({"task": "detection"}, "task: found 'detection', expected one of segmentation"),
