@@ -13,7 +13,7 @@ from dsbuild.cli.field_options import option
 from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import echo, echo_json, echo_line, errors, note
 from dsbuild.cli.text.view import view
-from dsbuild.train.audit.defaults import FOLDS, MOST, SETTINGS
+from dsbuild.train.audit.defaults import FOLDS, MOST, SETTINGS, SIDE
 from dsbuild.train.settings import Settings
 
 # The settings of the trainings that are worth another value.
@@ -127,7 +127,7 @@ _OPTIONS = (
     click.option(
         "--side",
         type=click.IntRange(33),
-        help="Longest side at which images are judged; larger ones are shrunk.  [default: 513]",
+        help=f"Longest side at which images are judged; larger ones are shrunk.  [default: {SIDE}]",
     ),
     click.option(
         "--most",

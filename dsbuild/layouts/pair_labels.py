@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 _LOSSLESS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")  # TIFF, BMP, GIF
-ZERO = (
+_ZERO = (
     "--zero ignore if it means nothing; if it is a class, put its name first in --classes; if the "
     "largest value is no class, name it with --ignore"
 )
@@ -134,7 +134,7 @@ def read(data: bytes, layout: "_Pairs", stored: bool = False) -> "Label":
     if layout.zero == NONE and 0 in label.counts:
         raise ImageError(
             f"found the label value 0 ({label.counts[0]:,} pixels), though classes are counted "
-            f"from 1 here and 0 has no meaning (--zero {NONE}): {ZERO}",
+            f"from 1 here and 0 has no meaning (--zero {NONE}): {_ZERO}",
             kind="values",
         )
     return through(label, layout.maps, layout.bits)

@@ -35,7 +35,7 @@ def state():
 
 
 class Named:
-    """Of a module that no reader has to know."""
+    """A class that the reader does not know."""
 
     def __init__(self):
         self.value = [1, {2: 3}]

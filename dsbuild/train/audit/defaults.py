@@ -1,4 +1,4 @@
-"""What an audit does unless it is told otherwise; needs no Keras."""
+"""Defaults of an audit, kept apart so that `--help` does not import Keras."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -73,6 +73,19 @@ def _resnet(build: Callable[..., keras.Model], units: int) -> Backbone:
     )
 
 
+def _resnet_v1_5(build: Callable[..., keras.Model], unit: int) -> Backbone:
+    """Return a ResNet of version 1.5 whose third stage, of stride 16, ends with this unit."""
+    return Backbone(
+        build,
+        resnet_v1_5.LOW,
+        resnet_v1_5.HIGH,
+        pixels="torch",
+        published=False,
+        auxiliary=f"layer3_{unit}_relu3",
+        grid=resnet_v1_5.GRID,
+    )
+
+
 def _beta(build: Callable[..., keras.Model], unit: int) -> Backbone:
     """Return a ResNet-v1-beta whose third block has stride 16 up to this unit."""
     return Backbone(
@@ -107,24 +120,8 @@ BACKBONES = {
         "expanded_conv_10_add",
         options=_OWN_PIXELS,
     ),
-    "resnet50_v1_5": Backbone(
-        resnet_v1_5.resnet50,
-        resnet_v1_5.LOW,
-        resnet_v1_5.HIGH,
-        pixels="torch",
-        published=False,
-        auxiliary="layer3_5_relu3",
-        grid=resnet_v1_5.GRID,
-    ),
-    "resnet101_v1_5": Backbone(
-        resnet_v1_5.resnet101,
-        resnet_v1_5.LOW,
-        resnet_v1_5.HIGH,
-        pixels="torch",
-        published=False,
-        auxiliary="layer3_22_relu3",
-        grid=resnet_v1_5.GRID,
-    ),
+    "resnet50_v1_5": _resnet_v1_5(resnet_v1_5.resnet50, 5),
+    "resnet101_v1_5": _resnet_v1_5(resnet_v1_5.resnet101, 22),
     "efficientnet_v2_b0": Backbone(
         applications.EfficientNetV2B0,
         "block2b_add",
