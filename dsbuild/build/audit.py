@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import itertools
 import os
 import posixpath
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -14,13 +13,14 @@ from dsbuild.build import listing, plan, plan_files, slices
 from dsbuild.build.listing import Listing
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.rejected import none_left
 from dsbuild.build.request import Request as Request
 from dsbuild.build.seen import Packed, Seen
 from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError, SampleError, nearest
 from dsbuild.format import split_names
 from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.finding import KINDS, Finding
-from dsbuild.storage.spool import Spool
+from dsbuild.storage.spool import Spool, spaced
 
 _PNG, _JPEG = 1.5, 0.3  # bytes per pixel of tiles, roughly
 
@@ -120,8 +120,8 @@ class Audit:
     ) -> None:
         """Raise SampleError for the first fatal finding; with `strict`, for any finding.
 
-        With `skip`, samples that cannot become records are ignored; so are findings of splits
-        whose kind is in `accept`.
+        With `skip`, samples that cannot become records are ignored, unless a split has no other
+        ones; so are findings of splits whose kind is in `accept`.
         """
         refused = [
             one
@@ -130,6 +130,7 @@ class Audit:
             and (strict or (one.fatal and not (skip and one.key)))
         ]
         if not refused:
+            self._refuse_empty()
             return
         first = refused[0]
         more = f" (and {len(refused) - 1:,} more findings)" if len(refused) > 1 else ""
@@ -143,6 +144,13 @@ class Audit:
             )
         where = "" if first.key or not first.fatal else f"split {first.split}: "
         raise SampleError(f"{where}{first.text}{more}{remedy}")
+
+    def _refuse_empty(self) -> None:
+        """Raise SampleError for a split of which no sample can become a record."""
+        for one in self.splits:
+            mine = [f for f in self.findings if f.split == one.split and f.fatal and f.key]
+            if mine and len({f.key for f in mine}) == len(one.samples):
+                raise none_left(one.split, len(one.samples), mine[0].text)
 
 
 def audit(request: Request) -> Audit:
@@ -253,11 +261,6 @@ def _missing(sample: Sample, path: str) -> str:
     if path in sample.planes:
         return "plane-missing"
     return "image-missing" if path == sample.image else "label-missing"
-
-
-def spaced(samples: Spool[Sample], count: int) -> list[Sample]:
-    """Return about `count` samples, evenly spaced, the first included."""
-    return list(itertools.islice(samples, 0, None, max(1, len(samples) // count)))
 
 
 def _pattern(first: Sample, last: Sample) -> str | None:

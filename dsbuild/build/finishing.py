@@ -7,6 +7,7 @@ from dsbuild import storage
 from dsbuild.build import output, palettes, plan, split_signatures
 from dsbuild.build.opening import Note
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.rejected import none_left
 from dsbuild.errors import SampleError, ShardError
 from dsbuild.format import manifest, names, receipts
 from dsbuild.format.documents import normal
@@ -30,8 +31,8 @@ def finish(
 
     `written` are the receipts of all shards of `splits`, in any order; `weights` is the beta of
     their class weights, `more` what else the manifest says. Raises ShardError if receipts are
-    missing or come twice; SampleError for a split whose labels show a mistake that `accept` does
-    not name.
+    missing or come twice; SampleError for a split of which every sample was left out, or whose
+    labels show a mistake that `accept` does not name.
     """
     output.sweep(out)  # what lost workers left half-written
     mine: dict[str, list[ShardReceipt]] = {split: [] for split in splits}
@@ -53,6 +54,7 @@ def finish(
     storage.remove_folder(manifest.parts_path(out))
     before = output.entries(out).get("splits", {})
     fresh = {split: made for split, made in mine.items() if not _stood(made, before.get(split))}
+    _refuse_empty(fresh)
     _refuse_splits(out, fresh, recipe, accept)
     return output.close(out, recipe, document, rejects), rejects
 
@@ -67,6 +69,16 @@ def left_out(written: Iterable[ShardReceipt]) -> tuple[Reject, ...]:
     """Return the samples that were left out, in the order of their shards' names."""
     ranked = sorted(written, key=lambda receipt: receipt.name)
     return tuple(reject for receipt in ranked for reject in receipt.rejects)
+
+
+def _refuse_empty(written: Mapping[str, Sequence[ShardReceipt]]) -> None:
+    """Raise SampleError for a split of which every sample was left out."""
+    for split, made in written.items():
+        rejects = left_out(made)
+        if rejects and not any(receipt.records for receipt in made):
+            first = rejects[0]
+            text = f"sample {first.key}: {first.file}: {first.reason}"
+            raise none_left(split, len(rejects), text)
 
 
 def _refuse_splits(

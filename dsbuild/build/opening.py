@@ -6,12 +6,13 @@ from typing import Any
 
 from dsbuild import interop, storage
 from dsbuild.build import encode, output, plan_files, slices, sources
-from dsbuild.build.audit import Audit, Planned, spaced
+from dsbuild.build.audit import Audit, Planned
 from dsbuild.build.request import Request
 from dsbuild.errors import ShardError, StorageError
 from dsbuild.format import manifest
 from dsbuild.layouts import Sample
 from dsbuild.layouts.sample import ABSENT, Slice, row
+from dsbuild.storage.spool import spaced
 
 Note = Callable[[str], None]
 _TRIED = 4  # samples of a split that are encoded before --overwrite removes anything

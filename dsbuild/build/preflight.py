@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from dsbuild import images, storage
 from dsbuild.build import palettes, signatures, split_signatures
-from dsbuild.build.audit import Audit, spaced
+from dsbuild.build.audit import Audit
 from dsbuild.build.encode import Loaded, Rejected, load, named, paths
 from dsbuild.build.recipe import Recipe
 from dsbuild.build.request import Request
@@ -23,7 +23,7 @@ from dsbuild.format import manifest
 from dsbuild.images import mattes
 from dsbuild.layouts import Layout, Sample
 from dsbuild.layouts.finding import ACCEPTABLE, Finding
-from dsbuild.storage.spool import batches
+from dsbuild.storage.spool import batches, spaced
 
 FEW = 16  # samples of a split that a build opens first
 _LANES = 4  # tasks that wait for a store at a time

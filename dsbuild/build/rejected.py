@@ -1,4 +1,4 @@
-"""The error of a sample that cannot become a record."""
+"""The errors of samples that cannot become records."""
 
 from dsbuild.errors import SampleError
 
@@ -23,3 +23,12 @@ class Rejected(SampleError):
         super().__init__(message)
         self.key, self.file, self.kind, self.reason = key, file, kind, reason
         self.sources = sources
+
+
+def none_left(split: str, count: int, first: str) -> SampleError:
+    """Return the error of a split of which every sample was left out; `first` says why one was."""
+    samples = f"all {count:,} samples were" if count > 1 else "its only sample was"
+    return SampleError(
+        f"split {split}: {samples} left out, so it would hold nothing; the first: {first}; correct "
+        "them, or name the other splits with --split"
+    )

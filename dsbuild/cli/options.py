@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from dsbuild.errors import DsbuildError
-from dsbuild.storage import safe_text, waiting
+from dsbuild.storage import interruptions, safe_text, waiting
 from dsbuild.storage.patience import MOST, SECONDS
 
 FOUND, COULD_NOT_RUN = 1, 2  # exit codes: something was found; the command could not do its work
@@ -45,8 +45,12 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
     """
     context = click.get_current_context(silent=True)
     quiet = context is not None and context.params.get("quiet")
+    ending = f"interrupted: {left}"
     try:
-        with waiting.heard_by(None if quiet else _hear):
+        with (
+            waiting.heard_by(None if quiet else _hear),
+            interruptions.bounded(lambda: say(ending, "yellow")),
+        ):
             yield
     except DsbuildError as error:
         say(f"error: {by_option(str(error), context)}", "red")
@@ -58,7 +62,7 @@ def errors(left: str = "nothing was written; run the same command again") -> Ite
         )
         sys.exit(COULD_NOT_RUN)
     except KeyboardInterrupt as error:
-        say(f"interrupted: {left}", "yellow")
+        say(ending, "yellow")
         sys.exit(128 + (error.args[0] if error.args else signal.SIGINT))
 
 

@@ -25,6 +25,7 @@ from dsbuild.errors import DsbuildError
 from dsbuild.storage import waiting
 
 _PART = 1 << 20  # bytes of a message that are taken at once
+_INTERRUPTED = 4.0  # seconds that workers have to end after Ctrl-C
 _Packed: TypeAlias = tuple[Any, bytes]  # a task that is about to be given, and it pickled
 
 
@@ -39,9 +40,9 @@ def spread(
     """Return the results of a job's work on tasks, in their order, by `count` processes.
 
     `method` is how these start: `fork` or `spawn`. `show` is called with the samples and bytes
-    that are done. The first error stops all others, `patience` seconds are given to each, and is
-    raised, as is Ctrl-C; DsbuildError if a process died. A few tasks are taken ahead, so that no
-    worker waits for its next one.
+    that are done. The first error stops all others, which have `patience` seconds for that, and is
+    raised, as is Ctrl-C, after a few seconds at most; DsbuildError if a process died. A few tasks
+    are taken ahead, so that no worker waits for its next one.
     """
     packed = ((task, pickle.dumps((job.work, task), pickle.HIGHEST_PROTOCOL)) for task in tasks)
     results: list[Any] = []
@@ -67,6 +68,9 @@ def spread(
                     results[worker.number], worker.number = result, None
                     idle.append(worker)
             show(sum(one.samples for one in workers), sum(one.bytes for one in workers))
+    except KeyboardInterrupt:
+        patience = min(patience, _INTERRUPTED)
+        raise
     finally:
         _end(workers, patience)
 

@@ -14,18 +14,13 @@ if TYPE_CHECKING:
     from dsbuild.layouts.base import Layout
 
 _GLANCED = 2  # labels that are opened first, since most hold a 0
-_OPENED = 16
+OPENED = 16  # labels that decide
 
 
 def glanced(folder: str) -> list[str]:
     """Return the paths of a few files in a folder, at most."""
     entries = storage.some(folder, _GLANCED).entries
     return [storage.join(folder, name) for name, is_folder in entries if not is_folder]
-
-
-def spaced(paths: Sequence[str]) -> Sequence[str]:
-    """Return some of many paths, evenly spaced."""
-    return paths[:: max(1, len(paths) // _OPENED)][:_OPENED]
 
 
 def fits(layout: "Layout", paths: Sequence[str]) -> bool:

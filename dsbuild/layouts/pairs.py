@@ -30,6 +30,7 @@ from dsbuild.layouts.recognition import NAMED, Glance, Recognised
 from dsbuild.layouts.sides import Sides, match
 from dsbuild.layouts.split_folders import renames
 from dsbuild.layouts.usual import usual
+from dsbuild.storage.spool import spaced
 
 if TYPE_CHECKING:
     from dsbuild.images.labels import Label
@@ -170,7 +171,8 @@ class Pairs(Divided, Meant):
             return self, ""
         splits = [split for split in self.splits(root) if split not in tree.refused]
         labels = [str(one.label) for split in splits for one in self.samples(root, split)]
-        some = [storage.join(root, label) for label in counted.spaced(labels)]
+        few = spaced(labels, counted.OPENED)[: counted.OPENED]
+        some = [storage.join(root, label) for label in few]
         if not counted.from_1(self, some):
             return self, ""
         said = (

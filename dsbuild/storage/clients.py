@@ -9,17 +9,21 @@ import functools
 import json
 import os
 import re
+import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError, missing
-from dsbuild.storage import forks, patience, troubles, urls
+from dsbuild.storage import forks, interruptions, patience, troubles, urls
 from dsbuild.storage.patience import SECONDS as SECONDS
 from dsbuild.storage.troubles import Passes, message
 
 Answer = TypeVar("Answer")
+
+# A cache alone calls its function once for each of several threads that come at the same time.
+_opening = threading.Lock()
 
 _STALL = 20.0  # seconds without a byte after which a request is abandoned and repeated
 _ALL = "1h"  # the limit for a whole request, however slow
@@ -68,9 +72,12 @@ def at(url: str, limit: float | None = None) -> tuple[Any, str]:
     place = urls.split(url)
     if forks.cut():
         raise StorageError(f"{place.url}: {forks.REFUSED}")
-    if place.scheme == "memory":
-        return open_store(place.scheme, place.bucket), place.key
-    return open_store(place.scheme, place.bucket, stall() if limit is None else limit), place.key
+    interruptions.watch()
+    with _opening:
+        if place.scheme == "memory":
+            return open_store(place.scheme, place.bucket), place.key
+        waits = stall() if limit is None else limit
+        return open_store(place.scheme, place.bucket, waits), place.key
 
 
 @functools.cache

@@ -22,6 +22,7 @@ from dsbuild.storage.fencing import Hold
 BEAT = 10.0  # seconds from one renewal to the next
 WATCH = 25.0  # seconds without a renewal after which the holder counts as dead
 TENURE = "tenure"  # file beside the lock: how many holders it has had
+_LEAVE = 2.0  # seconds in which an interrupted process tries to remove its lock
 _LOOK = 1.0  # seconds between two checks of a watched lock
 _WAITING = f"another dsbuild locked it; if that one was killed, its lock ends in {WATCH:.0f} s"
 
@@ -54,15 +55,19 @@ def lock(url: str, note: Callable[[str], None]) -> Iterator[None]:
     keeper = threading.Thread(target=lease.keep, args=(done,), daemon=True)
     keeper.start()
     why: DsbuildError | None = None
+    leave: float | None = None
     try:
         with fencing.holding(lease.counted()):
             yield
     except DsbuildError as error:  # may come from what another builder wrote meanwhile
         lease.lost, why = lease.lost or isinstance(error, LostLease), error
+    except KeyboardInterrupt:
+        leave = _LEAVE
+        raise
     finally:
         done.set()
-        keeper.join()
-        lease.free()
+        keeper.join(leave)
+        lease.free(leave)
     if lease.lost:
         raise fencing.lost(url) from why
     if why:
@@ -128,11 +133,14 @@ class _Lease:
                     self.lost = True
                     return
 
-    def free(self) -> None:
-        """Remove the lock if it is ours; if that fails, it will be taken over later."""
+    def free(self, seconds: float | None = None) -> None:
+        """Remove the lock if it is ours; if that fails, it will be taken over later.
+
+        `seconds` is how long to try, by default the user's budget.
+        """
         with contextlib.suppress(StorageError):
             begin = fencing.clock()
-            self.lost = self.lost or not self._write(self._mine)
+            self.lost = self.lost or not self._write(self._mine, seconds)
             # It was renewed just now, so nobody takes it over before it is removed.
             if not self.lost and fencing.clock() - begin < WATCH / 2:
                 objects.remove(self._url)

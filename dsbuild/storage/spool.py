@@ -6,7 +6,7 @@ import itertools
 import pickle
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any, Generic, TypeVar
 
 from dsbuild.storage import temporary
@@ -60,6 +60,15 @@ def batches(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
     values = iter(values)
     while batch := list(itertools.islice(values, size)):
         yield batch
+
+
+def spaced(values: Sequence[Value] | Spool[Value], count: int) -> list[Value]:
+    """Return `count` values or somewhat more, evenly spaced, the first included.
+
+    >>> spaced("abcdefg", 3)
+    ['a', 'c', 'e', 'g']
+    """
+    return list(itertools.islice(values, 0, None, max(1, len(values) // count)))
 
 
 def ordered(

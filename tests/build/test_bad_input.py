@@ -197,6 +197,45 @@ def test_skip_lists_the_sample_and_keeps_all_others(voc, out, run, defect):
     assert run(*arguments[:-2]).exit_code == 2
 
 
+def spoil_all(root, split="train", keep=0):
+    names = pathlib.Path(root, f"ImageSets/Segmentation/{split}.txt").read_text().split()
+    for name in names[keep:]:
+        pathlib.Path(root, f"JPEGImages/{name}.jpg").write_bytes(b"no picture")
+    return names
+
+
+@pytest.mark.parametrize("how", [[], ["--dry-run"], ["--split", "train"], ["--shards", 3]])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_split_of_which_nothing_is_left_stops_the_build(voc, out, run, how, workers):
+    names = spoil_all(voc)
+    result = run("voc", voc, out, "--on-error", "skip", "--workers", workers, *how)
+    code = 1 if "--dry-run" in how else 2
+    assert result.exit_code == code, result.output
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: split train: all {len(names)} samples were left out")
+    assert f"JPEGImages/{names[0]}.jpg: found" in line
+    assert line.endswith("name the other splits with --split")
+    assert not os.path.exists(os.path.join(out, "manifest.json"))
+    assert run("voc", voc, out, "--on-error", "skip", *how).exit_code == code  # again, too
+    if not how:
+        assert run("voc", voc, out, "--on-error", "skip", "--split", "val").exit_code == 0
+
+
+def test_nothing_left_is_noticed_where_only_a_full_look_sees_it(voc, out, run):
+    """The few samples that are opened first may be fewer than those that are bad."""
+    for path in pathlib.Path(voc, "JPEGImages").iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[: len(data) // 2])
+    result = run("voc", voc, out, "--verify", "full", "--on-error", "skip", "--quiet")
+    assert result.exit_code == 2
+    assert "samples were left out" in result.stderr
+
+
+def test_one_sample_that_is_left_is_a_split(voc, out, run):
+    spoil_all(voc, keep=1)
+    assert run("voc", voc, out, "--on-error", "skip").exit_code == 0
+
+
 def test_two_workers_skip_what_one_skips(voc, out, run, tmp_path):
     truncated_jpeg(voc)
     arguments = ["--split", "train", "--shards", 3, "--on-error", "skip"]
@@ -227,7 +266,7 @@ def test_a_link_to_itself_is_a_missing_file(voc, out, run):
     assert run("voc", voc, out, "--on-error", "skip").exit_code == 0
 
 
-def test_a_dry_run_with_skip_never_fails(voc, out, run):
+def test_a_dry_run_with_skip_passes_if_something_is_left(voc, out, run):
     missing_image(voc)
     result = run("voc", voc, out, "--dry-run", "--on-error", "skip")
     assert result.exit_code == 0

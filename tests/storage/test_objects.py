@@ -6,6 +6,7 @@ import re
 import secrets
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -452,3 +453,21 @@ def test_a_local_build_never_imports_obstore(voc, out):
         "assert 'obstore' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_that_use_a_store_first_use_the_same(monkeypatch):
+    """Of two memories that are opened for one name, one would keep its files to itself."""
+    kind = clients.library().store.MemoryStore
+    monkeypatch.setattr(clients.library().store, "MemoryStore", lambda: time.sleep(0.02) or kind())
+    url, start = f"memory://{secrets.token_hex(4)}", threading.Barrier(8)
+
+    def write(number):
+        start.wait(20)
+        storage.write(f"{url}/{number}", b"1")
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(20)
+    assert storage.names(url) == [str(number) for number in range(8)]
