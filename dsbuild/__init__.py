@@ -1,6 +1,7 @@
 """dsbuild: published segmentation data sets as sharded TFRecords.
 
-`build`, `merge`, `validate`, `check`, `inspect` and `diff` do what the commands of these names do.
+`build`, `merge`, `validate`, `check`, `inspect`, `diff` and `audit` do what the commands of these
+names do.
 `open`, `tf_dataset` and `torch_dataset` read what was built; the rest is for training. All errors
 are `DsbuildError`.
 """
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dsbuild.build.merge.public import merge
     from dsbuild.build.public import build
     from dsbuild.build.recognition import recognise
+    from dsbuild.inspect.audited import audit
     from dsbuild.inspect.public import diff, inspect
     from dsbuild.inspect.quality.public import check
     from dsbuild.reader import open  # noqa: A004
@@ -64,6 +66,7 @@ __all__ = [
     "ShardError",
     "StorageError",
     "TrainError",
+    "audit",
     "augmented",
     "build",
     "check",
@@ -83,6 +86,7 @@ __all__ = [
 _PUBLIC = {
     "DeepLabModel": "train.predict.deeplab",
     "Augmentation": "reader.tf.augmentation",
+    "audit": "inspect.audited",
     "augmented": "reader.tf.augment",
     "check": "inspect.quality.public",
     "diff": "inspect.public",

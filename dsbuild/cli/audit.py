@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from dsbuild import fields
 from dsbuild.cli import next_command
 from dsbuild.cli.command import Command
 from dsbuild.cli.evaluate import awake
@@ -13,11 +12,8 @@ from dsbuild.cli.field_options import option
 from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import echo, echo_json, echo_line, errors, note
 from dsbuild.cli.text.view import view
-from dsbuild.train.audit.defaults import FOLDS, MOST, SETTINGS, SIDE
+from dsbuild.train.audit.defaults import FOLDS, MOST, SETTINGS, SIDE, TRAININGS
 from dsbuild.train.settings import Settings
-
-# The settings of the trainings that are worth another value.
-_SETTINGS = ("backbone", "weights", "crop", "rates", "batch", "epochs", "rate", "image_range")
 
 
 def _command(path: str, **given: Any) -> None:
@@ -52,41 +48,18 @@ def _audit(path: str, given: dict[str, Any]) -> None:
     base = path.rstrip("/")
     out = given.pop("out") or ("audit" if base.endswith(".") else f"{base}-audit")
     awake()
-    from dsbuild.format.folder import Folder
-    from dsbuild.inspect import suspects_labelme
-    from dsbuild.inspect.html import run as pages
-    from dsbuild.inspect.html import suspects_page
-    from dsbuild.train.audit import run as auditing
-    from dsbuild.train.audit.plan import Plan, settings
+    from dsbuild.inspect import audited
 
-    known = fields.named(Settings)
-    asked = {known[n].name: given.pop(n) for n in _SETTINGS}
-    asked = {name: value for name, value in asked.items() if value is not None}
-    trained = [n for n in ("folds", "group", "from_run") if given[n] is not None]
-    if run is not None and (asked or trained):
-        word = next(iter([*trained, *asked])).replace("_", "-")
-        raise click.UsageError(f"--{word} is for the trainings of --learn; omit it with --run")
-    plan = Plan(
-        run=run,
-        settings=settings(given.pop("from_run"), given["seed"], asked),
-        **{n: given[n] for n in ("folds", "group", "split", "seed", "side") if given[n] is not None}
-        | ({"folds": 1} if run is not None else {}),
-    )
-    if given["labelme"] is not None:
-        suspects_labelme.check(Folder.of(path), given["labelme"])
-    found = auditing.audit(
+    found = audited.audit(
         path,
-        out,
-        plan,
-        most=given["most"],
+        learn=learn,
+        run=run,
+        out=out,
         talk=echo_line,
         note=(lambda _: None) if as_json else note,
         quiet=quiet or as_json,
+        **given,
     )
-    folder = Folder.of(path)
-    pages.write(suspects_page.path_of(out), suspects_page.make(folder, out, given["samples"]))
-    if given["labelme"] is not None:
-        suspects_labelme.write(folder, out, given["labelme"])
     if as_json:
         echo_json({**found.report, "out": out})
     elif not quiet:
@@ -154,7 +127,7 @@ _OPTIONS = (
         metavar="DIR",
         help="Also write the records of the listed suspects here, for LabelMe.",
     ),
-    *(option(Settings, name, given=True, default=SETTINGS.get(name)) for name in _SETTINGS),
+    *(option(Settings, name, given=True, default=SETTINGS.get(name)) for name in TRAININGS),
     click.option(
         "--from-run", type=Run(), metavar="DIR", help="Train with the settings of another run."
     ),

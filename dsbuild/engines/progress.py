@@ -8,7 +8,8 @@ from typing import Any
 
 from dsbuild.storage import safe_text
 
-_PERIOD = 30.0  # seconds between lines if stderr is no terminal
+_PERIOD = 30.0  # seconds between lines if stderr is no terminal; later a tenth of those so far,
+_LONGEST = 600.0  # up to these: a day-long job prints some 160 lines, in a log or a notebook
 _WIDEST = 100  # columns of a bar with its text
 _STEPS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -26,8 +27,9 @@ def aside() -> Iterator[None]:
 class Bar(contextlib.AbstractContextManager["Bar"]):
     """The progress over samples, or over anything that is counted.
 
-    On a terminal it is a bar, which disappears at the end; otherwise a line every 30 seconds, so
-    that the log of a long job shows that it moves. A job of less than that prints nothing.
+    On a terminal it is a bar, which disappears at the end; otherwise a line every 30 seconds, and
+    less often after the first minutes, so that the log of a long job, or a notebook, shows that it
+    moves. A job of less than that prints nothing.
     """
 
     def __init__(
@@ -106,7 +108,7 @@ class Bar(contextlib.AbstractContextManager["Bar"]):
             self._first = now, samples
         if self._bar is not None:
             self._bar.update(step)
-        elif now - self._told >= _PERIOD:
+        elif now - self._told >= min(max(_PERIOD, (self._told - self._begun) / 10), _LONGEST):
             self._told = now
             sys.stderr.write(f"{self._title}: {self._text()}\n")
             sys.stderr.flush()

@@ -3,6 +3,7 @@
     clip_img/<group>/clip_<8 digits>/<group>-<8 digits>.jpg      aisegment, 600 x 800
     matting/<group>/matting_<8 digits>/<group>-<8 digits>.png    RGBA: alpha is the matte
 
+Or one folder per clip that holds both (`--images image --alphas alpha`), see `matting_clips`.
 Or lists `<split>.txt` with lines `image@rgba@alpha@mask`, four paths relative to SOURCE. Or two
 folders whose files pair by stem (`--images`, `--alphas`), undivided, or divided into splits by
 folders or lists as in `pairs`.
@@ -20,7 +21,7 @@ from dsbuild import storage
 from dsbuild.errors import LayoutError, PlanError
 from dsbuild.fields import field
 from dsbuild.format.split_names import role
-from dsbuild.layouts import divided, matting_lists, written
+from dsbuild.layouts import divided, matting_clips, matting_lists, written
 from dsbuild.layouts.base import RGB, Layout, Sample
 from dsbuild.layouts.division import VAL_HELP, Divided, groups
 from dsbuild.layouts.finding import Finding
@@ -108,7 +109,7 @@ class Matting(Divided, Layout):
             if storage.is_folder(photos) or self._lists(folder):
                 return folder
         for folder in places:
-            if any(map(role, self._tree(folder).parts)):
+            if any(map(role, self._tree(folder).parts)) or self._clips(folder):
                 return folder
         require(source)
         raise LayoutError(
@@ -135,6 +136,11 @@ class Matting(Divided, Layout):
             return cls.seen(
                 NAMED, f"photos and mattes: {found.text}", options=found.options, needs=found.needs
             )
+        clips = None if given.keys() & {"images", "alphas"} else matting_clips.recognised(path)
+        if clips:
+            images, alphas, first = clips
+            text = f"photos and mattes of clips: {images} and {alphas} in {first} and others"
+            return cls.seen(NAMED, text, options={"images": images, "alphas": alphas})
         looked = f"no {PHOTOS} with {MATTES}, no list with image@rgba@alpha@mask"
         return cls.seen(0, f"{looked}, and {found.text}")
 
@@ -145,13 +151,18 @@ class Matting(Divided, Layout):
         paths = {split: storage.join(root, f"{split}.txt") for split in lists(root)}
         return [split for split, path in paths.items() if matting_lists.is_list(path)]
 
+    def _clips(self, root: str) -> matting_clips.Clips:
+        return {} if self._lists(root) else matting_clips.found(root, *self._whole)
+
     def _tree(self, root: str) -> divided.Tree:
         """Return how root is divided; lists with four paths per line override everything else."""
         own = {split: storage.join(root, f"{split}.txt") for split in self._lists(root)}
-        if not own:
+        clips = self._clips(root)
+        if not own and not clips:
             return divided.survey(root, self._whole, self._index(root))
         _, refused = written.lists(root, "", lambda _: {})
-        return divided.Tree({}, own, {k: v for k, v in refused.items() if k not in own})
+        parts = {split: self._whole for split in clips if split}
+        return divided.Tree(parts, own, {k: v for k, v in refused.items() if k not in own})
 
     def _index(self, root: str) -> divided.Index:
         """Return the index of the names that lists may use for photos."""
@@ -169,7 +180,8 @@ class Matting(Divided, Layout):
         tree = self._tree(root)
         if tree.parts or tree.lists:
             return tree.splits
-        found = self.division(self._units(root, pictures(root, self._whole.images)).values())
+        units = self._clip_units(root) or self._units(root, pictures(root, self._whole.images))
+        found = self.division(units.values())
         if not found:
             raise LayoutError(
                 f"{storage.join(root, self._whole.images)}: found no photo, expected .jpg or .png"
@@ -200,6 +212,13 @@ class Matting(Divided, Layout):
             for image, _, alpha, _ in matting_lists.rows(tree.lists[split]):
                 yield _name(image), image, alpha
             return
+        if clips := self._clips(root):
+            units = self._clip_units(root)
+            for clip in clips.get(split, clips.get("", [])):
+                for key, image, alpha in matting_clips.pairs(root, clip, *self._whole):
+                    if not units or self.divide(units[key]) == split:
+                        yield key, image, alpha
+            return
         images, alphas = tree.parts.get(split, self._whole)
         photos, mattes = by_key(root, images, _key), by_key(root, alphas, _key)
         if split in tree.lists:
@@ -221,6 +240,12 @@ class Matting(Divided, Layout):
             alpha = given or mattes.get(key, posixpath.join(alphas, f"{key}.png"))
             yield key if clips else _name(image), image, alpha
 
+    def _clip_units(self, root: str) -> dict[str, str]:
+        """Return key -> the unit that stays in one split with it, of clips that are undivided."""
+        alone = self._clips(root).get("", [])
+        whole = self.split_by == "group"
+        return matting_clips.units(root, alone, self._whole.images, self.group, whole)
+
     def _units(self, root: str, photos: Iterable[str]) -> dict[str, str]:
         """Return path of a photo -> the unit that stays in one split with it."""
         if not self.group:
@@ -240,6 +265,8 @@ class Matting(Divided, Layout):
         first = split == tree.first(lambda: ("train",) if split == "train" else self.splits(root))
         if split not in tree.parts and not first:
             return []
+        if clips := self._clips(root):
+            return [*matting_clips.findings(root, split, clips, *self._whole, first=first)]
         if self._lists(root):
             return [*matting_lists.unlisted(root, split, tree.lists.values())]
         part = tree.parts.get(split, self._whole)

@@ -1,6 +1,7 @@
-"""Progress: a bar on a terminal, a line every 30 seconds elsewhere; the clock is the test's."""
+"""Progress: a bar on a terminal, a line now and then elsewhere; the clock is the test's."""
 
 import fcntl
+import itertools
 import os
 import pty
 import re
@@ -34,6 +35,19 @@ def test_without_a_terminal_there_is_a_line_every_30_seconds(capsys):
         "writing: 600 of 2,913 samples, 10.0 MB/s, 1:56 left",
         "writing: 1,200 of 2,913 samples, 10.0 MB/s, 1:26 left",
     ]
+
+
+def test_the_log_of_a_day_long_job_has_few_lines_and_no_long_gap(capsys):
+    hands, seconds = Hands(), []
+    with Bar(86400, "writing", "samples", False, clock=hands) as bar:
+        for second in range(86400):
+            hands.now += 1
+            bar.advance(1, 0)
+            if capsys.readouterr().err:
+                seconds.append(second)
+    assert len(seconds) < 200
+    assert max(b - a for a, b in itertools.pairwise(seconds)) <= 600
+    assert seconds[:9] == [30 * n - 1 for n in range(1, 10)]
 
 
 @pytest.mark.parametrize(("quiet", "seconds"), [(True, 500), (False, 29)])

@@ -257,3 +257,74 @@ def test_photos_and_mattes_in_folders_of_splits(tmp_path):
         PHOTO.save(tmp_path / split / f"clip_img/{split}.jpg")
         Image.new("L", PHOTO.size, 255).save(tmp_path / split / f"matting/{split}.png")
     assert keys(Matting(), str(tmp_path)) == {"train": ["train"], "val": ["val"]}
+
+
+def clips(folder, names=("walk", "run", "sit"), parts=("image", "alpha"), frames=3):
+    """Draw one folder per clip, with a folder of photos and one of mattes in each."""
+    alpha = np.clip((np.indices((24, 32))[1] - 8) * 12, 0, 255).astype(np.uint8)
+    for number, name in enumerate(names):
+        for part in parts:
+            (folder / name / part).mkdir(parents=True)
+        for frame in range(frames):
+            picture = fakes.photo(np.random.default_rng(10 * number + frame), 32, 24)
+            picture.save(folder / name / parts[0] / f"{frame:04d}.jpg")
+            Image.fromarray(alpha).save(folder / name / parts[1] / f"{frame:04d}.png")
+    return alpha
+
+
+@pytest.mark.parametrize("parts", [("image", "alpha"), ("fgr", "pha")])
+def test_a_folder_per_clip_is_recognised(tmp_path, out, run, parts):
+    alpha = clips(tmp_path / "clips", parts=parts)
+    result = run("build", tmp_path / "clips", out)
+    assert result.exit_code == 0, result.stderr
+    said = f"photos and mattes of clips: {parts[0]} and {parts[1]} in run and others"
+    assert said in result.stdout
+    found = masks(out)
+    assert sorted(found) == [f"{c}/{i:04d}" for c in ("run", "sit", "walk") for i in range(3)]
+    for mask in found.values():
+        np.testing.assert_array_equal(mask, alpha > 50)
+
+
+def test_a_clip_stays_in_one_split_unless_samples_are_divided(tmp_path):
+    clips(tmp_path, names=[f"clip{i}" for i in range(9)])
+    layout = {"images": "image", "alphas": "alpha", "val_fraction": 0.4}
+    found = keys(Matting(**layout), str(tmp_path))
+    groups = {split: {key.partition("/")[0] for key in names} for split, names in found.items()}
+    assert groups.keys() == {"train", "val"}
+    assert not groups["train"] & groups["val"]
+    alone = keys(Matting(**layout, split_by="sample"), str(tmp_path))
+    assert {*itertools.chain(*alone.values())} == {*itertools.chain(*found.values())}
+    assert alone != found
+    grouped = keys(Matting(**layout, group=r"(clip)\d"), str(tmp_path))
+    assert len(grouped) == 1
+
+
+def test_clips_below_folders_of_splits(tmp_path, out, run):
+    clips(tmp_path / "clips/train")
+    clips(tmp_path / "clips/test", names=("fall",))
+    result = run("build", tmp_path / "clips", out)
+    assert result.exit_code == 0, result.stderr
+    found = {s: len(e["shards"]) for s, e in manifest.load(out)["splits"].items()}
+    assert found == {"test": 1, "train": 1}
+    layout = Matting(images="image", alphas="alpha")
+    root = str(tmp_path / "clips")
+    assert keys(layout, root)["test"] == ["fall/0000", "fall/0001", "fall/0002"]
+    clips(tmp_path / "clips", names=("beside",))
+    with pytest.raises(LayoutError, match="found the clip beside beside"):
+        layout.splits(root)
+
+
+def test_nothing_of_a_clip_is_left_out_in_silence(tmp_path, out, run):
+    root = tmp_path / "clips"
+    clips(root)
+    (root / "walk/alpha/0001.png").unlink()
+    (root / "run/image/0002.jpg").unlink()
+    (root / "sit/image/notes.doc").write_text("?")
+    shutil.copytree(root / "walk/image", root / "others/pictures")
+    shutil.rmtree(root / "sit/alpha")
+    result = run("matting", root, out, "--images", "image", "--alphas", "alpha", "--all")
+    assert result.exit_code == 2
+    for name in ("walk/alpha/0001.png", "sit/alpha/0000.png"):
+        assert f"{name}: there is no such file" in result.stderr
+    for name in ("run/alpha/0002.png", "sit/image/notes.doc", "others/pictures"):
+        assert name in result.stderr

@@ -23,9 +23,7 @@ def silent():
     """A store that takes requests and answers none."""
     with gcs.serving(stores.Faulty(1)) as proxy:
         proxy.asked = []
-        proxy.fault = lambda *request: (
-            proxy.asked.append(request) or (lambda handler, _: time.sleep(120))
-        )
+        proxy.fault = lambda *request: proxy.asked.append(request) or (lambda *_: time.sleep(120))
         yield proxy
 
 

@@ -7,6 +7,9 @@ FOLDS = 4
 SIDE = 513  # longest side, in pixels, at which images are judged
 MOST = 1000  # suspects in the list
 
+# The settings of the trainings that are worth another value.
+TRAININGS = ("backbone", "weights", "crop", "rates", "batch", "epochs", "rate", "image_range")
+
 # A training that is small, and enough to tell what labels mean: settings by name.
 SETTINGS: Mapping[str, Any] = {
     "backbone": "mobilenet_v2",

@@ -169,8 +169,17 @@ def _said(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value[key]!r}" for key in differ)
 
 
-def notes(how: Plan, facts: Facts, division: Division, known: int) -> list[str]:
+def notes(how: Plan, folder: Folder, facts: Facts, division: Division, known: int) -> list[str]:
     """Return what is worth knowing first; `known` records were in the training of the run."""
+    if how.run is not None and described.facts_of(how.run).digest != facts.digest:
+        if described.rebuilt(how.run, folder.path):
+            other = f"{folder.path} has been built again since {how.run} was trained on it, so the"
+        else:
+            other = f"{how.run} was trained on another build; if that has these records, too, the"
+        return [
+            f"{other} model may have learned from the labels that it judges here; a model repeats "
+            "errors that it has learned, so --learn finds more of them"
+        ]
     if how.run is not None and known:
         return [
             f"{known:,} of {sum(division.sizes()):,} records are among those that {how.run} was "

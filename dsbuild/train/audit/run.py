@@ -70,7 +70,7 @@ def audit(
     division = divide(folder, wanted, classes, *dealt, () if how.split else barred)
     known = len(barred & twins(folder, wanted)) if how.split and barred else 0
     made = plan.document(how, folder, facts)
-    notes = plan.notes(how, facts, division, known)
+    notes = plan.notes(how, folder, facts, division, known)
     for line in notes:
         note(line)
     with storage.lock(storage.join(out, runs.ROOM, "lock"), talk):

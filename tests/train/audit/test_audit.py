@@ -267,6 +267,25 @@ def test_a_run_judges_what_it_never_saw(voc_run, shapes, run, tmp_path):
     assert "found 4 classes, expected 21" in other.stderr
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_a_run_of_another_build_may_have_seen_the_records(voc_run, voc_data, run, tmp_path, same):
+    """What a run was trained on is known by the digest of its data, which a new build changes."""
+    trained, data = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(voc_run, trained)
+    shutil.copytree(voc_data, data)
+    about = json.loads((trained / "run.json").read_text())
+    about["facts"]["digest"] = "0" * 64
+    about["data"] = str(data) if same else str(tmp_path / "elsewhere")
+    (trained / "run.json").write_text(json.dumps(about))
+    options = ["--run", trained, "--out", tmp_path / "audit", "--split", "val", "--side", 65]
+    result = run("audit", data, *options)
+    assert result.exit_code == 0, result.output
+    notes = [line for line in result.stderr.splitlines() if line.startswith("note: ")]
+    first = f"{data} has been built again since" if same else f"{trained} was trained on another"
+    assert notes[0].startswith(f"note: {first}")
+    assert "the model may have learned from the labels that it judges here" in notes[0]
+
+
 def test_a_run_that_saw_everything_is_refused(shapes, run, tmp_path):
     model = trained.run(tmp_path, shapes, val="")
     done = run("audit", shapes, "--run", model, "--out", tmp_path / "out")
