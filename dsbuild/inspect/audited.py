@@ -93,7 +93,7 @@ def audit(
             raise PlanError(f"found option {name}, expected one of {expected}{near}")
     known = fields.named(Settings)
     asked = {known[name].name: value for name, value in options.items() if value is not None}
-    chosen = {"folds": folds, "group": group, "side": side}
+    chosen: dict[str, Any] = {"folds": folds, "group": group, "side": side}
     given = {name: value for name, value in chosen.items() if value is not None}
     trained = [*(given.keys() - {"side"}), *(["from_run"] if from_run else []), *asked]
     if run is not None and trained:

@@ -136,10 +136,10 @@ class Matting(Divided, Layout):
             return cls.seen(
                 NAMED, f"photos and mattes: {found.text}", options=found.options, needs=found.needs
             )
-        clips = None if given.keys() & {"images", "alphas"} else matting_clips.recognised(path)
-        if clips:
-            images, alphas, first = clips
-            text = f"photos and mattes of clips: {images} and {alphas} in {first} and others"
+        both = None if given.keys() & {"images", "alphas"} else matting_clips.recognised(path)
+        if both:
+            images, alphas, clip = both
+            text = f"photos and mattes of clips: {images} and {alphas} in {clip} and others"
             return cls.seen(NAMED, text, options={"images": images, "alphas": alphas})
         looked = f"no {PHOTOS} with {MATTES}, no list with image@rgba@alpha@mask"
         return cls.seen(0, f"{looked}, and {found.text}")
@@ -234,11 +234,11 @@ class Matting(Divided, Layout):
                 for key, path in photos.items()
                 if alone or self.divide(units[path]) == split
             )
-        clips = self.images and len({*map(posixpath.basename, photos)}) < len(photos)
+        framed = self.images and len({*map(posixpath.basename, photos)}) < len(photos)
         for key, given in rows:
             image = photos.get(key, f"{images}/{key}.jpg")
             alpha = given or mattes.get(key, posixpath.join(alphas, f"{key}.png"))
-            yield key if clips else _name(image), image, alpha
+            yield key if framed else _name(image), image, alpha
 
     def _clip_units(self, root: str) -> dict[str, str]:
         """Return key -> the unit that stays in one split with it, of clips that are undivided."""
