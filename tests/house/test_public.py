@@ -199,7 +199,7 @@ def test_diff(built, voc, out, run, tmp_path, capfd):
         dsbuild.diff(out, str(tmp_path / "none"))
 
 
-CALLS = {"validate": "validate", "inspect": "inspect", "diff": "diff", "audit": "audit"}
+CALLS = {"validate": "validate", "inspect": "inspect", "diff": "diff"}
 CALLS |= dict.fromkeys(LAYOUTS, "build")
 # What only a terminal has, array jobs, and `--drift`, which decides on an exit code.
 TERMINAL = {"as_json", "draw", "drift", "every", "finish", "plan_only", "quiet", "task", "top"}
