@@ -109,10 +109,13 @@ def _apart(
     from dsbuild.shapes import disjoint
 
     found = [one["segmentation"] for one in objects]
-    texts = [one.get("counts") if isinstance(one, dict) else None for one in found]
-    if not objects or not all(isinstance(text, str) for text in texts):
-        return None
-    if any(one.get("size") != [*size] for one in found):
+    texts = [
+        str(one["counts"])
+        for one in found
+        if isinstance(one, dict) and isinstance(one.get("counts"), str)
+        if one.get("size") == [*size]
+    ]
+    if not objects or len(texts) < len(objects):
         return None
     try:
         values = [index(one["category_id"]) for one in objects]
