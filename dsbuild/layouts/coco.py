@@ -286,8 +286,8 @@ class Coco(Divided, Panoptic, Layout):
             return labels.of(coco_panoptic.plane(*found))
         height, width = document["size"]
         objects = document["annotations"]
-        found = coco_labels.plane(objects, (height, width), self._index, ignores, self.overlap)
-        return labels.of(found)
+        plane = coco_labels.plane(objects, (height, width), self._index, ignores, self.overlap)
+        return labels.of(plane)
 
 
 def _slice(source: Source, image: Image, file: Grouped) -> Slice:
