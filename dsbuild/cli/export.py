@@ -9,7 +9,7 @@ import click
 from dsbuild.cli.annotated import TARGETS, annotated_options, refuse_others, told
 from dsbuild.cli.command import OUT, Option
 from dsbuild.cli.field_options import Whole
-from dsbuild.cli.kinds import Choice, Names, Path, divided
+from dsbuild.cli.kinds import Choice, Names, Path, once
 from dsbuild.cli.kinds import splits as splits_of
 from dsbuild.cli.options import FOUND, WHOLE, echo_line, errors, note, problem
 from dsbuild.cli.runner import RunnerCommand, engine_options
@@ -61,7 +61,7 @@ MODELS = ("saved_model", "keras", "onnx", "tflite", "tflite_fp16", "tflite_int8"
     "splits",
     multiple=True,
     type=Names(splits_of),
-    callback=divided,
+    callback=once,
     help="Export only these splits, such as train,val. Default: all.",
 )
 @click.option(

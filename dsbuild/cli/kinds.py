@@ -104,6 +104,11 @@ def divided(_: click.Context, __: click.Parameter, value: Sequence[str]) -> tupl
     return tuple(word.strip() for part in value for word in part.split(",") if word.strip())
 
 
+def once(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Return what `divided` does, each name once: a callback."""
+    return tuple(dict.fromkeys(divided(ctx, param, value)))
+
+
 def splits(ctx: click.Context) -> Iterable[str]:
     """Return the splits of the data set, or of the folder, that a command names."""
     given, name = ctx.params, ctx.command.name

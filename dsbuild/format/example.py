@@ -187,17 +187,17 @@ def _numbers(view: memoryview, kind: int) -> np.ndarray:
 
 def unpack_varints(view: memoryview | bytes, part_size: int = _PART) -> np.ndarray:
     """Return packed varints as int64 (n,); raise ValueError if one is cut or too long."""
-    octets = np.frombuffer(view, np.uint8)
-    if not len(octets):
+    if not len(view):
         return np.empty(0, np.int64)
-    if octets[-1] & 0x80:
+    if view[-1] & 0x80:
         raise ValueError("the last varint is cut")
-    if len(octets) < _FEW:
+    if len(view) < _FEW:
         view, at, values = memoryview(view), 0, []
         while at < len(view):
             value, at = _read_varint(view, at)
             values.append(value)
         return np.array(values, np.uint64).view(np.int64)
+    octets = np.frombuffer(view, np.uint8)
     if len(octets) <= part_size:
         return _unpacked(octets)
     # Part by part, since the intermediate arrays take 50 times the memory of the varints.

@@ -199,7 +199,7 @@ class Coco(Divided, Panoptic, Layout):
         first = [image.file_name for image, _ in zip(file.images, range(5), strict=False)]
         if not first:
             raise LayoutError(f"{storage.join(root, source.path)}: found no image in it")
-        folder = folder_of(root, source, first, self.images)
+        folder = folder_of(root, source, first, self.images, file.above)
         every = () if source.split else file.images
         paths = {_key(image): posixpath.join(folder, image.file_name) for image in every}
         labels = ((_key(image), _slice(source, image, file)) for image in every)
@@ -247,7 +247,7 @@ class Coco(Divided, Panoptic, Layout):
         found = list[Finding]()
         if source.split or first:
             names = [image.file_name for image in file.images]
-            folder = folder_of(root, source, names[:5], self.images)
+            folder = folder_of(root, source, names[:5], self.images, file.above)
             found += unlisted(root, split, source, folder, {*names})
         splits = sorted(one.split for one in self._sources(root) if one.split)
         found += leaks(self, root, split, (one.key for one in samples), splits, self.group)
@@ -276,7 +276,6 @@ class Coco(Divided, Panoptic, Layout):
     ) -> "Label":
         """Return the plane of an image's objects."""
         from dsbuild.images import labels
-        from dsbuild.shapes import overlap
 
         document, ignores = json.loads(parts[-1]), self.crowd == "ignore"
         if self._panoptic:
@@ -287,8 +286,8 @@ class Coco(Divided, Panoptic, Layout):
             return labels.of(coco_panoptic.plane(*found))
         height, width = document["size"]
         objects = document["annotations"]
-        shapes = coco_labels.shapes(objects, (height, width), self._index, ignores)
-        return labels.of(overlap.plane(shapes, (height, width), self.overlap, 0, 255))
+        plane = coco_labels.plane(objects, (height, width), self._index, ignores, self.overlap)
+        return labels.of(plane)
 
 
 def _slice(source: Source, image: Image, file: Grouped) -> Slice:

@@ -47,11 +47,15 @@ class Image(NamedTuple):
 
 
 class Grouped(NamedTuple):
-    """A file, regrouped: its images in their order, its categories, and its annotations."""
+    """A file, regrouped: its images in their order, its categories, and its annotations.
+
+    `above` are the folders that were cut off all names of images, since these begin at a root.
+    """
 
     images: Spool[Image]
     categories: Categories
     heap: Heap
+    above: tuple[str, ...] = ()
 
     def annotations(self, image: Image) -> bytes:
         """Return the annotations of an image, and its size, as one JSON document."""
@@ -197,7 +201,7 @@ def _grouped(path: str, panoptic: bool, _stamp: object) -> Grouped:
             f"{path}: found no list {', '.join(sorted(missing))}; expected COCO's images, "
             "annotations and categories"
         )
-    return Grouped(spooled, _categories(found, path), heap)
+    return Grouped(spooled, _categories(found, path), heap, tuple(above or ()))
 
 
 def _shared(above: list[str] | None, name: str) -> list[str]:

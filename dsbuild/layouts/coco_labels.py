@@ -8,6 +8,9 @@ from dsbuild.errors import ImageError, LayoutError, nearest
 from dsbuild.layouts import coco_file
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dsbuild.shapes.overlap import Shape
 
 
@@ -72,6 +75,55 @@ def shown(
     """
     found = [(index(category), crowd) for category, crowd in objects]
     return {value for value, crowd in found if not (crowd and ignores_crowds)}
+
+
+def plane(
+    objects: Sequence[Any],
+    size: tuple[int, int],
+    index: Callable[[object], int],
+    ignores_crowds: bool,
+    rule: str,
+) -> "NDArray[np.uint8]":
+    """Return the plane of the objects of an image of size (h, w), who wins by a rule.
+
+    `index` returns the class of a category. Raises ImageError for an object that cannot be drawn.
+    """
+    from dsbuild.shapes import overlap
+
+    found = _apart(objects, size, index, ignores_crowds)
+    if found is None:
+        found = overlap.plane(shapes(objects, size, index, ignores_crowds), size, rule, 0, 255)
+    return found
+
+
+def _apart(
+    objects: Sequence[Any],
+    size: tuple[int, int],
+    index: Callable[[object], int],
+    ignores_crowds: bool,
+) -> "NDArray[np.uint8] | None":
+    """Return the plane of objects that are compressed run lengths and do not overlap.
+
+    None for all others, and those that have an error to name.
+    """
+    from dsbuild.shapes import disjoint
+
+    found = [one["segmentation"] for one in objects]
+    texts = [
+        str(one["counts"])
+        for one in found
+        if isinstance(one, dict) and isinstance(one.get("counts"), str)
+        if one.get("size") == [*size]
+    ]
+    if not objects or len(texts) < len(objects):
+        return None
+    try:
+        values = [index(one["category_id"]) for one in objects]
+        crowds = [bool(one["iscrowd"]) and ignores_crowds for one in objects]
+        values = [255 if crowd else value for value, crowd in zip(values, crowds, strict=True)]
+        return disjoint.plane(texts, values, size, 0)
+    except ImageError:
+        return None
 
 
 def shapes(

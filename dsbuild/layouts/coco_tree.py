@@ -143,21 +143,41 @@ def recognised(path: str, kinds: Sequence[str]) -> tuple[str, tuple[Source, ...]
     return "", ()
 
 
-def folder_of(root: str, source: Source, names: list[str], given: str) -> str:
+def folder_of(
+    root: str, source: Source, names: list[str], given: str, above: Sequence[str] = ()
+) -> str:
     """Return the folder, relative to root, that has the images with some of these names.
 
-    `given` is the only one to look in, if it is not empty. Raises LayoutError if none has.
+    `given` is the only one to look in, if it is not empty. Names may also lie there in the last
+    of the folders `above` that were cut off them. Raises LayoutError if none has them, or only
+    several such folders have.
     """
     places = [given] if given else list(dict.fromkeys(_candidates(source)))
     for place in places:
-        paths = [storage.join(root, place, name) for name in names]
-        if any(stamp is not None for stamp in storage.stamps(paths)):
+        if _has(root, place, names):
             return place
-    listed = ", ".join(place or "." for place in places)
+    tails = [posixpath.join(*above[i:]) for i in reversed(range(len(above))) if above[i]]
+    inner = dict.fromkeys(posixpath.join(place, tail) for tail in tails for place in places)
+    found = [place for place in inner if _has(root, place, names)]
+    if len(found) == 1:
+        return found[0]
+    path = storage.join(root, source.path)
+    if found:
+        raise LayoutError(
+            f"{path}: found images called {names[0]} in {' and in '.join(found[:3])} below {root}; "
+            "name the folder of the images with --images"
+        )
+    listed = ", ".join(place or "." for place in [*places, *list(inner)[: len(places)]])
     raise LayoutError(
-        f"{storage.join(root, source.path)}: found no image {names[0]} in {listed} below {root}; "
+        f"{path}: found no image {names[0]} in {listed} below {root}; "
         "name the folder of the images with --images"
     )
+
+
+def _has(root: str, place: str, names: Sequence[str]) -> bool:
+    """Tell whether a folder, relative to root, has files with some of these names."""
+    paths = [storage.join(root, place, name) for name in names]
+    return any(stamp is not None for stamp in storage.stamps(paths))
 
 
 def unlisted(

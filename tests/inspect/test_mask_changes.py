@@ -3,6 +3,7 @@
 import html.parser
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -122,6 +123,8 @@ def test_the_page_shows_before_after_and_changed(voc, before, out, run, tmp_path
         f"2007_000003: {what}" for what in ("before", "after", "changed")
     ]
     assert all(source.startswith("data:image/") for source in seen.sources)
+    [photo] = re.findall(r"--photo: url\((data:image/[^)]+)\)", text)
+    assert text.count(photo) == 1  # however many masks lie over it
     assert "2007_000004" in text  # in the table of all changed labels
     assert "<script" not in text
     again = run("diff", before, out, "--html", page, "--json")

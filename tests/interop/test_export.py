@@ -290,6 +290,15 @@ def test_splits_one_after_another_are_the_same_as_at_once(built, tmp_path, targe
         export.export(built, parts, target, splits=("vall",))
 
 
+def test_a_split_that_is_named_twice_is_exported_once(built, tmp_path, run):
+    done = run("export", built, tmp_path / "twice", "--to", "png", "--split", "train,train")
+    assert done.exit_code == 0, done.output
+    assert "train, train" not in done.output
+    assert run("export", built, tmp_path / "once", "--to", "png", "--split", "train").exit_code == 0
+    receipts = [(tmp_path / name / "receipt.json").read_bytes() for name in ("twice", "once")]
+    assert receipts[0] == receipts[1]
+
+
 def test_a_split_is_not_added_to_those_of_another_folder(built, voc, tmp_path):
     to, other = str(tmp_path / "to"), str(tmp_path / "other")
     make(voc, other, shards=1, splits=("train", "val"))

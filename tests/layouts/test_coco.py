@@ -255,6 +255,29 @@ def test_names_that_begin_at_a_root_are_below_the_folder_they_share(above, tmp_p
     assert next(one.key for one in Coco().bind(root).samples(root, "train")) == "a"
 
 
+def test_names_at_a_root_may_lie_in_a_folder_that_they_share(tmp_path):
+    root = tree(tmp_path)
+    path = tmp_path / "annotations" / "instances_train.json"
+    document = json.loads(path.read_text())
+    image = {**document["images"][0], "file_name": "/home/me/shots/day/a.png"}
+    path.write_text(json.dumps({**document, "images": [image]}))
+    layout = Coco().bind(root)
+
+    def found():
+        return [(one.key, one.image) for one in layout.samples(root, "train")]
+
+    assert found() == [("a", "train/a.png")]
+    os.makedirs(tmp_path / "shots" / "day")
+    shutil.move(tmp_path / "train" / "a.png", tmp_path / "shots" / "day" / "a.png")
+    assert found() == [("a", "shots/day/a.png")]
+    os.mkdir(tmp_path / "day")
+    shutil.copy(tmp_path / "shots" / "day" / "a.png", tmp_path / "day" / "a.png")
+    with pytest.raises(LayoutError, match=r"a\.png in day and in shots/day below .* --images"):
+        found()
+    named = Coco(images="day").bind(root)
+    assert [one.image for one in named.samples(root, "train")] == ["day/a.png"]
+
+
 def test_categories_that_differ_between_files_are_refused(tmp_path):
     root = tree(tmp_path, (2, [BOX]))
     other = [{"id": 2, "name": "cow"}]

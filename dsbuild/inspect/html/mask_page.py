@@ -129,9 +129,9 @@ def _cards(
 
 def _card(change: MaskChange, drawn: MaskPictures, legends: Sequence[Legend]) -> str:
     figures = [
-        _figure(drawn.image, drawn.before, "before", change.key),
-        _figure(drawn.image, drawn.after, "after", change.key),
-        _figure(drawn.image, drawn.changed, "changed", change.key),
+        _figure(drawn.before, "before", change.key),
+        _figure(drawn.after, "after", change.key),
+        _figure(drawn.changed, "changed", change.key),
     ]
     moves = sorted(change.moves.items(), key=lambda item: (-item[1], item[0]))
     rows = [
@@ -143,7 +143,8 @@ def _card(change: MaskChange, drawn: MaskPictures, legends: Sequence[Legend]) ->
     chips = "".join(f"<span>{row}</span>" for row in rows)
     problems = "".join(f'<p class="bad">{escape(text)}</p>' for text in drawn.problems)
     return (
-        f'<article class="change"><h3>{escape(change.key)}</h3><p>{escape(_text(change))}</p>'
+        f'<article class="change"{svg.photo(drawn.image)}>'
+        f"<h3>{escape(change.key)}</h3><p>{escape(_text(change))}</p>"
         f'<div class="triple">{"".join(figures)}</div>{problems}'
         f'<div class="chips">{chips}</div></article>'
     )
@@ -156,16 +157,15 @@ def _text(change: MaskChange) -> str:
     return f"{change.split}: {change.changed:,} of {change.pixels:,} pixels changed, {share}"
 
 
-def _figure(image: str | None, mask: str | None, what: str, key: str) -> str:
-    """Return a mask over its image; the changed pixels lie over a paler one."""
+def _figure(mask: str | None, what: str, key: str) -> str:
+    """Return a mask over the card's photo; the changed pixels lie over a paler one."""
     if mask is None:
         missing = f'<div class="stack"><p>no mask</p></div><figcaption>{what}</figcaption>'
         return f"<figure>{missing}</figure>"
-    under = f'<img src="{image}" alt="">' if image else ""
     alt = escape(f"{key}: {what}")
     return (
-        f'<figure><div class="stack overlay {what}">{under}<img class="mask" src="{mask}" '
-        f'alt="{alt}"></div><figcaption>{what}</figcaption></figure>'
+        f'<figure><div class="stack overlay {what}"><div class="photo"></div>'
+        f'<img class="mask" src="{mask}" alt="{alt}"></div><figcaption>{what}</figcaption></figure>'
     )
 
 

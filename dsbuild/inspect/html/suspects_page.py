@@ -120,10 +120,10 @@ def _cards(cards: Sequence[str], report: Mapping[str, Any]) -> str:
 
 def _card(one: Suspect, drawn: Pictures, colours: Mapping[str, Sequence[int]]) -> str:
     figures = [
-        _figure(drawn.image, "", "image", one.key),
-        _figure(drawn.image, drawn.label, "label", one.key),
-        _figure(drawn.image, drawn.model, "model", one.key),
-        _figure(drawn.image, drawn.region, "changed", one.key),
+        _figure("", "image", one.key),
+        _figure(drawn.label, "label", one.key),
+        _figure(drawn.model, "model", one.key),
+        _figure(drawn.region, "changed", one.key),
     ]
     given, suggested = (svg.named(n, colours.get(n, (0, 0, 0))) for n in (one.given, one.suggested))
     left, top, width, height = one.box
@@ -132,19 +132,21 @@ def _card(one: Suspect, drawn: Pictures, colours: Mapping[str, Sequence[int]]) -
         f"{left}, {top}; score {score_text(one.score)}"
     )
     return (
-        f'<article class="change" id="suspect-{one.rank}"><h3>{one.rank}. {escape(one.key)}</h3>'
-        f'<p>{escape(text)}</p><div class="four">{"".join(figures)}</div>'
+        f'<article class="change" id="suspect-{one.rank}"{svg.photo(drawn.image)}>'
+        f"<h3>{one.rank}. {escape(one.key)}</h3><p>{escape(text)}</p>"
+        f'<div class="four">{"".join(figures)}</div>'
         f'<div class="chips"><span>{given} → {suggested}</span></div></article>'
     )
 
 
-def _figure(image: str, mask: str, what: str, key: str) -> str:
-    """Return a mask over its image; the suspected pixels lie over a paler one."""
+def _figure(mask: str, what: str, key: str) -> str:
+    """Return a mask over the card's photo; the suspected pixels lie over a paler one."""
     alt = escape(f"{key}: {what}")
     over = f'<img class="mask" src="{mask}" alt="{alt}">' if mask else ""
+    role = "" if mask else f' role="img" aria-label="{alt}"'
     said = "disagreement" if what == "changed" else what
     return (
-        f'<figure><div class="stack overlay {what}"><img src="{image}" alt="{alt}">{over}</div>'
+        f'<figure><div class="stack overlay {what}"><div class="photo"{role}></div>{over}</div>'
         f"<figcaption>{said}</figcaption></figure>"
     )
 

@@ -184,3 +184,8 @@ def folded(
     shown = few // 2
     rest = table(head, rows[shown:], sides, kind)
     return table(head, rows[:shown], sides, kind) + details(f"{len(rows) - shown:,} more", rest)
+
+
+def photo(uri: str | None) -> str:
+    """Return the attribute of an element in which `.photo` shows a picture, embedded once."""
+    return f' style="--photo: url({uri})"' if uri else ""

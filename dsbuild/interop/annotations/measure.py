@@ -12,7 +12,7 @@ from dsbuild.engines import Advance
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.interop.annotations.base import Target
 from dsbuild.interop.annotations.loss import Loss, Tally, Worst
-from dsbuild.interop.annotations.picture import Picture, Plane, pictures
+from dsbuild.interop.annotations.picture import Picture, Plane, again
 from dsbuild.interop.annotations.reading import Pair, Task
 from dsbuild.interop.annotations.shard import Shard
 from dsbuild.layouts import Layout, Sample
@@ -35,15 +35,13 @@ def compare(
     target: Target,
     layout: Layout,
 ) -> Loss:
-    """Return what the records of a shard lost in a target, read back by its layout."""
-    shard, pairs, total = shards[task.shard], iter(task.pairs), Loss()
-    pair = next(pairs, None)
-    every = pictures(shard.source, shard.split, shard.keys, target.about, shard.name, again=True)
-    for number, one in enumerate(every):
-        if pair is not None and pair.number == number:
-            total += _compared(one, pair, root, target, layout)
-            pair = next(pairs, None)
-            advance(1, 0)
+    """Return what the records of a task lost in a target, read back by its layout."""
+    shard, total = shards[task.shard], Loss()
+    pairs = {pair.number: pair for pair in task.pairs}
+    every = again(shard.source, shard.split, shard.keys, shard.name, pairs)
+    for number, one in every:
+        total += _compared(one, pairs[number], root, target, layout)
+        advance(1, 0)
     return total
 
 

@@ -1,6 +1,7 @@
 """One record as targets take it: its image's bytes, and its label as a plane of classes."""
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,22 +70,33 @@ class Picture:
         return self.head.height, self.head.width
 
 
-def pictures(
-    source: str, split: str, keys: Keys, about: About, first: str, again: bool = False
-) -> Iterator[Picture]:
+def pictures(source: str, split: str, keys: Keys, about: About, first: str) -> Iterator[Picture]:
     """Yield the records of a file; `first` begins the key of a record that has none.
-
-    If a file is read `again`, values of labels are not checked, and panoptic ones have no PNG.
 
     Raises ShardError, with file and record, for a record that is damaged, has no mask of the size
     of its image, or a label value that is no class.
     """
     for record in tfrecord.read(source):
         with tfrecord.located(source, record):
-            one = _picture(record.data, split, keys, f"{first}-{record.number:06d}", again)
-            if one.plane is not None and not again:
+            one = _picture(record.data, split, keys, f"{first}-{record.number:06d}", False)
+            if one.plane is not None:
                 _check(one.plane, one.head, one.key, about)
             yield one
+
+
+def again(
+    source: str, split: str, keys: Keys, first: str, numbers: Collection[int]
+) -> Iterator[tuple[int, Picture]]:
+    """Yield the records with some numbers of a file that `pictures` has read, and their numbers.
+
+    Values of labels are not checked again, and panoptic ones have no PNG.
+    """
+    last = max(numbers)
+    for record in itertools.takewhile(lambda one: one.number <= last, tfrecord.read(source)):
+        if record.number in numbers:
+            with tfrecord.located(source, record):
+                number = f"{first}-{record.number:06d}"
+                yield record.number, _picture(record.data, split, keys, number, True)
 
 
 def _picture(data: bytes, split: str, keys: Keys, number: str, again: bool) -> Picture:

@@ -16,6 +16,7 @@ from dsbuild.layouts import Layout, Sample
 from dsbuild.storage import spool
 
 _RUN = 1 << 12  # rows that are sorted in memory; those of COCO hold the shapes of an image
+_TASK = 1 << 12  # records of a task, likewise
 
 
 class Pair(NamedTuple):
@@ -27,7 +28,7 @@ class Pair(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The records of a shard, by its place among all, as the layout finds them."""
+    """Some successive records of a shard, by its place among all, as the layout finds them."""
 
     shard: int
     pairs: list[Pair]
@@ -51,14 +52,15 @@ def splits(layout: Layout, root: str, ours: Sequence[str]) -> dict[str, str]:
 def matched(
     layout: Layout, root: str, known: parts.Parts, names: Mapping[str, str]
 ) -> Iterator[Task]:
-    """Yield the records of each shard with the samples that the layout lists for them.
+    """Yield the records of shards, some at a time, with the samples that the layout lists for them.
 
     `names` are the splits, as `splits` returns them. Raises LayoutError for a sample that was not
     written, and ShardError for records that would be one file.
     """
     pairs = spool.ordered(_joined(layout, root, known, names), key=itemgetter(0, 1), run=_RUN)
     for shard, group in itertools.groupby(pairs, key=itemgetter(0)):
-        yield Task(shard, [pair for _, _, pair in group])
+        for some in spool.batches((pair for _, _, pair in group), _TASK):
+            yield Task(shard, some)
 
 
 def _joined(

@@ -193,6 +193,7 @@ def _shared(names: Keys) -> str:
     return folder + slash
 
 
+@functools.lru_cache(maxsize=64)  # asked for each record
 def stem(source: str) -> str:
     """Return the name of a file without its ending, that of a compressed one included."""
     name = unpacked(os.path.basename(source))
