@@ -194,6 +194,7 @@ MOBILE = {
             "decoder": False,
             "aspp_window": True,
         },
+        "torchvision's DeepLabV3 with MobileNetV3: loaded 299 variables; pixels are scaled as ",
     ),
     "v2": (
         theirs.MobileNetV2,
