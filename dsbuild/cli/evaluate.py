@@ -11,7 +11,7 @@ from dsbuild.cli.field_options import Several, Whole
 from dsbuild.cli.kinds import Names, Path, Run, splits
 from dsbuild.cli.options import WHOLE, echo, echo_json, errors, note
 from dsbuild.cli.text.view import view
-from dsbuild.train.settings import STRIDES
+from dsbuild.train.choices import STRIDES
 
 
 def awake() -> None:

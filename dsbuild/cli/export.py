@@ -14,7 +14,7 @@ from dsbuild.cli.kinds import splits as splits_of
 from dsbuild.cli.options import FOUND, WHOLE, echo_line, errors, note, problem
 from dsbuild.cli.runner import RunnerCommand, engine_options
 from dsbuild.errors import PlanError
-from dsbuild.train.settings import STRIDES
+from dsbuild.train.choices import STRIDES
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.2 alone

@@ -63,10 +63,12 @@ def check(
     split: str,
     say: Callable[[str], None] = lambda _: None,
     remedy: str = "",
+    chosen: bool = True,
 ) -> None:
     """Raise TrainError if the first images of a split are all nearly black or white; say the range.
 
-    `remedy` says what to do; by default to train with the range of the values.
+    `remedy` says what to do; by default to train with the range of the values. Unless the range was
+    `chosen`, raise it also if the largest value shows that images have fewer bits than the range.
     """
     span = limits(settings)
     if span is None:
@@ -83,6 +85,8 @@ def check(
                 f"images have 16 bits per channel, of which {low}:{high} becomes 0 to 255 "
                 f"(--image-range); {sample.key!r} reaches {bright:,}"
             )
+            if not chosen:
+                _narrow(samples, split, high, say)
             return
         peak = max(peak, bright)
     what = "the first image" if count == 1 else f"each of the first {count} images"
@@ -94,6 +98,30 @@ def check(
         f"{samples.folder.path}: in {split!r}, nearly all values of {what} {said} the range "
         f"{low}:{high}; {remedy}"
     )
+
+
+def _narrow(samples: Reader, split: str, high: int, say: Callable[[str], None]) -> None:
+    """Raise TrainError if the first images are of fewer bits, or say that they may be.
+
+    A camera of 14 bits that is overexposed somewhere ends at 16,383 exactly, which an image that
+    is merely dark does not.
+    """
+    largest = 0
+    for number in range(min(len(samples), _SOME)):
+        largest = max(largest, int(samples[number].image.max()))
+        if largest > high // 4:
+            return
+    most = (1 << largest.bit_length()) - 1
+    text = (
+        f"{samples.folder.path}: in {split!r}, the first {number + 1:,} images have no value above "
+        f"{largest:,}, and the model would see them {(high + 1) // (most + 1)} times too dark"
+    )
+    if largest == most:
+        raise TrainError(
+            f"{text}: {largest:,} is the largest of {most.bit_length()} bits; give --image-range "
+            f"0:{most}, or --image-range {WHOLE} if they are dark"
+        )
+    say(f"{text} unless they are dark; --image-range 0:{most} would suit them")
 
 
 def _bright(pixels: Pixels) -> int:

@@ -9,29 +9,7 @@ from dsbuild import fields
 from dsbuild.errors import TrainError
 from dsbuild.fields import field
 from dsbuild.train import loss_terms
-
-STRIDES = (8, 16, 32)
-BACKBONES = (
-    "mobilenet_v2",
-    "mobilenet_v3_large",
-    "mobilenet_v3_small",
-    "efficientnet_v2_b0",
-    "efficientnet_v2_b3",
-    "efficientnet_v2_s",
-    "resnet50",
-    "resnet101",
-    "resnet50_v1_5",
-    "resnet101_v1_5",
-    "resnet50_beta",
-    "resnet101_beta",
-    "tiny",
-    "xception",
-    "xception_41",
-    "xception_65",
-    "xception_71",
-)
-OPTIMISERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("poly", "cosine", "constant", "plateau")
+from dsbuild.train.choices import BACKBONES, OPTIMISERS, PIXELS, SCHEDULES, STRIDES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +30,14 @@ class Settings:
         False,
         "Dilate the convolutions that lose their stride, too, as segmentation_models_pytorch does.",
     )
+    pixels: str | None = field(
+        None,
+        "How pixels are scaled for the model: tf is -1..1, torch ImageNet's mean and deviation, "
+        "caffe BGR less its mean, 128 pixels / 128 - 1, unit 0..1, raw 0..255. Default: as the "
+        "weights, or the backbone, need.",
+        choices=PIXELS,
+        omitted=True,
+    )
     width: float = field(1.0, "Factor for the channels of mobilenet_v2.", above=0)
     width_multiple: int = field(
         8,
@@ -65,6 +51,12 @@ class Settings:
     )
     separable: bool = field(True, "Use separable convolutions in the head.")
     decoder: bool = field(True, "Refine the logits with features of stride 4.")
+    aspp_window: bool = field(
+        False,
+        "Add a 3 x 3 convolution after the pyramid, as DeepLabV3 of torchvision and others has; "
+        "with --no-decoder.",
+        omitted=True,
+    )
     gradient: bool = field(False, "Feed the Laplacian to the decoder.")
     pyramid: tuple[float, ...] = field((1.0,), "Image scales whose logits are merged.", above=0)
     merge: str = field("max", "How logits of several scales are merged.", choices=("max", "mean"))
@@ -218,6 +210,11 @@ class Settings:
         fields.check(self, TrainError)
         self._hold("resize", len(self.resize) in (0, 3), "three numbers, or none")
         self._hold("multi_grid", len(self.multi_grid) in (0, 3), "three numbers, or none")
+        self._hold(
+            "aspp_window",
+            not (self.aspp_window and self.decoder),
+            "False with a decoder; give --no-decoder",
+        )
         one = self.pyramid == (1.0,) or not self.auxiliary
         self._hold("auxiliary", one, "0 with several image scales (--pyramid)")
         self._hold("pyramid", bool(self.pyramid), "one scale or more, such as 0.5,1")

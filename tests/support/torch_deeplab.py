@@ -83,9 +83,9 @@ class Pooling(nn.Sequential):
 class Pyramid(nn.Module):
     """The pyramid of torchvision and of those that followed it; the pooled branch is last."""
 
-    def __init__(self, rates=(6, 12, 18)):
+    def __init__(self, rates=(6, 12, 18), inputs=None):
         super().__init__()
-        inputs, depth = 4 * DEPTHS[-1], HEAD
+        inputs, depth = inputs or 4 * DEPTHS[-1], HEAD
         branches = [normalised(inputs, depth), *(normalised(inputs, depth, 3, r) for r in rates)]
         self.convs = nn.ModuleList([*branches, Pooling(inputs, depth)])
         self.project = normalised((len(rates) + 2) * depth, depth)
@@ -204,6 +204,146 @@ class Jfzhang95(nn.Module):
         high = resized(found["pyramid"], found["low"].shape[2:])
         coarse = self.decoder.last_conv(torch.cat([high, found["low"]], 1))
         return found | {"logits": resized(coarse, x.shape[2:])}
+
+
+def mobile(inputs, outputs, kernel=1, stride=1, dilation=1, activation=nn.ReLU, eps=1e-5, groups=1):
+    """Return torchvision's Conv2dNormActivation."""
+    padding = dilation * (kernel // 2)
+    layers = [
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, eps=eps),
+        *([activation()] if activation else []),
+    ]
+    return nn.Sequential(*layers)
+
+
+class Squeeze(nn.Module):
+    """torchvision's SqueezeExcitation."""
+
+    def __init__(self, channels, squeezed):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(channels, squeezed, 1), nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x):
+        whole = x.mean((2, 3), keepdim=True)
+        return nn.functional.hardsigmoid(self.fc2(self.fc1(whole).relu())) * x
+
+
+class Inverted(nn.Module):
+    """A block of MobileNetV3."""
+
+    def __init__(self, inputs, kernel, middle, outputs, squeezed, activation, stride, dilation):
+        super().__init__()
+        norm = {"eps": 1e-3}
+        parts = [mobile(inputs, middle, activation=activation, **norm)] * (middle != inputs)
+        parts.append(mobile(middle, middle, kernel, stride, dilation, activation, 1e-3, middle))
+        parts += [Squeeze(middle, squeezed)] * bool(squeezed)
+        self.block = nn.Sequential(*parts, mobile(middle, outputs, activation=None, **norm))
+        self.same = stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        y = self.block(x)
+        return x + y if self.same else y
+
+
+_LARGE = (  # kernel, middle, output and squeezed channels, hard swish, stride, dilation
+    (3, 16, 16, 0, 0, 1, 1),
+    (3, 64, 24, 0, 0, 2, 1),
+    (3, 72, 24, 0, 0, 1, 1),
+    (5, 72, 40, 24, 0, 2, 1),
+    (5, 120, 40, 32, 0, 1, 1),
+    (5, 120, 40, 32, 0, 1, 1),
+    (3, 240, 80, 0, 1, 2, 1),
+    (3, 200, 80, 0, 1, 1, 1),
+    (3, 184, 80, 0, 1, 1, 1),
+    (3, 184, 80, 0, 1, 1, 1),
+    (3, 480, 112, 120, 1, 1, 1),
+    (3, 672, 112, 168, 1, 1, 1),
+    (5, 672, 160, 168, 1, 1, 2),
+    (5, 960, 160, 240, 1, 1, 2),
+    (5, 960, 160, 240, 1, 1, 2),
+)
+
+
+class MobileNetV3(nn.Module):
+    """torchvision's deeplabv3_mobilenet_v3_large: the stride of the last stage is a dilation."""
+
+    def __init__(self):
+        super().__init__()
+        features = [mobile(3, 16, 3, 2, activation=nn.Hardswish, eps=1e-3)]
+        inputs = 16
+        for kernel, middle, outputs, squeezed, hard, stride, dilation in _LARGE:
+            kind = nn.Hardswish if hard else nn.ReLU
+            block = inputs, kernel, middle, outputs, squeezed, kind, stride, dilation
+            features.append(Inverted(*block))
+            inputs = outputs
+        features.append(mobile(160, 960, activation=nn.Hardswish, eps=1e-3))
+        self.backbone = nn.Sequential(*features)
+        pyramid = Pyramid((12, 24, 36), 960)
+        self.classifier = nn.Sequential(pyramid, *head())
+        self.aux_classifier = nn.Sequential(*normalised(40, 10, 3), nn.Dropout(0.1))
+        self.aux_classifier.append(nn.Conv2d(10, CLASSES, 1))
+
+    def forward(self, x):
+        found = {}
+        for number, block in enumerate(self.backbone):
+            x = block(x)
+            if 1 < number < 16:
+                found[f"backbone_expanded_conv_{number - 1}_project_bn"] = x
+        for number in (3, 5, 6, 8, 9, 10, 12, 14, 15):  # which end with a sum
+            name = f"backbone_expanded_conv_{number - 1}"
+            found[f"{name}_add"] = found.pop(f"{name}_project_bn")
+        found["aspp_projection_relu"] = pyramid = self.classifier[0](x)
+        return found | {"logits": self.classifier[1:](pyramid)}
+
+
+class Narrowing(nn.Module):
+    """A block of MobileNetV2."""
+
+    def __init__(self, inputs, outputs, stride, factor, dilation):
+        super().__init__()
+        middle = factor * inputs
+        parts = [mobile(inputs, middle, activation=nn.ReLU6)] * (factor > 1)
+        parts.append(mobile(middle, middle, 3, stride, dilation, nn.ReLU6, groups=middle))
+        self.conv = nn.Sequential(*parts, window(middle, outputs, 1), nn.BatchNorm2d(outputs))
+        self.same = stride == 1 and inputs == outputs
+
+    def forward(self, x):
+        return x + self.conv(x) if self.same else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    """segmentation_models_pytorch's DeepLabV3Plus with a MobileNetV2: its encoder, at stride 16."""
+
+    def __init__(self):
+        super().__init__()
+        features, inputs = [mobile(3, 32, 3, 2, activation=nn.ReLU6)], 32
+        for factor, outputs, count, stride, dilation in (
+            (1, 16, 1, 1, 1),
+            (6, 24, 2, 2, 1),
+            (6, 32, 3, 2, 1),
+            (6, 64, 4, 2, 1),
+            (6, 96, 3, 1, 1),
+            (6, 160, 3, 1, 2),
+            (6, 320, 1, 1, 2),
+        ):
+            for number in range(count):
+                step = 1 if number else stride
+                features.append(Narrowing(inputs, outputs, step, factor, dilation))
+                inputs = outputs
+        features.append(mobile(320, 1280, activation=nn.ReLU6))
+        self.encoder, self.decoder = nn.Module(), nn.Module()
+        self.encoder.features = nn.Sequential(*features)
+        self.decoder.aspp = nn.Sequential(Pyramid((12, 24, 36), 1280))
+
+    def forward(self, x):
+        found = {}
+        for number, block in enumerate(self.encoder.features[:18]):
+            x = block(x)
+            if number > 1:
+                end = "add" if block.same else "project_BN"
+                found[f"backbone_block_{number - 1}_{end}"] = x
+        return found
 
 
 class Classifier(ResNet):

@@ -5,7 +5,8 @@ import pytest
 from dsbuild.errors import ModelError
 from dsbuild.train.model import backbones, build
 from dsbuild.train.model.backbones import BACKBONES
-from dsbuild.train.model.layers import FILLS, Pixels
+from dsbuild.train.model.layers import Pixels
+from dsbuild.train.model.scalings import SCALINGS
 
 
 def slow(*values):
@@ -35,6 +36,7 @@ def published(width):
         slow("resnet101_beta", 256, 2048, 42_729_664),
         ("mobilenet_v3_small", 16, 96, 881_520),
         slow("mobilenet_v3_large", 24, 160, 2_838_912),
+        slow("mobilenet_v3_large_960", 24, 960, 2_996_352),
         slow("efficientnet_v2_b0", 32, 192, 5_668_432),
         slow("efficientnet_v2_b3", 40, 232, 12_568_126),
         slow("efficientnet_v2_s", 48, 256, 19_998_560),
@@ -104,7 +106,7 @@ def test_pixels_are_scaled_as_keras_scales_them(name, first, build_app):
     scaled = keras.Model(whole.input, whole.get_layer(first).input)(pixels)
     mode = BACKBONES[name].pixels
     np.testing.assert_allclose(Pixels(mode)(pixels), scaled, atol=1e-5)
-    filled = np.broadcast_to(np.float32(FILLS[mode]), (1, 2, 2, 3))
+    filled = np.broadcast_to(np.float32(SCALINGS[mode].fill), (1, 2, 2, 3))
     np.testing.assert_allclose(Pixels(mode)(filled), np.zeros_like(filled), atol=1e-6)
 
 

@@ -209,3 +209,17 @@ def test_a_single_logit_for_a_single_class_is_that_class(sign):
         score.update_state(labels[:, 0, 0], logits[:, 0, 0])
         assert number(score.result()) == expected
         assert Accuracy.from_config(score.get_config()).classes == classes
+
+
+def test_the_metric_counts_as_keras_does():
+    rng = np.random.default_rng(6)
+    labels = rng.integers(0, 8, (3, 9, 7, 1)).astype(np.uint8)  # 5 and more are no class
+    labels[rng.random(labels.shape) < 0.2] = 255
+    logits = rng.integers(-1, 2, (3, 9, 7, 5)).astype(np.float32)  # with many ties
+    ours, plain = MeanIoU(5), keras.metrics.MeanIoU(5, ignore_class=255, sparse_y_pred=False)
+    for part in (slice(0, 2), slice(2, 3)):
+        ours.update_state(labels[part], logits[part])
+        plain.update_state(labels[part], logits[part])
+    found, expected = (ops.convert_to_numpy(one.total_cm) for one in (ours, plain))
+    np.testing.assert_array_equal(found, expected)
+    assert found.sum() == np.count_nonzero(labels < 5)

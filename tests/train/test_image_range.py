@@ -184,6 +184,42 @@ def test_nearly_black_images_are_refused(data, tmp_path):
     assert "nearly black in 0:65535, the range that the model" in found["failed"][0]["error"]
 
 
+@pytest.mark.parametrize(
+    ("peak", "chosen", "told"),
+    [
+        (16383, False, "16,383, and the model would see them 4 times too dark: 16,383 is the larg"),
+        (8191, False, "8 times too dark: 8,191 is the largest of 13 bits; give --image-range 0:8"),
+        (16382, False, "said: --image-range 0:16383 would suit them"),
+        (16384, False, ""),
+        (16383, True, ""),
+        (16400, False, ""),
+    ],
+)
+def test_cameras_of_few_bits_are_told_from_dark_images(peak, chosen, told):
+    class Samples(list):
+        folder = type("Folder", (), {"path": "scans"})()
+
+    def image(largest):
+        pixels = np.linspace(5000, 8000, 300).astype(np.uint16).reshape(10, 10, 3)
+        pixels[0, 0, 0] = largest
+        return type("Sample", (), {"image": pixels, "key": "a"})()
+
+    samples = Samples([image(8190), image(peak)])
+    settings, lines = Settings(image_range=image_range.WHOLE), []
+
+    def call():
+        image_range.check(settings, samples, "train", lines.append, chosen=chosen)
+
+    if told and not told.startswith("said: "):
+        with pytest.raises(TrainError, match=told):
+            call()
+        return
+    call()
+    assert lines[0].startswith("images have 16 bits per channel")
+    assert len(lines) == (2 if told else 1)
+    assert told.removeprefix("said: ") in lines[-1]
+
+
 def test_what_does_not_fit_is_refused_by_name(data, tmp_path):
     run = str(tmp_path / "refused")
     for name, asked, text in (

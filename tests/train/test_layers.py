@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from dsbuild.reader.tf.augment import evaluation
 from dsbuild.reader.tf.augmentation import Augmentation
-from dsbuild.train.model.layers import FILLS, Canvas, Pixels, Scale, Spread
+from dsbuild.train.model.layers import Canvas, Pixels, Scale, Spread
 from dsbuild.train.model.places import interpolation, ranged, resize
+from dsbuild.train.model.scalings import SCALINGS
 from tests.support.backends import on_torch
 
 sizes = st.integers(1, 40)
@@ -68,11 +69,12 @@ def test_scales_equal_deeplabs(factor, expected):
     np.testing.assert_allclose(y, tensorflow_resize(x, *expected, True), atol=1e-5)
 
 
-@pytest.mark.parametrize("mode", list(FILLS))
+@pytest.mark.parametrize("mode", list(SCALINGS))
 def test_pixels_are_scaled_as_keras_does(mode):
     x = np.random.default_rng(0).integers(0, 256, (1, 5, 4, 3)).astype(np.float32)
-    if mode == "128":  # as `keras.applications.EfficientNetV2S` does inside
-        expected = (x - 128) / 128
+    plain = {"128": (x - 128) / 128, "unit": x / 255, "raw": x}  # 128: as EfficientNetV2S inside
+    if mode in plain:
+        expected = plain[mode]
     else:
         expected = keras.applications.imagenet_utils.preprocess_input(x.copy(), mode=mode)
     np.testing.assert_allclose(Pixels(mode)(x), expected, atol=1e-4)
@@ -93,9 +95,9 @@ def test_layers_are_rebuilt_from_their_configuration(layer):
     assert type(layer).from_config(config).get_config() == config
 
 
-@pytest.mark.parametrize("mode", list(FILLS))
+@pytest.mark.parametrize("mode", list(SCALINGS))
 def test_padding_is_0_to_the_backbone(mode):
-    assert not np.any(Pixels(mode)(np.full((1, 2, 2, 3), FILLS[mode], np.float32)))
+    assert not np.any(Pixels(mode)(np.full((1, 2, 2, 3), SCALINGS[mode].fill, np.float32)))
 
 
 @pytest.mark.parametrize(

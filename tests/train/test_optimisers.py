@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from dsbuild.errors import TrainError
 from dsbuild.train import model
 from dsbuild.train.fit import optimisers
 from dsbuild.train.settings import Settings
@@ -108,3 +109,10 @@ def test_weights_are_averaged():
     optimiser.finalize_variable_values([variable])
     # 1 -> 0 -> -1; the average is 0 after the first step, then 0.75 x 0 - 0.25 x 1.
     assert numbers(keras.ops.squeeze(variable)) == pytest.approx(-0.25)
+
+
+def test_last_layers_need_a_rate_of_their_own():
+    optimisers.expect(Settings(last_layers="head", last_rate=10.0))
+    optimisers.expect(Settings(last_rate=10.0))
+    with pytest.raises(TrainError, match="last_layers: found head with last_rate 1, which changes"):
+        optimisers.expect(Settings(last_layers="head"))

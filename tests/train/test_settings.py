@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsbuild.errors import TrainError
+from dsbuild.train import choices as names
 from dsbuild.train import loss_terms, settings
 from dsbuild.train.fit.losses import LOSSES
 from dsbuild.train.model import MERGES, STRIDES
 from dsbuild.train.model.backbones import BACKBONES
+from dsbuild.train.model.scalings import SCALINGS
 from dsbuild.train.settings import Settings
 
 
@@ -22,6 +24,7 @@ def choices(name):
 def test_choices_equal_the_registries():
     assert set(choices("backbone")) == set(BACKBONES)
     assert set(loss_terms.LOSSES) == set(LOSSES)
+    assert set(choices("pixels")) == set(SCALINGS)
     assert set(choices("merge")) == set(MERGES)
     assert set(choices("output_stride")) == set(STRIDES)
 
@@ -29,7 +32,7 @@ def test_choices_equal_the_registries():
 @given(
     st.builds(
         Settings,
-        backbone=st.sampled_from(settings.BACKBONES),
+        backbone=st.sampled_from(names.BACKBONES),
         rates=st.lists(st.integers(1, 99), max_size=4).map(tuple),
         depth=st.none() | st.integers(1, 512),
         pyramid=st.lists(st.floats(0.1, 4), min_size=1, max_size=3).map(tuple),

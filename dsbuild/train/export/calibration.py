@@ -16,8 +16,8 @@ from dsbuild.reader import Reader
 from dsbuild.reader.sample import Sample
 from dsbuild.train import dataset, described, image_range
 from dsbuild.train.metrics.confusion import Confusion
-from dsbuild.train.model.backbones import BACKBONES
-from dsbuild.train.model.layers import FILLS
+from dsbuild.train.model.backbones import scaling
+from dsbuild.train.model.scalings import SCALINGS
 from dsbuild.train.runs import Trained
 
 COUNT = 100  # records, by default
@@ -185,7 +185,8 @@ def _pieces(
 
 def _window(trained: Trained, image: Images, place: Sequence[int], size: tuple[int, int]) -> Images:
     """Return a window of an image, padded on the right and below with the mean pixel."""
-    fill = FILLS[BACKBONES[trained.settings.backbone].pixels]
+    settings = trained.settings
+    fill = SCALINGS[scaling(settings.backbone, settings.pixels)].fill
     found = np.empty((*size, 3), np.uint8)
     found[:] = np.round(fill)
     piece = image[place[0] : place[0] + size[0], place[1] : place[1] + size[1]]

@@ -13,8 +13,8 @@ from dsbuild.reader.tf.augmentation import Augmentation
 from dsbuild.reader.tf.paste import pasted
 from dsbuild.train.dataset import Facts
 from dsbuild.train.image_range import limits
-from dsbuild.train.model.backbones import BACKBONES
-from dsbuild.train.model.layers import FILLS
+from dsbuild.train.model.backbones import scaling
+from dsbuild.train.model.scalings import SCALINGS
 from dsbuild.train.settings import Settings
 
 PLANE = "laplacian"  # the extra that the gradient branch takes
@@ -32,7 +32,7 @@ def augmentation(settings: Settings, facts: Facts) -> Augmentation:
         scales=settings.scales,
         scale_step=settings.scale_step,
         flip=settings.flip,
-        fill=FILLS[BACKBONES[settings.backbone].pixels],
+        fill=SCALINGS[scaling(settings.backbone, settings.pixels)].fill,
         ignore=0 if facts.padding is None else facts.padding,
         resize=_resize(settings),
         image_range=limits(settings) or Augmentation.image_range,

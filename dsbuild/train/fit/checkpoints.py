@@ -13,6 +13,7 @@ from dsbuild import storage
 from dsbuild.errors import TrainError
 from dsbuild.train import checkpoint, runs
 from dsbuild.train.fit.callbacks import Averaged, Logs, not_finite
+from dsbuild.train.settings import Settings
 
 _COUNTS = ("best", "wait", "cooldown_counter")  # states of Keras' own callbacks
 
@@ -117,3 +118,15 @@ def _table(rows: list[Logs]) -> bytes:
     lines.writeheader()
     lines.writerows(rows)
     return text.getvalue().encode()
+
+
+def legs(settings: Settings, count: int) -> tuple[int, int]:
+    """Return the steps between checkpoints, and the number of checkpoints."""
+    once = math.ceil(count / settings.batch)
+    steps = settings.steps
+    if steps is None:
+        steps = math.ceil(settings.epochs * count / settings.batch)
+    if not steps:
+        return 0, 0
+    every = min(settings.every or once, steps)
+    return every, math.ceil(steps / every)

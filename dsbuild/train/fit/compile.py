@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import backend, ops
 
 from dsbuild.errors import TrainError
 from dsbuild.train import loss_terms
@@ -128,7 +128,7 @@ class MeanIoU(keras.metrics.MeanIoU):
             ignore_class=ignore,
             name=name,
             dtype=options.pop("dtype", None) or "int64",
-            sparse_y_pred=False,
+            sparse_y_pred=True,
             **options,
         )
 
@@ -136,7 +136,18 @@ class MeanIoU(keras.metrics.MeanIoU):
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
         """Count the pixels of a batch."""
-        return super().update_state(y_true, _each(y_pred, self.num_classes), sample_weight)
+        found = _largest(_each(y_pred, self.num_classes))
+        if sample_weight is not None:
+            return super().update_state(y_true, found, sample_weight)
+        label, predicted = (ops.reshape(ops.cast(one, "int32"), (-1,)) for one in (y_true, found))
+        counts = ops.logical_and(label >= 0, label < self.num_classes)
+        if self.ignore_class is not None:
+            counts = ops.logical_and(counts, label != self.ignore_class)
+        cells = self.num_classes**2  # and one for the pixels that do not count
+        places = ops.where(counts, label * self.num_classes + predicted, cells)
+        pixels = _counts(places, cells + 1)[:cells]
+        square = ops.reshape(pixels, (self.num_classes, self.num_classes))
+        return self.total_cm.assign(self.total_cm + ops.cast(square, self.dtype))
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this metric."""
@@ -167,6 +178,26 @@ class Accuracy(keras.metrics.SparseCategoricalAccuracy):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this metric."""
         return {**super().get_config(), "classes": self.classes}
+
+
+def _largest(logits: Tensor) -> Tensor:
+    """Return the first of the largest logits (..., c) of each pixel: int32 (...)."""
+    if backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.config.list_physical_devices("GPU"):  # on CPUs argmax takes twice as long
+            return ops.top_k(logits, 1)[1][..., 0]
+    return ops.cast(ops.argmax(logits, -1), "int32")
+
+
+def _counts(places: Tensor, size: int) -> Tensor:
+    """Return how often each whole number from 0 to size - 1 is in a list (n,): (size,)."""
+    if backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # A constant size, unlike that of `bincount`, can be compiled.
+        return tf.raw_ops.DenseBincount(input=places, size=size, weights=tf.zeros([0], tf.int64))
+    return ops.bincount(places, minlength=size)
 
 
 def _each(logits: Tensor, classes: int) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from dsbuild.errors import TrainError
 from dsbuild.train.model.places import Tensor
 from dsbuild.train.settings import Settings
 
@@ -89,6 +90,15 @@ class Adam(_ByVariable, keras.optimizers.Adam):
 
 class AdamW(_ByVariable, keras.optimizers.AdamW):
     """Adam with decoupled decay."""
+
+
+def expect(settings: Settings) -> None:
+    """Raise TrainError if last layers are chosen whose rate is that of all others."""
+    if settings.last_layers != Settings.last_layers and settings.last_rate == 1:
+        raise TrainError(
+            f"last_layers: found {settings.last_layers} with last_rate 1, which changes nothing; "
+            "give --last-rate, such as 10, or leave --last-layers out"
+        )
 
 
 def build(

@@ -18,7 +18,7 @@ from dsbuild.reader.caching import NONE, Caching
 from dsbuild.train import dataset, image_range, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.described import keep_data
-from dsbuild.train.fit import batches, notes, warm_start
+from dsbuild.train.fit import batches, checkpoints, notes, optimisers, warm_start
 from dsbuild.train.fit.callbacks import Averaged, FiniteLoss, HardShare, MovingAverages, Scores
 from dsbuild.train.fit.checkpoints import Checkpoints
 from dsbuild.train.fit.devices import described, strategy
@@ -131,15 +131,18 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk, caching: C
     zoo.located(settings.weights, say)
     settings = _aligned(warm_start.fitted(settings), facts, say)
     samples = batches.labelled(folder, settings)
+    chosen = bool(settings.image_range)
     settings, count = image_range.fitted(settings, samples), len(samples)
     held_out = batches.labelled(folder, settings, "val") if settings.val else None
-    every, legs = _legs(settings, count)
+    every, legs = checkpoints.legs(settings, count)
     entries = folder.manifest.splits if folder.manifest else {}
     missing = notes.absent(settings.split, facts, entries) if legs else ""
     _counting(settings, facts.score)
     batches.augmentation(settings, facts)  # which checks its values
     resumed = runs.resumable(run, settings, facts)
-    image_range.check(settings, samples, settings.split, say)
+    if not resumed:  # earlier versions accepted more
+        optimisers.expect(settings)
+    image_range.check(settings, samples, settings.split, say, chosen=chosen or resumed)
     rest = every, legs, resumed, missing, caching
     return _Task(folder, run, settings, facts, count, held_out, *rest)
 
@@ -250,18 +253,6 @@ def _aligned(settings: Settings, facts: Facts, say: Talk) -> Settings:
         f"plus 1; using {settings.aligned}, so that features lie on the first and the last pixel"
     )
     return dataclasses.replace(settings, crop=settings.aligned)
-
-
-def _legs(settings: Settings, count: int) -> tuple[int, int]:
-    """Return the steps between checkpoints, and the number of checkpoints."""
-    once = math.ceil(count / settings.batch)
-    steps = settings.steps
-    if steps is None:
-        steps = math.ceil(settings.epochs * count / settings.batch)
-    if not steps:
-        return 0, 0
-    every = min(settings.every or once, steps)
-    return every, math.ceil(steps / every)
 
 
 def _counting(settings: Settings, score: str) -> dict[str, keras.callbacks.Callback]:

@@ -11,6 +11,7 @@ from dsbuild.errors import TrainError, nearest
 from dsbuild.train import checkpoint, described, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.model import slim_checkpoint
+from dsbuild.train.model.backbones import scaling
 from dsbuild.train.settings import Settings
 from dsbuild.train.weights import files, zoo
 from dsbuild.train.weights.mapping import Mapped
@@ -48,13 +49,37 @@ def backbone(settings: Settings) -> dict[str, str]:
 
 
 def fitted(settings: Settings) -> Settings:
-    """Return the settings with channels rounded as in a DeepLab checkpoint, if there is one."""
-    path = settings.weights if settings.width == 1 else zoo.located(settings.weights)
-    if settings.width == 1 or not path or not _is_slim(path):
-        return settings
-    return dataclasses.replace(
-        settings, width_multiple=slim_checkpoint.multiple(path, settings.width)
-    )
+    """Return the settings as the weights need them: how channels are rounded and pixels scaled.
+
+    Raises TrainError if pixels are to be scaled otherwise.
+    """
+    path = zoo.located(settings.weights)
+    if settings.width != 1 and path and _is_slim(path):
+        multiple = slim_checkpoint.multiple(path, settings.width)
+        settings = dataclasses.replace(settings, width_multiple=multiple)
+    own, theirs = scaling(settings.backbone), _pixels(path, settings.backbone)
+    _expect(settings.weights, theirs, settings.pixels)
+    chosen = settings.pixels or theirs
+    return dataclasses.replace(settings, pixels=None if chosen == own else chosen)
+
+
+def _pixels(path: str, backbone: str) -> str | None:
+    """Return how weights expect pixels to be scaled; None if they do not say."""
+    if path and _is_run(path):
+        before = described.settings_of(path)
+        return scaling(before.backbone, before.pixels)
+    if path == IMAGENET or (path and _is_slim(path)):
+        return scaling(backbone)
+    return files.pixels(path) if path and files.kind(path) else None
+
+
+def _expect(weights: str, theirs: str | None, pixels: str | None) -> None:
+    """Raise TrainError if pixels are scaled otherwise than weights expect."""
+    if theirs and pixels and theirs != pixels:
+        raise TrainError(
+            f"pixels: found {pixels}, but {weights} was trained with {theirs}; leave --pixels out, "
+            f"or with --from-run say --pixels {theirs}"
+        )
 
 
 def load(
@@ -65,12 +90,14 @@ def load(
     The last layer keeps its random weights if the classes differ.
     """
     path, prefix = zoo.located(settings.weights), _PREFIXES[settings.initialize]
+    theirs = _pixels(path, settings.backbone)
+    _expect(settings.weights, theirs, scaling(settings.backbone, settings.pixels))
     if path and _is_slim(path):
         talk(_slim_line(path, slim_checkpoint.load(network, path, prefix)))
     elif path and _is_run(path):
         _load_run(network, path, prefix, facts, talk)
     elif path and files.kind(path):
-        talk(_foreign_line(path, files.load(network, path, settings, prefix)))
+        talk(_foreign_line(path, files.load(network, path, settings, prefix), settings.pixels))
     if settings.freeze:
         model.freeze(network, *settings.freeze)
     if settings.freeze_batch_norm:
@@ -86,12 +113,14 @@ def _slim_line(path: str, result: slim_checkpoint.Loaded) -> str:
     return "; ".join(words)
 
 
-def _foreign_line(path: str, result: Mapped) -> str:
+def _foreign_line(path: str, result: Mapped, pixels: str | None) -> str:
     words = [f"{path}: {result.origin.name}: loaded {len(result.values)} variables"]
     if result.random:
         words.append(f"{', '.join(result.random)} start from random weights")
     if result.left:
         words.append(f"not loaded: {', '.join(result.left)}")
+    if pixels:
+        words.append(f"pixels are scaled as {pixels}")
     return "; ".join(words)
 
 

@@ -21,8 +21,9 @@ class Backbone:
 
     Attributes:
       build: builds it, with random weights or, if it has some, those of ImageNet.
-      low, high: layers whose outputs are the features of stride 4 and of stride 32.
-      pixels: a mode of `layers.Pixels`.
+      low, high: layers whose outputs are the features of stride 4 and of stride 32; without a name
+        the model's output.
+      pixels: how its weights expect pixels to be scaled, one of SCALINGS.
       depth: channels of the head that suits it.
       published: whether it comes from keras.applications, which has ImageNet weights.
       wide: whether it has other widths than 1.
@@ -112,6 +113,12 @@ BACKBONES = {
         applications.MobileNetV3Large,
         "expanded_conv_2_add",
         "expanded_conv_14_add",
+        options=_OWN_PIXELS,
+    ),
+    "mobilenet_v3_large_960": Backbone(  # with its last 1 x 1 convolution
+        applications.MobileNetV3Large,
+        "expanded_conv_2_add",
+        "",
         options=_OWN_PIXELS,
     ),
     "mobilenet_v3_small": Backbone(
@@ -219,7 +226,7 @@ def build(
         if weights is not None:
             _load(full, name, weights)
     named = (backbone.low, backbone.high, *([backbone.auxiliary] if auxiliary else ()))
-    ends = [full.get_layer(layer).output for layer in named]
+    ends = [full.get_layer(layer).output if layer else full.output for layer in named]
     return atrous.convert(
         keras.Model(full.input, ends, name="backbone"),
         output_stride,
@@ -228,6 +235,11 @@ def build(
         grid=dict(zip(backbone.grid, grid, strict=True)) if grid else {},
         **batch_norm,
     )
+
+
+def scaling(name: str, asked: str | None = None) -> str:
+    """Return how pixels are scaled for a backbone: as asked for, or as its own weights expect."""
+    return asked or BACKBONES[name].pixels
 
 
 def _have(what: str, name: str, asked: bool, of: Callable[[Backbone], object]) -> None:

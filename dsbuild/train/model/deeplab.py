@@ -16,6 +16,7 @@ from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.head import Head
 from dsbuild.train.model.layers import Pixels, Scale, Spread
 from dsbuild.train.model.places import Tensor
+from dsbuild.train.model.scalings import SCALINGS
 
 TASKS = ("segmentation", "classification")
 MERGES = {"max": keras.layers.Maximum, "mean": keras.layers.Average}
@@ -34,6 +35,7 @@ class Architecture:
       output_stride: stride of the backbone's last features: 8 or 16, or 32 as it was trained; at 8
         the rates are doubled.
       dilate_first: whether the layers that lose a stride are dilated, too; see `atrous.convert`.
+      pixels: how pixels are scaled, one of SCALINGS; None for what the backbone's weights expect.
       task: `segmentation` has logits for each pixel, `classification` for the image.
       width: factor of the backbone's channels; only MobileNetV2 has others than 1.
       width_multiple: channels are rounded to multiples of it for other widths.
@@ -41,6 +43,7 @@ class Architecture:
       depth: channels of the head; None for the default of the backbone.
       separable: whether 3 x 3 convolutions of the head are depthwise separable.
       decoder: whether features of stride 4 refine the logits.
+      aspp_window: whether a 3 x 3 convolution follows the pyramid, if there is no decoder.
       gradient: whether the decoder takes a second input, a plane such as the Laplacian.
       scales: of the image, whose logits are merged.
       merge: how they are merged, one of MERGES.
@@ -59,6 +62,7 @@ class Architecture:
     backbone: str = "mobilenet_v2"
     output_stride: int = 16
     dilate_first: bool = False
+    pixels: str | None = None
     task: str = "segmentation"
     width: float = 1.0
     width_multiple: int = 8
@@ -66,6 +70,7 @@ class Architecture:
     depth: int | None = None
     separable: bool = True
     decoder: bool = True
+    aspp_window: bool = False
     gradient: bool = False
     scales: tuple[float, ...] = (1.0,)
     merge: str = "max"
@@ -81,6 +86,7 @@ class Architecture:
         self._choose("task", TASKS)
         self._choose("backbone", BACKBONES)
         self._choose("output_stride", STRIDES)
+        self._choose("pixels", (None, *SCALINGS))
         self._choose("merge", MERGES)
         self._hold("classes", self.classes >= 1, "at least 1")
         self._hold("depth", self.depth is None or self.depth >= 1, "at least 1")
@@ -94,6 +100,7 @@ class Architecture:
         self._choose("width_multiple", (1, 8))
         pixels = self.task == "segmentation"
         decoded = pixels and self.decoder
+        self._hold("aspp_window", not (self.aspp_window and decoded), "False with a decoder")
         self._hold("gradient", decoded or not self.gradient, "False without a decoder")
         self._hold("scales", pixels or self.scales == (1.0,), "1.0 alone for classification")
 
@@ -137,7 +144,8 @@ def build(*, weights: str | None = None, auxiliary: bool = False, **settings: An
         auxiliary=auxiliary,
     )
     image = keras.Input((None, None, 3), name="image")
-    pixels = Pixels(BACKBONES[shape.backbone].pixels, name="pixels")(image)
+    mode = backbones.scaling(shape.backbone, shape.pixels)
+    pixels = Pixels(mode, name="pixels")(image)
     if shape.task == "classification":
         return keras.Model(image, _classified(shape, backbone(pixels)[1]), name="classifier")
     inputs, planes = [image], [pixels]
@@ -174,7 +182,7 @@ def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
     )
     low, x, *middle = backbone.output
     doubled = 2 if shape.output_stride == 8 else 1
-    x = head.pyramid(x, [rate * doubled for rate in shape.rates], shape.dropout)
+    x = head.pyramid(x, [rate * doubled for rate in shape.rates], shape.dropout, shape.aspp_window)
     inputs = list(backbone.inputs)
     if shape.gradient:
         inputs.append(keras.Input((None, None, 1), name="plane"))

@@ -25,8 +25,11 @@ class Head:
         self.depth, self.separable = depth, separable
         self.batch_norm = {"epsilon": _EPSILON} | batch_norm
 
-    def pyramid(self, x: Tensor, rates: Sequence[int], dropout: float) -> Tensor:
-        """Return features (b, h, w, depth) that join several rates and the whole image."""
+    def pyramid(self, x: Tensor, rates: Sequence[int], dropout: float, window: bool) -> Tensor:
+        """Return features (b, h, w, depth) that join several rates and the whole image.
+
+        With `window`, a 3 x 3 convolution follows, as in DeepLabV3 of torchvision and others.
+        """
         whole = layers.GlobalAveragePooling2D(keepdims=True, name="aspp_average")(x)
         whole = self.convolution(whole, self.depth, 1, name="aspp_pooling")
         branches = [
@@ -37,7 +40,8 @@ class Head:
             branches.append(self.window(x, f"aspp_{number}", rate))
         x = layers.Concatenate(name="aspp_join")(branches)
         x = self.convolution(x, self.depth, 1, name="aspp_projection")
-        return layers.Dropout(dropout, name="aspp_dropout")(x)
+        x = layers.Dropout(dropout, name="aspp_dropout")(x)
+        return self.window(x, "aspp_window") if window else x
 
     def decoder(
         self, x: Tensor, low: Tensor, plane: Tensor | None, strides: tuple[int, int]

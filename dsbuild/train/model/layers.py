@@ -21,19 +21,9 @@ from dsbuild.train.model.places import (
     resize,
     scaled,
 )
+from dsbuild.train.model.scalings import SCALINGS
 
 Shape = tuple[int | None, ...]
-
-_MEANS = (103.939, 116.779, 123.68)  # of ImageNet, in the order BGR
-_CENTRES = (123.675, 116.28, 103.53)  # of ImageNet, R, G and B, times 255
-_DEVIATIONS = (58.395, 57.12, 57.375)
-# R, G and B that `Pixels` maps to 0, by its mode; images are padded with them.
-FILLS = {
-    "tf": (127.5, 127.5, 127.5),
-    "caffe": _MEANS[::-1],
-    "torch": _CENTRES,
-    "128": (128.0, 128.0, 128.0),
-}
 
 
 @keras.saving.register_keras_serializable("dsbuild")
@@ -161,12 +151,7 @@ class Scale(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("dsbuild")
 class Pixels(keras.layers.Layer):
-    """Scale RGB of 0..255 as in the training of a backbone.
-
-    The modes are those of `keras.applications.imagenet_utils.preprocess_input`: `tf` is
-    -1..1; `caffe` is BGR less the means of ImageNet; `torch` is less the means, in units of the
-    deviations. `128` is pixels / 128 - 1, as in EfficientNetV2-S.
-    """
+    """Scale RGB of 0..255 as in the training of a backbone; `mode` is one of SCALINGS."""
 
     def __init__(self, mode: str, **options: Any) -> None:
         super().__init__(**options)
@@ -174,16 +159,7 @@ class Pixels(keras.layers.Layer):
 
     def call(self, pixels: Tensor) -> Tensor:
         """Return the scaled pixels (b, h, w, 3)."""
-        if self.mode == "tf":
-            return pixels / 127.5 - 1
-        if self.mode == "128":
-            return pixels / 128 - 1
-        if self.mode == "torch":
-            centres, deviations = (
-                ops.convert_to_tensor(values, pixels.dtype) for values in (_CENTRES, _DEVIATIONS)
-            )
-            return (pixels - centres) / deviations
-        return ops.flip(pixels, -1) - ops.convert_to_tensor(_MEANS, pixels.dtype)
+        return SCALINGS[self.mode].of(pixels)
 
     def compute_output_shape(self, shape: Shape) -> Shape:
         """Return the same shape."""

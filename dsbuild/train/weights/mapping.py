@@ -11,7 +11,7 @@ from dsbuild.errors import ModelError, words
 from dsbuild.train.model.deeplab import named
 from dsbuild.train.settings import Settings
 from dsbuild.train.weights import origins
-from dsbuild.train.weights.origins import Origin
+from dsbuild.train.weights.origin import Origin
 from dsbuild.train.weights.tensors import Tensor, Tensors, Values
 
 # The last name of a tensor -> the variable of a layer here.
@@ -60,19 +60,10 @@ def mapped(
     Raises ModelError if the file's origin is unknown, if it does not fit the model exactly, or if
     a value is NaN or infinite.
     """
-    if not tensors:
-        raise ModelError(f"{path}: found no tensor, expected those of a model; use another file")
     tensors = _unwrapped(tensors)
-    origin = origins.of(tensors)
-    if origin is None:
-        known = dict.fromkeys(one.name for one in origins.ORIGINS if not one.refused)
-        raise ModelError(
-            f"{path}: found names such as {min(tensors)}, expected those of {', '.join(known)}"
-        )
-    if origin.refused:
-        raise ModelError(f"{path}: found {origin.name}, which cannot be loaded: {origin.refused}")
+    origin = made_by(path, tensors)
     layers = {layer.name: layer for layer in named(model, "") if layer.weights}
-    _fits(path, origin, tensors, settings)
+    _fits(path, origin, tensors, settings, prefix)
     targets, left = _targets(path, origin, tensors, layers)
     given = (part for part in origin.parts if any(name.startswith(part) for name in targets))
     parts = tuple(part for part in given if part.startswith(prefix))
@@ -97,6 +88,22 @@ def mapped(
     return Mapped(origin, values, tuple(dict.fromkeys(kinds)), left)
 
 
+def made_by(path: str, tensors: Tensors) -> Origin:
+    """Return the origin of a file; raise ModelError if it is unknown, or cannot be loaded."""
+    if not tensors:
+        raise ModelError(f"{path}: found no tensor, expected those of a model; use another file")
+    tensors = _unwrapped(tensors)
+    origin = origins.of(tensors)
+    if origin is None:
+        known = dict.fromkeys(one.name for one in origins.ORIGINS if not one.refused)
+        raise ModelError(
+            f"{path}: found names such as {min(tensors)}, expected those of {', '.join(known)}"
+        )
+    if origin.refused:
+        raise ModelError(f"{path}: found {origin.name}, which cannot be loaded: {origin.refused}")
+    return origin
+
+
 def _renewed(
     own: Mapping[str, keras.Variable], targets: Mapping[str, str], tensors: Tensors
 ) -> set[str]:
@@ -118,10 +125,10 @@ def _unwrapped(tensors: Tensors) -> Tensors:
     return tensors
 
 
-def _fits(path: str, origin: Origin, tensors: Tensors, settings: Settings) -> None:
+def _fits(path: str, origin: Origin, tensors: Tensors, settings: Settings, prefix: str) -> None:
     """Raise ModelError if the backbone is another, or settings are not those of the origin."""
     numbers = [int(match[1]) for name in tensors if (match := _BLOCKS.fullmatch(name))]
-    backbone = origins.DEPTHS.get(max(numbers, default=-1) + 1)
+    backbone = origin.backbone or origins.DEPTHS.get(max(numbers, default=-1) + 1)
     if numbers and backbone is None:
         raise ModelError(
             f"{path}: found {origin.name} with {max(numbers) + 1} blocks in the third stage, "
@@ -132,7 +139,8 @@ def _fits(path: str, origin: Origin, tensors: Tensors, settings: Settings) -> No
             f"{path}: found weights of {backbone}, expected those of {settings.backbone}; give "
             f"--backbone {backbone}"
         )
-    for name, value in origin.needs.items():
+    alone = prefix.startswith("backbone_")
+    for name, value in {**origin.needs, **({} if alone else origin.head)}.items():
         if settings.output_stride == 32 and name == "dilate_first":  # then nothing is dilated
             continue
         if getattr(settings, name) != value:
@@ -150,9 +158,10 @@ def _targets(
     """Return the paths of variables -> names in the file, and why others are left."""
     targets: dict[str, str] = {}
     left: dict[str, None] = {}
+    window = any(layer.startswith("aspp_window") for layer in layers)
     for name in tensors:
         module, _, last = name.rpartition(".")
-        layer, why = origin.layer(module), origin.reason(module)
+        layer, why = origin.layer(module, window), origin.reason(module)
         if last == _COUNTED:
             continue
         if layer is None and why is None:
@@ -198,8 +207,11 @@ def _differs(part: str, origin: Origin) -> str:
 
 def _converted(where: str, target: str, tensor: Tensor, variable: keras.Variable) -> Values:
     """Return a tensor's values for a variable: in the order of Keras' axes, and of our features."""
+    expected = tuple(variable.shape)
     axes = (2, 3, 1, 0) if len(tensor.shape) == 4 else tuple(range(len(tensor.shape)))
-    shape, expected = tuple(tensor.shape[axis] for axis in axes), tuple(variable.shape)
+    if len(tensor.shape) == 4 and tensor.shape[1] == expected[-1] == 1:  # depthwise
+        axes = (2, 3, 0, 1)
+    shape = tuple(tensor.shape[axis] for axis in axes)
     if shape != expected:
         raise ModelError(
             f"{where}: found shape {shape}, expected {expected} for {target}; another --depth, "

@@ -1,70 +1,23 @@
 r"""Where weights come from: how each origin names its layers, and what of it fits the model here.
 
-A rule is a pattern of a module's name and the layer here whose variables it has. What no rule
-covers is listed in `left`, with the reason; anything else in a file is an error, since it shows
-that the file is of another model. Sources: the modules of torchvision 0.28, VainF's
+Sources: the modules of torchvision 0.28, VainF's
 DeepLabV3Plus-Pytorch, jfzhang95's pytorch-deeplab-xception, segmentation_models_pytorch 0.6, and
 keras-hub 0.32.
 
 What has no counterpart here, or not the same one:
 
-- a 3 x 3 convolution between pyramid and logits (torchvision and others, in DeepLabV3)
+- a 3 x 3 convolution between pyramid and logits (torchvision and others, in DeepLabV3), unless the
+  model has one, too
 - a decoder of one 3 x 3 convolution, after features are resized by areas (VainF)
 - separable convolutions without normalisation in between (segmentation_models_pytorch)
 - a MobileNetV2 that pads images before the 1 x 1 convolution of a block, whose normalisation makes
-  something else of the zeros (VainF, jfzhang95); or one that takes pixels of ImageNet's mean and
-  deviation (torchvision)
+  something else of the zeros (VainF, jfzhang95)
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
-Rules = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """The names of one origin.
-
-    Attributes:
-      name: what people call it.
-      marks: names that all of its files have; patterns.
-      rules: of modules, see above.
-      left: patterns of what is not loaded, and why.
-      parts: prefixes of the layers here that it fills whole, if the model has any of them.
-      epsilons: prefix of layers here -> their epsilon there, if it is not that of the layer.
-      needs: settings without which its weights compute something else.
-      refused: why nothing of it fits; empty if something does.
-    """
-
-    name: str
-    marks: tuple[str, ...]
-    rules: Rules = ()
-    left: Rules = ()
-    parts: tuple[str, ...] = ("backbone_",)
-    epsilons: Mapping[str, float] = field(default_factory=dict)
-    needs: Mapping[str, bool | tuple[int, ...]] = field(default_factory=dict)
-    refused: str = ""
-
-    def made(self, names: Iterable[str]) -> bool:
-        """Tell whether a file with these names is of this origin."""
-        names = list(names)
-        return all(any(re.fullmatch(mark, name) for name in names) for mark in self.marks)
-
-    def layer(self, module: str) -> str | None:
-        """Return the layer here of a module there; None if it has none."""
-        for pattern, layer in self.rules:
-            if match := re.fullmatch(pattern, module):
-                return match.expand(layer)
-        return None
-
-    def reason(self, module: str) -> str | None:
-        """Return why a module is not loaded, maybe empty; None if its name is unknown."""
-        for pattern, why in self.left:
-            if re.fullmatch(pattern, module):
-                return why
-        return None
+from dsbuild.train.weights import mobilenets
+from dsbuild.train.weights.origin import Origin, Rules
 
 
 def _resnet(prefix: str) -> Rules:
@@ -106,7 +59,16 @@ _HUB = (
 _RESNET = r"layer4\.0\.conv3\.weight"
 _WINDOW = "its 3 x 3 convolution after the pyramid"
 _PADS = "its MobileNetV2 pads before the 1 x 1 convolutions, and differs at the borders of images"
-_PIXELS = "its MobileNetV2 takes pixels scaled by ImageNet's mean and deviation, here -1..1"
+_LAST = "its last 1 x 1 convolution"
+
+
+def _after(prefix: str) -> Rules:
+    """Return the rules of what follows the pyramid in DeepLabV3 as torchvision has it."""
+    return (
+        (rf"{prefix}1", "aspp_window"),
+        (rf"{prefix}2", "aspp_window_bn"),
+        (rf"{prefix}4", "logits"),
+    )
 
 
 def _jfzhang95(window: int, normalisation: int, last: int) -> Origin:
@@ -150,13 +112,27 @@ ORIGINS = (
             (r"aux_classifier\.1", "auxiliary_0_bn"),
             (r"aux_classifier\.4", "auxiliary_logits"),
         ),
+        window=_after(r"classifier\."),
         left=((r"classifier\.[1-4]", _WINDOW),),
-        parts=("backbone_", "aspp_", "auxiliary_"),
+        parts=("backbone_", "aspp_", "auxiliary_", "logits"),
     ),
     Origin(
-        name="torchvision's DeepLabV3",
-        marks=(r"backbone\.1\.block\.0\.0\.weight", r"classifier\.0\.convs\.0\.0\.weight"),
-        refused="its MobileNetV3 takes pixels scaled by ImageNet's mean and deviation, here -1..1",
+        name="torchvision's DeepLabV3 with MobileNetV3",
+        marks=(r"backbone\.16\.0\.weight", r"classifier\.0\.convs\.0\.0\.weight"),
+        rules=(*mobilenets.v3_large(r"backbone\."), *_pyramid(r"classifier\.0\.")),
+        window=_after(r"classifier\."),
+        left=((r"classifier\.[1-4]", _WINDOW), (r"aux_classifier\.[0-4]", "")),
+        parts=("backbone_", "aspp_", "logits"),
+        needs={"dilate_first": True},
+        head={"rates": (12, 24, 36)},
+        backbone="mobilenet_v3_large_960",
+    ),
+    Origin(
+        name="torchvision's MobileNetV3",
+        marks=(r"features\.16\.0\.weight", r"features\.1\.block\.0\.0\.weight"),
+        rules=mobilenets.v3_large(r"features\."),
+        left=((r"classifier\.\d", ""),),
+        backbone="mobilenet_v3_large_960",
     ),
     Origin(
         name="torchvision's FCN",
@@ -173,7 +149,10 @@ ORIGINS = (
     Origin(
         name="torchvision's MobileNetV2",
         marks=(r"features\.1\.conv\.0\.0\.weight",),
-        refused=_PIXELS,
+        rules=mobilenets.v2(r"features\."),
+        left=((r"features\.18\.[01]", _LAST), (r"classifier\.\d", "")),
+        epsilons={"backbone_": mobilenets.EPSILON},
+        backbone="mobilenet_v2",
     ),
     Origin(
         name="VainF's DeepLabV3Plus",
@@ -191,8 +170,9 @@ ORIGINS = (
         name="VainF's DeepLabV3",
         marks=(rf"backbone\.{_RESNET}", r"classifier\.classifier\.0\.convs\.0\.0\.weight"),
         rules=_resnet(r"backbone\.") + _pyramid(r"classifier\.classifier\.0\."),
+        window=_after(r"classifier\.classifier\."),
         left=((r"classifier\.classifier\.[1-4]", _WINDOW),),
-        parts=("backbone_", "aspp_"),
+        parts=("backbone_", "aspp_", "logits"),
     ),
     Origin(
         name="VainF's DeepLab with MobileNetV2",
@@ -222,12 +202,32 @@ ORIGINS = (
         name="segmentation_models_pytorch's DeepLabV3",
         marks=(rf"encoder\.{_RESNET}", r"decoder\.(?:0|aspp)\.convs\.[13]\.0\.weight"),
         rules=_resnet(r"encoder\.") + _pyramid(r"decoder\.(?:0|aspp)\."),
+        window=(
+            (r"decoder\.(?:1|conv)", "aspp_window"),
+            (r"decoder\.(?:2|bn)", "aspp_window_bn"),
+            (r"segmentation_head\.0", "logits"),
+        ),
         left=(
             (r"decoder\.(?:[12]|conv|bn)|segmentation_head\.0", _WINDOW),
             (r"classification_head\..+", ""),
         ),
-        parts=("backbone_", "aspp_"),
+        parts=("backbone_", "aspp_", "logits"),
         needs={"dilate_first": True},
+    ),
+    Origin(
+        name="segmentation_models_pytorch's DeepLab with MobileNetV2",
+        marks=(
+            r"encoder\.features\.1\.conv\.0\.0\.weight",
+            r"decoder\.(?:0|aspp|aspp\.0)\.convs\.0\.0\.weight",
+        ),
+        rules=mobilenets.v2(r"encoder\.features\."),
+        left=(
+            (r"encoder\.features\.18\.[01]", _LAST),
+            (r"(?:decoder|segmentation_head|classification_head)\..+", "its head"),
+        ),
+        epsilons={"backbone_": mobilenets.EPSILON},
+        needs={"dilate_first": True},
+        backbone="mobilenet_v2",
     ),
     Origin(
         name="keras-hub's DeepLabV3",
@@ -257,6 +257,17 @@ ORIGINS = (
         marks=(rf"encoder\.{_RESNET}", r"decoder\..+"),
         rules=_resnet(r"encoder\."),
         left=((r"(?:decoder|segmentation_head|classification_head)\..+", "its head"),),
+    ),
+    Origin(
+        name="segmentation_models_pytorch's model",
+        marks=(r"encoder\.features\.1\.conv\.0\.0\.weight", r"decoder\..+"),
+        rules=mobilenets.v2(r"encoder\.features\."),
+        left=(
+            (r"encoder\.features\.18\.[01]", _LAST),
+            (r"(?:decoder|segmentation_head|classification_head)\..+", "its head"),
+        ),
+        epsilons={"backbone_": mobilenets.EPSILON},
+        backbone="mobilenet_v2",
     ),
 )
 DEPTHS = {6: "resnet50_v1_5", 23: "resnet101_v1_5"}  # blocks of the third stage -> backbone
