@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 import io
 import json
 import os
@@ -71,15 +70,10 @@ def photos(height, width, count=2):
     return np.stack([np.asarray(fakes.photo(rng, width, height)) for _ in range(count)])
 
 
-@functools.cache
-def predictor(run, how):
-    """Return the predictor of a run, loaded once."""
-    return Predictor(runs.load(run), how)
-
-
 def classes(run, images, how=None):
     """Return the classes that the run's own model predicts, image by image."""
-    return np.stack([predictor(run, how or How()).classes(image) for image in images])
+    predictor = Predictor(runs.load(run), how or How())
+    return np.stack([predictor.classes(image) for image in images])
 
 
 def fresh(form, path, batches, folder):
