@@ -11,6 +11,8 @@ BEAM := .venv-beam
 TEST_BEAM := $(BEAM)/.test
 # Many tests wait for processes and stores, so one more process than cores keeps all cores busy.
 TESTERS ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
+# Tests start hundreds of processes, and each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 TESTS_BEAM := tests/pipelines tests/engines/test_dask.py \
   $(foreach page,clusters statistics,"tests/house/test_pages.py::test_every_block_runs[$(page).md]")
 # What somebody who adds a layout or an extra needs; without TensorFlow, torch and Beam.

@@ -10,9 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from dsbuild.cli import main
-from tests.support import fakes, gcs, stores
+from dsbuild.engines import choice
+from tests.support import engines, fakes, gcs, stores
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Hundreds of processes are started, and each would compile the package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# Functions and commands have one worker unless a test asks for more: beside TensorFlow, a worker is
+# a fresh interpreter, which takes longer to start than a drawn data set takes to build. What users
+# get is tested in tests/engines/test_choice.py, and by commands that are processes.
+choice.cores = lambda: 1
 # What is started in the background ignores Ctrl-C, and so would all commands started here, of
 # which some are interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,6 +76,13 @@ def shuffled_listing(monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def two_processes():
+    """An engine of two fresh interpreters, which are started once."""
+    with engines.standing(2) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
 def moto():
     """The port of moto's S3, one a test process."""
     with gcs.serving(stores.moto()) as server:
@@ -100,21 +114,9 @@ def gs(monkeypatch):
 
 @pytest.fixture
 def run():
-    """Call dsbuild as a user does; returns Click's result.
-
-    A command has one worker unless a test asks for more: under pytest-xdist every worker is a fresh
-    interpreter, which takes longer to start than a drawn data set takes to build.
-    """
+    """Call dsbuild as a user does; returns Click's result."""
 
     def call(*args):
-        words = [str(arg) for arg in args]
-        if not {"--workers", "--runner", "--"} & set(words) and _has_workers(words[:1]):
-            words[1:1] = ["--workers", "1"]
-        return CliRunner().invoke(main, words, prog_name="dsbuild")
+        return CliRunner().invoke(main, [str(arg) for arg in args], prog_name="dsbuild")
 
     return call
-
-
-def _has_workers(name):
-    command = main.commands.get(*name) if name else None
-    return command is not None and any("--workers" in one.opts for one in command.params)

@@ -32,8 +32,6 @@ def test_a_dry_run_leads_to_the_build_and_on_to_the_page(pairs, tmp_path, run, m
     assert said == [
         [
             "pairs",
-            "--workers",
-            "1",
             pairs,
             "o ut",
             "--classes",

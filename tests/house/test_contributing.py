@@ -13,6 +13,7 @@ from PIL import Image
 from dsbuild import images, layouts
 from dsbuild.cli import main
 from dsbuild.cli.build import build_command
+from dsbuild.engines import Local
 from dsbuild.format import example, tfrecord
 from tests.support import fakes, layout_contract
 
@@ -61,7 +62,7 @@ def test_it_passes_the_checks_of_every_layout(pets, root, tmp_path, run, shuffle
     layout_contract.check_samples(layout, root)
     layout_contract.check_records(layout, root, str(tmp_path / "out"), decode)
     layout_contract.check_command(layout, run)
-    layout_contract.check_bytes(layout, root, tmp_path, shuffled_listing)
+    layout_contract.check_bytes(layout, root, tmp_path, shuffled_listing, Local(2))
 
 
 @pytest.mark.parametrize(("border", "value"), [("ignore", 255), ("pet", 1)])

@@ -14,6 +14,7 @@ from tests.support.clusters import Cluster
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES.remove(ROOT / "docs" / "cli.md")  # a copy of --help
 KINDS = {"sh", "python", "yaml", "json", "text", ""}  # the last two are not code
+SAMPLES = 12  # of a layout that a page names; drawing its large pictures takes seconds
 LEFT_OUT = 6  # at most so many blocks need what is on no machine of ours
 HEAVY = re.compile(
     r"dsbuild (train|export|audit)|import (tensorflow|torch|keras|datasets|grain)|tf_data"
@@ -82,10 +83,16 @@ def test_every_block_runs(page, tmp_path):
 
 
 def shortened(text, changed):
-    """Return a block that trains for two steps at most, with the addresses of this machine."""
+    """Return a block that draws few samples and trains for two steps, with our addresses."""
     for before, after in changed.items():
         text = text.replace(before, after)
+    text = re.sub(r"^(dsbuild demo [a-z][^#\n]*)", _few, text, flags=re.M)
     return re.sub(r"--(steps|every) [1-9]\d*", r"--\1 2", text)
+
+
+def _few(match):
+    line = match[1]
+    return line if "--samples" in line else f"{line} --samples {SAMPLES} "
 
 
 def test_all_code_is_of_a_kind_that_is_tested():

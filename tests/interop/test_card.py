@@ -5,8 +5,6 @@ import json
 import os
 import pathlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
 from tests.support import fakes
 from tests.support.runs import make
+from tests.support.scripts import printed, printed_alone
 
 CHECK = """
 import json
@@ -38,15 +37,9 @@ def blocks(out):
     return re.findall(r"```python\n(.*?)```", card(out), re.DOTALL)
 
 
-def results(out, code, check=CHECK):
+def results(out, code, check=CHECK, printed=printed_alone):
     """Run a block of the card in its folder; return sums of the first three of its `data`."""
-    code = f"import numpy as np\n{code}\n{check}"
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=out, capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(printed(f"import numpy as np\n{code}\n{check}", out).splitlines()[-1])
 
 
 def by_pillow(data):
@@ -100,9 +93,9 @@ def test_its_code_runs(tmp_path, out, kind):
     rows = CHECK.replace("one if isinstance(one, tuple) else (one,)", OF_A_SAMPLE)
     assert results(out, own, rows) == wanted
     assert results(out, torch) == wanted
-    assert results(out, tf) == list(expected(out, shard, by_tensorflow))
+    assert results(out, tf, printed=printed) == list(expected(out, shard, by_tensorflow))
     check = "import json\nprint(json.dumps([builder.name, len(data)]))"
-    found = results(out, tfds, check)
+    found = results(out, tfds, check, printed)
     document = json.loads(pathlib.Path(out, "manifest.json").read_text())
     assert found == [document["recipe"]["layout"], document["splits"][split]["records"]]
 

@@ -60,9 +60,9 @@ def test_splits_and_classes_are_loaded_and_records_are_not(tmp_path, out):
         next(iter(found.records("train-records")))
 
 
-def test_equal_builds_have_equal_files(voc, out):
+def test_equal_builds_have_equal_files(voc, out, two_processes):
     make(voc, out, splits=("train",))
-    make(voc, out + "-again", splits=("train",), workers=2)
+    make(voc, out + "-again", splits=("train",), engine=two_processes)
     first, second = (
         pathlib.Path(one, "croissant.json").read_bytes() for one in (out, out + "-again")
     )

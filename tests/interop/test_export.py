@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsbuild.engines import Local
 from dsbuild.errors import PlanError, ShardError, StorageError
 from dsbuild.format import example, tfrecord
 from dsbuild.interop.export import run as export
@@ -197,14 +196,14 @@ def test_features_that_would_share_a_file_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_all_images_of_a_tar_have_the_same_extension(tmp_path, out, known):
+def test_all_images_of_a_tar_have_the_same_extension(tmp_path, out, known, two_processes):
     root = fakes.pairs(tmp_path, count=5)  # two JPEGs, three PNGs
     make(root, out, layout=Pairs(names=("a", "b", "c")), shards=2)
     wanted = {one["image/filename"][0]: one[IMAGE][0] for one in records(out)}
     if not known:
         shutil.rmtree(pathlib.Path(out, ".dsbuild"))
         pathlib.Path(out, "manifest.json").unlink()
-    export.export(out, str(tmp_path / "tars"), "webdataset", engine=Local(2))
+    export.export(out, str(tmp_path / "tars"), "webdataset", engine=two_processes)
     found = samples(*sorted((tmp_path / "tars").glob("*.tar")), decode=None)
     assert {one["__key__"].encode(): one["png"] for one in found} == wanted
     formats = [json.loads(one["json"])["format"] for one in found]
@@ -230,10 +229,10 @@ def test_datasets_has_one_column_of_images_for_pngs_among_jpegs(tmp_path, out):
     assert there == [[True, True]] * 5
 
 
-def test_files_are_the_same_every_time(built, tmp_path, target):
+def test_files_are_the_same_every_time(built, tmp_path, target, two_processes):
     first, second = str(tmp_path / "one"), str(tmp_path / "two")
     export.export(built, first, target)
-    export.export(built, second, target, engine=Local(2))
+    export.export(built, second, target, engine=two_processes)
     assert files(first) == files(second)
 
 
@@ -358,7 +357,7 @@ def test_array_record_reads_the_same_records(built, tmp_path):
         reader.close()
 
 
-def test_finished_files_are_kept(built, tmp_path, target, run):
+def test_finished_files_are_kept(built, tmp_path, target, run, two_processes):
     to = str(tmp_path / "to")
     first = export.export(built, to, target)
     assert not any(one.kept for one in first)
@@ -373,7 +372,7 @@ def test_finished_files_are_kept(built, tmp_path, target, run):
     os.remove(f"{to}/{names[1]}")
     os.remove(f"{built}/val-00002-of-00003.tfrecord")
     shutil.copy(f"{built}/val-00001-of-00003.tfrecord", f"{built}/val-00002-of-00003.tfrecord")
-    again = export.export(built, to, target, engine=Local(2))
+    again = export.export(built, to, target, engine=two_processes)
     assert [one.kept for one in again] == [False, False, True, True, True, False]
     after = files(to)
     assert {name: after[name] for name in names[:5]} == {name: before[name] for name in names[:5]}

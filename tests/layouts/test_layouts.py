@@ -61,8 +61,10 @@ def test_records_hold_the_sources(layout, root, out, decode):
     layout_contract.check_records(layout, root, out, decode)
 
 
-def test_same_bytes_for_any_listing_order_and_workers(layout, root, tmp_path, shuffled_listing):
-    layout_contract.check_bytes(layout, root, tmp_path, shuffled_listing)
+def test_same_bytes_for_any_listing_order_and_workers(
+    layout, root, tmp_path, shuffled_listing, two_processes
+):
+    layout_contract.check_bytes(layout, root, tmp_path, shuffled_listing, two_processes)
 
 
 def test_its_command_names_its_options(layout, run):

@@ -15,6 +15,7 @@ from dsbuild.layouts.labelme import LabelMe
 from dsbuild.layouts.sample import Slice
 from dsbuild.layouts.supervisely import Supervisely
 from dsbuild.layouts.yolo import Yolo
+from tests.support.runs import make
 from tests.support.trees import touch
 
 NAMES = ("cat", "dog", "cow")
@@ -159,15 +160,14 @@ def test_without_it_recipes_and_splits_are_as_before(draw, tmp_path):
 
 
 @pytest.mark.parametrize("draw", DRAWN)
-def test_every_number_of_workers_builds_the_same_shards(draw, tmp_path, run):
+def test_every_number_of_workers_builds_the_same_shards(draw, tmp_path, two_processes):
     root = tmp_path / "data"
     made = draw(root, {f"i{i}": ["dog" if i in (3, 8) else "cat"] for i in range(9)})
     for path in root.rglob("*.jpg"):
         Image.new("RGB", (20, 20)).save(path)
-    asked = ("--val-fraction", 0.2, "--stratify")
-    for workers in (1, 2):
-        out = tmp_path / str(workers)
-        assert run(made.name, root, out, *asked, "--workers", workers).exit_code == 0
+    layout = made(val_fraction=0.2, stratify=True)
+    make(root, tmp_path / "1", layout=layout)
+    make(root, tmp_path / "2", layout=layout, engine=two_processes)
     first, second = (
         {path.name: path.read_bytes() for path in (tmp_path / one).glob("*.tfrecord*")}
         for one in "12"

@@ -85,10 +85,10 @@ def check_records(layout, root, out, decode):
             }
 
 
-def check_bytes(layout, root, tmp_path, shuffled_listing):
+def check_bytes(layout, root, tmp_path, shuffled_listing, engine):
     make(root, tmp_path / "one", layout=layout, shards=2)
     shuffled_listing()
-    make(root, tmp_path / "two", layout=layout, shards=2, workers=2)
+    make(root, tmp_path / "two", layout=layout, shards=2, engine=engine)
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 

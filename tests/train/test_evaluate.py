@@ -32,8 +32,8 @@ def matting_run(tmp_path_factory):
     return data, trained.run(folder, data, **BINARY)
 
 
-def logits(run, sample):
-    loaded, (height, width) = runs.load(run), sample.image.shape[:2]
+def logits(loaded, sample):
+    height, width = sample.image.shape[:2]
     seen = sample.image.astype(np.float32)
     pixels = loaded.facts.task == "segmentation"
     if pixels:
@@ -101,9 +101,9 @@ def test_scales_windows_and_flips_change_scores(voc_run, tmp_path):
 def test_errors_of_mattes_use_the_probability_of_class_1(matting_run, tmp_path):
     data, run = matting_run
     found = evaluate.evaluate(run, data, "train[:3]", out=str(tmp_path), matting=True)
-    expected = Matting()
+    expected, loaded = Matting(), runs.load(run)
     for sample in dsbuild.open(data, "train[:3]"):
-        probable = 1 / (1 + np.exp(-logits(run, sample)[..., 0].astype(np.float64)))
+        probable = 1 / (1 + np.exp(-logits(loaded, sample)[..., 0].astype(np.float64)))
         assert sample.alpha.max() > 1
         expected += Matting.of(sample.alpha / 255, probable)
     for name, value in expected.means.items():
@@ -152,9 +152,9 @@ def test_mattes_need_alpha_and_two_classes(voc_run, tmp_path):
 def test_classification_is_measured_by_images(class_run):
     data, run = class_run
     found = evaluate.evaluate(run, data, "train")
-    samples = dsbuild.open(data, "train")
+    samples, loaded = dsbuild.open(data, "train"), runs.load(run)
     ranks = [
-        list(np.argsort(-logits(run, sample), kind="stable")).index(sample.label)
+        list(np.argsort(-logits(loaded, sample), kind="stable")).index(sample.label)
         for sample in samples
     ]
     assert found["accuracy"] == pytest.approx(np.mean(np.array(ranks) == 0))

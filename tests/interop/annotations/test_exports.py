@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsbuild import images
-from dsbuild.engines import Local
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.layouts.cityscapes import Cityscapes
@@ -166,7 +165,7 @@ def test_cityscapes_comes_back(tmp_path, out, encoding):
         assert same == (encoding == "ids" or other == "trainids")
 
 
-def test_engines_write_the_same_bytes(drawn, tmp_path):
+def test_engines_write_the_same_bytes(drawn, tmp_path, two_processes):
     def files(folder):
         return {
             str(path.relative_to(folder)): path.read_bytes()
@@ -175,5 +174,5 @@ def test_engines_write_the_same_bytes(drawn, tmp_path):
         }
 
     run.export(drawn, str(tmp_path / "one"), "coco")
-    run.export(drawn, str(tmp_path / "two"), "coco", engine=Local(2))
+    run.export(drawn, str(tmp_path / "two"), "coco", engine=two_processes)
     assert files(tmp_path / "one") == files(tmp_path / "two")
