@@ -237,7 +237,8 @@ class Inverted(nn.Module):
         norm = {"eps": 1e-3}
         parts = [mobile(inputs, middle, activation=activation, **norm)] * (middle != inputs)
         parts.append(mobile(middle, middle, kernel, stride, dilation, activation, 1e-3, middle))
-        parts += [Squeeze(middle, squeezed)] * bool(squeezed)
+        if squeezed:
+            parts.append(Squeeze(middle, squeezed))
         self.block = nn.Sequential(*parts, mobile(middle, outputs, activation=None, **norm))
         self.same = stride == 1 and inputs == outputs
 

@@ -60,8 +60,8 @@ def mapped(
     Raises ModelError if the file's origin is unknown, if it does not fit the model exactly, or if
     a value is NaN or infinite.
     """
-    tensors = _unwrapped(tensors)
     origin = made_by(path, tensors)
+    tensors = _unwrapped(tensors)
     layers = {layer.name: layer for layer in named(model, "") if layer.weights}
     _fits(path, origin, tensors, settings, prefix)
     targets, left = _targets(path, origin, tensors, layers)
@@ -92,8 +92,7 @@ def made_by(path: str, tensors: Tensors) -> Origin:
     """Return the origin of a file; raise ModelError if it is unknown, or cannot be loaded."""
     if not tensors:
         raise ModelError(f"{path}: found no tensor, expected those of a model; use another file")
-    tensors = _unwrapped(tensors)
-    origin = origins.of(tensors)
+    origin = origins.of(_unwrapped(tensors))
     if origin is None:
         known = dict.fromkeys(one.name for one in origins.ORIGINS if not one.refused)
         raise ModelError(

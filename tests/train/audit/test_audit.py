@@ -268,11 +268,11 @@ def test_a_run_judges_what_it_never_saw(voc_run, shapes, run, tmp_path):
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_a_run_of_another_build_may_have_seen_the_records(voc_run, voc_data, run, tmp_path, same):
+def test_a_run_of_another_build_may_have_seen_the_records(voc_run, run, tmp_path, same):
     """What a run was trained on is known by the digest of its data, which a new build changes."""
     trained, data = tmp_path / "run", tmp_path / "data"
-    shutil.copytree(voc_run, trained)
-    shutil.copytree(voc_data, data)
+    for made, copy in zip(voc_run, (data, trained), strict=True):
+        shutil.copytree(made, copy)
     about = json.loads((trained / "run.json").read_text())
     about["facts"]["digest"] = "0" * 64
     about["data"] = str(data) if same else str(tmp_path / "elsewhere")
