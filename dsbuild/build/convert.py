@@ -13,7 +13,7 @@ from dsbuild import engines, storage
 from dsbuild.build.public import Path, build
 from dsbuild.build.summary import Built
 from dsbuild.engines import Engine
-from dsbuild.errors import PlanError, SampleError
+from dsbuild.errors import PlanError
 from dsbuild.format import manifest
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.receipt import Receipt
@@ -56,14 +56,6 @@ def convert(
     built = build(
         layout, source, records, runner=engine, workers=workers, quiet=quiet, note=note, **options
     )
-    made = (built.manifest or {}).get("splits", {})
-    if built.rejects and not any(entry["records"] for entry in made.values()):
-        storage.remove_folder(records)
-        first = built.rejects[0]
-        raise SampleError(
-            f"{built.root}: all {len(built.rejects):,} samples were left out, so there is nothing "
-            f"to convert; first: sample {first.key}: {first.file}: {first.reason}"
-        )
     try:
         receipt = run.export(
             records,

@@ -27,6 +27,7 @@ SHORT = {
     "--overwrite": ("-f",),
     "--all": ("-v", "--verbose"),
 }
+_OTHERS = "Others"  # the heading of commands that have none
 _COLUMN = 30  # of help, where the text of options begins
 
 
@@ -179,16 +180,21 @@ class Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands under their headings."""
-        named = {name for commands in COMMANDS.values() for name in commands}
-        rest = [name for name in self.commands if name not in named]
-        width = max(len(name) for name in self.commands)
-        for heading, listed in COMMANDS.items():
-            found = [self.commands[name] for name in (listed or rest) if name in self.commands]
-            limit = formatter.width - 6 - width
-            rows = [(str(one.name).ljust(width), one.get_short_help_str(limit)) for one in found]
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
+        known = {
+            name: click.Command(name, help=text)  # a command is not imported for its help
+            for found in COMMANDS.values()
+            for name, text in found.items()
+        }
+        rest = {name: self.commands[name] for name in self.commands if name not in known}
+        width = max(map(len, self.commands))
+        limit = formatter.width - 6 - width
+        for heading, named in COMMANDS.items():
+            found = {name: known[name] for name in named} | (rest if heading == _OTHERS else {})
+            rows = [
+                (name.ljust(width), one.get_short_help_str(limit)) for name, one in found.items()
+            ]
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
 
 def refuse(error: click.ClickException) -> NoReturn:

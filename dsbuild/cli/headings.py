@@ -5,17 +5,39 @@ An option that is named nowhere comes under the heading that names none.
 
 from collections.abc import Mapping
 
-from dsbuild.layouts import LAYOUTS
+from dsbuild.layouts import LAYOUTS, TITLES
 
 Headings = Mapping[str, tuple[str, ...]]
 
-COMMANDS: Headings = {
-    "Build TFRecords": ("build", *LAYOUTS, "merge"),
-    "Look at TFRecords": ("inspect", "statistics", "diff"),
-    "Check and fix them": ("validate", "repair", "check", "audit"),
-    "Use them elsewhere": ("export", "convert", "interop"),
-    "Train on them": ("train", "evaluate", "predict"),
-    "Others": (),
+# Commands under their headings, and the first sentence of each one's help.
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "Build TFRecords": {
+        "build": "Recognise a data set, and build TFRecords from it.",
+        **{name: f"Build TFRecords from {title}." for name, title in TITLES.items()},
+        "merge": "Merge finished builds into one with one list of classes.",
+    },
+    "Look at TFRecords": {
+        "inspect": "Show what TFRecords hold, as text, page or pictures.",
+        "statistics": "Count classes, sizes, colours and duplicates.",
+        "diff": "Compare two builds.",
+    },
+    "Check and fix them": {
+        "validate": "Check TFRecords without changing them.",
+        "repair": "Restore missing and damaged files of a build.",
+        "check": "Judge TFRecords by rules: pass, warn or fail.",
+        "audit": "Find label errors by what trained models see.",
+    },
+    "Use them elsewhere": {
+        "export": "Write TFRecords, or a trained model, for another tool.",
+        "convert": "Convert a data set to the form of another tool.",
+        "interop": "Write the files that let other tools open a finished folder.",
+    },
+    "Train on them": {
+        "train": "Train DeepLabV3+ on a folder that dsbuild wrote.",
+        "evaluate": "Measure a trained model: mIoU, accuracies, boundary F1.",
+        "predict": "Predict images and videos with a trained model.",
+    },
+    "Others": {"demo": "Draw a small data set to try dsbuild on."},
 }
 
 _ENGINE = ("--runner", "--scheduler", "--workers", "--store-seconds")

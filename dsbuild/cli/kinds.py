@@ -111,7 +111,7 @@ def once(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tu
 
 def splits(ctx: click.Context) -> Iterable[str]:
     """Return the splits of the data set, or of the folder, that a command names."""
-    given, name = ctx.params, ctx.command.name
+    given, name = ctx.params, ctx.command.name or ""
     if name in LAYOUTS:
         source = given.get("source")
         if source and storage.is_remote(source):

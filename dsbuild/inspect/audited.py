@@ -75,11 +75,6 @@ def audit(
     Raises:
       PlanError: for options that are wrong or contradict each other.
       TrainError: for data that cannot be audited, and for trouble in a training.
-
-    Example:
-      >>> found = dsbuild.audit("tfrecord", run="runs/first", split="val")  # doctest: +SKIP
-      >>> found.suspects[0].suggested  # doctest: +SKIP
-      'car'
     """
     folder = Folder.of(path)
     base = folder.path.rstrip("/")

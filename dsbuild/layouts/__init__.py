@@ -1,48 +1,58 @@
 """The layouts that dsbuild reads, by name: one published layout per file."""
 
-from dsbuild.layouts.ade20k import Ade20k
-from dsbuild.layouts.ade20k_full import Ade20kFull
-from dsbuild.layouts.base import Layout, Sample
-from dsbuild.layouts.bdd100k import Bdd100k
-from dsbuild.layouts.cityscapes import Cityscapes
-from dsbuild.layouts.classes import Classes
-from dsbuild.layouts.coco import Coco
-from dsbuild.layouts.cvat import Cvat
-from dsbuild.layouts.labelme import LabelMe
-from dsbuild.layouts.mapillary import Mapillary
-from dsbuild.layouts.matting import Matting
-from dsbuild.layouts.merged import Merged, MergedClasses
-from dsbuild.layouts.oxford_pets import OxfordPets
-from dsbuild.layouts.pairs import Pairs
-from dsbuild.layouts.pascal_context import PascalContext
-from dsbuild.layouts.supervisely import Supervisely
-from dsbuild.layouts.voc import Voc
-from dsbuild.layouts.yolo import Yolo
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LAYOUTS", "RECORDED", "Layout", "Merged", "MergedClasses", "Sample"]
+from dsbuild.layouts.late import Late
 
-LAYOUTS: dict[str, type[Layout]] = {
-    Voc.name: Voc,
-    Cityscapes.name: Cityscapes,
-    Coco.name: Coco,
-    Ade20k.name: Ade20k,
-    Ade20kFull.name: Ade20kFull,
-    PascalContext.name: PascalContext,
-    Mapillary.name: Mapillary,
-    Bdd100k.name: Bdd100k,
-    OxfordPets.name: OxfordPets,
-    LabelMe.name: LabelMe,
-    Yolo.name: Yolo,
-    Cvat.name: Cvat,
-    Supervisely.name: Supervisely,
-    Matting.name: Matting,
-    Pairs.name: Pairs,
-    Classes.name: Classes,
+if TYPE_CHECKING:
+    from dsbuild.layouts.base import Layout, Sample
+    from dsbuild.layouts.merged import Merged, MergedClasses
+
+__all__ = ["LAYOUTS", "RECORDED", "TITLES", "Layout", "Merged", "MergedClasses", "Sample"]
+
+# Layouts by name, in the order of the help: their module has the same name. Each is imported when
+# it is used, so the class, and what people call the data set, are here.
+_CLASSES = {
+    "voc": ("Voc", "Pascal VOC"),
+    "cityscapes": ("Cityscapes", "Cityscapes"),
+    "coco": ("Coco", "COCO"),
+    "ade20k": ("Ade20k", "ADE20K"),
+    "ade20k-full": ("Ade20kFull", "ADE20K, full data set"),
+    "pascal-context": ("PascalContext", "Pascal Context"),
+    "mapillary": ("Mapillary", "Mapillary Vistas"),
+    "bdd100k": ("Bdd100k", "BDD100K"),
+    "oxford-pets": ("OxfordPets", "Oxford-IIIT Pet"),
+    "labelme": ("LabelMe", "LabelMe"),
+    "yolo": ("Yolo", "YOLO segmentation"),
+    "cvat": ("Cvat", "CVAT for images 1.1"),
+    "supervisely": ("Supervisely", "Supervisely"),
+    "matting": ("Matting", "human matting"),
+    "pairs": ("Pairs", "folders of images and labels"),
+    "classes": ("Classes", "folders of images by class"),
 }
+TITLES = {name: title for name, (_, title) in _CLASSES.items()}
+_MERGED = {"merge": "Merged", "merge-classes": "MergedClasses"}
+_ELSEWHERE = {"Layout": "base", "Sample": "base", "Merged": "merged", "MergedClasses": "merged"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"dsbuild.layouts.{_ELSEWHERE[name]}"), name)
+    raise AttributeError(f"module 'dsbuild.layouts' has no attribute {name!r}")
+
+
+def _layout(name: str) -> "type[Layout]":
+    module = importlib.import_module(f"dsbuild.layouts.{name.replace('-', '_')}")
+    layout: type[Layout] = getattr(module, _CLASSES[name][0])
+    return layout
+
+
+def _recorded(name: str) -> "type[Layout]":
+    return LAYOUTS[name] if name in LAYOUTS else __getattr__(_MERGED[name])
+
+
+LAYOUTS: "Late[type[Layout]]" = Late(_CLASSES, _layout)
 
 # Layouts by the names that manifests may have; the last ones are of no data set.
-RECORDED: dict[str, type[Layout]] = {
-    **LAYOUTS,
-    Merged.name: Merged,
-    MergedClasses.name: MergedClasses,
-}
+RECORDED: "Late[type[Layout]]" = Late((*_CLASSES, *_MERGED), _recorded)

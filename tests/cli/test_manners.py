@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import click
 import pytest
@@ -11,6 +13,7 @@ from dsbuild.cli import headings, main
 from dsbuild.cli.command import SHORT, names
 from dsbuild.cli.kinds import Choice
 from dsbuild.cli.train import ALIASES
+from dsbuild.layouts import LAYOUTS, RECORDED, TITLES
 from tests.support.runs import content
 
 COMMANDS = sorted(main.commands)
@@ -56,7 +59,26 @@ def test_headings_name_options_that_exist():
     for command in COMMANDS:
         for listed in headings.headings(command).values():
             assert set(listed) <= known | {"--rare"}, command
-    assert {name for listed in headings.COMMANDS.values() for name in listed} <= set(COMMANDS)
+    assert [name for listed in headings.COMMANDS.values() for name in listed] == [*main.commands]
+
+
+def test_the_help_of_the_program_has_the_first_sentence_of_each_command():
+    for listed in headings.COMMANDS.values():
+        for name, text in listed.items():
+            assert main.commands[name].get_short_help_str(1000) == text
+    assert {name: layout.title for name, layout in LAYOUTS.items()} == TITLES
+    assert all(name == layout.name for name, layout in RECORDED.items())
+
+
+def test_the_help_of_the_program_imports_no_command():
+    code = (
+        "import sys; from dsbuild.cli import main; main(['--help'], standalone_mode=False);"
+        "print('\\n'.join(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = set(done.stdout.splitlines())
+    assert "dsbuild.cli.headings" in found
+    assert not found & {"dsbuild.cli.build", "dsbuild.layouts.base", "dsbuild.layouts.voc", "numpy"}
 
 
 @pytest.mark.parametrize("width", [80, 100])
