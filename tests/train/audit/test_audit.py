@@ -228,6 +228,32 @@ def test_an_audit_inside_the_data_is_refused(shapes, run, monkeypatch):
     assert not os.path.exists("audit")
 
 
+def test_python_gives_what_the_command_writes(audited, tmp_path, capsys):
+    data, out, _ = audited
+    copy = shutil.copytree(out, tmp_path / "audit")
+    how = {"learn": True, "folds": 2, "backbone": "tiny", "crop": 33}
+    found = dsbuild.audit(data, out=copy, **how)
+    assert [*found.suspects] == [*suspects.read(out)[0]]
+    assert {**found.report, "out": out} == {**suspects.read(out)[1], "out": out}
+    assert suspects.read(str(copy))[1] == found.report
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "learn, run: expected one of them"),
+        ({"learn": True, "run": "run"}, "learn, run: expected one of them"),
+        ({"run": "run", "folds": 3}, "--folds is for the trainings of --learn; omit it with --run"),
+        ({"learn": True, "crops": 33}, "found option crops, expected one of .*did you mean"),
+        ({"learn": True, "backbone": "tinny"}, "backbone: found 'tinny', expected"),
+    ],
+)
+def test_wrong_options_are_refused(given, options, message):
+    with pytest.raises(dsbuild.DsbuildError, match=message):
+        dsbuild.audit(given[0], **options)
+
+
 def test_images_by_class_are_refused(class_data, run, tmp_path):
     done = run("audit", class_data, "--learn", "--out", tmp_path / "out")
     assert done.exit_code == 2
