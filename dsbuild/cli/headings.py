@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Use them elsewhere": {
         "export": "Write TFRecords, or a trained model, for another tool.",
         "convert": "Convert a data set to the form of another tool.",
-        "interop": "Write the files that let other tools open a finished folder.",
+        "interop": "Write what lets other tools open a finished folder.",
     },
     "Train on them": {
         "train": "Train DeepLabV3+ on a folder that dsbuild wrote.",

@@ -28,7 +28,7 @@ def interop(
     pbtxt: bool,
     quiet: bool,
 ) -> None:
-    """Write the files that let other tools open a finished folder.
+    """Write what lets other tools open a finished folder.
 
     PATH is a folder that this or an older version of dsbuild wrote; ./tfrecord by default. Every
     build writes files for TFDS and Croissant, and the card README.md; this command writes them
