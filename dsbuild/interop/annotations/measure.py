@@ -38,8 +38,8 @@ def compare(
     """Return what the records of a task lost in a target, read back by its layout."""
     shard, total = shards[task.shard], Loss()
     pairs = {pair.number: pair for pair in task.pairs}
-    every = again(shard.source, shard.split, shard.keys, shard.name, pairs)
-    for number, one in every:
+    wanted = {number: pair.key for number, pair in pairs.items()}
+    for number, one in again(shard.source, shard.split, shard.keys, shard.name, wanted):
         total += _compared(one, pairs[number], root, target, layout)
         advance(1, 0)
     return total

@@ -1,7 +1,7 @@
 """One record as targets take it: its image's bytes, and its label as a plane of classes."""
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
-from dsbuild.format import example, features, panoptic, tfrecord
+from dsbuild.format import example, features, index, panoptic, tfrecord
 from dsbuild.interop.annotations.about import About
 from dsbuild.interop.export.sample import Keys, sample
 from dsbuild.storage import safe_text
@@ -85,18 +85,33 @@ def pictures(source: str, split: str, keys: Keys, about: About, first: str) -> I
 
 
 def again(
-    source: str, split: str, keys: Keys, first: str, numbers: Collection[int]
+    source: str, split: str, keys: Keys, first: str, wanted: Mapping[int, str]
 ) -> Iterator[tuple[int, Picture]]:
     """Yield the records with some numbers of a file that `pictures` has read, and their numbers.
 
-    Values of labels are not checked again, and panoptic ones have no PNG.
+    `wanted` are their keys. Values of labels are not checked again, and panoptic ones have no PNG.
+    Raises ShardError if another record is found.
     """
-    last = max(numbers)
-    for record in itertools.takewhile(lambda one: one.number <= last, tfrecord.read(source)):
-        if record.number in numbers:
+    for record in _records(source, sorted(wanted)):
+        if record.number in wanted:
             with tfrecord.located(source, record):
-                number = f"{first}-{record.number:06d}"
-                yield record.number, _picture(record.data, split, keys, number, True)
+                name = f"{first}-{record.number:06d}"
+                one = _picture(record.data, split, keys, name, True)
+                if one.key != wanted[record.number]:
+                    raise ShardError(
+                        f"found the record {one.key!r}, expected {wanted[record.number]!r}; the "
+                        "file or its index has changed: repair it, then run the same command again"
+                    )
+                yield record.number, one
+
+
+def _records(source: str, numbers: Sequence[int]) -> Iterable[tfrecord.Record]:
+    """Return the records with some numbers, in their order, perhaps with some before them."""
+    # Without an index, those before the first one have to be read.
+    bounds = index.bounds(source) if numbers[0] else []
+    if len(bounds) > numbers[-1]:
+        return tfrecord.at(source, ((number, bounds[number][0]) for number in numbers))
+    return itertools.takewhile(lambda one: one.number <= numbers[-1], tfrecord.read(source))
 
 
 def _picture(data: bytes, split: str, keys: Keys, number: str, again: bool) -> Picture:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -9,15 +10,39 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dsbuild import images
-from dsbuild.interop.annotations import run
+from dsbuild.errors import ShardError
+from dsbuild.format import tfrecord
+from dsbuild.interop.annotations import reading, run
 from dsbuild.interop.annotations.formats import TARGETS
 from dsbuild.layouts.cityscapes import Cityscapes
+from dsbuild.layouts.pairs import Pairs
 from dsbuild.layouts.voc import Voc
 from tests.support import fakes, masks
 from tests.support.exported import FREE, HOLDING, built, by_name, records, reread
 from tests.support.runs import make
 
 pytest.importorskip("cv2")
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, function):
+        self.function, self.calls = function, 0
+
+    def __call__(self, *arguments):
+        self.calls += 1
+        return self.function(*arguments)
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in pathlib.Path(folder).rglob("*")
+        if path.is_file() and ".dsbuild" not in path.parts
+    }
+
+
 FORMS = [(name, form) for name in FREE for form in TARGETS[name].choices or ("",)]
 
 
@@ -55,6 +80,36 @@ def test_what_was_exported_is_read_back(drawn, tmp_path, name, form):
     assert receipt.loss.reasons == ({} if held else {"ignored": lost[255]})
     assert receipt.complete
     assert receipt.loss.renamed == 0
+
+
+@pytest.mark.parametrize("name", ["coco", "png"])
+def test_a_shard_that_is_compared_in_parts_is_the_same(drawn, tmp_path, monkeypatch, name):
+    """Records of later parts are found by the index of their shard, or else by reading on."""
+    data = pathlib.Path(shutil.copytree(drawn, tmp_path / "data"))
+    run.export(str(data), str(tmp_path / "whole"), name)
+    monkeypatch.setattr(reading, "_TASK", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(tfrecord, "read", counted := Counted(tfrecord.read))
+        run.export(str(data), str(tmp_path / "parts"), name)
+    shards = len([*data.glob("*.tfrecord")])
+    assert counted.calls == 2 * shards  # to write, and for the first part
+    for path in data.glob("index/*.idx"):
+        path.unlink()
+    run.export(str(data), str(tmp_path / "alone"), name)
+    whole, parts, alone = (files(tmp_path / made) for made in ("whole", "parts", "alone"))
+    assert whole == parts == alone
+
+
+def test_an_index_of_other_records_is_named(tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    tree = masks.tree(tmp_path / "tree", {"train": dict(list(masks.hard().items())[:5])})
+    make(tree, data, layout=Pairs(names=masks.NAMES), shards=1)
+    monkeypatch.setattr(reading, "_TASK", 2)
+    [path] = data.glob("index/*.idx")
+    first, _, *rest = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([first, *rest]))
+    with pytest.raises(ShardError, match=r"train-00000.*found the record .*, expected .*repair it"):
+        run.export(str(data), str(tmp_path / "made"), "png")
 
 
 def test_the_receipt_counts_what_is_there(drawn, tmp_path):
