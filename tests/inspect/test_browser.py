@@ -262,6 +262,13 @@ def test_markup_in_keys_is_text(opened, tmp_path, run):
     assert tab.locator("img[src=x]").count() == 0
 
 
+SHOWN = """node => {
+    const one = new Image();
+    one.src = getComputedStyle(node).backgroundImage.slice('url("'.length, -'")'.length);
+    return one.decode().then(() => one.naturalWidth);
+}"""  # the width of the picture behind an element; an error if it cannot be decoded
+
+
 def test_changed_masks(voc, out, run, tmp_path, browser):
     said = []
     for name in ("before", "after"):
@@ -276,10 +283,11 @@ def test_changed_masks(voc, out, run, tmp_path, browser):
     tab.on("console", lambda message: said.append(message.text))
     tab.on("request", lambda request: said.append(request.url))
     tab.goto(page.as_uri())
-    pictures = tab.locator(".triple img")
-    assert pictures.count() == 6
-    for i in range(6):
-        assert pictures.nth(i).evaluate("node => node.decode().then(() => node.naturalWidth)")
+    masks, photos = tab.locator(".triple img"), tab.locator(".triple .photo")
+    assert (masks.count(), photos.count()) == (3, 3)
+    for i in range(3):
+        assert masks.nth(i).evaluate("node => node.decode().then(() => node.naturalWidth)")
+        assert photos.nth(i).evaluate(SHOWN)
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     tab.close()
     assert [text for text in said if not text.startswith(("data:", "file:"))] == []
