@@ -45,11 +45,10 @@ def _audit(path: str, given: dict[str, Any]) -> None:
             "mistakes that need no model are found by `dsbuild build SOURCE --dry-run`"
         )
     quiet, as_json = given.pop("quiet"), given.pop("as_json")
-    base = path.rstrip("/")
-    out = given.pop("out") or ("audit" if base.endswith(".") else f"{base}-audit")
     awake()
     from dsbuild.inspect import audited
 
+    out = given.pop("out") or audited.beside(path)
     found = audited.audit(
         path,
         learn=learn,

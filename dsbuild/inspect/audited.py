@@ -24,6 +24,12 @@ def _silent(_: str) -> None:
     """Say nothing."""
 
 
+def beside(path: str) -> str:
+    """Return the folder of an audit of data if nobody names one."""
+    base = path.rstrip("/")
+    return "audit" if base.endswith(".") else f"{base}-audit"
+
+
 def audit(
     path: PathLike = "tfrecord",
     *,
@@ -77,8 +83,7 @@ def audit(
       TrainError: for data that cannot be audited, and for trouble in a training.
     """
     folder = Folder.of(path)
-    base = folder.path.rstrip("/")
-    where = os.fspath(out or ("audit" if base.endswith(".") else f"{base}-audit"))
+    where = os.fspath(out or beside(folder.path))
     if learn == (run is not None):
         raise PlanError("learn, run: expected one of them")
     for name in options:

@@ -456,7 +456,7 @@ def test_a_local_build_never_imports_obstore(voc, out):
 
 
 def test_threads_that_use_a_store_first_use_the_same(monkeypatch):
-    """Of two memories that are opened for one name, one would keep its files to itself."""
+    """If one name opened two memories, files in one would be missing from the other."""
     kind = clients.library().store.MemoryStore
     monkeypatch.setattr(clients.library().store, "MemoryStore", lambda: time.sleep(0.02) or kind())
     url, start = f"memory://{secrets.token_hex(4)}", threading.Barrier(8)
