@@ -6,6 +6,7 @@ both itself, for any number of ranks and workers.
 
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,14 +14,26 @@ import torch
 from torch import distributed
 from torch.utils import data
 
+from dsbuild import engines
 from dsbuild.errors import PlanError
 from dsbuild.reader.epoch import Epoch
 from dsbuild.reader.order import WINDOW, Share
 from dsbuild.reader.reader import Reader
-from dsbuild.reader.torch.elements import Element, Value, pad
+from dsbuild.reader.torch.elements import Element, Value, pad, unpadded
 
 _UNSET = -1  # the number of the epoch until it is set
 _NAMES = {"records": "samples", "count": "ranks x workers", "seed": "seed", "window": "window"}
+
+
+@functools.lru_cache(1)
+def _tuned(process: int) -> None:  # noqa: ARG001 - once in each
+    engines.tune()
+
+
+def _set_up() -> None:
+    """Make a DataLoader's worker decode fast; its process is not the user's own."""
+    if data.get_worker_info() is not None:
+        _tuned(os.getpid())
 
 
 class _Fed:
@@ -39,6 +52,11 @@ class _Fed:
         """Return `pad` with the value that labels ignore, for `DataLoader(collate_fn=...)`."""
         return functools.partial(pad, ignore=self.reader.ignore)
 
+    @property
+    def unpadded(self) -> Callable[[Sequence[Any]], list[Any]]:
+        """Return `unpadded`, which keeps samples as a list, for `DataLoader(collate_fn=...)`."""
+        return unpadded
+
 
 class Samples(_Fed, data.Dataset[Value]):
     """A map-style data set: tensors by a sample's number."""
@@ -51,6 +69,7 @@ class Samples(_Fed, data.Dataset[Value]):
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Value]:
         """Return the tensors of a batch, for which a DataLoader asks; a store is asked at once."""
+        _set_up()
         return [self.element(wait()) for wait in self.reader.ahead(numbers)]
 
 
@@ -114,6 +133,7 @@ class Stream(_Fed, data.IterableDataset[Value]):
 
     def __iter__(self) -> Iterator[Value]:
         """Begin an epoch, or continue the one whose state was loaded."""
+        _set_up()
         self._run, self._pending = self._begun(self._pending), None
         found = itertools.islice(self._run, self._left(self._run))
         return found if self.threads else map(self.element, found)

@@ -1,7 +1,7 @@
 """A sample as tensors, and samples as a batch."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from dsbuild.errors import PlanError
 from dsbuild.extras import EXTRAS
 from dsbuild.reader.sample import Sample
 from dsbuild.reader.stored import PANOPTIC
+from dsbuild.reader.torch import shared
 
 # Types of torch that NumPy has.
 _WHOLE = (torch.bool, torch.uint8, torch.uint16, torch.int16, torch.int32, torch.int64)
@@ -137,13 +138,65 @@ def pad(batch: Sequence[Value], ignore: int | None = None) -> Any:
         dict(enumerate(one)) if isinstance(one, tuple) else one for one in batch
     ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    found = {
-        name: _stack(column, _fill(name, rows[0], ignore), name)
+    planes = {
+        name: _form(column, name)
+        for name, column in columns.items()
         if all(isinstance(one, torch.Tensor) and one.ndim > 1 for one in column)
+    }
+    made = dict(zip(planes, _empty(list(planes.values())), strict=True))
+    found = {
+        name: _stack(column, _fill(name, rows[0], ignore), made[name])
+        if name in made
         else default_collate(column)
         for name, column in columns.items()
     }
     return tuple(found.values()) if isinstance(batch[0], tuple) else found
+
+
+def unpadded(batch: Sequence[Value]) -> list[Value]:
+    """Collate elements as a list of them, for `DataLoader(collate_fn=...)`.
+
+    From a worker they reach the trainer in memory that is used again, unlike with
+    `collate_fn=list`.
+    """
+    if get_worker_info() is None:
+        return list(batch)
+    tensors = [part for one in batch for part in _values(one) if _movable(part)]
+    made = shared.empty([_like(tensor) for tensor in tensors])
+    moved = dict(zip(map(id, tensors), made, strict=True))
+    for tensor, copy in zip(tensors, made, strict=True):
+        copy.copy_(tensor)
+    return [
+        tuple(moved.get(id(part), part) for part in one)
+        if isinstance(one, tuple)
+        else {name: moved.get(id(part), part) for name, part in one.items()}
+        for one in batch
+    ]
+
+
+def _values(element: Value) -> Iterable[Any]:
+    return element if isinstance(element, tuple) else element.values()
+
+
+def _movable(part: Any) -> bool:
+    if type(part) is not torch.Tensor or part.is_nested or part.is_quantized:
+        return False
+    plain = part.is_cpu and part.layout == torch.strided and not part.requires_grad
+    return plain and part.numel() > 0
+
+
+def _like(tensor: torch.Tensor) -> shared.Form:
+    """Return the form of a tensor without gaps, in the order of its memory."""
+    return shared.Form(
+        tensor.dtype, tuple(tensor.shape), torch.empty_like(tensor, device="meta").stride()
+    )
+
+
+def _empty(forms: Sequence[shared.Form]) -> list[torch.Tensor]:
+    """Return new tensors; in a worker, where the trainer sees them, so that none is copied."""
+    if get_worker_info():
+        return shared.empty(forms)
+    return [torch.empty_strided(one.shape, one.stride, dtype=one.dtype) for one in forms]
 
 
 def _fill(name: Any, row: Mapping[Any, Any], ignore: int | None) -> int:
@@ -165,19 +218,22 @@ def _padding(label: torch.Tensor, ignore: int | None) -> int:
     return fill
 
 
-def _stack(planes: Sequence[torch.Tensor], fill: int, name: Any) -> torch.Tensor:
-    """Copy each plane once, to its place in the batch."""
+def _form(planes: Sequence[torch.Tensor], name: Any) -> shared.Form:
+    """Return the form of a batch of planes, each padded to the largest height and width."""
     kinds = {(plane.dtype, plane.shape[:-2]) for plane in planes}
     if len(kinds) > 1:
         raise PlanError(f"collate: found {name} of {sorted(map(str, kinds))}, expected one kind")
     ((dtype, front),) = kinds
     height, width = (max(plane.shape[axis] for plane in planes) for axis in (-2, -1))
+    shape = (len(planes), *front, height, width)
     last = len(front) == 1 and planes[0].stride(-3) == 1
     form = torch.channels_last if last else torch.contiguous_format
-    out = torch.empty((len(planes), *front, height, width), dtype=dtype, memory_format=form)
-    if get_worker_info():
-        # Now, while it is empty, so that no pixels are copied for it later.
-        out.share_memory_()  # type: ignore[no-untyped-call]
+    strides = torch.empty(shape, dtype=dtype, memory_format=form, device="meta").stride()
+    return shared.Form(dtype, shape, strides)
+
+
+def _stack(planes: Sequence[torch.Tensor], fill: int, out: torch.Tensor) -> torch.Tensor:
+    """Copy each plane once, to its place in the batch."""
     plain = all(one.dtype in _PLAIN and one.is_cpu and not one.requires_grad for one in planes)
     # torch divides each copy among threads, which wait for those that decode: 8 times as long.
     parts: Any = out.numpy() if plain else out
