@@ -56,9 +56,10 @@ def demo(layout: str, folder: str, samples: int, seed: int) -> None:
     """
     with errors("an unfinished folder is left; remove it and run the same command again"):
         from dsbuild.demo import draw
+        from dsbuild.inspect.tables import count
         from dsbuild.layouts import LAYOUTS
 
         command = draw(layout, folder, samples, seed)
         title = LAYOUTS[layout].title
-        echo_line(f"{folder}: drew {samples:,} samples, laid out like {title}")
+        echo_line(f"{folder}: drew {count(samples, 'sample')}, laid out like {title}")
         next_command.show(*shlex.split(command)[1:])

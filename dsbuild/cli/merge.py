@@ -69,7 +69,7 @@ def merge(
     """
     if len(builds) < 3:
         raise click.UsageError(
-            f"found {len(builds)} folders; expected two builds or more, and then OUT"
+            f"found only {' and '.join(builds)}; expected two builds or more, and then OUT"
         )
     *given, out = builds
     with errors(WHOLE):

@@ -115,7 +115,8 @@ def _build(path: str, out: str, layout: str | None, **options: Any) -> None:
     name = found.layout if found else str(layout)
     if not (options["quiet"] or options["as_json"]):
         echo(f"{path}: {found.text}" if found else f"{path}: not recognised as {name}")
-        echo(f"building it as `{_command(name, path, out, chosen)}` does\n")
+        others = ", with your other options" if _others() else ""
+        echo(f"building it as `{_command(name, path, out, chosen)}` does{others}\n")
     build_layout(name, path, out, **read(name, chosen), **options)
 
 
@@ -146,6 +147,17 @@ def _command(layout: str, path: str, out: str, chosen: Mapping[str, Any]) -> str
         option = f"--{name.replace('_', '-')}"
         words += [option] if value is True else [option, str(value)]
     return shlex.join(words)
+
+
+def _others() -> bool:
+    """Return whether the command line has options that are the same for all layouts."""
+    context = click.get_current_context()
+    given = {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    return not given <= {"path", "out", "layout", *NAMES}
 
 
 def read(layout: str, chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def test_the_bytes_are_those_of_the_layouts_command(name, tmp_path, run, names):
     made = run("build", root, tmp_path / "two", *own)
     assert made.exit_code == 0, made.output
     assert f"building it as `dsbuild {name} {root} {tmp_path}/two" in made.stdout
+    assert "` does, with your other options\n" in made.stdout
     assert content(tmp_path / "one") == content(tmp_path / "two")
     again = run("build", root, tmp_path / "one", *own)
     assert "nothing to do" in again.stdout

@@ -206,5 +206,5 @@ def _check(made: Division, where: str, units: int | None) -> None:
         what = f"{sum(sizes):,} labelled records" + (f" in {units:,} groups" if units else "")
         raise TrainError(
             f"{where}: found {what}, of which none is in fold {sizes.index(0)} of {made.count}; "
-            "use fewer --folds, or another --seed"
+            "use fewer folds, or another seed"
         )

@@ -197,7 +197,7 @@ def notes(how: Plan, folder: Folder, facts: Facts, division: Division, known: in
         names = [facts.classes[i] for i in alone]
         made.append(
             f"{_few(names)}: only labels of one fold have it, so no model learned it for that fold "
-            "and its regions are not judged; more --folds, or another --seed, may change that"
+            "and its regions are not judged; more folds, or another seed, may change that"
         )
     return made
 
