@@ -203,9 +203,12 @@ def run(words: list[str], **options: object) -> str:
     return done.stdout
 
 
-def measure(rows: dict[str, list[str]], rounds: int, out: str) -> dict[str, dict[str, float]]:
-    """Run the rows' commands in turn; return the medians of their times, and their `best`."""
-    taken = {name: [] for name in rows}
+Taken = dict[str, list[dict[str, float]]]
+
+
+def in_turn(rows: dict[str, list[str]], rounds: int, out: str) -> Taken:
+    """Run the rows' commands in turn; return the times of each in every round."""
+    taken: Taken = {name: [] for name in rows}
     for number, (name, words) in itertools.product(range(rounds + 1), rows.items()):
         shutil.rmtree(out, ignore_errors=True)
         os.sync()
@@ -218,10 +221,26 @@ def measure(rows: dict[str, list[str]], rounds: int, out: str) -> dict[str, dict
         if number:  # the first round only warms the page cache
             taken[name].append(found)
     shutil.rmtree(out, ignore_errors=True)
-    for name, all in taken.items():
-        taken[name] = {key: median(found[key] for found in all) for key in all[0]}
-        taken[name]["best"] = min(found["whole"] for found in all)
     return taken
+
+
+def measure(rows: dict[str, list[str]], rounds: int, out: str) -> dict[str, dict[str, float]]:
+    """Run the rows' commands in turn; return the medians of their times, and their `best`."""
+    found = {}
+    for name, all in in_turn(rows, rounds, out).items():
+        found[name] = {key: median(one[key] for one in all) for key in all[0]}
+        found[name]["best"] = min(one["whole"] for one in all)
+    return found
+
+
+def ratio(taken: Taken, one: str, other: str) -> float:
+    """Return the median of the rounds' ratios, which a machine's slow minutes change least.
+
+    Where a row does not tell the time inside, whole processes are compared.
+    """
+    pairs = list(zip(taken[one], taken[other], strict=True))
+    key = "seconds" if all("seconds" in row for row in pairs[0]) else "whole"
+    return median(a[key] / b[key] for a, b in pairs)
 
 
 def show(title: str, head: str, rows: Sequence[Sequence[object]]) -> None:

@@ -4,17 +4,26 @@ import glob
 import os
 from collections.abc import Callable, Collection
 
+import build
+
 WORKERS = 2
-IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
+PLANES = IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
 
 
 def prepare(root: str, out: str, packages: Collection[str]) -> None:
     """Write what peers read next to a folder of shards: TFDS's files, tars, MDS."""
-    import build
-
     build.run([build.DSBUILD, "interop", out])
     if "webdataset" in packages:
         build.run([build.DSBUILD, "export", out, f"{out}-tars", "--to", "webdataset"])
+    if "grain" in packages:
+        build.run([build.DSBUILD, "export", out, f"{out}-arrays", "--to", "array_record"])
+    if "litdata" in packages:
+        import litdata
+
+        chunks = f"{out}-lit"
+        litdata.optimize(_files, build.pairs_of(root), chunks, chunk_bytes="32MB", num_workers=1)
+    if "ffcv" in packages:
+        _write_ffcv(build.pairs_of(root), f"{out}.beton")
     if "streaming" in packages:
         _streaming()
         from PIL import Image
@@ -25,6 +34,36 @@ def prepare(root: str, out: str, packages: Collection[str]) -> None:
             for pair in build.pairs_of(root):
                 image, label = map(Image.open, pair)
                 writer.write({"image": image, "label": label})
+
+
+def _files(pair: tuple[str, str]) -> dict[str, bytes]:
+    """Return a pair's JPEG, and its mask as a grey PNG without the palette, as in records."""
+    import cv2
+    import numpy as np
+    from PIL import Image
+
+    image, mask = pair
+    grey = cv2.imencode(".png", np.array(Image.open(mask)))[1]
+    return {IMAGE: build.read(image), LABEL: grey.tobytes()}
+
+
+class _Pairs(list):
+    """Pairs of files that are decoded when one is asked for, the label in three channels."""
+
+    def __getitem__(self, index: int) -> tuple:
+        import cv2
+
+        image, label = _by_opencv(_files(super().__getitem__(index)))
+        return image, cv2.merge([label] * 3)
+
+
+def _write_ffcv(pairs: list[tuple[str, str]], path: str) -> None:
+    """Write JPEGs, and labels in three equal channels: FFCV has no others of any size."""
+    from ffcv.fields import RGBImageField
+    from ffcv.writer import DatasetWriter
+
+    kinds = {"image": RGBImageField("jpg"), "label": RGBImageField("raw")}
+    DatasetWriter(path, kinds, num_workers=1).from_indexed_dataset(_Pairs(pairs))
 
 
 def plain(_: str, out: str, augment: bool = False) -> Callable:
@@ -170,6 +209,86 @@ def streaming(_: str, out: str) -> Callable:
 
     loader = torch.utils.data.DataLoader(data, 8, num_workers=WORKERS, collate_fn=arrays)
     return lambda: sum(map(len, loader))
+
+
+def dali(_: str, out: str) -> Callable:
+    """Read the same shards with NVIDIA's DALI, on CPUs, with two threads, in batches of 8."""
+    from nvidia.dali import fn, pipeline_def, tfrecord, types
+
+    files = sorted(glob.glob(f"{out}/*.tfrecord"))
+    indexes = [f"{out}/index/{os.path.basename(path)}.idx" for path in files]
+
+    @pipeline_def(batch_size=8, num_threads=WORKERS, device_id=None)
+    def pipeline():
+        features = {name: tfrecord.FixedLenFeature((), tfrecord.string, "") for name in PLANES}
+        found = fn.readers.tfrecord(
+            path=files,
+            index_path=indexes,
+            features=features,
+            random_shuffle=True,
+            initial_fill=100,
+            name="records",
+        )
+        image = fn.decoders.image(found[IMAGE], output_type=types.RGB)
+        return image, fn.decoders.image(found[LABEL], output_type=types.GRAY)
+
+    made = pipeline()
+    made.build()
+    samples = made.epoch_size("records")
+
+    def work() -> int:
+        for _ in range(-(-samples // 8)):
+            made.run()
+        return samples
+
+    return work
+
+
+def grain(_: str, out: str) -> Callable:
+    """Read ArrayRecords of the same records with Grain, parsed by dsbuild, decoded with OpenCV."""
+    import cv2  # noqa: F401
+    import grain
+
+    source = grain.sources.ArrayRecordDataSource(sorted(glob.glob(f"{out}-arrays/*.array_record")))
+    data = grain.MapDataset.source(source).shuffle(1).map(_parsed).to_iter_dataset()
+    data = data.batch(8, batch_fn=list)
+    data = data.mp_prefetch(grain.MultiprocessingOptions(num_workers=WORKERS))
+    return lambda: sum(map(len, data))
+
+
+def _parsed(record: bytes) -> tuple:
+    from dsbuild.format import example
+
+    found = example.parse(record)
+    return _by_opencv({name: found[name][0] for name in PLANES})
+
+
+def litdata(_: str, out: str) -> Callable:
+    """Read LitData's chunks of the same images."""
+    import litdata as lit
+
+    data = lit.StreamingDataset(f"{out}-lit", shuffle=True, transform=_by_opencv)
+    loader = lit.StreamingDataLoader(data, batch_size=8, num_workers=WORKERS, collate_fn=_tensors)
+    return lambda: sum(map(len, loader))
+
+
+def ffcv(_: str, out: str) -> Callable:
+    """Read FFCV's file of the same images: only central squares, since its planes have one size."""
+    from ffcv.fields.decoders import CenterCropRGBImageDecoder
+    from ffcv.loader import Loader, OrderOption
+
+    order = {"image": [CenterCropRGBImageDecoder((375, 375), 1)]}
+    order["label"] = [CenterCropRGBImageDecoder((375, 375), 1)]
+    loader = Loader(
+        f"{out}.beton",
+        8,
+        WORKERS,
+        order=OrderOption.QUASI_RANDOM,
+        pipelines=order,
+        drop_last=False,
+        os_cache=True,
+    )
+    return lambda: sum(len(image) for image, _ in loader)
 
 
 def _streaming() -> None:

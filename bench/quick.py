@@ -103,19 +103,17 @@ def main() -> None:
         installed = {read.NEEDS[n] for n in READING if n in read.NEEDS and n not in bench.lacking}
         peers.prepare(root, made, installed)
         rows = rows_of(root, made, f"{folder}/out", bench)
-        found = build.measure(rows, bench.rounds, f"{folder}/out")
+        taken = build.in_turn(rows, bench.rounds, f"{folder}/out")
         starts = {f"dsbuild {words}": [build.DSBUILD, *words.split()] for words in STARTS}
         starts["dsbuild inspect"].append(made)
         answers = build.measure(starts, 7, f"{folder}/out")
     lines = []
     for one, other, goal in TIMES:
-        # `validate` tells no time of its own; whole processes are compared then.
-        key = "seconds" if all("seconds" in found[name] for name in (one, other)) else "whole"
-        lines.append(at_most(f"{one} / {other}", found[one][key] / found[other][key], goal))
+        lines.append(at_most(f"{one} / {other}", build.ratio(taken, one, other), goal))
     for one, other, goal in SPEEDS:
         if not {one, other} & bench.lacking:
-            ratio = found[f"read: {other}"]["seconds"] / found[f"read: {one}"]["seconds"]
-            lines.append(at_least(f"{one} / {other}", ratio, goal))
+            found = build.ratio(taken, f"read: {other}", f"read: {one}")
+            lines.append(at_least(f"{one} / {other}", found, goal))
     lines += [at_most(f"{name}, s", row["best"], STARTS[name[8:]]) for name, row in answers.items()]
     origin = "real" if bench.source else "drawn"
     title = f"{bench.samples:,} {origin} pairs, {os.cpu_count()} cores, {bench.rounds} rounds"

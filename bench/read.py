@@ -103,8 +103,9 @@ def torch_dataset(_: str, out: str) -> Callable:
 
     import dsbuild
 
+    data = dsbuild.torch_dataset(out)
     loader = torch.utils.data.DataLoader(
-        dsbuild.torch_dataset(out), 8, shuffle=True, num_workers=WORKERS, collate_fn=list
+        data, 8, shuffle=True, num_workers=WORKERS, collate_fn=data.unpadded
     )
     return lambda: sum(map(len, loader))
 
@@ -132,6 +133,10 @@ ROWS = {
     "tfrecord, two workers": peers.tfrecord,
     "WebDataset, two workers": peers.webdataset,
     "MosaicML Streaming, two workers": peers.streaming,
+    "LitData, two workers": peers.litdata,
+    "Grain and ArrayRecord, two workers": peers.grain,
+    "DALI on CPUs, two threads": peers.dali,
+    "FFCV, central squares, two threads": peers.ffcv,
     "dsbuild.tf_dataset, augmented": augmented,
     "tf.data, resize, pad, crop, flip": peers.plain_augmented,
 }
@@ -142,6 +147,10 @@ NEEDS = {
     "tfrecord, two workers": "tfrecord",
     "WebDataset, two workers": "webdataset",
     "MosaicML Streaming, two workers": "streaming",
+    "LitData, two workers": "litdata",
+    "Grain and ArrayRecord, two workers": "grain",
+    "DALI on CPUs, two threads": "nvidia",
+    "FFCV, central squares, two threads": "ffcv",
 }
 LIMIT, PLAIN = "bare limit", "tf.data, resize, pad, crop, flip"
 GOALS = [
