@@ -42,9 +42,8 @@ def _files(pair: tuple[str, str]) -> dict[str, bytes]:
     import numpy as np
     from PIL import Image
 
-    image, mask = pair
-    grey = cv2.imencode(".png", np.array(Image.open(mask)))[1]
-    return {IMAGE: build.read(image), LABEL: grey.tobytes()}
+    grey = cv2.imencode(".png", np.array(Image.open(pair[1])))[1]
+    return {IMAGE: build.read(pair[0]), LABEL: grey.tobytes()}
 
 
 class _Pairs(list):
@@ -195,11 +194,11 @@ def webdataset(_: str, out: str) -> Callable:
 def streaming(_: str, out: str) -> Callable:
     """Read MDS of the same images with MosaicML Streaming."""
     _streaming()
+    import numpy as np
+    import torch.utils.data
     from streaming import StreamingDataset
 
     data = StreamingDataset(local=f"{out}-mds", shuffle=True, batch_size=8)
-    import numpy as np
-    import torch.utils.data
 
     def arrays(batch):
         return [
@@ -277,17 +276,17 @@ def ffcv(_: str, out: str) -> Callable:
     from ffcv.fields.decoders import CenterCropRGBImageDecoder
     from ffcv.loader import Loader, OrderOption
 
-    order = {"image": [CenterCropRGBImageDecoder((375, 375), 1)]}
-    order["label"] = [CenterCropRGBImageDecoder((375, 375), 1)]
+    squares = {name: [CenterCropRGBImageDecoder((375, 375), 1)] for name in ("image", "label")}
     loader = Loader(
         f"{out}.beton",
         8,
         WORKERS,
         order=OrderOption.QUASI_RANDOM,
-        pipelines=order,
+        pipelines=squares,
         drop_last=False,
         os_cache=True,
     )
+    sum(len(image) for image, _ in loader)  # which compiles the pipelines
     return lambda: sum(len(image) for image, _ in loader)
 
 

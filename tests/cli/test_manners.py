@@ -21,14 +21,17 @@ COMMANDS = sorted(main.commands)
 
 def options(name):
     """Return the options of a command that are not hidden, and the help among them."""
-    context = click.Context(main.commands[name], info_name=name)
+    # Click keeps the first help option that it makes, so it is made as the program makes it.
+    program = click.Context(main, info_name="dsbuild", **main.context_settings)
+    context = click.Context(main.commands[name], program, info_name=name)
     found = main.commands[name].get_params(context)
     return [one for one in found if isinstance(one, click.Option) and not one.hidden]
 
 
 def parsed(name, *args):
     """Return what a command would be given for some arguments."""
-    return main.commands[name].make_context(name, [str(arg) for arg in args]).params
+    program = click.Context(main, info_name="dsbuild", **main.context_settings)
+    return main.commands[name].make_context(name, [str(arg) for arg in args], program).params
 
 
 def option_rows(text):
