@@ -80,9 +80,15 @@ class Group(TypedDict):
 
 
 class Duplicates(TypedDict):
-    """Equal and similar images; `shared` holds two splits and how many images are in both."""
+    """Equal and similar images.
+
+    `shared` holds two splits and how many images are in both, `parts` a split and another that
+    contains it on purpose, and `leaked` groups of one image in splits that should not share it.
+    """
 
     shared: list[list[str | int]]
+    parts: list[list[str]]
+    leaked: list[Group]
     exact: list[Group]
     near: list[Group]
 

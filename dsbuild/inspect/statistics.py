@@ -17,7 +17,7 @@ from dsbuild.format import names
 from dsbuild.format.documents import dump, parse_file
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.manifest import IGNORE, Manifest
-from dsbuild.inspect import duplicates, frame
+from dsbuild.inspect import duplicates, frame, leaks
 from dsbuild.inspect.chunks import divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
 from dsbuild.inspect.forms import (
@@ -74,6 +74,8 @@ def load(path: PathLike, *, sealed: bool = False) -> StatisticsDocument | None:
         return None  # they can be computed again
     if not isinstance(made, dict) or made.get("of") != _digest(manifest):
         return None
+    if "leaked" not in made["duplicates"]:
+        return None  # an earlier version did not look for them
     digest = made.pop("digest", None)
     if digest != _sha256(made) and (sealed or digest is not None):
         return None
@@ -172,8 +174,9 @@ def _deviation(counts: Counts) -> list[float]:
 def _duplicates(prints: Mapping[Place, Print]) -> Duplicates:
     """Return which images have equal pixels, and which look nearly alike.
 
-    `shared` holds two splits and how many images are in both, as when one split is part of the
-    other. A group in `exact` has several samples, one in `near` several images.
+    `shared` holds two splits and how many images are in both, `parts` a split and another that
+    contains it on purpose. A group in `exact` has several samples, one in `near` several images,
+    and one in `leaked` an image that is in two splits which should share none.
     """
     groups = duplicates.near({image.dhash for image in prints.values()})
     same = duplicates.equal({place: image.sha256 for place, image in prints.items()})
@@ -181,8 +184,14 @@ def _duplicates(prints: Mapping[Place, Print]) -> Duplicates:
     shared = Counter(
         pair for group in same for pair in itertools.combinations(sorted(_splits(group)), 2)
     )
+    holders: dict[bytes, set[str]] = {}
+    for (file, _), image in prints.items():
+        holders.setdefault(image.sha256, set()).add(split_of(file))
+    parts = leaks.parts(Counter(map(frozenset, holders.values())))
     return {
         "shared": [[*pair, count] for pair, count in sorted(shared.items())],
+        "parts": sorted(map(list, parts)),
+        "leaked": [_group(one, prints) for one in same if leaks.crosses(_splits(one), parts)],
         "exact": [_group(group, prints) for group in same if _samples(group, prints) > 1],
         "near": [
             _group(group, prints)

@@ -87,6 +87,25 @@ def test_leaks_and_duplicates(voc, out):
     assert row(sheet, "duplicates")["verdict"] in ("warn", "pass")
 
 
+def test_one_sample_in_two_lists_leaks(voc, out):
+    lists = pathlib.Path(voc, "ImageSets/Segmentation")
+    train = (lists / "train.txt").read_text().split()
+    with open(lists / "val.txt", "a") as file:
+        file.writelines(f"{key}\n" for key in train[:2])
+    make(voc, out, shards=2)
+    found = row(dsbuild.check(out), "leaks")
+    assert found["verdict"] == "fail"
+    assert found["examples"] == [f"{key} (in train and trainval and val)" for key in train[:2]]
+
+
+def test_train_and_val_are_no_leaks_of_trainval(voc, out):
+    shutil.copy(f"{voc}/JPEGImages/2007_000000.jpg", f"{voc}/JPEGImages/2007_000001.jpg")
+    make(voc, out, shards=2)
+    sheet = dsbuild.check(out)
+    assert verdicts(sheet)["leaks"] == verdicts(sheet)["near_leaks"] == "pass"
+    assert row(sheet, "duplicates")["examples"] == ["2007_000000, 2007_000001"]
+
+
 def test_empty_masks_are_those_with_background_and_ignored_pixels_alone(voc, out):
     train = pathlib.Path(voc, "ImageSets/Segmentation/train.txt").read_text().split()
     for key, fill in zip(train[:3], (0, 255, 0), strict=True):

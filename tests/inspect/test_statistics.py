@@ -72,7 +72,9 @@ def test_statistics_equal_another_computation(voc, built):
         np.testing.assert_allclose(section["mean"], mean, rtol=1e-12)
         np.testing.assert_allclose(section["deviation"], deviation, rtol=1e-12)
     assert found["all"]["records"] == 18
-    assert found["duplicates"] == {"shared": [], "exact": [], "near": []}
+    assert found["duplicates"] == {
+        key: [] for key in ("shared", "parts", "leaked", "exact", "near")
+    }
     assert found["unreadable"] == []
 
 
@@ -273,6 +275,8 @@ def test_images_that_splits_share(voc, out):
     found = statistics.statistics(out, SMALL)["duplicates"]
     assert found == {
         "shared": [["train", "trainval", 12], ["trainval", "val", 6]],
+        "parts": [["train", "trainval"], ["val", "trainval"]],
+        "leaked": [],
         "exact": [],
         "near": [],
     }

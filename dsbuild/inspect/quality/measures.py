@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dsbuild.format import tiles
 from dsbuild.format.manifest import IGNORE
 from dsbuild.inspect.forms import ClassCount, Group, SplitStatistics, StatisticsDocument
+from dsbuild.inspect.leaks import crosses
 from dsbuild.inspect.quality.evidence import Evidence
 from dsbuild.inspect.tables import count, share
 
@@ -57,24 +58,30 @@ def left_out(evidence: Evidence) -> Measure | None:
 
 
 def leaks(evidence: Evidence) -> Measure | None:
-    """Count the groups of equal images that are in more than one split."""
-    return _groups(evidence, evidence.statistics["duplicates"]["exact"], across=True)
+    """Count the groups of equal images in splits that should share none."""
+    return _groups(evidence, evidence.statistics["duplicates"]["leaked"], across=True)
 
 
 def near_leaks(evidence: Evidence) -> Measure | None:
-    """Count the groups of images in more than one split that look nearly alike."""
-    return _groups(evidence, evidence.statistics["duplicates"]["near"], across=True)
+    """Count the groups of images in such splits that look nearly alike."""
+    near = evidence.statistics["duplicates"]["near"]
+    return _groups(evidence, [one for one in near if _crosses(evidence, one)], across=True)
 
 
 def duplicates(evidence: Evidence) -> Measure | None:
-    """Count the groups of equal images within one split."""
-    return _groups(evidence, evidence.statistics["duplicates"]["exact"], across=False)
+    """Count the groups of equal images that do not leak from one split into another."""
+    exact = evidence.statistics["duplicates"]["exact"]
+    return _groups(evidence, [one for one in exact if not _crosses(evidence, one)], across=False)
 
 
-def _groups(evidence: Evidence, groups: Sequence[Group], across: bool) -> Measure | None:
+def _crosses(evidence: Evidence, group: Group) -> bool:
+    parts = evidence.statistics["duplicates"]["parts"]
+    return crosses(group["splits"], [(part, whole) for part, whole in parts])
+
+
+def _groups(evidence: Evidence, chosen: Sequence[Group], across: bool) -> Measure | None:
     if across and len(evidence.statistics["splits"]) < 2:
         return None
-    chosen = [group for group in groups if (len(group["splits"]) > 1) == across]
     known = evidence.folder.surrounding.manifest
     tiled = known is not None and "tile" in known.recipe.get("images", {})
     examples = [_group(group, across, tiled) for group in chosen]
@@ -89,10 +96,11 @@ def _group(group: Group, across: bool, tiled: bool) -> str:
     Equal tiles of one image in one split are no group.
     """
     names = [one["key"] or f"{one['file']}, record {one['record']}" for one in group["records"]]
-    if tiled:
-        names = list(dict.fromkeys(map(tiles.source_of, names)))
-        if len(names) < 2 and not across:
-            return ""
+    each = list(dict.fromkeys(map(tiles.source_of, names) if tiled else names))
+    if tiled and len(each) < 2 and not across:
+        return ""
+    # Records of one key in one split, as other tools write them, are named one by one.
+    names = each if across or tiled or len(each) > 1 else names
     return ", ".join(names) + (f" (in {' and '.join(group['splits'])})" if across else "")
 
 

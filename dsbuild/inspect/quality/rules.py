@@ -46,9 +46,11 @@ RULES: Mapping[str, Rule] = {
     "damage": Rule("problems that validate finds", measures.damage, fail=0),
     "label_values": Rule("label values that are no class", measures.values, fail=0),
     "left_out": Rule("share of samples left out by the build", measures.left_out, warn=0),
-    "leaks": Rule("groups of equal images in several splits", measures.leaks, fail=0),
-    "near_leaks": Rule("groups of similar images in several splits", measures.near_leaks, warn=0),
-    "duplicates": Rule("groups of equal images within a split", measures.duplicates, warn=0),
+    "leaks": Rule(
+        "groups of equal images in splits that should share none", measures.leaks, fail=0
+    ),
+    "near_leaks": Rule("groups of similar images in such splits", measures.near_leaks, warn=0),
+    "duplicates": Rule("other groups of equal images", measures.duplicates, warn=0),
     "absent_classes": Rule("classes in no record", measures.absent, warn=0),
     "missing_classes": Rule("classes that some split lacks", measures.missing, warn=0),
     "ignored": Rule("largest share of ignored pixels of a split", measures.ignored, 0.3, 0.9),
