@@ -62,4 +62,4 @@ def test_memory_does_not_grow_with_the_shapes_of_all_images(tmp_path):
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 10 << 20  # of 18 MB, which are copied twice
+    assert peak < 10 << 20  # of 18 MB
