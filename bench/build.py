@@ -43,11 +43,7 @@ def pairs_of(root: str) -> list[tuple[str, str]]:
 
 def make_tree(folder: str, samples: int, source: str | None, link: bool = False) -> str:
     """Make a VOC tree that repeats the source's pairs, as copies or as links to the first ones."""
-    if source is None:
-        train = DRAWN * 2 // 3
-        drawn = f"fakes.voc({folder + '/drawn'!r}, {train}, {DRAWN - train}, 500, 375)"
-        program = f"from tests.support import fakes; print({drawn})"
-        source = run([sys.executable, "-c", program], cwd=REPOSITORY).strip()
+    source = source or drawn(folder, 500, 375)
     base, root = pairs_of(source), f"{folder}/VOC2012"
     for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         os.makedirs(f"{root}/{name}")
@@ -60,6 +56,14 @@ def make_tree(folder: str, samples: int, source: str | None, link: bool = False)
     with open(f"{root}/ImageSets/Segmentation/train.txt", "w") as file:
         file.writelines(f"{key}\n" for key in keys)
     return root
+
+
+def drawn(folder: str, width: int, height: int) -> str:
+    """Draw some pairs as a VOC tree below a folder; return its root."""
+    train = DRAWN * 2 // 3
+    call = f"fakes.voc({folder + '/drawn'!r}, {train}, {DRAWN - train}, {width}, {height})"
+    program = f"from tests.support import fakes; print({call})"
+    return run([sys.executable, "-c", program], cwd=REPOSITORY).strip()
 
 
 def read(path: str) -> bytes:

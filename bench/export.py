@@ -1,6 +1,7 @@
 """Compare exports with the work that they cannot do without.
 
     python bench/export.py DATA --rounds 3
+    python bench/export.py --table memory --rows coco,yolo
 
 DATA is a folder that dsbuild built. Each row is a new process on one core that prints its CPU time
 inside, without imports; compared rows alternate (A B A B ...) after a warm-up round.
@@ -15,12 +16,17 @@ A container is compared with `copy`, and with `hashed`, since it notes both dige
 shapes is compared with `contours`; since it also writes files, reads them back by its own rules and
 compares all pixels, `files` and `back` show how much of the rest is that work. Rows end with the
 peak memory of their process.
+
+The table of memory needs no DATA: small pairs are drawn, and built into shards of 1,000 records,
+and into one shard of up to 20,000. It shows the largest memory of `dsbuild export` while it runs.
+Set TMPDIR to choose where all that is written.
 """
 
 import argparse
 import os
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,11 +34,15 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
+import build
+
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 CHILD = "_child"
 BASES = ("copy", "hashed", "contours", "files", "back")
 CONTAINERS = ("webdataset", "parquet", "array_record")
+EACH = 1_000  # records of a shard in the table of memory
+SIZE = 64, 48  # width and height of what is drawn for it
 ANNOTATIONS = ("coco", "yolo", "labelme", "cvat", "png", "mmseg", "voc")
 
 
@@ -124,13 +134,44 @@ def child(row: str, data: str) -> None:
     print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
+def show_memory(rows: list[str], most: int) -> None:
+    """Show the largest memory of the parent and of any worker, for few and many records."""
+    sizes = [(n, n // EACH) for n in (1_000, 10_000, 100_000)] + [(1_000, 1), (20_000, 1)]
+    found: dict[tuple[str, int], list[str]] = {(row, n): [] for row in rows for n in (1, 2)}
+    sizes = [one for one in dict.fromkeys(sizes) if one[0] <= most]
+    with tempfile.TemporaryDirectory(prefix="dsbuild-bench-") as folder:
+        source = build.drawn(folder, *SIZE)
+        for records, shards in sizes:
+            with tempfile.TemporaryDirectory(dir=folder) as place:
+                root = build.make_tree(place, records, source, link=True)
+                data = f"{place}/tfrecord"
+                words = ["voc", root, data, "--shards", str(shards), "--quiet"]
+                build.run([build.DSBUILD, *words])
+                for (row, workers), cells in found.items():
+                    words = ["export", data, f"{place}/{row}-{workers}", "--to", row, "--quiet"]
+                    peaks = build.peaks([build.DSBUILD, *words, "--workers", str(workers)])
+                    cells.append(" / ".join(f"{peak / 1e6:.0f}" for peak in peaks[2::-2] if peak))
+                    shutil.rmtree(f"{place}/{row}-{workers}")
+    title = f"Peak RSS in MB of the parent / a worker, records of {SIZE[0]} x {SIZE[1]} pixels"
+    head = " | ".join(f"{n:,} in {shards:,}" for n, shards in sizes)
+    lines = [(f"{row}, {n}", *cells) for (row, n), cells in found.items()]
+    build.show(title, f"format, workers; records in shards | {head}", lines)
+
+
 def main() -> None:
     """Measure all rows and print them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", default=",".join((*BASES, *CONTAINERS, *ANNOTATIONS)))
+    parser.add_argument("--table", choices=["time", "memory"], default="time")
+    parser.add_argument("--records", type=int, default=100_000, help="most, in the table of memory")
     asked = parser.parse_args()
+    if asked.table == "memory":
+        show_memory([row for row in asked.rows.split(",") if row not in BASES], asked.records)
+        return
+    if asked.data is None:
+        parser.error("DATA is missing; expected a folder that dsbuild built")
     rows = [*dict.fromkeys((*BASES, *asked.rows.split(",")))]
     times: dict[str, list[float]] = {row: [] for row in rows}
     peaks = dict.fromkeys(rows, 0)

@@ -17,7 +17,7 @@ def walk(root: str, folder: str) -> Iterator[str]:
 
     Hidden folders are skipped: editors keep copies there.
     """
-    for name, is_folder in storage.entries(storage.join(root, folder)):
+    for name, is_folder in storage.ordered_entries(storage.join(root, folder)):
         path = f"{folder}/{name}" if folder else name
         if not is_folder:
             yield path

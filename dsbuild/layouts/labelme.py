@@ -29,6 +29,7 @@ from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, in_order, leaks, named
 from dsbuild.layouts.finding import Finding
 from dsbuild.layouts.folders import composed, is_name, is_picture, of_splits, require, twice, walk
+from dsbuild.layouts.joining import joined
 from dsbuild.layouts.panoptic import Panoptic
 from dsbuild.layouts.recognition import PUBLISHED, Glance, Recognised
 from dsbuild.layouts.sample import Part, Sample
@@ -249,15 +250,14 @@ def _stem(path: str) -> str:
 
 def _images(root: str) -> Iterator[tuple[str, str]]:
     """Yield the JSON files with their images: those of the same stem, or those that they name."""
-    there: dict[str, list[str]] = {}
-    for path in filter(is_picture, walk(root, "")):
-        there.setdefault(_stem(path), []).append(path)
-    for path in _annotations(root):
-        same = there.get(_stem(path), [])
-        image = same[0] if len(same) == 1 else _named(root, path)
-        if same and image not in same:
-            raise LayoutError(twice(root, tuple(same)))
-        yield path, image
+    files = ((_stem(path), path) for path in _annotations(root))
+    photos = ((_stem(path), path) for path in filter(is_picture, walk(root, "")))
+    for _, paths, same in joined(files, photos):
+        for path in paths:
+            image = same[0] if len(same) == 1 else _named(root, path)
+            if same and image not in same:
+                raise LayoutError(twice(root, tuple(same)))
+            yield path, image
 
 
 def _annotations(root: str) -> Iterator[str]:
@@ -271,10 +271,11 @@ def _splits(root: str) -> dict[str, str]:
 
     Raises LayoutError if there are JSON files in other places, too.
     """
-    paths = [*_annotations(root)]
-    above = {path.partition("/")[0] for path in paths if "/" in path}
+    above = dict[str, str]()  # folder below root, if any -> its first file
+    for path in _annotations(root):
+        above.setdefault(path.rpartition("/")[0].partition("/")[0], path)
     found = {split: name for split, name in of_splits(root).items() if name in above}
-    outside = (path for path in paths if path.partition("/")[0] not in found.values())
+    outside = (path for name, path in above.items() if name not in found.values())
     first = next(outside, None) if found else None
     if first:
         raise LayoutError(

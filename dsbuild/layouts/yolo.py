@@ -25,7 +25,8 @@ from dsbuild.layouts.base import Layout
 from dsbuild.layouts.coco import OVERLAP
 from dsbuild.layouts.division import Divided, in_order, leaks
 from dsbuild.layouts.finding import Finding
-from dsbuild.layouts.folders import by_key, elsewhere, require, stem
+from dsbuild.layouts.folders import by_key, elsewhere, is_picture, require, stem, twice, walk
+from dsbuild.layouts.joining import joined
 from dsbuild.layouts.naming import unique
 from dsbuild.layouts.recognition import PUBLISHED, Recognised, listed
 from dsbuild.layouts.sample import ABSENT, Part, Sample, Slice
@@ -164,14 +165,18 @@ class Yolo(Divided, Layout):
                 f"{storage.join(root, folder)}: there is no such folder; expected the labels of "
                 f"{pair.images}; fetch them, {OTHERS}"
             )
-        texts = _labels(root, pair)
         places = {} if split in found else self._assigned(root, pair)
-        for key, image in by_key(root, pair.images).items():
-            if places.get(key, split) != split:
+        files = filter(is_picture, walk(root, pair.images))
+        photos = ((stem(path, pair.images), path) for path in files)
+        for key, images, texts in joined(photos, _texts(root, pair)):
+            for same in (texts, images):
+                if len(same) > 1:
+                    raise LayoutError(twice(root, tuple(same)))
+            if not images or places.get(key, split) != split:
                 continue
             expected = f"{folder}/{key}{ending}"
             nothing: Part = expected if ending == ".png" else Slice(expected, ABSENT, b"")
-            yield Sample(key, image, texts.get(key, nothing))
+            yield Sample(key, images[0], texts[0] if texts else nothing)
 
     def findings(self, root: str, split: str, samples: Iterable[Sample]) -> list[Finding]:
         """Find labels without an image, groups that leak, and how many pictures have no label."""
@@ -253,8 +258,13 @@ class Yolo(Divided, Layout):
 
 def _labels(root: str, pair: Pair) -> dict[str, str]:
     """Return the labels of a split by key; raise LayoutError if two have the same."""
+    return unique(root, _texts(root, pair))
+
+
+def _texts(root: str, pair: Pair) -> Iterator[tuple[str, str]]:
+    """Yield key and path of the labels of a split."""
     folder, ending = posixpath.splitext(pair.labels)
-    return unique(root, ((stem(path, folder), path) for path in ending_in(root, folder, ending)))
+    return ((stem(path, folder), path) for path in ending_in(root, folder, ending))
 
 
 def _fits(value: int, classes: int) -> bool:

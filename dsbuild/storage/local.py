@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from dsbuild.errors import DeniedError, NoFileError, StorageError
-from dsbuild.storage import flock
+from dsbuild.storage import flock, spool
 from dsbuild.storage.atomic import NOWHERE as _NOWHERE
 from dsbuild.storage.atomic import TEMPORARY, gone, remedy
 from dsbuild.storage.atomic import move as move
@@ -104,6 +104,19 @@ def names(folder: str) -> list[str]:
 def entries(folder: str) -> list[tuple[str, bool]]:
     """List the names in a folder, sorted, each with whether it is a folder itself."""
     return some(folder, None)[0]
+
+
+def ordered_entries(folder: str) -> Iterator[tuple[str, bool]]:
+    """Yield what `entries` lists, with few names in memory however many there are."""
+    try:
+        with os.scandir(folder) as listing:
+            found = ((entry.name, _leads_to_folder(entry)) for entry in listing)
+            ordered = spool.ordered(found, key=operator.itemgetter(0))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise _unlisted(folder, error) from error
+    yield from ordered
 
 
 def some(folder: str, most: int | None) -> tuple[list[tuple[str, bool]], bool]:

@@ -208,3 +208,14 @@ def test_a_path_is_joined_like_its_text():
     assert storage.join("a/", "c") == "a/c"
     assert storage.join("a", "/c") == "/c"
     assert storage.join("", "c") == "c"
+
+
+def test_a_folder_is_listed_in_order_with_few_names_in_memory(tmp_path):
+    for name in ("b", "a.txt", "C", "ä"):
+        (tmp_path / name).touch()
+    (tmp_path / "a").mkdir()
+    found = list(storage.ordered_entries(str(tmp_path)))
+    assert found == storage.entries(str(tmp_path))
+    assert ("a", True) in found
+    assert list(storage.ordered_entries(str(tmp_path / "missing"))) == []
+    assert list(storage.ordered_entries(str(tmp_path / "b"))) == []

@@ -1,6 +1,7 @@
 import errno
 import functools
 import itertools
+import tracemalloc
 import weakref
 
 import pytest
@@ -48,14 +49,26 @@ def test_few_runs_are_kept_however_many_there_are(monkeypatch):
     alive = []
     plain = Spool.__init__
 
-    def counted(self, *args):
-        plain(self, *args)
+    def counted(self, *args, **options):
+        plain(self, *args, **options)
         alive.append(weakref.ref(self))
 
     monkeypatch.setattr(Spool, "__init__", counted)
     found = ordered(range(1000, 0, -1), key=lambda value: value, run=2, most=4)
     assert sum(one() is not None for one in alive) <= 4 * 5  # levels of up to 3, and one extra
     assert list(found) == list(range(1, 1001))
+
+
+def test_many_values_are_sorted_in_little_memory():
+    tracemalloc.start()
+    found = ordered((f"{i * 7919 % 100_003:032d}" for i in range(100_000)), key=str)
+    last = ""
+    for value in found:
+        assert value > last
+        last = value
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20  # of 8 MB
 
 
 def test_no_room_for_temporary_files_is_named(monkeypatch):

@@ -1,7 +1,7 @@
 """List a target by its own layout, and match what is listed with the records that were written.
 
-Both sides are sorted by split and image, so that only small rows are kept, on disk if there are
-many.
+Both sides are sorted by split and image as small rows, on disk if there are many; slices of labels,
+such as the shapes of an image in COCO's file, are kept aside meanwhile.
 """
 
 import itertools
@@ -13,10 +13,12 @@ from dsbuild.errors import LayoutError, ShardError
 from dsbuild.format.split_names import called
 from dsbuild.interop.annotations import parts
 from dsbuild.layouts import Layout, Sample
+from dsbuild.layouts.sample import Held, Part, Slice
 from dsbuild.storage import spool
+from dsbuild.storage.heap import Heap
 
-_RUN = 1 << 12  # rows that are sorted in memory; those of COCO hold the shapes of an image
-_TASK = 1 << 12  # records of a task, likewise
+_TASK = 1 << 12  # records of a task
+_BYTES = 1 << 20  # of slices of a task, after which it ends
 
 
 class Pair(NamedTuple):
@@ -57,17 +59,54 @@ def matched(
     `names` are the splits, as `splits` returns them. Raises LayoutError for a sample that was not
     written, and ShardError for records that would be one file.
     """
-    pairs = spool.ordered(_joined(layout, root, known, names), key=itemgetter(0, 1), run=_RUN)
+    heap = Heap()
+    pairs = spool.ordered(_joined(layout, root, known, names, heap), key=itemgetter(0, 1))
     for shard, group in itertools.groupby(pairs, key=itemgetter(0)):
-        for some in spool.batches((pair for _, _, pair in group), _TASK):
+        for some in _filled((pair for _, _, pair in group), heap):
             yield Task(shard, some)
 
 
+def _filled(pairs: Iterator[Pair], heap: Heap) -> Iterator[list[Pair]]:
+    """Yield the pairs of tasks, with the slices that were kept aside."""
+    made, size = list[Pair](), 0
+    for pair in pairs:
+        if pair.sample is not None:
+            parts = [_back(part, heap) for part in pair.sample.parts]
+            size += sum(len(part.data) for part in parts if isinstance(part, Slice))
+            pair = pair._replace(sample=_with(pair.sample, parts))
+        made.append(pair)
+        if len(made) == _TASK or size >= _BYTES:
+            yield made
+            made, size = [], 0
+    if made:
+        yield made
+
+
+def _aside(part: Part, heap: Heap) -> Part:
+    if not isinstance(part, Slice) or not isinstance(part.data, bytes):
+        return part
+    return part._replace(data=Held("", heap.add(part.data), len(part.data), 0))
+
+
+def _back(part: Part, heap: Heap) -> Part:
+    if not isinstance(part, Slice) or not isinstance(part.data, Held):
+        return part
+    return part._replace(data=heap.read(part.data.offset, part.data.size))
+
+
+def _with(sample: Sample, parts: list[Part]) -> Sample:
+    """Return a sample whose label has these parts."""
+    if not parts:
+        return sample
+    single = isinstance(sample.label, str | Slice)
+    return sample._replace(label=parts[0] if single else tuple(parts))
+
+
 def _joined(
-    layout: Layout, root: str, known: parts.Parts, names: Mapping[str, str]
+    layout: Layout, root: str, known: parts.Parts, names: Mapping[str, str], heap: Heap
 ) -> Iterator[tuple[int, int, Pair]]:
     ours = spool.ordered(_ours(known, names), key=itemgetter(0))
-    theirs = spool.ordered(_theirs(layout, root, names), key=itemgetter(0), run=_RUN)
+    theirs = spool.ordered(_theirs(layout, root, names, heap), key=itemgetter(0))
     sample, before = next(theirs, None), None
     for place, shard, number, key in ours:
         if before is not None and before[0] == place:
@@ -96,11 +135,12 @@ def _ours(
 
 
 def _theirs(
-    layout: Layout, root: str, names: Mapping[str, str]
+    layout: Layout, root: str, names: Mapping[str, str], heap: Heap
 ) -> Iterator[tuple[tuple[str, str], Sample]]:
     for split in names.values():
         for sample in layout.samples(root, split):
-            yield (split, sample.image), sample
+            kept = [_aside(part, heap) for part in sample.parts]
+            yield (split, sample.image), _with(sample, kept)
 
 
 def _strange(layout: Layout, root: str, place: tuple[str, str]) -> LayoutError:
