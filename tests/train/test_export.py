@@ -156,7 +156,8 @@ def test_models_of_half_precision_take_images_of_one_size(run, tmp_path):
     assert np.mean(seen == classes(run, images)) >= 0.99
 
 
-@pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [False, True])
 def test_models_of_8_bits_are_calibrated_with_records(voc_data, run, tmp_path, check):
     out = tmp_path / "out"
     asked = {"size": (33, 47), "calibrate": 5, "data": voc_data, "check": check}
@@ -306,7 +307,7 @@ def test_obstacles_are_named(run, tmp_path, monkeypatch):
     assert os.listdir(out) == ["model.onnx"]
 
 
-def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
+def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch, eager):
     def other(network, path):
         for variable in network.variables:
             if variable.path.startswith("logits/bias"):

@@ -32,7 +32,9 @@ from dsbuild.train.settings import Settings
 from tests.support import fakes, reads
 from tests.support.backends import fresh, on_torch
 from tests.support.once import once
+from tests.support.trained import eagerly
 
+pytestmark = pytest.mark.usefixtures("eager")
 QUICK = {
     "backbone": "tiny",
     "crop": 65,
@@ -76,7 +78,7 @@ def whole(shapes, tmp_path_factory):
 
     def build(folder):
         lines, before = [], generators()
-        with reads.once():
+        with reads.once(), eagerly():
             found = fit.train(shapes, str(folder / "run"), asked, talk=lines.append)
         assert generators() == before, "training has moved a generator of the process"
         (folder / "result.json").write_text(json.dumps([found, lines]))
