@@ -389,15 +389,13 @@ def test_classification_is_trained(class_data, tmp_path):
             fit.train(class_data, str(tmp_path / "other"), dataclasses.replace(asked, **wrong))
 
 
-@pytest.mark.parametrize(
-    ("crop", "steps", "score"),
-    [(65, 60, 0.5), pytest.param(97, 240, 0.8, marks=pytest.mark.slow)],
-)
-def test_tiny_learns_drawn_shapes(shapes, tmp_path, crop, steps, score):
-    size = {"crop": crop, "scales": (1.0, 1.0), "scale_step": 0.0}
-    asked = quick(**size, batch=8, steps=steps, every=60, val="train")
+@pytest.mark.slow
+def test_tiny_learns_drawn_shapes(shapes, tmp_path):
+    asked = quick(
+        crop=97, batch=8, steps=240, every=60, val="train", scales=(1.0, 1.0), scale_step=0.0
+    )
     found = fit.train(shapes, str(tmp_path / "run"), asked)
-    assert found["best"]["val_mean_iou"] > score
+    assert found["best"]["val_mean_iou"] > 0.8
 
 
 def test_one_class_alone_is_refused_before_anything_is_written(tmp_path):
