@@ -112,6 +112,15 @@ def gs(monkeypatch):
         yield from stores.on_store(monkeypatch, emulator, "gs://bucket")
 
 
+@pytest.fixture(scope="module")
+def eager():
+    """Let the predictors of a module compute without graphs."""
+    from tests.support.trained import eagerly
+
+    with eagerly():
+        yield
+
+
 @pytest.fixture
 def run():
     """Call dsbuild as a user does; returns Click's result."""

@@ -602,8 +602,11 @@ def kill_at_random(voc, out, rng, options, longest):
     return process.returncode == 0
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
-def test_killed_at_random_moments_and_resumed(tmp_path, workers):
+@pytest.mark.parametrize(
+    ("workers", "kills"),
+    [(2, 3), *(pytest.param(one, 10, marks=pytest.mark.slow) for one in (1, 2))],
+)
+def test_killed_at_random_moments_and_resumed(tmp_path, workers, kills):
     voc = fakes.voc(tmp_path, train=60, val=30, width=300, height=200)
     options = ["--shards", "20", "--workers", str(workers), "--extra", "laplacian:png16", "--quiet"]
     begin = time.monotonic()
@@ -612,7 +615,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path, workers):
     expected = content(tmp_path / "whole")
     rng = random.Random(workers)
     out, killed = str(tmp_path / "out"), 0
-    while killed < 10:
+    while killed < kills:
         if kill_at_random(voc, out, rng, options, longest):
             # Finished before the shot: what it left is right, and the next round begins anew.
             assert content(out) == expected

@@ -58,7 +58,9 @@ def test_all_bits_and_bands_are_stored(drawn, out):
     assert (again.written, again.kept) == (0, 1)
 
 
-@pytest.mark.parametrize("bands", [1, 3, 4])
+@pytest.mark.parametrize(
+    "bands", [3, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 4))]
+)
 def test_every_reader_gives_them(bands, tmp_path, out):
     tf = pytest.importorskip("tensorflow")
     torch = pytest.importorskip("torch")

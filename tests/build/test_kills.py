@@ -8,7 +8,7 @@ import pytest
 from tests.support.faults.kills import commands, kill
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [6, pytest.param(200, marks=pytest.mark.slow)])
 def test_any_process_may_be_killed(tmp_path, count):
     rng, every = random.Random(count), list(commands(tmp_path))
     for i in range(count):

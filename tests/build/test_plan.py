@@ -159,7 +159,10 @@ class Many(Voc):
             yield Sample(f"{i * 7919 % self.total:08d}", "image.jpg", "label.png")
 
 
-@pytest.mark.parametrize("order", plan.ORDERS)
+@pytest.mark.parametrize(
+    "order",
+    [pytest.param(one, marks=[] if one == "shuffled" else pytest.mark.slow) for one in plan.ORDERS],
+)
 def test_memory_does_not_grow_with_the_samples(order, tmp_path, monkeypatch):
     monkeypatch.setattr(spool.Spool.__init__, "__defaults__", (1 << 14,))
     monkeypatch.setattr(spool, "_BATCH", 1 << 6)

@@ -39,12 +39,13 @@ def damage(out, rng):
     return path
 
 
-def test_any_damage_is_repaired(voc, tmp_path):
+@pytest.mark.parametrize("count", [10, pytest.param(40, marks=pytest.mark.slow)])
+def test_any_damage_is_repaired(voc, tmp_path, count):
     out = tmp_path / "out"
     make(voc, out, shards=3, extras=("edges", "weights:beta=0.9"))
     fresh = content(out)
     rng = random.Random(1)
-    for _ in range(40):
+    for _ in range(count):
         for _ in range(rng.randrange(1, 4)):
             damage(out, rng)
         assert validate(str(out)).problems

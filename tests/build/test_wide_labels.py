@@ -75,7 +75,7 @@ def test_stored_labels_are_the_source_files_or_grey_of_16_bits(built):
             assert data == file.read()
 
 
-@pytest.mark.parametrize("cache", [False, True, "decoded"])
+@pytest.mark.parametrize("cache", [False, pytest.param(True, marks=pytest.mark.slow), "decoded"])
 def test_tensorflow_reads_what_was_written(built, cache, tmp_path):
     import tensorflow as tf
 

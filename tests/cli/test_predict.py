@@ -15,7 +15,8 @@ from dsbuild.train.predict.predictor import How, Predictor
 from tests.support import fakes, trained
 from tests.support.runs import make
 
-# For commands whose scores are no matter: another size of an image costs another graph.
+pytestmark = pytest.mark.usefixtures("eager")
+# For commands whose scores are no matter: each image takes its time.
 FEW = ("--split", "val[:1]", "--no-boundary")
 
 
@@ -58,11 +59,11 @@ def test_evaluate_prints_means_and_every_class(known, run, tmp_path):
 
 def test_evaluate_gives_json(known, run, tmp_path):
     data, model = known
-    how = ["--scales", "0.5,1", "--flip", "--window", "40", "--no-boundary", "--json"]
+    how = ["--scales", "0.5,1", "--flip", "--window", "50", "--no-boundary", "--json"]
     done = run("evaluate", model, data, "--split", "val[:2]", "--out", tmp_path, *how)
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
-    assert (found["scales"], found["flip"], found["window"]) == ([0.5, 1.0], True, 40)
+    assert (found["scales"], found["flip"], found["window"]) == ([0.5, 1.0], True, 50)
     assert found["samples"] == 2
     assert "boundary_f1" not in found
     assert 0 <= found["mean_iou"] <= 1

@@ -44,7 +44,7 @@ def test_it_trains_reports_and_writes_a_run(data, run, tmp_path):
     assert "has epochs 50.0, steps 2; found epochs 1.0, steps None; give" in longer.stderr
 
 
-def test_first_weights_are_kept_by_no_steps(data, run, tmp_path):
+def test_first_weights_are_kept_by_no_steps(data, run, tmp_path, eager):
     done = run("train", data, "--run", tmp_path / "run", *TINY, "--steps", "0", "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)

@@ -13,6 +13,7 @@ from dsbuild.layouts import LAYOUTS
 
 # Cityscapes' splits have published lengths, whatever the folder is called.
 STRICT = [name for name in DEMOS if name != "cityscapes"]
+QUICK = ("voc", "coco", "pairs", "classes", "labelme")  # of the others, pages build fewer samples
 
 
 def files(folder):
@@ -25,7 +26,10 @@ def test_every_layout_has_a_demo_and_the_command_knows_it():
     assert list(DEMOS) == list(LAYOUTS) == list(DRAWN)
 
 
-@pytest.mark.parametrize("layout", STRICT)
+@pytest.mark.parametrize(
+    "layout",
+    [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in STRICT],
+)
 def test_the_command_that_is_printed_builds_without_a_finding(layout, tmp_path, run, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shown = run("demo", layout)

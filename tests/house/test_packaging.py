@@ -89,6 +89,7 @@ def test_source_archive_and_wheel(source, python, tmp_path):
     assert {name for name in packed if ".dist-info/" not in name} == expected()
 
 
+@pytest.mark.slow
 def test_editable(source, python, tmp_path):
     install(python, "--editable", source)
     for folder in (tmp_path, source):

@@ -19,6 +19,19 @@ LEFT_OUT = 6  # at most so many blocks need what is on no machine of ours
 HEAVY = re.compile(
     r"dsbuild (train|export|audit)|import (tensorflow|torch|keras|datasets|grain)|tf_data"
 )
+# Pages that take long: they start many processes, or several that import TensorFlow. What they
+# call is tested elsewhere, too.
+LONG = {
+    "array-jobs.md",
+    "classes.md",
+    "clusters.md",
+    "extras.md",
+    "merge.md",
+    "object-stores.md",
+    "output.md",
+    "panoptic.md",
+    "tensorflow.md",
+}
 
 
 def all_blocks():
@@ -26,12 +39,13 @@ def all_blocks():
 
 
 def marked():
-    """Return the pages; those that import TensorFlow or torch are heavy, training is slow."""
+    """Return the pages; those that import TensorFlow or torch are heavy, long ones are slow."""
     found = []
     for page in PAGES:
         code = "".join(block.text for block in blocks(page))
         marks = [pytest.mark.heavy] if HEAVY.search(code) else []
-        if len(re.findall("dsbuild (?:train|export|audit)", code)) > 1:
+        trains = len(re.findall("dsbuild (?:train|export|audit)", code))
+        if trains > 1 or page.name in LONG:
             marks.append(pytest.mark.slow)
         found.append(pytest.param(page, marks=marks, id=page.name))
     return found
@@ -93,6 +107,10 @@ def shortened(text, changed):
 def _few(match):
     line = match[1]
     return line if "--samples" in line else f"{line} --samples {SAMPLES} "
+
+
+def test_long_pages_exist():
+    assert {page.name for page in PAGES} >= LONG
 
 
 def test_all_code_is_of_a_kind_that_is_tested():

@@ -58,7 +58,12 @@ def test_side_files_take_the_map_for_no_picture(built):
 
 
 @pytest.mark.parametrize(
-    ("number", "library"), [(0, "dsbuild"), (3, "numpy"), (4, "webdataset"), (5, "grain")]
+    ("number", "library"),
+    [
+        (0, "dsbuild"),
+        (3, "numpy"),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((4, "webdataset"), (5, "grain"))),
+    ],
 )
 def test_the_code_of_the_card_decodes_the_map(built, number, library):
     pytest.importorskip(library)

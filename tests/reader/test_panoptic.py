@@ -84,7 +84,9 @@ def test_tensorflow_gives_the_same(built, tmp_path):
     assert len(pair) == 2
 
 
-@pytest.mark.parametrize("crop", [(5, 7), (40, 50), None])
+@pytest.mark.parametrize(
+    "crop", [(5, 7), *(pytest.param(one, marks=pytest.mark.slow) for one in ((40, 50), None))]
+)
 def test_a_map_is_augmented_with_its_image(built, crop):
     pytest.importorskip("tensorflow")
     # Over the numbers of records, and over decoded samples: both decode for themselves.

@@ -37,7 +37,7 @@ STEPS = {
 }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 60),
     st.integers(1, 60),

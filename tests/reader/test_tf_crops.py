@@ -68,7 +68,7 @@ def same(data, settings, start=0):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.parametrize("settings", [SMALL, WIDE])
+@pytest.mark.parametrize("settings", [SMALL, pytest.param(WIDE, marks=pytest.mark.slow)])
 def test_crops_are_those_of_whole_images(mixed, settings):
     same(dsbuild.tf_dataset(mixed, seed=3, repeat=8), settings, start=7)
 

@@ -39,6 +39,10 @@ def fresh_indexes():
     records._index.cache_clear()
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def names(samples):
     return [sample["key"].numpy().decode() for sample in samples]
 
@@ -109,7 +113,12 @@ def test_missing_extras_are_computed(voc, built, tmp_path):
         dsbuild.tf_dataset(plain, extras=["laplace"])
 
 
-@pytest.mark.parametrize("given", DRAWN, ids=repr)
+QUICK = {"voc", "classes", "matting", "ade20k"}
+
+
+@pytest.mark.parametrize(
+    "given", [one if one.name in QUICK else slow(one) for one in DRAWN], ids=repr
+)
 def test_every_layout_is_as_the_reader_has_it(given, tmp_path, out):
     extras = {"matting": ("alpha", "trimap"), "classes": ()}.get(given.name, ("edges", "distance"))
     make(DRAWN[given][0](tmp_path / "data"), out, layout=given, extras=extras)
@@ -179,12 +188,6 @@ def test_parts_and_shares(built):
     assert names(dsbuild.tf_dataset(built, "val[:2]+train[50%:]")) == keys(
         built, "val[:2]+train[50%:]"
     )
-    for count in (1, 2, 5, 20):
-        shares = [
-            names(dsbuild.tf_dataset(built, "train", seed=3, index=i, count=count))
-            for i in range(count)
-        ]
-        assert sorted(itertools.chain(*shares)) == sorted(keys(built, "train"))
     assert dsbuild.tf_dataset(built, "train").cardinality() == 12
     assert dsbuild.tf_dataset(built, "train", seed=1, repeat=3, start=5).cardinality() == 31
     assert dsbuild.tf_dataset(built, repeat=None).cardinality() == tf.data.INFINITE_CARDINALITY
@@ -196,7 +199,16 @@ def test_parts_and_shares(built):
         dsbuild.tf_dataset(built, "test")
 
 
-@pytest.mark.parametrize("window", [1, 4, 100])
+@pytest.mark.parametrize("count", [2, slow(1), slow(5), slow(20)])
+def test_shares_have_every_sample_once(built, count):
+    shares = [
+        names(dsbuild.tf_dataset(built, "train", seed=3, index=i, count=count))
+        for i in range(count)
+    ]
+    assert sorted(itertools.chain(*shares)) == sorted(keys(built, "train"))
+
+
+@pytest.mark.parametrize("window", [4, slow(1), slow(100)])
 def test_every_epoch_has_an_order_of_its_own(built, window):
     data = dsbuild.tf_dataset(built, "train", seed=1, window=window)
     orders = [names(data) for _ in range(8)]
@@ -212,19 +224,28 @@ def test_every_epoch_has_an_order_of_its_own(built, window):
     )
 
 
-@pytest.mark.parametrize("start", [0, 5, 12, 17, 24])
+@pytest.mark.parametrize("start", [17, slow(0), slow(5), slow(12), slow(24)])
 def test_a_run_resumes_where_it_stopped(built, start):
     whole = names(dsbuild.tf_dataset(built, "train", seed=7, repeat=2))
     rest = dsbuild.tf_dataset(built, "train", seed=7, repeat=2, start=start)
     assert names(rest) == whole[start:]
 
 
-@pytest.mark.parametrize(("index", "count"), [(0, 3), (2, 3), (1, 2)])
-@pytest.mark.parametrize("seed", [None, 7])
-def test_a_share_resumes_where_it_stopped(built, index, count, seed):
+@pytest.mark.parametrize(
+    ("index", "count", "seed", "starts"),
+    [
+        (1, 2, 7, (7,)),
+        *(
+            slow(i, n, seed, (1, 4, 7, 100))
+            for i, n in ((0, 3), (2, 3), (1, 2))
+            for seed in (None, 7)
+        ),
+    ],
+)
+def test_a_share_resumes_where_it_stopped(built, index, count, seed, starts):
     asked = {"seed": seed, "repeat": 3, "index": index, "count": count}
     whole = names(dsbuild.tf_dataset(built, "train", **asked))
-    for start in (1, 4, 7, 100):
+    for start in starts:
         assert names(dsbuild.tf_dataset(built, "train", start=start, **asked)) == whole[start:]
 
 
@@ -312,8 +333,9 @@ def test_a_cache_on_a_store_is_refused(built):
         dsbuild.tf_dataset(built, "val", cache="s3://bucket/x/")
 
 
-@pytest.mark.parametrize("cache", [True, "files"])
-@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(
+    ("cache", "seed"), [(True, 3), ("files", None), slow(True, None), slow("files", 3)]
+)
 def test_what_is_cached_is_the_same(built, tmp_path, cache, seed):
     path = cache if cache is True else str(tmp_path / cache)
     data = dsbuild.tf_dataset(built, "val", cache=path, seed=seed, repeat=2)
@@ -341,8 +363,15 @@ def flip(path, record, at):
     return offset
 
 
-@pytest.mark.parametrize("at", [0, 9, 12, 500, -3])
-@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize(
+    ("at", "deterministic"),
+    [
+        (0, True),
+        (500, False),
+        *(slow(at, True) for at in (9, 12, 500, -3)),
+        *(slow(at, False) for at in (0, 9, 12, -3)),
+    ],
+)
 def test_a_flipped_bit_is_named_with_file_and_record(built, at, deterministic):
     data = dsbuild.tf_dataset(built, "val", deterministic=deterministic)
     path = os.path.join(built, "val-00001-of-00003.tfrecord")
@@ -414,13 +443,13 @@ def test_labels_with_a_palette_are_not_read_as_luma(tmp_path):
     ("image", "label", "text"),
     [
         (images.encode(PHOTO, 90)[:-30], png(PLANE), "found bytes that are damaged"),
-        (images.encode(PHOTO, 90)[:200] + b"\xff\xd9", png(PLANE), ""),
-        (b"no image", png(PLANE), "found bytes that are damaged"),
-        (b"", png(PLANE), "found bytes that are damaged"),
-        (png(PHOTO), png(PLANE)[:-20], "found bytes that are damaged"),
+        slow(images.encode(PHOTO, 90)[:200] + b"\xff\xd9", png(PLANE), ""),
+        slow(b"no image", png(PLANE), "found bytes that are damaged"),
+        slow(b"", png(PLANE), "found bytes that are damaged"),
+        slow(png(PHOTO), png(PLANE)[:-20], "found bytes that are damaged"),
         (png(PHOTO), images.encode(PHOTO, 90), "found bytes that are damaged"),
         (png(PHOTO), png(PLANE[1:]), "found a label or an extra whose size"),
-        (png(PHOTO), png(PLANE.T), "found a label or an extra whose size"),
+        slow(png(PHOTO), png(PLANE.T), "found a label or an extra whose size"),
     ],
 )
 def test_undecodable_records_are_named(tmp_path, image, label, text):
@@ -476,7 +505,7 @@ def dispatcher():
             worker.kill()  # its own end takes long on a busy machine
 
 
-@pytest.mark.parametrize("policy", ["OFF", "DYNAMIC"])
+@pytest.mark.parametrize("policy", ["DYNAMIC", slow("OFF")])
 def test_workers_of_the_data_service_read(built, dispatcher, policy):
     service = tf.data.experimental.service
     data = dsbuild.tf_dataset(built, "train", seed=1)
@@ -544,9 +573,17 @@ def test_tensorflow_is_imported_only_for_its_own_api():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("cache", [True, "files"])
+PART = {"repeat": 3, "start": 7, "index": 1, "count": 2}
+
+
 @pytest.mark.parametrize(
-    "asked", [{"repeat": 2}, {"repeat": 3, "start": 7, "index": 1, "count": 2}]
+    ("cache", "asked"),
+    [
+        ("files", PART),
+        slow(True, PART),
+        slow(True, {"repeat": 2}),
+        slow("files", {"repeat": 2}),
+    ],
 )
 def test_a_cache_changes_no_order(built, tmp_path, cache, asked):
     path = cache if cache is True else str(tmp_path / cache)
@@ -586,7 +623,12 @@ def test_truncated_or_foreign_cache_files_are_ignored(built, tmp_path):
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [({}, 1), ({"repeat": 2}, 2), ({"repeat": 2, "start": 12}, 1), ({"cache": True}, 1)],
+    [
+        ({"repeat": 2, "start": 12}, 1),
+        slow({}, 1),
+        slow({"repeat": 2}, 2),
+        slow({"cache": True}, 1),
+    ],
 )
 def test_workers_of_the_data_service_divide_epochs(built, asked, expected):
     service = tf.data.experimental.service

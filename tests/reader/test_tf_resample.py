@@ -68,7 +68,7 @@ def sides(most):
     return st.tuples(st.integers(1, most), st.integers(1, most))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(
     sides(40),
     sides(130),
@@ -81,7 +81,7 @@ def test_any_window_is_that_of_the_plain_pipeline(shape, size, crop, share, flip
     same(shape, size, crop, share, flip, seed)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(
     sides(60),
     st.sampled_from((0.5, 0.75, 1, 1.25, 1.5, 1.75, 2)),
@@ -95,7 +95,9 @@ def test_scales_of_deeplab(shape, scale, crop, share, flip):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("place", [0, 0.5, 0.999])
+@pytest.mark.parametrize(
+    "place", [0.999, *(pytest.param(x, marks=pytest.mark.slow) for x in (0, 0.5))]
+)
 @pytest.mark.parametrize(
     ("shape", "size", "crop"),
     [

@@ -1,10 +1,13 @@
 """Runs with drawn weights, without training."""
 
+import contextlib
 import os
 
 import numpy as np
+import pytest
 
 from dsbuild.train import checkpoint, dataset, model, runs
+from dsbuild.train.predict import predictor
 from dsbuild.train.settings import Settings
 from tests.support.backends import drawn
 
@@ -35,3 +38,22 @@ def run(folder, tfrecord, seed=0, which=runs.BEST, **settings):
     variables = checkpoint.names(network.variables)
     checkpoint.save(os.path.join(path, which), variables, {"step": 7})
     return path
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Let predictors that are made in the block compute without graphs.
+
+    Tracing a graph for a new size takes longer than a small model needs for a few images. Graphs
+    are tested in tests/train/test_predictor.py.
+    """
+    compiled = predictor._compiled
+
+    def plain(*given):
+        made = compiled(*given)
+        made.run_eagerly = True
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictor, "_compiled", plain)
+        yield

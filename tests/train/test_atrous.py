@@ -32,8 +32,15 @@ def assert_thinned(model, output_stride, sizes):
         np.testing.assert_allclose(finer_high[:, ::step, ::step], high, atol=3e-5 * high.max())
 
 
-@pytest.mark.parametrize("output_stride", [8, 16])
-@pytest.mark.parametrize("name", ["tiny", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    ("name", "output_stride"),
+    [
+        ("tiny", 8),
+        ("tiny", 16),
+        ("mobilenet_v2", 16),
+        pytest.param("mobilenet_v2", 8, marks=pytest.mark.slow),
+    ],
+)
 def test_every_second_value_stays_the_same(name, output_stride):
     options = {"width": 0.35} if name == "mobilenet_v2" else {}
     assert_thinned(calibrated(name, **options), output_stride, SIZES)
@@ -47,15 +54,19 @@ def test_every_second_value_of_large_backbones_stays_the_same(name):
     assert_thinned(model, 8, SIZES[1:2])
 
 
+@pytest.mark.slow
 def test_every_second_value_of_xception_stays_the_same_if_its_poolings_are_centred():
     assert_thinned(calibrated("xception"), 16, [(97, 65), (129, 97)])
 
 
-def test_a_model_of_stride_32_stays_as_it_is():
+def resnet():
+    return keras.applications.ResNet50(include_top=False, weights=None, input_shape=(None, None, 3))
+
+
+@pytest.mark.parametrize("made", [backbones.tiny, pytest.param(resnet, marks=pytest.mark.slow)])
+def test_a_model_of_stride_32_stays_as_it_is(made):
     keras.utils.set_random_seed(1)
-    model = keras.applications.ResNet50(
-        include_top=False, weights=None, input_shape=(None, None, 3)
-    )
+    model = made()
     copy = atrous.convert(model, 32, prefix="copy_")
     assert [layer.name for layer in copy.layers[1:]] == [
         f"copy_{layer.name}" for layer in model.layers[1:]
@@ -81,16 +92,21 @@ def test_strides_become_dilations():
     assert {layer.momentum for layer in norms} == {0.9}
 
 
+@pytest.mark.slow
 def test_multi_grid_multiplies_the_last_dilations():
     model = backbones.build("resnet50", 8, grid=(1, 2, 4), auxiliary=True)
     rates = [model.get_layer(f"backbone_conv5_block{i}_2_conv").dilation_rate[0] for i in (1, 2, 3)]
     assert rates == [4, 8, 16]
     assert model.get_layer("backbone_conv4_block6_2_conv").dilation_rate == (2, 2)
     assert [output.shape[-1] for output in model.outputs] == [256, 2048, 1024]
+
+
+def test_a_multi_grid_is_refused_where_there_is_none():
     with pytest.raises(ModelError, match="tiny: found no multi-grid, which exists for resnet50"):
         backbones.build("tiny", 8, grid=(1, 2, 4))
 
 
+@pytest.mark.slow
 def test_names_are_the_same_every_time():
     names = [[layer.name for layer in backbones.build("xception", 16).layers[1:]] for _ in range(2)]
     assert names[0] == names[1]

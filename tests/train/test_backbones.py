@@ -24,13 +24,13 @@ def published(width):
     [
         ("tiny", 32, 128, 59_520),
         ("mobilenet_v2", 144, 320, 1_843_264),
-        ("resnet50", 256, 2048, 23_587_712),
+        slow("resnet50", 256, 2048, 23_587_712),
         slow("resnet101", 256, 2048, 42_658_176),
-        ("resnet50_v1_5", 256, 2048, 23_561_152),
+        slow("resnet50_v1_5", 256, 2048, 23_561_152),
         slow("resnet101_v1_5", 256, 2048, 42_605_504),
-        ("xception", 256, 2048, 20_861_480),
+        slow("xception", 256, 2048, 20_861_480),
         slow("xception_41", 256, 2048, 25_035_872),
-        ("xception_65", 256, 2048, 38_052_512),
+        slow("xception_65", 256, 2048, 38_052_512),
         slow("xception_71", 256, 2048, 40_488_712),
         slow("resnet50_beta", 256, 2048, 23_685_312),
         slow("resnet101_beta", 256, 2048, 42_729_664),
@@ -110,7 +110,7 @@ def test_pixels_are_scaled_as_keras_scales_them(name, first, build_app):
     np.testing.assert_allclose(Pixels(mode)(filled), np.zeros_like(filled), atol=1e-6)
 
 
-@pytest.mark.parametrize("form", ["found.weights.h5", "found.h5"])
+@pytest.mark.parametrize("form", ["found.weights.h5", slow("found.h5")])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_weights_are_loaded_from_a_file(tmp_path, form):
     keras.utils.set_random_seed(7)
@@ -134,8 +134,15 @@ def test_own_backbones_load_files_too(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("form", ["found.weights.h5", "found.h5"])
-@pytest.mark.parametrize("other", ["tiny", "width"])
+@pytest.mark.parametrize(
+    ("other", "form"),
+    [
+        ("tiny", "found.weights.h5"),
+        ("width", "found.h5"),
+        slow("tiny", "found.h5"),
+        slow("width", "found.weights.h5"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_weights_of_another_model_are_refused(tmp_path, form, other):
     model = backbones.tiny() if other == "tiny" else published(0.5)

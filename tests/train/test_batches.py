@@ -17,22 +17,33 @@ def taken(path, asked, start, count):
     return [(image, label) for image, label in data.as_numpy_iterator()]
 
 
-def test_batches_are_the_same_from_any_step(shapes):
-    asked = Settings(**ASKED, **MORE)
-    whole = taken(shapes, asked, 0, 4)
-    for (image, label), (other, again) in zip(whole[2:], taken(shapes, asked, 2, 2), strict=True):
-        np.testing.assert_array_equal(image, other)
-        np.testing.assert_array_equal(label, again)
-    for name, off in (
-        ("rotation", 0.0),
-        ("blur", 0.0),
-        ("cat_max_ratio", 1.0),
-        ("copy_paste", 0.0),
-    ):
-        other = taken(shapes, Settings(**ASKED, **MORE | {name: off}), 0, 2)
-        assert any((a[0] != b[0]).any() for a, b in zip(whole, other, strict=False)), name
+@pytest.fixture(scope="module")
+def whole(shapes):
+    """Four batches from the first step on, with all that there is."""
+    return taken(shapes, Settings(**ASKED, **MORE), 0, 4)
+
+
+def test_batches_are_the_same_from_any_step(shapes, whole):
+    again = taken(shapes, Settings(**ASKED, **MORE), 2, 2)
+    for (image, label), (same, too) in zip(whole[2:], again, strict=True):
+        np.testing.assert_array_equal(image, same)
+        np.testing.assert_array_equal(label, too)
     assert {image.shape for image, _ in whole} == {(4, 33, 33, 3)}
     assert {label.dtype.name for _, label in whole} == {"uint8"}
+
+
+@pytest.mark.parametrize(
+    ("name", "off"),
+    [
+        ("copy_paste", 0.0),
+        pytest.param("rotation", 0.0, marks=pytest.mark.slow),
+        pytest.param("blur", 0.0, marks=pytest.mark.slow),
+        pytest.param("cat_max_ratio", 1.0, marks=pytest.mark.slow),
+    ],
+)
+def test_every_setting_changes_batches(shapes, whole, name, off):
+    other = taken(shapes, Settings(**ASKED, **MORE | {name: off}), 0, 2)
+    assert any((a[0] != b[0]).any() for a, b in zip(whole, other, strict=False))
 
 
 def test_options_that_need_labels_of_pixels_are_refused_for_classes(class_data):

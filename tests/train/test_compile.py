@@ -68,7 +68,13 @@ def test_fit_reports_what_the_functions_compute(batches, mode):
     assert history.history["mean_iou"] == [pytest.approx(known, rel=1e-6)]
 
 
-@pytest.mark.parametrize("kind", LOSSES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind in ("cross_entropy", "lovasz") else pytest.mark.slow)
+        for kind in LOSSES
+    ],
+)
 def test_every_loss_decreases_in_fit(batches, kind):
     images, labels, _ = batches
     if kind.startswith("bce"):

@@ -21,6 +21,7 @@ from tests.support import fakes, trained
 from tests.support.runs import make
 
 BINARY = {"sigmoid": True, "loss": "bce"}
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +84,11 @@ def test_validation_measures_the_confusion_matrix_alone(voc_run):
 
 def test_scales_windows_and_flips_change_scores(voc_run, tmp_path):
     data, run = voc_run
-    how = How(scales=(0.5, 1.0), flip=True, window=30)
+    how = How(scales=(0.5, 1.0), flip=True, window=44)
     found = evaluate.evaluate(
         run, data, "train[:2]", how, out=str(tmp_path), boundary=False, last=False
     )
-    assert (found["scales"], found["flip"], found["window"]) == ([0.5, 1.0], True, 30)
+    assert (found["scales"], found["flip"], found["window"]) == ([0.5, 1.0], True, 44)
     assert "boundary_f1" not in found
     predictor = Predictor(runs.load(run), how)
     right = total = 0

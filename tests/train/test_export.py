@@ -2,6 +2,7 @@ import dataclasses
 import io
 import json
 import os
+import pathlib
 import pickle
 import struct
 import subprocess
@@ -65,6 +66,13 @@ def branched(voc_data, tmp_path_factory):
     return untrained(folder, voc_data, gradient=True, resize=(49, 97, 8))
 
 
+@pytest.fixture(scope="module")
+def onnx(run, tmp_path_factory):
+    """The run as ONNX: the folder, and what the export returned."""
+    out = str(tmp_path_factory.mktemp("onnx") / "out")
+    return out, export.export(run, out, "onnx", check=False)
+
+
 def photos(height, width, count=2):
     rng = np.random.default_rng(height)
     return np.stack([np.asarray(fakes.photo(rng, width, height)) for _ in range(count)])
@@ -110,19 +118,24 @@ def test_the_laplacian_of_a_served_model_equals_the_extra():
 )
 def test_images_of_any_size_get_the_classes_of_the_run(form, which, request, tmp_path):
     run = request.getfixturevalue(which)
-    found = export.export(run, str(tmp_path / "out"), form, check=False)
-    assert found == export.Exported(str(tmp_path / "out" / f"model{formats.ENDINGS[form]}"), None)
+    if (form, which) == ("onnx", "run"):
+        out, found = request.getfixturevalue("onnx")
+    else:
+        out = str(tmp_path / "out")
+        found = export.export(run, out, form, check=False)
+    assert found == export.Exported(os.path.join(out, f"model{formats.ENDINGS[form]}"), None)
     batches = [photos(75, 101), photos(129, 97, count=1)]
     for images, seen in zip(batches, fresh(form, found.path, batches, tmp_path), strict=True):
         expected = classes(run, images)
         assert seen.dtype == np.int32
         assert len(np.unique(expected)) > 2
         assert np.mean(seen == expected) >= 0.999
-    labels = json.loads((tmp_path / "out" / "labels.json").read_text())
+    labels = json.loads(pathlib.Path(out, "labels.json").read_text())
     assert labels["classes"][15] == "person"
     assert labels["palette"]["15"] == [192, 128, 128]
 
 
+@pytest.mark.slow
 def test_tflite_models_take_images_of_one_size(run, tmp_path):
     out = str(tmp_path / "out")
     found = export.export(run, out, "tflite", size=(65, 81))
@@ -143,7 +156,8 @@ def test_models_of_half_precision_take_images_of_one_size(run, tmp_path):
     assert np.mean(seen == classes(run, images)) >= 0.99
 
 
-@pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("check", [False, True])
 def test_models_of_8_bits_are_calibrated_with_records(voc_data, run, tmp_path, check):
     out = tmp_path / "out"
     asked = {"size": (33, 47), "calibrate": 5, "data": voc_data, "check": check}
@@ -253,6 +267,7 @@ np.savez(out, own=predictor.classes(images), served=served(images))
 """
 
 
+@pytest.mark.slow
 def test_a_run_and_its_export_open_on_torch(run, tmp_path):
     path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
     images = photos(75, 101)
@@ -292,7 +307,7 @@ def test_obstacles_are_named(run, tmp_path, monkeypatch):
     assert os.listdir(out) == ["model.onnx"]
 
 
-def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
+def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch, eager):
     def other(network, path):
         for variable in network.variables:
             if variable.path.startswith("logits/bias"):
@@ -365,10 +380,8 @@ def test_checked_sizes_are_around_the_bounds():
     assert any(min(size) < 81 and max(size) > 513 for size in found)
 
 
-def test_dimensions_of_onnx_have_names(run, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    path = export.export(run, str(tmp_path / "out"), "onnx", check=False).path
-    graph = onnx.load(path).graph
+def test_dimensions_of_onnx_have_names(onnx):
+    graph = pytest.importorskip("onnx").load(onnx[1].path).graph
     named = [
         [one.dim_param or one.dim_value for one in value.type.tensor_type.shape.dim]
         for value in (*graph.input, *graph.output)

@@ -32,7 +32,9 @@ from dsbuild.train.settings import Settings
 from tests.support import fakes, reads
 from tests.support.backends import fresh, on_torch
 from tests.support.once import once
+from tests.support.trained import eagerly
 
+pytestmark = pytest.mark.usefixtures("eager")
 QUICK = {
     "backbone": "tiny",
     "crop": 65,
@@ -76,7 +78,7 @@ def whole(shapes, tmp_path_factory):
 
     def build(folder):
         lines, before = [], generators()
-        with reads.once():
+        with reads.once(), eagerly():
             found = fit.train(shapes, str(folder / "run"), asked, talk=lines.append)
         assert generators() == before, "training has moved a generator of the process"
         (folder / "result.json").write_text(json.dumps([found, lines]))
@@ -298,7 +300,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(shapes, tmp_path):
     with pytest.raises(TrainError, match=r"the loss is (nan|inf), expected a finite number; low"):
         fit.train(shapes, run, asked)
     assert runs.LAST not in os.listdir(run)
-    # The loss of the last step is computed with the weights before it.
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(shapes, tmp_path):
+    """The loss of the last step is computed with the weights before it."""
+    run = str(tmp_path / "run")
     once = {"optimiser": "sgd", "val": "", "steps": 1, "every": 1}
     with pytest.raises(
         TrainError, match=r"^step 1: weights of \S+ are NaN or infinite, expected a fin"
@@ -307,6 +314,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(shapes, tmp_path):
     assert {runs.LAST, runs.BEST}.isdisjoint(os.listdir(run))
 
 
+@pytest.mark.slow
 def test_a_gradient_branch_trains_in_16_bits(shapes, whole, tmp_path):
     lines = []
     asked = quick(gradient=True, mixed=True, steps=2, freeze=("backbone",), loss="dice")
@@ -357,6 +365,7 @@ def test_a_run_that_predicts_one_class_everywhere_says_so(shapes, tmp_path, monk
     assert fit_text("run", found).endswith(f"; {found['note']}")
 
 
+@pytest.mark.slow
 def test_mattes_are_trained_with_one_logit(tmp_path):
     source = fakes.matting(tmp_path)
     out = build("matting", source, str(tmp_path / "out"))
@@ -380,6 +389,7 @@ def test_classification_is_trained(class_data, tmp_path):
             fit.train(class_data, str(tmp_path / "other"), dataclasses.replace(asked, **wrong))
 
 
+@pytest.mark.slow
 def test_tiny_learns_drawn_shapes(shapes, tmp_path):
     asked = quick(
         crop=97, batch=8, steps=240, every=60, val="train", scales=(1.0, 1.0), scale_step=0.0
@@ -401,7 +411,7 @@ def test_one_class_alone_is_refused_before_anything_is_written(tmp_path):
     assert not os.path.exists(tmp_path / "run")
 
 
-@pytest.mark.parametrize("crop", [33, 97])
+@pytest.mark.parametrize("crop", [33, pytest.param(97, marks=pytest.mark.slow)])
 def test_a_cache_changes_no_batch(shapes, tmp_path, crop):
     asked, facts = quick(crop=crop), dataset.of(shapes)
     caching = Caching("decoded", tmp_path / "kept")

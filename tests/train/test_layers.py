@@ -152,6 +152,7 @@ for align in (True, False):
 """
 
 
+@pytest.mark.slow
 def test_torch_resizes_the_same_way(tmp_path):
     x = planes(2, 7, 9, 3)
     expected = {str(align): tensorflow_resize(x, 11, 30, align) for align in (True, False)}

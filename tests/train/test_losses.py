@@ -424,8 +424,14 @@ def test_wrong_shapes_are_named(name, labels, logits, options, message):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's graphs")
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("name", "jit"),
+    [
+        *((name, False) for name in LOSSES),
+        ("cross_entropy", True),
+        *(pytest.param(name, True, marks=pytest.mark.slow) for name in [*LOSSES][1:]),
+    ],
+)
 def test_graphs_of_unknown_sizes_compute_the_same(name, jit):
     import tensorflow as tf
 

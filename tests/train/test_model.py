@@ -34,8 +34,17 @@ def made(size=(65, 97), **settings):
     return model, inputs
 
 
-@pytest.mark.parametrize("output_stride", [8, 16, 32])
-@pytest.mark.parametrize("backbone", ["tiny", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    ("backbone", "output_stride"),
+    [
+        ("tiny", 8),
+        ("tiny", 16),
+        ("tiny", 32),
+        ("mobilenet_v2", 16),
+        pytest.param("mobilenet_v2", 8, marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", 32, marks=pytest.mark.slow),
+    ],
+)
 def test_logits_have_the_size_of_the_image(backbone, output_stride):
     model = build(
         classes=3,

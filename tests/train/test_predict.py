@@ -22,6 +22,8 @@ from tests.support import fakes, trained
 from tests.support.photos import clip, frames, photo
 from tests.support.runs import make
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 @pytest.fixture(scope="module")
 def run(voc_run):
@@ -29,12 +31,12 @@ def run(voc_run):
 
 
 @pytest.fixture(scope="module")
-def predictor(run):
+def predictor(run, eager):
     return Predictor(runs.load(run))
 
 
 @pytest.fixture(scope="module")
-def classifier(class_run):
+def classifier(class_run, eager):
     return Predictor(runs.load(class_run[1]))
 
 

@@ -11,7 +11,7 @@ from dsbuild.train.model import places
 from dsbuild.train.predict.predictor import How, Predictor
 from dsbuild.train.settings import Settings
 from tests.support.backends import drawn, fresh
-from tests.support.trained import canvas
+from tests.support.trained import canvas, eagerly
 
 
 def trained(classes=5, task="segmentation", seed=0, **settings):
@@ -37,10 +37,20 @@ def made():
 
 @pytest.fixture(scope="module")
 def plain(made):
-    return Predictor(made)
+    predictor = Predictor(made)
+    predictor.probabilities(image(33, 33))  # by a graph, whichever test is first
+    return predictor
 
 
 BINARY = {"classes": 2, "sigmoid": True, "loss": "bce"}
+EAGER = pytest.mark.usefixtures("without_graphs")
+
+
+@pytest.fixture
+def without_graphs():
+    """Compute without graphs in a test whose promise holds for both; others trace them."""
+    with eagerly():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +95,7 @@ def test_classes_have_the_largest_logits(made, plain, size):
     np.testing.assert_allclose(probabilities, softmax(expected), atol=1e-5)
 
 
+@EAGER
 def test_a_single_logit_gives_the_probability_of_class_1(binary):
     picture = image(40, 61)
     expected = logits(binary, picture)
@@ -102,17 +113,20 @@ def test_a_single_logit_gives_the_probability_of_class_1(binary):
     )
 
 
+@EAGER
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
 def test_a_model_of_one_class_predicts_no_other(task):
     for seed in (0, 1, 2):  # a logit of either sign
         one = trained(classes=1, task=task, seed=seed)
-        seen = Predictor(one)
         picture = image(33, 33)
+        seen = Predictor(one)
         assert not seen.classes(picture).any()
         found = seen.probabilities(picture)
         np.testing.assert_array_equal(found, np.ones_like(found))
         assert not seen.decided(found).any()
-        assert not np.any(graph.served(one).predict_on_batch(picture[None]))
+        served = graph.served(one)
+        served.run_eagerly = True
+        assert not np.any(served.predict_on_batch(picture[None]))
 
 
 def at(planes, rows, columns):
@@ -157,7 +171,11 @@ def test_scales_and_flip_are_averaged(made):
         assert np.abs(found - other).mean() > 0.01
 
 
-@pytest.mark.parametrize(("size", "seen"), [((40, 61), (33, 57)), ((61, 20), (65, 25))])
+@EAGER
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [((40, 61), (33, 57)), pytest.param((61, 20), (65, 25), marks=pytest.mark.slow)],
+)
 def test_images_are_resized_as_in_training(size, seen):
     made, picture = trained(resize=(33, 65, 8)), image(*size)
     found = Predictor(made).probabilities(picture)
@@ -170,6 +188,7 @@ def test_images_are_resized_as_in_training(size, seen):
         Predictor(made, How(window=20))
 
 
+@EAGER
 def test_flipping_a_mirrored_image_gives_the_mirrored_result(made, plain):
     picture = image(40, 65)  # like DeepLab, it mirrors the padded image
     flipping = Predictor(made, How(flip=True))
@@ -180,7 +199,8 @@ def test_flipping_a_mirrored_image_gives_the_mirrored_result(made, plain):
     np.testing.assert_array_equal(flipping.classes(picture), here.argmax(-1))
 
 
-@pytest.mark.parametrize("size", [(40, 61), (513, 20)])
+@EAGER
+@pytest.mark.parametrize("size", [(40, 61), pytest.param((513, 20), marks=pytest.mark.slow)])
 def test_images_are_padded_to_the_crop_or_the_given_size(size):
     made, picture = trained(crop=513), image(*size)
     found = Predictor(made).probabilities(picture)
@@ -218,6 +238,7 @@ def test_windows_cover_the_image_and_are_averaged_where_they_overlap(made, plain
     np.testing.assert_allclose(found, total / counts, atol=1e-5)
 
 
+@EAGER
 def test_images_of_one_size_are_predicted_together(made):
     pictures = np.stack([image(20, 31, seed=seed) for seed in range(3)])
     for how in (How(), How(flip=True, window=25)):
@@ -229,6 +250,7 @@ def test_images_of_one_size_are_predicted_together(made):
             np.testing.assert_allclose(found, predictor.probabilities(picture), atol=1e-5)
 
 
+@EAGER
 def test_the_gradient_branch_gets_the_laplacian():
     branched = trained(gradient=True)
     picture = image(40, 61)
@@ -240,6 +262,7 @@ def test_the_gradient_branch_gets_the_laplacian():
     assert more.probabilities(picture).shape == (40, 61, 5)
 
 
+@EAGER
 def test_classification_returns_probabilities_of_the_image():
     classifier = trained(3, "classification")
     picture = image(40, 61)
@@ -258,6 +281,7 @@ def test_classification_returns_probabilities_of_the_image():
         Predictor(classifier, How(size=20))
 
 
+@EAGER
 def test_classification_may_have_more_than_256_classes():
     classifier = trained(400, "classification")
     (last,) = model.named(classifier.model, "logits")

@@ -230,6 +230,7 @@ def xception(tmp_path_factory):
     return net, net.save(tmp_path_factory.mktemp("slim") / "model.ckpt-9", **slots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output_stride", [8, 16])
 def test_xception_65_equals_deeplabs(xception, output_stride):
     net, path = xception
@@ -254,6 +255,7 @@ def test_mobilenet_v2_equals_deeplabs(tmp_path):
     assert_layers_equal(model, net, image(97, 65))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [0.35, 0.5])
 def test_widths_equal_deeplabs(tmp_path, width):
     net = Slim()

@@ -20,7 +20,7 @@ from tests.support.runs import make
 
 
 @pytest.fixture(scope="module")
-def predictor(voc_run):
+def predictor(voc_run, eager):
     return Predictor(runs.load(voc_run[1]))
 
 

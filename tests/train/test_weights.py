@@ -33,6 +33,10 @@ DENSE = {"backbone": NAME, "separable": False, "depth": theirs.HEAD}
 FACTS = Facts("segmentation", ("a", "b", "c"), 255, {}, "")
 
 
+def slowly(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def narrow(**settings):
     """Return a model with an eighth of the channels, like the modules."""
     whole = backbones.BACKBONES[NAME]
@@ -110,7 +114,7 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
             "torchvision's DeepLabV3: loaded 295 variables; decoder, logits start from random "
             "weights; not loaded: its 3 x 3 convolution after the pyramid",
         ),
-        (
+        slowly(
             theirs.VainFPlus,
             ".old.pth",
             (*STAGES, "pyramid", "low"),
@@ -118,14 +122,21 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
             "weights; not loaded: its decoder, which has one 3 x 3 convolution",
         ),
         (theirs.VainF, ".safetensors", (*STAGES, "pyramid"), "VainF's DeepLabV3: loaded 295"),
-        (
+        slowly(
             theirs.Classifier,
             ".pt",
             STAGES,
             "torchvision's ResNet: loaded 265 variables; aspp, decoder, logits start from random",
         ),
-        (theirs.Smp, ".pth", (*STAGES, "pyramid"), "segmentation_models_pytorch's DeepLabV3: "),
-        (theirs.SmpPlus, ".pth", STAGES, "segmentation_models_pytorch's DeepLabV3Plus: loaded 265"),
+        slowly(
+            theirs.Smp, ".pth", (*STAGES, "pyramid"), "segmentation_models_pytorch's DeepLabV3: "
+        ),
+        slowly(
+            theirs.SmpPlus,
+            ".pth",
+            STAGES,
+            "segmentation_models_pytorch's DeepLabV3Plus: loaded 265",
+        ),
     ],
 )
 def test_blocks_equal_those_of_their_origin(kind, ending, blocks, told, request, tmp_path):
@@ -142,7 +153,7 @@ def test_blocks_equal_those_of_their_origin(kind, ending, blocks, told, request,
     assert_blocks_equal(model, module, blocks)
 
 
-@pytest.mark.parametrize("dropout", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dropout", [True, slowly(False)])
 def test_logits_equal_those_of_a_whole_counterpart(tmp_path, dropout):
     module = theirs.drawn(theirs.Jfzhang95(dropout), seed=2)
     path = str(tmp_path / "found.pth.tar")
@@ -163,6 +174,7 @@ def test_logits_equal_those_of_a_whole_counterpart(tmp_path, dropout):
     assert files.load(other, path, settings).random == ("logits",)
 
 
+@pytest.mark.slow
 def test_a_whole_deeplabv3_has_its_logits(tmp_path):
     module = theirs.drawn(theirs.Torchvision(), seed=5)
     path = str(tmp_path / "found.pth")
@@ -204,6 +216,7 @@ MOBILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(MOBILE))
 def test_mobilenets_of_torchvision_equal_their_origin(kind, tmp_path):
     cls, settings, told = MOBILE[kind]

@@ -22,6 +22,7 @@ from dsbuild.train.settings import Settings
 from tests.support import fakes, seen, trained
 from tests.support.runs import make, masks
 
+pytestmark = pytest.mark.usefixtures("eager")
 SMALL = ("--backbone", "tiny", "--crop", "33", "--folds", "2")
 HOW = Plan(folds=2, settings=Settings(**{**SETTINGS, "backbone": "tiny", "crop": 33}))
 
@@ -293,7 +294,7 @@ def test_a_run_judges_what_it_never_saw(voc_run, shapes, run, tmp_path):
     assert "found 4 classes, expected 21" in other.stderr
 
 
-@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("same", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_of_another_build_may_have_seen_the_records(voc_run, run, tmp_path, same):
     """What a run was trained on is known by the digest of its data, which a new build changes."""
     trained, data = tmp_path / "run", tmp_path / "data"
