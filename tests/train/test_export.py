@@ -156,8 +156,7 @@ def test_models_of_half_precision_take_images_of_one_size(run, tmp_path):
     assert np.mean(seen == classes(run, images)) >= 0.99
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_models_of_8_bits_are_calibrated_with_records(voc_data, run, tmp_path, check):
     out = tmp_path / "out"
     asked = {"size": (33, 47), "calibrate": 5, "data": voc_data, "check": check}

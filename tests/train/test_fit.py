@@ -389,7 +389,6 @@ def test_classification_is_trained(class_data, tmp_path):
             fit.train(class_data, str(tmp_path / "other"), dataclasses.replace(asked, **wrong))
 
 
-@pytest.mark.slow
 def test_tiny_learns_drawn_shapes(shapes, tmp_path):
     asked = quick(
         crop=97, batch=8, steps=240, every=60, val="train", scales=(1.0, 1.0), scale_step=0.0
