@@ -1,0 +1,153 @@
+"""ConvNeXt, whose windows have an even size: nothing is shifted, whatever the output stride."""
+
+import keras
+import numpy as np
+import pytest
+
+from dsbuild.errors import ModelError, TrainError
+from dsbuild.train import model
+from dsbuild.train.dataset import Facts
+from dsbuild.train.fit import crop
+from dsbuild.train.model import atrous, backbones, convnext
+from dsbuild.train.settings import Settings
+from tests.support import narrow
+
+FACTS = Facts("segmentation", ("a", "b", "c"), 255, {}, "")
+
+
+@pytest.fixture(autouse=True)
+def _narrow(monkeypatch):
+    narrow.register(monkeypatch)
+
+
+def pixels(*size, seed=0):
+    return np.random.default_rng(seed).normal(size=(1, *size, 3)).astype(np.float32)
+
+
+def published(**options):
+    """Return the model of Keras, without its top."""
+    return narrow.build(include_top=False, weights=None, input_shape=(None, None, 3), **options)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_plain_layers_compute_the_same(inside):
+    whole = narrow.draw(published(include_preprocessing=inside))
+    plain = convnext.plain(whole)
+    assert not any(isinstance(layer, keras.Model) for layer in plain.layers)
+    assert plain.count_params() == sum(v.numpy().size for v in whole.trainable_variables)
+    image = pixels(75, 98)
+    given = image * [58.395, 57.12, 57.375] + [123.675, 116.28, 103.53] if inside else image
+    found, expected = np.array(plain(image)), np.array(whole(given.astype(np.float32)))
+    assert found.shape == (1, 2, 3, narrow.DIMS[-1])
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("output_stride", [8, 16])
+def test_every_second_value_stays_the_same(output_stride):
+    whole = narrow.draw(backbones.build(narrow.NAME, 32, auxiliary=True))
+    finer = atrous.convert(whole, output_stride)
+    step = 32 // output_stride
+    for height, width in ((96, 64), (75, 102)):
+        image = pixels(height, width)
+        low, high, middle = (np.array(one) for one in whole(image))
+        finer_low, finer_high, finer_middle = (np.array(one) for one in finer(image))
+        np.testing.assert_array_equal(finer_low, low)
+        # One feature for each whole window of 32 pixels.
+        expected = ((size // output_stride) - (step - 1) for size in (height, width))
+        assert finer_high.shape[1:3] == tuple(expected)
+        assert high.std() > 0.1
+        np.testing.assert_allclose(finer_high[:, ::step, ::step], high, atol=3e-5 * high.max())
+        thinned = finer_middle[:, :: max(step // 2, 1), :: max(step // 2, 1)]
+        np.testing.assert_allclose(thinned, middle, atol=3e-5 * middle.max())
+
+
+def mirrored(network):
+    """Mirror each window of a model, left to right."""
+    for variable in network.variables:
+        if variable.path.endswith("kernel") and len(variable.shape) == 4:
+            variable.assign(np.array(variable)[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"output_stride": 8},
+        {"output_stride": 32, "decoder": False},
+        {"decoder": False, "rates": ()},
+        {"auxiliary": True, "output_stride": 8},
+        {"gradient": True},
+        {"scales": (0.5, 1.5), "align_corners": False},
+    ],
+    ids=str,
+)
+def test_mirrored_windows_see_a_mirrored_image_mirrored(settings):
+    """A shift by a part of a feature would be one to the other side after mirroring."""
+    options = {"rates": (1, 2), "depth": 8, "dropout": 0.0, "classes": 3} | settings
+    network = narrow.draw(model.build(backbone=narrow.NAME, **options))
+    image = np.random.default_rng(1).uniform(0, 255, (1, 64, 96, 3)).astype(np.float32)
+    planes = [image, image[..., :1]] if network.inputs[1:] else [image]
+
+    def logits(planes):
+        given = planes if len(planes) > 1 else planes[0]
+        return [np.array(one) for one in keras.tree.flatten(network(given))]
+
+    before = logits(planes)
+    mirrored(network)
+    after = logits([plane[:, :, ::-1] for plane in planes])
+    assert len(before) == (2 if "auxiliary" in settings else 1)
+    for there, back in zip(before, after, strict=True):
+        assert np.abs(there - there[:, :, ::-1]).max() > 0.1
+        np.testing.assert_allclose(back[:, :, ::-1], there, atol=2e-5 * np.abs(there).max())
+
+
+@pytest.mark.parametrize(
+    ("form", "inside"),
+    [("found.weights.h5", True), ("found.weights.h5", False), ("found.h5", True)],
+)
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_weights_of_keras_are_loaded(tmp_path, form, inside):
+    """A file that Keras wrote with its own scaling of pixels inside, as published, or without."""
+    whole, path = narrow.draw(published(include_preprocessing=inside)), str(tmp_path / form)
+    (whole.save_weights if ".weights" in form else whole.save)(path)
+    found = backbones.build(narrow.NAME, 16, weights=path)
+    for ours, theirs in zip(found.variables, convnext.plain(whole).variables, strict=True):
+        assert ours.path == f"backbone_{theirs.path}"
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_of_another_size_are_refused(tmp_path):
+    other = narrow.build.func((1, 1, 1, 1), narrow.DIMS, include_top=False, name="other")
+    path = str(tmp_path / "found.weights.h5")
+    other.save_weights(path)
+    with pytest.raises(ModelError, match="expected the weights of convnext_tiny without its top"):
+        backbones.build(narrow.NAME, 16, weights=path)
+
+
+def test_dilating_first_is_refused():
+    with pytest.raises(ModelError, match=r"dilate_first: found True, expected False for ConvNeXt"):
+        model.build(backbone=narrow.NAME, dilate_first=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stride", "expected"),
+    [(513, 16, 528), (512, 16, 512), (512, 8, 512), (1, 8, 32), (33, 16, 48)],
+)
+def test_crops_are_divided_into_cells(asked, stride, expected):
+    lines = []
+    settings = Settings(backbone=narrow.NAME, crop=asked, output_stride=stride)
+    assert crop.fitted(settings, FACTS, lines.append).crop == expected
+    told = (
+        f"crop: {asked} is not a multiple of the output stride, {stride}, of at least 32; using "
+        f"{expected}, so that features cover all of it"
+    )
+    assert lines == ([] if asked == expected else [told])
+
+
+def test_a_classifier_needs_a_cell():
+    images = Facts("classification", ("a", "b", "c"), None, {}, "")
+    settings = Settings(backbone=narrow.NAME, crop=31)
+    with pytest.raises(TrainError, match="crop: found 31, expected at least 32 for convnext_tiny"):
+        crop.fitted(settings, images, print)
+    other = Settings(backbone="tiny", crop=31)
+    assert crop.fitted(other, images, print) == other
