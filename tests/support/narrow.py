@@ -10,16 +10,17 @@ from dsbuild.train.model import backbones
 
 NAME = "convnext_tiny"
 DIMS = (8, 16, 24, 32)
-build = functools.partial(ConvNeXt, (1, 1, 2, 1), DIMS, name="narrow")
+BLOCKS = (1, 1, 2, 1)
+build = functools.partial(ConvNeXt, name="narrow")
 
 
-def register(patch):
+def register(patch, blocks=BLOCKS):
     """Make the backbone NAME narrow, until a pytest.MonkeyPatch is undone."""
     changed = dataclasses.replace(
         backbones.BACKBONES[NAME],
-        build=build,
-        low="stage_0_block_0_add",
-        auxiliary="stage_2_block_1_add",
+        build=functools.partial(build, blocks, DIMS),
+        low=f"stage_0_block_{blocks[0] - 1}_add",
+        auxiliary=f"stage_2_block_{blocks[2] - 1}_add",
     )
     patch.setitem(backbones.BACKBONES, NAME, changed)
 
