@@ -9,10 +9,13 @@ import pytest
 from dsbuild.errors import ModelError, TrainError
 from dsbuild.train import model, runs
 from dsbuild.train.dataset import Facts
+from dsbuild.train.export import run as export
 from dsbuild.train.fit import crop, warm_start
+from dsbuild.train.fit import run as fit
 from dsbuild.train.model import atrous, backbones, convnext
+from dsbuild.train.predict.predictor import Predictor
 from dsbuild.train.settings import Settings
-from tests.support import narrow
+from tests.support import narrow, trained
 
 FACTS = Facts("segmentation", ("a", "b", "c"), 255, {}, "")
 
@@ -186,6 +189,33 @@ def test_freezing_no_batch_normalisation_is_said():
     warm_start.load(network, settings, FACTS, lines.append)
     told = "freeze_batch_norm: convnext_tiny has no batch normalisation; only that of the head, if"
     assert lines[0].startswith(told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["saved_model", "keras", "onnx", "tflite", "tflite_int8"])
+def test_an_exported_model_gives_the_classes_of_the_run(form, voc_data, tmp_path):
+    run = trained.run(tmp_path, voc_data, backbone=narrow.NAME, crop=64, depth=16, rates=(1, 2))
+    options = {"check": True} if form != "tflite_int8" else {"check": False, "calibrate": 8}
+    found = export.export(run, str(tmp_path / "out"), form, **options)
+    if found.scores is None:  # an int8 model of drawn weights is only compared
+        assert found.agreement >= export.AGREEMENT
+    else:
+        assert found.scores.agreement >= 0.8
+
+
+@pytest.mark.slow
+def test_a_training_ends_and_its_small_images_are_predicted(class_data, tmp_path):
+    run = str(tmp_path / "run")
+    settings = {"crop": 32, "batch": 4, "steps": 2, "every": 2, "optimiser": "adamw"}
+    asked = Settings(backbone=narrow.NAME, freeze=("backbone_stem",), mixed=True, **settings)
+    fit.train(class_data, run, asked, quiet=True)
+    predictor = Predictor(runs.load(run))
+    image = np.random.default_rng(0).integers(0, 256, (7, 40, 3), np.uint8)
+    whole = np.full((32, 40, 3), [123.675, 116.28, 103.53], np.float32)
+    whole[:7] = image
+    expected = np.array(predictor.trained.model(whole[None]))[0]
+    expected = np.exp(expected - expected.max())
+    np.testing.assert_allclose(predictor.probabilities(image), expected / expected.sum(), atol=1e-4)
 
 
 def test_dilating_first_is_refused():
