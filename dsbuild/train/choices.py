@@ -6,6 +6,9 @@ BACKBONES = (
     "mobilenet_v3_large",
     "mobilenet_v3_large_960",
     "mobilenet_v3_small",
+    "convnext_tiny",
+    "convnext_small",
+    "convnext_base",
     "efficientnet_v2_b0",
     "efficientnet_v2_b3",
     "efficientnet_v2_s",
@@ -21,6 +24,8 @@ BACKBONES = (
     "xception_65",
     "xception_71",
 )
+# Those with windows of even size, whose features are cells of an image; see `model.places`.
+CELLS = ("convnext_tiny", "convnext_small", "convnext_base")
 PIXELS = ("tf", "torch", "caffe", "128", "unit", "raw")
 OPTIMISERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("poly", "cosine", "constant", "plateau")

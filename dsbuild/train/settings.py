@@ -9,7 +9,7 @@ from dsbuild import fields
 from dsbuild.errors import TrainError
 from dsbuild.fields import field
 from dsbuild.train import loss_terms
-from dsbuild.train.choices import BACKBONES, OPTIMISERS, PIXELS, SCHEDULES, STRIDES
+from dsbuild.train.choices import BACKBONES, CELLS, OPTIMISERS, PIXELS, SCHEDULES, STRIDES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,9 @@ class Settings:
     freeze_batch_norm: bool = field(False, "Freeze batch normalisation.")
 
     crop: int = field(
-        513, "Height and width of training crops: a multiple of the stride, plus 1.", least=1
+        513,
+        "Height and width of training crops: a multiple of the stride, plus 1 except for ConvNeXt.",
+        least=1,
     )
     scales: tuple[float, float] = field((0.5, 2.0), "Smallest and largest random scale.", above=0)
     scale_step: float = field(0.25, "Step between random scales; 0 for any scale.", least=0)
@@ -260,12 +262,19 @@ class Settings:
             fields.refuse(self, name, expected, TrainError)
 
     @property
+    def cells(self) -> bool:
+        """Whether features are cells of an image; otherwise they lie on every stride-th pixel."""
+        return self.backbone in CELLS
+
+    @property
     def aligned(self) -> int:
         """The crop for segmentation: the least k output_stride + 1 not below `crop`.
 
-        Features then lie on its first and on its last pixel.
+        Features lie on its first and last pixel. If they are cells, it is k output_stride, and at
+        least a cell of stride 32.
         """
-        return math.ceil((self.crop - 1) / self.output_stride) * self.output_stride + 1
+        least, rest = (max(self.crop, max(STRIDES)), 0) if self.cells else (self.crop, 1)
+        return math.ceil((least - rest) / self.output_stride) * self.output_stride + rest
 
     def document(self) -> dict[str, Any]:
         """Return the settings as a JSON document."""

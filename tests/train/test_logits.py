@@ -15,6 +15,17 @@ QUICK = (65, 66, 80, 96, 97, 100, 127, 128, 129, 300)
 ALL = range(65, 301)
 
 
+CELLS = "convnext_tiny"
+
+
+def cells():
+    """Return a backbone whose features are means of cells without overlap."""
+    image = x = keras.Input((None, None, 3))
+    for stride, window in ((4, 4), (8, 2), (16, 2), (32, 2)):
+        x = layers.Conv2D(3, window, window, use_bias=False, name=f"take{stride}")(x)
+    return keras.Model(image, x, name="cells")
+
+
 def pixels():
     """Return a backbone whose features are every stride-th pixel."""
     image = x = keras.Input((None, None, 3))
@@ -23,11 +34,12 @@ def pixels():
     return keras.Model(image, x, name="pixels")
 
 
-def seeing(monkeypatch, **settings):
-    """Return the model of a run that classifies single pixels as dark, 0, or light, 1."""
-    known = backbones.Backbone(pixels, "take4", "take32", depth=3, published=False)
-    monkeypatch.setitem(backbones.BACKBONES, "tiny", known)
-    asked = Settings(backbone="tiny", crop=97, separable=False, rates=(), **settings)
+def seeing(monkeypatch, name="tiny", **settings):
+    """Return the model of a run that classifies single pixels, or cells, as dark or light: 0, 1."""
+    build = cells if name == CELLS else pixels
+    known = backbones.Backbone(build, "take4", "take32", depth=3, published=False)
+    monkeypatch.setitem(backbones.BACKBONES, name, known)
+    asked = Settings(backbone=name, crop=97, separable=False, rates=(), **settings)
     facts = Facts("segmentation", ("dark", "light"), 255, {}, "")
     network = model.build(**runs.architecture(asked, facts))
     for variable in network.variables:
@@ -46,6 +58,7 @@ def seeing(monkeypatch, **settings):
     for name in kernels:
         if name.startswith("backbone_"):
             through(name, {(0, 0): 1.0})
+            kernels[name].assign(_mean(kernels[name]))
     through("aspp_0", {(0, 0): 1.0, (0, 1): -1.0})
     # After the pooled features; ReLU needs two channels for the two signs.
     through("aspp_projection", {(3, 0): 1.0, (4, 1): 1.0})
@@ -54,6 +67,12 @@ def seeing(monkeypatch, **settings):
             through(name, {(0, 0): 1.0, (1, 1): 1.0})
     through("logits", {(0, 1): 1.0, (1, 0): 1.0})
     return runs.Trained(network, asked, facts, 1)
+
+
+def _mean(kernel):
+    """Return a kernel whose only value is spread over its window."""
+    whole = np.array(kernel)
+    return np.broadcast_to(whole.mean((0, 1)), whole.shape)
 
 
 def spans(trained):
@@ -140,6 +159,44 @@ def test_no_scale_shifts_anything(monkeypatch, align_corners, settings, how):
         light = (found[:, 1] - found[:, 0] + 1) * 127.5
         shift = (light - ramp)[48:-48] * (size - 1) / 255
         assert np.abs(shift).max() < 0.5, size
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(
+    ("settings", "how"),
+    [
+        ({}, {}),
+        ({"output_stride": 8}, {"mirrored": True}),
+        ({"decoder": False}, {}),
+        ({"decoder": False, "output_stride": 8}, {"scale": 1.3}),
+        ({"decoder": False, "output_stride": 32}, {}),
+        ({"pyramid": (1, 1.5), "merge": "mean"}, {"scale": 0.75, "mirrored": True}),
+        ({"resize": (199, 401, 4)}, {"scale": 0.75}),
+    ],
+    ids=str,
+)
+def test_means_of_cells_lie_in_their_middles(monkeypatch, align_corners, settings, how):
+    """The mean of a ramp over a cell is its value in the middle, so a ramp stays as it is."""
+    trained = seeing(monkeypatch, CELLS, align_corners=align_corners, **settings)
+    entry = keras.Input((None, None, 3))
+    network = keras.Model(entry, logits.logits(trained, [entry], **how))
+    for size in (256, 275):
+        ramp = np.linspace(0, 255, size, dtype=np.float32)
+        image = np.broadcast_to(ramp[:, None], (1, 131, size, 3))
+        found = np.asarray(network(image, training=False))[0, 50]
+        light = (found[:, 1] - found[:, 0] + 1) * 127.5
+        shift = (light - ramp) * (size - 1) / 255
+        # Near the edges there are no features, and on the right there is padding.
+        assert np.abs(shift[64:-96]).max() < 0.02, size
+
+
+@pytest.mark.parametrize("size", [1, 20, 33])
+def test_an_image_smaller_than_a_cell_is_padded(monkeypatch, size):
+    trained = seeing(monkeypatch, CELLS, output_stride=8)
+    entry = keras.Input((None, None, 3))
+    for scale in (1.0, 0.25):
+        network = keras.Model(entry, logits.logits(trained, [entry], scale))
+        assert network(np.zeros((1, size, 5, 3), np.float32)).shape == (1, size, 5, 2)
 
 
 @pytest.mark.parametrize(

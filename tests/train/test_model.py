@@ -279,6 +279,7 @@ def slowly(*values):
         slowly({"backbone": "tiny", "align_corners": False, "separable": False}),
         slowly({"backbone": "xception"}),
         slowly({"backbone": "resnet50"}),
+        slowly({"backbone": "convnext_tiny", "output_stride": 8}),
         slowly({"backbone": "xception_65"}),
     ],
     ids=str,

@@ -23,6 +23,7 @@ def choices(name):
 
 def test_choices_equal_the_registries():
     assert set(choices("backbone")) == set(BACKBONES)
+    assert set(names.CELLS) == {name for name, one in BACKBONES.items() if one.plain}
     assert set(loss_terms.LOSSES) == set(LOSSES)
     assert set(choices("pixels")) == set(SCALINGS)
     assert set(choices("merge")) == set(MERGES)

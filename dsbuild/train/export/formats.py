@@ -126,12 +126,15 @@ def _keras(network: "keras.Model", path: str) -> None:
 
 
 def _onnx(network: "keras.Model", path: str) -> None:
+    import keras
     import onnx
 
     # Keras exports no model before its first call.
     network.predict_on_batch(np.zeros((1, 33, 33, 3), np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # tf2onnx uses names of NumPy 1
+        if keras.backend.backend() == "tensorflow":
+            from dsbuild.train.export import onnx_ops  # noqa: F401 - registers them
         network.export(path, format="onnx", verbose=False)
     model = onnx.load(path)
     for value in (*model.graph.input, *model.graph.output):

@@ -18,7 +18,7 @@ from dsbuild.reader.caching import NONE, Caching
 from dsbuild.train import dataset, image_range, model, runs
 from dsbuild.train.dataset import Facts
 from dsbuild.train.described import keep_data
-from dsbuild.train.fit import batches, checkpoints, notes, optimisers, warm_start
+from dsbuild.train.fit import batches, checkpoints, crop, notes, optimisers, warm_start
 from dsbuild.train.fit.callbacks import Averaged, FiniteLoss, HardShare, MovingAverages, Scores
 from dsbuild.train.fit.checkpoints import Checkpoints
 from dsbuild.train.fit.devices import described, strategy
@@ -129,7 +129,7 @@ def _checked(folder: Folder, run: str, settings: Settings, say: Talk, caching: C
     facts.learnable(folder.path)
     zoo.expect(settings.weights, settings.backbone)
     zoo.located(settings.weights, say)
-    settings = _aligned(warm_start.fitted(settings), facts, say)
+    settings = crop.fitted(warm_start.fitted(settings), facts, say)
     samples = batches.labelled(folder, settings)
     chosen = bool(settings.image_range)
     settings, count = image_range.fitted(settings, samples), len(samples)
@@ -242,17 +242,6 @@ def _measure(
             return measure(predictor, samples, advance=advance).confusion
 
     return measured
-
-
-def _aligned(settings: Settings, facts: Facts, say: Talk) -> Settings:
-    """Return settings whose crop has features on its first and last pixel; print a change."""
-    if facts.task != "segmentation" or settings.crop == settings.aligned:
-        return settings
-    say(
-        f"crop: {settings.crop} is not a multiple of the output stride, {settings.output_stride}, "
-        f"plus 1; using {settings.aligned}, so that features lie on the first and the last pixel"
-    )
-    return dataclasses.replace(settings, crop=settings.aligned)
 
 
 def _counting(settings: Settings, score: str) -> dict[str, keras.callbacks.Callback]:

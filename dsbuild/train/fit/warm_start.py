@@ -102,6 +102,12 @@ def load(
         model.freeze(network, *settings.freeze)
     if settings.freeze_batch_norm:
         model.freeze_batch_norm(network)
+        kinds = {type(layer) for layer in model.named(network, _PREFIXES["backbone"])}
+        if keras.layers.BatchNormalization not in kinds:
+            talk(
+                f"freeze_batch_norm: {settings.backbone} has no batch normalisation; only that of "
+                "the head, if it has some, is frozen"
+            )
 
 
 def _slim_line(path: str, result: slim_checkpoint.Loaded) -> str:

@@ -31,6 +31,10 @@ def convert(
     the parity; a pooling cannot be dilated, so stride 8 is an approximation for Xception; and
     squeeze-and-excitation, in MobileNetV3 and EfficientNetV2, averages over more values.)
 
+    Windows of even size, as in ConvNeXt, are centred between pixels and stay unpadded: the first
+    feature of the result lies where that of the original model does, and the last one as far from
+    the other edge (see `places.first`).
+
     Args:
       model: calls each of its layers once; a layer's input and output are (b, h, w, c).
       output_stride: a power of 2; a model of a smaller stride stays as it is.
@@ -81,12 +85,13 @@ def _changes(
                 own = next_dilation if dilate_first else dilation
             else:
                 stride *= step
-            if max(config.get("kernel_size", config.get("pool_size"))) > 1:
+            window = max(config.get("kernel_size", config.get("pool_size")))
+            if window > 1:
                 rate = own * grid.get(layer.name, 1)
                 if "dilation_rate" in config:
                     change["dilation_rate"] = max(config["dilation_rate"]) * rate
                 if padded is None:
-                    change["padding"] = "same"
+                    change["padding"] = "same" if window % 2 else config["padding"]
                 else:
                     sides = padded.get_config()["padding"]
                     changes[padded.name]["padding"] = [max(both) * rate for both in sides]

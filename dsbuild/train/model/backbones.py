@@ -10,7 +10,7 @@ import keras
 from keras import applications, layers
 
 from dsbuild.errors import ModelError
-from dsbuild.train.model import aligned_xception, atrous, resnet_beta, resnet_v1_5
+from dsbuild.train.model import aligned_xception, atrous, convnext, resnet_beta, resnet_v1_5
 
 PREFIX = "backbone_"
 
@@ -30,6 +30,7 @@ class Backbone:
       auxiliary: the layer whose output, of stride 16, an auxiliary head takes; empty for none.
       options: more arguments of `build`.
       grid: the last layers with windows, whose atrous rates multi-grid changes.
+      plain: makes the model that is used of the one that `build` returns, whose weights it has.
     """
 
     build: Callable[..., keras.Model]
@@ -42,6 +43,7 @@ class Backbone:
     auxiliary: str = ""
     grid: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    plain: Callable[[keras.Model], keras.Model] | None = None
 
 
 def tiny() -> keras.Model:
@@ -104,6 +106,19 @@ def _xception(build: Callable[..., keras.Model], low: str) -> Backbone:
     return Backbone(build, low, aligned_xception.HIGH, published=False, grid=grid)
 
 
+def _convnext(build: Callable[..., keras.Model], block: int) -> Backbone:
+    """Return a ConvNeXt whose third stage, of stride 16, ends with this block."""
+    return Backbone(
+        build,
+        convnext.LOW,
+        convnext.HIGH,
+        pixels="torch",
+        auxiliary=f"stage_2_block_{block}_add",
+        options=_OWN_PIXELS,
+        plain=convnext.plain,
+    )
+
+
 _OWN_PIXELS = {"include_preprocessing": False}  # which `layers.Pixels` does
 BACKBONES = {
     "mobilenet_v2": Backbone(
@@ -127,6 +142,9 @@ BACKBONES = {
         "expanded_conv_10_add",
         options=_OWN_PIXELS,
     ),
+    "convnext_tiny": _convnext(applications.ConvNeXtTiny, 8),
+    "convnext_small": _convnext(applications.ConvNeXtSmall, 26),
+    "convnext_base": _convnext(applications.ConvNeXtBase, 26),
     "resnet50_v1_5": _resnet_v1_5(resnet_v1_5.resnet50, 5),
     "resnet101_v1_5": _resnet_v1_5(resnet_v1_5.resnet101, 22),
     "efficientnet_v2_b0": Backbone(
@@ -225,6 +243,7 @@ def build(
             full = narrowed(full, width)
         if weights is not None:
             _load(full, name, weights)
+    full = backbone.plain(full) if backbone.plain else full
     named = (backbone.low, backbone.high, *([backbone.auxiliary] if auxiliary else ()))
     ends = [full.get_layer(layer).output if layer else full.output for layer in named]
     return atrous.convert(

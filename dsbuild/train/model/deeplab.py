@@ -11,11 +11,12 @@ from typing import Any
 import keras
 
 from dsbuild.errors import ModelError
+from dsbuild.train.choices import CELLS
 from dsbuild.train.model import backbones
 from dsbuild.train.model.backbones import BACKBONES
 from dsbuild.train.model.head import Head
 from dsbuild.train.model.layers import Pixels, Scale, Spread
-from dsbuild.train.model.places import Tensor
+from dsbuild.train.model.places import LARGEST, Tensor, first
 from dsbuild.train.model.scalings import SCALINGS
 
 TASKS = ("segmentation", "classification")
@@ -48,9 +49,8 @@ class Architecture:
       scales: of the image, whose logits are merged.
       merge: how they are merged, one of MERGES.
       align_corners: whether images are scaled corner to corner, as in DeepLab; otherwise pixels
-        are areas with their centres at halves. Either way features are windows around every
-        stride-th pixel and are resized back to where they lie; sizes of k stride + 1, such as 513,
-        have a feature on their first and last pixel.
+        are areas with their centres at halves. Either way features are resized back to where they
+        lie, around every stride-th pixel or in the middles of cells; see `places`.
       multi_grid: factors for the atrous rates of the backbone's last three layers with windows, or
         none (Chen et al., Rethinking Atrous Convolution, 2017).
       dropout: share of the features that is dropped before the decoder.
@@ -103,11 +103,23 @@ class Architecture:
         self._hold("aspp_window", not (self.aspp_window and decoded), "False with a decoder")
         self._hold("gradient", decoded or not self.gradient, "False without a decoder")
         self._hold("scales", pixels or self.scales == (1.0,), "1.0 alone for classification")
+        moves = self.dilate_first and self.cells
+        self._hold("dilate_first", not moves, "False for ConvNeXt, whose features it would shift")
 
     @property
     def stride(self) -> int:
         """The stride of the logits before they are resized to the image's size."""
         return LOW if self.decoder else self.output_stride
+
+    @property
+    def cells(self) -> bool:
+        """Whether features are cells of the image; see `places`."""
+        return self.backbone in CELLS
+
+    @property
+    def start(self) -> float:
+        """The place of the first of these logits on an axis of the image."""
+        return first(LOW if self.decoder else LARGEST, self.cells)
 
     def _choose(self, name: str, choices: Collection[object]) -> None:
         self._hold(name, getattr(self, name) in choices, f"one of {', '.join(map(str, choices))}")
@@ -153,17 +165,22 @@ def build(*, weights: str | None = None, auxiliary: bool = False, **settings: An
         inputs.append(keras.Input((None, None, 1), name="gradient"))
         planes.append(inputs[1])
     if auxiliary:
-        both = _scorer(shape, backbone)(planes)
-        steps = shape.stride, min(shape.output_stride, AUXILIARY)
+        logits, other = _scorer(shape, backbone)(planes)
+        step, start = min(shape.output_stride, AUXILIARY), first(AUXILIARY, shape.cells)
         outputs = [
-            Spread(step, 1, shape.align_corners, dtype="float32", name=name)([logits, image])
-            for step, logits, name in zip(steps, both, ("resize", "auxiliary_resize"), strict=True)
+            _back(shape, shape.stride, shape.start, "resize")([logits, image]),
+            _back(shape, step, start, "auxiliary_resize")([other, image]),
         ]
         return keras.Model(inputs if shape.gradient else image, outputs, name="deeplab")
     logits, scaled = _merged(shape, _scorer(shape, backbone), planes)
-    back = Spread(shape.stride, 1, shape.align_corners, dtype="float32", name="resize")
+    back = _back(shape, shape.stride, shape.start, "resize")
     logits = back([logits, image] if scaled is pixels else [logits, image, pixels, scaled])
     return keras.Model(inputs if shape.gradient else image, logits, name="deeplab")
+
+
+def _back(shape: Architecture, stride: int, start: float, name: str) -> Spread:
+    """Return the layer from logits of a stride, the first of which lies at `start`, to pixels."""
+    return Spread(stride, 1, shape.align_corners, start, dtype="float32", name=name)
 
 
 def _classified(shape: Architecture, features: Tensor) -> Tensor:
@@ -177,6 +194,7 @@ def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
     head = Head(
         shape.depth or BACKBONES[shape.backbone].depth,
         shape.separable,
+        shape.cells,
         momentum=shape.momentum,
         synchronized=shape.synchronized,
     )
@@ -187,8 +205,14 @@ def _scorer(shape: Architecture, backbone: keras.Model) -> keras.Model:
     if shape.gradient:
         inputs.append(keras.Input((None, None, 1), name="plane"))
     if shape.decoder:
-        strides = shape.output_stride, LOW
-        x = head.decoder(x, low, inputs[1] if shape.gradient else None, strides)
+        spread = Spread(
+            shape.output_stride,
+            LOW,
+            start=first(LARGEST, shape.cells),
+            first=first(LOW, shape.cells),
+            name="decoder_resize",
+        )
+        x = head.decoder(spread([x, low]), low, inputs[1] if shape.gradient else None)
     outputs = [keras.layers.Conv2D(shape.classes, 1, dtype="float32", name="logits")(x)]
     outputs += [head.auxiliary(x, shape.classes) for x in middle]
     return keras.Model(inputs, outputs if middle else outputs[0], name="scorer")
@@ -219,6 +243,7 @@ def _merged(
                     factor,
                     shape.align_corners,
                     stride=shape.output_stride,
+                    cells=shape.cells,
                     name=f"scale_{number}_{which}",
                 )(plane)
                 for which, plane in enumerate(planes)
@@ -230,6 +255,8 @@ def _merged(
                 shape.stride,
                 shape.stride,
                 shape.align_corners,
+                shape.start,
+                shape.start,
                 dtype="float32",
                 name=f"unscale_{number}",
             )

@@ -19,10 +19,14 @@ _LOW = 48  # channels that the features of stride 4 are reduced to
 
 
 class Head:
-    """Adds the layers of a head, which share depth and options."""
+    """Adds the layers of a head, which share depth and options.
 
-    def __init__(self, depth: int, separable: bool, **batch_norm: Any) -> None:
-        self.depth, self.separable = depth, separable
+    `cells` tells whether features are cells of the image, see `places`; so are then those of a
+    gradient branch, whose windows have an even size.
+    """
+
+    def __init__(self, depth: int, separable: bool, cells: bool = False, **batch_norm: Any) -> None:
+        self.depth, self.separable, self.cells = depth, separable, cells
         self.batch_norm = {"epsilon": _EPSILON} | batch_norm
 
     def pyramid(self, x: Tensor, rates: Sequence[int], dropout: float, window: bool) -> Tensor:
@@ -43,17 +47,12 @@ class Head:
         x = layers.Dropout(dropout, name="aspp_dropout")(x)
         return self.window(x, "aspp_window") if window else x
 
-    def decoder(
-        self, x: Tensor, low: Tensor, plane: Tensor | None, strides: tuple[int, int]
-    ) -> Tensor:
+    def decoder(self, x: Tensor, low: Tensor, plane: Tensor | None) -> Tensor:
         """Return features at stride 4 from those of the pyramid, low ones, and maybe a plane.
 
-        `strides` are those of the pyramid and of the low features.
+        Those of the pyramid are already where the low ones are.
         """
-        joined = [
-            Spread(*strides, name="decoder_resize")([x, low]),
-            self.convolution(low, _LOW, 1, name="decoder_low"),
-        ]
+        joined = [x, self.convolution(low, _LOW, 1, name="decoder_low")]
         if plane is not None:
             joined.append(self._plane(plane))
         x = layers.Concatenate(name="decoder_join")(joined)
@@ -64,7 +63,9 @@ class Head:
         x = layers.Rescaling(1 / 255, name="gradient_scale")(plane)
         for number, filters in enumerate((16, 32)):
             x = layers.ZeroPadding2D(1, name=f"gradient_{number}_pad")(x)
-            x = self.convolution(x, filters, 3, 2, "valid", name=f"gradient_{number}")
+            x = self.convolution(
+                x, filters, 4 if self.cells else 3, 2, "valid", name=f"gradient_{number}"
+            )
         return x
 
     def auxiliary(self, x: Tensor, classes: int) -> Tensor:

@@ -2,8 +2,13 @@
 
 Features of stride s lie on pixels 0, s, 2 s and so on. So an axis of k s + 1 pixels has a feature
 on its first pixel and on its last; sizes are rounded up to that (`aligned`), and then no resizing
-shifts anything. Sizes are whole numbers, or tensors if they are only known at run time. No step
-has a negative number, since exporters differ in how they round quotients and remainders of those.
+shifts anything.
+
+Some backbones (CELLS) have windows of even size, which divide an image into cells without overlap.
+Their features lie between pixels, in the middles of cells (`first`), and sizes are k s.
+
+Sizes are whole numbers, or tensors if they are only known at run time. No step has a negative
+number, since exporters differ in how they round quotients and remainders of those.
 """
 
 from fractions import Fraction
@@ -11,28 +16,55 @@ from typing import Any
 
 from keras import ops
 
+LARGEST = 32  # stride of the last features of each backbone, before any atrous convolution
+
 Tensor = Any  # of Keras' backend, or what converts to one
 Size = Any  # a whole number, or a tensor of one
 
 
-def aligned(size: Size, stride: int) -> Size:
-    """Return the smallest k stride + 1 that is at least `size`.
+def first(stride: int, cells: bool) -> float:
+    """Return where the first feature of this stride lies: on pixel 0, or in the middle of a cell.
+
+    If atrous convolution makes a stride smaller, the first feature stays where it is.
+    """
+    return (stride - 1) / 2 if cells else 0.0
+
+
+def aligned(size: Size, stride: int, cells: bool = False) -> Size:
+    """Return the smallest k stride + 1 that is at least `size`; with cells, the smallest k stride.
+
+    With cells it is at least LARGEST, since a smaller image has no feature.
 
     >>> aligned(96, 16), aligned(97, 16), aligned(1, 8)
     (97, 97, 1)
+    >>> aligned(96, 16, True), aligned(97, 16, True), aligned(1, 8, True)
+    (96, 112, 32)
     """
+    if cells:
+        return _whole((size + (stride - 1)) // stride * stride)
     return (size + (stride - 2)) // stride * stride + 1 if stride > 1 else size
 
 
-def scaled(size: Size, factor: float, stride: int) -> Size:
+def scaled(size: Size, factor: float, stride: int, cells: bool = False) -> Size:
     """Return the k stride + 1 nearest to (size - 1) factor + 1, DeepLab's size of a scaled image.
+
+    With cells, return the k stride nearest to size x factor that is at least LARGEST.
 
     >>> scaled(513, 0.75, 16), scaled(97, 0.75, 16), scaled(97, 0.75, 1)
     (385, 81, 73)
+    >>> scaled(512, 0.75, 16, True), scaled(64, 0.25, 16, True)
+    (384, 32)
     """
     part = Fraction(factor).limit_denominator(1000)
     below = 2 * part.denominator * stride
+    if cells:
+        return _whole((size * (2 * part.numerator) + below // 2) // below * stride)
     return ((size - 1) * (2 * part.numerator) + below // 2) // below * stride + 1
+
+
+def _whole(size: Size) -> Size:
+    """Return a size, or that of one cell of the largest stride if it is smaller."""
+    return max(size, LARGEST) if isinstance(size, int) else ops.maximum(size, LARGEST)
 
 
 def ranged(height: Size, width: Size, least: int, most: int, multiple: int) -> tuple[Size, Size]:

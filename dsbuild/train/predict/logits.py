@@ -2,7 +2,8 @@
 
 If a model was trained on resized images (`Settings.resize`), it sees others resized, too. Then
 images are padded with the model's mean pixel, on the right and below, to sizes of k stride + 1,
-which have a feature on their first and last pixel; the logits are cropped back.
+which have a feature on their first and last pixel, or of k stride if features are cells (see
+`places`); the logits are cropped back.
 """
 
 from collections.abc import Sequence
@@ -44,11 +45,21 @@ def logits(
     pixels = model.get_layer("pixels")
     if trained.facts.task == "classification":
         seen = _scaled(entries, settings, "scaled", scale, settings.resize)
-        return model(given(_mirrored(seen) if mirrored else seen))
+        seen = _mirrored(seen) if mirrored else seen
+        if not settings.cells:
+            return model(given(seen))
+        whole = Canvas(1, cells=True, dtype="float32", name="canvas")(pixels(seen[0]))
+        return keras.Model(pixels.output, model.output)(whole)
     seen = _scaled(entries, settings, "ranged", sides=settings.resize)
     planes = [pixels(seen[0]), *seen[1:]]
     padded = [
-        Canvas(settings.output_stride, least, dtype="float32", name=f"canvas_{number}")(plane)
+        Canvas(
+            settings.output_stride,
+            least,
+            settings.cells,
+            dtype="float32",
+            name=f"canvas_{number}",
+        )(plane)
         for number, plane in enumerate(planes)
     ]
     scaled = _scaled(padded, settings, "scaled", scale, stride=settings.output_stride)
@@ -61,7 +72,7 @@ def logits(
     coarse, *image = scorer(given(_mirrored(scaled) if mirrored else scaled))
     if mirrored:
         coarse = ops.flip(coarse, 2)
-    back = Spread(last.stride, 1, settings.align_corners, dtype="float32", name="back")
+    back = Spread(last.stride, 1, settings.align_corners, last.start, dtype="float32", name="back")
     return back([coarse, entries[0], *way, *(scaled[:1] + image if image else [])])
 
 
@@ -82,6 +93,7 @@ def _scaled(
             settings.align_corners,
             sides,
             stride,
+            settings.cells,
             name=f"{name}_{number}",
             dtype="float32",
         )

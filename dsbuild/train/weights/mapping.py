@@ -20,6 +20,7 @@ _VARIABLES = {
     "bias": ("bias", "beta"),
     "running_mean": ("moving_mean",),
     "running_var": ("moving_variance",),
+    "layer_scale": ("gamma",),
 }
 _COUNTED = "num_batches_tracked"
 _WRAPPERS = ("module.", "model.", "_orig_mod.", "net.")  # of data parallel and other trainers
@@ -207,22 +208,29 @@ def _differs(part: str, origin: Origin) -> str:
 def _converted(where: str, target: str, tensor: Tensor, variable: keras.Variable) -> Values:
     """Return a tensor's values for a variable: in the order of Keras' axes, and of our features."""
     expected = tuple(variable.shape)
-    axes = (2, 3, 1, 0) if len(tensor.shape) == 4 else tuple(range(len(tensor.shape)))
+    axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(len(tensor.shape), tuple(range(len(tensor.shape))))
     if len(tensor.shape) == 4 and tensor.shape[1] == expected[-1] == 1:  # depthwise
         axes = (2, 3, 0, 1)
     shape = tuple(tensor.shape[axis] for axis in axes)
+    if len(shape) != len(expected) and _wide(shape) == _wide(expected):
+        shape = expected  # a linear layer is a 1 x 1 convolution here; scales have one axis
     if shape != expected:
         raise ModelError(
             f"{where}: found shape {shape}, expected {expected} for {target}; another --depth, "
             "--rates or --backbone may fit, or --initialize backbone"
         )
     try:
-        found = np.transpose(tensor.read(), axes)
+        found = np.transpose(tensor.read(), axes).reshape(shape)
     except Exception as error:  # zipfile and h5py raise many kinds for damaged files
         raise ModelError(f"{where}: found damaged values ({words(error)})") from error
     if not np.isfinite(found).all():
         raise ModelError(f"{where}: found NaN or infinite values; use another checkpoint")
     return np.roll(found, shape[-1], axis=2) if target == _JOIN else found
+
+
+def _wide(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a shape without its axes of one value."""
+    return tuple(size for size in shape if size > 1)
 
 
 def _rescale(

@@ -16,7 +16,7 @@ What has no counterpart here, or not the same one:
 
 from collections.abc import Iterable
 
-from dsbuild.train.weights import mobilenets
+from dsbuild.train.weights import convnexts, mobilenets
 from dsbuild.train.weights.origin import Origin, Rules
 
 
@@ -68,6 +68,17 @@ def _after(prefix: str) -> Rules:
         (rf"{prefix}1", "aspp_window"),
         (rf"{prefix}2", "aspp_window_bn"),
         (rf"{prefix}4", "logits"),
+    )
+
+
+def _convnext(backbone: str, block: int) -> Origin:
+    """Return torchvision's ConvNeXt, by the last block of its third stage."""
+    return Origin(
+        name="torchvision's ConvNeXt",
+        marks=(rf"features\.5\.{block}\.layer_scale",),
+        rules=convnexts.rules(),
+        left=((r"classifier\.2", ""),),
+        backbone=backbone,
     )
 
 
@@ -134,6 +145,8 @@ ORIGINS = (
         left=((r"classifier\.\d", ""),),
         backbone="mobilenet_v3_large_960",
     ),
+    _convnext("", 26),  # small or base, which differ in channels
+    _convnext("convnext_tiny", 8),
     Origin(
         name="torchvision's FCN",
         marks=(rf"backbone\.{_RESNET}", r"classifier\.4\.weight", r"classifier\.0\.weight"),
