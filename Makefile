@@ -85,7 +85,7 @@ docs: $(TEST) ## Write what pages take from the code: docs/cli.md, the map in CO
 	$(BIN)/python -m tests.house.map --write
 
 docs-check: $(TEST) ## Run every command and follow every link in the pages
-	$(BIN)/python -m pytest -n $(TESTERS) -m "not slow" tests/house/test_docs.py \
+	$(BIN)/python -m pytest -n $(TESTERS) -k "not demo_from_nothing" tests/house/test_docs.py \
 	  tests/house/test_pages.py tests/house/test_readme.py
 
 site: $(SITE) ## Build the documentation site into build/site; any warning fails
