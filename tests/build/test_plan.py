@@ -164,8 +164,7 @@ class Many(Voc):
     [pytest.param(one, marks=[] if one == "shuffled" else pytest.mark.slow) for one in plan.ORDERS],
 )
 def test_memory_does_not_grow_with_the_samples(order, tmp_path, monkeypatch):
-    monkeypatch.setattr(spool.Spool.__init__, "__defaults__", (1 << 14,))
-    monkeypatch.setattr(spool, "_BATCH", 1 << 6)
+    monkeypatch.setattr(spool.Spool.__init__, "__defaults__", (1 << 14, 1 << 6))
     monkeypatch.setattr(spool.ordered, "__defaults__", (1 << 10, 1 << 6))
     for name in ("image.jpg", "label.png"):
         (tmp_path / name).touch()
