@@ -181,13 +181,11 @@ def _duplicates(prints: Mapping[Place, Print]) -> Duplicates:
     groups = duplicates.near({image.dhash for image in prints.values()})
     same = duplicates.equal({place: image.sha256 for place, image in prints.items()})
     alike = duplicates.equal({place: groups[image.dhash] for place, image in prints.items()})
-    shared = Counter(
-        pair for group in same for pair in itertools.combinations(sorted(_splits(group)), 2)
-    )
-    holders: dict[bytes, set[str]] = {}
-    for (file, _), image in prints.items():
-        holders.setdefault(image.sha256, set()).add(split_of(file))
-    parts = leaks.parts(Counter(map(frozenset, holders.values())))
+    held = _held(prints, same)
+    shared: Counter[tuple[str, str]] = Counter()
+    for splits, number in held.items():
+        shared.update(dict.fromkeys(itertools.combinations(sorted(splits), 2), number))
+    parts = leaks.parts(held)
     return {
         "shared": [[*pair, count] for pair, count in sorted(shared.items())],
         "parts": sorted(map(list, parts)),
@@ -201,8 +199,17 @@ def _duplicates(prints: Mapping[Place, Print]) -> Duplicates:
     }
 
 
-def _splits(group: Iterable[Place]) -> set[str]:
-    return {split_of(file) for file, _ in group}
+def _held(places: Iterable[Place], same: Iterable[list[Place]]) -> Counter[frozenset[str]]:
+    """Return how many images are in exactly which splits; `same` has the places of equal ones."""
+    single = Counter(split_of(file) for file, _ in places)
+    single -= Counter(split_of(file) for group in same for file, _ in group)  # keeps no zeros
+    held = Counter(_splits(group) for group in same)
+    held.update({frozenset([split]): number for split, number in single.items()})
+    return held
+
+
+def _splits(group: Iterable[Place]) -> frozenset[str]:
+    return frozenset(split_of(file) for file, _ in group)
 
 
 def _samples(group: Iterable[Place], prints: Mapping[Place, Print]) -> int:
