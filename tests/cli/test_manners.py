@@ -19,19 +19,21 @@ from tests.support.runs import content
 COMMANDS = sorted(main.commands)
 
 
+def program():
+    """Return the context of commands: Click keeps the first help option that it makes of each."""
+    return click.Context(main, info_name="dsbuild", **main.context_settings)
+
+
 def options(name):
     """Return the options of a command that are not hidden, and the help among them."""
-    # Click keeps the first help option that it makes, so it is made as the program makes it.
-    program = click.Context(main, info_name="dsbuild", **main.context_settings)
-    context = click.Context(main.commands[name], program, info_name=name)
+    context = click.Context(main.commands[name], program(), info_name=name)
     found = main.commands[name].get_params(context)
     return [one for one in found if isinstance(one, click.Option) and not one.hidden]
 
 
 def parsed(name, *args):
     """Return what a command would be given for some arguments."""
-    program = click.Context(main, info_name="dsbuild", **main.context_settings)
-    return main.commands[name].make_context(name, [str(arg) for arg in args], program).params
+    return main.commands[name].make_context(name, [str(arg) for arg in args], program()).params
 
 
 def option_rows(text):

@@ -102,6 +102,18 @@ def error(network, size, axis, places):
     return max(errors)
 
 
+def shifts(trained, sizes, row, how):
+    """Yield each size, and by how many pixels a ramp of this width is seen beside its place."""
+    entry = keras.Input((None, None, 3))
+    network = keras.Model(entry, logits.logits(trained, [entry], **how))
+    for size in sizes:
+        ramp = np.linspace(0, 255, size, dtype=np.float32)
+        image = np.broadcast_to(ramp[:, None], (1, 131, size, 3))
+        found = np.asarray(network(image, training=False))[0, row]
+        light = (found[:, 1] - found[:, 0] + 1) * 127.5
+        yield size, (light - ramp) * (size - 1) / 255
+
+
 def stay(monkeypatch, sizes, **settings):
     """Assert that edges near both ends and in the middle are predicted where they are."""
     trained = seeing(monkeypatch, **settings)
@@ -150,15 +162,8 @@ def test_a_sharp_edge_stays_where_it_is_at_any_size(
 )
 def test_no_scale_shifts_anything(monkeypatch, align_corners, settings, how):
     trained = seeing(monkeypatch, align_corners=align_corners, decoder=False, **settings)
-    entry = keras.Input((None, None, 3))
-    network = keras.Model(entry, logits.logits(trained, [entry], **how))
-    for size in (161, 170):
-        ramp = np.linspace(0, 255, size, dtype=np.float32)
-        image = np.broadcast_to(ramp[:, None], (1, 131, size, 3))
-        found = np.asarray(network(image, training=False))[0, 64]
-        light = (found[:, 1] - found[:, 0] + 1) * 127.5
-        shift = (light - ramp)[48:-48] * (size - 1) / 255
-        assert np.abs(shift).max() < 0.5, size
+    for size, shift in shifts(trained, (161, 170), 64, how):
+        assert np.abs(shift[48:-48]).max() < 0.5, size
 
 
 @pytest.mark.parametrize("align_corners", [True, False])
@@ -178,14 +183,7 @@ def test_no_scale_shifts_anything(monkeypatch, align_corners, settings, how):
 def test_means_of_cells_lie_in_their_middles(monkeypatch, align_corners, settings, how):
     """The mean of a ramp over a cell is its value in the middle, so a ramp stays as it is."""
     trained = seeing(monkeypatch, CELLS, align_corners=align_corners, **settings)
-    entry = keras.Input((None, None, 3))
-    network = keras.Model(entry, logits.logits(trained, [entry], **how))
-    for size in (256, 275):
-        ramp = np.linspace(0, 255, size, dtype=np.float32)
-        image = np.broadcast_to(ramp[:, None], (1, 131, size, 3))
-        found = np.asarray(network(image, training=False))[0, 50]
-        light = (found[:, 1] - found[:, 0] + 1) * 127.5
-        shift = (light - ramp) * (size - 1) / 255
+    for size, shift in shifts(trained, (256, 275), 50, how):
         # Near the edges there are no features, and on the right there is padding.
         assert np.abs(shift[64:-96]).max() < 0.02, size
 
