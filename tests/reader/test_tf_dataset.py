@@ -78,7 +78,8 @@ def test_compressed_shards_are_read_together_and_alone(built):
         path.write_bytes(gzip.compress(path.read_bytes()))
     data = dsbuild.open(built)
     place = source.Source(data.records, data.picks)
-    assert [place.read(tf.constant(i, tf.int64)).numpy() for i in range(len(data))] == expected
+    alone = [place.read(tf.constant(i, tf.int64)) for i in range(len(data))]
+    assert [(one.numpy(), error.numpy()) for one, error in alone] == [(x, b"") for x in expected]
     assert names(dsbuild.tf_dataset(built)) == listed
 
 
@@ -270,7 +271,9 @@ def test_orders_depend_on_seed_and_epoch_alone(built):
 def test_every_number_is_there_in_windows_over_shuffled_blocks(blocks, window, seed):
     if not sum(blocks):
         return
-    found = list(order.Run(blocks, seed, window, 2).numbers().as_numpy_iterator())
+    run = order.Run(blocks, seed, window, 2)
+    found = list(run.numbers(portable=False).as_numpy_iterator())
+    assert list(run.numbers(portable=True).as_numpy_iterator()) == found
     total = sum(blocks)
     for epoch in (found[:total], found[total:]):
         assert sorted(epoch) == list(range(total))
@@ -299,16 +302,18 @@ SHARE = {"start": 1, "index": 1, "count": 2}
 )
 def test_an_order_never_changes(blocks, seed, window, repeat, asked, expected):
     """A run that an earlier version began continues in its order."""
-    found = order.Run(blocks, seed, window, repeat, **asked).numbers()
-    for _ in range(2):
-        assert list(found.take(len(expected)).as_numpy_iterator()) == expected
-    assert found.cardinality() == (len(expected) if repeat else tf.data.INFINITE_CARDINALITY)
+    for portable in (False, True):
+        found = order.Run(blocks, seed, window, repeat, **asked).numbers(portable)
+        for _ in range(2):
+            assert list(found.take(len(expected)).as_numpy_iterator()) == expected
+        assert found.cardinality() == (len(expected) if repeat else tf.data.INFINITE_CARDINALITY)
 
 
+@pytest.mark.parametrize("portable", [False, True])
 @pytest.mark.parametrize("asked", [{}, SHARE])
-def test_single_epochs_are_reshuffled_in_orders_that_never_change(asked):
+def test_single_epochs_are_reshuffled_in_orders_that_never_change(asked, portable):
     tf.random.set_seed(None)
-    found = order.Run([3, 4, 5], 7, 5, 1, **asked).numbers()
+    found = order.Run([3, 4, 5], 7, 5, 1, **asked).numbers(portable)
     first, second = [4, 6, 5, 3, 0, 1, 2, 7, 9, 8, 11, 10], [2, 4, 1, 3, 0, 6, 5, 8, 9, 7, 10, 11]
     share = slice(3, None, 2) if asked else slice(None)
     for expected in (first[share], second[share]):
@@ -364,30 +369,38 @@ def flip(path, record, at):
 
 
 @pytest.mark.parametrize(
-    ("at", "deterministic"),
+    ("at", "asked"),
     [
-        (0, True),
-        (500, False),
-        *(slow(at, True) for at in (9, 12, 500, -3)),
-        *(slow(at, False) for at in (0, 9, 12, -3)),
+        (0, {}),
+        (500, {"deterministic": False}),
+        (500, {"portable": True}),
+        (12, {"cache": True}),
+        *(slow(at, {}) for at in (9, 12, 500, -3)),
+        *(slow(at, {"deterministic": False}) for at in (0, 9, 12, -3)),
+        *(slow(at, {"portable": True, "deterministic": False}) for at in (0, 9, 12, 500, -3)),
     ],
 )
-def test_a_flipped_bit_is_named_with_file_and_record(built, at, deterministic):
-    data = dsbuild.tf_dataset(built, "val", deterministic=deterministic)
+def test_a_flipped_bit_is_named_with_file_and_record(built, at, asked):
+    data = dsbuild.tf_dataset(built, "val", **asked)
+    good = keys(built, "val")
     path = os.path.join(built, "val-00001-of-00003.tfrecord")
+    bad = good.index(dsbuild.open(path)[1].key)
     offset = flip(path, 1, at)
-    with pytest.raises(Failed, match=f"{path}: record 1 at byte {offset}: found bytes that are da"):
+    said = "found bytes that are da" if asked.get("portable") else ""
+    with pytest.raises(Failed, match=f"{path}: record 1 at byte {offset}: {said}"):
         list(data)
+    assert sorted(names(data.ignore_errors())) == sorted(good[:bad] + good[bad + 1 :])
 
 
-def test_a_shard_that_was_cut_or_removed_is_named(built):
-    data = dsbuild.tf_dataset(built, "val")
+@pytest.mark.parametrize("portable", [False, True])
+def test_a_shard_that_was_cut_or_removed_is_named(built, portable):
+    data = dsbuild.tf_dataset(built, "val", portable=portable)
     path = os.path.join(built, "val-00001-of-00003.tfrecord")
     os.truncate(path, os.path.getsize(path) - 20)
     with pytest.raises(Failed, match=f"{path}: record 1 at byte"):
         list(data)
     os.remove(path)
-    with pytest.raises(Failed, match=f"{path}: record 0 at byte 0"):
+    with pytest.raises(Failed, match=f"{path}: record 0 at byte 0" if portable else f"{path}: "):
         list(data)
 
 
@@ -508,7 +521,7 @@ def dispatcher():
 @pytest.mark.parametrize("policy", ["DYNAMIC", slow("OFF")])
 def test_workers_of_the_data_service_read(built, dispatcher, policy):
     service = tf.data.experimental.service
-    data = dsbuild.tf_dataset(built, "train", seed=1)
+    data = dsbuild.tf_dataset(built, "train", seed=1, portable=True)
     sharing = getattr(service.ShardingPolicy, policy)
     found = list(data.apply(service.distribute(sharing, dispatcher.target)))
     assert sorted(names(found)) == sorted(keys(built, "train"))
@@ -518,13 +531,39 @@ def test_workers_of_the_data_service_read(built, dispatcher, policy):
 def test_workers_of_the_data_service_augment_large_images(dispatcher, tmp_path):
     voc = fakes.voc(str(tmp_path / "voc"), 2, 0, 1000, 750)
     make(voc, str(tmp_path / "out"), splits=("train",))
-    data = dsbuild.augmented(
-        dsbuild.tf_dataset(str(tmp_path / "out")), dsbuild.Augmentation(crop=(65, 33)), seed=1
-    )
+    data = dsbuild.tf_dataset(str(tmp_path / "out"), portable=True)
+    data = dsbuild.augmented(data, dsbuild.Augmentation(crop=(65, 33)), seed=1)
     service = tf.data.experimental.service
     found = list(data.apply(service.distribute(service.ShardingPolicy.OFF, dispatcher.target)))
     for one, other in zip(found, data, strict=True):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.parametrize("asked", [{}, {"seed": 1, "cache": "decoded"}, {"extras": ["canny"]}])
+def test_functions_of_another_process_are_never_called(built, dispatcher, asked):
+    service = tf.data.experimental.service
+    data = dsbuild.tf_dataset(built, "train", **asked)
+    found = data.apply(service.distribute(service.ShardingPolicy.OFF, dispatcher.target))
+    with pytest.raises(Failed, match=r"found a dataset outside the process .*portable=True"):
+        list(found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"cache": "decoded"}, "cache='decoded' is read by Python"),
+        ({"extras": ["canny"]}, "extra canny is computed by Python"),
+    ],
+)
+def test_a_portable_dataset_needs_no_python(built, asked, text):
+    with pytest.raises(PlanError, match=f"portable: {text}, which other processes cannot do"):
+        dsbuild.tf_dataset(built, "train", portable=True, **asked)
+
+
+def test_a_store_is_not_portable(built):
+    stores.upload(pathlib.Path(built), "memory://portable/out")
+    with pytest.raises(PlanError, match="portable: memory://portable/out is on a store"):
+        dsbuild.tf_dataset("memory://portable/out", portable=True)
 
 
 def test_objects_of_a_store(built):
@@ -636,7 +675,7 @@ def test_workers_of_the_data_service_divide_epochs(built, asked, expected):
     address = dispatcher.target.partition("://")[2]
     config = service.WorkerConfig(dispatcher_address=address)
     workers = [service.WorkerServer(config) for _ in range(2)]
-    data = dsbuild.tf_dataset(built, "train", seed=1, **asked)
+    data = dsbuild.tf_dataset(built, "train", seed=1, portable=True, **asked)
     found = data.apply(service.distribute("distributed_epoch", dispatcher.target))
     for _ in range(2):
         assert sorted(names(found)) == sorted(keys(built, "train") * expected)

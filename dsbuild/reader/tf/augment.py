@@ -162,7 +162,7 @@ def _from_records(
 ) -> tf.data.Dataset:
     """Return what `augmented` does, from numbers of records."""
 
-    def numbered(place: tf.Tensor, one: tuple[tf.Tensor, tf.Tensor]) -> Any:
+    def numbered(place: tf.Tensor, one: tuple[tf.Tensor, ...]) -> Any:
         both = tf.stack([tf.constant(seed, tf.int64), place])
         return origin.shaped(augment_record(origin.read(*one), both, settings, origin))
 

@@ -19,6 +19,7 @@ from dsbuild import storage
 from dsbuild.errors import DsbuildError, PlanError
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.tf.features import Structure
+from dsbuild.reader.tf.python import call
 
 Load = Callable[[tf.Tensor], Any]
 Keep = Callable[[tf.Tensor, tf.Tensor], tf.Operation]
@@ -74,9 +75,8 @@ def decoded(data: Reader, structure: Structure) -> Load:
         return [_value(found[name], one.shape.rank) for name, one in specs.items()]
 
     def loaded(number: tf.Tensor) -> Any:
-        found = tf.numpy_function(values, [number], [one.dtype for one in specs.values()])
-        pairs = zip(specs.items(), found, strict=True)
-        return structure.shaped({k: tf.ensure_shape(x, one.shape) for (k, one), x in pairs})
+        found = call(values, [number], list(specs.values()))
+        return structure.shaped(dict(zip(specs, found, strict=True)))
 
     return loaded
 

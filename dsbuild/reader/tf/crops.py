@@ -29,7 +29,7 @@ class Origin:
 
     Attributes:
       numbers: a dataset of the numbers of the samples, in order, and what is read of them.
-      read: from these two to the serialised record.
+      read: from these to the serialised record.
       structure: that of the records, which a build of dsbuild has checked.
       parallel: how many samples are decoded at once.
       options: those of the dataset.
@@ -37,7 +37,7 @@ class Origin:
     """
 
     numbers: tf.data.Dataset
-    read: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    read: Callable[..., tf.Tensor]
     structure: Structure
     parallel: int
     options: tf.data.Options

@@ -15,6 +15,7 @@ from dsbuild.format.folder import Folder, split_of
 from dsbuild.reader.reader import Reader
 from dsbuild.reader.sample import Sample
 from dsbuild.reader.tf import deep, labels
+from dsbuild.reader.tf.python import call
 
 NO_CLASS = -(1 << 63)
 # How files begin and end: ITU-T T.81, B.1.1.3; W3C PNG, 5.2 and 11.2.5.
@@ -287,5 +288,5 @@ def _computed(chosen: Chosen, pixels: tf.Tensor) -> tf.Tensor:
         plane = plane if chosen.extra.of == "image" else plane[..., 0]
         return chosen.extra.compute(plane, **dict(chosen.parameters))
 
-    found = tf.numpy_function(compute, [pixels], type_of(chosen.name))
-    return tf.ensure_shape(found, (None, None))[..., tf.newaxis]
+    spec = tf.TensorSpec((None, None), type_of(chosen.name))
+    return call(compute, [pixels], [spec])[0][..., tf.newaxis]

@@ -9,7 +9,9 @@ import tensorflow as tf
 from dsbuild import images
 from dsbuild.format import example
 from dsbuild.reader.sample import Sample
+from dsbuild.reader.tf.python import call
 
+_REMEDY = "build the records with dsbuild, which stores labels that TensorFlow decodes"
 # What follows the size in an IHDR chunk of 8 or 16 bits: the bits per channel, and grey as the
 # colour type. W3C PNG, 11.2.1.
 _GREY = {tf.uint8: b"\x08\0", tf.uint16: b"\x10\0"}
@@ -54,8 +56,8 @@ def plane_of(data: tf.Tensor, kind: tf.DType, grey: bool) -> tf.Tensor:
         return found.astype(kind.as_numpy_dtype)
 
     def by_images() -> tf.Tensor:
-        found = tf.numpy_function(plane, [data], kind)
-        return tf.ensure_shape(found, (None, None))[..., tf.newaxis]
+        spec = tf.TensorSpec((None, None), kind)
+        return call(plane, [data], [spec], _REMEDY)[0][..., tf.newaxis]
 
     decoded = functools.partial(tf.io.decode_png, data, channels=1, dtype=kind)
     said = tf.strings.substr(data, 24, 2)

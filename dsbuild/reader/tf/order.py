@@ -5,12 +5,15 @@ repeated, so shares, a start and tf.data's own sharding among workers are exact 
 kept from some places to the next only saves time.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from dsbuild.reader.tf.python import call, plain
 
 _CHUNK = 16  # numbers that are computed at a time if nothing else is done with them
 Shuffled = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -45,30 +48,73 @@ class Run:
     index: int = 0
     count: int = 1
 
-    def numbers(self) -> tf.data.Dataset:
-        """Return the numbers one by one: int64 ()."""
-        return self.singly(self.chunks(_CHUNK))
+    def numbers(self, portable: bool) -> tf.data.Dataset:
+        """Return the numbers one by one, int64 (); without functions of Python if `portable`."""
+        if portable:
+            return self.singly(self._chunks(_CHUNK))
+        known, spec = self.known(), [tf.TensorSpec((None,), tf.int64)]
+        found = plain(lambda *at: call(lambda *at: [known(*at)], at, spec)[0])
+        return self.singly(self.places(_CHUNK).map(found))
 
-    def chunks(self, size: int) -> tf.data.Dataset:
-        """Return the numbers, `size` at a time: int64 (n,)."""
+    def places(self, size: int) -> tf.data.Dataset:
+        """Return epochs and places within them, `size` at a time: int64 (n,), (n,)."""
         places = tf.data.Dataset.range(*self._range)
         if self.repeat is None:
             endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
             places = places.apply(endless)
+        if self.seed is None or self.repeat != 1:
+            divided = plain(lambda places: (places // self._total, places % self._total))
+            return places.batch(size).map(divided)
+
+        def drawn(last: tf.Tensor, at: tuple[tf.Tensor, tf.Tensor]) -> Any:
+            # The first draw of an iteration is its epoch; also in each worker of the data service.
+            epoch = tf.where(last < 0, at[0][0], last)
+            return epoch, (tf.fill(tf.shape(at[1]), epoch), at[1])
+
+        draws = tf.data.Dataset.random(self.seed, rerandomize_each_iteration=True)
+        both = tf.data.Dataset.zip(draws, places).batch(size)
+        return both.scan(tf.constant(-1, tf.int64), plain(drawn))
+
+    def known(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Return a function from what `places` has to numbers, int64 (n,), for Python.
+
+        It remembers the blocks of the last epochs, since shuffling takes long even for few, and
+        the chance of the last windows.
+        """
         if self.seed is None:
-            return places.batch(size).map(lambda places: places % self._total)
-        if self.repeat == 1:
-            drawn = tf.data.Dataset.random(self.seed, rerandomize_each_iteration=True)
-            places = tf.data.Dataset.zip(drawn, places)
-        none = tf.zeros(len(self.blocks), tf.int64)
-        # Rewriting this source by AutoGraph would take long.
-        plain = tf.autograph.experimental.do_not_convert(self._shuffled)
-        return places.batch(size).scan((tf.constant(-1, tf.int64), none, none), plain)
+            return lambda _, places: places
+        ends = np.cumsum(self.blocks)
+
+        @functools.lru_cache(4)
+        def blocks(epoch: int) -> tuple[np.ndarray, np.ndarray]:
+            _, order, stops = self._blocks(tf.constant(epoch, tf.int64))
+            return order.numpy(), stops.numpy()
+
+        @functools.lru_cache(64)
+        def chance(epoch: int, first: int) -> tf.Tensor:
+            return self._mixed(tf.constant(epoch, tf.int64), tf.constant(first, tf.int64))
+
+        def numbers(epochs: np.ndarray, places: np.ndarray) -> np.ndarray:
+            firsts, found = places // self._window * self._window, np.empty_like(places)
+            for epoch, first in set(zip(epochs.tolist(), firsts.tolist(), strict=True)):
+                here = (epochs == epoch) & (firsts == first)
+                last = min(self._total - first, self._window) - 1
+                with tf.device("CPU:0"):
+                    mixed, (order, stops) = chance(epoch, first), blocks(epoch)
+                    shuffled = tf.random.experimental.index_shuffle(
+                        places[here] - first, mixed, tf.constant(last, tf.int64)
+                    )
+                at = first + shuffled.numpy()
+                block = np.searchsorted(stops, at, "right")
+                found[here] = ends[order[block]] - (stops[block] - at)
+            return found
+
+        return numbers
 
     def singly(self, chunks: tf.data.Dataset) -> tf.data.Dataset:
         """Return the parts of chunks one by one, as many as there are numbers.
 
-        `chunks` is what was made of each element of `chunks`: tensors of n parts.
+        `chunks` is what was made of each element of `places`: tensors of n parts.
         """
         parts = chunks.unbatch()
         if self.repeat is None:
@@ -91,14 +137,19 @@ class Run:
         stop = tf.int64.max if self.repeat is None else self._total * self.repeat
         return min(self.start * self.count + self.index, stop), stop, self.count
 
-    def _shuffled(self, last: Shuffled, at: Any) -> tuple[Shuffled, tf.Tensor]:
+    def _chunks(self, size: int) -> tf.data.Dataset:
+        """Return the numbers, `size` at a time, as TensorFlow computes them: int64 (n,)."""
+        places = self.places(size)
+        if self.seed is None:
+            return places.map(plain(lambda _, places: places))
+        none = tf.zeros(len(self.blocks), tf.int64)
+        return places.scan((tf.constant(-1, tf.int64), none, none), plain(self._shuffled))
+
+    def _shuffled(
+        self, last: Shuffled, at: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[Shuffled, tf.Tensor]:
         """Return the last epoch's shuffled blocks, and the numbers at some places."""
-        if self.repeat == 1:
-            # The first draw of an iteration is its epoch; also in each worker of the data service.
-            drawn, places = at
-            epochs = tf.fill(tf.shape(places), tf.where(last[0] < 0, drawn[0], last[0]))
-        else:
-            places, epochs = at % self._total, at // self._total
+        epochs, places = at
         firsts = places // self._window * self._window
 
         def unknown(numbers: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
@@ -131,13 +182,16 @@ class Run:
         """Return the numbers of the samples at places of the window that begins at `first`."""
         epoch, order, stops = shuffled
         last = tf.minimum(self._total - first, self._window) - 1
-        mixed = tf.random.experimental.stateless_fold_in(self._chance(epoch), first + 1)
+        mixed = self._mixed(epoch, first)
         places = first + tf.random.experimental.index_shuffle(places - first, mixed, last)
         if len(self.blocks) == 1:
             return places
         at = tf.searchsorted(stops, places, "right")
         ends = tf.constant(np.cumsum(self.blocks), tf.int64)
         return tf.gather(ends, tf.gather(order, at)) - (tf.gather(stops, at) - places)
+
+    def _mixed(self, epoch: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+        return tf.random.experimental.stateless_fold_in(self._chance(epoch), first + 1)
 
     def _chance(self, epoch: tf.Tensor) -> tf.Tensor:
         assert self.seed is not None

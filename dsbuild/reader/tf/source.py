@@ -1,13 +1,12 @@
 """Records by number in a graph of TensorFlow, with errors that say which record failed.
 
-Python reads some records at a time. Whatever it does not deliver is read again alone, by
-TensorFlow. Its errors name neither file nor record, and no operation catches another's error, but
-a dataset can drop elements that fail. So whatever may fail is the only element of a dataset; if
-that turns out empty, an assertion names the record.
+Python reads some records at a time, unless the graph is to work in other processes; then
+TensorFlow reads each alone. Its errors name neither file nor record, and no operation catches
+another's error, but a dataset can drop elements that fail. So a record that fails is empty, beside
+a text that says which it is.
 """
 
-import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,20 @@ import tensorflow as tf
 from dsbuild.errors import DsbuildError
 from dsbuild.reader.records import Records
 from dsbuild.reader.tf.order import Run
+from dsbuild.reader.tf.python import call, insist, plain
 
 _MOST = 32  # records to read at a time
 _BYTES = 1 << 22  # of them together, on average
+_DAMAGED = (
+    ": found bytes that are damaged or do not decode; see TensorFlow's warning above; "
+    "`dsbuild validate --level pixels` says more, and `dsbuild repair` fixes it"
+)
 
 
 class Source:
     """Where the chosen records lie: file, number in the file, and byte, as tensors."""
 
-    def __init__(self, records: Records, picks: Any) -> None:
+    def __init__(self, records: Records, picks: Any, portable: bool = False) -> None:
         picks = np.asarray(picks, np.int64)
         ends = np.cumsum(records.counts)
         files = np.searchsorted(ends, picks, "right")
@@ -33,78 +37,61 @@ class Source:
         self._files = tf.constant(files.astype(np.int32))
         self._offsets = tf.constant(offsets)
         self._numbers = tf.constant(picks - (ends - records.counts)[files])
-        # TensorFlow supports few object stores, and reads a compressed file from its beginning.
-        self._by_python = records.remote or records.compressed
+        self._portable = portable
         self._records, self._picks = records, picks
         size = sum(stamp.size for stamp in records.stamps if stamp) // max(len(records), 1)
         self._chunk = min(max(_BYTES // max(size, 1), 1), _MOST)
         self._parallel = tf.data.AUTOTUNE
 
     def ahead(self, run: Run, deterministic: bool) -> tf.data.Dataset:
-        """Return the numbers of a run, each with its record, or "" for one to `read` alone."""
-        plain = tf.autograph.experimental.do_not_convert(self._several)
-        chunks = run.chunks(self._chunk).map(plain, self._parallel, deterministic)
+        """Return the numbers of a run, each with its record and an error, as `read` does."""
+        if self._portable:
+            read = plain(lambda number: (number, *self.read(number)))
+            return run.numbers(True).map(read, self._parallel, deterministic)
+        known = run.known()
+        spec = [tf.TensorSpec((None,), kind) for kind in (tf.int64, tf.string, tf.string)]
+
+        def several(epochs: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, ...]:
+            numbers = known(epochs, places)
+            return numbers, *self._texts(numbers)
+
+        calls = plain(lambda *at: call(several, at, spec))
+        chunks = run.places(self._chunk).map(calls, self._parallel, deterministic)
         return run.singly(chunks)
 
-    def _several(self, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return numbers int64 (n,), and their records, bytes (n,); "" for what is not read.
+    def read(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return a serialised record, its checksums checked, and an error: bytes (), bytes ().
 
-        A worker of tf.data's service in another process does not know this function, or knows
-        another one by its number, which its name reveals; then nothing is read here.
+        The record is empty if it could not be read; then the error says which it is, and why.
         """
-        name = uuid.uuid4().bytes
-
-        def read(numbers: np.ndarray) -> tuple[np.ndarray, bytes]:
-            return np.array([*self._texts(numbers)], object), name
-
-        def texts(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            found = tf.numpy_function(read, [numbers], (tf.string, tf.string), stateful=False)
-            return tf.ensure_shape(found[0], (None,)), tf.ensure_shape(found[1], ())
-
-        nothing = tf.fill(tf.shape(numbers), "")
-        one = tf.data.Dataset.from_tensors(numbers).map(texts).ignore_errors()
-        other = tf.data.Dataset.from_tensors((nothing, ""))
-        found, said = one.concatenate(other).take(1).get_single_element()
-        # Nothing shares these texts: unbatching moves them then, instead of copying each.
-        return numbers, tf.cond(tf.equal(said, name), lambda: found, lambda: nothing)
-
-    def _texts(self, numbers: np.ndarray) -> Iterator[bytes]:
-        for wait in self._records.ahead(self._picks[numbers].tolist()):
-            try:
-                yield wait().data
-            except DsbuildError:
-                yield b""
-
-    def _read(self, number: np.ndarray) -> bytes:
-        return self._records[int(self._picks[number])].data
-
-    def whole(self, number: tf.Tensor, record: tf.Tensor) -> tf.Tensor:
-        """Return a record from `ahead`, read alone if it is missing: bytes ()."""
-
-        def alone() -> tf.Tensor:
-            # In a dataset, since TensorFlow prepares its functions only when it is used.
-            return tf.data.Dataset.from_tensors(number).map(self.read).get_single_element()
-
-        return tf.cond(tf.equal(tf.strings.length(record), 0), alone, lambda: record)
-
-    def read(self, number: tf.Tensor) -> tf.Tensor:
-        """Return a serialised record, its checksums checked: bytes ()."""
-        if self._by_python:
-            data = tf.numpy_function(self._read, [number], tf.string)
-            return tf.ensure_shape(data, ())
+        if not self._portable:
+            spec = [tf.TensorSpec((1,), tf.string)] * 2
+            record, error = call(self._texts, [number[tf.newaxis]], spec)
+            return record[0], error[0]
         record = _From(self._paths[self._files[number]], self._offsets[number]).take(1)
-        return self.named(number, record)
+        return caught(record), self.where(number) + _DAMAGED
+
+    def _texts(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return records and errors, in Python: bytes (n,), bytes (n,)."""
+        records, errors = zip(*self._pairs(self._picks[numbers].tolist()), strict=True)
+        return np.array(records, object), np.array(errors, object)
+
+    def _pairs(self, picks: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
+        for wait in self._records.ahead(picks):
+            try:
+                yield wait().data, b""
+            except DsbuildError as error:
+                yield b"", str(error).encode(errors="surrogateescape")
+
+    @staticmethod
+    def checked(record: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
+        """Return a record, bytes (), or fail with its error."""
+        with tf.control_dependencies([insist(tf.strings.length(record) > 0, error)]):
+            return tf.identity(record)
 
     def named(self, number: tf.Tensor, one: tf.data.Dataset) -> tf.Tensor:
         """Return the only text of a dataset, bytes (), or fail with the record's name."""
-        # A file that cannot be opened fails for ever; on the second attempt the zip has ended.
-        once = tf.data.Dataset.zip((tf.data.Dataset.range(1), one))
-        nothing = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), ""))
-        found = once.ignore_errors(log_warning=True).concatenate(nothing).take(1)
-        _, text = found.get_single_element()
-        good = tf.strings.length(text) > 0
-        with tf.control_dependencies([tf.cond(good, tf.no_op, lambda: self.fail(number))]):
-            return tf.identity(text)
+        return self.checked(caught(one), self.where(number) + _DAMAGED)
 
     def where(self, number: tf.Tensor) -> tf.Tensor:
         """Return the file of a record, and which it is there: bytes ()."""
@@ -114,13 +101,14 @@ class Source:
         )
         return tf.strings.join([word for pair in words for word in pair])
 
-    def fail(self, number: tf.Tensor) -> tf.Operation:
-        """Fail with the name of a record."""
-        text = (
-            ": found bytes that are damaged or do not decode; see TensorFlow's warning above; "
-            "`dsbuild validate --level pixels` says more, and `dsbuild repair` fixes it"
-        )
-        return tf.debugging.Assert(False, [self.where(number) + text])
+
+def caught(one: tf.data.Dataset) -> tf.Tensor:
+    """Return the only text of a dataset, bytes (), or an empty one if it fails."""
+    # A file that cannot be opened fails for ever; on the second attempt the zip has ended.
+    once = tf.data.Dataset.zip((tf.data.Dataset.range(1), one))
+    nothing = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), ""))
+    found = once.ignore_errors(log_warning=True).concatenate(nothing).take(1)
+    return found.get_single_element()[1]
 
 
 class _From(tf.data.Dataset):  # type: ignore[misc]  # TensorFlow has no types

@@ -46,7 +46,7 @@ def _new(path, was, expected):
 
 def _present(path, was, expected):
     # A repair that fails removes what it wrote beside the folder, whatever failed.
-    return os.path.lexists(path) or "/.dsbuild/repair/" in path
+    return os.path.lexists(path) or "/.dsbuild/repair/" in f"{path}/"
 
 
 # What a message may claim about a path -> what must then be true.
