@@ -207,6 +207,7 @@ def run(words: list[str], **options: object) -> str:
     return done.stdout
 
 
+TOLD = ("seconds", "user", "system", "reader", "worker")  # what rows may print of themselves
 Taken = dict[str, list[dict[str, float]]]
 
 
@@ -221,7 +222,7 @@ def in_turn(rows: dict[str, list[str]], rounds: int, out: str) -> Taken:
         found = {"whole": time.perf_counter() - begin}
         if printed.startswith("{"):  # these print the time inside
             told = json.loads(printed)
-            found |= {key: told[key] for key in ("seconds", "user", "system") if key in told}
+            found |= {key: told[key] for key in TOLD if key in told}
         if number:  # the first round only warms the page cache
             taken[name].append(found)
     shutil.rmtree(out, ignore_errors=True)

@@ -3,7 +3,8 @@
     python bench/read.py --source VOCdevkit/VOC2012 --rounds 5
 
 Each row is a new process; rows alternate. The time is that inside, without imports, to decode image
-and label of every sample to pixels, in two processes, threads or workers. Rows whose package is not
+and label of every sample to pixels, in two processes, threads or workers. Peaks of memory have
+imports in them, and workers that are forked those of their parent. Rows whose package is not
 installed are left out and named.
 """
 
@@ -12,6 +13,7 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -167,21 +169,29 @@ GOALS = [
 
 
 def run_child(name: str, root: str, out: str) -> None:
-    """Print as JSON the time that a row took in this process."""
+    """Print as JSON the time that a row took in this process, and peaks of memory in MB."""
     work = ROWS[name](root, out)
     begin = time.perf_counter()
-    found = work()
-    print(json.dumps({"seconds": time.perf_counter() - begin, "samples": found}))
+    told = {"samples": work(), "seconds": time.perf_counter() - begin}
+    with open("/proc/self/status") as file:  # ru_maxrss may be that of the parent process
+        told["reader"] = next(int(x.split()[1]) for x in file if x.startswith("VmHWM")) / 1e3
+    told["worker"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+    print(json.dumps(told))
 
 
 def show_speed(rows: dict[str, list[str]], bench: argparse.Namespace) -> None:
     """Show samples per second, and the ratios."""
     found = build.measure(rows, bench.rounds, f"{bench.folder}/none")
     speeds = {name: bench.samples / row["seconds"] for name, row in found.items()}
+    lines: list[tuple[object, ...]] = []
+    for name, speed in speeds.items():
+        row = found[name]
+        peaks = round(row["reader"]), round(row["worker"])
+        lines.append((name, row["seconds"], round(speed), speed / speeds[LIMIT], *peaks))
     build.show(
         f"Image and label of {bench.samples:,} records decoded",
-        "what | inside, s | samples/s | to the bare limit",
-        [(n, found[n]["seconds"], round(s), s / speeds[LIMIT]) for n, s in speeds.items()],
+        "what | inside, s | samples/s | to the bare limit | peak MB | of the largest worker",
+        lines,
     )
     lines = []
     for one, other, goal in GOALS:
