@@ -78,6 +78,8 @@ class Request:
 
     def __post_init__(self) -> None:
         fields.check(self, PlanError)
+        if not self.out:
+            raise PlanError("out: found an empty text, expected a folder; . is the current one")
         decodes = "label" in self.recipe.schema.roles  # else a label is its folder's class
         if self.weights is not None and self.recipe.verify == "header" and decodes:
             raise PlanError(

@@ -100,6 +100,15 @@ class Built:
     summary: Summary | None
     seconds: float
 
+    def __repr__(self) -> str:
+        if self.summary is None:
+            samples = sum(len(planned.samples) for planned in self.audit.splits)
+            return f"<Built {self.out}: nothing was written, {samples:,} samples are planned>"
+        splits = self.summary.manifest["splits"].values()
+        records, shards = sum(split["records"] for split in splits), self.written + self.kept
+        what = f"{records:,} records, {shards:,} shards, of which {self.written:,} are new"
+        return f"<Built {self.out}: {what}, {len(self.rejects):,} samples were left out>"
+
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was found before the build."""

@@ -32,6 +32,12 @@ class Path(click.ParamType):  # type: ignore[type-arg]  # generic since Click 8.
     def __init__(self, folder: bool = False) -> None:
         self.folder = folder
 
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path, or fail; an empty one would be the current folder to some calls."""
+        if value == "":
+            self.fail("found an empty text, expected a path; is a variable empty?", param, ctx)
+        return value
+
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:

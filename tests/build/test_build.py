@@ -755,6 +755,25 @@ def test_python_takes_a_shard_size_as_the_command_does(voc, out):
     assert built.written > 1
 
 
+def test_what_a_build_did_is_one_line(voc, out):
+    planned = dsbuild.build("voc", voc, out, split="train", dry_run=True)
+    count = planned.audit.splits[0].listed
+    assert repr(planned) == f"<Built {out}: nothing was written, {count} samples are planned>"
+    for new in (2, 0):
+        built = dsbuild.build("voc", voc, out, split="train", shards=2, workers=1)
+        what = f"{count} records, 2 shards, of which {new} are new, 0 samples were left out"
+        assert repr(built) == f"<Built {out}: {what}>"
+
+
+def test_an_empty_out_is_not_the_current_folder(voc, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(PlanError, match="out: found an empty text, expected a folder"):
+        dsbuild.build("voc", voc, "")
+    assert os.listdir(here) == []
+
+
 def test_shard_size_decides_the_number_of_shards(voc, out):
     sources = sum(
         os.path.getsize(os.path.join(voc, folder, f"2007_{i:06d}{extension}"))

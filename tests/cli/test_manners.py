@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -210,6 +211,12 @@ def test_other_names_are_not_in_the_help(run):
         ("voc --shards 0", "--shards: found 0; expected 1 to 99999; see dsbuild voc --help"),
         ("voc -j 0", "--workers: found 0; expected at least 1; see dsbuild voc --help"),
         ("voc --store-seconds 0", "--store-seconds: found 0.0; expected above 0, at most 3600;"),
+        (
+            "voc ''",
+            "SOURCE: found an empty text, expected a path; is a variable empty? see dsbuild",
+        ),
+        ("voc data ''", "OUT: found an empty text, expected a path; is a variable empty? see"),
+        ("pairs --classes ''", "--classes: found an empty text, expected a path; is a variable"),
         ("voc a b c", "got unexpected extra argument (c); see dsbuild voc --help"),
         ("voc --order sorted", "--order: found 'sorted'; expected one of listed, shuffled;"),
         ("voc --shard-size x", "--shard-size: found 'x'; expected a size such as 128MB or 1GB;"),
@@ -232,7 +239,7 @@ def test_other_names_are_not_in_the_help(run):
     ],
 )
 def test_wrong_usage_is_one_line_and_says_where_help_is(words, text, run):
-    done = run(*words.split())
+    done = run(*shlex.split(words))
     assert done.exit_code == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
