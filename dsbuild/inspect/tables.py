@@ -150,9 +150,13 @@ ALIKE: dict[Literal["exact", "near"], str] = {
 }
 
 
-def shared(duplicates: Mapping[str, Any]) -> list[str]:
-    """Return one line per pair of splits that have images in common."""
-    return [
-        f"splits {split} and {twin} share {count(images, 'image')}"
-        for split, twin, images in duplicates["shared"]
-    ]
+def shared(duplicates: Mapping[str, Any]) -> dict[str, bool]:
+    """Return one line per pair of splits that have images in common -> whether they leak."""
+    leaking = [set(group["splits"]) for group in duplicates["leaked"]]
+    found = {}
+    for split, twin, images in duplicates["shared"]:
+        nested = [split, twin] in duplicates["parts"] or [twin, split] in duplicates["parts"]
+        leaks = not nested and any({split, twin} <= splits for splits in leaking)
+        purpose = "" if leaks else ", on purpose" if nested else ", from a part of both"
+        found[f"splits {split} and {twin} share {count(images, 'image')}{purpose}"] = leaks
+    return found

@@ -19,7 +19,7 @@ from dsbuild.engines import Local
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.images import hashing
-from dsbuild.inspect import catalog, counts, duplicates, frame, statistics
+from dsbuild.inspect import catalog, counts, duplicates, frame, statistics, tables
 from dsbuild.inspect.html import sections
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
@@ -440,13 +440,33 @@ def test_the_page_names_recurring_images():
     made = {
         "splits": {},
         "all": {"images": 0, "mean": [], "deviation": [], "ignored": None},
-        "duplicates": {"shared": [["a", "<b>", 7]], "exact": [group], "near": []},
+        "duplicates": {
+            "shared": [["a", "<b>", 7]],
+            "parts": [],
+            "leaked": [{"splits": ["a", "<b>"], "records": []}],
+            "exact": [group],
+            "near": [],
+        },
     }
     text = sections.statistics(made)
     assert "a and &lt;b&gt; share 7 images" in text
     assert "1 group of images with equal pixels" in text
     assert "&lt;k&gt;" in text
     assert "<k>" not in text
+
+
+def test_splits_that_share_images_on_purpose_are_no_leak():
+    group = {"splits": ["train", "trainval", "val"], "records": []}
+    pairs = [["train", "train_aug"], ["train", "trainval"], ["train", "val"]]
+    shared = [*pairs, ["train_aug", "trainval"]]
+    parts = [["train", "train_aug"], ["train", "trainval"], ["val", "trainval"]]
+    found = {"shared": [[*pair, 3] for pair in shared], "parts": parts, "leaked": [group]}
+    assert tables.shared(found) == {
+        "splits train and train_aug share 3 images, on purpose": False,
+        "splits train and trainval share 3 images, on purpose": False,
+        "splits train and val share 3 images": True,
+        "splits train_aug and trainval share 3 images, from a part of both": False,
+    }
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"of": 1}'])

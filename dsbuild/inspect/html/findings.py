@@ -113,8 +113,8 @@ def _counted(counted: StatisticsDocument | None, path: str) -> Iterator[Line]:
         ]
         yield Line("bad", f"{tables.count(len(texts), 'record')} could not be read", texts)
     recurring = counted["duplicates"]
-    for text in tables.shared(recurring):
-        yield Line("warn", f"{text[:1].upper()}{text[1:]}.")
+    for text, leaks in tables.shared(recurring).items():
+        yield Line("warn" if leaks else "hint", f"{text[:1].upper()}{text[1:]}.")
     for kind, what in tables.ALIKE.items():
         if recurring[kind]:
             groups = tables.count(len(recurring[kind]), "group")
