@@ -6,6 +6,7 @@ another's error, but a dataset can drop elements that fail. So a record that fai
 a text that says which it is.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,22 +27,31 @@ _DAMAGED = (
 
 
 class Source:
-    """Where the chosen records lie: file, number in the file, and byte, as tensors."""
+    """The chosen records of some files, by their numbers."""
 
     def __init__(self, records: Records, picks: Any, portable: bool = False) -> None:
-        picks = np.asarray(picks, np.int64)
-        ends = np.cumsum(records.counts)
-        files = np.searchsorted(ends, picks, "right")
-        offsets = np.concatenate([index[:, 0] for index in records.indexes()])[picks]
-        self._paths = tf.constant(records.paths)
-        self._files = tf.constant(files.astype(np.int32))
-        self._offsets = tf.constant(offsets)
-        self._numbers = tf.constant(picks - (ends - records.counts)[files])
+        self._records, self._picks = records, np.asarray(picks, np.int64)
         self._portable = portable
-        self._records, self._picks = records, picks
+        self._indexes = records.indexes()
         size = sum(stamp.size for stamp in records.stamps if stamp) // max(len(records), 1)
         self._chunk = min(max(_BYTES // max(size, 1), 1), _MOST)
         self._parallel = tf.data.AUTOTUNE
+
+    @functools.cached_property
+    def _places(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """File, number in the file and byte of each chosen record, which Python does not need."""
+        ends = np.cumsum(self._records.counts)
+        files = np.searchsorted(ends, self._picks, "right")
+        numbers = self._picks - (ends - self._records.counts)[files]
+        offsets = np.concatenate([index[:, 0] for index in self._indexes])[self._picks]
+        with tf.init_scope():  # rather than in the function that asks first
+            found = (files.astype(np.int32), numbers, offsets)
+            return tuple(tf.constant(each) for each in found)
+
+    def _place(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Return path, number in the file and byte of a record: bytes (), int64 (), int64 ()."""
+        files, numbers, offsets = (each[number] for each in self._places)
+        return tf.gather(tf.constant(self._records.paths), files), numbers, offsets
 
     def ahead(self, run: Run, deterministic: bool) -> tf.data.Dataset:
         """Return the numbers of a run, each with its record and an error, as `read` does."""
@@ -68,7 +78,8 @@ class Source:
             spec = [tf.TensorSpec((1,), tf.string)] * 2
             record, error = call(self._texts, [number[tf.newaxis]], spec)
             return record[0], error[0]
-        record = _From(self._paths[self._files[number]], self._offsets[number]).take(1)
+        path, _, offset = self._place(number)
+        record = _From(path, offset).take(1)
         return caught(record), self.where(number) + _DAMAGED
 
     def _texts(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,11 +106,9 @@ class Source:
 
     def where(self, number: tf.Tensor) -> tf.Tensor:
         """Return the file of a record, and which it is there: bytes ()."""
-        at = map(tf.strings.as_string, (self._numbers[number], self._offsets[number]))
-        words = zip(
-            (self._paths[self._files[number]], *at), (": record ", " at byte ", ""), strict=True
-        )
-        return tf.strings.join([word for pair in words for word in pair])
+        path, *at = self._place(number)
+        inner, offset = map(tf.strings.as_string, at)
+        return tf.strings.join([path, ": record ", inner, " at byte ", offset])
 
 
 def caught(one: tf.data.Dataset) -> tf.Tensor:
