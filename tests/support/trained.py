@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dsbuild.train import checkpoint, dataset, model, runs
+from dsbuild.train.fit import run as fit
 from dsbuild.train.predict import predictor
 from dsbuild.train.settings import Settings
 from tests.support.backends import drawn
@@ -56,4 +57,23 @@ def eagerly():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictor, "_compiled", plain)
+        yield
+
+
+@contextlib.contextmanager
+def eager_steps():
+    """Let trainings in the block compute their steps without graphs.
+
+    Tracing a step takes as long as ten steps of the smallest model. Steps of graphs are trained in
+    tests/train/test_fit.py and tests/cli/test_train.py.
+    """
+    compiled = fit.compiled
+
+    def plain(*given):
+        network, share = compiled(*given)
+        network.run_eagerly = True
+        return network, share
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "compiled", plain)
         yield

@@ -18,6 +18,7 @@ from dsbuild.train.fit import run as fit
 from dsbuild.train.fit import tensorboard
 from dsbuild.train.settings import Settings
 from tests.support.once import once
+from tests.support.trained import eager_steps, eagerly
 
 
 def read(run):
@@ -37,7 +38,8 @@ def watched(voc_data, tmp_path_factory):
 
     def build(folder):
         watch = functools.partial(tensorboard.watch, histograms=True)
-        fit.train(voc_data, str(folder / "run"), asked, talk=str, watch=watch)
+        with eagerly(), eager_steps():
+            fit.train(voc_data, str(folder / "run"), asked, talk=str, watch=watch)
 
     run = once(tmp_path_factory, "watched", build) / "run"
     return voc_data, str(run), json.loads((run / runs.METRICS).read_text())
