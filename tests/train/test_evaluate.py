@@ -21,7 +21,7 @@ from tests.support import fakes, trained
 from tests.support.runs import make
 
 BINARY = {"sigmoid": True, "loss": "bce"}
-pytestmark = pytest.mark.usefixtures("eager")
+pytestmark = pytest.mark.usefixtures("eager", "loaded_once")
 
 
 @pytest.fixture(scope="module")

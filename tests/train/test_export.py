@@ -464,14 +464,19 @@ def test_saved_models_take_batches_of_files(run, tmp_path):
     assert call(image_bytes=tf.constant(files[:1]))["classes"].shape == (1, 101, 75)
 
 
-def test_a_keras_file_is_loaded_after_importing_dsbuild(run, tmp_path):
+def test_a_keras_file_is_loaded_by_dsbuild(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
+    model = dsbuild.load_model(path)
+    images = photos(33, 35)
+    np.testing.assert_array_equal(model.predict_on_batch(images), classes(run, images))
+
+
+@pytest.mark.slow
+def test_a_keras_file_is_loaded_by_keras_after_importing_dsbuild(run, tmp_path):
     path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
     load = "import sys, numpy as np\n{}\nprint(model(np.zeros((1, 33, 35, 3), 'uint8')).shape)"
     code = "import keras, dsbuild\nmodel = keras.saving.load_model(sys.argv[1])"
     assert "(1, 33, 35)" in alone(load.format(code), path)
-    model = dsbuild.load_model(path)
-    images = photos(33, 35)
-    np.testing.assert_array_equal(model.predict_on_batch(images), classes(run, images))
 
 
 def test_files_with_code_are_refused_and_not_run(tmp_path):

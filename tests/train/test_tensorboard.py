@@ -33,7 +33,7 @@ def read(run):
 def watched(voc_data, tmp_path_factory):
     """A folder of TFRecords, a run over it with events, and its result."""
     asked = Settings(
-        backbone="tiny", crop=33, batch=2, steps=4, every=2, val="train[:5]", gradient=True
+        backbone="tiny", crop=33, batch=2, steps=2, every=1, val="train[:4]", gradient=True
     )
 
     def build(folder):
@@ -50,7 +50,7 @@ def test_numbers_equal_the_log(watched):
     kept = read(run)
     for name in ("loss", "rate", "val_mean_iou", "val_accuracy", "images_per_second"):
         rows = kept.Tensors(name)
-        assert [row.step for row in rows] == [2, 4]
+        assert [row.step for row in rows] == [1, 2]
         value = float(tensor_util.make_ndarray(rows[-1].tensor_proto))
         assert value == pytest.approx(found["last"][name], rel=1e-6)
 
