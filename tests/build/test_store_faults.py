@@ -28,39 +28,30 @@ SEEDS = {
     "gs": (0,),
 }
 # Each command on one of the stores, by turns; the slow selection has the other stores of SEEDS.
-FAST = [(("s3", "gs")[n % 2], name) for n, name in enumerate(cases.CASES)]
-FAST += [
-    pytest.param(*words.split(), marks=pytest.mark.slow)
-    for words in SEEDS
-    if words.partition(" ")[2] in cases.CASES and tuple(words.split()) not in FAST
-]
+TURNS = [f"{('s3', 'gs')[n % 2]} {name}" for n, name in enumerate(cases.CASES)]
+WAYS = ("s3 kill", "gs freeze", "gs kill", "s3 freeze")
 
 
-COUNTS = pytest.mark.parametrize(
-    "part", [slice(0, 1), pytest.param(slice(1, None), marks=pytest.mark.slow)], ids=["one", "rest"]
-)
+def selected(fast, rest):
+    """Return the points of words such as `s3 load`: store, name and seed; all but one each slow."""
+    return [
+        pytest.param(*words.split(), seed, marks=[pytest.mark.slow] * (words in rest or n > 0))
+        for words in (*fast, *rest)
+        for n, seed in enumerate(SEEDS.get(words, SEEDS[words[:2]]))
+    ]
 
 
-@COUNTS
-@pytest.mark.parametrize(("store", "name"), FAST)
-def test_faults(scene, store, name, part):
-    seeds = SEEDS.get(f"{store} {name}", SEEDS[store])[part]
-    assert not many(scene, [points.drawn(one, store, name, "fault") for one in seeds])
+OTHERS = [one for one in SEEDS if one[3:] in cases.CASES and one not in TURNS]
 
 
-@COUNTS
-@pytest.mark.parametrize(
-    ("store", "way"),
-    [
-        ("s3", "kill"),
-        ("gs", "freeze"),
-        pytest.param("gs", "kill", marks=pytest.mark.slow),
-        pytest.param("s3", "freeze", marks=pytest.mark.slow),
-    ],
-)
-def test_builds_are_killed_or_stopped(scene, store, way, part):
-    seeds = SEEDS.get(f"{store} {way}", SEEDS[store])[part]
-    assert not many(scene, [points.drawn(one, store, "build", way) for one in seeds])
+@pytest.mark.parametrize(("store", "name", "seed"), selected(TURNS, OTHERS))
+def test_faults(scene, store, name, seed):
+    assert not many(scene, [points.drawn(seed, store, name, "fault")])
+
+
+@pytest.mark.parametrize(("store", "way", "seed"), selected(WAYS[:2], WAYS[2:]))
+def test_builds_are_killed_or_stopped(scene, store, way, seed):
+    assert not many(scene, [points.drawn(seed, store, "build", way)])
 
 
 @pytest.mark.slow

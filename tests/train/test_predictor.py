@@ -83,7 +83,7 @@ def softmax(values):
     return powers / powers.sum(-1, keepdims=True)
 
 
-@pytest.mark.parametrize("size", [(40, 61), (33, 33), (1, 7)])
+@pytest.mark.parametrize("size", [(40, 61), pytest.param((33, 33), marks=pytest.mark.slow), (1, 7)])
 def test_classes_have_the_largest_logits(made, plain, size):
     picture = image(*size)
     expected = logits(made, picture)
@@ -226,7 +226,7 @@ def test_images_are_padded_to_the_crop_or_the_given_size(size):
     np.testing.assert_allclose(both.probabilities(picture), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("window", [61, 300])
+@pytest.mark.parametrize("window", [61, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_window_larger_than_the_image_is_the_whole_image(made, plain, window):
     picture = image(40, 61)
     np.testing.assert_array_equal(
