@@ -121,6 +121,15 @@ def eager():
         yield
 
 
+@pytest.fixture(scope="module")
+def loaded_once():
+    """Let the tests of a module, which only predict, share the models of their runs."""
+    from tests.support.trained import loaded_once
+
+    with loaded_once():
+        yield
+
+
 @pytest.fixture
 def run():
     """Call dsbuild as a user does; returns Click's result."""

@@ -58,8 +58,10 @@ def test_an_existing_part_is_kept_and_a_missing_one_is_named(voc, out):
     assert not os.path.exists(os.path.join(out, shard.name))
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize(
+    ("shards", "workers"),
+    [(1, 2), (2, 3), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((1, 3), (2, 2)))],
+)
 def test_more_workers_than_shards_write_the_same_bytes(voc, out, tmp_path, shards, workers):
     other = tmp_path / "other"
     make(voc, other, splits=("train",), shards=shards)

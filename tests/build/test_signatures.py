@@ -436,8 +436,15 @@ CONSTANT = {
 }
 
 
-@pytest.mark.parametrize("skip", [(), ("--on-error", "skip")])
-@pytest.mark.parametrize("count", [5, 40])
+@pytest.mark.parametrize(
+    ("count", "skip"),
+    [
+        (5, ()),
+        (40, ("--on-error", "skip")),
+        pytest.param(5, ("--on-error", "skip"), marks=pytest.mark.slow),
+        pytest.param(40, (), marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("kind", CONSTANT)
 def test_splits_of_one_value_are_not_built(kind, count, skip, tmp_path, out, run, names):
     root = fakes.pairs(tmp_path, count=count)

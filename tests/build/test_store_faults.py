@@ -16,7 +16,7 @@ def scene():
         yield scene
 
 
-# Seeds of the fast selection; most of those that are named once found a fault.
+# Seeds; most of those that are named once found a fault. The fast selection has the first of each.
 SEEDS = {
     "s3 skip": (34, 58),
     "gs skip": (18, 38),
@@ -27,26 +27,31 @@ SEEDS = {
     "s3": (0,),
     "gs": (0,),
 }
-# Each command on one of the stores, by turns, and on both where a seed found a fault.
-FAST = [
-    (store, name)
-    for n, name in enumerate(cases.CASES)
-    for i, store in enumerate(("s3", "gs"))
-    if n % 2 == i or f"{store} {name}" in SEEDS
-]
+# Each command on one of the stores, by turns; the slow selection has the other stores of SEEDS.
+TURNS = [f"{('s3', 'gs')[n % 2]} {name}" for n, name in enumerate(cases.CASES)]
+WAYS = ("s3 kill", "gs freeze", "gs kill", "s3 freeze")
 
 
-@pytest.mark.parametrize(("store", "name"), FAST)
-def test_faults(scene, store, name):
-    seeds = SEEDS.get(f"{store} {name}", SEEDS[store])
-    assert not many(scene, [points.drawn(one, store, name, "fault") for one in seeds])
+def selected(fast, rest):
+    """Return the points of words such as `s3 load`: store, name and seed; all but one each slow."""
+    return [
+        pytest.param(*words.split(), seed, marks=[pytest.mark.slow] * (words in rest or n > 0))
+        for words in (*fast, *rest)
+        for n, seed in enumerate(SEEDS.get(words, SEEDS[words[:2]]))
+    ]
 
 
-@pytest.mark.parametrize("way", ["kill", "freeze"])
-@pytest.mark.parametrize("store", ["s3", "gs"])
-def test_builds_are_killed_or_stopped(scene, store, way):
-    seeds = SEEDS.get(f"{store} {way}", SEEDS[store])
-    assert not many(scene, [points.drawn(one, store, "build", way) for one in seeds])
+OTHERS = [one for one in SEEDS if one[3:] in cases.CASES and one not in TURNS]
+
+
+@pytest.mark.parametrize(("store", "name", "seed"), selected(TURNS, OTHERS))
+def test_faults(scene, store, name, seed):
+    assert not many(scene, [points.drawn(seed, store, name, "fault")])
+
+
+@pytest.mark.parametrize(("store", "way", "seed"), selected(WAYS[:2], WAYS[2:]))
+def test_builds_are_killed_or_stopped(scene, store, way, seed):
+    assert not many(scene, [points.drawn(seed, store, "build", way)])
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from dsbuild.train.predict.predictor import How, Predictor
 from tests.support import fakes, trained
 from tests.support.runs import make
 
-pytestmark = pytest.mark.usefixtures("eager")
+pytestmark = pytest.mark.usefixtures("eager", "loaded_once")
 # For commands whose scores are no matter: each image takes its time.
 FEW = ("--split", "val[:1]", "--no-boundary")
 

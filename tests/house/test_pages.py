@@ -31,6 +31,7 @@ LONG = {
     "output.md",
     "panoptic.md",
     "tensorflow.md",
+    "training-recipes.md",
 }
 
 

@@ -537,6 +537,7 @@ def test_workers_of_the_data_service_read(built, dispatcher, policy):
     assert all(sample["image"].shape[-1] == 3 for sample in found)
 
 
+@pytest.mark.slow
 def test_workers_of_the_data_service_augment_large_images(dispatcher, tmp_path):
     voc = fakes.voc(str(tmp_path / "voc"), 2, 0, 1000, 750)
     make(voc, str(tmp_path / "out"), splits=("train",))

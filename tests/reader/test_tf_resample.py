@@ -68,28 +68,39 @@ def sides(most):
     return st.tuples(st.integers(1, most), st.integers(1, most))
 
 
-@settings(deadline=None, max_examples=150)
-@given(
-    sides(40),
-    sides(130),
-    sides(60),
-    st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
-    st.booleans(),
-    st.integers(0, 9),
-)
+SHARES = st.tuples(st.floats(0, 0.999), st.floats(0, 0.999))
+ANY = given(sides(40), sides(130), sides(60), SHARES, st.booleans(), st.integers(0, 9))
+SCALES = st.sampled_from((0.5, 0.75, 1, 1.25, 1.5, 1.75, 2))
+DEEPLAB = given(sides(60), SCALES, sides(20), SHARES, st.booleans())
+
+
+@settings(deadline=None, max_examples=100)
+@ANY
 def test_any_window_is_that_of_the_plain_pipeline(shape, size, crop, share, flip, seed):
     same(shape, size, crop, share, flip, seed)
 
 
+@pytest.mark.slow
+@settings(deadline=None, max_examples=400)
+@ANY
+def test_many_windows_are_those_of_the_plain_pipeline(shape, size, crop, share, flip, seed):
+    same(shape, size, crop, share, flip, seed)
+
+
 @settings(deadline=None, max_examples=50)
-@given(
-    sides(60),
-    st.sampled_from((0.5, 0.75, 1, 1.25, 1.5, 1.75, 2)),
-    sides(20),
-    st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
-    st.booleans(),
-)
+@DEEPLAB
 def test_scales_of_deeplab(shape, scale, crop, share, flip):
+    scaled(shape, scale, crop, share, flip)
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=100)
+@DEEPLAB
+def test_more_scales_of_deeplab(shape, scale, crop, share, flip):
+    scaled(shape, scale, crop, share, flip)
+
+
+def scaled(shape, scale, crop, share, flip):
     size = tuple(max(1, int(side * scale)) for side in shape)
     same(shape, size, crop, share, flip)
 

@@ -39,9 +39,10 @@ def test_every_pixel_of_a_rotated_label_is_the_one_at_its_place(degrees):
     assert clear.mean() > 0.9
 
 
-def test_rotated_planes_stay_aligned():
+@pytest.mark.parametrize("seeds", [range(6), pytest.param(range(6, 18), marks=pytest.mark.slow)])
+def test_rotated_planes_stay_aligned(seeds):
     sample, changed = drawn(48, 60), 0
-    for seed in range(12):
+    for seed in seeds:
         found = run(sample, seed, crop=(41, 57), scales=(1, 2), rotation=30.0, fill=FILL)
         image, label = found["image"], found["label"]
         again = run(sample, seed, crop=(41, 57), scales=(1, 2), rotation=30.0, fill=FILL)
@@ -67,7 +68,7 @@ def test_rotated_planes_stay_aligned():
             for b in (-1, -0.5, 0, 0.5, 1)
         ]
         assert (np.stack(near) == label[inner]).any(0).mean() == 1
-    assert changed > 8
+    assert changed > 2 / 3 * len(seeds)
 
 
 def test_blur_changes_the_image_alone_and_keeps_its_mean():

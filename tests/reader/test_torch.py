@@ -69,7 +69,12 @@ def test_numbers(built):
 # Whatever starts anew imports torch, which takes its time.
 @pytest.mark.parametrize(
     ("start", "iterable"),
-    [("fork", False), ("fork", True), ("spawn", True), ("forkserver", False)],
+    [
+        ("fork", False),
+        ("spawn", True),
+        pytest.param("fork", True, marks=pytest.mark.slow),
+        pytest.param("forkserver", False, marks=pytest.mark.slow),
+    ],
 )
 def test_every_kind_of_worker_gets_each_record_once(built, start, iterable):
     data = dsbuild.torch_dataset(built, iterable=iterable)

@@ -50,12 +50,12 @@ def built(root, out, names=masks.NAMES, **asked):
     return str(out)
 
 
-def reread(made, receipt, out):
+def reread(made, receipt, out, **asked):
     """Build the folder of an export by its own layout; return its records and layout."""
     about = receipt.about
     target = TARGETS[receipt.target](about=about)
     layout = target.layout(str(made))
-    make(str(made), out, layout=layout)
+    make(str(made), out, layout=layout, **asked)
     return records(out), target, layout
 
 

@@ -6,7 +6,9 @@ import os
 import numpy as np
 import pytest
 
+from dsbuild.errors import DsbuildError
 from dsbuild.train import checkpoint, dataset, model, runs
+from dsbuild.train.fit import run as fit
 from dsbuild.train.predict import predictor
 from dsbuild.train.settings import Settings
 from tests.support.backends import drawn
@@ -56,4 +58,51 @@ def eagerly():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictor, "_compiled", plain)
+        yield
+
+
+@contextlib.contextmanager
+def eager_steps():
+    """Let trainings in the block compute their steps without graphs.
+
+    Tracing a step takes as long as ten steps of the smallest model. Steps of graphs are trained in
+    tests/train/test_fit.py and tests/cli/test_train.py.
+    """
+    compiled = fit.compiled
+
+    def plain(*given):
+        network, share = compiled(*given)
+        network.run_eagerly = True
+        return network, share
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "compiled", plain)
+        yield
+
+
+@contextlib.contextmanager
+def loaded_once():
+    """Load each run once in the block: building a model takes longer than a few predictions.
+
+    For tests that only predict: they share the model. A run whose files change is loaded again.
+    """
+    load, kept = runs.load, {}
+
+    def once(run, which=None, output_stride=None):
+        try:
+            files = [os.path.join(run, runs.SETTINGS), os.path.join(run, runs.RUN)]
+            files.append(os.path.join(run, runs.file_of(run, which)))
+            stats = [os.stat(path) for path in files]
+        except (OSError, DsbuildError):  # no run, or on a store
+            return load(run, which, output_stride)
+        stamps = [(one.st_ino, one.st_size, one.st_mtime_ns) for one in stats]
+        key = (*files, *stamps, output_stride)
+        if key not in kept:
+            while len(kept) > 3:
+                kept.pop(next(iter(kept)))
+            kept[key] = load(run, which, output_stride)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "load", once)
         yield

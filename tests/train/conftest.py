@@ -40,6 +40,13 @@ def voc_run(voc_data, tmp_path_factory):
     return voc_data, trained.run(tmp_path_factory.mktemp("run"), voc_data)
 
 
+@pytest.fixture
+def eager_fit():
+    """Let trainings compute their steps without graphs."""
+    with trained.eager_steps():
+        yield
+
+
 @pytest.fixture(scope="session")
 def class_data(tmp_path_factory):
     """A folder of drawn records whose labels are classes of images."""

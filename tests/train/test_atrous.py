@@ -36,7 +36,7 @@ def assert_thinned(model, output_stride, sizes):
     ("name", "output_stride"),
     [
         ("tiny", 8),
-        ("tiny", 16),
+        pytest.param("tiny", 16, marks=pytest.mark.slow),
         ("mobilenet_v2", 16),
         pytest.param("mobilenet_v2", 8, marks=pytest.mark.slow),
     ],

@@ -24,7 +24,7 @@ def published(width):
     ("name", "low", "high", "count"),
     [
         ("tiny", 32, 128, 59_520),
-        ("mobilenet_v2", 144, 320, 1_843_264),
+        slow("mobilenet_v2", 144, 320, 1_843_264),  # whose logits are tested in test_model.py
         slow("resnet50", 256, 2048, 23_587_712),
         slow("resnet101", 256, 2048, 42_658_176),
         slow("resnet50_v1_5", 256, 2048, 23_561_152),
@@ -143,7 +143,7 @@ def test_own_backbones_load_files_too(tmp_path):
     ("other", "form"),
     [
         ("tiny", "found.weights.h5"),
-        ("width", "found.h5"),
+        slow("width", "found.h5"),
         slow("tiny", "found.h5"),
         slow("width", "found.weights.h5"),
     ],

@@ -113,7 +113,7 @@ def test_mirrored_windows_see_a_mirrored_image_mirrored(settings):
 
 @pytest.mark.parametrize(
     ("form", "inside"),
-    [("found.weights.h5", False), ("found.h5", True)],
+    [pytest.param("found.weights.h5", False, marks=pytest.mark.slow), ("found.h5", True)],
 )
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_weights_of_keras_are_loaded(tmp_path, form, inside):

@@ -33,6 +33,8 @@ from tests.support.backends import fresh as alone
 from tests.support.backends import on_torch
 from tests.support.runs import make
 
+pytestmark = pytest.mark.usefixtures("eager")
+
 
 def untrained(root, data, **asked):
     """Return the folder of a run over some data, with random weights."""
@@ -306,7 +308,7 @@ def test_obstacles_are_named(run, tmp_path, monkeypatch):
     assert os.listdir(out) == ["model.onnx"]
 
 
-def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch, eager):
+def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch):
     def other(network, path):
         for variable in network.variables:
             if variable.path.startswith("logits/bias"):
@@ -317,6 +319,7 @@ def test_a_model_with_other_classes_is_not_written(run, tmp_path, monkeypatch, e
                 variable.assign_add(-np.linspace(0, 9, 21))
 
     monkeypatch.setitem(formats._WRITERS, "keras", other)
+    monkeypatch.setattr(export, "_sizes", lambda _: [(75, 101)])
     with pytest.raises(TrainError, match=r"keras: .*% of all classes agree with the run's"):
         export.export(run, str(tmp_path / "out"), "keras")
     assert os.listdir(tmp_path / "out") == []
@@ -461,14 +464,19 @@ def test_saved_models_take_batches_of_files(run, tmp_path):
     assert call(image_bytes=tf.constant(files[:1]))["classes"].shape == (1, 101, 75)
 
 
-def test_a_keras_file_is_loaded_after_importing_dsbuild(run, tmp_path):
+def test_a_keras_file_is_loaded_by_dsbuild(run, tmp_path):
+    path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
+    model = dsbuild.load_model(path)
+    images = photos(33, 35)
+    np.testing.assert_array_equal(model.predict_on_batch(images), classes(run, images))
+
+
+@pytest.mark.slow
+def test_a_keras_file_is_loaded_by_keras_after_importing_dsbuild(run, tmp_path):
     path = export.export(run, str(tmp_path / "out"), "keras", check=False).path
     load = "import sys, numpy as np\n{}\nprint(model(np.zeros((1, 33, 35, 3), 'uint8')).shape)"
     code = "import keras, dsbuild\nmodel = keras.saving.load_model(sys.argv[1])"
     assert "(1, 33, 35)" in alone(load.format(code), path)
-    model = dsbuild.load_model(path)
-    images = photos(33, 35)
-    np.testing.assert_array_equal(model.predict_on_batch(images), classes(run, images))
 
 
 def test_files_with_code_are_refused_and_not_run(tmp_path):

@@ -23,7 +23,7 @@ from dsbuild.train.predict.run import Wanted
 from dsbuild.train.settings import Settings
 from tests.support import trained
 
-pytestmark = pytest.mark.usefixtures("eager")
+pytestmark = pytest.mark.usefixtures("eager", "loaded_once")
 QUICK = {"backbone": "tiny", "crop": 33, "batch": 2, "steps": 2, "val": "train"}
 BUILDS = {  # factor of the pixels of 8 bits, their bands, options
     "eight": (1, 3, {}),

@@ -18,6 +18,10 @@ ALL = range(65, 301)
 CELLS = "convnext_tiny"
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def cells():
     """Return a backbone whose features are means of cells without overlap."""
     image = x = keras.Input((None, None, 3))
@@ -126,8 +130,10 @@ def stay(monkeypatch, sizes, **settings):
             assert error(network, size, axis, places) <= 0.501, (size, axis)
 
 
-@pytest.mark.parametrize("decoder", [True, False])
-@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(
+    ("align_corners", "decoder"),
+    [(True, True), (False, False), slow(True, False), slow(False, True)],
+)
 def test_a_sharp_edge_stays_where_it_is(monkeypatch, align_corners, decoder):
     stay(monkeypatch, (65, 66, 96, 100, 128, 299), align_corners=align_corners, decoder=decoder)
 
@@ -153,8 +159,8 @@ def test_a_sharp_edge_stays_where_it_is_at_any_size(
     ("settings", "how"),
     [
         ({}, {"scale": 0.5}),
-        ({}, {"scale": 1.3}),
-        ({}, {"mirrored": True}),
+        slow({}, {"scale": 1.3}),
+        slow({}, {"mirrored": True}),
         ({"pyramid": (0.5, 1.5), "merge": "mean"}, {"scale": 0.75, "mirrored": True}),
         ({"resize": (97, 193, 4)}, {"scale": 0.75}),
     ],
@@ -170,11 +176,11 @@ def test_no_scale_shifts_anything(monkeypatch, align_corners, settings, how):
 @pytest.mark.parametrize(
     ("settings", "how"),
     [
-        ({}, {}),
+        slow({}, {}),
         ({"output_stride": 8}, {"mirrored": True}),
-        ({"decoder": False}, {}),
+        slow({"decoder": False}, {}),
         ({"decoder": False, "output_stride": 8}, {"scale": 1.3}),
-        ({"decoder": False, "output_stride": 32}, {}),
+        slow({"decoder": False, "output_stride": 32}, {}),
         ({"pyramid": (1, 1.5), "merge": "mean"}, {"scale": 0.75, "mirrored": True}),
         ({"resize": (199, 401, 4)}, {"scale": 0.75}),
     ],

@@ -222,9 +222,21 @@ def plain(name, labels, logits, ignore=255, **options):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(data=st.data())
 def test_values_equal_those_of_numpy(name, data):
+    assert_equal_to_numpy(name, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_many_values_equal_those_of_numpy(name, data):
+    assert_equal_to_numpy(name, data)
+
+
+def assert_equal_to_numpy(name, data):
     # One shape, so that not every example is traced again.
     labels, logits, options = drawn(name, data.draw(st.integers(0, 2**32 - 1)))
     used = {key: options[key] for key in options if data.draw(st.booleans())}
@@ -236,7 +248,7 @@ def test_values_equal_those_of_numpy(name, data):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("full", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_gradients_equal_finite_differences(name, full):
     labels, logits, options = drawn(name, seed=3, shape=(1, 3, 3), classes=3)
     options = options if full else {}

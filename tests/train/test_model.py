@@ -38,7 +38,7 @@ def made(size=(65, 97), **settings):
     ("backbone", "output_stride"),
     [
         ("tiny", 8),
-        ("tiny", 16),
+        pytest.param("tiny", 16, marks=pytest.mark.slow),  # what all other tests have
         ("tiny", 32),
         ("mobilenet_v2", 16),
         pytest.param("mobilenet_v2", 8, marks=pytest.mark.slow),
@@ -74,8 +74,11 @@ def test_large_backbones_return_logits_too(backbone):
         {"decoder": False, "rates": ()},
         {"gradient": True},
         {"scales": (0.5, 1.0, 1.5), "merge": "mean"},
-        {"scales": (0.75, 1.0), "gradient": True, "align_corners": False},
-        {"depth": 16},
+        pytest.param(
+            {"scales": (0.75, 1.0), "gradient": True, "align_corners": False},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"depth": 16}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -112,7 +115,10 @@ def test_the_plane_changes_the_logits():
     np.testing.assert_array_equal(named, model([image, gradient]))
 
 
-@pytest.mark.parametrize(("merge", "reduce"), [("max", np.max), ("mean", np.mean)])
+@pytest.mark.parametrize(
+    ("merge", "reduce"),
+    [pytest.param("max", np.max, marks=pytest.mark.slow), ("mean", np.mean)],
+)
 def test_scales_are_merged_at_the_size_of_the_largest(merge, reduce):
     from dsbuild.train.model.layers import resize
 
@@ -154,7 +160,7 @@ def trained(model):
     """Take a step, and return the variables that it changed."""
     before = {variable.path: np.array(variable.numpy()) for variable in model.variables}
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False, run_eagerly=True)
     model.fit(pixels(33, 33, count=2), np.ones((2, 33, 33)), batch_size=2, verbose=0)
     return {
         variable.path

@@ -22,7 +22,7 @@ from tests.support import fakes, trained
 from tests.support.photos import clip, frames, photo
 from tests.support.runs import make
 
-pytestmark = pytest.mark.usefixtures("eager")
+pytestmark = pytest.mark.usefixtures("eager", "loaded_once")
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def softmax(values):
     return powers / powers.sum(-1, keepdims=True)
 
 
-@pytest.mark.parametrize("size", [(40, 61), (33, 33), (1, 7)])
+@pytest.mark.parametrize("size", [(40, 61), pytest.param((33, 33), marks=pytest.mark.slow), (1, 7)])
 def test_classes_have_the_largest_logits(made, plain, size):
     picture = image(*size)
     expected = logits(made, picture)
@@ -116,16 +116,16 @@ def test_a_single_logit_gives_the_probability_of_class_1(binary):
 @EAGER
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
 def test_a_model_of_one_class_predicts_no_other(task):
-    for seed in (0, 1, 2):  # a logit of either sign
-        one = trained(classes=1, task=task, seed=seed)
-        picture = image(33, 33)
-        seen = Predictor(one)
+    one, picture = trained(classes=1, task=task), image(33, 33)
+    (last,) = model.named(one.model, "logits")
+    seen, served = Predictor(one), graph.served(one)
+    served.run_eagerly = True
+    for bias in (9.0, -9.0):  # a logit of either sign
+        last.bias.assign([bias])
         assert not seen.classes(picture).any()
         found = seen.probabilities(picture)
         np.testing.assert_array_equal(found, np.ones_like(found))
         assert not seen.decided(found).any()
-        served = graph.served(one)
-        served.run_eagerly = True
         assert not np.any(served.predict_on_batch(picture[None]))
 
 
@@ -162,7 +162,17 @@ def by_hand(trained, picture, scales, flip, seen=None, least=1):
     return np.mean(total, 0)
 
 
+@EAGER
 def test_scales_and_flip_are_averaged(made):
+    assert_averaged(made)
+
+
+@pytest.mark.slow
+def test_scales_and_flip_are_averaged_by_graphs(made):
+    assert_averaged(made)
+
+
+def assert_averaged(made):
     picture = image(33, 45)
     scales = (0.5, 1.0, 1.7)
     found = Predictor(made, How(scales=scales, flip=True)).probabilities(picture)
@@ -216,7 +226,7 @@ def test_images_are_padded_to_the_crop_or_the_given_size(size):
     np.testing.assert_allclose(both.probabilities(picture), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("window", [61, 300])
+@pytest.mark.parametrize("window", [61, pytest.param(300, marks=pytest.mark.slow)])
 def test_a_window_larger_than_the_image_is_the_whole_image(made, plain, window):
     picture = image(40, 61)
     np.testing.assert_array_equal(

@@ -43,19 +43,21 @@ def drawn(frozen=True, dropout=0.0):
     return network
 
 
-def stepped(parts, loss="cross_entropy", frozen=True, dropout=0.0, **options):
-    """Return the logs and the weights of a model after two steps in parts."""
+def stepped(parts, loss="cross_entropy", frozen=True, dropout=0.0, graph=False, **options):
+    """Return the logs and the weights of a model after two steps in parts, of a graph or not."""
     network = Trainer.of(drawn(frozen, dropout), parts)
     network.compile(
         keras.optimizers.SGD(0.05, momentum=0.9),
         Loss(loss, **options),
         metrics=[MeanIoU(3)],
         jit_compile=False,
+        run_eagerly=not graph,
     )
     history = network.fit(*batch(), batch_size=4, epochs=2, shuffle=False, verbose=0).history
     return history, {one.path: np.array(one) for one in network.variables if "seed" not in one.path}
 
 
+@pytest.mark.parametrize("graph", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("loss", "options"),
     [
@@ -64,10 +66,10 @@ def stepped(parts, loss="cross_entropy", frozen=True, dropout=0.0, **options):
         ("ce+lovasz", {"share": 0.3}),
     ],
 )
-def test_parts_of_a_step_move_the_weights_like_the_whole_batch(loss, options):
-    logs, whole = stepped(1, loss, **options)
+def test_parts_of_a_step_move_the_weights_like_the_whole_batch(loss, options, graph):
+    logs, whole = stepped(1, loss, graph=graph, **options)
     for parts in (2, 4):
-        again, found = stepped(parts, loss, **options)
+        again, found = stepped(parts, loss, graph=graph, **options)
         assert again["loss"] == pytest.approx(logs["loss"], rel=1e-5)
         assert again["mean_iou"] == pytest.approx(logs["mean_iou"], rel=1e-6)
         for name, value in whole.items():
@@ -95,7 +97,7 @@ def test_both_ways_to_compute_parts_are_the_same_also_with_dropout():
     options = {"dropout": 0.5, "frozen": False, "class_weights": WEIGHTS}
     logs, once = stepped(2, **options)
     # A share that may change is no mean over all pixels, so the logits come first.
-    again, twice = stepped(2, share=keras.Variable(1.0), **options)
+    again, twice = stepped(2, share=keras.Variable(1.0), graph=True, **options)
     assert again["loss"] == pytest.approx(logs["loss"], rel=1e-5)
     for name, value in once.items():
         np.testing.assert_allclose(twice[name], value, rtol=1e-4, atol=1e-6, err_msg=name)

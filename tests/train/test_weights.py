@@ -170,8 +170,9 @@ def test_logits_equal_those_of_a_whole_counterpart(tmp_path, dropout):
     np.testing.assert_allclose(model(image), expected, rtol=0, atol=atol)
     with pytest.raises(ModelError, match=r"found \(\); give --multi-grid 1,2,4"):
         files.load(model, path, dataclasses.replace(settings, multi_grid=()))
-    other = narrow(dilate_first=True, multi_grid=(1, 2, 4), classes=5)
-    assert files.load(other, path, settings).random == ("logits",)
+    if not dropout:  # the slow one of the two
+        other = narrow(dilate_first=True, multi_grid=(1, 2, 4), classes=5)
+        assert files.load(other, path, settings).random == ("logits",)
 
 
 @pytest.mark.slow

@@ -120,7 +120,7 @@ def place():
 
 
 def test_damage_to_any_file_is_found_and_repaired(place):
-    table(place, 300, 1)
+    table(place, 120, 1)
 
 
 @pytest.mark.slow

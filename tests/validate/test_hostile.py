@@ -249,9 +249,21 @@ def every_part(sample):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(broken(), min_size=1, max_size=3))
 def test_any_record_raises_only_errors_that_name_it(made):
+    assert_named(made)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(broken(), min_size=1, max_size=3))
+def test_any_of_many_records_raises_only_errors_that_name_it(made):
+    assert_named(made)
+
+
+def assert_named(made):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "train-00000-of-00001.tfrecord")
         with open(path, "wb") as file:
