@@ -155,8 +155,13 @@ def shared(duplicates: Mapping[str, Any]) -> dict[str, bool]:
     leaking = [set(group["splits"]) for group in duplicates["leaked"]]
     found = {}
     for split, twin, images in duplicates["shared"]:
-        nested = [split, twin] in duplicates["parts"] or [twin, split] in duplicates["parts"]
-        leaks = not nested and any({split, twin} <= splits for splits in leaking)
-        purpose = "" if leaks else ", on purpose" if nested else ", from a part of both"
-        found[f"splits {split} and {twin} share {count(images, 'image')}{purpose}"] = leaks
+        many = count(images, "image")
+        if [split, twin] in duplicates["parts"]:
+            found[f"{twin} contains {split}: {many}"] = False
+        elif [twin, split] in duplicates["parts"]:
+            found[f"{split} contains {twin}: {many}"] = False
+        elif any({split, twin} <= splits for splits in leaking):
+            found[f"splits {split} and {twin} share {many}"] = True
+        else:
+            found[f"{split} and {twin} contain the same part: {many}"] = False
     return found

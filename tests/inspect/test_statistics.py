@@ -462,10 +462,10 @@ def test_splits_that_share_images_on_purpose_are_no_leak():
     parts = [["train", "train_aug"], ["train", "trainval"], ["val", "trainval"]]
     found = {"shared": [[*pair, 3] for pair in shared], "parts": parts, "leaked": [group]}
     assert tables.shared(found) == {
-        "splits train and train_aug share 3 images, on purpose": False,
-        "splits train and trainval share 3 images, on purpose": False,
+        "train_aug contains train: 3 images": False,
+        "trainval contains train: 3 images": False,
         "splits train and val share 3 images": True,
-        "splits train_aug and trainval share 3 images, from a part of both": False,
+        "train_aug and trainval contain the same part: 3 images": False,
     }
 
 
