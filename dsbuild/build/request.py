@@ -31,6 +31,12 @@ def shard_size(given: int | str) -> int:
     return found
 
 
+def check_out(out: str) -> None:
+    """Raise PlanError for an empty text, which would be the current folder."""
+    if not out:
+        raise PlanError("out: found an empty text, expected a folder; . is the current one")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What to build, from where, to where; each field's help describes it.
@@ -78,8 +84,7 @@ class Request:
 
     def __post_init__(self) -> None:
         fields.check(self, PlanError)
-        if not self.out:
-            raise PlanError("out: found an empty text, expected a folder; . is the current one")
+        check_out(self.out)
         decodes = "label" in self.recipe.schema.roles  # else a label is its folder's class
         if self.weights is not None and self.recipe.verify == "header" and decodes:
             raise PlanError(

@@ -496,6 +496,8 @@ def test_a_finished_build_is_not_replaced(two, toml, tmp_path):
     sound(out)
     with pytest.raises(PlanError, match="the output folder is in the build"):
         dsbuild.merge(two, two[0] / "new", map=toml)
+    with pytest.raises(PlanError, match="out: found an empty text, expected a folder"):
+        dsbuild.merge(two, "", map=toml)
 
 
 def test_builds_that_are_not_whole(two, toml, tmp_path):

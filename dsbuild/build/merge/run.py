@@ -19,6 +19,7 @@ from dsbuild.build.merge.builds import Build, Seen
 from dsbuild.build.merge.shards import Task
 from dsbuild.build.merge.spaces import Joined, Space
 from dsbuild.build.recipe import Recipe
+from dsbuild.build.request import check_out
 from dsbuild.engines import Engine, Local
 from dsbuild.errors import PlanError
 from dsbuild.format import split_names
@@ -143,6 +144,7 @@ def _space(build: Build, seen: Mapping[str, Seen]) -> Space:
 
 
 def _check_place(found: Sequence[Build], out: str) -> None:
+    check_out(out)
     for build in found:
         path = build.folder.path
         if storage.inside(out, path) or storage.normal(out) == storage.normal(path):

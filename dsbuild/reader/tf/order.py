@@ -53,7 +53,7 @@ class Run:
         if portable:
             return self.singly(self._chunks(_CHUNK))
         known, spec = self.known(), [tf.TensorSpec((None,), tf.int64)]
-        found = plain(lambda *at: call(lambda *at: [known(*at)], at, spec)[0])
+        found = plain(lambda *at: call(known, at, spec)[0])
         return self.singly(self.places(_CHUNK).map(found))
 
     def places(self, size: int) -> tf.data.Dataset:
@@ -83,7 +83,7 @@ class Run:
         """
         if self.seed is None:
             return lambda _, places: places
-        ends = np.cumsum(self.blocks)
+        ends, total, size = np.cumsum(self.blocks), self._total, self._window
 
         @functools.lru_cache(4)
         def blocks(epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,10 +95,10 @@ class Run:
             return self._mixed(tf.constant(epoch, tf.int64), tf.constant(first, tf.int64))
 
         def numbers(epochs: np.ndarray, places: np.ndarray) -> np.ndarray:
-            firsts, found = places // self._window * self._window, np.empty_like(places)
+            firsts, found = places // size * size, np.empty_like(places)
             for epoch, first in set(zip(epochs.tolist(), firsts.tolist(), strict=True)):
                 here = (epochs == epoch) & (firsts == first)
-                last = min(self._total - first, self._window) - 1
+                last = min(total - first, size) - 1
                 with tf.device("CPU:0"):
                     mixed, (order, stops) = chance(epoch, first), blocks(epoch)
                     shuffled = tf.random.experimental.index_shuffle(

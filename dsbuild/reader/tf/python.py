@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-PORTABLE = "make the dataset with tf_dataset(..., portable=True)"
+_PORTABLE = "make the dataset with tf_dataset(..., portable=True)"
 _ELSEWHERE = (
     "found a dataset outside the process that made it, as in workers of tf.data's service, where "
     "functions of Python are not known; "
@@ -23,7 +23,7 @@ def call(
     work: Callable[..., Any],
     given: Sequence[tf.Tensor],
     spec: Sequence[tf.TensorSpec],
-    remedy: str = PORTABLE,
+    remedy: str = _PORTABLE,
 ) -> tuple[tf.Tensor, ...]:
     """Return what a function of arrays returns, as `spec` has it.
 

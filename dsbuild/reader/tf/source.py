@@ -38,20 +38,20 @@ class Source:
         self._parallel = tf.data.AUTOTUNE
 
     @functools.cached_property
-    def _places(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """File, number in the file and byte of each chosen record, which Python does not need."""
+    def _places(self) -> tuple[tf.Tensor, ...]:
+        """The paths, and file, number there and byte of each record, which Python does not need."""
         ends = np.cumsum(self._records.counts)
         files = np.searchsorted(ends, self._picks, "right")
         numbers = self._picks - (ends - self._records.counts)[files]
         offsets = np.concatenate([index[:, 0] for index in self._indexes])[self._picks]
         with tf.init_scope():  # rather than in the function that asks first
-            found = (files.astype(np.int32), numbers, offsets)
+            found = (self._records.paths, files.astype(np.int32), numbers, offsets)
             return tuple(tf.constant(each) for each in found)
 
     def _place(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Return path, number in the file and byte of a record: bytes (), int64 (), int64 ()."""
-        files, numbers, offsets = (each[number] for each in self._places)
-        return tf.gather(tf.constant(self._records.paths), files), numbers, offsets
+        paths, files, numbers, offsets = self._places
+        return paths[files[number]], numbers[number], offsets[number]
 
     def ahead(self, run: Run, deterministic: bool) -> tf.data.Dataset:
         """Return the numbers of a run, each with its record and an error, as `read` does."""
@@ -88,11 +88,18 @@ class Source:
         return np.array(records, object), np.array(errors, object)
 
     def _pairs(self, picks: Iterable[int]) -> Iterator[tuple[bytes, bytes]]:
-        for wait in self._records.ahead(picks):
+        for pick, wait in zip(picks, self._records.ahead(picks), strict=True):
             try:
                 yield wait().data, b""
             except DsbuildError as error:
-                yield b"", str(error).encode(errors="surrogateescape")
+                yield b"", self._said(pick, str(error)).encode(errors="surrogateescape")
+
+    def _said(self, pick: int, error: str) -> str:
+        """Return an error that names its record; that of a file that is missing names the file."""
+        path, inner = self._records.place(pick)
+        name = f"{path}: record {inner} at byte "
+        offset = self._indexes[self._records.file(pick)][inner, 0]
+        return error if error.startswith(name) else f"{name}{offset}: {error}"
 
     @staticmethod
     def checked(record: tf.Tensor, error: tf.Tensor) -> tf.Tensor:
