@@ -179,7 +179,7 @@ def audit(request: Request) -> Audit:
             f"look for {alike[0]}-*; rename one of them, or build one with --split"
         )
     splits: list[Planned] = []
-    findings: list[Finding] = []
+    findings = [] if request.splits else [*layout.undivided(root, there)]
     aligned = [plane.pattern.partition("/")[0] for plane in request.recipe.aligned]
     known = {storage.join(root, folder) for folder in aligned}
     listings: dict[str, Spool[Sample]] = {}

@@ -147,6 +147,10 @@ class Layout(abc.ABC):
         """
         return []
 
+    def undivided(self, root: str, splits: Sequence[str]) -> Iterator[Finding]:
+        """Find that an option should divide the samples, but `splits` are not what it makes."""
+        return iter(())
+
     def indexed(self, path: str) -> bool:
         """Tell whether the stored values of a label PNG are the class indices themselves.
 

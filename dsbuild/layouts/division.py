@@ -4,6 +4,7 @@ A group is what is alike: the pictures of a folder, of a video, of one original 
 The hash of a group decides its split, so that it does not change when others are added.
 """
 
+import dataclasses
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ VAL_HELP = (
     "Share of samples for val, if neither folders nor lists divide them; 0 puts all into train."
 )
 _KINDS = ("folder", "rf", "duplicates")
+_ALL = 1 - 2**-40  # a fraction that puts every group into val
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,27 @@ class Divided(Layout):
     def division(self, units: Iterable[str]) -> tuple[str, ...]:
         """Return train and val, or only the one that all units are in."""
         return in_order(map(self.divide, units))
+
+    def undivided(self, root: str, splits: Sequence[str]) -> Iterator[Finding]:
+        """Find that train or val has no sample, although the fraction should divide them."""
+        lacking = next((one for one in ("train", "val") if one not in splits), None)
+        if lacking is None or not self.val_fraction:
+            return
+        most = dataclasses.replace(self, val_fraction=_ALL if lacking == "val" else 1 - _ALL)
+        if lacking in most.splits(root):
+            (other,) = {"train", "val"} - {lacking}
+            text = (
+                f"{lacking} has no sample: by --val-fraction {self.val_fraction:g}, a hash of each "
+                f"picture or group puts all into {other}; change the fraction or --split-seed"
+            )
+        elif self.val_fraction == type(self).val_fraction:
+            return  # nobody asked for it
+        else:
+            text = (
+                f"--val-fraction {self.val_fraction:g} divides nothing, since folders or lists do, "
+                f"into {', '.join(splits)}; leave it out, or name folders with all pictures"
+            )
+        yield Finding("undivided", splits[0], text)
 
     def assigned(
         self,

@@ -15,6 +15,7 @@ KINDS = {
     "case": "ids that differ only in case",
     "two-splits": "ids in two splits",
     "group-crosses": "groups of pictures in two splits",
+    "undivided": "a --val-fraction that divides nothing",
     "same-content": "images with equal content",
     "published": "splits of another length than published",
     "classes": "classes missing from a split",

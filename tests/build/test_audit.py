@@ -1,5 +1,6 @@
 """What an audit finds before a pixel is written."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -36,6 +37,14 @@ def test_a_clean_tree_has_no_finding(voc):
     assert {one.kind for one in audit(request(voc)).findings} == {"published"}
     asked = request(voc)
     assert examine(asked, audit(asked), every=True).findings == audit(asked).findings
+
+
+def test_a_fraction_that_leaves_val_empty(tmp_path):
+    asked = request(fakes.matting(tmp_path), layout=Matting(val_fraction=1e-9))
+    ((split, text),) = found(asked, "undivided")
+    assert split == "train"
+    assert text.startswith("val has no sample: by --val-fraction 1e-09, a hash of each picture")
+    assert not found(dataclasses.replace(asked, splits=("train",)), "undivided")
 
 
 def test_missing_files(voc):

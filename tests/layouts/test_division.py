@@ -122,6 +122,44 @@ def test_groups_stay_together_beside_a_split_that_is_refused(tmp_path):
     assert not {key.partition("/")[0] for key in train} & {key.partition("/")[0] for key in val}
 
 
+def undivided(layout, root):
+    root = layout.find(str(root))
+    return [(one.kind, one.split, one.text) for one in layout.undivided(root, layout.splits(root))]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "there", "lacking"), [(1e-9, "train", "val"), (1 - 1e-9, "val", "train")]
+)
+@pytest.mark.parametrize("options", [{}, {"group": "folder"}, {"stratify": True}])
+def test_a_fraction_that_leaves_a_split_empty_is_named(fraction, there, lacking, options, tmp_path):
+    options = {"names": NAMES, **options}
+    root = fakes.pairs(tmp_path, count=1)
+    ((kind, split, text),) = undivided(Pairs(val_fraction=fraction, **options), root)
+    assert (kind, split) == ("undivided", there)
+    assert text.startswith(f"{lacking} has no sample: by --val-fraction {fraction:g}, ")
+    assert text.endswith(f"puts all into {there}; change the fraction or --split-seed")
+    assert undivided(Pairs(**options | {"stratify": False}), root) == []
+
+
+def test_a_fraction_that_divides_has_no_finding(tmp_path):
+    pairs_of(tmp_path, *map(str, range(30)))
+    assert undivided(Pairs(names=NAMES, val_fraction=0.5), tmp_path) == []
+
+
+def test_a_fraction_of_what_folders_divide_is_named_if_someone_gave_it(tmp_path):
+    touch(tmp_path, *(f"train/{part}/{key}.png" for part in ("images", "labels") for key in "ab"))
+    ((kind, split, text),) = undivided(Pairs(names=NAMES, val_fraction=0.25), tmp_path)
+    assert (kind, split) == ("undivided", "train")
+    assert text.startswith(
+        "--val-fraction 0.25 divides nothing, since folders or lists do, into train; "
+    )
+    root = tmp_path / "clips"
+    touch(root, "train/a/1.jpg", "train/b/1.png")
+    folders = {"images": "{split}/a", "alphas": "{split}/b"}
+    assert undivided(Matting(**folders), root) == []
+    assert len(undivided(Matting(**folders, val_fraction=0.3), root)) == 1
+
+
 @pytest.mark.parametrize("group", ["", "rf", r"(.*)_jpg"])
 def test_groups_that_cross_published_splits_are_found(tmp_path, group):
     rows = {"train": ["a_jpg.rf.1", "a_jpg.rf.2", "b_jpg.rf.3"], "valid": ["a_jpg.rf.4"]}
