@@ -490,6 +490,10 @@ def test_a_finished_build_is_not_replaced(two, toml, tmp_path):
     assert content(out) == before
     found = dsbuild.merge(two, out, map=toml, overwrite=True)
     assert found.written == 3
+    shown = f"2 builds, {len(found.classes)} classes, 3 shards, of which 3 are new"
+    assert repr(found) == f"<Merge {out}: {shown}>"
+    planned = dsbuild.merge(two, tmp_path / "dry", map=toml, dry_run=True)
+    assert repr(planned).startswith(f"<Merge {tmp_path / 'dry'}: nothing was written, 2 builds, ")
     toml.write_text(TABLE.replace('Truck = "vehicle"', 'Truck = "boat"'))
     with pytest.raises(PlanError, match="holds a finished build of Merged builds"):
         dsbuild.merge(two, out, map=toml)

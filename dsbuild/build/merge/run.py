@@ -53,6 +53,13 @@ class Merge:
     written: int = 0
     kept: int = 0
 
+    def __repr__(self) -> str:
+        what = f"{len(self.builds):,} builds, {len(self.classes):,} classes"
+        if self.manifest is None:
+            return f"<Merge {self.out}: nothing was written, {what}>"
+        shards = f"{self.written + self.kept:,} shards, of which {self.written:,} are new"
+        return f"<Merge {self.out}: {what}, {shards}>"
+
     def document(self) -> dict[str, Any]:
         """Return what `dsbuild merge --json` prints."""
         return {

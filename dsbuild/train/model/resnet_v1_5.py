@@ -17,7 +17,6 @@ _FILTERS = (64, 128, 256, 512)
 _EXPANSION = 4
 LOW, HIGH = "layer1_2_relu3", "layer4_2_relu3"
 GRID = tuple(f"layer4_{number}_conv2" for number in (0, 1, 2))
-GRID = tuple(f"layer4_{number}_conv2" for number in range(3))
 
 
 def resnet(blocks: tuple[int, ...], filters: tuple[int, ...] = _FILTERS) -> keras.Model:
