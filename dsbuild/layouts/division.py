@@ -78,19 +78,23 @@ class Divided(Layout):
             return
         most = dataclasses.replace(self, val_fraction=_ALL if lacking == "val" else 1 - _ALL)
         if lacking in most.splits(root):
-            (other,) = {"train", "val"} - {lacking}
-            text = (
-                f"{lacking} has no sample: by --val-fraction {self.val_fraction:g}, a hash of each "
-                f"picture or group puts all into {other}; change the fraction or --split-seed"
-            )
+            text = self.empty(lacking)
         elif self.val_fraction == type(self).val_fraction:
             return  # nobody asked for it
         else:
             text = (
                 f"--val-fraction {self.val_fraction:g} divides nothing, since folders or lists do, "
-                f"into {', '.join(splits)}; leave it out, or name folders with all pictures"
+                f"into {', '.join(splits)}; leave it out, or put all into one folder"
             )
         yield Finding("undivided", splits[0], text)
+
+    def empty(self, split: str) -> str:
+        """Return what is wrong if the fraction leaves train or val without a sample."""
+        (other,) = {"train", "val"} - {split}
+        return (
+            f"{split} has no sample: by --val-fraction {self.val_fraction:g}, a hash of each "
+            f"picture or group puts all into {other}; change the fraction or --split-seed"
+        )
 
     def assigned(
         self,

@@ -483,6 +483,17 @@ def test_images_of_a_group_stay_in_one_split(tmp_path):
     assert not clips["train"] & clips["val"]
 
 
+def test_a_fraction_that_leaves_a_split_of_one_file_empty_is_named(tmp_path, run):
+    root = tree(tmp_path, (2, [BOX]), name="all.json", at="images")
+    out = str(tmp_path / "out")
+    result = run("coco", root, out, "--val-fraction", "0.001")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert "all.json: val has no sample: by --val-fraction 0.001, a hash of each picture" in said
+    assert not os.path.exists(out)
+    assert run("coco", root, out, "--val-fraction", "0.001", "--split", "train").exit_code == 0
+
+
 def test_copies_of_one_picture_in_two_splits_are_reported(tmp_path):
     for split in ("train", "valid"):
         image = {"id": 7, "file_name": f"a_jpg.rf.{split}.png", "height": 20, "width": 20}
