@@ -305,7 +305,7 @@ def test_a_damaged_record_is_named(shapes, tmp_path):
     found = bytearray(shard.read_bytes())
     found[len(found) // 2] ^= 255
     shard.write_bytes(found)
-    text = r"train-00000-of-00001.tfrecord: record \d+ at byte \d+: found bytes that are damaged"
+    text = r"train-00000-of-00001.tfrecord: record \d+ at byte \d+: the checksum of the record"
     with pytest.raises(TrainError, match=text):
         fit.train(copy, str(tmp_path / "run"), quick(val="", crop=33, steps=6))
 
