@@ -68,10 +68,7 @@ def read(root: str, split: str, layout: Layout, chosen: tuple[Plane, ...] = ()) 
 
     samples = Spool(checked())
     if not samples:
-        raise LayoutError(
-            f"{root}: split {split} has no samples, expected images in it; remove it, or name "
-            "the others with --split"
-        )
+        raise LayoutError(f"{root}: {layout.why_empty(root, split)}")
     return Listing(samples, tops, findings, kept)
 
 

@@ -151,6 +151,13 @@ class Layout(abc.ABC):
         """Find that an option should divide the samples, but `splits` are not what it makes."""
         return iter(())
 
+    def why_empty(self, root: str, split: str) -> str:
+        """Return what is wrong with a split that has no sample, and what to do."""
+        return (
+            f"split {split} has no samples, expected images in it; remove it, or name the others "
+            "with --split"
+        )
+
     def indexed(self, path: str) -> bool:
         """Tell whether the stored values of a label PNG are the class indices themselves.
 

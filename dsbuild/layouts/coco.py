@@ -204,8 +204,6 @@ class Coco(Divided, Panoptic, Layout):
         paths = {_key(image): posixpath.join(folder, image.file_name) for image in every}
         labels = ((_key(image), _slice(source, image, file)) for image in every)
         places = self.assigned(root, paths, labels)
-        if every and split not in places.values():
-            raise LayoutError(f"{storage.join(root, source.path)}: {self.empty(split)}")
         for image in file.images:
             key = _key(image)
             if source.split or places[key] == split:

@@ -4,11 +4,11 @@ A group is what is alike: the pictures of a folder, of a video, of one original 
 The hash of a group decides its split, so that it does not change when others are added.
 """
 
-import dataclasses
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from dsbuild import storage
 from dsbuild.errors import ImageError, LayoutError, NoFileError, PlanError
@@ -21,6 +21,7 @@ VAL_HELP = (
     "Share of samples for val, if neither folders nor lists divide them; 0 puts all into train."
 )
 _KINDS = ("folder", "rf", "duplicates")
+_BOTH = ("train", "val")
 _ALL = 1 - 2**-40  # a fraction that puts every group into val
 
 
@@ -72,15 +73,12 @@ class Divided(Layout):
         return in_order(map(self.divide, units))
 
     def undivided(self, root: str, splits: Sequence[str]) -> Iterator[Finding]:
-        """Find that train or val has no sample, although the fraction should divide them."""
-        lacking = next((one for one in ("train", "val") if one not in splits), None)
-        if lacking is None or not self.val_fraction:
+        """Find that train or val has no sample, although a fraction was given to divide them."""
+        lacking = next((one for one in _BOTH if one not in splits), None)
+        if lacking is None or self.val_fraction in (0, type(self).val_fraction):
             return
-        most = dataclasses.replace(self, val_fraction=_ALL if lacking == "val" else 1 - _ALL)
-        if lacking in most.splits(root):
-            text = self.empty(lacking)
-        elif self.val_fraction == type(self).val_fraction:
-            return  # nobody asked for it
+        if lacking in self._all_in(lacking).splits(root):
+            text = self._lacks(lacking)
         else:
             text = (
                 f"--val-fraction {self.val_fraction:g} divides nothing, since folders or lists do, "
@@ -88,9 +86,18 @@ class Divided(Layout):
             )
         yield Finding("undivided", splits[0], text)
 
-    def empty(self, split: str) -> str:
-        """Return what is wrong if the fraction leaves train or val without a sample."""
-        (other,) = {"train", "val"} - {split}
+    def why_empty(self, root: str, split: str) -> str:
+        """Return what is wrong with a split that has no sample: perhaps the fraction."""
+        if self.val_fraction and split in _BOTH and any(self._all_in(split).samples(root, split)):
+            return self._lacks(split)
+        return super().why_empty(root, split)
+
+    def _all_in(self, split: str) -> Self:
+        """Return the layout with a fraction that puts every group into train, or into val."""
+        return replace(self, val_fraction=_ALL if split == "val" else 1 - _ALL)
+
+    def _lacks(self, split: str) -> str:
+        (other,) = {*_BOTH} - {split}
         return (
             f"{split} has no sample: by --val-fraction {self.val_fraction:g}, a hash of each "
             f"picture or group puts all into {other}; change the fraction or --split-seed"
@@ -142,7 +149,7 @@ class Divided(Layout):
 def in_order(splits: Iterable[str]) -> tuple[str, ...]:
     """Return train and val, or only the one that is among the splits of samples."""
     there = {*splits}
-    return tuple(split for split in ("train", "val") if split in there)
+    return tuple(split for split in _BOTH if split in there)
 
 
 def _alone(

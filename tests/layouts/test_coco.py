@@ -489,7 +489,7 @@ def test_a_fraction_that_leaves_a_split_of_one_file_empty_is_named(tmp_path, run
     result = run("coco", root, out, "--val-fraction", "0.001")
     assert result.exit_code == 2
     said = " ".join(result.stderr.split())
-    assert "all.json: val has no sample: by --val-fraction 0.001, a hash of each picture" in said
+    assert f"{root}: val has no sample: by --val-fraction 0.001, a hash of each picture" in said
     assert not os.path.exists(out)
     assert run("coco", root, out, "--val-fraction", "0.001", "--split", "train").exit_code == 0
 

@@ -42,6 +42,7 @@ def untrained(root, data, **asked):
     asked = Settings(backbone="tiny", crop=97, momentum=0.0, dropout=0.0, **asked)
     known = dataset.of(data)
     runs.begin(run, asked, known)
+    keras.utils.set_random_seed(0)  # of other weights, 8 bits may keep too few classes
     network = model.build(**runs.architecture(asked, known))
     # With the statistics of pictures in random weights, pixels differ in their class.
     images = photos(97, 97, 4).astype(np.float32)
