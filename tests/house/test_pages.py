@@ -14,7 +14,7 @@ from tests.support.clusters import Cluster
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES.remove(ROOT / "docs" / "cli.md")  # a copy of --help
 KINDS = {"sh", "python", "yaml", "json", "text", ""}  # the last two are not code
-SAMPLES = 14  # of a layout that a page names, rather than large ones; matting needs so many for val
+SAMPLES = 14  # that a page draws, since its own number takes long; fewer mattes leave val empty
 LEFT_OUT = 6  # at most so many blocks need what is on no machine of ours
 HEAVY = re.compile(
     r"dsbuild (train|export|audit)|import (tensorflow|torch|keras|datasets|grain)|tf_data"
