@@ -76,7 +76,7 @@ class Writer:
     def behind(self) -> Iterator[None]:
         """In this block a thread writes and hashes records while the caller makes the next ones."""
         try:
-            with storage.behind(self._take) as self._put:
+            with storage.behind(self._take, self._file) as self._put:
                 yield
         finally:
             self._put = self._take

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from dsbuild.errors import ImageError, words
 from dsbuild.images import jpeg, magic, png, transform
 from dsbuild.images.header import Header, excuse
-from dsbuild.images.opening import judging, opened
+from dsbuild.images.opening import decoded, judging, opened
 
 PNG = png.SIGNATURE
 
@@ -162,6 +162,8 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
     if head.format == "png":
         return png.load(data, head)
     judging()
+    if head.usual and (found := decoded(data, head, 8 if draft else 1)):
+        return found
     try:
         image = opened(data, "JPEG")
         # In one piece: at the end of every smaller one libjpeg would fall back to a slower loop.

@@ -32,6 +32,7 @@ class Header:
       frames: 1, or more for an animated PNG.
       interlaced: whether a PNG is interlaced.
       beside: data beside the pixels that keeps readers from them, though they are intact.
+      usual: whether a JPEG has nothing before its pixels that some reader might refuse.
     """
 
     format: str
@@ -45,6 +46,7 @@ class Header:
     frames: int = 1
     interlaced: bool = False
     beside: str = ""
+    usual: bool = False
 
 
 def of_pixels(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Header:

@@ -5,6 +5,8 @@ Source: ITU-T T.81 (markers, B.1; frame header, B.2.2), T.872 (Adobe APP14).
 
 import re
 
+import numpy as np
+
 from dsbuild.errors import ImageError
 from dsbuild.images.header import Header, cut, orientation
 
@@ -19,6 +21,8 @@ _CODINGS = {
 _MODELS = {1: "grey", 3: "rgb", 4: "cmyk"}
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # at the start of an APP1
+# Before the first scan: JFIF, quantization and Huffman tables, restart interval, comment.
+_APP0, _DQT, _PLAIN = 0xE0, 0xDB, (0xC4, 0xDD, 0xFE)
 # Within a scan 0xFF is followed by 0x00 (stuffing), D0..D7 (restart) or 0xFF (fill).
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -32,8 +36,10 @@ def header(data: bytes) -> Header:
     frame = None
     scans: list[bytes] = []
     exif = xmp = b""
+    usual = True
     at = 2
     while True:
+        begin = at
         # Junk between segments is skipped, as every decoder does.
         at = data.find(b"\xff", at)
         while 0 <= at < len(data) and data[at] == 0xFF:
@@ -45,6 +51,7 @@ def header(data: bytes) -> Header:
         if marker == _EOI:
             break
         if marker == 0x00 or marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            usual = False
             continue  # these have no length and no body
         length = int.from_bytes(data[at : at + 2], "big")
         body = data[at + 2 : at + length]
@@ -58,9 +65,13 @@ def header(data: bytes) -> Header:
             exif += body[len(_EXIF) :]  # a long block continues in the next segment
         elif marker == _APP1 and body.startswith(_XMP) and not scans:
             xmp = body[len(_XMP) :]
+        if usual and not scans:
+            usual = at == begin + 2 and _is_usual(marker, body)
         at += length
         if marker == _SOS:
             scans.append(body)
+            if len(scans) == 1 and frame and frame[0] == "baseline":  # nearly always the only one
+                at += _unmarked(data, at)
             after = _AFTER_SCAN.search(data, at)
             at = after.start() if after else len(data)
     if frame is None:
@@ -78,7 +89,33 @@ def header(data: bytes) -> Header:
         model=_MODELS.get(components, f"{components} components"),
         coding=coding,
         orientation=orientation(exif, xmp),
+        usual=usual,
     )
+
+
+def _is_usual(marker: int, body: bytes) -> bool:
+    """Tell whether Pillow reads a segment before the first scan, whatever is in it.
+
+    Source: Pillow, JpegImagePlugin, which raises errors for some segments that libjpeg reads.
+    """
+    if marker == _DQT:
+        return not len(body) % 65 and not any(kind >> 4 for kind in body[::65])  # of 8 bits
+    if marker in _CODINGS:
+        return len(body) in (9, 15) and body[0] == 8 and len(body) == 6 + 3 * body[5]
+    return marker in _PLAIN or marker == _SOS or (marker == _APP0 and len(body) >= 14)
+
+
+def _unmarked(data: bytes, at: int) -> int:
+    """Return how many bytes from `at` on surely hold no marker; reads the whole rest of the file.
+
+    It may be fewer than there are, but finding them takes half the time of a regular expression.
+    """
+    if at + 2 > len(data):
+        return 0
+    octets = np.frombuffer(data, np.uint8, offset=at)
+    odd = octets[:-1] == 0xFF
+    odd &= octets[1:] != 0
+    return int(odd.argmax())
 
 
 def _check_scans(coding: str, frame: bytes, scans: list[bytes]) -> None:
@@ -86,17 +123,19 @@ def _check_scans(coding: str, frame: bytes, scans: list[bytes]) -> None:
 
     Decoders guess what is missing, each in its own way. T.81, B.2.3 and G.1.1.1.
     """
-    # Component -> bits still missing from each of its 64 coefficients; None before their first
-    # scan.
+    progressive = coding == "progressive"
+    # Component -> bits still missing from each of its 64 coefficients, which in a baseline scan
+    # come all at once; None before their first scan.
     missing: dict[int, list[int | None]] = {
-        frame[6 + 3 * i]: [None] * 64 for i in range(min(frame[5], (len(frame) - 6) // 3))
+        frame[6 + 3 * i]: [None] * (64 if progressive else 1)
+        for i in range(min(frame[5], (len(frame) - 6) // 3))
     }
     for scan in scans:
         count = scan[0] if scan else 0
         if len(scan) != 4 + 2 * count:
             raise ImageError(f"found a JPEG with a scan header of {len(scan)} bytes")
         # A baseline scan holds all coefficients, whatever its header says.
-        first, last, bits = scan[-3:] if coding == "progressive" else (0, 63, 0)
+        first, last, bits = scan[-3:] if progressive else (0, 0, 0)
         for component in scan[1:-3:2]:
             before = missing.get(component, [])[first : last + 1]
             if set(before) != {bits >> 4 or None}:

@@ -25,6 +25,7 @@ from PIL import (
 )
 
 from dsbuild.errors import PlanError
+from dsbuild.images.header import Header
 
 _ORIENTATION = 0x0112  # TIFF 6.0; 5 to 8 swap height and width
 
@@ -70,3 +71,16 @@ def opened(data: bytes, *formats: str) -> ImageFile.ImageFile:
             with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
                 return reader(io.BytesIO(data))
     raise UnidentifiedImageError("cannot identify image file")
+
+
+def decoded(data: bytes, head: Header, scale: int) -> Image.Image | None:
+    """Decode a usual JPEG at 1/scale of its size, in grey if that is not 1; None if it fails.
+
+    This is Pillow's decoder without its reader of headers, which takes a tenth of the time for
+    photos of 500 x 375.
+    """
+    mode = "L" if scale > 1 or head.model == "grey" else "RGB"
+    size = (-(-head.width // scale), -(-head.height // scale))
+    with contextlib.suppress(ValueError, MemoryError):
+        return Image.frombytes(mode, size, data, "jpeg", mode, "", scale, 0)
+    return None  # why, the reader says

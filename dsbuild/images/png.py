@@ -1,12 +1,12 @@
-"""Read PNGs: header, checked chunks, palette indices.
+"""Read PNGs: header, palette indices, alpha; write planes of few values.
 
 Source: W3C PNG Specification, third edition (chunks, 5; IHDR, 11.2.1; filters, 9).
 """
 
+import functools
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +16,10 @@ from PIL import Image
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import png_chunks
+from dsbuild.images.chunks import KEPT, is_short
+from dsbuild.images.chunks import SIGNATURE as SIGNATURE
+from dsbuild.images.chunks import chunk as chunk
+from dsbuild.images.chunks import chunks as chunks
 from dsbuild.images.header import Header, cut, excuse
 from dsbuild.images.opening import opened
 
@@ -25,7 +29,6 @@ try:
 except ImportError:
     inflating = zlib
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 Plane = NDArray[np.unsignedinteger[Any]]  # values of a label, (h, w): uint8, or uint16
 
 _MODELS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgba"}
@@ -47,40 +50,17 @@ _BEYOND = 1 << 26  # bytes after the last row, which all decoders ignore: at mos
 _DAMAGES = (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error, zlib.error)
 
 
-def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, int]]:
-    """Yield (type, body, byte offset) of every chunk up to IEND, with checksums verified.
-
-    `checked` skips the checksums, which reading the header has verified. Raises ImageError if
-    the file ends before IEND or a checksum is wrong.
-    """
-    at = len(SIGNATURE)
-    while True:
-        if at + 12 > len(data):
-            raise cut("PNG", f"its {len(data):,} bytes end before the IEND chunk")
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            raise cut("PNG", f"chunk {kind!r} at byte {at:,} ends past the file")
-        body = data[at + 8 : end - 4]
-        crc = int.from_bytes(data[end - 4 : end], "big")
-        if not checked and zlib.crc32(data[at + 4 : end - 4]) != crc:
-            raise ImageError(
-                f"found a damaged PNG: the checksum of chunk {kind!r} at byte {at:,} is wrong; "
-                "fetch or export the file again"
-            )
-        if not kind.isalpha():
-            raise ImageError(
-                f"found a damaged PNG: the chunk at byte {at:,} is called {kind!r}, expected four "
-                "letters; fetch or export the file again"
-            )
-        yield kind, body, at
-        if kind == b"IEND":
-            return
-        at = end
-
-
 def header(data: bytes) -> Header:
     """Return the header of a PNG; raise ImageError if any chunk is cut or damaged."""
+    return _short_header(data) if is_short(data) else _header(data)
+
+
+@functools.lru_cache(KEPT)
+def _short_header(data: bytes) -> Header:
+    return _header(data)
+
+
+def _header(data: bytes) -> Header:
     first = (b"", b"")
     others: list[png_chunks.Chunk] = []
     seen: set[bytes] = set()
@@ -162,12 +142,6 @@ def _grey(data: bytes, head: Header, bits: int) -> bytes:
         elif kind not in _OF_PALETTE and not (head.beside and kind not in _CRITICAL):
             out.append(data[at : at + 12 + len(body)])
     return b"".join(out)
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    """Return a chunk with its length and checksum."""
-    crc = zlib.crc32(kind + body)
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
 
 
 def write(plane: Plane) -> bytes:
