@@ -96,7 +96,7 @@ def problems(
         yield "label", f"found a label of {label_size} pixels, expected the image's {image_size}"
     counts = content.counts = images.histogram(plane)
     yield from _of_values(counts, expected)
-    if again and data is not None and size is not None:
+    if again and expected.extras and data is not None and size is not None:
         yield from _of_extras(values, data, plane, expected.extras)
 
 

@@ -7,11 +7,12 @@ import numpy as np
 from dsbuild.build.encode import Rejected
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ShardError
-from dsbuild.format import example, label_values
+from dsbuild.format import example, label_values, tfrecord
 from dsbuild.format.tfrecord import Record
 from dsbuild.validate import partial, pixels, planned, schema
 from dsbuild.validate.rules import Checked, Planned, Rules, Samples
 
+_END = 2048  # bytes
 _AGAIN = 50  # extras are computed again for one in so many records
 
 
@@ -22,8 +23,18 @@ def look(record: Record, samples: Samples, rules: Rules, checked: Checked) -> No
     """
     key, image = _check(record, samples, rules, checked)
     for digests, content in ((checked.keys, key), (checked.images, image)):
-        digest = 0 if content is None else int.from_bytes(example.digest(content), "little")
-        digests.append(digest)
+        digests.append(0 if content is None else _digest(content))
+
+
+def _digest(content: bytes) -> int:
+    """Return 64 bits that are equal for equal content, of its size, checksum and ends.
+
+    For photos this takes a tenth of the time of a digest of all bytes. Different ones are taken
+    for equal only if they agree in all three, or once in 2**64 pairs.
+    """
+    known = b"%d %d " % (len(content), tfrecord.masked_crc(content))
+    ends = content if len(content) <= 2 * _END else content[:_END] + content[-_END:]
+    return int.from_bytes(example.digest(known + ends), "little")
 
 
 def _check(

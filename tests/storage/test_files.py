@@ -1,5 +1,7 @@
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -7,6 +9,20 @@ from dsbuild import storage
 from dsbuild.errors import StorageError
 from dsbuild.storage import local
 from tests.support.odd_files import ODD
+
+
+def test_every_name_is_there_whatever_was_imported_before():
+    """Names are imported when they are asked for; a module of the same name would hide one."""
+    program = """
+import importlib, pkgutil, types
+from dsbuild import storage
+for module in pkgutil.iter_modules(storage.__path__):
+    importlib.import_module(f"dsbuild.storage.{module.name}")
+found = {name: getattr(storage, name) for name in storage.__all__}
+print([name for name, value in found.items() if isinstance(value, types.ModuleType)])
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    assert done.stdout == b"[]\n"
 
 
 def test_files_appear_when_complete(tmp_path):

@@ -1,6 +1,7 @@
 """A folder made to do harm: nothing in it is run, followed out of it, or said to a terminal."""
 
 import contextlib
+import importlib
 import itertools
 import json
 import os
@@ -118,7 +119,7 @@ def said(command, folder, tmp_path):
 def test_no_command_prints_control_characters(which, request, tmp_path, monkeypatch):
     folder = request.getfixturevalue(which)
     before = {p for p in pathlib.Path("/tmp").iterdir() if "evil" in p.name}
-    inspecting = sys.modules["dsbuild.cli.inspect"]
+    inspecting = importlib.import_module("dsbuild.cli.inspect")
     monkeypatch.setattr(inspecting, "_coloured", lambda: True)
     for command in COMMANDS:
         result = said(command, folder, tmp_path)
