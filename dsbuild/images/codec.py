@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from dsbuild.errors import ImageError, words
-from dsbuild.images import jpeg, magic, png, transform
+from dsbuild.images import jpeg, magic, opening, png, transform
 from dsbuild.images.header import Header, excuse
 from dsbuild.images.opening import decoded, judging, opened
 
@@ -98,6 +98,8 @@ def preload() -> None:
     A process that is forked while another thread imports OpenCV waits forever for that import.
     """
     import cv2  # noqa: F401
+
+    opening.preload()
 
 
 def check(data: bytes, head: Header, bits: int = 8) -> None:
@@ -276,6 +278,8 @@ def draw(
     `size` is (width, height); a polygon is its points (x, y) and its value. Raises
     ImageError for a size or points that cannot be drawn.
     """
+    from PIL import ImageDraw  # here, since few layouts draw
+
     try:
         if not 0 < size[0] * size[1] * 3 < TOO_MANY_BYTES:
             raise ValueError(f"an image of {size[0]} x {size[1]} pixels")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from dsbuild.errors import ImageError
 from dsbuild.images.header import excuse
@@ -183,8 +183,10 @@ def paletted(plane: Plane, colours: NDArray[np.uint8]) -> bytes:
 
 def marked_png(pixels: NDArray[np.uint8]) -> bytes:
     """Return pixels as a PNG with a mark that dsbuild wrote it for viewing."""
+    from PIL.PngImagePlugin import PngInfo  # here, since few commands write such PNGs
+
     out = io.BytesIO()
-    mark = PngImagePlugin.PngInfo()
+    mark = PngInfo()
     mark.add_text("Software", "dsbuild inspect")
     Image.fromarray(np.ascontiguousarray(pixels)).save(out, "PNG", pnginfo=mark)
     return out.getvalue()

@@ -4,7 +4,6 @@ import io
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 from dsbuild.errors import ImageError
 from dsbuild.images import codec
@@ -66,7 +65,7 @@ def _still(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     tag, inverted = _WHITE_IS_ZERO
     fits = image.mode[:1] == "I" and 0 <= values.min() <= values.max() <= 0xFFFF
-    tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
     if not fits or tags.get(tag) == inverted:
         raise ImageError(
             f"found a label with samples of mode {image.mode}, {values.min()} to {values.max()}, "

@@ -7,47 +7,24 @@ they decode a pixel.
 """
 
 import contextlib
+import importlib
 import io
 import re
 import struct
-from collections.abc import Callable
 
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from dsbuild.errors import PlanError
 from dsbuild.images.header import Header
 
-_ORIENTATION = 0x0112  # TIFF 6.0; 5 to 8 swap height and width
-
-
-class _Tiff(TiffImagePlugin.TiffImageFile):
-    """A TIFF whose memory is taken without another look at Pillow's limit."""
-
-    def load_prepare(self) -> None:
-        turned = self.tag_v2.get(_ORIENTATION, 1) in range(5, 9)
-        size = self.size[::-1] if turned else self.size
-        self.im = Image.new(self.mode, size, None).im
-        super().load_prepare()
-
-
-# Format -> how its files begin, and Pillow's reader.
-_READERS: dict[str, tuple[bytes, Callable[[io.BytesIO], ImageFile.ImageFile]]] = {
-    "JPEG": (rb"\xff\xd8\xff", JpegImagePlugin.jpeg_factory),
-    "PNG": (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
-    "TIFF": (rb"II[*+]\0|MM\0[*+]", _Tiff),
-    "WEBP": (rb"RIFF....WEBP", WebPImagePlugin.WebPImageFile),
-    "BMP": (rb"BM", BmpImagePlugin.BmpImageFile),
-    "GIF": (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
+# Format -> how its files begin, and Pillow's reader, which is imported when it is first needed.
+_READERS: dict[str, tuple[bytes, str, str]] = {
+    "JPEG": (rb"\xff\xd8\xff", "PIL.JpegImagePlugin", "jpeg_factory"),
+    "PNG": (rb"\x89PNG\r\n\x1a\n", "PIL.PngImagePlugin", "PngImageFile"),
+    "TIFF": (rb"II[*+]\0|MM\0[*+]", "dsbuild.images.tiff_reader", "TiffReader"),
+    "WEBP": (rb"RIFF....WEBP", "PIL.WebPImagePlugin", "WebPImageFile"),
+    "BMP": (rb"BM", "PIL.BmpImagePlugin", "BmpImageFile"),
+    "GIF": (rb"GIF8[79]a", "PIL.GifImagePlugin", "GifImageFile"),
 }
 
 
@@ -60,16 +37,24 @@ def judging() -> None:
         )
 
 
+def preload() -> None:
+    """Import the readers of the formats that are stored."""
+    for name in ("JPEG", "PNG"):
+        importlib.import_module(_READERS[name][1])
+
+
 def opened(data: bytes, *formats: str) -> ImageFile.ImageFile:
     """Return an image of one of these formats, named as in Pillow; no pixel is decoded yet.
 
     Raises UnidentifiedImageError for any other format and for a damaged header.
     """
     for name in formats:
-        start, reader = _READERS[name]
+        start, module, reader = _READERS[name]
         if re.match(start, data, re.DOTALL):
+            read = getattr(importlib.import_module(module), reader)
             with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
-                return reader(io.BytesIO(data))
+                image: ImageFile.ImageFile = read(io.BytesIO(data))
+                return image
     raise UnidentifiedImageError("cannot identify image file")
 
 
