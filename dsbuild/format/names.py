@@ -14,6 +14,8 @@ REJECTS = "rejects.jsonl"
 RECEIPT = "receipt.json"  # of an export
 STATE = ".dsbuild"
 EXPORTED, ANNOTATED = "exported", "annotations"  # in STATE, what an export keeps
+STATISTICS = "statistics.json"  # in STATE, of all records, written by `dsbuild statistics`
+QUALITY = "quality.json"  # in STATE, the verdict on all records, written by `dsbuild check`
 INDEX = "index"
 # DeepLab's and TFDS's names of shards.
 SHARD = re.compile(r"(?P<split>.+)-\d{5}-of-(?P<count>\d{5})(?P<ending>\..+)?", re.DOTALL)
@@ -60,6 +62,11 @@ def siblings(name: str) -> list[str]:
         return []
     count, ending = int(match["count"]), match["ending"] or ""
     return [f"{match['split']}-{i:05d}-of-{count:05d}{ending}" for i in range(count)]
+
+
+def state(out: str, *names: str) -> str:
+    """Return the path of a file in the state of an output folder."""
+    return storage.join(out, STATE, *names)
 
 
 def receipt_path(out: str, name: str) -> str:

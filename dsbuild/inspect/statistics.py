@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from dsbuild import storage
-from dsbuild.build import output
 from dsbuild.engines import Engine, Job, Local, batch
 from dsbuild.errors import DataError
 from dsbuild.format import names
@@ -53,7 +52,7 @@ def statistics(path: PathLike, engine: Engine | None = None) -> StatisticsDocume
 def keep(made: StatisticsDocument) -> None:
     """Write statistics into their folder if they cover everything that its manifest lists."""
     if made["of"] is not None:
-        storage.refuse_links(output.state(made["path"]))
+        storage.refuse_links(names.state(made["path"]))
         whole = {**made, "digest": _sha256(made)}
         storage.write(_place(made["path"]), dump(whole).encode())
 
@@ -90,7 +89,7 @@ def _sha256(made: Mapping[str, object]) -> str:
 
 
 def _place(path: str) -> str:
-    return output.state(path, output.STATISTICS)
+    return names.state(path, names.STATISTICS)
 
 
 def _digest(manifest: Manifest) -> str:

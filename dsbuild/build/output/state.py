@@ -11,11 +11,12 @@ from dsbuild.errors import ShardError
 from dsbuild.format import manifest, receipts
 from dsbuild.format.documents import fits, fits_values
 from dsbuild.format.manifest import Reject
+from dsbuild.format.names import QUALITY as QUALITY
+from dsbuild.format.names import STATISTICS as STATISTICS
+from dsbuild.format.names import state as state
 
 PREVIOUS = "previous.json"  # the manifest of a folder that is being worked on
 RECIPE = "recipe.json"
-STATISTICS = "statistics.json"  # of all records, written by `dsbuild statistics`
-QUALITY = "quality.json"  # the verdict on all records, written by `dsbuild check`
 FAILED = "failed.txt"  # why a pipeline failed, for the process that waits for it
 WEIGHTS = "weights"  # a key of the recipe's file that is not part of the recipe
 ARRAY = "array.json"  # the request of a planned array job, until that is finished
@@ -26,11 +27,6 @@ _CONTROL = re.compile(
     r"(/plan-[^/]+\.jsonl|/labels-[^/]+|\.tfrecord\.(json|idx|values))$", re.DOTALL
 )
 _ALWAYS = ("dataset_info.json", "features.json")  # written before names of side files were noted
-
-
-def state(out: str, *names: str) -> str:
-    """Return the path of a file in the folder's state."""
-    return storage.join(out, manifest.STATE, *names)
 
 
 def shards(out: str) -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict, cast
 
 from dsbuild import storage
-from dsbuild.build import output
 from dsbuild.engines import Engine
 from dsbuild.errors import DataError, PlanError
+from dsbuild.format import names
 from dsbuild.format.documents import dump, parse_file
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.inspect.forms import StatisticsDocument
@@ -61,7 +61,7 @@ def check(path: PathLike, rules: Rules, against: PathLike | None, engine: Engine
 def keep(made: Sheet) -> None:
     """Write a sheet into its folder if it speaks of exactly what the manifest lists."""
     if made["digest"] is not None:
-        storage.refuse_links(output.state(made["path"]))
+        storage.refuse_links(names.state(made["path"]))
         storage.write(_place(made["path"]), dump(made).encode())
 
 
@@ -84,7 +84,7 @@ def load(folder: Folder, counted: StatisticsDocument | None) -> Sheet | None:
 
 
 def _place(path: str) -> str:
-    return output.state(path, output.QUALITY)
+    return names.state(path, names.QUALITY)
 
 
 def sheet(gathered: Evidence, rules: Rules) -> Sheet:
