@@ -10,7 +10,6 @@ from typing import BinaryIO, NamedTuple
 
 # Threads that sync at once: more take more time to start, and file systems sync no faster.
 _THREADS = 16
-_SYNC_DATA = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class File(NamedTuple):
@@ -36,13 +35,16 @@ def sync(path: str) -> File:
 
 
 def settle(file: BinaryIO) -> None:
-    """Wait until the disk has what was written to a file so far, so that little is left to sync.
+    """Wait until a disk of this machine has what was written to a file, so less is left to sync.
 
-    The file of an object in a store is left alone: only its upload counts.
+    Only file systems on block devices have a major number. Where there is none, such as a bucket
+    mounted as a folder, a sync may send the whole file again each time, so nothing is done; nor is
+    it for the file of an object in a store, or on macOS, which has no such call.
     """
-    if isinstance(file, io.BufferedWriter):
+    if isinstance(file, io.BufferedWriter) and hasattr(os, "fdatasync"):
         file.flush()
-        _SYNC_DATA(file.fileno())
+        if os.major(os.fstat(file.fileno()).st_dev):
+            os.fdatasync(file.fileno())
 
 
 def sync_all(paths: Sequence[str]) -> list[File | OSError]:

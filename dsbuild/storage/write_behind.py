@@ -23,7 +23,7 @@ def behind(
 
     Small parts are joined. All are taken when the block ends; if it raises, the rest is dropped.
     An error of `take` is raised by the next call, or at the end. If `take` writes to a `file`, the
-    thread waits for its disk now and then, so that little is left to sync at the end.
+    thread waits for its disk now and then, so that less is left to sync at the end.
     """
     import queue  # here: `--help` needs no threads
 
