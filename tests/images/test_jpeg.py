@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from dsbuild import images
 from dsbuild.errors import ImageError
 from dsbuild.images import codec, jpeg
-from dsbuild.images.opening import opened
+from dsbuild.images.opening import decoded, opened
 from tests.support.pictures import PHOTO, save
 
 FILES = [
@@ -110,6 +111,19 @@ def test_a_usual_file_is_judged_and_decoded_as_any_other():
         assert np.array_equal(one, two)
         count[isinstance(one, str)] += 1
     assert min(count.values()) > 50
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_small_images_are_decoded_at_one_eighth(mode):
+    for width, height in [(1, 1), (1, 9), (7, 3), (8, 8), (9, 17), (16, 15)]:
+        data = save(PHOTO.convert(mode).resize((width, height)), "JPEG")
+        head = images.header(data)
+        small = decoded(data, head, 8)
+        assert small.size == (-(-width // 8), -(-height // 8))
+        assert small.mode == "L"
+        with Image.open(io.BytesIO(data)) as image:
+            assert np.array_equal(decoded(data, head, 1), image)
+        assert decoded(data[: len(data) // 2], head, 8) is None
 
 
 def verdict(data, head):
