@@ -14,7 +14,7 @@ from dsbuild.build.public import Path, build
 from dsbuild.build.summary import Built
 from dsbuild.engines import Engine
 from dsbuild.errors import PlanError
-from dsbuild.format import manifest
+from dsbuild.format import manifest, names
 from dsbuild.interop.annotations import run
 from dsbuild.interop.annotations.receipt import Receipt
 
@@ -51,7 +51,7 @@ def convert(
     given = options.get("split", ())
     splits = (given,) if isinstance(given, str) else tuple(given)
     run.same(out, splits)
-    records = storage.join(out, manifest.STATE, "records")
+    records = names.state(out, "records")
     engine = engines.chosen(runner, None, workers, quiet, note)
     built = build(
         layout, source, records, runner=engine, workers=workers, quiet=quiet, note=note, **options

@@ -11,7 +11,7 @@ from dsbuild.build import plan, slices
 from dsbuild.build.plan import ShardPlan
 from dsbuild.build.recipe import Recipe
 from dsbuild.errors import ShardError
-from dsbuild.format import manifest
+from dsbuild.format import manifest, names
 
 PLAN = re.compile(r"plan-(.+)\.jsonl", re.DOTALL)
 
@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 def path(out: str, split: str) -> str:
     """Return the path of a split's plan."""
-    return storage.join(out, manifest.STATE, f"plan-{split}.jsonl")
+    return names.state(out, f"plan-{split}.jsonl")
 
 
 def splits(out: str) -> set[str]:

@@ -14,7 +14,7 @@ import google_crc32c
 
 from dsbuild import storage
 from dsbuild.errors import ShardError
-from dsbuild.format import manifest
+from dsbuild.format import names
 from dsbuild.layouts import Sample
 from dsbuild.layouts.sample import Held, Part, Slice
 from dsbuild.storage.heap import Heap
@@ -63,7 +63,7 @@ def checksum(data: bytes) -> int:
 
 def path(out: str, split: str) -> str:
     """Return the path of the slices of a split."""
-    return storage.join(out, manifest.STATE, f"labels-{split}")
+    return names.state(out, f"labels-{split}")
 
 
 def path_beside(plan: str) -> str:

@@ -71,12 +71,12 @@ def state(out: str, *names: str) -> str:
 
 def receipt_path(out: str, name: str) -> str:
     """Return the path of a shard's receipt."""
-    return storage.join(out, STATE, "receipts", f"{name}.json")
+    return state(out, "receipts", f"{name}.json")
 
 
 def parts_path(out: str) -> str:
     """Return the folder with the parts of shards that are being written."""
-    return storage.join(out, STATE, "parts")
+    return state(out, "parts")
 
 
 def index_path(out: str, name: str) -> str:

@@ -6,15 +6,28 @@ Source: W3C PNG Specification, third edition, 5.
 import functools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from dsbuild.errors import ImageError
 from dsbuild.images.header import cut
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-KEPT = 16  # short PNGs of which answers are kept: threads ask about one each
 
 _SHORT = 1 << 16  # bytes of a PNG; most masks have fewer, most photos more
+_KEPT = 16  # short PNGs of which answers are kept: threads ask about one each
+Answer = TypeVar("Answer")
+
+
+def kept(ask: Callable[[bytes], Answer]) -> Callable[[bytes], Answer]:
+    """Let a function keep its last answers about short PNGs, which several functions ask for."""
+    known = functools.lru_cache(_KEPT)(ask)
+
+    @functools.wraps(ask)
+    def answer(data: bytes) -> Answer:
+        return known(data) if _is_short(data) else ask(data)
+
+    return answer
 
 
 def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, int]]:
@@ -23,15 +36,14 @@ def chunks(data: bytes, checked: bool = False) -> Iterator[tuple[bytes, bytes, i
     `checked` skips the checksums, which reading the header has verified. Raises ImageError if
     the file ends before IEND or a checksum is wrong.
     """
-    return iter(_listed(data)) if is_short(data) else _chunks(data, checked)
+    return iter(_listed(data)) if _is_short(data) else _chunks(data, checked)
 
 
-def is_short(data: bytes) -> bool:
-    """Tell whether a PNG is worth keeping in memory, because several functions ask about it."""
+def _is_short(data: bytes) -> bool:
     return isinstance(data, bytes) and len(data) <= _SHORT
 
 
-@functools.lru_cache(KEPT)
+@functools.lru_cache(_KEPT)
 def _listed(data: bytes) -> tuple[tuple[bytes, bytes, int], ...]:
     return tuple(_chunks(data, checked=False))
 

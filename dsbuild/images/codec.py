@@ -15,7 +15,6 @@ from PIL import Image
 from dsbuild.errors import ImageError, words
 from dsbuild.images import jpeg, magic, opening, png, transform
 from dsbuild.images.header import Header, excuse
-from dsbuild.images.opening import decoded, judging, opened
 
 PNG = png.SIGNATURE
 
@@ -163,11 +162,11 @@ def _load(data: bytes, head: Header, draft: bool = False) -> Image.Image:
         raise ImageError(reason)
     if head.format == "png":
         return png.load(data, head)
-    judging()
-    if head.usual and (found := decoded(data, head, 8 if draft else 1)):
+    opening.judging()
+    if head.usual and (found := opening.decoded(data, head, 8 if draft else 1)):
         return found
     try:
-        image = opened(data, "JPEG")
+        image = opening.opened(data, "JPEG")
         # In one piece: at the end of every smaller one libjpeg would fall back to a slower loop.
         image.decodermaxblock = max(image.decodermaxblock, len(data))
         if draft:

@@ -21,8 +21,8 @@ _CODINGS = {
 _MODELS = {1: "grey", 3: "rgb", 4: "cmyk"}
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"  # at the start of an APP1
-# Before the first scan: JFIF, quantization and Huffman tables, restart interval, comment.
-_APP0, _DQT, _PLAIN = 0xE0, 0xDB, (0xC4, 0xDD, 0xFE)
+# JFIF and quantization tables; Huffman tables, the scan itself, restart interval, comment.
+_APP0, _DQT, _PLAIN = 0xE0, 0xDB, (0xC4, _SOS, 0xDD, 0xFE)
 # Within a scan 0xFF is followed by 0x00 (stuffing), D0..D7 (restart) or 0xFF (fill).
 _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -102,7 +102,7 @@ def _is_usual(marker: int, body: bytes) -> bool:
         return not len(body) % 65 and not any(kind >> 4 for kind in body[::65])  # of 8 bits
     if marker in _CODINGS:
         return len(body) in (9, 15) and body[0] == 8 and len(body) == 6 + 3 * body[5]
-    return marker in _PLAIN or marker == _SOS or (marker == _APP0 and len(body) >= 14)
+    return marker in _PLAIN or (marker == _APP0 and len(body) >= 14)
 
 
 def _unmarked(data: bytes, at: int) -> int:

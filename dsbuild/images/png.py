@@ -3,7 +3,6 @@
 Source: W3C PNG Specification, third edition (chunks, 5; IHDR, 11.2.1; filters, 9).
 """
 
-import functools
 import io
 import struct
 import zlib
@@ -16,10 +15,10 @@ from PIL import Image
 
 from dsbuild.errors import ImageError, words
 from dsbuild.images import png_chunks
-from dsbuild.images.chunks import KEPT, is_short
 from dsbuild.images.chunks import SIGNATURE as SIGNATURE
 from dsbuild.images.chunks import chunk as chunk
 from dsbuild.images.chunks import chunks as chunks
+from dsbuild.images.chunks import kept
 from dsbuild.images.header import Header, cut, excuse
 from dsbuild.images.opening import opened
 
@@ -50,17 +49,9 @@ _BEYOND = 1 << 26  # bytes after the last row, which all decoders ignore: at mos
 _DAMAGES = (OSError, ValueError, SyntaxError, EOFError, LookupError, struct.error, zlib.error)
 
 
+@kept
 def header(data: bytes) -> Header:
     """Return the header of a PNG; raise ImageError if any chunk is cut or damaged."""
-    return _short_header(data) if is_short(data) else _header(data)
-
-
-@functools.lru_cache(KEPT)
-def _short_header(data: bytes) -> Header:
-    return _header(data)
-
-
-def _header(data: bytes) -> Header:
     first = (b"", b"")
     others: list[png_chunks.Chunk] = []
     seen: set[bytes] = set()

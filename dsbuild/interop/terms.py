@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dsbuild import storage
 from dsbuild.errors import ShardError
-from dsbuild.format import manifest
+from dsbuild.format import manifest, names
 from dsbuild.format.documents import fits
 
 NAME = "terms.json"
@@ -42,7 +42,7 @@ class Terms:
 
 def path(out: str) -> str:
     """Return the path of the terms of an output folder."""
-    return storage.join(out, manifest.STATE, NAME)
+    return names.state(out, NAME)
 
 
 def load(out: str) -> Terms:

@@ -147,7 +147,7 @@ def find(folder: Folder) -> dict[str, dict[str, int]]:
             name: {storage.join(path, shard.name): shard.records for shard in split.shards}
             for name, split in folder.manifest.splits.items()
         }
-    if storage.stamp(storage.join(path, names.STATE, "recipe.json")):
+    if storage.stamp(names.state(path, "recipe.json")):
         raise ShardError(f"{path}: this build is unfinished; run its command again to finish it")
     found: dict[str, dict[str, int]] = {}
     for file in folder.files:

@@ -116,3 +116,13 @@ def exif_of(value, order="<", kind=3, count=1, tag=0x0112):
     start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
     entry = struct.pack(order + "HHI", tag, kind, count) + number
     return start + struct.pack(order + "H", 1) + entry + bytes(4)
+
+
+def headed(files):
+    """Yield every file whose header can be read, and the header."""
+    for data in files:
+        try:
+            head = images.header(data)
+        except ImageError:
+            continue
+        yield data, head

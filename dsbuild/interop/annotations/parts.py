@@ -18,7 +18,7 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.errors import DataError, ShardError
-from dsbuild.format import manifest
+from dsbuild.format import manifest, names
 from dsbuild.format.names import ANNOTATED
 from dsbuild.interop.annotations.base import Row
 from dsbuild.storage import spool
@@ -31,7 +31,7 @@ _CHUNK = 1 << 16  # lines of a file are read in such parts
 
 def folder(out: str) -> str:
     """Return the folder of rows in a target."""
-    return storage.join(out, manifest.STATE, ANNOTATED)
+    return names.state(out, ANNOTATED)
 
 
 def path(out: str, shard: str) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dsbuild import storage
 from dsbuild.engines import Engine, Job, Local
 from dsbuild.errors import PlanError, ShardError, nearest
-from dsbuild.format import manifest
+from dsbuild.format import manifest, names
 from dsbuild.format.folder import Folder
 from dsbuild.format.names import RECEIPT
 from dsbuild.interop.annotations import about as about_of
@@ -64,7 +64,7 @@ def export(
     made = chosen(folder, target, engine, objects, shapes, splits, classes)
     shards = tuple(one for one in plan(folder) if one.split in made.about.splits)
     check(out, path)
-    with storage.lock(storage.join(out, manifest.STATE, "lock"), note):
+    with storage.lock(names.state(out, "lock"), note):
         same(out, splits)
         storage.sweep(out)
         storage.sweep(parts.folder(out))

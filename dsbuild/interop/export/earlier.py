@@ -8,13 +8,13 @@ from typing import Any
 
 from dsbuild import storage
 from dsbuild.errors import DataError, PlanError
-from dsbuild.format import manifest
+from dsbuild.format import manifest, names
 from dsbuild.format.names import EXPORTED
 
 
 def notes(out: str) -> str:
     """Return the folder of what files were made from."""
-    return storage.join(out, manifest.STATE, EXPORTED)
+    return names.state(out, EXPORTED)
 
 
 def note(out: str, name: str) -> str:
