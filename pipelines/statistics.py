@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
-from dsbuild.inspect import statistics
+from dsbuild.inspect import kept, statistics
 from dsbuild.inspect.chunks import Chunk, divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Names, total
 from dsbuild.pipelines import engine, options
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("path")
     with options.program(parser) as (given, flags):
         counts = statistics.statistics(given.path, engine.Beam(flags))
-        statistics.keep(counts)
+        kept.keep(counts)
         json.dump(counts, sys.stdout, indent=2)
         parser.exit(1 if counts["unreadable"] else 0)
 

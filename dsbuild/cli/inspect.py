@@ -161,8 +161,7 @@ def _folder(path: str, asked: dict[str, Any]) -> None:
     engine = asked["runner"].engine(asked["as_json"], note)
     from dsbuild.cli.text import inspect as shown
     from dsbuild.format.folder import Folder
-    from dsbuild.inspect import documents, gallery
-    from dsbuild.inspect import terminal as blocks
+    from dsbuild.inspect import documents
     from dsbuild.inspect.public import inspect
 
     names = ("html", "samples", "seed", "class_", "most", "least", "problems", "suspects")
@@ -173,7 +172,12 @@ def _folder(path: str, asked: dict[str, Any]) -> None:
     elif asked["html"]:
         echo_line(asked["html"])
     else:
-        decorate = blocks.decorator(gallery.colours(folder)) if _coloured() else None
+        decorate = None
+        if _coloured():
+            from dsbuild.inspect import gallery
+            from dsbuild.inspect import terminal as blocks
+
+            decorate = blocks.decorator(gallery.colours(folder))
         fitted = view(sys.stdout, asked["every"])
         echo_drawn(shown.inspection_text(document, decorate, fitted, asked["top"]))
     _fail(documents.problems(document))

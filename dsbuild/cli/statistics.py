@@ -46,7 +46,7 @@ def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
         engine = runner.engine(as_json, note)
         from dsbuild.cli.text import inspect
         from dsbuild.format.folder import Folder
-        from dsbuild.inspect import statistics, tables
+        from dsbuild.inspect import kept, statistics, tables
 
         made = statistics.statistics(path, engine)
         if as_json:
@@ -54,7 +54,7 @@ def statistics(path: str, runner: Runner, every: bool, as_json: bool) -> None:
         else:
             echo(inspect.statistics_text(made, view(sys.stdout, every)))
         try:
-            statistics.keep(made)
+            kept.keep(made)
         except StorageError as error:  # they were printed, and can be computed again
             note(str(error))
         for fault in made["unreadable"][:_FEW]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dsbuild import images
 from dsbuild.errors import ImageError, ShardError
 from dsbuild.format import panoptic
 from dsbuild.format.counts import Statistics
@@ -59,6 +58,8 @@ def panoptic_map(values: Values, name: str) -> tuple[np.ndarray, int]:
 
     `name` is the feature that holds it. Raises ImageError if its size or its divisor is not known.
     """
+    from dsbuild import images  # here, since many commands decode nothing
+
     of = load("panoptic")
     divisor = number(values.get(of["label.divisor"].name))
     if divisor is None or divisor < 2:
@@ -75,6 +76,8 @@ def plane(values: Values, name: str) -> np.ndarray:
 
     `name` is the feature that holds it. Raises ImageError if it cannot be decoded.
     """
+    from dsbuild import images
+
     if is_panoptic(values, name):
         return panoptic.semantic(*panoptic_map(values, name))
     return images.plane(first(values.get(name)))
@@ -118,6 +121,8 @@ def label(values: Values, labels: Sequence[str]) -> int | np.ndarray | None:
 
 def label_values(values: Values, labels: Sequence[str]) -> list[int]:
     """Return the label values of a record; raise ShardError if its label does not decode."""
+    from dsbuild import images
+
     for name in labels:
         value = values.get(name)
         index = number(value)
@@ -137,5 +142,7 @@ def count(label: int | np.ndarray | None) -> Statistics:
         return Statistics()
     if isinstance(label, int):
         return Statistics(images={label: 1}, labels=1)
+    from dsbuild import images
+
     pixels = images.histogram(label)
     return Statistics(pixels, dict.fromkeys(pixels, 1), labels=1)

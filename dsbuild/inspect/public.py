@@ -7,8 +7,7 @@ from dsbuild import engines
 from dsbuild.engines import Engine
 from dsbuild.errors import DataError, PlanError
 from dsbuild.format.folder import Folder, PathLike
-from dsbuild.inspect import diff as comparing
-from dsbuild.inspect import documents, gallery, statistics
+from dsbuild.inspect import documents, kept
 from dsbuild.inspect.forms import Difference, Inspection, RecordDocument
 
 Path = str | os.PathLike[str]
@@ -121,7 +120,7 @@ def inspect(
         return _record(folder, wanted, save)
     engine = engines.chosen(runner, scheduler, workers, quiet)
     document = documents.inspect(folder, engine)
-    counted = statistics.load(folder)
+    counted = kept.load(folder)
     if counted is not None:
         document["statistics"] = counted
     if html is not None and suspects is not None:
@@ -156,6 +155,8 @@ def _record(folder: Folder, wanted: int | str, save: Path | None) -> RecordDocum
     """Return a record's document, and save its pictures if `save` is given."""
     document = documents.record(folder, wanted)
     if save is not None:
+        from dsbuild.inspect import gallery
+
         pictures, key = gallery.load(folder, document)
         gallery.save(os.fspath(save), gallery.files(pictures, key, gallery.colours(folder)))
         if pictures.problems:
@@ -202,6 +203,8 @@ def diff(
     wrong = samples is not None and (type(samples) is not int or samples < 0)
     _refuse(wrong, f"samples {samples!r}", "a whole number, 0 or more", "diff")
     _refuse(samples is not None and html is None, "samples without html", "html as well", "diff")
+    from dsbuild.inspect import diff as comparing
+
     engine = engines.chosen(runner, scheduler, workers, quiet)
     before, after = (comparing.read(path, engine) for path in (a, b))
     document = comparing.diff(before, after)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dsbuild import images, storage
+from dsbuild import storage
 from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import DataError, ImageError
 from dsbuild.format import example, tfrecord
@@ -125,6 +125,8 @@ def describe(value: Parsed) -> Any:
 
 
 def _describe_bytes(item: bytes) -> Any:
+    from dsbuild import images  # here: a finished folder is shown without it
+
     try:
         head = images.header(item)
     except ImageError:

@@ -1,22 +1,18 @@
-"""Statistics over all records of a folder or file: computed, and kept beside the data."""
+"""Statistics over all records of a folder or file."""
 
 import functools
-import hashlib
 import itertools
 import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final, cast
+from typing import Final
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Job, Local, batch
-from dsbuild.errors import DataError
-from dsbuild.format import names
-from dsbuild.format.documents import dump, parse_file
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.manifest import IGNORE, Manifest
-from dsbuild.inspect import duplicates, frame, leaks
+from dsbuild.inspect import duplicates, frame, kept, leaks
 from dsbuild.inspect.chunks import divide, of_chunk
 from dsbuild.inspect.counts import Accumulated, Counts, Place, Print, total
 from dsbuild.inspect.forms import (
@@ -49,56 +45,6 @@ def statistics(path: PathLike, engine: Engine | None = None) -> StatisticsDocume
     return document(counted, folder.path, folder.manifest)
 
 
-def keep(made: StatisticsDocument) -> None:
-    """Write statistics into their folder if they cover everything that its manifest lists."""
-    if made["of"] is not None:
-        storage.refuse_links(names.state(made["path"]))
-        whole = {**made, "digest": _sha256(made)}
-        storage.write(_place(made["path"]), dump(whole).encode())
-
-
-def load(path: PathLike, *, sealed: bool = False) -> StatisticsDocument | None:
-    """Return the statistics kept in a folder; None without any, or if they are of other shards.
-
-    None also if they are not what was kept. Earlier versions kept no digest, by which that can be
-    told; if they have to be `sealed`, None without one.
-    """
-    folder = Folder.of(path)
-    manifest, place = folder.manifest, _place(folder.path)
-    if manifest is None or storage.stamp(place) is None:
-        return None
-    try:
-        made = parse_file(storage.read(place)[0], place)
-    except DataError:
-        return None  # they can be computed again
-    if not isinstance(made, dict) or made.get("of") != _digest(manifest):
-        return None
-    if "leaked" not in made["duplicates"]:
-        return None  # an earlier version did not look for them
-    digest = made.pop("digest", None)
-    if digest != _sha256(made) and (sealed or digest is not None):
-        return None
-    # Only `keep` writes this file; the folder may have been moved since.
-    return cast(StatisticsDocument, {**made, "path": folder.path})
-
-
-def _sha256(made: Mapping[str, object]) -> str:
-    """Return the digest of statistics, which is the same wherever their folder lies."""
-    placeless = {key: value for key, value in made.items() if key != "path"}
-    return hashlib.sha256(dump(placeless).encode()).hexdigest()
-
-
-def _place(path: str) -> str:
-    return names.state(path, names.STATISTICS)
-
-
-def _digest(manifest: Manifest) -> str:
-    """Return a digest of what statistics depend on: shards, class names, and what counts them."""
-    shards = [[shard.name, shard.sha256] for shard in manifest.shards]
-    text = dump([names.WRITTEN_AS, manifest.classes, manifest.ignore, shards])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def document(counted: Accumulated, path: str, manifest: Manifest | None) -> StatisticsDocument:
     """Return a sum over a folder's records as a JSON document.
 
@@ -113,7 +59,7 @@ def document(counted: Accumulated, path: str, manifest: Manifest | None) -> Stat
     every = sum((counted.splits[name] for name in splits), Counts())
     read = {name: counted.splits[name].records for name in splits}
     listed = {name: split.records for name, split in manifest.splits.items()} if manifest else {}
-    of = _digest(manifest) if manifest and read == listed and not counted.faults else None
+    of = kept.digest(manifest) if manifest and read == listed and not counted.faults else None
     return {
         "path": path,
         "of": of,

@@ -15,7 +15,7 @@ from dsbuild.errors import ShardError
 from dsbuild.format import manifest
 from dsbuild.format.folder import Folder, split_of
 from dsbuild.format.manifest import IGNORE
-from dsbuild.inspect import diff, documents, statistics
+from dsbuild.inspect import diff, documents, kept, statistics
 from dsbuild.interop import Terms
 from dsbuild.interop.export.run import export
 from dsbuild.layouts.classes import Classes
@@ -181,7 +181,7 @@ READERS = {
     "inspect": documents.inspect,
     "record": lambda out: documents.record(out, "2007_000003"),
     "statistics": statistics.statistics,
-    "kept statistics": statistics.load,
+    "kept statistics": kept.load,
     "diff": diff.read,
     "facts": dataset.of,
     **{f"validate {one}": functools.partial(validate, level=one) for one in LEVELS[:-1]},

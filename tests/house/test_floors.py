@@ -112,6 +112,13 @@ def test_frames_are_checked_without_image_libraries(voc, out, run):
     assert loaded(code + call) == "['google_crc32c']"
 
 
+def test_a_finished_folder_is_shown_without_image_libraries(voc, out, run):
+    assert run("voc", voc, out).exit_code == 0
+    code = "from click.testing import CliRunner; from dsbuild.cli import main\n"
+    call = f"assert CliRunner().invoke(main, ['inspect', {out!r}]).exit_code == 0"
+    assert loaded(code + call) == "['google_crc32c', 'numpy']"
+
+
 def test_a_build_without_extras_needs_no_opencv(voc, out):
     code = "from click.testing import CliRunner; from dsbuild.cli import main\n"
     arguments = ["voc", voc, out, "--workers", "1"]

@@ -19,7 +19,7 @@ from dsbuild.engines import Local
 from dsbuild.format import example, manifest, tfrecord
 from dsbuild.format.folder import Folder
 from dsbuild.images import hashing
-from dsbuild.inspect import catalog, counts, duplicates, frame, statistics, tables
+from dsbuild.inspect import catalog, counts, duplicates, frame, kept, statistics, tables
 from dsbuild.inspect.html import sections
 from dsbuild.layouts.classes import Classes
 from dsbuild.layouts.pairs import Pairs
@@ -152,14 +152,14 @@ def test_a_missing_shard_is_named(built, run):
     fault = {"file": os.path.basename(path), "record": None, "text": text}
     assert found["unreadable"] == [fault]
     assert run("statistics", built).exit_code == 1
-    assert statistics.load(built) is None  # what is not of the whole folder is not kept
+    assert kept.load(built) is None  # what is not of the whole folder is not kept
 
 
 def test_unlisted_shards_are_counted_but_not_kept(built, run):
     write(os.path.join(built, "x.tfrecord"), example.serialize({"else": 1}))
     result = run("statistics", built, "--json")
     assert (result.exit_code, json.loads(result.stdout)["all"]["records"]) == (0, 19)
-    assert statistics.load(built) is None
+    assert kept.load(built) is None
 
 
 def test_a_damaged_length_costs_one_record(built):
@@ -353,7 +353,7 @@ def test_inspect_shows_what_is_kept(voc, built, run, tmp_path):
         "voc", voc, built, "--split", "train", "--split", "val", "--limit", 5, "--overwrite"
     )
     assert again.exit_code == 0, again.stderr
-    assert statistics.load(built) is None  # they are of other shards
+    assert kept.load(built) is None  # they are of other shards
     for text in texts():
         assert "mean of R, G, B" not in text
 
@@ -408,9 +408,9 @@ def test_statistics_kept_before_places_were_counted(built, run, tmp_path):
     del document["digest"]
     with open(path, "w") as file:
         json.dump(document, file)
-    kept = statistics.load(built)
-    assert kept is not None
-    assert "frame" not in kept
+    found = kept.load(built)
+    assert found is not None
+    assert "frame" not in found
     assert run("inspect", built, "--html", tmp_path / "old.html").exit_code == 0
     text = (tmp_path / "old.html").read_text()
     assert "mean of R, G, B" in text
@@ -473,7 +473,7 @@ def test_splits_that_share_images_on_purpose_are_no_leak():
 def test_damaged_statistics_are_ignored(built, run, text):
     with open(os.path.join(built, manifest.STATE, output.STATISTICS), "w") as file:
         file.write(text)
-    assert statistics.load(built) is None
+    assert kept.load(built) is None
     assert run("inspect", built).exit_code == 0
 
 

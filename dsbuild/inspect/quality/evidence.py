@@ -13,7 +13,7 @@ from dsbuild.errors import PlanError, StorageError
 from dsbuild.format import label_values, receipts
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.label_values import Presence
-from dsbuild.inspect import statistics
+from dsbuild.inspect import kept, statistics
 from dsbuild.inspect.forms import StatisticsDocument
 from dsbuild.inspect.quality import reference
 from dsbuild.interop import terms
@@ -93,11 +93,11 @@ def _samples(folder: Folder) -> int | None:
 
 
 def _statistics(folder: Folder, engine: Engine) -> StatisticsDocument:
-    made = statistics.load(folder)
+    made = kept.load(folder)
     if made is None:
         made = statistics.statistics(folder, engine)
         with contextlib.suppress(StorageError):  # a folder to read only: they are counted again
-            statistics.keep(made)
+            kept.keep(made)
     return made
 
 

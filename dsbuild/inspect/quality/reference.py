@@ -7,7 +7,7 @@ from dsbuild import storage
 from dsbuild.engines import Advance, Engine, Job
 from dsbuild.errors import ShardError, StorageError
 from dsbuild.format.folder import Folder, remedy
-from dsbuild.inspect import statistics
+from dsbuild.inspect import kept, statistics
 from dsbuild.inspect.forms import StatisticsDocument
 
 
@@ -18,11 +18,11 @@ def counted(folder: Folder, engine: Engine) -> StatisticsDocument:
     has other bytes than its manifest says.
     """
     _verify(folder, engine)
-    made = statistics.load(folder, sealed=True)
+    made = kept.load(folder, sealed=True)
     if made is None:
         made = statistics.statistics(folder, engine)
         with contextlib.suppress(StorageError):  # a folder to read only: they are counted again
-            statistics.keep(made)
+            kept.keep(made)
     return made
 
 
