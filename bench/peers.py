@@ -2,12 +2,24 @@
 
 import glob
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import build
 
 WORKERS = 2
 PLANES = IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
+
+
+KEPT: list[Iterator] = []
+
+
+def count(samples: Iterable) -> int:
+    """Read all samples; return their number.
+
+    The iterator is kept, since one of tf.data may wait seconds for its tuner when it is dropped.
+    """
+    KEPT.append(iterator := iter(samples))
+    return sum(1 for _ in iterator)
 
 
 def prepare(root: str, out: str, packages: Collection[str]) -> None:
@@ -95,7 +107,7 @@ def plain(_: str, out: str, augment: bool = False) -> Callable:
     if augment:
         data = data.map(resize_pad_crop_flip, tf.data.AUTOTUNE)
     data = data.prefetch(tf.data.AUTOTUNE)
-    return lambda: sum(1 for _ in data)
+    return lambda: count(data)
 
 
 def plain_augmented(_: str, out: str) -> Callable:
@@ -130,7 +142,7 @@ def tfds(_: str, out: str) -> Callable:
 
     builder = tensorflow_datasets.builder_from_directory(out)
     data = builder.as_dataset(split="train", shuffle_files=True)
-    return lambda: sum(1 for _ in data)
+    return lambda: count(data)
 
 
 def tfrecord(_: str, out: str) -> Callable:

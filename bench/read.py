@@ -21,13 +21,9 @@ from collections.abc import Callable, Iterable
 
 import build
 import peers
+from peers import count
 
 WORKERS = 2
-
-
-def count(samples: Iterable) -> int:
-    """Read all samples; return their number."""
-    return sum(1 for _ in samples)
 
 
 def bare_limit(root: str, _: str) -> Callable:

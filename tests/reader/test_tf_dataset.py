@@ -711,3 +711,12 @@ def test_workers_of_the_data_service_divide_epochs(built, asked, expected):
     for _ in range(2):
         assert sorted(names(found)) == sorted(keys(built, "train") * expected)
     assert len(workers) == 2
+
+
+def test_no_iteration_waits_for_the_tuner_at_its_end(built):
+    data = dsbuild.tf_dataset(built, seed=1)
+    crops = dsbuild.augmented(data, dsbuild.Augmentation(crop=(33, 33)), 1)
+    pictures = crops.map(lambda sample: sample["image"], tf.data.AUTOTUNE).batch(2)
+    for one in (data, dsbuild.tf_dataset(built, cache=True), crops, pictures):
+        assert one.options().autotune.enabled is False
+    assert len(list(pictures)) == len(list(data)) // 2

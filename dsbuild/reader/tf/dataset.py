@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from dsbuild import engines
 from dsbuild.errors import PlanError
 from dsbuild.format.folder import Folder, PathLike
 from dsbuild.reader import caching, opening
@@ -79,7 +80,7 @@ def tf_dataset(
         order.
       cache_folder: for `decoded`, as in `dsbuild.open`.
       cache_size: for `decoded`, as in `dsbuild.open`.
-      parallel: how many samples to decode at once; by default as many as TensorFlow sees fit.
+      parallel: how many samples to decode at once; by default as many as there are cores.
       deterministic: whether samples keep their order if several are decoded at once.
       portable: whether the dataset works in other processes, such as workers of tf.data's
         service. TensorFlow then reads local files without Python, which takes 0.1 s more per
@@ -139,8 +140,12 @@ def tf_dataset(
         return sample if structure.order is not None else crops.named(sample)
 
     numbers = run.numbers(portable) if where else source.ahead(run, deterministic)
-    samples = numbers.map(plain(named), parallel or tf.data.AUTOTUNE, deterministic)
+    parallel = parallel or engines.cores()
+    samples = numbers.map(plain(named), parallel, deterministic)
     options = tf.data.Options()
+    # At the end of an iteration, TensorFlow's tuner often sleeps on until it would tune next, and
+    # the iterator waits for it: for seconds after a short epoch, up to a minute after a long one.
+    options.autotune.enabled = False
     # Reading a record counts as stateful but has no state, so an iterator can be saved.
     options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     samples = samples.prefetch(tf.data.AUTOTUNE).with_options(options)
@@ -152,7 +157,7 @@ def tf_dataset(
             numbers,
             lambda _, *read: source.checked(*read),
             structure,
-            parallel or tf.data.AUTOTUNE,
+            parallel,
             options,
         ),
     )
