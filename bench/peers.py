@@ -8,9 +8,7 @@ import build
 
 WORKERS = 2
 PLANES = IMAGE, LABEL = "image/encoded", "image/segmentation/class/encoded"
-
-
-KEPT: list[Iterator] = []
+KEPT: list[Iterator] = []  # what `count` has read
 
 
 def count(samples: Iterable) -> int:

@@ -1,5 +1,6 @@
 """Statistics over all records of a folder or file."""
 
+import contextlib
 import functools
 import itertools
 import math
@@ -10,6 +11,7 @@ from typing import Final
 
 from dsbuild import storage
 from dsbuild.engines import Engine, Job, Local, batch
+from dsbuild.errors import StorageError
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.manifest import IGNORE, Manifest
 from dsbuild.inspect import duplicates, frame, kept, leaks
@@ -43,6 +45,16 @@ def statistics(path: PathLike, engine: Engine | None = None) -> StatisticsDocume
     counted = total(engine.map(Job(tasks, work, size, "counting", unit="bytes")))
     counted += Accumulated(faults={(name, -1): fault for name in missing})
     return document(counted, folder.path, folder.manifest)
+
+
+def known(folder: Folder, engine: Engine, *, sealed: bool = False) -> StatisticsDocument:
+    """Return the statistics that `kept.load` finds in a folder; otherwise count and keep them."""
+    made = kept.load(folder, sealed=sealed)
+    if made is None:
+        made = statistics(folder, engine)
+        with contextlib.suppress(StorageError):  # a folder to read only: they are counted again
+            kept.keep(made)
+    return made
 
 
 def document(counted: Accumulated, path: str, manifest: Manifest | None) -> StatisticsDocument:

@@ -1,6 +1,5 @@
 """What a verdict rests on: a validation, statistics, values of labels, terms, a reference."""
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,11 +8,11 @@ from numpy.typing import NDArray
 
 from dsbuild import storage
 from dsbuild.engines import Engine
-from dsbuild.errors import PlanError, StorageError
+from dsbuild.errors import PlanError
 from dsbuild.format import label_values, receipts
 from dsbuild.format.folder import Folder, PathLike, split_of
 from dsbuild.format.label_values import Presence
-from dsbuild.inspect import kept, statistics
+from dsbuild.inspect import statistics
 from dsbuild.inspect.forms import StatisticsDocument
 from dsbuild.inspect.quality import reference
 from dsbuild.interop import terms
@@ -60,7 +59,7 @@ def gather(path: PathLike, level: str, against: PathLike | None, engine: Engine)
     other = None if against is None else Folder.of(against)
     if other is not None and other.path == folder.path:
         raise PlanError(f"{other.path}: found the same build on both sides, expected another one")
-    counted = _statistics(folder, engine)
+    counted = statistics.known(folder, engine)
     manifest = folder.manifest
     masks = {
         name
@@ -90,15 +89,6 @@ def _samples(folder: Folder) -> int | None:
     found = [receipts.load(folder.path, storage.name(path)) for path in folder.files]
     kept = [one for one in found if one is not None]
     return sum(len(one.sources) for one in kept) if len(kept) == len(found) else None
-
-
-def _statistics(folder: Folder, engine: Engine) -> StatisticsDocument:
-    made = kept.load(folder)
-    if made is None:
-        made = statistics.statistics(folder, engine)
-        with contextlib.suppress(StorageError):  # a folder to read only: they are counted again
-            kept.keep(made)
-    return made
 
 
 def _empty(folder: Folder, masks: set[str]) -> dict[str, NDArray[np.bool_]]:

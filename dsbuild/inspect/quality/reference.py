@@ -1,13 +1,12 @@
 """Statistics of the build that a check compares with: those that it keeps, if they are sound."""
 
-import contextlib
 from collections.abc import Mapping
 
 from dsbuild import storage
 from dsbuild.engines import Advance, Engine, Job
-from dsbuild.errors import ShardError, StorageError
+from dsbuild.errors import ShardError
 from dsbuild.format.folder import Folder, remedy
-from dsbuild.inspect import kept, statistics
+from dsbuild.inspect import statistics
 from dsbuild.inspect.forms import StatisticsDocument
 
 
@@ -18,12 +17,7 @@ def counted(folder: Folder, engine: Engine) -> StatisticsDocument:
     has other bytes than its manifest says.
     """
     _verify(folder, engine)
-    made = kept.load(folder, sealed=True)
-    if made is None:
-        made = statistics.statistics(folder, engine)
-        with contextlib.suppress(StorageError):  # a folder to read only: they are counted again
-            kept.keep(made)
-    return made
+    return statistics.known(folder, engine, sealed=True)
 
 
 def _verify(folder: Folder, engine: Engine) -> None:
